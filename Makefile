@@ -1,0 +1,255 @@
+# Afar. `make help` lists the targets.
+
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+SAN      ?=
+COVERAGE ?=
+VALGRIND ?=
+
+VERSION  := 0.1.0
+SOVERSION := 0
+LAYERS   := base net wire exec policy server client
+
+# Every variant builds in a folder of its own, so that none of them forces a rebuild of another.
+comma    := ,
+VARIANT  := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(if $(COVERAGE),coverage,release))
+B        := build/$(VARIANT)
+
+CC       ?= cc
+OPTIMISE := $(if $(COVERAGE),-O0,-O2)
+WARN     := -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wformat=2 -Wvla
+# Fault injection wraps libc calls at link time, and _FORTIFY_SOURCE would rename them (read becomes
+# __read_chk); sanitizers do not go with it either. So the tests' variants are built without.
+FORTIFY  := $(if $(SAN)$(COVERAGE),,-D_FORTIFY_SOURCE=2)
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+COVFLAGS := $(if $(COVERAGE),--coverage -fprofile-update=atomic)
+
+DEFS     := -D_GNU_SOURCE -DAFAR_VERSION='"$(VERSION)"'
+CPPFLAGS += -Iinclude -Isrc $(DEFS)
+CFLAGS   ?= -g $(OPTIMISE)
+BUILD_CFLAGS = -std=c11 -fPIC -pthread -fvisibility=hidden $(WARN) $(HARDEN) $(FORTIFY) \
+               $(SANFLAGS) $(COVFLAGS) $(CFLAGS)
+BUILD_LDFLAGS = -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
+                $(SANFLAGS) $(COVFLAGS) $(LDFLAGS)
+
+LIBS_CLIENT := -lssl -lcrypto -lcjson
+LIBS_AFAR   := -ledit
+LIBS_SERVER := -lssl -lcrypto -lcjson -linih
+
+# ---- sources ------------------------------------------------------------------------------------
+
+layer_src = $(wildcard src/$(1)/*.c)
+layer_obj = $(patsubst src/%.c,$(B)/obj/%.o,$(call layer_src,$(1)))
+lib       = $(B)/lib/$(1).a
+
+CLIENT_LAYERS := base net wire client
+AFAR_OBJ  := $(call layer_obj,afar)
+AFARD_OBJ := $(call layer_obj,afard)
+ARCHIVES  := $(foreach l,$(LAYERS),$(call lib,$(l)))
+
+AFAR   := $(B)/bin/afar
+AFARD  := $(B)/bin/afard
+STATIC := $(B)/lib/libafar.a
+SHARED := $(B)/lib/libafar.so.$(VERSION)
+PC     := $(B)/lib/libafar.pc
+
+.DEFAULT_GOAL := all
+.PHONY: all
+all: $(AFAR) $(AFARD) $(STATIC) $(SHARED) $(PC)
+
+$(B)/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BUILD_CFLAGS) -MMD -MP -c $< -o $@
+
+define archive_rule
+$(call lib,$(1)): $(call layer_obj,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$(AR) rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call archive_rule,$(l))))
+
+# The static library is one object whose private names are local, so that it cannot clash with its
+# user's; the shared one exports what include/afar/ declares.
+$(STATIC): $(foreach l,$(CLIENT_LAYERS),$(call layer_obj,$(l)))
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(LD) -r -o $(B)/obj/libafar.o $^
+	$(if $(COVERAGE)$(SAN),,objcopy --localize-hidden $(B)/obj/libafar.o)
+	$(AR) rcs $@ $(B)/obj/libafar.o
+
+$(SHARED): $(foreach l,$(CLIENT_LAYERS),$(call layer_obj,$(l)))
+	@mkdir -p $(@D)
+	$(CC) -shared -Wl,-soname,libafar.so.$(SOVERSION) $(if $(SAN),,-Wl,-z,defs) $^ \
+	    $(BUILD_LDFLAGS) $(LIBS_CLIENT) -o $@
+	ln -sf $(@F) $(B)/lib/libafar.so.$(SOVERSION)
+	ln -sf libafar.so.$(SOVERSION) $(B)/lib/libafar.so
+
+$(PC): src/client/libafar.pc.in Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+$(AFAR): $(AFAR_OBJ) $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) -pie $^ $(BUILD_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
+
+AFARD_LIBS := $(foreach l,server exec policy wire net base,$(call lib,$(l)))
+$(AFARD): $(AFARD_OBJ) $(AFARD_LIBS)
+	@mkdir -p $(@D)
+	$(CC) -pie $(AFARD_OBJ) -Wl,--start-group $(AFARD_LIBS) -Wl,--end-group \
+	    $(BUILD_LDFLAGS) $(LIBS_SERVER) -o $@
+
+# ---- tests --------------------------------------------------------------------------------------
+
+# A layer's unit tests link the archives that the layer may use and no others, so that a call against
+# the grain does not link.
+USES_base   := base
+USES_net    := net base
+USES_wire   := wire net base
+USES_exec   := exec wire net base
+USES_policy := policy wire net base
+USES_server := server exec policy wire net base
+USES_client := client wire net base
+
+SUPPORT_SRC := $(wildcard tests/support/*.c)
+SUPPORT     := $(B)/lib/support.a
+TEST_LIBS   := -lcmocka -lssl -lcrypto -lcjson -linih
+TEST_CPPFLAGS = $(CPPFLAGS) -Itests
+
+UNIT_SRC  := $(foreach l,$(LAYERS),$(wildcard tests/unit/$(l)/test_*.c))
+UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRC))
+INTEGRATION_SRC := $(wildcard tests/integration/test_*.c tests/fault/test_*.c)
+INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(INTEGRATION_SRC))
+EXAMPLE   := $(B)/tests/integration/example
+
+# A test that injects faults names the calls it wraps: // wrap: read write
+wraps = $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's|^// wrap: *||p' $(1)))
+
+$(B)/obj/tests/%.o: tests/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CPPFLAGS) $(BUILD_CFLAGS) -MMD -MP -c $< -o $@
+
+$(SUPPORT): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(SUPPORT_SRC))
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+define unit_rule
+$(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(SUPPORT) $(foreach l,$(USES_$(1)),$(call lib,$(l)))
+	@mkdir -p $$(@D)
+	$(CC) $$< $$(call wraps,tests/unit/$(1)/$$*.c) -Wl,--start-group $(SUPPORT) \
+	    $(foreach l,$(USES_$(1)),$(call lib,$(l))) -Wl,--end-group $(BUILD_LDFLAGS) $(TEST_LIBS) -o $$@
+endef
+$(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
+
+# Integration tests see what users see: libafar, the programs and the wire.
+$(B)/tests/integration/test_%: $(B)/obj/tests/integration/test_%.o $(SUPPORT) $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $< $(SUPPORT) $(STATIC) $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
+
+# The fault tests run server and client in one process, where calls can be made to fail.
+$(B)/tests/fault/test_%: $(B)/obj/tests/fault/test_%.o $(SUPPORT) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $< $(call wraps,tests/fault/test_$*.c) -Wl,--start-group $(SUPPORT) $(ARCHIVES) \
+	    -Wl,--end-group $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
+
+# As a user would compile it: only the public headers and the library.
+$(EXAMPLE): tests/integration/example.c $(SHARED)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -Wall -Wextra -Werror $(SANFLAGS) -Iinclude $< -L$(B)/lib -lafar \
+	    -Wl,-rpath,$(abspath $(B)/lib) -o $@
+
+TESTS := $(UNIT) $(INTEGRATION)
+
+.PHONY: tests test test-unit coverage valgrind
+tests: $(TESTS) $(EXAMPLE)
+
+test: deps
+	@$(MAKE) --no-print-directory check
+
+.PHONY: check
+check: all tests
+	AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) tests/run $(TESTS)
+
+test-unit: $(UNIT)
+	AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) tests/run $(UNIT)
+
+valgrind: all $(UNIT)
+	AFAR_BUILD=$(abspath $(B)) VALGRIND=1 tests/run $(UNIT)
+
+coverage:
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	$(MAKE) COVERAGE=1 check
+	gcovr --root . --filter 'src/' --exclude-unreachable-branches \
+	    --html-details build/coverage/report.html --print-summary build/coverage
+
+# ---- set-up, demonstration, installation ------------------------------------------------------------
+
+.PHONY: deps deps-check demo certs lint format install uninstall clean help
+deps:
+	@tests/deps build
+
+deps-check:
+	@tests/deps check
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@AFAR_BUILD=$(abspath $(B)) tests/demo
+
+certs:
+	certs/make-certs build/certs
+
+lint:
+	@tests/deps lint
+	CC=$(CC) tests/lint $(CPPFLAGS)
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	    $(DESTDIR)$(PREFIX)/include/afar $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
+	    $(DESTDIR)$(PREFIX)/share/afar
+	install -m 755 $(AFAR) $(DESTDIR)$(PREFIX)/bin/afar
+	install -m 755 $(AFARD) $(DESTDIR)$(PREFIX)/sbin/afard
+	install -m 644 $(STATIC) $(DESTDIR)$(PREFIX)/lib/libafar.a
+	install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf $(notdir $(SHARED)) $(DESTDIR)$(PREFIX)/lib/libafar.so.$(SOVERSION)
+	ln -sf libafar.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libafar.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' src/client/libafar.pc.in \
+	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libafar.pc
+	install -m 644 include/afar/*.h $(DESTDIR)$(PREFIX)/include/afar/
+	install -m 755 certs/make-certs $(DESTDIR)$(PREFIX)/share/afar/make-certs
+	install -m 644 src/afar/afar.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 src/afard/afard.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 src/afard/afard.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/sbin/afard \
+	    $(DESTDIR)$(PREFIX)/lib/libafar.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libafar.pc \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/afar.1 $(DESTDIR)$(PREFIX)/share/man/man5/afard.conf.5 \
+	    $(DESTDIR)$(PREFIX)/share/man/man8/afard.8
+	rm -rf $(DESTDIR)$(PREFIX)/include/afar $(DESTDIR)$(PREFIX)/share/afar
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make               build afar, afard and libafar in build/release'
+	@echo 'make demo          install what is missing, build, and run a command over mutual TLS'
+	@echo 'make test          install what is missing, build, and run all tests'
+	@echo '                   SAN=address,undefined or SAN=thread: with sanitizers'
+	@echo 'make check         the same without looking for missing packages'
+	@echo 'make lint          clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers, man pages'
+	@echo 'make coverage      line coverage of the tests, report in build/coverage/report.html'
+	@echo 'make valgrind      the unit tests under valgrind'
+	@echo 'make certs         throw-away CA, server and client certificates in build/certs'
+	@echo 'make install       PREFIX=/usr/local DESTDIR='
+	@echo 'make deps          install the Debian packages that the build and the tests need'
+	@echo 'make deps-check    install the tools that optional tests talk to'
+
+.SECONDARY:
+-include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')

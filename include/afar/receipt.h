@@ -1,0 +1,56 @@
+/* The receipt: how a command ended. It is the last frame of every command ("exit" in
+ * PROTOCOL.md), and the only proof that the command ran.
+ *
+ * Owns:    nothing; plain values.
+ * Threads: a value, copied freely.
+ * Blocks:  never.
+ * Limits:  the sizes of its arrays. */
+#ifndef AFAR_RECEIPT_H
+#define AFAR_RECEIPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum afar_outcome {
+    AFAR_OUTCOME_EXITED,       /* `code` is the exit status */
+    AFAR_OUTCOME_SIGNALED,     /* `signal` killed it */
+    AFAR_OUTCOME_TIMED_OUT,    /* timeout_ms passed and the server ended it */
+    AFAR_OUTCOME_OUTPUT_LIMIT, /* it wrote more than it was allowed to and was ended */
+    AFAR_OUTCOME_KILLED,       /* ended by a "kill" request or by the server's shutdown */
+    AFAR_OUTCOME_DISCONNECTED, /* ended because its client had gone */
+    AFAR_OUTCOME_SPAWN_FAILED, /* never ran: `error_name`, `error_stage`, `message` say why */
+    AFAR_OUTCOME_SERVER_LOST   /* the server died meanwhile; what became of it is unknown */
+};
+
+enum {
+    AFAR_SIGNAL_NAME_BYTES = 16,
+    AFAR_ERRNO_NAME_BYTES = 24,
+    AFAR_STAGE_NAME_BYTES = 24,
+    AFAR_RECEIPT_MESSAGE_BYTES = 256,
+    AFAR_DIGEST_HEX_BYTES = 65 /* SHA-256 in hex and a NUL */
+};
+
+struct afar_receipt {
+    enum afar_outcome outcome;
+    int code;                            /* exit status 0..255, or -1 where there is none */
+    char signal[AFAR_SIGNAL_NAME_BYTES]; /* "TERM", "KILL", …, or "" where there is none */
+    bool core_dumped;
+    char error_name[AFAR_ERRNO_NAME_BYTES];   /* "ENOENT", … */
+    char error_stage[AFAR_STAGE_NAME_BYTES];  /* "chdir", "exec", … */
+    char message[AFAR_RECEIPT_MESSAGE_BYTES]; /* for a person, or "" */
+    uint64_t stdin_bytes;                     /* delivered to the command */
+    uint64_t stdout_bytes;                    /* read from the command */
+    uint64_t stderr_bytes;
+    char stdout_sha256[AFAR_DIGEST_HEX_BYTES]; /* "" unless the request asked for digests */
+    char stderr_sha256[AFAR_DIGEST_HEX_BYTES];
+    uint64_t user_us; /* processor time of the command and the children it waited for */
+    uint64_t system_us;
+    uint64_t max_rss_bytes;
+    uint64_t queued_us;   /* from request to spawn */
+    uint64_t spawn_us;    /* spawning, to the successful execve */
+    uint64_t run_us;      /* from execve to the command's end */
+    uint64_t drain_us;    /* from its end to the end of its output */
+    bool stdio_held_open; /* a process that outlived the command held its output open */
+};
+
+#endif

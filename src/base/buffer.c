@@ -1,0 +1,91 @@
+#include "base/buffer.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALLEST_BYTES = 512 };
+
+void buffer_init(struct buffer *buffer, size_t limit_bytes)
+{
+    *buffer = (struct buffer){.limit_bytes = limit_bytes};
+}
+
+void buffer_close(struct buffer *buffer)
+{
+    buffer_clear(buffer);
+}
+
+void buffer_clear(struct buffer *buffer)
+{
+    free(buffer->data);
+    buffer->data = NULL;
+    buffer->start = buffer->end = buffer->capacity = 0;
+}
+
+size_t buffer_size(const struct buffer *buffer)
+{
+    return buffer->end - buffer->start;
+}
+
+const uint8_t *buffer_head(const struct buffer *buffer)
+{
+    /* An empty buffer has no memory, and NULL + 0 is undefined in C11. */
+    return buffer->data == NULL ? NULL : buffer->data + buffer->start;
+}
+
+void buffer_consume(struct buffer *buffer, size_t size)
+{
+    assert(size <= buffer_size(buffer));
+    buffer->start += size;
+    if (buffer->start == buffer->end)
+        buffer_clear(buffer);
+}
+
+enum afar_status buffer_reserve(struct buffer *buffer, size_t size, uint8_t **room,
+                                struct afar_error *err)
+{
+    size_t used = buffer_size(buffer);
+    if (size > buffer->limit_bytes || used > buffer->limit_bytes - size)
+        return afar_fail(err, AFAR_ELIMIT, "more than %zu bytes waiting", buffer->limit_bytes);
+
+    if (buffer->start > 0 && buffer->capacity - buffer->end < size) {
+        memmove(buffer->data, buffer->data + buffer->start, used);
+        buffer->start = 0;
+        buffer->end = used;
+    }
+    if (buffer->capacity - buffer->end < size) {
+        size_t capacity = buffer->capacity < SMALLEST_BYTES ? SMALLEST_BYTES : buffer->capacity;
+        while (capacity < used + size)
+            capacity *= 2;
+        uint8_t *data = realloc(buffer->data, capacity);
+        if (data == NULL)
+            return afar_fail(err, AFAR_ENOMEM, "out of memory for a buffer of %zu bytes", capacity);
+        buffer->data = data;
+        buffer->capacity = capacity;
+    }
+    *room = buffer->data + buffer->end;
+    return AFAR_OK;
+}
+
+void buffer_commit(struct buffer *buffer, size_t size)
+{
+    assert(size <= buffer->capacity - buffer->end);
+    buffer->end += size;
+    if (buffer->start == buffer->end)
+        buffer_clear(buffer);
+}
+
+enum afar_status buffer_append(struct buffer *buffer, const void *data, size_t size,
+                               struct afar_error *err)
+{
+    if (size == 0)
+        return AFAR_OK;
+    uint8_t *room = NULL;
+    enum afar_status status = buffer_reserve(buffer, size, &room, err);
+    if (status != AFAR_OK)
+        return status;
+    memcpy(room, data, size);
+    buffer_commit(buffer, size);
+    return AFAR_OK;
+}

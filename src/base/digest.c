@@ -1,0 +1,78 @@
+#include "base/digest.h"
+
+#include <stdlib.h>
+
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+struct digest {
+    EVP_MD_CTX *context;
+    const EVP_MD *algorithm;
+};
+
+static void to_hex(const unsigned char *bytes, size_t size, char *hex)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < size; i++) {
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    hex[2 * size] = '\0';
+}
+
+enum afar_status digest_new(struct digest **digest, const char *algorithm, struct afar_error *err)
+{
+    *digest = NULL;
+    struct digest *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a digest");
+    made->algorithm = EVP_get_digestbyname(algorithm);
+    made->context = EVP_MD_CTX_new();
+    if (made->algorithm == NULL || made->context == NULL ||
+        EVP_DigestInit_ex(made->context, made->algorithm, NULL) != 1) {
+        digest_free(made);
+        return afar_fail(err, AFAR_EINVAL, "OpenSSL does not offer the digest %s", algorithm);
+    }
+    *digest = made;
+    return AFAR_OK;
+}
+
+void digest_free(struct digest *digest)
+{
+    if (digest == NULL)
+        return;
+    EVP_MD_CTX_free(digest->context);
+    free(digest);
+}
+
+enum afar_status digest_update(struct digest *digest, const void *data, size_t size,
+                               struct afar_error *err)
+{
+    if (EVP_DigestUpdate(digest->context, data, size) != 1)
+        return afar_fail(err, AFAR_ESYSTEM, "OpenSSL could not hash %zu bytes", size);
+    return AFAR_OK;
+}
+
+enum afar_status digest_finish(struct digest *digest, char hex[DIGEST_HEX_BYTES],
+                               struct afar_error *err)
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (EVP_DigestFinal_ex(digest->context, bytes, &size) != 1 || 2 * size >= DIGEST_HEX_BYTES ||
+        EVP_DigestInit_ex(digest->context, digest->algorithm, NULL) != 1)
+        return afar_fail(err, AFAR_ESYSTEM, "OpenSSL could not finish a digest");
+    to_hex(bytes, size, hex);
+    return AFAR_OK;
+}
+
+enum afar_status random_hex(char *hex, size_t bytes, struct afar_error *err)
+{
+    unsigned char raw[32];
+    if (bytes > sizeof raw)
+        return afar_fail(err, AFAR_EBUG, "%zu random bytes asked for, %zu at most", bytes,
+                         sizeof raw);
+    if (RAND_bytes(raw, (int)bytes) != 1)
+        return afar_fail(err, AFAR_ESYSTEM, "OpenSSL has no random bytes to give");
+    to_hex(raw, bytes, hex);
+    return AFAR_OK;
+}

@@ -1,0 +1,134 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+
+enum { LINE_BYTES = 1024 };
+
+struct log {
+    int fd;
+    enum log_level level;
+    enum log_format format;
+};
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+struct log *log_new(int fd, enum log_level level, enum log_format format)
+{
+    struct log *log = malloc(sizeof *log);
+    if (log != NULL)
+        *log = (struct log){.fd = fd, .level = level, .format = format};
+    return log;
+}
+
+void log_free(struct log *log)
+{
+    free(log);
+}
+
+bool log_enabled(const struct log *log, enum log_level level)
+{
+    return log != NULL && level <= log->level;
+}
+
+static void timestamp(char *out, size_t size)
+{
+    struct timespec now = {0};
+    struct tm parts = {0};
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)gmtime_r(&now.tv_sec, &parts);
+    size_t used = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &parts);
+    (void)snprintf(out + used, size - used, ".%03ldZ", now.tv_nsec / 1000000);
+}
+
+/* Copies `text` so that it stays on one line and is valid in a JSON string. Returns the bytes
+ * written; stops before `size` would be exceeded. */
+static size_t escape(const char *text, bool json, char *out, size_t size)
+{
+    const uint8_t *bytes = (const uint8_t *)text;
+    size_t left = strlen(text);
+    size_t used = 0;
+    while (left > 0) {
+        char piece[8];
+        size_t taken = utf8_sequence(bytes, left);
+        size_t length = taken;
+        if (taken == 0 || bytes[0] < 0x20 || bytes[0] == 0x7F) {
+            taken = 1;
+            /* In JSON the backslash of \xNN must itself be escaped. */
+            length = (size_t)snprintf(piece, sizeof piece, json ? "\\\\x%02x" : "\\x%02x",
+                                      (unsigned)bytes[0]);
+        } else if (json && (bytes[0] == '"' || bytes[0] == '\\')) {
+            piece[0] = '\\';
+            piece[1] = (char)bytes[0];
+            length = 2;
+        } else {
+            memcpy(piece, bytes, taken);
+        }
+        if (length > size - used)
+            break;
+        memcpy(out + used, piece, length);
+        used += length;
+        bytes += taken;
+        left -= taken;
+    }
+    return used;
+}
+
+void log_write(const struct log *log, enum log_level level, const char *format, ...)
+{
+    if (!log_enabled(log, level))
+        return;
+
+    char message[LINE_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+
+    char now[40];
+    timestamp(now, sizeof now);
+
+    static const char json_end[] = "\"}\n";
+    bool json = log->format == LOG_FORMAT_JSON;
+    char line[LINE_BYTES];
+    int head = json
+                   ? snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"",
+                              now, level_names[level])
+                   : snprintf(line, sizeof line, "%s %s ", now, level_names[level]);
+    size_t used = (size_t)head;
+    used += escape(message, json, line + used, sizeof line - used - sizeof json_end);
+    const char *end = json ? json_end : "\n";
+    memcpy(line + used, end, strlen(end));
+    used += strlen(end);
+
+    ssize_t written = write(log->fd, line, used);
+    (void)written;
+}
+
+enum afar_status log_level_parse(const char *text, enum log_level *level, struct afar_error *err)
+{
+    for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++) {
+        if (strcmp(text, level_names[i]) == 0) {
+            *level = (enum log_level)i;
+            return AFAR_OK;
+        }
+    }
+    return afar_fail(err, AFAR_EINVAL, "'%s' is not a log level: error, warn, info or debug", text);
+}
+
+enum afar_status log_format_parse(const char *text, enum log_format *format, struct afar_error *err)
+{
+    if (strcmp(text, "text") == 0)
+        *format = LOG_FORMAT_TEXT;
+    else if (strcmp(text, "json") == 0)
+        *format = LOG_FORMAT_JSON;
+    else
+        return afar_fail(err, AFAR_EINVAL, "'%s' is not a log format: text or json", text);
+    return AFAR_OK;
+}

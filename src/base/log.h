@@ -1,0 +1,40 @@
+/* Log lines, as text or as one JSON object a line.
+ *
+ * Owns:    nothing but its own memory; the descriptor stays the caller's (*kept*).
+ * Threads: any number may write at once; each line is one write(2), which the kernel keeps whole
+ *          up to PIPE_BUF on pipes.
+ * Blocks:  as long as the descriptor does.
+ * Limits:  a line is cut at 1,024 bytes. Control bytes and bytes that are not UTF-8 are shown as
+ *          \xNN, so that a client cannot forge a line. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+struct log;
+
+/* NULL: out of memory. Lines look like
+ *     2026-11-23T05:12:01.123Z info connection 7 from 127.0.0.1:5050: closed
+ *     {"time":"2026-11-23T05:12:01.123Z","level":"info","message":"connection 7 …"} */
+struct log *log_new(int fd, enum log_level level, enum log_format format);
+void log_free(struct log *log);
+
+/* Says whether a line of that level would be written; `log` may be NULL (never). */
+bool log_enabled(const struct log *log, enum log_level level);
+
+/* Writes one line; nothing at all where `log` is NULL or the level is not enabled. A line that
+ * cannot be written is lost: there is nowhere to report it. */
+void log_write(const struct log *log, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* "error", "warn", "info", "debug"; "text", "json". AFAR_EINVAL for anything else. */
+enum afar_status log_level_parse(const char *text, enum log_level *level, struct afar_error *err);
+enum afar_status log_format_parse(const char *text, enum log_format *format,
+                                  struct afar_error *err);
+
+#endif

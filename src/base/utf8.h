@@ -1,0 +1,16 @@
+/* UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
+ *
+ * Owns nothing; any thread; never blocks. */
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Length in bytes (1 to 4) of the valid sequence at the start of data, or 0 where there is none. */
+size_t utf8_sequence(const uint8_t *data, size_t size);
+
+bool utf8_valid(const void *data, size_t size);
+
+#endif

@@ -1,0 +1,34 @@
+/* Socket addresses: resolving, showing, and judging them.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Blocks:  address_resolve, as long as getaddrinfo(3) does; the rest never.
+ * Limits:  ADDRESS_TEXT_BYTES. */
+#ifndef NET_ADDRESS_H
+#define NET_ADDRESS_H
+
+#include <netdb.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "net/endpoint.h"
+
+enum { ADDRESS_TEXT_BYTES = 128 };
+
+/* Resolves host and port of a tls, tcp or udp endpoint. *list is owned by the caller:
+ * freeaddrinfo. `passive`: for bind(2), where an empty host means every address.
+ * AFAR_ESYSTEM: the resolver's own words, with the host's name. */
+enum afar_status address_resolve(const struct endpoint *endpoint, bool passive,
+                                 struct addrinfo **list, struct afar_error *err);
+
+/* "127.0.0.1:7420", "[::1]:7420", "unix" or "unix:/path". */
+void address_format(const struct sockaddr *address, socklen_t size, char *text, size_t text_size);
+
+/* True for 127.0.0.0/8, ::1, their IPv4-mapped forms, and Unix sockets. */
+bool address_is_loopback(const struct sockaddr *address);
+
+/* The port, or 0 where the family has none. */
+uint16_t address_port(const struct sockaddr *address);
+
+#endif

@@ -1,0 +1,53 @@
+/* Endpoint URLs: where to listen or connect, and what to speak there.
+ *
+ *     tls://host:port  tcp://host:port  unix:///path  udp://host:port    ?protocol=NAME
+ *
+ * Owns:    nothing; a plain value.
+ * Threads: a value, copied freely.
+ * Blocks:  never; names are resolved by listener and dial.
+ * Limits:  a host of 255 bytes (RFC 1035 §2.3.4), a path of 107 (unix(7), sun_path). */
+#ifndef NET_ENDPOINT_H
+#define NET_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum endpoint_scheme { ENDPOINT_TLS, ENDPOINT_TCP, ENDPOINT_UNIX, ENDPOINT_UDP };
+
+/* `afar` is the native protocol (src/wire/PROTOCOL.md); the others are the tutorial's. */
+enum endpoint_protocol { PROTOCOL_AFAR, PROTOCOL_HEADED, PROTOCOL_SIZED, PROTOCOL_UPPER };
+
+enum {
+    ENDPOINT_DEFAULT_PORT = 7420,
+    ENDPOINT_HOST_BYTES = 256,
+    ENDPOINT_PATH_BYTES = 108,
+    ENDPOINT_URL_BYTES = 400 /* any endpoint written out, and a NUL */
+};
+
+struct endpoint {
+    enum endpoint_scheme scheme;
+    enum endpoint_protocol protocol;
+    uint16_t port;                  /* 0: the kernel chooses (listening only) */
+    char host[ENDPOINT_HOST_BYTES]; /* name or address without brackets; "" for unix */
+    char path[ENDPOINT_PATH_BYTES]; /* "" unless unix */
+};
+
+/* Reads a URL. Without a scheme, `host` or `host:port` (or `[v6]:port`) means tls. Port 7420 where
+ * none is given; protocol afar where none is given, upper for udp. AFAR_EINVAL says what is wrong
+ * and what was expected; among others: udp with another protocol than upper, a port beyond 65535,
+ * an IPv6 address without brackets, an unknown parameter, a relative unix path. */
+enum afar_status endpoint_parse(struct endpoint *endpoint, const char *url, struct afar_error *err);
+
+/* Writes the URL; parsing it gives the same endpoint. The protocol is left out where it is what
+ * parsing would assume, the port never. `size` of ENDPOINT_URL_BYTES always suffices. */
+void endpoint_format(const struct endpoint *endpoint, char *url, size_t size);
+
+/* "afar", "headed", "sized", "upper". */
+const char *endpoint_protocol_name(enum endpoint_protocol protocol);
+enum afar_status endpoint_protocol_parse(const char *name, enum endpoint_protocol *protocol,
+                                         struct afar_error *err);
+
+#endif

@@ -1,0 +1,58 @@
+/* TLS: contexts (certificates, trust, sessions) and the transport over them. OpenSSL is known only
+ * to the files net/tls*.c and base/digest.c.
+ *
+ * Owns:    a context owns OpenSSL's SSL_CTX and, for clients, the last session tickets. Transports
+ *          hold a reference: a context may be freed before them.
+ * Threads: a context may be shared by any number of threads once made; a transport may not.
+ * Blocks:  making a context reads files; the rest never.
+ * Limits:  TLS 1.3, or 1.2 where asked for; no renegotiation, no compression, no early data. */
+#ifndef NET_TLS_H
+#define NET_TLS_H
+
+#include <stdbool.h>
+
+#include "net/transport.h"
+
+#define TLS_ALPN_AFAR "afar/1" /* required for the native protocol */
+
+struct tls_context;
+
+struct tls_server_options {
+    const char *cert_file; /* PEM, leaf first, then intermediates */
+    const char *key_file;  /* PEM */
+    const char
+        *client_ca_file; /* PEM; clients must show a certificate that leads to one of these */
+    bool allow_tls12;
+};
+
+struct tls_client_options {
+    const char *ca_file;   /* PEM; NULL: the system's store */
+    const char *cert_file; /* PEM; NULL: no client certificate */
+    const char *key_file;
+};
+
+/* Reads and checks the files whole. AFAR_EINVAL: a file cannot be read, is not PEM, or key and
+ * certificate do not belong together; the message names the file. AFAR_ENOMEM.
+ * Server: client certificates are required and must allow client use; session tickets carry the
+ * certificate's earliest expiry, and a ticket whose certificate has expired means a full handshake.
+ */
+enum afar_status tls_context_server_new(struct tls_context **context,
+                                        const struct tls_server_options *options,
+                                        struct afar_error *err);
+enum afar_status tls_context_client_new(struct tls_context **context,
+                                        const struct tls_client_options *options,
+                                        struct afar_error *err);
+void tls_context_free(struct tls_context *context);
+
+/* Takes over `fd` (*moved*; closed where this fails). `alpn`: the protocol that must be agreed on
+ * (the handshake fails with AFAR_ETRUST otherwise), or NULL for none (the tutorial's protocols). */
+enum afar_status transport_tls_server_new(struct transport **transport, struct tls_context *context,
+                                          int fd, const char *alpn, struct afar_error *err);
+
+/* `server_name`: verified against the certificate's SAN (DNS name or IP address); never NULL.
+ * A session that an earlier connection through this context to the same server got is offered. */
+enum afar_status transport_tls_client_new(struct transport **transport, struct tls_context *context,
+                                          int fd, const char *server_name, const char *alpn,
+                                          struct afar_error *err);
+
+#endif

@@ -1,0 +1,30 @@
+/* What a kind of transport implements. For src/net/ and for the tests' in-memory transport;
+ * everyone else uses net/transport.h, whose contracts these functions fulfil.
+ *
+ * An implementation embeds `struct transport` as its first member. */
+#ifndef NET_TRANSPORT_OPS_H
+#define NET_TRANSPORT_OPS_H
+
+#include "net/transport.h"
+
+struct transport_ops {
+    enum afar_status (*handshake)(struct transport *, struct afar_error *);
+    enum afar_status (*recv)(struct transport *, void *, size_t, size_t *, struct afar_error *);
+    enum afar_status (*send)(struct transport *, const void *, size_t, size_t *,
+                             struct afar_error *);
+    bool (*pending)(const struct transport *);
+    void (*shutdown)(struct transport *);
+    void (*identity)(const struct transport *, struct identity *);
+    const char *(*alpn)(const struct transport *);
+    bool (*resumed)(const struct transport *);
+    void (*free)(struct transport *); /* frees the implementation; the descriptor is closed after */
+};
+
+struct transport {
+    const struct transport_ops *ops;
+    int fd;            /* -1: none (in memory) */
+    short recv_events; /* kept by the implementation: POLLIN, POLLOUT */
+    short send_events;
+};
+
+#endif
