@@ -1,0 +1,70 @@
+/* The server's configuration: defaults, the INI file (afard.conf(5)), command-line options.
+ *
+ * Owns:    a struct config owns its strings.
+ * Threads: read-only once loaded; then any number may read it.
+ * Blocks:  config_load reads a file; the rest never.
+ * Limits:  CONFIG_LISTEN_MAX listeners; each number's range stands in config.c's table. */
+#ifndef POLICY_CONFIG_H
+#define POLICY_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "net/endpoint.h"
+
+enum { CONFIG_LISTEN_MAX = 32 };
+
+struct config {
+    struct endpoint listen[CONFIG_LISTEN_MAX];
+    unsigned listen_count;
+    bool allow_plaintext;
+    char *tls_cert; /* NULL: not given */
+    char *tls_key;
+    char *tls_client_ca;
+    bool tls_allow_12;
+    enum log_level log_level;
+    enum log_format log_format;
+
+    /* Numbers. Durations of 0 mean "no limit". */
+    uint64_t workers;              /* 0: twice the processors, at least 4 */
+    uint64_t max_connections;      /* in all */
+    uint64_t max_jobs;             /* running or starting, in all */
+    uint64_t handshake_timeout_ms; /* from accept to the end of the handshake */
+    uint64_t idle_timeout_ms;      /* without a job and without a byte from the client */
+    uint64_t write_timeout_ms;     /* the client takes nothing of what waits for it */
+    uint64_t job_timeout_ms;       /* upper bound for a job's own timeout_ms */
+    uint64_t kill_grace_ms;        /* from TERM to KILL */
+    uint64_t linger_ms;            /* see design: output held open after the command's end */
+    uint64_t linger_max_ms;
+    uint64_t drain_ms;             /* jobs may go on so long after the server's TERM */
+    uint64_t output_log_bytes;     /* per job: output that the client has not acknowledged */
+    uint64_t control_queue_bytes;  /* per connection: replies to control frames */
+    uint64_t request_bytes;        /* headed, sized: a command's length */
+    uint64_t collect_memory_bytes; /* headed, sized: output kept in memory, per stream */
+    uint64_t collect_max_bytes;    /* headed, sized: output in all */
+    uint64_t quiet_ms;             /* headed, sized: silence that ends a request */
+    uint64_t udp_rate_per_second;  /* upper over UDP: datagrams answered */
+};
+
+/* Fills in the defaults; nothing is allocated yet. */
+void config_init(struct config *config);
+void config_close(struct config *config);
+
+/* Sets one option by its key ("workers", "tls_cert", "listen", …), as the file and the command line
+ * both do. "listen" adds. AFAR_EINVAL says which value was expected; an unknown key names those
+ * that resemble it. AFAR_ENOMEM. */
+enum afar_status config_set(struct config *config, const char *key, const char *value,
+                            struct afar_error *err);
+
+/* Reads an INI file: keys in the section [server] (or before any section). The error names file,
+ * line and what was expected: "afard.conf:12: workers: 'many' is not a whole number from 0 to
+ * 1024". AFAR_EINVAL, AFAR_ESYSTEM (cannot be read), AFAR_ENOMEM. */
+enum afar_status config_load(struct config *config, const char *path, struct afar_error *err);
+
+/* What only the whole can show: no listener, TLS listener without certificate, key or client CA,
+ * udp without protocol upper. AFAR_EINVAL says what to add. (Whether an address is beyond loopback
+ * is known once it is resolved: server.h.) */
+enum afar_status config_check(const struct config *config, struct afar_error *err);
+
+#endif

@@ -1,0 +1,43 @@
+/* The server as a whole: listeners, acceptor and workers.
+ *
+ *   1. server_new opens everything that can fail: listeners, certificates, threads' resources.
+ *   2. server_print_endpoints and server_describe, if wanted: it accepts from now on.
+ *   3. server_run, on the main thread, until SIGTERM or SIGINT; then drains and returns.
+ *   4. server_free.
+ *
+ * Owns:    the listeners, the workers, their threads.
+ * Threads: all calls from one thread, which becomes the acceptor. Signals must be blocked there
+ * before server_new (server_block_signals), so that the threads inherit it. Blocks:  server_run,
+ * for as long as the server lives. Limits:  those of the configuration. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "policy/config.h"
+
+struct server;
+
+/* Blocks the signals that server_run takes by signalfd, and ignores SIGPIPE. */
+enum afar_status server_block_signals(struct afar_error *err);
+
+/* `config` and `log` are *kept*. Refused, each with a line that says what to do: plain TCP or UDP
+ * beyond loopback without allow_plaintext; headed and sized beyond loopback without TLS; a bad
+ * certificate; a taken port. AFAR_EINVAL, AFAR_ESYSTEM, AFAR_ENOMEM. */
+enum afar_status server_new(struct server **server, const struct config *config,
+                            const struct log *log, struct afar_error *err);
+void server_free(struct server *server);
+
+/* One line "listening URL" for each listener, with its real port, flushed. */
+enum afar_status server_print_endpoints(const struct server *server, FILE *out,
+                                        struct afar_error *err);
+
+/* Logs, for each listener, who can now run what. */
+void server_describe(const struct server *server);
+
+/* Serves until told to stop. The first SIGTERM or SIGINT drains: no new connections, jobs may end
+ * for drain_ms, then they are ended. The second ends them at once. AFAR_OK after either. */
+enum afar_status server_run(struct server *server, struct afar_error *err);
+
+#endif
