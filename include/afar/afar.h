@@ -1,0 +1,187 @@
+/* libafar: run commands on another machine.
+ *
+ *   1. afar_connect to a URL: tls://, tcp:// or unix://, or host[:port], which means tls.
+ *   2. afar_start a command, with callbacks for what comes back.
+ *   3. Either afar_wait, which drives everything until the receipt is there (and takes standard
+ * input from afar_write_stdin calls made before it), or your own loop: poll(2) afar_fd for
+ * afar_events, then afar_process; feed afar_write_stdin whenever it takes something.
+ *   4. afar_receipt says how the command ended. Without a receipt nothing is known, and nothing
+ * here ever reports success.
+ *   5. Any number of commands, one after another; then afar_close.
+ *
+ * Owns:    a client owns its connection. Strings that are passed in are copied where they are
+ * needed after the call. A context may be freed before its clients. Threads: a client belongs to
+ * one thread at a time; a context may be shared. Blocks:  afar_connect, afar_wait, afar_ping,
+ * afar_shell_run and afar_upper, until done or their timeout; the rest never. Limits:  output that
+ * a callback does not take is kept up to the server's window (2 MiB by default); then the command
+ * is no longer read. Standard input: 256 KiB under way.
+ *
+ * Every function that can fail returns enum afar_status and fills in *err (which may be NULL). */
+#ifndef AFAR_AFAR_H
+#define AFAR_AFAR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <afar/error.h>
+#include <afar/receipt.h>
+
+#define AFAR_API __attribute__((visibility("default")))
+
+/* "0.1.0" */
+AFAR_API const char *afar_version(void);
+
+/* ---- Contexts: certificates and TLS sessions ---- */
+
+struct afar_context;
+
+struct afar_credentials {
+    const char *ca_file;   /* PEM; NULL: the system's certificate store */
+    const char *cert_file; /* PEM; NULL: none */
+    const char *key_file;  /* PEM; NULL: none */
+};
+
+/* Reads the files. `credentials` NULL: none, enough for tcp and unix. AFAR_EINVAL names a file that
+ * cannot be used. AFAR_ENOMEM. */
+AFAR_API enum afar_status afar_context_new(struct afar_context **context,
+                                           const struct afar_credentials *credentials,
+                                           struct afar_error *err);
+AFAR_API void afar_context_free(struct afar_context *context);
+
+/* ---- Connections ---- */
+
+struct afar_client;
+
+/* Connects and, for TLS, shakes hands and verifies the server's name. `timeout_ms` 0: none.
+ * AFAR_EINVAL (URL), AFAR_ESYSTEM, AFAR_ETIMEDOUT, AFAR_ETRUST, AFAR_EPEER, AFAR_ECLOSED,
+ * AFAR_ENOMEM; the message says what happened, to which host, and what to do. */
+AFAR_API enum afar_status afar_connect(struct afar_client **client, struct afar_context *context,
+                                       const char *url, int64_t timeout_ms, struct afar_error *err);
+
+/* Ends the connection; a command that still runs is ended by the server. NULL is fine. */
+AFAR_API void afar_close(struct afar_client *client);
+
+/* True where TLS resumed an earlier session of the context. */
+AFAR_API bool afar_resumed(const struct afar_client *client);
+
+/* ---- Commands ---- */
+
+struct afar_command {
+    const char *const *argv; /* NULL-terminated, any bytes; or */
+    const char *shell;       /* a line for /bin/sh -c */
+    const char *const *env;  /* NULL-terminated "NAME=value", added to the server's; NULL: none */
+    const char *cwd;         /* NULL: the server's */
+    int64_t timeout_ms;      /* 0: none; then TERM, a grace period, KILL */
+    bool with_stdin;  /* afar_write_stdin will follow; otherwise the command reads /dev/null */
+    bool with_digest; /* SHA-256 of both streams, compared with what arrived */
+    bool with_pty;    /* not offered yet: the server refuses with "unsupported" */
+};
+
+/* Called from afar_process, afar_wait and afar_start. They must not call back into the client,
+ * except afar_signal. Any may be NULL. */
+struct afar_callbacks {
+    /* Takes output and returns how many bytes it took; fewer than `size`: call afar_process again
+     * when it can take more, the rest comes again then. NULL: output is dropped. */
+    size_t (*on_stdout)(void *user, const void *data, size_t size);
+    size_t (*on_stderr)(void *user, const void *data, size_t size);
+    /* The command runs; `job` is its id on the server. */
+    void (*on_started)(void *user, const char *job);
+    /* One line of JSON (no newline) for each frame from the server that belongs to the command, its
+     * payload as "data" where it is UTF-8 and "data_base64" where it is not. */
+    void (*on_frame)(void *user, const char *json);
+    void *user;
+};
+
+/* Sends the request. AFAR_EINVAL: neither or both of argv and shell, an empty argv, a malformed
+ * environment, a command is still running. AFAR_ELIMIT: argv and environment exceed 1 MiB.
+ * AFAR_ENOMEM. After any other error the connection is of no use. */
+AFAR_API enum afar_status afar_start(struct afar_client *client, const struct afar_command *command,
+                                     const struct afar_callbacks *callbacks,
+                                     struct afar_error *err);
+
+/* Takes what can be sent or kept of `size` bytes; *taken says how many. AFAR_EAGAIN: none now; wait
+ * by afar_process. AFAR_OK with everything taken once the command has ended or closed its
+ * input: nobody will read it. */
+AFAR_API enum afar_status afar_write_stdin(struct afar_client *client, const void *data,
+                                           size_t size, size_t *taken, struct afar_error *err);
+
+/* End of file for the command, after what was written before. */
+AFAR_API enum afar_status afar_close_stdin(struct afar_client *client, struct afar_error *err);
+
+/* Tells the command that nobody reads this stream any more, as a closed pipe would: its next write
+ * gets SIGPIPE or EPIPE. `fd` is 1 or 2. */
+AFAR_API enum afar_status afar_close_output(struct afar_client *client, int fd,
+                                            struct afar_error *err);
+
+/* Signals the command's process group. `name` without SIG: "INT", "TERM", … AFAR_EINVAL: no command
+ * runs. An unknown name is refused by the server. */
+AFAR_API enum afar_status afar_signal(struct afar_client *client, const char *name,
+                                      struct afar_error *err);
+
+/* The descriptor to poll, and for what: POLLIN, POLLOUT or both. */
+AFAR_API int afar_fd(const struct afar_client *client);
+AFAR_API short afar_events(const struct afar_client *client);
+
+/* Does all that can be done without waiting: sends, receives, calls back. AFAR_OK also where there
+ * was nothing to do. AFAR_EREFUSED: the server refused the command, err->reason is the code
+ * ("denied", "busy", "unsupported", …); the connection is still good. AFAR_ECLOSED, AFAR_EPEER,
+ * AFAR_ETRUST, AFAR_ESYSTEM: the connection is of no use, and the command's fate unknown. */
+AFAR_API enum afar_status afar_process(struct afar_client *client, struct afar_error *err);
+
+/* The receipt, or NULL while there is none. All output has been taken by the callbacks before it
+ * appears. Borrowed until the next afar_start or afar_close. */
+AFAR_API const struct afar_receipt *afar_receipt(const struct afar_client *client);
+
+/* afar_process until the receipt is there. Closes standard input first unless that was done.
+ * `timeout_ms` 0: none; AFAR_ETIMEDOUT leaves the command running and may be followed by another
+ * afar_wait. A callback that takes nothing makes it fail with AFAR_EAGAIN. */
+AFAR_API enum afar_status afar_wait(struct afar_client *client, int64_t timeout_ms,
+                                    struct afar_error *err);
+
+/* What a shell would give in $?: the command's own; 128+N for signal N; 124 timed out; 125 anything
+ * that is no ending of the command's own (output limit, killed, disconnected); 126 cannot be
+ * executed; 127 not found. */
+AFAR_API int afar_exit_status(const struct afar_receipt *receipt);
+
+/* "exited", "signaled", "timed_out", … */
+AFAR_API const char *afar_outcome_name(enum afar_outcome outcome);
+
+/* ---- Other requests ---- */
+
+struct afar_pong {
+    uint64_t round_trip_us;
+    char server_version[32];
+};
+
+/* Not while a command runs (AFAR_EINVAL). */
+AFAR_API enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms,
+                                    struct afar_pong *pong, struct afar_error *err);
+
+/* Signals a job by its id, also one of another connection. AFAR_EREFUSED: "not_found", "denied".
+ * Not while a command runs on this connection. */
+AFAR_API enum afar_status afar_kill(struct afar_client *client, const char *job, const char *name,
+                                    int64_t timeout_ms, struct afar_error *err);
+
+/* ---- The tutorial's protocols: a URL with ?protocol=sized, headed or upper ---- */
+
+struct afar_shell_reply {
+    uint64_t size;     /* bytes of output, standard output and then standard error */
+    char md5[33];      /* headed: as the server's header says it; "" where it is none */
+    bool md5_verified; /* headed: it is the MD5 of what arrived */
+};
+
+/* Sends one line and gives the output to `on_output` (which must take everything). The protocol
+ * tells neither stream nor exit status. AFAR_EINVAL: the URL's protocol is neither sized nor
+ * headed. */
+AFAR_API enum afar_status
+afar_shell_run(struct afar_client *client, const char *line,
+               void (*on_output)(void *user, const void *data, size_t size), void *user,
+               int64_t timeout_ms, struct afar_shell_reply *reply, struct afar_error *err);
+
+/* Sends `size` bytes (1 to 65,507) and reads the same number back; udp: one datagram each way, sent
+ * again every 500 ms until `timeout_ms` (0: 5 s). `out` must hold `size` bytes. */
+AFAR_API enum afar_status afar_upper(struct afar_client *client, const void *data, size_t size,
+                                     void *out, int64_t timeout_ms, struct afar_error *err);
+
+#endif
