@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 /* RFC 3629 §4: the second byte's range depends on the first. */
 size_t utf8_sequence(const uint8_t *data, size_t size)
 {
@@ -49,4 +51,27 @@ bool utf8_valid(const void *data, size_t size)
         at += length;
     }
     return true;
+}
+
+void utf8_copy(char *out, size_t size, const char *text)
+{
+    const uint8_t *bytes = (const uint8_t *)text;
+    size_t left = strlen(text);
+    size_t used = 0;
+    while (left > 0) {
+        size_t length = utf8_sequence(bytes, left);
+        bool bad = length == 0 || bytes[0] < 0x20 || bytes[0] == 0x7F;
+        if (bad)
+            length = 1;
+        if (length >= size - used)
+            break;
+        if (bad)
+            out[used] = '?';
+        else
+            memcpy(out + used, bytes, length);
+        used += length;
+        bytes += length;
+        left -= length;
+    }
+    out[used] = '\0';
 }

@@ -13,4 +13,8 @@ size_t utf8_sequence(const uint8_t *data, size_t size);
 
 bool utf8_valid(const void *data, size_t size);
 
+/* Copies `text` as valid UTF-8 without control characters, each bad byte as '?', cut to fit between
+ * two characters; `out` (of `size` bytes, at least 1) always ends in a NUL. */
+void utf8_copy(char *out, size_t size, const char *text);
+
 #endif

@@ -1,0 +1,18 @@
+/* The exec request's fields. For src/wire/ only: the rest of the world uses wire/message.h.
+ *
+ * Owns nothing; any thread; never blocks. */
+#ifndef WIRE_EXEC_REQUEST_H
+#define WIRE_EXEC_REQUEST_H
+
+#include "wire/message.h"
+
+struct cJSON;
+
+enum { EXEC_WORDS_MAX = 4096 }; /* in JSON; more travel in the payload */
+
+/* *request is owned by the caller, and NULL unless AFAR_OK. AFAR_EPEER names the field.
+ * AFAR_ENOMEM. */
+enum afar_status exec_request_decode(struct exec_request **request, const struct cJSON *object,
+                                     struct afar_error *err);
+
+#endif

@@ -1,0 +1,99 @@
+#include "wire/frame.h"
+
+#include <string.h>
+
+void decoder_init(struct decoder *decoder)
+{
+    decoder->header_bytes = 0;
+}
+
+void decoder_close(struct decoder *decoder)
+{
+    if (decoder->header_bytes > 0)
+        message_close(&decoder->message);
+    decoder->header_bytes = 0;
+}
+
+void frame_put_prefix(uint8_t prefix[FRAME_PREFIX_BYTES], size_t header_bytes)
+{
+    prefix[0] = (uint8_t)(header_bytes & 0xFF);
+    prefix[1] = (uint8_t)(header_bytes >> 8 & 0xFF);
+    prefix[2] = (uint8_t)(header_bytes >> 16 & 0xFF);
+    prefix[3] = (uint8_t)(header_bytes >> 24 & 0xFF);
+}
+
+static uint32_t get_prefix(const uint8_t *data)
+{
+    return (uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 |
+           (uint32_t)data[3] << 24;
+}
+
+static enum afar_status bad_length(const uint8_t *data, size_t size, struct afar_error *err)
+{
+    const char *stray = frame_stray_protocol(data, size);
+    if (stray != NULL)
+        return afar_fail(err, AFAR_EPEER, "the peer speaks %s, not Afar's protocol", stray);
+    return afar_fail(err, AFAR_EPEER, "frame header of %lu bytes, %d to %d are allowed",
+                     (unsigned long)get_prefix(data), FRAME_HEADER_MIN_BYTES,
+                     FRAME_HEADER_MAX_BYTES);
+}
+
+/* Reads the header into decoder->message. */
+static enum afar_status take_header(struct decoder *decoder, const uint8_t *data, size_t size,
+                                    size_t *used, struct afar_error *err)
+{
+    *used = FRAME_PREFIX_BYTES;
+    if (size < FRAME_PREFIX_BYTES)
+        return AFAR_EAGAIN;
+    uint32_t header_bytes = get_prefix(data);
+    if (header_bytes < FRAME_HEADER_MIN_BYTES || header_bytes > FRAME_HEADER_MAX_BYTES)
+        return bad_length(data, size, err);
+
+    *used = FRAME_PREFIX_BYTES + (size_t)header_bytes;
+    if (size < *used)
+        return AFAR_EAGAIN;
+    enum afar_status status =
+        message_decode(&decoder->message, data + FRAME_PREFIX_BYTES, header_bytes, err);
+    if (status == AFAR_OK)
+        decoder->header_bytes = *used;
+    return status;
+}
+
+enum afar_status decoder_next(struct decoder *decoder, const uint8_t *data, size_t size,
+                              struct message *message, const uint8_t **payload, size_t *used,
+                              struct afar_error *err)
+{
+    if (decoder->header_bytes == 0) {
+        enum afar_status status = take_header(decoder, data, size, used, err);
+        if (status != AFAR_OK)
+            return status;
+    }
+    *used = decoder->header_bytes + decoder->message.size;
+    if (size < *used)
+        return AFAR_EAGAIN;
+
+    *message = decoder->message;
+    *payload = data + decoder->header_bytes;
+    decoder->header_bytes = 0;
+    return AFAR_OK;
+}
+
+const char *frame_stray_protocol(const uint8_t *data, size_t size)
+{
+    /* RFC 8446 §5.1: handshake (22) or alert (21), then the record version 3.x. */
+    if (size >= 3 && (data[0] == 0x16 || data[0] == 0x15) && data[1] == 0x03 && data[2] <= 4)
+        return "TLS";
+
+    /* RFC 9110 §9.3, RFC 5789, and HTTP/2's preface. The space matters: GETTY is no request. */
+    static const char *const methods[] = {"GET ",     "HEAD ",    "POST ",  "PUT ",   "DELETE ",
+                                          "CONNECT ", "OPTIONS ", "TRACE ", "PATCH ", "PRI "};
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        size_t length = strlen(methods[i]);
+        if (size >= length && memcmp(data, methods[i], length) == 0)
+            return "HTTP";
+    }
+    /* The server's side of it. */
+    if (size >= 5 && memcmp(data, "HTTP/", 5) == 0)
+        return "HTTP";
+    return NULL;
+}

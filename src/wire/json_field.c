@@ -1,0 +1,119 @@
+#include "wire/json_field.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "wire/message.h"
+
+static enum afar_status missing(const char *key, struct afar_error *err)
+{
+    return afar_fail(err, AFAR_EPEER, "the field \"%s\" is missing", key);
+}
+
+enum afar_status json_get_integer(const struct cJSON *object, const char *key, bool required,
+                                  uint64_t *value, struct afar_error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (item == NULL)
+        return required ? missing(key, err) : AFAR_OK;
+    double number = item->valuedouble;
+    /* The negated comparison also catches NaN; the range makes the conversion defined. */
+    if (!cJSON_IsNumber(item) || !(number >= 0 && number <= (double)MESSAGE_INTEGER_MAX) ||
+        (double)(uint64_t)number != number)
+        return afar_fail(err, AFAR_EPEER, "\"%s\" must be a whole number from 0 to 2^53-1", key);
+    *value = (uint64_t)number;
+    return AFAR_OK;
+}
+
+enum afar_status json_get_bool(const struct cJSON *object, const char *key, bool *value,
+                               struct afar_error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (item == NULL)
+        return AFAR_OK;
+    if (!cJSON_IsBool(item))
+        return afar_fail(err, AFAR_EPEER, "\"%s\" must be true or false", key);
+    *value = cJSON_IsTrue(item);
+    return AFAR_OK;
+}
+
+enum afar_status json_get_string(const struct cJSON *object, const char *key, bool required,
+                                 char *value, size_t size, struct afar_error *err)
+{
+    value[0] = '\0';
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (item == NULL)
+        return required ? missing(key, err) : AFAR_OK;
+    if (!cJSON_IsString(item))
+        return afar_fail(err, AFAR_EPEER, "\"%s\" must be a string", key);
+    size_t length = strlen(item->valuestring);
+    if (length >= size)
+        return afar_fail(err, AFAR_EPEER, "\"%s\" has %zu bytes, %zu at most are allowed", key,
+                         length, size - 1);
+    memcpy(value, item->valuestring, length + 1);
+    return AFAR_OK;
+}
+
+enum afar_status json_get_text(const struct cJSON *object, const char *key, char **value,
+                               struct afar_error *err)
+{
+    *value = NULL;
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (item == NULL)
+        return AFAR_OK;
+    if (!cJSON_IsString(item))
+        return afar_fail(err, AFAR_EPEER, "\"%s\" must be a string", key);
+    *value = strdup(item->valuestring);
+    if (*value == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for \"%s\"", key);
+    return AFAR_OK;
+}
+
+enum afar_status json_get_strings(const struct cJSON *object, const char *key, size_t max,
+                                  char ***value, struct afar_error *err)
+{
+    *value = NULL;
+    const cJSON *array = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (array == NULL)
+        return AFAR_OK;
+    if (!cJSON_IsArray(array))
+        return afar_fail(err, AFAR_EPEER, "\"%s\" must be an array of strings", key);
+    size_t count = (size_t)cJSON_GetArraySize(array);
+    if (count > max)
+        return afar_fail(err, AFAR_EPEER, "\"%s\" has %zu entries, %zu at most are allowed", key,
+                         count, max);
+
+    enum afar_status status = AFAR_OK;
+    char **strings = calloc(count + 1, sizeof *strings);
+    if (strings == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for \"%s\"", key);
+    size_t at = 0;
+    for (const cJSON *item = array->child; item != NULL; item = item->next) {
+        if (!cJSON_IsString(item)) {
+            status = afar_fail(err, AFAR_EPEER, "\"%s\" must be an array of strings", key);
+            goto out;
+        }
+        strings[at] = strdup(item->valuestring);
+        if (strings[at] == NULL) {
+            status = afar_fail(err, AFAR_ENOMEM, "out of memory for \"%s\"", key);
+            goto out;
+        }
+        at++;
+    }
+    *value = strings;
+    strings = NULL;
+out:
+    strings_free(strings);
+    return status;
+}
+
+void strings_free(char **strings)
+{
+    if (strings == NULL)
+        return;
+    for (char **at = strings; *at != NULL; at++)
+        free(*at);
+    free(strings);
+}
