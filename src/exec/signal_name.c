@@ -1,0 +1,24 @@
+#include "exec/signal_name.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+int signal_by_name(const char *name)
+{
+    for (int number = 1; number < NSIG; number++) {
+        const char *known = sigabbrev_np(number);
+        if (known != NULL && strcmp(known, name) == 0)
+            return number;
+    }
+    return 0;
+}
+
+void signal_name(int number, char *name, size_t size)
+{
+    const char *known = sigabbrev_np(number);
+    if (known != NULL)
+        (void)snprintf(name, size, "%s", known);
+    else
+        (void)snprintf(name, size, "%d", number);
+}

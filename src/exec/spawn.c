@@ -1,0 +1,261 @@
+#include "exec/spawn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "exec/environment.h"
+
+/* Everything the child needs, made before it exists: it shares our memory and must not allocate. */
+struct child {
+    char *const *argv;
+    char *const *env;
+    const char *cwd;
+    char **candidates; /* paths to try, NULL-terminated */
+    int stdio[3];
+    /* What the child says back. `volatile`: written by another process in this memory. */
+    volatile int failed_errno;
+    const char *volatile failed_stage;
+};
+
+/* The child's stack; its deepest use is a few hundred bytes in child_main, and signals are blocked.
+ */
+enum { CHILD_STACK_BYTES = 16384 };
+
+/* The kernel's struct sigaction, which is not libc's. */
+struct kernel_sigaction {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    unsigned long mask;
+};
+
+enum { KERNEL_SIGSET_BYTES = 8, KERNEL_SIGNALS = 64 };
+
+/* Raw system calls only from here to the end of child_main: libc's wrappers may take locks, touch
+ * thread state or (setuid and its like) signal other threads, all of it in the server's memory. */
+static int fail_child(struct child *child, const char *stage)
+{
+    child->failed_errno = errno;
+    child->failed_stage = stage;
+    syscall(SYS_exit, 127);
+    return 127;
+}
+
+/* Ignored signals would stay ignored across execve; handlers would not, but must not run here. */
+static void reset_signals(void)
+{
+    const struct kernel_sigaction action = {.handler = SIG_DFL};
+    for (int number = 1; number <= KERNEL_SIGNALS; number++)
+        (void)syscall(SYS_rt_sigaction, number, &action, NULL, KERNEL_SIGSET_BYTES);
+}
+
+__attribute__((no_sanitize("address", "undefined", "thread"))) static int child_main(void *argument)
+{
+    struct child *child = argument;
+    reset_signals();
+    if (syscall(SYS_setsid) < 0)
+        return fail_child(child, "session");
+    for (int fd = 0; fd < 3; fd++) {
+        if (syscall(SYS_dup3, child->stdio[fd], fd, 0) < 0)
+            return fail_child(child, "stdio");
+    }
+    /* All of ours are close-on-exec; this also takes those that some library opened without it. An
+     * old kernel (before 5.9) lacks the call. */
+    (void)syscall(SYS_close_range, 3U, ~0U, 0U);
+    if (child->cwd != NULL && syscall(SYS_chdir, child->cwd) < 0)
+        return fail_child(child, "chdir");
+
+    const unsigned long none = 0;
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, KERNEL_SIGSET_BYTES);
+
+    /* As execvp(3) searches: a file that may not be executed does not end the search, but is what
+     * is reported when nothing better is found. */
+    int denied = 0;
+    for (char **path = child->candidates; *path != NULL; path++) {
+        (void)syscall(SYS_execve, *path, child->argv, child->env);
+        if (errno == EACCES)
+            denied = EACCES;
+        else if (errno != ENOENT && errno != ENOTDIR)
+            return fail_child(child, "exec");
+    }
+    if (denied != 0)
+        errno = denied;
+    return fail_child(child, "exec");
+}
+
+static char *join(const char *directory, size_t length, const char *name)
+{
+    char *path = malloc(length + 1 + strlen(name) + 1);
+    if (path == NULL)
+        return NULL;
+    memcpy(path, directory, length);
+    path[length] = '/';
+    memcpy(path + length + 1, name, strlen(name) + 1);
+    return path;
+}
+
+static void free_candidates(char **candidates)
+{
+    for (char **at = candidates; at != NULL && *at != NULL; at++)
+        free(*at);
+    free(candidates);
+}
+
+/* The paths at which argv[0] may be. NULL: out of memory. */
+static char **find_candidates(const char *name, const char *path)
+{
+    bool search = strchr(name, '/') == NULL && name[0] != '\0';
+    size_t count = 1;
+    for (const char *at = path; search && *at != '\0'; at++)
+        count += *at == ':';
+
+    char **candidates = calloc(count + 1, sizeof *candidates);
+    if (candidates == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        size_t length = search ? strcspn(path, ":") : 0;
+        if (!search)
+            candidates[i] = strdup(name);
+        else if (length == 0)
+            candidates[i] = join(".", 1, name); /* an empty element is the working directory */
+        else
+            candidates[i] = join(path, length, name);
+        if (candidates[i] == NULL) {
+            free_candidates(candidates);
+            return NULL;
+        }
+        path += search ? length + (path[length] == ':') : 0;
+    }
+    return candidates;
+}
+
+struct pipes {
+    int child[3];
+    int ours[3];
+};
+
+static void close_all(int fds[3])
+{
+    for (int i = 0; i < 3; i++) {
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+        fds[i] = -1;
+    }
+}
+
+static enum afar_status open_one(struct pipes *pipes, int fd, struct afar_error *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return afar_fail_errno(err, errno, "cannot make a pipe");
+    /* The child reads fd 0 and writes 1 and 2. O_NONBLOCK belongs to one end only: the child's end
+     * must block, as programs expect. */
+    pipes->child[fd] = fd == 0 ? ends[0] : ends[1];
+    pipes->ours[fd] = fd == 0 ? ends[1] : ends[0];
+    if (fcntl(pipes->ours[fd], F_SETFL, O_NONBLOCK) < 0)
+        return afar_fail_errno(err, errno, "cannot make a pipe non-blocking");
+    /* The server keeps 0, 1 and 2 open from the start; a pipe there would be overwritten in the
+     * child. */
+    assert(ends[0] > 2 && ends[1] > 2);
+    return AFAR_OK;
+}
+
+static enum afar_status open_pipes(struct pipes *pipes, bool stdin_pipe, struct afar_error *err)
+{
+    *pipes = (struct pipes){.child = {-1, -1, -1}, .ours = {-1, -1, -1}};
+    enum afar_status status = AFAR_OK;
+    if (stdin_pipe) {
+        status = open_one(pipes, 0, err);
+    } else {
+        pipes->child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (pipes->child[0] < 0)
+            status = afar_fail_errno(err, errno, "cannot open /dev/null");
+    }
+    for (int fd = 1; fd < 3 && status == AFAR_OK; fd++)
+        status = open_one(pipes, fd, err);
+    return status;
+}
+
+/* With every signal blocked: one that came in the child before its reset would run our handler. */
+static pid_t clone_child(struct child *child, int *pidfd, int *clone_errno)
+{
+    /* Both lie in this frame, which lives until the child has let go of the memory: CLONE_VFORK. */
+    _Alignas(16) char stack[CHILD_STACK_BYTES];
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+    pid_t pid = clone(child_main, stack + sizeof stack,
+                      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, child, pidfd);
+    *clone_errno = errno;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pid;
+}
+
+static void reap(int pidfd)
+{
+    siginfo_t info;
+    while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) < 0 && errno == EINTR)
+        ;
+    (void)close(pidfd);
+}
+
+enum afar_status spawn_process(const struct spawn_request *request, struct spawn_result *result,
+                               struct afar_error *err)
+{
+    *result = (struct spawn_result){
+        .pid = -1, .pidfd = -1, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .stage = "pipe"};
+    const char *path = environment_get(request->env, "PATH");
+    struct child child = {.argv = request->argv, .env = request->env, .cwd = request->cwd};
+    struct pipes pipes;
+    enum afar_status status = open_pipes(&pipes, request->stdin_pipe, err);
+    if (status != AFAR_OK)
+        goto out;
+
+    child.candidates = find_candidates(request->argv[0], path == NULL ? "" : path);
+    if (child.candidates == NULL) {
+        status = afar_fail(err, AFAR_ENOMEM, "out of memory for a command's path");
+        goto out;
+    }
+    memcpy(child.stdio, pipes.child, sizeof child.stdio);
+
+    int pidfd = -1;
+    int clone_errno = 0;
+    pid_t pid = clone_child(&child, &pidfd, &clone_errno);
+    if (pid < 0) {
+        result->stage = "clone";
+        status = afar_fail_errno(err, clone_errno, "cannot start a process");
+        goto out;
+    }
+    if (child.failed_stage != NULL) {
+        reap(pidfd);
+        result->stage = child.failed_stage;
+        status =
+            strcmp(result->stage, "chdir") == 0
+                ? afar_fail_errno(err, child.failed_errno, "cannot change to directory '%s'",
+                                  request->cwd)
+                : afar_fail_errno(err, child.failed_errno, "cannot execute '%s'", request->argv[0]);
+        goto out;
+    }
+    result->pid = pid;
+    result->pidfd = pidfd;
+    result->stdin_fd = pipes.ours[0];
+    result->stdout_fd = pipes.ours[1];
+    result->stderr_fd = pipes.ours[2];
+    pipes.ours[0] = pipes.ours[1] = pipes.ours[2] = -1;
+out:
+    free_candidates(child.candidates);
+    close_all(pipes.child);
+    close_all(pipes.ours);
+    return status;
+}

@@ -1,0 +1,39 @@
+/* Starting a command, with pipes to it.
+ *
+ * Owns:    nothing; the result's descriptors are the caller's.
+ * Threads: any; each call blocks signals in its own thread while it runs.
+ * Blocks:  until the child's execve has succeeded or failed: a hung chdir hangs here. Call it where
+ * that does no harm. Limits:  none. The child shares the server's memory until execve (vfork), so
+ * the server's size does not matter to its cost. */
+#ifndef EXEC_SPAWN_H
+#define EXEC_SPAWN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+struct spawn_request {
+    char *const *argv; /* NULL-terminated; argv[0] without a slash is looked for in PATH */
+    char *const *env;  /* NULL-terminated, complete; its PATH is the one that is searched */
+    const char *cwd;   /* NULL: the server's */
+    bool stdin_pipe;   /* otherwise /dev/null */
+};
+
+struct spawn_result {
+    pid_t pid;    /* leads a session and a process group of its own */
+    int pidfd;    /* all descriptors: close-on-exec, ours non-blocking */
+    int stdin_fd; /* -1 without stdin_pipe */
+    int stdout_fd;
+    int stderr_fd;
+    const char *stage; /* on failure: "pipe", "clone", "session", "stdio", "chdir", "exec" */
+};
+
+/* The child begins with default signal dispositions, an empty mask, and no descriptor but 0, 1
+ * and 2. A file that is no executable format is not given to a shell: ENOEXEC. AFAR_ESYSTEM with
+ * sys_errno and result->stage; AFAR_ENOMEM. On failure no process and no descriptor is left. */
+enum afar_status spawn_process(const struct spawn_request *request, struct spawn_result *result,
+                               struct afar_error *err);
+
+#endif
