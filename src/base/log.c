@@ -58,9 +58,10 @@ static size_t escape(const char *text, bool json, char *out, size_t size)
         char piece[8];
         size_t taken = utf8_sequence(bytes, left);
         size_t length = taken;
-        if (taken == 0 || bytes[0] < 0x20 || bytes[0] == 0x7F) {
+        if (taken == 0 || utf8_control(bytes, taken)) {
+            /* One byte at a time: the rest of a longer one is not UTF-8 by itself, and so is shown
+             * the same way. In JSON the backslash of \xNN must itself be escaped. */
             taken = 1;
-            /* In JSON the backslash of \xNN must itself be escaped. */
             length = (size_t)snprintf(piece, sizeof piece, json ? "\\\\x%02x" : "\\x%02x",
                                       (unsigned)bytes[0]);
         } else if (json && (bytes[0] == '"' || bytes[0] == '\\')) {

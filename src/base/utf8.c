@@ -40,6 +40,13 @@ size_t utf8_sequence(const uint8_t *data, size_t size)
     return length;
 }
 
+bool utf8_control(const uint8_t *data, size_t length)
+{
+    if (length == 1)
+        return data[0] < 0x20 || data[0] == 0x7F;
+    return length == 2 && data[0] == 0xC2 && data[1] <= 0x9F;
+}
+
 bool utf8_valid(const void *data, size_t size)
 {
     const uint8_t *bytes = data;
@@ -59,19 +66,20 @@ void utf8_copy(char *out, size_t size, const char *text)
     size_t left = strlen(text);
     size_t used = 0;
     while (left > 0) {
-        size_t length = utf8_sequence(bytes, left);
-        bool bad = length == 0 || bytes[0] < 0x20 || bytes[0] == 0x7F;
-        if (bad)
+        size_t taken = utf8_sequence(bytes, left);
+        size_t length = taken;
+        const void *piece = bytes;
+        if (taken == 0 || utf8_control(bytes, taken)) {
+            taken = taken == 0 ? 1 : taken;
+            piece = "?";
             length = 1;
+        }
         if (length >= size - used)
             break;
-        if (bad)
-            out[used] = '?';
-        else
-            memcpy(out + used, bytes, length);
+        memcpy(out + used, piece, length);
         used += length;
-        bytes += length;
-        left -= length;
+        bytes += taken;
+        left -= taken;
     }
     out[used] = '\0';
 }

@@ -11,6 +11,10 @@
 /* Length in bytes (1 to 4) of the valid sequence at the start of data, or 0 where there is none. */
 size_t utf8_sequence(const uint8_t *data, size_t size);
 
+/* Whether the valid sequence of `length` bytes is a control character: C0, DEL, or C1 (U+0080 …
+ * U+009F), which some terminals obey too. */
+bool utf8_control(const uint8_t *data, size_t length);
+
 bool utf8_valid(const void *data, size_t size);
 
 /* Copies `text` as valid UTF-8 without control characters, each bad byte as '?', cut to fit between
