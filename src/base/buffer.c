@@ -1,6 +1,7 @@
 #include "base/buffer.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,23 @@ void buffer_consume(struct buffer *buffer, size_t size)
         buffer_clear(buffer);
 }
 
+/* Doubles the block at least once, until it holds `needed` bytes (which are within the limit), but
+ * not beyond twice the limit. */
+static enum afar_status grow(struct buffer *buffer, size_t needed, struct afar_error *err)
+{
+    size_t capacity = buffer->capacity < SMALLEST_BYTES ? SMALLEST_BYTES : buffer->capacity * 2;
+    while (capacity < needed)
+        capacity = capacity > SIZE_MAX / 2 ? needed : capacity * 2;
+    if (capacity / 2 > buffer->limit_bytes)
+        capacity = buffer->limit_bytes * 2;
+    uint8_t *data = realloc(buffer->data, capacity);
+    if (data == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a buffer of %zu bytes", capacity);
+    buffer->data = data;
+    buffer->capacity = capacity;
+    return AFAR_OK;
+}
+
 enum afar_status buffer_reserve(struct buffer *buffer, size_t size, uint8_t **room,
                                 struct afar_error *err)
 {
@@ -49,22 +67,23 @@ enum afar_status buffer_reserve(struct buffer *buffer, size_t size, uint8_t **ro
     if (size > buffer->limit_bytes || used > buffer->limit_bytes - size)
         return afar_fail(err, AFAR_ELIMIT, "more than %zu bytes waiting", buffer->limit_bytes);
 
-    if (buffer->start > 0 && buffer->capacity - buffer->end < size) {
-        memmove(buffer->data, buffer->data + buffer->start, used);
-        buffer->start = 0;
-        buffer->end = used;
-    }
     if (buffer->capacity - buffer->end < size) {
-        size_t capacity = buffer->capacity < SMALLEST_BYTES ? SMALLEST_BYTES : buffer->capacity;
-        while (capacity < used + size)
-            capacity *= 2;
-        uint8_t *data = realloc(buffer->data, capacity);
-        if (data == NULL)
-            return afar_fail(err, AFAR_ENOMEM, "out of memory for a buffer of %zu bytes", capacity);
-        buffer->data = data;
-        buffer->capacity = capacity;
+        /* Where more waits than was taken, moving it for every few bytes would cost the square of
+         * its size: a larger block makes the moves rare. Twice the limit is always enough. */
+        bool crowded = buffer->start < used && buffer->capacity / 2 < buffer->limit_bytes;
+        if (buffer->capacity < used + size || crowded) {
+            enum afar_status status = grow(buffer, used + size, err);
+            if (status != AFAR_OK)
+                return status;
+        }
+        if (buffer->start > 0) {
+            memmove(buffer->data, buffer->data + buffer->start, used);
+            buffer->start = 0;
+            buffer->end = used;
+        }
     }
-    *room = buffer->data + buffer->end;
+    /* An empty buffer has no memory, and NULL + 0 is undefined in C11. */
+    *room = buffer->data == NULL ? NULL : buffer->data + buffer->end;
     return AFAR_OK;
 }
 

@@ -4,7 +4,8 @@
  *          holds none.
  * Threads: one owner; no lock.
  * Blocks:  never.
- * Limits:  limit_bytes, fixed at buffer_init; going over it is AFAR_ELIMIT. */
+ * Limits:  limit_bytes, fixed at buffer_init; going over it is AFAR_ELIMIT. The memory behind it is
+ *          at most twice that (or 512 bytes). */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
 
