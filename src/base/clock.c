@@ -27,8 +27,9 @@ int clock_poll_timeout(int64_t deadline_ms)
 {
     if (deadline_ms == DEADLINE_NEVER)
         return -1;
-    int64_t left_ms = deadline_ms - clock_now_ms();
-    if (left_ms <= 0)
+    int64_t now_ms = clock_now_ms();
+    if (deadline_ms <= now_ms)
         return 0;
+    int64_t left_ms = deadline_ms - now_ms;
     return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }

@@ -28,8 +28,11 @@ enum afar_status digest_new(struct digest **digest, const char *algorithm, struc
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a digest");
     made->algorithm = EVP_get_digestbyname(algorithm);
     made->context = EVP_MD_CTX_new();
-    if (made->algorithm == NULL || made->context == NULL ||
-        EVP_DigestInit_ex(made->context, made->algorithm, NULL) != 1) {
+    if (made->context == NULL) {
+        digest_free(made);
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a digest");
+    }
+    if (made->algorithm == NULL || EVP_DigestInit_ex(made->context, made->algorithm, NULL) != 1) {
         digest_free(made);
         return afar_fail(err, AFAR_EINVAL, "OpenSSL does not offer the digest %s", algorithm);
     }
