@@ -12,8 +12,8 @@ void exec_request_free(struct exec_request *request)
 {
     if (request == NULL)
         return;
-    strings_free(request->argv);
-    strings_free(request->env);
+    free(request->argv);
+    free(request->env);
     free(request->shell);
     free(request->cwd);
     free(request->user);
@@ -53,57 +53,60 @@ static enum afar_status decode_must(struct exec_request *request, const cJSON *o
         if (length == 0)
             request->unknown_must[0] = '?';
     }
-    strings_free(names);
+    free(names);
     return AFAR_OK;
+}
+
+/* A field that is one of a few words. Absent: the first of them. */
+struct choice {
+    const char *key;
+    const char *words[3];
+    const char *expected;
+};
+
+static enum afar_status decode_choice(const cJSON *object, const struct choice *choice, size_t *at,
+                                      struct afar_error *err)
+{
+    *at = 0;
+    if (cJSON_GetObjectItemCaseSensitive(object, choice->key) == NULL)
+        return AFAR_OK;
+    char word[MESSAGE_WORD_BYTES];
+    enum afar_status status = json_get_string(object, choice->key, true, word, sizeof word, err);
+    if (status != AFAR_OK)
+        return status;
+    for (size_t i = 0; i < 3 && choice->words[i] != NULL; i++) {
+        if (strcmp(word, choice->words[i]) == 0) {
+            *at = i;
+            return AFAR_OK;
+        }
+    }
+    return afar_fail(err, AFAR_EPEER, "\"%s\" must be %s", choice->key, choice->expected);
 }
 
 static enum afar_status decode_choices(struct exec_request *request, const cJSON *object,
                                        struct afar_error *err)
 {
-    char word[MESSAGE_WORD_BYTES];
-    enum afar_status status =
-        json_get_string(object, "on_disconnect", false, word, sizeof word, err);
-    if (status != AFAR_OK)
-        return status;
-    if (word[0] == '\0' || strcmp(word, "kill") == 0)
-        request->on_disconnect = ON_DISCONNECT_KILL;
-    else if (strcmp(word, "grace") == 0)
-        request->on_disconnect = ON_DISCONNECT_GRACE;
-    else if (strcmp(word, "detach") == 0)
-        request->on_disconnect = ON_DISCONNECT_DETACH;
-    else
-        return afar_fail(err, AFAR_EPEER, "\"on_disconnect\" must be kill, grace or detach");
-
-    status = json_get_string(object, "when_full", false, word, sizeof word, err);
-    if (status != AFAR_OK)
-        return status;
-    if (word[0] == '\0' || strcmp(word, "block") == 0)
-        request->when_full = WHEN_FULL_BLOCK;
-    else if (strcmp(word, "cut") == 0)
-        request->when_full = WHEN_FULL_CUT;
-    else
-        return afar_fail(err, AFAR_EPEER, "\"when_full\" must be block or cut");
-
-    status = json_get_string(object, "stdin", false, word, sizeof word, err);
-    if (status != AFAR_OK)
-        return status;
-    if (strcmp(word, "stream") == 0)
-        request->stdin_stream = true;
-    else if (word[0] != '\0' && strcmp(word, "none") != 0)
-        return afar_fail(err, AFAR_EPEER, "\"stdin\" must be none or stream");
-
-    status = json_get_string(object, "digest", false, word, sizeof word, err);
-    if (status != AFAR_OK)
-        return status;
-    if (strcmp(word, "sha256") == 0)
-        request->digest = true;
-    else if (word[0] != '\0' && strcmp(word, "none") != 0)
-        return afar_fail(err, AFAR_EPEER, "\"digest\" must be none or sha256");
+    static const struct choice choices[] = {
+        {"on_disconnect", {"kill", "grace", "detach"}, "kill, grace or detach"},
+        {"when_full", {"block", "cut"}, "block or cut"},
+        {"stdin", {"none", "stream"}, "none or stream"},
+        {"digest", {"none", "sha256"}, "none or sha256"},
+    };
+    size_t at[4] = {0};
+    for (size_t i = 0; i < 4; i++) {
+        enum afar_status status = decode_choice(object, &choices[i], &at[i], err);
+        if (status != AFAR_OK)
+            return status;
+    }
+    request->on_disconnect = (enum on_disconnect)at[0];
+    request->when_full = (enum when_full)at[1];
+    request->stdin_stream = at[2] == 1;
+    request->digest = at[3] == 1;
     return AFAR_OK;
 }
 
 static enum afar_status decode_counts(struct exec_request *request, const cJSON *object,
-                                      struct afar_error *err)
+                                      size_t payload_bytes, struct afar_error *err)
 {
     uint64_t argc = 0;
     uint64_t envc = 0;
@@ -115,8 +118,13 @@ static enum afar_status decode_counts(struct exec_request *request, const cJSON 
         status = json_get_integer(object, "cwdc", false, &cwdc, err);
     if (status != AFAR_OK)
         return status;
-    if (argc > FRAME_PAYLOAD_MAX_BYTES || envc > FRAME_PAYLOAD_MAX_BYTES || cwdc > 1)
-        return afar_fail(err, AFAR_EPEER, "\"argc\", \"envc\" or \"cwdc\" is too large");
+    if (cwdc > 1)
+        return afar_fail(err, AFAR_EPEER, "\"cwdc\" must be 0 or 1");
+    /* Each string takes a byte at least, its NUL; none of the three overflows 2^54. */
+    if (argc + envc + cwdc > payload_bytes || (argc + envc + cwdc == 0 && payload_bytes > 0))
+        return afar_fail(err, AFAR_EPEER,
+                         "\"argc\", \"envc\" and \"cwdc\" do not describe a payload of %zu bytes",
+                         payload_bytes);
     if ((argc > 0 && request->argv != NULL) || (envc > 0 && request->env != NULL) ||
         (cwdc > 0 && request->cwd != NULL))
         return afar_fail(err, AFAR_EPEER, "argv, env or cwd given both in JSON and in the payload");
@@ -164,7 +172,7 @@ static enum afar_status check_command(const struct exec_request *request, struct
 }
 
 enum afar_status exec_request_decode(struct exec_request **request, const struct cJSON *object,
-                                     struct afar_error *err)
+                                     size_t payload_bytes, struct afar_error *err)
 {
     *request = NULL;
     struct exec_request *made = calloc(1, sizeof *made);
@@ -189,7 +197,7 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
     if (status == AFAR_OK)
         status = decode_must(made, object, err);
     if (status == AFAR_OK)
-        status = decode_counts(made, object, err);
+        status = decode_counts(made, object, payload_bytes, err);
     if (status == AFAR_OK)
         status = check_command(made, err);
     if (status == AFAR_OK) {
@@ -200,39 +208,62 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
     return status;
 }
 
-/* Takes the next NUL-terminated string. */
-static enum afar_status take_string(const uint8_t **payload, size_t *size, char **string,
-                                    struct afar_error *err)
+/* Bytes of the first `count` NUL-terminated strings, or 0 where there are not so many. */
+static size_t measure(const uint8_t *payload, size_t size, size_t count)
 {
-    const uint8_t *end = *size == 0 ? NULL : memchr(*payload, 0, *size);
-    if (end == NULL)
-        return afar_fail(err, AFAR_EPEER, "the payload has fewer strings than the counts say");
-    size_t length = (size_t)(end - *payload) + 1;
-    *string = malloc(length);
-    if (*string == NULL)
-        return afar_fail(err, AFAR_ENOMEM, "out of memory for a request");
-    memcpy(*string, *payload, length);
-    *payload += length;
-    *size -= length;
-    return AFAR_OK;
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *end = used == size ? NULL : memchr(payload + used, 0, size - used);
+        if (end == NULL)
+            return 0;
+        used = (size_t)(end - payload) + 1;
+    }
+    return used;
 }
 
+static enum afar_status too_few(struct afar_error *err)
+{
+    return afar_fail(err, AFAR_EPEER, "the payload has fewer strings than the counts say");
+}
+
+/* One block for pointers and bytes, as json_get_strings makes it: a payload can hold a million
+ * words, and as many allocations would take 32 times its size. */
 static enum afar_status take_strings(const uint8_t **payload, size_t *size, size_t count,
                                      char ***strings, struct afar_error *err)
 {
     if (count == 0)
         return AFAR_OK;
-    /* Each string takes a byte at least: a count that cannot be right allocates nothing. */
-    if (count > *size)
-        return afar_fail(err, AFAR_EPEER, "the payload has fewer strings than the counts say");
-    *strings = calloc(count + 1, sizeof **strings);
-    if (*strings == NULL)
+    size_t bytes = measure(*payload, *size, count);
+    if (bytes == 0)
+        return too_few(err);
+    char **made = malloc((count + 1) * sizeof *made + bytes);
+    if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a request");
+    char *at = (char *)(made + count + 1);
+    memcpy(at, *payload, bytes);
     for (size_t i = 0; i < count; i++) {
-        enum afar_status status = take_string(payload, size, &(*strings)[i], err);
-        if (status != AFAR_OK)
-            return status;
+        made[i] = at;
+        at += strlen(at) + 1;
     }
+    made[count] = NULL;
+    *strings = made;
+    *payload += bytes;
+    *size -= bytes;
+    return AFAR_OK;
+}
+
+static enum afar_status take_cwd(const uint8_t **payload, size_t *size, char **cwd,
+                                 struct afar_error *err)
+{
+    size_t bytes = measure(*payload, *size, 1);
+    if (bytes == 0)
+        return too_few(err);
+    *cwd = malloc(bytes);
+    if (*cwd == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a request");
+    memcpy(*cwd, *payload, bytes);
+    *payload += bytes;
+    *size -= bytes;
     return AFAR_OK;
 }
 
@@ -244,7 +275,7 @@ enum afar_status exec_request_take_payload(struct exec_request *request, const u
     if (status == AFAR_OK)
         status = take_strings(&payload, &size, request->payload_envc, &request->env, err);
     if (status == AFAR_OK && request->payload_cwd)
-        status = take_string(&payload, &size, &request->cwd, err);
+        status = take_cwd(&payload, &size, &request->cwd, err);
     if (status == AFAR_OK && size > 0)
         status = afar_fail(err, AFAR_EPEER, "the payload has more strings than the counts say");
     if (status == AFAR_OK)

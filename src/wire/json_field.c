@@ -1,10 +1,13 @@
 #include "wire/json_field.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
 
+#include "base/utf8.h"
 #include "wire/message.h"
 
 static enum afar_status missing(const char *key, struct afar_error *err)
@@ -56,6 +59,19 @@ enum afar_status json_get_string(const struct cJSON *object, const char *key, bo
     return AFAR_OK;
 }
 
+enum afar_status json_get_line(const struct cJSON *object, const char *key, char *value,
+                               size_t size, struct afar_error *err)
+{
+    value[0] = '\0';
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (item == NULL)
+        return AFAR_OK;
+    if (!cJSON_IsString(item))
+        return afar_fail(err, AFAR_EPEER, "\"%s\" must be a string", key);
+    utf8_copy(value, size, item->valuestring);
+    return AFAR_OK;
+}
+
 enum afar_status json_get_text(const struct cJSON *object, const char *key, char **value,
                                struct afar_error *err)
 {
@@ -85,35 +101,33 @@ enum afar_status json_get_strings(const struct cJSON *object, const char *key, s
         return afar_fail(err, AFAR_EPEER, "\"%s\" has %zu entries, %zu at most are allowed", key,
                          count, max);
 
-    enum afar_status status = AFAR_OK;
-    char **strings = calloc(count + 1, sizeof *strings);
+    /* One block for pointers and bytes: a header can hold thousands of words. */
+    size_t bytes = (count + 1) * sizeof(char *);
+    for (const cJSON *item = array->child; item != NULL; item = item->next) {
+        if (!cJSON_IsString(item))
+            return afar_fail(err, AFAR_EPEER, "\"%s\" must be an array of strings", key);
+        bytes += strlen(item->valuestring) + 1;
+    }
+    char **strings = malloc(bytes);
     if (strings == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for \"%s\"", key);
-    size_t at = 0;
+    char *at = (char *)(strings + count + 1);
+    size_t i = 0;
     for (const cJSON *item = array->child; item != NULL; item = item->next) {
-        if (!cJSON_IsString(item)) {
-            status = afar_fail(err, AFAR_EPEER, "\"%s\" must be an array of strings", key);
-            goto out;
-        }
-        strings[at] = strdup(item->valuestring);
-        if (strings[at] == NULL) {
-            status = afar_fail(err, AFAR_ENOMEM, "out of memory for \"%s\"", key);
-            goto out;
-        }
-        at++;
+        size_t length = strlen(item->valuestring) + 1;
+        memcpy(at, item->valuestring, length);
+        strings[i++] = at;
+        at += length;
     }
+    strings[i] = NULL;
     *value = strings;
-    strings = NULL;
-out:
-    strings_free(strings);
-    return status;
+    return AFAR_OK;
 }
 
-void strings_free(char **strings)
+bool json_add_integer(struct cJSON *object, const char *key, uint64_t value)
 {
-    if (strings == NULL)
-        return;
-    for (char **at = strings; *at != NULL; at++)
-        free(*at);
-    free(strings);
+    char digits[24];
+    (void)snprintf(digits, sizeof digits, "%" PRIu64,
+                   value < MESSAGE_INTEGER_MAX ? value : MESSAGE_INTEGER_MAX);
+    return cJSON_AddRawToObject(object, key, digits) != NULL;
 }

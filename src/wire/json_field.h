@@ -1,6 +1,7 @@
-/* Reading checked fields out of a parsed JSON object. For src/wire/ only.
+/* Checked fields of JSON objects. For src/wire/ only.
  *
- * Owns nothing; any thread; never blocks. Every problem is AFAR_EPEER with the field's name. */
+ * Owns nothing; any thread; never blocks. Every problem of a json_get_… is AFAR_EPEER with the
+ * field's name. */
 #ifndef WIRE_JSON_FIELD_H
 #define WIRE_JSON_FIELD_H
 
@@ -25,15 +26,23 @@ enum afar_status json_get_bool(const struct cJSON *object, const char *key, bool
 enum afar_status json_get_string(const struct cJSON *object, const char *key, bool required,
                                  char *value, size_t size, struct afar_error *err);
 
+/* Text for a person, which is never worth losing a message over: cut to fit, control characters as
+ * '?'. Absent: "". */
+enum afar_status json_get_line(const struct cJSON *object, const char *key, char *value,
+                               size_t size, struct afar_error *err);
+
 /* Any length; *value is owned by the caller, NULL where the field is absent. AFAR_ENOMEM. */
 enum afar_status json_get_text(const struct cJSON *object, const char *key, char **value,
                                struct afar_error *err);
 
-/* A NULL-terminated array of strings, owned by the caller (strings_free), NULL where the field is
- * absent. At most `max` of them. AFAR_ENOMEM. */
+/* A NULL-terminated array of strings in one block, owned by the caller (free), NULL where the field
+ * is absent. At most `max` of them. AFAR_ENOMEM. */
 enum afar_status json_get_strings(const struct cJSON *object, const char *key, size_t max,
                                   char ***value, struct afar_error *err);
 
-void strings_free(char **strings);
+/* Adds a number with all its digits: cJSON itself writes 2^53-1 as 9.00719925474099e+15. What is
+ * beyond MESSAGE_INTEGER_MAX becomes that, because the peer would refuse it. False: out of memory.
+ */
+bool json_add_integer(struct cJSON *object, const char *key, uint64_t value);
 
 #endif

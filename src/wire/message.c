@@ -86,8 +86,7 @@ static enum afar_status decode_error(struct message *message, const cJSON *objec
     enum afar_status status =
         json_get_string(object, "code", true, message->word, sizeof message->word, err);
     if (status == AFAR_OK)
-        status =
-            json_get_string(object, "message", false, message->text, sizeof message->text, err);
+        status = json_get_line(object, "message", message->text, sizeof message->text, err);
     if (status == AFAR_OK)
         status = json_get_integer(object, "retry_after_ms", false, &message->retry_after_ms, err);
     return status;
@@ -118,7 +117,7 @@ static enum afar_status decode_fields(struct message *message, const cJSON *obje
 {
     switch (message->type) {
     case MESSAGE_EXEC:
-        return exec_request_decode(&message->exec, object, err);
+        return exec_request_decode(&message->exec, object, message->size, err);
     case MESSAGE_STDIN:
         return decode_stdin(message, object, err);
     case MESSAGE_CLOSE:
@@ -197,38 +196,13 @@ static enum afar_status decode_content(struct message *message, const cJSON *obj
     return decode_fields(message, object, err);
 }
 
-/* Parses `text` whole: cJSON alone would stop at the end of the first value. */
-static cJSON *parse(const uint8_t *text, size_t size)
-{
-    const char *end = NULL;
-    cJSON *object = cJSON_ParseWithLengthOpts((const char *)text, size, &end, 0);
-    if (object == NULL)
-        return NULL;
-    for (const char *at = end; at < (const char *)text + size; at++) {
-        if (strchr(" \t\r\n", *at) == NULL) {
-            cJSON_Delete(object);
-            return NULL;
-        }
-    }
-    return object;
-}
-
 enum afar_status message_decode(struct message *message, const uint8_t *header, size_t size,
                                 struct afar_error *err)
 {
     *message = (struct message){.type = MESSAGE_BAD};
 
-    enum afar_status status = json_check_text(header, size, err);
-    if (status != AFAR_OK)
-        return status;
-    cJSON *object = parse(header, size);
-    if (object == NULL)
-        return afar_fail(err, AFAR_EPEER, "the header is not JSON");
-    if (!cJSON_IsObject(object)) {
-        status = afar_fail(err, AFAR_EPEER, "the header is not a JSON object");
-        goto out;
-    }
-    status = json_check_keys(object, err);
+    cJSON *object = NULL;
+    enum afar_status status = json_parse_object(&object, header, size, err);
     if (status == AFAR_OK)
         status = decode_size(message, object, err);
     if (status != AFAR_OK)

@@ -57,6 +57,8 @@ enum stream { STREAM_STDOUT, STREAM_STDERR };
 enum on_disconnect { ON_DISCONNECT_KILL, ON_DISCONNECT_GRACE, ON_DISCONNECT_DETACH };
 enum when_full { WHEN_FULL_BLOCK, WHEN_FULL_CUT };
 
+/* A list and its strings are one block of memory each: argv and env are freed by a single free().
+ */
 struct exec_request {
     char **argv; /* NULL-terminated, at least one word; NULL where `shell` is given */
     char *shell; /* for /bin/sh -c; NULL where `argv` is given */
@@ -96,7 +98,8 @@ struct message {
     enum stream stream;                /* close */
     char name[AFAR_SIGNAL_NAME_BYTES]; /* signal, kill */
     char job[MESSAGE_JOB_ID_BYTES];    /* started, kill */
-    char word[MESSAGE_WORD_BYTES];     /* error: code; closing: reason; pong: server version */
+    char word[MESSAGE_WORD_BYTES];     /* error: code; closing: reason; pong: server version;
+                                          unknown: its type */
     char text[MESSAGE_TEXT_BYTES];     /* error: message */
     struct exec_request *exec;         /* exec; owned */
     struct afar_receipt receipt;       /* exit */
@@ -113,14 +116,21 @@ void message_close(struct message *message);
 /* Moves the exec request out of the message. */
 struct exec_request *message_take_exec(struct message *message);
 
-/* Takes argv, env and cwd out of the payload as the counts say. AFAR_EPEER: they do not add up. */
+/* Takes argv, env and cwd out of the payload as the counts say. Needed only where there is a
+ * payload: a decoded request without one is complete. AFAR_EPEER: they do not add up. AFAR_ENOMEM.
+ * In both cases the request is good for nothing but exec_request_free. */
 enum afar_status exec_request_take_payload(struct exec_request *request, const uint8_t *payload,
                                            size_t size, struct afar_error *err);
 void exec_request_free(struct exec_request *request);
 
-/* Each adds one whole frame, or, where a payload follows, its prefix and header. AFAR_ELIMIT: the
- * buffer is full, or a header would exceed FRAME_HEADER_MAX_BYTES (exec only). AFAR_ENOMEM. In
- * either case nothing was added. */
+/* Each adds one whole frame with its payload. AFAR_ELIMIT: the buffer is full, the payload exceeds
+ * FRAME_PAYLOAD_MAX_BYTES, or the header FRAME_HEADER_MAX_BYTES (exec only). AFAR_EINVAL: a string
+ * that is not UTF-8, where only the header can carry it (exec's user and key, a signal's name).
+ * AFAR_ENOMEM. In each case nothing was added.
+ *
+ * exec: argv, env and cwd that are no UTF-8 or too long for the header go into the payload; a
+ * `shell` of that kind becomes the argv {"/bin/sh", "-c", shell} there, which is the same command.
+ */
 enum afar_status message_put_exec(struct buffer *out, uint64_t id,
                                   const struct exec_request *request, struct afar_error *err);
 enum afar_status message_put_stdin(struct buffer *out, uint64_t id, uint64_t offset,

@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "wire/exec_request.h"
 #include "wire/frame.h"
+#include "wire/json_field.h"
 #include "wire/receipt.h"
 
 /* One frame: prefix, header, payload. Nothing is added unless all of it is. */
@@ -20,6 +21,9 @@ static enum afar_status put_frame(struct buffer *out, const char *header, size_t
     if (header_bytes > FRAME_HEADER_MAX_BYTES)
         return afar_fail(err, AFAR_ELIMIT, "a frame header of %zu bytes, %d at most are allowed",
                          header_bytes, FRAME_HEADER_MAX_BYTES);
+    if (size > FRAME_PAYLOAD_MAX_BYTES)
+        return afar_fail(err, AFAR_ELIMIT, "a payload of %zu bytes, %d at most are allowed", size,
+                         FRAME_PAYLOAD_MAX_BYTES);
     uint8_t *room = NULL;
     enum afar_status status =
         buffer_reserve(out, FRAME_PREFIX_BYTES + header_bytes + size, &room, err);
@@ -64,7 +68,11 @@ static enum afar_status put_object(struct buffer *out, cJSON *object, bool ok, c
     cJSON_Delete(object);
     if (header == NULL)
         return out_of_memory(err);
-    enum afar_status status = put_frame(out, header, strlen(header), payload, size, err);
+    /* cJSON copies any byte; the peer would close the connection over it. */
+    enum afar_status status =
+        utf8_valid(header, strlen(header))
+            ? put_frame(out, header, strlen(header), payload, size, err)
+            : afar_fail(err, AFAR_EINVAL, "a name in the request is not UTF-8");
     cJSON_free(header);
     return status;
 }
@@ -73,7 +81,7 @@ static cJSON *new_object(const char *type, bool has_id, uint64_t id)
 {
     cJSON *object = cJSON_CreateObject();
     if (object == NULL || cJSON_AddStringToObject(object, "type", type) == NULL ||
-        (has_id && cJSON_AddNumberToObject(object, "id", (double)id) == NULL)) {
+        (has_id && !json_add_integer(object, "id", id))) {
         cJSON_Delete(object);
         return NULL;
     }
@@ -160,7 +168,7 @@ enum afar_status message_put_exit(struct buffer *out, uint64_t id, uint64_t seq,
                                   struct afar_error *err)
 {
     cJSON *object = new_object("exit", true, id);
-    bool ok = object != NULL && cJSON_AddNumberToObject(object, "seq", (double)seq) != NULL &&
+    bool ok = object != NULL && json_add_integer(object, "seq", seq) &&
               receipt_encode(receipt, digest, object);
     return put_object(out, object, ok, NULL, 0, err);
 }
@@ -175,7 +183,7 @@ enum afar_status message_put_error(struct buffer *out, bool has_id, uint64_t id,
     bool ok = object != NULL && cJSON_AddStringToObject(object, "code", code) != NULL &&
               cJSON_AddStringToObject(object, "message", clean) != NULL;
     if (retry_after_ms > 0)
-        ok = ok && cJSON_AddNumberToObject(object, "retry_after_ms", (double)retry_after_ms);
+        ok = ok && json_add_integer(object, "retry_after_ms", retry_after_ms);
     return put_object(out, object, ok, NULL, 0, err);
 }
 
@@ -201,9 +209,17 @@ size_t message_write_output_head(uint8_t out[MESSAGE_OUTPUT_HEAD_BYTES], uint64_
 /* ---- exec ---------------------------------------------------------------------------------------
  */
 
-static bool text_valid(const char *text)
+/* Escaping at worst makes six bytes of one: so much always leaves room in the header. */
+enum { JSON_WORDS_BYTES = 8192 };
+
+/* Whether JSON can carry the text; adds its size to *total. */
+static bool fits_text(const char *text, size_t *total)
 {
-    return text == NULL || utf8_valid(text, strlen(text));
+    if (text == NULL)
+        return true;
+    size_t length = strlen(text);
+    *total += length + 3;
+    return *total <= JSON_WORDS_BYTES && utf8_valid(text, length);
 }
 
 static size_t count_strings(char *const *strings)
@@ -214,23 +230,18 @@ static size_t count_strings(char *const *strings)
     return count;
 }
 
-/* Whether JSON can carry the words: they are UTF-8, few, and leave room in the header (escaping at
- * worst makes six bytes of one, hence the limit). */
+/* Whether JSON can carry all words. No list of EXEC_WORDS_MAX could: each word counts three bytes
+ * at least. */
 static bool fits_json(const struct exec_request *request)
 {
-    enum { JSON_WORDS_BYTES = 8192 };
-    size_t total = request->cwd == NULL ? 0 : strlen(request->cwd);
+    size_t total = 0;
     char *const *lists[] = {request->argv, request->env};
-    bool valid = text_valid(request->cwd);
-    for (size_t l = 0; l < 2 && valid; l++) {
-        if (count_strings(lists[l]) > EXEC_WORDS_MAX)
-            return false;
-        for (size_t i = 0; lists[l] != NULL && lists[l][i] != NULL && valid; i++) {
-            valid = text_valid(lists[l][i]);
-            total += strlen(lists[l][i]) + 3;
-        }
+    bool fits = fits_text(request->cwd, &total) && fits_text(request->shell, &total);
+    for (size_t l = 0; l < 2; l++) {
+        for (size_t i = 0; fits && lists[l] != NULL && lists[l][i] != NULL; i++)
+            fits = fits_text(lists[l][i], &total);
     }
-    return valid && total <= JSON_WORDS_BYTES;
+    return fits;
 }
 
 static bool add_strings(cJSON *object, const char *key, char *const *strings)
@@ -255,7 +266,7 @@ static bool add_text(cJSON *object, const char *key, const char *text)
 
 static bool add_number(cJSON *object, const char *key, uint64_t number)
 {
-    return number == 0 || cJSON_AddNumberToObject(object, key, (double)number) != NULL;
+    return number == 0 || json_add_integer(object, key, number);
 }
 
 static bool add_options(cJSON *object, const struct exec_request *request)
@@ -296,8 +307,8 @@ static enum afar_status put_words(struct buffer *payload, const struct exec_requ
     return status;
 }
 
-enum afar_status message_put_exec(struct buffer *out, uint64_t id,
-                                  const struct exec_request *request, struct afar_error *err)
+static enum afar_status put_exec(struct buffer *out, uint64_t id,
+                                 const struct exec_request *request, struct afar_error *err)
 {
     struct buffer payload;
     buffer_init(&payload, FRAME_PAYLOAD_MAX_BYTES);
@@ -307,7 +318,7 @@ enum afar_status message_put_exec(struct buffer *out, uint64_t id,
         goto out;
 
     cJSON *object = new_object("exec", true, id);
-    bool ok = object != NULL && cJSON_AddNumberToObject(object, "v", MESSAGE_VERSION) != NULL;
+    bool ok = object != NULL && json_add_integer(object, "v", MESSAGE_VERSION);
     if (in_json)
         ok = ok && add_strings(object, "argv", request->argv) &&
              add_strings(object, "env", request->env) && add_text(object, "cwd", request->cwd);
@@ -321,4 +332,20 @@ enum afar_status message_put_exec(struct buffer *out, uint64_t id,
 out:
     buffer_close(&payload);
     return status;
+}
+
+enum afar_status message_put_exec(struct buffer *out, uint64_t id,
+                                  const struct exec_request *request, struct afar_error *err)
+{
+    size_t total = 0;
+    if (fits_text(request->shell, &total))
+        return put_exec(out, id, request, err);
+    /* The payload has no place for a shell line of its own. */
+    char sh[] = "/bin/sh";
+    char option[] = "-c";
+    char *words[] = {sh, option, request->shell, NULL};
+    struct exec_request spelled_out = *request;
+    spelled_out.shell = NULL;
+    spelled_out.argv = words;
+    return put_exec(out, id, &spelled_out, err);
 }

@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/utf8.h"
 #include "wire/json_field.h"
 #include "wire/message.h"
 
@@ -70,8 +71,7 @@ static enum afar_status decode_ending(struct afar_receipt *receipt, const cJSON 
     if (status == AFAR_OK)
         status = json_get_bool(object, "stdio_held_open", &receipt->stdio_held_open, err);
     if (status == AFAR_OK)
-        status = json_get_string(object, "message", false, receipt->message,
-                                 sizeof receipt->message, err);
+        status = json_get_line(object, "message", receipt->message, sizeof receipt->message, err);
     return status;
 }
 
@@ -151,7 +151,7 @@ static bool encode_numbers(const struct afar_receipt *receipt, cJSON *object)
         memcpy(&value, (const char *)receipt + numbers[i].offset, sizeof value);
         if (i == 0 || strcmp(numbers[i].group, numbers[i - 1].group) != 0)
             group = cJSON_AddObjectToObject(object, numbers[i].group);
-        if (group == NULL || cJSON_AddNumberToObject(group, numbers[i].key, (double)value) == NULL)
+        if (group == NULL || !json_add_integer(group, numbers[i].key, value))
             return false;
     }
     return true;
@@ -168,9 +168,13 @@ bool receipt_encode(const struct afar_receipt *receipt, bool digest, struct cJSO
         ok = ok && cJSON_AddTrueToObject(object, "core_dumped");
     if (receipt->stdio_held_open)
         ok = ok && cJSON_AddTrueToObject(object, "stdio_held_open");
-    if (receipt->message[0] != '\0')
-        ok = ok && cJSON_AddStringToObject(object, "message", receipt->message);
-    if (receipt->error_name[0] != '\0') {
+    if (receipt->message[0] != '\0') {
+        /* It may quote a path of any bytes, and a frame that is not UTF-8 is no receipt. */
+        char clean[AFAR_RECEIPT_MESSAGE_BYTES];
+        utf8_copy(clean, sizeof clean, receipt->message);
+        ok = ok && cJSON_AddStringToObject(object, "message", clean);
+    }
+    if (receipt->error_name[0] != '\0' || receipt->error_stage[0] != '\0') {
         cJSON *failure = ok ? cJSON_AddObjectToObject(object, "error") : NULL;
         ok = failure != NULL && cJSON_AddStringToObject(failure, "errno", receipt->error_name) &&
              cJSON_AddStringToObject(failure, "stage", receipt->error_stage);

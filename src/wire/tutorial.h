@@ -3,7 +3,8 @@
  * Owns:    a reply decoder owns the header it is collecting.
  * Threads: one owner; no lock.
  * Blocks:  never; no system call in this layer.
- * Limits:  TUTORIAL_SIZE_MAX bytes of output for both; a header of 64 KiB when reading. */
+ * Limits:  TUTORIAL_SIZE_MAX bytes of output for both when writing; when reading, headed takes what
+ *          its JSON says, to 2^53-1, after a header of 64 KiB at most. */
 #ifndef WIRE_TUTORIAL_H
 #define WIRE_TUTORIAL_H
 
@@ -43,7 +44,7 @@ void tutorial_decoder_init(struct tutorial_decoder *decoder, enum tutorial_reply
 void tutorial_decoder_close(struct tutorial_decoder *decoder);
 
 /* Takes bytes. *used of them were taken; of those, the last *body_size starting at *body (inside
- * `data`) are output. Never takes bytes of the next reply.
+ * `data`; NULL where there are none) are output. Never takes bytes of the next reply.
  * AFAR_OK: the reply is complete. AFAR_EAGAIN: there is more to come. AFAR_EPEER: not such a reply.
  */
 enum afar_status tutorial_decoder_take(struct tutorial_decoder *decoder, const uint8_t *data,
