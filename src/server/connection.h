@@ -1,0 +1,116 @@
+/* A connection: a transport, what has arrived and not been understood, what waits to be sent, and
+ * the session of the protocol that is spoken on it.
+ *
+ *     HANDSHAKE ─────▶ OPEN ─────▶ CLOSING ─────▶ gone
+ *                       session     all is sent, FIN; reads on for a moment,
+ *                                   so that no reset destroys the last words
+ *
+ * Owns:    the transport, the buffers, the session. It frees itself at the end of a turn of the
+ * loop. Threads: made by the acceptor, then moved to its worker by its own mail; the worker's from
+ * then on. Blocks:  never. Limits:  what arrives: `input_limit_bytes` of the protocol. What waits
+ * to be sent: control_queue_bytes and the session's own. Time: handshake_timeout_ms,
+ * idle_timeout_ms, write_timeout_ms. */
+#ifndef SERVER_CONNECTION_H
+#define SERVER_CONNECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "net/address.h"
+#include "net/tls.h"
+#include "net/transport.h"
+#include "server/worker.h"
+
+struct connection;
+
+/* A protocol, as the connection sees it. */
+struct protocol_ops {
+    size_t input_limit_bytes;
+    const char *alpn; /* required on TLS; NULL: none */
+    /* The handshake is done. The session, kept in connection->session, is the protocol's. */
+    enum afar_status (*open)(struct connection *, struct afar_error *);
+    /* connection->in has grown. */
+    void (*input)(struct connection *);
+    /* Before sending: put what is due into connection->out. May be NULL. */
+    void (*prepare)(struct connection *);
+    /* The next bytes to send after connection->out; false: none. May be NULL, as the next two. */
+    bool (*peek)(struct connection *, const uint8_t **data, size_t *size);
+    void (*sent)(struct connection *, size_t size);
+    /* True where what peek shows continues what was sent last: connection->out must wait. */
+    bool (*inside)(struct connection *);
+    /* A job runs or a reply is on its way: not idle, and worth waiting for in a drain. */
+    bool (*busy)(struct connection *);
+    /* The server is going away; close when not busy. */
+    void (*drain)(struct connection *);
+    /* The connection is going away: abandon the job, free the session. */
+    void (*close)(struct connection *);
+};
+
+enum connection_state {
+    CONNECTION_HANDSHAKE,
+    CONNECTION_OPEN,
+    CONNECTION_CLOSING,
+    CONNECTION_GONE
+};
+
+struct connection {
+    struct list link; /* in worker->connections */
+    struct mail mail; /* from the acceptor to the worker */
+    struct worker *worker;
+    unsigned long long number;
+    char peer[ADDRESS_TEXT_BYTES];
+    int fd;                  /* until the transport has it */
+    struct tls_context *tls; /* NULL: plain; borrowed from the listener */
+    const struct protocol_ops *protocol;
+    enum endpoint_protocol kind;
+
+    enum connection_state state;
+    struct transport *transport;
+    struct identity identity;
+    struct loop_source source;
+    struct loop_deferred flush; /* send at the end of the turn, once for all that came up in it */
+    struct loop_deferred gone;
+    struct timer timer;
+    struct buffer in;
+    struct buffer out;
+    void *session;
+    bool input_paused;   /* the protocol cannot take more now */
+    bool send_blocked;   /* the socket took nothing; wait for transport_send_events */
+    bool blocked_inside; /* … of the session's bytes, which must come next: TLS requires it */
+    bool finishing;      /* close once everything is sent */
+    int64_t last_input_ms;
+    int64_t last_output_ms;
+    int64_t closing_at_ms; /* when CLOSING ends in any case */
+};
+
+/* For the acceptor: takes over `fd` (*moved*, also on failure). NULL: out of memory. */
+struct connection *connection_new(int fd, const char *peer, struct tls_context *tls,
+                                  const struct protocol_ops *protocol, enum endpoint_protocol kind,
+                                  struct server_shared *shared);
+
+/* For the acceptor: hands it to the worker. */
+void connection_hand_over(struct connection *connection, struct worker *worker);
+
+/* Something waits to be sent: do so at the end of this turn. */
+void connection_want_flush(struct connection *connection);
+
+/* The protocol can, or cannot, take more input. */
+void connection_pause_input(struct connection *connection, bool paused);
+
+/* Send what waits, then close politely. */
+void connection_finish(struct connection *connection);
+
+/* Close at the end of this turn, unsent bytes and all. Logs "…: <why>". */
+void connection_fail(struct connection *connection, enum log_level level, const char *why);
+
+/* True until connection_fail or the end; sessions ask before they go on in a loop. */
+bool connection_alive(const struct connection *connection);
+
+/* Drain: closes it now if it is not busy, else when it no longer is. */
+void connection_drain(struct connection *connection);
+
+/* "connection 7 from 127.0.0.1:5050 (CN=build-7)" */
+void connection_label(const struct connection *connection, char *label, size_t size);
+
+#endif

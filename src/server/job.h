@@ -1,0 +1,89 @@
+/* A job: a running command and what is known of it.
+ *
+ *     SPAWNING ──────▶ RUNNING ──────▶ DRAINING ──────▶ gone
+ *     (companion)      the command     it has ended, its output has not
+ *
+ * The owner (a protocol's session) is told of everything by its ops and takes the output; when it
+ * goes away first, job_abandon ends the command and the job looks after itself until the process
+ * has been reaped.
+ *
+ * Owns:    the request, the process, the pipes, the timers. It frees itself after ops->ended or
+ *          ops->refused, or, abandoned, when the process is gone.
+ * Threads: its worker's only. While SPAWNING the companion uses the request and the spawn result.
+ * Blocks:  never.
+ * Limits:  stdin that the command has not read: MESSAGE_STDIN_CREDIT_BYTES. Output: what the owner
+ *          reserves room for. */
+#ifndef SERVER_JOB_H
+#define SERVER_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <afar/receipt.h>
+
+#include "base/error.h"
+#include "wire/message.h"
+
+struct job;
+struct job_owner;
+struct worker;
+
+struct job_owner_ops {
+    /* The command runs. */
+    void (*started)(struct job_owner *owner);
+    /* Room for output, as output_log_reserve gives it. AFAR_EAGAIN: none until job_resume_output.
+     * AFAR_ENOMEM: tried again a little later. */
+    enum afar_status (*reserve)(struct job_owner *owner, enum stream stream, uint8_t **room,
+                                size_t *size, struct afar_error *err);
+    /* So many bytes were put into the room; 0 gives it back. */
+    void (*commit)(struct job_owner *owner, enum stream stream, size_t size);
+    /* The command has read more of its standard input: job_stdin_taken has grown. */
+    void (*stdin_taken)(struct job_owner *owner);
+    /* The end; the job is gone when this returns. */
+    void (*ended)(struct job_owner *owner, const struct afar_receipt *receipt);
+    /* It never started and never will: start_within_ms has passed. The job is gone likewise. */
+    void (*refused)(struct job_owner *owner, const char *code, const char *message);
+};
+
+/* Lies inside the session. */
+struct job_owner {
+    const struct job_owner_ops *ops;
+};
+
+/* Starts `request` (*moved*, also on failure). `label` names connection and identity in log lines;
+ * it is copied. ops are called from later turns of the loop only. AFAR_ELIMIT: max_jobs run.
+ * AFAR_ENOMEM, AFAR_ESYSTEM. */
+enum afar_status job_start(struct job **job, struct worker *worker, struct job_owner *owner,
+                           struct exec_request *request, const char *label, struct afar_error *err);
+
+/* The random id. Borrowed. */
+const char *job_id(const struct job *job);
+
+/* The owner is going away: no op is called any more, output is dropped, the command is ended. */
+void job_abandon(struct job *job);
+
+/* Ends the command: TERM to all of it, after kill_grace_ms KILL. `outcome` goes into the receipt.
+ * The first call counts. */
+void job_stop(struct job *job, enum afar_outcome outcome);
+
+/* KILL, now. */
+void job_kill(struct job *job, enum afar_outcome outcome);
+
+/* Signals the command's process group; remembered until it runs. */
+void job_signal(struct job *job, int number);
+
+/* Gives `size` bytes of standard input; the caller keeps within MESSAGE_STDIN_CREDIT_BYTES of
+ * job_stdin_taken. AFAR_ENOMEM. Bytes that nobody will read count as taken. */
+enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
+                                 struct afar_error *err);
+void job_close_stdin(struct job *job);
+uint64_t job_stdin_taken(const struct job *job);
+
+/* There is room for output again. */
+void job_resume_output(struct job *job);
+
+/* Closes our end of an output pipe: the command's next write meets SIGPIPE or EPIPE. */
+void job_close_output(struct job *job, enum stream stream);
+
+#endif

@@ -1,0 +1,87 @@
+/* What job.c and job_streams.c share. For those two only. */
+#ifndef SERVER_JOB_INTERNAL_H
+#define SERVER_JOB_INTERNAL_H
+
+#include "base/digest.h"
+#include "exec/process.h"
+#include "exec/spawn.h"
+#include "server/job.h"
+#include "server/worker.h"
+
+enum job_state { JOB_SPAWNING, JOB_RUNNING, JOB_DRAINING };
+
+struct job_pipe {
+    struct loop_source source; /* fd -1: closed */
+    struct job *job;
+    enum stream stream;
+    bool paused; /* no room: not read until job_resume_output */
+};
+
+struct job {
+    struct worker *worker;
+    struct list link;        /* in worker->jobs */
+    struct job_owner *owner; /* NULL: abandoned */
+    struct exec_request *request;
+    struct registry_entry entry;
+    enum job_state state;
+    char label[192];
+
+    /* Used by the companion while SPAWNING. */
+    struct task task;
+    char **environment;
+    struct spawn_result spawned;
+    enum afar_status spawn_status;
+    struct afar_error spawn_error;
+    bool too_late;
+    int64_t created_us;
+    int64_t spawn_begin_us;
+    int64_t spawn_end_us;
+
+    struct process process;
+    struct loop_source exit_source;
+    struct job_pipe output[2]; /* by enum stream */
+    struct digest *digest[2];  /* NULL: not asked for */
+    uint64_t output_bytes[2];
+
+    struct loop_source stdin_source; /* fd -1: closed */
+    struct buffer input;             /* stdin that the pipe has not taken yet */
+    bool input_eof;
+    uint64_t stdin_taken;
+    uint64_t stdin_delivered;
+
+    struct timer timer; /* the earliest of these */
+    int64_t timeout_at_ms;
+    int64_t kill_at_ms;
+    int64_t linger_at_ms;
+    int64_t linger_max_at_ms;
+    int64_t retry_at_ms;
+
+    bool stopping;
+    enum afar_outcome stop_outcome;
+    int early_signal; /* came while SPAWNING */
+    bool held_open;   /* linger has run out: read what is there, then close */
+    int64_t exited_us;
+};
+
+/* job_streams.c */
+
+/* Takes over the pipes of job->spawned. AFAR_ESYSTEM: they cannot be watched. */
+enum afar_status job_streams_open(struct job *job, struct afar_error *err);
+void job_streams_close(struct job *job);
+
+/* Reads both streams as far as there is data and room. */
+void job_streams_read(struct job *job);
+
+/* True once both streams have ended. */
+bool job_streams_ended(const struct job *job);
+
+/* True where a stream that has not ended is not being read, for want of room. */
+bool job_streams_paused(const struct job *job);
+
+/* job.c */
+
+/* Looks at what has changed: sets the timer, and where everything has ended, ends the job, which is
+ * then gone. To be called last. */
+void job_advance(struct job *job);
+
+#endif

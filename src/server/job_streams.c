@@ -1,0 +1,264 @@
+/* A job's three streams. */
+#include "server/job_internal.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum {
+    READS_PER_TURN = 4, /* so that one job's output cannot hold the loop */
+    RETRY_MS = 50       /* after want of memory */
+};
+
+static void close_source(struct job *job, struct loop_source *source)
+{
+    int fd = source->fd;
+    if (fd < 0)
+        return;
+    loop_remove(job->worker->loop, source);
+    (void)close(fd);
+}
+
+/* ---- output -------------------------------------------------------------------------------------
+ */
+
+static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *size)
+{
+    struct job *job = pipe->job;
+    if (job->owner != NULL)
+        return job->owner->ops->reserve(job->owner, pipe->stream, room, size, NULL);
+    *room = job->worker->scratch;
+    *size = WORKER_SCRATCH_BYTES;
+    return AFAR_OK;
+}
+
+static void commit(struct job_pipe *pipe, const uint8_t *room, size_t size)
+{
+    struct job *job = pipe->job;
+    job->output_bytes[pipe->stream] += size;
+    if (size > 0 && job->digest[pipe->stream] != NULL)
+        (void)digest_update(job->digest[pipe->stream], room, size, NULL);
+    if (job->owner != NULL)
+        job->owner->ops->commit(job->owner, pipe->stream, size);
+}
+
+static void pause_pipe(struct job_pipe *pipe, enum afar_status why)
+{
+    struct job *job = pipe->job;
+    pipe->paused = true;
+    (void)loop_set_events(job->worker->loop, &pipe->source, 0, NULL); /* removing cannot fail */
+    if (why != AFAR_EAGAIN)
+        job->retry_at_ms = clock_deadline_ms(RETRY_MS);
+}
+
+/* One read. False: nothing more for now. */
+static bool read_once(struct job_pipe *pipe)
+{
+    uint8_t *room = NULL;
+    size_t size = 0;
+    enum afar_status status = reserve(pipe, &room, &size);
+    if (status != AFAR_OK) {
+        pause_pipe(pipe, status);
+        return false;
+    }
+    ssize_t got = read(pipe->source.fd, room, size);
+    int failed = got < 0 ? errno : 0;
+    commit(pipe, room, got > 0 ? (size_t)got : 0);
+    if (got > 0) {
+        /* While someone still holds the pipe, the linger time starts again with each byte. */
+        if (pipe->job->linger_at_ms != DEADLINE_NEVER)
+            pipe->job->linger_at_ms =
+                clock_deadline_ms((int64_t)pipe->job->worker->shared->config->linger_ms);
+        return true;
+    }
+    if (failed == EINTR)
+        return true;
+    if (failed == EAGAIN && !pipe->job->held_open)
+        return false;
+    /* End of file; or nothing left, and whoever still holds it has been killed. */
+    close_source(pipe->job, &pipe->source);
+    return false;
+}
+
+static void read_pipe(struct job_pipe *pipe)
+{
+    int reads = 0;
+    while (pipe->source.fd >= 0 && !pipe->paused && reads < READS_PER_TURN && read_once(pipe))
+        reads++;
+}
+
+static void output_ready(struct loop_source *source, uint32_t events)
+{
+    struct job_pipe *pipe = list_object(source, struct job_pipe, source);
+    (void)events;
+    read_pipe(pipe);
+    job_advance(pipe->job);
+}
+
+void job_streams_read(struct job *job)
+{
+    for (int i = 0; i < 2; i++)
+        read_pipe(&job->output[i]);
+}
+
+bool job_streams_ended(const struct job *job)
+{
+    return job->output[0].source.fd < 0 && job->output[1].source.fd < 0;
+}
+
+bool job_streams_paused(const struct job *job)
+{
+    for (int i = 0; i < 2; i++) {
+        if (job->output[i].source.fd >= 0 && job->output[i].paused)
+            return true;
+    }
+    return false;
+}
+
+void job_resume_output(struct job *job)
+{
+    bool resumed = false;
+    for (int i = 0; i < 2; i++) {
+        struct job_pipe *pipe = &job->output[i];
+        if (pipe->source.fd < 0 || !pipe->paused)
+            continue;
+        if (loop_set_events(job->worker->loop, &pipe->source, EPOLLIN, NULL) != AFAR_OK) {
+            job->retry_at_ms = clock_deadline_ms(RETRY_MS);
+            continue;
+        }
+        pipe->paused = false;
+        resumed = true;
+    }
+    /* Time in which nobody read is not held against whoever holds the pipe. */
+    if (resumed && job->linger_at_ms != DEADLINE_NEVER)
+        job->linger_at_ms = clock_deadline_ms((int64_t)job->worker->shared->config->linger_ms);
+}
+
+void job_close_output(struct job *job, enum stream stream)
+{
+    close_source(job, &job->output[stream].source);
+}
+
+/* ---- standard input -----------------------------------------------------------------------------
+ */
+
+/* Nobody will read it any more: what waits and what still comes counts as taken. */
+static void discard_input(struct job *job)
+{
+    job->stdin_taken += buffer_size(&job->input);
+    buffer_clear(&job->input);
+    close_source(job, &job->stdin_source);
+}
+
+/* Writes once. False: the pipe is full or gone. */
+static bool write_once(struct job *job, const uint8_t *data, size_t size, size_t *written)
+{
+    *written = 0;
+    ssize_t sent = write(job->stdin_source.fd, data, size);
+    if (sent >= 0) {
+        *written = (size_t)sent;
+        job->stdin_taken += *written;
+        job->stdin_delivered += *written;
+        return true;
+    }
+    if (errno == EINTR)
+        return true;
+    if (errno != EAGAIN) /* EPIPE: the command has closed its input */
+        discard_input(job);
+    return false;
+}
+
+static void drain_input(struct job *job)
+{
+    size_t written = 0;
+    while (job->stdin_source.fd >= 0 && buffer_size(&job->input) > 0 &&
+           write_once(job, buffer_head(&job->input), buffer_size(&job->input), &written))
+        buffer_consume(&job->input, written);
+
+    if (job->stdin_source.fd < 0)
+        return;
+    bool waiting = buffer_size(&job->input) > 0;
+    if (!waiting && job->input_eof)
+        close_source(job, &job->stdin_source);
+    else if (loop_set_events(job->worker->loop, &job->stdin_source, waiting ? EPOLLOUT : 0, NULL) !=
+             AFAR_OK)
+        discard_input(job); /* cannot be watched, so it can never be delivered */
+}
+
+static void stdin_ready(struct loop_source *source, uint32_t events)
+{
+    struct job *job = list_object(source, struct job, stdin_source);
+    (void)events;
+    uint64_t before = job->stdin_taken;
+    drain_input(job);
+    if (job->stdin_taken != before && job->owner != NULL)
+        job->owner->ops->stdin_taken(job->owner);
+}
+
+enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
+                                 struct afar_error *err)
+{
+    const uint8_t *bytes = data;
+    if (job->state != JOB_SPAWNING && job->stdin_source.fd < 0) {
+        job->stdin_taken += size;
+        return AFAR_OK;
+    }
+    /* Straight into the pipe while nothing waits before it. */
+    while (job->stdin_source.fd >= 0 && size > 0 && buffer_size(&job->input) == 0) {
+        size_t written = 0;
+        if (!write_once(job, bytes, size, &written))
+            break;
+        bytes += written;
+        size -= written;
+    }
+    if (job->state != JOB_SPAWNING && job->stdin_source.fd < 0) {
+        job->stdin_taken += size;
+        return AFAR_OK;
+    }
+    enum afar_status status = buffer_append(&job->input, bytes, size, err);
+    if (status == AFAR_OK && job->state != JOB_SPAWNING)
+        drain_input(job);
+    return status;
+}
+
+void job_close_stdin(struct job *job)
+{
+    job->input_eof = true;
+    if (job->state != JOB_SPAWNING)
+        drain_input(job);
+}
+
+uint64_t job_stdin_taken(const struct job *job)
+{
+    return job->stdin_taken;
+}
+
+/* ---- both ---------------------------------------------------------------------------------------
+ */
+
+enum afar_status job_streams_open(struct job *job, struct afar_error *err)
+{
+    struct loop *loop = job->worker->loop;
+    const int fds[2] = {job->spawned.stdout_fd, job->spawned.stderr_fd};
+    enum afar_status status = AFAR_OK;
+    for (int i = 0; i < 2; i++) {
+        if (status == AFAR_OK)
+            status = loop_add(loop, &job->output[i].source, fds[i], EPOLLIN, output_ready, err);
+        if (status != AFAR_OK)
+            (void)close(fds[i]);
+    }
+    if (job->spawned.stdin_fd >= 0)
+        (void)loop_add(loop, &job->stdin_source, job->spawned.stdin_fd, 0, stdin_ready, NULL);
+    drain_input(job);
+    return status;
+}
+
+void job_streams_close(struct job *job)
+{
+    for (int i = 0; i < 2; i++)
+        close_source(job, &job->output[i].source);
+    close_source(job, &job->stdin_source);
+    buffer_clear(&job->input);
+}

@@ -1,0 +1,76 @@
+/* A worker: one thread, one event loop, the connections and jobs that were given to it.
+ *
+ * Owns:    its loop, mailbox, companion, and every connection and job in its lists. They are
+ * reached from its own thread only; other threads post to its mailbox. Threads: worker_start,
+ * worker_free and the three worker_post_… from the acceptor; connection_count from any; everything
+ * else from the worker's thread. Blocks:  worker_free, until the thread has ended. Limits:  see
+ * struct config. */
+#ifndef SERVER_WORKER_H
+#define SERVER_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "policy/config.h"
+#include "server/companion.h"
+#include "server/loop.h"
+#include "server/mailbox.h"
+#include "server/registry.h"
+
+/* What all workers share; read-only but for the registry (its own lock) and the counters. */
+struct server_shared {
+    const struct config *config;
+    const struct log *log;
+    struct registry *registry;
+    char *const *environment; /* what commands start from */
+    const char *temporary;    /* folder for collected output */
+    atomic_ullong next_connection;
+    atomic_uint connections;
+};
+
+enum { WORKER_SCRATCH_BYTES = 65536 };
+
+struct worker {
+    unsigned number;
+    struct server_shared *shared;
+    struct loop *loop;
+    struct mailbox mailbox;
+    struct companion *companion;
+    struct list connections;
+    struct list jobs;
+    bool draining; /* no new jobs; the thread ends when both lists are empty */
+    bool ended;
+    uint8_t scratch[WORKER_SCRATCH_BYTES]; /* for bytes that nobody keeps */
+
+    atomic_uint connection_count; /* what the acceptor chooses by; counted up there, down here */
+    struct udp_upper *udp;        /* NULL: none; worker 0 answers all of them */
+
+    pthread_t thread;
+    struct mailbox *boss; /* the acceptor's */
+    struct mail drain_mail;
+    struct mail end_jobs_mail;
+    struct mail kill_mail;
+    struct mail ended_mail; /* to the acceptor; its deliver is set by worker_start's caller */
+};
+
+/* Makes everything and starts the thread. `ended` runs in the acceptor's thread once the worker has
+ * nothing left after a drain. AFAR_ENOMEM, AFAR_ESYSTEM. */
+enum afar_status worker_start(struct worker **worker, unsigned number, struct server_shared *shared,
+                              struct mailbox *boss, void (*ended)(struct mail *),
+                              struct afar_error *err);
+
+/* Waits for the thread, which must have been drained. */
+void worker_free(struct worker *worker);
+
+/* From the acceptor, each at most once and in this order: finish what runs and take nothing new;
+ * end the jobs (TERM, grace, KILL); kill the jobs and close all connections. */
+void worker_post_drain(struct worker *worker);
+void worker_post_end_jobs(struct worker *worker);
+void worker_post_kill(struct worker *worker);
+
+/* From the worker's thread: something has left the lists. */
+void worker_check_ended(struct worker *worker);
+
+#endif
