@@ -1,0 +1,144 @@
+#include "net/address.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/error.h"
+
+enum afar_status address_resolve(const struct endpoint *endpoint, bool passive,
+                                 struct addrinfo **list, struct afar_error *err)
+{
+    char port[8];
+    struct addrinfo hints = {0};
+
+    /* No AI_ADDRCONFIG: in a container with nothing but a loopback it would hide ::1. */
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = endpoint->scheme == ENDPOINT_UDP ? SOCK_DGRAM : SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
+    (void)snprintf(port, sizeof port, "%u", endpoint->port);
+
+    *list = NULL;
+    if (endpoint->scheme == ENDPOINT_UNIX)
+        return afar_fail(err, AFAR_EBUG, "a Unix socket has no host to resolve");
+    if (endpoint->host[0] == '\0' && !passive)
+        return afar_fail(err, AFAR_EINVAL, "no host is given");
+
+    const char *host = endpoint->host[0] == '\0' ? NULL : endpoint->host;
+    int rc = getaddrinfo(host, port, &hints, list);
+    int saved = errno;
+    if (rc == 0)
+        return AFAR_OK;
+    *list = NULL;
+    if (rc == EAI_MEMORY)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory while resolving '%s'", endpoint->host);
+    if (rc == EAI_SYSTEM)
+        return afar_fail_errno(err, saved, "cannot resolve '%s'", endpoint->host);
+    return afar_fail(err, AFAR_ESYSTEM, "cannot resolve '%s': %s", endpoint->host,
+                     gai_strerror(rc));
+}
+
+/* An IPv4 peer of a socket that serves both families comes as ::ffff:a.b.c.d. */
+static bool unmap(const struct sockaddr *address, struct sockaddr_in *plain)
+{
+    if (address->sa_family != AF_INET6)
+        return false;
+    struct sockaddr_in6 v6;
+    memcpy(&v6, address, sizeof v6); /* `address` may not be aligned for it */
+    if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+        return false;
+    memset(plain, 0, sizeof *plain);
+    plain->sin_family = AF_INET;
+    plain->sin_port = v6.sin6_port;
+    memcpy(&plain->sin_addr, &v6.sin6_addr.s6_addr[12], sizeof plain->sin_addr);
+    return true;
+}
+
+static void format_unix(const struct sockaddr *address, socklen_t size, char *text,
+                        size_t text_size)
+{
+    struct sockaddr_un local = {0};
+    size_t path_size = 0;
+    size_t header = offsetof(struct sockaddr_un, sun_path);
+
+    if (size > header)
+        path_size = size - header;
+    if (path_size > sizeof local.sun_path)
+        path_size = sizeof local.sun_path;
+    memcpy(local.sun_path, (const char *)address + header, path_size);
+
+    if (path_size == 0) /* a client's socket, as a rule: it has no name */
+        (void)snprintf(text, text_size, "unix");
+    else if (local.sun_path[0] == '\0') /* Linux's abstract names: a NUL, then any bytes */
+        (void)snprintf(text, text_size, "unix:@%.*s", (int)path_size - 1, local.sun_path + 1);
+    else
+        (void)snprintf(text, text_size, "unix:%.*s", (int)path_size, local.sun_path);
+}
+
+void address_format(const struct sockaddr *address, socklen_t size, char *text, size_t text_size)
+{
+    struct sockaddr_in plain;
+    char host[NI_MAXHOST];
+    char port[NI_MAXSERV];
+
+    if (size < sizeof(sa_family_t)) {
+        (void)snprintf(text, text_size, "unknown");
+        return;
+    }
+    if (address->sa_family == AF_UNIX) {
+        format_unix(address, size, text, text_size);
+        return;
+    }
+    if (size >= sizeof(struct sockaddr_in6) && unmap(address, &plain)) {
+        address = (const struct sockaddr *)&plain;
+        size = sizeof plain;
+    }
+    int rc = getnameinfo(address, size, host, sizeof host, port, sizeof port,
+                         NI_NUMERICHOST | NI_NUMERICSERV);
+    if (rc != 0)
+        (void)snprintf(text, text_size, "unknown");
+    else
+        (void)snprintf(text, text_size, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+                       port);
+}
+
+bool address_is_loopback(const struct sockaddr *address)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    switch (address->sa_family) {
+    case AF_UNIX:
+        return true;
+    case AF_INET:
+        memcpy(&v4, address, sizeof v4);
+        break;
+    case AF_INET6:
+        if (unmap(address, &v4))
+            break;
+        memcpy(&v6, address, sizeof v6);
+        return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+    default:
+        return false;
+    }
+    return ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+}
+
+uint16_t address_port(const struct sockaddr *address)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    switch (address->sa_family) {
+    case AF_INET:
+        memcpy(&v4, address, sizeof v4);
+        return ntohs(v4.sin_port);
+    case AF_INET6:
+        memcpy(&v6, address, sizeof v6);
+        return ntohs(v6.sin6_port);
+    default:
+        return 0;
+    }
+}

@@ -1,0 +1,255 @@
+#include "net/endpoint.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/number.h"
+
+static const char *const scheme_names[] = {
+    [ENDPOINT_TLS] = "tls",
+    [ENDPOINT_TCP] = "tcp",
+    [ENDPOINT_UNIX] = "unix",
+    [ENDPOINT_UDP] = "udp",
+};
+
+static const char *const protocol_names[] = {
+    [PROTOCOL_AFAR] = "afar",
+    [PROTOCOL_HEADED] = "headed",
+    [PROTOCOL_SIZED] = "sized",
+    [PROTOCOL_UPPER] = "upper",
+};
+
+enum {
+    SCHEMES = sizeof scheme_names / sizeof scheme_names[0],
+    PROTOCOLS = sizeof protocol_names / sizeof protocol_names[0],
+    SHOWN_BYTES = 120 /* of a text that is quoted in a message */
+};
+
+static enum endpoint_protocol default_protocol(enum endpoint_scheme scheme)
+{
+    return scheme == ENDPOINT_UDP ? PROTOCOL_UPPER : PROTOCOL_AFAR;
+}
+
+const char *endpoint_protocol_name(enum endpoint_protocol protocol)
+{
+    return protocol_names[protocol];
+}
+
+static enum afar_status protocol_parse(const char *name, size_t size,
+                                       enum endpoint_protocol *protocol, struct afar_error *err)
+{
+    for (unsigned i = 0; i < PROTOCOLS; i++) {
+        if (strlen(protocol_names[i]) == size && memcmp(protocol_names[i], name, size) == 0) {
+            *protocol = (enum endpoint_protocol)i;
+            return AFAR_OK;
+        }
+    }
+    int shown = size > SHOWN_BYTES ? SHOWN_BYTES : (int)size;
+    return afar_fail(err, AFAR_EINVAL,
+                     "unknown protocol '%.*s': expected afar, headed, sized or upper", shown, name);
+}
+
+enum afar_status endpoint_protocol_parse(const char *name, enum endpoint_protocol *protocol,
+                                         struct afar_error *err)
+{
+    return protocol_parse(name, strlen(name), protocol, err);
+}
+
+/* Moves *rest behind "scheme://", where there is one. */
+static enum afar_status parse_scheme(struct endpoint *endpoint, const char **rest,
+                                     struct afar_error *err)
+{
+    const char *text = *rest;
+    const char *mark = strstr(text, "://");
+    if (mark == NULL) {
+        if (text[0] == '/')
+            return afar_fail(err, AFAR_EINVAL, "a Unix socket is written unix://%.*s", SHOWN_BYTES,
+                             text);
+        endpoint->scheme = ENDPOINT_TLS;
+        return AFAR_OK;
+    }
+
+    size_t size = (size_t)(mark - text);
+    for (unsigned i = 0; i < SCHEMES; i++) {
+        if (strlen(scheme_names[i]) == size && strncasecmp(scheme_names[i], text, size) == 0) {
+            endpoint->scheme = (enum endpoint_scheme)i;
+            *rest = mark + 3;
+            return AFAR_OK;
+        }
+    }
+    int shown = size > SHOWN_BYTES ? SHOWN_BYTES : (int)size;
+    return afar_fail(err, AFAR_EINVAL, "unknown scheme '%.*s': expected tls, tcp, unix or udp",
+                     shown, text);
+}
+
+/* Reads "name=value&…" after the question mark; `parameters` may be NULL. */
+static enum afar_status parse_parameters(struct endpoint *endpoint, const char *parameters,
+                                         struct afar_error *err)
+{
+    static const char key[] = "protocol=";
+    bool seen = false;
+
+    while (parameters != NULL) {
+        size_t size = strcspn(parameters, "&");
+        if (size < sizeof key - 1 || memcmp(parameters, key, sizeof key - 1) != 0) {
+            int shown = size > SHOWN_BYTES ? SHOWN_BYTES : (int)size;
+            return afar_fail(err, AFAR_EINVAL, "unknown parameter '%.*s': expected ?protocol=NAME",
+                             shown, parameters);
+        }
+        if (seen)
+            return afar_fail(err, AFAR_EINVAL, "protocol is given twice");
+        seen = true;
+        enum afar_status status = protocol_parse(parameters + sizeof key - 1,
+                                                 size - (sizeof key - 1), &endpoint->protocol, err);
+        if (status != AFAR_OK)
+            return status;
+        parameters = parameters[size] == '&' ? parameters + size + 1 : NULL;
+    }
+    if (endpoint->scheme == ENDPOINT_UDP && endpoint->protocol != PROTOCOL_UPPER)
+        return afar_fail(err, AFAR_EINVAL, "udp carries only the protocol upper, not %s",
+                         protocol_names[endpoint->protocol]);
+    return AFAR_OK;
+}
+
+static enum afar_status parse_path(struct endpoint *endpoint, const char *path, size_t size,
+                                   struct afar_error *err)
+{
+    if (size < 2 || path[0] != '/')
+        return afar_fail(err, AFAR_EINVAL,
+                         "a Unix socket needs an absolute path: unix:///path/to/socket");
+    if (size >= sizeof endpoint->path)
+        return afar_fail(err, AFAR_EINVAL, "a Unix socket's path has at most %zu bytes, not %zu",
+                         sizeof endpoint->path - 1, size);
+    memcpy(endpoint->path, path, size);
+    return AFAR_OK;
+}
+
+static enum afar_status check_address6(const char *host, struct afar_error *err)
+{
+    char bare[INET6_ADDRSTRLEN];
+    struct in6_addr parsed;
+    size_t size = strcspn(host, "%"); /* a scope, as in fe80::1%eth0, is getaddrinfo's business */
+
+    if (size < sizeof bare) {
+        memcpy(bare, host, size);
+        bare[size] = '\0';
+        if (inet_pton(AF_INET6, bare, &parsed) == 1)
+            return AFAR_OK;
+    }
+    return afar_fail(err, AFAR_EINVAL, "'%.*s' is not an IPv6 address", SHOWN_BYTES, host);
+}
+
+static enum afar_status copy_host(struct endpoint *endpoint, const char *host, size_t size,
+                                  struct afar_error *err)
+{
+    if (size >= sizeof endpoint->host)
+        return afar_fail(err, AFAR_EINVAL, "a host name has at most %zu bytes, not %zu",
+                         sizeof endpoint->host - 1, size);
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)host[i];
+        if (c == '@')
+            return afar_fail(err, AFAR_EINVAL,
+                             "an address has no user name: write host:port, without '@'");
+        if (c <= ' ' || c == 0x7f || strchr("/\\[]#\"'<>", c) != NULL)
+            return afar_fail(err, AFAR_EINVAL, "a host name cannot contain the byte 0x%02x", c);
+    }
+    memcpy(endpoint->host, host, size);
+    return AFAR_OK;
+}
+
+/* Reads "host", "host:port", "[v6]", "[v6]:port" or ":port", which must be `size` bytes long. */
+static enum afar_status parse_authority(struct endpoint *endpoint, const char *text, size_t size,
+                                        struct afar_error *err)
+{
+    const char *end = text + size;
+    const char *host = text;
+    const char *host_end = NULL;
+    enum afar_status status = AFAR_OK;
+
+    if (size == 0)
+        return afar_fail(err, AFAR_EINVAL, "no host: expected host, host:port or [IPv6]:port");
+    bool bracketed = text[0] == '[';
+    if (bracketed) {
+        host = text + 1;
+        host_end = memchr(host, ']', (size_t)(end - host));
+        if (host_end == NULL)
+            return afar_fail(err, AFAR_EINVAL, "']' is missing after the IPv6 address");
+        text = host_end + 1;
+        if (text < end && *text != ':')
+            return afar_fail(err, AFAR_EINVAL, "expected ':' and a port after ']'");
+    } else {
+        host_end = memchr(host, ':', size);
+        if (host_end == NULL)
+            host_end = end;
+        text = host_end;
+        if (text < end && memchr(text + 1, ':', (size_t)(end - text - 1)) != NULL)
+            return afar_fail(
+                err, AFAR_EINVAL, "an IPv6 address needs brackets, as in [::1]:%d: '%.*s'",
+                ENDPOINT_DEFAULT_PORT, size > SHOWN_BYTES ? SHOWN_BYTES : (int)size, host);
+    }
+
+    status = copy_host(endpoint, host, (size_t)(host_end - host), err);
+    if (status == AFAR_OK && bracketed)
+        status = check_address6(endpoint->host, err);
+    if (status != AFAR_OK || text == end)
+        return status;
+
+    char port[8] = ""; /* longer than 65535 and leading zeros is no port */
+    uint64_t value = 0;
+    size_t port_size = (size_t)(end - text - 1);
+    if (port_size < sizeof port)
+        memcpy(port, text + 1, port_size);
+    status = number_parse(port, 0, 65535, &value, NULL);
+    if (status != AFAR_OK)
+        return afar_fail(err, AFAR_EINVAL, "'%.*s' is not a port from 0 to 65535",
+                         port_size > SHOWN_BYTES ? SHOWN_BYTES : (int)port_size, text + 1);
+    endpoint->port = (uint16_t)value;
+    return AFAR_OK;
+}
+
+enum afar_status endpoint_parse(struct endpoint *endpoint, const char *url, struct afar_error *err)
+{
+    const char *rest = url;
+    memset(endpoint, 0, sizeof *endpoint);
+
+    enum afar_status status = parse_scheme(endpoint, &rest, err);
+    if (status != AFAR_OK)
+        goto out;
+    endpoint->protocol = default_protocol(endpoint->scheme);
+
+    size_t size = strcspn(rest, "?");
+    const char *parameters = rest[size] == '?' ? rest + size + 1 : NULL;
+    if (endpoint->scheme == ENDPOINT_UNIX) {
+        status = parse_path(endpoint, rest, size, err);
+    } else {
+        endpoint->port = ENDPOINT_DEFAULT_PORT;
+        if (size > 1 && rest[size - 1] == '/') /* tcp://host:port/ is how browsers show it */
+            size--;
+        status = parse_authority(endpoint, rest, size, err);
+    }
+    if (status == AFAR_OK)
+        status = parse_parameters(endpoint, parameters, err);
+out:
+    if (status != AFAR_OK)
+        (void)afar_prefix(err, "'%.*s'", SHOWN_BYTES, url);
+    return status;
+}
+
+void endpoint_format(const struct endpoint *endpoint, char *url, size_t size)
+{
+    char where[ENDPOINT_URL_BYTES];
+    bool is_default = endpoint->protocol == default_protocol(endpoint->scheme);
+
+    if (endpoint->scheme == ENDPOINT_UNIX) {
+        (void)snprintf(where, sizeof where, "%s", endpoint->path);
+    } else {
+        bool v6 = strchr(endpoint->host, ':') != NULL;
+        (void)snprintf(where, sizeof where, "%s%s%s:%u", v6 ? "[" : "", endpoint->host,
+                       v6 ? "]" : "", endpoint->port);
+    }
+    (void)snprintf(
+        url, size, "%s://%s%s%s", scheme_names[endpoint->scheme], where,
+        is_default ? "" : "?protocol=", is_default ? "" : protocol_names[endpoint->protocol]);
+}

@@ -1,0 +1,297 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "net/socket.h"
+
+struct listener {
+    int fd;
+    struct endpoint endpoint;
+    bool is_local;
+    bool has_file; /* unix: the file that bind(2) made, by which it is told from a successor's */
+    dev_t file_dev;
+    ino_t file_ino;
+};
+
+int listener_fd(const struct listener *listener)
+{
+    return listener->fd;
+}
+
+const struct endpoint *listener_endpoint(const struct listener *listener)
+{
+    return &listener->endpoint;
+}
+
+bool listener_is_local(const struct listener *listener)
+{
+    return listener->is_local;
+}
+
+void listener_free(struct listener *listener)
+{
+    struct stat now;
+
+    if (listener == NULL)
+        return;
+    if (listener->has_file && lstat(listener->endpoint.path, &now) == 0 &&
+        now.st_dev == listener->file_dev && now.st_ino == listener->file_ino)
+        (void)unlink(listener->endpoint.path);
+    if (listener->fd >= 0)
+        (void)close(listener->fd);
+    free(listener);
+}
+
+static int socket_type(const struct endpoint *endpoint)
+{
+    int kind = endpoint->scheme == ENDPOINT_UDP ? SOCK_DGRAM : SOCK_STREAM;
+    return kind | SOCK_NONBLOCK | SOCK_CLOEXEC;
+}
+
+/* ---- Unix sockets ---- */
+
+/* Says whether somebody may be listening there; only a refused connection proves that not. */
+static bool is_served(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true; /* not known: leave the file alone */
+    bool refused = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
+                   errno == ECONNREFUSED;
+    (void)close(fd);
+    return !refused;
+}
+
+/* Binds, in place of a file that a server left behind when it died. */
+static enum afar_status bind_unix(int fd, const struct sockaddr_un *address, struct afar_error *err)
+{
+    struct stat file;
+
+    if (bind(fd, (const struct sockaddr *)address, sizeof *address) == 0)
+        return AFAR_OK;
+    if (errno != EADDRINUSE)
+        return afar_fail_errno(err, errno, "cannot make the socket's file");
+    if (lstat(address->sun_path, &file) == 0 && !S_ISSOCK(file.st_mode))
+        return afar_fail_errno(err, EEXIST, "there is a file that is not a socket");
+    if (is_served(address))
+        return afar_fail_errno(err, EADDRINUSE, "another server listens there");
+    if (unlink(address->sun_path) != 0 && errno != ENOENT)
+        return afar_fail_errno(err, errno, "cannot remove the socket that a dead server left");
+    if (bind(fd, (const struct sockaddr *)address, sizeof *address) != 0)
+        return afar_fail_errno(err, errno, "cannot make the socket's file");
+    return AFAR_OK;
+}
+
+/* Two servers that start at once must not take each other's new socket for a stale one: whoever
+ * has the folder's lock replaces and listens. Best effort (-1: no lock), as not every file
+ * system has locks. */
+static int lock_folder_of(const char *path)
+{
+    char copy[ENDPOINT_PATH_BYTES];
+    memcpy(copy, path, sizeof copy);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        (void)flock(fd, LOCK_EX | LOCK_NB);
+    return fd;
+}
+
+static enum afar_status open_unix(struct listener *listener, int backlog, struct afar_error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat file;
+    int lock_fd = -1;
+    enum afar_status status = AFAR_OK;
+
+    memcpy(address.sun_path, listener->endpoint.path, sizeof address.sun_path);
+    listener->is_local = true;
+    listener->fd = socket(AF_UNIX, socket_type(&listener->endpoint), 0);
+    if (listener->fd < 0)
+        return afar_fail_errno(err, errno, "socket");
+    /* On Linux, bind(2) gives the file the socket's own mode; so it never has another. */
+    if (fchmod(listener->fd, 0600) != 0)
+        return afar_fail_errno(err, errno, "cannot set the socket's mode");
+
+    lock_fd = lock_folder_of(address.sun_path);
+    status = bind_unix(listener->fd, &address, err);
+    if (status != AFAR_OK)
+        goto out;
+    if (lstat(address.sun_path, &file) != 0) {
+        status = afar_fail_errno(err, errno, "the socket's file has vanished");
+        goto out;
+    }
+    listener->has_file = true;
+    listener->file_dev = file.st_dev;
+    listener->file_ino = file.st_ino;
+    if (listen(listener->fd, backlog) != 0)
+        status = afar_fail_errno(err, errno, "listen");
+out:
+    if (lock_fd >= 0)
+        (void)close(lock_fd);
+    return status;
+}
+
+/* ---- TCP and UDP ---- */
+
+static enum afar_status bind_address(struct listener *listener, const struct addrinfo *address,
+                                     int backlog, struct afar_error *err)
+{
+    const struct endpoint *endpoint = &listener->endpoint;
+    int on = 1;
+    int v6only = endpoint->host[0] != '\0'; /* [::] means IPv6; no host at all means both */
+
+    int fd = socket(address->ai_family, socket_type(endpoint), 0);
+    if (fd < 0)
+        return afar_fail_errno(err, errno, "socket");
+    listener->fd = fd;
+    /* Not for UDP, where it would let two servers share the port and each get some datagrams. */
+    if (endpoint->scheme != ENDPOINT_UDP &&
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
+        return afar_fail_errno(err, errno, "SO_REUSEADDR");
+    if (address->ai_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) != 0)
+        return afar_fail_errno(err, errno, "IPV6_V6ONLY");
+    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0) {
+        int saved = errno;
+        return saved == EACCES ? afar_fail_errno(err, saved, "ports below 1024 need a privilege")
+                               : afar_fail_errno(err, saved, "bind");
+    }
+    if (endpoint->scheme != ENDPOINT_UDP && listen(fd, backlog) != 0)
+        return afar_fail_errno(err, errno, "listen");
+    return AFAR_OK;
+}
+
+static enum afar_status note_address(struct listener *listener, struct afar_error *err)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+
+    if (getsockname(listener->fd, (struct sockaddr *)&address, &size) != 0)
+        return afar_fail_errno(err, errno, "getsockname");
+    listener->endpoint.port = address_port((const struct sockaddr *)&address);
+    listener->is_local = address_is_loopback((const struct sockaddr *)&address);
+    return AFAR_OK;
+}
+
+static enum afar_status open_inet(struct listener *listener, int backlog, struct afar_error *err)
+{
+    static const int any_host_families[] = {AF_INET6, AF_INET};
+    struct addrinfo *list = NULL;
+    bool bound = false;
+
+    enum afar_status status = address_resolve(&listener->endpoint, true, &list, err);
+    if (status != AFAR_OK)
+        return status;
+
+    /* Without a host, IPv6 first: that socket takes IPv4 as well. Where the machine has no IPv6,
+     * IPv4 is what remains. With a host, the resolver's order. */
+    for (unsigned pass = 0; pass < 2 && !bound; pass++) {
+        for (struct addrinfo *a = list; a != NULL && !bound; a = a->ai_next) {
+            if (listener->endpoint.host[0] == '\0' && a->ai_family != any_host_families[pass])
+                continue;
+            if (listener->fd >= 0)
+                (void)close(listener->fd);
+            listener->fd = -1;
+            status = bind_address(listener, a, backlog, err);
+            bound = status == AFAR_OK;
+            if (status == AFAR_ESYSTEM && err != NULL && err->sys_errno == EADDRINUSE)
+                goto out; /* the first address is taken: another one would be a surprise */
+        }
+        if (listener->endpoint.host[0] != '\0')
+            break;
+    }
+    if (bound)
+        status = note_address(listener, err);
+    else if (status == AFAR_OK)
+        status = afar_fail(err, AFAR_ESYSTEM, "the machine has neither IPv6 nor IPv4");
+out:
+    freeaddrinfo(list);
+    return status;
+}
+
+enum afar_status listener_open(struct listener **listener, const struct endpoint *endpoint,
+                               int backlog, struct afar_error *err)
+{
+    char url[ENDPOINT_URL_BYTES];
+    struct afar_error local;
+    struct listener *made = calloc(1, sizeof *made);
+
+    *listener = NULL;
+    if (made == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory");
+    made->fd = -1;
+    made->endpoint = *endpoint;
+    if (err == NULL) /* open_inet decides by it */
+        err = &local;
+
+    enum afar_status status = endpoint->scheme == ENDPOINT_UNIX ? open_unix(made, backlog, err)
+                                                                : open_inet(made, backlog, err);
+    if (status != AFAR_OK) {
+        endpoint_format(endpoint, url, sizeof url);
+        (void)afar_prefix(err, "cannot listen at %s", url);
+        listener_free(made);
+        return status;
+    }
+    *listener = made;
+    return AFAR_OK;
+}
+
+/* Errors of accept(2) that concern the one connection that was waiting, not the listener: Linux
+ * passes on what the network has already said about it. EPERM is a firewall's. */
+static bool connection_vanished(int sys_errno)
+{
+    switch (sys_errno) {
+    case EAGAIN:
+    case ECONNABORTED:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPERM:
+    case EPROTO:
+    case ETIMEDOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum afar_status listener_accept(struct listener *listener, int *fd, char peer[ADDRESS_TEXT_BYTES],
+                                 struct afar_error *err)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+
+    *fd = -1;
+    if (listener->endpoint.scheme == ENDPOINT_UDP)
+        return afar_fail(err, AFAR_EBUG, "a datagram socket has no connections to accept");
+    do {
+        *fd =
+            accept4(listener->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (*fd < 0 && errno == EINTR);
+
+    if (*fd < 0) {
+        int saved = errno;
+        *fd = -1;
+        if (connection_vanished(saved))
+            return afar_fail(err, AFAR_EAGAIN, "no connection is waiting");
+        (void)afar_fail_errno(err, saved, "cannot accept a connection");
+        if (err != NULL)
+            err->code = AFAR_ESYSTEM; /* ENOMEM too: the caller pauses, it does not give up */
+        return AFAR_ESYSTEM;
+    }
+    socket_set_tcp_options(*fd, address.ss_family);
+    address_format((const struct sockaddr *)&address, size, peer, ADDRESS_TEXT_BYTES);
+    return AFAR_OK;
+}
