@@ -78,6 +78,7 @@ struct connection {
     bool input_paused;   /* the protocol cannot take more now */
     bool send_blocked;   /* the socket took nothing; wait for transport_send_events */
     bool blocked_inside; /* … of the session's bytes, which must come next: TLS requires it */
+    bool read_more;      /* the transport holds bytes that epoll will not report: next turn */
     bool finishing;      /* close once everything is sent */
     int64_t last_input_ms;
     int64_t last_output_ms;

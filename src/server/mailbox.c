@@ -5,14 +5,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static void deliver_all(struct loop_source *source, uint32_t events)
+void mailbox_deliver(struct mailbox *mailbox)
 {
-    struct mailbox *mailbox = list_object(source, struct mailbox, source);
-    (void)events;
-    uint64_t count = 0;
-    ssize_t got = read(source->fd, &count, sizeof count);
-    (void)got; /* EAGAIN: someone else's wake-up; the list says what there is */
-
     (void)pthread_mutex_lock(&mailbox->lock);
     struct mail *mail = mailbox->first;
     mailbox->first = NULL;
@@ -27,6 +21,15 @@ static void deliver_all(struct loop_source *source, uint32_t events)
     }
 }
 
+static void mailbox_ready(struct loop_source *source, uint32_t events)
+{
+    (void)events;
+    uint64_t count = 0;
+    ssize_t got = read(source->fd, &count, sizeof count);
+    (void)got; /* EAGAIN: someone else's wake-up; the list says what there is */
+    mailbox_deliver(list_object(source, struct mailbox, source));
+}
+
 enum afar_status mailbox_open(struct mailbox *mailbox, struct loop *loop, struct afar_error *err)
 {
     *mailbox = (struct mailbox){.loop = loop};
@@ -35,7 +38,7 @@ enum afar_status mailbox_open(struct mailbox *mailbox, struct loop *loop, struct
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0)
         return afar_fail_errno(err, errno, "cannot make an eventfd");
-    enum afar_status status = loop_add(loop, &mailbox->source, fd, EPOLLIN, deliver_all, err);
+    enum afar_status status = loop_add(loop, &mailbox->source, fd, EPOLLIN, mailbox_ready, err);
     if (status != AFAR_OK) {
         (void)close(fd);
         return status;

@@ -31,6 +31,9 @@ struct mailbox {
 enum afar_status mailbox_open(struct mailbox *mailbox, struct loop *loop, struct afar_error *err);
 void mailbox_close(struct mailbox *mailbox);
 
+/* Delivers what is there now. For the end, when the loop turns no more. */
+void mailbox_deliver(struct mailbox *mailbox);
+
 /* mail->deliver will run in the loop's thread, in the order of posting. */
 void mailbox_post(struct mailbox *mailbox, struct mail *mail);
 

@@ -20,6 +20,7 @@ struct native {
     uint64_t id;   /* of that request */
     struct job *job;
     struct output_log *log;
+    bool cut; /* ended by an error; only the frame under way is still to be sent */
     bool digest;
     bool stdin_stream;
     bool stdin_eof;
@@ -61,16 +62,30 @@ static void end_request(struct native *native)
 {
     if (native->job != NULL)
         job_abandon(native->job);
-    native->job = NULL;
     output_log_free(native->log);
+    native->job = NULL;
     native->log = NULL;
-    native->attached = false;
-    native->receipt_waits = false;
+    native->attached = native->cut = native->receipt_waits = false;
+}
+
+/* Ends the request; but where part of a frame is on its way, the rest of that frame must still
+ * follow before anything else, so the log stays until native_sent. */
+static void cut_request(struct native *native)
+{
+    if (!output_log_inside_frame(native->log) && !native->connection->blocked_inside) {
+        end_request(native);
+        return;
+    }
+    if (native->job != NULL)
+        job_abandon(native->job);
+    native->job = NULL;
+    native->cut = true;
+    output_log_cut(native->log);
 }
 
 static bool is_current(const struct native *native, const struct message *message)
 {
-    return native->attached && message->has_id && message->id == native->id;
+    return native->attached && !native->cut && message->has_id && message->id == native->id;
 }
 
 /* An error about a frame: nothing ends, so it carries no id. */
@@ -86,15 +101,8 @@ static void refuse(struct native *native, const struct message *message, const c
                    const char *text, uint64_t retry_after_ms)
 {
     log_refusal(native, code, text);
-    /* Part of a frame may be on its way; the rest of it must follow before anything else. */
-    if (is_current(native, message)) {
-        if (output_log_inside_frame(native->log) || native->connection->blocked_inside) {
-            complain(native, code, text);
-            connection_fail(native->connection, LOG_LEVEL_WARN, "closed in the middle of a frame");
-            return;
-        }
-        end_request(native);
-    }
+    if (is_current(native, message))
+        cut_request(native);
     check_queued(native, message_put_error(&native->connection->out, message->has_id, message->id,
                                            code, text, retry_after_ms, NULL));
 }
@@ -454,7 +462,9 @@ static void native_sent(struct connection *connection, size_t size)
 {
     struct native *native = session_of(connection);
     output_log_sent(native->log, size);
-    if (!output_log_finished(native->log))
+    bool ended =
+        native->cut ? !output_log_inside_frame(native->log) : output_log_finished(native->log);
+    if (!ended)
         return;
     end_request(native);
     if (connection->worker->draining)

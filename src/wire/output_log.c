@@ -196,6 +196,20 @@ enum afar_status output_log_ack(struct output_log *log, uint64_t next, struct af
     return AFAR_OK;
 }
 
+void output_log_cut(struct output_log *log)
+{
+    if (log->unsent == NULL)
+        return;
+    struct entry *entry = log->unsent->next;
+    log->unsent->next = NULL;
+    log->last = log->unsent;
+    while (entry != NULL) {
+        struct entry *next = entry->next;
+        free(entry);
+        entry = next;
+    }
+}
+
 bool output_log_finished(const struct output_log *log)
 {
     return log->has_receipt && log->unsent == NULL;

@@ -61,6 +61,10 @@ void output_log_sent(struct output_log *log, size_t size);
  * sent. */
 enum afar_status output_log_ack(struct output_log *log, uint64_t next, struct afar_error *err);
 
+/* Drops every unsent frame but the first, which may be under way: the request ends by an error
+ * frame, after that one. Nothing may be added any more. */
+void output_log_cut(struct output_log *log);
+
 /* True once the receipt has been sent whole. */
 bool output_log_finished(const struct output_log *log);
 

@@ -1,0 +1,375 @@
+#include "server/acceptor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "server/connection.h"
+#include "server/native.h"
+#include "server/shell.h"
+#include "server/udp_upper.h"
+#include "server/upper.h"
+
+enum {
+    ACCEPTS_PER_TURN = 32,
+    PAUSE_MS = 100 /* without descriptors: long enough not to spin, short enough not to be felt */
+};
+
+/* One stream listener. */
+struct door {
+    struct list link;
+    struct acceptor *acceptor;
+    struct listener *listener;
+    struct tls_context *tls;
+    const struct protocol_ops *protocol;
+    struct loop_source source;
+};
+
+struct acceptor {
+    struct server_shared *shared;
+    struct loop *loop;
+    struct mailbox mailbox;
+    struct list doors;
+    struct worker **workers;
+    unsigned worker_count;
+    unsigned workers_ended;
+    struct loop_source signals;
+    struct timer pause_timer;
+    struct timer drain_timer;
+    bool attached; /* the timers are */
+    bool draining;
+};
+
+/* ---- connections --------------------------------------------------------------------------------
+ */
+
+static struct worker *least_loaded(const struct acceptor *acceptor)
+{
+    struct worker *best = acceptor->workers[0];
+    unsigned best_count = atomic_load(&best->connection_count);
+    for (unsigned i = 1; i < acceptor->worker_count; i++) {
+        unsigned count = atomic_load(&acceptor->workers[i]->connection_count);
+        if (count < best_count) {
+            best = acceptor->workers[i];
+            best_count = count;
+        }
+    }
+    return best;
+}
+
+static void take_connection(struct door *door, int fd, const char *peer)
+{
+    struct server_shared *shared = door->acceptor->shared;
+    if (atomic_load(&shared->connections) >= shared->config->max_connections) {
+        log_write(shared->log, LOG_LEVEL_WARN,
+                  "connection from %s refused: %llu are open (max_connections)", peer,
+                  (unsigned long long)shared->config->max_connections);
+        (void)close(fd);
+        return;
+    }
+    struct connection *connection = connection_new(
+        fd, peer, door->tls, door->protocol, listener_endpoint(door->listener)->protocol, shared);
+    if (connection == NULL) {
+        log_write(shared->log, LOG_LEVEL_ERROR, "connection from %s refused: out of memory", peer);
+        return;
+    }
+    (void)atomic_fetch_add(&shared->connections, 1);
+    connection_hand_over(connection, least_loaded(door->acceptor));
+}
+
+static void watch_doors(struct acceptor *acceptor, uint32_t events)
+{
+    for (struct list *link = acceptor->doors.next; link != &acceptor->doors; link = link->next) {
+        struct door *door = list_object(link, struct door, link);
+        if (loop_set_events(acceptor->loop, &door->source, events, NULL) != AFAR_OK)
+            timer_arm(loop_timers(acceptor->loop), &acceptor->pause_timer,
+                      clock_deadline_ms(PAUSE_MS));
+    }
+}
+
+/* Out of descriptors or memory: those waiting in the backlog keep the listener readable, so looking
+ * away is all that helps. */
+static void pause_accepting(struct acceptor *acceptor, const struct afar_error *err)
+{
+    log_write(acceptor->shared->log, LOG_LEVEL_ERROR, "%s; not accepting for %d ms", err->message,
+              PAUSE_MS);
+    watch_doors(acceptor, 0);
+    timer_arm(loop_timers(acceptor->loop), &acceptor->pause_timer, clock_deadline_ms(PAUSE_MS));
+}
+
+static void pause_over(struct timer *timer)
+{
+    watch_doors(list_object(timer, struct acceptor, pause_timer), EPOLLIN);
+}
+
+static void door_ready(struct loop_source *source, uint32_t events)
+{
+    struct door *door = list_object(source, struct door, source);
+    struct afar_error err;
+    (void)events;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        int fd = -1;
+        char peer[ADDRESS_TEXT_BYTES];
+        enum afar_status status = listener_accept(door->listener, &fd, peer, &err);
+        if (status == AFAR_EAGAIN)
+            return;
+        if (status != AFAR_OK) {
+            pause_accepting(door->acceptor, &err);
+            return;
+        }
+        take_connection(door, fd, peer);
+    }
+}
+
+/* ---- the end ------------------------------------------------------------------------------------
+ */
+
+static void close_doors(struct acceptor *acceptor)
+{
+    while (!list_empty(&acceptor->doors)) {
+        struct door *door = list_object(acceptor->doors.next, struct door, link);
+        list_remove(&door->link);
+        loop_remove(acceptor->loop, &door->source);
+        listener_free(door->listener);
+        free(door);
+    }
+}
+
+static void begin_drain(struct acceptor *acceptor)
+{
+    const struct config *config = acceptor->shared->config;
+    acceptor->draining = true;
+    close_doors(acceptor);
+    log_write(acceptor->shared->log, LOG_LEVEL_INFO,
+              "draining: %zu jobs may go on for %llu ms; another signal ends them now",
+              registry_count(acceptor->shared->registry), (unsigned long long)config->drain_ms);
+    for (unsigned i = 0; i < acceptor->worker_count; i++)
+        worker_post_drain(acceptor->workers[i]);
+    timer_arm(loop_timers(acceptor->loop), &acceptor->drain_timer,
+              clock_now_ms() + (int64_t)config->drain_ms);
+}
+
+static void drain_over(struct timer *timer)
+{
+    struct acceptor *acceptor = list_object(timer, struct acceptor, drain_timer);
+    log_write(acceptor->shared->log, LOG_LEVEL_WARN, "drain_ms are over: ending the jobs");
+    for (unsigned i = 0; i < acceptor->worker_count; i++)
+        worker_post_end_jobs(acceptor->workers[i]);
+}
+
+static void stop(struct acceptor *acceptor, unsigned times)
+{
+    if (!acceptor->draining) {
+        begin_drain(acceptor);
+        times--;
+    }
+    if (times == 0)
+        return;
+    log_write(acceptor->shared->log, LOG_LEVEL_WARN, "second signal: killing the jobs");
+    timer_arm(loop_timers(acceptor->loop), &acceptor->drain_timer, DEADLINE_NEVER);
+    for (unsigned i = 0; i < acceptor->worker_count; i++)
+        worker_post_kill(acceptor->workers[i]);
+}
+
+static void worker_ended(struct mail *mail)
+{
+    const struct worker *worker = list_object(mail, struct worker, ended_mail);
+    struct acceptor *acceptor = list_object(worker->boss, struct acceptor, mailbox);
+    acceptor->workers_ended++;
+}
+
+/* ---- signals ------------------------------------------------------------------------------------
+ */
+
+/* As PID 1 or subreaper: orphans come to this thread, jobs' children belong to the companions. */
+static void reap_orphans(void)
+{
+    siginfo_t info;
+    do {
+        info.si_pid = 0;
+    } while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WNOTHREAD) == 0 && info.si_pid != 0);
+}
+
+static void signals_ready(struct loop_source *source, uint32_t events)
+{
+    struct acceptor *acceptor = list_object(source, struct acceptor, signals);
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(source->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            reap_orphans();
+        else if (info.ssi_signo == SIGHUP)
+            log_write(acceptor->shared->log, LOG_LEVEL_WARN,
+                      "SIGHUP: this version does not reload; restart to change the configuration");
+        else
+            stop(acceptor, 1);
+    }
+}
+
+static bool adopts_orphans(void)
+{
+    int subreaper = 0;
+    (void)prctl(PR_GET_CHILD_SUBREAPER, &subreaper);
+    return subreaper != 0 || getpid() == 1;
+}
+
+void acceptor_signals(sigset_t *signals)
+{
+    (void)sigemptyset(signals);
+    (void)sigaddset(signals, SIGTERM);
+    (void)sigaddset(signals, SIGINT);
+    (void)sigaddset(signals, SIGHUP);
+    /* Otherwise each job's end would wake this thread for nothing. */
+    if (adopts_orphans())
+        (void)sigaddset(signals, SIGCHLD);
+}
+
+static enum afar_status watch_signals(struct acceptor *acceptor, struct afar_error *err)
+{
+    sigset_t signals;
+    acceptor_signals(&signals);
+    int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        return afar_fail_errno(err, errno, "cannot make a signalfd");
+    enum afar_status status =
+        loop_add(acceptor->loop, &acceptor->signals, fd, EPOLLIN, signals_ready, err);
+    if (status != AFAR_OK)
+        (void)close(fd);
+    return status;
+}
+
+/* ---- making and running -------------------------------------------------------------------------
+ */
+
+enum afar_status acceptor_new(struct acceptor **acceptor, struct server_shared *shared,
+                              struct afar_error *err)
+{
+    *acceptor = NULL;
+    struct acceptor *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for the acceptor");
+    made->shared = shared;
+    list_init(&made->doors);
+    loop_source_init(&made->signals);
+    loop_source_init(&made->mailbox.source);
+    enum afar_status status = loop_new(&made->loop, err);
+    if (status == AFAR_OK)
+        status = mailbox_open(&made->mailbox, made->loop, err);
+    if (status == AFAR_OK)
+        status = watch_signals(made, err);
+    if (status == AFAR_OK)
+        status = timer_attach(loop_timers(made->loop), &made->pause_timer, pause_over, err);
+    if (status == AFAR_OK) {
+        status = timer_attach(loop_timers(made->loop), &made->drain_timer, drain_over, err);
+        if (status != AFAR_OK)
+            timer_detach(loop_timers(made->loop), &made->pause_timer);
+        made->attached = status == AFAR_OK;
+    }
+    if (status != AFAR_OK) {
+        acceptor_free(made);
+        return status;
+    }
+    *acceptor = made;
+    return AFAR_OK;
+}
+
+/* Workers that were started although the server could not be. */
+static void end_workers(struct acceptor *acceptor)
+{
+    for (unsigned i = 0; !acceptor->draining && i < acceptor->worker_count; i++)
+        worker_post_drain(acceptor->workers[i]);
+    for (unsigned i = 0; i < acceptor->worker_count; i++)
+        worker_free(acceptor->workers[i]);
+    free(acceptor->workers);
+}
+
+void acceptor_free(struct acceptor *acceptor)
+{
+    if (acceptor == NULL)
+        return;
+    end_workers(acceptor);
+    if (acceptor->loop != NULL) {
+        close_doors(acceptor);
+        int fd = acceptor->signals.fd;
+        loop_remove(acceptor->loop, &acceptor->signals);
+        if (fd >= 0)
+            (void)close(fd);
+        mailbox_close(&acceptor->mailbox);
+        if (acceptor->attached) {
+            timer_detach(loop_timers(acceptor->loop), &acceptor->pause_timer);
+            timer_detach(loop_timers(acceptor->loop), &acceptor->drain_timer);
+        }
+    }
+    loop_free(acceptor->loop);
+    free(acceptor);
+}
+
+enum afar_status acceptor_start_workers(struct acceptor *acceptor, unsigned count,
+                                        struct afar_error *err)
+{
+    acceptor->workers = calloc(count, sizeof *acceptor->workers);
+    if (acceptor->workers == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for %u workers", count);
+    enum afar_status status = AFAR_OK;
+    while (status == AFAR_OK && acceptor->worker_count < count) {
+        status = worker_start(&acceptor->workers[acceptor->worker_count], acceptor->worker_count,
+                              acceptor->shared, &acceptor->mailbox, worker_ended, err);
+        if (status == AFAR_OK)
+            acceptor->worker_count++;
+    }
+    return status;
+}
+
+static const struct protocol_ops *protocol_for(enum endpoint_protocol protocol)
+{
+    switch (protocol) {
+    case PROTOCOL_AFAR:
+        return &native_protocol;
+    case PROTOCOL_HEADED:
+    case PROTOCOL_SIZED:
+        return &shell_protocol;
+    case PROTOCOL_UPPER:
+        return &upper_protocol;
+    }
+    return NULL;
+}
+
+enum afar_status acceptor_add(struct acceptor *acceptor, struct listener *listener,
+                              struct tls_context *tls, struct afar_error *err)
+{
+    const struct endpoint *endpoint = listener_endpoint(listener);
+    if (endpoint->scheme == ENDPOINT_UDP)
+        return udp_upper_begin(acceptor->workers[0], listener, err);
+
+    struct door *door = calloc(1, sizeof *door);
+    if (door == NULL) {
+        listener_free(listener);
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a listener");
+    }
+    door->acceptor = acceptor;
+    door->listener = listener;
+    door->tls = tls;
+    door->protocol = protocol_for(endpoint->protocol);
+    enum afar_status status =
+        loop_add(acceptor->loop, &door->source, listener_fd(listener), EPOLLIN, door_ready, err);
+    if (status != AFAR_OK) {
+        listener_free(listener);
+        free(door);
+        return status;
+    }
+    list_append(&acceptor->doors, &door->link);
+    return AFAR_OK;
+}
+
+enum afar_status acceptor_run(struct acceptor *acceptor, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    while (status == AFAR_OK && acceptor->workers_ended < acceptor->worker_count)
+        status = loop_turn(acceptor->loop, err);
+    return status;
+}

@@ -1,0 +1,141 @@
+#include "server/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "server/connection.h"
+#include "server/job.h"
+#include "server/job_internal.h"
+#include "server/udp_upper.h"
+
+static struct worker *worker_of_drain(struct mail *mail)
+{
+    return list_object(mail, struct worker, drain_mail);
+}
+
+void worker_check_ended(struct worker *worker)
+{
+    worker->ended =
+        worker->draining && list_empty(&worker->connections) && list_empty(&worker->jobs);
+}
+
+static void drain_connections(struct worker *worker)
+{
+    struct list *link = worker->connections.next;
+    while (link != &worker->connections) {
+        struct list *next = link->next;
+        connection_drain(list_object(link, struct connection, link));
+        link = next;
+    }
+}
+
+static void drain(struct mail *mail)
+{
+    struct worker *worker = worker_of_drain(mail);
+    worker->draining = true;
+    udp_upper_free(worker->udp);
+    worker->udp = NULL;
+    drain_connections(worker);
+    worker_check_ended(worker);
+}
+
+static void end_jobs(struct mail *mail)
+{
+    struct worker *worker = list_object(mail, struct worker, end_jobs_mail);
+    for (struct list *link = worker->jobs.next; link != &worker->jobs; link = link->next)
+        job_stop(list_object(link, struct job, link), AFAR_OUTCOME_KILLED);
+}
+
+static void kill_all(struct mail *mail)
+{
+    struct worker *worker = list_object(mail, struct worker, kill_mail);
+    for (struct list *link = worker->jobs.next; link != &worker->jobs; link = link->next)
+        job_kill(list_object(link, struct job, link), AFAR_OUTCOME_KILLED);
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+    struct afar_error err;
+    while (!worker->ended) {
+        if (loop_turn(worker->loop, &err) != AFAR_OK) {
+            log_write(worker->shared->log, LOG_LEVEL_ERROR, "worker %u: %s", worker->number,
+                      err.message);
+            abort(); /* its clients would wait for ever */
+        }
+    }
+    mailbox_post(worker->boss, &worker->ended_mail);
+    return NULL;
+}
+
+static void free_parts(struct worker *worker)
+{
+    companion_stop(worker->companion);
+    /* Collectors that were given up while the companion was busy with them are freed by their mail.
+     */
+    if (worker->mailbox.source.fd >= 0)
+        mailbox_deliver(&worker->mailbox);
+    mailbox_close(&worker->mailbox);
+    loop_free(worker->loop);
+    free(worker);
+}
+
+enum afar_status worker_start(struct worker **worker, unsigned number, struct server_shared *shared,
+                              struct mailbox *boss, void (*ended)(struct mail *),
+                              struct afar_error *err)
+{
+    *worker = NULL;
+    struct worker *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a worker");
+    made->number = number;
+    made->shared = shared;
+    made->boss = boss;
+    made->drain_mail.deliver = drain;
+    made->end_jobs_mail.deliver = end_jobs;
+    made->kill_mail.deliver = kill_all;
+    made->ended_mail.deliver = ended;
+    list_init(&made->connections);
+    list_init(&made->jobs);
+    loop_source_init(&made->mailbox.source);
+
+    enum afar_status status = loop_new(&made->loop, err);
+    if (status == AFAR_OK)
+        status = mailbox_open(&made->mailbox, made->loop, err);
+    if (status == AFAR_OK)
+        status = companion_start(&made->companion, &made->mailbox, err);
+    if (status == AFAR_OK) {
+        int failed = pthread_create(&made->thread, NULL, worker_main, made);
+        if (failed != 0)
+            status = afar_fail_errno(err, failed, "cannot start a worker thread");
+    }
+    if (status != AFAR_OK) {
+        free_parts(made);
+        return status;
+    }
+    *worker = made;
+    return AFAR_OK;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    (void)pthread_join(worker->thread, NULL);
+    free_parts(worker);
+}
+
+void worker_post_drain(struct worker *worker)
+{
+    mailbox_post(&worker->mailbox, &worker->drain_mail);
+}
+
+void worker_post_end_jobs(struct worker *worker)
+{
+    mailbox_post(&worker->mailbox, &worker->end_jobs_mail);
+}
+
+void worker_post_kill(struct worker *worker)
+{
+    mailbox_post(&worker->mailbox, &worker->kill_mail);
+}
