@@ -15,6 +15,14 @@
 
 #include "exec/environment.h"
 
+#ifdef __SANITIZE_THREAD__
+/* TSan's wrapper of clone tells the child's thread state that it has forked, and with CLONE_VM that
+ * is our own: it would not see our locks any more. This is glibc's other name for the same
+ * function. */
+int __clone(int (*)(void *), void *, int, void *, ...);
+#define clone __clone
+#endif
+
 /* Everything the child needs, made before it exists: it shares our memory and must not allocate. */
 struct child {
     char *const *argv;
@@ -41,9 +49,12 @@ struct kernel_sigaction {
 
 enum { KERNEL_SIGSET_BYTES = 8, KERNEL_SIGNALS = 64 };
 
+/* Sanitizers keep state per thread, and here two processes share one thread's. */
+#define IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
+
 /* Raw system calls only from here to the end of child_main: libc's wrappers may take locks, touch
  * thread state or (setuid and its like) signal other threads, all of it in the server's memory. */
-static int fail_child(struct child *child, const char *stage)
+IN_CHILD static int fail_child(struct child *child, const char *stage)
 {
     child->failed_errno = errno;
     child->failed_stage = stage;
@@ -52,14 +63,14 @@ static int fail_child(struct child *child, const char *stage)
 }
 
 /* Ignored signals would stay ignored across execve; handlers would not, but must not run here. */
-static void reset_signals(void)
+IN_CHILD static void reset_signals(void)
 {
     const struct kernel_sigaction action = {.handler = SIG_DFL};
     for (int number = 1; number <= KERNEL_SIGNALS; number++)
         (void)syscall(SYS_rt_sigaction, number, &action, NULL, KERNEL_SIGSET_BYTES);
 }
 
-__attribute__((no_sanitize("address", "undefined", "thread"))) static int child_main(void *argument)
+IN_CHILD static int child_main(void *argument)
 {
     struct child *child = argument;
     reset_signals();

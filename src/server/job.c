@@ -1,11 +1,9 @@
 #include "server/job.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -63,26 +61,20 @@ static struct job *new_job(struct worker *worker, struct job_owner *owner,
     return job;
 }
 
-/* A shell line is an argv too. */
+/* A shell line is an argv too. The array is the request's, freed with it; its words stay where they
+ * are. */
 static enum afar_status make_argv(struct exec_request *request, struct afar_error *err)
 {
+    static char shell[] = "/bin/sh";
+    static char option[] = "-c";
     if (request->argv != NULL)
         return AFAR_OK;
     request->argv = calloc(4, sizeof *request->argv);
     if (request->argv == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a command");
-    request->argv[0] = strdup("/bin/sh");
-    request->argv[1] = strdup("-c");
+    request->argv[0] = shell;
+    request->argv[1] = option;
     request->argv[2] = request->shell;
-    request->shell = NULL;
-    if (request->argv[0] == NULL || request->argv[1] == NULL) {
-        /* Hung up so that freeing the request finds every string. */
-        free(request->argv[0]);
-        free(request->argv[1]);
-        request->argv[0] = request->argv[2];
-        request->argv[1] = request->argv[2] = NULL;
-        return afar_fail(err, AFAR_ENOMEM, "out of memory for a command");
-    }
     return AFAR_OK;
 }
 
