@@ -1,0 +1,362 @@
+// wrap: malloc calloc realloc strdup
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/alloc_fault.h"
+#include "wire/frame.h"
+#include "wire/output_log.h"
+
+static enum afar_status add(struct output_log *log, enum stream stream, const void *data,
+                            size_t size)
+{
+    uint8_t *room = NULL;
+    size_t space = 0;
+    enum afar_status status = output_log_reserve(log, &room, &space, NULL);
+    if (status != AFAR_OK)
+        return status;
+    assert_true(size <= space);
+    memcpy(room, data, size);
+    output_log_commit(log, stream, size);
+    return AFAR_OK;
+}
+
+/* Sends all there is, in pieces of at most `piece` bytes, to the end of `wire`. */
+static void send_all(struct output_log *log, struct buffer *wire, size_t piece)
+{
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    bool inside = output_log_inside_frame(log);
+    while (output_log_peek(log, &data, &size)) {
+        assert_true(size > 0);
+        assert_int_equal(output_log_inside_frame(log), inside);
+        size_t now = size < piece ? size : piece;
+        assert_int_equal(buffer_append(wire, data, now, NULL), AFAR_OK);
+        output_log_sent(log, now);
+        inside = now < size;
+    }
+    assert_false(output_log_inside_frame(log));
+}
+
+static struct message receive(struct buffer *wire, char *text, size_t space)
+{
+    struct decoder decoder;
+    decoder_init(&decoder);
+    struct message message;
+    const uint8_t *payload = NULL;
+    size_t used = 0;
+    assert_int_equal(decoder_next(&decoder, buffer_head(wire), buffer_size(wire), &message,
+                                  &payload, &used, NULL),
+                     AFAR_OK);
+    assert_true(message.size < space);
+    memcpy(text, payload, message.size);
+    text[message.size] = '\0';
+    buffer_consume(wire, used);
+    decoder_close(&decoder);
+    return message;
+}
+
+static void test_frames_in_order_at_any_piece_size(void **state)
+{
+    (void)state;
+    for (size_t piece = 1; piece < 300; piece++) {
+        struct output_log *log = output_log_new(42, OUTPUT_LOG_CAPACITY_MIN);
+        struct buffer wire;
+        buffer_init(&wire, 100000);
+        assert_int_equal(add(log, STREAM_STDOUT, "hello", 5), AFAR_OK);
+        assert_int_equal(add(log, STREAM_STDERR, "x", 1), AFAR_OK);
+        assert_false(output_log_finished(log));
+        struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_EXITED, .code = 3};
+        assert_int_equal(output_log_finish(log, &receipt, false, NULL), AFAR_OK);
+        assert_false(output_log_finished(log));
+        send_all(log, &wire, piece);
+        assert_true(output_log_finished(log));
+
+        char text[100];
+        struct message message = receive(&wire, text, sizeof text);
+        assert_true(message.type == MESSAGE_STDOUT && message.id == 42 && message.seq == 0);
+        assert_string_equal(text, "hello");
+        message = receive(&wire, text, sizeof text);
+        assert_true(message.type == MESSAGE_STDERR && message.seq == 1);
+        assert_string_equal(text, "x");
+        message = receive(&wire, text, sizeof text);
+        assert_true(message.type == MESSAGE_EXIT && message.seq == 2);
+        assert_int_equal(message.receipt.code, 3);
+        assert_int_equal(buffer_size(&wire), 0);
+        output_log_free(log);
+    }
+}
+
+static void test_nothing_committed_is_no_frame(void **state)
+{
+    (void)state;
+    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
+    uint8_t *room = NULL;
+    size_t size = 0;
+    assert_int_equal(output_log_reserve(log, &room, &size, NULL), AFAR_OK);
+    assert_int_equal(size, OUTPUT_LOG_CHUNK_BYTES);
+    output_log_commit(log, STREAM_STDOUT, 0);
+    const uint8_t *data = NULL;
+    assert_false(output_log_peek(log, &data, &size));
+    assert_int_equal(output_log_held(log), 0);
+    assert_int_equal(add(log, STREAM_STDOUT, "a", 1), AFAR_OK);
+    struct buffer wire;
+    buffer_init(&wire, 1000);
+    send_all(log, &wire, 1000);
+    char text[8];
+    assert_true(receive(&wire, text, sizeof text).seq == 0);
+    output_log_free(log);
+}
+
+static void test_full_until_acknowledged(void **state)
+{
+    (void)state;
+    static uint8_t chunk[OUTPUT_LOG_CHUNK_BYTES];
+    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
+    assert_int_equal(output_log_capacity(log), OUTPUT_LOG_CAPACITY_MIN);
+    struct buffer wire;
+    buffer_init(&wire, (size_t)4 << 20);
+    uint64_t frames = 0;
+    for (;;) {
+        uint8_t *room = NULL;
+        size_t size = 0;
+        enum afar_status status = output_log_reserve(log, &room, &size, NULL);
+        if (status == AFAR_EAGAIN)
+            break;
+        assert_int_equal(status, AFAR_OK);
+        assert_true(size >= 1 && size <= OUTPUT_LOG_CHUNK_BYTES);
+        memset(room, 'x', size);
+        output_log_commit(log, STREAM_STDOUT, size);
+        assert_true(output_log_held(log) <= output_log_capacity(log));
+        frames++;
+    }
+    assert_true(frames >= 4 && frames <= 6);
+    /* Full means full: what is left could not hold a frame's head. */
+    assert_true(output_log_held(log) + MESSAGE_OUTPUT_HEAD_BYTES >= output_log_capacity(log));
+
+    /* What is held is what goes over the wire. */
+    send_all(log, &wire, SIZE_MAX);
+    assert_int_equal(buffer_size(&wire), output_log_held(log));
+
+    /* Sent is not taken. */
+    assert_int_equal(add(log, STREAM_STDOUT, "y", 1), AFAR_EAGAIN);
+    assert_int_equal(output_log_ack(log, 1, NULL), AFAR_OK);
+    assert_int_equal(add(log, STREAM_STDOUT, chunk, 1000), AFAR_OK);
+    assert_int_equal(output_log_ack(log, frames, NULL), AFAR_OK);
+    assert_true(output_log_held(log) < 1200);
+
+    /* The receipt always fits. */
+    while (add(log, STREAM_STDERR, chunk, 1) == AFAR_OK) {
+    }
+    size_t held = output_log_held(log);
+    struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_EXITED, .code = 0};
+    memset(receipt.message, '\"', sizeof receipt.message - 1);
+    assert_int_equal(output_log_finish(log, &receipt, true, NULL), AFAR_OK);
+    assert_int_equal(output_log_held(log), held);
+    buffer_close(&wire);
+    output_log_free(log);
+}
+
+static void test_acknowledgements(void **state)
+{
+    (void)state;
+    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
+    struct buffer wire;
+    struct afar_error err;
+    buffer_init(&wire, 10000);
+    assert_int_equal(output_log_ack(log, 0, &err), AFAR_OK);
+    assert_int_equal(output_log_ack(log, 1, &err), AFAR_EPEER);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(add(log, STREAM_STDOUT, "abc", 3), AFAR_OK);
+    size_t each = output_log_held(log) / 3;
+
+    /* Beyond what was sent; half sent is not sent. */
+    assert_int_equal(output_log_ack(log, 1, &err), AFAR_EPEER);
+    output_log_sent(log, each - 1);
+    assert_true(output_log_inside_frame(log));
+    assert_int_equal(output_log_ack(log, 1, &err), AFAR_EPEER);
+    assert_string_equal(err.message, "ack of frame 1, only 0 were sent");
+    output_log_sent(log, 0);
+    output_log_sent(log, 1);
+    assert_false(output_log_inside_frame(log));
+    assert_int_equal(output_log_ack(log, 1, &err), AFAR_OK);
+    assert_int_equal(output_log_held(log), 2 * each);
+    assert_int_equal(output_log_ack(log, UINT64_MAX, &err), AFAR_EPEER);
+
+    /* Going back and again. */
+    assert_int_equal(output_log_ack(log, 0, &err), AFAR_OK);
+    assert_int_equal(output_log_ack(log, 1, &err), AFAR_OK);
+    assert_int_equal(output_log_held(log), 2 * each);
+
+    /* In the middle of a frame the earlier ones can be acknowledged. */
+    output_log_sent(log, each);
+    output_log_sent(log, 5);
+    assert_int_equal(output_log_ack(log, 2, &err), AFAR_OK);
+    assert_int_equal(output_log_held(log), each);
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    assert_true(output_log_peek(log, &data, &size));
+    assert_int_equal(size, each - 5);
+    output_log_sent(log, size);
+    assert_int_equal(output_log_ack(log, 3, &err), AFAR_OK);
+    assert_int_equal(output_log_held(log), 0);
+
+    /* Empty again, and numbering goes on. */
+    assert_int_equal(add(log, STREAM_STDOUT, "d", 1), AFAR_OK);
+    struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_KILLED, .code = -1};
+    assert_int_equal(output_log_finish(log, &receipt, false, &err), AFAR_OK);
+    send_all(log, &wire, 7);
+    char text[8];
+    assert_true(receive(&wire, text, sizeof text).seq == 3);
+    assert_true(receive(&wire, text, sizeof text).seq == 4);
+    assert_int_equal(output_log_ack(log, 6, &err), AFAR_EPEER);
+    assert_int_equal(output_log_ack(log, 5, &err), AFAR_OK);
+    assert_int_equal(output_log_held(log), 0);
+    assert_true(output_log_finished(log));
+    output_log_free(log);
+    output_log_free(NULL);
+}
+
+static void test_freed_in_any_state(void **state)
+{
+    (void)state;
+    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
+    assert_int_equal(add(log, STREAM_STDOUT, "abc", 3), AFAR_OK);
+    output_log_sent(log, 1);
+    uint8_t *room = NULL;
+    size_t size = 0;
+    assert_int_equal(output_log_reserve(log, &room, &size, NULL), AFAR_OK);
+    output_log_free(log);
+}
+
+/* Random steps against a counter of what was produced, sent, taken. */
+static void test_random_steps(void **state)
+{
+    (void)state;
+    static uint8_t chunk[OUTPUT_LOG_CHUNK_BYTES];
+    uint32_t seed = 5;
+    struct output_log *log = output_log_new(9, OUTPUT_LOG_CAPACITY_MIN);
+    struct buffer wire;
+    buffer_init(&wire, (size_t)1 << 20);
+    uint8_t produced = 0;
+    uint8_t expected = 0;
+    uint64_t received = 0;
+    uint64_t acked = 0;
+    for (int i = 0; i < 20000; i++) {
+        seed = seed * 1664525 + 1013904223;
+        size_t amount = seed >> 8 & 0x1FFF;
+        switch (seed >> 30) {
+        case 0:
+        case 1: {
+            uint8_t *room = NULL;
+            size_t size = 0;
+            if (output_log_reserve(log, &room, &size, NULL) != AFAR_OK)
+                break;
+            size = amount < size ? amount : size;
+            for (size_t j = 0; j < size; j++)
+                room[j] = produced++;
+            output_log_commit(log, (seed & 64) != 0 ? STREAM_STDOUT : STREAM_STDERR, size);
+            break;
+        }
+        case 2: {
+            const uint8_t *data = NULL;
+            size_t size = 0;
+            if (!output_log_peek(log, &data, &size) || buffer_size(&wire) > 500000)
+                break;
+            size = amount < size ? amount : size;
+            assert_int_equal(buffer_append(&wire, data, size, NULL), AFAR_OK);
+            output_log_sent(log, size);
+            break;
+        }
+        default: {
+            struct decoder decoder;
+            decoder_init(&decoder);
+            struct message message;
+            const uint8_t *payload = NULL;
+            size_t used = 0;
+            while (decoder_next(&decoder, buffer_head(&wire), buffer_size(&wire), &message,
+                                &payload, &used, NULL) == AFAR_OK) {
+                assert_true(message.seq == received++);
+                for (size_t j = 0; j < message.size; j++)
+                    chunk[j] = expected++;
+                assert_memory_equal(payload, chunk, message.size);
+                buffer_consume(&wire, used);
+            }
+            decoder_close(&decoder);
+            if ((seed & 128) != 0)
+                acked = received;
+            assert_int_equal(output_log_ack(log, acked, NULL), AFAR_OK);
+        }
+        }
+        assert_true(output_log_held(log) <= output_log_capacity(log));
+    }
+    assert_true(received > 1000);
+    buffer_close(&wire);
+    output_log_free(log);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    alloc_fault_arm(1);
+    assert_null(output_log_new(1, OUTPUT_LOG_CAPACITY_MIN));
+    assert_true(alloc_fault_fired());
+
+    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
+    struct afar_error err;
+    uint8_t *room = NULL;
+    size_t size = 0;
+    alloc_fault_arm(1);
+    assert_int_equal(output_log_reserve(log, &room, &size, &err), AFAR_ENOMEM);
+    assert_true(alloc_fault_fired());
+
+    /* Where the unused part cannot be given back, the frame is there nevertheless. */
+    assert_int_equal(output_log_reserve(log, &room, &size, &err), AFAR_OK);
+    memcpy(room, "abc", 3);
+    alloc_fault_arm(1);
+    output_log_commit(log, STREAM_STDOUT, 3);
+    assert_true(alloc_fault_fired());
+    assert_true(output_log_held(log) > 3);
+
+    struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_EXITED, .code = 0};
+    int rounds = 0;
+    for (int n = 1;; n++) {
+        alloc_fault_arm(n);
+        enum afar_status status = output_log_finish(log, &receipt, false, &err);
+        if (!alloc_fault_fired()) {
+            assert_int_equal(status, AFAR_OK);
+            break;
+        }
+        assert_int_equal(status, AFAR_ENOMEM);
+        rounds++;
+    }
+    assert_true(rounds > 10);
+    struct buffer wire;
+    buffer_init(&wire, 10000);
+    send_all(log, &wire, 10000);
+    char text[8];
+    assert_int_equal(receive(&wire, text, sizeof text).type, MESSAGE_STDOUT);
+    assert_string_equal(text, "abc");
+    assert_int_equal(receive(&wire, text, sizeof text).type, MESSAGE_EXIT);
+    output_log_free(log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_frames_in_order_at_any_piece_size),
+        cmocka_unit_test(test_nothing_committed_is_no_frame),
+        cmocka_unit_test(test_full_until_acknowledged),
+        cmocka_unit_test(test_acknowledgements),
+        cmocka_unit_test(test_freed_in_any_state),
+        cmocka_unit_test(test_random_steps),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
