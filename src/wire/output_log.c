@@ -203,8 +203,14 @@ void output_log_cut(struct output_log *log)
     struct entry *entry = log->unsent->next;
     log->unsent->next = NULL;
     log->last = log->unsent;
+    log->next_seq = log->unsent->seq + 1;
     while (entry != NULL) {
         struct entry *next = entry->next;
+        bool receipt = log->has_receipt && next == NULL;
+        if (receipt)
+            log->has_receipt = false; /* or it would count as sent */
+        else
+            log->held_bytes -= entry_size(entry);
         free(entry);
         entry = next;
     }

@@ -235,6 +235,50 @@ static void test_freed_in_any_state(void **state)
     output_log_free(log);
 }
 
+static void test_cut_leaves_the_frame_under_way(void **state)
+{
+    (void)state;
+    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
+    output_log_cut(log); /* nothing there: nothing happens */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(add(log, STREAM_STDOUT, "abc", 3), AFAR_OK);
+    size_t each = output_log_held(log) / 3;
+    struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_EXITED, .code = 0};
+    assert_int_equal(output_log_finish(log, &receipt, false, NULL), AFAR_OK);
+    struct buffer wire;
+    buffer_init(&wire, 1000);
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    assert_true(output_log_peek(log, &data, &size));
+    assert_int_equal(buffer_append(&wire, data, 5, NULL), AFAR_OK);
+    output_log_sent(log, 5);
+    output_log_cut(log);
+    assert_true(output_log_inside_frame(log));
+    send_all(log, &wire, 3);
+    char text[8];
+    assert_int_equal(receive(&wire, text, sizeof text).type, MESSAGE_STDOUT);
+    assert_string_equal(text, "abc");
+    assert_int_equal(buffer_size(&wire), 0);
+    /* The receipt has not been sent, and nothing else counts as sent either. */
+    assert_false(output_log_finished(log));
+    assert_int_equal(output_log_held(log), each);
+    assert_int_equal(output_log_ack(log, 2, NULL), AFAR_EPEER);
+    assert_int_equal(output_log_ack(log, 1, NULL), AFAR_OK);
+    assert_int_equal(output_log_held(log), 0);
+    output_log_free(log);
+
+    /* A receipt that is under way itself stays one. */
+    log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
+    assert_int_equal(output_log_finish(log, &receipt, false, NULL), AFAR_OK);
+    output_log_sent(log, 1);
+    output_log_cut(log);
+    assert_false(output_log_finished(log));
+    send_all(log, &wire, SIZE_MAX);
+    assert_true(output_log_finished(log));
+    buffer_close(&wire);
+    output_log_free(log);
+}
+
 /* Random steps against a counter of what was produced, sent, taken. */
 static void test_random_steps(void **state)
 {
@@ -355,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_full_until_acknowledged),
         cmocka_unit_test(test_acknowledgements),
         cmocka_unit_test(test_freed_in_any_state),
+        cmocka_unit_test(test_cut_leaves_the_frame_under_way),
         cmocka_unit_test(test_random_steps),
         cmocka_unit_test(test_out_of_memory),
     };
