@@ -1,0 +1,179 @@
+#include "net/tls_internal.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+
+#include "base/utf8.h"
+
+int64_t tls_time_unix(const ASN1_TIME *time)
+{
+    struct tm parts = {0};
+
+    if (time == NULL || ASN1_TIME_to_tm(time, &parts) != 1)
+        return 0;
+    return (int64_t)timegm(&parts);
+}
+
+void tls_time_text(const ASN1_TIME *time, char *text, size_t size)
+{
+    struct tm parts = {0};
+
+    if (ASN1_TIME_to_tm(time, &parts) != 1 ||
+        strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &parts) == 0)
+        (void)snprintf(text, size, "a time that cannot be read");
+}
+
+/* Takes a name only as it is: one with a NUL, a control character or broken UTF-8, or one that is
+ * too long, could be shown as another's. */
+static bool copy_name(char *out, size_t size, const char *prefix, const unsigned char *name,
+                      int length)
+{
+    if (length <= 0 || strlen(prefix) + (size_t)length >= size || !utf8_valid(name, (size_t)length))
+        return false;
+    for (int i = 0; i < length; i++) {
+        bool c1 = name[i] == 0xC2 && i + 1 < length && name[i + 1] < 0xA0;
+        if (name[i] < 0x20 || name[i] == 0x7F || c1)
+            return false;
+    }
+    (void)snprintf(out, size, "%s%.*s", prefix, length, (const char *)name);
+    return true;
+}
+
+static bool copy_common_name(char *out, size_t size, const X509_NAME *name)
+{
+    unsigned char *utf8 = NULL;
+    int at = -1;
+
+    for (int next = -1;;) { /* the last one is the most specific */
+        next = X509_NAME_get_index_by_NID(name, NID_commonName, next);
+        if (next < 0)
+            break;
+        at = next;
+    }
+    if (at < 0)
+        return false;
+    const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, at);
+    int length = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(entry));
+    bool copied = copy_name(out, size, "CN=", utf8, length);
+    OPENSSL_free(utf8);
+    return copied;
+}
+
+void tls_subject_text(const X509_NAME *name, char *text, size_t size)
+{
+    char whole[256];
+
+    if (name != NULL && copy_common_name(text, size, name))
+        return;
+    if (name == NULL || X509_NAME_entry_count(name) == 0 ||
+        X509_NAME_oneline(name, whole, sizeof whole) == NULL) {
+        (void)snprintf(text, size, "without a name");
+        return;
+    }
+    utf8_copy(text, size, whole);
+}
+
+/* One subject alternative name in text; false for kinds that name no host. */
+static bool host_text(const GENERAL_NAME *name, char *text, size_t size)
+{
+    const ASN1_STRING *string = NULL;
+    const unsigned char *data = NULL;
+
+    switch (name->type) {
+    case GEN_DNS:
+        string = name->d.dNSName;
+        return copy_name(text, size, "", ASN1_STRING_get0_data(string), ASN1_STRING_length(string));
+    case GEN_IPADD:
+        string = name->d.iPAddress;
+        data = ASN1_STRING_get0_data(string);
+        if (ASN1_STRING_length(string) == 4)
+            return inet_ntop(AF_INET, data, text, (socklen_t)size) != NULL;
+        if (ASN1_STRING_length(string) == 16)
+            return inet_ntop(AF_INET6, data, text, (socklen_t)size) != NULL;
+        return false;
+    default:
+        return false;
+    }
+}
+
+void tls_names_text(X509 *certificate, char *text, size_t size)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        char one[IDENTITY_NAME_BYTES];
+        if (!host_text(sk_GENERAL_NAME_value(names, i), one, sizeof one))
+            continue;
+        size_t needed = strlen(one) + 2;
+        if (used + needed + sizeof ", …" > size) {
+            (void)snprintf(text + used, size - used, ", …");
+            break;
+        }
+        used += (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", one);
+    }
+    if (text[0] == '\0')
+        (void)snprintf(text, size, "no host name or address at all");
+    GENERAL_NAMES_free(names);
+}
+
+static bool copy_alternative(char *out, size_t size, const GENERAL_NAMES *names, int type)
+{
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type != type)
+            continue;
+        const ASN1_STRING *string = name->d.ia5; /* URI, DNS and email alike */
+        if (copy_name(out, size, "", ASN1_STRING_get0_data(string), ASN1_STRING_length(string)))
+            return true;
+    }
+    return false;
+}
+
+/* What no two certificates share, for those without a name that can be shown. */
+static void copy_fingerprint(char *out, size_t size, const X509 *certificate)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    size_t used = 0;
+
+    if (X509_digest(certificate, EVP_sha256(), digest, &length) != 1)
+        length = 0;
+    used = (size_t)snprintf(out, size, "sha256=");
+    for (unsigned i = 0; i < length && used + 3 <= size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%02x", digest[i]);
+}
+
+void tls_identity_name(X509 *certificate, char name[IDENTITY_NAME_BYTES])
+{
+    static const int preferred[] = {GEN_URI, GEN_DNS, GEN_EMAIL};
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof preferred / sizeof preferred[0] && !found; i++)
+        found = copy_alternative(name, IDENTITY_NAME_BYTES, names, preferred[i]);
+    if (!found)
+        found = copy_common_name(name, IDENTITY_NAME_BYTES, X509_get_subject_name(certificate));
+    if (!found)
+        copy_fingerprint(name, IDENTITY_NAME_BYTES, certificate);
+    GENERAL_NAMES_free(names);
+}
+
+int64_t tls_chain_expiry(const SSL *ssl)
+{
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+    int64_t earliest = 0;
+
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        int64_t expires_at = tls_time_unix(X509_get0_notAfter(sk_X509_value(chain, i)));
+        if (i == 0 || expires_at < earliest)
+            earliest = expires_at;
+    }
+    return earliest;
+}

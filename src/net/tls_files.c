@@ -1,0 +1,247 @@
+#include "net/tls_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include "net/tls_error.h"
+
+/* The system's whole certificate store is about 220 KiB. */
+enum { FILE_MAX_BYTES = 4 * 1024 * 1024 };
+
+struct file {
+    char *data;
+    size_t size;
+};
+
+static void file_close(struct file *file)
+{
+    if (file->data != NULL)
+        OPENSSL_cleanse(file->data, file->size); /* it may be a private key */
+    free(file->data);
+    file->data = NULL;
+}
+
+/* Reads what is left of `fd`, up to the limit and one byte more. */
+static enum afar_status read_rest(int fd, struct file *file, const char *what, const char *path,
+                                  struct afar_error *err)
+{
+    file->data = malloc(FILE_MAX_BYTES + 1);
+    file->size = 0;
+    if (file->data == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory while reading '%s'", path);
+    for (;;) {
+        ssize_t count = read(fd, file->data + file->size, FILE_MAX_BYTES + 1 - file->size);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0) {
+            (void)afar_fail_errno(err, errno, "cannot read %s '%s'", what, path);
+            if (err != NULL)
+                err->code = AFAR_EINVAL; /* the option that names the file is wrong */
+            return AFAR_EINVAL;
+        }
+        file->size += (size_t)count;
+        if (count == 0)
+            return AFAR_OK;
+        if (file->size > FILE_MAX_BYTES)
+            return afar_fail(err, AFAR_EINVAL, "%s '%s' is larger than %d bytes", what, path,
+                             FILE_MAX_BYTES);
+    }
+}
+
+static enum afar_status file_read(struct file *file, BIO **bio, const char *what, const char *path,
+                                  struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    *bio = NULL;
+    if (fd < 0) {
+        (void)afar_fail_errno(err, errno, "cannot read %s '%s'", what, path);
+        if (err != NULL)
+            err->code = AFAR_EINVAL;
+        return AFAR_EINVAL;
+    }
+    status = read_rest(fd, file, what, path, err);
+    (void)close(fd);
+    if (status != AFAR_OK)
+        return status;
+    *bio = BIO_new_mem_buf(file->data, (int)file->size);
+    return *bio == NULL ? tls_fail_local(err, "BIO_new_mem_buf") : AFAR_OK;
+}
+
+/* Says whether the last PEM_read… stopped because there was nothing more to read, and empties the
+ * error queue. */
+static bool at_end(void)
+{
+    unsigned long code = ERR_peek_last_error();
+    ERR_clear_error();
+    return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+}
+
+/* What OpenSSL has against a certificate that it could read. */
+static enum afar_status fail_unusable(struct afar_error *err, const char *what, const char *path)
+{
+    const char *why = ERR_reason_error_string(ERR_peek_last_error());
+    enum afar_status status = afar_fail(err, AFAR_EINVAL, "%s '%s' cannot be used: %s", what, path,
+                                        why != NULL ? why : "no reason given");
+    ERR_clear_error();
+    return status;
+}
+
+static enum afar_status load_chain(SSL_CTX *ctx, const char *path, X509 **leaf,
+                                   struct afar_error *err)
+{
+    static const char what[] = "the certificate file";
+    struct file file = {0};
+    BIO *bio = NULL;
+    X509 *next = NULL;
+
+    enum afar_status status = file_read(&file, &bio, what, path, err);
+    if (status != AFAR_OK)
+        goto out;
+    ERR_clear_error();
+    *leaf = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    if (*leaf == NULL) {
+        status = at_end() ? afar_fail(err, AFAR_EINVAL, "%s '%s' contains no PEM certificate", what,
+                                      path)
+                          : afar_fail(err, AFAR_EINVAL, "%s '%s' is damaged", what, path);
+        goto out;
+    }
+    if (SSL_CTX_use_certificate(ctx, *leaf) != 1) {
+        status = fail_unusable(err, what, path);
+        goto out;
+    }
+    for (;;) {
+        ERR_clear_error();
+        next = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        if (next == NULL)
+            break;
+        if (SSL_CTX_add0_chain_cert(ctx, next) != 1) {
+            status = fail_unusable(err, what, path);
+            goto out;
+        }
+        next = NULL; /* moved */
+    }
+    if (!at_end())
+        status = afar_fail(err, AFAR_EINVAL, "%s '%s' is damaged after its first certificate", what,
+                           path);
+out:
+    X509_free(next);
+    BIO_free(bio);
+    file_close(&file);
+    return status;
+}
+
+/* A server must not stop at a terminal and ask; so there is no passphrase. */
+static int no_passphrase(char *buffer, int size, int writing, void *asked)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    *(bool *)asked = true;
+    return -1;
+}
+
+static enum afar_status load_key(SSL_CTX *ctx, X509 *leaf, const char *cert_file, const char *path,
+                                 struct afar_error *err)
+{
+    static const char what[] = "the key file";
+    struct file file = {0};
+    BIO *bio = NULL;
+    EVP_PKEY *key = NULL;
+    bool asked = false;
+
+    enum afar_status status = file_read(&file, &bio, what, path, err);
+    if (status != AFAR_OK)
+        goto out;
+    ERR_clear_error();
+    key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &asked);
+    if (key == NULL) {
+        if (asked)
+            status =
+                afar_fail(err, AFAR_EINVAL,
+                          "%s '%s' is encrypted; a key without a passphrase is needed", what, path);
+        else if (at_end())
+            status = afar_fail(err, AFAR_EINVAL, "%s '%s' contains no PEM private key", what, path);
+        else
+            status = afar_fail(err, AFAR_EINVAL, "%s '%s' is damaged", what, path);
+        ERR_clear_error();
+        goto out;
+    }
+    if (X509_check_private_key(leaf, key) != 1) {
+        ERR_clear_error();
+        status = afar_fail(err, AFAR_EINVAL,
+                           "the key in '%s' does not belong to the certificate in "
+                           "'%s'",
+                           path, cert_file);
+        goto out;
+    }
+    if (SSL_CTX_use_PrivateKey(ctx, key) != 1)
+        status = fail_unusable(err, what, path);
+out:
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    file_close(&file);
+    return status;
+}
+
+enum afar_status tls_load_identity(SSL_CTX *ctx, const char *cert_file, const char *key_file,
+                                   struct afar_error *err)
+{
+    X509 *leaf = NULL;
+
+    enum afar_status status = load_chain(ctx, cert_file, &leaf, err);
+    if (status == AFAR_OK)
+        status = load_key(ctx, leaf, cert_file, key_file, err);
+    X509_free(leaf);
+    return status;
+}
+
+static enum afar_status trust(SSL_CTX *ctx, X509 *ca, bool announce, struct afar_error *err)
+{
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca) != 1)
+        return tls_fail_local(err, "X509_STORE_add_cert");
+    if (announce && SSL_CTX_add_client_CA(ctx, ca) != 1)
+        return tls_fail_local(err, "SSL_CTX_add_client_CA");
+    return AFAR_OK;
+}
+
+enum afar_status tls_load_trust(SSL_CTX *ctx, const char *ca_file, bool announce,
+                                struct afar_error *err)
+{
+    static const char what[] = "the CA file";
+    struct file file = {0};
+    BIO *bio = NULL;
+    X509 *ca = NULL;
+    unsigned count = 0;
+
+    ERR_clear_error();
+    if (ca_file == NULL)
+        return SSL_CTX_set_default_verify_paths(ctx) == 1
+                   ? AFAR_OK
+                   : tls_fail_local(err, "SSL_CTX_set_default_verify_paths");
+
+    enum afar_status status = file_read(&file, &bio, what, ca_file, err);
+    while (status == AFAR_OK) {
+        ERR_clear_error();
+        ca = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        if (ca == NULL)
+            break;
+        count++;
+        status = trust(ctx, ca, announce, err);
+        X509_free(ca);
+    }
+    if (status == AFAR_OK && !at_end())
+        status = afar_fail(err, AFAR_EINVAL, "%s '%s' is damaged after %u certificates", what,
+                           ca_file, count);
+    else if (status == AFAR_OK && count == 0)
+        status = afar_fail(err, AFAR_EINVAL, "%s '%s' contains no PEM certificate", what, ca_file);
+    BIO_free(bio);
+    file_close(&file);
+    return status;
+}

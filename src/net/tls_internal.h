@@ -1,0 +1,165 @@
+/* What the files net/tls*.c and net/transport_tls.c know of each other. Nobody else includes this,
+ * except their unit tests.
+ *
+ *   tls_context.c      contexts: options, verification, references
+ *   tls_files.c        certificates and keys from PEM files
+ *   tls_certificate.c  what a certificate says, in words
+ *   tls_verify.c       why a certificate was not accepted
+ *   tls_session.c      tickets (server) and sessions to offer again (client)
+ *   tls_alpn.c         agreeing on a protocol
+ *   tls_bio.c          the socket under an SSL; what the peer sent first
+ *   tls_error.c        one line for a person from what OpenSSL says
+ *   tls_alert.c        the same for what the peer says by an alert
+ *   transport_tls.c    the transport itself
+ *
+ * Owns:    see the structs.
+ * Threads: see net/tls.h.
+ * Blocks:  never, except reading files.
+ * Limits:  TLS_SESSIONS_MAX. */
+#ifndef NET_TLS_INTERNAL_H
+#define NET_TLS_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/ssl.h>
+
+#include "net/tls.h"
+#include "net/transport_ops.h"
+
+enum {
+    TLS_NOTE_BYTES = 384,
+    TLS_FIRST_BYTES = 8, /* a TLS record's header has 5; "OPTIONS " has 8 */
+    /* Servers whose last session a client context remembers, and the longest name it does so for:
+     * a client program talks to a few. The oldest makes room. */
+    TLS_SESSIONS_MAX = 64,
+    TLS_TICKET_DATA_BYTES = 8
+};
+
+/* ---- Contexts ---- */
+
+/* A session that may be offered to the server of that name, once: TLS 1.3 tickets are single use,
+ * so that connections cannot be linked by them (RFC 8446, appendix C.4). */
+struct tls_saved_session {
+    SSL_SESSION *session; /* owned; NULL: an empty place */
+    char *server_name;    /* owned */
+    int64_t expires_at;   /* of the server's chain: resuming does not look at it again */
+    uint64_t age;         /* for finding the oldest */
+};
+
+struct tls_context {
+    SSL_CTX *ssl_ctx;          /* owned */
+    BIO_METHOD *socket_method; /* owned; see tls_bio.c */
+    bool is_server;
+    atomic_uint references; /* the maker's and each transport's */
+    pthread_mutex_t lock;   /* guards the three below */
+    struct tls_saved_session saved[TLS_SESSIONS_MAX];
+    size_t saved_count;
+    uint64_t saved_age;
+};
+
+void tls_context_keep(struct tls_context *context);
+
+/* ---- Transports ---- */
+
+/* What the callbacks, which OpenSSL gives no more than the SSL, leave behind for tls_fail. It is
+ * the SSL's app data. */
+struct transport_tls {
+    struct transport base;       /* first, as net/transport_ops.h wants it */
+    struct tls_context *context; /* a reference */
+    SSL *ssl;                    /* owned */
+    char *server_name;           /* owned; NULL for servers */
+    char *alpn;                  /* owned; what must be agreed on; NULL: nothing */
+    bool established;            /* the handshake is complete and everything was accepted */
+    bool failed;                 /* a fatal error: OpenSSL allows no further call */
+    bool send_failed;            /* the same for sending; an alert may still be there to be read */
+    bool heard;                  /* something has been received since the handshake */
+    int64_t expires_at;          /* Unix time; of the peer's chain, 0: no peer certificate */
+    /* What the peer sent first: tells those who do not speak TLS. */
+    uint8_t first[TLS_FIRST_BYTES];
+    size_t first_size;
+    /* Why we did not accept a certificate or protocol, "" where we did. */
+    char note[TLS_NOTE_BYTES];
+};
+
+struct transport_tls *transport_tls_of(const SSL *ssl);
+
+/* The constructor that both of net/tls.h's share, over any BIOs (*moved*, also where this fails;
+ * both may be the same one, counted once). `fd` is -1 or what to poll and close. `server_name` NULL
+ * makes it the server. */
+enum afar_status transport_tls_over(struct transport **transport, struct tls_context *context,
+                                    int fd, BIO *from_peer, BIO *to_peer, const char *server_name,
+                                    const char *alpn, struct afar_error *err);
+
+/* ---- tls_files.c ---- */
+
+/* Each fills `ctx` and fails with AFAR_EINVAL and a line that names the file, or AFAR_ENOMEM. */
+enum afar_status tls_load_identity(SSL_CTX *ctx, const char *cert_file, const char *key_file,
+                                   struct afar_error *err);
+enum afar_status tls_load_trust(SSL_CTX *ctx, const char *ca_file, bool announce,
+                                struct afar_error *err);
+
+/* ---- tls_certificate.c ---- */
+
+int64_t tls_time_unix(const ASN1_TIME *time);
+
+/* "2026-11-23 05:12:01 UTC" */
+void tls_time_text(const ASN1_TIME *time, char *text, size_t size);
+
+/* "CN=build-7", or the whole subject where it has no CN, or "without a name". */
+void tls_subject_text(const X509_NAME *name, char *text, size_t size);
+
+/* "localhost, 127.0.0.1, ::1" (cut with "…"), or "no name at all". */
+void tls_names_text(X509 *certificate, char *text, size_t size);
+
+/* Fills in the name by which policy and audit know the peer. */
+void tls_identity_name(X509 *certificate, char name[IDENTITY_NAME_BYTES]);
+
+/* The earliest notAfter of the chain that was verified, 0 where there is none. */
+int64_t tls_chain_expiry(const SSL *ssl);
+
+/* ---- tls_verify.c ---- */
+
+/* The callback for SSL_CTX_set_verify: leaves the reason in the transport's note. */
+int tls_verify(int ok, X509_STORE_CTX *store);
+
+/* Sets whose certificate the server of a client's transport must show. Addresses are verified but
+ * not sent: RFC 6066 §3 has names only. AFAR_EINVAL: no name that could be verified. */
+enum afar_status tls_expect_server(struct transport_tls *transport, struct afar_error *err);
+
+/* ---- tls_session.c ---- */
+
+void tls_session_server_init(SSL_CTX *ctx);
+void tls_session_client_init(SSL_CTX *ctx);
+
+/* Says whether a ticket with this data may still be used at `now`. */
+bool tls_ticket_fresh(const void *data, size_t size, int64_t now);
+
+/* Offers the last session of the transport's server, where there is one, and forgets it. */
+void tls_session_offer(struct transport_tls *transport);
+void tls_session_forget_all(struct tls_context *context);
+
+/* ---- tls_alpn.c ---- */
+
+void tls_alpn_server_init(SSL_CTX *ctx);
+
+/* Sets what a client offers. AFAR_ENOMEM. */
+enum afar_status tls_alpn_offer(struct transport_tls *transport, struct afar_error *err);
+
+/* Compares what was agreed on with what must be. AFAR_ETRUST. */
+enum afar_status tls_alpn_check(const struct transport_tls *transport, struct afar_error *err);
+
+/* ---- tls_bio.c ---- */
+
+/* A socket BIO like OpenSSL's own, but by recv(2) and send(2): write(2) would raise SIGPIPE. */
+BIO_METHOD *tls_bio_method_new(void);
+BIO *tls_bio_new(const BIO_METHOD *method, int fd);
+
+/* Notes in the transport what comes first from its peer, until tls_bio_unwatch. */
+void tls_bio_watch(struct transport_tls *transport);
+void tls_bio_unwatch(struct transport_tls *transport);
+
+#endif

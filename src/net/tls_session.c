@@ -1,0 +1,172 @@
+#include "net/tls_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* What the session of this connection may be trusted until. A resumed connection has no chain: what
+ * the first one found is handed on. */
+static int64_t trusted_until(const struct transport_tls *transport)
+{
+    return SSL_session_reused(transport->ssl) == 1 ? transport->expires_at
+                                                   : tls_chain_expiry(transport->ssl);
+}
+
+/* ---- Server: tickets ---- */
+
+static int64_t get64(const uint8_t data[TLS_TICKET_DATA_BYTES])
+{
+    uint64_t value = 0;
+    for (int i = TLS_TICKET_DATA_BYTES - 1; i >= 0; i--)
+        value = value << 8 | data[i];
+    return (int64_t)value;
+}
+
+static void put64(uint8_t data[TLS_TICKET_DATA_BYTES], int64_t number)
+{
+    uint64_t value = (uint64_t)number;
+    for (int i = 0; i < TLS_TICKET_DATA_BYTES; i++, value >>= 8)
+        data[i] = (uint8_t)value;
+}
+
+bool tls_ticket_fresh(const void *data, size_t size, int64_t now)
+{
+    return size == TLS_TICKET_DATA_BYTES && get64(data) > now;
+}
+
+/* A ticket is about to be made. */
+static int ticket_made(SSL *ssl, void *unused)
+{
+    uint8_t data[TLS_TICKET_DATA_BYTES];
+
+    (void)unused;
+    put64(data, trusted_until(transport_tls_of(ssl)));
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof data);
+}
+
+/* A ticket has come back. Resuming looks at no certificate, so its expiry is looked at here. A
+ * ticket of an earlier context (before a reload) does not decrypt: its key went with that one. */
+static SSL_TICKET_RETURN ticket_offered(SSL *ssl, SSL_SESSION *session,
+                                        const unsigned char *key_name, size_t key_name_size,
+                                        SSL_TICKET_STATUS status, void *unused)
+{
+    void *data = NULL;
+    size_t size = 0;
+
+    (void)key_name;
+    (void)key_name_size;
+    (void)unused;
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    if (SSL_SESSION_get0_ticket_appdata(session, &data, &size) != 1 ||
+        !tls_ticket_fresh(data, size, (int64_t)time(NULL)))
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    transport_tls_of(ssl)->expires_at = get64(data);
+    return SSL_TICKET_RETURN_USE_RENEW; /* the client uses each ticket once */
+}
+
+void tls_session_server_init(SSL_CTX *ctx)
+{
+    /* The state travels in the tickets; the server keeps none. */
+    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    (void)SSL_CTX_set_num_tickets(ctx, 1);
+    (void)SSL_CTX_set_session_ticket_cb(ctx, ticket_made, ticket_offered, NULL);
+}
+
+/* ---- Client: sessions to offer again ---- */
+
+static void place_clear(struct tls_saved_session *place)
+{
+    SSL_SESSION_free(place->session);
+    free(place->server_name);
+    memset(place, 0, sizeof *place);
+}
+
+static struct tls_saved_session *find_locked(struct tls_context *context, const char *server_name)
+{
+    for (size_t i = 0; i < context->saved_count; i++) {
+        if (context->saved[i].session != NULL &&
+            strcmp(context->saved[i].server_name, server_name) == 0)
+            return &context->saved[i];
+    }
+    return NULL;
+}
+
+/* A place for a name that has none: a free one, or that of the oldest. */
+static struct tls_saved_session *make_room_locked(struct tls_context *context)
+{
+    struct tls_saved_session *oldest = NULL;
+
+    for (size_t i = 0; i < context->saved_count; i++) {
+        struct tls_saved_session *place = &context->saved[i];
+        if (place->session == NULL)
+            return place;
+        if (oldest == NULL || place->age < oldest->age)
+            oldest = place;
+    }
+    if (context->saved_count < TLS_SESSIONS_MAX)
+        return &context->saved[context->saved_count++];
+    place_clear(oldest);
+    return oldest;
+}
+
+/* The server has given a session that can be offered to it later. 1: we keep the reference. */
+static int session_given(SSL *ssl, SSL_SESSION *session)
+{
+    struct transport_tls *transport = transport_tls_of(ssl);
+    struct tls_context *context = transport->context;
+    char *name = NULL;
+
+    if (SSL_SESSION_is_resumable(session) != 1)
+        return 0;
+    name = strdup(transport->server_name);
+    if (name == NULL)
+        return 0; /* the next connection shakes hands in full, that is all */
+
+    int64_t expires_at = trusted_until(transport);
+    (void)pthread_mutex_lock(&context->lock);
+    struct tls_saved_session *place = find_locked(context, name);
+    if (place != NULL)
+        place_clear(place);
+    else
+        place = make_room_locked(context);
+    place->session = session;
+    place->server_name = name;
+    place->expires_at = expires_at;
+    place->age = ++context->saved_age;
+    (void)pthread_mutex_unlock(&context->lock);
+    return 1;
+}
+
+void tls_session_client_init(SSL_CTX *ctx)
+{
+    (void)SSL_CTX_set_session_cache_mode(ctx,
+                                         SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
+    SSL_CTX_sess_set_new_cb(ctx, session_given);
+}
+
+void tls_session_offer(struct transport_tls *transport)
+{
+    struct tls_context *context = transport->context;
+    struct tls_saved_session taken = {0};
+
+    (void)pthread_mutex_lock(&context->lock);
+    struct tls_saved_session *place = find_locked(context, transport->server_name);
+    if (place != NULL) {
+        taken = *place;
+        memset(place, 0, sizeof *place);
+    }
+    (void)pthread_mutex_unlock(&context->lock);
+
+    if (taken.session != NULL && taken.expires_at > (int64_t)time(NULL) &&
+        SSL_set_session(transport->ssl, taken.session) == 1)
+        transport->expires_at = taken.expires_at;
+    place_clear(&taken);
+}
+
+void tls_session_forget_all(struct tls_context *context)
+{
+    for (size_t i = 0; i < context->saved_count; i++)
+        place_clear(&context->saved[i]);
+    context->saved_count = 0;
+}

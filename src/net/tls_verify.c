@@ -1,0 +1,161 @@
+#include "net/tls_internal.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/x509v3.h>
+
+#include "net/tls_error.h"
+
+enum { SUBJECT_BYTES = 100, TIME_BYTES = 40 };
+
+/* What the note says about one certificate that was not accepted. */
+struct refusal {
+    struct transport_tls *transport;
+    X509 *certificate;
+    int depth;
+    char whose[SUBJECT_BYTES + 80]; /* "the server's certificate (CN=afard)" */
+};
+
+static void describe(struct refusal *refusal)
+{
+    const char *role = refusal->transport->context->is_server ? "client" : "server";
+    char subject[SUBJECT_BYTES];
+
+    tls_subject_text(refusal->certificate == NULL ? NULL
+                                                  : X509_get_subject_name(refusal->certificate),
+                     subject, sizeof subject);
+    (void)snprintf(refusal->whose, sizeof refusal->whose, "the %s's certificate%s (%s)", role,
+                   refusal->depth > 0 ? ": its CA" : "", subject);
+}
+
+static void note_dates(const struct refusal *refusal, bool expired)
+{
+    char when[TIME_BYTES];
+    char *note = refusal->transport->note;
+
+    if (expired) {
+        tls_time_text(X509_get0_notAfter(refusal->certificate), when, sizeof when);
+        (void)snprintf(note, TLS_NOTE_BYTES, "%s expired on %s", refusal->whose, when);
+    } else {
+        tls_time_text(X509_get0_notBefore(refusal->certificate), when, sizeof when);
+        (void)snprintf(note, TLS_NOTE_BYTES, "%s is not valid before %s; is the clock right?",
+                       refusal->whose, when);
+    }
+}
+
+static void note_issuer(const struct refusal *refusal)
+{
+    bool is_server = refusal->transport->context->is_server;
+    char issuer[SUBJECT_BYTES];
+
+    tls_subject_text(X509_get_issuer_name(refusal->certificate), issuer, sizeof issuer);
+    (void)snprintf(refusal->transport->note, TLS_NOTE_BYTES,
+                   "%s was issued by a CA that we do not trust (%s)%s", refusal->whose, issuer,
+                   is_server ? "" : "; --ca names the CA to trust");
+}
+
+static void note_names(const struct refusal *refusal)
+{
+    char names[160];
+
+    tls_names_text(refusal->certificate, names, sizeof names);
+    (void)snprintf(refusal->transport->note, TLS_NOTE_BYTES,
+                   "the server's certificate is not for '%.64s'; it is for %s",
+                   refusal->transport->server_name, names);
+}
+
+static void note_refusal(const struct refusal *refusal, int error)
+{
+    char *note = refusal->transport->note;
+    bool is_server = refusal->transport->context->is_server;
+
+    switch (error) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        note_dates(refusal, true);
+        return;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        note_dates(refusal, false);
+        return;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        note_names(refusal);
+        return;
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_CERT_UNTRUSTED:
+        note_issuer(refusal);
+        return;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+        (void)snprintf(note, TLS_NOTE_BYTES, "%s is self-signed, and we do not trust it%s",
+                       refusal->whose, is_server ? "" : "; --ca names the CA to trust");
+        return;
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+        (void)snprintf(note, TLS_NOTE_BYTES,
+                       "%s was not signed by the CA that we trust; another CA of the same name?",
+                       refusal->whose);
+        return;
+    case X509_V_ERR_INVALID_PURPOSE:
+        (void)snprintf(note, TLS_NOTE_BYTES, "%s is not made for this use: it lacks %s",
+                       refusal->whose,
+                       refusal->depth > 0 ? "the right to issue certificates (CA:TRUE)"
+                       : is_server        ? "the extended key usage clientAuth"
+                                          : "the extended key usage serverAuth");
+        return;
+    default:
+        (void)snprintf(note, TLS_NOTE_BYTES, "%s was not accepted: %s", refusal->whose,
+                       X509_verify_cert_error_string(error));
+        return;
+    }
+}
+
+int tls_verify(int ok, X509_STORE_CTX *store)
+{
+    if (ok == 1)
+        return 1;
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct refusal refusal = {
+        .transport = transport_tls_of(ssl),
+        .certificate = X509_STORE_CTX_get_current_cert(store),
+        .depth = X509_STORE_CTX_get_error_depth(store),
+    };
+    if (refusal.certificate == NULL) { /* some errors are not about one of the chain */
+        refusal.certificate = X509_STORE_CTX_get0_cert(store);
+        refusal.depth = 0;
+    }
+    describe(&refusal);
+    note_refusal(&refusal, X509_STORE_CTX_get_error(store));
+    return 0;
+}
+
+enum afar_status tls_expect_server(struct transport_tls *transport, struct afar_error *err)
+{
+    SSL *ssl = transport->ssl;
+    char name[256];
+    unsigned char address[sizeof(struct in6_addr)];
+
+    size_t length = strcspn(transport->server_name, "%"); /* without fe80::1%eth0's scope */
+    if (length > 0 && transport->server_name[length - 1] == '.')
+        length--; /* the root's dot is in no certificate */
+    /* OpenSSL would take no name for any name, and one with a dot in front for all below it. */
+    if (length == 0 || length >= sizeof name || transport->server_name[0] == '.')
+        return afar_fail(err, AFAR_EINVAL, "'%.128s' is not a server name", transport->server_name);
+    memcpy(name, transport->server_name, length);
+    name[length] = '\0';
+
+    SSL_set_hostflags(ssl,
+                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    if (inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1) {
+        if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) != 1)
+            return tls_fail_local(err, "X509_VERIFY_PARAM_set1_ip_asc");
+        return AFAR_OK;
+    }
+    if (SSL_set1_host(ssl, name) != 1)
+        return tls_fail_local(err, "SSL_set1_host");
+    if (SSL_set_tlsext_host_name(ssl, name) != 1)
+        return tls_fail_local(err, "SSL_set_tlsext_host_name");
+    return AFAR_OK;
+}
