@@ -82,8 +82,8 @@ enum afar_status buffer_reserve(struct buffer *buffer, size_t size, uint8_t **ro
             buffer->end = used;
         }
     }
-    /* An empty buffer has no memory, and NULL + 0 is undefined in C11. */
-    *room = buffer->data == NULL ? NULL : buffer->data + buffer->end;
+    /* There may be no memory where none was asked for, and NULL + 0 is undefined in C11. */
+    *room = size == 0 ? NULL : buffer->data + buffer->end;
     return AFAR_OK;
 }
 

@@ -104,9 +104,8 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
                    : snprintf(line, sizeof line, "%s %s ", now, level_names[level]);
     size_t used = (size_t)head;
     used += escape(message, json, line + used, sizeof line - used - sizeof json_end);
-    const char *end = json ? json_end : "\n";
-    memcpy(line + used, end, strlen(end));
-    used += strlen(end);
+    for (const char *end = json ? json_end : "\n"; *end != '\0'; end++)
+        line[used++] = *end;
 
     ssize_t written = write(log->fd, line, used);
     (void)written;

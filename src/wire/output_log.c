@@ -106,7 +106,9 @@ static void add_entry(struct output_log *log, struct entry *entry)
 static struct entry *shrink(struct entry *entry)
 {
     struct entry *smaller = realloc(entry, sizeof *entry + entry->end);
-    return smaller != NULL ? smaller : entry;
+    if (smaller == NULL)
+        return entry;
+    return smaller;
 }
 
 void output_log_commit(struct output_log *log, enum stream stream, size_t size)
