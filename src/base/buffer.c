@@ -67,11 +67,15 @@ enum afar_status buffer_reserve(struct buffer *buffer, size_t size, uint8_t **ro
     if (size > buffer->limit_bytes || used > buffer->limit_bytes - size)
         return afar_fail(err, AFAR_ELIMIT, "more than %zu bytes waiting", buffer->limit_bytes);
 
-    if (buffer->capacity - buffer->end < size) {
+    *room = NULL;
+    if (size == 0)
+        return AFAR_OK; /* there may be no memory, and NULL + 0 is undefined in C11 */
+
+    if (buffer->data == NULL || buffer->capacity - buffer->end < size) {
         /* Where more waits than was taken, moving it for every few bytes would cost the square of
          * its size: a larger block makes the moves rare. Twice the limit is always enough. */
         bool crowded = buffer->start < used && buffer->capacity / 2 < buffer->limit_bytes;
-        if (buffer->capacity < used + size || crowded) {
+        if (buffer->data == NULL || buffer->capacity < used + size || crowded) {
             enum afar_status status = grow(buffer, used + size, err);
             if (status != AFAR_OK)
                 return status;
@@ -82,8 +86,7 @@ enum afar_status buffer_reserve(struct buffer *buffer, size_t size, uint8_t **ro
             buffer->end = used;
         }
     }
-    /* There may be no memory where none was asked for, and NULL + 0 is undefined in C11. */
-    *room = size == 0 ? NULL : buffer->data + buffer->end;
+    *room = buffer->data + buffer->end;
     return AFAR_OK;
 }
 

@@ -33,8 +33,9 @@ const uint8_t *buffer_head(const struct buffer *buffer);
 /* Takes `size` bytes (at most buffer_size) from the head. */
 void buffer_consume(struct buffer *buffer, size_t size);
 
-/* Makes room for `size` more bytes. *room points to it, borrowed; buffer_commit says how many of
- * them were written. AFAR_ELIMIT: it would hold more than limit_bytes. AFAR_ENOMEM. */
+/* Makes room for `size` more bytes. *room points to it (NULL for a `size` of 0), borrowed;
+ * buffer_commit says how many of them were written. AFAR_ELIMIT: it would hold more than
+ * limit_bytes. AFAR_ENOMEM. */
 enum afar_status buffer_reserve(struct buffer *buffer, size_t size, uint8_t **room,
                                 struct afar_error *err);
 void buffer_commit(struct buffer *buffer, size_t size);
