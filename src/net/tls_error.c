@@ -51,7 +51,7 @@ static bool starts_with(const struct transport_tls *transport, const char *text)
     return length >= 3 && memcmp(transport->first, text, length) == 0;
 }
 
-static bool looks_like_http(const struct transport_tls *transport)
+bool tls_first_is_http(const struct transport_tls *transport)
 {
     static const char *const starts[] = {"GET ",    "POST ",    "HEAD ",  "PUT ",    "DELETE ",
                                          "OPTIONS", "CONNECT ", "PATCH ", "TRACE /", "HTTP/"};
@@ -87,7 +87,7 @@ enum afar_status tls_check_first(struct transport_tls *transport, struct afar_er
 
     if (looks_like_tls(transport))
         return AFAR_OK;
-    if (looks_like_http(transport))
+    if (tls_first_is_http(transport))
         return afar_fail(err, AFAR_EPEER, "the %s does not speak TLS: it sent %s",
                          peer_of(transport),
                          is_server ? "an HTTP request" : "an HTTP reply; is the port right?");

@@ -19,6 +19,9 @@ enum afar_status tls_fail(struct transport_tls *transport, int result, int sys_e
 /* AFAR_EPEER where what has come so far cannot be TLS, else AFAR_OK. */
 enum afar_status tls_check_first(struct transport_tls *transport, struct afar_error *err);
 
+/* Whether what came first looks like HTTP. */
+bool tls_first_is_http(const struct transport_tls *transport);
+
 /* What the peer says by a TLS alert: AFAR_ETRUST where it refuses our certificate, name, protocol
  * or version, AFAR_EPEER otherwise. `alert` is its number (RFC 8446 §6). */
 enum afar_status tls_fail_alert(const struct transport_tls *transport, int alert,

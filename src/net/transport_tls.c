@@ -51,8 +51,9 @@ static void answer_plaintext(struct transport_tls *transport)
         0x15, 0x03, 0x03, 0, 2, SSL3_AL_FATAL, TLS1_AD_PROTOCOL_VERSION};
     BIO *bio = SSL_get_wbio(transport->ssl);
 
-    if (transport->first_size >= 3 && memchr("GHPDOCT", transport->first[0], 7) != NULL &&
-        transport->first[1] >= 'A' && transport->first[1] <= 'Z')
+    if (BIO_number_written(bio) > 0) /* OpenSSL has sent an alert of its own */
+        return;
+    if (tls_first_is_http(transport))
         (void)BIO_write(bio, http, sizeof http - 1);
     else
         (void)BIO_write(bio, alert, sizeof alert);

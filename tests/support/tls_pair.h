@@ -1,0 +1,40 @@
+/* A TLS client and a TLS server in one thread, joined by memory: no port, no waiting, and buffers
+ * as small as wanted, so that every want-read and want-write path is taken.
+ *
+ * Owns:    the two transports, until tls_pair_close; contexts stay the caller's.
+ * Threads: one. Blocks: never.
+ * Limits:  TLS_PAIR_STEPS attempts; a pair that needs more is stuck, and both stay AFAR_EAGAIN. */
+#ifndef SUPPORT_TLS_PAIR_H
+#define SUPPORT_TLS_PAIR_H
+
+#include "net/tls_internal.h"
+
+enum { TLS_PAIR_STEPS = 200000 };
+
+struct tls_pair {
+    struct transport *client;
+    struct transport *server;
+    enum afar_status client_status; /* of the handshake, or of the first receive after it */
+    enum afar_status server_status;
+    struct afar_error client_err;
+    struct afar_error server_err;
+};
+
+/* `buffer_bytes` are under way in each direction at most. */
+void tls_pair_open(struct tls_pair *pair, struct tls_context *client, struct tls_context *server,
+                   const char *server_name, const char *client_alpn, const char *server_alpn,
+                   size_t buffer_bytes);
+
+/* Shakes hands until both sides are done or have failed. A side that fails closes its end, as a
+ * server would. Where only the server fails, the client receives once: TLS 1.3 tells it then. */
+void tls_pair_handshake(struct tls_pair *pair);
+
+/* Sends `size` bytes from one to the other and compares them; also takes the tickets along. */
+void tls_pair_exchange(struct transport *from, struct transport *to, size_t size);
+
+/* What close(2) would do to the peer: FIN, without close_notify. */
+void tls_pair_cut(struct transport *transport);
+
+void tls_pair_close(struct tls_pair *pair);
+
+#endif
