@@ -44,8 +44,8 @@ void buffer_consume(struct buffer *buffer, size_t size)
 }
 
 /* Doubles the block at least once, until it holds `needed` bytes (which are within the limit), but
- * not beyond twice the limit. */
-static enum afar_status grow(struct buffer *buffer, size_t needed, struct afar_error *err)
+ * not beyond twice the limit. False: out of memory. */
+static bool grow(struct buffer *buffer, size_t needed)
 {
     size_t capacity = buffer->capacity < SMALLEST_BYTES ? SMALLEST_BYTES : buffer->capacity * 2;
     while (capacity < needed)
@@ -54,10 +54,10 @@ static enum afar_status grow(struct buffer *buffer, size_t needed, struct afar_e
         capacity = buffer->limit_bytes * 2;
     uint8_t *data = realloc(buffer->data, capacity);
     if (data == NULL)
-        return afar_fail(err, AFAR_ENOMEM, "out of memory for a buffer of %zu bytes", capacity);
+        return false;
     buffer->data = data;
     buffer->capacity = capacity;
-    return AFAR_OK;
+    return true;
 }
 
 enum afar_status buffer_reserve(struct buffer *buffer, size_t size, uint8_t **room,
@@ -75,11 +75,10 @@ enum afar_status buffer_reserve(struct buffer *buffer, size_t size, uint8_t **ro
         /* Where more waits than was taken, moving it for every few bytes would cost the square of
          * its size: a larger block makes the moves rare. Twice the limit is always enough. */
         bool crowded = buffer->start < used && buffer->capacity / 2 < buffer->limit_bytes;
-        if (buffer->data == NULL || buffer->capacity < used + size || crowded) {
-            enum afar_status status = grow(buffer, used + size, err);
-            if (status != AFAR_OK)
-                return status;
-        }
+        bool larger = buffer->data == NULL || buffer->capacity < used + size || crowded;
+        if (larger && !grow(buffer, used + size))
+            return afar_fail(err, AFAR_ENOMEM, "out of memory for a buffer of %zu bytes",
+                             used + size);
         if (buffer->start > 0) {
             memmove(buffer->data, buffer->data + buffer->start, used);
             buffer->start = 0;
@@ -105,7 +104,7 @@ enum afar_status buffer_append(struct buffer *buffer, const void *data, size_t s
         return AFAR_OK;
     uint8_t *room = NULL;
     enum afar_status status = buffer_reserve(buffer, size, &room, err);
-    if (status != AFAR_OK)
+    if (status != AFAR_OK || room == NULL)
         return status;
     memcpy(room, data, size);
     buffer_commit(buffer, size);
