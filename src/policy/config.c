@@ -1,0 +1,185 @@
+#include "policy/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/number.h"
+#include "policy/config_table.h"
+
+enum { SHOWN_BYTES = 120 }; /* of a value that is quoted in a message */
+
+/* The member of *config that the key stands for. Its type follows from the key's kind. */
+static void *member(struct config *config, const struct config_key *key)
+{
+    return (char *)config + key->offset;
+}
+
+void config_init(struct config *config)
+{
+    size_t count = 0;
+    const struct config_key *keys = config_keys(&count);
+    memset(config, 0, sizeof *config);
+    for (size_t i = 0; i < count; i++) {
+        switch (keys[i].kind) {
+        case CONFIG_LISTEN: /* none */
+        case CONFIG_PATH:   /* NULL */
+            break;
+        case CONFIG_FLAG:
+            *(bool *)member(config, &keys[i]) = keys[i].preset != 0;
+            break;
+        case CONFIG_LEVEL:
+            *(enum log_level *)member(config, &keys[i]) = (enum log_level)keys[i].preset;
+            break;
+        case CONFIG_FORMAT:
+            *(enum log_format *)member(config, &keys[i]) = (enum log_format)keys[i].preset;
+            break;
+        case CONFIG_NUMBER:
+            *(uint64_t *)member(config, &keys[i]) = keys[i].preset;
+            break;
+        }
+    }
+}
+
+void config_close(struct config *config)
+{
+    size_t count = 0;
+    const struct config_key *keys = config_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].kind != CONFIG_PATH)
+            continue;
+        char **path = member(config, &keys[i]);
+        free(*path);
+        *path = NULL;
+    }
+}
+
+static enum afar_status add_listener(struct config *config, const char *value,
+                                     struct afar_error *err)
+{
+    struct endpoint endpoint;
+    if (config->listen_count >= CONFIG_LISTEN_MAX)
+        return afar_fail(err, AFAR_EINVAL, "there can be at most %d", CONFIG_LISTEN_MAX);
+    enum afar_status status = endpoint_parse(&endpoint, value, err);
+    if (status == AFAR_OK)
+        config->listen[config->listen_count++] = endpoint;
+    return status;
+}
+
+static enum afar_status set_path(char **path, const char *value, struct afar_error *err)
+{
+    if (value[0] == '\0')
+        return afar_fail(err, AFAR_EINVAL, "the name of a file was expected");
+    char *copy = strdup(value);
+    if (copy == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory");
+    free(*path);
+    *path = copy;
+    return AFAR_OK;
+}
+
+static enum afar_status set_flag(bool *flag, const char *value, struct afar_error *err)
+{
+    if (strcasecmp(value, "yes") == 0 || strcasecmp(value, "true") == 0)
+        *flag = true;
+    else if (strcasecmp(value, "no") == 0 || strcasecmp(value, "false") == 0)
+        *flag = false;
+    else
+        return afar_fail(err, AFAR_EINVAL, "'%.*s' is neither yes nor no", SHOWN_BYTES, value);
+    return AFAR_OK;
+}
+
+enum afar_status config_set(struct config *config, const char *key, const char *value,
+                            struct afar_error *err)
+{
+    const struct config_key *found = config_key_find(key);
+    if (found == NULL) {
+        char text[AFAR_ERROR_MESSAGE_BYTES];
+        config_key_unknown(key, text, sizeof text);
+        return afar_fail(err, AFAR_EINVAL, "%s", text);
+    }
+
+    enum afar_status status = AFAR_EBUG;
+    void *target = member(config, found);
+    switch (found->kind) {
+    case CONFIG_LISTEN:
+        status = add_listener(config, value, err);
+        break;
+    case CONFIG_PATH:
+        status = set_path(target, value, err);
+        break;
+    case CONFIG_FLAG:
+        status = set_flag(target, value, err);
+        break;
+    case CONFIG_LEVEL:
+        status = log_level_parse(value, target, err);
+        break;
+    case CONFIG_FORMAT:
+        status = log_format_parse(value, target, err);
+        break;
+    case CONFIG_NUMBER:
+        status = number_parse(value, found->min, found->max, target, err);
+        break;
+    }
+    if (status != AFAR_OK)
+        (void)afar_prefix(err, "%s", found->name);
+    return status;
+}
+
+/* TCP and TLS are the same to bind(2). */
+static bool same_place(const struct endpoint *a, const struct endpoint *b)
+{
+    if ((a->scheme == ENDPOINT_UNIX) != (b->scheme == ENDPOINT_UNIX) ||
+        (a->scheme == ENDPOINT_UDP) != (b->scheme == ENDPOINT_UDP))
+        return false;
+    if (a->scheme == ENDPOINT_UNIX)
+        return strcmp(a->path, b->path) == 0;
+    return a->port != 0 && a->port == b->port && strcasecmp(a->host, b->host) == 0;
+}
+
+static enum afar_status check_tls(const struct config *config, const char *url,
+                                  struct afar_error *err)
+{
+    const char *missing = NULL;
+    const char *what = NULL;
+    if (config->tls_cert == NULL) {
+        missing = "tls_cert (--tls-cert FILE)";
+        what = "the server's certificate";
+    } else if (config->tls_key == NULL) {
+        missing = "tls_key (--tls-key FILE)";
+        what = "its private key";
+    } else if (config->tls_client_ca == NULL) {
+        missing = "tls_client_ca (--tls-client-ca FILE)";
+        what = "the CA of the clients' certificates";
+    }
+    if (missing == NULL)
+        return AFAR_OK;
+    return afar_fail(err, AFAR_EINVAL, "%s needs %s, %s", url, missing, what);
+}
+
+enum afar_status config_check(const struct config *config, struct afar_error *err)
+{
+    if (config->listen_count == 0)
+        return afar_fail(err, AFAR_EINVAL,
+                         "nothing to listen at: add --listen tcp://127.0.0.1, or a line listen = "
+                         "URL to the configuration");
+
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        const struct endpoint *endpoint = &config->listen[i];
+        char url[ENDPOINT_URL_BYTES];
+        endpoint_format(endpoint, url, sizeof url);
+        for (unsigned j = 0; j < i; j++) {
+            if (same_place(endpoint, &config->listen[j]))
+                return afar_fail(err, AFAR_EINVAL, "%s: another listener has this address already",
+                                 url);
+        }
+        if (endpoint->scheme == ENDPOINT_UDP && endpoint->protocol != PROTOCOL_UPPER)
+            return afar_fail(err, AFAR_EINVAL, "%s: udp carries only ?protocol=upper", url);
+        if (endpoint->scheme == ENDPOINT_TLS) {
+            enum afar_status status = check_tls(config, url, err);
+            if (status != AFAR_OK)
+                return status;
+        }
+    }
+    return AFAR_OK;
+}

@@ -1,0 +1,181 @@
+/* config_load: the INI file, by inih.
+ *
+ * inih says neither to the handler which line it is at nor to anyone that it dropped something, so
+ * its lines come from a reader of our own, which counts them and sees them first:
+ *   - inih takes an indented line for more of the value before; nobody indents a file to say that,
+ *     so the blanks at a line's beginning do not reach it.
+ *   - It cuts a line that is longer than its buffer in two, ends one at a NUL byte, ignores what
+ *     follows a section's ']', and does not say that a section without keys was there. All of
+ *     these are errors here.
+ * What stays as inih has it: a ';' after a blank begins a comment (unix:///x;y is kept whole), a
+ * '#' only at the beginning of a line, and ':' does for '='. afard.conf(5) says so. */
+#include "policy/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <ini.h>
+
+#include "policy/config_table.h"
+
+#if INI_HANDLER_LINENO
+#error "inih was built with INI_HANDLER_LINENO: its handler has another signature"
+#endif
+
+enum { PATH_SHOWN_BYTES = 200 };
+
+#define SECTION "server"
+
+struct file {
+    const char *path;
+    FILE *stream;
+    struct config *config;
+    unsigned line;                      /* the one that inih was given last */
+    unsigned first_at[CONFIG_KEYS_MAX]; /* line that set the key of that index; 0: none yet */
+    enum afar_status status;            /* once it is not AFAR_OK no further line is given */
+    struct afar_error *err;
+};
+
+/* Puts file and line before the message that is there. */
+static void place_error(struct file *file, enum afar_status status)
+{
+    file->status = status;
+    (void)afar_prefix(file->err, "%.*s:%u", PATH_SHOWN_BYTES, file->path, file->line);
+}
+
+static void check_section(struct file *file, const char *line)
+{
+    const char *end = strchr(line, ']');
+    if (end == NULL) {
+        place_error(file,
+                    afar_fail(file->err, AFAR_EINVAL, "']' is missing: expected [" SECTION "]"));
+        return;
+    }
+    size_t size = (size_t)(end - line - 1);
+    if (size != sizeof SECTION - 1 || memcmp(line + 1, SECTION, size) != 0) {
+        place_error(file, afar_fail(file->err, AFAR_EINVAL,
+                                    "unknown section [%.*s]: expected [" SECTION "]", (int)size,
+                                    line + 1));
+        return;
+    }
+    end += 1 + strspn(end + 1, " \t\r");
+    if (*end != '\0' && *end != ';' && *end != '#')
+        place_error(file, afar_fail(file->err, AFAR_EINVAL,
+                                    "expected the end of the line after [" SECTION "]"));
+}
+
+/* Takes one more byte of a line into `line`, of which *used are there. Blanks at the beginning are
+ * dropped, and so is a byte order mark. */
+static void take_byte(struct file *file, int c, char *line, size_t size, size_t *used)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    if (*used == 0 && isspace(c))
+        return;
+    if (*used + 1 >= size) {
+        place_error(file, afar_fail(file->err, AFAR_EINVAL,
+                                    "the line is longer than %zu bytes, which is all there can be",
+                                    size - 1));
+        return;
+    }
+    line[(*used)++] = (char)c;
+    if (file->line == 1 && *used == sizeof mark - 1 && memcmp(line, mark, *used) == 0)
+        *used = 0;
+}
+
+/* Reads one line, of a comment nothing. False: the end of the file, or an error. */
+static bool read_line(struct file *file, char *line, size_t size)
+{
+    size_t used = 0;
+    bool any = false; /* the last line may lack its newline */
+    int c = getc(file->stream);
+    for (; c != EOF && c != '\n' && file->status == AFAR_OK; c = getc(file->stream)) {
+        any = true;
+        if (c == '\0')
+            place_error(file, afar_fail(file->err, AFAR_EINVAL,
+                                        "there is a NUL byte: a text file was expected"));
+        else if (used == 0 || (line[0] != '#' && line[0] != ';'))
+            take_byte(file, c, line, size, &used);
+    }
+    if (c == EOF && ferror(file->stream)) {
+        file->status =
+            afar_fail_errno(file->err, errno, "%.*s: cannot be read", PATH_SHOWN_BYTES, file->path);
+    }
+    line[used] = '\0';
+    return file->status == AFAR_OK && (any || c == '\n');
+}
+
+/* inih's ini_reader: like fgets. */
+static char *next_line(char *line, int size, void *user)
+{
+    struct file *file = user;
+    if (file->status != AFAR_OK)
+        return NULL;
+    file->line++;
+    if (!read_line(file, line, (size_t)size))
+        return NULL;
+    if (line[0] == '[')
+        check_section(file, line);
+    return file->status == AFAR_OK ? line : NULL;
+}
+
+/* Only "listen" may be given again: of two values for one key one would be ignored. */
+static enum afar_status check_first(struct file *file, const char *name)
+{
+    size_t count = 0;
+    const struct config_key *keys = config_keys(&count);
+    const struct config_key *key = config_key_find(name);
+    if (key == NULL || key->kind == CONFIG_LISTEN)
+        return AFAR_OK;
+    unsigned *first_at = &file->first_at[key - keys];
+    if (*first_at != 0)
+        return afar_fail(file->err, AFAR_EINVAL, "%s: given already in line %u", name, *first_at);
+    *first_at = file->line;
+    return AFAR_OK;
+}
+
+static enum afar_status fail_syntax(struct file *file)
+{
+    return afar_fail(file->err, AFAR_EINVAL, "expected KEY = VALUE");
+}
+
+/* inih's ini_handler. The section has been checked where it begins. */
+static int set_pair(void *user, const char *section, const char *name, const char *value)
+{
+    struct file *file = user;
+    (void)section;
+    if (file->status != AFAR_OK)
+        return 0;
+    enum afar_status status = AFAR_OK;
+    if (value == NULL || name[0] == '\0' || strpbrk(name, " \t") != NULL)
+        status = fail_syntax(file); /* "listen tcp://host" is a key "listen tcp" to inih */
+    if (status == AFAR_OK)
+        status = check_first(file, name);
+    if (status == AFAR_OK)
+        status = config_set(file->config, name, value, file->err);
+    if (status != AFAR_OK)
+        place_error(file, status);
+    return status == AFAR_OK;
+}
+
+enum afar_status config_load(struct config *config, const char *path, struct afar_error *err)
+{
+    struct file file = {.path = path, .config = config, .err = err};
+    file.stream = fopen(path, "re");
+    if (file.stream == NULL)
+        return afar_fail_errno(err, errno, "%.*s: cannot be read", PATH_SHOWN_BYTES, path);
+
+    int failed = ini_parse_stream(next_line, &file, set_pair, &file);
+    /* The first line that inih or the handler did not like. Where it comes before the error that
+     * is known, or there is none, it was inih: a line that is neither empty, a comment, a section
+     * nor a pair. */
+    if (failed < 0 && file.status == AFAR_OK) {
+        file.status = afar_fail(err, AFAR_ENOMEM, "%.*s: out of memory", PATH_SHOWN_BYTES, path);
+    } else if (failed > 0 && (file.status == AFAR_OK || (unsigned)failed < file.line)) {
+        file.line = (unsigned)failed;
+        place_error(&file, fail_syntax(&file));
+    }
+    (void)fclose(file.stream);
+    return file.status;
+}

@@ -1,0 +1,170 @@
+#include "policy/config_table.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/config.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+/* Whatever takes milliseconds: poll(2) counts them in an int. About 24 days. */
+#define DURATION_MAX UINT64_C(2147483647)
+
+enum {
+    NAME_MAX_BYTES = 32, /* the longest name that is compared; no key comes near it */
+    DISTANCE_MAX = 2,    /* this many wrong letters still resemble a key */
+    PREFIX_MIN = 3       /* letters that must agree for a beginning to resemble a key */
+};
+
+#define AT(member) offsetof(struct config, member)
+
+static const struct config_key keys[] = {
+    {"listen", CONFIG_LISTEN, AT(listen), 0, 0, 0, "a URL to listen at, may be given again"},
+    {"allow_plaintext", CONFIG_FLAG, AT(allow_plaintext), 0, 0, 0,
+     "tcp and udp beyond loopback too"},
+    {"tls_cert", CONFIG_PATH, AT(tls_cert), 0, 0, 0, "the server's certificate, a PEM file"},
+    {"tls_key", CONFIG_PATH, AT(tls_key), 0, 0, 0, "its private key, a PEM file"},
+    {"tls_client_ca", CONFIG_PATH, AT(tls_client_ca), 0, 0, 0,
+     "the CA that clients' certificates must lead to, a PEM file"},
+    {"tls_allow_12", CONFIG_FLAG, AT(tls_allow_12), 0, 0, 0, "TLS 1.2 besides 1.3"},
+    {"log_level", CONFIG_LEVEL, AT(log_level), 0, 0, LOG_LEVEL_INFO, "error, warn, info or debug"},
+    {"log_format", CONFIG_FORMAT, AT(log_format), 0, 0, LOG_FORMAT_TEXT, "text or json"},
+
+    {"workers", CONFIG_NUMBER, AT(workers), 0, 1024, 0,
+     "threads; 0: twice the processors, at least 4"},
+    {"max_connections", CONFIG_NUMBER, AT(max_connections), 1, 1048576, 16384,
+     "connections at once"},
+    {"max_jobs", CONFIG_NUMBER, AT(max_jobs), 1, 1048576, 4096,
+     "commands running or starting at once"},
+    {"handshake_timeout_ms", CONFIG_NUMBER, AT(handshake_timeout_ms), 1, DURATION_MAX, 10000,
+     "from accept to the end of the TLS handshake"},
+    {"idle_timeout_ms", CONFIG_NUMBER, AT(idle_timeout_ms), 0, DURATION_MAX, 0,
+     "a connection without a command and without a byte; 0: no limit"},
+    {"write_timeout_ms", CONFIG_NUMBER, AT(write_timeout_ms), 0, DURATION_MAX, 60000,
+     "a client that takes nothing of what waits for it; 0: no limit"},
+    {"job_timeout_ms", CONFIG_NUMBER, AT(job_timeout_ms), 0, DURATION_MAX, 0,
+     "upper bound for any command's time; 0: no limit"},
+    {"kill_grace_ms", CONFIG_NUMBER, AT(kill_grace_ms), 0, DURATION_MAX, 5000, "from TERM to KILL"},
+    {"linger_ms", CONFIG_NUMBER, AT(linger_ms), 0, DURATION_MAX, 1000,
+     "silence before output held open after a command's end is cut; 0: no limit"},
+    {"linger_max_ms", CONFIG_NUMBER, AT(linger_max_ms), 1, DURATION_MAX, 10000,
+     "the same, silent or not"},
+    {"drain_ms", CONFIG_NUMBER, AT(drain_ms), 0, DURATION_MAX, 10000,
+     "commands may go on for so long after the server's TERM"},
+    /* At least OUTPUT_LOG_CAPACITY_MIN of wire/output_log.h; test_config_table.c compares. */
+    {"output_log_bytes", CONFIG_NUMBER, AT(output_log_bytes), 256 * KIB, 64 * MIB, 2 * MIB,
+     "output that the client has not acknowledged, per command"},
+    {"control_queue_bytes", CONFIG_NUMBER, AT(control_queue_bytes), 4 * KIB, 16 * MIB, 64 * KIB,
+     "replies to control frames that wait, per connection"},
+    {"request_bytes", CONFIG_NUMBER, AT(request_bytes), 1, 16 * MIB, 64 * KIB,
+     "headed, sized: length of a command"},
+    {"collect_memory_bytes", CONFIG_NUMBER, AT(collect_memory_bytes), 4 * KIB, 1 * GIB, 1 * MIB,
+     "headed, sized: output kept in memory, per stream"},
+    /* At most TUTORIAL_SIZE_MAX of wire/tutorial.h. */
+    {"collect_max_bytes", CONFIG_NUMBER, AT(collect_max_bytes), 1, INT32_MAX, 1 * GIB,
+     "headed, sized: output in all"},
+    {"quiet_ms", CONFIG_NUMBER, AT(quiet_ms), 1, 60000, 20,
+     "headed, sized: silence that ends a request"},
+    {"udp_rate_per_second", CONFIG_NUMBER, AT(udp_rate_per_second), 1, 1000000, 1000,
+     "upper over UDP: datagrams answered"},
+};
+
+enum { KEYS = sizeof keys / sizeof keys[0] };
+_Static_assert((int)KEYS <= (int)CONFIG_KEYS_MAX, "raise CONFIG_KEYS_MAX");
+
+const struct config_key *config_keys(size_t *count)
+{
+    *count = KEYS;
+    return keys;
+}
+
+const struct config_key *config_key_find(const char *name)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    }
+    return NULL;
+}
+
+static unsigned smaller(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Levenshtein's: how many letters must be added, removed or replaced. Both shorter than
+ * NAME_MAX_BYTES. */
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned row[NAME_MAX_BYTES];
+    size_t columns = strlen(b);
+    for (unsigned j = 0; j <= columns; j++)
+        row[j] = j;
+    for (unsigned i = 0; a[i] != '\0'; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i + 1;
+        for (unsigned j = 0; j < columns; j++) {
+            unsigned replaced = diagonal + (a[i] != b[j] ? 1 : 0);
+            diagonal = row[j + 1];
+            row[j + 1] = smaller(replaced, smaller(row[j], row[j + 1]) + 1);
+        }
+    }
+    return row[columns];
+}
+
+/* How far the name is from the key; above DISTANCE_MAX: does not resemble it. */
+static unsigned difference(const char *name, const char *key)
+{
+    size_t length = strlen(name);
+    if (length >= NAME_MAX_BYTES)
+        return DISTANCE_MAX + 1;
+    unsigned wrong = distance(name, key);
+    if (wrong <= DISTANCE_MAX && wrong < length)
+        return wrong;
+    size_t common = length < strlen(key) ? length : strlen(key);
+    if (common >= PREFIX_MIN && strncmp(name, key, common) == 0)
+        return DISTANCE_MAX;
+    return DISTANCE_MAX + 1;
+}
+
+static void append(char *text, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void append(char *text, size_t size, const char *format, ...)
+{
+    size_t used = strlen(text);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text + used, size - used, format, args);
+    va_end(args);
+}
+
+void config_key_unknown(const char *name, char *text, size_t size)
+{
+    const struct config_key *found[CONFIG_SUGGESTIONS_MAX] = {NULL};
+    unsigned count = 0;
+
+    /* The nearest ones only: whoever wrote "worker" does not mean anything that is farther away. */
+    for (unsigned wrong = 0; wrong <= DISTANCE_MAX && count == 0; wrong++) {
+        for (size_t i = 0; i < KEYS && count < CONFIG_SUGGESTIONS_MAX; i++) {
+            if (difference(name, keys[i].name) == wrong)
+                found[count++] = &keys[i];
+        }
+    }
+
+    (void)snprintf(text, size, "unknown key '%.60s'", name);
+    if (count == 0) {
+        append(text, size, "; afard.conf(5) lists the keys");
+        return;
+    }
+    append(text, size, ": did you mean '%s'", found[0]->name);
+    if (count == 1)
+        append(text, size, " (%s)", found[0]->help);
+    for (unsigned i = 1; i < count; i++)
+        append(text, size, "%s'%s'", i + 1 == count ? " or " : ", ", found[i]->name);
+    append(text, size, "?");
+}
