@@ -5,6 +5,7 @@ DESTDIR  ?=
 SAN      ?=
 COVERAGE ?=
 VALGRIND ?=
+V        ?=
 
 VERSION  := 0.1.0
 SOVERSION := 0
@@ -55,19 +56,25 @@ STATIC := $(B)/lib/libafar.a
 SHARED := $(B)/lib/libafar.so.$(VERSION)
 PC     := $(B)/lib/libafar.pc
 
+# make V=1 shows the whole commands.
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@echo '  $(1)	$(patsubst $(B)/%,%,$@)')
+
 .DEFAULT_GOAL := all
 .PHONY: all
 all: $(AFAR) $(AFARD) $(STATIC) $(SHARED) $(PC)
 
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(BUILD_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(BUILD_CFLAGS) -MMD -MP -c $< -o $@
 
 define archive_rule
 $(call lib,$(1)): $(call layer_obj,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$(AR) rcs $$@ $$^
+	$$(call say,AR)
+	$$(Q)$(AR) rcs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call archive_rule,$(l))))
 
@@ -76,29 +83,34 @@ $(foreach l,$(LAYERS),$(eval $(call archive_rule,$(l))))
 $(STATIC): $(foreach l,$(CLIENT_LAYERS),$(call layer_obj,$(l)))
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(LD) -r -o $(B)/obj/libafar.o $^
-	$(if $(COVERAGE)$(SAN),,objcopy --localize-hidden $(B)/obj/libafar.o)
-	$(AR) rcs $@ $(B)/obj/libafar.o
+	$(call say,LD)
+	$(Q)$(LD) -r -o $(B)/obj/libafar.o $^
+	$(Q)$(if $(COVERAGE)$(SAN),true,objcopy --localize-hidden $(B)/obj/libafar.o)
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $(B)/obj/libafar.o
 
 $(SHARED): $(foreach l,$(CLIENT_LAYERS),$(call layer_obj,$(l)))
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,-soname,libafar.so.$(SOVERSION) $(if $(SAN),,-Wl,-z,defs) $^ \
+	$(call say,LINK)
+	$(Q)$(CC) -shared -Wl,-soname,libafar.so.$(SOVERSION) $(if $(SAN),,-Wl,-z,defs) $^ \
 	    $(BUILD_LDFLAGS) $(LIBS_CLIENT) -o $@
-	ln -sf $(@F) $(B)/lib/libafar.so.$(SOVERSION)
-	ln -sf libafar.so.$(SOVERSION) $(B)/lib/libafar.so
+	$(Q)ln -sf $(@F) $(B)/lib/libafar.so.$(SOVERSION)
+	$(Q)ln -sf libafar.so.$(SOVERSION) $(B)/lib/libafar.so
 
 $(PC): src/client/libafar.pc.in Makefile
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
 $(AFAR): $(AFAR_OBJ) $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) -pie $^ $(BUILD_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
+	$(call say,LINK)
+	$(Q)$(CC) -pie $^ $(BUILD_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
 
 AFARD_LIBS := $(foreach l,server exec policy wire net base,$(call lib,$(l)))
 $(AFARD): $(AFARD_OBJ) $(AFARD_LIBS)
 	@mkdir -p $(@D)
-	$(CC) -pie $(AFARD_OBJ) -Wl,--start-group $(AFARD_LIBS) -Wl,--end-group \
+	$(call say,LINK)
+	$(Q)$(CC) -pie $(AFARD_OBJ) -Wl,--start-group $(AFARD_LIBS) -Wl,--end-group \
 	    $(BUILD_LDFLAGS) $(LIBS_SERVER) -o $@
 
 # ---- tests --------------------------------------------------------------------------------------
@@ -129,17 +141,20 @@ wraps = $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's|^// wrap: *||p' $(1)))
 
 $(B)/obj/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(TEST_CPPFLAGS) $(BUILD_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(TEST_CPPFLAGS) $(BUILD_CFLAGS) -MMD -MP -c $< -o $@
 
 $(SUPPORT): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(SUPPORT_SRC))
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 
 define unit_rule
 $(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(SUPPORT) $(foreach l,$(USES_$(1)),$(call lib,$(l)))
 	@mkdir -p $$(@D)
-	$(CC) $$< $$(call wraps,tests/unit/$(1)/$$*.c) -Wl,--start-group $(SUPPORT) \
+	$$(call say,LINK)
+	$$(Q)$(CC) $$< $$(call wraps,tests/unit/$(1)/$$*.c) -Wl,--start-group $(SUPPORT) \
 	    $(foreach l,$(USES_$(1)),$(call lib,$(l))) -Wl,--end-group $(BUILD_LDFLAGS) $(TEST_LIBS) -o $$@
 endef
 $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
@@ -147,18 +162,21 @@ $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
 # Integration tests see what users see: libafar, the programs and the wire.
 $(B)/tests/integration/test_%: $(B)/obj/tests/integration/test_%.o $(SUPPORT) $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) $< $(SUPPORT) $(STATIC) $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
+	$(call say,LINK)
+	$(Q)$(CC) $< $(SUPPORT) $(STATIC) $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
 
 # The fault tests run server and client in one process, where calls can be made to fail.
 $(B)/tests/fault/test_%: $(B)/obj/tests/fault/test_%.o $(SUPPORT) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $< $(call wraps,tests/fault/test_$*.c) -Wl,--start-group $(SUPPORT) $(ARCHIVES) \
+	$(call say,LINK)
+	$(Q)$(CC) $< $(call wraps,tests/fault/test_$*.c) -Wl,--start-group $(SUPPORT) $(ARCHIVES) \
 	    -Wl,--end-group $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
 
 # As a user would compile it: only the public headers and the library.
 $(EXAMPLE): tests/integration/example.c $(SHARED)
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -Wall -Wextra -Werror $(SANFLAGS) -Iinclude $< -L$(B)/lib -lafar \
+	$(call say,LINK)
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror $(SANFLAGS) -Iinclude $< -L$(B)/lib -lafar \
 	    -Wl,-rpath,$(abspath $(B)/lib) -o $@
 
 TESTS := $(UNIT) $(INTEGRATION)
@@ -171,13 +189,13 @@ test: deps
 
 .PHONY: check
 check: all tests
-	AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) tests/run $(TESTS)
+	@AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) tests/run $(TESTS)
 
 test-unit: $(UNIT)
-	AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) tests/run $(UNIT)
+	@AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) tests/run $(UNIT)
 
 valgrind: all $(UNIT)
-	AFAR_BUILD=$(abspath $(B)) VALGRIND=1 tests/run $(UNIT)
+	@AFAR_BUILD=$(abspath $(B)) VALGRIND=1 tests/run $(UNIT)
 
 coverage:
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
