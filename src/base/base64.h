@@ -1,0 +1,18 @@
+/* Base64 (RFC 4648 §4, with padding), by OpenSSL.
+ *
+ * Owns nothing; any thread; never blocks.
+ * Limits:  BASE64_MAX_BYTES at a time. */
+#ifndef BASE_BASE64_H
+#define BASE_BASE64_H
+
+#include <stddef.h>
+
+enum { BASE64_MAX_BYTES = 1 << 28 };
+
+/* Characters that `size` bytes become, without the NUL. */
+size_t base64_length(size_t size);
+
+/* Writes base64_length(size) characters and a NUL. */
+void base64_encode(char *out, const void *data, size_t size);
+
+#endif

@@ -1,0 +1,180 @@
+#include "client/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "net/dial.h"
+
+/* ---- made and freed -----------------------------------------------------------------------------
+ */
+
+enum afar_status afar_client_new_on_transport(struct afar_client **client,
+                                              struct transport *transport, const char *name,
+                                              struct afar_error *err)
+{
+    *client = NULL;
+    struct afar_client *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        transport_free(transport);
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a connection");
+    }
+    made->transport = transport;
+    made->protocol = PROTOCOL_AFAR;
+    (void)snprintf(made->name, sizeof made->name, "%s", name);
+    buffer_init(&made->in, CLIENT_IN_MAX_BYTES);
+    buffer_init(&made->out, CLIENT_OUT_MAX_BYTES);
+    buffer_init(&made->command.last_header, FRAME_HEADER_MAX_BYTES);
+    decoder_init(&made->decoder);
+    *client = made;
+    return AFAR_OK;
+}
+
+void afar_close(struct afar_client *client)
+{
+    if (client == NULL)
+        return;
+    transport_shutdown(client->transport);
+    transport_free(client->transport);
+    decoder_close(&client->decoder);
+    buffer_close(&client->in);
+    buffer_close(&client->out);
+    buffer_close(&client->command.last_header);
+    delivery_close(&client->command.delivery);
+    free(client);
+}
+
+/* ---- connecting ---------------------------------------------------------------------------------
+ */
+
+static enum afar_status open_transport(struct transport **transport,
+                                       const struct afar_context *context,
+                                       const struct endpoint *endpoint, int64_t deadline_ms,
+                                       struct afar_error *err)
+{
+    int fd = -1;
+    if (endpoint->scheme == ENDPOINT_TLS && (context == NULL || context->tls == NULL))
+        return afar_fail(err, AFAR_EINVAL,
+                         "%s needs a context with credentials (a CA, and mostly a certificate)",
+                         endpoint->host);
+    enum afar_status status = dial(endpoint, deadline_ms, &fd, err);
+    if (status != AFAR_OK)
+        return status;
+    /* A datagram's socket can be sent to and received from like the others. */
+    if (endpoint->scheme != ENDPOINT_TLS)
+        return transport_plain_new(transport, fd, err);
+    const char *alpn = endpoint->protocol == PROTOCOL_AFAR ? TLS_ALPN_AFAR : NULL;
+    return transport_tls_client_new(transport, context->tls, fd, endpoint->host, alpn, err);
+}
+
+static enum afar_status shake_hands(struct afar_client *client, int64_t deadline_ms,
+                                    struct afar_error *err)
+{
+    for (;;) {
+        enum afar_status status = transport_handshake(client->transport, err);
+        if (status == AFAR_EAGAIN)
+            status = client_wait_ready(client, transport_recv_events(client->transport),
+                                       deadline_ms, err);
+        else if (status == AFAR_OK)
+            return AFAR_OK;
+        if (status != AFAR_OK) {
+            (void)afar_prefix(err, "%s", client->name);
+            return status;
+        }
+    }
+}
+
+enum afar_status afar_connect(struct afar_client **client, struct afar_context *context,
+                              const char *url, int64_t timeout_ms, struct afar_error *err)
+{
+    *client = NULL;
+    struct endpoint endpoint;
+    enum afar_status status = endpoint_parse(&endpoint, url, err);
+    if (status != AFAR_OK)
+        return status;
+    int64_t deadline_ms = clock_deadline_ms(timeout_ms);
+
+    struct transport *transport = NULL;
+    status = open_transport(&transport, context, &endpoint, deadline_ms, err);
+    if (status != AFAR_OK)
+        return status;
+    char name[ENDPOINT_URL_BYTES];
+    endpoint_format(&endpoint, name, sizeof name);
+    struct afar_client *made = NULL;
+    status = afar_client_new_on_transport(&made, transport, name, err);
+    if (made == NULL)
+        return status;
+    made->scheme = endpoint.scheme;
+    made->protocol = endpoint.protocol;
+    status = shake_hands(made, deadline_ms, err);
+    if (status != AFAR_OK) {
+        afar_close(made);
+        return status;
+    }
+    *client = made;
+    return AFAR_OK;
+}
+
+bool afar_resumed(const struct afar_client *client)
+{
+    return transport_resumed(client->transport);
+}
+
+/* ---- states -------------------------------------------------------------------------------------
+ */
+
+enum afar_status client_break(struct afar_client *client, const struct afar_error *why,
+                              struct afar_error *err)
+{
+    client->broken = true;
+    client->failure = *why;
+    buffer_clear(&client->in);
+    buffer_clear(&client->out);
+    if (err != NULL)
+        *err = *why;
+    return why->code;
+}
+
+enum afar_status client_check(const struct afar_client *client, enum endpoint_protocol protocol,
+                              struct afar_error *err)
+{
+    if (client->protocol != protocol)
+        return afar_fail(err, AFAR_EINVAL, "%s is for the protocol %s, this needs %s", client->name,
+                         endpoint_protocol_name(client->protocol),
+                         endpoint_protocol_name(protocol));
+    if (!client->broken)
+        return AFAR_OK;
+    if (err != NULL)
+        *err = client->failure;
+    return client->failure.code;
+}
+
+int afar_fd(const struct afar_client *client)
+{
+    /* poll(2) ignores -1: a closed connection would report its end for ever. */
+    return client->broken ? -1 : transport_fd(client->transport);
+}
+
+short afar_events(const struct afar_client *client)
+{
+    if (client->broken)
+        return 0;
+    short events = transport_recv_events(client->transport);
+    if (buffer_size(&client->out) > 0 && !client->send_failed)
+        events = (short)(events | transport_send_events(client->transport));
+    return events;
+}
+
+enum afar_status client_wait_ready(const struct afar_client *client, short events,
+                                   int64_t deadline_ms, struct afar_error *err)
+{
+    struct pollfd waiting = {.fd = transport_fd(client->transport), .events = events};
+    if (clock_now_ms() >= deadline_ms)
+        return afar_fail(err, AFAR_ETIMEDOUT, "no answer in time");
+    if (poll(&waiting, 1, clock_poll_timeout(deadline_ms)) < 0 && errno != EINTR)
+        return afar_fail_errno(err, errno, "poll");
+    return AFAR_OK;
+}

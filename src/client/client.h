@@ -1,0 +1,150 @@
+/* What the files of libafar know of a client. Private to src/client/ and its unit tests.
+ *
+ *   client.c       connecting, closing, what to poll for
+ *   context.c      certificates
+ *   pump.c         bytes in and out, without waiting
+ *   inbound.c      what a frame from the server does
+ *   command.c      the command: request, standard input, signals
+ *   process.c      the pump and the command together; waiting
+ *   delivery.c     output to the callbacks
+ *   control.c      ping and kill
+ *   shell.c        the tutorial's sized and headed
+ *   upper.c        the tutorial's upper
+ *   duplex.c       a request and its reply, for these two
+ *   json_line.c    a frame as a line of JSON
+ *   exit_status.c  a receipt as a shell would see it
+ *
+ * `err` is never NULL in here, except in afar_client_new_on_transport: the functions of afar/afar.h
+ * see to that.
+ *
+ * Owns:    see the structs.
+ * Threads: a client belongs to one thread at a time.
+ * Blocks:  see afar/afar.h.
+ * Limits:  CLIENT_IN_MAX_BYTES, CLIENT_OUT_MAX_BYTES, CLIENT_WINDOW_MAX_BYTES. */
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <afar/afar.h>
+
+#include "base/buffer.h"
+#include "client/delivery.h"
+#include "net/endpoint.h"
+#include "net/tls.h"
+#include "net/transport.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+enum {
+    CLIENT_READ_BYTES = 65536, /* a receive asks for this much */
+    CLIENT_IN_MAX_BYTES =
+        FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES + CLIENT_READ_BYTES,
+    /* The largest request, all of stdin's credit with a small frame for each byte or so, and
+     * answers to a server that asks much and reads little. */
+    CLIENT_OUT_MAX_BYTES = 4 << 20,
+    /* A server may not make us keep more than this of a command's output. */
+    CLIENT_WINDOW_MAX_BYTES = 1 << 30
+};
+
+struct afar_context {
+    struct tls_context *tls; /* owned; NULL: no credentials were given */
+};
+
+struct command {
+    uint64_t id;
+    bool running; /* from afar_start until the receipt or refusal has been handed out */
+    bool started;
+    bool ended;        /* exit or error has come; what it said is in the next three */
+    bool refused;      /* it was an error */
+    bool has_receipt;  /* handed out */
+    bool stdin_open;   /* afar_write_stdin may still come */
+    bool stdin_stream; /* asked for in the request */
+    struct afar_error refusal;
+    struct afar_receipt receipt;
+    struct buffer last_header; /* of exit or error, for on_frame */
+    uint64_t stdin_sent;
+    uint64_t stdin_acked;
+    struct delivery delivery;
+};
+
+/* A ping or kill that is under way. */
+struct control {
+    uint64_t id; /* 0: none */
+    bool answered;
+    enum message_type answer;
+    struct afar_error refusal;
+    char version[MESSAGE_WORD_BYTES];
+};
+
+struct afar_client {
+    struct transport *transport; /* owned */
+    enum endpoint_scheme scheme;
+    enum endpoint_protocol protocol;
+    char name[ENDPOINT_URL_BYTES]; /* for messages */
+    struct buffer in;
+    struct buffer out;
+    struct decoder decoder;
+    bool heard; /* something has come from the server */
+    bool send_failed;
+    struct afar_error send_error; /* told only when there is nothing left to read */
+    bool broken;                  /* the connection is of no use; why: */
+    struct afar_error failure;
+    struct afar_error complaint;      /* the last error frame without an id; AFAR_OK: none */
+    char closing[MESSAGE_WORD_BYTES]; /* the reason in the server's "closing", or "" */
+    uint64_t last_id;
+    struct command command;
+    struct control control;
+};
+
+/* A client of the native protocol over a transport whose handshake is done (*moved*, also where
+ * this fails). `name` is for messages. AFAR_ENOMEM. */
+enum afar_status afar_client_new_on_transport(struct afar_client **client,
+                                              struct transport *transport, const char *name,
+                                              struct afar_error *err);
+
+/* ---- client.c ---- */
+
+/* Marks the connection as of no use, and why. Copies that to `err`, and returns its code. */
+enum afar_status client_break(struct afar_client *client, const struct afar_error *why,
+                              struct afar_error *err);
+
+/* AFAR_OK, or why the connection is of no use, or AFAR_EINVAL where it speaks another protocol. */
+enum afar_status client_check(const struct afar_client *client, enum endpoint_protocol protocol,
+                              struct afar_error *err);
+
+/* Waits until the descriptor is ready for one of `events`. AFAR_ETIMEDOUT, AFAR_ESYSTEM. */
+enum afar_status client_wait_ready(const struct afar_client *client, short events,
+                                   int64_t deadline_ms, struct afar_error *err);
+
+/* ---- pump.c ---- */
+
+/* Sends what the socket takes of `out`. A failure is only noted: what the server said before is
+ * worth more, and is told by pump_receive. */
+void pump_send(struct afar_client *client);
+
+/* Receives and acts on what is there. AFAR_OK: all of it, or enough for this turn. Other results
+ * are the connection's end, in words for a person. */
+enum afar_status pump_receive(struct afar_client *client, struct afar_error *err);
+
+/* Adds an acknowledgement where one is due. */
+enum afar_status pump_ack(struct afar_client *client, bool urgent, struct afar_error *err);
+
+/* ---- inbound.c ---- */
+
+/* AFAR_EPEER, AFAR_EINVAL (a callback), AFAR_ENOMEM: the connection is of no use. */
+enum afar_status inbound_message(struct afar_client *client, const struct message *message,
+                                 const struct frame_view *frame, struct afar_error *err);
+
+/* ---- duplex.c ---- */
+
+/* Sends `size` bytes and receives until `take`, which gets what has come, says AFAR_OK instead of
+ * AFAR_EAGAIN. Any failure makes the connection one of no use. */
+enum afar_status duplex_exchange(struct afar_client *client, const void *data, size_t size,
+                                 enum afar_status (*take)(void *user, const uint8_t *data,
+                                                          size_t size, struct afar_error *err),
+                                 void *user, int64_t deadline_ms, struct afar_error *err);
+
+#endif

@@ -1,0 +1,166 @@
+#include <string.h>
+
+#include "client/client.h"
+
+enum {
+    STDIN_FRAME_BYTES = 65536,
+    /* With this much unsent, more input waits: small writes would otherwise pile up as frames whose
+     * headers are larger than what they carry. */
+    OUT_ENOUGH_BYTES = 1 << 20
+};
+
+/* ---- the request --------------------------------------------------------------------------------
+ */
+
+static enum afar_status check_command(const struct afar_command *command, struct afar_error *err)
+{
+    if ((command->argv == NULL) == (command->shell == NULL))
+        return afar_fail(err, AFAR_EINVAL, "a command needs either argv or a shell line");
+    if (command->argv != NULL && command->argv[0] == NULL)
+        return afar_fail(err, AFAR_EINVAL, "a command needs at least one word");
+    if (command->timeout_ms < 0 || (uint64_t)command->timeout_ms > MESSAGE_INTEGER_MAX)
+        return afar_fail(err, AFAR_EINVAL, "a timeout of %lld ms", (long long)command->timeout_ms);
+    for (const char *const *at = command->env; at != NULL && *at != NULL; at++) {
+        const char *equals = strchr(*at, '=');
+        if (equals == NULL || equals == *at)
+            return afar_fail(err, AFAR_EINVAL, "the environment's \"%s\" is not NAME=value", *at);
+    }
+    return AFAR_OK;
+}
+
+static enum afar_status put_request(struct afar_client *client, const struct afar_command *wanted,
+                                    struct afar_error *err)
+{
+    /* The encoder only reads: its struct is not const because the server's own is filled by it. */
+    const struct exec_request request = {.argv = (char **)wanted->argv,
+                                         .shell = (char *)wanted->shell,
+                                         .env = (char **)wanted->env,
+                                         .cwd = (char *)wanted->cwd,
+                                         .stdin_stream = wanted->with_stdin,
+                                         .pty = wanted->with_pty,
+                                         .digest = wanted->with_digest,
+                                         .timeout_ms = (uint64_t)wanted->timeout_ms};
+    return message_put_exec(&client->out, client->last_id + 1, &request, err);
+}
+
+enum afar_status afar_start(struct afar_client *client, const struct afar_command *command,
+                            const struct afar_callbacks *callbacks, struct afar_error *err)
+{
+    struct command *current = &client->command;
+    if (current->running)
+        return afar_fail(err, AFAR_EINVAL, "a command is still running on this connection");
+    enum afar_status status = check_command(command, err);
+    if (status != AFAR_OK)
+        return status;
+    /* A server that has gone meanwhile is better noticed before: then nothing is unknown. */
+    status = afar_process(client, err);
+    if (status == AFAR_ECLOSED)
+        (void)afar_prefix(err, "the command was not sent");
+    if (status == AFAR_OK)
+        status = delivery_begin(&current->delivery, callbacks, command->with_digest, err);
+    if (status == AFAR_OK)
+        status = put_request(client, command, err);
+    if (status != AFAR_OK)
+        return status;
+
+    client->last_id++;
+    buffer_clear(&current->last_header);
+    current->id = client->last_id;
+    current->running = true;
+    current->started = current->ended = current->refused = current->has_receipt = false;
+    current->stdin_open = current->stdin_stream = command->with_stdin;
+    current->stdin_sent = current->stdin_acked = 0;
+    pump_send(client);
+    return AFAR_OK;
+}
+
+const struct afar_receipt *afar_receipt(const struct afar_client *client)
+{
+    return client->command.has_receipt ? &client->command.receipt : NULL;
+}
+
+/* ---- while it runs ------------------------------------------------------------------------------
+ */
+
+static enum afar_status check_running(const struct afar_client *client, struct afar_error *err)
+{
+    enum afar_status status = client_check(client, PROTOCOL_AFAR, err);
+    if (status == AFAR_OK && !client->command.running)
+        status = afar_fail(err, AFAR_EINVAL, "no command is running");
+    return status;
+}
+
+/* How much of `size` may be sent now. */
+static size_t stdin_room(const struct afar_client *client, size_t size)
+{
+    const struct command *command = &client->command;
+    uint64_t credit = command->stdin_acked + MESSAGE_STDIN_CREDIT_BYTES - command->stdin_sent;
+    if (buffer_size(&client->out) >= OUT_ENOUGH_BYTES)
+        return 0;
+    return size < credit ? size : (size_t)credit;
+}
+
+enum afar_status afar_write_stdin(struct afar_client *client, const void *data, size_t size,
+                                  size_t *taken, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    *taken = 0;
+    if (!command->stdin_stream)
+        return afar_fail(err, AFAR_EINVAL, "the command was started without stdin");
+    if (command->ended) {
+        *taken = size; /* nobody will read it */
+        return AFAR_OK;
+    }
+    enum afar_status status = client_check(client, PROTOCOL_AFAR, err);
+    if (status == AFAR_OK && !command->stdin_open)
+        status = afar_fail(err, AFAR_EINVAL, "the command's stdin has been closed");
+    if (status != AFAR_OK || size == 0)
+        return status;
+
+    size_t room = stdin_room(client, size);
+    if (room == 0)
+        return afar_fail(err, AFAR_EAGAIN, "the command has not read what it got before");
+    while (*taken < room) {
+        size_t piece = room - *taken < STDIN_FRAME_BYTES ? room - *taken : STDIN_FRAME_BYTES;
+        status = message_put_stdin(&client->out, command->id, command->stdin_sent,
+                                   (const char *)data + *taken, piece, false, err);
+        if (status != AFAR_OK)
+            return *taken > 0 ? AFAR_OK : status;
+        command->stdin_sent += piece;
+        *taken += piece;
+    }
+    return AFAR_OK;
+}
+
+enum afar_status afar_close_stdin(struct afar_client *client, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    if (!command->stdin_open)
+        return AFAR_OK;
+    enum afar_status status = client_check(client, PROTOCOL_AFAR, err);
+    if (status == AFAR_OK)
+        status =
+            message_put_stdin(&client->out, command->id, command->stdin_sent, NULL, 0, true, err);
+    if (status == AFAR_OK)
+        command->stdin_open = false;
+    return status;
+}
+
+enum afar_status afar_close_output(struct afar_client *client, int fd, struct afar_error *err)
+{
+    if (fd != 1 && fd != 2)
+        return afar_fail(err, AFAR_EINVAL, "stream %d: 1 or 2 is meant", fd);
+    enum afar_status status = check_running(client, err);
+    if (status != AFAR_OK || client->command.ended)
+        return status;
+    return message_put_close(&client->out, client->command.id,
+                             fd == 1 ? STREAM_STDOUT : STREAM_STDERR, err);
+}
+
+enum afar_status afar_signal(struct afar_client *client, const char *name, struct afar_error *err)
+{
+    enum afar_status status = check_running(client, err);
+    if (status != AFAR_OK || client->command.ended)
+        return status;
+    return message_put_signal(&client->out, client->command.id, name, err);
+}

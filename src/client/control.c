@@ -1,0 +1,75 @@
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "client/client.h"
+
+static enum afar_status check_idle(const struct afar_client *client, struct afar_error *err)
+{
+    enum afar_status status = client_check(client, PROTOCOL_AFAR, err);
+    if (status == AFAR_OK && client->command.running)
+        status = afar_fail(err, AFAR_EINVAL, "a command is running on this connection");
+    return status;
+}
+
+/* Drives the connection until the request with the last id has been answered. An answer that comes
+ * too late belongs to no request any more and is ignored. */
+static enum afar_status await_answer(struct afar_client *client, enum message_type expected,
+                                     int64_t deadline_ms, struct afar_error *err)
+{
+    struct control *control = &client->control;
+    *control = (struct control){.id = client->last_id};
+    enum afar_status status = AFAR_OK;
+    while (status == AFAR_OK) {
+        status = afar_process(client, err);
+        if (status != AFAR_OK || control->answered)
+            break;
+        status = client_wait_ready(client, afar_events(client), deadline_ms, err);
+        if (status != AFAR_OK)
+            (void)afar_prefix(err, "%s", client->name);
+    }
+    control->id = 0;
+    /* The answer counts, even where the connection ended right behind it. */
+    if (!control->answered)
+        return status;
+    if (control->answer == expected)
+        return AFAR_OK;
+    if (control->answer != MESSAGE_ERROR)
+        return afar_fail(err, AFAR_EPEER, "%s answered with something else than was asked for",
+                         client->name);
+    if (err != NULL)
+        *err = control->refusal;
+    return AFAR_EREFUSED;
+}
+
+enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms, struct afar_pong *pong,
+                           struct afar_error *err)
+{
+    *pong = (struct afar_pong){0};
+    enum afar_status status = check_idle(client, err);
+    if (status != AFAR_OK)
+        return status;
+    int64_t start_us = clock_now_us();
+    client->last_id++;
+    status = message_put_ping(&client->out, client->last_id, err);
+    if (status == AFAR_OK)
+        status = await_answer(client, MESSAGE_PONG, clock_deadline_ms(timeout_ms), err);
+    if (status != AFAR_OK)
+        return status;
+    pong->round_trip_us = (uint64_t)(clock_now_us() - start_us);
+    (void)snprintf(pong->server_version, sizeof pong->server_version, "%s",
+                   client->control.version);
+    return AFAR_OK;
+}
+
+enum afar_status afar_kill(struct afar_client *client, const char *job, const char *name,
+                           int64_t timeout_ms, struct afar_error *err)
+{
+    enum afar_status status = check_idle(client, err);
+    if (status != AFAR_OK)
+        return status;
+    client->last_id++;
+    status = message_put_kill(&client->out, client->last_id, job, name, err);
+    if (status == AFAR_OK)
+        status = await_answer(client, MESSAGE_DONE, clock_deadline_ms(timeout_ms), err);
+    return status;
+}

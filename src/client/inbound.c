@@ -1,0 +1,171 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "client/client.h"
+
+/* A frame of the command that is under way; all others are ignored: they race its end. */
+static bool is_current(const struct afar_client *client, const struct message *message)
+{
+    const struct command *command = &client->command;
+    return message->has_id && command->running && !command->ended && message->id == command->id;
+}
+
+static enum afar_status on_started(struct afar_client *client, const struct message *message,
+                                   const struct frame_view *frame, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    const struct afar_callbacks *callbacks = &command->delivery.callbacks;
+    if (command->started)
+        return afar_fail(err, AFAR_EPEER, "the server started one command twice");
+    if (message->window == 0 || message->window > CLIENT_WINDOW_MAX_BYTES)
+        return afar_fail(err, AFAR_EPEER,
+                         "the server's window is %" PRIu64 " bytes, 1 to %d are allowed",
+                         message->window, CLIENT_WINDOW_MAX_BYTES);
+    command->started = true;
+    command->delivery.window = (size_t)message->window;
+    if (callbacks->on_started != NULL)
+        callbacks->on_started(callbacks->user, message->job);
+    return delivery_show(&command->delivery, frame, err);
+}
+
+static enum afar_status on_output(struct afar_client *client, const struct message *message,
+                                  const struct frame_view *frame, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    if (!command->started)
+        return afar_fail(err, AFAR_EPEER, "output came before the command had started");
+    enum afar_status status = delivery_count(&command->delivery, message->seq, err);
+    if (status != AFAR_OK)
+        return status;
+    return delivery_add(&command->delivery,
+                        message->type == MESSAGE_STDOUT ? STREAM_STDOUT : STREAM_STDERR, frame,
+                        err);
+}
+
+/* exit or error: handed out once all output before it is delivered. */
+static enum afar_status end_command(struct command *command, const struct frame_view *frame,
+                                    struct afar_error *err)
+{
+    command->ended = true;
+    command->stdin_open = false;
+    if (command->delivery.callbacks.on_frame == NULL)
+        return AFAR_OK;
+    return buffer_append(&command->last_header, frame->header, frame->header_size, err);
+}
+
+static enum afar_status on_exit_frame(struct afar_client *client, const struct message *message,
+                                      const struct frame_view *frame, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    enum afar_status status = delivery_count(&command->delivery, message->seq, err);
+    if (status != AFAR_OK)
+        return status;
+    command->receipt = message->receipt;
+    return end_command(command, frame, err);
+}
+
+static void describe_error(struct afar_error *error, const struct message *message,
+                           const char *prefix)
+{
+    char word[MESSAGE_WORD_BYTES];
+    char patience[64] = "";
+    utf8_copy(word, sizeof word, message->word);
+    if (message->retry_after_ms > 0)
+        (void)snprintf(patience, sizeof patience, "; try again in %" PRIu64 " ms",
+                       message->retry_after_ms);
+    (void)afar_fail(error, AFAR_EREFUSED, "%s%s (%s)%s", prefix,
+                    message->text[0] != '\0' ? message->text : "no reason given", word, patience);
+    (void)snprintf(error->reason, sizeof error->reason, "%s", word);
+}
+
+static enum afar_status on_error(struct afar_client *client, const struct message *message,
+                                 const struct frame_view *frame, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    struct control *control = &client->control;
+    char prefix[ENDPOINT_URL_BYTES + 32];
+    if (!message->has_id) {
+        describe_error(&client->complaint, message, "");
+    } else if (is_current(client, message)) {
+        (void)snprintf(prefix, sizeof prefix, "%s %s: ", client->name,
+                       command->started ? "gave the command up" : "refused the command");
+        describe_error(&command->refusal, message, prefix);
+        command->refused = true;
+        return end_command(command, frame, err);
+    } else if (control->id != 0 && message->id == control->id) {
+        (void)snprintf(prefix, sizeof prefix, "%s refused: ", client->name);
+        describe_error(&control->refusal, message, prefix);
+        control->answer = MESSAGE_ERROR;
+        control->answered = true;
+    }
+    return AFAR_OK;
+}
+
+static enum afar_status on_ack(struct afar_client *client, const struct message *message,
+                               const struct frame_view *frame, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    if (message->has_stdin_acked && message->stdin_acked > command->stdin_sent)
+        return afar_fail(err, AFAR_EPEER,
+                         "the server acknowledges %" PRIu64 " bytes of stdin, %" PRIu64
+                         " were sent",
+                         message->stdin_acked, command->stdin_sent);
+    if (message->has_stdin_acked && message->stdin_acked > command->stdin_acked)
+        command->stdin_acked = message->stdin_acked;
+    return delivery_show(&command->delivery, frame, err);
+}
+
+static void on_answer(struct afar_client *client, const struct message *message)
+{
+    struct control *control = &client->control;
+    if (control->id == 0 || message->id != control->id)
+        return;
+    control->answered = true;
+    control->answer = message->type;
+    utf8_copy(control->version, sizeof control->version, message->word);
+}
+
+enum afar_status inbound_message(struct afar_client *client, const struct message *message,
+                                 const struct frame_view *frame, struct afar_error *err)
+{
+    bool current = is_current(client, message);
+    switch (message->type) {
+    case MESSAGE_STARTED:
+        return current ? on_started(client, message, frame, err) : AFAR_OK;
+    case MESSAGE_STDOUT:
+    case MESSAGE_STDERR:
+        return current ? on_output(client, message, frame, err) : AFAR_OK;
+    case MESSAGE_EXIT:
+        return current ? on_exit_frame(client, message, frame, err) : AFAR_OK;
+    case MESSAGE_ACK:
+        return current ? on_ack(client, message, frame, err) : AFAR_OK;
+    case MESSAGE_ERROR:
+        return on_error(client, message, frame, err);
+    case MESSAGE_PING:
+        return message_put_pong(&client->out, message->id, afar_version(), err);
+    case MESSAGE_PONG:
+    case MESSAGE_DONE:
+        on_answer(client, message);
+        return AFAR_OK;
+    case MESSAGE_CLOSING:
+        utf8_copy(client->closing, sizeof client->closing,
+                  message->word[0] != '\0' ? message->word : "no reason given");
+        return AFAR_OK;
+    case MESSAGE_BAD:
+        return afar_fail(err, AFAR_EPEER, "a malformed message: %s", message->problem.message);
+    case MESSAGE_EXEC:
+    case MESSAGE_STDIN:
+    case MESSAGE_CLOSE:
+    case MESSAGE_SIGNAL:
+    case MESSAGE_RESIZE:
+    case MESSAGE_DETACH:
+    case MESSAGE_ATTACH:
+    case MESSAGE_KILL:
+    case MESSAGE_JOBS:
+    case MESSAGE_UNKNOWN:
+        return AFAR_OK; /* of a later version, or none of our business */
+    }
+    return afar_fail(err, AFAR_EBUG, "message type %d", (int)message->type);
+}

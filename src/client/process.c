@@ -1,0 +1,100 @@
+#include "base/clock.h"
+#include "client/client.h"
+
+/* Once the command has ended and its output is delivered: hands out the receipt or the refusal. */
+static enum afar_status conclude(struct afar_client *client, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    if (!command->running || !command->ended || !delivery_done(&command->delivery))
+        return AFAR_OK;
+
+    enum afar_status status = AFAR_OK;
+    if (buffer_size(&command->last_header) > 0) {
+        const struct frame_view frame = {.header = buffer_head(&command->last_header),
+                                         .header_size = buffer_size(&command->last_header)};
+        status = delivery_show(&command->delivery, &frame, err);
+        buffer_clear(&command->last_header);
+    }
+    if (status == AFAR_OK && !command->refused) {
+        status = delivery_verify(&command->delivery, &command->receipt, err);
+        if (status == AFAR_EPEER)
+            (void)afar_prefix(err, "%s", client->name);
+    }
+    if (status != AFAR_OK)
+        return status;
+
+    command->running = false;
+    command->has_receipt = !command->refused;
+    if (!command->refused)
+        return AFAR_OK;
+    *err = command->refusal;
+    return AFAR_EREFUSED;
+}
+
+/* Bytes in and out; what the output callbacks take. */
+static enum afar_status exchange(struct afar_client *client, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    pump_send(client);
+    enum afar_status status = pump_receive(client, err);
+    /* After the end nobody waits for acknowledgements, unless output is still to be delivered. */
+    if (status == AFAR_OK && !(command->ended && delivery_done(&command->delivery)))
+        status = pump_ack(client, false, err);
+    if (status == AFAR_OK)
+        pump_send(client);
+    return status;
+}
+
+enum afar_status afar_process(struct afar_client *client, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    struct afar_error why = {0};
+    enum afar_status status = AFAR_OK;
+    /* What a command left before the connection ended is still handed out. */
+    if (!client->broken || !command->running || !command->ended)
+        status = client_check(client, PROTOCOL_AFAR, err);
+    if (status != AFAR_OK)
+        return status;
+
+    status = delivery_retry(&command->delivery, &why);
+    if (status == AFAR_OK && !client->broken) {
+        status = exchange(client, &why);
+        /* It has its receipt or refusal: that the connection fails concerns only what comes next.
+         */
+        if (status != AFAR_OK && command->running && command->ended) {
+            (void)client_break(client, &why, NULL);
+            status = AFAR_OK;
+        }
+    }
+    if (status == AFAR_OK)
+        status = conclude(client, &why);
+    if (status == AFAR_OK)
+        return AFAR_OK;
+    if (status != AFAR_EREFUSED) {
+        command->running = false;
+        return client_break(client, &why, err);
+    }
+    if (err != NULL)
+        *err = why;
+    return status;
+}
+
+enum afar_status afar_wait(struct afar_client *client, int64_t timeout_ms, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    int64_t deadline_ms = clock_deadline_ms(timeout_ms);
+    if (!command->running && !command->has_receipt && !client->broken)
+        return afar_fail(err, AFAR_EINVAL, "no command is running");
+    enum afar_status status = afar_close_stdin(client, err);
+    while (status == AFAR_OK && !command->has_receipt) {
+        uint64_t progress = command->delivery.progress;
+        status = afar_process(client, err);
+        if (status != AFAR_OK || command->has_receipt)
+            break;
+        if (delivery_done(&command->delivery))
+            status = client_wait_ready(client, afar_events(client), deadline_ms, err);
+        else if (command->delivery.progress == progress)
+            status = afar_fail(err, AFAR_EAGAIN, "an output callback takes nothing");
+    }
+    return status;
+}

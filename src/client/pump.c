@@ -1,0 +1,162 @@
+#include <errno.h>
+
+#include "client/client.h"
+
+/* In one turn, so that the caller's other work gets its own. */
+enum { TURN_BYTES = 1 << 20 };
+
+void pump_send(struct afar_client *client)
+{
+    while (!client->send_failed && buffer_size(&client->out) > 0) {
+        size_t sent = 0;
+        enum afar_status status =
+            transport_send(client->transport, buffer_head(&client->out), buffer_size(&client->out),
+                           &sent, &client->send_error);
+        if (status == AFAR_EAGAIN)
+            return;
+        client->send_failed = status != AFAR_OK;
+        buffer_consume(&client->out, sent);
+    }
+    if (client->send_failed)
+        buffer_clear(&client->out);
+}
+
+enum afar_status pump_ack(struct afar_client *client, bool urgent, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    if (!command->running || !command->started || !delivery_ack_due(&command->delivery, urgent))
+        return AFAR_OK;
+    enum afar_status status =
+        message_put_ack(&client->out, command->id, delivery_next(&command->delivery), err);
+    if (status == AFAR_OK)
+        delivery_acked(&command->delivery);
+    return status;
+}
+
+/* Acts on each frame that is there whole. */
+static enum afar_status take_frames(struct afar_client *client, struct afar_error *err)
+{
+    for (;;) {
+        const uint8_t *start = buffer_head(&client->in);
+        size_t size = buffer_size(&client->in);
+        struct message message;
+        const uint8_t *payload = NULL;
+        size_t used = 0;
+        if (size == 0)
+            return AFAR_OK;
+        enum afar_status status =
+            decoder_next(&client->decoder, start, size, &message, &payload, &used, err);
+        if (status == AFAR_EAGAIN)
+            return AFAR_OK;
+        if (status != AFAR_OK)
+            return status;
+
+        const struct frame_view frame = {.header = start + FRAME_PREFIX_BYTES,
+                                         .header_size =
+                                             (size_t)(payload - start) - FRAME_PREFIX_BYTES,
+                                         .payload = payload,
+                                         .size = message.size,
+                                         .wire_bytes = used};
+        status = inbound_message(client, &message, &frame, err);
+        message_close(&message);
+        if (status == AFAR_OK && !client->command.ended)
+            status = pump_ack(client, true, err);
+        if (status != AFAR_OK)
+            return status;
+        buffer_consume(&client->in, used);
+        client->heard = true;
+    }
+}
+
+/* One receive. */
+static enum afar_status receive_once(struct afar_client *client, size_t *received,
+                                     struct afar_error *err)
+{
+    uint8_t *room = NULL;
+    *received = 0;
+    enum afar_status status = buffer_reserve(&client->in, CLIENT_READ_BYTES, &room, err);
+    if (status != AFAR_OK)
+        return status;
+    status = transport_recv(client->transport, room, CLIENT_READ_BYTES, received, err);
+    buffer_commit(&client->in, *received);
+    return status;
+}
+
+/* What the server is, where its first bytes are no frame. */
+static enum afar_status explain_stray(const struct afar_client *client, struct afar_error *err)
+{
+    const char *stray =
+        client->heard ? NULL
+                      : frame_stray_protocol(buffer_head(&client->in), buffer_size(&client->in));
+    if (stray == NULL)
+        return afar_prefix(err, "%s", client->name);
+    if (stray[0] == 'T')
+        return afar_fail(err, AFAR_EPEER, "%s speaks TLS: connect with tls:// instead",
+                         client->name);
+    return afar_fail(err, AFAR_EPEER, "%s speaks %s: this is no Afar server; check the port",
+                     client->name, stray);
+}
+
+/* What is known of the request that was under way when the connection ended. */
+static const char *unknown_fate(const struct afar_client *client)
+{
+    const struct command *command = &client->command;
+    if (command->running && command->started)
+        return " before the command's receipt; whether it finished is unknown";
+    if (command->running && !client->heard && client->scheme == ENDPOINT_TCP)
+        return " without a word; does it want tls:// or another protocol?";
+    if (command->running)
+        return " before it answered; whether the command ran is unknown";
+    return client->control.id != 0 ? " before it answered" : "";
+}
+
+static enum afar_status explain_end(const struct afar_client *client, struct afar_error *err)
+{
+    const struct afar_error cause = *err;
+    const struct afar_error *complaint = &client->complaint;
+    const char *fate = unknown_fate(client);
+    if (complaint->code != AFAR_OK) {
+        *err = *complaint;
+        (void)afar_prefix(err, "%s closed the connection%s", client->name, fate);
+        err->code = AFAR_ECLOSED;
+    } else if (cause.sys_errno == 0 || cause.sys_errno == EPIPE || cause.sys_errno == ECONNRESET) {
+        const char *how = cause.sys_errno == ECONNRESET ? "reset" : "closed";
+        const bool told = client->closing[0] != '\0';
+        (void)afar_fail(err, AFAR_ECLOSED, "%s %s the connection%s%s%s%s", client->name, how,
+                        told ? " (" : "", client->closing, told ? ")" : "", fate);
+    } else {
+        (void)afar_fail(err, AFAR_ECLOSED, "%s: %s; the connection ended%s", client->name,
+                        cause.message, fate);
+    }
+    err->sys_errno = cause.sys_errno;
+    return AFAR_ECLOSED;
+}
+
+enum afar_status pump_receive(struct afar_client *client, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    size_t total = 0;
+    while (status == AFAR_OK) {
+        size_t received = 0;
+        status = receive_once(client, &received, err);
+        if (status == AFAR_OK)
+            status = take_frames(client, err);
+        if (status != AFAR_OK)
+            break;
+        pump_send(client);
+        /* poll(2) would not report what TLS already holds. */
+        total += received;
+        if (total >= TURN_BYTES && !transport_pending(client->transport))
+            return AFAR_OK;
+    }
+    if (status == AFAR_EAGAIN && !client->send_failed)
+        return AFAR_OK;
+    if (status == AFAR_EAGAIN) {
+        /* Nothing is left to read that would say more than the failed send. */
+        *err = client->send_error;
+        status = err->code;
+    }
+    if (status == AFAR_ECLOSED)
+        return explain_end(client, err);
+    return status == AFAR_EPEER ? explain_stray(client, err) : afar_prefix(err, "%s", client->name);
+}
