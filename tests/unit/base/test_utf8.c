@@ -71,6 +71,8 @@ static void test_control(void **state)
     assert_true(utf8_control((const uint8_t *)"\x7f", 1));
     assert_false(utf8_control((const uint8_t *)" ", 1));
     assert_true(utf8_control((const uint8_t *)"\xC2\x9B", 2));
+    assert_true(utf8_control((const uint8_t *)"\xC2\x80", 2));
+    assert_true(utf8_control((const uint8_t *)"\xC2\x9F", 2));
     assert_false(utf8_control((const uint8_t *)"\xC2\xA0", 2));
     assert_false(utf8_control((const uint8_t *)"\xC3\x80", 2));
     assert_false(utf8_control((const uint8_t *)"\xE0\xA0\x80", 3));

@@ -263,6 +263,10 @@ static void test_stray_protocols(void **state)
     assert_string_equal(frame_stray_protocol(hello, sizeof hello), "TLS");
     assert_string_equal(frame_stray_protocol(alert, sizeof alert), "TLS");
     assert_null(frame_stray_protocol(hello, 2));
+    assert_string_equal(frame_stray_protocol(hello, 3), "TLS");
+    assert_string_equal(frame_stray_protocol((const uint8_t *)"GET ", 4), "HTTP");
+    assert_string_equal(frame_stray_protocol((const uint8_t *)"CONNECT ", 8), "HTTP");
+    assert_string_equal(frame_stray_protocol((const uint8_t *)"HTTP/", 5), "HTTP");
     assert_int_equal(next(hello, sizeof hello, &used, &err), AFAR_EPEER);
     assert_string_equal(err.message, "the peer speaks TLS, not Afar's protocol");
     assert_int_equal(next(alert, sizeof alert, &used, &err), AFAR_EPEER);

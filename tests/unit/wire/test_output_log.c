@@ -146,7 +146,10 @@ static void test_full_until_acknowledged(void **state)
 
     /* Sent is not taken. */
     assert_int_equal(add(log, STREAM_STDOUT, "y", 1), AFAR_EAGAIN);
+    size_t before = output_log_held(log);
     assert_int_equal(output_log_ack(log, 1, NULL), AFAR_OK);
+    size_t freed = before - output_log_held(log);
+    assert_true(freed > OUTPUT_LOG_CHUNK_BYTES && freed < OUTPUT_LOG_CHUNK_BYTES + 128);
     assert_int_equal(add(log, STREAM_STDOUT, chunk, 1000), AFAR_OK);
     assert_int_equal(output_log_ack(log, frames, NULL), AFAR_OK);
     assert_true(output_log_held(log) < 1200);

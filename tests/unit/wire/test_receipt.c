@@ -101,6 +101,11 @@ static void test_every_field(void **state)
         .outcome = AFAR_OUTCOME_SPAWN_FAILED, .code = -1, .error_stage = "pipe"};
     got = round_trip(&stage_only, false);
     assert_receipts_equal(&got, &stage_only);
+
+    struct afar_receipt name_only = {
+        .outcome = AFAR_OUTCOME_SPAWN_FAILED, .code = -1, .error_name = "EIO"};
+    got = round_trip(&name_only, false);
+    assert_receipts_equal(&got, &name_only);
 }
 
 static void test_every_outcome(void **state)

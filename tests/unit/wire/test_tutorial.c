@@ -263,6 +263,20 @@ static void test_bad_headed_replies(void **state)
     assert_string_equal(err.message, "the server speaks TLS, not the tutorial's protocol");
 }
 
+static void test_header_of_the_largest_size(void **state)
+{
+    (void)state;
+    enum { SIZE = FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES };
+    uint8_t *data = malloc(SIZE);
+    assert_non_null(data);
+    memset(data, ' ', SIZE);
+    frame_put_prefix(data, FRAME_HEADER_MAX_BYTES);
+    memcpy(data + 4, "{\"total_size\": 0}", 17);
+    assert_int_equal(take(TUTORIAL_HEADED, data, SIZE - 1, NULL, NULL), AFAR_EAGAIN);
+    assert_int_equal(take(TUTORIAL_HEADED, data, SIZE, NULL, NULL), AFAR_OK);
+    free(data);
+}
+
 static void test_md5_may_be_anything(void **state)
 {
     (void)state;
@@ -351,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_finished_stays_finished),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_bad_headed_replies),
+        cmocka_unit_test(test_header_of_the_largest_size),
         cmocka_unit_test(test_md5_may_be_anything),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_mutations),
