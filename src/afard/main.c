@@ -1,0 +1,136 @@
+/* afard: from the command line to a running server. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "afard/options.h"
+#include "base/utf8.h"
+#include "net/tls.h"
+#include "server/server.h"
+
+enum { EXIT_USAGE = 2 };
+
+/* Started with a closed descriptor 0, 1 or 2, the next socket would get its number, and a log line
+ * would go to a client. */
+static enum afar_status open_standard_descriptors(struct afar_error *err)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO) {
+        if (fcntl(fd, F_SETFD, 0) != 0)
+            return afar_fail_errno(err, errno, "cannot keep descriptor %d open", fd);
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    }
+    if (fd < 0)
+        return afar_fail_errno(err, errno, "cannot open /dev/null");
+    (void)close(fd);
+    return AFAR_OK;
+}
+
+/* One line, whatever a file name or a value in it may contain. */
+static void print_error(const struct afar_error *err, const char *hint)
+{
+    char line[sizeof err->message];
+    utf8_copy(line, sizeof line, err->message);
+    (void)fprintf(stderr, "afard: %s%s\n", line, hint);
+}
+
+static enum afar_status print_text(const char *text, struct afar_error *err)
+{
+    if (fputs(text, stdout) == EOF || fflush(stdout) != 0)
+        return afar_fail_errno(err, errno, "cannot write to standard output");
+    return AFAR_OK;
+}
+
+static bool has_tls_listener(const struct config *config)
+{
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        if (config->listen[i].scheme == ENDPOINT_TLS)
+            return true;
+    }
+    return false;
+}
+
+/* --check: all that can be known without opening a socket or resolving a name. */
+static enum afar_status check_only(const struct config *config, struct afar_error *err)
+{
+    struct tls_context *context = NULL;
+    const struct tls_server_options options = {.cert_file = config->tls_cert,
+                                               .key_file = config->tls_key,
+                                               .client_ca_file = config->tls_client_ca,
+                                               .allow_tls12 = config->tls_allow_12};
+    enum afar_status status = AFAR_OK;
+    if (has_tls_listener(config))
+        status = tls_context_server_new(&context, &options, err);
+    if (status == AFAR_OK)
+        status = print_text("configuration ok\n", err);
+    tls_context_free(context);
+    return status;
+}
+
+static enum afar_status serve(const struct config *config, const struct options *options,
+                              struct afar_error *err)
+{
+    struct server *server = NULL;
+    struct log *log = log_new(STDERR_FILENO, config->log_level, config->log_format);
+    enum afar_status status = AFAR_OK;
+    if (log == NULL)
+        status = afar_fail(err, AFAR_ENOMEM, "out of memory for the log");
+    if (status == AFAR_OK)
+        status = server_block_signals(err);
+    if (status == AFAR_OK)
+        status = server_new(&server, config, log, err);
+    if (status != AFAR_OK)
+        goto out;
+
+    server_describe(server);
+    if (options->print_endpoints)
+        status = server_print_endpoints(server, stdout, err);
+    if (status == AFAR_OK)
+        status = server_run(server, err);
+out:
+    server_free(server);
+    log_free(log);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct config config;
+    struct afar_error err = {.code = AFAR_OK};
+    bool usage = false;
+
+    config_init(&config);
+    enum afar_status status = open_standard_descriptors(&err);
+    if (status == AFAR_OK) {
+        status = options_parse(&options, argc, argv, &err);
+        usage = status != AFAR_OK;
+    }
+    if (status != AFAR_OK)
+        goto out;
+    if (options.help || options.version) {
+        status = print_text(options.help ? options_help() : "afard " AFAR_VERSION "\n", &err);
+        goto out;
+    }
+
+    if (options.config_file != NULL)
+        status = config_load(&config, options.config_file, &err);
+    if (status == AFAR_OK) {
+        status = options_apply(&config, argc, argv, &err);
+        usage = status == AFAR_EINVAL;
+    }
+    if (status == AFAR_OK)
+        status = config_check(&config, &err);
+    if (status == AFAR_OK)
+        status = options.check ? check_only(&config, &err) : serve(&config, &options, &err);
+out:
+    if (status != AFAR_OK)
+        print_error(&err, usage ? "; try 'afard --help'" : "");
+    config_close(&config);
+    if (usage)
+        return EXIT_USAGE;
+    return status == AFAR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
