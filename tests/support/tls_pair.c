@@ -9,6 +9,45 @@
 #include <string.h>
 
 #include <openssl/bio.h>
+#include <openssl/err.h>
+
+struct tls_context *tls_pair_server_context(const struct test_certs *certs, enum test_cert cert,
+                                            enum test_cert client_ca)
+{
+    struct tls_server_options options = {.cert_file = certs->cert[cert],
+                                         .key_file = certs->key[cert],
+                                         .client_ca_file = certs->cert[client_ca]};
+    struct tls_context *context = NULL;
+    struct afar_error err;
+    if (tls_context_server_new(&context, &options, &err) != AFAR_OK)
+        fail_msg("%s", err.message);
+    return context;
+}
+
+struct tls_context *tls_pair_client_context(const struct test_certs *certs, int cert,
+                                            enum test_cert ca)
+{
+    struct tls_client_options options = {.ca_file = certs->cert[ca]};
+    struct tls_context *context = NULL;
+    struct afar_error err;
+    if (cert >= 0) {
+        options.cert_file = certs->cert[cert];
+        options.key_file = certs->key[cert];
+    }
+    if (tls_context_client_new(&context, &options, &err) != AFAR_OK)
+        fail_msg("%s", err.message);
+    return context;
+}
+
+void tls_pair_assert_line(const struct afar_error *err, const char *expected)
+{
+    if (strstr(err->message, expected) == NULL)
+        fail_msg("expected \"%s\" in \"%s\"", expected, err->message);
+    assert_null(strstr(err->message, "error:"));
+    assert_null(strstr(err->message, "SSL routines"));
+    assert_null(strchr(err->message, '\n'));
+    assert_int_equal(ERR_peek_error(), 0);
+}
 
 static BIO *bio_of(struct transport *transport)
 {

@@ -8,6 +8,7 @@
 #define SUPPORT_TLS_PAIR_H
 
 #include "net/tls_internal.h"
+#include "support/test_certs.h"
 
 enum { TLS_PAIR_STEPS = 200000 };
 
@@ -19,6 +20,18 @@ struct tls_pair {
     struct afar_error client_err;
     struct afar_error server_err;
 };
+
+/* Contexts with these certificates; the test fails where they cannot be made. TLS_PAIR_NONE: a
+ * client without one. */
+enum { TLS_PAIR_NONE = -1 };
+struct tls_context *tls_pair_server_context(const struct test_certs *certs, enum test_cert cert,
+                                            enum test_cert client_ca);
+struct tls_context *tls_pair_client_context(const struct test_certs *certs, int cert,
+                                            enum test_cert ca);
+
+/* Fails the test unless the message contains `expected`, is one line, and shows nothing that only
+ * OpenSSL's authors understand; and unless OpenSSL's error queue is empty. */
+void tls_pair_assert_line(const struct afar_error *err, const char *expected);
 
 /* `buffer_bytes` are under way in each direction at most. */
 void tls_pair_open(struct tls_pair *pair, struct tls_context *client, struct tls_context *server,
