@@ -203,6 +203,29 @@ coverage:
 	gcovr --root . --filter 'src/' --exclude-unreachable-branches \
 	    --html-details build/coverage/report.html --print-summary build/coverage
 
+# ---- fuzzing: `make fuzz FUZZ_SECONDS=600` -----------------------------------------------------------
+
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := frame tutorial endpoint
+FUZZ_SRC     := $(wildcard src/base/*.c src/wire/*.c) src/net/endpoint.c
+
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/support/fuzz_%.c $(FUZZ_SRC)
+	@mkdir -p $(@D)
+	$(call say,FUZZ)
+	$(Q)clang $(TEST_CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all $^ -lssl -lcrypto -lcjson -o $@
+
+build/fuzz/replay_%: tests/fuzz/replay.c tests/support/corpus.c tests/fuzz/fuzz_%.c \
+        tests/support/fuzz_%.c $(FUZZ_SRC)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(TEST_CPPFLAGS) -std=c11 -g $^ -lssl -lcrypto -lcjson -o $@
+
+.PHONY: fuzz
+fuzz: $(FUZZ_TARGETS:%=build/fuzz/fuzz_%)
+	for t in $(FUZZ_TARGETS); do mkdir -p build/fuzz/$$t && build/fuzz/fuzz_$$t \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 build/fuzz/$$t tests/fuzz/corpus/$$t || exit 1; done
+
 # ---- set-up, demonstration, installation ------------------------------------------------------------
 
 .PHONY: deps deps-check demo certs lint format install uninstall clean help
@@ -264,6 +287,7 @@ help:
 	@echo 'make lint          clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers, man pages'
 	@echo 'make coverage      line coverage of the tests, report in build/coverage/report.html'
 	@echo 'make valgrind      the unit tests under valgrind'
+	@echo 'make fuzz          libFuzzer on frames, replies and URLs (clang), FUZZ_SECONDS=60 each'
 	@echo 'make certs         throw-away CA, server and client certificates in build/certs'
 	@echo 'make install       PREFIX=/usr/local DESTDIR='
 	@echo 'make deps          install the Debian packages that the build and the tests need'
