@@ -44,72 +44,59 @@ static int next_option(int argc, char **argv, int *which)
     return getopt_long(argc, argv, "+:c:h", long_options, which);
 }
 
-/* Sets the key that is spelled with '-' on the command line, and '_' in the file. */
-static enum afar_status apply_key(struct config *config, const char *option, const char *value,
-                                  struct afar_error *err)
+/* Sets the key that the first `size` bytes of `name` spell, with '-' as well as with '_'. */
+static enum afar_status apply_key(struct config *config, const char *name, size_t size,
+                                  const char *value, struct afar_error *err)
 {
     char key[KEY_BYTES] = "";
-    (void)strncat(key, option, sizeof key - 1);
-    for (char *c = strchr(key, '-'); c != NULL; c = strchr(c, '-'))
-        *c = '_';
+    for (size_t i = 0; i < size && i < sizeof key - 1; i++) {
+        key[i] = name[i];
+        if (key[i] == '-')
+            key[i] = '_';
+    }
     return config_set(config, key, value, err);
-}
-
-/* Sets KEY of "KEY=VALUE". */
-static enum afar_status apply_pair(struct config *config, const char *pair, struct afar_error *err)
-{
-    char key[KEY_BYTES] = "";
-    const char *mark = strchr(pair, '=');
-    if (mark == NULL || mark == pair)
-        return afar_fail(err, AFAR_EINVAL, "--set '%.100s': expected KEY=VALUE", pair);
-    size_t size = (size_t)(mark - pair);
-    (void)strncat(key, pair, size < sizeof key ? size : sizeof key - 1);
-    return config_set(config, key, mark + 1, err);
-}
-
-static bool is_listener(int option, int which, const char *value)
-{
-    static const char set_listen[] = "listen=";
-    if (option == OPTION_SET)
-        return strncmp(value, set_listen, sizeof set_listen - 1) == 0;
-    return option >= OPTION_KEY && strcmp(long_options[which].name, "listen") == 0;
 }
 
 enum afar_status options_apply(struct config *config, int argc, char **argv, struct afar_error *err)
 {
+    static const char listen_key[] = "listen";
     enum afar_status status = AFAR_OK;
-    bool listeners = false;
+    bool listeners = false; /* have been given on this line */
     int which = 0;
 
     optind = 0; /* glibc: from the start */
     for (int option = next_option(argc, argv, &which); option != -1 && status == AFAR_OK;
          option = next_option(argc, argv, &which)) {
-        if (is_listener(option, which, optarg) && !listeners) {
+        const char *name = long_options[which].name;
+        const char *value = optarg != NULL ? optarg : "yes";
+        size_t size = strlen(name);
+        if (option == OPTION_SET) {
+            name = value;
+            size = strcspn(name, "=");
+            if (size == 0 || name[size] == '\0')
+                return afar_fail(err, AFAR_EINVAL, "--set '%.100s': expected KEY=VALUE", name);
+            value = name + size + 1;
+        } else if (option < OPTION_KEY) {
+            continue;
+        }
+        if (!listeners && size == sizeof listen_key - 1 && memcmp(name, listen_key, size) == 0) {
             listeners = true;
             config->listen_count = 0;
         }
-        if (option >= OPTION_KEY)
-            status =
-                apply_key(config, long_options[which].name, optarg != NULL ? optarg : "yes", err);
-        else if (option == OPTION_SET)
-            status = apply_pair(config, optarg, err);
+        status = apply_key(config, name, size, value, err);
     }
     return status;
 }
 
 /* The option that getopt_long stumbled over. */
-static enum afar_status fail_option(char **argv, struct afar_error *err)
+static enum afar_status fail_option(const char *word, int letter, struct afar_error *err)
 {
-    const char *word = argv[optind - 1];
-    if (optopt == 0 || strncmp(word, "--", 2) != 0) {
-        if (strncmp(word, "--", 2) == 0)
-            return afar_fail(err, AFAR_EINVAL,
-                             "there is no option '%.100s', or it is short for "
-                             "several",
-                             word);
-        return afar_fail(err, AFAR_EINVAL, "there is no option '-%c'", optopt);
-    }
-    return afar_fail(err, AFAR_EINVAL, "'%.100s': the option takes no argument", word);
+    if (strncmp(word, "--", 2) != 0)
+        return afar_fail(err, AFAR_EINVAL, "there is no option '-%c'", letter);
+    if (letter != 0)
+        return afar_fail(err, AFAR_EINVAL, "'%.100s': the option takes no argument", word);
+    return afar_fail(err, AFAR_EINVAL, "there is no option '%.100s', or it is short for several",
+                     word);
 }
 
 enum afar_status options_parse(struct options *options, int argc, char **argv,
@@ -143,7 +130,7 @@ enum afar_status options_parse(struct options *options, int argc, char **argv,
         case ':':
             return afar_fail(err, AFAR_EINVAL, "'%.100s' lacks its argument", argv[optind - 1]);
         case '?':
-            return fail_option(argv, err);
+            return fail_option(argv[optind - 1], optopt, err);
         default: /* for options_apply */
             break;
         }
