@@ -1,0 +1,12 @@
+/* The subcommands. Each gets its own name as argv[0] and returns the program's exit status.
+ *
+ * Owns nothing; one thread; blocks until done. */
+#ifndef AFAR_COMMANDS_H
+#define AFAR_COMMANDS_H
+
+int run_main(int argc, char **argv);
+int repl_main(int argc, char **argv);
+int ping_main(int argc, char **argv);
+int echo_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,29 @@
+/* Lines of JSON that standard output has not taken yet.
+ *
+ * Owns:    their memory.
+ * Threads: one.
+ * Blocks:  never.
+ * Limits:  says that it is full from JSON_WAITING_BYTES on; what was under way still fits. */
+#ifndef AFAR_JSON_QUEUE_H
+#define AFAR_JSON_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { JSON_WAITING_BYTES = 256 * 1024 };
+
+struct json_queue {
+    char *data;
+    size_t start; /* of what has not been taken */
+    size_t end;
+    size_t capacity;
+    bool failed; /* out of memory: a line is missing */
+};
+
+/* Adds a line and its newline. */
+void json_queue_add(struct json_queue *queue, const char *line);
+void json_queue_taken(struct json_queue *queue, size_t size);
+bool json_queue_full(const struct json_queue *queue);
+void json_queue_close(struct json_queue *queue);
+
+#endif

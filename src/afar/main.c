@@ -1,0 +1,81 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <afar/afar.h>
+
+#include "afar/commands.h"
+#include "afar/options.h"
+#include "afar/report.h"
+
+static const char help[] =
+    "usage: afar SUBCOMMAND [options] HOST ...\n"
+    "\n"
+    "  run HOST COMMAND...   run a command on HOST\n"
+    "  repl HOST             run each line that is read\n"
+    "  ping HOST             see whether it answers, and how fast\n"
+    "  echo URL TEXT         send text to a server of the protocol upper\n"
+    "\n"
+    "  --help, --version     'afar SUBCOMMAND --help' says more\n"
+    "\n"
+    "HOST is tls://host:port, tcp://host:port, unix:///path or host[:port], which means tls.\n"
+    "\n"
+    "  afar run build-7 -- make test\n"
+    "  echo hello | afar run tcp://127.0.0.1 -- tr a-z A-Z\n";
+
+static const struct {
+    const char *name;
+    int (*main)(int argc, char **argv);
+} subcommands[] = {
+    {"run", run_main},
+    {"repl", repl_main},
+    {"ping", ping_main},
+    {"echo", echo_main},
+};
+
+/* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
+ * written into it. Opened like this, stdin is empty and writing to the others fails, as it should.
+ */
+static int occupy_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        if (open("/dev/null", O_RDONLY) != fd)
+            return -1;
+    }
+    return 0;
+}
+
+static int print(const char *text)
+{
+    return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (occupy_standard_streams() != 0)
+        return STATUS_FAILED;
+    /* A write to a closed pipe is an error to act on, not an end. */
+    (void)signal(SIGPIPE, SIG_IGN);
+
+    if (argc < 2) {
+        report("which subcommand: run, repl, ping or echo? Try 'afar --help'");
+        return STATUS_FAILED;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return print(help);
+    if (strcmp(argv[1], "--version") == 0) {
+        (void)printf("afar %s\n", afar_version());
+        return print("");
+    }
+    for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++) {
+        if (strcmp(argv[1], subcommands[i].name) == 0)
+            return subcommands[i].main(argc - 1, argv + 1);
+    }
+    report("unknown subcommand '%s'; try 'afar --help'", argv[1]);
+    return STATUS_FAILED;
+}

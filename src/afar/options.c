@@ -1,0 +1,282 @@
+#include "afar/options.h"
+
+#include <ctype.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "afar/report.h"
+
+enum {
+    OPTION_CA = 256, /* those without a letter */
+    OPTION_CERT,
+    OPTION_KEY,
+    OPTION_PROTOCOL,
+    OPTION_CONNECT_TIMEOUT,
+    OPTION_JSON,
+    OPTION_DIGEST,
+    OPTION_TTY,
+    OPTION_COUNT,
+    OPTIONS_MAX = 32,
+    CONNECT_TIMEOUT_MS = 10000
+};
+
+static const struct {
+    struct option option;
+    unsigned wanted_by;
+} known[] = {
+    {{"ca", required_argument, NULL, OPTION_CA}, OPTIONS_CONNECT},
+    {{"cert", required_argument, NULL, OPTION_CERT}, OPTIONS_CONNECT},
+    {{"key", required_argument, NULL, OPTION_KEY}, OPTIONS_CONNECT},
+    {{"protocol", required_argument, NULL, OPTION_PROTOCOL}, OPTIONS_CONNECT},
+    {{"connect-timeout", required_argument, NULL, OPTION_CONNECT_TIMEOUT}, OPTIONS_CONNECT},
+    {{"env", required_argument, NULL, 'e'}, OPTIONS_COMMAND},
+    {{"cwd", required_argument, NULL, 'w'}, OPTIONS_COMMAND},
+    {{"timeout", required_argument, NULL, 't'}, OPTIONS_COMMAND | OPTIONS_TIMEOUT},
+    {{"no-stdin", no_argument, NULL, 'n'}, OPTIONS_RUN},
+    {{"shell", no_argument, NULL, 's'}, OPTIONS_RUN},
+    {{"digest", no_argument, NULL, OPTION_DIGEST}, OPTIONS_RUN},
+    {{"tty", no_argument, NULL, OPTION_TTY}, OPTIONS_RUN},
+    {{"json", no_argument, NULL, OPTION_JSON}, OPTIONS_JSON},
+    {{"count", required_argument, NULL, OPTION_COUNT}, OPTIONS_COUNT},
+    {{"help", no_argument, NULL, 'h'}, ~0U},
+};
+
+/* ---- values -------------------------------------------------------------------------------------
+ */
+
+static bool parse_number(const char *text, uint64_t *value, const char **end)
+{
+    uint64_t sum = 0;
+    const char *at = text;
+    for (; isdigit((unsigned char)*at); at++) {
+        if (sum > 1000000000000) /* 30,000 years in seconds: more is a typing error */
+            return false;
+        sum = sum * 10 + (uint64_t)(*at - '0');
+    }
+    *value = sum;
+    *end = at;
+    return at != text;
+}
+
+/* Seconds, or with a unit: 500ms, 10s, 5m, 2h. */
+static bool parse_duration(const char *option, const char *text, int64_t *ms)
+{
+    static const struct {
+        const char *unit;
+        int64_t ms;
+    } units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}};
+    const char *unit = NULL;
+    uint64_t number = 0;
+    if (parse_number(text, &number, &unit)) {
+        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+            if (strcmp(unit, units[i].unit) == 0 && number < 1000000000) {
+                *ms = (int64_t)number * units[i].ms;
+                return true;
+            }
+        }
+    }
+    report("--%s: '%s' is no duration: give seconds, or 500ms, 10s, 5m, 2h", option, text);
+    return false;
+}
+
+static bool add_env(struct options *options, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    if (text[0] == '\0' || equals == text) {
+        report("--env: '%s' is not NAME=value", text);
+        return false;
+    }
+    /* NAME alone passes on what it is here, if it is anything. */
+    const char *value = equals == NULL ? getenv(text) : NULL;
+    if (equals == NULL && value == NULL)
+        return true;
+    char *entry = NULL;
+    int length =
+        equals == NULL ? asprintf(&entry, "%s=%s", text, value) : asprintf(&entry, "%s", text);
+    const char **longer = reallocarray(options->env, options->env_count + 2, sizeof *options->env);
+    if (length < 0 || longer == NULL) {
+        report("out of memory");
+        if (length >= 0)
+            free(entry);
+        if (longer != NULL)
+            options->env = longer;
+        return false;
+    }
+    options->env = longer;
+    options->env[options->env_count++] = entry;
+    options->env[options->env_count] = NULL;
+    return true;
+}
+
+static bool parse_count(struct options *options, const char *text)
+{
+    const char *end = NULL;
+    if (parse_number(text, &options->count, &end) && *end == '\0' && options->count > 0)
+        return true;
+    report("--count: '%s' is no number from 1", text);
+    return false;
+}
+
+static bool take(struct options *options, int option, const char *value)
+{
+    switch (option) {
+    case OPTION_CA:
+        options->ca_file = value;
+        return true;
+    case OPTION_CERT:
+        options->cert_file = value;
+        return true;
+    case OPTION_KEY:
+        options->key_file = value;
+        return true;
+    case OPTION_PROTOCOL:
+        options->protocol = value;
+        return true;
+    case OPTION_CONNECT_TIMEOUT:
+        return parse_duration("connect-timeout", value, &options->connect_timeout_ms);
+    case 'e':
+        return add_env(options, value);
+    case 'w':
+        options->cwd = value;
+        return true;
+    case 't':
+        return parse_duration("timeout", value, &options->timeout_ms);
+    case 'n':
+        options->no_stdin = true;
+        return true;
+    case 's':
+        options->shell = true;
+        return true;
+    case OPTION_DIGEST:
+        options->digest = true;
+        return true;
+    case OPTION_TTY:
+        options->tty = true;
+        return true;
+    case OPTION_JSON:
+        options->json = true;
+        return true;
+    case OPTION_COUNT:
+        return parse_count(options, value);
+    default:
+        return false;
+    }
+}
+
+/* ---- the command line ---------------------------------------------------------------------------
+ */
+
+struct accepted_options {
+    char letters[2 * OPTIONS_MAX + 3];
+    struct option list[OPTIONS_MAX + 1];
+};
+
+static void select_options(struct accepted_options *selected, unsigned accepted)
+{
+    size_t count = 0;
+    /* "+": stop at the first other word; ":": say ':' where a value is missing. */
+    char *letter = stpcpy(selected->letters, "+:");
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if ((known[i].wanted_by & accepted) == 0)
+            continue;
+        selected->list[count++] = known[i].option;
+        if (known[i].option.val >= 256)
+            continue;
+        *letter++ = (char)known[i].option.val;
+        if (known[i].option.has_arg == required_argument)
+            *letter++ = ':';
+    }
+    *letter = '\0';
+    selected->list[count] = (struct option){NULL, 0, NULL, 0};
+}
+
+static enum options_result bad_usage(const char *subcommand)
+{
+    report("try 'afar %s --help'", subcommand);
+    return OPTIONS_BAD;
+}
+
+static enum options_result bad_option(int result, char *const *argv)
+{
+    bool is_letter = optopt > 0 && optopt < 256 && isgraph(optopt) != 0;
+    char shown[3] = {'-', (char)optopt, '\0'};
+    /* A long option is a whole word, the one just read. */
+    const char *name = argv[optind - 1];
+    if (is_letter && strncmp(name, "--", 2) != 0)
+        name = shown;
+    if (result == ':')
+        report("%s: option '%s' needs a value; try 'afar %s --help'", argv[0], name, argv[0]);
+    else
+        report("%s: unknown option '%s'; try 'afar %s --help'", argv[0], name, argv[0]);
+    return OPTIONS_BAD;
+}
+
+/* Up to the next word that is no option. */
+static enum options_result
+parse_some(struct options *options, const struct accepted_options *selected, int argc, char **argv)
+{
+    for (;;) {
+        int option = getopt_long(argc, argv, selected->letters, selected->list, NULL);
+        if (option == -1)
+            return OPTIONS_OK;
+        if (option == 'h')
+            return OPTIONS_HELP;
+        if (option == '?' || option == ':')
+            return bad_option(option, argv);
+        if (!take(options, option, optarg))
+            return bad_usage(argv[0]);
+    }
+}
+
+enum options_result options_parse(struct options *options, unsigned accepted, int argc, char **argv)
+{
+    struct accepted_options selected;
+    *options = (struct options){.connect_timeout_ms = CONNECT_TIMEOUT_MS, .count = 1};
+    select_options(&selected, accepted);
+    opterr = 0;
+    optind = 1;
+    enum options_result result = parse_some(options, &selected, argc, argv);
+    if (result != OPTIONS_OK)
+        return result;
+    if (optind >= argc) {
+        report("%s: where? Give a HOST; try 'afar %s --help'", argv[0], argv[0]);
+        return OPTIONS_BAD;
+    }
+    options->host = argv[optind++];
+    /* After "--" getopt(3) would go on with options behind HOST, as it should: "--" belongs there.
+     */
+    result = parse_some(options, &selected, argc, argv);
+    options->words = argv + optind;
+    return result;
+}
+
+void options_close(struct options *options)
+{
+    for (size_t i = 0; i < options->env_count; i++)
+        free((void *)(uintptr_t)options->env[i]);
+    free(options->env);
+    options->env = NULL;
+    options->env_count = 0;
+}
+
+char *options_join(char *const *words)
+{
+    size_t size = 1;
+    for (size_t i = 0; words[i] != NULL; i++)
+        size += strlen(words[i]) + 1;
+    char *line = malloc(size);
+    if (line == NULL) {
+        report("out of memory");
+        return NULL;
+    }
+    char *at = line;
+    *at = '\0';
+    for (size_t i = 0; words[i] != NULL; i++) {
+        if (i > 0)
+            *at++ = ' ';
+        at = stpcpy(at, words[i]);
+    }
+    return line;
+}

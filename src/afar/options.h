@@ -1,0 +1,61 @@
+/* The command line of each subcommand.
+ *
+ * Owns:    the environment list and its strings (options_close); the rest points into argv.
+ * Threads: one (getopt(3) keeps state of its own).
+ * Blocks:  never.
+ * Limits:  none beyond argv's. */
+#ifndef AFAR_OPTIONS_H
+#define AFAR_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STATUS_TIMED_OUT = 124, /* as timeout(1) has it */
+    STATUS_FAILED = 125     /* afar itself failed */
+};
+
+/* What a subcommand accepts. */
+enum options_for {
+    OPTIONS_CONNECT = 1 << 0,
+    OPTIONS_COMMAND = 1 << 1, /* environment, directory, time limit */
+    OPTIONS_RUN = 1 << 2,
+    OPTIONS_COUNT = 1 << 3,
+    OPTIONS_JSON = 1 << 4,
+    OPTIONS_TIMEOUT = 1 << 5
+};
+
+struct options {
+    const char *host;
+    char **words; /* what follows HOST; NULL-terminated */
+    const char *protocol;
+    const char *ca_file;
+    const char *cert_file;
+    const char *key_file;
+    int64_t connect_timeout_ms;
+    int64_t timeout_ms; /* 0: none */
+    const char **env;   /* NULL-terminated; NULL: none */
+    size_t env_count;
+    const char *cwd;
+    bool no_stdin;
+    bool shell;
+    bool json;
+    bool digest;
+    bool tty;
+    uint64_t count;
+};
+
+enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };
+
+/* Reads argv[1], …; argv[0] is the subcommand's name. Options may stand before and after HOST, up
+ * to the first other word or "--". OPTIONS_BAD: it has been said what is wrong. */
+enum options_result options_parse(struct options *options, unsigned accepted, int argc,
+                                  char **argv);
+void options_close(struct options *options);
+
+/* The words with a space between each, owned by the caller; NULL: out of memory (which was said).
+ */
+char *options_join(char *const *words);
+
+#endif

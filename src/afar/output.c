@@ -1,0 +1,93 @@
+#include "afar/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A description of our own of the same pipe or terminal: O_NONBLOCK on the one that was given would
+ * be seen by every program that shares it, the shell among them. */
+static void reopen(struct output *output, int fd)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    output->own_fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    output->kind = OUTPUT_CAREFUL;
+    if (output->own_fd >= 0) {
+        output->fd = output->own_fd;
+        output->kind = OUTPUT_NONBLOCKING;
+    }
+}
+
+void output_open(struct output *output, int fd, const char *name)
+{
+    struct stat info;
+    *output = (struct output){.name = name, .fd = fd, .own_fd = -1, .kind = OUTPUT_PLAIN};
+    if (fstat(fd, &info) != 0)
+        return;
+    if (S_ISSOCK(info.st_mode))
+        output->kind = OUTPUT_SOCKET;
+    else if (S_ISFIFO(info.st_mode) || isatty(fd))
+        reopen(output, fd);
+}
+
+void output_close(struct output *output)
+{
+    if (output->own_fd >= 0)
+        (void)close(output->own_fd);
+    output->own_fd = -1;
+}
+
+static ssize_t write_carefully(const struct output *output, const void *data, size_t size)
+{
+    struct pollfd ready = {.fd = output->fd, .events = POLLOUT};
+    if (poll(&ready, 1, 0) == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    /* pipe(7): one that is ready for writing takes at least this much. */
+    return write(output->fd, data, size < PIPE_BUF ? size : PIPE_BUF);
+}
+
+static ssize_t write_once(const struct output *output, const void *data, size_t size)
+{
+    switch (output->kind) {
+    case OUTPUT_SOCKET:
+        return send(output->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case OUTPUT_CAREFUL:
+        return write_carefully(output, data, size);
+    case OUTPUT_PLAIN:
+    case OUTPUT_NONBLOCKING:
+        break;
+    }
+    return write(output->fd, data, size);
+}
+
+size_t output_write(struct output *output, const void *data, size_t size)
+{
+    size_t done = 0;
+    while (done < size && !output->closed && output->failure == 0) {
+        ssize_t written = write_once(output, (const char *)data + done, size - done);
+        if (written >= 0) {
+            done += (size_t)written;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno == EAGAIN) {
+            output->blocked = true;
+            return done;
+        }
+        /* Standard error that was closed on purpose (2>&-) is not worth failing for. */
+        if (errno == EPIPE || errno == ECONNRESET ||
+            (errno == EBADF && output->fd == STDERR_FILENO))
+            output->closed = true;
+        else
+            output->failure = errno;
+    }
+    return size;
+}

@@ -1,0 +1,93 @@
+#include "afar/commands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "afar/options.h"
+#include "afar/remote.h"
+#include "afar/report.h"
+
+static const char help[] =
+    "usage: afar ping [options] HOST\n"
+    "\n"
+    "Asks the server for an answer and shows the round trip and the server's version.\n"
+    "\n"
+    "      --count N         so many times, one after another (1)\n"
+    "      --json            one JSON object for each\n"
+    "      --ca, --cert, --key FILE, --connect-timeout TIME\n"
+    "                        as for 'afar run'\n"
+    "\n"
+    "Exit status: 0: answered; 125: not.\n"
+    "\n"
+    "  afar ping build-7\n";
+
+static void print_json_string(const char *text)
+{
+    (void)putchar('"');
+    for (const char *at = text; *at != '\0'; at++) {
+        unsigned char byte = (unsigned char)*at;
+        if (byte == '"' || byte == '\\')
+            (void)printf("\\%c", byte);
+        else if (byte < 0x20)
+            (void)printf("\\u%04x", byte);
+        else
+            (void)putchar(byte);
+    }
+    (void)putchar('"');
+}
+
+static void print_pong(const struct remote *remote, const struct afar_pong *pong, bool json)
+{
+    if (!json) {
+        (void)printf("pong from %s: time=%" PRIu64 ".%03u ms, server afard %s\n", remote->host,
+                     pong->round_trip_us / 1000, (unsigned)(pong->round_trip_us % 1000),
+                     pong->server_version);
+        return;
+    }
+    (void)printf("{\"host\":");
+    print_json_string(remote->host);
+    (void)printf(",\"round_trip_us\":%" PRIu64 ",\"server_version\":", pong->round_trip_us);
+    print_json_string(pong->server_version);
+    (void)printf(",\"resumed\":%s}\n", afar_resumed(remote->client) ? "true" : "false");
+}
+
+static int ping(const struct remote *remote, const struct options *options)
+{
+    for (uint64_t i = 0; i < options->count; i++) {
+        struct afar_pong pong;
+        struct afar_error err = {0};
+        if (afar_ping(remote->client, options->connect_timeout_ms, &pong, &err) != AFAR_OK) {
+            report("%s", err.message);
+            return STATUS_FAILED;
+        }
+        print_pong(remote, &pong, options->json);
+        if (fflush(stdout) != 0) {
+            report("cannot write to standard output");
+            return STATUS_FAILED;
+        }
+    }
+    return 0;
+}
+
+int ping_main(int argc, char **argv)
+{
+    struct options options;
+    struct remote remote = {0};
+    int status = STATUS_FAILED;
+    enum options_result result =
+        options_parse(&options, OPTIONS_CONNECT | OPTIONS_COUNT | OPTIONS_JSON, argc, argv);
+    if (result == OPTIONS_HELP)
+        status = fputs(help, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
+    if (result != OPTIONS_OK)
+        goto out;
+    if (options.words[0] != NULL) {
+        report("ping: '%s' is one word too many; try 'afar ping --help'", options.words[0]);
+        goto out;
+    }
+    if (remote_open(&remote, &options, NULL) && remote_connect(&remote))
+        status = ping(&remote, &options);
+out:
+    remote_close(&remote);
+    options_close(&options);
+    return status;
+}

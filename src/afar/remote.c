@@ -1,0 +1,102 @@
+#include "afar/remote.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "afar/paths.h"
+#include "afar/report.h"
+
+static const char parameter[] = "protocol=";
+
+/* What stands behind "?protocol=", or NULL. */
+static const char *protocol_of(const char *url)
+{
+    const char *query = strchr(url, '?');
+    if (query == NULL || strncmp(query + 1, parameter, strlen(parameter)) != 0)
+        return NULL;
+    return query + 1 + strlen(parameter);
+}
+
+/* --protocol replaces the URL's; what else may be wrong with the URL is for the library to say. */
+static char *make_url(const char *host, const char *protocol, const char *assumed)
+{
+    char *url = NULL;
+    int length = (int)strcspn(host, "?");
+    if (protocol == NULL && host[length] == '\0')
+        protocol = assumed;
+    if (protocol == NULL || (host[length] != '\0' && protocol_of(host) == NULL))
+        return strdup(host);
+    return asprintf(&url, "%.*s?%s%s", length, host, parameter, protocol) < 0 ? NULL : url;
+}
+
+static bool needs_credentials(const char *url)
+{
+    return strstr(url, "://") == NULL || strncasecmp(url, "tls://", 6) == 0;
+}
+
+static bool make_context(struct remote *remote, const struct options *options)
+{
+    struct credential_paths paths = {0};
+    struct afar_credentials credentials = {0};
+    struct afar_error err = {0};
+    bool secure = needs_credentials(remote->url);
+    if (secure && !credential_paths_find(&paths, options)) {
+        report("out of memory");
+        return false;
+    }
+    credentials.ca_file = paths.ca;
+    credentials.cert_file = paths.cert;
+    credentials.key_file = paths.key;
+    enum afar_status status =
+        afar_context_new(&remote->context, secure ? &credentials : NULL, &err);
+    if (status != AFAR_OK)
+        report("%s", err.message);
+    credential_paths_close(&paths);
+    return status == AFAR_OK;
+}
+
+bool remote_open(struct remote *remote, const struct options *options, const char *assumed)
+{
+    *remote =
+        (struct remote){.host = options->host, .connect_timeout_ms = options->connect_timeout_ms};
+    remote->url = make_url(options->host, options->protocol, assumed);
+    if (remote->url == NULL) {
+        report("out of memory");
+        return false;
+    }
+    return make_context(remote, options);
+}
+
+void remote_close(struct remote *remote)
+{
+    afar_close(remote->client);
+    afar_context_free(remote->context);
+    free(remote->url);
+    *remote = (struct remote){0};
+}
+
+bool remote_connect(struct remote *remote)
+{
+    struct afar_error err = {0};
+    if (remote->client != NULL)
+        return true;
+    if (afar_connect(&remote->client, remote->context, remote->url, remote->connect_timeout_ms,
+                     &err) == AFAR_OK)
+        return true;
+    report("%s", err.message);
+    return false;
+}
+
+void remote_disconnect(struct remote *remote)
+{
+    afar_close(remote->client);
+    remote->client = NULL;
+}
+
+bool remote_is_shell(const struct remote *remote)
+{
+    const char *protocol = protocol_of(remote->url);
+    return protocol != NULL && (strcmp(protocol, "sized") == 0 || strcmp(protocol, "headed") == 0);
+}

@@ -1,0 +1,38 @@
+/* The server that a subcommand talks to: its URL, the credentials, the connection.
+ *
+ * Owns:    the URL, the context and the connection (remote_close).
+ * Threads: one.
+ * Blocks:  remote_connect, until connected or --connect-timeout.
+ * Limits:  none. */
+#ifndef AFAR_REMOTE_H
+#define AFAR_REMOTE_H
+
+#include <stdbool.h>
+
+#include <afar/afar.h>
+
+#include "afar/options.h"
+
+struct remote {
+    const char *host; /* as the user wrote it, for messages */
+    char *url;        /* with the protocol that was asked for */
+    int64_t connect_timeout_ms;
+    struct afar_context *context;
+    struct afar_client *client; /* NULL: not connected */
+};
+
+/* Reads the credentials, where the URL needs any. `assumed`: the protocol where neither the URL nor
+ * --protocol names one; NULL: afar. False: it has been said why. */
+bool remote_open(struct remote *remote, const struct options *options, const char *assumed);
+void remote_close(struct remote *remote);
+
+/* Connects, unless that has been done. False: it has been said why. */
+bool remote_connect(struct remote *remote);
+
+/* Closes a connection that is of no use any more. */
+void remote_disconnect(struct remote *remote);
+
+/* Whether the URL is for one of the tutorial's shell protocols, sized or headed. */
+bool remote_is_shell(const struct remote *remote);
+
+#endif

@@ -1,0 +1,115 @@
+#include "afar/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "afar/options.h"
+#include "afar/remote.h"
+#include "afar/report.h"
+#include "afar/session.h"
+#include "afar/shell_line.h"
+
+static const char help[] =
+    "usage: afar run [options] HOST [options] [--] COMMAND [ARGUMENT...]\n"
+    "\n"
+    "Runs COMMAND on HOST with your stdin, stdout, stderr and signals; ends with its exit status.\n"
+    "HOST is a URL (tls://, tcp://, unix://) or host[:port], which means tls.\n"
+    "\n"
+    "  -s, --shell           join the words and run them by /bin/sh -c\n"
+    "  -n, --no-stdin        do not forward standard input\n"
+    "  -e, --env NAME=VALUE  add to the command's environment (NAME alone: with its value here)\n"
+    "  -w, --cwd DIR         run in this directory\n"
+    "  -t, --timeout TIME    end the command after 10, 500ms, 10s, 5m or 2h\n"
+    "      --json            write one JSON object for each frame, the receipt last\n"
+    "      --digest          compare the output's SHA-256 with the server's\n"
+    "      --tty             run on a terminal (servers refuse this so far)\n"
+    "      --protocol NAME   afar, or the tutorial's sized or headed\n"
+    "      --ca, --cert, --key FILE\n"
+    "                        credentials, PEM (else AFAR_CA, AFAR_CERT, AFAR_KEY,\n"
+    "                        else ca.pem, cert.pem, key.pem in ~/.config/afar)\n"
+    "      --connect-timeout TIME\n"
+    "                        give up connecting after this time (10s)\n"
+    "\n"
+    "Exit status: the command's own; 128+N: died by signal N; 124: timed out; 125: afar failed;\n"
+    "126: cannot be executed; 127: not found.\n"
+    "\n"
+    "  afar run build-7 -- make -j8 test\n"
+    "  tar c . | afar run -w /srv/www tls://web.example.org -- tar x\n"
+    "  afar run -s tcp://127.0.0.1 'ls | wc -l'\n";
+
+/* The tutorial's protocols carry a line and nothing else: what is asked for besides must not be
+ * dropped silently. */
+static const char *not_for_shell(const struct options *options)
+{
+    if (options->env != NULL)
+        return "--env";
+    if (options->cwd != NULL)
+        return "--cwd";
+    if (options->json)
+        return "--json";
+    if (options->digest)
+        return "--digest";
+    return options->tty ? "--tty" : NULL;
+}
+
+static int run_shell(struct remote *remote, const struct options *options)
+{
+    const char *asked = not_for_shell(options);
+    if (asked != NULL) {
+        report("run: %s cannot be had with the protocols sized and headed", asked);
+        return STATUS_FAILED;
+    }
+    char *line = options_join(options->words);
+    if (line == NULL)
+        return STATUS_FAILED;
+    int status = shell_line_run(remote, line, options->timeout_ms);
+    free(line);
+    return status;
+}
+
+static int run_command(struct remote *remote, const struct options *options)
+{
+    const struct session_options how = {.json = options->json};
+    struct afar_command command = {.env = options->env,
+                                   .cwd = options->cwd,
+                                   .timeout_ms = options->timeout_ms,
+                                   .with_stdin = !options->no_stdin,
+                                   .with_digest = options->digest,
+                                   .with_pty = options->tty};
+    char *line = NULL;
+    if (options->shell) {
+        line = options_join(options->words);
+        if (line == NULL)
+            return STATUS_FAILED;
+        command.shell = line;
+    } else {
+        command.argv = (const char *const *)options->words;
+    }
+    int status = session_run(remote, &command, &how);
+    free(line);
+    return status;
+}
+
+int run_main(int argc, char **argv)
+{
+    struct options options;
+    struct remote remote = {0};
+    int status = STATUS_FAILED;
+    enum options_result result = options_parse(
+        &options, OPTIONS_CONNECT | OPTIONS_COMMAND | OPTIONS_RUN | OPTIONS_JSON, argc, argv);
+    if (result == OPTIONS_HELP)
+        status = fputs(help, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
+    if (result != OPTIONS_OK)
+        goto out;
+    if (options.words[0] == NULL) {
+        report("run: which command? Give it after HOST; try 'afar run --help'");
+        goto out;
+    }
+    if (remote_open(&remote, &options, NULL) && remote_connect(&remote))
+        status = remote_is_shell(&remote) ? run_shell(&remote, &options)
+                                          : run_command(&remote, &options);
+out:
+    remote_close(&remote);
+    options_close(&options);
+    return status;
+}

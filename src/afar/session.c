@@ -1,0 +1,300 @@
+#include "afar/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "afar/input.h"
+#include "afar/json_queue.h"
+#include "afar/output.h"
+#include "afar/report.h"
+#include "afar/signals.h"
+
+enum {
+    INTERRUPTS_MAX = 3, /* INT or TERM that often: whoever sends them wants out */
+    WATCHED = 5
+};
+
+struct session {
+    struct remote *remote;
+    struct afar_client *client;
+    const struct afar_command *command;
+    bool json;
+    bool lost; /* the connection is of no use any more, or its command is to be ended */
+    bool started;
+    bool stdin_blocked; /* the command has not read what it got before */
+    bool stdin_done;
+    int interrupts;
+    int status; /* -1: not over */
+    struct input input;
+    struct output output[2]; /* stdout, stderr */
+    bool told_closed[2];     /* the command has been told that nobody reads */
+    struct json_queue lines;
+    struct signals signals;
+};
+
+static void fail(struct session *session, const char *what, int sys_errno)
+{
+    report("%s: %s; the command is ended", what, strerror(sys_errno));
+    session->status = STATUS_FAILED;
+    session->lost = true;
+}
+
+/* ---- what the library calls ---------------------------------------------------------------------
+ */
+
+static size_t on_stdout(void *user, const void *data, size_t size)
+{
+    struct session *session = user;
+    /* Each frame becomes a line once it has been taken: on_frame. */
+    if (session->json)
+        return json_queue_full(&session->lines) ? 0 : size;
+    return output_write(&session->output[0], data, size);
+}
+
+static size_t on_stderr(void *user, const void *data, size_t size)
+{
+    struct session *session = user;
+    if (session->json)
+        return json_queue_full(&session->lines) ? 0 : size;
+    return output_write(&session->output[1], data, size);
+}
+
+static void on_started(void *user, const char *job)
+{
+    struct session *session = user;
+    (void)job;
+    session->started = true;
+}
+
+static void on_frame(void *user, const char *json)
+{
+    struct session *session = user;
+    json_queue_add(&session->lines, json);
+}
+
+/* ---- streams ------------------------------------------------------------------------------------
+ */
+
+static bool wants_input(const struct session *session)
+{
+    return session->command->with_stdin && session->started && !session->stdin_done &&
+           !session->stdin_blocked;
+}
+
+/* What was read goes to the command, as far as its credit reaches. */
+static void give_input(struct session *session, struct afar_error *err)
+{
+    struct input *input = &session->input;
+    session->stdin_blocked = false;
+    if (input->failure != 0) {
+        fail(session, "cannot read standard input", input->failure);
+        return;
+    }
+    if (input->start < input->end) {
+        size_t taken = 0;
+        /* Any other failure is the connection's, and afar_process tells it. */
+        (void)afar_write_stdin(session->client, input->data + input->start,
+                               input->end - input->start, &taken, err);
+        input->start += taken;
+        session->stdin_blocked = input->start < input->end;
+    }
+    if (input->ended && !session->stdin_blocked) {
+        (void)afar_close_stdin(session->client, err);
+        session->stdin_done = true;
+    }
+}
+
+static void write_lines(struct session *session)
+{
+    struct json_queue *lines = &session->lines;
+    if (lines->failed)
+        fail(session, "standard output", ENOMEM);
+    if (lines->end > lines->start && !session->output[0].blocked)
+        json_queue_taken(lines, output_write(&session->output[0], lines->data + lines->start,
+                                             lines->end - lines->start));
+}
+
+/* Whoever read our output has gone, or it cannot be written. */
+static void check_outputs(struct session *session, struct afar_error *err)
+{
+    for (int i = 0; i < 2; i++) {
+        struct output *output = &session->output[i];
+        if (output->failure != 0 && session->status < 0)
+            fail(session, output->name, output->failure);
+        if (!output->closed || session->told_closed[i])
+            continue;
+        session->told_closed[i] = true;
+        (void)afar_close_output(session->client, i + 1, err);
+        if (session->json)
+            (void)afar_close_output(session->client, 2, err);
+    }
+}
+
+/* ---- signals ------------------------------------------------------------------------------------
+ */
+
+static void pass_on_signals(struct session *session, struct afar_error *err)
+{
+    for (;;) {
+        int number = signals_next(&session->signals);
+        if (number == 0)
+            return;
+        if (number == SIGINT || number == SIGTERM)
+            session->interrupts++;
+        if (session->interrupts >= INTERRUPTS_MAX) {
+            report("%s: gave up after %d interrupts; the connection is closed, whether the command "
+                   "has ended is unknown",
+                   session->remote->host, INTERRUPTS_MAX);
+            session->status = STATUS_FAILED;
+            session->lost = true;
+            return;
+        }
+        (void)afar_signal(session->client, sigabbrev_np(number), err);
+    }
+}
+
+/* ---- the loop -----------------------------------------------------------------------------------
+ */
+
+/* Sends, receives, and sees whether it is over. */
+static void process(struct session *session, struct afar_error *err)
+{
+    enum afar_status status = afar_process(session->client, err);
+    const struct afar_receipt *receipt = afar_receipt(session->client);
+    write_lines(session);
+    check_outputs(session, err);
+    if (session->status >= 0)
+        return;
+    if (status != AFAR_OK) {
+        report("%s", err->message);
+        session->status = STATUS_FAILED;
+        session->lost = status != AFAR_EREFUSED;
+    } else if (receipt != NULL) {
+        report_receipt(session->remote->host, session->command, receipt);
+        session->status = afar_exit_status(receipt);
+    }
+}
+
+static void wait_ready(struct session *session, struct afar_error *err)
+{
+    struct output *output = session->output;
+    struct pollfd watched[WATCHED] = {
+        {.fd = session->signals.fd, .events = POLLIN},
+        {.fd = afar_fd(session->client), .events = afar_events(session->client)},
+        {.fd = wants_input(session) ? session->input.fd : -1, .events = POLLIN},
+        {.fd = output[0].blocked ? output[0].fd : -1, .events = POLLOUT},
+        {.fd = output[1].blocked ? output[1].fd : -1, .events = POLLOUT},
+    };
+    if (poll(watched, WATCHED, -1) < 0) {
+        if (errno != EINTR)
+            fail(session, "poll", errno);
+        return;
+    }
+    if (watched[0].revents != 0)
+        pass_on_signals(session, err);
+    if (watched[2].revents != 0 && input_read(&session->input))
+        give_input(session, err);
+    for (int i = 0; i < 2; i++) {
+        if (watched[3 + i].revents != 0)
+            output[i].blocked = false;
+    }
+}
+
+/* False: it has been said why. */
+static bool start(struct session *session, bool retry)
+{
+    const struct afar_callbacks callbacks = {.on_stdout = on_stdout,
+                                             .on_stderr = on_stderr,
+                                             .on_started = on_started,
+                                             .on_frame = session->json ? on_frame : NULL,
+                                             .user = session};
+    struct remote *remote = session->remote;
+    struct afar_error err = {0};
+    for (;;) {
+        if (!remote_connect(remote))
+            return false;
+        enum afar_status status = afar_start(remote->client, session->command, &callbacks, &err);
+        session->client = remote->client;
+        if (status == AFAR_OK)
+            return true;
+        session->lost = status != AFAR_EINVAL && status != AFAR_ELIMIT;
+        if (status != AFAR_ECLOSED || !retry)
+            break;
+        /* The server had gone before: it was not sent, so it can safely be sent again. */
+        remote_disconnect(remote);
+        retry = false;
+    }
+    report("%s", err.message);
+    return false;
+}
+
+/* Lines that standard output did not take before the end. */
+static void finish_lines(struct session *session)
+{
+    while (session->json && session->lines.start < session->lines.end &&
+           session->output[0].failure == 0) {
+        struct pollfd waiting[2] = {{.fd = session->signals.fd, .events = POLLIN},
+                                    {.fd = session->output[0].fd, .events = POLLOUT}};
+        if (poll(waiting, 2, -1) < 0 && errno != EINTR)
+            return;
+        if (waiting[0].revents != 0 && signals_next(&session->signals) != 0) {
+            session->status = STATUS_FAILED;
+            return;
+        }
+        session->output[0].blocked = false;
+        write_lines(session);
+    }
+}
+
+static int run(struct session *session, bool retry)
+{
+    struct afar_error err = {0};
+    if (!start(session, retry))
+        session->status = STATUS_FAILED;
+    while (session->status < 0) {
+        process(session, &err);
+        if (session->status < 0 && session->stdin_blocked)
+            give_input(session, &err);
+        if (session->status < 0)
+            wait_ready(session, &err);
+    }
+    finish_lines(session);
+    return session->status;
+}
+
+int session_run(struct remote *remote, const struct afar_command *command,
+                const struct session_options *options)
+{
+    int status = STATUS_FAILED;
+    struct session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        report("out of memory");
+        return status;
+    }
+    session->remote = remote;
+    session->command = command;
+    session->json = options->json;
+    session->status = -1;
+    if (!signals_open(&session->signals)) {
+        report("signalfd: %s", strerror(errno));
+        free(session);
+        return status;
+    }
+    input_open(&session->input, STDIN_FILENO);
+    output_open(&session->output[0], STDOUT_FILENO, "cannot write to standard output");
+    output_open(&session->output[1], STDERR_FILENO, "cannot write to standard error");
+    status = run(session, options->retry);
+    if (session->lost)
+        remote_disconnect(remote);
+    output_close(&session->output[0]);
+    output_close(&session->output[1]);
+    input_close(&session->input);
+    json_queue_close(&session->lines);
+    signals_close(&session->signals);
+    free(session);
+    return status;
+}

@@ -1,0 +1,26 @@
+/* One command on a connection, with this program's own streams and signals: a loop over all of
+ * them.
+ *
+ * Owns:    nothing after session_run.
+ * Threads: one.
+ * Blocks:  until the command has ended and its output is written, or until nothing is to be had any
+ *          more.
+ * Limits:  with --json, JSON_WAITING_BYTES of lines that standard output does not take yet. */
+#ifndef AFAR_SESSION_H
+#define AFAR_SESSION_H
+
+#include <stdbool.h>
+
+#include "afar/remote.h"
+
+struct session_options {
+    bool json;
+    bool retry; /* connect again where the server had gone before the command was sent */
+};
+
+/* Connects where that was not done yet. Returns the exit status; whatever else is to be said has
+ * been said. A connection that is of no use afterwards is closed. */
+int session_run(struct remote *remote, const struct afar_command *command,
+                const struct session_options *options);
+
+#endif

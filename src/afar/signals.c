@@ -1,0 +1,41 @@
+#include "afar/signals.h"
+
+#include <errno.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+
+bool signals_open(struct signals *signals)
+{
+    sigset_t mask;
+    (void)sigemptyset(&mask);
+    for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++) {
+        struct sigaction action;
+        if (sigaction(passed_on[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            (void)sigaddset(&mask, passed_on[i]);
+    }
+    signals->fd = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (signals->fd < 0)
+        return false;
+    (void)sigprocmask(SIG_BLOCK, &mask, &signals->before);
+    return true;
+}
+
+int signals_next(const struct signals *signals)
+{
+    struct signalfd_siginfo info;
+    ssize_t got = 0;
+    do {
+        got = read(signals->fd, &info, sizeof info);
+    } while (got < 0 && errno == EINTR);
+    return got == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+void signals_close(struct signals *signals)
+{
+    while (signals_next(signals) != 0)
+        continue;
+    (void)close(signals->fd);
+    (void)sigprocmask(SIG_SETMASK, &signals->before, NULL);
+}
