@@ -1,6 +1,6 @@
-/* Read before each source file by the analysers of `make lint`, and by nobody else. It tells them what
- * they cannot see: a function that fails returns what it was told to, so never AFAR_OK. Without it
- * they follow paths on which something failed and the caller believes that it did not.
+/* Read before each source file by the analysers of `make lint`, and by nobody else. It tells them
+ * what they cannot see: a function that fails returns what it was told to, so never AFAR_OK.
+ * Without it they follow paths on which something failed and the caller believes that it did not.
  *
  * Owns nothing; no code; no limits. */
 #ifndef SUPPORT_ANALYSE_H
