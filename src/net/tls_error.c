@@ -115,7 +115,7 @@ static enum afar_status fail_gone(const struct transport_tls *transport, int sys
 
     if (status != AFAR_ECLOSED)
         return status;
-    if (SSL_is_init_finished(transport->ssl) != 1)
+    if (!transport->established)
         (void)afar_fail(
             err, AFAR_ECLOSED, "the %s closed the connection during the TLS handshake%s",
             peer_of(transport), is_server ? "" : "; if it does not speak TLS, use tcp://");

@@ -77,6 +77,7 @@ struct transport_tls {
     bool failed;                 /* a fatal error: OpenSSL allows no further call */
     bool send_failed;            /* the same for sending; an alert may still be there to be read */
     bool heard;                  /* something has been received since the handshake */
+    size_t retry_bytes;          /* of a send that has to be repeated; 0: none */
     int64_t expires_at;          /* Unix time; of the peer's chain, 0: no peer certificate */
     /* What the peer sent first: tells those who do not speak TLS. */
     uint8_t first[TLS_FIRST_BYTES];

@@ -110,18 +110,26 @@ static struct tls_saved_session *make_room_locked(struct tls_context *context)
     return oldest;
 }
 
-/* The server has given a session that can be offered to it later. 1: we keep the reference. */
+/* The server has given a session that can be offered to it later. We keep a copy, as OpenSSL marks
+ * the original as not resumable when a connection ends without a goodbye, and so that no two
+ * threads' connections share it. Where there is no memory, the next connection shakes hands in
+ * full, that is all. 0: the reference stays OpenSSL's. */
 static int session_given(SSL *ssl, SSL_SESSION *session)
 {
     struct transport_tls *transport = transport_tls_of(ssl);
     struct tls_context *context = transport->context;
+    SSL_SESSION *copy = NULL;
     char *name = NULL;
 
     if (SSL_SESSION_is_resumable(session) != 1)
         return 0;
+    copy = SSL_SESSION_dup(session);
     name = strdup(transport->server_name);
-    if (name == NULL)
-        return 0; /* the next connection shakes hands in full, that is all */
+    if (copy == NULL || name == NULL) {
+        SSL_SESSION_free(copy);
+        free(name);
+        return 0;
+    }
 
     int64_t expires_at = trusted_until(transport);
     (void)pthread_mutex_lock(&context->lock);
@@ -130,12 +138,12 @@ static int session_given(SSL *ssl, SSL_SESSION *session)
         place_clear(place);
     else
         place = make_room_locked(context);
-    place->session = session;
+    place->session = copy;
     place->server_name = name;
     place->expires_at = expires_at;
     place->age = ++context->saved_age;
     (void)pthread_mutex_unlock(&context->lock);
-    return 1;
+    return 0;
 }
 
 void tls_session_client_init(SSL_CTX *ctx)

@@ -180,22 +180,35 @@ static enum afar_status tls_send(struct transport *base, const void *data, size_
     if (transport->failed || transport->send_failed)
         return fail_again(err);
 
+    if (size < transport->retry_bytes)
+        return afar_fail(err, AFAR_EBUG, "a send was repeated with %zu bytes instead of %zu", size,
+                         transport->retry_bytes);
+    /* One record at a time, and a record that has been begun is finished with nothing added: then
+     * what OpenSSL has taken and what we report as sent are always the same. */
+    if (transport->retry_bytes > 0)
+        size = transport->retry_bytes;
+    else if (size > SSL3_RT_MAX_PLAIN_LENGTH)
+        size = SSL3_RT_MAX_PLAIN_LENGTH;
+
     ERR_clear_error();
     errno = 0;
     int result = SSL_write_ex(transport->ssl, data, size, sent);
     int saved = errno;
     if (result == 1) {
         base->send_events = POLLOUT;
+        transport->retry_bytes = 0;
         return AFAR_OK;
     }
     *sent = 0;
     status = tls_fail(transport, result, saved, err);
-    if (status == AFAR_EAGAIN)
+    if (status == AFAR_EAGAIN) {
         base->send_events = wanted_events(transport->ssl);
-    else if (status == AFAR_ECLOSED && !transport->failed)
+        transport->retry_bytes = size;
+    } else if (status == AFAR_ECLOSED && !transport->failed) {
         status = why_gone(transport, err);
-    else
+    } else {
         transport->failed = true;
+    }
     return status;
 }
 

@@ -94,12 +94,19 @@ void tls_pair_handshake(struct tls_pair *pair)
     for (int i = 0; i < TLS_PAIR_STEPS; i++) {
         step(pair->client, &pair->client_status, &pair->client_err);
         step(pair->server, &pair->server_status, &pair->server_err);
-        if (pair->client_status != AFAR_EAGAIN && pair->server_status != AFAR_EAGAIN)
+        if (pair->client_status != AFAR_OK && pair->client_status != AFAR_EAGAIN &&
+            pair->server_status != AFAR_EAGAIN)
             break;
-    }
-    if (pair->client_status == AFAR_OK && pair->server_status != AFAR_OK)
-        pair->client_status =
+        if (pair->client_status != AFAR_OK)
+            continue;
+        /* The client is done; its server may still judge it, and has a ticket to send. */
+        if (pair->server_status == AFAR_OK)
+            break;
+        enum afar_status status =
             transport_recv(pair->client, &byte, sizeof byte, &received, &pair->client_err);
+        if (status != AFAR_EAGAIN)
+            pair->client_status = status;
+    }
 }
 
 void tls_pair_exchange(struct transport *from, struct transport *to, size_t size)

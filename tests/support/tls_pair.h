@@ -39,7 +39,8 @@ void tls_pair_open(struct tls_pair *pair, struct tls_context *client, struct tls
                    size_t buffer_bytes);
 
 /* Shakes hands until both sides are done or have failed. A side that fails closes its end, as a
- * server would. Where only the server fails, the client receives once: TLS 1.3 tells it then. */
+ * server would. A client that is done receives meanwhile: TLS 1.3 tells it only then that it has
+ * been refused. */
 void tls_pair_handshake(struct tls_pair *pair);
 
 /* Sends `size` bytes from one to the other and compares them; also takes the tickets along. */
