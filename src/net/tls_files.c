@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -166,7 +167,7 @@ static enum afar_status load_key(SSL_CTX *ctx, X509 *leaf, const char *cert_file
             status =
                 afar_fail(err, AFAR_EINVAL,
                           "%s '%s' is encrypted; a key without a passphrase is needed", what, path);
-        else if (at_end())
+        else if (memmem(file.data, file.size, "PRIVATE KEY-----", 16) == NULL)
             status = afar_fail(err, AFAR_EINVAL, "%s '%s' contains no PEM private key", what, path);
         else
             status = afar_fail(err, AFAR_EINVAL, "%s '%s' is damaged", what, path);
