@@ -177,8 +177,8 @@ static void describe_one(const struct server *server, const struct endpoint *end
                   url, server->shared.config->tls_client_ca, user);
     else if (endpoint->scheme == ENDPOINT_UNIX)
         log_write(log, LOG_LEVEL_INFO,
-                  "%s: user %s on this machine (and root) can run any command as user %s", url, user,
-                  user);
+                  "%s: user %s on this machine (and root) can run any command as user %s", url,
+                  user, user);
     else if (local)
         log_write(log, LOG_LEVEL_WARN,
                   "%s: everyone on this machine can run any command as user %s, unencrypted and "
