@@ -5,6 +5,9 @@
 #include <cmocka.h>
 
 #include <ctype.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "policy/config.h"
@@ -141,6 +144,62 @@ static void test_text_is_cut(void **state)
     }
 }
 
+/* What afard.conf(5) says of a key, from its ".It Cm KEY" to the next; its lines joined by blanks.
+ */
+static bool read_manual(const char *key, char *text, size_t size)
+{
+    char line[256];
+    char wanted[64];
+    bool found = false;
+    FILE *manual = fopen("src/afard/afard.conf.5", "r");
+    if (manual == NULL)
+        skip(); /* not started in the source's folder */
+    (void)snprintf(wanted, sizeof wanted, ".It Cm %s\n", key);
+    text[0] = '\0';
+    while (fgets(line, sizeof line, manual) != NULL) {
+        if (strncmp(line, ".It ", 4) == 0 && found)
+            break;
+        found = found || strcmp(line, wanted) == 0;
+        size_t used = strlen(text);
+        if (found && used + strlen(line) < size)
+            memcpy(text + used, line, strlen(line) + 1);
+    }
+    (void)fclose(manual);
+    for (char *c = text; *c != '\0'; c++) {
+        if (*c == '\n')
+            *c = ' ';
+    }
+    return found;
+}
+
+/* Every key with its range and default. */
+static void test_manual_agrees(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    const struct config_key *keys = config_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        char text[2000];
+        char expected[64];
+        if (!read_manual(keys[i].name, text, sizeof text))
+            fail_msg("%s is not in the manual", keys[i].name);
+        if (keys[i].kind != CONFIG_NUMBER)
+            continue;
+        (void)snprintf(expected, sizeof expected, "From %" PRIu64, keys[i].min);
+        if (strstr(text, expected) == NULL)
+            fail_msg("%s: the manual does not say '%s'", keys[i].name, expected);
+        (void)snprintf(expected, sizeof expected, "default %" PRIu64, keys[i].preset);
+        if (strstr(text, expected) == NULL)
+            fail_msg("%s: the manual does not say '%s'", keys[i].name, expected);
+        /* That of all durations is said once. */
+        size_t length = strlen(keys[i].name);
+        bool duration = length > 3 && strcmp(keys[i].name + length - 3, "_ms") == 0;
+        (void)snprintf(expected, sizeof expected, "to %" PRIu64, keys[i].max);
+        if ((!duration || keys[i].max != INT32_MAX) && strstr(text, expected) == NULL)
+            fail_msg("%s: the manual does not say '%s'", keys[i].name, expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_no_suggestion),
         cmocka_unit_test(test_long_names),
         cmocka_unit_test(test_text_is_cut),
+        cmocka_unit_test(test_manual_agrees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
