@@ -304,7 +304,7 @@ static enum afar_status set_up(struct transport_tls *transport, const char *serv
         if (transport->alpn == NULL)
             return afar_fail(err, AFAR_ENOMEM, "out of memory");
     }
-    if (transport->context->is_server) {
+    if (server_name == NULL) { /* the server's side */
         SSL_set_accept_state(transport->ssl);
         return AFAR_OK;
     }
