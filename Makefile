@@ -160,10 +160,13 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
 
 # Integration tests see what users see: libafar, the programs and the wire.
-$(B)/tests/integration/test_%: $(B)/obj/tests/integration/test_%.o $(SUPPORT) $(STATIC)
+# (What they borrow from base and wire for themselves is not exported by the library: hence these two.)
+$(B)/tests/integration/test_%: $(B)/obj/tests/integration/test_%.o $(SUPPORT) $(STATIC) \
+        $(call lib,wire) $(call lib,base)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $< $(SUPPORT) $(STATIC) $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
+	$(Q)$(CC) $< $(SUPPORT) $(STATIC) $(call lib,wire) $(call lib,base) $(BUILD_LDFLAGS) \
+	    $(TEST_LIBS) -o $@
 
 # The fault tests run server and client in one process, where calls can be made to fail.
 $(B)/tests/fault/test_%: $(B)/obj/tests/fault/test_%.o $(SUPPORT) $(ARCHIVES)

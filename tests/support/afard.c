@@ -1,0 +1,164 @@
+#include "support/afard.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+
+static void make_folder(struct afard *afard)
+{
+    (void)snprintf(afard->folder, sizeof afard->folder, "/tmp/afar-test-XXXXXX");
+    assert_non_null(mkdtemp(afard->folder));
+}
+
+static void start(struct afard *afard, const char *const *before, const char *const *args)
+{
+    const char *argv[PROGRAM_ARGS_MAX] = {"afard", "--print-endpoints"};
+    unsigned count = 2;
+    unsigned listeners = 0;
+    for (; before != NULL && *before != NULL; before++)
+        argv[count++] = *before;
+    for (; *args != NULL; args++) {
+        listeners += strcmp(*args, "--listen") == 0;
+        argv[count++] = *args;
+    }
+    argv[count] = NULL;
+    program_start(&afard->program, argv, NULL);
+
+    while (afard->url_count < listeners) {
+        program_expect(&afard->program, 1, "\n");
+        unsigned lines = 0;
+        const char *line = afard->program.stdout_data;
+        const char *end = strchr(line, '\n');
+        for (; end != NULL && lines < AFARD_URLS_MAX; end = strchr(line, '\n')) {
+            assert_int_equal(strncmp(line, "listening ", 10), 0);
+            (void)snprintf(afard->url[lines++], sizeof afard->url[0], "%.*s",
+                           (int)(end - line - 10), line + 10);
+            line = end + 1;
+        }
+        afard->url_count = lines;
+    }
+}
+
+void afard_start(struct afard *afard, const char *const *args)
+{
+    *afard = (struct afard){.url_count = 0};
+    make_folder(afard);
+    start(afard, NULL, args);
+}
+
+void afard_start_tls(struct afard *afard, const char *const *args)
+{
+    char cert[128];
+    char key[128];
+    struct program maker;
+    *afard = (struct afard){.url_count = 0};
+    make_folder(afard);
+    const char *make[] = {"certs/make-certs", afard->folder, NULL};
+    assert_int_equal(program_run(&maker, make, NULL, 0), 0);
+    program_close(&maker);
+    (void)snprintf(cert, sizeof cert, "%s/server.pem", afard->folder);
+    (void)snprintf(key, sizeof key, "%s/server-key.pem", afard->folder);
+    (void)snprintf(afard->ca, sizeof afard->ca, "%s/ca.pem", afard->folder);
+    (void)snprintf(afard->client_cert, sizeof afard->client_cert, "%s/client.pem", afard->folder);
+    (void)snprintf(afard->client_key, sizeof afard->client_key, "%s/client-key.pem", afard->folder);
+    (void)setenv("AFAR_CA", afard->ca, 1);
+    (void)setenv("AFAR_CERT", afard->client_cert, 1);
+    (void)setenv("AFAR_KEY", afard->client_key, 1);
+    const char *tls[] = {"--tls-cert", cert, "--tls-key", key, "--tls-client-ca", afard->ca, NULL};
+    start(afard, tls, args);
+}
+
+static void remove_folder(const struct afard *afard)
+{
+    struct program remover;
+    const char *argv[] = {"rm", "-rf", afard->folder, NULL};
+    (void)program_run(&remover, argv, NULL, 0);
+    program_close(&remover);
+}
+
+int afard_stop(struct afard *afard)
+{
+    (void)kill(afard->program.pid, SIGTERM);
+    program_finish(&afard->program, NULL, 0);
+    int status = program_exit_status(&afard->program);
+    if (status != 0)
+        print_error("afard: %s\n", afard->program.stderr_data);
+    program_close(&afard->program);
+    remove_folder(afard);
+    return status;
+}
+
+void afard_expect_log(struct afard *afard, const char *text)
+{
+    program_expect(&afard->program, 2, text);
+}
+
+uint16_t afard_port(const struct afard *afard, unsigned url)
+{
+    const char *end = strrchr(afard->url[url], ':');
+    assert_non_null(end);
+    return (uint16_t)atoi(end + 1);
+}
+
+unsigned afard_descriptors(const struct afard *afard)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)afard->program.pid);
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    unsigned count = 0;
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
+        count += entry->d_name[0] != '.';
+    (void)closedir(folder);
+    return count;
+}
+
+unsigned afard_children(const struct afard *afard)
+{
+    char command[160];
+    struct program counter;
+    (void)snprintf(command, sizeof command, "cat /proc/%d/task/*/children 2>/dev/null | wc -w",
+                   (int)afard->program.pid);
+    const char *argv[] = {"sh", "-c", command, NULL};
+    assert_int_equal(program_run(&counter, argv, NULL, 0), 0);
+    unsigned count = (unsigned)atoi(counter.stdout_data);
+    program_close(&counter);
+    return count;
+}
+
+long afard_peak_kib(const struct afard *afard)
+{
+    char path[64];
+    char line[256];
+    long peak_kib = -1;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)afard->program.pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "VmHWM: %ld", &peak_kib) == 1)
+            break;
+    }
+    (void)fclose(file);
+    return peak_kib;
+}
+
+void afard_expect_calm(const struct afard *afard, unsigned descriptors)
+{
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    while (afard_descriptors(afard) != descriptors || afard_children(afard) != 0) {
+        if (clock_now_ms() > deadline_ms)
+            fail_msg("afard has %u descriptors (%u expected) and %u children",
+                     afard_descriptors(afard), descriptors, afard_children(afard));
+        (void)poll(NULL, 0, 20);
+    }
+}
