@@ -163,11 +163,60 @@ static void test_expiry_is_told_to_the_second(void **state)
     tls_context_free(server);
 }
 
+/* The rarer reasons, given to the callback as OpenSSL would. */
+static void test_other_reasons(void **state)
+{
+    (void)state;
+    static const struct {
+        int error;
+        int depth;
+        const char *says;
+    } reasons[] = {
+        {X509_V_ERR_CERT_SIGNATURE_FAILURE, 0,
+         "the server's certificate (CN=afard) was not signed by the CA that we trust; another CA "
+         "of the same name?"},
+        {X509_V_ERR_CERT_HAS_EXPIRED, 1,
+         "the server's certificate: its CA (CN=afard) expired on 20"},
+        {X509_V_ERR_INVALID_PURPOSE, 1, "it lacks the right to issue certificates (CA:TRUE)"},
+        {X509_V_ERR_CERT_REVOKED, 0, "was not accepted: certificate revoked"},
+        {X509_V_ERR_CERT_UNTRUSTED, 0, "was issued by a CA that we do not trust (CN=Afar test CA)"},
+    };
+    struct tls_context *client = tls_pair_client_context(&certs, TEST_CLIENT, TEST_CA);
+    struct tls_context *server = tls_pair_server_context(&certs, TEST_SERVER, TEST_CA);
+    X509 *certificate = SSL_CTX_get0_certificate(server->ssl_ctx);
+    struct tls_pair pair;
+
+    for (size_t i = 0; i < 2 * sizeof reasons / sizeof reasons[0]; i++) {
+        struct afar_error err;
+        tls_pair_open(&pair, client, server, "localhost", NULL, NULL, 300);
+        struct transport_tls *transport = (struct transport_tls *)(void *)pair.client;
+        X509_STORE_CTX *store = X509_STORE_CTX_new();
+        assert_int_equal(X509_STORE_CTX_init(store, NULL, certificate, NULL), 1);
+        assert_int_equal(
+            X509_STORE_CTX_set_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx(), transport->ssl),
+            1);
+        assert_int_equal(tls_verify(1, store), 1);
+        assert_string_equal(transport->note, "");
+        X509_STORE_CTX_set_error(store, reasons[i / 2].error);
+        X509_STORE_CTX_set_error_depth(store, reasons[i / 2].depth);
+        if (i % 2 == 0 || reasons[i / 2].depth > 0) /* or it is not about one of the chain */
+            X509_STORE_CTX_set_current_cert(store, certificate);
+        assert_int_equal(tls_verify(0, store), 0);
+        (void)afar_fail(&err, AFAR_ETRUST, "%s", transport->note);
+        tls_pair_assert_line(&err, reasons[i / 2].says);
+        X509_STORE_CTX_free(store);
+        tls_pair_close(&pair);
+    }
+    tls_context_free(client);
+    tls_context_free(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_certificates_that_are_refused),
         cmocka_unit_test(test_expiry_is_told_to_the_second),
+        cmocka_unit_test(test_other_reasons),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
