@@ -61,7 +61,8 @@ static bool parse_number(const char *text, uint64_t *value, const char **end)
 }
 
 /* Seconds, or with a unit: 500ms, 10s, 5m, 2h. */
-static bool parse_duration(const char *option, const char *text, int64_t *ms)
+static bool parse_duration(const char *subcommand, const char *option, const char *text,
+                           int64_t *ms)
 {
     static const struct {
         const char *unit;
@@ -77,15 +78,17 @@ static bool parse_duration(const char *option, const char *text, int64_t *ms)
             }
         }
     }
-    report("--%s: '%s' is no duration: give seconds, or 500ms, 10s, 5m, 2h", option, text);
+    report("%s: --%s: '%s' is no duration such as 10, 500ms, 10s, 5m or 2h; try 'afar %s --help'",
+           subcommand, option, text, subcommand);
     return false;
 }
 
-static bool add_env(struct options *options, const char *text)
+static bool add_env(const char *subcommand, struct options *options, const char *text)
 {
     const char *equals = strchr(text, '=');
     if (text[0] == '\0' || equals == text) {
-        report("--env: '%s' is not NAME=value", text);
+        report("%s: --env: '%s' is not NAME=VALUE; try 'afar %s --help'", subcommand, text,
+               subcommand);
         return false;
     }
     /* NAME alone passes on what it is here, if it is anything. */
@@ -110,16 +113,17 @@ static bool add_env(struct options *options, const char *text)
     return true;
 }
 
-static bool parse_count(struct options *options, const char *text)
+static bool parse_count(const char *subcommand, struct options *options, const char *text)
 {
     const char *end = NULL;
     if (parse_number(text, &options->count, &end) && *end == '\0' && options->count > 0)
         return true;
-    report("--count: '%s' is no number from 1", text);
+    report("%s: --count: '%s' is no number from 1; try 'afar %s --help'", subcommand, text,
+           subcommand);
     return false;
 }
 
-static bool take(struct options *options, int option, const char *value)
+static bool take(const char *subcommand, struct options *options, int option, const char *value)
 {
     switch (option) {
     case OPTION_CA:
@@ -135,14 +139,14 @@ static bool take(struct options *options, int option, const char *value)
         options->protocol = value;
         return true;
     case OPTION_CONNECT_TIMEOUT:
-        return parse_duration("connect-timeout", value, &options->connect_timeout_ms);
+        return parse_duration(subcommand, "connect-timeout", value, &options->connect_timeout_ms);
     case 'e':
-        return add_env(options, value);
+        return add_env(subcommand, options, value);
     case 'w':
         options->cwd = value;
         return true;
     case 't':
-        return parse_duration("timeout", value, &options->timeout_ms);
+        return parse_duration(subcommand, "timeout", value, &options->timeout_ms);
     case 'n':
         options->no_stdin = true;
         return true;
@@ -159,7 +163,7 @@ static bool take(struct options *options, int option, const char *value)
         options->json = true;
         return true;
     case OPTION_COUNT:
-        return parse_count(options, value);
+        return parse_count(subcommand, options, value);
     default:
         return false;
     }
@@ -192,12 +196,6 @@ static void select_options(struct accepted_options *selected, unsigned accepted)
     selected->list[count] = (struct option){NULL, 0, NULL, 0};
 }
 
-static enum options_result bad_usage(const char *subcommand)
-{
-    report("try 'afar %s --help'", subcommand);
-    return OPTIONS_BAD;
-}
-
 static enum options_result bad_option(int result, char *const *argv)
 {
     bool is_letter = optopt > 0 && optopt < 256 && isgraph(optopt) != 0;
@@ -225,8 +223,8 @@ parse_some(struct options *options, const struct accepted_options *selected, int
             return OPTIONS_HELP;
         if (option == '?' || option == ':')
             return bad_option(option, argv);
-        if (!take(options, option, optarg))
-            return bad_usage(argv[0]);
+        if (!take(argv[0], options, option, optarg))
+            return OPTIONS_BAD;
     }
 }
 

@@ -31,18 +31,19 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
     return AFAR_EREFUSED;
 }
 
-/* Bytes in and out; what the output callbacks take. */
+/* Bytes in, then out, so that what is to be sent and the acknowledgement of what has come leave
+ * together. */
 static enum afar_status exchange(struct afar_client *client, struct afar_error *err)
 {
     struct command *command = &client->command;
-    pump_send(client);
     enum afar_status status = pump_receive(client, err);
     /* After the end nobody waits for acknowledgements, unless output is still to be delivered. */
     if (status == AFAR_OK && !(command->ended && delivery_done(&command->delivery)))
         status = pump_ack(client, false, err);
-    if (status == AFAR_OK)
-        pump_send(client);
-    return status;
+    if (status != AFAR_OK)
+        return status;
+    pump_send(client);
+    return client->send_failed ? pump_receive(client, err) : AFAR_OK;
 }
 
 enum afar_status afar_process(struct afar_client *client, struct afar_error *err)

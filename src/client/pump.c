@@ -33,6 +33,17 @@ enum afar_status pump_ack(struct afar_client *client, bool urgent, struct afar_e
     return status;
 }
 
+/* The server shall not run out of window while there is more to read. */
+static enum afar_status ack_in_time(struct afar_client *client, struct afar_error *err)
+{
+    const struct command *command = &client->command;
+    if (!command->running || command->ended || !delivery_ack_due(&command->delivery, true))
+        return AFAR_OK;
+    enum afar_status status = pump_ack(client, true, err);
+    pump_send(client);
+    return status;
+}
+
 /* Acts on each frame that is there whole. */
 static enum afar_status take_frames(struct afar_client *client, struct afar_error *err)
 {
@@ -59,8 +70,8 @@ static enum afar_status take_frames(struct afar_client *client, struct afar_erro
                                          .wire_bytes = used};
         status = inbound_message(client, &message, &frame, err);
         message_close(&message);
-        if (status == AFAR_OK && !client->command.ended)
-            status = pump_ack(client, true, err);
+        if (status == AFAR_OK)
+            status = ack_in_time(client, err);
         if (status != AFAR_OK)
             return status;
         buffer_consume(&client->in, used);
@@ -143,7 +154,6 @@ enum afar_status pump_receive(struct afar_client *client, struct afar_error *err
             status = take_frames(client, err);
         if (status != AFAR_OK)
             break;
-        pump_send(client);
         /* poll(2) would not report what TLS already holds. */
         total += received;
         if (total >= TURN_BYTES && !transport_pending(client->transport))
