@@ -47,6 +47,7 @@ static void start(struct afard *afard, const char *const *before, const char *co
         }
         afard->url_count = lines;
     }
+    afard->descriptors = afard_descriptors(afard);
 }
 
 void afard_start(struct afard *afard, const char *const *args)
@@ -152,13 +153,13 @@ long afard_peak_kib(const struct afard *afard)
     return peak_kib;
 }
 
-void afard_expect_calm(const struct afard *afard, unsigned descriptors)
+void afard_expect_calm(const struct afard *afard)
 {
     int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    while (afard_descriptors(afard) != descriptors || afard_children(afard) != 0) {
+    while (afard_descriptors(afard) != afard->descriptors || afard_children(afard) != 0) {
         if (clock_now_ms() > deadline_ms)
             fail_msg("afard has %u descriptors (%u expected) and %u children",
-                     afard_descriptors(afard), descriptors, afard_children(afard));
+                     afard_descriptors(afard), afard->descriptors, afard_children(afard));
         (void)poll(NULL, 0, 20);
     }
 }

@@ -19,6 +19,7 @@ struct afard {
     char ca[128]; /* of certs/make-certs, made by afard_start_tls only */
     char client_cert[128];
     char client_key[128];
+    unsigned descriptors; /* open when it began to listen */
 };
 
 /* Starts `afard --print-endpoints ARGS…` and waits until it listens. */
@@ -44,7 +45,7 @@ unsigned afard_children(const struct afard *afard);
 /* Peak memory so far, in KiB (VmHWM). */
 long afard_peak_kib(const struct afard *afard);
 
-/* Waits until it has exactly so many descriptors and no child. */
-void afard_expect_calm(const struct afard *afard, unsigned descriptors);
+/* Waits until it has as many descriptors as at its start, and no child. */
+void afard_expect_calm(const struct afard *afard);
 
 #endif
