@@ -1,0 +1,220 @@
+/* The server's end, and its next beginning. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/afard.h"
+#include "support/raw.h"
+
+/* A command that runs until the file is there, so that no test has to guess times. */
+static void start_command(struct afard *server, struct program *client, const char *script)
+{
+    const char *argv[] = {"afar", "run", "--json", server->url[0], "--", "sh", "-c", script, NULL};
+    program_start(client, argv, NULL);
+    program_expect(client, 1, "ready");
+}
+
+static void a_running_job_may_finish(void **state)
+{
+    (void)state;
+    struct afard server;
+    struct program client;
+    char script[256];
+    char file[128];
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "drain_ms=100000", NULL};
+    afard_start(&server, args);
+    (void)snprintf(file, sizeof file, "%s/go", server.folder);
+    (void)snprintf(script, sizeof script,
+                   "echo ready; while ! [ -e %s ]; do sleep 0.02; done; echo finished; exit 9",
+                   file);
+    start_command(&server, &client, script);
+    int idle = raw_connect(afard_port(&server, 0));
+
+    assert_int_equal(kill(server.program.pid, SIGTERM), 0);
+    afard_expect_log(&server, "draining: 1 jobs");
+    /* The idle connection is told and closed. */
+    char *closing = raw_read_header(idle, NULL);
+    assert_non_null(strstr(closing, "\"type\":\"closing\""));
+    free(closing);
+    size_t size = 0;
+    free(raw_read_rest(idle, &size));
+    (void)close(idle);
+    /* No one else gets in. */
+    struct program late;
+    const char *argv[] = {"afar", "run", server.url[0], "--", "true", NULL};
+    assert_int_equal(program_run(&late, argv, NULL, 0), 125);
+    assert_non_null(strstr(late.stderr_data, "refused"));
+    program_close(&late);
+
+    FILE *go = fopen(file, "w");
+    assert_non_null(go);
+    (void)fclose(go);
+    program_finish(&client, NULL, 0);
+    assert_int_equal(program_exit_status(&client), 9);
+    assert_non_null(strstr(client.stdout_data, "finished"));
+    program_close(&client);
+    assert_int_equal(afard_stop(&server), 0);
+}
+
+static void after_drain_ms_jobs_are_ended(void **state)
+{
+    (void)state;
+    struct afard server;
+    struct program client;
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "drain_ms=100",
+                          "--set",    "kill_grace_ms=100", NULL};
+    afard_start(&server, args);
+    start_command(&server, &client, "trap '' TERM; echo ready; while :; do sleep 0.05; done");
+    assert_int_equal(afard_stop(&server), 0);
+    program_finish(&client, NULL, 0);
+    assert_int_equal(program_exit_status(&client), 125);
+    assert_non_null(strstr(client.stdout_data, "\"outcome\":\"killed\""));
+    program_close(&client);
+}
+
+static void a_second_signal_kills(void **state)
+{
+    (void)state;
+    struct afard server;
+    struct program client;
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0",     "--set", "drain_ms=1000000",
+                          "--set",    "kill_grace_ms=1000000", NULL};
+    afard_start(&server, args);
+    start_command(&server, &client, "trap '' TERM; echo ready; while :; do sleep 0.05; done");
+    assert_int_equal(kill(server.program.pid, SIGTERM), 0);
+    afard_expect_log(&server, "draining: 1 jobs");
+    assert_int_equal(afard_stop(&server), 0);
+    program_finish(&client, NULL, 0);
+    assert_non_null(strstr(client.stdout_data, "\"outcome\":\"killed\""));
+    assert_non_null(strstr(client.stdout_data, "\"signal\":\"KILL\""));
+    program_close(&client);
+}
+
+/* Tutorial §8: with connections in TIME_WAIT the port can be had again at once. */
+static void restart_on_the_same_port(void **state)
+{
+    (void)state;
+    struct afard server;
+    char url[512];
+    const char *first[] = {"--listen", "tcp://127.0.0.1:0", NULL};
+    afard_start(&server, first);
+    (void)snprintf(url, sizeof url, "%s", server.url[0]);
+    for (unsigned round = 0; round < 3; round++) {
+        struct program client;
+        const char *argv[] = {"afar", "run", url, "--", "true", NULL};
+        assert_int_equal(program_run(&client, argv, NULL, 0), 0);
+        program_close(&client);
+        /* A connection that the server closes is the one that stays in TIME_WAIT. */
+        int fd = raw_connect(afard_port(&server, 0));
+        assert_int_equal(afard_stop(&server), 0);
+        (void)close(fd);
+        const char *again[] = {"--listen", url, NULL};
+        afard_start(&server, again);
+        assert_string_equal(server.url[0], url);
+    }
+    assert_int_equal(afard_stop(&server), 0);
+}
+
+static void killed_server_leaves_no_success(void **state)
+{
+    (void)state;
+    struct afard server;
+    struct program client;
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", NULL};
+    afard_start(&server, args);
+    start_command(&server, &client, "echo ready; exec sleep 5");
+    assert_int_equal(kill(server.program.pid, SIGKILL), 0);
+    program_finish(&client, NULL, 0);
+    assert_int_equal(program_exit_status(&client), 125);
+    assert_non_null(strstr(client.stderr_data, "receipt"));
+    program_close(&client);
+    program_finish(&server.program, NULL, 0);
+    program_close(&server.program);
+    assert_int_equal(rmdir(server.folder), 0);
+}
+
+static void ipv6_and_json_log(void **state)
+{
+    (void)state;
+    struct afard server;
+    struct program client;
+    const char *args[] = {"--listen", "tcp://[::1]:0", "--log-format", "json", NULL};
+    afard_start(&server, args);
+    assert_int_equal(strncmp(server.url[0], "tcp://[::1]:", 12), 0);
+    const char *argv[] = {"afar", "run", server.url[0], "--", "echo", "six", NULL};
+    assert_int_equal(program_run(&client, argv, NULL, 0), 0);
+    assert_string_equal(client.stdout_data, "six\n");
+    program_close(&client);
+    afard_expect_log(&server, "exited, status 0");
+    const char *check[] = {"python3", "-c",
+                           "import sys,json\n"
+                           "l=[json.loads(x) for x in sys.stdin]\n"
+                           "assert all(set(x)=={'time','level','message'} for x in l), l\n"
+                           "assert any('everyone on this machine' in x['message'] for x in l), l\n",
+                           NULL};
+    struct program checker;
+    const char *last = strrchr(server.program.stderr_data, '\n');
+    size_t whole = (size_t)(last - server.program.stderr_data) + 1;
+    assert_int_equal(program_run(&checker, check, server.program.stderr_data, whole), 0);
+    program_close(&checker);
+    assert_int_equal(afard_stop(&server), 0);
+}
+
+/* As PID 1 of a namespace of its own it reaps what is orphaned there, and no receipt is wrong for
+ * it. */
+static void as_pid_1_it_reaps_orphans(void **state)
+{
+    (void)state;
+    struct program probe;
+    const char *unshare[] = {"unshare", "--user", "--map-root-user", "--pid", "--fork",
+                             "true",    NULL};
+    int able = program_run(&probe, unshare, NULL, 0);
+    program_close(&probe);
+    if (able != 0) {
+        print_message("no namespaces can be made here\n");
+        skip();
+    }
+    char path[PROGRAM_TEXT_BYTES];
+    char socket_url[64];
+    (void)snprintf(socket_url, sizeof socket_url, "unix:///tmp/afar-test-pid1-%d", (int)getpid());
+    const char *argv[] = {
+        "unshare",  "--user",       "--map-root-user",   "--pid",
+        "--fork",   "--mount-proc", "--kill-child",      program_path("afard", path),
+        "--listen", socket_url,     "--print-endpoints", NULL};
+    struct program server;
+    program_start(&server, argv, NULL);
+    program_expect(&server, 1, "listening");
+    /* Each double fork leaves an orphan that ends a little later; then no zombie may be there. */
+    static const char script[] =
+        "for i in 1 2 3 4 5 6 7 8 9 10; do (setsid sh -c 'exit 3' >/dev/null 2>&1 &) ; done\n"
+        "n=0; while ps -eo stat= | grep -q Z; do n=$((n+1)); [ $n -lt 400 ] || exit 5; sleep 0.02; "
+        "done; exit 6";
+    struct program client;
+    const char *run[] = {"afar", "run", socket_url, "--", "sh", "-c", script, NULL};
+    assert_int_equal(program_run(&client, run, NULL, 0), 6);
+    program_close(&client);
+    program_close(&server); /* KILL: unshare takes its child along */
+    (void)unlink(socket_url + 7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_running_job_may_finish),
+        cmocka_unit_test(after_drain_ms_jobs_are_ended),
+        cmocka_unit_test(a_second_signal_kills),
+        cmocka_unit_test(restart_on_the_same_port),
+        cmocka_unit_test(killed_server_leaves_no_success),
+        cmocka_unit_test(ipv6_and_json_log),
+        cmocka_unit_test(as_pid_1_it_reaps_orphans),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
