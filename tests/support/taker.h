@@ -1,0 +1,27 @@
+/* Callbacks for a command: keep what comes, and take as much or little at a time as the test wants.
+ *
+ * Owns:    nothing.
+ * Threads: one. Blocks: never. Limits: TAKER_BYTES of each. */
+#ifndef SUPPORT_TAKER_H
+#define SUPPORT_TAKER_H
+
+#include <stddef.h>
+
+#include <afar/afar.h>
+
+enum { TAKER_BYTES = 8192 };
+
+struct taker {
+    size_t limit[2];           /* a call takes at most this of stdout, stderr */
+    size_t bytes[2];           /* taken */
+    char text[2][TAKER_BYTES]; /* … of which so many are kept, with a NUL */
+    size_t calls;
+    size_t started;
+    char job[64];
+    char frames[TAKER_BYTES]; /* on_frame's lines, each with a newline */
+};
+
+/* Takes everything. `with_frames`: with on_frame too. */
+struct afar_callbacks taker_callbacks(struct taker *taker, int with_frames);
+
+#endif
