@@ -48,11 +48,14 @@ static enum afar_status on_output(struct afar_client *client, const struct messa
 static enum afar_status end_command(struct command *command, const struct frame_view *frame,
                                     struct afar_error *err)
 {
+    enum afar_status status = AFAR_OK;
+    if (command->delivery.callbacks.on_frame != NULL)
+        status = buffer_append(&command->last_header, frame->header, frame->header_size, err);
+    if (status != AFAR_OK)
+        return status;
     command->ended = true;
     command->stdin_open = false;
-    if (command->delivery.callbacks.on_frame == NULL)
-        return AFAR_OK;
-    return buffer_append(&command->last_header, frame->header, frame->header_size, err);
+    return AFAR_OK;
 }
 
 static enum afar_status on_exit_frame(struct afar_client *client, const struct message *message,

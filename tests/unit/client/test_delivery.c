@@ -1,0 +1,191 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "client/delivery.h"
+#include "support/taker.h"
+
+enum { WIRE_BYTES = 100 };
+
+static struct afar_error err;
+
+static void begin(struct delivery *delivery, struct taker *taker, size_t window)
+{
+    const struct afar_callbacks callbacks = taker_callbacks(taker, 1);
+    *delivery = (struct delivery){0};
+    assert_int_equal(delivery_begin(delivery, &callbacks, false, &err), AFAR_OK);
+    delivery->window = window;
+}
+
+static enum afar_status add(struct delivery *delivery, enum stream stream, const char *text)
+{
+    const struct frame_view frame = {.header = (const uint8_t *)"{\"h\":1}",
+                                     .header_size = 7,
+                                     .payload = (const uint8_t *)text,
+                                     .size = strlen(text),
+                                     .wire_bytes = WIRE_BYTES};
+    assert_int_equal(delivery_count(delivery, delivery->next_seq, &err), AFAR_OK);
+    return delivery_add(delivery, stream, &frame, &err);
+}
+
+static void test_taken_at_once(void **state)
+{
+    (void)state;
+    struct delivery delivery;
+    struct taker taker;
+    begin(&delivery, &taker, 0);
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "abc"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDERR, ""), AFAR_OK);
+    assert_true(delivery_done(&delivery));
+    assert_int_equal(delivery_next(&delivery), 2);
+    assert_int_equal(taker.calls, 1);
+    assert_string_equal(taker.frames, "{\"h\":1,\"data\":\"abc\"}\n{\"h\":1}\n");
+    delivery_close(&delivery);
+}
+
+/* In pieces of every size, each frame is acknowledged when it is whole and shown once. */
+static void test_taken_in_pieces(void **state)
+{
+    (void)state;
+    for (size_t piece = 1; piece <= 7; piece++) {
+        struct delivery delivery;
+        struct taker taker;
+        begin(&delivery, &taker, 1000);
+        taker.limit[0] = piece;
+        assert_int_equal(add(&delivery, STREAM_STDOUT, "abcdef"), AFAR_OK);
+        assert_int_equal(add(&delivery, STREAM_STDOUT, "ghi"), AFAR_OK);
+        while (!delivery_done(&delivery)) {
+            size_t before = taker.bytes[0];
+            assert_int_equal(delivery_next(&delivery), before < 6 ? 0 : 1);
+            assert_int_equal(delivery_retry(&delivery, &err), AFAR_OK);
+            assert_true(taker.bytes[0] > before);
+        }
+        assert_int_equal(delivery_next(&delivery), 2);
+        assert_string_equal(taker.text[0], "abcdefghi");
+        assert_string_equal(taker.frames,
+                            "{\"h\":1,\"data\":\"abcdef\"}\n{\"h\":1,\"data\":\"ghi\"}\n");
+        delivery_close(&delivery);
+    }
+}
+
+/* A stream that is stuck does not hold up the other, but holds up the acknowledgement. */
+static void test_one_stream_is_stuck(void **state)
+{
+    (void)state;
+    struct delivery delivery;
+    struct taker taker;
+    begin(&delivery, &taker, 1000);
+    taker.limit[0] = 0;
+    assert_int_equal(add(&delivery, STREAM_STDERR, "1"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "2"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDERR, "3"), AFAR_OK);
+    assert_string_equal(taker.text[1], "13");
+    assert_int_equal(delivery_next(&delivery), 1);
+    taker.limit[0] = 1;
+    assert_int_equal(delivery_retry(&delivery, &err), AFAR_OK);
+    assert_int_equal(delivery_next(&delivery), 3);
+    delivery_close(&delivery);
+}
+
+/* What was kept of both comes out in the order in which it came. */
+static void test_kept_frames_keep_their_order(void **state)
+{
+    (void)state;
+    struct delivery delivery;
+    struct taker taker;
+    begin(&delivery, &taker, 1000);
+    taker.limit[0] = taker.limit[1] = 0;
+    assert_int_equal(add(&delivery, STREAM_STDERR, "1"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "2"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDERR, ""), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "4"), AFAR_OK);
+    taker.limit[0] = taker.limit[1] = 9;
+    assert_int_equal(delivery_retry(&delivery, &err), AFAR_OK);
+    assert_string_equal(taker.frames, "{\"h\":1,\"data\":\"1\"}\n{\"h\":1,\"data\":\"2\"}\n"
+                                      "{\"h\":1}\n{\"h\":1,\"data\":\"4\"}\n");
+    delivery_close(&delivery);
+}
+
+static void test_more_than_the_window(void **state)
+{
+    (void)state;
+    struct delivery delivery;
+    struct taker taker;
+    begin(&delivery, &taker, 2 * WIRE_BYTES);
+    taker.limit[0] = 0;
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "a"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "b"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "c"), AFAR_EPEER);
+    assert_non_null(strstr(err.message, "window of 200 bytes"));
+    delivery_close(&delivery);
+}
+
+static void test_acknowledgements(void **state)
+{
+    (void)state;
+    struct delivery delivery;
+    struct taker taker;
+    begin(&delivery, &taker, 8 * WIRE_BYTES);
+    assert_false(delivery_ack_due(&delivery, false));
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "a"), AFAR_OK);
+    assert_true(delivery_ack_due(&delivery, false));
+    assert_false(delivery_ack_due(&delivery, true));
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "b"), AFAR_OK);
+    assert_true(delivery_ack_due(&delivery, true));
+    delivery_acked(&delivery);
+    assert_false(delivery_ack_due(&delivery, false));
+    delivery_close(&delivery);
+}
+
+static size_t take_too_much(void *user, const void *data, size_t size)
+{
+    (void)user;
+    (void)data;
+    return size + 1;
+}
+
+static void test_a_callback_that_takes_too_much(void **state)
+{
+    (void)state;
+    const struct afar_callbacks callbacks = {.on_stdout = take_too_much};
+    struct delivery delivery = {0};
+    assert_int_equal(delivery_begin(&delivery, &callbacks, false, &err), AFAR_OK);
+    delivery.window = 1000;
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "a"), AFAR_EINVAL);
+    delivery_close(&delivery);
+}
+
+static void test_begins_afresh(void **state)
+{
+    (void)state;
+    struct delivery delivery;
+    struct taker taker;
+    begin(&delivery, &taker, 1000);
+    taker.limit[1] = 0;
+    assert_int_equal(add(&delivery, STREAM_STDERR, "old"), AFAR_OK);
+    assert_false(delivery_done(&delivery));
+    assert_int_equal(delivery_begin(&delivery, NULL, true, &err), AFAR_OK);
+    assert_true(delivery_done(&delivery));
+    assert_int_equal(delivery_next(&delivery), 0);
+    delivery_close(&delivery);
+    delivery_close(&delivery);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_taken_at_once),
+        cmocka_unit_test(test_taken_in_pieces),
+        cmocka_unit_test(test_one_stream_is_stuck),
+        cmocka_unit_test(test_kept_frames_keep_their_order),
+        cmocka_unit_test(test_more_than_the_window),
+        cmocka_unit_test(test_acknowledgements),
+        cmocka_unit_test(test_a_callback_that_takes_too_much),
+        cmocka_unit_test(test_begins_afresh),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
