@@ -17,7 +17,8 @@
 
 enum {
     ACCEPTS_PER_TURN = 32,
-    PAUSE_MS = 100 /* without descriptors: long enough not to spin, short enough not to be felt */
+    PAUSE_MS = 100, /* without descriptors: long enough not to spin, short enough not to be felt */
+    LAST_WORDS_MS = 5000 /* for receipts, after the jobs have been ended */
 };
 
 /* One stream listener. */
@@ -42,7 +43,9 @@ struct acceptor {
     struct timer pause_timer;
     struct timer drain_timer;
     bool attached; /* the timers are */
-    bool draining;
+    bool draining; /* the first signal has come */
+    bool ending;   /* drain_ms are over */
+    bool killed;   /* … or a second signal has come */
 };
 
 /* ---- connections --------------------------------------------------------------------------------
@@ -154,26 +157,42 @@ static void begin_drain(struct acceptor *acceptor)
               clock_now_ms() + (int64_t)config->drain_ms);
 }
 
-static void drain_over(struct timer *timer)
+static void kill_now(struct acceptor *acceptor)
 {
-    struct acceptor *acceptor = list_object(timer, struct acceptor, drain_timer);
-    log_write(acceptor->shared->log, LOG_LEVEL_WARN, "drain_ms are over: ending the jobs");
-    for (unsigned i = 0; i < acceptor->worker_count; i++)
-        worker_post_end_jobs(acceptor->workers[i]);
-}
-
-static void stop(struct acceptor *acceptor, unsigned times)
-{
-    if (!acceptor->draining) {
-        begin_drain(acceptor);
-        times--;
-    }
-    if (times == 0)
+    if (acceptor->killed)
         return;
-    log_write(acceptor->shared->log, LOG_LEVEL_WARN, "second signal: killing the jobs");
+    acceptor->killed = true;
     timer_arm(loop_timers(acceptor->loop), &acceptor->drain_timer, DEADLINE_NEVER);
     for (unsigned i = 0; i < acceptor->worker_count; i++)
         worker_post_kill(acceptor->workers[i]);
+}
+
+/* First the jobs' time is over, and they are ended; when they have had their grace period and their
+ * clients the time to read the receipt, what is left is killed and closed. */
+static void drain_over(struct timer *timer)
+{
+    struct acceptor *acceptor = list_object(timer, struct acceptor, drain_timer);
+    const struct config *config = acceptor->shared->config;
+    if (acceptor->ending) {
+        kill_now(acceptor);
+        return;
+    }
+    acceptor->ending = true;
+    log_write(acceptor->shared->log, LOG_LEVEL_WARN, "drain_ms are over: ending the jobs");
+    for (unsigned i = 0; i < acceptor->worker_count; i++)
+        worker_post_end_jobs(acceptor->workers[i]);
+    timer_arm(loop_timers(acceptor->loop), &acceptor->drain_timer,
+              clock_now_ms() + (int64_t)config->kill_grace_ms + LAST_WORDS_MS);
+}
+
+static void stop(struct acceptor *acceptor)
+{
+    if (!acceptor->draining) {
+        begin_drain(acceptor);
+        return;
+    }
+    log_write(acceptor->shared->log, LOG_LEVEL_WARN, "second signal: killing the jobs");
+    kill_now(acceptor);
 }
 
 static void worker_ended(struct mail *mail)
@@ -207,7 +226,7 @@ static void signals_ready(struct loop_source *source, uint32_t events)
             log_write(acceptor->shared->log, LOG_LEVEL_WARN,
                       "SIGHUP: this version does not reload; restart to change the configuration");
         else
-            stop(acceptor, 1);
+            stop(acceptor);
     }
 }
 

@@ -16,6 +16,7 @@ enum {
     SEND_BYTES_PER_TURN = 1 << 20, /* likewise */
     SMALL_BYTES = 4096,            /* frames up to this size are sent together … */
     TOGETHER_BYTES = 16384,        /* … in one TLS record (RFC 8446 §5.1: 2^14) */
+    HURRY_MS = 1000,               /* in a shutdown that does not wait */
     CLOSING_MS = 2000              /* time for the peer to read our last words */
 };
 
@@ -122,7 +123,7 @@ static void later(int64_t *deadline_ms, int64_t from_ms, uint64_t timeout_ms)
 static int64_t next_deadline(struct connection *connection)
 {
     const struct config *config = connection->worker->shared->config;
-    int64_t deadline_ms = DEADLINE_NEVER;
+    int64_t deadline_ms = connection->give_up_at_ms;
     if (connection->read_more)
         return 0;
     switch (connection->state) {
@@ -136,7 +137,8 @@ static int64_t next_deadline(struct connection *connection)
             later(&deadline_ms, connection->last_input_ms, config->idle_timeout_ms);
         break;
     case CONNECTION_CLOSING:
-        deadline_ms = connection->closing_at_ms;
+        if (connection->closing_at_ms < deadline_ms)
+            deadline_ms = connection->closing_at_ms;
         break;
     case CONNECTION_GONE:
         break;
@@ -160,6 +162,10 @@ static void timer_fired(struct timer *timer)
     }
     if (connection->read_more) {
         connection_ready(&connection->source, 0);
+        return;
+    }
+    if (connection->give_up_at_ms <= clock_now_ms()) {
+        connection_fail(connection, LOG_LEVEL_INFO, "closed: the server is going down");
         return;
     }
     switch (connection->state) {
@@ -466,6 +472,7 @@ struct connection *connection_new(int fd, const char *peer, struct tls_context *
         return NULL;
     }
     connection->fd = fd;
+    connection->give_up_at_ms = DEADLINE_NEVER;
     connection->tls = tls;
     connection->protocol = protocol;
     connection->kind = kind;
@@ -526,4 +533,11 @@ void connection_drain(struct connection *connection)
         end(connection);
     else if (connection->state == CONNECTION_OPEN && !connection->finishing)
         connection->protocol->drain(connection);
+}
+
+void connection_hurry(struct connection *connection)
+{
+    connection->give_up_at_ms = clock_now_ms() + HURRY_MS;
+    if (connection->state != CONNECTION_GONE)
+        set_timer(connection);
 }

@@ -82,6 +82,7 @@ struct connection {
     bool finishing;      /* close once everything is sent */
     int64_t last_input_ms;
     int64_t last_output_ms;
+    int64_t give_up_at_ms; /* DEADLINE_NEVER unless the server is going down */
     int64_t closing_at_ms; /* when CLOSING ends in any case */
 };
 
@@ -110,6 +111,9 @@ bool connection_alive(const struct connection *connection);
 
 /* Drain: closes it now if it is not busy, else when it no longer is. */
 void connection_drain(struct connection *connection);
+
+/* It has a second to send what waits; then it is closed in any case. */
+void connection_hurry(struct connection *connection);
 
 /* "connection 7 from 127.0.0.1:5050 (CN=build-7)" */
 void connection_label(const struct connection *connection, char *label, size_t size);

@@ -51,6 +51,9 @@ static void kill_all(struct mail *mail)
     struct worker *worker = list_object(mail, struct worker, kill_mail);
     for (struct list *link = worker->jobs.next; link != &worker->jobs; link = link->next)
         job_kill(list_object(link, struct job, link), AFAR_OUTCOME_KILLED);
+    for (struct list *link = worker->connections.next; link != &worker->connections;
+         link = link->next)
+        connection_hurry(list_object(link, struct connection, link));
 }
 
 static void *worker_main(void *argument)

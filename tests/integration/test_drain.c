@@ -98,6 +98,25 @@ static void a_second_signal_kills(void **state)
     program_close(&client);
 }
 
+/* A client that takes nothing cannot keep the server from ending. */
+static void a_client_that_does_not_read(void **state)
+{
+    (void)state;
+    struct afard server;
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0",  "--set", "drain_ms=100",
+                          "--set",    "write_timeout_ms=0", NULL};
+    afard_start(&server, args);
+    int fd = raw_connect(afard_port(&server, 0));
+    raw_send_frame(fd, "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"yes\"]}");
+    char *started = raw_read_header(fd, NULL);
+    assert_non_null(strstr(started, "started"));
+    free(started);
+    assert_int_equal(kill(server.program.pid, SIGTERM), 0);
+    afard_expect_log(&server, "draining: 1 jobs");
+    assert_int_equal(afard_stop(&server), 0);
+    (void)close(fd);
+}
+
 /* Tutorial §8: with connections in TIME_WAIT the port can be had again at once. */
 static void restart_on_the_same_port(void **state)
 {
@@ -211,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_running_job_may_finish),
         cmocka_unit_test(after_drain_ms_jobs_are_ended),
         cmocka_unit_test(a_second_signal_kills),
+        cmocka_unit_test(a_client_that_does_not_read),
         cmocka_unit_test(restart_on_the_same_port),
         cmocka_unit_test(killed_server_leaves_no_success),
         cmocka_unit_test(ipv6_and_json_log),
