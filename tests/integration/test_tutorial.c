@@ -135,7 +135,7 @@ static void clients_of_9_and_11(void **state)
     const char *tls[] = {"python3",
                          "tests/integration/tutorial/client_shell.py",
                          "headed",
-                         "localhost",
+                         "127.0.0.1",
                          port(TLS_HEADED, number),
                          server.ca,
                          server.client_cert,
