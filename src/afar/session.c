@@ -33,6 +33,7 @@ struct session {
     struct output output[2]; /* stdout, stderr */
     bool told_closed[2];     /* the command has been told that nobody reads */
     struct json_queue lines;
+    bool lines_refused; /* output was not taken because they were too many */
     struct signals signals;
 };
 
@@ -46,12 +47,20 @@ static void fail(struct session *session, const char *what, int sys_errno)
 /* ---- what the library calls ---------------------------------------------------------------------
  */
 
+/* Each frame becomes a line once it has been taken: on_frame. */
+static size_t take_for_line(struct session *session, size_t size)
+{
+    if (!json_queue_full(&session->lines))
+        return size;
+    session->lines_refused = true;
+    return 0;
+}
+
 static size_t on_stdout(void *user, const void *data, size_t size)
 {
     struct session *session = user;
-    /* Each frame becomes a line once it has been taken: on_frame. */
     if (session->json)
-        return json_queue_full(&session->lines) ? 0 : size;
+        return take_for_line(session, size);
     return output_write(&session->output[0], data, size);
 }
 
@@ -59,7 +68,7 @@ static size_t on_stderr(void *user, const void *data, size_t size)
 {
     struct session *session = user;
     if (session->json)
-        return json_queue_full(&session->lines) ? 0 : size;
+        return take_for_line(session, size);
     return output_write(&session->output[1], data, size);
 }
 
@@ -111,7 +120,7 @@ static void give_input(struct session *session, struct afar_error *err)
 static void write_lines(struct session *session)
 {
     struct json_queue *lines = &session->lines;
-    if (lines->failed)
+    if (lines->failed && session->status != STATUS_FAILED)
         fail(session, "standard output", ENOMEM);
     if (lines->end > lines->start && !session->output[0].blocked)
         json_queue_taken(lines, output_write(&session->output[0], lines->data + lines->start,
@@ -163,6 +172,7 @@ static void pass_on_signals(struct session *session, struct afar_error *err)
 /* Sends, receives, and sees whether it is over. */
 static void process(struct session *session, struct afar_error *err)
 {
+    session->lines_refused = false;
     enum afar_status status = afar_process(session->client, err);
     const struct afar_receipt *receipt = afar_receipt(session->client);
     write_lines(session);
@@ -189,7 +199,10 @@ static void wait_ready(struct session *session, struct afar_error *err)
         {.fd = output[0].blocked ? output[0].fd : -1, .events = POLLOUT},
         {.fd = output[1].blocked ? output[1].fd : -1, .events = POLLOUT},
     };
-    if (poll(watched, WATCHED, -1) < 0) {
+    /* Where written lines have made room, there is nothing to wait for: the output that was refused
+     * is here already. */
+    bool room = session->lines_refused && !json_queue_full(&session->lines);
+    if (poll(watched, WATCHED, room ? 0 : -1) < 0) {
         if (errno != EINTR)
             fail(session, "poll", errno);
         return;
@@ -248,6 +261,8 @@ static void finish_lines(struct session *session)
         session->output[0].blocked = false;
         write_lines(session);
     }
+    if (session->output[0].failure != 0 && session->status != STATUS_FAILED)
+        fail(session, session->output[0].name, session->output[0].failure);
 }
 
 static int run(struct session *session, bool retry)
