@@ -119,7 +119,8 @@ AFAR_API enum afar_status afar_close_output(struct afar_client *client, int fd,
 AFAR_API enum afar_status afar_signal(struct afar_client *client, const char *name,
                                       struct afar_error *err);
 
-/* The descriptor to poll, and for what: POLLIN, POLLOUT or both. */
+/* The descriptor to poll, and for what: POLLIN, POLLOUT or both. The descriptor is -1 once the
+ * connection is of no use. */
 AFAR_API int afar_fd(const struct afar_client *client);
 AFAR_API short afar_events(const struct afar_client *client);
 

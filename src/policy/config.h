@@ -26,7 +26,8 @@ struct config {
     enum log_level log_level;
     enum log_format log_format;
 
-    /* Numbers. Durations of 0 mean "no limit". */
+    /* Numbers. A duration of 0 means "no limit", but for kill_grace_ms and drain_ms, where it means
+     * "at once"; handshake_timeout_ms, linger_max_ms and quiet_ms are at least 1. */
     uint64_t workers;              /* 0: twice the processors, at least 4 */
     uint64_t max_connections;      /* in all */
     uint64_t max_jobs;             /* running or starting, in all */
