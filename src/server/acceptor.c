@@ -303,6 +303,8 @@ static void end_workers(struct acceptor *acceptor)
     for (unsigned i = 0; !acceptor->draining && i < acceptor->worker_count; i++)
         worker_post_drain(acceptor->workers[i]);
     for (unsigned i = 0; i < acceptor->worker_count; i++)
+        worker_join(acceptor->workers[i]);
+    for (unsigned i = 0; i < acceptor->worker_count; i++)
         worker_free(acceptor->workers[i]);
     free(acceptor->workers);
 }

@@ -120,12 +120,15 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
     return AFAR_OK;
 }
 
+void worker_join(struct worker *worker)
+{
+    (void)pthread_join(worker->thread, NULL);
+}
+
 void worker_free(struct worker *worker)
 {
-    if (worker == NULL)
-        return;
-    (void)pthread_join(worker->thread, NULL);
-    free_parts(worker);
+    if (worker != NULL)
+        free_parts(worker);
 }
 
 void worker_post_drain(struct worker *worker)

@@ -3,7 +3,7 @@
  * Owns:    its loop, mailbox, companion, and every connection and job in its lists. They are
  * reached from its own thread only; other threads post to its mailbox. Threads: worker_start,
  * worker_free and the three worker_post_… from the acceptor; connection_count from any; everything
- * else from the worker's thread. Blocks:  worker_free, until the thread has ended. Limits:  see
+ * else from the worker's thread. Blocks:  worker_join, until the thread has ended. Limits:  see
  * struct config. */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
@@ -62,6 +62,10 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
                               struct afar_error *err);
 
 /* Waits for the thread, which must have been drained. */
+void worker_join(struct worker *worker);
+
+/* After worker_join of this and of all other workers: until then its last mail may hang in the
+ * acceptor's mailbox, where the others hang theirs behind it. */
 void worker_free(struct worker *worker);
 
 /* From the acceptor, each at most once and in this order: finish what runs and take nothing new;
