@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -43,6 +44,17 @@ enum afar_status transport_send(struct transport *transport, const void *data, s
     if (size == 0)
         return afar_fail(err, AFAR_EBUG, "a send of no bytes");
     return transport->ops->send(transport, data, size, sent, err);
+}
+
+enum afar_status transport_discard(struct transport *transport, void *scratch, size_t size)
+{
+    if (transport->fd < 0)
+        return AFAR_ECLOSED;
+    transport->recv_events = POLLIN; /* whatever TLS waited for last */
+    ssize_t got = recv(transport->fd, scratch, size, MSG_DONTWAIT);
+    if (got > 0)
+        return AFAR_OK;
+    return got < 0 && (errno == EAGAIN || errno == EINTR) ? AFAR_EAGAIN : AFAR_ECLOSED;
 }
 
 short transport_recv_events(const struct transport *transport)

@@ -80,6 +80,13 @@ enum afar_status transport_recvall(struct transport *transport, void *data, size
  * can be received. */
 void transport_shutdown(struct transport *transport);
 
+/* After transport_shutdown or a failure: reads at most `size` bytes past any TLS and forgets them,
+ * because a socket that is closed with unread bytes answers with a reset, which can destroy our
+ * last words before the peer has read them. `scratch` holds `size` bytes. AFAR_OK: there were some.
+ * AFAR_EAGAIN: none now, wait for POLLIN. AFAR_ECLOSED: the peer has closed too, or there is
+ * nothing to read from. */
+enum afar_status transport_discard(struct transport *transport, void *scratch, size_t size);
+
 /* Who the peer is; valid after the handshake. */
 void transport_identity(const struct transport *transport, struct identity *identity);
 

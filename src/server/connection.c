@@ -392,9 +392,8 @@ static void receive(struct connection *connection)
 static void receive_rest(struct connection *connection)
 {
     for (int reads = 0; reads < READS_PER_TURN; reads++) {
-        size_t got = 0;
-        enum afar_status status = transport_recv(connection->transport, connection->worker->scratch,
-                                                 WORKER_SCRATCH_BYTES, &got, NULL);
+        enum afar_status status = transport_discard(
+            connection->transport, connection->worker->scratch, WORKER_SCRATCH_BYTES);
         if (status == AFAR_EAGAIN)
             return;
         if (status != AFAR_OK) {

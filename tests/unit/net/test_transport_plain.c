@@ -245,6 +245,28 @@ static void test_no_memory(void **state)
     transport_free(NULL);
 }
 
+/* What is still unread when a socket is closed makes it answer with a reset. */
+static void test_discards_what_still_comes(void **state)
+{
+    (void)state;
+    struct ends ends = open_ends();
+    char scratch[4];
+    transport_shutdown(ends.transport);
+    assert_int_equal(transport_discard(ends.transport, scratch, sizeof scratch), AFAR_EAGAIN);
+    assert_int_equal(transport_recv_events(ends.transport), POLLIN);
+    assert_int_equal(write(ends.peer_fd, "abcdef", 6), 6);
+    assert_int_equal(transport_discard(ends.transport, scratch, sizeof scratch), AFAR_OK);
+    assert_int_equal(transport_discard(ends.transport, scratch, sizeof scratch), AFAR_OK);
+    recv_errno = EINTR;
+    assert_int_equal(transport_discard(ends.transport, scratch, sizeof scratch), AFAR_EAGAIN);
+    recv_errno = ECONNRESET;
+    assert_int_equal(transport_discard(ends.transport, scratch, sizeof scratch), AFAR_ECLOSED);
+    (void)close(ends.peer_fd);
+    ends.peer_fd = -1;
+    assert_int_equal(transport_discard(ends.transport, scratch, sizeof scratch), AFAR_ECLOSED);
+    close_ends(&ends);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_peers_that_go),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_shutdown_ends_one_direction),
+        cmocka_unit_test(test_discards_what_still_comes),
         cmocka_unit_test(test_identities),
         cmocka_unit_test(test_no_memory),
     };
