@@ -1,0 +1,87 @@
+// wrap: malloc calloc realloc strdup
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "exec/environment.h"
+#include "support/alloc_fault.h"
+
+static void later_entries_count(void **state)
+{
+    (void)state;
+    char *base[] = {"A=1", "B=2", "PATH=/x", "A=3", NULL};
+    char *extra[] = {"B=", "C=x=y", "B=5", NULL};
+    char **made = NULL;
+    assert_int_equal(environment_build(&made, base, extra, NULL), AFAR_OK);
+    assert_string_equal(environment_get(made, "A"), "3");
+    assert_string_equal(environment_get(made, "B"), "5");
+    assert_string_equal(environment_get(made, "C"), "x=y");
+    assert_string_equal(environment_get(made, "PATH"), "/x");
+    assert_null(environment_get(made, "PAT"));
+    assert_null(environment_get(made, "PATHS"));
+    size_t count = 0;
+    while (made[count] != NULL)
+        count++;
+    assert_int_equal(count, 4);
+    environment_free(made);
+}
+
+static void what_speaks_to_the_server_stays_there(void **state)
+{
+    (void)state;
+    char *base[] = {"AFARD_TOKEN=s",    "LISTEN_FDS=1",    "LISTEN_PID=2",
+                    "LISTEN_FDNAMES=x", "NOTIFY_SOCKET=n", "WATCHDOG_USEC=1",
+                    "AFARDX=kept",      "LISTEN=kept",     NULL};
+    char **made = NULL;
+    assert_int_equal(environment_build(&made, base, NULL, NULL), AFAR_OK);
+    assert_string_equal(environment_get(made, "AFARDX"), "kept");
+    assert_string_equal(environment_get(made, "LISTEN"), "kept");
+    assert_non_null(environment_get(made, "PATH")); /* there is always one */
+    assert_null(made[3]);
+    environment_free(made);
+}
+
+static void nothing_at_all(void **state)
+{
+    (void)state;
+    char **made = NULL;
+    assert_int_equal(environment_build(&made, NULL, NULL, NULL), AFAR_OK);
+    assert_non_null(environment_get(made, "PATH"));
+    assert_null(made[1]);
+    environment_free(made);
+    environment_free(NULL);
+    assert_null(environment_get(NULL, "A"));
+}
+
+static void no_memory(void **state)
+{
+    (void)state;
+    char *base[] = {"A=1", "B=2", NULL};
+    char *extra[] = {"B=3", NULL};
+    for (int n = 1;; n++) {
+        char **made = NULL;
+        alloc_fault_arm(n);
+        enum afar_status status = environment_build(&made, base, extra, NULL);
+        if (!alloc_fault_fired()) {
+            assert_int_equal(status, AFAR_OK);
+            environment_free(made);
+            assert_true(n > 4);
+            break;
+        }
+        assert_int_equal(status, AFAR_ENOMEM);
+        assert_null(made);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(later_entries_count),
+        cmocka_unit_test(what_speaks_to_the_server_stays_there),
+        cmocka_unit_test(nothing_at_all),
+        cmocka_unit_test(no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

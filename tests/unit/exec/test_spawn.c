@@ -1,0 +1,315 @@
+// wrap: pipe2 clone malloc calloc realloc strdup
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exec/process.h"
+#include "exec/spawn.h"
+#include "support/alloc_fault.h"
+
+static int fail_pipe_at; /* the nth call fails; 0: none */
+static bool fail_clone;
+
+int __real_pipe2(int ends[2], int flags);
+int __wrap_pipe2(int ends[2], int flags);
+int __wrap_pipe2(int ends[2], int flags)
+{
+    if (fail_pipe_at > 0 && --fail_pipe_at == 0) {
+        errno = EMFILE;
+        return -1;
+    }
+    return __real_pipe2(ends, flags);
+}
+
+int __real_clone(int (*fn)(void *), void *stack, int flags, void *argument, ...);
+int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *argument, int *pidfd);
+int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *argument, int *pidfd)
+{
+    if (fail_clone) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return __real_clone(fn, stack, flags, argument, pidfd);
+}
+
+static char *environment[] = {"PATH=/bin:/usr/bin", "NAME=value", NULL};
+
+/* valgrind makes a fork of the child, which then cannot tell us why it failed. */
+static bool under_valgrind(void)
+{
+    return getenv("VALGRIND") != NULL;
+}
+
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        count++;
+    (void)closedir(folder);
+    return count;
+}
+
+static void read_all(int fd, char *text, size_t size)
+{
+    size_t used = 0;
+    for (;;) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&wait, 1, 60000), 1);
+        ssize_t got = read(fd, text + used, size - 1 - used);
+        assert_true(got >= 0);
+        if (got == 0)
+            break;
+        used += (size_t)got;
+    }
+    text[used] = '\0';
+}
+
+static void finish(struct spawn_result *result, char *text, size_t size, struct process_end *end)
+{
+    struct process process = {.pid = result->pid, .pidfd = result->pidfd};
+    if (result->stdin_fd >= 0)
+        (void)close(result->stdin_fd);
+    read_all(result->stdout_fd, text, size);
+    struct pollfd wait = {.fd = process.pidfd, .events = POLLIN};
+    assert_int_equal(poll(&wait, 1, 60000), 1);
+    assert_int_equal(process_reap(&process, end, NULL), AFAR_OK);
+    assert_int_equal(process.pidfd, -1);
+    (void)close(result->stdout_fd);
+    (void)close(result->stderr_fd);
+}
+
+static void a_command(void **state)
+{
+    (void)state;
+    char *argv[] = {"sh", "-c", "echo \"$NAME|$1|$2\"; exit 3", "sh", "a b", "\xff", NULL};
+    const struct spawn_request request = {.argv = argv, .env = environment};
+    struct spawn_result result;
+    struct process_end end;
+    char text[256];
+    unsigned before = open_descriptors();
+    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    assert_int_equal(result.stdin_fd, -1);
+    assert_true((fcntl(result.stdout_fd, F_GETFL) & O_NONBLOCK) != 0);
+    assert_true((fcntl(result.stdout_fd, F_GETFD) & FD_CLOEXEC) != 0);
+    finish(&result, text, sizeof text, &end);
+    assert_string_equal(text, "value|a b|\xff\n");
+    assert_true(end.exited);
+    assert_int_equal(end.code, 3);
+    assert_true(end.max_rss_bytes > 0);
+    assert_int_equal(open_descriptors(), before);
+}
+
+static void standard_input(void **state)
+{
+    (void)state;
+    char *argv[] = {"cat", NULL};
+    struct spawn_request request = {.argv = argv, .env = environment, .stdin_pipe = true};
+    struct spawn_result result;
+    struct process_end end;
+    char text[64];
+    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    assert_int_equal(write(result.stdin_fd, "hello", 5), 5);
+    finish(&result, text, sizeof text, &end);
+    assert_string_equal(text, "hello");
+    request.stdin_pipe = false; /* /dev/null */
+    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    finish(&result, text, sizeof text, &end);
+    assert_string_equal(text, "");
+    assert_int_equal(end.code, 0);
+}
+
+/* The parent blocks and ignores signals and has descriptors without close-on-exec. */
+static void the_child_begins_clean(void **state)
+{
+    (void)state;
+    sigset_t blocked;
+    sigset_t before;
+    (void)sigemptyset(&blocked);
+    (void)sigaddset(&blocked, SIGUSR1);
+    (void)sigaddset(&blocked, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &blocked, &before);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    int stray = open("/dev/null", O_RDONLY); /* NOLINT: without O_CLOEXEC is the point */
+
+    char *argv[] = {"sh", "-c",
+                    "sed -n 's/^Sig\\(Blk\\|Ign\\):[\\t ]*0*$/\\1 none/p' /proc/$$/status; "
+                    "ls /proc/$$/fd | tr '\\n' ' '; cut -d' ' -f5,6 /proc/$$/stat | "
+                    "awk -v me=$$ '{ print ($1 == me && $2 == me) ? \"leader\" : \"not\" }'",
+                    NULL};
+    const struct spawn_request request = {.argv = argv, .env = environment};
+    struct spawn_result result;
+    struct process_end end;
+    char text[256];
+    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    finish(&result, text, sizeof text, &end);
+    assert_string_equal(text, "Blk none\nIgn none\n0 1 2 leader\n");
+
+    (void)close(stray);
+    (void)signal(SIGHUP, SIG_DFL);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+static void working_directory(void **state)
+{
+    (void)state;
+    char *argv[] = {"pwd", NULL};
+    const struct spawn_request request = {.argv = argv, .env = environment, .cwd = "/usr"};
+    struct spawn_result result;
+    struct process_end end;
+    char text[64];
+    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    finish(&result, text, sizeof text, &end);
+    assert_string_equal(text, "/usr\n");
+}
+
+static void expect_failure(char *const *argv, char *const *env, const char *cwd, const char *stage,
+                           int sys_errno)
+{
+    const struct spawn_request request = {.argv = argv, .env = env, .cwd = cwd};
+    struct spawn_result result;
+    struct afar_error err = {0};
+    unsigned before = open_descriptors();
+    assert_int_equal(spawn_process(&request, &result, &err), AFAR_ESYSTEM);
+    assert_string_equal(result.stage, stage);
+    assert_int_equal(err.sys_errno, sys_errno);
+    assert_int_equal(result.pid, -1);
+    assert_int_equal(open_descriptors(), before);
+}
+
+static void what_cannot_be_executed(void **state)
+{
+    (void)state;
+    if (under_valgrind()) {
+        print_message("skipped: valgrind forks where clone shares memory\n");
+        skip();
+    }
+    char folder[] = "/tmp/afar-spawn-XXXXXX";
+    char path[64];
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/tool", folder);
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "text\n", 5), 5);
+    (void)close(fd);
+
+    char *missing[] = {"no-such-program-here", NULL};
+    char *absolute[] = {"/no/such/program", NULL};
+    char *in_file[] = {"/etc/passwd/x", NULL};
+    char *empty[] = {"", NULL};
+    char *tool[] = {"tool", NULL};
+    char *by_path[] = {path, NULL};
+    char search[96];
+    (void)snprintf(search, sizeof search, "PATH=/nowhere:%s:/bin", folder);
+    char *with_tool[] = {search, NULL};
+    char *without_path[] = {NULL};
+    expect_failure(missing, environment, NULL, "exec", ENOENT);
+    expect_failure(absolute, environment, NULL, "exec", ENOENT);
+    expect_failure(in_file, environment, NULL, "exec", ENOTDIR);
+    expect_failure(empty, environment, NULL, "exec", ENOENT);
+    expect_failure(tool, with_tool, NULL, "exec", EACCES); /* remembered, though /bin came after */
+    expect_failure(missing, without_path, NULL, "exec", ENOENT);
+    expect_failure(missing, environment, "/no/such/folder", "chdir", ENOENT);
+    assert_int_equal(chmod(path, 0700), 0);
+    expect_failure(by_path, environment, NULL, "exec", ENOEXEC); /* and no shell is tried */
+    (void)unlink(path);
+    (void)rmdir(folder);
+}
+
+/* An empty element of PATH is the working directory, as execvp(3) has it. */
+static void an_empty_element_of_path(void **state)
+{
+    (void)state;
+    char *argv[] = {"true", NULL};
+    char *with_empty[] = {"PATH=/nowhere::", NULL};
+    const struct spawn_request request = {.argv = argv, .env = with_empty, .cwd = "/bin"};
+    struct spawn_result result;
+    struct process_end end;
+    char text[16];
+    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    finish(&result, text, sizeof text, &end);
+    assert_int_equal(end.code, 0);
+}
+
+static void no_descriptors_and_no_processes(void **state)
+{
+    (void)state;
+    char *argv[] = {"true", NULL};
+    const struct spawn_request request = {.argv = argv, .env = environment, .stdin_pipe = true};
+    struct spawn_result result;
+    struct afar_error err;
+    unsigned before = open_descriptors();
+    for (int n = 1; n <= 3; n++) {
+        fail_pipe_at = n;
+        assert_int_equal(spawn_process(&request, &result, &err), AFAR_ESYSTEM);
+        assert_int_equal(err.sys_errno, EMFILE);
+        assert_string_equal(result.stage, "pipe");
+    }
+    fail_clone = true;
+    enum afar_status status = spawn_process(&request, &result, &err);
+    fail_clone = false;
+#ifdef __SANITIZE_THREAD__
+    /* There clone goes by another name, which is not wrapped. */
+    struct process_end end;
+    char text[16];
+    assert_int_equal(status, AFAR_OK);
+    finish(&result, text, sizeof text, &end);
+#else
+    assert_int_equal(status, AFAR_ESYSTEM);
+    assert_int_equal(err.sys_errno, EAGAIN);
+    assert_string_equal(result.stage, "clone");
+#endif
+    assert_int_equal(open_descriptors(), before);
+}
+
+static void no_memory(void **state)
+{
+    (void)state;
+    char *argv[] = {"true", NULL};
+    const struct spawn_request request = {.argv = argv, .env = environment};
+    struct spawn_result result;
+    unsigned before = open_descriptors();
+    for (int n = 1;; n++) {
+        alloc_fault_arm(n);
+        enum afar_status status = spawn_process(&request, &result, NULL);
+        if (!alloc_fault_fired()) {
+            struct process_end end;
+            char text[16];
+            assert_int_equal(status, AFAR_OK);
+            finish(&result, text, sizeof text, &end);
+            break;
+        }
+        assert_int_equal(status, AFAR_ENOMEM);
+    }
+    assert_int_equal(open_descriptors(), before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_command),
+        cmocka_unit_test(standard_input),
+        cmocka_unit_test(the_child_begins_clean),
+        cmocka_unit_test(working_directory),
+        cmocka_unit_test(what_cannot_be_executed),
+        cmocka_unit_test(an_empty_element_of_path),
+        cmocka_unit_test(no_descriptors_and_no_processes),
+        cmocka_unit_test(no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
