@@ -15,11 +15,12 @@ bool process_signal_group(pid_t leader, int number)
     return kill(-leader, number) == 0;
 }
 
-enum { DESCENDANTS_MAX = 4096, ROUNDS_MAX = 4 };
+enum { DESCENDANTS_MAX = 1024, ROUNDS_MAX = 4 };
 
 struct relative {
     pid_t pid;
     pid_t parent;
+    int pidfd; /* -1: gone, or not ours */
 };
 
 struct family {
@@ -37,7 +38,8 @@ static void add_children_of_thread(struct family *family, pid_t parent, const ch
         return;
     int pid = 0;
     while (family->count < DESCENDANTS_MAX && fscanf(file, "%d", &pid) == 1)
-        family->members[family->count++] = (struct relative){.pid = pid, .parent = parent};
+        family->members[family->count++] =
+            (struct relative){.pid = pid, .parent = parent, .pidfd = -1};
     (void)fclose(file);
 }
 
@@ -81,40 +83,54 @@ static pid_t parent_of(pid_t pid)
 
 /* Between reading a pid and signalling it the pid may have been given to a stranger: the pidfd pins
  * whoever has it now, and the parent tells whether that one is ours. */
-static void signal_child(pid_t pid, pid_t expected_parent, int number)
+static void pin(struct relative *member)
 {
-    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0)
-        return;
-    if (parent_of(pid) == expected_parent)
-        (void)syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0);
-    (void)close(pidfd);
+    member->pidfd = (int)syscall(SYS_pidfd_open, member->pid, 0);
+    if (member->pidfd >= 0 && parent_of(member->pid) != member->parent) {
+        (void)close(member->pidfd);
+        member->pidfd = -1;
+    }
 }
 
-/* One walk. Children are signalled before their parents, because those of a dead parent are handed
- * to another and no longer recognised. Returns how many descendants there were. */
-static size_t signal_descendants(struct family *family, pid_t leader, int number)
+/* One walk. All are found before any is signalled: the children of a dead parent are handed to
+ * another and no longer recognised. The group comes first, so that a shell does not go on to its
+ * next command because the one before was ended. Returns how many descendants there were. */
+static size_t signal_family(struct family *family, pid_t leader, int number)
 {
     family->count = 0;
     add_children(family, leader);
     for (size_t i = 0; i < family->count; i++)
         add_children(family, family->members[i].pid);
-    for (size_t i = family->count; i-- > 0;)
-        signal_child(family->members[i].pid, family->members[i].parent, number);
+    for (size_t i = 0; i < family->count; i++)
+        pin(&family->members[i]);
+    (void)process_signal_group(leader, number);
+    for (size_t i = 0; i < family->count; i++) {
+        if (family->members[i].pidfd < 0)
+            continue;
+        (void)syscall(SYS_pidfd_send_signal, family->members[i].pidfd, number, NULL, 0);
+        (void)close(family->members[i].pidfd);
+    }
     return family->count;
 }
 
 void process_signal_tree(pid_t leader, int number)
 {
     struct family *family = malloc(sizeof *family);
-    /* A KILL is repeated while the walk still finds someone: they may fork while we look. Without
-     * memory the group gets its signal, and the rest falls to the linger limit. */
-    for (int round = 0; family != NULL && round < ROUNDS_MAX; round++) {
-        if (signal_descendants(family, leader, number) == 0 || number != SIGKILL)
-            break;
+    if (family == NULL) {
+        /* The group gets its signal, and the rest falls to the linger limit. */
+        (void)process_signal_group(leader, number);
+        return;
     }
+    /* Before a KILL they are stopped until no new ones are found: they might fork while we look. */
+    size_t before = SIZE_MAX;
+    for (int round = 0; number == SIGKILL && round < ROUNDS_MAX; round++) {
+        size_t count = signal_family(family, leader, SIGSTOP);
+        if (count == before || count == 0)
+            break;
+        before = count;
+    }
+    (void)signal_family(family, leader, number);
     free(family);
-    (void)process_signal_group(leader, number);
 }
 
 static uint64_t to_us(struct timeval time)

@@ -3,7 +3,7 @@
  * Owns:    a struct process owns the pidfd; process_reap closes it.
  * Threads: one owner.
  * Blocks:  never.
- * Limits:  process_signal_tree looks at 4,096 descendants at most. */
+ * Limits:  process_signal_tree looks at 1,024 descendants at most. */
 #ifndef EXEC_PROCESS_H
 #define EXEC_PROCESS_H
 

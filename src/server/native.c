@@ -269,7 +269,9 @@ static void on_exec(struct native *native, struct message *message, const uint8_
 
 static void on_stdin(struct native *native, const struct message *message, const uint8_t *payload)
 {
-    if (!is_current(native, message))
+    /* Input that comes after the command's end has raced its receipt, and nobody keeps count of it.
+     */
+    if (!is_current(native, message) || native->job == NULL)
         return;
     uint64_t end = message->offset + message->size;
     if (!native->stdin_stream) {
@@ -289,8 +291,6 @@ static void on_stdin(struct native *native, const struct message *message, const
         refuse(native, message, "bad_request", "stdin beyond its credit of 262144 bytes", 0);
         return;
     }
-    if (native->job == NULL) /* it has ended, its receipt is on its way */
-        return;
     if (end > native->stdin_received) {
         size_t known = (size_t)(native->stdin_received - message->offset); /* a resend */
         if (job_write_stdin(native->job, payload + known, message->size - known, NULL) != AFAR_OK) {
