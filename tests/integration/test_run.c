@@ -383,12 +383,12 @@ static void the_command_inherits_nothing(void **state)
     struct program program;
     assert_int_equal(
         run_shell(&program, TLS,
-                  "ls /proc/$$/fd | tr '\\n' ' '; grep -E '^Sig(Blk|Ign)' "
+                  "ls -m /proc/$$/fd; grep -E '^Sig(Blk|Ign)' "
                   "/proc/$$/status | tr '\\n\\t' '  '; ps -o sid=,pgid= -p $$ | "
                   "awk -v me=$$ '{print ($1 == me && $2 == me) ? \"leader\" : \"no\"}'"),
         0);
     assert_string_equal(program.stdout_data,
-                        "0 1 2 SigBlk: 0000000000000000 SigIgn: 0000000000000000 leader\n");
+                        "0, 1, 2\nSigBlk: 0000000000000000 SigIgn: 0000000000000000 leader\n");
     program_close(&program);
 }
 

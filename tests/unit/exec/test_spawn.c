@@ -149,7 +149,7 @@ static void the_child_begins_clean(void **state)
 
     char *argv[] = {"sh", "-c",
                     "sed -n 's/^Sig\\(Blk\\|Ign\\):[\\t ]*0*$/\\1 none/p' /proc/$$/status; "
-                    "ls /proc/$$/fd | tr '\\n' ' '; cut -d' ' -f5,6 /proc/$$/stat | "
+                    "ls -m /proc/$$/fd; cut -d' ' -f5,6 /proc/$$/stat | "
                     "awk -v me=$$ '{ print ($1 == me && $2 == me) ? \"leader\" : \"not\" }'",
                     NULL};
     const struct spawn_request request = {.argv = argv, .env = environment};
@@ -158,7 +158,7 @@ static void the_child_begins_clean(void **state)
     char text[256];
     assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
     finish(&result, text, sizeof text, &end);
-    assert_string_equal(text, "Blk none\nIgn none\n0 1 2 leader\n");
+    assert_string_equal(text, "Blk none\nIgn none\n0, 1, 2\nleader\n");
 
     (void)close(stray);
     (void)signal(SIGHUP, SIG_DFL);
