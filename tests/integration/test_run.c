@@ -381,14 +381,18 @@ static void the_command_inherits_nothing(void **state)
 {
     (void)state;
     struct program program;
+    /* Asked of a program of its own: a shell blocks signals now and then. */
+    const char *masks[] = {"grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status", NULL};
+    assert_int_equal(run(&program, TLS, masks), 0);
+    assert_string_equal(program.stdout_data,
+                        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    program_close(&program);
     assert_int_equal(
         run_shell(&program, TLS,
-                  "ls -m /proc/$$/fd; grep -E '^Sig(Blk|Ign)' "
-                  "/proc/$$/status | tr '\\n\\t' '  '; ps -o sid=,pgid= -p $$ | "
+                  "ls -m /proc/$$/fd; ps -o sid=,pgid= -p $$ | "
                   "awk -v me=$$ '{print ($1 == me && $2 == me) ? \"leader\" : \"no\"}'"),
         0);
-    assert_string_equal(program.stdout_data,
-                        "0, 1, 2\nSigBlk: 0000000000000000 SigIgn: 0000000000000000 leader\n");
+    assert_string_equal(program.stdout_data, "0, 1, 2\nleader\n");
     program_close(&program);
 }
 
