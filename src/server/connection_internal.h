@@ -1,0 +1,40 @@
+/* What connection.c (its life and its deadlines) and connection_io.c (its bytes) share. For those
+ * two only. */
+#ifndef SERVER_CONNECTION_INTERNAL_H
+#define SERVER_CONNECTION_INTERNAL_H
+
+#include "server/connection.h"
+
+/* Small frames leave together in one TLS record (RFC 8446 §5.1: 2^14). */
+enum { CONNECTION_TOGETHER_BYTES = 16384 };
+
+/* connection.c */
+
+/* From here on nothing of it happens any more; its memory goes at the end of the turn. */
+void connection_end(struct connection *connection);
+
+/* When something must have happened, DEADLINE_NEVER: nothing must; and the timer set to it. */
+int64_t connection_next_deadline(struct connection *connection);
+void connection_set_timer(struct connection *connection);
+
+/* connection_io.c */
+
+/* Waits for what can go on next. */
+void connection_wait(struct connection *connection);
+
+bool connection_takes_input(const struct connection *connection);
+
+/* Sends what waits, as far as the socket and this turn's share allow. */
+void connection_flush(struct connection *connection);
+void connection_run_flush(struct loop_deferred *deferred);
+
+/* Reads while there is something, room, and patience. */
+void connection_receive(struct connection *connection);
+
+/* While CLOSING: reads and forgets, until the peer has closed too. */
+void connection_receive_rest(struct connection *connection);
+
+/* All is sent, or nothing more can be: last words, FIN, and the session is closed. */
+void connection_begin_closing(struct connection *connection);
+
+#endif
