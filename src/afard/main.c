@@ -70,8 +70,40 @@ static enum afar_status check_only(const struct config *config, struct afar_erro
     return status;
 }
 
+/* What was given on the command line, for reading the configuration again. */
+struct command_line {
+    int argc;
+    char **argv;
+    const char *config_file; /* NULL: none */
+};
+
+/* The file, then the command line, then the whole checked. *usage: the command line was wrong. */
+static enum afar_status read_config(struct config *config, const struct command_line *line,
+                                    bool *usage, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    if (line->config_file != NULL)
+        status = config_load(config, line->config_file, err);
+    if (status == AFAR_OK) {
+        status = options_apply(config, line->argc, line->argv, err);
+        *usage = status == AFAR_EINVAL;
+    }
+    if (status == AFAR_OK)
+        status = config_check(config, err);
+    return status;
+}
+
+static enum afar_status reload(void *user, struct config **config, struct afar_error *err)
+{
+    bool usage = false;
+    *config = config_new();
+    if (*config == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a configuration");
+    return read_config(*config, user, &usage, err);
+}
+
 static enum afar_status serve(const struct config *config, const struct options *options,
-                              struct afar_error *err)
+                              struct command_line *line, struct afar_error *err)
 {
     struct server *server = NULL;
     struct log *log = log_new(STDERR_FILENO, config->log_level, config->log_format);
@@ -85,6 +117,7 @@ static enum afar_status serve(const struct config *config, const struct options 
     if (status != AFAR_OK)
         goto out;
 
+    server_on_hang_up(server, reload, line);
     server_describe(server);
     if (options->print_endpoints)
         status = server_print_endpoints(server, stdout, err);
@@ -100,6 +133,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     struct config config;
+    struct command_line line = {.argc = argc, .argv = argv};
     struct afar_error err = {.code = AFAR_OK};
     bool usage = false;
 
@@ -116,16 +150,10 @@ int main(int argc, char **argv)
         goto out;
     }
 
-    if (options.config_file != NULL)
-        status = config_load(&config, options.config_file, &err);
-    if (status == AFAR_OK) {
-        status = options_apply(&config, argc, argv, &err);
-        usage = status == AFAR_EINVAL;
-    }
+    line.config_file = options.config_file;
+    status = read_config(&config, &line, &usage, &err);
     if (status == AFAR_OK)
-        status = config_check(&config, &err);
-    if (status == AFAR_OK)
-        status = options.check ? check_only(&config, &err) : serve(&config, &options, &err);
+        status = options.check ? check_only(&config, &err) : serve(&config, &options, &line, &err);
 out:
     if (status != AFAR_OK)
         print_error(&err, usage ? "; try 'afard --help'" : "");

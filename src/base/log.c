@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,8 @@ enum { LINE_BYTES = 1024 };
 
 struct log {
     int fd;
-    enum log_level level;
-    enum log_format format;
+    atomic_int level;  /* enum log_level */
+    atomic_int format; /* enum log_format */
 };
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -22,9 +23,18 @@ static const char *const level_names[] = {"error", "warn", "info", "debug"};
 struct log *log_new(int fd, enum log_level level, enum log_format format)
 {
     struct log *log = malloc(sizeof *log);
-    if (log != NULL)
-        *log = (struct log){.fd = fd, .level = level, .format = format};
+    if (log == NULL)
+        return NULL;
+    log->fd = fd;
+    atomic_init(&log->level, level);
+    atomic_init(&log->format, format);
     return log;
+}
+
+void log_set(struct log *log, enum log_level level, enum log_format format)
+{
+    atomic_store(&log->level, level);
+    atomic_store(&log->format, format);
 }
 
 void log_free(struct log *log)
@@ -34,7 +44,7 @@ void log_free(struct log *log)
 
 bool log_enabled(const struct log *log, enum log_level level)
 {
-    return log != NULL && level <= log->level;
+    return log != NULL && (int)level <= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
 static void timestamp(char *out, size_t size)

@@ -24,6 +24,9 @@ struct log;
 struct log *log_new(int fd, enum log_level level, enum log_format format);
 void log_free(struct log *log);
 
+/* Changes both, for lines from now on. Any thread. */
+void log_set(struct log *log, enum log_level level, enum log_format format);
+
 /* Says whether a line of that level would be written; `log` may be NULL (never). */
 bool log_enabled(const struct log *log, enum log_level level);
 

@@ -137,6 +137,8 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     switch (message->type) {
     case MESSAGE_STARTED:
         return current ? on_started(client, message, frame, err) : AFAR_OK;
+    case MESSAGE_QUEUED:
+        return current ? delivery_show(&client->command.delivery, frame, err) : AFAR_OK;
     case MESSAGE_STDOUT:
     case MESSAGE_STDERR:
         return current ? on_output(client, message, frame, err) : AFAR_OK;

@@ -31,8 +31,9 @@ struct child {
     char **candidates; /* paths to try, NULL-terminated */
     int stdio[3];
     /* What the child says back. `volatile`: written by another process in this memory. */
+    const char *volatile stage; /* where it is */
     volatile int failed_errno;
-    const char *volatile failed_stage;
+    volatile bool failed;
 };
 
 /* The child's stack; its deepest use is a few hundred bytes in child_main, and signals are blocked.
@@ -54,10 +55,10 @@ enum { KERNEL_SIGSET_BYTES = 8, KERNEL_SIGNALS = 64 };
 
 /* Raw system calls only from here to the end of child_main: libc's wrappers may take locks, touch
  * thread state or (setuid and its like) signal other threads, all of it in the server's memory. */
-IN_CHILD static int fail_child(struct child *child, const char *stage)
+IN_CHILD static int fail_child(struct child *child)
 {
     child->failed_errno = errno;
-    child->failed_stage = stage;
+    child->failed = true;
     syscall(SYS_exit, 127);
     return 127;
 }
@@ -74,17 +75,21 @@ IN_CHILD static int child_main(void *argument)
 {
     struct child *child = argument;
     reset_signals();
+    child->stage = "session";
     if (syscall(SYS_setsid) < 0)
-        return fail_child(child, "session");
+        return fail_child(child);
+    child->stage = "stdio";
     for (int fd = 0; fd < 3; fd++) {
         if (syscall(SYS_dup3, child->stdio[fd], fd, 0) < 0)
-            return fail_child(child, "stdio");
+            return fail_child(child);
     }
     /* All of ours are close-on-exec; this also takes those that some library opened without it. An
      * old kernel (before 5.9) lacks the call. */
     (void)syscall(SYS_close_range, 3U, ~0U, 0U);
+    child->stage = "chdir";
     if (child->cwd != NULL && syscall(SYS_chdir, child->cwd) < 0)
-        return fail_child(child, "chdir");
+        return fail_child(child);
+    child->stage = "exec";
 
     const unsigned long none = 0;
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, KERNEL_SIGSET_BYTES);
@@ -97,11 +102,11 @@ IN_CHILD static int child_main(void *argument)
         if (errno == EACCES)
             denied = EACCES;
         else if (errno != ENOENT && errno != ENOTDIR)
-            return fail_child(child, "exec");
+            return fail_child(child);
     }
     if (denied != 0)
         errno = denied;
-    return fail_child(child, "exec");
+    return fail_child(child);
 }
 
 static char *join(const char *directory, size_t length, const char *name)
@@ -221,14 +226,99 @@ static void reap(int pidfd)
     (void)close(pidfd);
 }
 
-enum afar_status spawn_process(const struct spawn_request *request, struct spawn_result *result,
-                               struct afar_error *err)
+/* ---- cancelling ---------------------------------------------------------------------------------
+ */
+
+void spawn_control_init(struct spawn_control *control)
+{
+    (void)pthread_mutex_init(&control->lock, NULL);
+    atomic_init(&control->pidfd, -1);
+    control->cancelled = false;
+}
+
+void spawn_control_close(struct spawn_control *control)
+{
+    (void)pthread_mutex_destroy(&control->lock);
+}
+
+void spawn_cancel(struct spawn_control *control)
+{
+    (void)pthread_mutex_lock(&control->lock);
+    control->cancelled = true;
+    int pidfd = atomic_load(&control->pidfd);
+    if (pidfd >= 0)
+        (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+    (void)pthread_mutex_unlock(&control->lock);
+}
+
+static bool is_cancelled(struct spawn_control *control)
+{
+    (void)pthread_mutex_lock(&control->lock);
+    bool cancelled = control->cancelled;
+    (void)pthread_mutex_unlock(&control->lock);
+    return cancelled;
+}
+
+/* The child has gone on to execve or its end. Takes its pidfd out of spawn_cancel's reach; tells
+ * whether that came first, and with it the KILL. */
+static bool take_pidfd(struct spawn_control *control, int *pidfd)
+{
+    (void)pthread_mutex_lock(&control->lock);
+    *pidfd = atomic_exchange(&control->pidfd, -1);
+    bool cancelled = control->cancelled;
+    (void)pthread_mutex_unlock(&control->lock);
+    return cancelled;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------
+ */
+
+static enum afar_status explain(const struct spawn_request *request, const char *stage, int failed,
+                                struct afar_error *err)
+{
+    if (strcmp(stage, "chdir") == 0)
+        return afar_fail_errno(err, failed, "cannot change to directory '%s'", request->cwd);
+    return afar_fail_errno(err, failed, "cannot execute '%s'", request->argv[0]);
+}
+
+/* Makes the process. *pidfd is the caller's on success. */
+static enum afar_status start_child(const struct spawn_request *request, struct child *child,
+                                    struct spawn_control *control, struct spawn_result *result,
+                                    struct afar_error *err)
+{
+    int clone_errno = 0;
+    int pidfd = -1;
+    result->stage = "clone";
+    if (is_cancelled(control))
+        return afar_fail_errno(err, ECANCELED, "cannot execute '%s'", request->argv[0]);
+    /* The kernel writes the pidfd before the child runs. */
+    pid_t pid = clone_child(child, (int *)(void *)&control->pidfd, &clone_errno);
+    if (pid < 0)
+        return afar_fail_errno(err, clone_errno, "cannot start a process");
+    bool cancelled = take_pidfd(control, &pidfd);
+    /* Killed in its execve or just after: nobody can tell, so it counts as a command that ran. */
+    if (child->failed || (cancelled && strcmp(child->stage, "exec") != 0)) {
+        reap(pidfd);
+        result->stage = child->stage;
+        return explain(request, result->stage, child->failed ? child->failed_errno : ECANCELED,
+                       err);
+    }
+    result->pid = pid;
+    result->pidfd = pidfd;
+    return AFAR_OK;
+}
+
+enum afar_status spawn_process(const struct spawn_request *request, struct spawn_control *control,
+                               struct spawn_result *result, struct afar_error *err)
 {
     *result = (struct spawn_result){
         .pid = -1, .pidfd = -1, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .stage = "pipe"};
     const char *path = environment_get(request->env, "PATH");
-    struct child child = {.argv = request->argv, .env = request->env, .cwd = request->cwd};
+    struct child child = {
+        .argv = request->argv, .env = request->env, .cwd = request->cwd, .stage = "session"};
+    struct spawn_control nobody;
     struct pipes pipes;
+    spawn_control_init(&nobody);
     enum afar_status status = open_pipes(&pipes, request->stdin_pipe, err);
     if (status != AFAR_OK)
         goto out;
@@ -240,26 +330,9 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     }
     memcpy(child.stdio, pipes.child, sizeof child.stdio);
 
-    int pidfd = -1;
-    int clone_errno = 0;
-    pid_t pid = clone_child(&child, &pidfd, &clone_errno);
-    if (pid < 0) {
-        result->stage = "clone";
-        status = afar_fail_errno(err, clone_errno, "cannot start a process");
+    status = start_child(request, &child, control != NULL ? control : &nobody, result, err);
+    if (status != AFAR_OK)
         goto out;
-    }
-    if (child.failed_stage != NULL) {
-        reap(pidfd);
-        result->stage = child.failed_stage;
-        status =
-            strcmp(result->stage, "chdir") == 0
-                ? afar_fail_errno(err, child.failed_errno, "cannot change to directory '%s'",
-                                  request->cwd)
-                : afar_fail_errno(err, child.failed_errno, "cannot execute '%s'", request->argv[0]);
-        goto out;
-    }
-    result->pid = pid;
-    result->pidfd = pidfd;
     result->stdin_fd = pipes.ours[0];
     result->stdout_fd = pipes.ours[1];
     result->stderr_fd = pipes.ours[2];
@@ -268,5 +341,6 @@ out:
     free_candidates(child.candidates);
     close_all(pipes.child);
     close_all(pipes.ours);
+    spawn_control_close(&nobody);
     return status;
 }

@@ -1,13 +1,15 @@
 /* Starting a command, with pipes to it.
  *
  * Owns:    nothing; the result's descriptors are the caller's.
- * Threads: any; each call blocks signals in its own thread while it runs.
+ * Threads: any; each call blocks signals in its own thread while it runs. spawn_cancel: any.
  * Blocks:  until the child's execve has succeeded or failed: a hung chdir hangs here. Call it where
  * that does no harm. Limits:  none. The child shares the server's memory until execve (vfork), so
  * the server's size does not matter to its cost. */
 #ifndef EXEC_SPAWN_H
 #define EXEC_SPAWN_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -30,10 +32,26 @@ struct spawn_result {
     const char *stage; /* on failure: "pipe", "clone", "session", "stdio", "chdir", "exec" */
 };
 
+/* The way to end a spawn that hangs, from another thread. */
+struct spawn_control {
+    pthread_mutex_t lock;
+    atomic_int pidfd; /* of the child until its execve; the kernel writes it. -1: none */
+    bool cancelled;   /* guarded by lock */
+};
+
+void spawn_control_init(struct spawn_control *control);
+void spawn_control_close(struct spawn_control *control);
+
+/* Kills the child before its execve, so that the spawn fails with ECANCELED, at once or, where it
+ * is beyond the reach of SIGKILL (in a disk wait), when it returns. In its execve it is killed too,
+ * but counts as spawned: nobody can tell what came first. Does nothing after that. */
+void spawn_cancel(struct spawn_control *control);
+
 /* The child begins with default signal dispositions, an empty mask, and no descriptor but 0, 1
  * and 2. A file that is no executable format is not given to a shell: ENOEXEC. AFAR_ESYSTEM with
- * sys_errno and result->stage; AFAR_ENOMEM. On failure no process and no descriptor is left. */
-enum afar_status spawn_process(const struct spawn_request *request, struct spawn_result *result,
-                               struct afar_error *err);
+ * sys_errno and result->stage; AFAR_ENOMEM. On failure no process and no descriptor is left.
+ * `control` NULL: cannot be cancelled. */
+enum afar_status spawn_process(const struct spawn_request *request, struct spawn_control *control,
+                               struct spawn_result *result, struct afar_error *err);
 
 #endif

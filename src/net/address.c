@@ -142,3 +142,27 @@ uint16_t address_port(const struct sockaddr *address)
         return 0;
     }
 }
+
+void address_group(const struct sockaddr *address, struct address_group *group)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    *group = (struct address_group){0};
+    switch (address->sa_family) {
+    case AF_INET:
+        memcpy(&v4, address, sizeof v4);
+        break;
+    case AF_INET6:
+        if (unmap(address, &v4))
+            break;
+        memcpy(&v6, address, sizeof v6);
+        group->size = ADDRESS_GROUP_BYTES;
+        memcpy(group->bytes, &v6.sin6_addr, ADDRESS_GROUP_BYTES);
+        return;
+    default:
+        return;
+    }
+    group->size = sizeof v4.sin_addr;
+    memcpy(group->bytes, &v4.sin_addr, sizeof v4.sin_addr);
+}

@@ -28,6 +28,15 @@ void address_format(const struct sockaddr *address, socklen_t size, char *text, 
 /* True for 127.0.0.0/8, ::1, their IPv4-mapped forms, and Unix sockets. */
 bool address_is_loopback(const struct sockaddr *address);
 
+/* Whom connections are counted by: an IPv4 address, or the first 64 bits of an IPv6 one, because a
+ * single host commands all of such a network (RFC 6177). Size 0: none (Unix sockets). */
+enum { ADDRESS_GROUP_BYTES = 8 };
+struct address_group {
+    uint8_t bytes[ADDRESS_GROUP_BYTES];
+    size_t size;
+};
+void address_group(const struct sockaddr *address, struct address_group *group);
+
 /* The port, or 0 where the family has none. */
 uint16_t address_port(const struct sockaddr *address);
 

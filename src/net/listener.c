@@ -164,6 +164,9 @@ static enum afar_status bind_address(struct listener *listener, const struct add
         return saved == EACCES ? afar_fail_errno(err, saved, "ports below 1024 need a privilege")
                                : afar_fail_errno(err, saved, "bind");
     }
+    /* Connections inherit them. */
+    if (endpoint->scheme != ENDPOINT_UDP)
+        socket_set_tcp_options(fd, (sa_family_t)address->ai_family);
     if (endpoint->scheme != ENDPOINT_UDP && listen(fd, backlog) != 0)
         return afar_fail_errno(err, errno, "listen");
     return AFAR_OK;
@@ -267,8 +270,14 @@ static bool connection_vanished(int sys_errno)
     }
 }
 
+void listener_set_patience(struct listener *listener, uint64_t keepalive_ms,
+                           uint64_t user_timeout_ms)
+{
+    socket_set_patience(listener->fd, keepalive_ms, user_timeout_ms);
+}
+
 enum afar_status listener_accept(struct listener *listener, int *fd, char peer[ADDRESS_TEXT_BYTES],
-                                 struct afar_error *err)
+                                 struct address_group *group, struct afar_error *err)
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
@@ -291,7 +300,8 @@ enum afar_status listener_accept(struct listener *listener, int *fd, char peer[A
             err->code = AFAR_ESYSTEM; /* ENOMEM too: the caller pauses, it does not give up */
         return AFAR_ESYSTEM;
     }
-    socket_set_tcp_options(*fd, address.ss_family);
     address_format((const struct sockaddr *)&address, size, peer, ADDRESS_TEXT_BYTES);
+    if (group != NULL)
+        address_group((const struct sockaddr *)&address, group);
     return AFAR_OK;
 }

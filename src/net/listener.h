@@ -31,12 +31,17 @@ const struct endpoint *listener_endpoint(const struct listener *listener);
 /* True where only this machine can reach it: bound to loopback, or unix. */
 bool listener_is_local(const struct listener *listener);
 
+/* How long TCP peers may be silent, or leave what was sent unacknowledged: as socket_set_patience
+ * says, for connections that are accepted from now on. Without it, the defaults of net/socket.h. */
+void listener_set_patience(struct listener *listener, uint64_t keepalive_ms,
+                           uint64_t user_timeout_ms);
+
 /* Takes one connection: non-blocking, close-on-exec, TCP_NODELAY where it is TCP. The caller owns
- * *fd. `peer` gets its address in text. AFAR_EAGAIN: none is waiting (also when the one that was
- * there has vanished: ECONNABORTED and the network errors of accept(2)). AFAR_ESYSTEM with
- * sys_errno EMFILE, ENFILE, ENOBUFS or ENOMEM: out of descriptors or memory; pause before the next
- * try. */
+ * *fd. `peer` gets its address in text, `group` (NULL: not wanted) whom to count it by.
+ * AFAR_EAGAIN: none is waiting (also when the one that was there has vanished: ECONNABORTED and the
+ * network errors of accept(2)). AFAR_ESYSTEM with sys_errno EMFILE, ENFILE, ENOBUFS or ENOMEM: out
+ * of descriptors or memory; pause before the next try. */
 enum afar_status listener_accept(struct listener *listener, int *fd, char peer[ADDRESS_TEXT_BYTES],
-                                 struct afar_error *err);
+                                 struct address_group *group, struct afar_error *err);
 
 #endif

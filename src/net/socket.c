@@ -1,17 +1,35 @@
 #include "net/socket.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A peer that has gone is noticed after 60 + 4 * 15 seconds: well under the 5 minutes after which
  * many NATs forget a connection, and rare enough to cost an idle fleet nothing. */
-enum { KEEPALIVE_IDLE_S = 60, KEEPALIVE_INTERVAL_S = 15, KEEPALIVE_PROBES = 4 };
+enum { KEEPALIVE_MS = 60000, KEEPALIVE_PROBES = 4 };
 
 static void set(int fd, int level, int option, int value)
 {
     (void)setsockopt(fd, level, option, &value, sizeof value);
+}
+
+/* tcp(7): whole seconds, 1 to 32767. */
+static int seconds(uint64_t ms)
+{
+    uint64_t whole = (ms + 999) / 1000;
+    if (whole < 1)
+        return 1;
+    return whole > 32767 ? 32767 : (int)whole;
+}
+
+static void set_keepalive(int fd, uint64_t ms)
+{
+    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds(ms));
+    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds(ms / KEEPALIVE_PROBES));
+    set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
 void socket_set_tcp_options(int fd, sa_family_t family)
@@ -20,9 +38,26 @@ void socket_set_tcp_options(int fd, sa_family_t family)
         return;
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
-    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
-    set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+    set_keepalive(fd, KEEPALIVE_MS);
+}
+
+static bool is_tcp(int fd)
+{
+    int protocol = 0;
+    socklen_t size = sizeof protocol;
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+           protocol == IPPROTO_TCP;
+}
+
+void socket_set_patience(int fd, uint64_t keepalive_ms, uint64_t user_timeout_ms)
+{
+    if (!is_tcp(fd))
+        return;
+    set(fd, SOL_SOCKET, SO_KEEPALIVE, keepalive_ms > 0);
+    if (keepalive_ms > 0)
+        set_keepalive(fd, keepalive_ms);
+    set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+        user_timeout_ms < INT_MAX ? (int)user_timeout_ms : INT_MAX);
 }
 
 static enum afar_status closed(struct afar_error *err, int sys_errno, const char *message)

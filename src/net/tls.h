@@ -10,6 +10,7 @@
 #define NET_TLS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "net/transport.h"
 
@@ -42,6 +43,8 @@ enum afar_status tls_context_server_new(struct tls_context **context,
 enum afar_status tls_context_client_new(struct tls_context **context,
                                         const struct tls_client_options *options,
                                         struct afar_error *err);
+/* One more reference; each wants its tls_context_free. */
+void tls_context_keep(struct tls_context *context);
 void tls_context_free(struct tls_context *context);
 
 /* Takes over `fd` (*moved*; closed where this fails). `alpn`: the protocol that must be agreed on
@@ -54,5 +57,10 @@ enum afar_status transport_tls_server_new(struct transport **transport, struct t
 enum afar_status transport_tls_client_new(struct transport **transport, struct tls_context *context,
                                           int fd, const char *server_name, const char *alpn,
                                           struct afar_error *err);
+
+/* An alert that turns a client away before any handshake: internal_error (RFC 8446 §6), as there is
+ * none for "too busy". To be sent as it is. */
+enum { TLS_REFUSAL_BYTES = 7 };
+void tls_refusal(uint8_t alert[TLS_REFUSAL_BYTES]);
 
 #endif

@@ -140,8 +140,20 @@ enum afar_status tls_fail_alert(const struct transport_tls *transport, int alert
                          transport->server_name != NULL ? transport->server_name : "");
     case SSL_AD_ACCESS_DENIED:
         return afar_fail(err, AFAR_ETRUST, "the %s denies us access", peer);
+    case SSL_AD_INTERNAL_ERROR:
+        return afar_fail(err, AFAR_EPEER,
+                         "the %s failed, or has no room for another connection; try again later",
+                         peer);
     default:
         return afar_fail(err, AFAR_EPEER, "the %s ended TLS with the alert \"%s\"", peer,
                          SSL_alert_desc_string_long(alert));
     }
+}
+
+void tls_refusal(uint8_t alert[TLS_REFUSAL_BYTES])
+{
+    /* RFC 8446 §5.1: record type alert, version 3.3, 2 bytes of content. */
+    const uint8_t bytes[TLS_REFUSAL_BYTES] = {SSL3_RT_ALERT,        0x03, 0x03, 0, 2, SSL3_AL_FATAL,
+                                              SSL_AD_INTERNAL_ERROR};
+    memcpy(alert, bytes, sizeof bytes);
 }

@@ -61,8 +61,6 @@ struct tls_context {
     uint64_t saved_age;
 };
 
-void tls_context_keep(struct tls_context *context);
-
 /* ---- Transports ---- */
 
 /* What the callbacks, which OpenSSL gives no more than the SSL, leave behind for tls_fail. It is

@@ -54,6 +54,22 @@ void config_close(struct config *config)
     }
 }
 
+struct config *config_new(void)
+{
+    struct config *config = malloc(sizeof *config);
+    if (config != NULL)
+        config_init(config);
+    return config;
+}
+
+void config_free(struct config *config)
+{
+    if (config == NULL)
+        return;
+    config_close(config);
+    free(config);
+}
+
 static enum afar_status add_listener(struct config *config, const char *value,
                                      struct afar_error *err)
 {

@@ -22,18 +22,33 @@ struct config {
     char *tls_cert; /* NULL: not given */
     char *tls_key;
     char *tls_client_ca;
+    char *tls_crl; /* NULL: no revocation list */
     bool tls_allow_12;
     enum log_level log_level;
     enum log_format log_format;
 
     /* Numbers. A duration of 0 means "no limit", but for kill_grace_ms and drain_ms, where it means
      * "at once"; handshake_timeout_ms, linger_max_ms and quiet_ms are at least 1. */
-    uint64_t workers;              /* 0: twice the processors, at least 4 */
-    uint64_t max_connections;      /* in all */
-    uint64_t max_jobs;             /* running or starting, in all */
-    uint64_t handshake_timeout_ms; /* from accept to the end of the handshake */
+    uint64_t workers;                     /* 0: twice the processors, at least 4 */
+    uint64_t max_connections;             /* in all */
+    uint64_t max_connections_per_address; /* from one address or IPv6 /64; 0: no limit */
+    uint64_t max_unauthenticated;         /* connections whose peer has not yet shown who it is */
+    uint64_t max_jobs;                    /* running or starting, in all */
+    uint64_t max_jobs_per_identity; /* of one client, by any number of connections; 0: no limit */
+    uint64_t max_queued;            /* requests that wait for one of the two above */
+    uint64_t header_bytes;          /* of a frame */
+    uint64_t payload_bytes;         /* of a frame */
+    uint64_t argv_bytes;            /* all words of a command, with their NULs */
+    uint64_t env_bytes;             /* all of the environment that a request adds, likewise */
+    uint64_t handshake_timeout_ms;  /* from accept to the end of the handshake */
+    uint64_t first_request_timeout_ms; /* from then to the first frame */
+    uint64_t keepalive_ms;         /* TCP: silence before the peer's machine is asked; 0: never */
+    uint64_t tcp_user_timeout_ms;  /* TCP: unacknowledged for so long: gone; 0: the system's */
+    uint64_t heartbeat_ms;         /* a job runs, the client is silent: a ping; 0: never */
+    uint64_t heartbeat_timeout_ms; /* silent for so long in spite of it: gone; 0: never */
     uint64_t idle_timeout_ms;      /* without a job and without a byte from the client */
     uint64_t write_timeout_ms;     /* the client takes nothing of what waits for it */
+    uint64_t spawn_timeout_ms;     /* for a command's chdir and execve */
     uint64_t job_timeout_ms;       /* upper bound for a job's own timeout_ms */
     uint64_t kill_grace_ms;        /* from TERM to KILL */
     uint64_t linger_ms;            /* see design: output held open after the command's end */
@@ -51,6 +66,10 @@ struct config {
 /* Fills in the defaults; nothing is allocated yet. */
 void config_init(struct config *config);
 void config_close(struct config *config);
+
+/* The same on the heap. NULL: out of memory. */
+struct config *config_new(void);
+void config_free(struct config *config);
 
 /* Sets one option by its key ("workers", "tls_cert", "listen", …), as the file and the command line
  * both do. "listen" adds. AFAR_EINVAL says which value was expected; an unknown key names those

@@ -1,5 +1,6 @@
 #include "server/acceptor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -36,9 +37,12 @@ struct acceptor {
     struct loop *loop;
     struct mailbox mailbox;
     struct list doors;
+    struct acceptor_hooks hooks;
     struct worker **workers;
     unsigned worker_count;
     unsigned workers_ended;
+    unsigned workers_settled; /* go by the settings that were posted last */
+    bool settling;            /* not all of them do yet */
     struct loop_source signals;
     struct timer pause_timer;
     struct timer drain_timer;
@@ -65,23 +69,41 @@ static struct worker *least_loaded(const struct acceptor *acceptor)
     return best;
 }
 
-static void take_connection(struct door *door, int fd, const char *peer)
+/* The first of many that meet a limit is worth a line; the counter knows the others. */
+static void log_refusal(struct server_shared *shared, const char *peer, enum counter limit)
+{
+    counters_count(&shared->counters, limit);
+    unsigned long long times = counters_get(&shared->counters, limit);
+    if ((times & (times - 1)) == 0)
+        log_write(shared->log, LOG_LEVEL_WARN, "connection from %s refused: %s (%llu so far)", peer,
+                  counter_name(limit), times);
+}
+
+static void take_connection(struct door *door, int fd, const char *peer,
+                            const struct address_group *group)
 {
     struct server_shared *shared = door->acceptor->shared;
-    if (atomic_load(&shared->connections) >= shared->config->max_connections) {
-        log_write(shared->log, LOG_LEVEL_WARN,
-                  "connection from %s refused: %llu are open (max_connections)", peer,
-                  (unsigned long long)shared->config->max_connections);
+    struct connection_origin origin = {.fd = fd,
+                                       .peer = peer,
+                                       .tls = door->tls,
+                                       .protocol = door->protocol,
+                                       .kind = listener_endpoint(door->listener)->protocol};
+    enum counter limit = COUNTER_MAX_CONNECTIONS;
+    enum admission_verdict verdict =
+        admission_enter(shared->admission, shared->settings.config, group, &origin.ticket, &limit);
+    if (verdict != ADMISSION_GRANTED)
+        log_refusal(shared, peer, limit);
+    if (verdict == ADMISSION_DROPPED) {
         (void)close(fd);
         return;
     }
-    struct connection *connection = connection_new(
-        fd, peer, door->tls, door->protocol, listener_endpoint(door->listener)->protocol, shared);
+    origin.refusal = verdict == ADMISSION_REFUSED ? counter_name(limit) : NULL;
+    struct connection *connection = connection_new(&origin, shared);
     if (connection == NULL) {
         log_write(shared->log, LOG_LEVEL_ERROR, "connection from %s refused: out of memory", peer);
         return;
     }
-    (void)atomic_fetch_add(&shared->connections, 1);
+    counters_count(&shared->counters, COUNTER_CONNECTIONS);
     connection_hand_over(connection, least_loaded(door->acceptor));
 }
 
@@ -101,6 +123,7 @@ static void pause_accepting(struct acceptor *acceptor, const struct afar_error *
 {
     log_write(acceptor->shared->log, LOG_LEVEL_ERROR, "%s; not accepting for %d ms", err->message,
               PAUSE_MS);
+    counters_count(&acceptor->shared->counters, COUNTER_ACCEPT_PAUSES);
     watch_doors(acceptor, 0);
     timer_arm(loop_timers(acceptor->loop), &acceptor->pause_timer, clock_deadline_ms(PAUSE_MS));
 }
@@ -118,34 +141,39 @@ static void door_ready(struct loop_source *source, uint32_t events)
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = -1;
         char peer[ADDRESS_TEXT_BYTES];
-        enum afar_status status = listener_accept(door->listener, &fd, peer, &err);
+        struct address_group group = {.size = 0};
+        enum afar_status status = listener_accept(door->listener, &fd, peer, &group, &err);
         if (status == AFAR_EAGAIN)
             return;
         if (status != AFAR_OK) {
             pause_accepting(door->acceptor, &err);
             return;
         }
-        take_connection(door, fd, peer);
+        take_connection(door, fd, peer, &group);
     }
 }
 
 /* ---- the end ------------------------------------------------------------------------------------
  */
 
+void acceptor_remove(struct door *door)
+{
+    list_remove(&door->link);
+    loop_remove(door->acceptor->loop, &door->source);
+    listener_free(door->listener);
+    tls_context_free(door->tls);
+    free(door);
+}
+
 static void close_doors(struct acceptor *acceptor)
 {
-    while (!list_empty(&acceptor->doors)) {
-        struct door *door = list_object(acceptor->doors.next, struct door, link);
-        list_remove(&door->link);
-        loop_remove(acceptor->loop, &door->source);
-        listener_free(door->listener);
-        free(door);
-    }
+    while (!list_empty(&acceptor->doors))
+        acceptor_remove(list_object(acceptor->doors.next, struct door, link));
 }
 
 static void begin_drain(struct acceptor *acceptor)
 {
-    const struct config *config = acceptor->shared->config;
+    const struct config *config = acceptor->shared->settings.config;
     acceptor->draining = true;
     close_doors(acceptor);
     log_write(acceptor->shared->log, LOG_LEVEL_INFO,
@@ -172,7 +200,7 @@ static void kill_now(struct acceptor *acceptor)
 static void drain_over(struct timer *timer)
 {
     struct acceptor *acceptor = list_object(timer, struct acceptor, drain_timer);
-    const struct config *config = acceptor->shared->config;
+    const struct config *config = acceptor->shared->settings.config;
     if (acceptor->ending) {
         kill_now(acceptor);
         return;
@@ -195,6 +223,17 @@ static void stop(struct acceptor *acceptor)
     kill_now(acceptor);
 }
 
+static void worker_settled(struct mail *mail)
+{
+    const struct worker *worker = list_object(mail, struct worker, settled_mail);
+    struct acceptor *acceptor = list_object(worker->boss, struct acceptor, mailbox);
+    acceptor->workers_settled++;
+    if (acceptor->workers_settled < acceptor->worker_count)
+        return;
+    acceptor->settling = false;
+    acceptor->hooks.settled(acceptor->hooks.user);
+}
+
 static void worker_ended(struct mail *mail)
 {
     const struct worker *worker = list_object(mail, struct worker, ended_mail);
@@ -214,6 +253,26 @@ static void reap_orphans(void)
     } while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WNOTHREAD) == 0 && info.si_pid != 0);
 }
 
+static void log_counters(struct server_shared *shared)
+{
+    char text[900];
+    counters_format(&shared->counters, text, sizeof text);
+    log_write(shared->log, LOG_LEVEL_INFO,
+              "now: connections=%zu unauthenticated=%zu jobs=%zu queued=%zu",
+              admission_count(shared->admission), admission_unauthenticated(shared->admission),
+              registry_count(shared->registry), registry_queued(shared->registry));
+    log_write(shared->log, LOG_LEVEL_INFO, "since the start: %s", text);
+}
+
+static void hang_up(struct acceptor *acceptor)
+{
+    if (acceptor->draining || acceptor->hooks.hang_up == NULL)
+        log_write(acceptor->shared->log, LOG_LEVEL_WARN,
+                  "SIGHUP: not now, the server is going down");
+    else
+        acceptor->hooks.hang_up(acceptor->hooks.user);
+}
+
 static void signals_ready(struct loop_source *source, uint32_t events)
 {
     struct acceptor *acceptor = list_object(source, struct acceptor, signals);
@@ -223,8 +282,9 @@ static void signals_ready(struct loop_source *source, uint32_t events)
         if (info.ssi_signo == SIGCHLD)
             reap_orphans();
         else if (info.ssi_signo == SIGHUP)
-            log_write(acceptor->shared->log, LOG_LEVEL_WARN,
-                      "SIGHUP: this version does not reload; restart to change the configuration");
+            hang_up(acceptor);
+        else if (info.ssi_signo == SIGUSR1)
+            log_counters(acceptor->shared);
         else
             stop(acceptor);
     }
@@ -243,6 +303,7 @@ void acceptor_signals(sigset_t *signals)
     (void)sigaddset(signals, SIGTERM);
     (void)sigaddset(signals, SIGINT);
     (void)sigaddset(signals, SIGHUP);
+    (void)sigaddset(signals, SIGUSR1);
     /* Otherwise each job's end would wake this thread for nothing. */
     if (adopts_orphans())
         (void)sigaddset(signals, SIGCHLD);
@@ -266,13 +327,14 @@ static enum afar_status watch_signals(struct acceptor *acceptor, struct afar_err
  */
 
 enum afar_status acceptor_new(struct acceptor **acceptor, struct server_shared *shared,
-                              struct afar_error *err)
+                              const struct acceptor_hooks *hooks, struct afar_error *err)
 {
     *acceptor = NULL;
     struct acceptor *made = calloc(1, sizeof *made);
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the acceptor");
     made->shared = shared;
+    made->hooks = *hooks;
     list_init(&made->doors);
     loop_source_init(&made->signals);
     loop_source_init(&made->mailbox.source);
@@ -336,10 +398,12 @@ enum afar_status acceptor_start_workers(struct acceptor *acceptor, unsigned coun
     acceptor->workers = calloc(count, sizeof *acceptor->workers);
     if (acceptor->workers == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for %u workers", count);
+    const struct worker_boss boss = {
+        .mailbox = &acceptor->mailbox, .ended = worker_ended, .settled = worker_settled};
     enum afar_status status = AFAR_OK;
     while (status == AFAR_OK && acceptor->worker_count < count) {
         status = worker_start(&acceptor->workers[acceptor->worker_count], acceptor->worker_count,
-                              acceptor->shared, &acceptor->mailbox, worker_ended, err);
+                              acceptor->shared, &boss, err);
         if (status == AFAR_OK)
             acceptor->worker_count++;
     }
@@ -360,31 +424,63 @@ static const struct protocol_ops *protocol_for(enum endpoint_protocol protocol)
     return NULL;
 }
 
+static void set_patience(const struct door *door)
+{
+    const struct config *config = door->acceptor->shared->settings.config;
+    listener_set_patience(door->listener, config->keepalive_ms, config->tcp_user_timeout_ms);
+}
+
+static void set_tls(struct door *door, struct tls_context *tls)
+{
+    if (tls != NULL)
+        tls_context_keep(tls);
+    tls_context_free(door->tls);
+    door->tls = tls;
+}
+
 enum afar_status acceptor_add(struct acceptor *acceptor, struct listener *listener,
-                              struct tls_context *tls, struct afar_error *err)
+                              struct tls_context *tls, struct door **door, struct afar_error *err)
 {
     const struct endpoint *endpoint = listener_endpoint(listener);
+    *door = NULL;
     if (endpoint->scheme == ENDPOINT_UDP)
         return udp_upper_begin(acceptor->workers[0], listener, err);
 
-    struct door *door = calloc(1, sizeof *door);
-    if (door == NULL) {
+    struct door *made = calloc(1, sizeof *made);
+    if (made == NULL) {
         listener_free(listener);
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a listener");
     }
-    door->acceptor = acceptor;
-    door->listener = listener;
-    door->tls = tls;
-    door->protocol = protocol_for(endpoint->protocol);
+    made->acceptor = acceptor;
+    made->listener = listener;
+    made->protocol = protocol_for(endpoint->protocol);
     enum afar_status status =
-        loop_add(acceptor->loop, &door->source, listener_fd(listener), EPOLLIN, door_ready, err);
+        loop_add(acceptor->loop, &made->source, listener_fd(listener), EPOLLIN, door_ready, err);
     if (status != AFAR_OK) {
         listener_free(listener);
-        free(door);
+        free(made);
         return status;
     }
-    list_append(&acceptor->doors, &door->link);
+    list_append(&acceptor->doors, &made->link);
+    set_tls(made, endpoint->scheme == ENDPOINT_TLS ? tls : NULL);
+    set_patience(made);
+    *door = made;
     return AFAR_OK;
+}
+
+void acceptor_settle(struct acceptor *acceptor)
+{
+    const struct server_settings *settings = &acceptor->shared->settings;
+    assert(!acceptor->settling && !acceptor->draining);
+    acceptor->settling = true;
+    acceptor->workers_settled = 0;
+    for (struct list *link = acceptor->doors.next; link != &acceptor->doors; link = link->next) {
+        struct door *door = list_object(link, struct door, link);
+        set_tls(door, door->tls != NULL ? settings->tls : NULL);
+        set_patience(door);
+    }
+    for (unsigned i = 0; i < acceptor->worker_count; i++)
+        worker_post_settings(acceptor->workers[i], settings);
 }
 
 enum afar_status acceptor_run(struct acceptor *acceptor, struct afar_error *err)

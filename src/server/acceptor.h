@@ -6,7 +6,7 @@
  * Owns:    its loop, its mailbox, the signalfd, the stream listeners it was given.
  * Threads: one, which also made it.
  * Blocks:  acceptor_run, until every worker has ended.
- * Limits:  max_connections. Out of descriptors, it pauses instead of spinning. */
+ * Limits:  those of server/admission.h. Out of descriptors, it pauses instead of spinning. */
 #ifndef SERVER_ACCEPTOR_H
 #define SERVER_ACCEPTOR_H
 
@@ -17,10 +17,18 @@
 #include "server/worker.h"
 
 struct acceptor;
+struct door; /* a stream listener that is being accepted from */
+
+/* What the acceptor tells its owner, from its own thread. */
+struct acceptor_hooks {
+    void (*hang_up)(void *user); /* SIGHUP, while the server is not going down */
+    void (*settled)(void *user); /* all workers go by the settings of acceptor_settle */
+    void *user;
+};
 
 /* `shared` is *kept*. AFAR_ENOMEM, AFAR_ESYSTEM. */
 enum afar_status acceptor_new(struct acceptor **acceptor, struct server_shared *shared,
-                              struct afar_error *err);
+                              const struct acceptor_hooks *hooks, struct afar_error *err);
 
 /* Waits for the workers' threads, so acceptor_run must have returned (or no worker was started). */
 void acceptor_free(struct acceptor *acceptor);
@@ -28,10 +36,18 @@ void acceptor_free(struct acceptor *acceptor);
 enum afar_status acceptor_start_workers(struct acceptor *acceptor, unsigned count,
                                         struct afar_error *err);
 
-/* Takes over `listener` (*moved*, also on failure). `tls` (NULL: plain) is *kept*. After the
- * workers. */
+/* Takes over `listener` (*moved*, also on failure), and accepts from now on. Takes a reference to
+ * `tls`, which plain listeners do not use. After the workers. *door is good for acceptor_remove;
+ * NULL where the listener is a datagram socket, which worker 0 has for as long as it lives. */
 enum afar_status acceptor_add(struct acceptor *acceptor, struct listener *listener,
-                              struct tls_context *tls, struct afar_error *err);
+                              struct tls_context *tls, struct door **door, struct afar_error *err);
+
+/* Closes a listener; its connections stay. Not after the drain has begun: it closes all. */
+void acceptor_remove(struct door *door);
+
+/* shared->settings have changed: listeners and workers go by them from now on. hooks.settled comes
+ * when all do; not again before that. */
+void acceptor_settle(struct acceptor *acceptor);
 
 /* The signals that it takes. The thread that runs it must have blocked them. */
 void acceptor_signals(sigset_t *signals);

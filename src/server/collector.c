@@ -212,7 +212,7 @@ struct collector *collector_new(struct worker *worker, const struct collector_op
     for (int i = 0; i < 2; i++) {
         collector->streams[i].fd = -1;
         buffer_init(&collector->streams[i].memory,
-                    worker->shared->config->collect_memory_bytes + ROOM_BYTES);
+                    worker->config->collect_memory_bytes + ROOM_BYTES);
     }
     return collector;
 }
@@ -220,7 +220,7 @@ struct collector *collector_new(struct worker *worker, const struct collector_op
 enum afar_status collector_reserve(struct collector *collector, enum stream stream, uint8_t **room,
                                    size_t *size, struct afar_error *err)
 {
-    const struct config *config = collector->worker->shared->config;
+    const struct config *config = collector->worker->config;
     struct collected *collected = &collector->streams[stream];
     if (collector->total >= config->collect_max_bytes)
         return afar_fail(err, AFAR_ELIMIT, "more than %llu bytes of output (collect_max_bytes)",
@@ -245,7 +245,7 @@ void collector_commit(struct collector *collector, enum stream stream, size_t si
     buffer_commit(&collected->memory, size);
     collector->total += size;
     if (collector->work == WORK_NONE &&
-        buffer_size(&collected->memory) >= collector->worker->shared->config->collect_memory_bytes)
+        buffer_size(&collected->memory) >= collector->worker->config->collect_memory_bytes)
         begin_work(collector, WORK_SPILL, stream);
 }
 

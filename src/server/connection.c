@@ -10,8 +10,6 @@
 
 enum { HURRY_MS = 1000 /* in a shutdown that does not wait */ };
 
-static void connection_ready(struct loop_source *source, uint32_t events);
-
 /* ---- beginning and end --------------------------------------------------------------------------
  */
 
@@ -46,6 +44,7 @@ static void free_connection(struct connection *connection)
     loop_deferred_cancel(&connection->gone);
     list_remove(&connection->link);
     transport_free(connection->transport);
+    tls_context_free(connection->tls);
     if (connection->fd >= 0)
         (void)close(connection->fd);
     buffer_close(&connection->in);
@@ -59,9 +58,9 @@ static void run_gone(struct loop_deferred *deferred)
     struct worker *worker = connection->worker;
     if (connection->session != NULL)
         connection->protocol->close(connection);
+    admission_leave(worker->shared->admission, &connection->ticket);
     free_connection(connection);
     (void)atomic_fetch_sub(&worker->connection_count, 1);
-    (void)atomic_fetch_sub(&worker->shared->connections, 1);
     worker_check_ended(worker);
 }
 
@@ -88,112 +87,28 @@ bool connection_alive(const struct connection *connection)
     return connection->state != CONNECTION_GONE;
 }
 
-/* ---- time ---------------------------------------------------------------------------------------
- */
-
-static bool output_waits(struct connection *connection)
-{
-    return connection->send_blocked;
-}
-
-static bool is_busy(struct connection *connection)
-{
-    return connection->session != NULL && connection->protocol->busy(connection);
-}
-
-static void later(int64_t *deadline_ms, int64_t from_ms, uint64_t timeout_ms)
-{
-    if (timeout_ms == 0)
-        return;
-    int64_t at_ms = from_ms + (int64_t)timeout_ms;
-    if (at_ms < *deadline_ms)
-        *deadline_ms = at_ms;
-}
-
-int64_t connection_next_deadline(struct connection *connection)
-{
-    const struct config *config = connection->worker->shared->config;
-    int64_t deadline_ms = connection->give_up_at_ms;
-    if (connection->read_more)
-        return 0;
-    switch (connection->state) {
-    case CONNECTION_HANDSHAKE:
-        later(&deadline_ms, connection->last_input_ms, config->handshake_timeout_ms);
-        break;
-    case CONNECTION_OPEN:
-        if (output_waits(connection))
-            later(&deadline_ms, connection->last_output_ms, config->write_timeout_ms);
-        else if (!is_busy(connection))
-            later(&deadline_ms, connection->last_input_ms, config->idle_timeout_ms);
-        break;
-    case CONNECTION_CLOSING:
-        if (connection->closing_at_ms < deadline_ms)
-            deadline_ms = connection->closing_at_ms;
-        break;
-    case CONNECTION_GONE:
-        break;
-    }
-    return deadline_ms;
-}
-
-void connection_set_timer(struct connection *connection)
-{
-    timer_arm(loop_timers(connection->worker->loop), &connection->timer,
-              connection_next_deadline(connection));
-}
-
-static void timer_fired(struct timer *timer)
-{
-    struct connection *connection = list_object(timer, struct connection, timer);
-    /* Whatever moved the deadline meanwhile did not arm the timer anew: that would cost at each
-     * byte. */
-    if (connection_next_deadline(connection) > clock_now_ms()) {
-        connection_set_timer(connection);
-        return;
-    }
-    if (connection->read_more) {
-        connection_ready(&connection->source, 0);
-        return;
-    }
-    if (connection->give_up_at_ms <= clock_now_ms()) {
-        connection_fail(connection, LOG_LEVEL_INFO, "closed: the server is going down");
-        return;
-    }
-    switch (connection->state) {
-    case CONNECTION_HANDSHAKE:
-        connection_fail(connection, LOG_LEVEL_INFO, "no handshake in time (handshake_timeout_ms)");
-        break;
-    case CONNECTION_OPEN:
-        connection_fail(connection, LOG_LEVEL_INFO,
-                        output_waits(connection)
-                            ? "the client takes nothing of what is sent (write_timeout_ms)"
-                            : "idle for too long (idle_timeout_ms)");
-        break;
-    case CONNECTION_CLOSING:
-    case CONNECTION_GONE:
-        connection_end(connection);
-        break;
-    }
-}
-
 /* ---- events -------------------------------------------------------------------------------------
  */
 
 static void handshake(struct connection *connection)
 {
+    struct counters *counters = &connection->worker->shared->counters;
     struct afar_error err;
     enum afar_status status = transport_handshake(connection->transport, &err);
     if (status == AFAR_EAGAIN)
         return;
     if (status != AFAR_OK) {
+        counters_count(counters, COUNTER_HANDSHAKES_FAILED);
         log_line(connection, LOG_LEVEL_WARN, err.message);
         /* OpenSSL has sent its alert; without this the peer might see a reset instead. */
         connection_begin_closing(connection);
         return;
     }
+    counters_count(counters, COUNTER_HANDSHAKES);
+    admission_authenticated(connection->worker->shared->admission, &connection->ticket);
     transport_identity(connection->transport, &connection->identity);
     connection->state = CONNECTION_OPEN;
-    connection->last_input_ms = clock_now_ms();
+    connection->opened_ms = connection->last_input_ms = clock_now_ms();
     log_line(connection, LOG_LEVEL_INFO, "open");
     status = connection->protocol->open(connection, &err);
     if (status != AFAR_OK)
@@ -202,7 +117,7 @@ static void handshake(struct connection *connection)
         connection_drain(connection);
 }
 
-static void connection_ready(struct loop_source *source, uint32_t events)
+void connection_ready(struct loop_source *source, uint32_t events)
 {
     struct connection *connection = list_object(source, struct connection, source);
     connection->read_more = false;
@@ -225,44 +140,78 @@ static void connection_ready(struct loop_source *source, uint32_t events)
 /* ---- moving in ----------------------------------------------------------------------------------
  */
 
-struct connection *connection_new(int fd, const char *peer, struct tls_context *tls,
-                                  const struct protocol_ops *protocol, enum endpoint_protocol kind,
+struct connection *connection_new(const struct connection_origin *origin,
                                   struct server_shared *shared)
 {
     struct connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL) {
-        (void)close(fd);
+        struct admission_ticket ticket = origin->ticket;
+        admission_leave(shared->admission, &ticket);
+        (void)close(origin->fd);
         return NULL;
     }
-    connection->fd = fd;
+    connection->fd = origin->fd;
+    connection->ticket = origin->ticket;
+    connection->refusal = origin->refusal;
     connection->give_up_at_ms = DEADLINE_NEVER;
-    connection->tls = tls;
-    connection->protocol = protocol;
-    connection->kind = kind;
+    if (origin->tls != NULL)
+        tls_context_keep(origin->tls);
+    connection->tls = origin->tls;
+    connection->protocol = origin->protocol;
+    connection->kind = origin->kind;
     connection->number = atomic_fetch_add(&shared->next_connection, 1) + 1;
-    (void)snprintf(connection->peer, sizeof connection->peer, "%s", peer);
+    (void)snprintf(connection->peer, sizeof connection->peer, "%s", origin->peer);
     list_init(&connection->link);
     loop_source_init(&connection->source);
-    buffer_init(&connection->in, protocol->input_limit_bytes);
-    buffer_init(&connection->out, shared->config->control_queue_bytes + CONNECTION_TOGETHER_BYTES);
+    buffer_init(&connection->in, origin->protocol->input_limit_bytes);
+    buffer_init(&connection->out,
+                shared->settings.config->control_queue_bytes + CONNECTION_TOGETHER_BYTES);
     return connection;
+}
+
+static enum afar_status make_transport(struct connection *connection, struct afar_error *err)
+{
+    int fd = connection->fd;
+    connection->fd = -1; /* moved, also where that fails */
+    if (connection->tls == NULL || connection->refusal != NULL)
+        return transport_plain_new(&connection->transport, fd, err);
+    enum afar_status status = transport_tls_server_new(&connection->transport, connection->tls, fd,
+                                                       connection->protocol->alpn, err);
+    tls_context_free(connection->tls);
+    connection->tls = NULL;
+    return status;
 }
 
 static enum afar_status begin(struct connection *connection, struct afar_error *err)
 {
-    int fd = connection->fd;
-    connection->fd = -1; /* moved, also where that fails */
-    enum afar_status status =
-        connection->tls == NULL ? transport_plain_new(&connection->transport, fd, err)
-                                : transport_tls_server_new(&connection->transport, connection->tls,
-                                                           fd, connection->protocol->alpn, err);
+    enum afar_status status = make_transport(connection, err);
     if (status == AFAR_OK)
         status = timer_attach(loop_timers(connection->worker->loop), &connection->timer,
-                              timer_fired, err);
+                              connection_timer_fired, err);
     if (status == AFAR_OK)
         status = loop_add(connection->worker->loop, &connection->source,
                           transport_fd(connection->transport), EPOLLIN, connection_ready, err);
     return status;
+}
+
+/* There is no room for it. A TLS client gets an alert, which needs no handshake; one write, which
+ * an empty socket buffer takes. */
+static void say_no(struct connection *connection)
+{
+    size_t sent = 0;
+    enum afar_status status = AFAR_OK;
+    if (connection->tls != NULL) {
+        uint8_t alert[TLS_REFUSAL_BYTES];
+        tls_refusal(alert);
+        status = buffer_append(&connection->out, alert, sizeof alert, NULL);
+    } else if (connection->protocol->refuse != NULL) {
+        status = connection->protocol->refuse(&connection->out, connection->refusal);
+    }
+    if (status == AFAR_OK && buffer_size(&connection->out) > 0)
+        (void)transport_send(connection->transport, buffer_head(&connection->out),
+                             buffer_size(&connection->out), &sent, NULL);
+    connection_begin_closing(connection);
+    connection_wait(connection);
 }
 
 /* In the worker's thread. */
@@ -273,9 +222,14 @@ static void moved_in(struct mail *mail)
     loop_deferred_init(&connection->flush, connection_run_flush);
     loop_deferred_init(&connection->gone, run_gone);
     list_append(&connection->worker->connections, &connection->link);
-    connection->last_input_ms = connection->last_output_ms = clock_now_ms();
+    connection->opened_ms = clock_now_ms();
+    connection->last_input_ms = connection->last_output_ms = connection->opened_ms;
     if (begin(connection, &err) != AFAR_OK) {
         connection_fail(connection, LOG_LEVEL_ERROR, err.message);
+        return;
+    }
+    if (connection->refusal != NULL) {
+        say_no(connection);
         return;
     }
     /* Plain is open at once; and the first bytes may be there already. */

@@ -9,7 +9,7 @@
  * loop. Threads: made by the acceptor, then moved to its worker by its own mail; the worker's from
  * then on. Blocks:  never. Limits:  what arrives: `input_limit_bytes` of the protocol. What waits
  * to be sent: control_queue_bytes and the session's own. Time: handshake_timeout_ms,
- * idle_timeout_ms, write_timeout_ms. */
+ * first_request_timeout_ms, idle_timeout_ms, write_timeout_ms, heartbeat_timeout_ms. */
 #ifndef SERVER_CONNECTION_H
 #define SERVER_CONNECTION_H
 
@@ -39,6 +39,11 @@ struct protocol_ops {
     void (*sent)(struct connection *, size_t size);
     /* True where what peek shows continues what was sent last: connection->out must wait. */
     bool (*inside)(struct connection *);
+    /* The words for a connection that is refused for want of room. NULL: none. */
+    enum afar_status (*refuse)(struct buffer *out, const char *limit);
+    /* The client has been silent for heartbeat_ms while busy: ask for a sign of life. NULL: the
+     * protocol cannot. */
+    void (*heartbeat)(struct connection *);
     /* A job runs or a reply is on its way: not idle, and worth waiting for in a drain. */
     bool (*busy)(struct connection *);
     /* The server is going away; close when not busy. */
@@ -60,8 +65,10 @@ struct connection {
     struct worker *worker;
     unsigned long long number;
     char peer[ADDRESS_TEXT_BYTES];
+    struct admission_ticket ticket;
+    const char *refusal;     /* NULL: it is welcome */
     int fd;                  /* until the transport has it */
-    struct tls_context *tls; /* NULL: plain; borrowed from the listener */
+    struct tls_context *tls; /* NULL: plain; a reference, until the transport has its own */
     const struct protocol_ops *protocol;
     enum endpoint_protocol kind;
 
@@ -80,15 +87,28 @@ struct connection {
     bool blocked_inside; /* … of the session's bytes, which must come next: TLS requires it */
     bool read_more;      /* the transport holds bytes that epoll will not report: next turn */
     bool finishing;      /* close once everything is sent */
+    bool asked;          /* there has been a request; the protocol sets it */
+    int64_t last_heartbeat_ms;
+    int64_t opened_ms; /* accepted; once open, since then */
     int64_t last_input_ms;
     int64_t last_output_ms;
     int64_t give_up_at_ms; /* DEADLINE_NEVER unless the server is going down */
     int64_t closing_at_ms; /* when CLOSING ends in any case */
 };
 
-/* For the acceptor: takes over `fd` (*moved*, also on failure). NULL: out of memory. */
-struct connection *connection_new(int fd, const char *peer, struct tls_context *tls,
-                                  const struct protocol_ops *protocol, enum endpoint_protocol kind,
+/* What the acceptor knows of one. */
+struct connection_origin {
+    int fd;
+    const char *peer;
+    struct admission_ticket ticket;
+    const char *refusal;     /* the limit that was met: a word, and the end; NULL: it is welcome */
+    struct tls_context *tls; /* NULL: plain; the connection takes a reference of its own */
+    const struct protocol_ops *protocol;
+    enum endpoint_protocol kind;
+};
+
+/* For the acceptor: takes over fd and ticket (*moved*, also on failure). NULL: out of memory. */
+struct connection *connection_new(const struct connection_origin *origin,
                                   struct server_shared *shared);
 
 /* For the acceptor: hands it to the worker. */

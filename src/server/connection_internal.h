@@ -1,5 +1,5 @@
-/* What connection.c (its life and its deadlines) and connection_io.c (its bytes) share. For those
- * two only. */
+/* What connection.c (its life), connection_time.c (its deadlines) and connection_io.c (its bytes)
+ * share. For those three only. */
 #ifndef SERVER_CONNECTION_INTERNAL_H
 #define SERVER_CONNECTION_INTERNAL_H
 
@@ -13,9 +13,16 @@ enum { CONNECTION_TOGETHER_BYTES = 16384 };
 /* From here on nothing of it happens any more; its memory goes at the end of the turn. */
 void connection_end(struct connection *connection);
 
-/* When something must have happened, DEADLINE_NEVER: nothing must; and the timer set to it. */
-int64_t connection_next_deadline(struct connection *connection);
+/* The socket is ready, or what it gave before is to be looked at again. */
+void connection_ready(struct loop_source *source, uint32_t events);
+
+/* connection_time.c */
+
+/* Sets the timer to the earliest deadline; or only where that is earlier than what it is set to. */
 void connection_set_timer(struct connection *connection);
+void connection_watch_time(struct connection *connection);
+
+void connection_timer_fired(struct timer *timer);
 
 /* connection_io.c */
 

@@ -48,9 +48,7 @@ void connection_wait(struct connection *connection)
         connection_fail(connection, LOG_LEVEL_ERROR, err.message);
         return;
     }
-    if (connection_next_deadline(connection) < connection->timer.deadline_ms ||
-        connection->timer.deadline_ms == DEADLINE_NEVER)
-        connection_set_timer(connection);
+    connection_watch_time(connection);
 }
 
 /* ---- sending ------------------------------------------------------------------------------------

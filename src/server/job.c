@@ -1,9 +1,11 @@
 #include "server/job.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -15,23 +17,16 @@
 
 static void spawn_in_companion(struct task *task);
 static void spawn_done(struct mail *mail);
+static void place_granted(struct mail *mail);
 static void timer_fired(struct timer *timer);
+
+bool job_has_run(const struct job *job)
+{
+    return job->state == JOB_RUNNING || job->state == JOB_DRAINING;
+}
 
 /* ---- beginning ----------------------------------------------------------------------------------
  */
-
-static void free_job(struct job *job)
-{
-    if (job->timer.fire != NULL)
-        timer_detach(loop_timers(job->worker->loop), &job->timer);
-    list_remove(&job->link);
-    exec_request_free(job->request);
-    environment_free(job->environment);
-    digest_free(job->digest[0]);
-    digest_free(job->digest[1]);
-    buffer_close(&job->input);
-    free(job);
-}
 
 static struct job *new_job(struct worker *worker, struct job_owner *owner,
                            struct exec_request *request, const char *label)
@@ -53,12 +48,39 @@ static struct job *new_job(struct worker *worker, struct job_owner *owner,
         job->output[i] = (struct job_pipe){.job = job, .stream = (enum stream)i};
         loop_source_init(&job->output[i].source);
     }
+    spawn_control_init(&job->control);
     job->created_us = clock_now_us();
+    job->start_by_ms = job->spawn_by_ms = DEADLINE_NEVER;
     job->timeout_at_ms = job->kill_at_ms = job->linger_at_ms = DEADLINE_NEVER;
     job->linger_max_at_ms = job->retry_at_ms = DEADLINE_NEVER;
+    job->entry.granted.deliver = place_granted;
     job->task.work = spawn_in_companion;
     job->task.done.deliver = spawn_done;
     return job;
+}
+
+static bool within(char *const *words, uint64_t limit_bytes)
+{
+    uint64_t total = 0;
+    for (; words != NULL && *words != NULL; words++)
+        total += strlen(*words) + 1;
+    return total <= limit_bytes;
+}
+
+static enum afar_status check_size(const struct exec_request *request, const struct config *config,
+                                   enum counter *limit, struct afar_error *err)
+{
+    if (!within(request->argv, config->argv_bytes)) {
+        *limit = COUNTER_ARGV_BYTES;
+        return afar_fail(err, AFAR_ELIMIT, "a command of more than %llu bytes (argv_bytes)",
+                         (unsigned long long)config->argv_bytes);
+    }
+    if (!within(request->env, config->env_bytes)) {
+        *limit = COUNTER_ENV_BYTES;
+        return afar_fail(err, AFAR_ELIMIT, "an environment of more than %llu bytes (env_bytes)",
+                         (unsigned long long)config->env_bytes);
+    }
+    return AFAR_OK;
 }
 
 /* A shell line is an argv too. The array is the request's, freed with it; its words stay where they
@@ -78,11 +100,31 @@ static enum afar_status make_argv(struct exec_request *request, struct afar_erro
     return AFAR_OK;
 }
 
+static void begin_spawning(struct job *job)
+{
+    struct worker *worker = job->worker;
+    job->state = JOB_SPAWNING;
+    job->start_by_ms = DEADLINE_NEVER;
+    job->spawn_by_ms = clock_deadline_ms((int64_t)worker->config->spawn_timeout_ms);
+    companion_post(worker->companion, &job->task);
+    timer_arm(loop_timers(worker->loop), &job->timer, job->spawn_by_ms);
+}
+
+static void begin_waiting(struct job *job)
+{
+    job->state = JOB_QUEUED;
+    job->start_by_ms = job->created_us / 1000 + (int64_t)job->request->start_within_ms;
+    counters_count(&job->worker->shared->counters, COUNTER_JOBS_QUEUED);
+    timer_arm(loop_timers(job->worker->loop), &job->timer, job->start_by_ms);
+}
+
 enum afar_status job_start(struct job **job, struct worker *worker, struct job_owner *owner,
-                           struct exec_request *request, const char *label, struct afar_error *err)
+                           struct exec_request *request, const struct job_origin *origin,
+                           size_t *position, enum counter *limit, struct afar_error *err)
 {
     *job = NULL;
-    struct job *made = new_job(worker, owner, request, label);
+    *position = 0;
+    struct job *made = new_job(worker, owner, request, origin->label);
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a job");
     enum afar_status status =
@@ -90,18 +132,30 @@ enum afar_status job_start(struct job **job, struct worker *worker, struct job_o
     if (status == AFAR_OK)
         status = make_argv(request, err);
     if (status == AFAR_OK)
+        status = check_size(request, worker->config, limit, err);
+    if (status == AFAR_OK)
         status =
             environment_build(&made->environment, worker->shared->environment, request->env, err);
     for (int i = 0; i < 2 && status == AFAR_OK && request->digest; i++)
         status = digest_new(&made->digest[i], "sha256", err);
-    if (status == AFAR_OK)
-        status = registry_add(worker->shared->registry, &made->entry, err);
-    if (status != AFAR_OK) {
-        free_job(made);
+    if (status == AFAR_OK) {
+        const struct registry_claim claim = {.identity = origin->identity,
+                                             .may_wait = request->start_within_ms > 0,
+                                             .mailbox = &worker->mailbox};
+        status =
+            registry_claim(worker->shared->registry, &made->entry, &claim, position, limit, err);
+    }
+    if (status != AFAR_OK && status != AFAR_EAGAIN) {
+        job_free(made);
         return status;
     }
     list_append(&worker->jobs, &made->link);
-    companion_post(worker->companion, &made->task);
+    if (status == AFAR_EAGAIN) {
+        begin_waiting(made);
+    } else {
+        *position = 0;
+        begin_spawning(made);
+    }
     *job = made;
     return AFAR_OK;
 }
@@ -119,124 +173,29 @@ static void spawn_in_companion(struct task *task)
                                           .env = job->environment,
                                           .cwd = job->request->cwd,
                                           .stdin_pipe = job->request->stdin_stream};
-    job->spawn_status = spawn_process(&request, &job->spawned, &job->spawn_error);
+    job->spawn_status = spawn_process(&request, &job->control, &job->spawned, &job->spawn_error);
     job->spawn_end_us = clock_now_us();
 }
 
-/* ---- end ----------------------------------------------------------------------------------------
- */
-
-/* Takes the job out of the world; the owner hears of it last, when nothing of the job is left. */
-static void end_job(struct job *job, const struct afar_receipt *receipt)
+/* Its turn has come; or would have, if nobody had given it up meanwhile. */
+static void place_granted(struct mail *mail)
 {
-    struct worker *worker = job->worker;
-    struct job_owner *owner = job->owner;
-    registry_remove(worker->shared->registry, &job->entry);
-    job_streams_close(job);
-    free_job(job);
-    if (owner != NULL)
-        owner->ops->ended(owner, receipt);
-    worker_check_ended(worker);
-}
-
-static void log_end(const struct job *job, const struct afar_receipt *receipt)
-{
-    const struct log *log = job->worker->shared->log;
-    const char *outcome = message_outcome_name(receipt->outcome);
-    if (receipt->outcome == AFAR_OUTCOME_SPAWN_FAILED)
-        log_write(log, LOG_LEVEL_INFO, "%s: job %s: %s: %s", job->label, job->entry.id, outcome,
-                  receipt->message);
-    else if (receipt->signal[0] != '\0')
-        log_write(log, LOG_LEVEL_INFO, "%s: job %s: '%s' %s, by signal %s, after %llu ms",
-                  job->label, job->entry.id, job->request->argv[0], outcome, receipt->signal,
-                  (unsigned long long)receipt->run_us / 1000);
+    struct job *job = list_object(mail, struct job, entry.granted);
+    assert(job->state == JOB_QUEUED);
+    if (job->stopping || job->owner == NULL || job->start_by_ms <= clock_now_ms())
+        job_end_refused(job);
     else
-        log_write(log, LOG_LEVEL_INFO, "%s: job %s: '%s' %s, status %d, after %llu ms", job->label,
-                  job->entry.id, job->request->argv[0], outcome, receipt->code,
-                  (unsigned long long)receipt->run_us / 1000);
+        begin_spawning(job);
 }
 
-static void end_not_spawned(struct job *job)
+/* Gives up waiting. Where its turn has just come, place_granted does what is left to do. */
+static void leave_queue(struct job *job)
 {
-    char space[24];
-    struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_SPAWN_FAILED, .code = -1};
-    (void)snprintf(receipt.error_name, sizeof receipt.error_name, "%s",
-                   errno_name(job->spawn_error.sys_errno, space));
-    (void)snprintf(receipt.error_stage, sizeof receipt.error_stage, "%s", job->spawned.stage);
-    utf8_copy(receipt.message, sizeof receipt.message, job->spawn_error.message);
-    receipt.queued_us = (uint64_t)(job->spawn_begin_us - job->created_us);
-    receipt.spawn_us = (uint64_t)(job->spawn_end_us - job->spawn_begin_us);
-    for (int i = 0; i < 2 && job->digest[i] != NULL; i++)
-        (void)digest_finish(job->digest[i], i == 0 ? receipt.stdout_sha256 : receipt.stderr_sha256,
-                            NULL);
-    log_end(job, &receipt);
-    end_job(job, &receipt);
-}
-
-static void end_too_late(struct job *job)
-{
-    struct worker *worker = job->worker;
-    struct job_owner *owner = job->owner;
-    registry_remove(worker->shared->registry, &job->entry);
-    free_job(job);
-    if (owner != NULL)
-        owner->ops->refused(owner, "busy", "the command could not be started in time");
-    worker_check_ended(worker);
-}
-
-static void fill_receipt(struct job *job, const struct process_end *end, bool killed,
-                         struct afar_receipt *receipt)
-{
-    int64_t now_us = clock_now_us();
-    *receipt = (struct afar_receipt){
-        .outcome = end->exited ? AFAR_OUTCOME_EXITED : AFAR_OUTCOME_SIGNALED,
-        .code = end->exited ? end->code : -1,
-        .core_dumped = end->core_dumped,
-        .stdin_bytes = job->stdin_delivered,
-        .stdout_bytes = job->output_bytes[STREAM_STDOUT],
-        .stderr_bytes = job->output_bytes[STREAM_STDERR],
-        .user_us = end->user_us,
-        .system_us = end->system_us,
-        .max_rss_bytes = end->max_rss_bytes,
-        .queued_us = (uint64_t)(job->spawn_begin_us - job->created_us),
-        .spawn_us = (uint64_t)(job->spawn_end_us - job->spawn_begin_us),
-        .run_us = (uint64_t)(job->exited_us - job->spawn_end_us),
-        .drain_us = (uint64_t)(now_us - job->exited_us),
-        .stdio_held_open = job->held_open,
-    };
-    if (!end->exited)
-        signal_name(end->signal, receipt->signal, sizeof receipt->signal);
-    if (job->stopping)
-        receipt->outcome = job->stop_outcome;
-    else if (killed && !end->exited)
-        receipt->outcome = AFAR_OUTCOME_KILLED;
-    if (job->digest[0] != NULL) {
-        (void)digest_finish(job->digest[0], receipt->stdout_sha256, NULL);
-        (void)digest_finish(job->digest[1], receipt->stderr_sha256, NULL);
-    }
-}
-
-/* The command and its output have ended. What is left of its process group ends with it. */
-static void end_finished(struct job *job)
-{
-    struct process_end end = {0};
-    struct afar_error err = {0};
-    struct afar_receipt receipt;
-    bool killed = registry_clear_leader(job->worker->shared->registry, &job->entry);
-    (void)process_signal_group(job->process.pid, SIGKILL);
-    enum afar_status status = process_reap(&job->process, &end, &err);
-    /* Its pidfd was readable and nobody else reaps: anything else is a defect, and must not look
-     * like success. */
-    if (status != AFAR_OK) {
-        log_write(job->worker->shared->log, LOG_LEVEL_ERROR, "%s: job %s: %s", job->label,
-                  job->entry.id, status == AFAR_EAGAIN ? "not to be reaped" : err.message);
-        (void)close(job->process.pidfd);
-        job->stopping = true;
-        job->stop_outcome = AFAR_OUTCOME_SERVER_LOST;
-    }
-    fill_receipt(job, &end, killed, &receipt);
-    log_end(job, &receipt);
-    end_job(job, &receipt);
+    job->start_by_ms = DEADLINE_NEVER;
+    if (registry_withdraw(job->worker->shared->registry, &job->entry))
+        job_end_refused(job);
+    else
+        job->start_by_ms = 0;
 }
 
 /* ---- in between ---------------------------------------------------------------------------------
@@ -245,7 +204,7 @@ static void end_finished(struct job *job)
 static void exit_ready(struct loop_source *source, uint32_t events)
 {
     struct job *job = list_object(source, struct job, exit_source);
-    const struct config *config = job->worker->shared->config;
+    const struct config *config = job->worker->config;
     (void)events;
     loop_remove(job->worker->loop, source);
     job->state = JOB_DRAINING;
@@ -277,23 +236,27 @@ static void give_up(struct job *job, const struct afar_error *err)
         (void)usleep(1000); /* a killed process ends at once */
     job->spawn_error = *err;
     job->spawned.stage = "watch";
-    end_not_spawned(job);
+    job_end_not_spawned(job);
 }
 
 static void spawn_done(struct mail *mail)
 {
     struct job *job = list_object(mail, struct job, task.done);
-    const struct config *config = job->worker->shared->config;
+    const struct config *config = job->worker->config;
     struct afar_error err = {0};
+    job->spawn_by_ms = DEADLINE_NEVER;
     if (job->too_late) {
-        end_too_late(job);
+        job_end_refused(job);
         return;
     }
     if (job->spawn_status != AFAR_OK) {
-        end_not_spawned(job);
+        if (job->spawn_timed_out && job->spawn_error.sys_errno == ECANCELED)
+            job->spawn_error.sys_errno = ETIMEDOUT;
+        job_end_not_spawned(job);
         return;
     }
     job->state = JOB_RUNNING;
+    counters_count(&job->worker->shared->counters, COUNTER_JOBS);
     if (begin_running(job, &err) != AFAR_OK) {
         give_up(job, &err);
         return;
@@ -311,12 +274,18 @@ static void spawn_done(struct mail *mail)
         job->stopping = false;
         job_stop(job, job->stop_outcome);
     }
+    if (job->spawn_timed_out) /* in its execve, and killed there */
+        job_stop(job, AFAR_OUTCOME_TIMED_OUT);
     job_advance(job);
 }
 
 static int64_t earliest(const struct job *job)
 {
     int64_t deadline_ms = job->timeout_at_ms;
+    if (job->state == JOB_QUEUED)
+        return job->start_by_ms;
+    if (job->state == JOB_SPAWNING)
+        return job->spawn_by_ms;
     if (job->kill_at_ms < deadline_ms)
         deadline_ms = job->kill_at_ms;
     if (job->retry_at_ms < deadline_ms)
@@ -334,7 +303,7 @@ static int64_t earliest(const struct job *job)
 void job_advance(struct job *job)
 {
     if (job->state == JOB_DRAINING && job_streams_ended(job)) {
-        end_finished(job);
+        job_end_finished(job);
         return;
     }
     timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));
@@ -348,21 +317,35 @@ static void end_linger(struct job *job)
     if (job_streams_ended(job) || job_streams_paused(job))
         return;
     job->held_open = true;
+    counters_count(&job->worker->shared->counters, COUNTER_LINGER);
     process_signal_tree(job->process.pid, SIGKILL);
     job->linger_at_ms = job->linger_max_at_ms = DEADLINE_NEVER;
     job_streams_read(job);
 }
 
-static void timer_fired(struct timer *timer)
+/* Its chdir or execve hangs. */
+static void end_spawn(struct job *job)
 {
-    struct job *job = list_object(timer, struct job, timer);
-    int64_t now_ms = clock_now_ms();
+    counters_count(&job->worker->shared->counters, COUNTER_SPAWN_TIMEOUT);
+    job->spawn_by_ms = DEADLINE_NEVER;
+    job->spawn_timed_out = true;
+    spawn_cancel(&job->control);
+}
+
+static void time_out(struct job *job)
+{
+    counters_count(&job->worker->shared->counters, COUNTER_JOB_TIMEOUT);
+    job_stop(job, AFAR_OUTCOME_TIMED_OUT);
+}
+
+static void run_timers(struct job *job, int64_t now_ms)
+{
     if (job->retry_at_ms <= now_ms) {
         job->retry_at_ms = DEADLINE_NEVER;
         job_resume_output(job);
     }
     if (job->timeout_at_ms <= now_ms)
-        job_stop(job, AFAR_OUTCOME_TIMED_OUT);
+        time_out(job);
     if (job->kill_at_ms <= now_ms) {
         job->kill_at_ms = DEADLINE_NEVER;
         process_signal_tree(job->process.pid, SIGKILL);
@@ -370,6 +353,23 @@ static void timer_fired(struct timer *timer)
     if (job->state == JOB_DRAINING && !job->held_open &&
         (job->linger_at_ms <= now_ms || job->linger_max_at_ms <= now_ms))
         end_linger(job);
+}
+
+static void timer_fired(struct timer *timer)
+{
+    struct job *job = list_object(timer, struct job, timer);
+    switch (job->state) {
+    case JOB_QUEUED:
+        leave_queue(job);
+        return;
+    case JOB_SPAWNING:
+        end_spawn(job);
+        break;
+    case JOB_RUNNING:
+    case JOB_DRAINING:
+        run_timers(job, clock_now_ms());
+        break;
+    }
     job_advance(job);
 }
 
@@ -387,13 +387,20 @@ void job_stop(struct job *job, enum afar_outcome outcome)
         return;
     job->stopping = true;
     job->stop_outcome = outcome;
-    job->timeout_at_ms = DEADLINE_NEVER;
-    if (job->state == JOB_SPAWNING)
+    job->timeout_at_ms = job->spawn_by_ms = DEADLINE_NEVER;
+    if (job->state == JOB_QUEUED) {
+        job->start_by_ms = 0; /* refused by the timer: the caller may be in the middle of a list */
+        timer_arm(loop_timers(job->worker->loop), &job->timer, 0);
         return;
+    }
+    if (job->state == JOB_SPAWNING) {
+        spawn_cancel(&job->control);
+        return;
+    }
     process_signal_tree(job->process.pid, SIGTERM);
     /* One that is stopped would not see it. */
     process_signal_tree(job->process.pid, SIGCONT);
-    uint64_t grace_ms = job->worker->shared->config->kill_grace_ms;
+    uint64_t grace_ms = job->worker->config->kill_grace_ms;
     job->kill_at_ms = clock_now_ms() + (int64_t)grace_ms;
     timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));
 }
@@ -414,6 +421,11 @@ void job_abandon(struct job *job)
 {
     assert(job->owner != NULL);
     job->owner = NULL;
+    if (job->state == JOB_QUEUED) {
+        job->stopping = true;
+        leave_queue(job);
+        return;
+    }
     job_stop(job, AFAR_OUTCOME_DISCONNECTED);
     /* Its output is dropped from now on; what was paused must be read to its end. */
     job_resume_output(job);
@@ -423,7 +435,7 @@ void job_abandon(struct job *job)
 
 void job_signal(struct job *job, int number)
 {
-    if (job->state == JOB_SPAWNING)
+    if (job->state == JOB_QUEUED || job->state == JOB_SPAWNING)
         job->early_signal = number;
     else
         (void)process_signal_group(job->process.pid, number);

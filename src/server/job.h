@@ -1,7 +1,7 @@
 /* A job: a running command and what is known of it.
  *
- *     SPAWNING ──────▶ RUNNING ──────▶ DRAINING ──────▶ gone
- *     (companion)      the command     it has ended, its output has not
+ *     QUEUED ──────▶ SPAWNING ──────▶ RUNNING ──────▶ DRAINING ──────▶ gone
+ *     no place yet   (companion)      the command     it has ended, its output has not
  *
  * The owner (a protocol's session) is told of everything by its ops and takes the output; when it
  * goes away first, job_abandon ends the command and the job looks after itself until the process
@@ -23,6 +23,7 @@
 #include <afar/receipt.h>
 
 #include "base/error.h"
+#include "server/counters.h"
 #include "wire/message.h"
 
 struct job;
@@ -42,7 +43,8 @@ struct job_owner_ops {
     void (*stdin_taken)(struct job_owner *owner);
     /* The end; the job is gone when this returns. */
     void (*ended)(struct job_owner *owner, const struct afar_receipt *receipt);
-    /* It never started and never will: start_within_ms has passed. The job is gone likewise. */
+    /* It never started and never will: its start_within_ms has passed, or the server is going down.
+     * The job is gone likewise. */
     void (*refused)(struct job_owner *owner, const char *code, const char *message);
 };
 
@@ -51,11 +53,19 @@ struct job_owner {
     const struct job_owner_ops *ops;
 };
 
-/* Starts `request` (*moved*, also on failure). `label` names connection and identity in log lines;
- * it is copied. ops are called from later turns of the loop only. AFAR_ELIMIT: max_jobs run.
- * AFAR_ENOMEM, AFAR_ESYSTEM. */
+/* Who asks. Both are copied. */
+struct job_origin {
+    const char *label;    /* connection and identity, for log lines */
+    const char *identity; /* whose jobs are counted together */
+};
+
+/* Starts `request` (*moved*, also on failure), or, where there is no place for it and it has a
+ * start_within_ms, lets it wait: then *position is its place in the queue (1: the next), else 0.
+ * ops are called from later turns of the loop only. AFAR_ELIMIT: no place, or the request is too
+ * large; *limit says by which limit. AFAR_ENOMEM, AFAR_ESYSTEM. */
 enum afar_status job_start(struct job **job, struct worker *worker, struct job_owner *owner,
-                           struct exec_request *request, const char *label, struct afar_error *err);
+                           struct exec_request *request, const struct job_origin *origin,
+                           size_t *position, enum counter *limit, struct afar_error *err);
 
 /* The random id. Borrowed. */
 const char *job_id(const struct job *job);
@@ -64,7 +74,7 @@ const char *job_id(const struct job *job);
 void job_abandon(struct job *job);
 
 /* Ends the command: TERM to all of it, after kill_grace_ms KILL. `outcome` goes into the receipt.
- * The first call counts. */
+ * The first call counts. One that is still in the queue is refused in a later turn. */
 void job_stop(struct job *job, enum afar_outcome outcome);
 
 /* KILL, now. */

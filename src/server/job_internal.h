@@ -1,4 +1,4 @@
-/* What job.c and job_streams.c share. For those two only. */
+/* What job.c, job_streams.c and job_end.c share. For those three only. */
 #ifndef SERVER_JOB_INTERNAL_H
 #define SERVER_JOB_INTERNAL_H
 
@@ -8,7 +8,7 @@
 #include "server/job.h"
 #include "server/worker.h"
 
-enum job_state { JOB_SPAWNING, JOB_RUNNING, JOB_DRAINING };
+enum job_state { JOB_QUEUED, JOB_SPAWNING, JOB_RUNNING, JOB_DRAINING };
 
 struct job_pipe {
     struct loop_source source; /* fd -1: closed */
@@ -29,10 +29,12 @@ struct job {
     /* Used by the companion while SPAWNING. */
     struct task task;
     char **environment;
+    struct spawn_control control; /* any thread */
     struct spawn_result spawned;
     enum afar_status spawn_status;
     struct afar_error spawn_error;
     bool too_late;
+    bool spawn_timed_out;
     int64_t created_us;
     int64_t spawn_begin_us;
     int64_t spawn_end_us;
@@ -49,7 +51,9 @@ struct job {
     uint64_t stdin_taken;
     uint64_t stdin_delivered;
 
-    struct timer timer; /* the earliest of these */
+    struct timer timer;  /* the earliest of these */
+    int64_t start_by_ms; /* while QUEUED */
+    int64_t spawn_by_ms; /* while SPAWNING */
     int64_t timeout_at_ms;
     int64_t kill_at_ms;
     int64_t linger_at_ms;
@@ -78,7 +82,20 @@ bool job_streams_ended(const struct job *job);
 /* True where a stream that has not ended is not being read, for want of room. */
 bool job_streams_paused(const struct job *job);
 
+/* job_end.c. After each of the first three the job is gone, and its owner has been told. */
+
+/* The command and its output have ended. */
+void job_end_finished(struct job *job);
+/* It was never started: as job->spawn_error and job->spawned.stage say. */
+void job_end_not_spawned(struct job *job);
+/* It was never started: too late, or the server is going down. */
+void job_end_refused(struct job *job);
+void job_free(struct job *job);
+
 /* job.c */
+
+/* The command has been started; it may have ended since. */
+bool job_has_run(const struct job *job);
 
 /* Looks at what has changed: sets the timer, and where everything has ended, ends the job, which is
  * then gone. To be called last. */

@@ -70,7 +70,7 @@ static bool read_once(struct job_pipe *pipe)
         /* While someone still holds the pipe, the linger time starts again with each byte. */
         if (pipe->job->linger_at_ms != DEADLINE_NEVER)
             pipe->job->linger_at_ms =
-                clock_deadline_ms((int64_t)pipe->job->worker->shared->config->linger_ms);
+                clock_deadline_ms((int64_t)pipe->job->worker->config->linger_ms);
         return true;
     }
     if (failed == EINTR)
@@ -133,7 +133,7 @@ void job_resume_output(struct job *job)
     }
     /* Time in which nobody read is not held against whoever holds the pipe. */
     if (resumed && job->linger_at_ms != DEADLINE_NEVER)
-        job->linger_at_ms = clock_deadline_ms((int64_t)job->worker->shared->config->linger_ms);
+        job->linger_at_ms = clock_deadline_ms((int64_t)job->worker->config->linger_ms);
 }
 
 void job_close_output(struct job *job, enum stream stream)
@@ -201,7 +201,7 @@ enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
                                  struct afar_error *err)
 {
     const uint8_t *bytes = data;
-    if (job->state != JOB_SPAWNING && job->stdin_source.fd < 0) {
+    if (job_has_run(job) && job->stdin_source.fd < 0) {
         job->stdin_taken += size;
         return AFAR_OK;
     }
@@ -213,12 +213,12 @@ enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
         bytes += written;
         size -= written;
     }
-    if (job->state != JOB_SPAWNING && job->stdin_source.fd < 0) {
+    if (job_has_run(job) && job->stdin_source.fd < 0) {
         job->stdin_taken += size;
         return AFAR_OK;
     }
     enum afar_status status = buffer_append(&job->input, bytes, size, err);
-    if (status == AFAR_OK && job->state != JOB_SPAWNING)
+    if (status == AFAR_OK && job_has_run(job))
         drain_input(job);
     return status;
 }
@@ -226,7 +226,7 @@ enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
 void job_close_stdin(struct job *job)
 {
     job->input_eof = true;
-    if (job->state != JOB_SPAWNING)
+    if (job_has_run(job))
         drain_input(job);
 }
 

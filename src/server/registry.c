@@ -1,5 +1,6 @@
 #include "server/registry.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,20 +12,27 @@ enum { BUCKETS = 1024 };
 
 struct registry {
     pthread_mutex_t lock;
-    size_t max_jobs;
-    size_t count;                 /* guarded by lock */
-    struct list buckets[BUCKETS]; /* guarded by lock */
+    size_t max_jobs; /* all guarded by lock */
+    size_t max_per_identity;
+    size_t max_queued;
+    size_t count;
+    size_t queued;
+    struct tally identities;      /* of those that have a place */
+    struct list queue;            /* in the order of their coming */
+    struct list buckets[BUCKETS]; /* of those that have a place */
 };
 
-struct registry *registry_new(size_t max_jobs)
+struct registry *registry_new(const struct config *config)
 {
     struct registry *registry = calloc(1, sizeof *registry);
     if (registry == NULL)
         return NULL;
     (void)pthread_mutex_init(&registry->lock, NULL);
-    registry->max_jobs = max_jobs;
+    tally_init(&registry->identities);
+    list_init(&registry->queue);
     for (size_t i = 0; i < BUCKETS; i++)
         list_init(&registry->buckets[i]);
+    registry_set_limits(registry, config);
     return registry;
 }
 
@@ -32,6 +40,8 @@ void registry_free(struct registry *registry)
 {
     if (registry == NULL)
         return;
+    assert(registry->count == 0 && registry->queued == 0);
+    tally_close(&registry->identities);
     (void)pthread_mutex_destroy(&registry->lock);
     free(registry);
 }
@@ -45,26 +55,126 @@ static struct list *bucket_of(struct registry *registry, const char *id)
     return &registry->buckets[hash % BUCKETS];
 }
 
-enum afar_status registry_add(struct registry *registry, struct registry_entry *entry,
-                              struct afar_error *err)
+/* ---- places -------------------------------------------------------------------------------------
+ * Each of these with the lock held. */
+
+static bool identity_full(const struct registry *registry, const struct registry_entry *entry)
+{
+    return registry->max_per_identity > 0 && entry->identity->places >= registry->max_per_identity;
+}
+
+static void take_place(struct registry *registry, struct registry_entry *entry)
+{
+    registry->count++;
+    entry->identity->places++;
+    list_append(bucket_of(registry, entry->id), &entry->link);
+}
+
+/* A place may be free: whoever is first in the queue and whose identity has room gets it. */
+static void grant(struct registry *registry)
+{
+    struct list *link = registry->queue.next;
+    while (link != &registry->queue && registry->count < registry->max_jobs) {
+        struct registry_entry *entry = list_object(link, struct registry_entry, link);
+        link = link->next;
+        if (identity_full(registry, entry))
+            continue;
+        list_remove(&entry->link);
+        registry->queued--;
+        entry->queued = false;
+        take_place(registry, entry);
+        mailbox_post(entry->mailbox, &entry->granted);
+    }
+}
+
+/* AFAR_OK, AFAR_EAGAIN or AFAR_ELIMIT. */
+static enum afar_status place_or_queue(struct registry *registry, struct registry_entry *entry,
+                                       bool may_wait, enum counter *limit)
+{
+    bool identity = identity_full(registry, entry);
+    /* Nobody is overtaken: while there is a place, those in the queue are there for their identity.
+     */
+    if (!identity && registry->count < registry->max_jobs) {
+        take_place(registry, entry);
+        return AFAR_OK;
+    }
+    *limit = identity ? COUNTER_MAX_JOBS_PER_IDENTITY : COUNTER_MAX_JOBS;
+    if (!may_wait)
+        return AFAR_ELIMIT;
+    *limit = COUNTER_MAX_QUEUED;
+    if (registry->queued >= registry->max_queued)
+        return AFAR_ELIMIT;
+    registry->queued++;
+    entry->queued = true;
+    list_append(&registry->queue, &entry->link);
+    return AFAR_EAGAIN;
+}
+
+static enum afar_status refuse(const struct registry *registry, enum counter limit,
+                               struct afar_error *err)
+{
+    if (limit == COUNTER_MAX_JOBS)
+        return afar_fail(err, AFAR_ELIMIT, "%zu jobs are running, which is the limit (max_jobs)",
+                         registry->max_jobs);
+    if (limit == COUNTER_MAX_JOBS_PER_IDENTITY)
+        return afar_fail(err, AFAR_ELIMIT,
+                         "%zu jobs of yours are running, which is the limit "
+                         "(max_jobs_per_identity)",
+                         registry->max_per_identity);
+    return afar_fail(err, AFAR_ELIMIT, "%zu requests are waiting already (max_queued)",
+                     registry->max_queued);
+}
+
+/* ---- verbs --------------------------------------------------------------------------------------
+ */
+
+void registry_set_limits(struct registry *registry, const struct config *config)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    registry->max_jobs = config->max_jobs;
+    registry->max_per_identity = config->max_jobs_per_identity;
+    registry->max_queued = config->max_queued;
+    grant(registry);
+    (void)pthread_mutex_unlock(&registry->lock);
+}
+
+enum afar_status registry_claim(struct registry *registry, struct registry_entry *entry,
+                                const struct registry_claim *claim, size_t *position,
+                                enum counter *limit, struct afar_error *err)
 {
     enum afar_status status = random_hex(entry->id, (MESSAGE_JOB_ID_BYTES - 1) / 2, err);
     if (status != AFAR_OK)
         return status;
+    list_init(&entry->link);
     entry->leader = 0;
-    entry->killed = false;
+    entry->killed = entry->queued = false;
+    entry->mailbox = claim->mailbox;
     (void)pthread_mutex_lock(&registry->lock);
-    if (registry->count < registry->max_jobs) {
-        registry->count++;
-        list_append(bucket_of(registry, entry->id), &entry->link);
-    } else {
-        status = AFAR_ELIMIT;
+    entry->identity = tally_hold(&registry->identities, claim->identity, strlen(claim->identity));
+    if (entry->identity == NULL)
+        status = afar_fail(err, AFAR_ENOMEM, "out of memory for a job");
+    else
+        status = place_or_queue(registry, entry, claim->may_wait, limit);
+    *position = registry->queued;
+    if (status == AFAR_ELIMIT) {
+        tally_drop(entry->identity);
+        (void)refuse(registry, *limit, err);
     }
     (void)pthread_mutex_unlock(&registry->lock);
-    if (status != AFAR_OK)
-        return afar_fail(err, status, "%zu jobs are running, which is the limit (max_jobs)",
-                         registry->max_jobs);
-    return AFAR_OK;
+    return status;
+}
+
+bool registry_withdraw(struct registry *registry, struct registry_entry *entry)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    bool queued = entry->queued;
+    if (queued) {
+        list_remove(&entry->link);
+        entry->queued = false;
+        registry->queued--;
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+    return queued;
 }
 
 void registry_set_leader(struct registry *registry, struct registry_entry *entry, pid_t leader)
@@ -86,8 +196,15 @@ bool registry_clear_leader(struct registry *registry, struct registry_entry *ent
 void registry_remove(struct registry *registry, struct registry_entry *entry)
 {
     (void)pthread_mutex_lock(&registry->lock);
-    list_remove(&entry->link);
-    registry->count--;
+    assert(!entry->queued);
+    if (!list_empty(&entry->link)) { /* not withdrawn: it had a place */
+        list_remove(&entry->link);
+        registry->count--;
+        entry->identity->places--;
+    }
+    tally_drop(entry->identity);
+    entry->identity = NULL;
+    grant(registry);
     (void)pthread_mutex_unlock(&registry->lock);
 }
 
@@ -114,4 +231,12 @@ size_t registry_count(struct registry *registry)
     size_t count = registry->count;
     (void)pthread_mutex_unlock(&registry->lock);
     return count;
+}
+
+size_t registry_queued(struct registry *registry)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    size_t queued = registry->queued;
+    (void)pthread_mutex_unlock(&registry->lock);
+    return queued;
 }

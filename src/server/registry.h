@@ -1,9 +1,10 @@
-/* All jobs of the server by their id, so that any connection can signal any of them.
+/* All jobs of the server by their id, so that any connection can signal any of them; and the places
+ * that they take: so many in all and for each identity, the rest waits in a queue.
  *
- * Owns:    nothing; an entry lies inside its job, which its worker owns.
+ * Owns:    its counts; an entry lies inside its job, which its worker owns.
  * Threads: any; one mutex, off the data path, never held across a callback.
  * Blocks:  never.
- * Limits:  max_jobs entries, claimed before anything is spawned. */
+ * Limits:  those of registry_set_limits. A place is claimed before anything is spawned. */
 #ifndef SERVER_REGISTRY_H
 #define SERVER_REGISTRY_H
 
@@ -13,24 +14,49 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "policy/config.h"
+#include "server/counters.h"
+#include "server/mailbox.h"
+#include "server/tally.h"
 #include "wire/message.h"
 
 struct registry;
 
 struct registry_entry {
-    struct list link;              /* guarded by the registry */
-    char id[MESSAGE_JOB_ID_BYTES]; /* fixed once added */
-    pid_t leader;                  /* guarded; 0: nothing to signal (not yet started, or reaped) */
-    bool killed;                   /* guarded; a kill request has reached it */
+    struct list link;              /* guarded by the registry, like all the rest … */
+    char id[MESSAGE_JOB_ID_BYTES]; /* … but this, which is fixed once claimed */
+    struct tally_entry *identity;
+    bool queued;             /* waits in the queue */
+    struct mailbox *mailbox; /* of its worker */
+    struct mail granted;     /* deliver: set by the job */
+    pid_t leader;            /* 0: nothing to signal (not yet started, or reaped) */
+    bool killed;             /* a kill request has reached it */
+};
+
+/* What a claim asks for. */
+struct registry_claim {
+    const char *identity;    /* whose job it is */
+    bool may_wait;           /* in the queue */
+    struct mailbox *mailbox; /* where entry->granted goes when its turn has come */
 };
 
 /* NULL: out of memory. */
-struct registry *registry_new(size_t max_jobs);
+struct registry *registry_new(const struct config *config);
 void registry_free(struct registry *registry);
 
-/* Gives the entry a fresh random id and a place. AFAR_ELIMIT: max_jobs are there. AFAR_ESYSTEM. */
-enum afar_status registry_add(struct registry *registry, struct registry_entry *entry,
-                              struct afar_error *err);
+/* The limits from now on; who is in stays in. */
+void registry_set_limits(struct registry *registry, const struct config *config);
+
+/* Gives the entry a fresh random id and a place. AFAR_EAGAIN: it waits, *position says as which (1:
+ * the next). AFAR_ELIMIT: no, and *limit says by which limit. AFAR_ESYSTEM, AFAR_ENOMEM. After
+ * AFAR_OK and AFAR_EAGAIN it must be given back by registry_remove. */
+enum afar_status registry_claim(struct registry *registry, struct registry_entry *entry,
+                                const struct registry_claim *claim, size_t *position,
+                                enum counter *limit, struct afar_error *err);
+
+/* Takes it out of the queue. False: it has its place already, and entry->granted is under way or
+ * delivered; the entry must stay where it is until then. */
+bool registry_withdraw(struct registry *registry, struct registry_entry *entry);
 
 /* The job runs; it can be signalled from now on. */
 void registry_set_leader(struct registry *registry, struct registry_entry *entry, pid_t leader);
@@ -39,11 +65,15 @@ void registry_set_leader(struct registry *registry, struct registry_entry *entry
  * whether it was killed by request. */
 bool registry_clear_leader(struct registry *registry, struct registry_entry *entry);
 
+/* Gives the place back; the first in the queue that may have it gets it. Not while granted is under
+ * way. */
 void registry_remove(struct registry *registry, struct registry_entry *entry);
 
 /* Signals the process group of a job. False: no such job runs. */
 bool registry_signal(struct registry *registry, const char *id, int number);
 
+/* Jobs that have a place; requests that wait for one. */
 size_t registry_count(struct registry *registry);
+size_t registry_queued(struct registry *registry);
 
 #endif

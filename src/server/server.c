@@ -1,4 +1,4 @@
-#include "server/server.h"
+#include "server/server_internal.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -6,22 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "net/listener.h"
-#include "net/tls.h"
-#include "server/acceptor.h"
-
 enum { BACKLOG = 1024, WORKERS_MIN = 4 };
-
-struct server {
-    struct server_shared shared;
-    struct acceptor *acceptor;
-    struct tls_context *tls; /* NULL: no TLS listener */
-    struct {
-        struct endpoint endpoint; /* with its real port */
-        bool local;
-    } listening[CONFIG_LISTEN_MAX];
-    unsigned listening_count;
-};
 
 enum afar_status server_block_signals(struct afar_error *err)
 {
@@ -66,34 +51,35 @@ static enum afar_status check_exposure(const struct listener *listener, const st
     return AFAR_OK;
 }
 
-static enum afar_status open_listener(struct server *server, const struct endpoint *endpoint,
-                                      struct afar_error *err)
+enum afar_status server_open_listener(struct server *server, const struct config *config,
+                                      struct tls_context *tls, const struct endpoint *endpoint,
+                                      struct listening *listening, struct afar_error *err)
 {
     struct listener *listener = NULL;
     enum afar_status status = listener_open(&listener, endpoint, BACKLOG, err);
     if (status == AFAR_OK)
-        status = check_exposure(listener, server->shared.config, err);
+        status = check_exposure(listener, config, err);
     if (status != AFAR_OK) {
         listener_free(listener);
         return status;
     }
-    server->listening[server->listening_count].endpoint = *listener_endpoint(listener);
-    server->listening[server->listening_count].local = listener_is_local(listener);
-    server->listening_count++;
-    return acceptor_add(server->acceptor, listener,
-                        endpoint->scheme == ENDPOINT_TLS ? server->tls : NULL, err);
+    *listening = (struct listening){.configured = *endpoint,
+                                    .endpoint = *listener_endpoint(listener),
+                                    .local = listener_is_local(listener)};
+    return acceptor_add(server->acceptor, listener, tls, &listening->door, err);
 }
 
-static enum afar_status open_tls(struct server *server, struct afar_error *err)
+enum afar_status server_open_tls(struct tls_context **tls, const struct config *config,
+                                 struct afar_error *err)
 {
-    const struct config *config = server->shared.config;
     const struct tls_server_options options = {.cert_file = config->tls_cert,
                                                .key_file = config->tls_key,
                                                .client_ca_file = config->tls_client_ca,
                                                .allow_tls12 = config->tls_allow_12};
+    *tls = NULL;
     for (unsigned i = 0; i < config->listen_count; i++) {
         if (config->listen[i].scheme == ENDPOINT_TLS)
-            return tls_context_server_new(&server->tls, &options, err);
+            return tls_context_server_new(tls, &options, err);
     }
     return AFAR_OK;
 }
@@ -104,32 +90,47 @@ static const char *temporary_folder(void)
     return folder != NULL && folder[0] == '/' ? folder : "/tmp";
 }
 
-enum afar_status server_new(struct server **server, const struct config *config,
-                            const struct log *log, struct afar_error *err)
+static enum afar_status make_shared(struct server *server, const struct config *config,
+                                    struct afar_error *err)
+{
+    struct server_shared *shared = &server->shared;
+    shared->environment = environ;
+    shared->temporary = temporary_folder();
+    shared->registry = registry_new(config);
+    shared->admission = admission_new();
+    if (shared->registry == NULL || shared->admission == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
+    return AFAR_OK;
+}
+
+enum afar_status server_new(struct server **server, const struct config *config, struct log *log,
+                            struct afar_error *err)
 {
     *server = NULL;
     struct server *made = calloc(1, sizeof *made);
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
-    made->shared.config = config;
+    const struct acceptor_hooks hooks = {
+        .hang_up = server_reload, .settled = server_settled, .user = made};
+    struct server_settings *settings = &made->shared.settings;
+    settings->config = config;
     made->shared.log = log;
-    made->shared.environment = environ;
-    made->shared.temporary = temporary_folder();
-    made->shared.registry = registry_new(config->max_jobs);
 
-    enum afar_status status = made->shared.registry != NULL
-                                  ? AFAR_OK
-                                  : afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
+    enum afar_status status = make_shared(made, config, err);
     if (status == AFAR_OK)
         status = config_check(config, err);
     if (status == AFAR_OK)
-        status = open_tls(made, err);
+        status = server_open_tls(&settings->tls, config, err);
     if (status == AFAR_OK)
-        status = acceptor_new(&made->acceptor, &made->shared, err);
+        status = acceptor_new(&made->acceptor, &made->shared, &hooks, err);
     if (status == AFAR_OK)
         status = acceptor_start_workers(made->acceptor, worker_count(config), err);
-    for (unsigned i = 0; status == AFAR_OK && i < config->listen_count; i++)
-        status = open_listener(made, &config->listen[i], err);
+    for (unsigned i = 0; status == AFAR_OK && i < config->listen_count; i++) {
+        status = server_open_listener(made, config, settings->tls, &config->listen[i],
+                                      &made->listening.at[i], err);
+        if (status == AFAR_OK)
+            made->listening.count++;
+    }
     if (status != AFAR_OK) {
         server_free(made);
         return status;
@@ -138,22 +139,32 @@ enum afar_status server_new(struct server **server, const struct config *config,
     return AFAR_OK;
 }
 
+void server_on_hang_up(struct server *server, server_load *load, void *user)
+{
+    server->load = load;
+    server->load_user = user;
+}
+
 void server_free(struct server *server)
 {
     if (server == NULL)
         return;
     acceptor_free(server->acceptor);
-    tls_context_free(server->tls);
+    tls_context_free(server->shared.settings.tls);
+    tls_context_free(server->old_tls);
     registry_free(server->shared.registry);
+    admission_free(server->shared.admission);
+    config_free(server->loaded);
+    config_free(server->old_config);
     free(server);
 }
 
 enum afar_status server_print_endpoints(const struct server *server, FILE *out,
                                         struct afar_error *err)
 {
-    for (unsigned i = 0; i < server->listening_count; i++) {
+    for (unsigned i = 0; i < server->listening.count; i++) {
         char url[ENDPOINT_URL_BYTES];
-        endpoint_format(&server->listening[i].endpoint, url, sizeof url);
+        endpoint_format(&server->listening.at[i].endpoint, url, sizeof url);
         if (fprintf(out, "listening %s\n", url) < 0)
             return afar_fail_errno(err, errno, "cannot print the endpoints");
     }
@@ -162,11 +173,16 @@ enum afar_status server_print_endpoints(const struct server *server, FILE *out,
     return AFAR_OK;
 }
 
-static void describe_one(const struct server *server, const struct endpoint *endpoint, bool local,
-                         const char *user)
+void server_describe_one(const struct server *server, const struct listening *listening)
 {
     const struct log *log = server->shared.log;
+    const struct endpoint *endpoint = &listening->endpoint;
     char url[ENDPOINT_URL_BYTES];
+    char number[24];
+    /* Only the acceptor's thread looks one up. */
+    const struct passwd *entry = getpwuid(geteuid()); // NOLINT(concurrency-mt-unsafe)
+    (void)snprintf(number, sizeof number, "%ld", (long)geteuid());
+    const char *user = entry != NULL ? entry->pw_name : number;
     endpoint_format(endpoint, url, sizeof url);
     if (endpoint->protocol == PROTOCOL_UPPER)
         log_write(log, LOG_LEVEL_INFO, "%s: answers in upper case; nobody can run anything there",
@@ -174,12 +190,12 @@ static void describe_one(const struct server *server, const struct endpoint *end
     else if (endpoint->scheme == ENDPOINT_TLS)
         log_write(log, LOG_LEVEL_INFO,
                   "%s: whoever has a client certificate from %s can run any command as user %s",
-                  url, server->shared.config->tls_client_ca, user);
+                  url, server->shared.settings.config->tls_client_ca, user);
     else if (endpoint->scheme == ENDPOINT_UNIX)
         log_write(log, LOG_LEVEL_INFO,
                   "%s: user %s on this machine (and root) can run any command as user %s", url,
                   user, user);
-    else if (local)
+    else if (listening->local)
         log_write(log, LOG_LEVEL_WARN,
                   "%s: everyone on this machine can run any command as user %s, unencrypted and "
                   "without a certificate: for development only",
@@ -194,12 +210,8 @@ static void describe_one(const struct server *server, const struct endpoint *end
 
 void server_describe(const struct server *server)
 {
-    char number[24];
-    const struct passwd *entry = getpwuid(geteuid()); /* before any other thread looks one up */
-    (void)snprintf(number, sizeof number, "%ld", (long)geteuid());
-    const char *user = entry != NULL ? entry->pw_name : number;
-    for (unsigned i = 0; i < server->listening_count; i++)
-        describe_one(server, &server->listening[i].endpoint, server->listening[i].local, user);
+    for (unsigned i = 0; i < server->listening.count; i++)
+        server_describe_one(server, &server->listening.at[i]);
 }
 
 enum afar_status server_run(struct server *server, struct afar_error *err)

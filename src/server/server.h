@@ -25,9 +25,18 @@ enum afar_status server_block_signals(struct afar_error *err);
 /* `config` and `log` are *kept*. Refused, each with a line that says what to do: plain TCP or UDP
  * beyond loopback without allow_plaintext; headed and sized beyond loopback without TLS; a bad
  * certificate; a taken port. AFAR_EINVAL, AFAR_ESYSTEM, AFAR_ENOMEM. */
-enum afar_status server_new(struct server **server, const struct config *config,
-                            const struct log *log, struct afar_error *err);
+enum afar_status server_new(struct server **server, const struct config *config, struct log *log,
+                            struct afar_error *err);
 void server_free(struct server *server);
+
+/* Reads the configuration anew: *config is the server's (config_free), also where this fails (NULL:
+ * none). Runs on the server's main thread. */
+typedef enum afar_status server_load(void *user, struct config **config, struct afar_error *err);
+
+/* What SIGHUP does: the configuration that `load` gives and the certificates that it names are
+ * checked whole, then used; or a line in the log says why not, and nothing has changed. `workers`
+ * and udp listeners cannot be changed. Between server_new and server_run. */
+void server_on_hang_up(struct server *server, server_load *load, void *user);
 
 /* One line "listening URL" for each listener, with its real port, flushed. */
 enum afar_status server_print_endpoints(const struct server *server, FILE *out,

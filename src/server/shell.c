@@ -153,12 +153,13 @@ static void job_commit(struct job_owner *owner, enum stream stream, size_t size)
 static void job_ended(struct job_owner *owner, const struct afar_receipt *receipt)
 {
     struct shell *shell = shell_of(owner);
-    const struct config *config = shell->connection->worker->shared->config;
+    const struct config *config = shell->connection->worker->config;
     struct afar_error err;
     shell->job = NULL;
     if (receipt->outcome == AFAR_OUTCOME_SPAWN_FAILED) {
         give_up(shell, receipt->message);
     } else if (shell->over_limit || collector_total(shell->collector) > config->collect_max_bytes) {
+        counters_count(&shell->connection->worker->shared->counters, COUNTER_COLLECT_MAX_BYTES);
         give_up(shell, "closed without a reply: more output than collect_max_bytes");
     } else if (shell->kind == TUTORIAL_SIZED) {
         begin_sending(shell, NULL);
@@ -212,7 +213,10 @@ static void run(struct shell *shell)
 {
     struct connection *connection = shell->connection;
     struct afar_error err;
+    enum counter limit = COUNTER_MAX_JOBS;
+    size_t position = 0;
     char label[512];
+    connection->asked = true;
     shell->over_limit = false;
     shell->collector = collector_new(connection->worker, &collector_ops, shell);
     struct exec_request *request = take_request(connection);
@@ -222,8 +226,12 @@ static void run(struct shell *shell)
         return;
     }
     connection_label(connection, label, sizeof label);
-    if (job_start(&shell->job, connection->worker, &shell->owner, request, label, &err) !=
-        AFAR_OK) {
+    const struct job_origin origin = {.label = label, .identity = connection->identity.name};
+    enum afar_status status = job_start(&shell->job, connection->worker, &shell->owner, request,
+                                        &origin, &position, &limit, &err);
+    if (status == AFAR_ELIMIT)
+        counters_count(&connection->worker->shared->counters, limit);
+    if (status != AFAR_OK) {
         give_up(shell, err.message);
         return;
     }
@@ -239,7 +247,7 @@ static void quiet_fired(struct timer *timer)
 static void look_for_request(struct shell *shell)
 {
     struct connection *connection = shell->connection;
-    const struct config *config = connection->worker->shared->config;
+    const struct config *config = connection->worker->config;
     const uint8_t *data = buffer_head(&connection->in);
     size_t size = buffer_size(&connection->in);
     if (size == 0)
@@ -250,6 +258,7 @@ static void look_for_request(struct shell *shell)
         (void)snprintf(why, sizeof why, "refused: the client speaks %s", stray);
         give_up(shell, why);
     } else if (size > config->request_bytes) {
+        counters_count(&connection->worker->shared->counters, COUNTER_REQUEST_BYTES);
         give_up(shell, "refused: a command longer than request_bytes");
     } else if (memchr(data, 0, size) != NULL) {
         give_up(shell, "refused: a command with a NUL byte");

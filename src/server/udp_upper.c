@@ -22,7 +22,7 @@ struct udp_upper {
 /* A bucket that holds one second's worth. */
 static bool take_token(struct udp_upper *udp)
 {
-    uint64_t rate = udp->worker->shared->config->udp_rate_per_second;
+    uint64_t rate = udp->worker->config->udp_rate_per_second;
     int64_t now_ms = clock_now_ms();
     uint64_t earned = (uint64_t)(now_ms - udp->refilled_ms) * rate / 1000;
     if (earned > 0) {
@@ -103,7 +103,7 @@ enum afar_status udp_upper_begin(struct worker *worker, struct listener *listene
     udp->worker = worker;
     udp->listener = listener;
     udp->mail.deliver = moved_in;
-    udp->tokens = worker->shared->config->udp_rate_per_second;
+    udp->tokens = worker->config->udp_rate_per_second;
     udp->refilled_ms = clock_now_ms();
     loop_source_init(&udp->source);
     mailbox_post(&worker->mailbox, &udp->mail);

@@ -32,6 +32,7 @@ static enum afar_status upper_open(struct connection *connection, struct afar_er
 
 static void upper_input(struct connection *connection)
 {
+    connection->asked = true;
     take(connection);
     connection_pause_input(connection, buffer_size(&connection->out) > 0);
 }

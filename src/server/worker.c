@@ -56,6 +56,14 @@ static void kill_all(struct mail *mail)
         connection_hurry(list_object(link, struct connection, link));
 }
 
+static void settle(struct mail *mail)
+{
+    struct worker *worker = list_object(mail, struct worker, settings_mail);
+    worker->config = worker->next_settings.config;
+    worker->tls = worker->next_settings.tls;
+    mailbox_post(worker->boss, &worker->settled_mail);
+}
+
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
@@ -84,8 +92,7 @@ static void free_parts(struct worker *worker)
 }
 
 enum afar_status worker_start(struct worker **worker, unsigned number, struct server_shared *shared,
-                              struct mailbox *boss, void (*ended)(struct mail *),
-                              struct afar_error *err)
+                              const struct worker_boss *boss, struct afar_error *err)
 {
     *worker = NULL;
     struct worker *made = calloc(1, sizeof *made);
@@ -93,11 +100,15 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a worker");
     made->number = number;
     made->shared = shared;
-    made->boss = boss;
+    made->config = shared->settings.config;
+    made->tls = shared->settings.tls;
+    made->boss = boss->mailbox;
+    made->settings_mail.deliver = settle;
+    made->settled_mail.deliver = boss->settled;
     made->drain_mail.deliver = drain;
     made->end_jobs_mail.deliver = end_jobs;
     made->kill_mail.deliver = kill_all;
-    made->ended_mail.deliver = ended;
+    made->ended_mail.deliver = boss->ended;
     list_init(&made->connections);
     list_init(&made->jobs);
     loop_source_init(&made->mailbox.source);
@@ -129,6 +140,12 @@ void worker_free(struct worker *worker)
 {
     if (worker != NULL)
         free_parts(worker);
+}
+
+void worker_post_settings(struct worker *worker, const struct server_settings *settings)
+{
+    worker->next_settings = *settings;
+    mailbox_post(&worker->mailbox, &worker->settings_mail);
 }
 
 void worker_post_drain(struct worker *worker)

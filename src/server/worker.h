@@ -13,21 +13,32 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "net/tls.h"
 #include "policy/config.h"
+#include "server/admission.h"
 #include "server/companion.h"
+#include "server/counters.h"
 #include "server/loop.h"
 #include "server/mailbox.h"
 #include "server/registry.h"
 
-/* What all workers share; read-only but for the registry (its own lock) and the counters. */
-struct server_shared {
+/* What a reload changes. Read-only; what it points to lives until every worker has gone on to the
+ * next. */
+struct server_settings {
     const struct config *config;
-    const struct log *log;
+    struct tls_context *tls; /* NULL: no TLS listener */
+};
+
+/* What all workers share; read-only but for those with a lock of their own and the counters. */
+struct server_shared {
+    struct server_settings settings; /* the acceptor's; each worker has a copy */
+    struct log *log;
     struct registry *registry;
+    struct admission *admission;
+    struct counters counters;
     char *const *environment; /* what commands start from */
     const char *temporary;    /* folder for collected output */
     atomic_ullong next_connection;
-    atomic_uint connections;
 };
 
 enum { WORKER_SCRATCH_BYTES = 65536 };
@@ -35,6 +46,8 @@ enum { WORKER_SCRATCH_BYTES = 65536 };
 struct worker {
     unsigned number;
     struct server_shared *shared;
+    const struct config *config; /* of the settings that this worker goes by */
+    struct tls_context *tls;     /* likewise */
     struct loop *loop;
     struct mailbox mailbox;
     struct companion *companion;
@@ -49,17 +62,25 @@ struct worker {
 
     pthread_t thread;
     struct mailbox *boss; /* the acceptor's */
+    struct mail settings_mail;
+    struct server_settings next_settings; /* while settings_mail is under way */
+    struct mail settled_mail;             /* to the acceptor: this worker goes by them now */
     struct mail drain_mail;
     struct mail end_jobs_mail;
     struct mail kill_mail;
-    struct mail ended_mail; /* to the acceptor; its deliver is set by worker_start's caller */
+    struct mail ended_mail;
 };
 
-/* Makes everything and starts the thread. `ended` runs in the acceptor's thread once the worker has
- * nothing left after a drain. AFAR_ENOMEM, AFAR_ESYSTEM. */
+/* What a worker tells the acceptor, in the acceptor's thread. */
+struct worker_boss {
+    struct mailbox *mailbox;
+    void (*ended)(struct mail *);   /* ended_mail: it has nothing left after a drain */
+    void (*settled)(struct mail *); /* settled_mail: it uses the settings that were posted last */
+};
+
+/* Makes everything and starts the thread. AFAR_ENOMEM, AFAR_ESYSTEM. */
 enum afar_status worker_start(struct worker **worker, unsigned number, struct server_shared *shared,
-                              struct mailbox *boss, void (*ended)(struct mail *),
-                              struct afar_error *err);
+                              const struct worker_boss *boss, struct afar_error *err);
 
 /* Waits for the thread, which must have been drained. */
 void worker_join(struct worker *worker);
@@ -67,6 +88,9 @@ void worker_join(struct worker *worker);
 /* After worker_join of this and of all other workers: until then its last mail may hang in the
  * acceptor's mailbox, where the others hang theirs behind it. */
 void worker_free(struct worker *worker);
+
+/* From the acceptor: go by these settings from now on. Not again before it has settled. */
+void worker_post_settings(struct worker *worker, const struct server_settings *settings);
 
 /* From the acceptor, each at most once and in this order: finish what runs and take nothing new;
  * end the jobs (TERM, grace, KILL); kill the jobs and close all connections. */

@@ -5,6 +5,15 @@
 void decoder_init(struct decoder *decoder)
 {
     decoder->header_bytes = 0;
+    decoder->payload_over = false;
+    decoder->header_max_bytes = FRAME_HEADER_MAX_BYTES;
+    decoder->payload_max_bytes = FRAME_PAYLOAD_MAX_BYTES;
+}
+
+void decoder_limit(struct decoder *decoder, size_t header_max_bytes, size_t payload_max_bytes)
+{
+    decoder->header_max_bytes = header_max_bytes;
+    decoder->payload_max_bytes = payload_max_bytes;
 }
 
 void decoder_close(struct decoder *decoder)
@@ -48,15 +57,26 @@ static enum afar_status take_header(struct decoder *decoder, const uint8_t *data
     uint32_t header_bytes = get_prefix(data);
     if (header_bytes < FRAME_HEADER_MIN_BYTES || header_bytes > FRAME_HEADER_MAX_BYTES)
         return bad_length(data, size, err);
+    if (header_bytes > decoder->header_max_bytes)
+        return afar_fail(err, AFAR_ELIMIT, "a frame header of %lu bytes, %zu are allowed here",
+                         (unsigned long)header_bytes, decoder->header_max_bytes);
 
     *used = FRAME_PREFIX_BYTES + (size_t)header_bytes;
     if (size < *used)
         return AFAR_EAGAIN;
     enum afar_status status =
         message_decode(&decoder->message, data + FRAME_PREFIX_BYTES, header_bytes, err);
-    if (status == AFAR_OK)
-        decoder->header_bytes = *used;
-    return status;
+    if (status != AFAR_OK)
+        return status;
+    if (decoder->message.size > decoder->payload_max_bytes) {
+        size_t payload = decoder->message.size;
+        message_close(&decoder->message);
+        decoder->payload_over = true;
+        return afar_fail(err, AFAR_ELIMIT, "a payload of %zu bytes, %zu are allowed here", payload,
+                         decoder->payload_max_bytes);
+    }
+    decoder->header_bytes = *used;
+    return AFAR_OK;
 }
 
 enum afar_status decoder_next(struct decoder *decoder, const uint8_t *data, size_t size,

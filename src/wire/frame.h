@@ -8,6 +8,7 @@
 #ifndef WIRE_FRAME_H
 #define WIRE_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,11 +23,17 @@ enum {
 };
 
 struct decoder {
+    size_t header_max_bytes;
+    size_t payload_max_bytes;
+    bool payload_over;      /* after AFAR_ELIMIT: it was the payload, not the header */
     struct message message; /* its header has been read, its payload has not come yet */
     size_t header_bytes;    /* prefix and header of that message; 0: none is waiting */
 };
 
 void decoder_init(struct decoder *decoder);
+
+/* Accepts less than the protocol allows, in both sizes at most that. */
+void decoder_limit(struct decoder *decoder, size_t header_max_bytes, size_t payload_max_bytes);
 void decoder_close(struct decoder *decoder);
 
 /* Looks for one frame at the start of `data`.
@@ -34,7 +41,8 @@ void decoder_close(struct decoder *decoder);
  * inside `data`, and *used bytes are to be consumed. A message of type MESSAGE_BAD had sound
  * framing but unacceptable content: answer its `problem` and go on. AFAR_EAGAIN: the frame is not
  * complete; *used is how many bytes it takes to get further. Call again with the same start and
- * more bytes. AFAR_EPEER: the framing cannot be trusted any more; answer and close. AFAR_ENOMEM. */
+ * more bytes. AFAR_EPEER: the framing cannot be trusted any more; answer and close. AFAR_ELIMIT:
+ * larger than decoder_limit allows; likewise. AFAR_ENOMEM. */
 enum afar_status decoder_next(struct decoder *decoder, const uint8_t *data, size_t size,
                               struct message *message, const uint8_t **payload, size_t *used,
                               struct afar_error *err);

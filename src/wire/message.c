@@ -14,13 +14,13 @@ static const struct {
     const char *name;
     enum message_type type;
 } types[] = {
-    {"exec", MESSAGE_EXEC},       {"stdin", MESSAGE_STDIN},   {"close", MESSAGE_CLOSE},
-    {"signal", MESSAGE_SIGNAL},   {"resize", MESSAGE_RESIZE}, {"detach", MESSAGE_DETACH},
-    {"attach", MESSAGE_ATTACH},   {"kill", MESSAGE_KILL},     {"jobs", MESSAGE_JOBS},
-    {"ping", MESSAGE_PING},       {"pong", MESSAGE_PONG},     {"ack", MESSAGE_ACK},
-    {"started", MESSAGE_STARTED}, {"stdout", MESSAGE_STDOUT}, {"stderr", MESSAGE_STDERR},
-    {"exit", MESSAGE_EXIT},       {"error", MESSAGE_ERROR},   {"closing", MESSAGE_CLOSING},
-    {"done", MESSAGE_DONE},
+    {"exec", MESSAGE_EXEC},       {"stdin", MESSAGE_STDIN},     {"close", MESSAGE_CLOSE},
+    {"signal", MESSAGE_SIGNAL},   {"resize", MESSAGE_RESIZE},   {"detach", MESSAGE_DETACH},
+    {"attach", MESSAGE_ATTACH},   {"kill", MESSAGE_KILL},       {"jobs", MESSAGE_JOBS},
+    {"ping", MESSAGE_PING},       {"pong", MESSAGE_PONG},       {"ack", MESSAGE_ACK},
+    {"queued", MESSAGE_QUEUED},   {"started", MESSAGE_STARTED}, {"stdout", MESSAGE_STDOUT},
+    {"stderr", MESSAGE_STDERR},   {"exit", MESSAGE_EXIT},       {"error", MESSAGE_ERROR},
+    {"closing", MESSAGE_CLOSING}, {"done", MESSAGE_DONE},
 };
 
 static enum message_type type_of(const char *name)
@@ -130,6 +130,8 @@ static enum afar_status decode_fields(struct message *message, const cJSON *obje
         return decode_ack(message, object, err);
     case MESSAGE_STARTED:
         return decode_started(message, object, err);
+    case MESSAGE_QUEUED:
+        return json_get_integer(object, "position", true, &message->position, err);
     case MESSAGE_STDOUT:
     case MESSAGE_STDERR:
         return json_get_integer(object, "seq", true, &message->seq, err);

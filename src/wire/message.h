@@ -42,6 +42,7 @@ enum message_type {
     MESSAGE_PING,
     MESSAGE_PONG,
     MESSAGE_ACK,
+    MESSAGE_QUEUED,
     MESSAGE_STARTED,
     MESSAGE_STDOUT,
     MESSAGE_STDERR,
@@ -93,6 +94,7 @@ struct message {
     uint64_t next;
     bool has_stdin_acked; /* ack: cumulative, stdin */
     uint64_t stdin_acked;
+    uint64_t position;                 /* queued */
     uint64_t window;                   /* started */
     uint64_t retry_after_ms;           /* error; 0: not said */
     enum stream stream;                /* close */
@@ -148,6 +150,8 @@ enum afar_status message_put_stdin_ack(struct buffer *out, uint64_t id, uint64_t
 enum afar_status message_put_ping(struct buffer *out, uint64_t id, struct afar_error *err);
 enum afar_status message_put_pong(struct buffer *out, uint64_t id, const char *version,
                                   struct afar_error *err);
+enum afar_status message_put_queued(struct buffer *out, uint64_t id, uint64_t position,
+                                    struct afar_error *err);
 enum afar_status message_put_started(struct buffer *out, uint64_t id, const char *job,
                                      uint64_t window, struct afar_error *err);
 enum afar_status message_put_exit(struct buffer *out, uint64_t id, uint64_t seq,

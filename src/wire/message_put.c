@@ -154,6 +154,14 @@ enum afar_status message_put_pong(struct buffer *out, uint64_t id, const char *v
     return put_object(out, object, ok, NULL, 0, err);
 }
 
+enum afar_status message_put_queued(struct buffer *out, uint64_t id, uint64_t position,
+                                    struct afar_error *err)
+{
+    return put_plain(out, NULL, 0, err,
+                     "{\"type\":\"queued\",\"id\":%" PRIu64 ",\"position\":%" PRIu64 "}", id,
+                     position);
+}
+
 enum afar_status message_put_started(struct buffer *out, uint64_t id, const char *job,
                                      uint64_t window, struct afar_error *err)
 {

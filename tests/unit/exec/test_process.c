@@ -30,7 +30,7 @@ static void start(struct command *command, const char *script)
     (void)snprintf(text, sizeof text, "%s", script);
     char *argv[] = {"sh", "-c", text, NULL};
     const struct spawn_request request = {.argv = argv, .env = environment};
-    assert_int_equal(spawn_process(&request, &command->result, NULL), AFAR_OK);
+    assert_int_equal(spawn_process(&request, NULL, &command->result, NULL), AFAR_OK);
     command->process = (struct process){.pid = command->result.pid, .pidfd = command->result.pidfd};
 }
 

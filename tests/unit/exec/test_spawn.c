@@ -102,7 +102,7 @@ static void a_command(void **state)
     struct process_end end;
     char text[256];
     unsigned before = open_descriptors();
-    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
     assert_int_equal(result.stdin_fd, -1);
     assert_true((fcntl(result.stdout_fd, F_GETFL) & O_NONBLOCK) != 0);
     assert_true((fcntl(result.stdout_fd, F_GETFD) & FD_CLOEXEC) != 0);
@@ -122,12 +122,12 @@ static void standard_input(void **state)
     struct spawn_result result;
     struct process_end end;
     char text[64];
-    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
     assert_int_equal(write(result.stdin_fd, "hello", 5), 5);
     finish(&result, text, sizeof text, &end);
     assert_string_equal(text, "hello");
     request.stdin_pipe = false; /* /dev/null */
-    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
     finish(&result, text, sizeof text, &end);
     assert_string_equal(text, "");
     assert_int_equal(end.code, 0);
@@ -157,11 +157,11 @@ static void the_child_begins_clean(void **state)
     struct spawn_result result;
     struct process_end end;
     char text[256];
-    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
     finish(&result, text, sizeof text, &end);
     assert_string_equal(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
     request.argv = others;
-    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
     finish(&result, text, sizeof text, &end);
     assert_string_equal(text, "0, 1, 2\nleader\n");
 
@@ -178,7 +178,7 @@ static void working_directory(void **state)
     struct spawn_result result;
     struct process_end end;
     char text[64];
-    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
     finish(&result, text, sizeof text, &end);
     assert_string_equal(text, "/usr\n");
 }
@@ -190,7 +190,7 @@ static void expect_failure(char *const *argv, char *const *env, const char *cwd,
     struct spawn_result result;
     struct afar_error err = {0};
     unsigned before = open_descriptors();
-    assert_int_equal(spawn_process(&request, &result, &err), AFAR_ESYSTEM);
+    assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_ESYSTEM);
     assert_string_equal(result.stage, stage);
     assert_int_equal(err.sys_errno, sys_errno);
     assert_int_equal(result.pid, -1);
@@ -246,7 +246,7 @@ static void an_empty_element_of_path(void **state)
     struct spawn_result result;
     struct process_end end;
     char text[16];
-    assert_int_equal(spawn_process(&request, &result, NULL), AFAR_OK);
+    assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
     finish(&result, text, sizeof text, &end);
     assert_int_equal(end.code, 0);
 }
@@ -261,12 +261,12 @@ static void no_descriptors_and_no_processes(void **state)
     unsigned before = open_descriptors();
     for (int n = 1; n <= 3; n++) {
         fail_pipe_at = n;
-        assert_int_equal(spawn_process(&request, &result, &err), AFAR_ESYSTEM);
+        assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_ESYSTEM);
         assert_int_equal(err.sys_errno, EMFILE);
         assert_string_equal(result.stage, "pipe");
     }
     fail_clone = true;
-    enum afar_status status = spawn_process(&request, &result, &err);
+    enum afar_status status = spawn_process(&request, NULL, &result, &err);
     fail_clone = false;
 #ifdef __SANITIZE_THREAD__
     /* There clone goes by another name, which is not wrapped. */
@@ -291,7 +291,7 @@ static void no_memory(void **state)
     unsigned before = open_descriptors();
     for (int n = 1;; n++) {
         alloc_fault_arm(n);
-        enum afar_status status = spawn_process(&request, &result, NULL);
+        enum afar_status status = spawn_process(&request, NULL, &result, NULL);
         if (!alloc_fault_fired()) {
             struct process_end end;
             char text[16];

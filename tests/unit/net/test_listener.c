@@ -184,7 +184,7 @@ static int accepted(struct listener *listener, char peer[ADDRESS_TEXT_BYTES])
     struct afar_error err;
     int fd = -1;
     assert_int_equal(poll(&waiting, 1, 10000), 1);
-    if (listener_accept(listener, &fd, peer, &err) != AFAR_OK)
+    if (listener_accept(listener, &fd, peer, NULL, &err) != AFAR_OK)
         fail_msg("%s", err.message);
     return fd;
 }
@@ -316,7 +316,7 @@ static void test_udp(void **state)
     int fd = 0;
 
     assert_true(listener_is_local(listener));
-    assert_int_equal(listener_accept(listener, &fd, peer, &err), AFAR_EBUG);
+    assert_int_equal(listener_accept(listener, &fd, peer, NULL, &err), AFAR_EBUG);
     assert_int_equal(fd, -1);
     /* Two servers must not share the datagrams of one port. */
     endpoint_format(listener_endpoint(listener), url, sizeof url);
@@ -339,20 +339,21 @@ static void test_accept_errors(void **state)
     struct afar_error err;
     int fd = 0;
 
-    assert_int_equal(listener_accept(listener, &fd, peer, &err), AFAR_EAGAIN); /* nobody there */
+    assert_int_equal(listener_accept(listener, &fd, peer, NULL, &err),
+                     AFAR_EAGAIN); /* nobody there */
     assert_int_equal(fd, -1);
     for (size_t i = 0; i < sizeof vanished / sizeof vanished[0]; i++) {
         fault[CALL_ACCEPT] = vanished[i];
-        assert_int_equal(listener_accept(listener, &fd, peer, &err), AFAR_EAGAIN);
+        assert_int_equal(listener_accept(listener, &fd, peer, NULL, &err), AFAR_EAGAIN);
         assert_int_equal(fd, -1);
     }
     for (size_t i = 0; i < sizeof exhausted / sizeof exhausted[0]; i++) {
         fault[CALL_ACCEPT] = exhausted[i];
-        assert_int_equal(listener_accept(listener, &fd, peer, &err), AFAR_ESYSTEM);
+        assert_int_equal(listener_accept(listener, &fd, peer, NULL, &err), AFAR_ESYSTEM);
         assert_int_equal(err.code, AFAR_ESYSTEM);
         assert_int_equal(err.sys_errno, exhausted[i]);
         fault[CALL_ACCEPT] = exhausted[i];
-        assert_int_equal(listener_accept(listener, &fd, peer, NULL), AFAR_ESYSTEM);
+        assert_int_equal(listener_accept(listener, &fd, peer, NULL, NULL), AFAR_ESYSTEM);
     }
     int client = connect_inet(listener, AF_INET);
     fault[CALL_ACCEPT] = EINTR;

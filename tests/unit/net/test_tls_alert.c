@@ -45,8 +45,9 @@ static const struct alert alerts[] = {
      "the client denies us access"},
     {SSL_AD_INSUFFICIENT_SECURITY, AFAR_ETRUST, "no cipher or key type in common",
      "no cipher or key type in common"},
-    {SSL_AD_INTERNAL_ERROR, AFAR_EPEER, "the server ended TLS with the alert \"internal error\"",
-     "the client ended TLS with the alert \"internal error\""},
+    {SSL_AD_INTERNAL_ERROR, AFAR_EPEER,
+     "the server failed, or has no room for another connection; try again later",
+     "the client failed, or has no room for another connection; try again later"},
     {SSL_AD_DECRYPT_ERROR, AFAR_EPEER, "decrypt error", "decrypt error"},
 };
 

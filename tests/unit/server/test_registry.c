@@ -11,33 +11,192 @@
 
 #include "server/registry.h"
 
+/* A registry with limits, and a mailbox in which turns arrive. */
+struct fixture {
+    struct config config;
+    struct registry *registry;
+    struct loop *loop;
+    struct mailbox mailbox;
+};
+
+static unsigned turns; /* delivered so far; the last: */
+static struct registry_entry *last_turn;
+
+static void turn(struct mail *mail)
+{
+    turns++;
+    last_turn = list_object(mail, struct registry_entry, granted);
+}
+
+static void set_up(struct fixture *fixture, uint64_t max_jobs, uint64_t per_identity,
+                   uint64_t max_queued)
+{
+    turns = 0;
+    last_turn = NULL;
+    config_init(&fixture->config);
+    fixture->config.max_jobs = max_jobs;
+    fixture->config.max_jobs_per_identity = per_identity;
+    fixture->config.max_queued = max_queued;
+    fixture->registry = registry_new(&fixture->config);
+    assert_non_null(fixture->registry);
+    assert_int_equal(loop_new(&fixture->loop, NULL), AFAR_OK);
+    assert_int_equal(mailbox_open(&fixture->mailbox, fixture->loop, NULL), AFAR_OK);
+}
+
+static void tear_down(struct fixture *fixture)
+{
+    mailbox_close(&fixture->mailbox);
+    loop_free(fixture->loop);
+    registry_free(fixture->registry);
+}
+
+struct answer {
+    enum afar_status status;
+    size_t position;
+    enum counter limit;
+    struct afar_error err;
+};
+
+static struct answer claim(struct fixture *fixture, struct registry_entry *entry,
+                           const char *identity, bool may_wait)
+{
+    struct answer answer = {.status = AFAR_OK};
+    const struct registry_claim wanted = {
+        .identity = identity, .may_wait = may_wait, .mailbox = &fixture->mailbox};
+    entry->granted.deliver = turn;
+    answer.status = registry_claim(fixture->registry, entry, &wanted, &answer.position,
+                                   &answer.limit, &answer.err);
+    return answer;
+}
+
 static void ids_are_unlike_and_limited(void **state)
 {
     (void)state;
-    struct registry *registry = registry_new(2);
+    struct fixture fixture;
     struct registry_entry entries[3];
-    struct afar_error err;
-    assert_non_null(registry);
-    assert_int_equal(registry_add(registry, &entries[0], NULL), AFAR_OK);
-    assert_int_equal(registry_add(registry, &entries[1], NULL), AFAR_OK);
+    set_up(&fixture, 2, 0, 10);
+    assert_int_equal(claim(&fixture, &entries[0], "a", false).status, AFAR_OK);
+    assert_int_equal(claim(&fixture, &entries[1], "a", true).status, AFAR_OK);
     assert_int_equal(strlen(entries[0].id), 32);
     assert_string_not_equal(entries[0].id, entries[1].id);
-    assert_int_equal(registry_add(registry, &entries[2], &err), AFAR_ELIMIT);
-    assert_non_null(strstr(err.message, "max_jobs"));
-    assert_int_equal(registry_count(registry), 2);
-    registry_remove(registry, &entries[0]);
-    assert_int_equal(registry_add(registry, &entries[2], NULL), AFAR_OK);
-    registry_remove(registry, &entries[1]);
-    registry_remove(registry, &entries[2]);
-    assert_int_equal(registry_count(registry), 0);
-    registry_free(registry);
+    struct answer third = claim(&fixture, &entries[2], "b", false);
+    assert_int_equal(third.status, AFAR_ELIMIT);
+    assert_int_equal(third.limit, COUNTER_MAX_JOBS);
+    assert_non_null(strstr(third.err.message, "max_jobs"));
+    assert_int_equal(registry_count(fixture.registry), 2);
+    registry_remove(fixture.registry, &entries[0]);
+    assert_int_equal(claim(&fixture, &entries[2], "b", false).status, AFAR_OK);
+    registry_remove(fixture.registry, &entries[1]);
+    registry_remove(fixture.registry, &entries[2]);
+    assert_int_equal(registry_count(fixture.registry), 0);
+    tear_down(&fixture);
     registry_free(NULL);
+}
+
+static void turns_come_in_order(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct registry_entry entries[4];
+    set_up(&fixture, 1, 0, 2);
+    assert_int_equal(claim(&fixture, &entries[0], "a", true).status, AFAR_OK);
+    struct answer first = claim(&fixture, &entries[1], "a", true);
+    struct answer second = claim(&fixture, &entries[2], "b", true);
+    struct answer third = claim(&fixture, &entries[3], "b", true);
+    assert_int_equal(first.status, AFAR_EAGAIN);
+    assert_int_equal(first.position, 1);
+    assert_int_equal(second.status, AFAR_EAGAIN);
+    assert_int_equal(second.position, 2);
+    assert_int_equal(third.status, AFAR_ELIMIT);
+    assert_int_equal(third.limit, COUNTER_MAX_QUEUED);
+    assert_int_equal(registry_queued(fixture.registry), 2);
+
+    registry_remove(fixture.registry, &entries[0]);
+    mailbox_deliver(&fixture.mailbox);
+    assert_int_equal(turns, 1);
+    assert_ptr_equal(last_turn, &entries[1]);
+    assert_int_equal(registry_count(fixture.registry), 1);
+    assert_false(registry_withdraw(fixture.registry, &entries[1])); /* it has its place */
+    registry_remove(fixture.registry, &entries[1]);
+    mailbox_deliver(&fixture.mailbox);
+    assert_ptr_equal(last_turn, &entries[2]);
+    registry_remove(fixture.registry, &entries[2]);
+    assert_int_equal(turns, 2);
+    assert_int_equal(registry_queued(fixture.registry), 0);
+    tear_down(&fixture);
+}
+
+static void whoever_withdraws_gets_no_turn(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct registry_entry entries[3];
+    set_up(&fixture, 1, 0, 10);
+    assert_int_equal(claim(&fixture, &entries[0], "a", true).status, AFAR_OK);
+    assert_int_equal(claim(&fixture, &entries[1], "a", true).status, AFAR_EAGAIN);
+    assert_int_equal(claim(&fixture, &entries[2], "a", true).status, AFAR_EAGAIN);
+    assert_true(registry_withdraw(fixture.registry, &entries[1]));
+    registry_remove(fixture.registry, &entries[1]);
+    assert_int_equal(registry_count(fixture.registry), 1);
+    registry_remove(fixture.registry, &entries[0]);
+    mailbox_deliver(&fixture.mailbox);
+    assert_int_equal(turns, 1);
+    assert_ptr_equal(last_turn, &entries[2]);
+    registry_remove(fixture.registry, &entries[2]);
+    tear_down(&fixture);
+}
+
+static void one_identity_does_not_hold_up_another(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct registry_entry entries[5];
+    set_up(&fixture, 3, 2, 10);
+    assert_int_equal(claim(&fixture, &entries[0], "a", true).status, AFAR_OK);
+    assert_int_equal(claim(&fixture, &entries[1], "a", true).status, AFAR_OK);
+    struct answer refused = claim(&fixture, &entries[2], "a", false);
+    assert_int_equal(refused.status, AFAR_ELIMIT);
+    assert_int_equal(refused.limit, COUNTER_MAX_JOBS_PER_IDENTITY);
+    assert_int_equal(claim(&fixture, &entries[2], "a", true).status, AFAR_EAGAIN);
+    /* A place is free, and the one that waits may not have it. */
+    assert_int_equal(claim(&fixture, &entries[3], "b", true).status, AFAR_OK);
+    assert_int_equal(claim(&fixture, &entries[4], "b", true).status, AFAR_EAGAIN);
+    registry_remove(fixture.registry, &entries[3]);
+    mailbox_deliver(&fixture.mailbox);
+    assert_ptr_equal(last_turn, &entries[4]);
+    registry_remove(fixture.registry, &entries[0]);
+    mailbox_deliver(&fixture.mailbox);
+    assert_ptr_equal(last_turn, &entries[2]);
+    for (int i = 1; i < 5; i++) {
+        if (i != 3)
+            registry_remove(fixture.registry, &entries[i]);
+    }
+    assert_int_equal(turns, 2);
+    tear_down(&fixture);
+}
+
+static void higher_limits_let_the_waiting_in(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct registry_entry entries[3];
+    set_up(&fixture, 1, 0, 10);
+    assert_int_equal(claim(&fixture, &entries[0], "a", true).status, AFAR_OK);
+    assert_int_equal(claim(&fixture, &entries[1], "a", true).status, AFAR_EAGAIN);
+    assert_int_equal(claim(&fixture, &entries[2], "a", true).status, AFAR_EAGAIN);
+    fixture.config.max_jobs = 3;
+    registry_set_limits(fixture.registry, &fixture.config);
+    mailbox_deliver(&fixture.mailbox);
+    assert_int_equal(turns, 2);
+    for (int i = 0; i < 3; i++)
+        registry_remove(fixture.registry, &entries[i]);
+    tear_down(&fixture);
 }
 
 static void only_a_running_job_is_signalled(void **state)
 {
     (void)state;
-    struct registry *registry = registry_new(10);
+    struct fixture fixture;
     struct registry_entry entry;
     int status = 0;
     pid_t pid = fork();
@@ -48,25 +207,30 @@ static void only_a_running_job_is_signalled(void **state)
             (void)pause();
     }
     (void)setpgid(pid, pid); /* whoever is first */
-    assert_int_equal(registry_add(registry, &entry, NULL), AFAR_OK);
-    assert_false(registry_signal(registry, entry.id, SIGTERM)); /* not started yet */
-    registry_set_leader(registry, &entry, pid);
-    assert_false(registry_signal(registry, "0000", SIGTERM));
-    assert_false(registry_signal(registry, "", SIGTERM));
-    assert_true(registry_signal(registry, entry.id, SIGTERM));
+    set_up(&fixture, 10, 0, 0);
+    assert_int_equal(claim(&fixture, &entry, "a", false).status, AFAR_OK);
+    assert_false(registry_signal(fixture.registry, entry.id, SIGTERM)); /* not started yet */
+    registry_set_leader(fixture.registry, &entry, pid);
+    assert_false(registry_signal(fixture.registry, "0000", SIGTERM));
+    assert_false(registry_signal(fixture.registry, "", SIGTERM));
+    assert_true(registry_signal(fixture.registry, entry.id, SIGTERM));
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(WTERMSIG(status), SIGTERM);
-    assert_true(registry_clear_leader(registry, &entry));
-    assert_false(
-        registry_signal(registry, entry.id, SIGTERM)); /* the pid may be a stranger's now */
-    registry_remove(registry, &entry);
-    registry_free(registry);
+    assert_true(registry_clear_leader(fixture.registry, &entry));
+    /* The pid may be a stranger's now. */
+    assert_false(registry_signal(fixture.registry, entry.id, SIGTERM));
+    registry_remove(fixture.registry, &entry);
+    tear_down(&fixture);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_unlike_and_limited),
+        cmocka_unit_test(turns_come_in_order),
+        cmocka_unit_test(whoever_withdraws_gets_no_turn),
+        cmocka_unit_test(one_identity_does_not_hold_up_another),
+        cmocka_unit_test(higher_limits_let_the_waiting_in),
         cmocka_unit_test(only_a_running_job_is_signalled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

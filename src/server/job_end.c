@@ -1,0 +1,148 @@
+/* How a job ends: its receipt, and its memory. */
+#include "server/job_internal.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "exec/environment.h"
+#include "exec/signal_name.h"
+
+void job_free(struct job *job)
+{
+    if (job->timer.fire != NULL)
+        timer_detach(loop_timers(job->worker->loop), &job->timer);
+    list_remove(&job->link);
+    exec_request_free(job->request);
+    environment_free(job->environment);
+    digest_free(job->digest[0]);
+    digest_free(job->digest[1]);
+    buffer_close(&job->input);
+    spawn_control_close(&job->control);
+    free(job);
+}
+
+/* Takes the job out of the world; the owner hears of it last, when nothing of the job is left. */
+static void end_job(struct job *job, const struct afar_receipt *receipt)
+{
+    struct worker *worker = job->worker;
+    struct job_owner *owner = job->owner;
+    registry_remove(worker->shared->registry, &job->entry);
+    job_streams_close(job);
+    job_free(job);
+    if (owner != NULL)
+        owner->ops->ended(owner, receipt);
+    worker_check_ended(worker);
+}
+
+static void log_end(const struct job *job, const struct afar_receipt *receipt)
+{
+    const struct log *log = job->worker->shared->log;
+    const char *outcome = message_outcome_name(receipt->outcome);
+    if (receipt->outcome == AFAR_OUTCOME_SPAWN_FAILED)
+        log_write(log, LOG_LEVEL_INFO, "%s: job %s: %s: %s", job->label, job->entry.id, outcome,
+                  receipt->message);
+    else if (receipt->signal[0] != '\0')
+        log_write(log, LOG_LEVEL_INFO, "%s: job %s: '%s' %s, by signal %s, after %llu ms",
+                  job->label, job->entry.id, job->request->argv[0], outcome, receipt->signal,
+                  (unsigned long long)receipt->run_us / 1000);
+    else
+        log_write(log, LOG_LEVEL_INFO, "%s: job %s: '%s' %s, status %d, after %llu ms", job->label,
+                  job->entry.id, job->request->argv[0], outcome, receipt->code,
+                  (unsigned long long)receipt->run_us / 1000);
+}
+
+void job_end_not_spawned(struct job *job)
+{
+    char space[24];
+    struct afar_receipt receipt = {
+        .outcome = job->stopping ? job->stop_outcome : AFAR_OUTCOME_SPAWN_FAILED, .code = -1};
+    (void)snprintf(receipt.error_name, sizeof receipt.error_name, "%s",
+                   errno_name(job->spawn_error.sys_errno, space));
+    (void)snprintf(receipt.error_stage, sizeof receipt.error_stage, "%s", job->spawned.stage);
+    utf8_copy(receipt.message, sizeof receipt.message, job->spawn_error.message);
+    receipt.queued_us = (uint64_t)(job->spawn_begin_us - job->created_us);
+    receipt.spawn_us = (uint64_t)(job->spawn_end_us - job->spawn_begin_us);
+    for (int i = 0; i < 2 && job->digest[i] != NULL; i++)
+        (void)digest_finish(job->digest[i], i == 0 ? receipt.stdout_sha256 : receipt.stderr_sha256,
+                            NULL);
+    log_end(job, &receipt);
+    end_job(job, &receipt);
+}
+
+/* It never started and never will. */
+void job_end_refused(struct job *job)
+{
+    struct worker *worker = job->worker;
+    struct job_owner *owner = job->owner;
+    bool stopping = job->stopping;
+    registry_remove(worker->shared->registry, &job->entry);
+    job_free(job);
+    if (!stopping)
+        counters_count(&worker->shared->counters, COUNTER_START_WITHIN);
+    if (owner != NULL && stopping)
+        owner->ops->refused(owner, "draining", "the server is shutting down");
+    else if (owner != NULL)
+        owner->ops->refused(owner, "busy",
+                            "the command could not be started in time (start_within_ms)");
+    worker_check_ended(worker);
+}
+
+static void fill_receipt(struct job *job, const struct process_end *end, bool killed,
+                         struct afar_receipt *receipt)
+{
+    int64_t now_us = clock_now_us();
+    *receipt = (struct afar_receipt){
+        .outcome = end->exited ? AFAR_OUTCOME_EXITED : AFAR_OUTCOME_SIGNALED,
+        .code = end->exited ? end->code : -1,
+        .core_dumped = end->core_dumped,
+        .stdin_bytes = job->stdin_delivered,
+        .stdout_bytes = job->output_bytes[STREAM_STDOUT],
+        .stderr_bytes = job->output_bytes[STREAM_STDERR],
+        .user_us = end->user_us,
+        .system_us = end->system_us,
+        .max_rss_bytes = end->max_rss_bytes,
+        .queued_us = (uint64_t)(job->spawn_begin_us - job->created_us),
+        .spawn_us = (uint64_t)(job->spawn_end_us - job->spawn_begin_us),
+        .run_us = (uint64_t)(job->exited_us - job->spawn_end_us),
+        .drain_us = (uint64_t)(now_us - job->exited_us),
+        .stdio_held_open = job->held_open,
+    };
+    if (!end->exited)
+        signal_name(end->signal, receipt->signal, sizeof receipt->signal);
+    if (job->stopping)
+        receipt->outcome = job->stop_outcome;
+    else if (killed && !end->exited)
+        receipt->outcome = AFAR_OUTCOME_KILLED;
+    if (job->digest[0] != NULL) {
+        (void)digest_finish(job->digest[0], receipt->stdout_sha256, NULL);
+        (void)digest_finish(job->digest[1], receipt->stderr_sha256, NULL);
+    }
+}
+
+/* The command and its output have ended. What is left of its process group ends with it. */
+void job_end_finished(struct job *job)
+{
+    struct process_end end = {0};
+    struct afar_error err = {0};
+    struct afar_receipt receipt;
+    bool killed = registry_clear_leader(job->worker->shared->registry, &job->entry);
+    (void)process_signal_group(job->process.pid, SIGKILL);
+    enum afar_status status = process_reap(&job->process, &end, &err);
+    /* Its pidfd was readable and nobody else reaps: anything else is a defect, and must not look
+     * like success. */
+    if (status != AFAR_OK) {
+        log_write(job->worker->shared->log, LOG_LEVEL_ERROR, "%s: job %s: %s", job->label,
+                  job->entry.id, status == AFAR_EAGAIN ? "not to be reaped" : err.message);
+        (void)close(job->process.pidfd);
+        job->stopping = true;
+        job->stop_outcome = AFAR_OUTCOME_SERVER_LOST;
+    }
+    fill_receipt(job, &end, killed, &receipt);
+    counters_count(&job->worker->shared->counters, COUNTER_JOBS_ENDED);
+    log_end(job, &receipt);
+    end_job(job, &receipt);
+}

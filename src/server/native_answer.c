@@ -1,0 +1,79 @@
+/* What the session answers. */
+#include "server/native_internal.h"
+
+#include <string.h>
+
+void native_check_queued(struct native *native, enum afar_status status)
+{
+    if (status == AFAR_ELIMIT)
+        counters_count(&native->connection->worker->shared->counters, COUNTER_CONTROL_QUEUE_BYTES);
+    if (status == AFAR_ELIMIT)
+        connection_fail(native->connection, LOG_LEVEL_WARN,
+                        "too many replies are waiting (control_queue_bytes)");
+    else if (status != AFAR_OK)
+        connection_fail(native->connection, LOG_LEVEL_ERROR, "out of memory for a reply");
+    connection_want_flush(native->connection);
+}
+
+static void log_refusal(struct native *native, const char *code, const char *text)
+{
+    char label[512];
+    connection_label(native->connection, label, sizeof label);
+    log_write(native->connection->worker->shared->log, LOG_LEVEL_WARN, "%s: %s: %s", label, code,
+              text);
+}
+
+void native_end_request(struct native *native)
+{
+    if (native->job != NULL)
+        job_abandon(native->job);
+    output_log_free(native->log);
+    native->job = NULL;
+    native->log = NULL;
+    native->attached = native->cut = native->receipt_waits = false;
+}
+
+/* Ends the request; but where part of a frame is on its way, the rest of that frame must still
+ * follow before anything else, so the log stays until native_sent. */
+static void cut_request(struct native *native)
+{
+    if (!output_log_inside_frame(native->log) && !native->connection->blocked_inside) {
+        native_end_request(native);
+        return;
+    }
+    if (native->job != NULL)
+        job_abandon(native->job);
+    native->job = NULL;
+    native->cut = true;
+    output_log_cut(native->log);
+}
+
+bool native_is_current(const struct native *native, const struct message *message)
+{
+    return native->attached && !native->cut && message->has_id && message->id == native->id;
+}
+
+void native_complain(struct native *native, const char *code, const char *text)
+{
+    log_refusal(native, code, text);
+    native_check_queued(native,
+                        message_put_error(&native->connection->out, false, 0, code, text, 0, NULL));
+}
+
+void native_refuse(struct native *native, const struct message *message, const char *code,
+                   const char *text, uint64_t retry_after_ms)
+{
+    log_refusal(native, code, text);
+    if (native_is_current(native, message))
+        cut_request(native);
+    native_check_queued(native, message_put_error(&native->connection->out, message->has_id,
+                                                  message->id, code, text, retry_after_ms, NULL));
+}
+
+void native_refuse_not_offered(struct native *native, const struct message *message,
+                               const char *what)
+{
+    char text[MESSAGE_TEXT_BYTES] = "this server does not offer ";
+    (void)strncat(text, what, sizeof text - strlen(text) - 1);
+    native_refuse(native, message, "unsupported", text, 0);
+}

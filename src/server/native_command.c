@@ -1,0 +1,225 @@
+/* The command that runs on a connection: its request, its input, its output and its receipt. */
+#include "server/native_internal.h"
+
+#include <string.h>
+
+/* ---- the job speaks -----------------------------------------------------------------------------
+ */
+
+static struct native *native_of(struct job_owner *owner)
+{
+    return list_object(owner, struct native, owner);
+}
+
+static void job_started(struct job_owner *owner)
+{
+    struct native *native = native_of(owner);
+    native_check_queued(native, message_put_started(&native->connection->out, native->id,
+                                                    job_id(native->job),
+                                                    output_log_capacity(native->log), NULL));
+}
+
+static enum afar_status job_reserve(struct job_owner *owner, enum stream stream, uint8_t **room,
+                                    size_t *size, struct afar_error *err)
+{
+    struct native *native = native_of(owner);
+    (void)stream;
+    enum afar_status status = output_log_reserve(native->log, room, size, err);
+    if (status == AFAR_EAGAIN)
+        counters_count(&native->connection->worker->shared->counters, COUNTER_OUTPUT_LOG_FULL);
+    return status;
+}
+
+static void job_commit(struct job_owner *owner, enum stream stream, size_t size)
+{
+    struct native *native = native_of(owner);
+    output_log_commit(native->log, stream, size);
+    if (size > 0)
+        connection_want_flush(native->connection);
+}
+
+static void job_took_stdin(struct job_owner *owner)
+{
+    connection_want_flush(native_of(owner)->connection);
+}
+
+/* The receipt must not be lost for want of memory: prepare() tries again. */
+void native_add_receipt(struct native *native)
+{
+    native->receipt_waits =
+        output_log_finish(native->log, &native->receipt, native->digest, NULL) != AFAR_OK;
+}
+
+static void job_ended(struct job_owner *owner, const struct afar_receipt *receipt)
+{
+    struct native *native = native_of(owner);
+    native->job = NULL;
+    native->receipt = *receipt;
+    native_add_receipt(native);
+    connection_want_flush(native->connection);
+}
+
+static void job_refused(struct job_owner *owner, const char *code, const char *message)
+{
+    struct native *native = native_of(owner);
+    native->job = NULL;
+    const struct message request = {.type = MESSAGE_EXEC, .has_id = true, .id = native->id};
+    native_refuse(native, &request, code, message, NATIVE_BUSY_RETRY_MS);
+}
+
+const struct job_owner_ops native_owner_ops = {
+    .started = job_started,
+    .reserve = job_reserve,
+    .commit = job_commit,
+    .stdin_taken = job_took_stdin,
+    .ended = job_ended,
+    .refused = job_refused,
+};
+
+/* ---- requests -----------------------------------------------------------------------------------
+ */
+
+/* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.
+ */
+static const char *not_offered(const struct exec_request *request)
+{
+    if (request->unknown_must[0] != '\0')
+        return request->unknown_must;
+    if (request->pty)
+        return "pty";
+    if (request->user != NULL)
+        return "user";
+    if (request->key != NULL)
+        return "key";
+    if (request->on_disconnect == ON_DISCONNECT_GRACE)
+        return "on_disconnect: grace";
+    if (request->on_disconnect == ON_DISCONNECT_DETACH)
+        return "on_disconnect: detach";
+    if (request->when_full == WHEN_FULL_CUT)
+        return "when_full: cut";
+    return NULL;
+}
+
+/* No place for it, or no means. */
+static void refuse_start(struct native *native, const struct message *message,
+                         enum afar_status status, enum counter limit, const struct afar_error *err)
+{
+    struct counters *counters = &native->connection->worker->shared->counters;
+    const char *code = "internal";
+    bool again = true;
+    if (status == AFAR_ELIMIT) {
+        counters_count(counters, limit);
+        again = limit != COUNTER_ARGV_BYTES && limit != COUNTER_ENV_BYTES;
+        code = again ? "busy" : "limit";
+    }
+    native_refuse(native, message, code, err->message, again ? NATIVE_BUSY_RETRY_MS : 0);
+}
+
+static void start(struct native *native, struct message *message)
+{
+    struct connection *connection = native->connection;
+    const struct config *config = connection->worker->config;
+    struct exec_request *request = message_take_exec(message);
+    struct afar_error err;
+    enum counter limit = COUNTER_MAX_JOBS;
+    size_t position = 0;
+    char label[512];
+
+    native->cut = native->stdin_eof = native->receipt_waits = false;
+    native->stdin_received = native->stdin_acked = 0;
+    native->id = message->id;
+    native->digest = request->digest;
+    native->stdin_stream = request->stdin_stream;
+    native->log = output_log_new(message->id, config->output_log_bytes);
+    if (native->log == NULL) {
+        exec_request_free(request);
+        native_refuse(native, message, "internal", "out of memory", NATIVE_BUSY_RETRY_MS);
+        return;
+    }
+    connection_label(connection, label, sizeof label);
+    const struct job_origin origin = {.label = label, .identity = connection->identity.name};
+    native->attached = true;
+    enum afar_status status = job_start(&native->job, connection->worker, &native->owner, request,
+                                        &origin, &position, &limit, &err);
+    if (status != AFAR_OK)
+        refuse_start(native, message, status, limit, &err);
+    else if (position > 0)
+        native_check_queued(native,
+                            message_put_queued(&connection->out, native->id, position, NULL));
+}
+
+void native_exec(struct native *native, struct message *message, const uint8_t *payload)
+{
+    struct afar_error err;
+    enum afar_status status =
+        exec_request_take_payload(message->exec, payload, message->size, &err);
+    if (status != AFAR_OK) {
+        native_refuse(native, message, status == AFAR_EPEER ? "bad_request" : "internal",
+                      err.message, 0);
+        return;
+    }
+    const char *lacking = not_offered(message->exec);
+    if (lacking != NULL)
+        native_refuse_not_offered(native, message, lacking);
+    else if (native->attached)
+        /* Ends the new request, not the one that runs; which it would be if they had one id. */
+        native_refuse(native, message, "bad_request",
+                      "another command is under way on this connection", 0);
+    else if (native->connection->worker->draining)
+        native_refuse(native, message, "draining", "the server is shutting down",
+                      NATIVE_BUSY_RETRY_MS);
+    else
+        start(native, message);
+}
+
+void native_stdin(struct native *native, const struct message *message, const uint8_t *payload)
+{
+    /* Input that comes after the command's end has raced its receipt, and nobody keeps count of it.
+     */
+    if (!native_is_current(native, message) || native->job == NULL)
+        return;
+    uint64_t end = message->offset + message->size;
+    if (!native->stdin_stream) {
+        native_refuse(native, message, "bad_request",
+                      "stdin for a command without \"stdin\":\"stream\"", 0);
+        return;
+    }
+    if (message->offset > native->stdin_received) {
+        native_refuse(native, message, "bad_request", "a gap in stdin: \"offset\" is too high", 0);
+        return;
+    }
+    if (native->stdin_eof && end > native->stdin_received) {
+        native_refuse(native, message, "bad_request", "stdin after its end", 0);
+        return;
+    }
+    if (end > native->stdin_acked + MESSAGE_STDIN_CREDIT_BYTES) {
+        native_refuse(native, message, "bad_request", "stdin beyond its credit of 262144 bytes", 0);
+        return;
+    }
+    if (end > native->stdin_received) {
+        size_t known = (size_t)(native->stdin_received - message->offset); /* a resend */
+        if (job_write_stdin(native->job, payload + known, message->size - known, NULL) != AFAR_OK) {
+            native_refuse(native, message, "internal", "out of memory for stdin", 0);
+            return;
+        }
+        native->stdin_received = end;
+    }
+    if (message->eof && !native->stdin_eof) {
+        native->stdin_eof = true;
+        job_close_stdin(native->job);
+    }
+    connection_want_flush(native->connection); /* an ack may be due */
+}
+
+void native_ack(struct native *native, const struct message *message)
+{
+    struct afar_error err;
+    if (!native_is_current(native, message) || !message->has_next)
+        return;
+    if (output_log_ack(native->log, message->next, &err) != AFAR_OK) {
+        native_refuse(native, message, "bad_request", err.message, 0);
+        return;
+    }
+    if (native->job != NULL)
+        job_resume_output(native->job);
+}

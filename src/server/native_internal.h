@@ -1,0 +1,63 @@
+/* What native.c (the session), native_answer.c (its answers) and native_command.c (the command that
+ * runs) share. For those three only. */
+#ifndef SERVER_NATIVE_INTERNAL_H
+#define SERVER_NATIVE_INTERNAL_H
+
+#include "server/job.h"
+#include "server/native.h"
+#include "wire/frame.h"
+#include "wire/output_log.h"
+
+enum { NATIVE_BUSY_RETRY_MS = 1000 };
+
+struct native {
+    struct job_owner owner;
+    struct connection *connection;
+    struct decoder decoder;
+    uint64_t heartbeats; /* pings sent */
+    bool attached;       /* a request is under way: job or at least its log is there */
+    uint64_t id;         /* of that request */
+    struct job *job;
+    struct output_log *log;
+    bool cut; /* ended by an error; only the frame under way is still to be sent */
+    bool digest;
+    bool stdin_stream;
+    bool stdin_eof;
+    uint64_t stdin_received;
+    uint64_t stdin_acked; /* as last sent */
+    bool receipt_waits;   /* for memory */
+    struct afar_receipt receipt;
+};
+
+/* native_answer.c */
+
+/* A reply has been put into connection->out, or what could not be: the client floods us and does
+ * not read. */
+void native_check_queued(struct native *native, enum afar_status status);
+
+/* An error about a frame: nothing ends, so it carries no id. */
+void native_complain(struct native *native, const char *code, const char *text);
+
+/* An error that ends a request. */
+void native_refuse(struct native *native, const struct message *message, const char *code,
+                   const char *text, uint64_t retry_after_ms);
+void native_refuse_not_offered(struct native *native, const struct message *message,
+                               const char *what);
+
+/* The request that is under way ends here, whatever comes of its job. */
+void native_end_request(struct native *native);
+
+/* True for a message of the request that is under way. */
+bool native_is_current(const struct native *native, const struct message *message);
+
+/* native_command.c */
+
+void native_exec(struct native *native, struct message *message, const uint8_t *payload);
+void native_stdin(struct native *native, const struct message *message, const uint8_t *payload);
+void native_ack(struct native *native, const struct message *message);
+void native_add_receipt(struct native *native);
+
+/* What job calls. */
+extern const struct job_owner_ops native_owner_ops;
+
+#endif

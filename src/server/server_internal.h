@@ -1,0 +1,53 @@
+/* What server.c (making and freeing) and reload.c (changing) share. For those two only. */
+#ifndef SERVER_SERVER_INTERNAL_H
+#define SERVER_SERVER_INTERNAL_H
+
+#include "server/acceptor.h"
+#include "server/server.h"
+
+/* One that is listened at. */
+struct listening {
+    struct endpoint configured; /* as the configuration has it */
+    struct endpoint endpoint;   /* with its real port */
+    bool local;
+    struct door *door; /* NULL: a datagram socket */
+};
+
+struct listenings {
+    struct listening at[CONFIG_LISTEN_MAX];
+    unsigned count;
+};
+
+struct server {
+    struct server_shared shared;
+    struct acceptor *acceptor;
+    struct listenings listening;
+
+    server_load *load; /* NULL: SIGHUP changes nothing */
+    void *load_user;
+    struct config *loaded; /* owned; NULL: still the first one, which is the caller's */
+    bool settling;         /* a reload is on its way to the workers; what they go by until then: */
+    struct config *old_config; /* owned, may be NULL */
+    struct tls_context *old_tls;
+    bool again; /* another SIGHUP has come meanwhile */
+};
+
+/* server.c */
+
+/* NULL where the configuration has no TLS listener. As tls_context_server_new. */
+enum afar_status server_open_tls(struct tls_context **tls, const struct config *config,
+                                 struct afar_error *err);
+
+/* Opens one listener and accepts from it; *listening is filled in. */
+enum afar_status server_open_listener(struct server *server, const struct config *config,
+                                      struct tls_context *tls, const struct endpoint *endpoint,
+                                      struct listening *listening, struct afar_error *err);
+
+/* Logs who can now run what there. */
+void server_describe_one(const struct server *server, const struct listening *listening);
+
+/* reload.c: what the acceptor calls. */
+void server_reload(void *user);
+void server_settled(void *user);
+
+#endif
