@@ -60,6 +60,7 @@ static enum afar_status check_only(const struct config *config, struct afar_erro
     const struct tls_server_options options = {.cert_file = config->tls_cert,
                                                .key_file = config->tls_key,
                                                .client_ca_file = config->tls_client_ca,
+                                               .crl_file = config->tls_crl,
                                                .allow_tls12 = config->tls_allow_12};
     enum afar_status status = AFAR_OK;
     if (has_tls_listener(config))

@@ -22,7 +22,8 @@ struct tls_server_options {
     const char *cert_file; /* PEM, leaf first, then intermediates */
     const char *key_file;  /* PEM */
     const char
-        *client_ca_file; /* PEM; clients must show a certificate that leads to one of these */
+        *client_ca_file;  /* PEM; clients must show a certificate that leads to one of these */
+    const char *crl_file; /* PEM; revocation lists of all CAs on clients' chains; NULL: none */
     bool allow_tls12;
 };
 

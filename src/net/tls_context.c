@@ -105,6 +105,8 @@ enum afar_status tls_context_server_new(struct tls_context **context,
     if (status != AFAR_OK)
         goto out;
     status = tls_load_trust(made->ssl_ctx, options->client_ca_file, true, err);
+    if (status == AFAR_OK && options->crl_file != NULL)
+        status = tls_load_revoked(made->ssl_ctx, options->crl_file, err);
     if (status != AFAR_OK)
         goto out;
     /* With these, OpenSSL also checks that the certificate allows client use. */

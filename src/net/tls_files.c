@@ -246,3 +246,44 @@ enum afar_status tls_load_trust(SSL_CTX *ctx, const char *ca_file, bool announce
     file_close(&file);
     return status;
 }
+
+/* A list that was added twice is refused by the store, and no harm. */
+static enum afar_status add_list(SSL_CTX *ctx, X509_CRL *list, struct afar_error *err)
+{
+    if (X509_STORE_add_crl(SSL_CTX_get_cert_store(ctx), list) == 1 ||
+        ERR_GET_REASON(ERR_peek_last_error()) == X509_R_CERT_ALREADY_IN_HASH_TABLE)
+        return AFAR_OK;
+    return tls_fail_local(err, "X509_STORE_add_crl");
+}
+
+enum afar_status tls_load_revoked(SSL_CTX *ctx, const char *crl_file, struct afar_error *err)
+{
+    static const char what[] = "the file of revocation lists";
+    struct file file = {0};
+    BIO *bio = NULL;
+    unsigned count = 0;
+
+    enum afar_status status = file_read(&file, &bio, what, crl_file, err);
+    while (status == AFAR_OK) {
+        ERR_clear_error();
+        X509_CRL *list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
+        if (list == NULL)
+            break;
+        count++;
+        status = add_list(ctx, list, err);
+        X509_CRL_free(list);
+    }
+    if (status == AFAR_OK && !at_end())
+        status =
+            afar_fail(err, AFAR_EINVAL, "%s '%s' is damaged after %u lists", what, crl_file, count);
+    else if (status == AFAR_OK && count == 0)
+        status = afar_fail(err, AFAR_EINVAL, "%s '%s' contains no PEM list", what, crl_file);
+    /* All of the chain: a CA may have been revoked too. */
+    if (status == AFAR_OK &&
+        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx),
+                                    X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) != 1)
+        status = tls_fail_local(err, "X509_VERIFY_PARAM_set_flags");
+    BIO_free(bio);
+    file_close(&file);
+    return status;
+}

@@ -5,6 +5,7 @@
  *   tls_files.c        certificates and keys from PEM files
  *   tls_certificate.c  what a certificate says, in words
  *   tls_verify.c       why a certificate was not accepted
+ *   tls_judge.c        the same once more, of an open connection
  *   tls_session.c      tickets (server) and sessions to offer again (client)
  *   tls_alpn.c         agreeing on a protocol
  *   tls_bio.c          the socket under an SSL; what the peer sent first
@@ -77,6 +78,9 @@ struct transport_tls {
     bool heard;                  /* something has been received since the handshake */
     size_t retry_bytes;          /* of a send that has to be repeated; 0: none */
     int64_t expires_at;          /* Unix time; of the peer's chain, 0: no peer certificate */
+    uint8_t *chain;              /* owned; server: the client's certificates, DER, leaf first */
+    size_t chain_bytes;
+    struct tls_context *judged_by; /* a reference; who accepted them last, NULL: the handshake */
     /* What the peer sent first: tells those who do not speak TLS. */
     uint8_t first[TLS_FIRST_BYTES];
     size_t first_size;
@@ -100,6 +104,7 @@ enum afar_status tls_load_identity(SSL_CTX *ctx, const char *cert_file, const ch
                                    struct afar_error *err);
 enum afar_status tls_load_trust(SSL_CTX *ctx, const char *ca_file, bool announce,
                                 struct afar_error *err);
+enum afar_status tls_load_revoked(SSL_CTX *ctx, const char *crl_file, struct afar_error *err);
 
 /* ---- tls_certificate.c ---- */
 
@@ -125,9 +130,19 @@ int64_t tls_chain_expiry(const SSL *ssl);
 /* The callback for SSL_CTX_set_verify: leaves the reason in the transport's note. */
 int tls_verify(int ok, X509_STORE_CTX *store);
 
+/* Leaves in the transport's note why the certificate was not accepted. */
+void tls_note_refusal(struct transport_tls *transport, X509_STORE_CTX *store);
+
 /* Sets whose certificate the server of a client's transport must show. Addresses are verified but
  * not sent: RFC 6066 §3 has names only. AFAR_EINVAL: no name that could be verified. */
 enum afar_status tls_expect_server(struct transport_tls *transport, struct afar_error *err);
+
+/* ---- tls_judge.c ---- */
+
+/* Keeps what transport_judge needs of the client's certificates. AFAR_ENOMEM. */
+enum afar_status tls_keep_chain(struct transport_tls *transport, struct afar_error *err);
+enum afar_status tls_judge(struct transport *base, struct tls_context *context,
+                           struct afar_error *err);
 
 /* ---- tls_session.c ---- */
 

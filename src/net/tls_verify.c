@@ -105,6 +105,20 @@ static void note_refusal(const struct refusal *refusal, int error)
                        : is_server        ? "the extended key usage clientAuth"
                                           : "the extended key usage serverAuth");
         return;
+    case X509_V_ERR_CERT_REVOKED:
+        (void)snprintf(note, TLS_NOTE_BYTES, "%s has been revoked", refusal->whose);
+        return;
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+        (void)snprintf(note, TLS_NOTE_BYTES,
+                       "%s may have been revoked: the file of revocation lists has none of its "
+                       "issuer",
+                       refusal->whose);
+        return;
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+        (void)snprintf(note, TLS_NOTE_BYTES,
+                       "%s may have been revoked: the revocation list of its issuer has expired",
+                       refusal->whose);
+        return;
     default:
         (void)snprintf(note, TLS_NOTE_BYTES, "%s was not accepted: %s", refusal->whose,
                        X509_verify_cert_error_string(error));
@@ -112,13 +126,10 @@ static void note_refusal(const struct refusal *refusal, int error)
     }
 }
 
-int tls_verify(int ok, X509_STORE_CTX *store)
+void tls_note_refusal(struct transport_tls *transport, X509_STORE_CTX *store)
 {
-    if (ok == 1)
-        return 1;
-    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct refusal refusal = {
-        .transport = transport_tls_of(ssl),
+        .transport = transport,
         .certificate = X509_STORE_CTX_get_current_cert(store),
         .depth = X509_STORE_CTX_get_error_depth(store),
     };
@@ -128,6 +139,14 @@ int tls_verify(int ok, X509_STORE_CTX *store)
     }
     describe(&refusal);
     note_refusal(&refusal, X509_STORE_CTX_get_error(store));
+}
+
+int tls_verify(int ok, X509_STORE_CTX *store)
+{
+    if (ok == 1)
+        return 1;
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    tls_note_refusal(transport_tls_of(ssl), store);
     return 0;
 }
 

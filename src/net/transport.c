@@ -143,3 +143,9 @@ bool transport_resumed(const struct transport *transport)
 {
     return transport->ops->resumed(transport);
 }
+
+enum afar_status transport_judge(struct transport *transport, struct tls_context *context,
+                                 struct afar_error *err)
+{
+    return transport->ops->judge == NULL ? AFAR_OK : transport->ops->judge(transport, context, err);
+}

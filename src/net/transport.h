@@ -24,6 +24,7 @@
 #include "base/error.h"
 
 struct transport;
+struct tls_context;
 
 enum identity_kind { IDENTITY_ANONYMOUS, IDENTITY_UNIX, IDENTITY_CERTIFICATE };
 
@@ -89,6 +90,13 @@ enum afar_status transport_discard(struct transport *transport, void *scratch, s
 
 /* Who the peer is; valid after the handshake. */
 void transport_identity(const struct transport *transport, struct identity *identity);
+
+/* Whether the peer would be accepted now, by `context` (NULL: by its own), which may have been made
+ * after the handshake: nobody looks at an open connection's certificate otherwise. Plain transports
+ * always are. AFAR_ETRUST says why not: expired, revoked, a CA that is trusted no more.
+ * AFAR_ENOMEM. */
+enum afar_status transport_judge(struct transport *transport, struct tls_context *context,
+                                 struct afar_error *err);
 
 /* The ALPN protocol that was agreed on, or "" (always for plain). Borrowed. */
 const char *transport_alpn(const struct transport *transport);

@@ -1,5 +1,6 @@
-/* What a kind of transport implements. For src/net/ and for the tests' in-memory transport;
- * everyone else uses net/transport.h, whose contracts these functions fulfil.
+/* What a kind of transport implements; `judge` may be NULL: no peer is ever refused. For src/net/
+ * and for the tests' in-memory transport; everyone else uses net/transport.h, whose contracts these
+ * functions fulfil.
  *
  * An implementation embeds `struct transport` as its first member. */
 #ifndef NET_TRANSPORT_OPS_H
@@ -17,6 +18,7 @@ struct transport_ops {
     void (*identity)(const struct transport *, struct identity *);
     const char *(*alpn)(const struct transport *);
     bool (*resumed)(const struct transport *);
+    enum afar_status (*judge)(struct transport *, struct tls_context *, struct afar_error *);
     void (*free)(struct transport *); /* frees the implementation; the descriptor is closed after */
 };
 

@@ -74,6 +74,11 @@ static enum afar_status handshake_done(struct transport_tls *transport, struct a
                          is_server ? "client" : "server");
     if (SSL_session_reused(transport->ssl) != 1)
         transport->expires_at = tls_chain_expiry(transport->ssl);
+    if (is_server) {
+        status = tls_keep_chain(transport, err);
+        if (status != AFAR_OK)
+            return status;
+    }
     tls_bio_unwatch(transport);
     transport->established = true;
     transport->base.recv_events = POLLIN;
@@ -273,6 +278,8 @@ static void tls_free(struct transport *base)
     tls_context_free(transport->context);
     free(transport->server_name);
     free(transport->alpn);
+    free(transport->chain);
+    tls_context_free(transport->judged_by);
     free(transport);
 }
 
@@ -285,6 +292,7 @@ static const struct transport_ops tls_ops = {
     .identity = tls_identity,
     .alpn = tls_alpn,
     .resumed = tls_resumed,
+    .judge = tls_judge,
     .free = tls_free,
 };
 

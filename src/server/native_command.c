@@ -158,6 +158,13 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
                       err.message, 0);
         return;
     }
+    struct connection *connection = native->connection;
+    status = transport_judge(connection->transport, connection->worker->tls, &err);
+    if (status != AFAR_OK) {
+        native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
+                      0);
+        return;
+    }
     const char *lacking = not_offered(message->exec);
     if (lacking != NULL)
         native_refuse_not_offered(native, message, lacking);

@@ -75,6 +75,7 @@ enum afar_status server_open_tls(struct tls_context **tls, const struct config *
     const struct tls_server_options options = {.cert_file = config->tls_cert,
                                                .key_file = config->tls_key,
                                                .client_ca_file = config->tls_client_ca,
+                                               .crl_file = config->tls_crl,
                                                .allow_tls12 = config->tls_allow_12};
     *tls = NULL;
     for (unsigned i = 0; i < config->listen_count; i++) {

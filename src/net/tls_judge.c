@@ -1,0 +1,114 @@
+#include "net/tls_internal.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "net/tls_error.h"
+
+/* ---- Keeping ----
+ *
+ * As DER: OpenSSL's own form of a certificate is several times as large, and the server may have
+ * ten thousand clients. */
+
+static enum afar_status keep(struct transport_tls *transport, const X509 *certificate,
+                             struct afar_error *err)
+{
+    int size = i2d_X509(certificate, NULL);
+    if (size <= 0)
+        return tls_fail_local(err, "i2d_X509");
+    uint8_t *longer = realloc(transport->chain, transport->chain_bytes + (size_t)size);
+    if (longer == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory");
+    transport->chain = longer;
+    uint8_t *at = longer + transport->chain_bytes;
+    if (i2d_X509(certificate, &at) != size)
+        return tls_fail_local(err, "i2d_X509");
+    transport->chain_bytes += (size_t)size;
+    return AFAR_OK;
+}
+
+enum afar_status tls_keep_chain(struct transport_tls *transport, struct afar_error *err)
+{
+    const X509 *leaf = SSL_get0_peer_certificate(transport->ssl);
+    STACK_OF(X509) *others = SSL_get_peer_cert_chain(transport->ssl);
+    enum afar_status status = keep(transport, leaf, err);
+    /* A resumed session has no more than the leaf. */
+    for (int i = 0; status == AFAR_OK && i < sk_X509_num(others); i++)
+        status = keep(transport, sk_X509_value(others, i), err);
+    return status;
+}
+
+/* ---- Judging ---- */
+
+/* The leaf and, in *others, what came with it; all owned by the caller. NULL: out of memory. */
+static X509 *read_chain(const struct transport_tls *transport, STACK_OF(X509) * *others)
+{
+    const unsigned char *at = transport->chain;
+    const unsigned char *end = at + transport->chain_bytes;
+    X509 *leaf = d2i_X509(NULL, &at, end - at);
+    *others = sk_X509_new_null();
+    while (leaf != NULL && *others != NULL && at < end) {
+        X509 *other = d2i_X509(NULL, &at, end - at);
+        if (other == NULL || sk_X509_push(*others, other) <= 0) {
+            X509_free(other);
+            break;
+        }
+    }
+    if (leaf != NULL && *others != NULL && at == end)
+        return leaf;
+    X509_free(leaf);
+    sk_X509_pop_free(*others, X509_free);
+    *others = NULL;
+    return NULL;
+}
+
+/* The same as in the handshake: trust, dates, revocation, and that it is made for clients. */
+static enum afar_status verify(struct transport_tls *transport, SSL_CTX *ctx, X509 *leaf,
+                               STACK_OF(X509) * others, struct afar_error *err)
+{
+    X509_STORE_CTX *store = X509_STORE_CTX_new();
+    enum afar_status status = AFAR_OK;
+    if (store == NULL ||
+        X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(ctx), leaf, others) != 1 ||
+        X509_STORE_CTX_set_default(store, "ssl_client") != 1 ||
+        X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(store), SSL_CTX_get0_param(ctx)) != 1) {
+        status = tls_fail_local(err, "X509_STORE_CTX_init");
+    } else if (X509_verify_cert(store) != 1) {
+        tls_note_refusal(transport, store);
+        status = afar_fail(err, AFAR_ETRUST, "%s", transport->note);
+    }
+    X509_STORE_CTX_free(store);
+    return status;
+}
+
+enum afar_status tls_judge(struct transport *base, struct tls_context *context,
+                           struct afar_error *err)
+{
+    struct transport_tls *transport = (struct transport_tls *)(void *)base;
+    struct tls_context *last =
+        transport->judged_by != NULL ? transport->judged_by : transport->context;
+    if (!transport->established || transport->chain == NULL)
+        return AFAR_OK;
+    if (transport->expires_at > 0 && transport->expires_at <= (int64_t)time(NULL))
+        return afar_fail(err, AFAR_ETRUST, "the client's certificate, or its CA, has expired");
+    if (context == NULL || context == last)
+        return AFAR_OK;
+
+    STACK_OF(X509) *others = NULL;
+    ERR_clear_error();
+    X509 *leaf = read_chain(transport, &others);
+    enum afar_status status = leaf == NULL ? tls_fail_local(err, "d2i_X509")
+                                           : verify(transport, context->ssl_ctx, leaf, others, err);
+    X509_free(leaf);
+    sk_X509_pop_free(others, X509_free);
+    ERR_clear_error();
+    if (status != AFAR_OK)
+        return status;
+    tls_context_keep(context);
+    tls_context_free(transport->judged_by);
+    transport->judged_by = context;
+    return AFAR_OK;
+}
