@@ -73,6 +73,7 @@ struct afar_command {
     const char *const *env;  /* NULL-terminated "NAME=value", added to the server's; NULL: none */
     const char *cwd;         /* NULL: the server's */
     int64_t timeout_ms;      /* 0: none; then TERM, a grace period, KILL */
+    int64_t start_within_ms; /* where no place is free: how long to wait for one. 0: not at all */
     bool with_stdin;  /* afar_write_stdin will follow; otherwise the command reads /dev/null */
     bool with_digest; /* SHA-256 of both streams, compared with what arrived */
     bool with_pty;    /* not offered yet: the server refuses with "unsupported" */
@@ -123,6 +124,14 @@ AFAR_API enum afar_status afar_signal(struct afar_client *client, const char *na
  * connection is of no use. */
 AFAR_API int afar_fd(const struct afar_client *client);
 AFAR_API short afar_events(const struct afar_client *client);
+
+/* For how many milliseconds to poll at most, as poll(2) wants it (-1: for ever): then afar_process
+ * has a heartbeat to send. */
+AFAR_API int afar_timeout(const struct afar_client *client);
+
+/* While a command runs and the server is silent, it is sent a ping every `beat_ms` (default 30,000;
+ * 0: never), and is given up after `silence_ms` (default 120,000; 0: never) with AFAR_ECLOSED. */
+AFAR_API void afar_set_heartbeat(struct afar_client *client, int64_t beat_ms, int64_t silence_ms);
 
 /* Does all that can be done without waiting: sends, receives, calls back. AFAR_OK also where there
  * was nothing to do. AFAR_EREFUSED: the server refused the command, err->reason is the code

@@ -14,6 +14,7 @@ enum {
     OPTION_KEY,
     OPTION_PROTOCOL,
     OPTION_CONNECT_TIMEOUT,
+    OPTION_START_WITHIN,
     OPTION_JSON,
     OPTION_DIGEST,
     OPTION_TTY,
@@ -34,6 +35,7 @@ static const struct {
     {{"env", required_argument, NULL, 'e'}, OPTIONS_COMMAND},
     {{"cwd", required_argument, NULL, 'w'}, OPTIONS_COMMAND},
     {{"timeout", required_argument, NULL, 't'}, OPTIONS_COMMAND | OPTIONS_TIMEOUT},
+    {{"start-within", required_argument, NULL, OPTION_START_WITHIN}, OPTIONS_RUN},
     {{"no-stdin", no_argument, NULL, 'n'}, OPTIONS_RUN},
     {{"shell", no_argument, NULL, 's'}, OPTIONS_RUN},
     {{"digest", no_argument, NULL, OPTION_DIGEST}, OPTIONS_RUN},
@@ -140,6 +142,8 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return true;
     case OPTION_CONNECT_TIMEOUT:
         return parse_duration(subcommand, "connect-timeout", value, &options->connect_timeout_ms);
+    case OPTION_START_WITHIN:
+        return parse_duration(subcommand, "start-within", value, &options->start_within_ms);
     case 'e':
         return add_env(subcommand, options, value);
     case 'w':

@@ -35,7 +35,8 @@ struct options {
     const char *key_file;
     int64_t connect_timeout_ms;
     int64_t timeout_ms; /* 0: none */
-    const char **env;   /* NULL-terminated; NULL: none */
+    int64_t start_within_ms;
+    const char **env; /* NULL-terminated; NULL: none */
     size_t env_count;
     const char *cwd;
     bool no_stdin;

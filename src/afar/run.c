@@ -20,6 +20,8 @@ static const char help[] =
     "  -e, --env NAME=VALUE  add to the command's environment (NAME alone: with its value here)\n"
     "  -w, --cwd DIR         run in this directory\n"
     "  -t, --timeout TIME    end the command after 10, 500ms, 10s, 5m or 2h\n"
+    "      --start-within TIME\n"
+    "                        where the server is full, wait so long for a place\n"
     "      --json            write one JSON object for each frame, the receipt last\n"
     "      --digest          compare the output's SHA-256 with the server's\n"
     "      --tty             run on a terminal (servers refuse this so far)\n"
@@ -73,6 +75,7 @@ static int run_command(struct remote *remote, const struct options *options)
     struct afar_command command = {.env = options->env,
                                    .cwd = options->cwd,
                                    .timeout_ms = options->timeout_ms,
+                                   .start_within_ms = options->start_within_ms,
                                    .with_stdin = !options->no_stdin,
                                    .with_digest = options->digest,
                                    .with_pty = options->tty};

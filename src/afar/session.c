@@ -202,7 +202,7 @@ static void wait_ready(struct session *session, struct afar_error *err)
     /* Where written lines have made room, there is nothing to wait for: the output that was refused
      * is here already. */
     bool room = session->lines_refused && !json_queue_full(&session->lines);
-    if (poll(watched, WATCHED, room ? 0 : -1) < 0) {
+    if (poll(watched, WATCHED, room ? 0 : afar_timeout(session->client)) < 0) {
         if (errno != EINTR)
             fail(session, "poll", errno);
         return;

@@ -29,6 +29,7 @@ enum afar_status afar_client_new_on_transport(struct afar_client **client,
     buffer_init(&made->out, CLIENT_OUT_MAX_BYTES);
     buffer_init(&made->command.last_header, FRAME_HEADER_MAX_BYTES);
     decoder_init(&made->decoder);
+    heartbeat_init(&made->heartbeat);
     *client = made;
     return AFAR_OK;
 }

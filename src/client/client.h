@@ -8,6 +8,7 @@
  *   process.c      the pump and the command together; waiting
  *   delivery.c     output to the callbacks
  *   control.c      ping and kill
+ *   heartbeat.c    signs of life while a command runs in silence
  *   shell.c        the tutorial's sized and headed
  *   upper.c        the tutorial's upper
  *   duplex.c       a request and its reply, for these two
@@ -79,6 +80,14 @@ struct control {
     char version[MESSAGE_WORD_BYTES];
 };
 
+/* See heartbeat.c. */
+struct heartbeat {
+    int64_t beat_ms;    /* 0: none */
+    int64_t silence_ms; /* 0: for ever */
+    int64_t heard_ms;   /* when something came last */
+    int64_t beaten_ms;  /* likewise, or when a ping was sent */
+};
+
 struct afar_client {
     struct transport *transport; /* owned */
     enum endpoint_scheme scheme;
@@ -97,6 +106,7 @@ struct afar_client {
     uint64_t last_id;
     struct command command;
     struct control control;
+    struct heartbeat heartbeat;
 };
 
 /* A client of the native protocol over a transport whose handshake is done (*moved*, also where
@@ -131,6 +141,20 @@ enum afar_status pump_receive(struct afar_client *client, struct afar_error *err
 
 /* Adds an acknowledgement where one is due. */
 enum afar_status pump_ack(struct afar_client *client, bool urgent, struct afar_error *err);
+
+/* ---- heartbeat.c ---- */
+
+void heartbeat_init(struct heartbeat *heartbeat);
+
+/* Something has come from the server, or a command begins. */
+void heartbeat_heard(struct heartbeat *heartbeat);
+
+/* When heartbeat_beat has something to do, or DEADLINE_NEVER. */
+int64_t heartbeat_deadline_ms(const struct afar_client *client);
+
+/* Sends a ping where one is due. AFAR_ECLOSED: the server has been silent for too long.
+ * AFAR_ELIMIT, AFAR_ENOMEM. */
+enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *err);
 
 /* ---- inbound.c ---- */
 

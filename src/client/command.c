@@ -20,6 +20,9 @@ static enum afar_status check_command(const struct afar_command *command, struct
         return afar_fail(err, AFAR_EINVAL, "a command needs at least one word");
     if (command->timeout_ms < 0 || (uint64_t)command->timeout_ms > MESSAGE_INTEGER_MAX)
         return afar_fail(err, AFAR_EINVAL, "a timeout of %lld ms", (long long)command->timeout_ms);
+    if (command->start_within_ms < 0 || (uint64_t)command->start_within_ms > MESSAGE_INTEGER_MAX)
+        return afar_fail(err, AFAR_EINVAL, "a time to start of %lld ms",
+                         (long long)command->start_within_ms);
     for (const char *const *at = command->env; at != NULL && *at != NULL; at++) {
         const char *equals = strchr(*at, '=');
         if (equals == NULL || equals == *at)
@@ -39,7 +42,8 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
                                          .stdin_stream = wanted->with_stdin,
                                          .pty = wanted->with_pty,
                                          .digest = wanted->with_digest,
-                                         .timeout_ms = (uint64_t)wanted->timeout_ms};
+                                         .timeout_ms = (uint64_t)wanted->timeout_ms,
+                                         .start_within_ms = (uint64_t)wanted->start_within_ms};
     return message_put_exec(&client->out, client->last_id + 1, &request, err);
 }
 
@@ -70,6 +74,7 @@ enum afar_status afar_start(struct afar_client *client, const struct afar_comman
     current->started = current->ended = current->refused = current->has_receipt = false;
     current->stdin_open = current->stdin_stream = command->with_stdin;
     current->stdin_sent = current->stdin_acked = 0;
+    heartbeat_heard(&client->heartbeat);
     pump_send(client);
     return AFAR_OK;
 }

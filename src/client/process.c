@@ -40,6 +40,8 @@ static enum afar_status exchange(struct afar_client *client, struct afar_error *
     /* After the end nobody waits for acknowledgements, unless output is still to be delivered. */
     if (status == AFAR_OK && !(command->ended && delivery_done(&command->delivery)))
         status = pump_ack(client, false, err);
+    if (status == AFAR_OK)
+        status = heartbeat_beat(client, err);
     if (status != AFAR_OK)
         return status;
     pump_send(client);
@@ -80,6 +82,17 @@ enum afar_status afar_process(struct afar_client *client, struct afar_error *err
     return status;
 }
 
+/* Until something comes, or a heartbeat is due; AFAR_ETIMEDOUT only at the deadline. */
+static enum afar_status wait_or_beat(const struct afar_client *client, int64_t deadline_ms,
+                                     struct afar_error *err)
+{
+    int64_t beat_ms = heartbeat_deadline_ms(client);
+    if (beat_ms >= deadline_ms)
+        return client_wait_ready(client, afar_events(client), deadline_ms, err);
+    enum afar_status status = client_wait_ready(client, afar_events(client), beat_ms, err);
+    return status == AFAR_ETIMEDOUT ? AFAR_OK : status;
+}
+
 enum afar_status afar_wait(struct afar_client *client, int64_t timeout_ms, struct afar_error *err)
 {
     struct command *command = &client->command;
@@ -93,7 +106,7 @@ enum afar_status afar_wait(struct afar_client *client, int64_t timeout_ms, struc
         if (status != AFAR_OK || command->has_receipt)
             break;
         if (delivery_done(&command->delivery))
-            status = client_wait_ready(client, afar_events(client), deadline_ms, err);
+            status = wait_or_beat(client, deadline_ms, err);
         else if (command->delivery.progress == progress)
             status = afar_fail(err, AFAR_EAGAIN, "an output callback takes nothing");
     }

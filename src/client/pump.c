@@ -90,6 +90,8 @@ static enum afar_status receive_once(struct afar_client *client, size_t *receive
         return status;
     status = transport_recv(client->transport, room, CLIENT_READ_BYTES, received, err);
     buffer_commit(&client->in, *received);
+    if (*received > 0)
+        heartbeat_heard(&client->heartbeat);
     return status;
 }
 
