@@ -405,6 +405,12 @@ void job_stop(struct job *job, enum afar_outcome outcome)
     timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));
 }
 
+void job_drain(struct job *job)
+{
+    if (job->state == JOB_QUEUED)
+        job_stop(job, AFAR_OUTCOME_KILLED);
+}
+
 void job_kill(struct job *job, enum afar_outcome outcome)
 {
     job_stop(job, outcome);

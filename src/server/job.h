@@ -77,6 +77,9 @@ void job_abandon(struct job *job);
  * The first call counts. One that is still in the queue is refused in a later turn. */
 void job_stop(struct job *job, enum afar_outcome outcome);
 
+/* The server takes nothing new: a job that is still in the queue is refused in a later turn. */
+void job_drain(struct job *job);
+
 /* KILL, now. */
 void job_kill(struct job *job, enum afar_outcome outcome);
 

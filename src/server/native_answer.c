@@ -68,6 +68,9 @@ void native_refuse(struct native *native, const struct message *message, const c
         cut_request(native);
     native_check_queued(native, message_put_error(&native->connection->out, message->has_id,
                                                   message->id, code, text, retry_after_ms, NULL));
+    /* Nothing else would now close it. */
+    if (native->connection->worker->draining && !native->attached)
+        connection_drain(native->connection);
 }
 
 void native_refuse_not_offered(struct native *native, const struct message *message,

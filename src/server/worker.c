@@ -36,6 +36,8 @@ static void drain(struct mail *mail)
     udp_upper_free(worker->udp);
     worker->udp = NULL;
     drain_connections(worker);
+    for (struct list *link = worker->jobs.next; link != &worker->jobs; link = link->next)
+        job_drain(list_object(link, struct job, link));
     worker_check_ended(worker);
 }
 

@@ -176,11 +176,19 @@ void program_finish(struct program *program, const void *input, size_t input_siz
 
 void program_expect(struct program *program, int stream, const char *text)
 {
+    (void)program_expect_after(program, stream, 0, text);
+}
+
+const char *program_expect_after(struct program *program, int stream, size_t offset,
+                                 const char *text)
+{
     int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     for (;;) {
         const char *have = stream == 1 ? program->stdout_data : program->stderr_data;
-        if (have != NULL && strstr(have, text) != NULL)
-            return;
+        size_t size = stream == 1 ? program->stdout_size : program->stderr_size;
+        const char *found = have == NULL || size < offset ? NULL : strstr(have + offset, text);
+        if (found != NULL)
+            return found;
         bool open = (stream == 1 ? program->out : program->err) >= 0;
         if (!open || !pump(program, NULL, NULL, deadline_ms)) {
             show(program);

@@ -46,6 +46,10 @@ void program_finish(struct program *program, const void *input, size_t input_siz
 /* Reads until `text` has come on a stream (1 or 2). */
 void program_expect(struct program *program, int stream, const char *text);
 
+/* The same behind the first `offset` bytes; returns where it is, until more is read. */
+const char *program_expect_after(struct program *program, int stream, size_t offset,
+                                 const char *text);
+
 /* start and finish; returns the exit status, or 128+N. */
 int program_run(struct program *program, const char *const *argv, const void *input,
                 size_t input_size);
