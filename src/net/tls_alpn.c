@@ -44,7 +44,7 @@ static int select_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
         if (*chosen != NULL)
             return SSL_TLSEXT_ERR_OK;
         first_name(offered, offered_size, shown, sizeof shown);
-        (void)snprintf(transport->note, sizeof transport->note,
+        (void)snprintf(transport->note, TLS_NOTE_BYTES,
                        "the client asks for the protocol '%s', this listener speaks '%s'", shown,
                        transport->alpn);
         return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -52,7 +52,7 @@ static int select_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
     /* Who offers other protocols may well do without; an Afar client cannot, and is told so. */
     if (find(offered, offered_size, TLS_ALPN_AFAR) == NULL)
         return SSL_TLSEXT_ERR_NOACK;
-    (void)snprintf(transport->note, sizeof transport->note,
+    (void)snprintf(transport->note, TLS_NOTE_BYTES,
                    "the client asks for the protocol '" TLS_ALPN_AFAR
                    "', this listener speaks another");
     return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -70,7 +70,7 @@ static int require_offer(SSL *ssl, int *alert, void *unused)
         SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation,
                                   &extension, &size) == 1)
         return SSL_CLIENT_HELLO_SUCCESS;
-    (void)snprintf(transport->note, sizeof transport->note,
+    (void)snprintf(transport->note, TLS_NOTE_BYTES,
                    "the client asks for no protocol (ALPN), this listener speaks '%s'",
                    transport->alpn);
     *alert = SSL_AD_NO_APPLICATION_PROTOCOL;

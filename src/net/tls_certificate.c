@@ -165,9 +165,8 @@ void tls_identity_name(X509 *certificate, char name[IDENTITY_NAME_BYTES])
     GENERAL_NAMES_free(names);
 }
 
-int64_t tls_chain_expiry(const SSL *ssl)
+int64_t tls_chain_expiry(const STACK_OF(X509) * chain)
 {
-    STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
     int64_t earliest = 0;
 
     for (int i = 0; i < sk_X509_num(chain); i++) {

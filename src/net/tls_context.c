@@ -110,8 +110,7 @@ enum afar_status tls_context_server_new(struct tls_context **context,
     if (status != AFAR_OK)
         goto out;
     /* With these, OpenSSL also checks that the certificate allows client use. */
-    SSL_CTX_set_verify(made->ssl_ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-                       tls_verify);
+    tls_verify_init(made->ssl_ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
     if (SSL_CTX_set_session_id_context(made->ssl_ctx, session_context,
                                        sizeof session_context - 1) != 1) {
         status = tls_fail_local(err, "SSL_CTX_set_session_id_context");
@@ -148,7 +147,7 @@ enum afar_status tls_context_client_new(struct tls_context **context,
     status = tls_load_trust(made->ssl_ctx, options->ca_file, false, err);
     if (status != AFAR_OK)
         goto out;
-    SSL_CTX_set_verify(made->ssl_ctx, SSL_VERIFY_PEER, tls_verify);
+    tls_verify_init(made->ssl_ctx, SSL_VERIFY_PEER);
     tls_session_client_init(made->ssl_ctx);
     *context = made;
     made = NULL;

@@ -137,7 +137,8 @@ static enum afar_status fail_ssl(struct transport_tls *transport, struct afar_er
 
     if (out_of_memory)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for TLS");
-    if (transport->note[0] != '\0') /* one of our own callbacks has refused, and said why */
+    if (transport->note != NULL &&
+        transport->note[0] != '\0') /* one of our own callbacks has refused, and said why */
         return afar_fail(err, AFAR_ETRUST, "%s", transport->note);
     if (of_tls && reason >= SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + ALERT_MAX)
         return tls_fail_alert(transport, reason - SSL_AD_REASON_OFFSET, err);

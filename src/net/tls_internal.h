@@ -6,6 +6,7 @@
  *   tls_certificate.c  what a certificate says, in words
  *   tls_verify.c       why a certificate was not accepted
  *   tls_judge.c        the same once more, of an open connection
+ *   tls_release.c      what an open connection can do without
  *   tls_session.c      tickets (server) and sessions to offer again (client)
  *   tls_alpn.c         agreeing on a protocol
  *   tls_bio.c          the socket under an SSL; what the peer sent first
@@ -77,6 +78,7 @@ struct transport_tls {
     bool send_failed;            /* the same for sending; an alert may still be there to be read */
     bool heard;                  /* something has been received since the handshake */
     size_t retry_bytes;          /* of a send that has to be repeated; 0: none */
+    char *peer_name;             /* owned; of the certificate; NULL: not established */
     int64_t expires_at;          /* Unix time; of the peer's chain, 0: no peer certificate */
     uint8_t *chain;              /* owned; server: the client's certificates, DER, leaf first */
     size_t chain_bytes;
@@ -84,8 +86,9 @@ struct transport_tls {
     /* What the peer sent first: tells those who do not speak TLS. */
     uint8_t first[TLS_FIRST_BYTES];
     size_t first_size;
-    /* Why we did not accept a certificate or protocol, "" where we did. */
-    char note[TLS_NOTE_BYTES];
+    /* Owned; TLS_NOTE_BYTES: why we did not accept a certificate or protocol, "" where we did.
+     * NULL once established. */
+    char *note;
 };
 
 struct transport_tls *transport_tls_of(const SSL *ssl);
@@ -122,20 +125,27 @@ void tls_names_text(X509 *certificate, char *text, size_t size);
 /* Fills in the name by which policy and audit know the peer. */
 void tls_identity_name(X509 *certificate, char name[IDENTITY_NAME_BYTES]);
 
-/* The earliest notAfter of the chain that was verified, 0 where there is none. */
-int64_t tls_chain_expiry(const SSL *ssl);
+/* The earliest notAfter of a chain, 0 where it is NULL or empty. */
+int64_t tls_chain_expiry(const STACK_OF(X509) * chain);
 
 /* ---- tls_verify.c ---- */
 
-/* The callback for SSL_CTX_set_verify: leaves the reason in the transport's note. */
-int tls_verify(int ok, X509_STORE_CTX *store);
+/* Makes `ctx` verify its peers: what is found goes to the transport's expires_at, or else to its
+ * note. */
+void tls_verify_init(SSL_CTX *ctx, int mode);
 
-/* Leaves in the transport's note why the certificate was not accepted. */
-void tls_note_refusal(struct transport_tls *transport, X509_STORE_CTX *store);
+/* Writes why the certificate was not accepted. */
+void tls_note_refusal(const struct transport_tls *transport, X509_STORE_CTX *store,
+                      char note[TLS_NOTE_BYTES]);
 
 /* Sets whose certificate the server of a client's transport must show. Addresses are verified but
  * not sent: RFC 6066 §3 has names only. AFAR_EINVAL: no name that could be verified. */
 enum afar_status tls_expect_server(struct transport_tls *transport, struct afar_error *err);
+
+/* ---- tls_release.c ---- */
+
+/* Lets go of what only the handshake needed, of a server's connection that is established. */
+void tls_release(SSL *ssl);
 
 /* ---- tls_judge.c ---- */
 

@@ -66,10 +66,11 @@ static X509 *read_chain(const struct transport_tls *transport, STACK_OF(X509) * 
 }
 
 /* The same as in the handshake: trust, dates, revocation, and that it is made for clients. */
-static enum afar_status verify(struct transport_tls *transport, SSL_CTX *ctx, X509 *leaf,
+static enum afar_status verify(const struct transport_tls *transport, SSL_CTX *ctx, X509 *leaf,
                                STACK_OF(X509) * others, struct afar_error *err)
 {
     X509_STORE_CTX *store = X509_STORE_CTX_new();
+    char note[TLS_NOTE_BYTES] = "";
     enum afar_status status = AFAR_OK;
     if (store == NULL ||
         X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(ctx), leaf, others) != 1 ||
@@ -77,8 +78,8 @@ static enum afar_status verify(struct transport_tls *transport, SSL_CTX *ctx, X5
         X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(store), SSL_CTX_get0_param(ctx)) != 1) {
         status = tls_fail_local(err, "X509_STORE_CTX_init");
     } else if (X509_verify_cert(store) != 1) {
-        tls_note_refusal(transport, store);
-        status = afar_fail(err, AFAR_ETRUST, "%s", transport->note);
+        tls_note_refusal(transport, store, note);
+        status = afar_fail(err, AFAR_ETRUST, "%s", note);
     }
     X509_STORE_CTX_free(store);
     return status;

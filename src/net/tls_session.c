@@ -4,14 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-/* What the session of this connection may be trusted until. A resumed connection has no chain: what
- * the first one found is handed on. */
-static int64_t trusted_until(const struct transport_tls *transport)
-{
-    return SSL_session_reused(transport->ssl) == 1 ? transport->expires_at
-                                                   : tls_chain_expiry(transport->ssl);
-}
-
 /* ---- Server: tickets ---- */
 
 static int64_t get64(const uint8_t data[TLS_TICKET_DATA_BYTES])
@@ -34,13 +26,14 @@ bool tls_ticket_fresh(const void *data, size_t size, int64_t now)
     return size == TLS_TICKET_DATA_BYTES && get64(data) > now;
 }
 
-/* A ticket is about to be made. */
+/* A ticket is about to be made. Resuming verifies no chain: what the first connection found is
+ * handed on. */
 static int ticket_made(SSL *ssl, void *unused)
 {
     uint8_t data[TLS_TICKET_DATA_BYTES];
 
     (void)unused;
-    put64(data, trusted_until(transport_tls_of(ssl)));
+    put64(data, transport_tls_of(ssl)->expires_at);
     return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof data);
 }
 
@@ -131,7 +124,6 @@ static int session_given(SSL *ssl, SSL_SESSION *session)
         return 0;
     }
 
-    int64_t expires_at = trusted_until(transport);
     (void)pthread_mutex_lock(&context->lock);
     struct tls_saved_session *place = find_locked(context, name);
     if (place != NULL)
@@ -140,7 +132,7 @@ static int session_given(SSL *ssl, SSL_SESSION *session)
         place = make_room_locked(context);
     place->session = copy;
     place->server_name = name;
-    place->expires_at = expires_at;
+    place->expires_at = transport->expires_at;
     place->age = ++context->saved_age;
     (void)pthread_mutex_unlock(&context->lock);
     return 0;

@@ -12,9 +12,10 @@ enum { SUBJECT_BYTES = 100, TIME_BYTES = 40 };
 
 /* What the note says about one certificate that was not accepted. */
 struct refusal {
-    struct transport_tls *transport;
+    const struct transport_tls *transport;
     X509 *certificate;
     int depth;
+    char *note;                     /* TLS_NOTE_BYTES */
     char whose[SUBJECT_BYTES + 80]; /* "the server's certificate (CN=afard)" */
 };
 
@@ -33,7 +34,7 @@ static void describe(struct refusal *refusal)
 static void note_dates(const struct refusal *refusal, bool expired)
 {
     char when[TIME_BYTES];
-    char *note = refusal->transport->note;
+    char *note = refusal->note;
 
     if (expired) {
         tls_time_text(X509_get0_notAfter(refusal->certificate), when, sizeof when);
@@ -51,7 +52,7 @@ static void note_issuer(const struct refusal *refusal)
     char issuer[SUBJECT_BYTES];
 
     tls_subject_text(X509_get_issuer_name(refusal->certificate), issuer, sizeof issuer);
-    (void)snprintf(refusal->transport->note, TLS_NOTE_BYTES,
+    (void)snprintf(refusal->note, TLS_NOTE_BYTES,
                    "%s was issued by a CA that we do not trust (%s)%s", refusal->whose, issuer,
                    is_server ? "" : "; --ca names the CA to trust");
 }
@@ -61,14 +62,14 @@ static void note_names(const struct refusal *refusal)
     char names[160];
 
     tls_names_text(refusal->certificate, names, sizeof names);
-    (void)snprintf(refusal->transport->note, TLS_NOTE_BYTES,
+    (void)snprintf(refusal->note, TLS_NOTE_BYTES,
                    "the server's certificate is not for '%.64s'; it is for %s",
                    refusal->transport->server_name, names);
 }
 
 static void note_refusal(const struct refusal *refusal, int error)
 {
-    char *note = refusal->transport->note;
+    char *note = refusal->note;
     bool is_server = refusal->transport->context->is_server;
 
     switch (error) {
@@ -126,10 +127,12 @@ static void note_refusal(const struct refusal *refusal, int error)
     }
 }
 
-void tls_note_refusal(struct transport_tls *transport, X509_STORE_CTX *store)
+void tls_note_refusal(const struct transport_tls *transport, X509_STORE_CTX *store,
+                      char note[TLS_NOTE_BYTES])
 {
     struct refusal refusal = {
         .transport = transport,
+        .note = note,
         .certificate = X509_STORE_CTX_get_current_cert(store),
         .depth = X509_STORE_CTX_get_error_depth(store),
     };
@@ -141,13 +144,36 @@ void tls_note_refusal(struct transport_tls *transport, X509_STORE_CTX *store)
     note_refusal(&refusal, X509_STORE_CTX_get_error(store));
 }
 
-int tls_verify(int ok, X509_STORE_CTX *store)
+static struct transport_tls *transport_of(const X509_STORE_CTX *store)
 {
-    if (ok == 1)
-        return 1;
-    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    tls_note_refusal(transport_tls_of(ssl), store);
-    return 0;
+    return transport_tls_of(
+        X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+}
+
+static int note_one(int ok, X509_STORE_CTX *store)
+{
+    if (ok != 1)
+        tls_note_refusal(transport_of(store), store, transport_of(store)->note);
+    return ok;
+}
+
+/* As OpenSSL would do it itself, but that the connection does not keep the chain: all that is ever
+ * asked of it is when it expires. */
+static int verify(X509_STORE_CTX *store, void *unused)
+{
+    (void)unused;
+    int result = X509_verify_cert(store);
+    if (result != 1)
+        return result;
+    transport_of(store)->expires_at = tls_chain_expiry(X509_STORE_CTX_get0_chain(store));
+    X509_STORE_CTX_set0_verified_chain(store, NULL);
+    return 1;
+}
+
+void tls_verify_init(SSL_CTX *ctx, int mode)
+{
+    SSL_CTX_set_verify(ctx, mode, note_one);
+    SSL_CTX_set_cert_verify_callback(ctx, verify, NULL);
 }
 
 enum afar_status tls_expect_server(struct transport_tls *transport, struct afar_error *err)

@@ -60,6 +60,17 @@ static void answer_plaintext(struct transport_tls *transport)
     ERR_clear_error();
 }
 
+static enum afar_status keep_name(struct transport_tls *transport, struct afar_error *err)
+{
+    char name[IDENTITY_NAME_BYTES];
+
+    tls_identity_name(SSL_get0_peer_certificate(transport->ssl), name);
+    ERR_clear_error();
+    free(transport->peer_name);
+    transport->peer_name = strndup(name, sizeof name - 1);
+    return transport->peer_name != NULL ? AFAR_OK : afar_fail(err, AFAR_ENOMEM, "out of memory");
+}
+
 static enum afar_status handshake_done(struct transport_tls *transport, struct afar_error *err)
 {
     bool is_server = transport->context->is_server;
@@ -72,14 +83,16 @@ static enum afar_status handshake_done(struct transport_tls *transport, struct a
         SSL_get_verify_result(transport->ssl) != X509_V_OK)
         return afar_fail(err, AFAR_ETRUST, "the %s's certificate was not verified",
                          is_server ? "client" : "server");
-    if (SSL_session_reused(transport->ssl) != 1)
-        transport->expires_at = tls_chain_expiry(transport->ssl);
-    if (is_server) {
+    status = keep_name(transport, err);
+    if (status == AFAR_OK && is_server)
         status = tls_keep_chain(transport, err);
-        if (status != AFAR_OK)
-            return status;
-    }
+    if (status != AFAR_OK)
+        return status;
     tls_bio_unwatch(transport);
+    if (is_server)
+        tls_release(transport->ssl);
+    free(transport->note);
+    transport->note = NULL;
     transport->established = true;
     transport->base.recv_events = POLLIN;
     transport->base.send_events = POLLOUT;
@@ -245,16 +258,14 @@ static void tls_identity(const struct transport *base, struct identity *identity
     const struct transport_tls *transport = tls_of_const(base);
 
     memset(identity, 0, sizeof *identity);
-    X509 *certificate = transport->established ? SSL_get0_peer_certificate(transport->ssl) : NULL;
-    if (certificate == NULL) {
+    if (!transport->established) {
         identity->kind = IDENTITY_ANONYMOUS;
         (void)snprintf(identity->name, sizeof identity->name, "anonymous");
         return;
     }
     identity->kind = IDENTITY_CERTIFICATE;
     identity->expires_at = transport->expires_at;
-    tls_identity_name(certificate, identity->name);
-    ERR_clear_error();
+    (void)snprintf(identity->name, sizeof identity->name, "%s", transport->peer_name);
 }
 
 /* Only what had to be agreed on is ever agreed on, so that it is our own string. */
@@ -278,7 +289,9 @@ static void tls_free(struct transport *base)
     tls_context_free(transport->context);
     free(transport->server_name);
     free(transport->alpn);
+    free(transport->peer_name);
     free(transport->chain);
+    free(transport->note);
     tls_context_free(transport->judged_by);
     free(transport);
 }
@@ -348,6 +361,11 @@ enum afar_status transport_tls_over(struct transport **transport, struct tls_con
     tls_context_keep(context);
     made->context = context;
     made->base.ops = &tls_ops;
+    made->note = calloc(1, TLS_NOTE_BYTES);
+    if (made->note == NULL) {
+        status = afar_fail(err, AFAR_ENOMEM, "out of memory");
+        goto out;
+    }
     made->base.fd = fd;
     made->base.recv_events = made->base.send_events =
         context->is_server ? POLLIN : POLLOUT; /* the client speaks first */
