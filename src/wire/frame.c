@@ -1,9 +1,11 @@
 #include "wire/frame.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void decoder_init(struct decoder *decoder)
 {
+    decoder->waiting = NULL;
     decoder->header_bytes = 0;
     decoder->payload_over = false;
     decoder->header_max_bytes = FRAME_HEADER_MAX_BYTES;
@@ -18,9 +20,10 @@ void decoder_limit(struct decoder *decoder, size_t header_max_bytes, size_t payl
 
 void decoder_close(struct decoder *decoder)
 {
-    if (decoder->header_bytes > 0)
-        message_close(&decoder->message);
-    decoder->header_bytes = 0;
+    if (decoder->waiting != NULL)
+        message_close(decoder->waiting);
+    free(decoder->waiting);
+    decoder->waiting = NULL;
 }
 
 void frame_put_prefix(uint8_t prefix[FRAME_PREFIX_BYTES], size_t header_bytes)
@@ -47,9 +50,9 @@ static enum afar_status bad_length(const uint8_t *data, size_t size, struct afar
                      FRAME_HEADER_MAX_BYTES);
 }
 
-/* Reads the header into decoder->message. */
+/* Reads the header. */
 static enum afar_status take_header(struct decoder *decoder, const uint8_t *data, size_t size,
-                                    size_t *used, struct afar_error *err)
+                                    struct message *message, size_t *used, struct afar_error *err)
 {
     *used = FRAME_PREFIX_BYTES;
     if (size < FRAME_PREFIX_BYTES)
@@ -64,13 +67,12 @@ static enum afar_status take_header(struct decoder *decoder, const uint8_t *data
     *used = FRAME_PREFIX_BYTES + (size_t)header_bytes;
     if (size < *used)
         return AFAR_EAGAIN;
-    enum afar_status status =
-        message_decode(&decoder->message, data + FRAME_PREFIX_BYTES, header_bytes, err);
+    enum afar_status status = message_decode(message, data + FRAME_PREFIX_BYTES, header_bytes, err);
     if (status != AFAR_OK)
         return status;
-    if (decoder->message.size > decoder->payload_max_bytes) {
-        size_t payload = decoder->message.size;
-        message_close(&decoder->message);
+    if (message->size > decoder->payload_max_bytes) {
+        size_t payload = message->size;
+        message_close(message);
         decoder->payload_over = true;
         return afar_fail(err, AFAR_ELIMIT, "a payload of %zu bytes, %zu are allowed here", payload,
                          decoder->payload_max_bytes);
@@ -79,22 +81,39 @@ static enum afar_status take_header(struct decoder *decoder, const uint8_t *data
     return AFAR_OK;
 }
 
+/* Keeps a message until its payload is there. */
+static enum afar_status keep(struct decoder *decoder, struct message *message,
+                             struct afar_error *err)
+{
+    decoder->waiting = malloc(sizeof *decoder->waiting);
+    if (decoder->waiting == NULL) {
+        message_close(message);
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a message");
+    }
+    *decoder->waiting = *message;
+    return AFAR_EAGAIN;
+}
+
 enum afar_status decoder_next(struct decoder *decoder, const uint8_t *data, size_t size,
                               struct message *message, const uint8_t **payload, size_t *used,
                               struct afar_error *err)
 {
-    if (decoder->header_bytes == 0) {
-        enum afar_status status = take_header(decoder, data, size, used, err);
+    if (decoder->waiting != NULL) {
+        *used = decoder->header_bytes + decoder->waiting->size;
+        if (size < *used)
+            return AFAR_EAGAIN;
+        *message = *decoder->waiting;
+        free(decoder->waiting);
+        decoder->waiting = NULL;
+    } else {
+        enum afar_status status = take_header(decoder, data, size, message, used, err);
         if (status != AFAR_OK)
             return status;
+        *used = decoder->header_bytes + message->size;
+        if (size < *used)
+            return keep(decoder, message, err);
     }
-    *used = decoder->header_bytes + decoder->message.size;
-    if (size < *used)
-        return AFAR_EAGAIN;
-
-    *message = decoder->message;
     *payload = data + decoder->header_bytes;
-    decoder->header_bytes = 0;
     return AFAR_OK;
 }
 

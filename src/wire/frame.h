@@ -25,9 +25,11 @@ enum {
 struct decoder {
     size_t header_max_bytes;
     size_t payload_max_bytes;
-    bool payload_over;      /* after AFAR_ELIMIT: it was the payload, not the header */
-    struct message message; /* its header has been read, its payload has not come yet */
-    size_t header_bytes;    /* prefix and header of that message; 0: none is waiting */
+    bool payload_over; /* after AFAR_ELIMIT: it was the payload, not the header */
+    /* Its header has been read, its payload has not come yet; NULL: none is waiting. By pointer: a
+     * message is large, and an idle connection holds a decoder. */
+    struct message *waiting;
+    size_t header_bytes; /* prefix and header of that message */
 };
 
 void decoder_init(struct decoder *decoder);

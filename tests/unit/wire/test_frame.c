@@ -302,6 +302,28 @@ static void test_out_of_memory(void **state)
     assert_true(rounds > 20);
 }
 
+/* A message is kept while its payload is awaited; without memory for that, nothing is. */
+static void test_out_of_memory_while_waiting(void **state)
+{
+    (void)state;
+    uint8_t data[256];
+    size_t size =
+        put_frame(data, "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argc\":1,\"size\":9}", NULL, 0);
+    enum afar_status status = AFAR_ENOMEM;
+    for (int n = 1; status != AFAR_EAGAIN; n++) {
+        struct decoder decoder;
+        struct message message;
+        const uint8_t *payload = NULL;
+        size_t used = 0;
+        struct afar_error err;
+        decoder_init(&decoder);
+        alloc_fault_arm(n);
+        status = decoder_next(&decoder, data, size, &message, &payload, &used, &err);
+        assert_int_equal(status, alloc_fault_fired() ? AFAR_ENOMEM : AFAR_EAGAIN);
+        decoder_close(&decoder);
+    }
+}
+
 /* Mutated streams: any answer is right that keeps its promises. */
 static void test_mutations(void **state)
 {
@@ -379,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_close_frees_a_waiting_message),
         cmocka_unit_test(test_stray_protocols),
         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_out_of_memory_while_waiting),
         cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
