@@ -1,6 +1,7 @@
 /* What the session answers. */
 #include "server/native_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void native_check_queued(struct native *native, enum afar_status status)
@@ -28,8 +29,10 @@ void native_end_request(struct native *native)
     if (native->job != NULL)
         job_abandon(native->job);
     output_log_free(native->log);
+    free(native->receipt);
     native->job = NULL;
     native->log = NULL;
+    native->receipt = NULL;
     native->attached = native->cut = native->receipt_waits = false;
 }
 

@@ -1,6 +1,7 @@
 /* The command that runs on a connection: its request, its input, its output and its receipt. */
 #include "server/native_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- the job speaks -----------------------------------------------------------------------------
@@ -47,14 +48,14 @@ static void job_took_stdin(struct job_owner *owner)
 void native_add_receipt(struct native *native)
 {
     native->receipt_waits =
-        output_log_finish(native->log, &native->receipt, native->digest, NULL) != AFAR_OK;
+        output_log_finish(native->log, native->receipt, native->digest, NULL) != AFAR_OK;
 }
 
 static void job_ended(struct job_owner *owner, const struct afar_receipt *receipt)
 {
     struct native *native = native_of(owner);
     native->job = NULL;
-    native->receipt = *receipt;
+    *native->receipt = *receipt;
     native_add_receipt(native);
     connection_want_flush(native->connection);
 }
@@ -131,7 +132,9 @@ static void start(struct native *native, struct message *message)
     native->digest = request->digest;
     native->stdin_stream = request->stdin_stream;
     native->log = output_log_new(message->id, config->output_log_bytes);
-    if (native->log == NULL) {
+    native->receipt = malloc(sizeof *native->receipt);
+    if (native->log == NULL || native->receipt == NULL) {
+        native_end_request(native);
         exec_request_free(request);
         native_refuse(native, message, "internal", "out of memory", NATIVE_BUSY_RETRY_MS);
         return;

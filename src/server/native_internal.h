@@ -26,7 +26,9 @@ struct native {
     uint64_t stdin_received;
     uint64_t stdin_acked; /* as last sent */
     bool receipt_waits;   /* for memory */
-    struct afar_receipt receipt;
+    /* Owned; room for it from the start of the command to the end of the request, so that an idle
+     * connection holds none and a command that has begun cannot lack it. */
+    struct afar_receipt *receipt;
 };
 
 /* native_answer.c */
