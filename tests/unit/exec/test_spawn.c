@@ -304,6 +304,44 @@ static void no_memory(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static void what_is_cancelled_before_it_begins(void **state)
+{
+    (void)state;
+    char *argv[] = {"true", NULL};
+    const struct spawn_request request = {.argv = argv, .env = environment, .stdin_pipe = true};
+    struct spawn_control control;
+    struct spawn_result result;
+    struct afar_error err;
+    unsigned before = open_descriptors();
+    spawn_control_init(&control);
+    spawn_cancel(&control);
+    assert_int_equal(spawn_process(&request, &control, &result, &err), AFAR_ESYSTEM);
+    assert_int_equal(err.sys_errno, ECANCELED);
+    assert_string_equal(result.stage, "clone");
+    assert_int_equal(open_descriptors(), before);
+    spawn_control_close(&control);
+}
+
+/* One that runs is no longer the control's: it would be killed at a moment when it may be gone. */
+static void what_is_cancelled_after_its_execve(void **state)
+{
+    (void)state;
+    char *argv[] = {"sh", "-c", "read x; exit 5", NULL};
+    const struct spawn_request request = {.argv = argv, .env = environment, .stdin_pipe = true};
+    struct spawn_control control;
+    struct spawn_result result;
+    struct process_end end;
+    char text[16];
+    spawn_control_init(&control);
+    assert_int_equal(spawn_process(&request, &control, &result, NULL), AFAR_OK);
+    spawn_cancel(&control);
+    assert_int_equal(write(result.stdin_fd, "x\n", 2), 2);
+    finish(&result, text, sizeof text, &end);
+    assert_true(end.exited);
+    assert_int_equal(end.code, 5);
+    spawn_control_close(&control);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +353,8 @@ int main(void)
         cmocka_unit_test(an_empty_element_of_path),
         cmocka_unit_test(no_descriptors_and_no_processes),
         cmocka_unit_test(no_memory),
+        cmocka_unit_test(what_is_cancelled_before_it_begins),
+        cmocka_unit_test(what_is_cancelled_after_its_execve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -181,6 +181,39 @@ static void test_other_families(void **state)
     assert_string_equal(text, "unknown");
 }
 
+static struct address_group group_of(const char *text)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct address_group group = {.size = 99};
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+        address_group((const struct sockaddr *)&v4, &group);
+    else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
+        address_group((const struct sockaddr *)&v6, &group);
+    return group;
+}
+
+static bool together(const char *a, const char *b)
+{
+    struct address_group first = group_of(a);
+    struct address_group second = group_of(b);
+    return first.size == second.size && memcmp(first.bytes, second.bytes, first.size) == 0;
+}
+
+static void test_whom_connections_are_counted_by(void **state)
+{
+    (void)state;
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    struct address_group group = {.size = 99};
+    assert_true(together("10.0.0.1", "10.0.0.1"));
+    assert_false(together("10.0.0.1", "10.0.0.2"));
+    assert_true(together("::ffff:10.0.0.1", "10.0.0.1")); /* the same host by another socket */
+    assert_true(together("2001:db8:1:2::1", "2001:db8:1:2:ffff::7"));
+    assert_false(together("2001:db8:1:2::1", "2001:db8:1:3::1"));
+    address_group((const struct sockaddr *)&local, &group);
+    assert_int_equal(group.size, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +222,7 @@ int main(void)
         cmocka_unit_test_setup(test_formats_and_loopback, reset),
         cmocka_unit_test_setup(test_unix_addresses, reset),
         cmocka_unit_test_setup(test_other_families, reset),
+        cmocka_unit_test_setup(test_whom_connections_are_counted_by, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -387,6 +388,43 @@ static void test_mutations(void **state)
     assert_true(endings[0] > 1000 && endings[1] > 1000);
 }
 
+/* Less than the protocol allows, and the least that it may be. */
+static void test_own_limits(void **state)
+{
+    (void)state;
+    static uint8_t data[FRAME_PREFIX_BYTES + 600 + 65537];
+    char json[600];
+    struct message message;
+    const uint8_t *payload = NULL;
+    struct afar_error err;
+    size_t used = 0;
+    for (int over = 0; over < 2; over++) {
+        struct decoder decoder;
+        decoder_init(&decoder);
+        decoder_limit(&decoder, 512, 65536);
+        int length = snprintf(json, sizeof json, "{\"type\":\"ping\",\"id\":1,\"x\":\"%0*d\"}",
+                              483 + over, 1);
+        assert_int_equal(length, 512 + over);
+        size_t size = put_frame(data, json, NULL, 0);
+        assert_int_equal(decoder_next(&decoder, data, size, &message, &payload, &used, &err),
+                         over == 0 ? AFAR_OK : AFAR_ELIMIT);
+        assert_false(decoder.payload_over);
+        decoder_close(&decoder);
+
+        decoder_init(&decoder);
+        decoder_limit(&decoder, 512, 65536);
+        (void)snprintf(json, sizeof json,
+                       "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argc\":1,\"size\":%d}", 65536 + over);
+        size = put_frame(data, json, NULL, 0) + 65536;
+        assert_int_equal(decoder_next(&decoder, data, size, &message, &payload, &used, &err),
+                         over == 0 ? AFAR_OK : AFAR_ELIMIT);
+        if (over == 0)
+            message_close(&message);
+        assert_int_equal(decoder.payload_over, over == 1);
+        decoder_close(&decoder);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_out_of_memory_while_waiting),
         cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_own_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
