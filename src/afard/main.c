@@ -8,6 +8,7 @@
 
 #include "afard/options.h"
 #include "base/utf8.h"
+#include "exec/orphans.h"
 #include "net/tls.h"
 #include "server/server.h"
 
@@ -111,6 +112,7 @@ static enum afar_status serve(const struct config *config, const struct options 
     enum afar_status status = AFAR_OK;
     if (log == NULL)
         status = afar_fail(err, AFAR_ENOMEM, "out of memory for the log");
+    (void)orphans_adopt(); /* before the signals: SIGCHLD is one of them then */
     if (status == AFAR_OK)
         status = server_block_signals(err);
     if (status == AFAR_OK)

@@ -55,11 +55,11 @@ static bool put(char **environment, size_t *used, const char *entry)
 }
 
 enum afar_status environment_build(char ***result, char *const *base, char *const *extra,
-                                   struct afar_error *err)
+                                   const char *last, struct afar_error *err)
 {
     *result = NULL;
     size_t used = 0;
-    char **environment = calloc(count(base) + count(extra) + 2, sizeof *environment);
+    char **environment = calloc(count(base) + count(extra) + 3, sizeof *environment);
     bool ok = environment != NULL;
     for (size_t i = 0; ok && base != NULL && base[i] != NULL; i++) {
         if (!server_only(base[i]))
@@ -69,6 +69,8 @@ enum afar_status environment_build(char ***result, char *const *base, char *cons
         ok = put(environment, &used, extra[i]);
     if (ok && environment_get(environment, "PATH") == NULL)
         ok = put(environment, &used, DEFAULT_PATH);
+    if (ok && last != NULL)
+        ok = put(environment, &used, last);
     if (!ok) {
         environment_free(environment);
         return afar_fail(err, AFAR_ENOMEM, "out of memory for an environment");

@@ -3,7 +3,7 @@
  * Owns:    a struct process owns the pidfd; process_reap closes it.
  * Threads: one owner.
  * Blocks:  never.
- * Limits:  process_signal_tree looks at 1,024 descendants at most. */
+ * Limits:  process_signal_tree looks at FAMILY_MAX descendants at most. */
 #ifndef EXEC_PROCESS_H
 #define EXEC_PROCESS_H
 
@@ -33,7 +33,8 @@ struct process_end {
 bool process_signal_group(pid_t leader, int number);
 
 /* Signals the group and every descendant that /proc still connects with the leader, also those that
- * made sessions of their own. A descendant whose parent has died is not connected any more. */
+ * made sessions of their own. A descendant whose parent has died is not connected any more: that
+ * one is for orphans.h. */
 void process_signal_tree(pid_t leader, int number);
 
 /* Takes the command's end, for good: its pid may be reused after this. AFAR_EAGAIN: it still runs.

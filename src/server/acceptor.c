@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -244,15 +242,6 @@ static void worker_ended(struct mail *mail)
 /* ---- signals ------------------------------------------------------------------------------------
  */
 
-/* As PID 1 or subreaper: orphans come to this thread, jobs' children belong to the companions. */
-static void reap_orphans(void)
-{
-    siginfo_t info;
-    do {
-        info.si_pid = 0;
-    } while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WNOTHREAD) == 0 && info.si_pid != 0);
-}
-
 static void log_counters(struct server_shared *shared)
 {
     char text[900];
@@ -280,7 +269,7 @@ static void signals_ready(struct loop_source *source, uint32_t events)
     (void)events;
     while (read(source->fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGCHLD)
-            reap_orphans();
+            orphans_reap(acceptor->shared->orphans);
         else if (info.ssi_signo == SIGHUP)
             hang_up(acceptor);
         else if (info.ssi_signo == SIGUSR1)
@@ -288,13 +277,6 @@ static void signals_ready(struct loop_source *source, uint32_t events)
         else
             stop(acceptor);
     }
-}
-
-static bool adopts_orphans(void)
-{
-    int subreaper = 0;
-    (void)prctl(PR_GET_CHILD_SUBREAPER, &subreaper);
-    return subreaper != 0 || getpid() == 1;
 }
 
 void acceptor_signals(sigset_t *signals)
@@ -305,7 +287,7 @@ void acceptor_signals(sigset_t *signals)
     (void)sigaddset(signals, SIGHUP);
     (void)sigaddset(signals, SIGUSR1);
     /* Otherwise each job's end would wake this thread for nothing. */
-    if (adopts_orphans())
+    if (orphans_are_adopted())
         (void)sigaddset(signals, SIGCHLD);
 }
 

@@ -1,7 +1,7 @@
 /* The acceptor: the main thread's loop. It takes connections, applies the limit on their number,
  * hands each to the least loaded worker, and handles signals. It never reads a byte that a client
- * sent, and never forks, so waitid(…, __WNOTHREAD) there reaps exactly the orphans that the server
- * adopted as PID 1 or subreaper, and no job's child.
+ * sent, and never forks, so what it has for children are the orphans that the server adopted as PID
+ * 1 or subreaper (exec/orphans.h), and no job's leader.
  *
  * Owns:    its loop, its mailbox, the signalfd, the stream listeners it was given.
  * Threads: one, which also made it.

@@ -22,7 +22,7 @@ static void timer_fired(struct timer *timer);
 
 bool job_has_run(const struct job *job)
 {
-    return job->state == JOB_RUNNING || job->state == JOB_DRAINING;
+    return job->state >= JOB_RUNNING;
 }
 
 /* ---- beginning ----------------------------------------------------------------------------------
@@ -133,9 +133,6 @@ enum afar_status job_start(struct job **job, struct worker *worker, struct job_o
         status = make_argv(request, err);
     if (status == AFAR_OK)
         status = check_size(request, worker->config, limit, err);
-    if (status == AFAR_OK)
-        status =
-            environment_build(&made->environment, worker->shared->environment, request->env, err);
     for (int i = 0; i < 2 && status == AFAR_OK && request->digest; i++)
         status = digest_new(&made->digest[i], "sha256", err);
     if (status == AFAR_OK) {
@@ -160,6 +157,15 @@ enum afar_status job_start(struct job **job, struct worker *worker, struct job_o
     return AFAR_OK;
 }
 
+/* With the job's id in it, which is known only since it has a place. */
+static enum afar_status make_environment(struct job *job, struct afar_error *err)
+{
+    (void)snprintf(job->variable, sizeof job->variable, JOB_VARIABLE "%s", job->entry.id);
+    job->spawned.stage = "environment";
+    return environment_build(&job->environment, job->worker->shared->environment, job->request->env,
+                             job->variable, err);
+}
+
 static void spawn_in_companion(struct task *task)
 {
     struct job *job = list_object(task, struct job, task);
@@ -169,11 +175,14 @@ static void spawn_in_companion(struct task *task)
         within_ms > 0 && (uint64_t)(job->spawn_begin_us - job->created_us) / 1000 > within_ms;
     if (job->too_late)
         return;
+    job->spawn_status = make_environment(job, &job->spawn_error);
     const struct spawn_request request = {.argv = job->request->argv,
                                           .env = job->environment,
                                           .cwd = job->request->cwd,
                                           .stdin_pipe = job->request->stdin_stream};
-    job->spawn_status = spawn_process(&request, &job->control, &job->spawned, &job->spawn_error);
+    if (job->spawn_status == AFAR_OK)
+        job->spawn_status =
+            spawn_process(&request, &job->control, &job->spawned, &job->spawn_error);
     job->spawn_end_us = clock_now_us();
 }
 
@@ -230,7 +239,7 @@ static enum afar_status begin_running(struct job *job, struct afar_error *err)
 static void give_up(struct job *job, const struct afar_error *err)
 {
     loop_remove(job->worker->loop, &job->exit_source);
-    process_signal_tree(job->process.pid, SIGKILL);
+    job_signal_all(job, SIGKILL);
     struct process_end end;
     while (process_reap(&job->process, &end, NULL) == AFAR_EAGAIN)
         (void)usleep(1000); /* a killed process ends at once */
@@ -286,6 +295,8 @@ static int64_t earliest(const struct job *job)
         return job->start_by_ms;
     if (job->state == JOB_SPAWNING)
         return job->spawn_by_ms;
+    if (job->state == JOB_SWEEPING)
+        return job->sweep_at_ms;
     if (job->kill_at_ms < deadline_ms)
         deadline_ms = job->kill_at_ms;
     if (job->retry_at_ms < deadline_ms)
@@ -302,7 +313,9 @@ static int64_t earliest(const struct job *job)
 
 void job_advance(struct job *job)
 {
-    if (job->state == JOB_DRAINING && job_streams_ended(job)) {
+    if (job->state == JOB_DRAINING && job_streams_ended(job))
+        job->state = JOB_SWEEPING;
+    if (job->state == JOB_SWEEPING && job_sweep(job)) {
         job_end_finished(job);
         return;
     }
@@ -318,7 +331,7 @@ static void end_linger(struct job *job)
         return;
     job->held_open = true;
     counters_count(&job->worker->shared->counters, COUNTER_LINGER);
-    process_signal_tree(job->process.pid, SIGKILL);
+    job_signal_all(job, SIGKILL);
     job->linger_at_ms = job->linger_max_at_ms = DEADLINE_NEVER;
     job_streams_read(job);
 }
@@ -348,7 +361,7 @@ static void run_timers(struct job *job, int64_t now_ms)
         time_out(job);
     if (job->kill_at_ms <= now_ms) {
         job->kill_at_ms = DEADLINE_NEVER;
-        process_signal_tree(job->process.pid, SIGKILL);
+        job_signal_all(job, SIGKILL);
     }
     if (job->state == JOB_DRAINING && !job->held_open &&
         (job->linger_at_ms <= now_ms || job->linger_max_at_ms <= now_ms))
@@ -369,6 +382,8 @@ static void timer_fired(struct timer *timer)
     case JOB_DRAINING:
         run_timers(job, clock_now_ms());
         break;
+    case JOB_SWEEPING:
+        break;
     }
     job_advance(job);
 }
@@ -383,7 +398,7 @@ const char *job_id(const struct job *job)
 
 void job_stop(struct job *job, enum afar_outcome outcome)
 {
-    if (job->stopping || job->state == JOB_DRAINING)
+    if (job->stopping || job->state >= JOB_DRAINING)
         return;
     job->stopping = true;
     job->stop_outcome = outcome;
@@ -397,9 +412,9 @@ void job_stop(struct job *job, enum afar_outcome outcome)
         spawn_cancel(&job->control);
         return;
     }
-    process_signal_tree(job->process.pid, SIGTERM);
+    job_signal_all(job, SIGTERM);
     /* One that is stopped would not see it. */
-    process_signal_tree(job->process.pid, SIGCONT);
+    job_signal_all(job, SIGCONT);
     uint64_t grace_ms = job->worker->config->kill_grace_ms;
     job->kill_at_ms = clock_now_ms() + (int64_t)grace_ms;
     timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));
@@ -416,7 +431,7 @@ void job_kill(struct job *job, enum afar_outcome outcome)
     job_stop(job, outcome);
     if (job->state == JOB_RUNNING) {
         job->kill_at_ms = DEADLINE_NEVER;
-        process_signal_tree(job->process.pid, SIGKILL);
+        job_signal_all(job, SIGKILL);
     } else if (job->state == JOB_DRAINING) {
         job->linger_at_ms = 0; /* whoever holds the output has had its time */
         timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));

@@ -1,7 +1,8 @@
 /* A job: a running command and what is known of it.
  *
- *     QUEUED ──────▶ SPAWNING ──────▶ RUNNING ──────▶ DRAINING ──────▶ gone
- *     no place yet   (companion)      the command     it has ended, its output has not
+ *     QUEUED ─────▶ SPAWNING ─────▶ RUNNING ─────▶ DRAINING ─────▶ SWEEPING ─────▶ gone
+ *     no place yet  (companion)     the command    it has ended,   and so has that,
+ *                                                  its output not  its orphans have not
  *
  * The owner (a protocol's session) is told of everything by its ops and takes the output; when it
  * goes away first, job_abandon ends the command and the job looks after itself until the process

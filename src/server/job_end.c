@@ -1,7 +1,6 @@
 /* How a job ends: its receipt, and its memory. */
 #include "server/job_internal.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -123,14 +122,12 @@ static void fill_receipt(struct job *job, const struct process_end *end, bool ki
     }
 }
 
-/* The command and its output have ended. What is left of its process group ends with it. */
 void job_end_finished(struct job *job)
 {
     struct process_end end = {0};
     struct afar_error err = {0};
     struct afar_receipt receipt;
     bool killed = registry_clear_leader(job->worker->shared->registry, &job->entry);
-    (void)process_signal_group(job->process.pid, SIGKILL);
     enum afar_status status = process_reap(&job->process, &end, &err);
     /* Its pidfd was readable and nobody else reaps: anything else is a defect, and must not look
      * like success. */

@@ -1,4 +1,4 @@
-/* What job.c, job_streams.c and job_end.c share. For those three only. */
+/* What job.c, job_streams.c, job_tree.c and job_end.c share. For those four only. */
 #ifndef SERVER_JOB_INTERNAL_H
 #define SERVER_JOB_INTERNAL_H
 
@@ -8,7 +8,10 @@
 #include "server/job.h"
 #include "server/worker.h"
 
-enum job_state { JOB_QUEUED, JOB_SPAWNING, JOB_RUNNING, JOB_DRAINING };
+enum job_state { JOB_QUEUED, JOB_SPAWNING, JOB_RUNNING, JOB_DRAINING, JOB_SWEEPING };
+
+/* In the environment of all of a job's processes, by which its orphans are known. */
+#define JOB_VARIABLE "AFAR_JOB="
 
 struct job_pipe {
     struct loop_source source; /* fd -1: closed */
@@ -29,7 +32,8 @@ struct job {
     /* Used by the companion while SPAWNING. */
     struct task task;
     char **environment;
-    struct spawn_control control; /* any thread */
+    char variable[sizeof JOB_VARIABLE + MESSAGE_JOB_ID_BYTES]; /* fixed from then on */
+    struct spawn_control control;                              /* any thread */
     struct spawn_result spawned;
     enum afar_status spawn_status;
     struct afar_error spawn_error;
@@ -59,6 +63,8 @@ struct job {
     int64_t linger_at_ms;
     int64_t linger_max_at_ms;
     int64_t retry_at_ms;
+    int64_t sweep_at_ms; /* while SWEEPING */
+    unsigned sweeps;
 
     bool stopping;
     enum afar_outcome stop_outcome;
@@ -82,9 +88,18 @@ bool job_streams_ended(const struct job *job);
 /* True where a stream that has not ended is not being read, for want of room. */
 bool job_streams_paused(const struct job *job);
 
+/* job_tree.c */
+
+/* Signals all of the job: its group, all that descends from it, and the orphans among that. Until
+ * the leader has been reaped. */
+void job_signal_all(const struct job *job, int number);
+
+/* Kills what is left of the job. False: something is still there, look again at sweep_at_ms. */
+bool job_sweep(struct job *job);
+
 /* job_end.c. After each of the first three the job is gone, and its owner has been told. */
 
-/* The command and its output have ended. */
+/* The command and its output have ended, and nothing is left of it but the leader's status. */
 void job_end_finished(struct job *job);
 /* It was never started: as job->spawn_error and job->spawned.stage say. */
 void job_end_not_spawned(struct job *job);

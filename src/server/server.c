@@ -99,7 +99,8 @@ static enum afar_status make_shared(struct server *server, const struct config *
     shared->temporary = temporary_folder();
     shared->registry = registry_new(config);
     shared->admission = admission_new();
-    if (shared->registry == NULL || shared->admission == NULL)
+    shared->orphans = orphans_new();
+    if (shared->registry == NULL || shared->admission == NULL || shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
     return AFAR_OK;
 }
@@ -155,6 +156,7 @@ void server_free(struct server *server)
     tls_context_free(server->old_tls);
     registry_free(server->shared.registry);
     admission_free(server->shared.admission);
+    orphans_free(server->shared.orphans);
     config_free(server->loaded);
     config_free(server->old_config);
     free(server);

@@ -13,6 +13,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "exec/orphans.h"
 #include "net/tls.h"
 #include "policy/config.h"
 #include "server/admission.h"
@@ -34,6 +35,7 @@ struct server_shared {
     struct server_settings settings; /* the acceptor's; each worker has a copy */
     struct log *log;
     struct registry *registry;
+    struct orphans *orphans;
     struct admission *admission;
     struct counters counters;
     char *const *environment; /* what commands start from */

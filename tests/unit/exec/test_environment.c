@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "exec/environment.h"
 #include "support/alloc_fault.h"
 
@@ -14,7 +16,7 @@ static void later_entries_count(void **state)
     char *base[] = {"A=1", "B=2", "PATH=/x", "A=3", NULL};
     char *extra[] = {"B=", "C=x=y", "B=5", NULL};
     char **made = NULL;
-    assert_int_equal(environment_build(&made, base, extra, NULL), AFAR_OK);
+    assert_int_equal(environment_build(&made, base, extra, NULL, NULL), AFAR_OK);
     assert_string_equal(environment_get(made, "A"), "3");
     assert_string_equal(environment_get(made, "B"), "5");
     assert_string_equal(environment_get(made, "C"), "x=y");
@@ -28,6 +30,22 @@ static void later_entries_count(void **state)
     environment_free(made);
 }
 
+/* Neither the server nor the request has a say in it. */
+static void the_last_entry_stands(void **state)
+{
+    (void)state;
+    char *base[] = {"AFAR_JOB=outer", "A=1", NULL};
+    char *extra[] = {"AFAR_JOB=forged", "AFAR_JOB=again", NULL};
+    char **made = NULL;
+    size_t entries = 0;
+    assert_int_equal(environment_build(&made, base, extra, "AFAR_JOB=real", NULL), AFAR_OK);
+    for (char **at = made; *at != NULL; at++)
+        entries += strncmp(*at, "AFAR_JOB=", 9) == 0;
+    assert_int_equal(entries, 1);
+    assert_string_equal(environment_get(made, "AFAR_JOB"), "real");
+    environment_free(made);
+}
+
 static void what_speaks_to_the_server_stays_there(void **state)
 {
     (void)state;
@@ -35,7 +53,7 @@ static void what_speaks_to_the_server_stays_there(void **state)
                     "LISTEN_FDNAMES=x", "NOTIFY_SOCKET=n", "WATCHDOG_USEC=1",
                     "AFARDX=kept",      "LISTEN=kept",     NULL};
     char **made = NULL;
-    assert_int_equal(environment_build(&made, base, NULL, NULL), AFAR_OK);
+    assert_int_equal(environment_build(&made, base, NULL, NULL, NULL), AFAR_OK);
     assert_string_equal(environment_get(made, "AFARDX"), "kept");
     assert_string_equal(environment_get(made, "LISTEN"), "kept");
     assert_non_null(environment_get(made, "PATH")); /* there is always one */
@@ -47,7 +65,7 @@ static void nothing_at_all(void **state)
 {
     (void)state;
     char **made = NULL;
-    assert_int_equal(environment_build(&made, NULL, NULL, NULL), AFAR_OK);
+    assert_int_equal(environment_build(&made, NULL, NULL, NULL, NULL), AFAR_OK);
     assert_non_null(environment_get(made, "PATH"));
     assert_null(made[1]);
     environment_free(made);
@@ -63,7 +81,7 @@ static void no_memory(void **state)
     for (int n = 1;; n++) {
         char **made = NULL;
         alloc_fault_arm(n);
-        enum afar_status status = environment_build(&made, base, extra, NULL);
+        enum afar_status status = environment_build(&made, base, extra, "C=3", NULL);
         if (!alloc_fault_fired()) {
             assert_int_equal(status, AFAR_OK);
             environment_free(made);
@@ -79,6 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(later_entries_count),
+        cmocka_unit_test(the_last_entry_stands),
         cmocka_unit_test(what_speaks_to_the_server_stays_there),
         cmocka_unit_test(nothing_at_all),
         cmocka_unit_test(no_memory),
