@@ -1,5 +1,6 @@
 #include "server/connection_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,12 +65,19 @@ static void run_gone(struct loop_deferred *deferred)
     worker_check_ended(worker);
 }
 
+void connection_become(struct connection *connection, enum connection_state state)
+{
+    assert(worker_is_here(connection->worker));
+    assert(state > connection->state);
+    connection->state = state;
+}
+
 /* From here on nothing of it happens any more; its memory goes at the end of the turn. */
 void connection_end(struct connection *connection)
 {
     if (connection->state == CONNECTION_GONE)
         return;
-    connection->state = CONNECTION_GONE;
+    connection_become(connection, CONNECTION_GONE);
     loop_remove(connection->worker->loop, &connection->source);
     loop_defer(connection->worker->loop, &connection->gone);
 }
@@ -107,7 +115,7 @@ static void handshake(struct connection *connection)
     counters_count(counters, COUNTER_HANDSHAKES);
     admission_authenticated(connection->worker->shared->admission, &connection->ticket);
     transport_identity(connection->transport, &connection->identity);
-    connection->state = CONNECTION_OPEN;
+    connection_become(connection, CONNECTION_OPEN);
     connection->opened_ms = connection->last_input_ms = clock_now_ms();
     log_line(connection, LOG_LEVEL_INFO, "open");
     status = connection->protocol->open(connection, &err);

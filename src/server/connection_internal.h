@@ -10,6 +10,10 @@ enum { CONNECTION_TOGETHER_BYTES = 16384 };
 
 /* connection.c */
 
+/* The only way to change its state: HANDSHAKE, OPEN, CLOSING, GONE, in this order, each may be left
+ * out but the last. On its worker's thread. */
+void connection_become(struct connection *connection, enum connection_state state);
+
 /* From here on nothing of it happens any more; its memory goes at the end of the turn. */
 void connection_end(struct connection *connection);
 

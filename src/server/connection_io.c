@@ -60,7 +60,7 @@ void connection_begin_closing(struct connection *connection)
     if (connection->session != NULL)
         connection->protocol->close(connection);
     connection->session = NULL;
-    connection->state = CONNECTION_CLOSING;
+    connection_become(connection, CONNECTION_CLOSING);
     connection->closing_at_ms = clock_now_ms() + CLOSING_MS;
     buffer_clear(&connection->in);
     connection_set_timer(connection);

@@ -20,6 +20,14 @@ static void spawn_done(struct mail *mail);
 static void place_granted(struct mail *mail);
 static void timer_fired(struct timer *timer);
 
+/* The only way to change its state: one after the other, but that QUEUED may be left out. */
+static void become(struct job *job, enum job_state state)
+{
+    assert(worker_is_here(job->worker));
+    assert(state == job->state + 1 || (job->state == JOB_NEW && state == JOB_SPAWNING));
+    job->state = state;
+}
+
 bool job_has_run(const struct job *job)
 {
     return job->state >= JOB_RUNNING;
@@ -103,7 +111,7 @@ static enum afar_status make_argv(struct exec_request *request, struct afar_erro
 static void begin_spawning(struct job *job)
 {
     struct worker *worker = job->worker;
-    job->state = JOB_SPAWNING;
+    become(job, JOB_SPAWNING);
     job->start_by_ms = DEADLINE_NEVER;
     job->spawn_by_ms = clock_deadline_ms((int64_t)worker->config->spawn_timeout_ms);
     companion_post(worker->companion, &job->task);
@@ -112,7 +120,7 @@ static void begin_spawning(struct job *job)
 
 static void begin_waiting(struct job *job)
 {
-    job->state = JOB_QUEUED;
+    become(job, JOB_QUEUED);
     job->start_by_ms = job->created_us / 1000 + (int64_t)job->request->start_within_ms;
     counters_count(&job->worker->shared->counters, COUNTER_JOBS_QUEUED);
     timer_arm(loop_timers(job->worker->loop), &job->timer, job->start_by_ms);
@@ -216,7 +224,7 @@ static void exit_ready(struct loop_source *source, uint32_t events)
     const struct config *config = job->worker->config;
     (void)events;
     loop_remove(job->worker->loop, source);
-    job->state = JOB_DRAINING;
+    become(job, JOB_DRAINING);
     job->exited_us = clock_now_us();
     job->timeout_at_ms = job->kill_at_ms = DEADLINE_NEVER;
     job->linger_at_ms = clock_deadline_ms((int64_t)config->linger_ms);
@@ -264,7 +272,7 @@ static void spawn_done(struct mail *mail)
         job_end_not_spawned(job);
         return;
     }
-    job->state = JOB_RUNNING;
+    become(job, JOB_RUNNING);
     counters_count(&job->worker->shared->counters, COUNTER_JOBS);
     if (begin_running(job, &err) != AFAR_OK) {
         give_up(job, &err);
@@ -314,7 +322,7 @@ static int64_t earliest(const struct job *job)
 void job_advance(struct job *job)
 {
     if (job->state == JOB_DRAINING && job_streams_ended(job))
-        job->state = JOB_SWEEPING;
+        become(job, JOB_SWEEPING);
     if (job->state == JOB_SWEEPING && job_sweep(job)) {
         job_end_finished(job);
         return;
@@ -382,6 +390,7 @@ static void timer_fired(struct timer *timer)
     case JOB_DRAINING:
         run_timers(job, clock_now_ms());
         break;
+    case JOB_NEW:
     case JOB_SWEEPING:
         break;
     }

@@ -13,6 +13,11 @@ static struct worker *worker_of_drain(struct mail *mail)
     return list_object(mail, struct worker, drain_mail);
 }
 
+bool worker_is_here(const struct worker *worker)
+{
+    return pthread_equal(worker->self, pthread_self()) != 0;
+}
+
 void worker_check_ended(struct worker *worker)
 {
     worker->ended =
@@ -70,6 +75,7 @@ static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
     struct afar_error err;
+    worker->self = pthread_self();
     while (!worker->ended) {
         if (loop_turn(worker->loop, &err) != AFAR_OK) {
             log_write(worker->shared->log, LOG_LEVEL_ERROR, "worker %u: %s", worker->number,

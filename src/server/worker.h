@@ -63,6 +63,7 @@ struct worker {
     struct udp_upper *udp;        /* NULL: none; worker 0 answers all of them */
 
     pthread_t thread;
+    pthread_t self; /* set by the thread itself, for worker_is_here */
     struct mailbox *boss; /* the acceptor's */
     struct mail settings_mail;
     struct server_settings next_settings; /* while settings_mail is under way */
@@ -99,6 +100,9 @@ void worker_post_settings(struct worker *worker, const struct server_settings *s
 void worker_post_drain(struct worker *worker);
 void worker_post_end_jobs(struct worker *worker);
 void worker_post_kill(struct worker *worker);
+
+/* True on the worker's own thread, which alone may touch its connections and jobs. */
+bool worker_is_here(const struct worker *worker);
 
 /* From the worker's thread: something has left the lists. */
 void worker_check_ended(struct worker *worker);
