@@ -28,6 +28,7 @@ struct child {
     char *const *argv;
     char *const *env;
     const char *cwd;
+    const struct rlimit *descriptors;
     char **candidates; /* paths to try, NULL-terminated */
     int stdio[3];
     /* What the child says back. `volatile`: written by another process in this memory. */
@@ -47,6 +48,8 @@ struct kernel_sigaction {
     void (*restorer)(void);
     unsigned long mask;
 };
+
+_Static_assert(sizeof(struct rlimit) == 2 * sizeof(uint64_t), "the kernel's struct rlimit64");
 
 enum { KERNEL_SIGSET_BYTES = 8, KERNEL_SIGNALS = 64 };
 
@@ -86,6 +89,9 @@ IN_CHILD static int child_main(void *argument)
     /* All of ours are close-on-exec; this also takes those that some library opened without it. An
      * old kernel (before 5.9) lacks the call. */
     (void)syscall(SYS_close_range, 3U, ~0U, 0U);
+    /* Lowering a limit cannot fail. */
+    if (child->descriptors != NULL)
+        (void)syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, child->descriptors, NULL);
     child->stage = "chdir";
     if (child->cwd != NULL && syscall(SYS_chdir, child->cwd) < 0)
         return fail_child(child);
@@ -314,8 +320,11 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     *result = (struct spawn_result){
         .pid = -1, .pidfd = -1, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .stage = "pipe"};
     const char *path = environment_get(request->env, "PATH");
-    struct child child = {
-        .argv = request->argv, .env = request->env, .cwd = request->cwd, .stage = "session"};
+    struct child child = {.argv = request->argv,
+                          .env = request->env,
+                          .cwd = request->cwd,
+                          .descriptors = request->descriptors,
+                          .stage = "session"};
     struct spawn_control nobody;
     struct pipes pipes;
     spawn_control_init(&nobody);

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -21,6 +22,7 @@ struct spawn_request {
     char *const *env;  /* NULL-terminated, complete; its PATH is the one that is searched */
     const char *cwd;   /* NULL: the server's */
     bool stdin_pipe;   /* otherwise /dev/null */
+    const struct rlimit *descriptors; /* its RLIMIT_NOFILE; NULL: the server's */
 };
 
 struct spawn_result {

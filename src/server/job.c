@@ -187,7 +187,8 @@ static void spawn_in_companion(struct task *task)
     const struct spawn_request request = {.argv = job->request->argv,
                                           .env = job->environment,
                                           .cwd = job->request->cwd,
-                                          .stdin_pipe = job->request->stdin_stream};
+                                          .stdin_pipe = job->request->stdin_stream,
+                                          .descriptors = &job->worker->shared->descriptors};
     if (job->spawn_status == AFAR_OK)
         job->spawn_status =
             spawn_process(&request, &job->control, &job->spawned, &job->spawn_error);

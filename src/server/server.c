@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { BACKLOG = 1024, WORKERS_MIN = 4 };
@@ -91,6 +92,19 @@ static const char *temporary_folder(void)
     return folder != NULL && folder[0] == '/' ? folder : "/tmp";
 }
 
+/* The usual soft limit of 1024 is for programs that call select(2). Commands may be of those: they
+ * get the old one back. */
+static enum afar_status raise_descriptor_limit(struct server_shared *shared, struct afar_error *err)
+{
+    if (getrlimit(RLIMIT_NOFILE, &shared->descriptors) != 0)
+        return afar_fail_errno(err, errno, "cannot read the limit on descriptors");
+    struct rlimit raised = shared->descriptors;
+    raised.rlim_cur = raised.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &raised) != 0)
+        return afar_fail_errno(err, errno, "cannot raise the limit on descriptors");
+    return AFAR_OK;
+}
+
 static enum afar_status make_shared(struct server *server, const struct config *config,
                                     struct afar_error *err)
 {
@@ -102,7 +116,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
     shared->orphans = orphans_new();
     if (shared->registry == NULL || shared->admission == NULL || shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
-    return AFAR_OK;
+    return raise_descriptor_limit(shared, err);
 }
 
 enum afar_status server_new(struct server **server, const struct config *config, struct log *log,

@@ -22,7 +22,8 @@ struct server;
 /* Blocks the signals that server_run takes by signalfd, and ignores SIGPIPE. */
 enum afar_status server_block_signals(struct afar_error *err);
 
-/* `config` and `log` are *kept*. Refused, each with a line that says what to do: plain TCP or UDP
+/* `config` and `log` are *kept*. Raises the process's soft limit on descriptors to the hard one;
+ * commands get back what it was. Refused, each with a line that says what to do: plain TCP or UDP
  * beyond loopback without allow_plaintext; headed and sized beyond loopback without TLS; a bad
  * certificate; a taken port. AFAR_EINVAL, AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status server_new(struct server **server, const struct config *config, struct log *log,

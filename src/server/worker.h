@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 
 #include "base/list.h"
 #include "base/log.h"
@@ -38,8 +39,9 @@ struct server_shared {
     struct orphans *orphans;
     struct admission *admission;
     struct counters counters;
-    char *const *environment; /* what commands start from */
-    const char *temporary;    /* folder for collected output */
+    char *const *environment;  /* what commands start from */
+    struct rlimit descriptors; /* likewise; the server has raised its own */
+    const char *temporary;     /* folder for collected output */
     atomic_ullong next_connection;
 };
 

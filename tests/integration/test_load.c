@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <afar/afar.h>
@@ -188,12 +189,41 @@ static void one_worker_waits_for_nobody(void **state)
     assert_int_equal(afard_stop(&server), 0);
 }
 
+/* The server takes as many descriptors as it may; a command finds the limit that the server found.
+ */
+static void the_limit_on_descriptors(void **state)
+{
+    (void)state;
+    struct afard server;
+    struct rlimit before;
+    struct rlimit raised;
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--log-level", "error", NULL};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit low = {.rlim_cur = before.rlim_max > 300 ? 300 : before.rlim_max,
+                         .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    afard_start(&server, args);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(prlimit(server.program.pid, RLIMIT_NOFILE, NULL, &raised), 0);
+    assert_int_equal(raised.rlim_cur, before.rlim_max);
+
+    struct program program;
+    char expected[32];
+    const char *argv[] = {"afar", "run", server.url[0], "--", "sh", "-c", "ulimit -Sn", NULL};
+    (void)snprintf(expected, sizeof expected, "%lu\n", (unsigned long)low.rlim_cur);
+    assert_int_equal(program_run(&program, argv, NULL, 0), 0);
+    assert_string_equal(program.stdout_data, expected);
+    program_close(&program);
+    assert_int_equal(afard_stop(&server), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_commands_on_one_connection),
         cmocka_unit_test(many_clients_at_once),
         cmocka_unit_test(one_worker_waits_for_nobody),
+        cmocka_unit_test(the_limit_on_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

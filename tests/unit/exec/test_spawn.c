@@ -183,6 +183,20 @@ static void working_directory(void **state)
     assert_string_equal(text, "/usr\n");
 }
 
+static void limit_on_descriptors(void **state)
+{
+    (void)state;
+    char *argv[] = {"sh", "-c", "ulimit -Sn; ulimit -Hn", NULL};
+    const struct rlimit limit = {.rlim_cur = 77, .rlim_max = 88};
+    const struct spawn_request request = {.argv = argv, .env = environment, .descriptors = &limit};
+    struct spawn_result result;
+    struct process_end end;
+    char text[64];
+    assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
+    finish(&result, text, sizeof text, &end);
+    assert_string_equal(text, "77\n88\n");
+}
+
 static void expect_failure(char *const *argv, char *const *env, const char *cwd, const char *stage,
                            int sys_errno)
 {
@@ -349,6 +363,7 @@ int main(void)
         cmocka_unit_test(standard_input),
         cmocka_unit_test(the_child_begins_clean),
         cmocka_unit_test(working_directory),
+        cmocka_unit_test(limit_on_descriptors),
         cmocka_unit_test(what_cannot_be_executed),
         cmocka_unit_test(an_empty_element_of_path),
         cmocka_unit_test(no_descriptors_and_no_processes),
