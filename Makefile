@@ -182,6 +182,15 @@ $(EXAMPLE): tests/integration/example.c $(SHARED)
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror $(SANFLAGS) -Iinclude $< -L$(B)/lib -lafar \
 	    -Wl,-rpath,$(abspath $(B)/lib) -o $@
 
+# A plain program that measures: not part of the tests.
+SOAK_SRC := $(wildcard tests/bench/soak*.c)
+SOAK_BIN := $(B)/tests/bench/soak
+$(SOAK_BIN): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(SOAK_SRC)) $(SUPPORT) $(STATIC) \
+        $(call lib,base)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $^ $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
+
 TESTS := $(UNIT) $(INTEGRATION)
 
 .PHONY: tests test test-unit coverage valgrind
@@ -205,6 +214,15 @@ coverage:
 	$(MAKE) COVERAGE=1 check
 	gcovr --root . --filter 'src/' --exclude-unreachable-branches \
 	    --html-details build/coverage/report.html --print-summary build/coverage
+
+# ---- load: `make soak SOAK='idle sleeps cycles handshakes slow'` ---------------------------------------
+
+.PHONY: soak soak-short
+soak: all $(SOAK_BIN)
+	@AFAR_BUILD=$(abspath $(B)) timeout 900 $(SOAK_BIN) $(SOAK)
+
+soak-short: all $(SOAK_BIN)
+	@AFAR_BUILD=$(abspath $(B)) timeout 300 $(SOAK_BIN) --short $(SOAK)
 
 # ---- fuzzing: `make fuzz FUZZ_SECONDS=600` -----------------------------------------------------------
 
@@ -290,6 +308,8 @@ help:
 	@echo 'make lint          clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers, man pages'
 	@echo 'make coverage      line coverage of the tests, report in build/coverage/report.html'
 	@echo 'make valgrind      the unit tests under valgrind'
+	@echo 'make soak          figures under load, each with its bound; SOAK=idle for one of idle, sleeps,'
+	@echo '                   cycles, handshakes, slow; make soak-short: smaller counts, in a minute'
 	@echo 'make fuzz          libFuzzer on frames, replies and URLs (clang), FUZZ_SECONDS=60 each'
 	@echo 'make certs         throw-away CA, server and client certificates in build/certs'
 	@echo 'make install       PREFIX=/usr/local DESTDIR='
