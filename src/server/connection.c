@@ -117,6 +117,9 @@ static void handshake(struct connection *connection)
     transport_identity(connection->transport, &connection->identity);
     connection_become(connection, CONNECTION_OPEN);
     connection->opened_ms = connection->last_input_ms = clock_now_ms();
+    /* The handshake's deadline lies sooner than what comes now: left as it is, it would wake us up
+     * once more for each connection. */
+    connection_set_timer(connection);
     log_line(connection, LOG_LEVEL_INFO, "open");
     status = connection->protocol->open(connection, &err);
     if (status != AFAR_OK)
