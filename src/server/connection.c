@@ -16,12 +16,12 @@ enum { HURRY_MS = 1000 /* in a shutdown that does not wait */ };
 
 void connection_label(const struct connection *connection, char *label, size_t size)
 {
-    if (connection->state == CONNECTION_HANDSHAKE)
+    if (connection->identity == NULL)
         (void)snprintf(label, size, "connection %llu from %s", connection->number,
                        connection->peer);
     else
         (void)snprintf(label, size, "connection %llu from %s (%s)", connection->number,
-                       connection->peer, connection->identity.name);
+                       connection->peer, connection->identity);
 }
 
 static void log_line(const struct connection *connection, enum log_level level, const char *text)
@@ -50,6 +50,8 @@ static void free_connection(struct connection *connection)
         (void)close(connection->fd);
     buffer_close(&connection->in);
     buffer_close(&connection->out);
+    free(connection->identity);
+    free(connection->peer);
     free(connection);
 }
 
@@ -98,6 +100,16 @@ bool connection_alive(const struct connection *connection)
 /* ---- events -------------------------------------------------------------------------------------
  */
 
+/* Only its name, as long as it is: ten thousand may be idle. */
+static enum afar_status take_identity(struct connection *connection, struct afar_error *err)
+{
+    struct identity identity;
+    transport_identity(connection->transport, &identity);
+    connection->identity = strdup(identity.name);
+    return connection->identity != NULL ? AFAR_OK
+                                        : afar_fail(err, AFAR_ENOMEM, "out of memory for a name");
+}
+
 static void handshake(struct connection *connection)
 {
     struct counters *counters = &connection->worker->shared->counters;
@@ -114,14 +126,15 @@ static void handshake(struct connection *connection)
     }
     counters_count(counters, COUNTER_HANDSHAKES);
     admission_authenticated(connection->worker->shared->admission, &connection->ticket);
-    transport_identity(connection->transport, &connection->identity);
     connection_become(connection, CONNECTION_OPEN);
+    status = take_identity(connection, &err);
     connection->opened_ms = connection->last_input_ms = clock_now_ms();
     /* The handshake's deadline lies sooner than what comes now: left as it is, it would wake us up
      * once more for each connection. */
     connection_set_timer(connection);
     log_line(connection, LOG_LEVEL_INFO, "open");
-    status = connection->protocol->open(connection, &err);
+    if (status == AFAR_OK)
+        status = connection->protocol->open(connection, &err);
     if (status != AFAR_OK)
         connection_fail(connection, LOG_LEVEL_ERROR, err.message);
     else if (connection->worker->draining)
@@ -155,7 +168,10 @@ struct connection *connection_new(const struct connection_origin *origin,
                                   struct server_shared *shared)
 {
     struct connection *connection = calloc(1, sizeof *connection);
-    if (connection == NULL) {
+    char *peer = strdup(origin->peer);
+    if (connection == NULL || peer == NULL) {
+        free(connection);
+        free(peer);
         struct admission_ticket ticket = origin->ticket;
         admission_leave(shared->admission, &ticket);
         (void)close(origin->fd);
@@ -171,7 +187,7 @@ struct connection *connection_new(const struct connection_origin *origin,
     connection->protocol = origin->protocol;
     connection->kind = origin->kind;
     connection->number = atomic_fetch_add(&shared->next_connection, 1) + 1;
-    (void)snprintf(connection->peer, sizeof connection->peer, "%s", origin->peer);
+    connection->peer = peer;
     list_init(&connection->link);
     loop_source_init(&connection->source);
     buffer_init(&connection->in, origin->protocol->input_limit_bytes);

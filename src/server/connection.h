@@ -64,7 +64,7 @@ struct connection {
     struct mail mail; /* from the acceptor to the worker */
     struct worker *worker;
     unsigned long long number;
-    char peer[ADDRESS_TEXT_BYTES];
+    char *peer; /* owned; its address */
     struct admission_ticket ticket;
     const char *refusal;     /* NULL: it is welcome */
     int fd;                  /* until the transport has it */
@@ -74,7 +74,7 @@ struct connection {
 
     enum connection_state state;
     struct transport *transport;
-    struct identity identity;
+    char *identity; /* owned; whom we speak with, as transport_identity names it; NULL: not yet */
     struct loop_source source;
     struct loop_deferred flush; /* send at the end of the turn, once for all that came up in it */
     struct loop_deferred gone;

@@ -140,7 +140,7 @@ static void start(struct native *native, struct message *message)
         return;
     }
     connection_label(connection, label, sizeof label);
-    const struct job_origin origin = {.label = label, .identity = connection->identity.name};
+    const struct job_origin origin = {.label = label, .identity = connection->identity};
     native->attached = true;
     enum afar_status status = job_start(&native->job, connection->worker, &native->owner, request,
                                         &origin, &position, &limit, &err);

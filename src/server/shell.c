@@ -226,7 +226,7 @@ static void run(struct shell *shell)
         return;
     }
     connection_label(connection, label, sizeof label);
-    const struct job_origin origin = {.label = label, .identity = connection->identity.name};
+    const struct job_origin origin = {.label = label, .identity = connection->identity};
     enum afar_status status = job_start(&shell->job, connection->worker, &shell->owner, request,
                                         &origin, &position, &limit, &err);
     if (status == AFAR_ELIMIT)
