@@ -31,6 +31,7 @@ struct child {
     const struct rlimit *descriptors;
     char **candidates; /* paths to try, NULL-terminated */
     int stdio[3];
+    int seat; /* the first of stdio, in a table that is still the server's; -1: it has a copy */
     /* What the child says back. `volatile`: written by another process in this memory. */
     const char *volatile stage; /* where it is */
     volatile int failed_errno;
@@ -74,6 +75,16 @@ IN_CHILD static void reset_signals(void)
         (void)syscall(SYS_rt_sigaction, number, &action, NULL, KERNEL_SIGSET_BYTES);
 }
 
+/* From here on our table of descriptors is our own, and no longer than to the end of our seat.
+ * Until then closing or replacing a descriptor would be the server's loss. */
+IN_CHILD static long leave_table(const struct child *child)
+{
+    if (child->seat < 0 || syscall(SYS_close_range, (unsigned)child->seat + SEAT_DESCRIPTORS, ~0U,
+                                   CLOSE_RANGE_UNSHARE) == 0)
+        return 0;
+    return syscall(SYS_unshare, CLONE_FILES); /* before Linux 5.9 */
+}
+
 IN_CHILD static int child_main(void *argument)
 {
     struct child *child = argument;
@@ -82,6 +93,8 @@ IN_CHILD static int child_main(void *argument)
     if (syscall(SYS_setsid) < 0)
         return fail_child(child);
     child->stage = "stdio";
+    if (leave_table(child) < 0)
+        return fail_child(child);
     for (int fd = 0; fd < 3; fd++) {
         if (syscall(SYS_dup3, child->stdio[fd], fd, 0) < 0)
             return fail_child(child);
@@ -213,12 +226,13 @@ static pid_t clone_child(struct child *child, int *pidfd, int *clone_errno)
 {
     /* Both lie in this frame, which lives until the child has let go of the memory: CLONE_VFORK. */
     _Alignas(16) char stack[CHILD_STACK_BYTES];
+    const int files = child->seat >= 0 ? CLONE_FILES : 0;
     sigset_t all;
     sigset_t before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
     pid_t pid = clone(child_main, stack + sizeof stack,
-                      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, child, pidfd);
+                      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD | files, child, pidfd);
     *clone_errno = errno;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pid;
@@ -324,6 +338,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
                           .env = request->env,
                           .cwd = request->cwd,
                           .descriptors = request->descriptors,
+                          .seat = -1,
                           .stage = "session"};
     struct spawn_control nobody;
     struct pipes pipes;
@@ -337,7 +352,9 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
         status = afar_fail(err, AFAR_ENOMEM, "out of memory for a command's path");
         goto out;
     }
-    memcpy(child.stdio, pipes.child, sizeof child.stdio);
+    child.seat = seats_take(request->seats, pipes.child);
+    for (int fd = 0; fd < 3; fd++)
+        child.stdio[fd] = child.seat >= 0 ? child.seat + fd : pipes.child[fd];
 
     status = start_child(request, &child, control != NULL ? control : &nobody, result, err);
     if (status != AFAR_OK)
@@ -347,6 +364,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     result->stderr_fd = pipes.ours[2];
     pipes.ours[0] = pipes.ours[1] = pipes.ours[2] = -1;
 out:
+    seats_leave(request->seats, child.seat);
     free_candidates(child.candidates);
     close_all(pipes.child);
     close_all(pipes.ours);

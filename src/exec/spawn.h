@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "exec/seats.h"
 
 struct spawn_request {
     char *const *argv; /* NULL-terminated; argv[0] without a slash is looked for in PATH */
@@ -23,6 +24,7 @@ struct spawn_request {
     const char *cwd;   /* NULL: the server's */
     bool stdin_pipe;   /* otherwise /dev/null */
     const struct rlimit *descriptors; /* its RLIMIT_NOFILE; NULL: the server's */
+    struct seats *seats;              /* faster where many descriptors are open; NULL: none */
 };
 
 struct spawn_result {

@@ -188,7 +188,8 @@ static void spawn_in_companion(struct task *task)
                                           .env = job->environment,
                                           .cwd = job->request->cwd,
                                           .stdin_pipe = job->request->stdin_stream,
-                                          .descriptors = &job->worker->shared->descriptors};
+                                          .descriptors = &job->worker->shared->descriptors,
+                                          .seats = job->worker->shared->seats};
     if (job->spawn_status == AFAR_OK)
         job->spawn_status =
             spawn_process(&request, &job->control, &job->spawned, &job->spawn_error);

@@ -109,6 +109,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
                                     struct afar_error *err)
 {
     struct server_shared *shared = &server->shared;
+    shared->seats = seats_open(); /* before all other descriptors: they are to be low */
     shared->environment = environ;
     shared->temporary = temporary_folder();
     shared->registry = registry_new(config);
@@ -168,6 +169,7 @@ void server_free(struct server *server)
     acceptor_free(server->acceptor);
     tls_context_free(server->shared.settings.tls);
     tls_context_free(server->old_tls);
+    seats_close(server->shared.seats);
     registry_free(server->shared.registry);
     admission_free(server->shared.admission);
     orphans_free(server->shared.orphans);

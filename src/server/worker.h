@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "exec/seats.h"
 #include "exec/orphans.h"
 #include "net/tls.h"
 #include "policy/config.h"
@@ -40,6 +41,7 @@ struct server_shared {
     struct admission *admission;
     struct counters counters;
     char *const *environment;  /* what commands start from */
+    struct seats *seats;       /* for spawning; may be NULL */
     struct rlimit descriptors; /* likewise; the server has raised its own */
     const char *temporary;     /* folder for collected output */
     atomic_ullong next_connection;

@@ -183,6 +183,44 @@ static void working_directory(void **state)
     assert_string_equal(text, "/usr\n");
 }
 
+/* Children that share our table for a moment leave it as it was, whether they succeed or not. */
+static void from_a_seat(void **state)
+{
+    (void)state;
+    if (under_valgrind())
+        skip(); /* it knows no clone with these flags */
+    struct seats *seats = seats_open();
+    int high = fcntl(STDERR_FILENO, F_DUPFD, 200); /* NOLINT: without O_CLOEXEC is the point */
+    char *lists[] = {"sh", "-c", "cat; echo $NAME; ls -m /proc/$$/fd", NULL};
+    char *missing[] = {"no-such-command", NULL};
+    struct spawn_request request = {
+        .argv = lists, .env = environment, .stdin_pipe = true, .seats = seats};
+    struct spawn_result result;
+    struct process_end end;
+    char text[256];
+    struct stat before;
+    struct stat after;
+    assert_int_equal(fstat(STDERR_FILENO, &before), 0);
+    unsigned count = open_descriptors();
+    for (int i = 0; i < 2 * SEATS; i++) {
+        request.argv = lists;
+        assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
+        assert_int_equal(write(result.stdin_fd, "in\n", 3), 3);
+        finish(&result, text, sizeof text, &end);
+        assert_string_equal(text, "in\nvalue\n0, 1, 2\n");
+        assert_int_equal(end.code, 0);
+        request.argv = missing;
+        assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_ESYSTEM);
+        assert_string_equal(result.stage, "exec");
+        assert_int_equal(open_descriptors(), count);
+    }
+    assert_int_equal(fstat(STDERR_FILENO, &after), 0);
+    assert_int_equal(after.st_ino, before.st_ino);
+    assert_int_equal(fcntl(high, F_GETFD), 0);
+    assert_int_equal(close(high), 0);
+    seats_close(seats);
+}
+
 static void limit_on_descriptors(void **state)
 {
     (void)state;
@@ -364,6 +402,7 @@ int main(void)
         cmocka_unit_test(the_child_begins_clean),
         cmocka_unit_test(working_directory),
         cmocka_unit_test(limit_on_descriptors),
+        cmocka_unit_test(from_a_seat),
         cmocka_unit_test(what_cannot_be_executed),
         cmocka_unit_test(an_empty_element_of_path),
         cmocka_unit_test(no_descriptors_and_no_processes),

@@ -1,0 +1,127 @@
+#include "exec/seats.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct seats {
+    int null_fd;
+    int first[SEATS]; /* -1: there is no such seat */
+    bool taken[SEATS];
+    pthread_mutex_t lock; /* guards taken */
+};
+
+static void close_seat(int first)
+{
+    for (int i = 0; first >= 0 && i < SEAT_DESCRIPTORS; i++)
+        (void)close(first + i);
+}
+
+/* The lowest three in a row. Those below, where the process was started with some open, stay free.
+ */
+static int open_seat(int null_fd)
+{
+    int from = STDERR_FILENO + 1;
+    for (;;) {
+        int first = fcntl(null_fd, F_DUPFD_CLOEXEC, from);
+        int next = first;
+        int count = 1;
+        if (first < 0)
+            return -1;
+        while (count < SEAT_DESCRIPTORS && next == first + count - 1) {
+            next = fcntl(null_fd, F_DUPFD_CLOEXEC, first + count);
+            count += next == first + count;
+        }
+        if (count == SEAT_DESCRIPTORS)
+            return first;
+        while (count > 0)
+            (void)close(first + --count);
+        if (next < 0)
+            return -1;
+        (void)close(next);
+        from = next;
+    }
+}
+
+struct seats *seats_open(void)
+{
+    struct seats *seats = calloc(1, sizeof *seats);
+    if (seats == NULL)
+        return NULL;
+    seats->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (seats->null_fd < 0 || pthread_mutex_init(&seats->lock, NULL) != 0) {
+        if (seats->null_fd >= 0)
+            (void)close(seats->null_fd);
+        free(seats);
+        return NULL;
+    }
+    for (int i = 0; i < SEATS; i++)
+        seats->first[i] = open_seat(seats->null_fd);
+    return seats;
+}
+
+void seats_close(struct seats *seats)
+{
+    if (seats == NULL)
+        return;
+    for (int i = 0; i < SEATS; i++)
+        close_seat(seats->first[i]);
+    (void)close(seats->null_fd);
+    (void)pthread_mutex_destroy(&seats->lock);
+    free(seats);
+}
+
+/* The lowest, as it has the least below it. -1: none. */
+static int choose(struct seats *seats)
+{
+    int chosen = -1;
+    (void)pthread_mutex_lock(&seats->lock);
+    for (int i = 0; i < SEATS && chosen < 0; i++) {
+        if (seats->first[i] >= 0 && !seats->taken[i])
+            chosen = i;
+    }
+    if (chosen >= 0)
+        seats->taken[chosen] = true;
+    (void)pthread_mutex_unlock(&seats->lock);
+    return chosen < 0 ? -1 : seats->first[chosen];
+}
+
+/* Onto a descriptor that is open, which dup3 closes silently. */
+static bool put(int fd, int place)
+{
+    int result = 0;
+    do {
+        result = dup3(fd, place, O_CLOEXEC);
+    } while (result < 0 && errno == EINTR);
+    return result >= 0;
+}
+
+int seats_take(struct seats *seats, const int fds[SEAT_DESCRIPTORS])
+{
+    int first = seats == NULL ? -1 : choose(seats);
+    for (int i = 0; first >= 0 && i < SEAT_DESCRIPTORS; i++) {
+        if (put(fds[i], first + i))
+            continue;
+        seats_leave(seats, first);
+        return -1;
+    }
+    return first;
+}
+
+void seats_leave(struct seats *seats, int first)
+{
+    if (first < 0)
+        return;
+    /* A pipe's end that stayed here would keep a reader waiting for ever. */
+    for (int i = 0; i < SEAT_DESCRIPTORS; i++)
+        (void)put(seats->null_fd, first + i);
+    (void)pthread_mutex_lock(&seats->lock);
+    for (int i = 0; i < SEATS; i++) {
+        if (seats->first[i] == first)
+            seats->taken[i] = false;
+    }
+    (void)pthread_mutex_unlock(&seats->lock);
+}
