@@ -187,8 +187,10 @@ static void working_directory(void **state)
 static void from_a_seat(void **state)
 {
     (void)state;
-    if (under_valgrind())
-        skip(); /* it knows no clone with these flags */
+    if (under_valgrind()) {
+        print_message("skipped: valgrind knows no clone that shares descriptors for a moment\n");
+        skip();
+    }
     struct seats *seats = seats_open();
     int high = fcntl(STDERR_FILENO, F_DUPFD, 200); /* NOLINT: without O_CLOEXEC is the point */
     char *lists[] = {"sh", "-c", "cat; echo $NAME; ls -m /proc/$$/fd", NULL};
@@ -224,6 +226,10 @@ static void from_a_seat(void **state)
 static void limit_on_descriptors(void **state)
 {
     (void)state;
+    if (under_valgrind()) {
+        print_message("skipped: valgrind keeps the limit on descriptors to itself\n");
+        skip();
+    }
     char *argv[] = {"sh", "-c", "ulimit -Sn; ulimit -Hn", NULL};
     const struct rlimit limit = {.rlim_cur = 77, .rlim_max = 88};
     const struct spawn_request request = {.argv = argv, .env = environment, .descriptors = &limit};
