@@ -239,10 +239,10 @@ static void known_by_the_session(void **state)
 {
     (void)state;
     struct command command;
-    start(&command, "session", "set -m; env -i sleep 1000 & echo $!; exit 4");
+    start(&command, "session", "exec bash -c 'set -m; env -i sleep 1000 & echo $!; exit 4'");
     expect_line(&command);
     expect_end(&command);
-    assert_true(process_runs(atoi(command.line)));
+    assert_int_equal(getpgid(atoi(command.line)), atoi(command.line));
     sweep(&command);
     expect_processes_gone(command.line);
     assert_int_equal(close_command(&command).code, 4);
