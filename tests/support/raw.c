@@ -1,6 +1,7 @@
 #include "support/raw.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -135,4 +136,12 @@ void raw_reset(int fd)
     const struct linger now = {.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     (void)close(fd);
+}
+
+/* A filter on the socket drops every packet before TCP sees it: no privilege, no namespace. */
+void raw_pull_cable(int fd)
+{
+    struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
+    const struct sock_fprog program = {.len = 1, .filter = &drop};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
 }

@@ -183,8 +183,8 @@ void scene_close(struct scene *scene)
 
 void scene_close_ended(struct scene *scene)
 {
+    hang_up(scene); /* who is still there is given time to read the last words */
     program_finish(&scene->server.program, NULL, 0);
-    hang_up(scene);
     assert_int_equal(program_exit_status(&scene->server.program), 0);
     expect_no_process(scene);
     program_close(&scene->server.program);
