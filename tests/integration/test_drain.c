@@ -187,43 +187,6 @@ static void ipv6_and_json_log(void **state)
     assert_int_equal(afard_stop(&server), 0);
 }
 
-/* As PID 1 of a namespace of its own it reaps what is orphaned there, and no receipt is wrong for
- * it. */
-static void as_pid_1_it_reaps_orphans(void **state)
-{
-    (void)state;
-    struct program probe;
-    const char *unshare[] = {"unshare", "--user", "--map-root-user", "--pid", "--fork",
-                             "true",    NULL};
-    int able = program_run(&probe, unshare, NULL, 0);
-    program_close(&probe);
-    if (able != 0) {
-        print_message("no namespaces can be made here\n");
-        skip();
-    }
-    char path[PROGRAM_TEXT_BYTES];
-    char socket_url[64];
-    (void)snprintf(socket_url, sizeof socket_url, "unix:///tmp/afar-test-pid1-%d", (int)getpid());
-    const char *argv[] = {
-        "unshare",  "--user",       "--map-root-user",   "--pid",
-        "--fork",   "--mount-proc", "--kill-child",      program_path("afard", path),
-        "--listen", socket_url,     "--print-endpoints", NULL};
-    struct program server;
-    program_start(&server, argv, NULL);
-    program_expect(&server, 1, "listening");
-    /* Each double fork leaves an orphan that ends a little later; then no zombie may be there. */
-    static const char script[] =
-        "for i in 1 2 3 4 5 6 7 8 9 10; do (setsid sh -c 'exit 3' >/dev/null 2>&1 &) ; done\n"
-        "n=0; while ps -eo stat= | grep -q Z; do n=$((n+1)); [ $n -lt 400 ] || exit 5; sleep 0.02; "
-        "done; exit 6";
-    struct program client;
-    const char *run[] = {"afar", "run", socket_url, "--", "sh", "-c", script, NULL};
-    assert_int_equal(program_run(&client, run, NULL, 0), 6);
-    program_close(&client);
-    program_close(&server); /* KILL: unshare takes its child along */
-    (void)unlink(socket_url + 7);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,7 +197,6 @@ int main(void)
         cmocka_unit_test(restart_on_the_same_port),
         cmocka_unit_test(killed_server_leaves_no_success),
         cmocka_unit_test(ipv6_and_json_log),
-        cmocka_unit_test(as_pid_1_it_reaps_orphans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
