@@ -321,6 +321,11 @@ static int64_t earliest(const struct job *job)
     return deadline_ms;
 }
 
+void job_set_timer(struct job *job)
+{
+    timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));
+}
+
 void job_advance(struct job *job)
 {
     if (job->state == JOB_DRAINING && job_streams_ended(job))
@@ -329,7 +334,7 @@ void job_advance(struct job *job)
         job_end_finished(job);
         return;
     }
-    timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));
+    job_set_timer(job);
 }
 
 /* The command has ended, but someone it left behind holds its output open and has been quiet for
@@ -365,7 +370,7 @@ static void run_timers(struct job *job, int64_t now_ms)
 {
     if (job->retry_at_ms <= now_ms) {
         job->retry_at_ms = DEADLINE_NEVER;
-        job_resume_output(job);
+        job_streams_retry(job);
     }
     if (job->timeout_at_ms <= now_ms)
         time_out(job);
@@ -428,7 +433,7 @@ void job_stop(struct job *job, enum afar_outcome outcome)
     job_signal_all(job, SIGCONT);
     uint64_t grace_ms = job->worker->config->kill_grace_ms;
     job->kill_at_ms = clock_now_ms() + (int64_t)grace_ms;
-    timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));
+    job_set_timer(job);
 }
 
 void job_drain(struct job *job)
@@ -445,7 +450,7 @@ void job_kill(struct job *job, enum afar_outcome outcome)
         job_signal_all(job, SIGKILL);
     } else if (job->state == JOB_DRAINING) {
         job->linger_at_ms = 0; /* whoever holds the output has had its time */
-        timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));
+        job_set_timer(job);
     }
 }
 
@@ -462,7 +467,7 @@ void job_abandon(struct job *job)
     /* Its output is dropped from now on; what was paused must be read to its end. */
     job_resume_output(job);
     job_close_stdin(job);
-    timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));
+    job_set_timer(job);
 }
 
 void job_signal(struct job *job, int number)

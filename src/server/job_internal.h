@@ -82,6 +82,9 @@ void job_streams_close(struct job *job);
 /* Reads both streams as far as there is data and room. */
 void job_streams_read(struct job *job);
 
+/* What could not be done for want of memory, once more. */
+void job_streams_retry(struct job *job);
+
 /* True once both streams have ended. */
 bool job_streams_ended(const struct job *job);
 
@@ -111,6 +114,9 @@ void job_free(struct job *job);
 
 /* The command has been started; it may have ended since. */
 bool job_has_run(const struct job *job);
+
+/* One of its deadlines has changed. */
+void job_set_timer(struct job *job);
 
 /* Looks at what has changed: sets the timer, and where everything has ended, ends the job, which is
  * then gone. To be called last. */

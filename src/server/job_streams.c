@@ -21,6 +21,13 @@ static void close_source(struct job *job, struct loop_source *source)
     (void)close(fd);
 }
 
+/* Memory is short, here or in the kernel: what could not be done is tried again. */
+static void retry_later(struct job *job)
+{
+    job->retry_at_ms = clock_deadline_ms(RETRY_MS);
+    job_set_timer(job);
+}
+
 /* ---- output -------------------------------------------------------------------------------------
  */
 
@@ -50,7 +57,7 @@ static void pause_pipe(struct job_pipe *pipe, enum afar_status why)
     pipe->paused = true;
     (void)loop_set_events(job->worker->loop, &pipe->source, 0, NULL); /* removing cannot fail */
     if (why != AFAR_EAGAIN)
-        job->retry_at_ms = clock_deadline_ms(RETRY_MS);
+        retry_later(job);
 }
 
 /* One read. False: nothing more for now. */
@@ -125,7 +132,7 @@ void job_resume_output(struct job *job)
         if (pipe->source.fd < 0 || !pipe->paused)
             continue;
         if (loop_set_events(job->worker->loop, &pipe->source, EPOLLIN, NULL) != AFAR_OK) {
-            job->retry_at_ms = clock_deadline_ms(RETRY_MS);
+            retry_later(job);
             continue;
         }
         pipe->paused = false;
@@ -184,7 +191,7 @@ static void drain_input(struct job *job)
         close_source(job, &job->stdin_source);
     else if (loop_set_events(job->worker->loop, &job->stdin_source, waiting ? EPOLLOUT : 0, NULL) !=
              AFAR_OK)
-        discard_input(job); /* cannot be watched, so it can never be delivered */
+        retry_later(job); /* closing it would tell the command that this was all */
 }
 
 static void stdin_ready(struct loop_source *source, uint32_t events)
@@ -195,6 +202,13 @@ static void stdin_ready(struct loop_source *source, uint32_t events)
     drain_input(job);
     if (job->stdin_taken != before && job->owner != NULL)
         job->owner->ops->stdin_taken(job->owner);
+}
+
+void job_streams_retry(struct job *job)
+{
+    job_resume_output(job);
+    if (job->stdin_source.fd >= 0 && buffer_size(&job->input) > 0)
+        stdin_ready(&job->stdin_source, 0);
 }
 
 enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
