@@ -135,10 +135,14 @@ void job_end_finished(struct job *job)
         log_write(job->worker->shared->log, LOG_LEVEL_ERROR, "%s: job %s: %s", job->label,
                   job->entry.id, status == AFAR_EAGAIN ? "not to be reaped" : err.message);
         (void)close(job->process.pidfd);
+    }
+    if (status != AFAR_OK || job->output_lost) {
         job->stopping = true;
         job->stop_outcome = AFAR_OUTCOME_SERVER_LOST;
     }
     fill_receipt(job, &end, killed, &receipt);
+    if (job->output_lost)
+        utf8_copy(receipt.message, sizeof receipt.message, "its output could not be read");
     counters_count(&job->worker->shared->counters, COUNTER_JOBS_ENDED);
     log_end(job, &receipt);
     end_job(job, &receipt);

@@ -70,6 +70,7 @@ struct job {
     enum afar_outcome stop_outcome;
     int early_signal; /* came while SPAWNING */
     bool held_open;   /* linger has run out: read what is there, then close */
+    bool output_lost; /* a pipe could not be read to its end */
     int64_t exited_us;
 };
 

@@ -2,6 +2,7 @@
 #include "server/job_internal.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -60,6 +61,15 @@ static void pause_pipe(struct job_pipe *pipe, enum afar_status why)
         retry_later(job);
 }
 
+/* What is in a pipe may come from elsewhere (splice), and fail as that does. */
+static void note_loss(struct job *job, int sys_errno)
+{
+    char text[128];
+    job->output_lost = true;
+    log_write(job->worker->shared->log, LOG_LEVEL_ERROR, "%s: job %s: cannot read its output: %s",
+              job->label, job->entry.id, strerror_r(sys_errno, text, sizeof text));
+}
+
 /* One read. False: nothing more for now. */
 static bool read_once(struct job_pipe *pipe)
 {
@@ -84,6 +94,8 @@ static bool read_once(struct job_pipe *pipe)
         return true;
     if (failed == EAGAIN && !pipe->job->held_open)
         return false;
+    if (failed != 0 && failed != EAGAIN)
+        note_loss(pipe->job, failed);
     /* End of file; or nothing left, and whoever still holds it has been killed. */
     close_source(pipe->job, &pipe->source);
     return false;

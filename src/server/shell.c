@@ -158,6 +158,8 @@ static void job_ended(struct job_owner *owner, const struct afar_receipt *receip
     shell->job = NULL;
     if (receipt->outcome == AFAR_OUTCOME_SPAWN_FAILED) {
         give_up(shell, receipt->message);
+    } else if (receipt->outcome == AFAR_OUTCOME_SERVER_LOST) {
+        give_up(shell, "closed without a reply: what became of the command is unknown");
     } else if (shell->over_limit || collector_total(shell->collector) > config->collect_max_bytes) {
         counters_count(&shell->connection->worker->shared->counters, COUNTER_COLLECT_MAX_BYTES);
         give_up(shell, "closed without a reply: more output than collect_max_bytes");
