@@ -8,6 +8,7 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 #include "net/tls_error.h"
 
@@ -203,8 +204,13 @@ enum afar_status tls_load_identity(SSL_CTX *ctx, const char *cert_file, const ch
     return status;
 }
 
-static enum afar_status trust(SSL_CTX *ctx, X509 *ca, bool announce, struct afar_error *err)
+static enum afar_status trust(SSL_CTX *ctx, X509 *ca, const char *path, bool announce,
+                              struct afar_error *err)
 {
+    /* One whose key or extensions OpenSSL could not make out (memory was short, or they are
+     * damaged) is accepted by the store, and every peer that it has issued refused later. */
+    if (X509_get0_pubkey(ca) == NULL || (X509_get_extension_flags(ca) & EXFLAG_INVALID) != 0)
+        return fail_unusable(err, "a certificate in the CA file", path);
     if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca) != 1)
         return tls_fail_local(err, "X509_STORE_add_cert");
     if (announce && SSL_CTX_add_client_CA(ctx, ca) != 1)
@@ -234,7 +240,7 @@ enum afar_status tls_load_trust(SSL_CTX *ctx, const char *ca_file, bool announce
         if (ca == NULL)
             break;
         count++;
-        status = trust(ctx, ca, announce, err);
+        status = trust(ctx, ca, ca_file, announce, err);
         X509_free(ca);
     }
     if (status == AFAR_OK && !at_end())
