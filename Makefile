@@ -125,7 +125,7 @@ USES_policy := policy wire net base
 USES_server := server exec policy wire net base
 USES_client := client wire net base
 
-SUPPORT_SRC := $(wildcard tests/support/*.c)
+SUPPORT_SRC := $(filter-out tests/support/inject%,$(wildcard tests/support/*.c))
 SUPPORT     := $(B)/lib/support.a
 TEST_LIBS   := -lcmocka -lssl -lcrypto -lcjson -linih
 TEST_CPPFLAGS = $(CPPFLAGS) -Itests
@@ -172,8 +172,12 @@ $(B)/tests/integration/test_%: $(B)/obj/tests/integration/test_%.o $(SUPPORT) $(
 $(B)/tests/fault/test_%: $(B)/obj/tests/fault/test_%.o $(SUPPORT) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $< $(call wraps,tests/fault/test_$*.c) -Wl,--start-group $(SUPPORT) $(ARCHIVES) \
-	    -Wl,--end-group $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
+	$(Q)$(CC) $(filter %.o,$^) $(call wraps,$(patsubst $(B)/obj/%.o,%.c,$(filter %.o,$^))) \
+	    -Wl,--start-group $(SUPPORT) $(ARCHIVES) -Wl,--end-group $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
+
+# These wrap every call that can fail. Not in the archive: other tests wrap a few by themselves.
+INJECT := $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(wildcard tests/support/inject*.c))
+$(B)/tests/fault/test_injection $(B)/tests/fault/test_faults: $(INJECT)
 
 # As a user would compile it: only the public headers and the library.
 $(EXAMPLE): tests/integration/example.c $(SHARED)

@@ -1,0 +1,115 @@
+/* What inject.c and the wrappers share.
+ *
+ * Owns:    nothing.
+ * Threads: any; inject_hook_… once, before there are others.
+ * Blocks:  never.
+ * Limits:  none. */
+#ifndef SUPPORT_INJECT_INTERNAL_H
+#define SUPPORT_INJECT_INTERNAL_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "support/inject.h"
+
+enum call {
+    CALL_MALLOC,
+    CALL_CALLOC,
+    CALL_REALLOC,
+    CALL_STRDUP,
+    CALL_CJSON,
+    CALL_RAND_BYTES,
+    CALL_PTHREAD_CREATE,
+    CALL_CLONE,
+    CALL_IN_CHILD,
+    CALL_EXECVE,
+    CALL_PIDFD_OPEN,
+    CALL_PIDFD_SEND_SIGNAL,
+    CALL_EPOLL_CREATE1,
+    CALL_EPOLL_CTL,
+    CALL_EPOLL_WAIT,
+    CALL_EVENTFD,
+    CALL_SIGNALFD,
+    CALL_POLL,
+    CALL_SOCKET,
+    CALL_BIND,
+    CALL_LISTEN,
+    CALL_CONNECT,
+    CALL_ACCEPT4,
+    CALL_SETSOCKOPT,
+    CALL_GETSOCKOPT,
+    CALL_GETSOCKNAME,
+    CALL_SHUTDOWN,
+    CALL_RECV,
+    CALL_RECVFROM,
+    CALL_SEND,
+    CALL_SENDTO,
+    CALL_GETADDRINFO,
+    CALL_GETNAMEINFO,
+    CALL_READ,
+    CALL_WRITE,
+    CALL_PREAD,
+    CALL_PWRITE,
+    CALL_PIPE2,
+    CALL_FCNTL,
+    CALL_OPEN,
+    CALL_CLOSE,
+    CALL_MKOSTEMP,
+    CALL_FCHMOD,
+    CALL_FLOCK,
+    CALL_LSTAT,
+    CALL_UNLINK,
+    CALL_FOPEN,
+    CALL_FREAD,
+    CALL_OPENDIR,
+    CALL_KILL,
+    CALL_WAITID,
+    CALL_WAIT4,
+    CALL_GETPWUID,
+    CALLS
+};
+
+/* Name, and the ways in which it can fail: an errno each. */
+enum { INJECT_WAYS_MAX = 6 };
+struct inject_call {
+    const char *name;
+    int ways[INJECT_WAYS_MAX]; /* 0 ends them */
+};
+extern const struct inject_call inject_calls[CALLS];
+
+/* 0, or how this call is to fail. `caller` is the wrapper's return address. */
+int inject_failure(enum call call, const void *caller);
+
+/* The same where the caller shares its parent's memory after a clone, on a stack of its own: no
+ * unwinding, no sanitizer. */
+int inject_failure_in_child(enum call call, const void *caller);
+
+bool inject_openssl_fails(void);
+
+/* More (or fewer) allocations are alive. */
+void inject_allocated(long count);
+
+/* False: OpenSSL has allocated already. */
+bool inject_hook_openssl(void);
+void inject_hook_cjson(void);
+
+#define WRAPS(type, name, ...)       \
+    type __real_##name(__VA_ARGS__); \
+    type __wrap_##name(__VA_ARGS__)
+
+#define FAILURE(call) inject_failure(call, __builtin_return_address(0))
+
+static inline int inject_fail(int failure)
+{
+    errno = failure;
+    return -1;
+}
+
+static inline void *inject_fail_null(int failure)
+{
+    errno = failure;
+    return NULL;
+}
+
+#endif
