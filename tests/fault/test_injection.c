@@ -26,7 +26,8 @@ enum {
     HEADED_BYTES = 300000,
     CLEAN_ROUNDS = 2,
     SITES_EXPECTED = 150, /* fewer: the wrappers do not see the calls any more */
-    OPENSSL_SAMPLES = 40
+    OPENSSL_SAMPLES = 40,
+    OPENSSL_LEAK_MAX = 16 /* it leaks a little by itself; a connection has hundreds */
 };
 
 static struct test_certs certs;
@@ -81,6 +82,9 @@ static bool run_job(const char *url)
     bool whole =
         strstr(program.stdout_data, "\"outcome\":\"exited\",\"code\":7,\"bytes\":{\"stdin\":70000,"
                                     "\"stdout\":70000,\"stderr\":4}") != NULL;
+    /* The client itself says that a receipt without its digest is none. */
+    if (status == 125 && strstr(program.stderr_data, "the receipt's SHA-256") != NULL)
+        receipt = false;
     bool good = status == 7 ? whole && program.stderr_size == 0
                             : (status == 125 || status == 126) && one_line(&program) && !receipt;
     if (!good)
@@ -293,12 +297,17 @@ static void test_openssl_allocations(void **state)
     start_allocations = 0;
     assert_null(run_round());
     unsigned count = inject_openssl_count();
+    long alive = inject_openssl_alive();
+    unsigned leaks = 0;
     assert_true(count > OPENSSL_SAMPLES);
     for (unsigned nth = 1; nth <= count; nth += all() ? 1 : count / OPENSSL_SAMPLES) {
         may_be_crippled = nth <= start_allocations;
         inject_arm_openssl(nth);
         const char *problem = run_round();
         rounds++;
+        leaks += inject_openssl_alive() > alive;
+        if (problem == NULL && inject_openssl_alive() > alive + OPENSSL_LEAK_MAX)
+            problem = "an object of OpenSSL's was not freed";
         if (problem != NULL) {
             print_error("OpenSSL's allocation %u: %s\n", nth, problem);
             failures++;
@@ -306,9 +315,9 @@ static void test_openssl_allocations(void **state)
     }
     may_be_crippled = false;
     print_message(
-        "OpenSSL: %u allocations, %u of them before it listens; %u rounds, of which %u left "
-        "a context that refuses all\n",
-        count, start_allocations, rounds, crippled);
+        "OpenSSL: %u allocations, %u of them before it listens; %u rounds: %u left a context "
+        "that refuses all, %u an allocation or two\n",
+        count, start_allocations, rounds, crippled, leaks);
     assert_int_equal(failures, 0);
     assert_true(crippled <= rounds / 4);
 }

@@ -34,6 +34,7 @@ struct shared {
     atomic_uint openssl_nth;
     atomic_uint openssl_met;
     atomic_long allocated;
+    atomic_long openssl_allocated;
 };
 
 static struct shared *shared;
@@ -52,6 +53,7 @@ bool inject_new(void)
 void inject_begin(void)
 {
     atomic_store(&shared->allocated, 0);
+    atomic_store(&shared->openssl_allocated, 0);
     inject_hook_cjson();
     atomic_store(&on, true);
 }
@@ -71,6 +73,12 @@ void inject_allocated(long count)
 {
     if (is_on())
         (void)atomic_fetch_add(&shared->allocated, count);
+}
+
+void inject_openssl_allocated(long count)
+{
+    if (is_on())
+        (void)atomic_fetch_add(&shared->openssl_allocated, count);
 }
 
 /* ---- where we are ------------------------------------------------------------------------------
@@ -269,6 +277,16 @@ void inject_arm_openssl(unsigned nth)
 unsigned inject_openssl_count(void)
 {
     return atomic_load(&shared->openssl_met);
+}
+
+long inject_openssl_alive(void)
+{
+    return atomic_load(&shared->openssl_allocated);
+}
+
+bool inject_openssl_armed(void)
+{
+    return atomic_load(&shared->openssl_nth) != 0;
 }
 
 unsigned inject_fired(void)

@@ -58,6 +58,9 @@ void inject_arm(const struct inject_site *site, unsigned way, unsigned nth);
 void inject_arm_openssl(unsigned nth);
 /* How many it has made since it was armed (with 0: none fails). */
 unsigned inject_openssl_count(void);
+/* How many it has not freed; and whether it is armed. */
+long inject_openssl_alive(void);
+bool inject_openssl_armed(void);
 
 /* Every call of this name will fail `times` times, wherever it is made, after `after` have not. */
 void inject_arm_call(const char *name, int failure, unsigned after, unsigned times);

@@ -141,20 +141,25 @@ static void *openssl_malloc(size_t size, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return inject_openssl_fails() ? NULL : __real_malloc(size);
+    void *memory = inject_openssl_fails() ? NULL : __real_malloc(size);
+    inject_openssl_allocated(memory != NULL);
+    return memory;
 }
 
 static void *openssl_realloc(void *old, size_t size, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return inject_openssl_fails() ? NULL : __real_realloc(old, size);
+    void *memory = inject_openssl_fails() ? NULL : __real_realloc(old, size);
+    inject_openssl_allocated(memory != NULL && old == NULL);
+    return memory;
 }
 
 static void openssl_free(void *memory, const char *file, int line)
 {
     (void)file;
     (void)line;
+    inject_openssl_allocated(memory != NULL ? -1 : 0);
     __real_free(memory);
 }
 

@@ -87,8 +87,9 @@ int inject_failure_in_child(enum call call, const void *caller);
 
 bool inject_openssl_fails(void);
 
-/* More (or fewer) allocations are alive. */
+/* More (or fewer) allocations are alive: ours and cJSON's; OpenSSL's. */
 void inject_allocated(long count);
+void inject_openssl_allocated(long count);
 
 /* False: OpenSSL has allocated already. */
 bool inject_hook_openssl(void);
