@@ -1,7 +1,7 @@
 /* The table of calls, and the wrappers for memory, threads and processes. The lines "wrap:" are
  * read by the Makefile, and the names with __ are those that the linker demands. */
-// wrap: malloc calloc realloc strdup free RAND_bytes pthread_create clone __clone syscall
-// wrap: kill waitid wait4 getpwuid
+// wrap: malloc calloc realloc strdup strndup free RAND_bytes pthread_create clone __clone syscall
+// wrap: kill waitid wait4 getpwuid prctl
 #include "support/inject_internal.h"
 
 #include <errno.h>
@@ -75,6 +75,9 @@ const struct inject_call inject_calls[CALLS] = {
     [CALL_WAITID] = {"waitid", {EINTR}},
     [CALL_WAIT4] = {"wait4", {ECHILD}},
     [CALL_GETPWUID] = {"getpwuid", {EMFILE}},
+    [CALL_PRCTL] = {"prctl", {EINVAL}},
+    [CALL_FDOPEN] = {"fdopen", {ENOMEM}},
+    [CALL_READLINK] = {"readlink", {ENOENT}},
 };
 /* ---- memory ------------------------------------------------------------------------------------
  */
@@ -83,6 +86,7 @@ WRAPS(void *, malloc, size_t size);
 WRAPS(void *, calloc, size_t count, size_t size);
 WRAPS(void *, realloc, void *old, size_t size);
 WRAPS(char *, strdup, const char *text);
+WRAPS(char *, strndup, const char *text, size_t size);
 WRAPS(void, free, void *memory);
 
 static void *counted(void *memory)
@@ -116,6 +120,12 @@ char *__wrap_strdup(const char *text)
 {
     int failure = FAILURE(CALL_STRDUP);
     return failure != 0 ? inject_fail_null(failure) : counted(__real_strdup(text));
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+    int failure = FAILURE(CALL_STRDUP);
+    return failure != 0 ? inject_fail_null(failure) : counted(__real_strndup(text, size));
 }
 
 void __wrap_free(void *memory)
@@ -287,6 +297,15 @@ pid_t __wrap_wait4(pid_t pid, int *status, int options, struct rusage *usage)
     int failure = FAILURE(CALL_WAIT4);
     pid_t result = __real_wait4(pid, status, options, usage);
     return failure != 0 ? inject_fail(failure) : result;
+}
+
+/* Of the calls that are made here, none has more arguments. */
+WRAPS(int, prctl, int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+
+int __wrap_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
+{
+    int failure = FAILURE(CALL_PRCTL);
+    return failure != 0 ? inject_fail(failure) : __real_prctl(option, a, b, c, d);
 }
 
 struct passwd *__wrap_getpwuid(uid_t uid)

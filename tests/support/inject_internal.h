@@ -67,6 +67,9 @@ enum call {
     CALL_WAITID,
     CALL_WAIT4,
     CALL_GETPWUID,
+    CALL_PRCTL,
+    CALL_FDOPEN,
+    CALL_READLINK,
     CALLS
 };
 

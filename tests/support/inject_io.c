@@ -4,7 +4,7 @@
 // wrap: socket bind listen connect accept4 setsockopt getsockopt getsockname shutdown
 // wrap: recv recvfrom send sendto __recv_chk __recvfrom_chk getaddrinfo getnameinfo
 // wrap: read write pread pwrite __read_chk __pread_chk pipe2 fcntl open close mkostemp fchmod
-// wrap: flock lstat unlink fopen fread __fread_chk opendir
+// wrap: flock lstat unlink readlink fopen fdopen fread __fread_chk opendir
 #include "support/inject_internal.h"
 
 #include <dirent.h>
@@ -307,6 +307,8 @@ WRAPS(int, flock, int fd, int operation);
 WRAPS(int, lstat, const char *path, struct stat *found);
 WRAPS(int, unlink, const char *path);
 WRAPS(FILE *, fopen, const char *path, const char *mode);
+WRAPS(FILE *, fdopen, int fd, const char *mode);
+WRAPS(ssize_t, readlink, const char *path, char *text, size_t size);
 WRAPS(size_t, fread, void *data, size_t size, size_t count, FILE *file);
 WRAPS(size_t, __fread_chk, void *data, size_t room, size_t size, size_t count, FILE *file);
 WRAPS(DIR *, opendir, const char *path);
@@ -345,6 +347,18 @@ FILE *__wrap_fopen(const char *path, const char *mode)
 {
     int failure = FAILURE(CALL_FOPEN);
     return failure != 0 ? inject_fail_null(failure) : __real_fopen(path, mode);
+}
+
+FILE *__wrap_fdopen(int fd, const char *mode)
+{
+    int failure = FAILURE(CALL_FDOPEN);
+    return failure != 0 ? inject_fail_null(failure) : __real_fdopen(fd, mode);
+}
+
+ssize_t __wrap_readlink(const char *path, char *text, size_t size)
+{
+    int failure = FAILURE(CALL_READLINK);
+    return failure != 0 ? inject_fail(failure) : __real_readlink(path, text, size);
 }
 
 size_t __wrap_fread(void *data, size_t size, size_t count, FILE *file)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "exec/orphans.h"
 #include "server/server.h"
 #include "support/inject.h"
 #include "support/program.h"
@@ -79,6 +80,7 @@ static enum inject_end serve(char *path, int log_fd, FILE *report)
         status = afar_fail(&err, AFAR_ENOMEM, "out of memory for the log");
     if (status == AFAR_OK)
         status = load(path, &config, &err);
+    (void)orphans_adopt();
     if (status == AFAR_OK)
         status = server_block_signals(&err);
     if (status == AFAR_OK)
