@@ -240,6 +240,32 @@ static bool all(void)
     return value != NULL && value[0] != '\0';
 }
 
+/* A call that is new in the server must not escape the injection. */
+static void test_no_call_is_missing(void **state)
+{
+    char self[256];
+    char archives[PROGRAM_TEXT_BYTES];
+    struct program finder;
+    const char *build = getenv("AFAR_BUILD");
+    const char *sanitizers = getenv("SAN");
+    const char *argv[] = {"tests/fault/unwrapped", archives, self, NULL};
+    (void)state;
+    if (sanitizers != NULL && sanitizers[0] != '\0') {
+        print_message("skipped: sanitizers add calls of their own\n");
+        skip();
+    }
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    assert_true(length > 0);
+    self[length] = '\0';
+    (void)snprintf(archives, sizeof archives, "%s/lib", build != NULL ? build : "build/release");
+    int status = program_run(&finder, argv, NULL, 0);
+    if (status != 0 || finder.stdout_size > 0)
+        fail_msg("wrap these in support/inject_*.c, or tell tests/fault/unwrapped that they cannot "
+                 "fail:\n%s%s",
+                 finder.stdout_data, finder.stderr_data);
+    program_close(&finder);
+}
+
 /* One round; a failure is printed, and counted. */
 struct tally {
     unsigned rounds;
@@ -325,6 +351,7 @@ static void test_openssl_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_call_is_missing),
         cmocka_unit_test(test_calls),
         cmocka_unit_test(test_openssl_allocations),
     };
