@@ -125,7 +125,7 @@ static void heartbeats(void **state)
 {
     (void)state;
     enum { BEATS = 20 };
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0",        "--set", "heartbeat_ms=50",
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0",         "--set", "heartbeat_ms=50",
                           "--set",    "heartbeat_timeout_ms=2000", "--set", "kill_grace_ms=100",
                           NULL};
     afard_start(&server, args);

@@ -222,6 +222,16 @@ unsigned inject_seen(unsigned index)
     return atomic_load(&shared->seen[index]);
 }
 
+unsigned inject_calls_seen(const char *name)
+{
+    unsigned seen = 0;
+    for (unsigned i = 0; i < inject_site_count(); i++) {
+        if (strcmp(inject_calls[shared->sites[i].call].name, name) == 0)
+            seen += inject_seen(i);
+    }
+    return seen;
+}
+
 unsigned inject_ways(const struct inject_site *site)
 {
     unsigned count = 0;

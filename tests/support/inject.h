@@ -48,6 +48,9 @@ unsigned inject_site_count(void);
 /* How often it has been met by now, by all children. */
 unsigned inject_seen(unsigned index);
 
+/* The same of all calls of a name. */
+unsigned inject_calls_seen(const char *name);
+
 /* Ways in which the call of a site can fail: 0 … inject_ways - 1. */
 unsigned inject_ways(const struct inject_site *site);
 
