@@ -159,8 +159,9 @@ static const char *serve_clients(struct inject_server *server)
         start_allocations = inject_openssl_count();
     if (normal_descriptors == 0)
         normal_descriptors = server->descriptors;
-    if (server->descriptors != normal_descriptors)
-        return "it has not as many descriptors as without the fault";
+    /* It can do with fewer of those that make spawning fast. */
+    if (server->descriptors > normal_descriptors)
+        return "it has more descriptors than without the fault";
     if (!run_job(server->url[0]))
         return "the command's client was not served, nor told why";
     if (!run_headed(server->url[1]))

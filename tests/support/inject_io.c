@@ -4,6 +4,7 @@
 // wrap: socket bind listen connect accept4 setsockopt getsockopt getsockname shutdown
 // wrap: recv recvfrom send sendto __recv_chk __recvfrom_chk getaddrinfo getnameinfo
 // wrap: read write pread pwrite __read_chk __pread_chk pipe2 fcntl open close mkostemp fchmod
+// wrap: dup3 getrlimit setrlimit
 // wrap: flock lstat unlink readlink fopen fdopen fread __fread_chk opendir
 #include "support/inject_internal.h"
 
@@ -19,6 +20,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -220,6 +222,9 @@ WRAPS(ssize_t, __pread_chk, int fd, void *data, size_t size, off_t offset, size_
 WRAPS(ssize_t, pwrite, int fd, const void *data, size_t size, off_t offset);
 WRAPS(int, pipe2, int ends[2], int flags);
 WRAPS(int, fcntl, int fd, int command, ...);
+WRAPS(int, dup3, int fd, int place, int flags);
+WRAPS(int, getrlimit, __rlimit_resource_t resource, struct rlimit *limit);
+WRAPS(int, setrlimit, __rlimit_resource_t resource, const struct rlimit *limit);
 WRAPS(int, open, const char *path, int flags, ...);
 WRAPS(int, close, int fd);
 
@@ -278,6 +283,24 @@ int __wrap_fcntl(int fd, int command, ...)
     long argument = va_arg(arguments, long);
     va_end(arguments);
     return failure != 0 ? inject_fail(failure) : __real_fcntl(fd, command, argument);
+}
+
+int __wrap_dup3(int fd, int place, int flags)
+{
+    int failure = FAILURE(CALL_DUP3);
+    return failure != 0 ? inject_fail(failure) : __real_dup3(fd, place, flags);
+}
+
+int __wrap_getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
+{
+    int failure = FAILURE(CALL_GETRLIMIT);
+    return failure != 0 ? inject_fail(failure) : __real_getrlimit(resource, limit);
+}
+
+int __wrap_setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+    int failure = FAILURE(CALL_SETRLIMIT);
+    return failure != 0 ? inject_fail(failure) : __real_setrlimit(resource, limit);
 }
 
 int __wrap_open(const char *path, int flags, ...)
