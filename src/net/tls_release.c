@@ -1,7 +1,8 @@
 /* What an open connection can do without.
  *
- * OpenSSL keeps the client's certificate, taken apart, in the session: some 6 KB, a third of all
- * that it holds for an idle connection, and the server has ten thousand of those. There is no call
+ * OpenSSL keeps the client's certificate, taken apart, in the session: with the verified chain some
+ * 4 KB in 90 blocks (5 KB with malloc's own), of 17 KB for an idle connection, and the server has
+ * ten thousand of those (measured: 3.0, an ECDSA certificate, no intermediates). There is no call
  * to let it go (openssl/openssl#5495 was never merged). But what an SSL_SESSION holds can be
  * replaced as a whole by reading another into it (d2i_SSL_SESSION with an object to reuse, in 3.0
  * as in today's master): here one of the same version and cipher, and without anything else.
