@@ -165,8 +165,11 @@ void acceptor_remove(struct door *door)
 
 static void close_doors(struct acceptor *acceptor)
 {
-    while (!list_empty(&acceptor->doors))
-        acceptor_remove(list_object(acceptor->doors.next, struct door, link));
+    struct list *next = NULL;
+    for (struct list *link = acceptor->doors.next; link != &acceptor->doors; link = next) {
+        next = link->next;
+        acceptor_remove(list_object(link, struct door, link));
+    }
 }
 
 static void begin_drain(struct acceptor *acceptor)

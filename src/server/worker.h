@@ -67,7 +67,7 @@ struct worker {
     struct udp_upper *udp;        /* NULL: none; worker 0 answers all of them */
 
     pthread_t thread;
-    pthread_t self; /* set by the thread itself, for worker_is_here */
+    pthread_t self;       /* set by the thread itself, for worker_is_here */
     struct mailbox *boss; /* the acceptor's */
     struct mail settings_mail;
     struct server_settings next_settings; /* while settings_mail is under way */

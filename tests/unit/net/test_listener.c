@@ -541,46 +541,6 @@ static void test_no_memory(void **state)
     listener_free(NULL);
 }
 
-/* Connections inherit what their listener has. */
-static void test_patience(void **state)
-{
-    (void)state;
-    struct listener *listener = opened("tcp://127.0.0.1:0");
-    char peer[ADDRESS_TEXT_BYTES];
-    const struct {
-        int level;
-        int option;
-        int wanted;
-    } cases[] = {
-        {SOL_SOCKET, SO_KEEPALIVE, 1},         {IPPROTO_TCP, TCP_KEEPIDLE, 8},
-        {IPPROTO_TCP, TCP_KEEPINTVL, 2},       {IPPROTO_TCP, TCP_KEEPCNT, 4},
-        {IPPROTO_TCP, TCP_USER_TIMEOUT, 1234}, {IPPROTO_TCP, TCP_NODELAY, 1},
-    };
-    listener_set_patience(listener, 7001, 1234); /* whole seconds, not fewer */
-    int client = connect_inet(listener, AF_INET);
-    int fd = accepted(listener, peer);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        int value = -1;
-        socklen_t size = sizeof value;
-        assert_int_equal(getsockopt(fd, cases[i].level, cases[i].option, &value, &size), 0);
-        assert_int_equal(value != 0 && cases[i].wanted == 1 ? 1 : value, cases[i].wanted);
-    }
-    (void)close(fd);
-    (void)close(client);
-    listener_set_patience(listener, 0, 0); /* never asked, the system's own patience */
-    client = connect_inet(listener, AF_INET);
-    fd = accepted(listener, peer);
-    int value = -1;
-    socklen_t size = sizeof value;
-    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, &size), 0);
-    assert_int_equal(value, 0);
-    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &size), 0);
-    assert_int_equal(value, 0);
-    (void)close(fd);
-    (void)close(client);
-    listener_free(listener);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -600,7 +560,6 @@ int main(void)
         cmocka_unit_test_setup(test_no_folder, reset),
         cmocka_unit_test_setup(test_faults, reset),
         cmocka_unit_test_setup(test_no_memory, reset),
-        cmocka_unit_test_setup(test_patience, reset),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
