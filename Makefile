@@ -231,25 +231,33 @@ soak-short: all $(SOAK_BIN)
 # ---- fuzzing: `make fuzz FUZZ_SECONDS=600` -----------------------------------------------------------
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := frame tutorial endpoint
-FUZZ_SRC     := $(wildcard src/base/*.c src/wire/*.c) src/net/endpoint.c
+FUZZ_TARGETS := frame message client tutorial endpoint config
+FUZZ_SRC     := $(wildcard src/base/*.c src/net/*.c src/wire/*.c src/policy/*.c src/client/*.c) \
+                tests/support/script.c $(FUZZ_TARGETS:%=tests/support/fuzz_%.c)
+FUZZ_OBJ     := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)
+FUZZ_FLAGS   := -std=c11 -g -O1 -pthread -fno-omit-frame-pointer -fsanitize=address,undefined \
+                -fno-sanitize-recover=all
+FUZZ_LIBS    := -lssl -lcrypto -lcjson -linih -lcmocka
 
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/support/fuzz_%.c $(FUZZ_SRC)
+build/fuzz/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(call say,FUZZ)
-	$(Q)clang $(TEST_CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=all $^ -lssl -lcrypto -lcjson -o $@
+	$(call say,CLANG)
+	$(Q)clang $(TEST_CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 
-build/fuzz/replay_%: tests/fuzz/replay.c tests/support/corpus.c tests/fuzz/fuzz_%.c \
-        tests/support/fuzz_%.c $(FUZZ_SRC)
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJ)
+	$(call say,FUZZ)
+	$(Q)clang $(TEST_CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(FUZZ_LIBS) -o $@
+
+build/fuzz/replay_%: tests/fuzz/replay.c tests/support/corpus.c tests/fuzz/fuzz_%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(TEST_CPPFLAGS) -std=c11 -g $^ -lssl -lcrypto -lcjson -o $@
+	$(Q)$(CC) $(TEST_CPPFLAGS) -std=c11 -g -pthread $^ $(FUZZ_LIBS) -o $@
 
 .PHONY: fuzz
-fuzz: $(FUZZ_TARGETS:%=build/fuzz/fuzz_%)
-	for t in $(FUZZ_TARGETS); do mkdir -p build/fuzz/$$t && build/fuzz/fuzz_$$t \
-	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 build/fuzz/$$t tests/fuzz/corpus/$$t || exit 1; done
+fuzz:
+	@tests/deps fuzz
+	$(MAKE) $(FUZZ_TARGETS:%=build/fuzz/fuzz_%)
+	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # ---- set-up, demonstration, installation ------------------------------------------------------------
 
@@ -314,11 +322,11 @@ help:
 	@echo 'make valgrind      the unit tests under valgrind'
 	@echo 'make soak          figures under load, each with its bound; SOAK=idle for one of idle, sleeps,'
 	@echo '                   cycles, handshakes, slow; make soak-short: smaller counts, in a minute'
-	@echo 'make fuzz          libFuzzer on frames, replies and URLs (clang), FUZZ_SECONDS=60 each'
+	@echo 'make fuzz          libFuzzer on all that is parsed (clang), FUZZ_SECONDS=60 for each target'
 	@echo 'make certs         throw-away CA, server and client certificates in build/certs'
 	@echo 'make install       PREFIX=/usr/local DESTDIR='
 	@echo 'make deps          install the Debian packages that the build and the tests need'
 	@echo 'make deps-check    install the tools that optional tests talk to'
 
 .SECONDARY:
--include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')
+-include $(shell find $(wildcard $(B)/obj build/fuzz/obj) -name '*.d' 2>/dev/null)

@@ -1,5 +1,5 @@
 /* What the fuzz targets do with one input. The bodies are here so that the fuzzers (tests/fuzz) and
- * the replay of their corpora under gcc (tests/unit/wire/test_corpus.c) are the same code.
+ * the replay of their corpora under gcc (tests/unit/…/test_corpus.c) are the same code.
  *
  * Owns:    nothing; each call starts afresh.
  * Threads: any.
@@ -16,6 +16,16 @@ void fuzz_frame(const uint8_t *data, size_t size);
 
 /* data[0]: the lowest bit is 1 for headed, the others are the bytes in one piece; then replies. */
 void fuzz_tutorial(const uint8_t *data, size_t size);
+
+/* Two bytes, little-endian: the length of a header; then the header, then a payload. */
+void fuzz_message(const uint8_t *data, size_t size);
+
+/* data[0]: bits 0 to 2 for stdin, digest, lines of JSON, the others are the bytes in one piece (0:
+ * all); then what a server says to a client that has asked for a command. */
+void fuzz_client(const uint8_t *data, size_t size);
+
+/* A configuration file. */
+void fuzz_config(const uint8_t *data, size_t size);
 
 /* A URL. */
 void fuzz_endpoint(const uint8_t *data, size_t size);

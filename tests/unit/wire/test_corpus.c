@@ -31,6 +31,12 @@ static void test_frame(void **state)
     replay("frame", fuzz_frame);
 }
 
+static void test_message(void **state)
+{
+    (void)state;
+    replay("message", fuzz_message);
+}
+
 static void test_tutorial(void **state)
 {
     (void)state;
@@ -47,6 +53,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frame),
+        cmocka_unit_test(test_message),
         cmocka_unit_test(test_tutorial),
         cmocka_unit_test(test_endpoint),
     };

@@ -1,0 +1,72 @@
+#include "support/fuzz.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "support/script.h"
+
+enum { TURNS_MAX = 10000 };
+
+static void require(bool promise)
+{
+    if (!promise)
+        abort();
+}
+
+static size_t take(void *user, const void *data, size_t size)
+{
+    size_t *taken = user;
+    (void)data;
+    *taken += size;
+    return size;
+}
+
+static void show(void *user, const char *json)
+{
+    (void)user;
+    require(json[0] == '{' && strchr(json, '\n') == NULL);
+}
+
+/* Until nothing more comes, the end, or the connection is of no use. */
+static enum afar_status run(struct afar_client *client)
+{
+    enum afar_status status = AFAR_OK;
+    struct afar_error err;
+    for (int i = 0; i < TURNS_MAX && status == AFAR_OK && afar_receipt(client) == NULL; i++) {
+        status = afar_process(client, &err);
+        require(status == AFAR_OK || err.message[0] != '\0');
+    }
+    return status;
+}
+
+void fuzz_client(const uint8_t *data, size_t size)
+{
+    static const char *const argv[] = {"x", NULL};
+    struct script script;
+    struct afar_client *client = NULL;
+    size_t taken = 0;
+    if (size == 0)
+        return;
+    const struct afar_command command = {
+        .argv = argv, .with_stdin = (data[0] & 1) != 0, .with_digest = (data[0] & 2) != 0};
+    const struct afar_callbacks callbacks = {.on_stdout = take,
+                                             .on_stderr = take,
+                                             .on_frame = (data[0] & 4) != 0 ? show : NULL,
+                                             .user = &taken};
+    script_init(&script);
+    script.piece = (size_t)data[0] >> 3;
+    require(afar_client_new_on_transport(&client, script_transport(&script), "it", NULL) ==
+            AFAR_OK);
+    require(afar_start(client, &command, &callbacks, NULL) == AFAR_OK);
+    script_bytes(&script, data + 1, size - 1);
+    script.at_end = AFAR_ECLOSED;
+    enum afar_status status = run(client);
+    /* No success without a receipt, and the receipt counts what was delivered where it is asked to
+     * be compared. */
+    require(status != AFAR_OK || afar_receipt(client) != NULL);
+    require(status == AFAR_OK || status == AFAR_EREFUSED || afar_receipt(client) == NULL);
+    afar_close(client);
+    script_close(&script);
+}

@@ -1,0 +1,135 @@
+#include "support/fuzz.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/buffer.h"
+#include "wire/frame.h"
+#include "wire/json_check.h"
+#include "wire/message.h"
+
+enum { LENGTH_BYTES = 2 };
+
+static void require(bool promise)
+{
+    if (!promise)
+        abort();
+}
+
+/* What passes our check cJSON parses to its end, and nothing that is longer than its C string. */
+static void check_json(const uint8_t *text, size_t size)
+{
+    const char *end = NULL;
+    if (json_check_text(text, size, NULL) != AFAR_OK)
+        return;
+    require(memchr(text, 0, size) == NULL);
+    cJSON *tree = cJSON_ParseWithLengthOpts((const char *)text, size, &end, 0);
+    require(tree != NULL);
+    for (; end < (const char *)text + size; end++)
+        require(*end == ' ' || *end == '\t' || *end == '\r' || *end == '\n');
+    cJSON_Delete(tree);
+}
+
+/* Decodes what was encoded, which must be one whole frame. */
+static struct message read_back(const struct buffer *out)
+{
+    struct decoder decoder;
+    struct message message;
+    const uint8_t *payload = NULL;
+    size_t used = 0;
+    decoder_init(&decoder);
+    require(decoder_next(&decoder, buffer_head(out), buffer_size(out), &message, &payload, &used,
+                         NULL) == AFAR_OK);
+    require(used == buffer_size(out));
+    decoder_close(&decoder);
+    return message;
+}
+
+static bool same_receipt(const struct afar_receipt *a, const struct afar_receipt *b)
+{
+    return a->outcome == b->outcome && a->code == b->code && strcmp(a->signal, b->signal) == 0 &&
+           a->core_dumped == b->core_dumped && a->stdio_held_open == b->stdio_held_open &&
+           strcmp(a->error_name, b->error_name) == 0 &&
+           strcmp(a->error_stage, b->error_stage) == 0 && strcmp(a->message, b->message) == 0 &&
+           a->stdin_bytes == b->stdin_bytes && a->stdout_bytes == b->stdout_bytes &&
+           a->stderr_bytes == b->stderr_bytes && a->user_us == b->user_us &&
+           a->system_us == b->system_us && a->max_rss_bytes == b->max_rss_bytes &&
+           a->queued_us == b->queued_us && a->spawn_us == b->spawn_us && a->run_us == b->run_us &&
+           a->drain_us == b->drain_us;
+}
+
+/* A message that was understood can be said again, and is understood the same. */
+static void check_again(const struct message *message)
+{
+    struct buffer out;
+    enum afar_status status = AFAR_EINVAL;
+    buffer_init(&out, (size_t)1 << 20);
+    if (message->type == MESSAGE_EXIT)
+        status = message_put_exit(&out, message->id, message->seq, &message->receipt, false, NULL);
+    else if (message->type == MESSAGE_ERROR)
+        status = message_put_error(&out, message->has_id, message->id, message->word, message->text,
+                                   message->retry_after_ms, NULL);
+    else if (message->type == MESSAGE_KILL)
+        status = message_put_kill(&out, message->id, message->job, message->name, NULL);
+    else if (message->type == MESSAGE_QUEUED)
+        status = message_put_queued(&out, message->id, message->position, NULL);
+    if (status == AFAR_OK) {
+        struct message again = read_back(&out);
+        require(again.type == message->type && again.has_id == message->has_id);
+        require(again.id == message->id && again.seq == message->seq);
+        require(strcmp(again.word, message->word) == 0 && strcmp(again.text, message->text) == 0);
+        require(strcmp(again.job, message->job) == 0 && strcmp(again.name, message->name) == 0);
+        require(again.position == message->position);
+        require(again.retry_after_ms == message->retry_after_ms);
+        require(message->type != MESSAGE_EXIT || same_receipt(&again.receipt, &message->receipt));
+        message_close(&again);
+    }
+    buffer_close(&out);
+}
+
+/* The words of an exec lie in its payload, each with its NUL, and no byte is left over. */
+static void check_payload(struct message *message, const uint8_t *payload, size_t size)
+{
+    if (message->exec == NULL)
+        return;
+    enum afar_status status = exec_request_take_payload(message->exec, payload, size, NULL);
+    require(status == AFAR_OK || status == AFAR_EPEER);
+    if (status == AFAR_OK)
+        require((message->exec->argv != NULL) != (message->exec->shell != NULL));
+}
+
+void fuzz_message(const uint8_t *data, size_t size)
+{
+    struct message message;
+    struct afar_error err;
+    if (size < LENGTH_BYTES)
+        return;
+    size_t header_bytes = (size_t)data[0] | (size_t)data[1] << 8;
+    data += LENGTH_BYTES;
+    size -= LENGTH_BYTES;
+    if (header_bytes > size)
+        header_bytes = size;
+    /* Blocks of their own, so that a sanitizer sees a read beyond them. */
+    size_t payload_bytes = size - header_bytes;
+    uint8_t *header = malloc(header_bytes > 0 ? header_bytes : 1);
+    uint8_t *payload = malloc(payload_bytes > 0 ? payload_bytes : 1);
+    require(header != NULL && payload != NULL);
+    if (header_bytes > 0)
+        memcpy(header, data, header_bytes);
+    if (payload_bytes > 0)
+        memcpy(payload, data + header_bytes, payload_bytes);
+
+    check_json(header, header_bytes);
+    enum afar_status status = message_decode(&message, header, header_bytes, &err);
+    require(status == AFAR_OK || (status == AFAR_EPEER && err.message[0] != '\0'));
+    if (status == AFAR_OK) {
+        check_again(&message);
+        check_payload(&message, payload, payload_bytes);
+        message_close(&message);
+    }
+    free(header);
+    free(payload);
+}
