@@ -254,7 +254,8 @@ static void look_for_request(struct shell *shell)
     size_t size = buffer_size(&connection->in);
     if (size == 0)
         return;
-    const char *stray = frame_stray_protocol(data, size);
+    const char *stray =
+        tutorial_looks_like_http(data, size) ? "HTTP" : frame_stray_protocol(data, size);
     if (stray != NULL) {
         char why[80];
         (void)snprintf(why, sizeof why, "refused: the client speaks %s", stray);

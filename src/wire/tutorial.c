@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <cjson/cJSON.h>
 
@@ -16,6 +17,34 @@ void tutorial_upper(uint8_t *data, size_t size)
         if (data[i] >= 'a' && data[i] <= 'z')
             data[i] = (uint8_t)(data[i] - 'a' + 'A');
     }
+}
+
+/* Whether `data` begins with `text`, in any case. */
+static bool begins(const uint8_t *data, size_t size, const char *text)
+{
+    size_t length = strlen(text);
+    return size >= length && strncasecmp((const char *)data, text, length) == 0;
+}
+
+/* "HTTP/1.1" where a request line ends. */
+static bool ends_request_line(const uint8_t *data, size_t size)
+{
+    static const char version[] = "HTTP/1.";
+    size_t length = sizeof version - 1;
+    return begins(data, size, version) && size > length && data[length] >= '0' &&
+           data[length] <= '9' && (size == length + 1 || data[length + 1] == '\r');
+}
+
+bool tutorial_looks_like_http(const uint8_t *data, size_t size)
+{
+    const char *stray = frame_stray_protocol(data, size);
+    if (stray != NULL && stray[0] == 'H')
+        return true;
+    for (size_t i = 0; i < size; i++) {
+        if (ends_request_line(data + i, size - i) || begins(data + i, size - i, "\r\nHost:"))
+            return true;
+    }
+    return false;
 }
 
 enum afar_status tutorial_put_header(struct buffer *out, enum tutorial_reply kind, uint64_t size,

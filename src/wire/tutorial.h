@@ -24,6 +24,11 @@ enum tutorial_reply { TUTORIAL_SIZED, TUTORIAL_HEADED };
 /* What Python's bytes.upper() does: ASCII letters, all other bytes unchanged. */
 void tutorial_upper(uint8_t *data, size_t size);
 
+/* True where a shell line holds what only an HTTP request has, wherever it was cut: a web page can
+ * make a browser post a command to loopback. That is a method at its beginning, or "HTTP/1." and a
+ * digit at the end of a line with a carriage return, or of all that has come, or a line "Host:". */
+bool tutorial_looks_like_http(const uint8_t *data, size_t size);
+
 /* Adds the header of a reply of `size` bytes. `md5` in hex, for headed. AFAR_ELIMIT: `size` exceeds
  * TUTORIAL_SIZE_MAX, or the buffer is full. AFAR_ENOMEM. */
 enum afar_status tutorial_put_header(struct buffer *out, enum tutorial_reply kind, uint64_t size,

@@ -131,12 +131,14 @@ static void heartbeats(void **state)
     afard_start(&server, args);
     int fd = raw_connect(afard_port(&server, 0));
     raw_send_frame(fd, "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"sleep\",\"1000\"]}");
-    expect_type(fd, "started");
-    for (int i = 1; i <= BEATS; i++) {
-        char pong[64];
-        expect_type(fd, "\"type\":\"ping\"");
-        (void)snprintf(pong, sizeof pong, "{\"type\":\"pong\",\"id\":%d}", i);
-        raw_send_frame(fd, pong);
+    for (int beats = 0; beats < BEATS;) {
+        char *header = raw_read_header(fd, NULL);
+        assert_non_null(header);
+        if (strstr(header, "\"type\":\"ping\"") != NULL) {
+            raw_send_frame(fd, "{\"type\":\"pong\",\"id\":1}"); /* any word is a sign of life */
+            beats++;
+        }
+        free(header);
     }
     expect_type(fd, "\"type\":\"ping\"");
     expect_end(fd); /* no answer any more */

@@ -249,32 +249,6 @@ static void too_much_output_gets_no_header(void **state)
     afard_expect_log(&server, "collect_max_bytes");
 }
 
-/* A web page can make a browser send this to loopback. */
-static void an_http_request_runs_nothing(void **state)
-{
-    (void)state;
-    char path[128];
-    char request[512];
-    (void)snprintf(path, sizeof path, "%s/pwned", server.folder);
-    int length = snprintf(request, sizeof request,
-                          "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\r\n"
-                          "touch %s\n",
-                          path);
-    const unsigned urls[] = {SIZED, HEADED, NATIVE};
-    for (unsigned i = 0; i < 3; i++) {
-        size_t size = 0;
-        int fd = raw_connect(afard_port(&server, urls[i]));
-        raw_send(fd, request, (size_t)length);
-        char *rest = raw_read_rest(fd, &size);
-        assert_null(strstr(rest, "total_size"));
-        free(rest);
-        (void)close(fd);
-    }
-    clients_of_9_and_11(state); /* a command that came after it has run: so would that one have */
-    assert_int_not_equal(access(path, F_OK), 0);
-    afard_expect_log(&server, "HTTP");
-}
-
 static void a_command_in_pieces_is_one_command(void **state)
 {
     (void)state;
@@ -299,7 +273,6 @@ int main(void)
         cmocka_unit_test(run_on_our_own),
         cmocka_unit_test(clients_that_vanish_in_the_middle),
         cmocka_unit_test(too_much_output_gets_no_header),
-        cmocka_unit_test(an_http_request_runs_nothing),
         cmocka_unit_test(a_command_in_pieces_is_one_command),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -356,6 +356,38 @@ static void test_mutations(void **state)
     assert_true(endings[0] > 1000 && endings[1] > 1000 && endings[2] > 1000);
 }
 
+static bool looks_like_http(const char *text)
+{
+    return tutorial_looks_like_http((const uint8_t *)text, strlen(text));
+}
+
+static void test_http_wherever_it_was_cut(void **state)
+{
+    (void)state;
+    static const char request[] = "POST /x HTTP/1.1\r\nHost: localhost\r\n\r\ntouch /tmp/x\n";
+    static const char *const commands[] = {"ls -l",
+                                           "curl --http1.1 http://localhost/x",
+                                           "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc localhost 80",
+                                           "echo HTTP/1.1 is old",
+                                           "GETTY",
+                                           "PO",
+                                           "Host: x",
+                                           ""};
+    /* Cut in two anywhere, one of the parts gives it away: the first, so that nothing comes after
+     * it, or else the second. */
+    for (size_t i = 0; i < strlen(request); i++) {
+        char first[sizeof request];
+        memcpy(first, request, i);
+        first[i] = '\0';
+        assert_true(looks_like_http(first) || looks_like_http(request + i));
+    }
+    assert_true(looks_like_http("post / http/1.0\r\nhost: x\r\n"));
+    assert_true(looks_like_http("x y\r\nHOST: localhost\r\n"));
+    assert_true(looks_like_http("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        assert_false(looks_like_http(commands[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_md5_may_be_anything),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_http_wherever_it_was_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
