@@ -80,16 +80,8 @@ void udp_upper_free(struct udp_upper *first)
 static void moved_in(struct mail *mail)
 {
     struct udp_upper *udp = list_object(mail, struct udp_upper, mail);
-    struct worker *worker = udp->worker;
-    struct afar_error err;
-    if (loop_add(worker->loop, &udp->source, listener_fd(udp->listener), EPOLLIN, udp_ready,
-                 &err) != AFAR_OK) {
-        log_write(worker->shared->log, LOG_LEVEL_ERROR, "udp: %s", err.message);
-        free_one(udp);
-        return;
-    }
-    udp->next = worker->udp;
-    worker->udp = udp;
+    udp->next = udp->worker->udp;
+    udp->worker->udp = udp;
 }
 
 enum afar_status udp_upper_begin(struct worker *worker, struct listener *listener,
@@ -105,7 +97,15 @@ enum afar_status udp_upper_begin(struct worker *worker, struct listener *listene
     udp->mail.deliver = moved_in;
     udp->tokens = worker->config->udp_rate_per_second;
     udp->refilled_ms = clock_now_ms();
-    loop_source_init(&udp->source);
+    /* By the acceptor's thread, while a failure can still be told: epoll_ctl(2) is for any thread,
+     * and what the worker finds out by an event it needs no list for. */
+    enum afar_status status =
+        loop_add(worker->loop, &udp->source, listener_fd(listener), EPOLLIN, udp_ready, err);
+    if (status != AFAR_OK) {
+        listener_free(listener);
+        free(udp);
+        return status;
+    }
     mailbox_post(&worker->mailbox, &udp->mail);
     return AFAR_OK;
 }
