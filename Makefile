@@ -197,7 +197,7 @@ $(SOAK_BIN): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(SOAK_SRC)) $(SUPPORT) $(S
 
 TESTS := $(UNIT) $(INTEGRATION)
 
-.PHONY: tests test test-unit coverage valgrind
+.PHONY: tests test test-unit fault-all coverage valgrind
 tests: $(TESTS) $(EXAMPLE)
 
 test: deps
@@ -209,6 +209,11 @@ check: all tests
 
 test-unit: $(UNIT)
 	@AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) tests/run $(UNIT)
+
+# Every site in every way, and each of OpenSSL's allocations: a quarter of an hour.
+fault-all: all $(B)/tests/fault/test_injection
+	@AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) AFAR_FAULT_ALL=1 TIMEOUT=7200 tests/run \
+	    $(B)/tests/fault/test_injection
 
 valgrind: all $(UNIT)
 	@AFAR_BUILD=$(abspath $(B)) VALGRIND=1 tests/run $(UNIT)
@@ -317,6 +322,7 @@ help:
 	@echo 'make test          install what is missing, build, and run all tests'
 	@echo '                   SAN=address,undefined or SAN=thread: with sanitizers'
 	@echo 'make check         the same without looking for missing packages'
+	@echo 'make fault-all     fail every call and allocation of the server, each in a run of its own'
 	@echo 'make lint          clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers, man pages'
 	@echo 'make coverage      line coverage of the tests, report in build/coverage/report.html'
 	@echo 'make valgrind      the unit tests under valgrind'
