@@ -118,20 +118,23 @@ static void explain(const struct lane *lane, const struct proxy_result *result, 
              (unsigned long long)result->passed[PROXY_TO_CLIENT], plan);
 }
 
-/* A cut is nothing else. (In the middle of connecting it has more names.) */
-static bool is_a_disconnect(const struct exchange *exchange)
+/* A cut is nothing else. While connecting it has more names; and a TLS client has connected before
+ * the server has: what OpenSSL's server says to a stream that ends then is an alert. */
+static bool is_a_disconnect(const struct lane *lane)
 {
-    enum afar_status code = exchange->err.code;
-    if (exchange->client != NULL)
-        return code == AFAR_ECLOSED;
-    return code == AFAR_ECLOSED || code == AFAR_ESYSTEM || code == AFAR_ETRUST ||
-           code == AFAR_EPEER;
+    enum afar_status code = lane->exchange.err.code;
+    bool connecting =
+        lane->exchange.client == NULL || strncmp(proxy_url(lane->proxy), "tls:", 4) == 0;
+    if (code == AFAR_ESYSTEM || code == AFAR_ETRUST || code == AFAR_EPEER)
+        return connecting;
+    return code == AFAR_ECLOSED;
 }
 
 static void close_lane(struct lane *lane, struct schedule *schedule)
 {
     struct exchange *exchange = &lane->exchange;
     struct proxy_result result;
+    bool disconnected = is_a_disconnect(lane);
     proxy_stop(lane->proxy, &result);
     lane->used = false;
     schedule->last = result;
@@ -149,7 +152,7 @@ static void close_lane(struct lane *lane, struct schedule *schedule)
         break;
     case EXCHANGE_ERROR:
         schedule->errors++;
-        if (!result.cut || !is_a_disconnect(exchange))
+        if (!result.cut || !disconnected)
             explain(lane, &result, exchange->err.message);
         break;
     }
