@@ -197,7 +197,7 @@ $(SOAK_BIN): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(SOAK_SRC)) $(SUPPORT) $(S
 
 TESTS := $(UNIT) $(INTEGRATION)
 
-.PHONY: tests test test-unit fault-all coverage valgrind
+.PHONY: tests test test-unit fault-all hunt coverage valgrind
 tests: $(TESTS) $(EXAMPLE)
 
 test: deps
@@ -214,6 +214,12 @@ test-unit: $(UNIT)
 fault-all: all $(B)/tests/fault/test_injection
 	@AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) AFAR_FAULT_ALL=1 TIMEOUT=7200 tests/run \
 	    $(B)/tests/fault/test_injection
+
+# Long hunts: schedules of a cutting proxy, frames in any order, 1 GiB through every mix of slow ends.
+HUNT := $(addprefix $(B)/tests/fault/test_,proxy frames duplex)
+hunt: all $(HUNT)
+	@AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) AFAR_SEEDS=20000 AFAR_DUPLEX_BYTES=1073741824 TIMEOUT=7200 \
+	    tests/run $(HUNT)
 
 valgrind: all $(UNIT)
 	@AFAR_BUILD=$(abspath $(B)) VALGRIND=1 tests/run $(UNIT)
@@ -323,6 +329,7 @@ help:
 	@echo '                   SAN=address,undefined or SAN=thread: with sanitizers'
 	@echo 'make check         the same without looking for missing packages'
 	@echo 'make fault-all     fail every call and allocation of the server, each in a run of its own'
+	@echo 'make hunt          the seeded tests with far more seeds, and 1 GiB through slow ends'
 	@echo 'make lint          clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers, man pages'
 	@echo 'make coverage      line coverage of the tests, report in build/coverage/report.html'
 	@echo 'make valgrind      the unit tests under valgrind'
