@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "server/connection.h"
 #include "server/native.h"
+#include "server/reaper.h"
 #include "server/shell.h"
 #include "server/udp_upper.h"
 #include "server/upper.h"
@@ -42,6 +43,7 @@ struct acceptor {
     unsigned workers_settled; /* go by the settings that were posted last */
     bool settling;            /* not all of them do yet */
     struct loop_source signals;
+    struct reaper reaper;
     struct timer pause_timer;
     struct timer drain_timer;
     bool attached; /* the timers are */
@@ -271,9 +273,7 @@ static void signals_ready(struct loop_source *source, uint32_t events)
     struct signalfd_siginfo info;
     (void)events;
     while (read(source->fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGCHLD)
-            orphans_reap(acceptor->shared->orphans);
-        else if (info.ssi_signo == SIGHUP)
+        if (info.ssi_signo == SIGHUP)
             hang_up(acceptor);
         else if (info.ssi_signo == SIGUSR1)
             log_counters(acceptor->shared);
@@ -282,22 +282,25 @@ static void signals_ready(struct loop_source *source, uint32_t events)
     }
 }
 
-void acceptor_signals(sigset_t *signals)
+static void own_signals(sigset_t *signals)
 {
     (void)sigemptyset(signals);
     (void)sigaddset(signals, SIGTERM);
     (void)sigaddset(signals, SIGINT);
     (void)sigaddset(signals, SIGHUP);
     (void)sigaddset(signals, SIGUSR1);
-    /* Otherwise each job's end would wake this thread for nothing. */
-    if (orphans_are_adopted())
-        (void)sigaddset(signals, SIGCHLD);
+}
+
+void acceptor_signals(sigset_t *signals)
+{
+    own_signals(signals);
+    (void)sigaddset(signals, SIGCHLD); /* the reaper's */
 }
 
 static enum afar_status watch_signals(struct acceptor *acceptor, struct afar_error *err)
 {
     sigset_t signals;
-    acceptor_signals(&signals);
+    own_signals(&signals);
     int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)
         return afar_fail_errno(err, errno, "cannot make a signalfd");
@@ -328,6 +331,8 @@ enum afar_status acceptor_new(struct acceptor **acceptor, struct server_shared *
         status = mailbox_open(&made->mailbox, made->loop, err);
     if (status == AFAR_OK)
         status = watch_signals(made, err);
+    if (status == AFAR_OK)
+        status = reaper_open(&made->reaper, made->loop, shared->orphans, err);
     if (status == AFAR_OK)
         status = timer_attach(loop_timers(made->loop), &made->pause_timer, pause_over, err);
     if (status == AFAR_OK) {
@@ -367,6 +372,7 @@ void acceptor_free(struct acceptor *acceptor)
         loop_remove(acceptor->loop, &acceptor->signals);
         if (fd >= 0)
             (void)close(fd);
+        reaper_close(&acceptor->reaper);
         mailbox_close(&acceptor->mailbox);
         if (acceptor->attached) {
             timer_detach(loop_timers(acceptor->loop), &acceptor->pause_timer);

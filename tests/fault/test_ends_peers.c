@@ -30,7 +30,7 @@ static const char *const scripts[] = {
     "sleep 1; done' &); exec sleep 1000",
     /* it has ended; what it left holds the output open */
     "(setsid sh -c 'trap : TERM; echo $$; echo ready; while :; do sleep 1; done' &); exit 0",
-    "echo $$; echo ready >&2; exec yes",
+    "echo $$; echo ready; exec yes",
 };
 
 enum { SCRIPTS = sizeof scripts / sizeof scripts[0] };

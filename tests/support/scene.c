@@ -111,6 +111,8 @@ void scene_expect(struct scene *scene, const char *text)
         take(scene);
         if (scene->receipt != NULL && strstr(scene->output, text) == NULL)
             fail_msg("'%s' did not come: %s %s", text, scene->output, scene->receipt);
+        if (scene->output_size == SCENE_OUTPUT_BYTES && strstr(scene->output, text) == NULL)
+            fail_msg("'%s' is not in what is kept of the output", text);
     }
 }
 

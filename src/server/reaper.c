@@ -1,0 +1,69 @@
+#include "server/reaper.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { PAUSE_MS = 100 };
+
+static void look(struct loop_source *source, uint32_t events)
+{
+    struct reaper *reaper = list_object(source, struct reaper, source);
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(source->fd, &info, sizeof info) == (ssize_t)sizeof info)
+        ;
+    orphans_reap(reaper->orphans);
+    /* Looking away cannot fail, or else it is looked again at once. */
+    if (loop_set_events(reaper->loop, source, 0, NULL) == AFAR_OK)
+        timer_arm(loop_timers(reaper->loop), &reaper->timer, clock_now_ms() + PAUSE_MS);
+}
+
+static void pause_over(struct timer *timer)
+{
+    struct reaper *reaper = list_object(timer, struct reaper, timer);
+    if (loop_set_events(reaper->loop, &reaper->source, EPOLLIN, NULL) != AFAR_OK)
+        timer_arm(loop_timers(reaper->loop), timer, clock_now_ms() + PAUSE_MS);
+}
+
+enum afar_status reaper_open(struct reaper *reaper, struct loop *loop, struct orphans *orphans,
+                             struct afar_error *err)
+{
+    *reaper = (struct reaper){.orphans = orphans};
+    loop_source_init(&reaper->source);
+    if (!orphans_are_adopted())
+        return AFAR_OK;
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGCHLD);
+    int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        return afar_fail_errno(err, errno, "cannot make a signalfd");
+    enum afar_status status = timer_attach(loop_timers(loop), &reaper->timer, pause_over, err);
+    if (status == AFAR_OK) {
+        status = loop_add(loop, &reaper->source, fd, EPOLLIN, look, err);
+        if (status != AFAR_OK)
+            timer_detach(loop_timers(loop), &reaper->timer);
+    }
+    if (status != AFAR_OK) {
+        (void)close(fd);
+        return status;
+    }
+    reaper->loop = loop;
+    return AFAR_OK;
+}
+
+void reaper_close(struct reaper *reaper)
+{
+    if (reaper->loop == NULL)
+        return;
+    int fd = reaper->source.fd;
+    loop_remove(reaper->loop, &reaper->source);
+    (void)close(fd);
+    timer_detach(loop_timers(reaper->loop), &reaper->timer);
+    reaper->loop = NULL;
+}
