@@ -19,7 +19,11 @@
 
 #include "base/clock.h"
 
-enum { FLOW_BYTES = 65536, PATH_BYTES = 100 };
+enum {
+    FLOW_BYTES = 65536,
+    PATH_BYTES = 100,
+    NARROW_BYTES = 16384 /* the kernel doubles it; much less and TCP waits for its timers */
+};
 
 /* One direction. */
 struct flow {
@@ -229,6 +233,15 @@ static void turn(struct proxy *proxy)
     }
 }
 
+/* Must come before a connection is made. On Unix sockets what counts is the sender's buffer: there
+ * only the proxy's own sends are cut short. */
+static void narrow(int fd)
+{
+    const int bytes = NARROW_BYTES;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
 /* False: stopped before anybody came, or the server cannot be reached. */
 static bool connect_both(struct proxy *proxy)
 {
@@ -239,6 +252,8 @@ static bool connect_both(struct proxy *proxy)
         return false;
     proxy->client_fd = accept4(proxy->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     proxy->server_fd = socket(proxy->server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (proxy->plan.narrow)
+        narrow(proxy->server_fd);
     proxy->result.failed =
         proxy->client_fd < 0 || proxy->server_fd < 0 ||
         connect(proxy->server_fd, (const struct sockaddr *)&proxy->server, proxy->server_size) != 0;
@@ -307,6 +322,8 @@ struct proxy *proxy_start(const char *server_url, const struct proxy_plan *plan)
         listen_unix(proxy, server_url + 7);
     else
         listen_tcp(proxy, server_url);
+    if (plan->narrow)
+        narrow(proxy->listen_fd); /* what is accepted inherits it */
     assert_int_equal(listen(proxy->listen_fd, 1), 0);
     proxy->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert_true(proxy->stop_fd >= 0);

@@ -40,9 +40,11 @@ struct proxy_step {
 struct proxy_plan {
     struct proxy_step steps[2][PROXY_STEPS_MAX];
     unsigned count[2];
+    bool narrow; /* sockets with small buffers: both peers' sends are often cut short */
 };
 
-/* Every second plan cuts once, somewhere; the others only delay and split. */
+/* Every second plan cuts once, somewhere; the others only delay and split. Every second is narrow.
+ */
 void proxy_plan_random(struct proxy_plan *plan, uint64_t seed);
 
 /* `action` (a cut) after exactly so many bytes of that direction. */

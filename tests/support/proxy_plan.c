@@ -39,6 +39,7 @@ void proxy_plan_random(struct proxy_plan *plan, uint64_t seed)
         for (unsigned i = 0; i < plan->count[d]; i++)
             plan->steps[d][i] = random_step(&seeded);
     }
+    plan->narrow = seeded_below(&seeded, 2) == 0;
     if (seeded_below(&seeded, 2) == 0)
         return;
     unsigned d = seeded_below(&seeded, 2);
@@ -66,7 +67,7 @@ void proxy_plan_format(const struct proxy_plan *plan, char *text, size_t size)
                                           [PROXY_FIN] = "fin",
                                           [PROXY_RESET] = "reset",
                                           [PROXY_HALF_CLOSE] = "half-close"};
-    text[0] = '\0';
+    (void)snprintf(text, size, "%s", plan->narrow ? "narrow, " : "");
     for (int d = 0; d < 2; d++) {
         size_t used = strlen(text);
         (void)snprintf(text + used, size - used, "%s", directions[d]);
