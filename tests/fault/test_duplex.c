@@ -16,10 +16,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -417,39 +417,88 @@ static void expect_effect(int effects_fd, char expected)
     assert_int_equal(effect, expected);
 }
 
-/* Not even its socket: the server's send is stuck in the middle of a frame, and still it listens.
- */
-static void a_client_that_reads_nothing_at_all(void **state)
+/* Starts the cat with endless input, and gives its job. It writes small pieces (and never stops):
+ * full frames would each fill a segment, and a send would stick between two frames only. */
+static int start_flood(const struct afard *afard, int effects_fd, char job[33])
 {
-    (void)state;
-    struct afard other;
-    int effects_fd = -1;
-    int release_fd = -1;
     char header[1024];
-    char job[33] = "";
-    /* More than all buffers of a socket on loopback. */
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "output_log_bytes=67108864",
-                          NULL};
-    afard_start(&other, args);
-    make_fifos(&effects_fd, &release_fd);
     (void)snprintf(header, sizeof header,
-                   "{\"type\":\"exec\",\"v\":1,\"id\":1,\"shell\":\"exec %s %s %s %s 0 1 "
+                   "{\"type\":\"exec\",\"v\":1,\"id\":1,\"shell\":\"exec %s %s %s %s %d %lld "
                    "</dev/zero\"}",
-                   self, SLOW_CAT_OPTION, effects_path, release_path);
-    int fd = raw_connect(afard_port(&other, 0));
+                   self, SLOW_CAT_OPTION, effects_path, release_path, SLOW_CAT_WRITES, 1LL << 60);
+    int fd = raw_connect(afard_port(afard, 0));
     raw_send_frame(fd, header);
     char *started = raw_read_header(fd, NULL);
     const char *id = strstr(started, "\"job\":\"");
     assert_non_null(id);
-    (void)snprintf(job, sizeof job, "%.32s", id + strlen("\"job\":\""));
+    (void)snprintf(job, 33, "%.32s", id + strlen("\"job\":\""));
     free(started);
     expect_effect(effects_fd, SLOW_CAT_READY);
-    int before = -1;
-    int now = 0;
-    for (unsigned quiet = 0; quiet < QUIET_TURNS; quiet = now == before ? quiet + 1 : 0) {
-        before = now;
-        (void)poll(NULL, 0, TURN_MS);
-        assert_int_equal(ioctl(fd, FIONREAD, &now), 0);
+    return fd;
+}
+
+/* Until the output log is full. It is larger than all that sockets can hold, so that the server's
+ * send has been stuck for long. */
+static void wait_until_full(struct afard *afard)
+{
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    const char *found = NULL;
+    while (found == NULL) { /* a counter that is 0 is not shown */
+        size_t offset = afard->program.stderr_size;
+        assert_int_equal(kill(afard->program.pid, SIGUSR1), 0);
+        (void)program_expect_after(&afard->program, 2, offset, "\n");
+        found = strstr(afard->program.stderr_data, "output_log_bytes=");
+        if (clock_now_ms() > deadline_ms)
+            fail_msg("the output log was never full");
+    }
+}
+
+/* Reads everything up to the receipt, as a client does that takes it. Returns how many pongs came.
+ */
+static unsigned read_all(int fd)
+{
+    unsigned pongs = 0;
+    unsigned long seq = 0;
+    for (;;) {
+        char ack[64];
+        char *header = raw_read_header(fd, NULL);
+        assert_non_null(header);
+        bool ended = strstr(header, "\"type\":\"exit\"") != NULL;
+        bool output = strstr(header, "\"type\":\"stdout\"") != NULL;
+        pongs += strstr(header, "\"type\":\"pong\"") != NULL;
+        if (ended)
+            assert_non_null(strstr(header, "\"outcome\":\"killed\""));
+        free(header);
+        if (ended)
+            return pongs;
+        seq += output;
+        (void)snprintf(ack, sizeof ack, "{\"type\":\"ack\",\"id\":1,\"next\":%lu}", seq);
+        if (output)
+            raw_send_frame(fd, ack);
+    }
+}
+
+/* Not even its socket: the server's send is stuck in the middle of a frame, and still it listens;
+ * and what it answers meanwhile does not go into that frame. */
+static void a_client_that_reads_nothing_at_all(void **state)
+{
+    enum { PINGS = 10 };
+    (void)state;
+    struct afard other;
+    int effects_fd = -1;
+    int release_fd = -1;
+    char header[128];
+    char job[33];
+    /* More than all buffers of a socket on loopback. */
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "output_log_bytes=33554432",
+                          NULL};
+    afard_start(&other, args);
+    make_fifos(&effects_fd, &release_fd);
+    int fd = start_flood(&other, effects_fd, job);
+    wait_until_full(&other);
+    for (unsigned i = 0; i < PINGS; i++) {
+        (void)snprintf(header, sizeof header, "{\"type\":\"ping\",\"id\":%u}", 2 + i);
+        raw_send_frame(fd, header);
     }
     raw_send_frame(fd, "{\"type\":\"signal\",\"id\":1,\"name\":\"USR1\"}");
     expect_effect(effects_fd, SLOW_CAT_USR1);
@@ -459,6 +508,7 @@ static void a_client_that_reads_nothing_at_all(void **state)
     raw_send_frame(killer, header);
     expect_effect(effects_fd, 0);
     (void)close(killer);
+    assert_int_equal(read_all(fd), PINGS);
     (void)close(fd);
     afard_expect_calm(&other);
     remove_fifos(effects_fd, release_fd);
