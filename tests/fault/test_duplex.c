@@ -417,15 +417,16 @@ static void expect_effect(int effects_fd, char expected)
     assert_int_equal(effect, expected);
 }
 
-/* Starts the cat with endless input, and gives its job. It writes small pieces (and never stops):
- * full frames would each fill a segment, and a send would stick between two frames only. */
+/* Starts the cat with endless input, and gives its job. Odd pieces: a frame that fills a segment
+ * would let the send stick between two frames, and one of less than 4 KiB is sent together with
+ * others. */
 static int start_flood(const struct afard *afard, int effects_fd, char job[33])
 {
     char header[1024];
     (void)snprintf(header, sizeof header,
                    "{\"type\":\"exec\",\"v\":1,\"id\":1,\"shell\":\"exec %s %s %s %s %d %lld "
                    "</dev/zero\"}",
-                   self, SLOW_CAT_OPTION, effects_path, release_path, SLOW_CAT_WRITES, 1LL << 60);
+                   self, SLOW_CAT_OPTION, effects_path, release_path, SLOW_CAT_ODD, 1LL << 60);
     int fd = raw_connect(afard_port(afard, 0));
     raw_send_frame(fd, header);
     char *started = raw_read_header(fd, NULL);

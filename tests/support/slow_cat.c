@@ -65,8 +65,10 @@ static bool take(struct slow_cat *cat)
 /* False: nobody reads any more. */
 static bool give(struct slow_cat *cat)
 {
-    ssize_t put = write(STDOUT_FILENO, cat->bytes + cat->start,
-                        piece(cat, SLOW_CAT_WRITES, cat->end - cat->start));
+    size_t size = piece(cat, SLOW_CAT_WRITES, cat->end - cat->start);
+    if ((cat->ends & (unsigned)SLOW_CAT_ODD) != 0 && size > SLOW_ODD_BYTES)
+        size = SLOW_ODD_BYTES;
+    ssize_t put = write(STDOUT_FILENO, cat->bytes + cat->start, size);
     if (put < 0)
         return errno == EAGAIN || errno == EINTR;
     cat->put += (uint64_t)put;

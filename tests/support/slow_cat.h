@@ -21,9 +21,10 @@
 
 #define SLOW_CAT_OPTION "--slow-cat"
 
-enum { SLOW_PIECE_BYTES = 4096, SLOW_FULL_BYTES = 65536 };
+enum { SLOW_PIECE_BYTES = 4096, SLOW_ODD_BYTES = 30011, SLOW_FULL_BYTES = 65536 };
 
-enum slow_end { SLOW_CAT_READS = 1, SLOW_CAT_WRITES = 2 };
+/* SLOW_CAT_ODD: not slow, but it writes SLOW_ODD_BYTES at a time, which fit into nothing evenly. */
+enum slow_end { SLOW_CAT_READS = 1, SLOW_CAT_WRITES = 2, SLOW_CAT_ODD = 16 };
 
 enum { SLOW_CAT_READY = '0', SLOW_CAT_USR1 = '1', SLOW_CAT_USR2 = '2' };
 
