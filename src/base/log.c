@@ -1,10 +1,14 @@
 #include "base/log.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +20,9 @@ struct log {
     int fd;
     atomic_int level;  /* enum log_level */
     atomic_int format; /* enum log_format */
+    bool may_block;    /* a pipe, a socket or a terminal, which somebody has to read */
+    pthread_mutex_t lock;
+    unsigned long long lost; /* guarded by lock: lines, since the last that was written */
 };
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -25,7 +32,11 @@ struct log *log_new(int fd, enum log_level level, enum log_format format)
     struct log *log = malloc(sizeof *log);
     if (log == NULL)
         return NULL;
+    struct stat status;
     log->fd = fd;
+    log->may_block = fstat(fd, &status) != 0 || !S_ISREG(status.st_mode);
+    log->lost = 0;
+    (void)pthread_mutex_init(&log->lock, NULL);
     atomic_init(&log->level, level);
     atomic_init(&log->format, format);
     return log;
@@ -39,10 +50,13 @@ void log_set(struct log *log, enum log_level level, enum log_format format)
 
 void log_free(struct log *log)
 {
+    if (log == NULL)
+        return;
+    (void)pthread_mutex_destroy(&log->lock);
     free(log);
 }
 
-bool log_enabled(const struct log *log, enum log_level level)
+bool log_enabled(struct log *log, enum log_level level)
 {
     return log != NULL && (int)level <= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
@@ -91,34 +105,69 @@ static size_t escape(const char *text, bool json, char *out, size_t size)
     return used;
 }
 
-void log_write(const struct log *log, enum log_level level, const char *format, ...)
+/* Makes a line of the message; returns its size. */
+static size_t make_line(struct log *log, enum log_level level, const char *message,
+                        char line[LINE_BYTES])
 {
+    static const char json_end[] = "\"}\n";
+    char now[40];
+    bool json = log->format == LOG_FORMAT_JSON;
+    timestamp(now, sizeof now);
+    int head = json ? snprintf(line, LINE_BYTES, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"",
+                               now, level_names[level])
+                    : snprintf(line, LINE_BYTES, "%s %s ", now, level_names[level]);
+    size_t used = (size_t)head;
+    used += escape(message, json, line + used, LINE_BYTES - used - sizeof json_end);
+    for (const char *end = json ? json_end : "\n"; *end != '\0'; end++)
+        line[used++] = *end;
+    return used;
+}
+
+/* True where a line can be written without waiting for whoever reads it. */
+static bool has_room(const struct log *log)
+{
+    struct pollfd ready = {.fd = log->fd, .events = POLLOUT};
+    return !log->may_block || (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0);
+}
+
+static void put(const struct log *log, const char *line, size_t size)
+{
+    ssize_t written = write(log->fd, line, size);
+    (void)written;
+}
+
+/* With the lock held. */
+static void tell_of_lost(struct log *log)
+{
+    char message[80];
+    char line[LINE_BYTES];
+    if (log->lost == 0 || !has_room(log))
+        return;
+    (void)snprintf(message, sizeof message, "%llu lines were lost: nobody had read the log",
+                   log->lost);
+    log->lost = 0;
+    put(log, line, make_line(log, LOG_LEVEL_WARN, message, line));
+}
+
+void log_write(struct log *log, enum log_level level, const char *format, ...)
+{
+    char message[LINE_BYTES];
+    char line[LINE_BYTES];
+    va_list args;
     if (!log_enabled(log, level))
         return;
-
-    char message[LINE_BYTES];
-    va_list args;
     va_start(args, format);
     (void)vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    size_t size = make_line(log, level, message, line);
 
-    char now[40];
-    timestamp(now, sizeof now);
-
-    static const char json_end[] = "\"}\n";
-    bool json = log->format == LOG_FORMAT_JSON;
-    char line[LINE_BYTES];
-    int head = json
-                   ? snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"",
-                              now, level_names[level])
-                   : snprintf(line, sizeof line, "%s %s ", now, level_names[level]);
-    size_t used = (size_t)head;
-    used += escape(message, json, line + used, sizeof line - used - sizeof json_end);
-    for (const char *end = json ? json_end : "\n"; *end != '\0'; end++)
-        line[used++] = *end;
-
-    ssize_t written = write(log->fd, line, used);
-    (void)written;
+    (void)pthread_mutex_lock(&log->lock);
+    tell_of_lost(log);
+    if (has_room(log))
+        put(log, line, size);
+    else
+        log->lost++;
+    (void)pthread_mutex_unlock(&log->lock);
 }
 
 enum afar_status log_level_parse(const char *text, enum log_level *level, struct afar_error *err)

@@ -1,11 +1,12 @@
 /* Log lines, as text or as one JSON object a line.
  *
  * Owns:    nothing but its own memory; the descriptor stays the caller's (*kept*).
- * Threads: any number may write at once; each line is one write(2), which the kernel keeps whole
- *          up to PIPE_BUF on pipes.
- * Blocks:  as long as the descriptor does.
- * Limits:  a line is cut at 1,024 bytes. Control bytes and bytes that are not UTF-8 are shown as
- *          \xNN, so that a client cannot forge a line. */
+ * Threads: any number may write at once, one after the other; each line is one write(2), which the
+ *          kernel keeps whole up to PIPE_BUF on pipes.
+ * Blocks:  never for a reader: a line that a pipe, socket or terminal has no room for is lost, and
+ * the next one that it has room for says how many were. A file may wait for its disk. Limits:  a
+ * line is cut at 1,024 bytes. Control bytes and bytes that are not UTF-8 are shown as \xNN, so that
+ * a client cannot forge a line. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -28,11 +29,11 @@ void log_free(struct log *log);
 void log_set(struct log *log, enum log_level level, enum log_format format);
 
 /* Says whether a line of that level would be written; `log` may be NULL (never). */
-bool log_enabled(const struct log *log, enum log_level level);
+bool log_enabled(struct log *log, enum log_level level);
 
 /* Writes one line; nothing at all where `log` is NULL or the level is not enabled. A line that
  * cannot be written is lost: there is nowhere to report it. */
-void log_write(const struct log *log, enum log_level level, const char *format, ...)
+void log_write(struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* "error", "warn", "info", "debug"; "text", "json". AFAR_EINVAL for anything else. */

@@ -26,7 +26,7 @@ void connection_label(const struct connection *connection, char *label, size_t s
 
 static void log_line(const struct connection *connection, enum log_level level, const char *text)
 {
-    const struct log *log = connection->worker->shared->log;
+    struct log *log = connection->worker->shared->log;
     char label[ADDRESS_TEXT_BYTES + IDENTITY_NAME_BYTES + 64];
     if (!log_enabled(log, level))
         return;

@@ -39,7 +39,7 @@ static void end_job(struct job *job, const struct afar_receipt *receipt)
 
 static void log_end(const struct job *job, const struct afar_receipt *receipt)
 {
-    const struct log *log = job->worker->shared->log;
+    struct log *log = job->worker->shared->log;
     const char *outcome = message_outcome_name(receipt->outcome);
     if (receipt->outcome == AFAR_OUTCOME_SPAWN_FAILED)
         log_write(log, LOG_LEVEL_INFO, "%s: job %s: %s: %s", job->label, job->entry.id, outcome,

@@ -194,7 +194,7 @@ enum afar_status server_print_endpoints(const struct server *server, FILE *out,
 
 void server_describe_one(const struct server *server, const struct listening *listening)
 {
-    const struct log *log = server->shared.log;
+    struct log *log = server->shared.log;
     const struct endpoint *endpoint = &listening->endpoint;
     char url[ENDPOINT_URL_BYTES];
     char number[24];

@@ -232,6 +232,26 @@ static void out_of_descriptors(void **state)
     afard_expect_calm(&server);
 }
 
+/* Its standard error is a pipe, which this test does not read meanwhile. */
+static void a_log_that_nobody_reads(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 1500 };
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", NULL};
+    afard_start(&server, args);
+    for (int i = 0; i < CLIENTS; i++) {
+        int fd = raw_connect(afard_port(&server, 0));
+        expect_pong(fd, "1");
+        (void)close(fd);
+    }
+    size_t before = server.program.stderr_size;
+    (void)program_expect_after(&server.program, 2, before, "open");
+    int fd = raw_connect(afard_port(&server, 0));
+    expect_pong(fd, "1");
+    afard_expect_log(&server, "lines were lost");
+    (void)close(fd);
+}
+
 /* ---- jobs ---------------------------------------------------------------------------------------
  */
 
@@ -404,6 +424,7 @@ int main(void)
         cmocka_unit_test_teardown(connections_by_address, tear_down),
         cmocka_unit_test_teardown(half_open_handshakes, tear_down),
         cmocka_unit_test_teardown(out_of_descriptors, tear_down),
+        cmocka_unit_test_teardown(a_log_that_nobody_reads, tear_down),
         cmocka_unit_test_teardown(every_place_taken, tear_down),
         cmocka_unit_test_teardown(the_queue, tear_down),
         cmocka_unit_test_teardown(a_drain_empties_the_queue, tear_down),

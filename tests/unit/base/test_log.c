@@ -154,6 +154,34 @@ static void test_out_of_memory(void **state)
     assert_true(alloc_fault_fired());
 }
 
+/* Nobody reads, and the descriptor would block. */
+static void test_a_reader_that_does_not_read(void **state)
+{
+    enum { LINES = 1000 };
+    struct fixture *fixture = *state;
+    unsigned long long lost = 0;
+    assert_int_equal(fcntl(fixture->fds[1], F_SETFL, 0), 0);
+    struct log *log = log_new(fixture->fds[1], LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    for (int i = 0; i < LINES; i++)
+        log_write(log, LOG_LEVEL_INFO, "line %d %0500d", i, 0);
+    unsigned written_lines = 0;
+    for (const char *text = written(fixture); *text != '\0'; text = written(fixture)) {
+        for (; *text != '\0'; text++)
+            written_lines += *text == '\n';
+    }
+    assert_in_range(written_lines, 1, LINES - 1);
+    log_write(log, LOG_LEVEL_INFO, "the next");
+    const char *text = strstr(written(fixture), " warn ");
+    assert_non_null(text);
+    assert_int_equal(sscanf(text, " warn %llu lines were lost", &lost), 1);
+    assert_int_equal(lost + written_lines, LINES);
+    assert_non_null(strstr(text, "info the next\n"));
+    log_write(log, LOG_LEVEL_INFO, "and on");
+    assert_null(strstr(written(fixture), "lost")); /* told once */
+    log_free(log);
+    log_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +191,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_long_lines_are_cut_whole, open_pipe, close_pipe),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test_setup_teardown(test_a_reader_that_does_not_read, open_pipe, close_pipe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
