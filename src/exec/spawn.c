@@ -25,6 +25,7 @@ int __clone(int (*)(void *), void *, int, void *, ...);
 
 /* Everything the child needs, made before it exists: it shares our memory and must not allocate. */
 struct child {
+    struct spawn_control *control;
     char *const *argv;
     char *const *env;
     const char *cwd;
@@ -88,6 +89,12 @@ IN_CHILD static long leave_table(const struct child *child)
 IN_CHILD static int child_main(void *argument)
 {
     struct child *child = argument;
+    /* Either spawn_cancel sees that we have begun, or we see that it came before. */
+    atomic_store(&child->control->begun, true);
+    if (atomic_load(&child->control->cancelled)) {
+        errno = ECANCELED;
+        return fail_child(child);
+    }
     reset_signals();
     child->stage = "session";
     if (syscall(SYS_setsid) < 0)
@@ -253,7 +260,8 @@ void spawn_control_init(struct spawn_control *control)
 {
     (void)pthread_mutex_init(&control->lock, NULL);
     atomic_init(&control->pidfd, -1);
-    control->cancelled = false;
+    atomic_init(&control->begun, false);
+    atomic_init(&control->cancelled, false);
 }
 
 void spawn_control_close(struct spawn_control *control)
@@ -264,19 +272,11 @@ void spawn_control_close(struct spawn_control *control)
 void spawn_cancel(struct spawn_control *control)
 {
     (void)pthread_mutex_lock(&control->lock);
-    control->cancelled = true;
+    atomic_store(&control->cancelled, true);
     int pidfd = atomic_load(&control->pidfd);
-    if (pidfd >= 0)
+    if (pidfd >= 0 && atomic_load(&control->begun))
         (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
     (void)pthread_mutex_unlock(&control->lock);
-}
-
-static bool is_cancelled(struct spawn_control *control)
-{
-    (void)pthread_mutex_lock(&control->lock);
-    bool cancelled = control->cancelled;
-    (void)pthread_mutex_unlock(&control->lock);
-    return cancelled;
 }
 
 /* The child has gone on to execve or its end. Takes its pidfd out of spawn_cancel's reach; tells
@@ -285,7 +285,7 @@ static bool take_pidfd(struct spawn_control *control, int *pidfd)
 {
     (void)pthread_mutex_lock(&control->lock);
     *pidfd = atomic_exchange(&control->pidfd, -1);
-    bool cancelled = control->cancelled;
+    bool cancelled = atomic_load(&control->cancelled);
     (void)pthread_mutex_unlock(&control->lock);
     return cancelled;
 }
@@ -309,13 +309,13 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
     int clone_errno = 0;
     int pidfd = -1;
     result->stage = "clone";
-    if (is_cancelled(control))
+    if (atomic_load(&control->cancelled))
         return afar_fail_errno(err, ECANCELED, "cannot execute '%s'", request->argv[0]);
     /* The kernel writes the pidfd before the child runs. */
     pid_t pid = clone_child(child, (int *)(void *)&control->pidfd, &clone_errno);
+    bool cancelled = take_pidfd(control, &pidfd);
     if (pid < 0)
         return afar_fail_errno(err, clone_errno, "cannot start a process");
-    bool cancelled = take_pidfd(control, &pidfd);
     /* Killed in its execve or just after: nobody can tell, so it counts as a command that ran. */
     if (child->failed || (cancelled && strcmp(child->stage, "exec") != 0)) {
         reap(pidfd);
@@ -356,7 +356,8 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     for (int fd = 0; fd < 3; fd++)
         child.stdio[fd] = child.seat >= 0 ? child.seat + fd : pipes.child[fd];
 
-    status = start_child(request, &child, control != NULL ? control : &nobody, result, err);
+    child.control = control != NULL ? control : &nobody;
+    status = start_child(request, &child, child.control, result, err);
     if (status != AFAR_OK)
         goto out;
     result->stdin_fd = pipes.ours[0];

@@ -40,7 +40,9 @@ struct spawn_result {
 struct spawn_control {
     pthread_mutex_t lock;
     atomic_int pidfd; /* of the child until its execve; the kernel writes it. -1: none */
-    bool cancelled;   /* guarded by lock */
+    atomic_bool
+        begun; /* set by the child: the pidfd is its own, and not one of a clone that failed */
+    atomic_bool cancelled; /* looked at by the child once it has begun */
 };
 
 void spawn_control_init(struct spawn_control *control);

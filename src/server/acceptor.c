@@ -459,6 +459,11 @@ enum afar_status acceptor_add(struct acceptor *acceptor, struct listener *listen
     return AFAR_OK;
 }
 
+bool acceptor_is_draining(const struct acceptor *acceptor)
+{
+    return acceptor->draining;
+}
+
 void acceptor_settle(struct acceptor *acceptor)
 {
     const struct server_settings *settings = &acceptor->shared->settings;

@@ -45,6 +45,9 @@ enum afar_status acceptor_add(struct acceptor *acceptor, struct listener *listen
 /* Closes a listener; its connections stay. Not after the drain has begun: it closes all. */
 void acceptor_remove(struct door *door);
 
+/* True once the server has been told to end. */
+bool acceptor_is_draining(const struct acceptor *acceptor);
+
 /* shared->settings have changed: listeners and workers go by them from now on. hooks.settled comes
  * when all do; not again before that. */
 void acceptor_settle(struct acceptor *acceptor);

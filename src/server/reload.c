@@ -158,8 +158,9 @@ void server_settled(void *user)
     tls_context_free(server->old_tls);
     server->old_config = NULL;
     server->old_tls = NULL;
-    if (server->again) {
-        server->again = false;
+    /* One that came meanwhile; unless the end came, too. */
+    bool again = server->again && !acceptor_is_draining(server->acceptor);
+    server->again = false;
+    if (again)
         server_reload(server);
-    }
 }

@@ -345,6 +345,21 @@ static void a_thousand_under_load(void **state)
     assert_int_equal(afard_stop(&server), 0);
 }
 
+/* The end comes while one reload is on its way and another waits behind it. */
+static void a_drain_in_the_middle(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 20 };
+    write_file(config, "max_jobs = 100\n");
+    const char *args[] = {"-c", config, "--listen", "tcp://127.0.0.1:0", NULL};
+    for (int round = 0; round < ROUNDS; round++) {
+        afard_start(&server, args);
+        for (int i = 0; i < 1 + round % 4; i++)
+            assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+        assert_int_equal(afard_stop(&server), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +370,7 @@ int main(void)
         cmocka_unit_test(a_damaged_list_is_not_loaded),
         cmocka_unit_test(certificates_are_exchanged),
         cmocka_unit_test(a_thousand_under_load),
+        cmocka_unit_test(a_drain_in_the_middle),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
