@@ -39,6 +39,10 @@ struct child {
     volatile bool failed;
 };
 
+/* It could not get a table of its own by itself (a sandbox may forbid that), and has done nothing.
+ */
+static const char stage_table[] = "descriptors";
+
 /* The child's stack; its deepest use is a few hundred bytes in child_main, and signals are blocked.
  */
 enum { CHILD_STACK_BYTES = 16384 };
@@ -99,9 +103,10 @@ IN_CHILD static int child_main(void *argument)
     child->stage = "session";
     if (syscall(SYS_setsid) < 0)
         return fail_child(child);
-    child->stage = "stdio";
+    child->stage = stage_table;
     if (leave_table(child) < 0)
         return fail_child(child);
+    child->stage = "stdio";
     for (int fd = 0; fd < 3; fd++) {
         if (syscall(SYS_dup3, child->stdio[fd], fd, 0) < 0)
             return fail_child(child);
@@ -285,6 +290,7 @@ static bool take_pidfd(struct spawn_control *control, int *pidfd)
 {
     (void)pthread_mutex_lock(&control->lock);
     *pidfd = atomic_exchange(&control->pidfd, -1);
+    atomic_store(&control->begun, false);
     bool cancelled = atomic_load(&control->cancelled);
     (void)pthread_mutex_unlock(&control->lock);
     return cancelled;
@@ -328,6 +334,16 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
     return AFAR_OK;
 }
 
+/* Where the child finds its ends of the pipes: at a seat, or (-1) where they are. */
+static void sit(struct child *child, int seat, const struct pipes *pipes)
+{
+    child->seat = seat;
+    child->stage = "session";
+    child->failed = false;
+    for (int fd = 0; fd < 3; fd++)
+        child->stdio[fd] = seat >= 0 ? seat + fd : pipes->child[fd];
+}
+
 enum afar_status spawn_process(const struct spawn_request *request, struct spawn_control *control,
                                struct spawn_result *result, struct afar_error *err)
 {
@@ -352,12 +368,14 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
         status = afar_fail(err, AFAR_ENOMEM, "out of memory for a command's path");
         goto out;
     }
-    child.seat = seats_take(request->seats, pipes.child);
-    for (int fd = 0; fd < 3; fd++)
-        child.stdio[fd] = child.seat >= 0 ? child.seat + fd : pipes.child[fd];
-
     child.control = control != NULL ? control : &nobody;
+    sit(&child, seats_take(request->seats, pipes.child), &pipes);
     status = start_child(request, &child, child.control, result, err);
+    if (status != AFAR_OK && child.stage == stage_table) {
+        seats_leave(request->seats, child.seat);
+        sit(&child, -1, &pipes); /* it begins with a copy of the table, however large */
+        status = start_child(request, &child, child.control, result, err);
+    }
     if (status != AFAR_OK)
         goto out;
     result->stdin_fd = pipes.ours[0];

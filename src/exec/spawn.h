@@ -33,7 +33,8 @@ struct spawn_result {
     int stdin_fd; /* -1 without stdin_pipe */
     int stdout_fd;
     int stderr_fd;
-    const char *stage; /* on failure: "pipe", "clone", "session", "stdio", "chdir", "exec" */
+    const char *
+        stage; /* on failure: "pipe", "clone", "session", "descriptors", "stdio", "chdir", "exec" */
 };
 
 /* The way to end a spawn that hangs, from another thread. */
