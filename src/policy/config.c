@@ -34,6 +34,9 @@ void config_init(struct config *config)
         case CONFIG_FORMAT:
             *(enum log_format *)member(config, &keys[i]) = (enum log_format)keys[i].preset;
             break;
+        case CONFIG_CHOICE:
+            *(unsigned *)member(config, &keys[i]) = (unsigned)keys[i].preset;
+            break;
         case CONFIG_NUMBER:
             *(uint64_t *)member(config, &keys[i]) = keys[i].preset;
             break;
@@ -52,6 +55,8 @@ void config_close(struct config *config)
         free(*path);
         *path = NULL;
     }
+    rules_free(config->rules);
+    config->rules = NULL;
 }
 
 struct config *config_new(void)
@@ -105,6 +110,25 @@ static enum afar_status set_flag(bool *flag, const char *value, struct afar_erro
     return AFAR_OK;
 }
 
+/* `words`: "full or brief". */
+static enum afar_status set_choice(unsigned *choice, const char *words, const char *value,
+                                   struct afar_error *err)
+{
+    static const char separator[] = " or ";
+    const char *at = words;
+    for (unsigned i = 0; at != NULL; i++) {
+        const char *end = strstr(at, separator);
+        size_t size = end != NULL ? (size_t)(end - at) : strlen(at);
+        if (strncasecmp(value, at, size) == 0 && value[size] == '\0') {
+            *choice = i;
+            return AFAR_OK;
+        }
+        at = end != NULL ? end + sizeof separator - 1 : NULL;
+    }
+    return afar_fail(err, AFAR_EINVAL, "'%.*s' was not expected: %s was", SHOWN_BYTES, value,
+                     words);
+}
+
 enum afar_status config_set(struct config *config, const char *key, const char *value,
                             struct afar_error *err)
 {
@@ -132,6 +156,9 @@ enum afar_status config_set(struct config *config, const char *key, const char *
         break;
     case CONFIG_FORMAT:
         status = log_format_parse(value, target, err);
+        break;
+    case CONFIG_CHOICE:
+        status = set_choice(target, found->help, value, err);
         break;
     case CONFIG_NUMBER:
         status = number_parse(value, found->min, found->max, target, err);
@@ -164,8 +191,8 @@ static enum afar_status check_tls(const struct config *config, const char *url,
     } else if (config->tls_key == NULL) {
         missing = "tls_key (--tls-key FILE)";
         what = "its private key";
-    } else if (config->tls_client_ca == NULL) {
-        missing = "tls_client_ca (--tls-client-ca FILE)";
+    } else if (config->tls_client_ca == NULL && !rules_have_pin(config->rules)) {
+        missing = "tls_client_ca (--tls-client-ca FILE), or rules with client = pin:sha256:…";
         what = "the CA of the clients' certificates";
     }
     if (missing == NULL)
@@ -197,5 +224,7 @@ enum afar_status config_check(const struct config *config, struct afar_error *er
                 return status;
         }
     }
-    return AFAR_OK;
+    if (config->audit_log == NULL && config->audit_chain)
+        return afar_fail(err, AFAR_EINVAL, "audit_chain needs audit_log, the file");
+    return config->rules == NULL ? AFAR_OK : rules_check(config->rules, err);
 }

@@ -12,8 +12,18 @@
 
 #include "base/log.h"
 #include "net/endpoint.h"
+#include "policy/rules.h"
 
 enum { CONFIG_LISTEN_MAX = 32 };
+
+/* What a client hears of a refusal by the rules. */
+enum deny_reason { DENY_REASON_FULL, DENY_REASON_BRIEF };
+
+/* What happens to a command whose beginning cannot be written to the audit log. */
+enum audit_mode {
+    AUDIT_REQUIRED, /* it is refused */
+    AUDIT_COUNTED   /* it runs; the loss is counted and logged */
+};
 
 struct config {
     struct endpoint listen[CONFIG_LISTEN_MAX];
@@ -24,6 +34,11 @@ struct config {
     char *tls_client_ca;
     char *tls_crl; /* NULL: no revocation list */
     bool tls_allow_12;
+    char *audit_log; /* a file, or "syslog"; NULL: none */
+    unsigned audit;  /* enum audit_mode */
+    bool audit_chain;
+    unsigned deny_reason; /* enum deny_reason */
+    struct rules *rules;  /* a reference; NULL: no [allow] section at all */
     enum log_level log_level;
     enum log_format log_format;
 
@@ -77,7 +92,8 @@ void config_free(struct config *config);
 enum afar_status config_set(struct config *config, const char *key, const char *value,
                             struct afar_error *err);
 
-/* Reads an INI file: keys in the section [server] (or before any section). The error names file,
+/* Reads an INI file: keys in the section [server] (or before any section), rules in sections
+ * [allow NAME]. The error names file,
  * line and what was expected: "afard.conf:12: workers: 'many' is not a whole number from 0 to
  * 1024". AFAR_EINVAL, AFAR_ESYSTEM (cannot be read), AFAR_ENOMEM. */
 enum afar_status config_load(struct config *config, const char *path, struct afar_error *err);

@@ -24,9 +24,12 @@
 #error "inih was built with INI_HANDLER_LINENO: its handler has another signature"
 #endif
 
-enum { PATH_SHOWN_BYTES = 200 };
+enum { PATH_SHOWN_BYTES = 200, SECTION_BYTES = 64 };
 
 #define SECTION "server"
+#define SECTIONS "[server] or [allow NAME]"
+
+static const char allow[] = "allow";
 
 struct file {
     const char *path;
@@ -34,6 +37,7 @@ struct file {
     struct config *config;
     unsigned line;                      /* the one that inih was given last */
     unsigned first_at[CONFIG_KEYS_MAX]; /* line that set the key of that index; 0: none yet */
+    bool in_rule;                       /* the section is an [allow …], else [server] */
     enum afar_status status;            /* once it is not AFAR_OK no further line is given */
     struct afar_error *err;
 };
@@ -45,25 +49,47 @@ static void place_error(struct file *file, enum afar_status status)
     (void)afar_prefix(file->err, "%.*s:%u", PATH_SHOWN_BYTES, file->path, file->line);
 }
 
-static void check_section(struct file *file, const char *line)
+/* What follows "allow" in a section's name, or NULL: it is another section. */
+static const char *rule_name(const char *name)
 {
+    size_t size = sizeof allow - 1;
+    if (strncmp(name, allow, size) != 0 || (name[size] != ' ' && name[size] != '\t'))
+        return NULL;
+    return name + size + strspn(name + size, " \t");
+}
+
+static enum afar_status begin_rule(struct file *file, const char *name)
+{
+    struct config *config = file->config;
+    if (config->rules == NULL)
+        config->rules = rules_new(file->path);
+    if (config->rules == NULL)
+        return afar_fail(file->err, AFAR_ENOMEM, "out of memory for a rule");
+    file->in_rule = true;
+    return rules_begin(config->rules, name, file->line, file->err);
+}
+
+/* `line` begins with '['. */
+static enum afar_status begin_section(struct file *file, const char *line)
+{
+    char section[SECTION_BYTES];
     const char *end = strchr(line, ']');
-    if (end == NULL) {
-        place_error(file,
-                    afar_fail(file->err, AFAR_EINVAL, "']' is missing: expected [" SECTION "]"));
-        return;
-    }
+    if (end == NULL)
+        return afar_fail(file->err, AFAR_EINVAL, "']' is missing: expected " SECTIONS);
     size_t size = (size_t)(end - line - 1);
-    if (size != sizeof SECTION - 1 || memcmp(line + 1, SECTION, size) != 0) {
-        place_error(file, afar_fail(file->err, AFAR_EINVAL,
-                                    "unknown section [%.*s]: expected [" SECTION "]", (int)size,
-                                    line + 1));
-        return;
-    }
     end += 1 + strspn(end + 1, " \t\r");
     if (*end != '\0' && *end != ';' && *end != '#')
-        place_error(file, afar_fail(file->err, AFAR_EINVAL,
-                                    "expected the end of the line after [" SECTION "]"));
+        return afar_fail(file->err, AFAR_EINVAL, "expected the end of the line after '%.*s]'",
+                         (int)size + 1, line);
+    (void)snprintf(section, sizeof section, "%.*s", (int)size, line + 1);
+    file->in_rule = false;
+    if (strcmp(section, SECTION) == 0)
+        return AFAR_OK;
+    const char *name = rule_name(section);
+    if (name != NULL && size < sizeof section)
+        return begin_rule(file, name);
+    return afar_fail(file->err, AFAR_EINVAL, "unknown section [%.*s]: expected " SECTIONS,
+                     (int)size, line + 1);
 }
 
 /* Takes one more byte of a line into `line`, of which *used are there. Blanks at the beginning are
@@ -115,8 +141,11 @@ static char *next_line(char *line, int size, void *user)
     file->line++;
     if (!read_line(file, line, (size_t)size))
         return NULL;
-    if (line[0] == '[')
-        check_section(file, line);
+    if (line[0] == '[') {
+        enum afar_status status = begin_section(file, line);
+        if (status != AFAR_OK)
+            place_error(file, status);
+    }
     return file->status == AFAR_OK ? line : NULL;
 }
 
@@ -150,10 +179,13 @@ static int set_pair(void *user, const char *section, const char *name, const cha
     enum afar_status status = AFAR_OK;
     if (value == NULL || name[0] == '\0' || strpbrk(name, " \t") != NULL)
         status = fail_syntax(file); /* "listen tcp://host" is a key "listen tcp" to inih */
-    if (status == AFAR_OK)
+    if (status == AFAR_OK && file->in_rule) {
+        status = rules_set(file->config->rules, name, value, file->err);
+    } else if (status == AFAR_OK) {
         status = check_first(file, name);
-    if (status == AFAR_OK)
-        status = config_set(file->config, name, value, file->err);
+        if (status == AFAR_OK)
+            status = config_set(file->config, name, value, file->err);
+    }
     if (status != AFAR_OK)
         place_error(file, status);
     return status == AFAR_OK;

@@ -33,6 +33,11 @@ static const struct config_key keys[] = {
     {"tls_crl", CONFIG_PATH, AT(tls_crl), 0, 0, 0,
      "revoked client certificates: lists of the CAs, a PEM file"},
     {"tls_allow_12", CONFIG_FLAG, AT(tls_allow_12), 0, 0, 0, "TLS 1.2 besides 1.3"},
+    {"audit_log", CONFIG_PATH, AT(audit_log), 0, 0, 0,
+     "one line for each request: a file or syslog"},
+    {"audit", CONFIG_CHOICE, AT(audit), 0, 0, AUDIT_REQUIRED, "required or counted"},
+    {"audit_chain", CONFIG_FLAG, AT(audit_chain), 0, 0, 0, "each line vouches for the one before"},
+    {"deny_reason", CONFIG_CHOICE, AT(deny_reason), 0, 0, DENY_REASON_FULL, "full or brief"},
     {"log_level", CONFIG_LEVEL, AT(log_level), 0, 0, LOG_LEVEL_INFO, "error, warn, info or debug"},
     {"log_format", CONFIG_FORMAT, AT(log_format), 0, 0, LOG_FORMAT_TEXT, "text or json"},
 

@@ -20,6 +20,7 @@ enum config_kind {
     CONFIG_FLAG,   /* bool */
     CONFIG_LEVEL,  /* enum log_level */
     CONFIG_FORMAT, /* enum log_format */
+    CONFIG_CHOICE, /* unsigned: which of the words of `choices` */
     CONFIG_NUMBER  /* uint64_t */
 };
 
@@ -30,7 +31,7 @@ struct config_key {
     uint64_t min;  /* numbers only, as are max and preset */
     uint64_t max;
     uint64_t preset;  /* the default: also of a flag (0), a level and a format */
-    const char *help; /* what it is, in a few words */
+    const char *help; /* what it is, in a few words; of a choice its words, separated by " or " */
 };
 
 /* In the order of afard.conf(5). */

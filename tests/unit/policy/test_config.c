@@ -295,7 +295,8 @@ static void test_check_tls_needs_files(void **state)
                         "private key");
     set(&config, "tls_key", "k");
     check_says(&config, "tls://127.0.0.1:2?protocol=upper needs tls_client_ca (--tls-client-ca "
-                        "FILE), the CA of the clients' certificates");
+                        "FILE), or rules with client = pin:sha256:…, the CA of the "
+                        "clients' certificates");
     set(&config, "tls_client_ca", "a");
     assert_int_equal(config_check(&config, NULL), AFAR_OK);
     config_close(&config);

@@ -271,18 +271,42 @@ static void test_unknown_keys(void **state)
 static void test_unknown_sections(void **state)
 {
     assert_refused(*state, "[server]\n[client]\n", 2,
-                   "unknown section [client]: expected [server]");
-    assert_refused(*state, "[]\n", 1, "unknown section []: expected [server]");
-    assert_refused(*state, "[ server ]\n", 1, "unknown section [ server ]: expected [server]");
+                   "unknown section [client]: expected [server] or [allow NAME]");
+    assert_refused(*state, "[]\n", 1, "unknown section []: expected [server] or [allow NAME]");
+    assert_refused(*state, "[ server ]\n", 1, "unknown section [ server ]: expected [server] or [allow NAME]");
     assert_refused(*state, "[serverx]\nworkers = 1\n", 1,
-                   "unknown section [serverx]: expected [server]");
+                   "unknown section [serverx]: expected [server] or [allow NAME]");
     assert_refused(*state, "[SERVER]\nworkers = many\n", 1,
-                   "unknown section [SERVER]: expected [server]");
-    assert_refused(*state, "\n  [server\nworkers = 1\n", 2, "']' is missing: expected [server]");
+                   "unknown section [SERVER]: expected [server] or [allow NAME]");
+    assert_refused(*state, "\n  [server\nworkers = 1\n", 2, "']' is missing: expected [server] or [allow NAME]");
+    assert_refused(*state, "[allow]\n", 1,
+                   "unknown section [allow]: expected [server] or [allow NAME]");
+    assert_refused(*state, "[allowx y]\n", 1,
+                   "unknown section [allowx y]: expected [server] or [allow NAME]");
     /* inih would ignore the rest of the line. */
     assert_refused(*state, "[server] workers = 1\n", 1,
-                   "expected the end of the line after [server]");
-    assert_refused(*state, "[server]]\n", 1, "expected the end of the line after [server]");
+                   "expected the end of the line after '[server]'");
+    assert_refused(*state, "[server]]\n", 1, "expected the end of the line after '[server]'");
+}
+
+static void test_rule_sections(void **state)
+{
+    assert_refused(*state, "[allow ]\n", 1,
+                   "'' is no name for a rule: up to 39 letters, digits, _ . and - were expected");
+    assert_refused(*state, "[allow a b]\n", 1,
+                   "'a b' is no name for a rule: up to 39 letters, digits, _ . and - were "
+                   "expected");
+    assert_refused(*state, "[allow a]\nclient = any\n[allow a]\n", 3,
+                   "there is a rule 'a' already in line 1");
+    assert_refused(*state, "[allow a]\nworkers = 1\n", 2,
+                   "unknown key 'workers' in a rule: there are client, from, may, command, shell, "
+                   "force, wrapper, env, user, group, cwd, chroot, umask, nice, timeout, "
+                   "max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, "
+                   "rlimit_cpu, memory, cpu, pids");
+    assert_refused(*state, "[allow a]\nshell = yes\nshell = yes\n", 3,
+                   "shell: given already in this rule");
+    assert_refused(*state, "[allow a]\n[server]\nclient = any\n", 3,
+                   "unknown key 'client'; afard.conf(5) lists the keys");
 }
 
 static void test_not_a_pair(void **state)
@@ -315,8 +339,8 @@ static void test_first_error_wins(void **state)
         {"workers = many", "workers: 'many' is not a whole number from 0 to 1024"},
         {"port = 1", "unknown key 'port'; afard.conf(5) lists the keys"},
         {"nothing", "expected KEY = VALUE"},
-        {"[x]", "unknown section [x]: expected [server]"},
-        {"[server", "']' is missing: expected [server]"},
+        {"[x]", "unknown section [x]: expected [server] or [allow NAME]"},
+        {"[server", "']' is missing: expected [server] or [allow NAME]"},
         {"x y = z", "expected KEY = VALUE"},
     };
     enum { BAD = sizeof bad / sizeof bad[0] };
@@ -450,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_unknown_keys),
         cmocka_unit_test(test_unknown_sections),
+        cmocka_unit_test(test_rule_sections),
         cmocka_unit_test(test_not_a_pair),
         cmocka_unit_test(test_duplicates),
         cmocka_unit_test(test_first_error_wins),

@@ -1,0 +1,317 @@
+#include "policy/decide.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/env_pattern.h"
+#include "policy/resolve.h"
+
+#define ORIGINAL "AFAR_ORIGINAL_COMMAND="
+
+enum { SHOWN_BYTES = 100 };
+
+/* What is found out about a request while rules are tried, at most once. */
+struct trial {
+    const struct policy_client *client;
+    const struct policy_request *request;
+    bool known;      /* the program has been looked for, in … */
+    char *root;      /* … this root; borrowed from a rule */
+    char *program;   /* owned; NULL: there is none */
+    bool for_client; /* some rule is for this client, but not for this */
+};
+
+/* ---- matching -----------------------------------------------------------------------------------
+ */
+
+static bool match_client(const struct rule *rule, const struct policy_client *client)
+{
+    bool match = false;
+    for (size_t i = 0; i < rule->client_count && !match; i++)
+        match = client_pattern_match(&rule->clients[i], client->names);
+    if (!match || rule->network_count == 0)
+        return match;
+    for (size_t i = 0; i < rule->network_count; i++) {
+        if (network_has(&rule->networks[i], client->address))
+            return true;
+    }
+    return false;
+}
+
+static const char *last_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* Where "./program" starts from, in this rule. */
+static const char *directory_of(const struct rule *rule, const struct policy_request *request)
+{
+    if (request->cwd != NULL)
+        return request->cwd;
+    if (rule->cwd != NULL)
+        return rule->cwd;
+    return rule->chroot == NULL ? rule->user.home : NULL;
+}
+
+/* The program that argv[0] means under this rule. AFAR_OK also where there is none. */
+static enum afar_status find_program(struct trial *trial, const struct rule *rule,
+                                     struct afar_error *err)
+{
+    const char *name = trial->request->argv[0];
+    bool relative = name[0] != '/' && strchr(name, '/') != NULL;
+    if (trial->known && !relative && trial->root == NULL && rule->chroot == NULL)
+        return AFAR_OK;
+    const struct resolve_place place = {.root = rule->chroot,
+                                        .cwd = directory_of(rule, trial->request),
+                                        .path = trial->request->path};
+    free(trial->program);
+    trial->program = NULL;
+    trial->known = true;
+    trial->root = rule->chroot;
+    enum afar_status status = resolve_program(name, &place, &trial->program, err);
+    return status == AFAR_EINVAL ? AFAR_OK : status;
+}
+
+/* Whether the template's program is the one that was asked for. */
+static enum afar_status match_program(struct trial *trial, const struct rule *rule,
+                                      const struct template *template, bool *match,
+                                      struct afar_error *err)
+{
+    const char *wanted = template->words.at[0];
+    *match = false;
+    /* The last names are the same in any case: spares most rules the file system. */
+    if (strcmp(last_name(wanted), last_name(trial->request->argv[0])) != 0)
+        return AFAR_OK;
+    enum afar_status status = find_program(trial, rule, err);
+    if (status != AFAR_OK || trial->program == NULL)
+        return status;
+    char *real = resolve_path(wanted, rule->chroot);
+    *match = real != NULL && strcmp(real, trial->program) == 0;
+    free(real);
+    return AFAR_OK;
+}
+
+/* *program: the template names one, and trial->program is it. */
+static enum afar_status match_command(struct trial *trial, const struct rule *rule, bool *match,
+                                      bool *program, struct afar_error *err)
+{
+    const struct policy_request *request = trial->request;
+    enum afar_status status = AFAR_OK;
+    *program = false;
+    *match = rule->force.count > 0 && rule->command_count == 0 && !rule->shell_set;
+    if (*match)
+        return AFAR_OK;
+    if (request->is_shell) {
+        *match = rule->shell;
+        return AFAR_OK;
+    }
+    for (size_t i = 0; i < rule->command_count && !*match && status == AFAR_OK; i++) {
+        const struct template *template = &rule->commands[i];
+        if (!template_match_arguments(template, request->argv))
+            continue;
+        *program = !template_any_program(template);
+        *match = !*program;
+        if (*program)
+            status = match_program(trial, rule, template, match, err);
+    }
+    return status;
+}
+
+static bool match_user(const struct rule *rule, const char *user)
+{
+    return user == NULL || (rule->user.name != NULL && strcmp(rule->user.name, user) == 0);
+}
+
+/* ---- what a rule that matches still refuses -----------------------------------------------------
+ */
+
+static void deny(struct policy_decision *decision, const char *why, const char *what)
+{
+    (void)snprintf(decision->reason, sizeof decision->reason,
+                   "rule '%s' (%.100s:%u) does not let the client %s %.*s", decision->rule->name,
+                   rules_file(decision->rules), decision->rule->line, why, SHOWN_BYTES, what);
+    decision->allowed = false;
+}
+
+static bool may_set(const struct rule *rule, const char *entry)
+{
+    for (size_t i = 0; i < rule->env.count; i++) {
+        if (env_pattern_match(rule->env.at[i], entry))
+            return true;
+    }
+    return false;
+}
+
+static void check_details(struct policy_decision *decision, const struct policy_request *request)
+{
+    const struct rule *rule = decision->rule;
+    for (char *const *entry = request->env; entry != NULL && *entry != NULL; entry++) {
+        if (!may_set(rule, *entry)) {
+            char name[SHOWN_BYTES];
+            (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(*entry, "="), *entry);
+            deny(decision, "set", name);
+            return;
+        }
+    }
+    if (rule->cwd != NULL && request->cwd != NULL && strcmp(rule->cwd, request->cwd) != 0)
+        deny(decision, "choose the directory", request->cwd);
+}
+
+/* ---- what is run --------------------------------------------------------------------------------
+ */
+
+static size_t count(char *const *words)
+{
+    size_t n = 0;
+    while (words != NULL && words[n] != NULL)
+        n++;
+    return n;
+}
+
+static enum afar_status fail_memory(struct afar_error *err)
+{
+    return afar_fail(err, AFAR_ENOMEM, "out of memory for a decision");
+}
+
+static enum afar_status keep_original(struct policy_decision *decision,
+                                      const struct policy_request *request, struct afar_error *err)
+{
+    char *line = NULL;
+    const char *text = request->is_shell ? request->argv[2] : NULL;
+    if (text == NULL) {
+        enum afar_status status = words_quote(request->argv, &line, err);
+        if (status != AFAR_OK)
+            return status;
+        text = line;
+    }
+    int size = asprintf(&decision->original, ORIGINAL "%s", text);
+    free(line);
+    if (size >= 0)
+        return AFAR_OK;
+    decision->original = NULL;
+    return fail_memory(err);
+}
+
+/* Wrapper, then what is run in it: the forced command, or what was asked for. */
+static enum afar_status make_argv(struct policy_decision *decision,
+                                  const struct policy_request *request, struct afar_error *err)
+{
+    const struct rule *rule = decision->rule;
+    char **inner = rule->force.count > 0 ? rule->force.at : (char **)(uintptr_t)request->argv;
+    size_t used = 0;
+    if (rule->force.count > 0) {
+        free(decision->program);
+        decision->program = strdup(inner[0]);
+        if (decision->program == NULL)
+            return fail_memory(err);
+    }
+    if (rule->force.count == 0 && rule->wrapper.count == 0)
+        return AFAR_OK;
+    decision->argv = calloc(rule->wrapper.count + count(inner) + 1, sizeof *decision->argv);
+    if (decision->argv == NULL)
+        return fail_memory(err);
+    for (size_t i = 0; i < rule->wrapper.count; i++)
+        decision->argv[used++] = rule->wrapper.at[i];
+    for (size_t i = 0; inner[i] != NULL; i++)
+        decision->argv[used++] = inner[i];
+    if (rule->wrapper.count == 0)
+        return AFAR_OK;
+    /* The wrapper is told the path: it would search for a name in its own way. */
+    if (decision->program != NULL) {
+        free(decision->inner);
+        decision->inner = decision->program;
+        decision->argv[rule->wrapper.count] = decision->inner;
+    }
+    decision->program = strdup(rule->wrapper.at[0]);
+    return decision->program != NULL ? AFAR_OK : fail_memory(err);
+}
+
+/* ---- deciding -----------------------------------------------------------------------------------
+ */
+
+static enum afar_status try_rule(struct trial *trial, const struct rule *rule,
+                                 struct policy_decision *decision, bool *match,
+                                 struct afar_error *err)
+{
+    bool program = false;
+    *match = false;
+    if (!match_client(rule, trial->client) || (rule->may & POLICY_RUN) == 0)
+        return AFAR_OK;
+    trial->for_client = true;
+    if (!match_user(rule, trial->request->user))
+        return AFAR_OK;
+    enum afar_status status = match_command(trial, rule, match, &program, err);
+    if (status != AFAR_OK || !*match)
+        return status;
+    decision->rule = rule;
+    decision->allowed = true;
+    if (program) {
+        decision->program = trial->program;
+        trial->program = NULL;
+    }
+    return AFAR_OK;
+}
+
+static void say_none(const struct trial *trial, struct policy_decision *decision)
+{
+    const char *name = trial->client->names[0] != NULL ? trial->client->names[0] : "nobody";
+    if (!trial->for_client)
+        (void)snprintf(decision->reason, sizeof decision->reason,
+                       "no rule lets this client (%.*s) run anything", SHOWN_BYTES, name);
+    else if (trial->request->is_shell)
+        (void)snprintf(decision->reason, sizeof decision->reason,
+                       "no rule lets this client (%.*s) run a shell line", SHOWN_BYTES, name);
+    else
+        (void)snprintf(decision->reason, sizeof decision->reason,
+                       "no rule lets this client (%.*s) run '%.*s' with these arguments",
+                       SHOWN_BYTES, name, SHOWN_BYTES, trial->request->argv[0]);
+}
+
+enum afar_status policy_decide(struct rules *rules, const struct policy_client *client,
+                               const struct policy_request *request,
+                               struct policy_decision *decision, struct afar_error *err)
+{
+    struct trial trial = {.client = client, .request = request};
+    enum afar_status status = AFAR_OK;
+    bool match = false;
+    *decision = (struct policy_decision){.allowed = rules_count(rules) == 0};
+    if (decision->allowed)
+        return AFAR_OK;
+    decision->rules = rules_keep(rules);
+    for (size_t i = 0; i < rules_count(rules) && !match && status == AFAR_OK; i++)
+        status = try_rule(&trial, rules_at(rules, i), decision, &match, err);
+    if (status == AFAR_OK && !match)
+        say_none(&trial, decision);
+    if (status == AFAR_OK && match)
+        check_details(decision, request);
+    if (status == AFAR_OK && decision->allowed && decision->rule->force.count > 0)
+        status = keep_original(decision, request, err);
+    if (status == AFAR_OK && decision->allowed)
+        status = make_argv(decision, request, err);
+    free(trial.program);
+    if (status != AFAR_OK)
+        decision->allowed = false;
+    return status;
+}
+
+void policy_decision_close(struct policy_decision *decision)
+{
+    free(decision->program);
+    free(decision->inner);
+    free(decision->argv);
+    free(decision->original);
+    rules_free(decision->rules);
+    *decision = (struct policy_decision){0};
+}
+
+bool policy_may(const struct rules *rules, const struct policy_client *client,
+                enum policy_verb verb)
+{
+    for (size_t i = 0; i < rules_count(rules); i++) {
+        const struct rule *rule = rules_at(rules, i);
+        if ((rule->may & verb) != 0 && match_client(rule, client))
+            return true;
+    }
+    return rules_count(rules) == 0;
+}

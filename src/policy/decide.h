@@ -1,0 +1,58 @@
+/* Who may do what: the first rule that is for the client and for what it asks decides; where there
+ * is none, the answer is no. Without any rule at all, whoever has been let in may do everything.
+ *
+ * Owns:    a decision owns what it says it owns, and a reference to the rules.
+ * Threads: any; the rules are only read.
+ * Blocks:  policy_decide, on the file system, where it looks for the program (resolve.h): not for
+ *          an event loop. policy_may never.
+ * Limits:  none of its own. */
+#ifndef POLICY_DECIDE_H
+#define POLICY_DECIDE_H
+
+#include <stdbool.h>
+
+#include "policy/rules.h"
+
+enum { POLICY_REASON_BYTES = 384 };
+
+/* Who asks. All borrowed. */
+struct policy_client {
+    char *const *names;  /* NULL-terminated: client_pattern.h says of what form */
+    const char *address; /* as address_format writes it */
+};
+
+/* For what. All borrowed. */
+struct policy_request {
+    char *const *argv; /* NULL-terminated, never NULL: {"/bin/sh", "-c", LINE} for a shell line */
+    bool is_shell;     /* … which it is only where this says so */
+    char *const *env;  /* "NAME=value", NULL-terminated; NULL: none */
+    const char *cwd;   /* NULL: not asked for */
+    const char *user;  /* NULL: not asked for */
+    const char *path;  /* the server's PATH */
+};
+
+struct policy_decision {
+    bool allowed;
+    struct rules *rules;              /* a reference; NULL: there are none */
+    const struct rule *rule;          /* of these; NULL: none matched, or there are none */
+    char reason[POLICY_REASON_BYTES]; /* why not; for the operator, not for the client */
+
+    /* What is to be run; NULL: as asked. */
+    char *program;  /* owned; the path to execute, whatever argv[0] says */
+    char **argv;    /* owned; its words are the request's, the rule's and … */
+    char *inner;    /* … this: owned; what a wrapper is told to run */
+    char *original; /* owned; "AFAR_ORIGINAL_COMMAND=…", with a forced command */
+};
+
+/* `rules` may be NULL. AFAR_OK: decided, either way. AFAR_ENOMEM. policy_decision_close in any
+ * case; the decision must not outlive the request. */
+enum afar_status policy_decide(struct rules *rules, const struct policy_client *client,
+                               const struct policy_request *request,
+                               struct policy_decision *decision, struct afar_error *err);
+void policy_decision_close(struct policy_decision *decision);
+
+/* Whether some rule for this client allows `verb` at all. */
+bool policy_may(const struct rules *rules, const struct policy_client *client,
+                enum policy_verb verb);
+
+#endif

@@ -1,0 +1,174 @@
+#include "policy/resolve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { SHOWN_BYTES = 100, LINK_BYTES = 64 };
+
+/* ---- directories --------------------------------------------------------------------------------
+ */
+
+/* Opens `directory` as a process with that root would (openat2(2), RESOLVE_IN_ROOT). -1: errno. */
+static int open_in_root(const char *root, const char *directory)
+{
+    const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                                 .resolve = RESOLVE_IN_ROOT};
+    int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root_fd < 0)
+        return -1;
+    int fd = (int)syscall(SYS_openat2, root_fd, directory, &how, sizeof how);
+    int failed = errno;
+    (void)close(root_fd);
+    errno = failed;
+    return fd;
+}
+
+/* Where an open directory is: the kernel's own name for it. */
+static bool name_of(int fd, char name[PATH_MAX])
+{
+    char link[LINK_BYTES];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, name, PATH_MAX - 1);
+    if (size <= 0 || name[0] != '/')
+        return false;
+    name[size] = '\0';
+    return true;
+}
+
+/* Takes the root's own path off. */
+static bool strip_root(char name[PATH_MAX], const char *root)
+{
+    char real[PATH_MAX];
+    if (realpath(root, real) == NULL)
+        return false;
+    size_t size = strlen(real);
+    if (strcmp(real, "/") == 0)
+        return true;
+    if (strncmp(name, real, size) != 0 || (name[size] != '/' && name[size] != '\0'))
+        return false;
+    memmove(name, name + size, strlen(name + size) + 1);
+    if (name[0] == '\0')
+        memcpy(name, "/", 2);
+    return true;
+}
+
+static bool real_directory(const char *directory, const char *root, char real[PATH_MAX])
+{
+    if (root == NULL)
+        return realpath(directory, real) != NULL;
+    int fd = open_in_root(root, directory);
+    if (fd < 0)
+        return false;
+    bool known = name_of(fd, real) && strip_root(real, root);
+    (void)close(fd);
+    return known;
+}
+
+/* ---- files --------------------------------------------------------------------------------------
+ */
+
+/* "/usr/bin/../bin/git" → "/usr/bin/git". NULL: the directory is not there, or out of memory. */
+char *resolve_path(const char *path, const char *root)
+{
+    char directory[PATH_MAX];
+    char real[PATH_MAX];
+    const char *name = strrchr(path, '/');
+    if (name == NULL || (size_t)(name - path) >= sizeof directory - 1)
+        return NULL;
+    size_t size = (size_t)(name - path) + 1; /* with the slash: "/" is one too */
+    memcpy(directory, path, size);
+    directory[size] = '\0';
+    name++;
+    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return NULL;
+    if (!real_directory(directory, root, real))
+        return NULL;
+    char *made = NULL;
+    const char *slash = strcmp(real, "/") == 0 ? "" : "/";
+    return asprintf(&made, "%s%s%s", real, slash, name) < 0 ? NULL : made;
+}
+
+/* Whether execve would take it for a program, as far as can be told without being the user that
+ * runs it. Within another root, where a link leads is known only there. */
+static bool is_program(const char *path, const char *root)
+{
+    char whole[PATH_MAX];
+    struct stat status;
+    int size = snprintf(whole, sizeof whole, "%s%s", root == NULL ? "" : root, path);
+    if (size < 0 || (size_t)size >= sizeof whole ||
+        fstatat(AT_FDCWD, whole, &status, root == NULL ? 0 : AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    if (root != NULL && S_ISLNK(status.st_mode))
+        return true;
+    return S_ISREG(status.st_mode) && (status.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0;
+}
+
+/* *path stays NULL where there is none. */
+static enum afar_status try_one(const char *directory, size_t size, const char *name,
+                                const char *root, char **path, struct afar_error *err)
+{
+    char *candidate = NULL;
+    if (asprintf(&candidate, "%.*s/%s", (int)size, directory, name) < 0)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a path");
+    *path = resolve_path(candidate, root);
+    free(candidate);
+    if (*path != NULL && !is_program(*path, root)) {
+        free(*path);
+        *path = NULL;
+    }
+    return AFAR_OK;
+}
+
+/* Only absolute directories: what an empty or a relative one means, the client could choose. */
+static enum afar_status search(const char *name, const struct resolve_place *place, char **path,
+                               struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    const char *at = place->path;
+    while (status == AFAR_OK && *path == NULL && *at != '\0') {
+        size_t size = strcspn(at, ":");
+        if (at[0] == '/')
+            status = try_one(at, size, name, place->root, path, err);
+        at += size;
+        at += *at == ':';
+    }
+    return status;
+}
+
+static enum afar_status resolve_relative(const char *name, const struct resolve_place *place,
+                                         char **path, struct afar_error *err)
+{
+    char here[PATH_MAX] = "/";
+    const char *cwd = place->cwd;
+    if (cwd == NULL && place->root == NULL && getcwd(here, sizeof here) == NULL)
+        return AFAR_OK;
+    if (cwd == NULL)
+        cwd = here;
+    if (cwd[0] != '/')
+        return AFAR_OK;
+    return try_one(cwd, strlen(cwd), name, place->root, path, err);
+}
+
+enum afar_status resolve_program(const char *name, const struct resolve_place *place, char **path,
+                                 struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    *path = NULL;
+    if (name[0] == '/')
+        status = try_one("", 0, name + 1, place->root, path, err);
+    else if (strchr(name, '/') != NULL)
+        status = resolve_relative(name, place, path, err);
+    else if (name[0] != '\0')
+        status = search(name, place, path, err);
+    if (status == AFAR_OK && *path == NULL)
+        status = afar_fail(err, AFAR_EINVAL, "there is no program '%.*s'", SHOWN_BYTES, name);
+    return status;
+}

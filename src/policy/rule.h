@@ -1,0 +1,97 @@
+/* One [allow NAME] section of afard.conf(5): for whom it is, what it allows, and how that runs.
+ *
+ * Owns:    all that it points to.
+ * Threads: read-only once rule_check has accepted it; then any.
+ * Blocks:  rule_set, where it looks up users.
+ * Limits:  RULE_LIST_MAX entries of each list. */
+#ifndef POLICY_RULE_H
+#define POLICY_RULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/client_pattern.h"
+#include "policy/network.h"
+#include "policy/template.h"
+#include "policy/users.h"
+#include "policy/words.h"
+
+enum { RULE_LIST_MAX = 1024 };
+
+/* What a rule may allow; bits. */
+enum policy_verb {
+    POLICY_RUN = 1 << 0,
+    POLICY_ATTACH = 1 << 1,
+    POLICY_KILL = 1 << 2,
+    POLICY_LIST = 1 << 3,
+    POLICY_FILES = 1 << 4
+};
+
+/* A number that may be left out. */
+struct rule_number {
+    bool set;
+    uint64_t value;
+};
+
+struct rule {
+    char *name;
+    unsigned line; /* where it begins */
+
+    struct client_pattern *clients;
+    size_t client_count;
+    struct network *networks; /* none: from anywhere */
+    size_t network_count;
+    unsigned may; /* enum policy_verb */
+    bool may_set;
+
+    struct template *commands;
+    size_t command_count;
+    bool shell; /* a line for /bin/sh, whatever is in it */
+    bool shell_set;
+    struct words force; /* run instead of what was asked for */
+    struct words wrapper;
+    struct words env; /* names that the client may set; the last letter may be "*" */
+
+    struct user user; /* name NULL: the server's */
+    bool group_set;
+    gid_t group;
+    char *cwd;    /* NULL: the user's home or the server's own */
+    char *chroot; /* NULL: none */
+
+    struct rule_number umask;
+    struct rule_number timeout_ms;
+    struct rule_number max_output; /* bytes, both streams together */
+    struct rule_number max_jobs;
+    struct rule_number nofile; /* setrlimit(2) */
+    struct rule_number nproc;
+    struct rule_number as_bytes;
+    struct rule_number core_bytes;
+    struct rule_number cpu_s;
+    struct rule_number memory_bytes; /* cgroup v2 */
+    struct rule_number cpu_millis;
+    struct rule_number pids;
+    bool nice_set;
+    int nice;
+};
+
+/* NULL: out of memory. */
+struct rule *rule_new(const char *name, unsigned line);
+void rule_free(struct rule *rule);
+
+/* Sets one key. client, from, command, env, force, wrapper and may add; of the others the first
+ * stays and a second is AFAR_EINVAL. AFAR_EINVAL says what was expected; AFAR_ENOMEM. */
+enum afar_status rule_set(struct rule *rule, const char *key, const char *value,
+                          struct afar_error *err);
+
+/* What only the whole can show: for nobody, allowing nothing, a user that this server cannot
+ * become. AFAR_EINVAL says what to add. */
+enum afar_status rule_check(const struct rule *rule, struct afar_error *err);
+
+/* Whether commands of the rule get another user, group or root directory than the server's. */
+bool rule_switches(const struct rule *rule);
+
+/* Whether it wants a cgroup. */
+bool rule_wants_cgroup(const struct rule *rule);
+
+#endif

@@ -1,0 +1,143 @@
+#include "policy/rules.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct rules {
+    atomic_uint references;
+    char *file;
+    struct rule **at;
+    size_t count;
+};
+
+struct rules *rules_new(const char *file)
+{
+    struct rules *rules = calloc(1, sizeof *rules);
+    char *copy = strdup(file);
+    if (rules == NULL || copy == NULL) {
+        free(rules);
+        free(copy);
+        return NULL;
+    }
+    atomic_init(&rules->references, 1);
+    rules->file = copy;
+    return rules;
+}
+
+struct rules *rules_keep(struct rules *rules)
+{
+    if (rules != NULL)
+        (void)atomic_fetch_add(&rules->references, 1);
+    return rules;
+}
+
+void rules_free(struct rules *rules)
+{
+    if (rules == NULL || atomic_fetch_sub(&rules->references, 1) != 1)
+        return;
+    for (size_t i = 0; i < rules->count; i++)
+        rule_free(rules->at[i]);
+    free(rules->at);
+    free(rules->file);
+    free(rules);
+}
+
+static enum afar_status check_name(const struct rules *rules, const char *name,
+                                   struct afar_error *err)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    size_t size = strlen(name);
+    if (size == 0 || size >= RULE_NAME_BYTES || strspn(name, letters) != size)
+        return afar_fail(err, AFAR_EINVAL,
+                         "'%.60s' is no name for a rule: up to %d letters, digits, _ . and - were "
+                         "expected",
+                         name, RULE_NAME_BYTES - 1);
+    for (size_t i = 0; i < rules->count; i++) {
+        if (strcmp(rules->at[i]->name, name) == 0)
+            return afar_fail(err, AFAR_EINVAL, "there is a rule '%s' already in line %u", name,
+                             rules->at[i]->line);
+    }
+    return AFAR_OK;
+}
+
+enum afar_status rules_begin(struct rules *rules, const char *name, unsigned line,
+                             struct afar_error *err)
+{
+    enum afar_status status = check_name(rules, name, err);
+    if (status != AFAR_OK)
+        return status;
+    if (rules->count >= RULES_MAX)
+        return afar_fail(err, AFAR_EINVAL, "there can be at most %d rules", RULES_MAX);
+    struct rule **longer = realloc(rules->at, (rules->count + 1) * sizeof(struct rule *));
+    if (longer == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a rule");
+    rules->at = longer;
+    struct rule *rule = rule_new(name, line);
+    if (rule == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a rule");
+    rules->at[rules->count++] = rule;
+    return AFAR_OK;
+}
+
+enum afar_status rules_set(struct rules *rules, const char *key, const char *value,
+                           struct afar_error *err)
+{
+    return rule_set(rules->at[rules->count - 1], key, value, err);
+}
+
+enum afar_status rules_check(const struct rules *rules, struct afar_error *err)
+{
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct rule *rule = rules->at[i];
+        enum afar_status status = rule_check(rule, err);
+        if (status != AFAR_OK) {
+            (void)afar_prefix(err, "%.200s:%u: [allow %s]", rules->file, rule->line, rule->name);
+            return status;
+        }
+    }
+    return AFAR_OK;
+}
+
+enum afar_status rules_pins(const struct rules *rules, struct words *pins, struct afar_error *err)
+{
+    for (size_t i = 0; i < rules_count(rules); i++) {
+        const struct rule *rule = rules->at[i];
+        for (size_t j = 0; j < rule->client_count; j++) {
+            const char *pin = client_pattern_pin(&rule->clients[j]);
+            if (pin == NULL)
+                continue;
+            enum afar_status status = words_add(pins, pin, strlen(pin), err);
+            if (status != AFAR_OK)
+                return status;
+        }
+    }
+    return AFAR_OK;
+}
+
+bool rules_have_pin(const struct rules *rules)
+{
+    for (size_t i = 0; i < rules_count(rules); i++) {
+        for (size_t j = 0; j < rules->at[i]->client_count; j++) {
+            if (client_pattern_pin(&rules->at[i]->clients[j]) != NULL)
+                return true;
+        }
+    }
+    return false;
+}
+
+size_t rules_count(const struct rules *rules)
+{
+    return rules == NULL ? 0 : rules->count;
+}
+
+const struct rule *rules_at(const struct rules *rules, size_t at)
+{
+    return rules->at[at];
+}
+
+const char *rules_file(const struct rules *rules)
+{
+    return rules->file;
+}

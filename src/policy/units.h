@@ -1,0 +1,24 @@
+/* Numbers with a unit, as an operator writes them in a rule.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Blocks:  never.
+ * Limits:  durations to 24 days (poll(2) counts milliseconds in an int), sizes to 2^53-1 bytes. */
+#ifndef POLICY_UNITS_H
+#define POLICY_UNITS_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* "500ms", "30s", "5m", "2h", "1d" → milliseconds, at least 1. The unit must be there: of two
+ * readers one would take a bare 30 for seconds. AFAR_EINVAL. */
+enum afar_status duration_parse(const char *text, uint64_t *duration_ms, struct afar_error *err);
+
+/* "4096", "64K", "10M", "2G", powers of 1,024 → bytes. AFAR_EINVAL. */
+enum afar_status size_parse(const char *text, uint64_t *size_bytes, struct afar_error *err);
+
+/* "2" or "0.5" processors → thousandths, at least 10. AFAR_EINVAL. */
+enum afar_status processors_parse(const char *text, uint64_t *millis, struct afar_error *err);
+
+#endif
