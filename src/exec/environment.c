@@ -4,9 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What login(1) and sshd(8) give to everyone. */
-#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 static size_t count(char *const *strings)
 {
     size_t n = 0;
@@ -55,11 +52,11 @@ static bool put(char **environment, size_t *used, const char *entry)
 }
 
 enum afar_status environment_build(char ***result, char *const *base, char *const *extra,
-                                   const char *last, struct afar_error *err)
+                                   char *const *last, struct afar_error *err)
 {
     *result = NULL;
     size_t used = 0;
-    char **environment = calloc(count(base) + count(extra) + 3, sizeof *environment);
+    char **environment = calloc(count(base) + count(extra) + count(last) + 2, sizeof *environment);
     bool ok = environment != NULL;
     for (size_t i = 0; ok && base != NULL && base[i] != NULL; i++) {
         if (!server_only(base[i]))
@@ -68,9 +65,9 @@ enum afar_status environment_build(char ***result, char *const *base, char *cons
     for (size_t i = 0; ok && extra != NULL && extra[i] != NULL; i++)
         ok = put(environment, &used, extra[i]);
     if (ok && environment_get(environment, "PATH") == NULL)
-        ok = put(environment, &used, DEFAULT_PATH);
-    if (ok && last != NULL)
-        ok = put(environment, &used, last);
+        ok = put(environment, &used, "PATH=" ENVIRONMENT_DEFAULT_PATH);
+    for (size_t i = 0; ok && last != NULL && last[i] != NULL; i++)
+        ok = put(environment, &used, last[i]);
     if (!ok) {
         environment_free(environment);
         return afar_fail(err, AFAR_ENOMEM, "out of memory for an environment");

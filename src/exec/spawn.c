@@ -363,7 +363,8 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     if (status != AFAR_OK)
         goto out;
 
-    child.candidates = find_candidates(request->argv[0], path == NULL ? "" : path);
+    child.candidates = find_candidates(
+        request->program != NULL ? request->program : request->argv[0], path == NULL ? "" : path);
     if (child.candidates == NULL) {
         status = afar_fail(err, AFAR_ENOMEM, "out of memory for a command's path");
         goto out;

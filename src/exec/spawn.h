@@ -19,10 +19,11 @@
 #include "exec/seats.h"
 
 struct spawn_request {
-    char *const *argv; /* NULL-terminated; argv[0] without a slash is looked for in PATH */
-    char *const *env;  /* NULL-terminated, complete; its PATH is the one that is searched */
-    const char *cwd;   /* NULL: the server's */
-    bool stdin_pipe;   /* otherwise /dev/null */
+    char *const *argv;   /* NULL-terminated; argv[0] without a slash is looked for in PATH */
+    const char *program; /* what is executed whatever argv[0] says; NULL: that */
+    char *const *env;    /* NULL-terminated, complete; its PATH is the one that is searched */
+    const char *cwd;     /* NULL: the server's */
+    bool stdin_pipe;     /* otherwise /dev/null */
     const struct rlimit *descriptors; /* its RLIMIT_NOFILE; NULL: the server's */
     struct seats *seats;              /* faster where many descriptors are open; NULL: none */
 };

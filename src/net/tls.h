@@ -16,6 +16,8 @@
 
 #define TLS_ALPN_AFAR "afar/1" /* required for the native protocol */
 
+enum { TLS_PIN_BYTES = 65 }; /* 64 hex digits and a NUL */
+
 struct tls_context;
 
 struct tls_server_options {

@@ -6,6 +6,7 @@
  *   tls_certificate.c  what a certificate says, in words
  *   tls_verify.c       why a certificate was not accepted
  *   tls_judge.c        the same once more, of an open connection
+ *   tls_peer.c         all its names, and its key's pin
  *   tls_release.c      what an open connection can do without
  *   tls_session.c      tickets (server) and sessions to offer again (client)
  *   tls_alpn.c         agreeing on a protocol
@@ -29,6 +30,7 @@
 
 #include <openssl/ssl.h>
 
+#include "net/peer.h"
 #include "net/tls.h"
 #include "net/transport_ops.h"
 
@@ -153,6 +155,15 @@ void tls_release(SSL *ssl);
 enum afar_status tls_keep_chain(struct transport_tls *transport, struct afar_error *err);
 enum afar_status tls_judge(struct transport *base, struct tls_context *context,
                            struct afar_error *err);
+
+/* ---- tls_peer.c ---- */
+
+/* Adds the names of an established connection's client: net/peer.h. */
+enum afar_status tls_peer(const struct transport *base, struct peer *peer, struct afar_error *err);
+
+/* Writes the SHA-256 of the certificate's public key (its SubjectPublicKeyInfo, RFC 5280 §4.1), in
+ * lower-case hex. False: it cannot be computed. */
+bool tls_pin(const X509 *certificate, char pin[TLS_PIN_BYTES]);
 
 /* ---- tls_session.c ---- */
 

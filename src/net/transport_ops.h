@@ -8,6 +8,8 @@
 
 #include "net/transport.h"
 
+struct peer;
+
 struct transport_ops {
     enum afar_status (*handshake)(struct transport *, struct afar_error *);
     enum afar_status (*recv)(struct transport *, void *, size_t, size_t *, struct afar_error *);
@@ -16,6 +18,8 @@ struct transport_ops {
     bool (*pending)(const struct transport *);
     void (*shutdown)(struct transport *);
     void (*identity)(const struct transport *, struct identity *);
+    /* Sets the kind and adds all names: net/peer.h. */
+    enum afar_status (*peer)(const struct transport *, struct peer *, struct afar_error *);
     const char *(*alpn)(const struct transport *);
     bool (*resumed)(const struct transport *);
     enum afar_status (*judge)(struct transport *, struct tls_context *, struct afar_error *);

@@ -1,3 +1,4 @@
+#include "net/peer.h"
 #include "net/transport_ops.h"
 
 #include <errno.h>
@@ -67,25 +68,46 @@ static void plain_shutdown(struct transport *transport)
 }
 
 /* The kernel says who opened the other end of a Unix socket; TCP says nothing that proves it. */
+static bool peer_credentials(const struct transport *transport, struct ucred *peer)
+{
+    socklen_t size = sizeof *peer;
+    int family = AF_UNSPEC;
+    socklen_t family_size = sizeof family;
+
+    return getsockopt(transport->fd, SOL_SOCKET, SO_DOMAIN, &family, &family_size) == 0 &&
+           family == AF_UNIX &&
+           getsockopt(transport->fd, SOL_SOCKET, SO_PEERCRED, peer, &size) == 0;
+}
+
 static void plain_identity(const struct transport *transport, struct identity *identity)
 {
     struct ucred peer;
-    socklen_t size = sizeof peer;
-    int family = AF_UNSPEC;
-    socklen_t family_size = sizeof family;
 
     memset(identity, 0, sizeof *identity);
     identity->kind = IDENTITY_ANONYMOUS;
     (void)snprintf(identity->name, sizeof identity->name, "anonymous");
-
-    if (getsockopt(transport->fd, SOL_SOCKET, SO_DOMAIN, &family, &family_size) != 0 ||
-        family != AF_UNIX)
-        return;
-    if (getsockopt(transport->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    if (!peer_credentials(transport, &peer))
         return;
     identity->kind = IDENTITY_UNIX;
     (void)snprintf(identity->name, sizeof identity->name, "uid=%u gid=%u", (unsigned)peer.uid,
                    (unsigned)peer.gid);
+}
+
+static enum afar_status plain_peer(const struct transport *transport, struct peer *peer,
+                                   struct afar_error *err)
+{
+    struct ucred credentials;
+    char number[16];
+
+    if (!peer_credentials(transport, &credentials)) {
+        peer->kind = IDENTITY_ANONYMOUS;
+        return peer_add(peer, "anonymous", "", err);
+    }
+    peer->kind = IDENTITY_UNIX;
+    (void)snprintf(number, sizeof number, "%u", (unsigned)credentials.uid);
+    enum afar_status status = peer_add(peer, "uid:", number, err);
+    (void)snprintf(number, sizeof number, "%u", (unsigned)credentials.gid);
+    return status == AFAR_OK ? peer_add(peer, "gid:", number, err) : status;
 }
 
 static const char *plain_alpn(const struct transport *transport)
@@ -112,6 +134,7 @@ static const struct transport_ops plain_ops = {
     .pending = plain_pending,
     .shutdown = plain_shutdown,
     .identity = plain_identity,
+    .peer = plain_peer,
     .alpn = plain_alpn,
     .resumed = plain_resumed,
     .free = plain_free,

@@ -303,6 +303,7 @@ static const struct transport_ops tls_ops = {
     .pending = tls_pending,
     .shutdown = tls_shutdown,
     .identity = tls_identity,
+    .peer = tls_peer,
     .alpn = tls_alpn,
     .resumed = tls_resumed,
     .judge = tls_judge,

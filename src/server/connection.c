@@ -51,6 +51,7 @@ static void free_connection(struct connection *connection)
     buffer_close(&connection->in);
     buffer_close(&connection->out);
     free(connection->identity);
+    peer_free(connection->who);
     free(connection->peer);
     free(connection);
 }
@@ -108,6 +109,25 @@ static enum afar_status take_identity(struct connection *connection, struct afar
     connection->identity = strdup(identity.name);
     return connection->identity != NULL ? AFAR_OK
                                         : afar_fail(err, AFAR_ENOMEM, "out of memory for a name");
+}
+
+enum afar_status connection_judge(struct connection *connection, struct policy_client *who,
+                                  struct afar_error *err)
+{
+    static char *nobody[] = {NULL};
+    const struct worker *worker = connection->worker;
+    *who = (struct policy_client){.names = nobody, .address = connection->peer};
+    enum afar_status status = transport_judge(connection->transport, worker->tls, err);
+    if (status != AFAR_OK || rules_count(worker->config->rules) == 0)
+        return status;
+    if (connection->who == NULL || connection->who_by != worker->tls) {
+        peer_free(connection->who);
+        status = transport_peer(connection->transport, &connection->who, err);
+        connection->who_by = worker->tls;
+    }
+    if (status == AFAR_OK && connection->who->names != NULL)
+        who->names = connection->who->names;
+    return status;
 }
 
 static void handshake(struct connection *connection)

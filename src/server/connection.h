@@ -19,7 +19,9 @@
 #include "base/buffer.h"
 #include "net/address.h"
 #include "net/tls.h"
+#include "net/peer.h"
 #include "net/transport.h"
+#include "policy/decide.h"
 #include "server/worker.h"
 
 struct connection;
@@ -74,7 +76,9 @@ struct connection {
 
     enum connection_state state;
     struct transport *transport;
-    char *identity; /* owned; whom we speak with, as transport_identity names it; NULL: not yet */
+    char *identity;   /* owned; whom we speak with, as transport_identity names it; NULL: not yet */
+    struct peer *who; /* owned; the same in full, for the rules; NULL: nobody has asked yet */
+    const void *who_by; /* … as judged by this context; only compared */
     struct loop_source source;
     struct loop_deferred flush; /* send at the end of the turn, once for all that came up in it */
     struct loop_deferred gone;
@@ -134,6 +138,11 @@ void connection_drain(struct connection *connection);
 
 /* It has a second to send what waits; then it is closed in any case. */
 void connection_hurry(struct connection *connection);
+
+/* Before anything that the client asks for: whether it would still be let in, as transport_judge
+ * says; and where there are rules, fills in *who for them. AFAR_ETRUST, AFAR_ENOMEM. */
+enum afar_status connection_judge(struct connection *connection, struct policy_client *who,
+                                  struct afar_error *err);
 
 /* "connection 7 from 127.0.0.1:5050 (CN=build-7)" */
 void connection_label(const struct connection *connection, char *label, size_t size);

@@ -11,11 +11,9 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "exec/environment.h"
 #include "exec/signal_name.h"
 #include "server/job_internal.h"
 
-static void spawn_in_companion(struct task *task);
 static void spawn_done(struct mail *mail);
 static void place_granted(struct mail *mail);
 static void timer_fired(struct timer *timer);
@@ -62,50 +60,9 @@ static struct job *new_job(struct worker *worker, struct job_owner *owner,
     job->timeout_at_ms = job->kill_at_ms = job->linger_at_ms = DEADLINE_NEVER;
     job->linger_max_at_ms = job->retry_at_ms = DEADLINE_NEVER;
     job->entry.granted.deliver = place_granted;
-    job->task.work = spawn_in_companion;
+    job->task.work = job_begin;
     job->task.done.deliver = spawn_done;
     return job;
-}
-
-static bool within(char *const *words, uint64_t limit_bytes)
-{
-    uint64_t total = 0;
-    for (; words != NULL && *words != NULL; words++)
-        total += strlen(*words) + 1;
-    return total <= limit_bytes;
-}
-
-static enum afar_status check_size(const struct exec_request *request, const struct config *config,
-                                   enum counter *limit, struct afar_error *err)
-{
-    if (!within(request->argv, config->argv_bytes)) {
-        *limit = COUNTER_ARGV_BYTES;
-        return afar_fail(err, AFAR_ELIMIT, "a command of more than %llu bytes (argv_bytes)",
-                         (unsigned long long)config->argv_bytes);
-    }
-    if (!within(request->env, config->env_bytes)) {
-        *limit = COUNTER_ENV_BYTES;
-        return afar_fail(err, AFAR_ELIMIT, "an environment of more than %llu bytes (env_bytes)",
-                         (unsigned long long)config->env_bytes);
-    }
-    return AFAR_OK;
-}
-
-/* A shell line is an argv too. The array is the request's, freed with it; its words stay where they
- * are. */
-static enum afar_status make_argv(struct exec_request *request, struct afar_error *err)
-{
-    static char shell[] = "/bin/sh";
-    static char option[] = "-c";
-    if (request->argv != NULL)
-        return AFAR_OK;
-    request->argv = calloc(4, sizeof *request->argv);
-    if (request->argv == NULL)
-        return afar_fail(err, AFAR_ENOMEM, "out of memory for a command");
-    request->argv[0] = shell;
-    request->argv[1] = option;
-    request->argv[2] = request->shell;
-    return AFAR_OK;
 }
 
 static void begin_spawning(struct job *job)
@@ -138,9 +95,7 @@ enum afar_status job_start(struct job **job, struct worker *worker, struct job_o
     enum afar_status status =
         timer_attach(loop_timers(worker->loop), &made->timer, timer_fired, err);
     if (status == AFAR_OK)
-        status = make_argv(request, err);
-    if (status == AFAR_OK)
-        status = check_size(request, worker->config, limit, err);
+        status = job_prepare(made, origin, limit, err);
     for (int i = 0; i < 2 && status == AFAR_OK && request->digest; i++)
         status = digest_new(&made->digest[i], "sha256", err);
     if (status == AFAR_OK) {
@@ -163,37 +118,6 @@ enum afar_status job_start(struct job **job, struct worker *worker, struct job_o
     }
     *job = made;
     return AFAR_OK;
-}
-
-/* With the job's id in it, which is known only since it has a place. */
-static enum afar_status make_environment(struct job *job, struct afar_error *err)
-{
-    (void)snprintf(job->variable, sizeof job->variable, JOB_VARIABLE "%s", job->entry.id);
-    job->spawned.stage = "environment";
-    return environment_build(&job->environment, job->worker->shared->environment, job->request->env,
-                             job->variable, err);
-}
-
-static void spawn_in_companion(struct task *task)
-{
-    struct job *job = list_object(task, struct job, task);
-    job->spawn_begin_us = clock_now_us();
-    uint64_t within_ms = job->request->start_within_ms;
-    job->too_late =
-        within_ms > 0 && (uint64_t)(job->spawn_begin_us - job->created_us) / 1000 > within_ms;
-    if (job->too_late)
-        return;
-    job->spawn_status = make_environment(job, &job->spawn_error);
-    const struct spawn_request request = {.argv = job->request->argv,
-                                          .env = job->environment,
-                                          .cwd = job->request->cwd,
-                                          .stdin_pipe = job->request->stdin_stream,
-                                          .descriptors = &job->worker->shared->descriptors,
-                                          .seats = job->worker->shared->seats};
-    if (job->spawn_status == AFAR_OK)
-        job->spawn_status =
-            spawn_process(&request, &job->control, &job->spawned, &job->spawn_error);
-    job->spawn_end_us = clock_now_us();
 }
 
 /* Its turn has come; or would have, if nobody had given it up meanwhile. */
@@ -258,13 +182,26 @@ static void give_up(struct job *job, const struct afar_error *err)
     job_end_not_spawned(job);
 }
 
+/* The shortest of what was asked for, what its rule says and what all may have. 0: none. */
+static uint64_t timeout_of(const struct job *job)
+{
+    const struct rule *rule = job->decision.rule;
+    uint64_t timeout_ms = job->request->timeout_ms;
+    uint64_t bounds_ms[] = {job->worker->config->job_timeout_ms,
+                            rule != NULL && rule->timeout_ms.set ? rule->timeout_ms.value : 0};
+    for (size_t i = 0; i < sizeof bounds_ms / sizeof bounds_ms[0]; i++) {
+        if (bounds_ms[i] > 0 && (timeout_ms == 0 || timeout_ms > bounds_ms[i]))
+            timeout_ms = bounds_ms[i];
+    }
+    return timeout_ms;
+}
+
 static void spawn_done(struct mail *mail)
 {
     struct job *job = list_object(mail, struct job, task.done);
-    const struct config *config = job->worker->config;
     struct afar_error err = {0};
     job->spawn_by_ms = DEADLINE_NEVER;
-    if (job->too_late) {
+    if (job->too_late || job->refused != NULL) {
         job_end_refused(job);
         return;
     }
@@ -281,10 +218,7 @@ static void spawn_done(struct mail *mail)
         return;
     }
     registry_set_leader(job->worker->shared->registry, &job->entry, job->process.pid);
-    uint64_t timeout_ms = job->request->timeout_ms;
-    if (config->job_timeout_ms > 0 && (timeout_ms == 0 || timeout_ms > config->job_timeout_ms))
-        timeout_ms = config->job_timeout_ms;
-    job->timeout_at_ms = clock_deadline_ms((int64_t)timeout_ms);
+    job->timeout_at_ms = clock_deadline_ms((int64_t)timeout_of(job));
     if (job->owner != NULL)
         job->owner->ops->started(job->owner);
     if (job->early_signal != 0)

@@ -24,8 +24,12 @@
 #include <afar/receipt.h>
 
 #include "base/error.h"
+#include "policy/decide.h"
 #include "server/counters.h"
 #include "wire/message.h"
+
+/* What a client hears where deny_reason is brief. */
+#define JOB_DENIED_BRIEFLY "the server does not allow this"
 
 struct job;
 struct job_owner;
@@ -44,8 +48,8 @@ struct job_owner_ops {
     void (*stdin_taken)(struct job_owner *owner);
     /* The end; the job is gone when this returns. */
     void (*ended)(struct job_owner *owner, const struct afar_receipt *receipt);
-    /* It never started and never will: its start_within_ms has passed, or the server is going down.
-     * The job is gone likewise. */
+    /* It never started and never will: its start_within_ms has passed, the server is going down, or
+     * the rules do not allow it. The job is gone likewise. */
     void (*refused)(struct job_owner *owner, const char *code, const char *message);
 };
 
@@ -54,16 +58,18 @@ struct job_owner {
     const struct job_owner_ops *ops;
 };
 
-/* Who asks. Both are copied. */
+/* Who asks. All are copied. */
 struct job_origin {
-    const char *label;    /* connection and identity, for log lines */
-    const char *identity; /* whose jobs are counted together */
+    const char *label;           /* connection and identity, for log lines */
+    const char *identity;        /* whose jobs are counted together */
+    struct policy_client client; /* for the rules */
 };
 
 /* Starts `request` (*moved*, also on failure), or, where there is no place for it and it has a
  * start_within_ms, lets it wait: then *position is its place in the queue (1: the next), else 0.
  * ops are called from later turns of the loop only. AFAR_ELIMIT: no place, or the request is too
- * large; *limit says by which limit. AFAR_ENOMEM, AFAR_ESYSTEM. */
+ * large; *limit says by which limit. AFAR_EREFUSED: no rule is for this client. AFAR_ENOMEM,
+ * AFAR_ESYSTEM. */
 enum afar_status job_start(struct job **job, struct worker *worker, struct job_owner *owner,
                            struct exec_request *request, const struct job_origin *origin,
                            size_t *position, enum counter *limit, struct afar_error *err);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +16,9 @@ void job_free(struct job *job)
     if (job->timer.fire != NULL)
         timer_detach(loop_timers(job->worker->loop), &job->timer);
     list_remove(&job->link);
+    policy_decision_close(&job->decision); /* before the request, whose words it has */
+    words_close(&job->names);
+    rules_free(job->rules);
     exec_request_free(job->request);
     environment_free(job->environment);
     digest_free(job->digest[0]);
@@ -72,21 +76,47 @@ void job_end_not_spawned(struct job *job)
     end_job(job, &receipt);
 }
 
+/* Why a job never started. */
+struct refusal {
+    const char *code;
+    char text[AFAR_ERROR_MESSAGE_BYTES];
+};
+
+static void explain_refusal(struct job *job, struct refusal *refusal)
+{
+    struct server_shared *shared = job->worker->shared;
+    const char *text = "the command could not be started in time (start_within_ms)";
+    enum counter counter = COUNTER_START_WITHIN;
+    refusal->code = "busy";
+    if (job->refused != NULL) {
+        bool denied = strcmp(job->refused, "denied") == 0;
+        log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job->label, job->entry.id,
+                  job->refused, job->spawn_error.message);
+        refusal->code = job->refused;
+        counter = denied ? COUNTER_DENIED : COUNTER_RULE_MAX_JOBS;
+        text = denied && job->worker->config->deny_reason == DENY_REASON_BRIEF
+                   ? JOB_DENIED_BRIEFLY
+                   : job->spawn_error.message;
+    } else if (job->stopping) {
+        refusal->code = "draining";
+        text = "the server is shutting down";
+    }
+    if (job->refused != NULL || !job->stopping)
+        counters_count(&shared->counters, counter);
+    utf8_copy(refusal->text, sizeof refusal->text, text);
+}
+
 /* It never started and never will. */
 void job_end_refused(struct job *job)
 {
     struct worker *worker = job->worker;
     struct job_owner *owner = job->owner;
-    bool stopping = job->stopping;
+    struct refusal refusal;
+    explain_refusal(job, &refusal);
     registry_remove(worker->shared->registry, &job->entry);
     job_free(job);
-    if (!stopping)
-        counters_count(&worker->shared->counters, COUNTER_START_WITHIN);
-    if (owner != NULL && stopping)
-        owner->ops->refused(owner, "draining", "the server is shutting down");
-    else if (owner != NULL)
-        owner->ops->refused(owner, "busy",
-                            "the command could not be started in time (start_within_ms)");
+    if (owner != NULL)
+        owner->ops->refused(owner, refusal.code, refusal.text);
     worker_check_ended(worker);
 }
 
@@ -141,6 +171,9 @@ void job_end_finished(struct job *job)
         job->stop_outcome = AFAR_OUTCOME_SERVER_LOST;
     }
     fill_receipt(job, &end, killed, &receipt);
+    if (job->output_over)
+        utf8_copy(receipt.message, sizeof receipt.message,
+                  "its output was cut: its rule allows no more (max_output)");
     if (job->output_lost)
         utf8_copy(receipt.message, sizeof receipt.message, "its output could not be read");
     counters_count(&job->worker->shared->counters, COUNTER_JOBS_ENDED);

@@ -1,10 +1,11 @@
-/* What job.c, job_streams.c, job_tree.c and job_end.c share. For those four only. */
+/* What job.c, job_begin.c, job_streams.c, job_tree.c and job_end.c share. For those five only. */
 #ifndef SERVER_JOB_INTERNAL_H
 #define SERVER_JOB_INTERNAL_H
 
 #include "base/digest.h"
 #include "exec/process.h"
 #include "exec/spawn.h"
+#include "policy/decide.h"
 #include "server/job.h"
 #include "server/worker.h"
 
@@ -29,8 +30,15 @@ struct job {
     enum job_state state;
     char label[192];
 
+    /* Who asks, where there are rules; fixed. */
+    struct rules *rules; /* a reference; NULL: there are none */
+    struct words names;
+    char address[ADDRESS_TEXT_BYTES];
+
     /* Used by the companion while SPAWNING. */
     struct task task;
+    struct policy_decision decision; /* fixed from then on */
+    const char *refused; /* the code of a refusal, its words in spawn_error; NULL: none */
     char **environment;
     char variable[sizeof JOB_VARIABLE + MESSAGE_JOB_ID_BYTES]; /* fixed from then on */
     struct spawn_control control;                              /* any thread */
@@ -71,8 +79,18 @@ struct job {
     int early_signal; /* came while SPAWNING */
     bool held_open;   /* linger has run out: read what is there, then close */
     bool output_lost; /* a pipe could not be read to its end */
+    bool output_over; /* more than its rule's max_output has come; the rest is dropped */
     int64_t exited_us;
 };
+
+/* job_begin.c */
+
+/* Makes what it starts from: its words and the rules that it will be judged by. As job_start. */
+enum afar_status job_prepare(struct job *job, const struct job_origin *origin, enum counter *limit,
+                             struct afar_error *err);
+
+/* The companion's part: decides, and starts it where it may be. */
+void job_begin(struct task *task);
 
 /* job_streams.c */
 
@@ -107,7 +125,7 @@ bool job_sweep(struct job *job);
 void job_end_finished(struct job *job);
 /* It was never started: as job->spawn_error and job->spawned.stage say. */
 void job_end_not_spawned(struct job *job);
-/* It was never started: too late, or the server is going down. */
+/* It was never started: too late, not allowed, or the server is going down. */
 void job_end_refused(struct job *job);
 void job_free(struct job *job);
 

@@ -32,10 +32,26 @@ static void retry_later(struct job *job)
 /* ---- output -------------------------------------------------------------------------------------
  */
 
+/* How much more it may write by its rule. */
+static uint64_t output_left(const struct job *job)
+{
+    const struct rule *rule = job->decision.rule;
+    uint64_t used = job->output_bytes[0] + job->output_bytes[1];
+    if (rule == NULL || !rule->max_output.set)
+        return UINT64_MAX;
+    return used < rule->max_output.value ? rule->max_output.value - used : 0;
+}
+
+/* Where nobody wants it, output is read and forgotten. */
+static bool is_dropped(const struct job *job)
+{
+    return job->owner == NULL || job->output_over;
+}
+
 static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *size)
 {
     struct job *job = pipe->job;
-    if (job->owner != NULL)
+    if (!is_dropped(job))
         return job->owner->ops->reserve(job->owner, pipe->stream, room, size, NULL);
     *room = job->worker->scratch;
     *size = WORKER_SCRATCH_BYTES;
@@ -45,6 +61,8 @@ static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *s
 static void commit(struct job_pipe *pipe, const uint8_t *room, size_t size)
 {
     struct job *job = pipe->job;
+    if (job->output_over)
+        return;
     job->output_bytes[pipe->stream] += size;
     if (size > 0 && job->digest[pipe->stream] != NULL)
         (void)digest_update(job->digest[pipe->stream], room, size, NULL);
@@ -70,6 +88,21 @@ static void note_loss(struct job *job, int sys_errno)
               job->label, job->entry.id, strerror_r(sys_errno, text, sizeof text));
 }
 
+/* More than its rule allows has come: it ends, and the rest is dropped. */
+static void end_output(struct job *job)
+{
+    if (job->output_over)
+        return;
+    job->output_over = true;
+    if (job->state >= JOB_DRAINING && !job->stopping) { /* it has ended by itself meanwhile */
+        job->stopping = true;
+        job->stop_outcome = AFAR_OUTCOME_OUTPUT_LIMIT;
+    }
+    counters_count(&job->worker->shared->counters, COUNTER_RULE_MAX_OUTPUT);
+    job_stop(job, AFAR_OUTCOME_OUTPUT_LIMIT);
+    job_resume_output(job);
+}
+
 /* One read. False: nothing more for now. */
 static bool read_once(struct job_pipe *pipe)
 {
@@ -82,7 +115,11 @@ static bool read_once(struct job_pipe *pipe)
     }
     ssize_t got = read(pipe->source.fd, room, size);
     int failed = got < 0 ? errno : 0;
-    commit(pipe, room, got > 0 ? (size_t)got : 0);
+    uint64_t left = output_left(pipe->job);
+    bool over = got > 0 && (uint64_t)got > left;
+    commit(pipe, room, over ? (size_t)left : got > 0 ? (size_t)got : 0);
+    if (over)
+        end_output(pipe->job);
     if (got > 0) {
         /* While someone still holds the pipe, the linger time starts again with each byte. */
         if (pipe->job->linger_at_ms != DEADLINE_NEVER)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "exec/signal_name.h"
+#include "policy/decide.h"
 
 static struct native *session_of(const struct connection *connection)
 {
@@ -21,12 +22,26 @@ static void on_signal(struct native *native, const struct message *message)
 
 static void on_kill(struct native *native, const struct message *message)
 {
-    struct registry *registry = native->connection->worker->shared->registry;
+    struct connection *connection = native->connection;
+    struct registry *registry = connection->worker->shared->registry;
+    const struct rules *rules = connection->worker->config->rules;
     int number = signal_by_name(message->name);
+    /* With rules, everyone's jobs are his own. */
+    const char *whose = rules_count(rules) > 0 ? connection->identity : NULL;
+    struct afar_error err;
+    struct policy_client client;
+    enum afar_status status = connection_judge(connection, &client, &err);
+    if (status != AFAR_OK) {
+        native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
+                      0);
+        return;
+    }
     if (number == 0)
         native_refuse(native, message, "bad_request",
                       "a signal name that this system does not know", 0);
-    else if (!registry_signal(registry, message->job, number))
+    else if (!policy_may(rules, &client, POLICY_KILL))
+        native_refuse(native, message, "denied", "no rule lets this client end jobs", 0);
+    else if (!registry_signal(registry, message->job, whose, number))
         native_refuse(native, message, "not_found", "no such job is running", 0);
     else
         native_check_queued(native, message_put_done(&native->connection->out, message->id, NULL));

@@ -82,14 +82,14 @@ const struct job_owner_ops native_owner_ops = {
 
 /* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.
  */
-static const char *not_offered(const struct exec_request *request)
+static const char *not_offered(const struct exec_request *request, const struct rules *rules)
 {
     if (request->unknown_must[0] != '\0')
         return request->unknown_must;
     if (request->pty)
         return "pty";
-    if (request->user != NULL)
-        return "user";
+    if (request->user != NULL && rules_count(rules) == 0)
+        return "user"; /* who may become whom is for rules to say */
     if (request->key != NULL)
         return "key";
     if (request->on_disconnect == ON_DISCONNECT_GRACE)
@@ -108,15 +108,24 @@ static void refuse_start(struct native *native, const struct message *message,
     struct counters *counters = &native->connection->worker->shared->counters;
     const char *code = "internal";
     bool again = true;
+    const char *text = err->message;
+    if (status == AFAR_EREFUSED) {
+        counters_count(counters, COUNTER_DENIED);
+        code = "denied";
+        again = false;
+        if (native->connection->worker->config->deny_reason == DENY_REASON_BRIEF)
+            text = JOB_DENIED_BRIEFLY;
+    }
     if (status == AFAR_ELIMIT) {
         counters_count(counters, limit);
         again = limit != COUNTER_ARGV_BYTES && limit != COUNTER_ENV_BYTES;
         code = again ? "busy" : "limit";
     }
-    native_refuse(native, message, code, err->message, again ? NATIVE_BUSY_RETRY_MS : 0);
+    native_refuse(native, message, code, text, again ? NATIVE_BUSY_RETRY_MS : 0);
 }
 
-static void start(struct native *native, struct message *message)
+static void start(struct native *native, struct message *message,
+                  const struct policy_client *client)
 {
     struct connection *connection = native->connection;
     const struct config *config = connection->worker->config;
@@ -140,7 +149,8 @@ static void start(struct native *native, struct message *message)
         return;
     }
     connection_label(connection, label, sizeof label);
-    const struct job_origin origin = {.label = label, .identity = connection->identity};
+    const struct job_origin origin = {
+        .label = label, .identity = connection->identity, .client = *client};
     native->attached = true;
     enum afar_status status = job_start(&native->job, connection->worker, &native->owner, request,
                                         &origin, &position, &limit, &err);
@@ -162,13 +172,14 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
         return;
     }
     struct connection *connection = native->connection;
-    status = transport_judge(connection->transport, connection->worker->tls, &err);
+    struct policy_client client;
+    status = connection_judge(connection, &client, &err);
     if (status != AFAR_OK) {
         native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
                       0);
         return;
     }
-    const char *lacking = not_offered(message->exec);
+    const char *lacking = not_offered(message->exec, connection->worker->config->rules);
     if (lacking != NULL)
         native_refuse_not_offered(native, message, lacking);
     else if (native->attached)
@@ -179,7 +190,7 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
         native_refuse(native, message, "draining", "the server is shutting down",
                       NATIVE_BUSY_RETRY_MS);
     else
-        start(native, message);
+        start(native, message, &client);
 }
 
 void native_stdin(struct native *native, const struct message *message, const uint8_t *payload)

@@ -18,6 +18,7 @@ struct registry {
     size_t count;
     size_t queued;
     struct tally identities;      /* of those that have a place */
+    struct tally rules;           /* likewise */
     struct list queue;            /* in the order of their coming */
     struct list buckets[BUCKETS]; /* of those that have a place */
 };
@@ -29,6 +30,7 @@ struct registry *registry_new(const struct config *config)
         return NULL;
     (void)pthread_mutex_init(&registry->lock, NULL);
     tally_init(&registry->identities);
+    tally_init(&registry->rules);
     list_init(&registry->queue);
     for (size_t i = 0; i < BUCKETS; i++)
         list_init(&registry->buckets[i]);
@@ -42,6 +44,7 @@ void registry_free(struct registry *registry)
         return;
     assert(registry->count == 0 && registry->queued == 0);
     tally_close(&registry->identities);
+    tally_close(&registry->rules);
     (void)pthread_mutex_destroy(&registry->lock);
     free(registry);
 }
@@ -147,6 +150,7 @@ enum afar_status registry_claim(struct registry *registry, struct registry_entry
         return status;
     list_init(&entry->link);
     entry->leader = 0;
+    entry->rule = NULL;
     entry->killed = entry->queued = false;
     entry->mailbox = claim->mailbox;
     (void)pthread_mutex_lock(&registry->lock);
@@ -177,6 +181,25 @@ bool registry_withdraw(struct registry *registry, struct registry_entry *entry)
     return queued;
 }
 
+enum afar_status registry_claim_rule(struct registry *registry, struct registry_entry *entry,
+                                     const char *rule, uint64_t most, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    (void)pthread_mutex_lock(&registry->lock);
+    assert(entry->rule == NULL);
+    if (tally_count(&registry->rules, rule, strlen(rule)) >= most) {
+        status = afar_fail(err, AFAR_ELIMIT,
+                           "%llu jobs of the rule '%s' are running, which is its limit (max_jobs)",
+                           (unsigned long long)most, rule);
+    } else {
+        entry->rule = tally_hold(&registry->rules, rule, strlen(rule));
+        if (entry->rule == NULL)
+            status = afar_fail(err, AFAR_ENOMEM, "out of memory for a job");
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+    return status;
+}
+
 void registry_set_leader(struct registry *registry, struct registry_entry *entry, pid_t leader)
 {
     (void)pthread_mutex_lock(&registry->lock);
@@ -203,19 +226,27 @@ void registry_remove(struct registry *registry, struct registry_entry *entry)
         entry->identity->places--;
     }
     tally_drop(entry->identity);
-    entry->identity = NULL;
+    tally_drop(entry->rule);
+    entry->identity = entry->rule = NULL;
     grant(registry);
     (void)pthread_mutex_unlock(&registry->lock);
 }
 
-bool registry_signal(struct registry *registry, const char *id, int number)
+static bool is_of(const struct registry_entry *entry, const char *identity)
+{
+    size_t size = identity == NULL ? 0 : strlen(identity);
+    return identity == NULL ||
+           (entry->identity->size == size && memcmp(entry->identity->name, identity, size) == 0);
+}
+
+bool registry_signal(struct registry *registry, const char *id, const char *identity, int number)
 {
     bool found = false;
     (void)pthread_mutex_lock(&registry->lock);
     const struct list *head = bucket_of(registry, id);
     for (struct list *link = head->next; link != head && !found; link = link->next) {
         struct registry_entry *entry = list_object(link, struct registry_entry, link);
-        if (strcmp(entry->id, id) == 0 && entry->leader > 0) {
+        if (strcmp(entry->id, id) == 0 && entry->leader > 0 && is_of(entry, identity)) {
             /* Under the lock: the leader cannot be reaped meanwhile. */
             found = process_signal_group(entry->leader, number);
             entry->killed = entry->killed || found;

@@ -26,11 +26,12 @@ struct registry_entry {
     struct list link;              /* guarded by the registry, like all the rest … */
     char id[MESSAGE_JOB_ID_BYTES]; /* … but this, which is fixed once claimed */
     struct tally_entry *identity;
-    bool queued;             /* waits in the queue */
-    struct mailbox *mailbox; /* of its worker */
-    struct mail granted;     /* deliver: set by the job */
-    pid_t leader;            /* 0: nothing to signal (not yet started, or reaped) */
-    bool killed;             /* a kill request has reached it */
+    struct tally_entry *rule; /* by which it runs, where that has a max_jobs; else NULL */
+    bool queued;              /* waits in the queue */
+    struct mailbox *mailbox;  /* of its worker */
+    struct mail granted;      /* deliver: set by the job */
+    pid_t leader;             /* 0: nothing to signal (not yet started, or reaped) */
+    bool killed;              /* a kill request has reached it */
 };
 
 /* What a claim asks for. */
@@ -58,6 +59,11 @@ enum afar_status registry_claim(struct registry *registry, struct registry_entry
  * delivered; the entry must stay where it is until then. */
 bool registry_withdraw(struct registry *registry, struct registry_entry *entry);
 
+/* Takes one of the `most` places of a rule, besides the one that it has; given back with that. Once
+ * for an entry. AFAR_ELIMIT: there is none. AFAR_ENOMEM. */
+enum afar_status registry_claim_rule(struct registry *registry, struct registry_entry *entry,
+                                     const char *rule, uint64_t most, struct afar_error *err);
+
 /* The job runs; it can be signalled from now on. */
 void registry_set_leader(struct registry *registry, struct registry_entry *entry, pid_t leader);
 
@@ -69,8 +75,9 @@ bool registry_clear_leader(struct registry *registry, struct registry_entry *ent
  * way. */
 void registry_remove(struct registry *registry, struct registry_entry *entry);
 
-/* Signals the process group of a job. False: no such job runs. */
-bool registry_signal(struct registry *registry, const char *id, int number);
+/* Signals the process group of a job. False: no such job runs, or it is not `identity`'s (NULL:
+ * anybody's will do). */
+bool registry_signal(struct registry *registry, const char *id, const char *identity, int number);
 
 /* Jobs that have a place; requests that wait for one. */
 size_t registry_count(struct registry *registry);

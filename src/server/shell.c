@@ -219,6 +219,11 @@ static void run(struct shell *shell)
     size_t position = 0;
     char label[512];
     connection->asked = true;
+    struct policy_client client;
+    if (connection_judge(connection, &client, &err) != AFAR_OK) {
+        give_up(shell, err.message);
+        return;
+    }
     shell->over_limit = false;
     shell->collector = collector_new(connection->worker, &collector_ops, shell);
     struct exec_request *request = take_request(connection);
@@ -228,10 +233,13 @@ static void run(struct shell *shell)
         return;
     }
     connection_label(connection, label, sizeof label);
-    const struct job_origin origin = {.label = label, .identity = connection->identity};
+    const struct job_origin origin = {
+        .label = label, .identity = connection->identity, .client = client};
     enum afar_status status = job_start(&shell->job, connection->worker, &shell->owner, request,
                                         &origin, &position, &limit, &err);
-    if (status == AFAR_ELIMIT)
+    if (status == AFAR_EREFUSED)
+        limit = COUNTER_DENIED;
+    if (status == AFAR_ELIMIT || status == AFAR_EREFUSED)
         counters_count(&connection->worker->shared->counters, limit);
     if (status != AFAR_OK) {
         give_up(shell, err.message);

@@ -73,6 +73,10 @@ enum call {
     CALL_PRCTL,
     CALL_FDOPEN,
     CALL_READLINK,
+    CALL_REALPATH,
+    CALL_FSTATAT,
+    CALL_GETCWD,
+    CALL_LOOK_UP,
     CALLS
 };
 

@@ -36,13 +36,15 @@ static void the_last_entry_stands(void **state)
     (void)state;
     char *base[] = {"AFAR_JOB=outer", "A=1", NULL};
     char *extra[] = {"AFAR_JOB=forged", "AFAR_JOB=again", NULL};
+    char *last[] = {"AFAR_JOB=real", "AFAR_ORIGINAL_COMMAND=ls", NULL};
     char **made = NULL;
     size_t entries = 0;
-    assert_int_equal(environment_build(&made, base, extra, "AFAR_JOB=real", NULL), AFAR_OK);
+    assert_int_equal(environment_build(&made, base, extra, last, NULL), AFAR_OK);
     for (char **at = made; *at != NULL; at++)
         entries += strncmp(*at, "AFAR_JOB=", 9) == 0;
     assert_int_equal(entries, 1);
     assert_string_equal(environment_get(made, "AFAR_JOB"), "real");
+    assert_string_equal(environment_get(made, "AFAR_ORIGINAL_COMMAND"), "ls");
     environment_free(made);
 }
 
@@ -78,10 +80,11 @@ static void no_memory(void **state)
     (void)state;
     char *base[] = {"A=1", "B=2", NULL};
     char *extra[] = {"B=3", NULL};
+    char *last[] = {"C=3", NULL};
     for (int n = 1;; n++) {
         char **made = NULL;
         alloc_fault_arm(n);
-        enum afar_status status = environment_build(&made, base, extra, "C=3", NULL);
+        enum afar_status status = environment_build(&made, base, extra, last, NULL);
         if (!alloc_fault_fired()) {
             assert_int_equal(status, AFAR_OK);
             environment_free(made);

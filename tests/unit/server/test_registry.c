@@ -209,17 +209,39 @@ static void only_a_running_job_is_signalled(void **state)
     (void)setpgid(pid, pid); /* whoever is first */
     set_up(&fixture, 10, 0, 0);
     assert_int_equal(claim(&fixture, &entry, "a", false).status, AFAR_OK);
-    assert_false(registry_signal(fixture.registry, entry.id, SIGTERM)); /* not started yet */
+    assert_false(registry_signal(fixture.registry, entry.id, NULL, SIGTERM)); /* not started yet */
     registry_set_leader(fixture.registry, &entry, pid);
-    assert_false(registry_signal(fixture.registry, "0000", SIGTERM));
-    assert_false(registry_signal(fixture.registry, "", SIGTERM));
-    assert_true(registry_signal(fixture.registry, entry.id, SIGTERM));
+    assert_false(registry_signal(fixture.registry, "0000", NULL, SIGTERM));
+    assert_false(registry_signal(fixture.registry, "", NULL, SIGTERM));
+    assert_false(registry_signal(fixture.registry, entry.id, "b", SIGTERM)); /* not b's */
+    assert_false(registry_signal(fixture.registry, entry.id, "aa", SIGTERM));
+    assert_true(registry_signal(fixture.registry, entry.id, "a", SIGTERM));
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(WTERMSIG(status), SIGTERM);
     assert_true(registry_clear_leader(fixture.registry, &entry));
     /* The pid may be a stranger's now. */
-    assert_false(registry_signal(fixture.registry, entry.id, SIGTERM));
+    assert_false(registry_signal(fixture.registry, entry.id, NULL, SIGTERM));
     registry_remove(fixture.registry, &entry);
+    tear_down(&fixture);
+}
+
+static void a_rule_has_its_own_limit(void **state)
+{
+    struct fixture fixture;
+    struct registry_entry first;
+    struct registry_entry second;
+    struct afar_error err;
+    (void)state;
+    set_up(&fixture, 10, 0, 0);
+    assert_int_equal(claim(&fixture, &first, "a", false).status, AFAR_OK);
+    assert_int_equal(claim(&fixture, &second, "b", false).status, AFAR_OK);
+    assert_int_equal(registry_claim_rule(fixture.registry, &first, "ci", 1, &err), AFAR_OK);
+    assert_int_equal(registry_claim_rule(fixture.registry, &second, "ci", 1, &err), AFAR_ELIMIT);
+    assert_string_equal(err.message,
+                        "1 jobs of the rule 'ci' are running, which is its limit (max_jobs)");
+    registry_remove(fixture.registry, &first);
+    assert_int_equal(registry_claim_rule(fixture.registry, &second, "ci", 1, &err), AFAR_OK);
+    registry_remove(fixture.registry, &second);
     tear_down(&fixture);
 }
 
@@ -227,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_unlike_and_limited),
+        cmocka_unit_test(a_rule_has_its_own_limit),
         cmocka_unit_test(turns_come_in_order),
         cmocka_unit_test(whoever_withdraws_gets_no_turn),
         cmocka_unit_test(one_identity_does_not_hold_up_another),

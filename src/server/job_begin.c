@@ -1,0 +1,225 @@
+/* How a job begins: what it asks for is made ready, judged by the rules, and started. */
+#include "server/job_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "exec/environment.h"
+
+/* ---- in the worker ------------------------------------------------------------------------------
+ */
+
+static bool within(char *const *words, uint64_t limit_bytes)
+{
+    uint64_t total = 0;
+    for (; words != NULL && *words != NULL; words++)
+        total += strlen(*words) + 1;
+    return total <= limit_bytes;
+}
+
+static enum afar_status check_size(const struct exec_request *request, const struct config *config,
+                                   enum counter *limit, struct afar_error *err)
+{
+    if (!within(request->argv, config->argv_bytes)) {
+        *limit = COUNTER_ARGV_BYTES;
+        return afar_fail(err, AFAR_ELIMIT, "a command of more than %llu bytes (argv_bytes)",
+                         (unsigned long long)config->argv_bytes);
+    }
+    if (!within(request->env, config->env_bytes)) {
+        *limit = COUNTER_ENV_BYTES;
+        return afar_fail(err, AFAR_ELIMIT, "an environment of more than %llu bytes (env_bytes)",
+                         (unsigned long long)config->env_bytes);
+    }
+    return AFAR_OK;
+}
+
+/* A shell line is an argv too. The array is the request's, freed with it; its words stay where they
+ * are. */
+static enum afar_status make_argv(struct exec_request *request, struct afar_error *err)
+{
+    static char shell[] = "/bin/sh";
+    static char option[] = "-c";
+    if (request->argv != NULL)
+        return AFAR_OK;
+    request->argv = calloc(4, sizeof *request->argv);
+    if (request->argv == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a command");
+    request->argv[0] = shell;
+    request->argv[1] = option;
+    request->argv[2] = request->shell;
+    return AFAR_OK;
+}
+
+/* All that the companion will need of the client, which may be gone by then. */
+static enum afar_status keep_client(struct job *job, const struct job_origin *origin,
+                                    struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    utf8_copy(job->address, sizeof job->address, origin->client.address);
+    for (char *const *name = origin->client.names; *name != NULL && status == AFAR_OK; name++)
+        status = words_add(&job->names, *name, strlen(*name), err);
+    return status;
+}
+
+enum afar_status job_prepare(struct job *job, const struct job_origin *origin, enum counter *limit,
+                             struct afar_error *err)
+{
+    const struct config *config = job->worker->config;
+    enum afar_status status = make_argv(job->request, err);
+    if (status == AFAR_OK)
+        status = check_size(job->request, config, limit, err);
+    if (status != AFAR_OK || rules_count(config->rules) == 0)
+        return status;
+    /* Whoever may run nothing at all is told so before he takes a place from others. */
+    if (!policy_may(config->rules, &origin->client, POLICY_RUN))
+        return afar_fail(err, AFAR_EREFUSED, "no rule lets this client (%.100s) run anything",
+                         origin->identity);
+    job->rules = rules_keep(config->rules);
+    return keep_client(job, origin, err);
+}
+
+/* ---- in the companion ---------------------------------------------------------------------------
+ */
+
+static const char *server_path(const struct job *job)
+{
+    const char *path = environment_get(job->worker->shared->environment, "PATH");
+    return path != NULL ? path : ENVIRONMENT_DEFAULT_PATH;
+}
+
+static enum afar_status decide(struct job *job, struct afar_error *err)
+{
+    static char *nobody[] = {NULL};
+    const struct policy_client client = {.names = job->names.at != NULL ? job->names.at : nobody,
+                                         .address = job->address};
+    const struct policy_request request = {.argv = job->request->argv,
+                                           .is_shell = job->request->shell != NULL,
+                                           .env = job->request->env,
+                                           .cwd = job->request->cwd,
+                                           .user = job->request->user,
+                                           .path = server_path(job)};
+    job->spawned.stage = "policy";
+    enum afar_status status = policy_decide(job->rules, &client, &request, &job->decision, err);
+    if (status == AFAR_OK && !job->decision.allowed) {
+        job->refused = "denied";
+        status = afar_fail(err, AFAR_EREFUSED, "%s", job->decision.reason);
+    }
+    return status;
+}
+
+static enum afar_status take_place(struct job *job, struct afar_error *err)
+{
+    const struct rule *rule = job->decision.rule;
+    if (rule == NULL || !rule->max_jobs.set)
+        return AFAR_OK;
+    enum afar_status status = registry_claim_rule(job->worker->shared->registry, &job->entry,
+                                                  rule->name, rule->max_jobs.value, err);
+    if (status == AFAR_ELIMIT)
+        job->refused = "busy";
+    return status;
+}
+
+static enum afar_status add_variable(struct words *words, const char *name, const char *value,
+                                     struct afar_error *err)
+{
+    char *entry = NULL;
+    if (value == NULL)
+        return AFAR_OK;
+    int size = asprintf(&entry, "%s=%s", name, value);
+    if (size < 0)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for an environment");
+    enum afar_status status = words_add(words, entry, (size_t)size, err);
+    free(entry);
+    return status;
+}
+
+/* What login(1) would give to the user, and the server's language and time zone. */
+static enum afar_status make_fresh(struct words *words, const struct job *job,
+                                   const struct user *user, struct afar_error *err)
+{
+    char *const *ours = job->worker->shared->environment;
+    const struct {
+        const char *name;
+        const char *value;
+    } variables[] = {{"PATH", ENVIRONMENT_DEFAULT_PATH},
+                     {"USER", user->name},
+                     {"LOGNAME", user->name},
+                     {"HOME", user->home != NULL ? user->home : "/"},
+                     {"SHELL", user->shell != NULL ? user->shell : "/bin/sh"},
+                     {"LANG", environment_get(ours, "LANG")},
+                     {"TZ", environment_get(ours, "TZ")}};
+    enum afar_status status = AFAR_OK;
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0] && status == AFAR_OK; i++)
+        status = add_variable(words, variables[i].name, variables[i].value, err);
+    return status;
+}
+
+/* With the job's id in it, which is known only since it has a place. */
+static enum afar_status make_environment(struct job *job, struct afar_error *err)
+{
+    const struct rule *rule = job->decision.rule;
+    struct words fresh = {0};
+    char *last[] = {job->variable, job->decision.original, NULL};
+    char *const *base = job->worker->shared->environment;
+    enum afar_status status = AFAR_OK;
+    (void)snprintf(job->variable, sizeof job->variable, JOB_VARIABLE "%s", job->entry.id);
+    job->spawned.stage = "environment";
+    if (rule != NULL && rule->user.name != NULL) {
+        status = make_fresh(&fresh, job, &rule->user, err);
+        base = fresh.at;
+    }
+    if (status == AFAR_OK)
+        status = environment_build(&job->environment, base, job->request->env, last, err);
+    words_close(&fresh);
+    return status;
+}
+
+/* Where it begins. NULL: where the server is. */
+static const char *directory_of(const struct job *job)
+{
+    const struct rule *rule = job->decision.rule;
+    if (job->request->cwd != NULL || rule == NULL)
+        return job->request->cwd;
+    if (rule->cwd != NULL)
+        return rule->cwd;
+    if (rule->chroot != NULL)
+        return "/";
+    return rule->user.home;
+}
+
+static enum afar_status start(struct job *job, struct afar_error *err)
+{
+    const struct policy_decision *decision = &job->decision;
+    const struct spawn_request request = {.argv = decision->argv != NULL ? decision->argv
+                                                                         : job->request->argv,
+                                          .program = decision->program,
+                                          .env = job->environment,
+                                          .cwd = directory_of(job),
+                                          .stdin_pipe = job->request->stdin_stream,
+                                          .descriptors = &job->worker->shared->descriptors,
+                                          .seats = job->worker->shared->seats};
+    return spawn_process(&request, &job->control, &job->spawned, err);
+}
+
+void job_begin(struct task *task)
+{
+    struct job *job = list_object(task, struct job, task);
+    struct afar_error *err = &job->spawn_error;
+    job->spawn_begin_us = clock_now_us();
+    uint64_t within_ms = job->request->start_within_ms;
+    job->too_late =
+        within_ms > 0 && (uint64_t)(job->spawn_begin_us - job->created_us) / 1000 > within_ms;
+    if (job->too_late)
+        return;
+    job->spawn_status = decide(job, err);
+    if (job->spawn_status == AFAR_OK)
+        job->spawn_status = take_place(job, err);
+    if (job->spawn_status == AFAR_OK)
+        job->spawn_status = make_environment(job, err);
+    if (job->spawn_status == AFAR_OK)
+        job->spawn_status = start(job, err);
+    job->spawn_end_us = clock_now_us();
+}

@@ -1,0 +1,121 @@
+/* The wrappers for what rules ask of the system: where files are, who users are. */
+// wrap: asprintf __asprintf_chk realpath __realpath_chk fstatat getcwd __getcwd_chk
+// wrap: getpwnam_r getpwuid_r getgrnam_r getgrouplist
+#include "support/inject_internal.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- memory ---- */
+
+static int format(int failure, char **text, const char *how, va_list arguments)
+{
+    if (failure != 0)
+        return inject_fail(failure);
+    int size = vasprintf(text, how, arguments);
+    inject_allocated(size >= 0);
+    return size;
+}
+
+int __wrap_asprintf(char **text, const char *how, ...) __attribute__((format(printf, 2, 3)));
+int __wrap_asprintf(char **text, const char *how, ...)
+{
+    va_list arguments;
+    va_start(arguments, how);
+    int size = format(FAILURE(CALL_MALLOC), text, how, arguments);
+    va_end(arguments);
+    return size;
+}
+
+int __wrap___asprintf_chk(char **text, int flag, const char *how, ...)
+    __attribute__((format(printf, 3, 4)));
+int __wrap___asprintf_chk(char **text, int flag, const char *how, ...)
+{
+    va_list arguments;
+    (void)flag;
+    va_start(arguments, how);
+    int size = format(FAILURE(CALL_MALLOC), text, how, arguments);
+    va_end(arguments);
+    return size;
+}
+
+/* ---- files ---- */
+
+WRAPS(char *, realpath, const char *path, char *real);
+char *__wrap_realpath(const char *path, char *real)
+{
+    int failure = FAILURE(CALL_REALPATH);
+    return failure != 0 ? inject_fail_null(failure) : __real_realpath(path, real);
+}
+
+WRAPS(char *, __realpath_chk, const char *path, char *real, size_t size);
+char *__wrap___realpath_chk(const char *path, char *real, size_t size)
+{
+    int failure = FAILURE(CALL_REALPATH);
+    return failure != 0 ? inject_fail_null(failure) : __real___realpath_chk(path, real, size);
+}
+
+WRAPS(int, fstatat, int fd, const char *path, struct stat *status, int flags);
+int __wrap_fstatat(int fd, const char *path, struct stat *status, int flags)
+{
+    int failure = FAILURE(CALL_FSTATAT);
+    return failure != 0 ? inject_fail(failure) : __real_fstatat(fd, path, status, flags);
+}
+
+WRAPS(char *, getcwd, char *path, size_t size);
+char *__wrap_getcwd(char *path, size_t size)
+{
+    int failure = FAILURE(CALL_GETCWD);
+    return failure != 0 ? inject_fail_null(failure) : __real_getcwd(path, size);
+}
+
+WRAPS(char *, __getcwd_chk, char *path, size_t size, size_t room);
+char *__wrap___getcwd_chk(char *path, size_t size, size_t room)
+{
+    int failure = FAILURE(CALL_GETCWD);
+    return failure != 0 ? inject_fail_null(failure) : __real___getcwd_chk(path, size, room);
+}
+
+/* ---- users ---- */
+
+WRAPS(int, getpwnam_r, const char *name, struct passwd *entry, char *space, size_t size,
+      struct passwd **result);
+int __wrap_getpwnam_r(const char *name, struct passwd *entry, char *space, size_t size,
+                      struct passwd **result)
+{
+    int failure = FAILURE(CALL_LOOK_UP);
+    *result = NULL;
+    return failure != 0 ? failure : __real_getpwnam_r(name, entry, space, size, result);
+}
+
+WRAPS(int, getpwuid_r, uid_t uid, struct passwd *entry, char *space, size_t size,
+      struct passwd **result);
+int __wrap_getpwuid_r(uid_t uid, struct passwd *entry, char *space, size_t size,
+                      struct passwd **result)
+{
+    int failure = FAILURE(CALL_LOOK_UP);
+    *result = NULL;
+    return failure != 0 ? failure : __real_getpwuid_r(uid, entry, space, size, result);
+}
+
+WRAPS(int, getgrnam_r, const char *name, struct group *entry, char *space, size_t size,
+      struct group **result);
+int __wrap_getgrnam_r(const char *name, struct group *entry, char *space, size_t size,
+                      struct group **result)
+{
+    int failure = FAILURE(CALL_LOOK_UP);
+    *result = NULL;
+    return failure != 0 ? failure : __real_getgrnam_r(name, entry, space, size, result);
+}
+
+/* Cannot say what failed: none but the first. */
+WRAPS(int, getgrouplist, const char *user, gid_t group, gid_t *groups, int *count);
+int __wrap_getgrouplist(const char *user, gid_t group, gid_t *groups, int *count)
+{
+    return __real_getgrouplist(user, group, groups, count);
+}
