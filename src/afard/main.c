@@ -12,7 +12,7 @@
 #include "net/tls.h"
 #include "server/server.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, EXIT_DENIED = 3 };
 
 /* Started with a closed descriptor 0, 1 or 2, the next socket would get its number, and a log line
  * would go to a client. */
@@ -132,6 +132,18 @@ out:
     return status;
 }
 
+/* --explain: the file's rules, whatever there is to listen at. */
+static enum afar_status explain_only(struct config *config, const struct options *options,
+                                     struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    if (options->config_file != NULL)
+        status = config_load(config, options->config_file, err);
+    if (status == AFAR_OK && config->rules != NULL)
+        status = rules_check(config->rules, err);
+    return status == AFAR_OK ? explain(config, &options->question, stdout, err) : status;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -139,6 +151,7 @@ int main(int argc, char **argv)
     struct command_line line = {.argc = argc, .argv = argv};
     struct afar_error err = {.code = AFAR_OK};
     bool usage = false;
+    bool denied = false;
 
     config_init(&config);
     enum afar_status status = open_standard_descriptors(&err);
@@ -153,15 +166,21 @@ int main(int argc, char **argv)
         goto out;
     }
 
+    if (options.question.identity != NULL) {
+        status = explain_only(&config, &options, &err);
+        denied = status == AFAR_EREFUSED;
+        goto out;
+    }
+
     line.config_file = options.config_file;
     status = read_config(&config, &line, &usage, &err);
     if (status == AFAR_OK)
         status = options.check ? check_only(&config, &err) : serve(&config, &options, &line, &err);
 out:
-    if (status != AFAR_OK)
+    if (status != AFAR_OK && !denied)
         print_error(&err, usage ? "; try 'afard --help'" : "");
     config_close(&config);
-    if (usage)
-        return EXIT_USAGE;
+    if (usage || denied)
+        return usage ? EXIT_USAGE : EXIT_DENIED;
     return status == AFAR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -10,6 +10,10 @@ enum {
     OPTION_SET = 256,
     OPTION_PRINT_ENDPOINTS,
     OPTION_CHECK,
+    OPTION_EXPLAIN,
+    OPTION_FROM,
+    OPTION_USER,
+    OPTION_SHELL,
     OPTION_VERSION,
     /* And above: keys of the configuration, with '-' for '_'. Each has a number of its own, or
      * getopt_long would take "--tls-c" for the first of several that fit. */
@@ -31,6 +35,10 @@ static const struct option long_options[] = {
     {"set", required_argument, NULL, OPTION_SET},
     {"print-endpoints", no_argument, NULL, OPTION_PRINT_ENDPOINTS},
     {"check", no_argument, NULL, OPTION_CHECK},
+    {"explain", required_argument, NULL, OPTION_EXPLAIN},
+    {"from", required_argument, NULL, OPTION_FROM},
+    {"user", required_argument, NULL, OPTION_USER},
+    {"shell", no_argument, NULL, OPTION_SHELL},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
@@ -99,6 +107,22 @@ static enum afar_status fail_option(const char *word, int letter, struct afar_er
                      word);
 }
 
+/* What is left is the command that --explain is about. */
+static enum afar_status check_words(struct options *options, int argc, char **argv,
+                                    struct afar_error *err)
+{
+    const struct explain_question *question = &options->question;
+    options->question.words = argv + optind;
+    if (question->identity == NULL &&
+        (question->from != NULL || question->user != NULL || question->shell))
+        return afar_fail(err, AFAR_EINVAL, "--from, --user and --shell belong to --explain");
+    if (question->identity != NULL && optind >= argc)
+        return afar_fail(err, AFAR_EINVAL, "--explain: which command? It follows --");
+    if (question->identity == NULL && optind < argc)
+        return afar_fail(err, AFAR_EINVAL, "'%.100s' is no option", argv[optind]);
+    return AFAR_OK;
+}
+
 enum afar_status options_parse(struct options *options, int argc, char **argv,
                                struct afar_error *err)
 {
@@ -121,6 +145,18 @@ enum afar_status options_parse(struct options *options, int argc, char **argv,
         case OPTION_CHECK:
             options->check = true;
             break;
+        case OPTION_EXPLAIN:
+            options->question.identity = optarg;
+            break;
+        case OPTION_FROM:
+            options->question.from = optarg;
+            break;
+        case OPTION_USER:
+            options->question.user = optarg;
+            break;
+        case OPTION_SHELL:
+            options->question.shell = true;
+            break;
         case OPTION_HELP:
             options->help = true;
             break;
@@ -135,9 +171,7 @@ enum afar_status options_parse(struct options *options, int argc, char **argv,
             break;
         }
     }
-    if (optind < argc)
-        return afar_fail(err, AFAR_EINVAL, "'%.100s' is no option", argv[optind]);
-    return AFAR_OK;
+    return check_words(options, argc, argv, err);
 }
 
 const char *options_help(void)
@@ -159,6 +193,8 @@ const char *options_help(void)
            "  --log-format FORMAT    text or json\n"
            "  --set KEY=VALUE        any key of afard.conf(5)\n"
            "  --print-endpoints      print 'listening URL' for each listener, once it accepts\n"
+           "  --explain CLIENT [--shell] [--from ADDRESS] [--user NAME] -- COMMAND...\n"
+           "                         say what the rules let CLIENT (as cn:ann) do, then end\n"
            "  --check                check configuration and certificates, then end\n"
            "  --version, -h, --help\n"
            "\n"
@@ -166,5 +202,6 @@ const char *options_help(void)
            "  afard --listen tcp://127.0.0.1                     for development\n"
            "  afard --listen tls://0.0.0.0 --tls-cert server.pem \\\n"
            "        --tls-key server-key.pem --tls-client-ca ca.pem\n"
-           "  afard -c /etc/afar/afard.conf --check\n";
+           "  afard -c /etc/afar/afard.conf --check\n"
+           "  afard -c /etc/afar/afard.conf --explain cn:ann -- git fetch origin\n";
 }

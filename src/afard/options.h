@@ -12,10 +12,12 @@
 
 #include <stdbool.h>
 
+#include "afard/explain.h"
 #include "policy/config.h"
 
 struct options {
-    const char *config_file; /* NULL: none */
+    const char *config_file;          /* NULL: none */
+    struct explain_question question; /* identity NULL: --explain was not given */
     bool print_endpoints;
     bool check;
     bool help;

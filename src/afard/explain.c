@@ -1,0 +1,194 @@
+#include "afard/explain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+#include "exec/environment.h"
+#include "policy/decide.h"
+
+enum { LABEL_COLUMNS = 12, SHOWN_BYTES = 4096 };
+
+/* One line "  label       value", whatever bytes the value has. */
+static void say(FILE *out, const char *label, const char *value)
+{
+    char text[SHOWN_BYTES];
+    utf8_copy(text, sizeof text, value);
+    (void)fprintf(out, "  %-*s %s\n", LABEL_COLUMNS, label, text);
+}
+
+static enum afar_status say_words(FILE *out, const char *label, char *const *words,
+                                  struct afar_error *err)
+{
+    char *line = NULL;
+    enum afar_status status = words_quote(words, &line, err);
+    if (status == AFAR_OK)
+        say(out, label, line);
+    free(line);
+    return status;
+}
+
+static void say_user(FILE *out, const struct rule *rule)
+{
+    const struct user *user = &rule->user;
+    gid_t group = user->name == NULL ? getegid() : user->gid;
+    (void)fprintf(out, "  %-*s %s (uid %u, gid %u", LABEL_COLUMNS, "user",
+                  user->name == NULL ? "the server's" : user->name,
+                  (unsigned)(user->name == NULL ? geteuid() : user->uid),
+                  (unsigned)(rule->group_set ? rule->group : group));
+    for (size_t i = 0; i < user->group_count; i++)
+        (void)fprintf(out, "%s%u", i == 0 ? ", groups " : " ", (unsigned)user->groups[i]);
+    (void)fprintf(out, ")\n");
+}
+
+static void say_environment(FILE *out, const struct rule *rule)
+{
+    say(out, "environment",
+        rule->user.name != NULL ? "fresh: PATH, USER, LOGNAME, HOME, SHELL, LANG and TZ"
+                                : "the server's, without what is for the server itself");
+    for (size_t i = 0; i < rule->env.count; i++)
+        say(out, i == 0 ? "may set" : "", rule->env.at[i]);
+}
+
+static void say_limits(FILE *out, const struct rule *rule)
+{
+    const struct {
+        const char *name;
+        const char *unit;
+        const struct rule_number *number;
+    } limits[] = {{"timeout", " ms", &rule->timeout_ms},
+                  {"max_output", " bytes", &rule->max_output},
+                  {"max_jobs", "", &rule->max_jobs},
+                  {"nofile", "", &rule->nofile},
+                  {"nproc", "", &rule->nproc},
+                  {"as", " bytes", &rule->as_bytes},
+                  {"core", " bytes", &rule->core_bytes},
+                  {"cpu time", " s", &rule->cpu_s},
+                  {"memory", " bytes", &rule->memory_bytes},
+                  {"pids", "", &rule->pids},
+                  {"cpu", " of a thousand", &rule->cpu_millis}};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        if (limits[i].number->set)
+            (void)fprintf(out, "  %-*s %llu%s\n", LABEL_COLUMNS, limits[i].name,
+                          (unsigned long long)limits[i].number->value, limits[i].unit);
+    }
+    if (rule->umask.set)
+        (void)fprintf(out, "  %-*s %03llo\n", LABEL_COLUMNS, "umask",
+                      (unsigned long long)rule->umask.value);
+    if (rule->nice_set)
+        (void)fprintf(out, "  %-*s %d\n", LABEL_COLUMNS, "nice", rule->nice);
+}
+
+static enum afar_status say_allowed(FILE *out, const struct policy_decision *decision,
+                                    const struct policy_request *request, struct afar_error *err)
+{
+    const struct rule *rule = decision->rule;
+    if (rule == NULL) {
+        (void)fprintf(out, "allowed: there are no rules\n");
+        return AFAR_OK;
+    }
+    (void)fprintf(out, "allowed by rule '%s' (%s:%u)\n", rule->name, rules_file(decision->rules),
+                  rule->line);
+    say(out, "program",
+        decision->program != NULL ? decision->program : "as the first word says, found in PATH");
+    enum afar_status status =
+        say_words(out, "words", decision->argv != NULL ? decision->argv : request->argv, err);
+    if (decision->original != NULL)
+        say(out, "and", decision->original);
+    say_user(out, rule);
+    if (rule->chroot != NULL)
+        say(out, "root", rule->chroot);
+    if (rule->cwd != NULL)
+        say(out, "directory", rule->cwd);
+    else
+        say(out, "directory", rule->user.home != NULL ? rule->user.home : "as asked for");
+    say_environment(out, rule);
+    say_limits(out, rule);
+    return status;
+}
+
+static enum afar_status take_names(struct words *names, const char *identity,
+                                   struct afar_error *err)
+{
+    static const char separators[] = ", \t";
+    enum afar_status status = AFAR_OK;
+    const char *at = identity + strspn(identity, separators);
+    while (*at != '\0' && status == AFAR_OK) {
+        size_t size = strcspn(at, separators);
+        status = words_add(names, at, size, err);
+        at += size;
+        at += strspn(at, separators);
+    }
+    if (status == AFAR_OK && names->count == 0)
+        return afar_fail(err, AFAR_EINVAL, "--explain: a client such as cn:ann was expected");
+    return status;
+}
+
+/* What the client would send. */
+static enum afar_status take_words(struct words *argv, const struct explain_question *question,
+                                   struct afar_error *err)
+{
+    static const char *const shell[] = {"/bin/sh", "-c"};
+    enum afar_status status = AFAR_OK;
+    for (size_t i = 0; question->shell && i < 2 && status == AFAR_OK; i++)
+        status = words_add(argv, shell[i], strlen(shell[i]), err);
+    if (!question->shell) {
+        for (char **word = question->words; *word != NULL && status == AFAR_OK; word++)
+            status = words_add(argv, *word, strlen(*word), err);
+        return status;
+    }
+    size_t size = 0;
+    for (char **word = question->words; *word != NULL; word++)
+        size += strlen(*word) + 1;
+    char *line = malloc(size);
+    if (line == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory");
+    line[0] = '\0';
+    for (char **word = question->words; *word != NULL; word++) {
+        if (word != question->words)
+            strcat(line, " ");
+        strcat(line, *word);
+    }
+    if (status == AFAR_OK)
+        status = words_add(argv, line, strlen(line), err);
+    free(line);
+    return status;
+}
+
+enum afar_status explain(const struct config *config, const struct explain_question *question,
+                         FILE *out, struct afar_error *err)
+{
+    struct words names = {0};
+    struct words argv = {0};
+    struct policy_decision decision = {0};
+    const char *path = getenv("PATH");
+    enum afar_status status = take_names(&names, question->identity, err);
+    if (status == AFAR_OK)
+        status = take_words(&argv, question, err);
+    if (status != AFAR_OK)
+        goto out;
+    const struct policy_client client = {
+        .names = names.at, .address = question->from != NULL ? question->from : "127.0.0.1"};
+    const struct policy_request request = {.argv = argv.at,
+                                           .is_shell = question->shell,
+                                           .user = question->user,
+                                           .path = path != NULL ? path : ENVIRONMENT_DEFAULT_PATH};
+    status = policy_decide(config->rules, &client, &request, &decision, err);
+    if (status != AFAR_OK)
+        goto out;
+    if (decision.allowed)
+        status = say_allowed(out, &decision, &request, err);
+    else
+        (void)fprintf(out, "denied: %s\n", decision.reason);
+    if (status == AFAR_OK && (fflush(out) != 0 || ferror(out) != 0))
+        status = afar_fail_errno(err, errno, "cannot write to standard output");
+    if (status == AFAR_OK && !decision.allowed)
+        status = afar_fail(err, AFAR_EREFUSED, "denied");
+out:
+    policy_decision_close(&decision);
+    words_close(&argv);
+    words_close(&names);
+    return status;
+}
