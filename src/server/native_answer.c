@@ -16,7 +16,7 @@ void native_check_queued(struct native *native, enum afar_status status)
     connection_want_flush(native->connection);
 }
 
-static void log_refusal(struct native *native, const char *code, const char *text)
+void native_log(struct native *native, const char *code, const char *text)
 {
     char label[512];
     connection_label(native->connection, label, sizeof label);
@@ -58,7 +58,7 @@ bool native_is_current(const struct native *native, const struct message *messag
 
 void native_complain(struct native *native, const char *code, const char *text)
 {
-    log_refusal(native, code, text);
+    native_log(native, code, text);
     native_check_queued(native,
                         message_put_error(&native->connection->out, false, 0, code, text, 0, NULL));
 }
@@ -66,7 +66,7 @@ void native_complain(struct native *native, const char *code, const char *text)
 void native_refuse(struct native *native, const struct message *message, const char *code,
                    const char *text, uint64_t retry_after_ms)
 {
-    log_refusal(native, code, text);
+    native_log(native, code, text);
     if (native_is_current(native, message))
         cut_request(native);
     native_check_queued(native, message_put_error(&native->connection->out, message->has_id,

@@ -113,8 +113,10 @@ static void refuse_start(struct native *native, const struct message *message,
         counters_count(counters, COUNTER_DENIED);
         code = "denied";
         again = false;
-        if (native->connection->worker->config->deny_reason == DENY_REASON_BRIEF)
+        if (native->connection->worker->config->deny_reason == DENY_REASON_BRIEF) {
+            native_log(native, code, text); /* what the client does not hear */
             text = JOB_DENIED_BRIEFLY;
+        }
     }
     if (status == AFAR_ELIMIT) {
         counters_count(counters, limit);

@@ -192,39 +192,64 @@ enum afar_status server_print_endpoints(const struct server *server, FILE *out,
     return AFAR_OK;
 }
 
+enum { WHAT_BYTES = 384, WHO_BYTES = 384 };
+
+/* "can run any command as user root" */
+static void describe_what(const struct config *config, const char *user, char what[WHAT_BYTES])
+{
+    size_t count = rules_count(config->rules);
+    if (count == 0)
+        (void)snprintf(what, WHAT_BYTES, "can run any command as user %s", user);
+    else
+        (void)snprintf(what, WHAT_BYTES, "can run what %s of %.200s allow%s",
+                       count == 1 ? "the one rule" : "the rules", rules_file(config->rules),
+                       count == 1 ? "s" : "");
+}
+
+/* "whoever has a client certificate from ca.pem" */
+static void describe_who(const struct config *config, char who[WHO_BYTES])
+{
+    bool pins = rules_have_pin(config->rules);
+    if (config->tls_client_ca == NULL)
+        (void)snprintf(who, WHO_BYTES, "whoever has a key that a rule names");
+    else
+        (void)snprintf(who, WHO_BYTES, "whoever has a client certificate from %.200s%s",
+                       config->tls_client_ca, pins ? ", or a key that a rule names," : "");
+}
+
 void server_describe_one(const struct server *server, const struct listening *listening)
 {
     struct log *log = server->shared.log;
+    const struct config *config = server->shared.settings.config;
     const struct endpoint *endpoint = &listening->endpoint;
     char url[ENDPOINT_URL_BYTES];
     char number[24];
+    char what[WHAT_BYTES];
+    char who[WHO_BYTES];
     /* Only the acceptor's thread looks one up. */
     const struct passwd *entry = getpwuid(geteuid()); // NOLINT(concurrency-mt-unsafe)
     (void)snprintf(number, sizeof number, "%ld", (long)geteuid());
     const char *user = entry != NULL ? entry->pw_name : number;
     endpoint_format(endpoint, url, sizeof url);
+    describe_what(config, user, what);
+    describe_who(config, who);
     if (endpoint->protocol == PROTOCOL_UPPER)
         log_write(log, LOG_LEVEL_INFO, "%s: answers in upper case; nobody can run anything there",
                   url);
     else if (endpoint->scheme == ENDPOINT_TLS)
-        log_write(log, LOG_LEVEL_INFO,
-                  "%s: whoever has a client certificate from %s can run any command as user %s",
-                  url, server->shared.settings.config->tls_client_ca, user);
+        log_write(log, LOG_LEVEL_INFO, "%s: %s %s", url, who, what);
     else if (endpoint->scheme == ENDPOINT_UNIX)
-        log_write(log, LOG_LEVEL_INFO,
-                  "%s: user %s on this machine (and root) can run any command as user %s", url,
-                  user, user);
+        log_write(log, LOG_LEVEL_INFO, "%s: user %s on this machine (and root) %s", url, user,
+                  what);
     else if (listening->local)
         log_write(log, LOG_LEVEL_WARN,
-                  "%s: everyone on this machine can run any command as user %s, unencrypted and "
-                  "without a certificate: for development only",
-                  url, user);
+                  "%s: everyone on this machine %s, unencrypted and without a certificate: for "
+                  "development only",
+                  url, what);
     else
-        log_write(
-            log, LOG_LEVEL_WARN,
-            "%s: EVERYONE WHO CAN REACH THIS PORT can run any command as user %s, unencrypted "
-            "and without a certificate",
-            url, user);
+        log_write(log, LOG_LEVEL_WARN,
+                  "%s: EVERYONE WHO CAN REACH THIS PORT %s, unencrypted and without a certificate",
+                  url, what);
 }
 
 void server_describe(const struct server *server)

@@ -1,0 +1,289 @@
+/* Rules, on a real server: who is let do what, and what becomes of a command. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/afard.h"
+#include "support/program.h"
+
+enum { TEXT_BYTES = 4096 };
+
+struct fixture {
+    struct afard afard;
+    char file[64];
+};
+
+static void write_rules(const struct fixture *fixture, const char *text)
+{
+    FILE *file = fopen(fixture->file, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void open_fixture(struct fixture *fixture, const char *rules, const char *log_level)
+{
+    const char *args[] = {"-c",          fixture->file, "--listen", "unix://@",
+                          "--log-level", log_level,     NULL};
+    char url[128];
+    *fixture = (struct fixture){.file = "/tmp/afar-rules-XXXXXX"};
+    int fd = mkstemp(fixture->file);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    write_rules(fixture, rules);
+    (void)snprintf(url, sizeof url, "unix://%s.sock", fixture->file);
+    args[3] = url;
+    afard_start(&fixture->afard, args);
+}
+
+static void close_fixture(struct fixture *fixture)
+{
+    afard_expect_calm(&fixture->afard);
+    assert_int_equal(afard_stop(&fixture->afard), 0);
+    assert_int_equal(unlink(fixture->file), 0);
+}
+
+/* `afar run OPTIONS URL -- WORDS`, both lists ended by NULL. Its exit status. */
+static int run(const struct fixture *fixture, struct program *program, const char *const *options,
+               const char *const *words)
+{
+    const char *argv[PROGRAM_ARGS_MAX] = {"afar", "run", "-n"};
+    size_t used = 3;
+    for (; options != NULL && *options != NULL; options++)
+        argv[used++] = *options;
+    argv[used++] = fixture->afard.url[0];
+    argv[used++] = "--";
+    for (; *words != NULL; words++)
+        argv[used++] = *words;
+    argv[used] = NULL;
+    return program_run(program, argv, NULL, 0);
+}
+
+#define WORDS(...)        \
+    (const char *const[]) \
+    {                     \
+        __VA_ARGS__, NULL \
+    }
+
+static void assert_run(const struct fixture *fixture, const char *const *options,
+                       const char *const *words, int status, const char *output)
+{
+    struct program program;
+    int got = run(fixture, &program, options, words);
+    if (got != status)
+        fail_msg("status %d, not %d: %s%s", got, status, program.stdout_data, program.stderr_data);
+    const char *stream = status == 125 ? program.stderr_data : program.stdout_data;
+    if (strstr(stream, output) == NULL)
+        fail_msg("'%s' is not in: %s%s", output, program.stdout_data, program.stderr_data);
+    program_close(&program);
+}
+
+/* ---- decisions ---------------------------------------------------------------------------------
+ */
+
+static void test_allowed_and_denied(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    open_fixture(&fixture,
+                 "[allow echo]\nclient = any\ncommand = /bin/echo **\nenv = LC_*\n"
+                 "[allow env]\nclient = any\ncommand = /usr/bin/env\n",
+                 "info");
+    assert_run(&fixture, NULL, WORDS("echo", "a", "b c"), 0, "a b c\n");
+    assert_run(&fixture, NULL, WORDS("/usr/../bin/echo"), 0, "\n");
+    assert_run(&fixture, NULL, WORDS("/bin/cat", "/etc/hostname"), 125,
+               "run '/bin/cat' with these arguments");
+    assert_run(&fixture, WORDS("-s"), WORDS("echo x"), 125, "run a shell line");
+    assert_run(&fixture, WORDS("--env", "LC_ALL=C"), WORDS("echo", "x"), 0, "x\n");
+    assert_run(&fixture, WORDS("--env", "PATH=/x"), WORDS("echo", "x"), 125,
+               "does not let the client set PATH");
+    assert_run(&fixture, WORDS("--env", "X=hush"), WORDS("echo", "x"), 125, "set X");
+    afard_expect_log(&fixture.afard, "denied: rule 'echo'");
+    assert_null(strstr(fixture.afard.program.stderr_data, "hush"));
+    close_fixture(&fixture);
+}
+
+static void test_nobody(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    open_fixture(&fixture, "deny_reason = brief\n[allow x]\nclient = cn:x\ncommand = **\n", "info");
+    assert_run(&fixture, NULL, WORDS("true"), 125, "the server does not allow this");
+    afard_expect_log(&fixture.afard, "no rule lets this client (uid=");
+    close_fixture(&fixture);
+}
+
+static void test_denied_briefly(void **state)
+{
+    struct fixture fixture;
+    struct program program;
+    (void)state;
+    open_fixture(&fixture, "deny_reason = brief\n[allow x]\nclient = any\ncommand = /bin/true\n",
+                 "info");
+    assert_int_equal(run(&fixture, &program, NULL, WORDS("false")), 125);
+    assert_non_null(strstr(program.stderr_data, "the server does not allow this"));
+    assert_null(strstr(program.stderr_data, " rule"));
+    program_close(&program);
+    afard_expect_log(&fixture.afard, "run 'false' with these arguments");
+    close_fixture(&fixture);
+}
+
+static void test_reload(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    open_fixture(&fixture, "[allow x]\nclient = any\ncommand = /bin/true\n", "info");
+    assert_run(&fixture, NULL, WORDS("true"), 0, "");
+    assert_run(&fixture, NULL, WORDS("echo"), 125, "echo");
+    write_rules(&fixture, "[allow x]\nclient = any\ncommand = /bin/echo\n");
+    assert_int_equal(kill(fixture.afard.program.pid, SIGHUP), 0);
+    afard_expect_log(&fixture.afard, "reloaded");
+    assert_run(&fixture, NULL, WORDS("true"), 125, "true");
+    assert_run(&fixture, NULL, WORDS("echo"), 0, "\n");
+    write_rules(&fixture, "[allow x]\nclient = nobody\ncommand = /bin/echo\n");
+    assert_int_equal(kill(fixture.afard.program.pid, SIGHUP), 0);
+    afard_expect_log(&fixture.afard, "'nobody' is no client");
+    assert_run(&fixture, NULL, WORDS("echo"), 0, "\n");
+    close_fixture(&fixture);
+}
+
+/* ---- what is run --------------------------------------------------------------------------------
+ */
+
+static void test_forced(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    open_fixture(&fixture,
+                 "[allow x]\nclient = any\n"
+                 "force = /bin/sh -c \"echo $AFAR_ORIGINAL_COMMAND\"\n",
+                 "warn");
+    assert_run(&fixture, NULL, WORDS("rm", "-rf", "a b"), 0, "rm -rf 'a b'\n");
+    assert_run(&fixture, WORDS("-s"), WORDS("ls | wc"), 0, "ls | wc\n");
+    assert_run(&fixture, WORDS("--env", "AFAR_ORIGINAL_COMMAND=x"), WORDS("ls"), 125,
+               "AFAR_ORIGINAL_COMMAND");
+    close_fixture(&fixture);
+}
+
+static void test_wrapper(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    open_fixture(&fixture,
+                 "[allow x]\nclient = any\nwrapper = /usr/bin/env\nwrapper = WRAPPED=yes\n"
+                 "command = /bin/sh **\n",
+                 "warn");
+    assert_run(&fixture, NULL, WORDS("sh", "-c", "echo $0 $WRAPPED"), 0, "yes\n");
+    close_fixture(&fixture);
+}
+
+static void test_limits(void **state)
+{
+    struct fixture fixture;
+    struct program program;
+    (void)state;
+    open_fixture(&fixture,
+                 "kill_grace_ms = 0\n[allow slow]\nclient = any\ncommand = /bin/sleep *\n"
+                 "timeout = 200ms\nmax_jobs = 1\n"
+                 "[allow much]\nclient = any\ncommand = /usr/bin/yes\nmax_output = 10K\n"
+                 "[allow exact]\nclient = any\ncommand = /usr/bin/head **\nmax_output = 4K\n",
+                 "warn");
+    assert_run(&fixture, NULL, WORDS("sleep", "60"), 124, "");
+    assert_int_equal(run(&fixture, &program, NULL, WORDS("yes")), 125);
+    assert_int_equal(program.stdout_size, 10240);
+    assert_non_null(strstr(program.stderr_data, "max_output"));
+    program_close(&program);
+    assert_int_equal(run(&fixture, &program, NULL, WORDS("head", "-c", "4096", "/dev/zero")), 0);
+    assert_int_equal(program.stdout_size, 4096);
+    program_close(&program);
+    assert_int_equal(run(&fixture, &program, NULL, WORDS("head", "-c", "4097", "/dev/zero")), 125);
+    assert_int_equal(program.stdout_size, 4096);
+    program_close(&program);
+    close_fixture(&fixture);
+}
+
+static void test_max_jobs(void **state)
+{
+    struct fixture fixture;
+    struct program first;
+    (void)state;
+    open_fixture(&fixture, "[allow x]\nclient = any\ncommand = /bin/cat\nmax_jobs = 1\n", "info");
+    const char *argv[] = {"afar", "run", fixture.afard.url[0], "--", "cat", NULL};
+    program_start(&first, argv, NULL);
+    assert_int_equal(write(first.in, "x", 1), 1);
+    program_expect(&first, 1, "x"); /* it runs */
+    assert_run(&fixture, NULL, WORDS("cat"), 125, "the rule 'x'");
+    program_finish(&first, NULL, 0);
+    assert_int_equal(program_exit_status(&first), 0);
+    program_close(&first);
+    assert_run(&fixture, NULL, WORDS("cat"), 0, "");
+    close_fixture(&fixture);
+}
+
+/* ---- afard --explain ----------------------------------------------------------------------------
+ */
+
+static void test_explain(void **state)
+{
+    static const char rules[] = "[allow x]\nclient = cn:ann\nfrom = 10.0.0.0/8\n"
+                                "command = /bin/sh -c *\nenv = LANG\ntimeout = 2s\numask = 077\n";
+    struct fixture fixture = {.file = "/tmp/afar-rules-XXXXXX"};
+    struct program program;
+    char expected[TEXT_BYTES];
+    (void)state;
+    int fd = mkstemp(fixture.file);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    write_rules(&fixture, rules);
+    assert_int_equal(program_run(&program,
+                                 WORDS("afard", "-c", fixture.file, "--explain", "dns:x,cn:ann",
+                                       "--from", "10.1.2.3", "--", "sh", "-c", "touch /tmp/never"),
+                                 NULL, 0),
+                     0);
+    (void)snprintf(expected, sizeof expected, "allowed by rule 'x' (%s:1)\n", fixture.file);
+    assert_non_null(strstr(program.stdout_data, expected));
+    assert_non_null(strstr(program.stdout_data, "sh -c 'touch /tmp/never'"));
+    assert_non_null(strstr(program.stdout_data, "LANG"));
+    assert_non_null(strstr(program.stdout_data, "2000 ms"));
+    assert_non_null(strstr(program.stdout_data, "077"));
+    program_close(&program);
+    assert_int_equal(program_run(&program,
+                                 WORDS("afard", "-c", fixture.file, "--explain", "cn:ann", "--",
+                                       "sh", "-c", "x"),
+                                 NULL, 0),
+                     3);
+    assert_string_equal(program.stdout_data,
+                        "denied: no rule lets this client (cn:ann) run anything\n");
+    program_close(&program);
+    assert_int_equal(
+        program_run(&program, WORDS("afard", "-c", fixture.file, "--explain", "cn:ann"), NULL, 0),
+        2);
+    program_close(&program);
+    assert_int_equal(access("/tmp/never", F_OK), -1);
+    assert_int_equal(unlink(fixture.file), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_allowed_and_denied),
+        cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_denied_briefly),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_forced),
+        cmocka_unit_test(test_wrapper),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_max_jobs),
+        cmocka_unit_test(test_explain),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
