@@ -39,7 +39,16 @@ struct afar_context;
 struct afar_credentials {
     const char *ca_file;   /* PEM; NULL: the system's certificate store */
     const char *cert_file; /* PEM; NULL: none */
-    const char *key_file;  /* PEM; NULL: none */
+    const char *key_file;  /* PEM; NULL: none; nobody but you (and your group) may read it */
+    /* The SHA-256 of the server's public key (of its SubjectPublicKeyInfo), as 64 lower-case hex
+     * digits: the server is whoever has that key, and neither CA nor name nor date is looked at.
+     * NULL: by CA. */
+    const char *pin;
+    /* Asked during afar_connect about a server that no CA vouches for, and for no other, with its
+     * pin. Must not take long: the server waits (for 10 s by default). True: it is the right one.
+     * NULL: it is not. */
+    bool (*trust)(void *user, const char *server_name, const char *pin);
+    void *trust_user;
 };
 
 /* Reads the files. `credentials` NULL: none, enough for tcp and unix. AFAR_EINVAL names a file that

@@ -9,7 +9,6 @@
 #include "afard/options.h"
 #include "base/utf8.h"
 #include "exec/orphans.h"
-#include "net/tls.h"
 #include "server/server.h"
 
 enum { EXIT_USAGE = 2, EXIT_DENIED = 3 };
@@ -45,31 +44,11 @@ static enum afar_status print_text(const char *text, struct afar_error *err)
     return AFAR_OK;
 }
 
-static bool has_tls_listener(const struct config *config)
-{
-    for (unsigned i = 0; i < config->listen_count; i++) {
-        if (config->listen[i].scheme == ENDPOINT_TLS)
-            return true;
-    }
-    return false;
-}
-
 /* --check: all that can be known without opening a socket or resolving a name. */
 static enum afar_status check_only(const struct config *config, struct afar_error *err)
 {
-    struct tls_context *context = NULL;
-    const struct tls_server_options options = {.cert_file = config->tls_cert,
-                                               .key_file = config->tls_key,
-                                               .client_ca_file = config->tls_client_ca,
-                                               .crl_file = config->tls_crl,
-                                               .allow_tls12 = config->tls_allow_12};
-    enum afar_status status = AFAR_OK;
-    if (has_tls_listener(config))
-        status = tls_context_server_new(&context, &options, err);
-    if (status == AFAR_OK)
-        status = print_text("configuration ok\n", err);
-    tls_context_free(context);
-    return status;
+    enum afar_status status = server_check(config, err);
+    return status == AFAR_OK ? print_text("configuration ok\n", err) : status;
 }
 
 /* What was given on the command line, for reading the configuration again. */

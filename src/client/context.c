@@ -14,7 +14,10 @@ enum afar_status afar_context_new(struct afar_context **context,
     if (credentials != NULL) {
         const struct tls_client_options options = {.ca_file = credentials->ca_file,
                                                    .cert_file = credentials->cert_file,
-                                                   .key_file = credentials->key_file};
+                                                   .key_file = credentials->key_file,
+                                                   .pin = credentials->pin,
+                                                   .trust = credentials->trust,
+                                                   .trust_user = credentials->trust_user};
         status = tls_context_client_new(&made->tls, &options, err);
     }
     if (status != AFAR_OK) {

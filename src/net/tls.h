@@ -10,6 +10,7 @@
 #define NET_TLS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "net/transport.h"
@@ -27,12 +28,26 @@ struct tls_server_options {
         *client_ca_file;  /* PEM; clients must show a certificate that leads to one of these */
     const char *crl_file; /* PEM; revocation lists of all CAs on clients' chains; NULL: none */
     bool allow_tls12;
+    /* Keys whose owners are let in whoever issued their certificate, as 64 hex digits each. With
+     * some, client_ca_file may be NULL. Their certificates must be in date and made for clients; of
+     * their names nobody but they themselves says that they are true: net/peer.h. */
+    char *const *pins;
+    size_t pin_count;
 };
+
+/* Asked during the handshake about a server that no CA vouches for, with its key's pin. Must not
+ * take long: the server waits. True: it is the right one. */
+typedef bool tls_trust(void *user, const char *server_name, const char *pin);
 
 struct tls_client_options {
     const char *ca_file;   /* PEM; NULL: the system's store */
     const char *cert_file; /* PEM; NULL: no client certificate */
     const char *key_file;
+    /* 64 hex digits: the server is whoever has this key; neither CA nor name nor date is looked at.
+     * NULL: by CA. */
+    const char *pin;
+    tls_trust *trust; /* NULL: such a server is refused */
+    void *trust_user;
 };
 
 /* Reads and checks the files whole. AFAR_EINVAL: a file cannot be read, is not PEM, or key and

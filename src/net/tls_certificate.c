@@ -5,7 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
 #include "base/utf8.h"
@@ -28,10 +27,8 @@ void tls_time_text(const ASN1_TIME *time, char *text, size_t size)
         (void)snprintf(text, size, "a time that cannot be read");
 }
 
-/* Takes a name only as it is: one with a NUL, a control character or broken UTF-8, or one that is
- * too long, could be shown as another's. */
-static bool copy_name(char *out, size_t size, const char *prefix, const unsigned char *name,
-                      int length)
+bool tls_copy_name(char *out, size_t size, const char *prefix, const unsigned char *name,
+                   int length)
 {
     if (length <= 0 || strlen(prefix) + (size_t)length >= size || !utf8_valid(name, (size_t)length))
         return false;
@@ -59,7 +56,7 @@ static bool copy_common_name(char *out, size_t size, const X509_NAME *name)
         return false;
     const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, at);
     int length = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(entry));
-    bool copied = copy_name(out, size, "CN=", utf8, length);
+    bool copied = tls_copy_name(out, size, "CN=", utf8, length);
     OPENSSL_free(utf8);
     return copied;
 }
@@ -87,7 +84,8 @@ static bool host_text(const GENERAL_NAME *name, char *text, size_t size)
     switch (name->type) {
     case GEN_DNS:
         string = name->d.dNSName;
-        return copy_name(text, size, "", ASN1_STRING_get0_data(string), ASN1_STRING_length(string));
+        return tls_copy_name(text, size, "", ASN1_STRING_get0_data(string),
+                             ASN1_STRING_length(string));
     case GEN_IPADD:
         string = name->d.iPAddress;
         data = ASN1_STRING_get0_data(string);
@@ -130,38 +128,32 @@ static bool copy_alternative(char *out, size_t size, const GENERAL_NAMES *names,
         if (name->type != type)
             continue;
         const ASN1_STRING *string = name->d.ia5; /* URI, DNS and email alike */
-        if (copy_name(out, size, "", ASN1_STRING_get0_data(string), ASN1_STRING_length(string)))
+        if (tls_copy_name(out, size, "", ASN1_STRING_get0_data(string), ASN1_STRING_length(string)))
             return true;
     }
     return false;
 }
 
-/* What no two certificates share, for those without a name that can be shown. */
-static void copy_fingerprint(char *out, size_t size, const X509 *certificate)
+/* What no two keys share, for those without a name that can be shown or believed. */
+static void copy_pin(char *out, size_t size, const X509 *certificate)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    size_t used = 0;
-
-    if (X509_digest(certificate, EVP_sha256(), digest, &length) != 1)
-        length = 0;
-    used = (size_t)snprintf(out, size, "sha256=");
-    for (unsigned i = 0; i < length && used + 3 <= size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%02x", digest[i]);
+    char pin[TLS_PIN_BYTES] = "";
+    (void)tls_pin(certificate, pin);
+    (void)snprintf(out, size, "pin:sha256:%s", pin);
 }
 
-void tls_identity_name(X509 *certificate, char name[IDENTITY_NAME_BYTES])
+void tls_identity_name(X509 *certificate, bool vouched, char name[IDENTITY_NAME_BYTES])
 {
     static const int preferred[] = {GEN_URI, GEN_DNS, GEN_EMAIL};
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     bool found = false;
 
-    for (size_t i = 0; i < sizeof preferred / sizeof preferred[0] && !found; i++)
+    for (size_t i = 0; vouched && i < sizeof preferred / sizeof preferred[0] && !found; i++)
         found = copy_alternative(name, IDENTITY_NAME_BYTES, names, preferred[i]);
-    if (!found)
+    if (vouched && !found)
         found = copy_common_name(name, IDENTITY_NAME_BYTES, X509_get_subject_name(certificate));
     if (!found)
-        copy_fingerprint(name, IDENTITY_NAME_BYTES, certificate);
+        copy_pin(name, IDENTITY_NAME_BYTES, certificate);
     GENERAL_NAMES_free(names);
 }
 

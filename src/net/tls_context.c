@@ -21,6 +21,7 @@ void tls_context_free(struct tls_context *context)
     if (context == NULL || atomic_fetch_sub(&context->references, 1) != 1)
         return;
     tls_session_forget_all(context);
+    free(context->pins);
     SSL_CTX_free(context->ssl_ctx);
     BIO_meth_free(context->socket_method);
     (void)pthread_mutex_destroy(&context->lock);
@@ -94,9 +95,11 @@ enum afar_status tls_context_server_new(struct tls_context **context,
     struct tls_context *made = NULL;
 
     *context = NULL;
-    if (options->cert_file == NULL || options->key_file == NULL || options->client_ca_file == NULL)
+    if (options->cert_file == NULL || options->key_file == NULL ||
+        (options->client_ca_file == NULL && options->pin_count == 0))
         return afar_fail(err, AFAR_EINVAL,
-                         "TLS needs a certificate file, a key file and a file of client CAs");
+                         "TLS needs a certificate file, a key file, and a file of client CAs or "
+                         "clients' pins");
     enum afar_status status =
         context_new(&made, TLS_server_method(), true, options->allow_tls12, err);
     if (status != AFAR_OK)
@@ -104,7 +107,9 @@ enum afar_status tls_context_server_new(struct tls_context **context,
     status = tls_load_identity(made->ssl_ctx, options->cert_file, options->key_file, err);
     if (status != AFAR_OK)
         goto out;
-    status = tls_load_trust(made->ssl_ctx, options->client_ca_file, true, err);
+    status = tls_pins_set(made, options->pins, options->pin_count, err);
+    if (status == AFAR_OK && options->client_ca_file != NULL)
+        status = tls_load_trust(made->ssl_ctx, options->client_ca_file, true, err);
     if (status == AFAR_OK && options->crl_file != NULL)
         status = tls_load_revoked(made->ssl_ctx, options->crl_file, err);
     if (status != AFAR_OK)
@@ -130,6 +135,7 @@ enum afar_status tls_context_client_new(struct tls_context **context,
                                         struct afar_error *err)
 {
     struct tls_context *made = NULL;
+    char *pin = (char *)(uintptr_t)options->pin; /* only read */
 
     *context = NULL;
     if ((options->cert_file == NULL) != (options->key_file == NULL))
@@ -144,9 +150,12 @@ enum afar_status tls_context_client_new(struct tls_context **context,
         status = tls_load_identity(made->ssl_ctx, options->cert_file, options->key_file, err);
     if (status != AFAR_OK)
         goto out;
-    status = tls_load_trust(made->ssl_ctx, options->ca_file, false, err);
+    status = options->pin != NULL ? tls_pins_set(made, &pin, 1, err)
+                                  : tls_load_trust(made->ssl_ctx, options->ca_file, false, err);
     if (status != AFAR_OK)
         goto out;
+    made->trust = options->trust;
+    made->trust_user = options->trust_user;
     tls_verify_init(made->ssl_ctx, SSL_VERIFY_PEER);
     tls_session_client_init(made->ssl_ctx);
     *context = made;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -55,8 +56,24 @@ static enum afar_status read_rest(int fd, struct file *file, const char *what, c
     }
 }
 
-static enum afar_status file_read(struct file *file, BIO **bio, const char *what, const char *path,
-                                  struct afar_error *err)
+/* A private key that others can read is nobody's; a group may, as Debian's ssl-cert and volumes of
+ * Kubernetes have it. */
+static enum afar_status check_private(int fd, const char *path, struct afar_error *err)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return afar_fail_errno(err, errno, "cannot look at the key file '%s'", path);
+    if ((status.st_mode & (S_IRWXO | S_IWGRP)) == 0)
+        return AFAR_OK;
+    return afar_fail(
+        err, AFAR_EINVAL,
+        "the key file '%s' can be read or changed by others, and may be known to them: "
+        "chmod g-w,o= it, or make a new key",
+        path);
+}
+
+static enum afar_status file_read(struct file *file, BIO **bio, bool private, const char *what,
+                                  const char *path, struct afar_error *err)
 {
     enum afar_status status = AFAR_OK;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -68,7 +85,10 @@ static enum afar_status file_read(struct file *file, BIO **bio, const char *what
             err->code = AFAR_EINVAL;
         return AFAR_EINVAL;
     }
-    status = read_rest(fd, file, what, path, err);
+    if (private)
+        status = check_private(fd, path, err);
+    if (status == AFAR_OK)
+        status = read_rest(fd, file, what, path, err);
     (void)close(fd);
     if (status != AFAR_OK)
         return status;
@@ -103,7 +123,7 @@ static enum afar_status load_chain(SSL_CTX *ctx, const char *path, X509 **leaf,
     BIO *bio = NULL;
     X509 *next = NULL;
 
-    enum afar_status status = file_read(&file, &bio, what, path, err);
+    enum afar_status status = file_read(&file, &bio, false, what, path, err);
     if (status != AFAR_OK)
         goto out;
     ERR_clear_error();
@@ -158,7 +178,7 @@ static enum afar_status load_key(SSL_CTX *ctx, X509 *leaf, const char *cert_file
     EVP_PKEY *key = NULL;
     bool asked = false;
 
-    enum afar_status status = file_read(&file, &bio, what, path, err);
+    enum afar_status status = file_read(&file, &bio, true, what, path, err);
     if (status != AFAR_OK)
         goto out;
     ERR_clear_error();
@@ -233,7 +253,7 @@ enum afar_status tls_load_trust(SSL_CTX *ctx, const char *ca_file, bool announce
                    ? AFAR_OK
                    : tls_fail_local(err, "SSL_CTX_set_default_verify_paths");
 
-    enum afar_status status = file_read(&file, &bio, what, ca_file, err);
+    enum afar_status status = file_read(&file, &bio, false, what, ca_file, err);
     while (status == AFAR_OK) {
         ERR_clear_error();
         ca = PEM_read_bio_X509(bio, NULL, NULL, NULL);
@@ -269,7 +289,7 @@ enum afar_status tls_load_revoked(SSL_CTX *ctx, const char *crl_file, struct afa
     BIO *bio = NULL;
     unsigned count = 0;
 
-    enum afar_status status = file_read(&file, &bio, what, crl_file, err);
+    enum afar_status status = file_read(&file, &bio, false, what, crl_file, err);
     while (status == AFAR_OK) {
         ERR_clear_error();
         X509_CRL *list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);

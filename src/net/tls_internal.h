@@ -7,6 +7,7 @@
  *   tls_verify.c       why a certificate was not accepted
  *   tls_judge.c        the same once more, of an open connection
  *   tls_peer.c         all its names, and its key's pin
+ *   tls_pins.c         peers that are accepted for their key's sake
  *   tls_release.c      what an open connection can do without
  *   tls_session.c      tickets (server) and sessions to offer again (client)
  *   tls_alpn.c         agreeing on a protocol
@@ -40,7 +41,7 @@ enum {
     /* Servers whose last session a client context remembers, and the longest name it does so for:
      * a client program talks to a few. The oldest makes room. */
     TLS_SESSIONS_MAX = 64,
-    TLS_TICKET_DATA_BYTES = 8
+    TLS_TICKET_DATA_BYTES = 9 /* expiry, and whether the client was vouched for */
 };
 
 /* ---- Contexts ---- */
@@ -63,6 +64,11 @@ struct tls_context {
     struct tls_saved_session saved[TLS_SESSIONS_MAX];
     size_t saved_count;
     uint64_t saved_age;
+    /* Owned, sorted: a server's clients that need no CA; a client's one server. */
+    char (*pins)[TLS_PIN_BYTES];
+    size_t pin_count;
+    tls_trust *trust; /* client: asked about a server that no CA vouches for; NULL: refused */
+    void *trust_user;
 };
 
 /* ---- Transports ---- */
@@ -78,6 +84,7 @@ struct transport_tls {
     bool established;            /* the handshake is complete and everything was accepted */
     bool failed;                 /* a fatal error: OpenSSL allows no further call */
     bool send_failed;            /* the same for sending; an alert may still be there to be read */
+    bool vouched;                /* server: a CA vouches for the client's names */
     bool heard;                  /* something has been received since the handshake */
     size_t retry_bytes;          /* of a send that has to be repeated; 0: none */
     char *peer_name;             /* owned; of the certificate; NULL: not established */
@@ -115,6 +122,11 @@ enum afar_status tls_load_revoked(SSL_CTX *ctx, const char *crl_file, struct afa
 
 int64_t tls_time_unix(const ASN1_TIME *time);
 
+/* Takes a name only as it is: one with a NUL, a control character or broken UTF-8, or one that is
+ * too long, could be shown as another's. */
+bool tls_copy_name(char *out, size_t size, const char *prefix, const unsigned char *name,
+                   int length);
+
 /* "2026-11-23 05:12:01 UTC" */
 void tls_time_text(const ASN1_TIME *time, char *text, size_t size);
 
@@ -124,8 +136,9 @@ void tls_subject_text(const X509_NAME *name, char *text, size_t size);
 /* "localhost, 127.0.0.1, ::1" (cut with "…"), or "no name at all". */
 void tls_names_text(X509 *certificate, char *text, size_t size);
 
-/* Fills in the name by which policy and audit know the peer. */
-void tls_identity_name(X509 *certificate, char name[IDENTITY_NAME_BYTES]);
+/* Fills in the name by which logs know the peer: of the certificate, where a CA vouches for what it
+ * says, else the pin of its key. */
+void tls_identity_name(X509 *certificate, bool vouched, char name[IDENTITY_NAME_BYTES]);
 
 /* The earliest notAfter of a chain, 0 where it is NULL or empty. */
 int64_t tls_chain_expiry(const STACK_OF(X509) * chain);
@@ -164,6 +177,19 @@ enum afar_status tls_peer(const struct transport *base, struct peer *peer, struc
 /* Writes the SHA-256 of the certificate's public key (its SubjectPublicKeyInfo, RFC 5280 §4.1), in
  * lower-case hex. False: it cannot be computed. */
 bool tls_pin(const X509 *certificate, char pin[TLS_PIN_BYTES]);
+
+/* ---- tls_pins.c ---- */
+
+/* AFAR_EINVAL: one is not 64 hex digits. AFAR_ENOMEM. */
+enum afar_status tls_pins_set(struct tls_context *context, char *const *pins, size_t count,
+                              struct afar_error *err);
+
+/* Whether a certificate that was not verified, for this error (X509_V_ERR_…), is accepted for its
+ * key's sake. Where it is not, the note says more than it did. */
+bool tls_pins_accept_client(const struct tls_context *context, X509 *leaf, int error,
+                            char note[TLS_NOTE_BYTES]);
+bool tls_pins_accept_server(const struct transport_tls *transport, X509 *leaf, int error,
+                            char note[TLS_NOTE_BYTES]);
 
 /* ---- tls_session.c ---- */
 

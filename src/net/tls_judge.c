@@ -65,10 +65,13 @@ static X509 *read_chain(const struct transport_tls *transport, STACK_OF(X509) * 
     return NULL;
 }
 
-/* The same as in the handshake: trust, dates, revocation, and that it is made for clients. */
-static enum afar_status verify(const struct transport_tls *transport, SSL_CTX *ctx, X509 *leaf,
-                               STACK_OF(X509) * others, struct afar_error *err)
+/* The same as in the handshake: trust, dates, revocation, that it is made for clients, or that it
+ * is pinned. *vouched: a CA says so. */
+static enum afar_status verify(const struct transport_tls *transport,
+                               const struct tls_context *context, X509 *leaf,
+                               STACK_OF(X509) * others, bool *vouched, struct afar_error *err)
 {
+    SSL_CTX *ctx = context->ssl_ctx;
     X509_STORE_CTX *store = X509_STORE_CTX_new();
     char note[TLS_NOTE_BYTES] = "";
     enum afar_status status = AFAR_OK;
@@ -77,10 +80,15 @@ static enum afar_status verify(const struct transport_tls *transport, SSL_CTX *c
         X509_STORE_CTX_set_default(store, "ssl_client") != 1 ||
         X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(store), SSL_CTX_get0_param(ctx)) != 1) {
         status = tls_fail_local(err, "X509_STORE_CTX_init");
-    } else if (X509_verify_cert(store) != 1) {
-        tls_note_refusal(transport, store, note);
-        status = afar_fail(err, AFAR_ETRUST, "%s", note);
+        goto out;
     }
+    *vouched = X509_verify_cert(store) == 1;
+    if (*vouched)
+        goto out;
+    tls_note_refusal(transport, store, note);
+    if (!tls_pins_accept_client(context, leaf, X509_STORE_CTX_get_error(store), note))
+        status = afar_fail(err, AFAR_ETRUST, "%s", note);
+out:
     X509_STORE_CTX_free(store);
     return status;
 }
@@ -99,15 +107,18 @@ enum afar_status tls_judge(struct transport *base, struct tls_context *context,
         return AFAR_OK;
 
     STACK_OF(X509) *others = NULL;
+    bool vouched = false;
     ERR_clear_error();
     X509 *leaf = read_chain(transport, &others);
-    enum afar_status status = leaf == NULL ? tls_fail_local(err, "d2i_X509")
-                                           : verify(transport, context->ssl_ctx, leaf, others, err);
+    enum afar_status status = leaf == NULL
+                                  ? tls_fail_local(err, "d2i_X509")
+                                  : verify(transport, context, leaf, others, &vouched, err);
     X509_free(leaf);
     sk_X509_pop_free(others, X509_free);
     ERR_clear_error();
     if (status != AFAR_OK)
         return status;
+    transport->vouched = vouched;
     tls_context_keep(context);
     tls_context_free(transport->judged_by);
     transport->judged_by = context;

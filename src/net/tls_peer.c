@@ -3,13 +3,11 @@
 #include "net/tls_internal.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
-#include "base/utf8.h"
 #include "net/tls_error.h"
 
 enum { NAME_BYTES = 1024 };
@@ -36,14 +34,8 @@ static enum afar_status add(struct peer *peer, const char *kind, const ASN1_STRI
     char name[NAME_BYTES];
     enum afar_status status = AFAR_OK;
     int size = ASN1_STRING_to_UTF8(&utf8, string);
-    bool good = size > 0 && size < NAME_BYTES && utf8_valid(utf8, (size_t)size);
-    for (int i = 0; good && i < size; i++)
-        good = utf8[i] >= 0x20 && utf8[i] != 0x7f;
-    if (good) {
-        memcpy(name, utf8, (size_t)size);
-        name[size] = '\0';
-        status = peer_add(peer, kind, name, err);
-    }
+    if (tls_copy_name(name, sizeof name, kind, utf8, size))
+        status = peer_add(peer, name, "", err);
     OPENSSL_free(utf8);
     return status;
 }
@@ -88,9 +80,10 @@ enum afar_status tls_peer(const struct transport *base, struct peer *peer, struc
     ERR_clear_error();
     X509 *leaf = d2i_X509(NULL, &at, (long)transport->chain_bytes);
     enum afar_status status = leaf == NULL ? tls_fail_local(err, "d2i_X509") : AFAR_OK;
-    if (status == AFAR_OK)
+    /* What a certificate says that only its key lets in, its owner says, and nobody else. */
+    if (status == AFAR_OK && transport->vouched)
         status = add_alternatives(peer, leaf, err);
-    if (status == AFAR_OK)
+    if (status == AFAR_OK && transport->vouched)
         status = add_common_names(peer, leaf, err);
     if (status == AFAR_OK && tls_pin(leaf, pin))
         status = peer_add(peer, "pin:sha256:", pin, err);

@@ -6,10 +6,12 @@
 
 /* ---- Server: tickets ---- */
 
+enum { TIME_BYTES = 8 }; /* of a ticket's data; then whether the client was vouched for */
+
 static int64_t get64(const uint8_t data[TLS_TICKET_DATA_BYTES])
 {
     uint64_t value = 0;
-    for (int i = TLS_TICKET_DATA_BYTES - 1; i >= 0; i--)
+    for (int i = TIME_BYTES - 1; i >= 0; i--)
         value = value << 8 | data[i];
     return (int64_t)value;
 }
@@ -17,7 +19,7 @@ static int64_t get64(const uint8_t data[TLS_TICKET_DATA_BYTES])
 static void put64(uint8_t data[TLS_TICKET_DATA_BYTES], int64_t number)
 {
     uint64_t value = (uint64_t)number;
-    for (int i = 0; i < TLS_TICKET_DATA_BYTES; i++, value >>= 8)
+    for (int i = 0; i < TIME_BYTES; i++, value >>= 8)
         data[i] = (uint8_t)value;
 }
 
@@ -34,6 +36,7 @@ static int ticket_made(SSL *ssl, void *unused)
 
     (void)unused;
     put64(data, transport_tls_of(ssl)->expires_at);
+    data[TIME_BYTES] = transport_tls_of(ssl)->vouched;
     return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof data);
 }
 
@@ -55,6 +58,7 @@ static SSL_TICKET_RETURN ticket_offered(SSL *ssl, SSL_SESSION *session,
         !tls_ticket_fresh(data, size, (int64_t)time(NULL)))
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     transport_tls_of(ssl)->expires_at = get64(data);
+    transport_tls_of(ssl)->vouched = ((const uint8_t *)data)[TIME_BYTES] == 1;
     return SSL_TICKET_RETURN_USE_RENEW; /* the client uses each ticket once */
 }
 

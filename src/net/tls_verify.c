@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 #include "net/tls_error.h"
@@ -161,12 +162,30 @@ static int note_one(int ok, X509_STORE_CTX *store)
  * asked of it is when it expires. */
 static int verify(X509_STORE_CTX *store, void *unused)
 {
+    struct transport_tls *transport = transport_of(store);
+    const struct tls_context *context = transport->context;
+    X509 *leaf = X509_STORE_CTX_get0_cert(store);
     (void)unused;
-    int result = X509_verify_cert(store);
-    if (result != 1)
+    /* A client that has a pin wants to hear of nothing else. */
+    bool by_pin = !context->is_server && context->pin_count > 0;
+    int result = by_pin ? 0 : X509_verify_cert(store);
+    transport->vouched = result == 1;
+    if (result == 1) {
+        transport->expires_at = tls_chain_expiry(X509_STORE_CTX_get0_chain(store));
+        X509_STORE_CTX_set0_verified_chain(store, NULL);
+        return 1;
+    }
+    int error = by_pin ? X509_V_ERR_CERT_UNTRUSTED : X509_STORE_CTX_get_error(store);
+    bool accepted = context->is_server
+                        ? tls_pins_accept_client(context, leaf, error, transport->note)
+                        : tls_pins_accept_server(transport, leaf, error, transport->note);
+    X509_STORE_CTX_set_error(store, accepted ? X509_V_OK : error);
+    if (!accepted)
         return result;
-    transport_of(store)->expires_at = tls_chain_expiry(X509_STORE_CTX_get0_chain(store));
+    transport->note[0] = '\0';
+    transport->expires_at = tls_time_unix(X509_get0_notAfter(leaf));
     X509_STORE_CTX_set0_verified_chain(store, NULL);
+    ERR_clear_error();
     return 1;
 }
 

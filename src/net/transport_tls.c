@@ -64,7 +64,7 @@ static enum afar_status keep_name(struct transport_tls *transport, struct afar_e
 {
     char name[IDENTITY_NAME_BYTES];
 
-    tls_identity_name(SSL_get0_peer_certificate(transport->ssl), name);
+    tls_identity_name(SSL_get0_peer_certificate(transport->ssl), transport->vouched, name);
     ERR_clear_error();
     free(transport->peer_name);
     transport->peer_name = strndup(name, sizeof name - 1);

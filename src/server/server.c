@@ -73,17 +73,33 @@ enum afar_status server_open_listener(struct server *server, const struct config
 enum afar_status server_open_tls(struct tls_context **tls, const struct config *config,
                                  struct afar_error *err)
 {
+    struct words pins = {0};
+    bool wanted = false;
+    *tls = NULL;
+    for (unsigned i = 0; i < config->listen_count; i++)
+        wanted = wanted || config->listen[i].scheme == ENDPOINT_TLS;
+    if (!wanted)
+        return AFAR_OK;
+    enum afar_status status = rules_pins(config->rules, &pins, err);
     const struct tls_server_options options = {.cert_file = config->tls_cert,
                                                .key_file = config->tls_key,
                                                .client_ca_file = config->tls_client_ca,
                                                .crl_file = config->tls_crl,
-                                               .allow_tls12 = config->tls_allow_12};
-    *tls = NULL;
-    for (unsigned i = 0; i < config->listen_count; i++) {
-        if (config->listen[i].scheme == ENDPOINT_TLS)
-            return tls_context_server_new(tls, &options, err);
-    }
-    return AFAR_OK;
+                                               .allow_tls12 = config->tls_allow_12,
+                                               .pins = pins.at,
+                                               .pin_count = pins.count};
+    if (status == AFAR_OK)
+        status = tls_context_server_new(tls, &options, err);
+    words_close(&pins);
+    return status;
+}
+
+enum afar_status server_check(const struct config *config, struct afar_error *err)
+{
+    struct tls_context *tls = NULL;
+    enum afar_status status = server_open_tls(&tls, config, err);
+    tls_context_free(tls);
+    return status;
 }
 
 static const char *temporary_folder(void)

@@ -42,7 +42,7 @@ static void assert_identity(enum test_cert which, const char *expected)
 {
     char name[IDENTITY_NAME_BYTES];
     X509 *certificate = load(which);
-    tls_identity_name(certificate, name);
+    tls_identity_name(certificate, true, name);
     assert_string_equal(name, expected);
     X509_free(certificate);
 }
@@ -111,15 +111,15 @@ static void test_names_that_cannot_be_shown_become_a_fingerprint(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char name[IDENTITY_NAME_BYTES];
         X509 *certificate = named(bad[i].name, bad[i].size, true);
-        tls_identity_name(certificate, name);
-        assert_memory_equal(name, "sha256=", 7);
-        assert_int_equal(strlen(name), 7 + 64);
+        tls_identity_name(certificate, true, name);
+        assert_memory_equal(name, "pin:sha256:", 11);
+        assert_int_equal(strlen(name), 11 + 64);
         X509_free(certificate);
     }
     char name[IDENTITY_NAME_BYTES];
     X509 *certificate = load(TEST_CLIENT_NASTY);
-    tls_identity_name(certificate, name);
-    assert_memory_equal(name, "sha256=", 7);
+    tls_identity_name(certificate, true, name);
+    assert_memory_equal(name, "pin:sha256:", 11);
     X509_free(certificate);
 }
 
@@ -128,7 +128,7 @@ static void test_names_in_utf8(void **state)
     (void)state;
     char name[IDENTITY_NAME_BYTES];
     X509 *certificate = named("b\xc3\xbcro", 5, false);
-    tls_identity_name(certificate, name);
+    tls_identity_name(certificate, true, name);
     assert_string_equal(name, "CN=b\xc3\xbcro");
     X509_free(certificate);
 }
@@ -142,13 +142,13 @@ static void test_longest_identity(void **state)
     memset(text, 'n', sizeof text);
 
     X509 *certificate = named(text, IDENTITY_NAME_BYTES - 1, true);
-    tls_identity_name(certificate, name);
+    tls_identity_name(certificate, true, name);
     assert_int_equal(strlen(name), IDENTITY_NAME_BYTES - 1);
     assert_int_equal(name[0], 'n');
     X509_free(certificate);
     certificate = named(text, IDENTITY_NAME_BYTES, true);
-    tls_identity_name(certificate, name);
-    assert_memory_equal(name, "sha256=", 7);
+    tls_identity_name(certificate, true, name);
+    assert_memory_equal(name, "pin:sha256:", 11);
     X509_free(certificate);
 }
 

@@ -43,7 +43,7 @@ static void test_a_server_needs_three_files(void **state)
           : missing == 1 ? &options.key_file
                          : &options.client_ca_file) = NULL;
         assert_int_equal(tls_context_server_new(&context, &options, &err), AFAR_EINVAL);
-        tls_pair_assert_line(&err, "TLS needs a certificate file, a key file and");
+        tls_pair_assert_line(&err, "TLS needs a certificate file, a key file, and");
         assert_null(context);
     }
 }

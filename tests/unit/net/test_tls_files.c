@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/ec.h>
@@ -46,6 +47,7 @@ static int set_up(void **state)
     if (!test_certs_make(&certs))
         return -1;
     (void)snprintf(file_path, sizeof file_path, "%s/own.pem", certs.folder);
+    (void)umask(077); /* a key that others can read is refused, which is another test's */
     return 0;
 }
 
