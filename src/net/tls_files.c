@@ -19,6 +19,7 @@ enum { FILE_MAX_BYTES = 4 * 1024 * 1024 };
 struct file {
     char *data;
     size_t size;
+    mode_t mode;
 };
 
 static void file_close(struct file *file)
@@ -58,12 +59,10 @@ static enum afar_status read_rest(int fd, struct file *file, const char *what, c
 
 /* A private key that others can read is nobody's; a group may, as Debian's ssl-cert and volumes of
  * Kubernetes have it. */
-static enum afar_status check_private(int fd, const char *path, struct afar_error *err)
+static enum afar_status check_private(const struct file *file, const char *path,
+                                      struct afar_error *err)
 {
-    struct stat status;
-    if (fstat(fd, &status) != 0)
-        return afar_fail_errno(err, errno, "cannot look at the key file '%s'", path);
-    if ((status.st_mode & (S_IRWXO | S_IWGRP)) == 0)
+    if ((file->mode & (S_IRWXO | S_IWGRP)) == 0)
         return AFAR_OK;
     return afar_fail(
         err, AFAR_EINVAL,
@@ -72,10 +71,11 @@ static enum afar_status check_private(int fd, const char *path, struct afar_erro
         path);
 }
 
-static enum afar_status file_read(struct file *file, BIO **bio, bool private, const char *what,
-                                  const char *path, struct afar_error *err)
+static enum afar_status file_read(struct file *file, BIO **bio, const char *what, const char *path,
+                                  struct afar_error *err)
 {
     enum afar_status status = AFAR_OK;
+    struct stat info = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     *bio = NULL;
@@ -85,10 +85,11 @@ static enum afar_status file_read(struct file *file, BIO **bio, bool private, co
             err->code = AFAR_EINVAL;
         return AFAR_EINVAL;
     }
-    if (private)
-        status = check_private(fd, path, err);
-    if (status == AFAR_OK)
+    if (fstat(fd, &info) != 0)
+        status = afar_fail_errno(err, errno, "cannot look at %s '%s'", what, path);
+    else
         status = read_rest(fd, file, what, path, err);
+    file->mode = info.st_mode;
     (void)close(fd);
     if (status != AFAR_OK)
         return status;
@@ -123,7 +124,7 @@ static enum afar_status load_chain(SSL_CTX *ctx, const char *path, X509 **leaf,
     BIO *bio = NULL;
     X509 *next = NULL;
 
-    enum afar_status status = file_read(&file, &bio, false, what, path, err);
+    enum afar_status status = file_read(&file, &bio, what, path, err);
     if (status != AFAR_OK)
         goto out;
     ERR_clear_error();
@@ -178,7 +179,7 @@ static enum afar_status load_key(SSL_CTX *ctx, X509 *leaf, const char *cert_file
     EVP_PKEY *key = NULL;
     bool asked = false;
 
-    enum afar_status status = file_read(&file, &bio, true, what, path, err);
+    enum afar_status status = file_read(&file, &bio, what, path, err);
     if (status != AFAR_OK)
         goto out;
     ERR_clear_error();
@@ -195,6 +196,9 @@ static enum afar_status load_key(SSL_CTX *ctx, X509 *leaf, const char *cert_file
         ERR_clear_error();
         goto out;
     }
+    status = check_private(&file, path, err);
+    if (status != AFAR_OK)
+        goto out;
     if (X509_check_private_key(leaf, key) != 1) {
         ERR_clear_error();
         status = afar_fail(err, AFAR_EINVAL,
@@ -253,7 +257,7 @@ enum afar_status tls_load_trust(SSL_CTX *ctx, const char *ca_file, bool announce
                    ? AFAR_OK
                    : tls_fail_local(err, "SSL_CTX_set_default_verify_paths");
 
-    enum afar_status status = file_read(&file, &bio, false, what, ca_file, err);
+    enum afar_status status = file_read(&file, &bio, what, ca_file, err);
     while (status == AFAR_OK) {
         ERR_clear_error();
         ca = PEM_read_bio_X509(bio, NULL, NULL, NULL);
@@ -289,7 +293,7 @@ enum afar_status tls_load_revoked(SSL_CTX *ctx, const char *crl_file, struct afa
     BIO *bio = NULL;
     unsigned count = 0;
 
-    enum afar_status status = file_read(&file, &bio, false, what, crl_file, err);
+    enum afar_status status = file_read(&file, &bio, what, crl_file, err);
     while (status == AFAR_OK) {
         ERR_clear_error();
         X509_CRL *list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
