@@ -9,6 +9,7 @@
 #include "afard/options.h"
 #include "base/utf8.h"
 #include "exec/orphans.h"
+#include "policy/audit_verify.h"
 #include "server/server.h"
 
 enum { EXIT_USAGE = 2, EXIT_DENIED = 3 };
@@ -123,6 +124,23 @@ static enum afar_status explain_only(struct config *config, const struct options
     return status == AFAR_OK ? explain(config, &options->question, stdout, err) : status;
 }
 
+/* --verify-audit */
+static enum afar_status verify_only(const struct options *options, struct afar_error *err)
+{
+    struct audit_verdict verdict;
+    enum afar_status status = audit_verify(options->verify_audit, options->expect, &verdict, err);
+    if (status != AFAR_OK)
+        return status;
+    if (verdict.lines == 0)
+        return print_text("no lines\n", err);
+    (void)printf("%llu lines, seq %llu to %llu, last hash %s: ok\n",
+                 (unsigned long long)verdict.lines, (unsigned long long)verdict.first_seq,
+                 (unsigned long long)verdict.last_seq, verdict.last_hash);
+    if (verdict.first_seq > 0)
+        (void)printf("the log before it ends with %s\n", verdict.first_prev);
+    return print_text("", err);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -145,6 +163,10 @@ int main(int argc, char **argv)
         goto out;
     }
 
+    if (options.verify_audit != NULL) {
+        status = verify_only(&options, &err);
+        goto out;
+    }
     if (options.question.identity != NULL) {
         status = explain_only(&config, &options, &err);
         denied = status == AFAR_EREFUSED;

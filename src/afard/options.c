@@ -10,6 +10,8 @@ enum {
     OPTION_SET = 256,
     OPTION_PRINT_ENDPOINTS,
     OPTION_CHECK,
+    OPTION_VERIFY_AUDIT,
+    OPTION_EXPECT,
     OPTION_EXPLAIN,
     OPTION_FROM,
     OPTION_USER,
@@ -35,6 +37,8 @@ static const struct option long_options[] = {
     {"set", required_argument, NULL, OPTION_SET},
     {"print-endpoints", no_argument, NULL, OPTION_PRINT_ENDPOINTS},
     {"check", no_argument, NULL, OPTION_CHECK},
+    {"verify-audit", required_argument, NULL, OPTION_VERIFY_AUDIT},
+    {"expect", required_argument, NULL, OPTION_EXPECT},
     {"explain", required_argument, NULL, OPTION_EXPLAIN},
     {"from", required_argument, NULL, OPTION_FROM},
     {"user", required_argument, NULL, OPTION_USER},
@@ -116,6 +120,8 @@ static enum afar_status check_words(struct options *options, int argc, char **ar
     if (question->identity == NULL &&
         (question->from != NULL || question->user != NULL || question->shell))
         return afar_fail(err, AFAR_EINVAL, "--from, --user and --shell belong to --explain");
+    if (options->verify_audit == NULL && options->expect != NULL)
+        return afar_fail(err, AFAR_EINVAL, "--expect belongs to --verify-audit");
     if (question->identity != NULL && optind >= argc)
         return afar_fail(err, AFAR_EINVAL, "--explain: which command? It follows --");
     if (question->identity == NULL && optind < argc)
@@ -144,6 +150,12 @@ enum afar_status options_parse(struct options *options, int argc, char **argv,
             break;
         case OPTION_CHECK:
             options->check = true;
+            break;
+        case OPTION_VERIFY_AUDIT:
+            options->verify_audit = optarg;
+            break;
+        case OPTION_EXPECT:
+            options->expect = optarg;
             break;
         case OPTION_EXPLAIN:
             options->question.identity = optarg;
@@ -195,6 +207,8 @@ const char *options_help(void)
            "  --print-endpoints      print 'listening URL' for each listener, once it accepts\n"
            "  --explain CLIENT [--shell] [--from ADDRESS] [--user NAME] -- COMMAND...\n"
            "                         say what the rules let CLIENT (as cn:ann) do, then end\n"
+           "  --verify-audit FILE [--expect HASH]\n"
+           "                         see whether an audit log's chain is whole, then end\n"
            "  --check                check configuration and certificates, then end\n"
            "  --version, -h, --help\n"
            "\n"

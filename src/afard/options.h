@@ -18,6 +18,8 @@
 struct options {
     const char *config_file;          /* NULL: none */
     struct explain_question question; /* identity NULL: --explain was not given */
+    const char *verify_audit;         /* the file; NULL: not asked for */
+    const char *expect;               /* the hash that it must end with; NULL: any */
     bool print_endpoints;
     bool check;
     bool help;

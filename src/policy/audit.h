@@ -1,0 +1,89 @@
+/* The audit log: a line of JSON for each thing that a client asked for, and for each that it was
+ * refused. afard(8) describes the lines.
+ *
+ * With a chain, each line begins with {"seq":N,"prev":"H", where H is the hash of the line before
+ * (64 zeros: there is none), and ends with ,"hash":"H"}, the SHA-256 of all that stands before that
+ * field. Whoever can write to the file can make a new chain: a copy of the last hash elsewhere is
+ * what tells.
+ *
+ * Owns:    the file.
+ * Threads: any.
+ * Blocks:  audit_write, on the disk: not for an event loop. Threads that write at once share the
+ *          waiting.
+ * Limits:  AUDIT_LINE_BYTES a line; of a command AUDIT_ARGV_BYTES are written. */
+#ifndef POLICY_AUDIT_H
+#define POLICY_AUDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <afar/receipt.h>
+
+#include "base/buffer.h"
+#include "base/digest.h"
+#include "base/error.h"
+
+enum { AUDIT_LINE_BYTES = 262144, AUDIT_ARGV_BYTES = 16384, AUDIT_TEXT_BYTES = 2048 };
+
+struct audit;
+
+struct audit_options {
+    const char *path; /* or "syslog" */
+    bool chain;
+    bool sync; /* a line is on the disk when audit_write returns */
+};
+
+/* What a line says; whatever is NULL, 0 or false is left out. All borrowed. */
+struct audit_record {
+    const char *event; /* "start", "end", "denied", "refused", "kill", "handshake_failed" */
+    unsigned long long connection;
+    const char *job;
+    const char *identity;
+    const char *address;
+    const char *rule;
+    const char *decision; /* "allowed", "denied" */
+    const char *reason;
+    char *const *argv;
+    char *const *env; /* "NAME=value": only the names are written */
+    const char *cwd;
+    const char *user;
+    pid_t pid;
+    const struct afar_receipt *receipt; /* outcome, bytes, resource use and times */
+};
+
+/* Opens a file (made with mode 0600) or the way to syslog, and goes on with the chain that the file
+ * has. AFAR_EINVAL: not a regular file; its last line is torn or belongs to no chain. AFAR_ESYSTEM,
+ * AFAR_ENOMEM. */
+enum afar_status audit_open(struct audit **audit, const struct audit_options *options,
+                            struct afar_error *err);
+void audit_close(struct audit *audit);
+
+/* Writes a line. On failure there is none, not even in part, and the chain is whole; but where the
+ * disk took it and did not keep it, it may be there. AFAR_ESYSTEM, AFAR_ENOMEM. */
+enum afar_status audit_write(struct audit *audit, const struct audit_record *record,
+                             struct afar_error *err);
+
+/* A line could not be written and will not be: the next one says how many. */
+void audit_lost(struct audit *audit);
+
+/* Opens the file of that name anew: it may have been moved away. The old one stays where that
+ * fails. As audit_open. */
+enum afar_status audit_reopen(struct audit *audit, struct afar_error *err);
+
+/* ---- for src/policy/ ---- */
+
+enum { AUDIT_HASH_BYTES = 65 };
+
+/* Appends the record's line without its newline, and, with `prev`, in a chain; `hash` is then the
+ * line's. AFAR_ENOMEM, AFAR_ELIMIT. */
+enum afar_status audit_put_line(struct buffer *out, const struct audit_record *record,
+                                uint64_t lost, uint64_t seq, const char *prev,
+                                char hash[AUDIT_HASH_BYTES], struct afar_error *err);
+
+/* Takes a line of a chain apart. False: it is none, or its hash is not its own. */
+bool audit_check_line(const char *line, size_t size, uint64_t *seq, char prev[AUDIT_HASH_BYTES],
+                      char hash[AUDIT_HASH_BYTES]);
+
+#endif
