@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "server/audit_note.h"
 
 enum { HURRY_MS = 1000 /* in a shutdown that does not wait */ };
 
@@ -139,6 +140,7 @@ static void handshake(struct connection *connection)
         return;
     if (status != AFAR_OK) {
         counters_count(counters, COUNTER_HANDSHAKES_FAILED);
+        audit_note_refused(connection, "handshake_failed", err.message, NULL);
         log_line(connection, LOG_LEVEL_WARN, err.message);
         /* OpenSSL has sent its alert; without this the peer might see a reset instead. */
         connection_begin_closing(connection);

@@ -17,6 +17,7 @@ static const char *const names[COUNTERS] = {
     [COUNTER_MAX_QUEUED] = "max_queued",
     [COUNTER_START_WITHIN] = "start_within",
     [COUNTER_DENIED] = "denied",
+    [COUNTER_AUDIT_LOST] = "audit_lost",
     [COUNTER_RULE_MAX_JOBS] = "rule_max_jobs",
     [COUNTER_RULE_MAX_OUTPUT] = "rule_max_output",
     [COUNTER_HEADER_BYTES] = "header_bytes",

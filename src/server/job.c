@@ -106,6 +106,8 @@ enum afar_status job_start(struct job **job, struct worker *worker, struct job_o
             registry_claim(worker->shared->registry, &made->entry, &claim, position, limit, err);
     }
     if (status != AFAR_OK && status != AFAR_EAGAIN) {
+        if (request->argv != NULL)
+            job_note(made, status == AFAR_EREFUSED ? "denied" : "refused", err->message, NULL);
         job_free(made);
         return status;
     }

@@ -60,7 +60,8 @@ struct job_owner {
 
 /* Who asks. All are copied. */
 struct job_origin {
-    const char *label;           /* connection and identity, for log lines */
+    const char *label; /* connection and identity, for log lines */
+    unsigned long long connection;
     const char *identity;        /* whose jobs are counted together */
     struct policy_client client; /* for the rules */
 };

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "exec/environment.h"
+#include "server/audit_note.h"
 
 /* ---- in the worker ------------------------------------------------------------------------------
  */
@@ -68,6 +69,10 @@ enum afar_status job_prepare(struct job *job, const struct job_origin *origin, e
                              struct afar_error *err)
 {
     const struct config *config = job->worker->config;
+    utf8_copy(job->address, sizeof job->address, origin->client.address);
+    utf8_copy(job->identity, sizeof job->identity, origin->identity);
+    job->connection = origin->connection;
+    job->audit_required = config->audit == AUDIT_REQUIRED;
     enum afar_status status = make_argv(job->request, err);
     if (status == AFAR_OK)
         status = check_size(job->request, config, limit, err);
@@ -79,6 +84,36 @@ enum afar_status job_prepare(struct job *job, const struct job_origin *origin, e
                          origin->identity);
     job->rules = rules_keep(config->rules);
     return keep_client(job, origin, err);
+}
+
+/* Where there are no rules, the server does what it is asked, as itself. */
+static struct audit_record make_record(const struct job *job, const char *event)
+{
+    const struct rule *rule = job->decision.rule;
+    bool switches = rule != NULL && rule->user.name != NULL;
+    return (struct audit_record){.event = event,
+                                 .connection = job->connection,
+                                 .job = job->entry.id[0] != '\0' ? job->entry.id : NULL,
+                                 .identity = job->identity,
+                                 .address = job->address,
+                                 .rule = rule != NULL ? rule->name : NULL,
+                                 .user = switches ? rule->user.name : job->worker->shared->user};
+}
+
+void job_note(const struct job *job, const char *event, const char *reason,
+              const struct afar_receipt *receipt)
+{
+    struct audit_record record = make_record(job, event);
+    record.reason = reason;
+    record.receipt = receipt;
+    record.pid = job->spawned.pid;
+    if (receipt == NULL) {
+        record.decision = "denied";
+        record.argv = job->request->argv;
+        record.env = job->request->env;
+        record.cwd = job->request->cwd;
+    }
+    audit_note(job->worker, &record);
 }
 
 /* ---- in the companion ---------------------------------------------------------------------------
@@ -204,6 +239,29 @@ static enum afar_status start(struct job *job, struct afar_error *err)
     return spawn_process(&request, &job->control, &job->spawned, err);
 }
 
+/* On the disk before anything is started. */
+static enum afar_status note_start(struct job *job, struct afar_error *err)
+{
+    struct server_shared *shared = job->worker->shared;
+    struct audit_record record = make_record(job, "start");
+    if (shared->audit == NULL)
+        return AFAR_OK;
+    record.decision = "allowed";
+    record.argv = job->request->argv;
+    record.env = job->request->env;
+    record.cwd = directory_of(job);
+    job->spawned.stage = "audit";
+    enum afar_status status = audit_write(shared->audit, &record, err);
+    job->audited = status == AFAR_OK || !job->audit_required;
+    if (status == AFAR_OK)
+        return status;
+    audit_note_lost(shared, record.event, err->message);
+    if (!job->audit_required)
+        return AFAR_OK;
+    job->refused = "internal";
+    return afar_fail(err, AFAR_EREFUSED, "the server cannot write its audit log");
+}
+
 void job_begin(struct task *task)
 {
     struct job *job = list_object(task, struct job, task);
@@ -219,6 +277,8 @@ void job_begin(struct task *task)
         job->spawn_status = take_place(job, err);
     if (job->spawn_status == AFAR_OK)
         job->spawn_status = make_environment(job, err);
+    if (job->spawn_status == AFAR_OK)
+        job->spawn_status = note_start(job, err);
     if (job->spawn_status == AFAR_OK)
         job->spawn_status = start(job, err);
     job->spawn_end_us = clock_now_us();

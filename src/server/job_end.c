@@ -33,6 +33,8 @@ static void end_job(struct job *job, const struct afar_receipt *receipt)
 {
     struct worker *worker = job->worker;
     struct job_owner *owner = job->owner;
+    if (job->audited)
+        job_note(job, "end", NULL, receipt);
     registry_remove(worker->shared->registry, &job->entry);
     job_streams_close(job);
     job_free(job);
@@ -90,10 +92,12 @@ static void explain_refusal(struct job *job, struct refusal *refusal)
     refusal->code = "busy";
     if (job->refused != NULL) {
         bool denied = strcmp(job->refused, "denied") == 0;
+        bool busy = strcmp(job->refused, "busy") == 0;
         log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job->label, job->entry.id,
                   job->refused, job->spawn_error.message);
         refusal->code = job->refused;
         counter = denied ? COUNTER_DENIED : COUNTER_RULE_MAX_JOBS;
+        counter = denied || busy ? counter : COUNTERS; /* the loss was counted */
         text = denied && job->worker->config->deny_reason == DENY_REASON_BRIEF
                    ? JOB_DENIED_BRIEFLY
                    : job->spawn_error.message;
@@ -101,8 +105,10 @@ static void explain_refusal(struct job *job, struct refusal *refusal)
         refusal->code = "draining";
         text = "the server is shutting down";
     }
-    if (job->refused != NULL || !job->stopping)
+    if (counter != COUNTERS && (job->refused != NULL || !job->stopping))
         counters_count(&shared->counters, counter);
+    job_note(job, strcmp(refusal->code, "denied") == 0 ? "denied" : "refused",
+             job->refused != NULL ? job->spawn_error.message : text, NULL);
     utf8_copy(refusal->text, sizeof refusal->text, text);
 }
 

@@ -34,6 +34,9 @@ struct job {
     struct rules *rules; /* a reference; NULL: there are none */
     struct words names;
     char address[ADDRESS_TEXT_BYTES];
+    char identity[IDENTITY_NAME_BYTES];
+    unsigned long long connection;
+    bool audit_required; /* no start without a line */
 
     /* Used by the companion while SPAWNING. */
     struct task task;
@@ -78,6 +81,7 @@ struct job {
     enum afar_outcome stop_outcome;
     int early_signal; /* came while SPAWNING */
     bool held_open;   /* linger has run out: read what is there, then close */
+    bool audited;     /* its start is in the audit log, and its end belongs there too */
     bool output_lost; /* a pipe could not be read to its end */
     bool output_over; /* more than its rule's max_output has come; the rest is dropped */
     int64_t exited_us;
@@ -88,6 +92,10 @@ struct job {
 /* Makes what it starts from: its words and the rules that it will be judged by. As job_start. */
 enum afar_status job_prepare(struct job *job, const struct job_origin *origin, enum counter *limit,
                              struct afar_error *err);
+
+/* Notes in the audit log what has become of it, or why it was not begun. In the worker. */
+void job_note(const struct job *job, const char *event, const char *reason,
+              const struct afar_receipt *receipt);
 
 /* The companion's part: decides, and starts it where it may be. */
 void job_begin(struct task *task);

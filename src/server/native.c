@@ -5,6 +5,7 @@
 
 #include "exec/signal_name.h"
 #include "policy/decide.h"
+#include "server/audit_note.h"
 
 static struct native *session_of(const struct connection *connection)
 {
@@ -18,6 +19,26 @@ static void on_signal(struct native *native, const struct message *message)
         native_complain(native, "bad_request", "a signal name that this system does not know");
     else if (native_is_current(native, message) && native->job != NULL)
         job_signal(native->job, number);
+}
+
+static void deny_kill(struct native *native, const struct message *message)
+{
+    static const char why[] = "no rule lets this client end jobs";
+    counters_count(&native->connection->worker->shared->counters, COUNTER_DENIED);
+    audit_note_refused(native->connection, "denied", why, NULL);
+    native_refuse(native, message, "denied", why, 0);
+}
+
+static void note_kill(const struct native *native, const struct message *message)
+{
+    const struct connection *connection = native->connection;
+    const struct audit_record record = {.event = "kill",
+                                        .connection = connection->number,
+                                        .job = message->job,
+                                        .identity = connection->identity,
+                                        .address = connection->peer,
+                                        .reason = message->name};
+    audit_note(connection->worker, &record);
 }
 
 static void on_kill(struct native *native, const struct message *message)
@@ -40,11 +61,13 @@ static void on_kill(struct native *native, const struct message *message)
         native_refuse(native, message, "bad_request",
                       "a signal name that this system does not know", 0);
     else if (!policy_may(rules, &client, POLICY_KILL))
-        native_refuse(native, message, "denied", "no rule lets this client end jobs", 0);
+        deny_kill(native, message);
     else if (!registry_signal(registry, message->job, whose, number))
         native_refuse(native, message, "not_found", "no such job is running", 0);
-    else
+    else {
+        note_kill(native, message);
         native_check_queued(native, message_put_done(&native->connection->out, message->id, NULL));
+    }
 }
 
 static void handle(struct native *native, struct message *message, const uint8_t *payload)

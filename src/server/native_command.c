@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/audit_note.h"
+
 /* ---- the job speaks -----------------------------------------------------------------------------
  */
 
@@ -151,8 +153,10 @@ static void start(struct native *native, struct message *message,
         return;
     }
     connection_label(connection, label, sizeof label);
-    const struct job_origin origin = {
-        .label = label, .identity = connection->identity, .client = *client};
+    const struct job_origin origin = {.label = label,
+                                      .connection = connection->number,
+                                      .identity = connection->identity,
+                                      .client = *client};
     native->attached = true;
     enum afar_status status = job_start(&native->job, connection->worker, &native->owner, request,
                                         &origin, &position, &limit, &err);
@@ -177,6 +181,7 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
     struct policy_client client;
     status = connection_judge(connection, &client, &err);
     if (status != AFAR_OK) {
+        audit_note_refused(connection, "denied", err.message, message->exec);
         native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
                       0);
         return;

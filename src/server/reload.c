@@ -36,6 +36,12 @@ static const struct listening *find(const struct listenings *listening,
     return NULL;
 }
 
+/* Either may be NULL. */
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 /* What is fixed once the threads run. */
 static enum afar_status check_fixed(const struct server *server, const struct config *config,
                                     struct afar_error *err)
@@ -43,6 +49,10 @@ static enum afar_status check_fixed(const struct server *server, const struct co
     const struct config *old = server->shared.settings.config;
     if (config->workers != old->workers)
         return afar_fail(err, AFAR_EINVAL, "workers: changing it needs a restart");
+    if (!same_text(config->audit_log, old->audit_log) || config->audit != old->audit ||
+        config->audit_chain != old->audit_chain)
+        return afar_fail(err, AFAR_EINVAL,
+                         "audit_log, audit, audit_chain: changing them needs a restart");
     for (unsigned i = 0; i < config->listen_count; i++) {
         const struct endpoint *endpoint = &config->listen[i];
         if (endpoint->scheme == ENDPOINT_UDP && find(&server->listening, endpoint) == NULL)
@@ -89,6 +99,9 @@ static enum afar_status prepare(struct server *server, struct fresh *fresh, stru
         if (status == AFAR_OK)
             fresh->listening.count++;
     }
+    /* The last that can fail. Where the file was not moved away, this changes nothing. */
+    if (status == AFAR_OK && server->shared.audit != NULL)
+        status = audit_reopen(server->shared.audit, err);
     return status;
 }
 

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 enum { BACKLOG = 1024, WORKERS_MIN = 4 };
 
 enum afar_status server_block_signals(struct afar_error *err)
@@ -16,8 +18,9 @@ enum afar_status server_block_signals(struct afar_error *err)
     int failed = pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (failed != 0)
         return afar_fail_errno(err, failed, "cannot block signals");
-    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-        return afar_fail_errno(err, errno, "cannot ignore SIGPIPE");
+    /* Both are errors of write(2) then, which are dealt with where it is called. */
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+        return afar_fail_errno(err, errno, "cannot ignore SIGPIPE and SIGXFSZ");
     return AFAR_OK;
 }
 
@@ -121,6 +124,25 @@ static enum afar_status raise_descriptor_limit(struct server_shared *shared, str
     return AFAR_OK;
 }
 
+/* Looked up by the acceptor's thread alone, and once. */
+static void describe_user(struct server_shared *shared)
+{
+    const struct passwd *entry = getpwuid(geteuid()); // NOLINT(concurrency-mt-unsafe)
+    if (entry != NULL)
+        utf8_copy(shared->user, sizeof shared->user, entry->pw_name);
+    else
+        (void)snprintf(shared->user, sizeof shared->user, "%ld", (long)geteuid());
+}
+
+static enum afar_status open_audit(struct server_shared *shared, const struct config *config,
+                                   struct afar_error *err)
+{
+    const struct audit_options options = {.path = config->audit_log,
+                                          .chain = config->audit_chain,
+                                          .sync = config->audit == AUDIT_REQUIRED};
+    return config->audit_log == NULL ? AFAR_OK : audit_open(&shared->audit, &options, err);
+}
+
 static enum afar_status make_shared(struct server *server, const struct config *config,
                                     struct afar_error *err)
 {
@@ -128,6 +150,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
     shared->seats = seats_open(); /* before all other descriptors: they are to be low */
     shared->environment = environ;
     shared->temporary = temporary_folder();
+    describe_user(shared);
     shared->registry = registry_new(config);
     shared->admission = admission_new();
     shared->orphans = orphans_new();
@@ -154,6 +177,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
         status = config_check(config, err);
     if (status == AFAR_OK)
         status = server_open_tls(&settings->tls, config, err);
+    if (status == AFAR_OK)
+        status = open_audit(&made->shared, config, err);
     if (status == AFAR_OK)
         status = acceptor_new(&made->acceptor, &made->shared, &hooks, err);
     if (status == AFAR_OK)
@@ -189,6 +214,7 @@ void server_free(struct server *server)
     registry_free(server->shared.registry);
     admission_free(server->shared.admission);
     orphans_free(server->shared.orphans);
+    audit_close(server->shared.audit);
     config_free(server->loaded);
     config_free(server->old_config);
     free(server);
@@ -239,13 +265,9 @@ void server_describe_one(const struct server *server, const struct listening *li
     const struct config *config = server->shared.settings.config;
     const struct endpoint *endpoint = &listening->endpoint;
     char url[ENDPOINT_URL_BYTES];
-    char number[24];
     char what[WHAT_BYTES];
     char who[WHO_BYTES];
-    /* Only the acceptor's thread looks one up. */
-    const struct passwd *entry = getpwuid(geteuid()); // NOLINT(concurrency-mt-unsafe)
-    (void)snprintf(number, sizeof number, "%ld", (long)geteuid());
-    const char *user = entry != NULL ? entry->pw_name : number;
+    const char *user = server->shared.user;
     endpoint_format(endpoint, url, sizeof url);
     describe_what(config, user, what);
     describe_who(config, who);

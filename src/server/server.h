@@ -19,11 +19,11 @@
 
 struct server;
 
-/* Blocks the signals that server_run takes by signalfd, and ignores SIGPIPE. */
+/* Blocks the signals that server_run takes by signalfd, and ignores SIGPIPE and SIGXFSZ. */
 enum afar_status server_block_signals(struct afar_error *err);
 
-/* All that can be known of a configuration without opening a socket or resolving a name: whether its
- * certificates can be used. AFAR_EINVAL, AFAR_ENOMEM. */
+/* All that can be known of a configuration without opening a socket or resolving a name: whether
+ * its certificates can be used. AFAR_EINVAL, AFAR_ENOMEM. */
 enum afar_status server_check(const struct config *config, struct afar_error *err);
 
 /* `config` and `log` are *kept*. Raises the process's soft limit on descriptors to the hard one;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "server/audit_note.h"
 #include "server/collector.h"
 #include "server/job.h"
 #include "wire/frame.h"
@@ -221,6 +222,7 @@ static void run(struct shell *shell)
     connection->asked = true;
     struct policy_client client;
     if (connection_judge(connection, &client, &err) != AFAR_OK) {
+        audit_note_refused(connection, "denied", err.message, NULL);
         give_up(shell, err.message);
         return;
     }
@@ -233,8 +235,10 @@ static void run(struct shell *shell)
         return;
     }
     connection_label(connection, label, sizeof label);
-    const struct job_origin origin = {
-        .label = label, .identity = connection->identity, .client = client};
+    const struct job_origin origin = {.label = label,
+                                      .connection = connection->number,
+                                      .identity = connection->identity,
+                                      .client = client};
     enum afar_status status = job_start(&shell->job, connection->worker, &shell->owner, request,
                                         &origin, &position, &limit, &err);
     if (status == AFAR_EREFUSED)

@@ -20,8 +20,8 @@ bool worker_is_here(const struct worker *worker)
 
 void worker_check_ended(struct worker *worker)
 {
-    worker->ended =
-        worker->draining && list_empty(&worker->connections) && list_empty(&worker->jobs);
+    worker->ended = worker->draining && list_empty(&worker->connections) &&
+                    list_empty(&worker->jobs) && worker->audit_notes == 0;
 }
 
 static void drain_connections(struct worker *worker)

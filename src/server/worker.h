@@ -17,6 +17,7 @@
 #include "exec/seats.h"
 #include "exec/orphans.h"
 #include "net/tls.h"
+#include "policy/audit.h"
 #include "policy/config.h"
 #include "server/admission.h"
 #include "server/companion.h"
@@ -36,6 +37,8 @@ struct server_settings {
 struct server_shared {
     struct server_settings settings; /* the acceptor's; each worker has a copy */
     struct log *log;
+    struct audit *audit; /* NULL: none */
+    char user[64];       /* whom the server runs as */
     struct registry *registry;
     struct orphans *orphans;
     struct admission *admission;
@@ -59,7 +62,8 @@ struct worker {
     struct companion *companion;
     struct list connections;
     struct list jobs;
-    bool draining; /* no new jobs; the thread ends when both lists are empty */
+    unsigned audit_notes; /* under way */
+    bool draining;        /* no new jobs; the thread ends when both lists are empty */
     bool ended;
     uint8_t scratch[WORKER_SCRATCH_BYTES]; /* for bytes that nobody keeps */
 

@@ -1,0 +1,27 @@
+/* Lines of the audit log that nobody waits for: a worker says what has happened, its companion
+ * writes it. (The line of a command's start is another matter: job_begin.c.)
+ *
+ * Owns:    a note owns copies of all that it says, until it is written.
+ * Threads: the worker's.
+ * Blocks:  never.
+ * Limits:  AUDIT_NOTES_MAX under way, for each worker; what is beyond is lost, counted, and said by
+ *          the next line that is written. */
+#ifndef SERVER_AUDIT_NOTE_H
+#define SERVER_AUDIT_NOTE_H
+
+#include "policy/audit.h"
+#include "server/connection.h"
+
+enum { AUDIT_NOTES_MAX = 1024 };
+
+/* Where there is no audit log, nothing. `event` is a constant. */
+void audit_note(struct worker *worker, const struct audit_record *record);
+
+/* The same about what a connection asked for: `event` and why; `request` NULL: none. */
+void audit_note_refused(struct connection *connection, const char *event, const char *reason,
+                        const struct exec_request *request);
+
+/* A line is lost: counted, and logged. Any thread. */
+void audit_note_lost(struct server_shared *shared, const char *event, const char *why);
+
+#endif
