@@ -331,15 +331,24 @@ static int make_files(void **state)
                   "listen = unix://%s/socket?protocol=sized\n"
                   "listen = udp://127.0.0.1:0?protocol=upper\n"
                   "tls_cert = %s\ntls_key = %s\ntls_client_ca = %s\n"
-                  "workers = 2\nquiet_ms = 2\ncollect_memory_bytes = 4096\nkill_grace_ms = 20\n",
+                  "workers = 2\nquiet_ms = 2\ncollect_memory_bytes = 4096\nkill_grace_ms = 20\n"
+                  "audit_log = %s/audit\n"
+                  "[allow nobody]\nclient = dns:**.nobody\nclient = uid:nobody\nforce = /bin/no\n"
+                  "[allow us]\nclient = cn:tester\nclient = any\nfrom = 127.0.0.0/8\n"
+                  "command = /bin/sh \"no\" *\ncommand = /bin/sh **\ncommand = **\nshell = yes\n"
+                  "env = *\ntimeout = 1d\nmax_output = 1G\nmax_jobs = 1000\n"
+                  "[allow others]\nclient = any\nshell = yes\ncommand = **\n",
                   certs.folder, certs.cert[TEST_SERVER], certs.key[TEST_SERVER],
-                  certs.cert[TEST_CA]);
+                  certs.cert[TEST_CA], certs.folder);
     return fclose(file);
 }
 
 static int remove_files(void **state)
 {
     (void)state;
+    char audit[128];
+    (void)snprintf(audit, sizeof audit, "%s/audit", certs.folder);
+    (void)unlink(audit);
     (void)unlink(config_path);
     test_certs_remove(&certs);
     return 0;

@@ -77,6 +77,8 @@ enum call {
     CALL_FSTATAT,
     CALL_GETCWD,
     CALL_LOOK_UP,
+    CALL_FDATASYNC,
+    CALL_FTRUNCATE,
     CALLS
 };
 

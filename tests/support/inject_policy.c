@@ -1,6 +1,6 @@
-/* The wrappers for what rules ask of the system: where files are, who users are. */
+/* The wrappers for what rules and the audit log ask of the system. */
 // wrap: asprintf __asprintf_chk realpath __realpath_chk fstatat getcwd __getcwd_chk
-// wrap: getpwnam_r getpwuid_r getgrnam_r getgrouplist
+// wrap: fdatasync ftruncate getpwnam_r getpwuid_r getgrnam_r getgrouplist
 #include "support/inject_internal.h"
 
 #include <grp.h>
@@ -79,6 +79,20 @@ char *__wrap___getcwd_chk(char *path, size_t size, size_t room)
 {
     int failure = FAILURE(CALL_GETCWD);
     return failure != 0 ? inject_fail_null(failure) : __real___getcwd_chk(path, size, room);
+}
+
+WRAPS(int, fdatasync, int fd);
+int __wrap_fdatasync(int fd)
+{
+    int failure = FAILURE(CALL_FDATASYNC);
+    return failure != 0 ? inject_fail(failure) : __real_fdatasync(fd);
+}
+
+WRAPS(int, ftruncate, int fd, off_t size);
+int __wrap_ftruncate(int fd, off_t size)
+{
+    int failure = FAILURE(CALL_FTRUNCATE);
+    return failure != 0 ? inject_fail(failure) : __real_ftruncate(fd, size);
 }
 
 /* ---- users ---- */
