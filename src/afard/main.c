@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "afard/options.h"
 #include "base/utf8.h"
+#include "exec/helper.h"
 #include "exec/orphans.h"
 #include "policy/audit_verify.h"
 #include "server/server.h"
@@ -92,6 +94,9 @@ static enum afar_status serve(const struct config *config, const struct options 
     enum afar_status status = AFAR_OK;
     if (log == NULL)
         status = afar_fail(err, AFAR_ENOMEM, "out of memory for the log");
+    /* Nobody but root looks into a process that has keys in its memory. Commands are dumpable again
+     * by their execve. */
+    (void)prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
     (void)orphans_adopt(); /* before the signals: SIGCHLD is one of them then */
     if (status == AFAR_OK)
         status = server_block_signals(err);
@@ -143,6 +148,8 @@ static enum afar_status verify_only(const struct options *options, struct afar_e
 
 int main(int argc, char **argv)
 {
+    if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
+        return helper_main();
     struct options options;
     struct config config;
     struct command_line line = {.argc = argc, .argv = argv};

@@ -9,11 +9,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "exec/environment.h"
+#include "exec/helper.h"
 
 #ifdef __SANITIZE_THREAD__
 /* TSan's wrapper of clone tells the child's thread state that it has forked, and with CLONE_VM that
@@ -29,7 +31,11 @@ struct child {
     char *const *argv;
     char *const *env;
     const char *cwd;
-    const struct rlimit *descriptors;
+    const struct confinement *confine;
+    const struct rlimit *limits; /* CONFINE_LIMITS of them */
+    const int *resources;        /* likewise */
+    int order_fd;                /* for the helper, as is status_fd; -1: none */
+    int status_fd;
     char **candidates; /* paths to try, NULL-terminated */
     int stdio[3];
     int seat; /* the first of stdio, in a table that is still the server's; -1: it has a copy */
@@ -90,6 +96,39 @@ IN_CHILD static long leave_table(const struct child *child)
     return syscall(SYS_unshare, CLONE_FILES); /* before Linux 5.9 */
 }
 
+IN_CHILD static long set_limits(struct child *child)
+{
+    const struct confinement *confine = child->confine;
+    child->stage = "limits";
+    for (int i = 0; confine != NULL && i < CONFINE_LIMITS; i++) {
+        if (confine->limits[i].set &&
+            syscall(SYS_prlimit64, 0, child->resources[i], &child->limits[i], NULL) < 0)
+            return -1;
+    }
+    if (confine != NULL && confine->set_umask)
+        (void)syscall(SYS_umask, confine->umask);
+    if (confine != NULL && confine->set_nice &&
+        syscall(SYS_setpriority, PRIO_PROCESS, 0, confine->nice) < 0)
+        return -1;
+    return 0;
+}
+
+/* The rest is done in memory of its own, and the environment is the command's alone. */
+IN_CHILD static int become_helper(struct child *child)
+{
+    static const char path[] = "/proc/self/exe";
+    static const char *const argv[] = {HELPER_NAME, NULL};
+    static const char *const env[] = {NULL};
+    const unsigned long none = 0;
+    child->stage = "helper";
+    if (syscall(SYS_dup3, child->order_fd, HELPER_ORDER_FD, 0) < 0 ||
+        syscall(SYS_dup3, child->status_fd, HELPER_STATUS_FD, 0) < 0)
+        return fail_child(child);
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, KERNEL_SIGSET_BYTES);
+    (void)syscall(SYS_execve, path, argv, env);
+    return fail_child(child);
+}
+
 IN_CHILD static int child_main(void *argument)
 {
     struct child *child = argument;
@@ -103,6 +142,10 @@ IN_CHILD static int child_main(void *argument)
     child->stage = "session";
     if (syscall(SYS_setsid) < 0)
         return fail_child(child);
+    child->stage = "cgroup";
+    if (child->confine != NULL && child->confine->cgroup_fd >= 0 &&
+        syscall(SYS_write, child->confine->cgroup_fd, "0", 1) != 1)
+        return fail_child(child);
     child->stage = stage_table;
     if (leave_table(child) < 0)
         return fail_child(child);
@@ -111,12 +154,13 @@ IN_CHILD static int child_main(void *argument)
         if (syscall(SYS_dup3, child->stdio[fd], fd, 0) < 0)
             return fail_child(child);
     }
+    if (child->order_fd >= 0)
+        return become_helper(child);
     /* All of ours are close-on-exec; this also takes those that some library opened without it. An
      * old kernel (before 5.9) lacks the call. */
     (void)syscall(SYS_close_range, 3U, ~0U, 0U);
-    /* Lowering a limit cannot fail. */
-    if (child->descriptors != NULL)
-        (void)syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, child->descriptors, NULL);
+    if (set_limits(child) < 0)
+        return fail_child(child);
     child->stage = "chdir";
     if (child->cwd != NULL && syscall(SYS_chdir, child->cwd) < 0)
         return fail_child(child);
@@ -302,15 +346,63 @@ static bool take_pidfd(struct spawn_control *control, int *pidfd)
 static enum afar_status explain(const struct spawn_request *request, const char *stage, int failed,
                                 struct afar_error *err)
 {
+    if (strcmp(stage, "exec") != 0 && strcmp(stage, "chdir") != 0)
+        return afar_fail_errno(err, failed, "cannot execute '%s' as its rule says (%s)",
+                               request->argv[0], stage);
     if (strcmp(stage, "chdir") == 0)
         return afar_fail_errno(err, failed, "cannot change to directory '%s'", request->cwd);
     return afar_fail_errno(err, failed, "cannot execute '%s'", request->argv[0]);
 }
 
+/* The way to the helper and back. */
+struct helper_pipes {
+    int order; /* -1: closed, as the others */
+    int ours;
+    int its;
+};
+
+static void close_helper(struct helper_pipes *helper)
+{
+    int *const fds[] = {&helper->order, &helper->ours, &helper->its};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (*fds[i] >= 0)
+            (void)close(*fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+static enum afar_status open_helper(struct helper_pipes *helper, const struct helper_order *order,
+                                    struct afar_error *err)
+{
+    int ends[2];
+    enum afar_status status = helper_put_order(order, &helper->order, err);
+    if (status != AFAR_OK)
+        return status;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return afar_fail_errno(err, errno, "cannot make a pipe");
+    helper->ours = ends[0];
+    /* Above those that the helper expects to find. */
+    helper->its = fcntl(ends[1], F_DUPFD_CLOEXEC, HELPER_STATUS_FD + 1);
+    int failed = errno;
+    (void)close(ends[1]);
+    return helper->its >= 0 ? AFAR_OK : afar_fail_errno(err, failed, "cannot make a pipe");
+}
+
+/* Our end of its status must be the only thing that keeps it open. */
+static bool wait_for_helper(struct helper_pipes *helper, const char **stage, int *failed)
+{
+    (void)close(helper->its);
+    helper->its = -1;
+    bool started = helper_wait(helper->ours, stage, failed);
+    if (started)
+        *stage = "exec";
+    return started;
+}
+
 /* Makes the process. *pidfd is the caller's on success. */
 static enum afar_status start_child(const struct spawn_request *request, struct child *child,
-                                    struct spawn_control *control, struct spawn_result *result,
-                                    struct afar_error *err)
+                                    struct spawn_control *control, struct helper_pipes *helper,
+                                    struct spawn_result *result, struct afar_error *err)
 {
     int clone_errno = 0;
     int pidfd = -1;
@@ -319,15 +411,19 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
         return afar_fail_errno(err, ECANCELED, "cannot execute '%s'", request->argv[0]);
     /* The kernel writes the pidfd before the child runs. */
     pid_t pid = clone_child(child, (int *)(void *)&control->pidfd, &clone_errno);
+    const char *stage = child->stage;
+    bool failed = child->failed;
+    int failed_errno = child->failed_errno;
+    if (pid >= 0 && !failed && helper != NULL && !wait_for_helper(helper, &stage, &failed_errno))
+        failed = true;
     bool cancelled = take_pidfd(control, &pidfd);
     if (pid < 0)
         return afar_fail_errno(err, clone_errno, "cannot start a process");
     /* Killed in its execve or just after: nobody can tell, so it counts as a command that ran. */
-    if (child->failed || (cancelled && strcmp(child->stage, "exec") != 0)) {
+    if (failed || (cancelled && strcmp(stage, "exec") != 0)) {
         reap(pidfd);
-        result->stage = child->stage;
-        return explain(request, result->stage, child->failed ? child->failed_errno : ECANCELED,
-                       err);
+        result->stage = stage;
+        return explain(request, result->stage, failed ? failed_errno : ECANCELED, err);
     }
     result->pid = pid;
     result->pidfd = pidfd;
@@ -344,16 +440,34 @@ static void sit(struct child *child, int seat, const struct pipes *pipes)
         child->stdio[fd] = seat >= 0 ? seat + fd : pipes->child[fd];
 }
 
+/* As the kernel wants them: the child must not call anything to find out. */
+static void copy_limits(const struct confinement *confine, struct rlimit limits[CONFINE_LIMITS],
+                        int resources[CONFINE_LIMITS])
+{
+    for (int i = 0; confine != NULL && i < CONFINE_LIMITS; i++) {
+        limits[i] = (struct rlimit){.rlim_cur = confine->limits[i].soft,
+                                    .rlim_max = confine->limits[i].hard};
+        resources[i] = confine_resource((enum confine_limit)i);
+    }
+}
+
 enum afar_status spawn_process(const struct spawn_request *request, struct spawn_control *control,
                                struct spawn_result *result, struct afar_error *err)
 {
     *result = (struct spawn_result){
         .pid = -1, .pidfd = -1, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .stage = "pipe"};
     const char *path = environment_get(request->env, "PATH");
+    struct rlimit limits[CONFINE_LIMITS];
+    int resources[CONFINE_LIMITS];
+    struct helper_pipes helper = {.order = -1, .ours = -1, .its = -1};
+    bool by_helper = confine_needs_helper(request->confine);
     struct child child = {.argv = request->argv,
                           .env = request->env,
                           .cwd = request->cwd,
-                          .descriptors = request->descriptors,
+                          .confine = request->confine,
+                          .limits = limits,
+                          .resources = resources,
+                          .order_fd = -1,
                           .seat = -1,
                           .stage = "session"};
     struct spawn_control nobody;
@@ -370,12 +484,26 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
         goto out;
     }
     child.control = control != NULL ? control : &nobody;
-    sit(&child, seats_take(request->seats, pipes.child), &pipes);
-    status = start_child(request, &child, child.control, result, err);
+    copy_limits(request->confine, limits, resources);
+    if (by_helper) {
+        const struct helper_order order = {.candidates = child.candidates,
+                                           .argv = request->argv,
+                                           .env = request->env,
+                                           .cwd = request->cwd,
+                                           .confine = request->confine};
+        status = open_helper(&helper, &order, err);
+        if (status != AFAR_OK)
+            goto out;
+        child.order_fd = helper.order;
+        child.status_fd = helper.its;
+    }
+    /* The helper's descriptors lie above a seat. */
+    sit(&child, by_helper ? -1 : seats_take(request->seats, pipes.child), &pipes);
+    status = start_child(request, &child, child.control, by_helper ? &helper : NULL, result, err);
     if (status != AFAR_OK && child.stage == stage_table) {
         seats_leave(request->seats, child.seat);
         sit(&child, -1, &pipes); /* it begins with a copy of the table, however large */
-        status = start_child(request, &child, child.control, result, err);
+        status = start_child(request, &child, child.control, NULL, result, err);
     }
     if (status != AFAR_OK)
         goto out;
@@ -386,6 +514,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
 out:
     seats_leave(request->seats, child.seat);
     free_candidates(child.candidates);
+    close_helper(&helper);
     close_all(pipes.child);
     close_all(pipes.ours);
     spawn_control_close(&nobody);

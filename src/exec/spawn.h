@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "exec/confine.h"
 #include "exec/seats.h"
 
 struct spawn_request {
@@ -24,8 +25,8 @@ struct spawn_request {
     char *const *env;    /* NULL-terminated, complete; its PATH is the one that is searched */
     const char *cwd;     /* NULL: the server's */
     bool stdin_pipe;     /* otherwise /dev/null */
-    const struct rlimit *descriptors; /* its RLIMIT_NOFILE; NULL: the server's */
-    struct seats *seats;              /* faster where many descriptors are open; NULL: none */
+    const struct confinement *confine; /* NULL: as the server is */
+    struct seats *seats;               /* faster where many descriptors are open; NULL: none */
 };
 
 struct spawn_result {
@@ -34,8 +35,8 @@ struct spawn_result {
     int stdin_fd; /* -1 without stdin_pipe */
     int stdout_fd;
     int stderr_fd;
-    const char *
-        stage; /* on failure: "pipe", "clone", "session", "descriptors", "stdio", "chdir", "exec" */
+    const char *stage; /* on failure: "pipe", "clone", "session", "cgroup", "descriptors", "stdio",
+                          "limits", "helper", "chroot", "user", "chdir", "exec" */
 };
 
 /* The way to end a spawn that hangs, from another thread. */

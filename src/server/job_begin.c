@@ -225,16 +225,56 @@ static const char *directory_of(const struct job *job)
     return rule->user.home;
 }
 
+static void limit_to(struct confine_value *limit, const struct rule_number *number)
+{
+    if (number->set)
+        *limit = (struct confine_value){.set = true, .soft = number->value, .hard = number->value};
+}
+
+static void restore(struct confine_value *limit, const struct rlimit *was)
+{
+    *limit = (struct confine_value){.set = true, .soft = was->rlim_cur, .hard = was->rlim_max};
+}
+
+/* As the server was started, and then as the rule says. */
+static void confine(const struct job *job, struct confinement *confine)
+{
+    const struct rule *rule = job->decision.rule;
+    *confine = (struct confinement){.cgroup_fd = -1};
+    restore(&confine->limits[CONFINE_NOFILE], &job->worker->shared->descriptors);
+    restore(&confine->limits[CONFINE_CORE], &job->worker->shared->core);
+    if (rule == NULL)
+        return;
+    limit_to(&confine->limits[CONFINE_NOFILE], &rule->nofile);
+    limit_to(&confine->limits[CONFINE_CORE], &rule->core_bytes);
+    limit_to(&confine->limits[CONFINE_NPROC], &rule->nproc);
+    limit_to(&confine->limits[CONFINE_AS], &rule->as_bytes);
+    limit_to(&confine->limits[CONFINE_CPU], &rule->cpu_s);
+    confine->set_umask = rule->umask.set;
+    confine->umask = (mode_t)rule->umask.value;
+    confine->set_nice = rule->nice_set;
+    confine->nice = rule->nice;
+    confine->root = rule->chroot;
+    confine->set_user = rule->user.name != NULL;
+    confine->user = rule->user.uid;
+    confine->set_group = confine->set_user || rule->group_set;
+    confine->group = rule->group_set ? rule->group : rule->user.gid;
+    confine->groups = rule->user.groups;
+    confine->group_count = rule->user.group_count;
+}
+
 static enum afar_status start(struct job *job, struct afar_error *err)
 {
     const struct policy_decision *decision = &job->decision;
+    struct confinement confinement;
+    confine(job, &confinement);
     const struct spawn_request request = {.argv = decision->argv != NULL ? decision->argv
                                                                          : job->request->argv,
                                           .program = decision->program,
                                           .env = job->environment,
                                           .cwd = directory_of(job),
                                           .stdin_pipe = job->request->stdin_stream,
-                                          .descriptors = &job->worker->shared->descriptors,
+                                          .confine = &confinement,
                                           .seats = job->worker->shared->seats};
     return spawn_process(&request, &job->control, &job->spawned, err);
 }

@@ -113,7 +113,7 @@ static const char *temporary_folder(void)
 
 /* The usual soft limit of 1024 is for programs that call select(2). Commands may be of those: they
  * get the old one back. */
-static enum afar_status raise_descriptor_limit(struct server_shared *shared, struct afar_error *err)
+static enum afar_status set_own_limits(struct server_shared *shared, struct afar_error *err)
 {
     if (getrlimit(RLIMIT_NOFILE, &shared->descriptors) != 0)
         return afar_fail_errno(err, errno, "cannot read the limit on descriptors");
@@ -121,6 +121,12 @@ static enum afar_status raise_descriptor_limit(struct server_shared *shared, str
     raised.rlim_cur = raised.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &raised) != 0)
         return afar_fail_errno(err, errno, "cannot raise the limit on descriptors");
+    /* A core dump would have the private key in it. */
+    if (getrlimit(RLIMIT_CORE, &shared->core) != 0)
+        return afar_fail_errno(err, errno, "cannot read the limit on core dumps");
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = shared->core.rlim_max};
+    if (setrlimit(RLIMIT_CORE, &none) != 0)
+        return afar_fail_errno(err, errno, "cannot forbid core dumps");
     return AFAR_OK;
 }
 
@@ -156,7 +162,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
     shared->orphans = orphans_new();
     if (shared->registry == NULL || shared->admission == NULL || shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
-    return raise_descriptor_limit(shared, err);
+    return set_own_limits(shared, err);
 }
 
 enum afar_status server_new(struct server **server, const struct config *config, struct log *log,

@@ -45,7 +45,8 @@ struct server_shared {
     struct counters counters;
     char *const *environment;  /* what commands start from */
     struct seats *seats;       /* for spawning; may be NULL */
-    struct rlimit descriptors; /* likewise; the server has raised its own */
+    struct rlimit descriptors; /* likewise; the server has raised its own … */
+    struct rlimit core;        /* … and has set this one to 0: its memory has keys in it */
     const char *temporary;     /* folder for collected output */
     atomic_ullong next_connection;
 };

@@ -231,8 +231,9 @@ static void limit_on_descriptors(void **state)
         skip();
     }
     char *argv[] = {"sh", "-c", "ulimit -Sn; ulimit -Hn", NULL};
-    const struct rlimit limit = {.rlim_cur = 77, .rlim_max = 88};
-    const struct spawn_request request = {.argv = argv, .env = environment, .descriptors = &limit};
+    struct confinement confine = {.cgroup_fd = -1};
+    confine.limits[CONFINE_NOFILE] = (struct confine_value){.set = true, .soft = 77, .hard = 88};
+    const struct spawn_request request = {.argv = argv, .env = environment, .confine = &confine};
     struct spawn_result result;
     struct process_end end;
     char text[64];

@@ -1,0 +1,350 @@
+#include "exec/helper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { LOWEST_FD = 10, CAPABILITIES_MAX = 64 };
+
+/* What it says by its status: ABOUT just before the command's execve, or where it has failed. */
+enum stage {
+    STAGE_ABOUT,
+    STAGE_HELPER,
+    STAGE_LIMITS,
+    STAGE_CHROOT,
+    STAGE_USER,
+    STAGE_CHDIR,
+    STAGE_EXEC
+};
+
+static const char *const stage_names[] = {"exec", "helper", "limits", "chroot",
+                                          "user", "chdir",  "exec"};
+
+struct report {
+    int stage;
+    int failed;
+};
+
+/* The order as it lies in the file: this, the groups, then strings, each with its NUL. Both sides
+ * are the same program. */
+struct order {
+    struct confinement confine; /* its pointers mean nothing here */
+    size_t candidates;
+    size_t argc;
+    size_t envc;
+    bool has_cwd;
+    bool has_root;
+};
+
+/* ---- giving it ----------------------------------------------------------------------------------
+ */
+
+static enum afar_status put(int fd, const void *data, size_t size, struct afar_error *err)
+{
+    const char *at = data;
+    while (size > 0) {
+        ssize_t written = write(fd, at, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return afar_fail_errno(err, errno, "cannot tell the helper what to do");
+        at += written;
+        size -= (size_t)written;
+    }
+    return AFAR_OK;
+}
+
+static enum afar_status put_words(int fd, char *const *words, size_t count, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    for (size_t i = 0; i < count && status == AFAR_OK; i++)
+        status = put(fd, words[i], strlen(words[i]) + 1, err);
+    return status;
+}
+
+static size_t count_words(char *const *words)
+{
+    size_t count = 0;
+    while (words[count] != NULL)
+        count++;
+    return count;
+}
+
+static enum afar_status put_all(int fd, const struct helper_order *order, struct afar_error *err)
+{
+    const struct confinement *confine = order->confine;
+    const struct order head = {.confine = *confine,
+                               .candidates = count_words(order->candidates),
+                               .argc = count_words(order->argv),
+                               .envc = count_words(order->env),
+                               .has_cwd = order->cwd != NULL,
+                               .has_root = confine->root != NULL};
+    enum afar_status status = put(fd, &head, sizeof head, err);
+    if (status == AFAR_OK)
+        status = put(fd, confine->groups, confine->group_count * sizeof(gid_t), err);
+    if (status == AFAR_OK)
+        status = put_words(fd, order->candidates, head.candidates, err);
+    if (status == AFAR_OK)
+        status = put_words(fd, order->argv, head.argc, err);
+    if (status == AFAR_OK)
+        status = put_words(fd, order->env, head.envc, err);
+    if (status == AFAR_OK && head.has_cwd)
+        status = put(fd, order->cwd, strlen(order->cwd) + 1, err);
+    if (status == AFAR_OK && head.has_root)
+        status = put(fd, confine->root, strlen(confine->root) + 1, err);
+    return status;
+}
+
+enum afar_status helper_put_order(const struct helper_order *order, int *fd, struct afar_error *err)
+{
+    *fd = -1;
+    int made = memfd_create("afard-order", MFD_CLOEXEC);
+    if (made < 0)
+        return afar_fail_errno(err, errno, "cannot tell the helper what to do");
+    /* Out of the way of those that the helper expects. */
+    int high = fcntl(made, F_DUPFD_CLOEXEC, LOWEST_FD);
+    int failed = errno;
+    (void)close(made);
+    if (high < 0)
+        return afar_fail_errno(err, failed, "cannot tell the helper what to do");
+    enum afar_status status = put_all(high, order, err);
+    if (status != AFAR_OK) {
+        (void)close(high);
+        return status;
+    }
+    *fd = high;
+    return AFAR_OK;
+}
+
+bool helper_wait(int status_fd, const char **stage, int *failed)
+{
+    struct report report;
+    bool about = false;
+    *stage = stage_names[STAGE_HELPER];
+    *failed = ECANCELED;
+    for (;;) {
+        /* A pipe takes and gives so few bytes in one piece (pipe(7)). */
+        ssize_t size = read(status_fd, &report, sizeof report);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size != sizeof report)
+            return about;
+        about = report.stage == STAGE_ABOUT;
+        if (report.stage > STAGE_ABOUT && report.stage <= STAGE_EXEC) {
+            *stage = stage_names[report.stage];
+            *failed = report.failed;
+        }
+    }
+}
+
+/* ---- the program --------------------------------------------------------------------------------
+ */
+
+static void say(enum stage stage, int failed)
+{
+    const struct report report = {.stage = (int)stage, .failed = failed};
+    ssize_t written = write(HELPER_STATUS_FD, &report, sizeof report);
+    (void)written;
+}
+
+static int give_up(enum stage stage, int failed)
+{
+    say(stage, failed);
+    _exit(127);
+}
+
+/* Reads the whole order. NULL: errno. */
+static char *read_order(size_t *size)
+{
+    struct stat info;
+    if (fstat(HELPER_ORDER_FD, &info) != 0)
+        return NULL;
+    char *data = malloc((size_t)info.st_size + 1);
+    size_t used = 0;
+    while (data != NULL && used < (size_t)info.st_size) {
+        ssize_t got = pread(HELPER_ORDER_FD, data + used, (size_t)info.st_size - used, (off_t)used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            free(data);
+            return NULL;
+        }
+        used += (size_t)got;
+    }
+    *size = used;
+    return data;
+}
+
+/* Takes a string from *at. NULL: there is none. */
+static char *take(char **at, const char *end)
+{
+    char *begin = *at;
+    char *nul = begin < end ? memchr(begin, 0, (size_t)(end - begin)) : NULL;
+    if (nul == NULL)
+        return NULL;
+    *at = nul + 1;
+    return begin;
+}
+
+/* NULL: out of memory, or they are not there. */
+static char **take_words(char **at, const char *end, size_t count)
+{
+    char **words = calloc(count + 1, sizeof *words);
+    for (size_t i = 0; words != NULL && i < count; i++) {
+        words[i] = take(at, end);
+        if (words[i] == NULL)
+            return NULL;
+    }
+    return words;
+}
+
+struct work {
+    struct order order;
+    gid_t *groups;
+    char **candidates;
+    char **argv;
+    char **env;
+    char *cwd;
+    char *root;
+};
+
+static bool parse(struct work *work, char *data, size_t size)
+{
+    const char *end = data + size;
+    char *at = data + sizeof work->order;
+    if (size < sizeof work->order)
+        return false;
+    memcpy(&work->order, data, sizeof work->order);
+    size_t groups_bytes = work->order.confine.group_count * sizeof(gid_t);
+    if ((size_t)(end - at) < groups_bytes)
+        return false;
+    work->groups = malloc(groups_bytes + 1);
+    if (work->groups == NULL)
+        return false;
+    memcpy(work->groups, at, groups_bytes);
+    at += groups_bytes;
+    work->candidates = take_words(&at, end, work->order.candidates);
+    work->argv = work->candidates == NULL ? NULL : take_words(&at, end, work->order.argc);
+    work->env = work->argv == NULL ? NULL : take_words(&at, end, work->order.envc);
+    work->cwd = work->env != NULL && work->order.has_cwd ? take(&at, end) : NULL;
+    work->root = work->env != NULL && work->order.has_root ? take(&at, end) : NULL;
+    return work->env != NULL && (work->cwd != NULL) == work->order.has_cwd &&
+           (work->root != NULL) == work->order.has_root && at == end;
+}
+
+/* While it may still do all of it. */
+static bool set_limits(const struct confinement *confine)
+{
+    for (int i = 0; i < CONFINE_LIMITS; i++) {
+        const struct confine_value *value = &confine->limits[i];
+        const struct rlimit limit = {.rlim_cur = value->soft, .rlim_max = value->hard};
+        if (value->set &&
+            prlimit(0, (unsigned)confine_resource((enum confine_limit)i), &limit, NULL) != 0)
+            return false;
+    }
+    if (confine->set_umask)
+        (void)umask(confine->umask);
+    return !confine->set_nice || setpriority(PRIO_PROCESS, 0, confine->nice) == 0;
+}
+
+static bool drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    struct __user_cap_data_struct left[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    if (syscall(SYS_capset, &header, none) != 0 || syscall(SYS_capget, &header, left) != 0)
+        return false;
+    return memcmp(none, left, sizeof none) == 0;
+}
+
+/* None that a later execve could give back. EINVAL: the kernel knows no more of them. */
+static bool drop_bounding_set(void)
+{
+    for (unsigned long i = 0; i < CAPABILITIES_MAX; i++) {
+        if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0)
+            return errno == EINVAL && i > 0;
+    }
+    return true;
+}
+
+/* What could not be taken back is verified: a call that says it has worked is not enough. */
+static bool is_user(const struct work *work)
+{
+    const struct confinement *confine = &work->order.confine;
+    uid_t uid[3] = {0};
+    gid_t gid[3] = {0};
+    if (getresuid(&uid[0], &uid[1], &uid[2]) != 0 || getresgid(&gid[0], &gid[1], &gid[2]) != 0)
+        return false;
+    for (int i = 0; i < 3; i++) {
+        if ((confine->set_user && uid[i] != confine->user) || gid[i] != confine->group)
+            return false;
+    }
+    bool root_again = confine->set_user && confine->user != 0 && setuid(0) == 0;
+    return !root_again && getgroups(0, NULL) == (int)confine->group_count;
+}
+
+static bool switch_user(const struct work *work)
+{
+    const struct confinement *confine = &work->order.confine;
+    bool drops = confine->set_user && confine->user != 0;
+    if (!confine->set_group && !confine->set_user)
+        return true;
+    if (drops && !drop_bounding_set())
+        return false;
+    if (setgroups(confine->group_count, work->groups) != 0 ||
+        setresgid(confine->group, confine->group, confine->group) != 0)
+        return false;
+    if (confine->set_user && setresuid(confine->user, confine->user, confine->user) != 0)
+        return false;
+    if (drops && (!drop_capabilities() || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0))
+        return false;
+    errno = EPERM; /* of a verification that fails */
+    return is_user(work) &&
+           (!confine->set_user || prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) == 0);
+}
+
+/* As execvp(3) searches; see spawn.c. */
+static int run(const struct work *work)
+{
+    int denied = 0;
+    for (char **path = work->candidates; *path != NULL; path++) {
+        (void)execve(*path, work->argv, work->env);
+        if (errno == EACCES)
+            denied = EACCES;
+        else if (errno != ENOENT && errno != ENOTDIR)
+            return errno;
+    }
+    return denied != 0 ? denied : errno;
+}
+
+int helper_main(void)
+{
+    struct work work = {.cwd = NULL};
+    size_t size = 0;
+    if (fcntl(HELPER_STATUS_FD, F_SETFD, FD_CLOEXEC) != 0)
+        _exit(127); /* nobody has started us who knows how */
+    char *data = read_order(&size);
+    if (data == NULL || !parse(&work, data, size))
+        return give_up(STAGE_HELPER, data == NULL ? errno : EPROTO);
+    (void)close(HELPER_ORDER_FD);
+    (void)syscall(SYS_close_range, HELPER_STATUS_FD + 1U, ~0U, 0U);
+    if (!set_limits(&work.order.confine))
+        return give_up(STAGE_LIMITS, errno);
+    if (work.root != NULL && (chroot(work.root) != 0 || chdir("/") != 0))
+        return give_up(STAGE_CHROOT, errno);
+    if (!switch_user(&work))
+        return give_up(STAGE_USER, errno);
+    if (work.cwd != NULL && chdir(work.cwd) != 0)
+        return give_up(STAGE_CHDIR, errno);
+    say(STAGE_ABOUT, 0);
+    return give_up(STAGE_EXEC, run(&work));
+}

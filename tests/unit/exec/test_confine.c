@@ -1,0 +1,386 @@
+/* What a command is confined to, as it sees it itself. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "exec/helper.h"
+#include "exec/process.h"
+#include "exec/spawn.h"
+#include "support/program.h"
+
+enum { TEXT_BYTES = 8192, NOBODY = 65534 };
+
+static char *environment[] = {"PATH=/usr/bin:/bin", "SECRET=hush", NULL};
+
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        count++;
+    (void)closedir(folder);
+    return count;
+}
+
+static void read_all(int fd, char *text, size_t size)
+{
+    size_t used = 0;
+    for (;;) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&wait, 1, (int)test_deadline_ms()), 1);
+        ssize_t got = read(fd, text + used, size - 1 - used);
+        assert_true(got >= 0);
+        if (got == 0)
+            break;
+        used += (size_t)got;
+    }
+    text[used] = '\0';
+}
+
+static void reap(struct spawn_result *result)
+{
+    struct process process = {.pid = result->pid, .pidfd = result->pidfd};
+    struct process_end end;
+    struct pollfd wait = {.fd = result->pidfd, .events = POLLIN};
+    assert_int_equal(poll(&wait, 1, (int)test_deadline_ms()), 1);
+    assert_int_equal(process_reap(&process, &end, NULL), AFAR_OK);
+}
+
+/* Runs it and gives what it prints on both streams. */
+static void run_request(const struct spawn_request *request, char text[TEXT_BYTES])
+{
+    struct spawn_result result;
+    struct afar_error err;
+    char errors[TEXT_BYTES];
+    unsigned before = open_descriptors();
+    if (spawn_process(request, NULL, &result, &err) != AFAR_OK)
+        fail_msg("%s: %s", result.stage, err.message);
+    read_all(result.stdout_fd, text, TEXT_BYTES);
+    read_all(result.stderr_fd, errors, sizeof errors);
+    assert_int_equal(close(result.stdout_fd) | close(result.stderr_fd), 0);
+    reap(&result);
+    assert_string_equal(errors, "");
+    assert_int_equal(open_descriptors(), before);
+}
+
+static void run(const struct confinement *confine, const char *script, char text[TEXT_BYTES])
+{
+    char *argv[] = {"sh", "-c", (char *)(uintptr_t)script, NULL};
+    const struct spawn_request request = {.argv = argv, .env = environment, .confine = confine};
+    run_request(&request, text);
+}
+
+static void assert_fails(const struct confinement *confine, const char *cwd, const char *program,
+                         const char *stage, int sys_errno)
+{
+    char *argv[] = {(char *)(uintptr_t)program, NULL};
+    const struct spawn_request request = {
+        .argv = argv, .env = environment, .cwd = cwd, .confine = confine};
+    struct spawn_result result;
+    struct afar_error err;
+    unsigned before = open_descriptors();
+    assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_ESYSTEM);
+    assert_string_equal(result.stage, stage);
+    assert_int_equal(err.sys_errno, sys_errno);
+    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+static void need_root(void)
+{
+    if (geteuid() != 0) {
+        print_message("skipped: only root can become somebody else\n");
+        skip();
+    }
+}
+
+static void set(struct confinement *confine, enum confine_limit limit, uint64_t value)
+{
+    confine->limits[limit] = (struct confine_value){.set = true, .soft = value, .hard = value};
+}
+
+static struct confinement nobody(void)
+{
+    static const gid_t groups[] = {NOBODY, 12345};
+    return (struct confinement){.cgroup_fd = -1,
+                                .set_user = true,
+                                .set_group = true,
+                                .user = NOBODY,
+                                .group = NOBODY,
+                                .groups = groups,
+                                .group_count = 2};
+}
+
+/* ---- limits -------------------------------------------------------------------------------------
+ */
+
+static void limits_and_habits(void **state)
+{
+    static const char script[] = "ulimit -n; ulimit -c; ulimit -t; ulimit -v; umask; nice";
+    struct confinement confine = {
+        .cgroup_fd = -1, .set_umask = true, .umask = 027, .set_nice = true, .nice = 7};
+    char text[TEXT_BYTES];
+    (void)state;
+    if (getenv("VALGRIND") != NULL || getpriority(PRIO_PROCESS, 0) != 0) {
+        print_message("skipped: the limits are not the system's own here\n");
+        skip();
+    }
+    set(&confine, CONFINE_NOFILE, 50);
+    set(&confine, CONFINE_CORE, 0);
+    set(&confine, CONFINE_CPU, 99);
+    set(&confine, CONFINE_AS, 512 << 20);
+    run(&confine, script, text);
+    assert_string_equal(text, "50\n0\n99\n524288\n0027\n7\n");
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), 0); /* ours is ours */
+    assert_int_not_equal(umask(022), 027);
+}
+
+static void a_limit_that_cannot_be(void **state)
+{
+    struct confinement confine = {.cgroup_fd = -1};
+    (void)state;
+    confine.limits[CONFINE_NOFILE] =
+        (struct confine_value){.set = true, .soft = 2000000000, .hard = 2000000000};
+    assert_fails(&confine, NULL, "true", "limits", EPERM);
+}
+
+static void a_cgroup_that_is_none(void **state)
+{
+    struct confinement confine = {.cgroup_fd = open("/dev/full", O_WRONLY | O_CLOEXEC)};
+    (void)state;
+    assert_true(confine.cgroup_fd >= 0);
+    assert_fails(&confine, NULL, "true", "cgroup", ENOSPC);
+    assert_int_equal(close(confine.cgroup_fd), 0);
+}
+
+/* ---- another user -------------------------------------------------------------------------------
+ */
+
+static void another_user(void **state)
+{
+    char text[TEXT_BYTES];
+    struct confinement confine = nobody();
+    (void)state;
+    need_root();
+    run(&confine, "id -u; id -g; id -G; id -ru; echo $SECRET; ls /proc/self/fd | wc -l", text);
+    assert_string_equal(text, "65534\n65534\n65534 12345\n65534\nhush\n4\n");
+}
+
+static void nothing_is_left_of_root(void **state)
+{
+    char text[TEXT_BYTES];
+    struct confinement confine = nobody();
+    (void)state;
+    need_root();
+    run(&confine, "grep -E '^(Cap|NoNewPrivs|Uid|Gid)' /proc/self/status | tr '\\t' ' '", text);
+    assert_non_null(strstr(text, "Uid: 65534 65534 65534 65534\n"));
+    assert_non_null(strstr(text, "Gid: 65534 65534 65534 65534\n"));
+    assert_non_null(strstr(text, "CapInh: 0000000000000000\n"));
+    assert_non_null(strstr(text, "CapPrm: 0000000000000000\n"));
+    assert_non_null(strstr(text, "CapEff: 0000000000000000\n"));
+    assert_non_null(strstr(text, "CapBnd: 0000000000000000\n"));
+    assert_non_null(strstr(text, "CapAmb: 0000000000000000\n"));
+    assert_non_null(strstr(text, "NoNewPrivs: 1\n"));
+}
+
+static void limits_of_another_user(void **state)
+{
+    struct confinement confine = nobody();
+    char text[TEXT_BYTES];
+    (void)state;
+    need_root();
+    set(&confine, CONFINE_NOFILE, 33);
+    set(&confine, CONFINE_AS, 256 << 20);
+    set(&confine, CONFINE_NPROC, 77);
+    confine.set_umask = confine.set_nice = true;
+    confine.umask = 077;
+    confine.nice = -5;
+    run(&confine, "ulimit -n; ulimit -v; ulimit -p; umask; nice", text);
+    assert_string_equal(text, "33\n262144\n77\n0077\n-5\n");
+}
+
+/* He cannot go where he may not, whatever the server may. */
+static void what_another_user_may_not(void **state)
+{
+    char folder[] = "/tmp/afar-confine-XXXXXX";
+    char file[64];
+    struct confinement confine = nobody();
+    (void)state;
+    need_root();
+    assert_non_null(mkdtemp(folder)); /* 0700 */
+    assert_fails(&confine, folder, "true", "chdir", EACCES);
+    assert_fails(&confine, NULL, "/nonexistent", "exec", ENOENT);
+    (void)snprintf(file, sizeof file, "%s/program", folder);
+    assert_fails(&confine, NULL, file, "exec", EACCES);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void another_group_alone(void **state)
+{
+    static const gid_t groups[] = {54321};
+    const struct confinement confine = {
+        .cgroup_fd = -1, .set_group = true, .group = 54321, .groups = groups, .group_count = 1};
+    char text[TEXT_BYTES];
+    (void)state;
+    need_root();
+    run(&confine, "id -u; id -g; id -G", text);
+    assert_string_equal(text, "0\n54321\n54321\n");
+}
+
+static void who_is_not_root_cannot(void **state)
+{
+    struct confinement confine = nobody();
+    (void)state;
+    if (geteuid() == 0) {
+        print_message("skipped: root can\n");
+        skip();
+    }
+    assert_fails(&confine, NULL, "true", "user", EPERM);
+    const struct confinement jail = {.cgroup_fd = -1, .root = "/tmp"};
+    assert_fails(&jail, NULL, "true", "chroot", EPERM);
+}
+
+/* A request's variables are the command's; those of the linker would else be the helper's too. */
+static void the_helper_has_no_environment(void **state)
+{
+    static char *dangerous[] = {"PATH=/usr/bin:/bin", "LD_PRELOAD=/nonexistent.so", "LD_DEBUG=help",
+                                NULL};
+    char *argv[] = {"/bin/echo", "x", NULL};
+    struct confinement confine = nobody();
+    char text[TEXT_BYTES];
+    (void)state;
+    need_root();
+    const struct spawn_request request = {.argv = argv, .env = dangerous, .confine = &confine};
+    struct spawn_result result;
+    struct afar_error err;
+    if (spawn_process(&request, NULL, &result, &err) != AFAR_OK)
+        fail_msg("%s", err.message); /* LD_DEBUG=help would end the helper */
+    read_all(result.stdout_fd, text, sizeof text);
+    read_all(result.stderr_fd, text, sizeof text);
+    assert_int_equal(close(result.stdout_fd) | close(result.stderr_fd), 0);
+    reap(&result);
+}
+
+/* ---- another root directory ---------------------------------------------------------------------
+ */
+
+static void another_root(void **state)
+{
+    char folder[] = "/tmp/afar-confine-XXXXXX";
+    char command[512];
+    char text[TEXT_BYTES];
+    char *argv[] = {"sh", "-c", "pwd; echo /b* /tmp*; echo $0", NULL};
+    (void)state;
+    need_root();
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chmod(folder, 0755), 0);
+    /* A shell and what it is linked with. */
+    (void)snprintf(command, sizeof command,
+                   "mkdir %s/bin && cp -L /bin/sh %s/bin && "
+                   "cp -L --parents $(ldd /bin/sh | grep -o '/[^ )]*') %s",
+                   folder, folder, folder);
+    assert_int_equal(system(command), 0);
+    struct confinement confine = nobody();
+    confine.root = folder;
+    const struct spawn_request request = {
+        .argv = argv, .env = environment, .cwd = "/bin", .confine = &confine};
+    run_request(&request, text);
+    assert_string_equal(text, "/bin\n/bin /tmp*\nsh\n");
+    assert_fails(&confine, "/usr", "sh", "chdir", ENOENT);
+    assert_fails(&confine, NULL, "/usr/bin/true", "exec", ENOENT);
+    (void)snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    assert_fails(&confine, NULL, "sh", "chroot", ENOENT);
+}
+
+/* ---- a helper that hangs ------------------------------------------------------------------------
+ */
+
+static void *cancel_soon(void *argument)
+{
+    struct spawn_control *control = argument;
+    /* Not before the child is there: the kernel has written its pidfd by then. */
+    while (atomic_load(&control->pidfd) < 0 || !atomic_load(&control->begun))
+        (void)usleep(1000);
+    (void)usleep(20000); /* in the helper, most likely; wherever it is, the outcome is the same */
+    spawn_cancel(control);
+    return NULL;
+}
+
+/* As where its root or its directory lies on a mount that does not answer; see helper(). */
+static void a_helper_that_hangs_is_cancelled(void **state)
+{
+    struct confinement confine = nobody();
+    struct spawn_control control;
+    struct spawn_result result;
+    struct afar_error err;
+    pthread_t thread;
+    char *argv[] = {"true", NULL};
+    const struct spawn_request request = {.argv = argv, .env = environment, .confine = &confine};
+    (void)state;
+    need_root();
+    confine.nice = 19; /* the sign to hang */
+    confine.set_nice = true;
+    spawn_control_init(&control);
+    unsigned before = open_descriptors();
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &control), 0);
+    assert_int_equal(spawn_process(&request, &control, &result, &err), AFAR_ESYSTEM);
+    assert_int_equal(err.sys_errno, ECANCELED);
+    assert_string_equal(result.stage, "helper");
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(open_descriptors(), before);
+    spawn_control_close(&control);
+}
+
+/* The helper is this program under its other name. */
+static int helper(void)
+{
+    if (getpriority(PRIO_PROCESS, 0) == 0) {
+        struct confinement confine;
+        ssize_t got = pread(HELPER_ORDER_FD, &confine, sizeof confine, 0);
+        if (got == sizeof confine && confine.set_nice && confine.nice == 19) {
+            for (;;)
+                (void)pause();
+        }
+    }
+    return helper_main();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
+        return helper();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(limits_and_habits),
+        cmocka_unit_test(a_limit_that_cannot_be),
+        cmocka_unit_test(a_cgroup_that_is_none),
+        cmocka_unit_test(another_user),
+        cmocka_unit_test(nothing_is_left_of_root),
+        cmocka_unit_test(limits_of_another_user),
+        cmocka_unit_test(what_another_user_may_not),
+        cmocka_unit_test(another_group_alone),
+        cmocka_unit_test(who_is_not_root_cannot),
+        cmocka_unit_test(the_helper_has_no_environment),
+        cmocka_unit_test(another_root),
+        cmocka_unit_test(a_helper_that_hangs_is_cancelled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
