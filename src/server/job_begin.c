@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/utf8.h"
@@ -83,6 +85,7 @@ enum afar_status job_prepare(struct job *job, const struct job_origin *origin, e
         return afar_fail(err, AFAR_EREFUSED, "no rule lets this client (%.100s) run anything",
                          origin->identity);
     job->rules = rules_keep(config->rules);
+    job->cgroups = atomic_load(&job->worker->shared->cgroups);
     return keep_client(job, origin, err);
 }
 
@@ -263,11 +266,33 @@ static void confine(const struct job *job, struct confinement *confine)
     confine->group_count = rule->user.group_count;
 }
 
+/* *fd: -1 where its rule wants none. */
+static enum afar_status make_cgroup(struct job *job, int *fd, struct afar_error *err)
+{
+    const struct rule *rule = job->decision.rule;
+    *fd = -1;
+    if (rule == NULL || !rule_wants_cgroup(rule))
+        return AFAR_OK;
+    job->spawned.stage = "cgroup";
+    if (job->cgroups == NULL)
+        return afar_fail_errno(err, ENOSYS, "its rule '%s' wants a cgroup, and the server has none",
+                               rule->name);
+    const struct cgroup_limits limits = {.memory_bytes = rule->memory_bytes.value,
+                                         .cpu_millis = rule->cpu_millis.value,
+                                         .pids = rule->pids.value};
+    enum afar_status status = cgroup_make(job->cgroups, job->entry.id, &limits, fd, err);
+    job->has_cgroup = status == AFAR_OK;
+    return status;
+}
+
 static enum afar_status start(struct job *job, struct afar_error *err)
 {
     const struct policy_decision *decision = &job->decision;
     struct confinement confinement;
     confine(job, &confinement);
+    enum afar_status status = make_cgroup(job, &confinement.cgroup_fd, err);
+    if (status != AFAR_OK)
+        return status;
     const struct spawn_request request = {.argv = decision->argv != NULL ? decision->argv
                                                                          : job->request->argv,
                                           .program = decision->program,
@@ -276,7 +301,12 @@ static enum afar_status start(struct job *job, struct afar_error *err)
                                           .stdin_pipe = job->request->stdin_stream,
                                           .confine = &confinement,
                                           .seats = job->worker->shared->seats};
-    return spawn_process(&request, &job->control, &job->spawned, err);
+    status = spawn_process(&request, &job->control, &job->spawned, err);
+    if (confinement.cgroup_fd >= 0)
+        (void)close(confinement.cgroup_fd);
+    if (status != AFAR_OK && job->has_cgroup)
+        job->has_cgroup = !cgroup_remove(job->cgroups, job->entry.id);
+    return status;
 }
 
 /* On the disk before anything is started. */

@@ -3,6 +3,7 @@
 #define SERVER_JOB_INTERNAL_H
 
 #include "base/digest.h"
+#include "exec/cgroup.h"
 #include "exec/process.h"
 #include "exec/spawn.h"
 #include "policy/decide.h"
@@ -37,6 +38,8 @@ struct job {
     char identity[IDENTITY_NAME_BYTES];
     unsigned long long connection;
     bool audit_required; /* no start without a line */
+    const struct cgroups *cgroups;
+    bool has_cgroup; /* of its id's name; to be removed */
 
     /* Used by the companion while SPAWNING. */
     struct task task;

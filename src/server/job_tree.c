@@ -19,13 +19,25 @@ static size_t signal_orphans(const struct job *job, int number)
 void job_signal_all(const struct job *job, int number)
 {
     process_signal_tree(job->process.pid, number);
+    if (job->has_cgroup && number == SIGKILL)
+        cgroup_kill(job->cgroups, job->entry.id);
     (void)signal_orphans(job, number);
+}
+
+/* Whoever has hidden from all else is still in the job's cgroup. 1: somebody was. */
+static size_t leave_cgroup(struct job *job)
+{
+    if (!job->has_cgroup)
+        return 0;
+    cgroup_kill(job->cgroups, job->entry.id);
+    job->has_cgroup = !cgroup_remove(job->cgroups, job->entry.id);
+    return job->has_cgroup;
 }
 
 bool job_sweep(struct job *job)
 {
     (void)process_signal_group(job->process.pid, SIGKILL);
-    size_t left = signal_orphans(job, SIGKILL);
+    size_t left = signal_orphans(job, SIGKILL) + leave_cgroup(job);
     if (left == 0)
         return true;
     if (job->sweeps == SWEEPS_MAX) {

@@ -128,6 +128,7 @@ static void commit(struct server *server, struct fresh *fresh)
     server->shared.settings = (struct server_settings){.config = fresh->config, .tls = fresh->tls};
     log_set(server->shared.log, fresh->config->log_level, fresh->config->log_format);
     registry_set_limits(server->shared.registry, fresh->config);
+    server_open_cgroups(server, fresh->config);
     server->settling = true;
     acceptor_settle(server->acceptor);
     for (unsigned i = 0; i < server->listening.count; i++) {

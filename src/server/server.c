@@ -149,6 +149,31 @@ static enum afar_status open_audit(struct server_shared *shared, const struct co
     return config->audit_log == NULL ? AFAR_OK : audit_open(&shared->audit, &options, err);
 }
 
+void server_open_cgroups(struct server *server, const struct config *config)
+{
+    struct server_shared *shared = &server->shared;
+    struct afar_error err;
+    for (size_t i = 0; i < rules_count(config->rules); i++) {
+        const struct rule *rule = rules_at(config->rules, i);
+        const struct cgroup_limits limits = {.memory_bytes = rule->memory_bytes.value,
+                                             .cpu_millis = rule->cpu_millis.value,
+                                             .pids = rule->pids.value};
+        struct cgroups *cgroups = atomic_load(&shared->cgroups);
+        enum afar_status status = AFAR_OK;
+        if (!rule_wants_cgroup(rule))
+            continue;
+        if (cgroups == NULL)
+            status = cgroups_open(&cgroups, &err);
+        atomic_store(&shared->cgroups, cgroups);
+        if (status == AFAR_OK)
+            status = cgroups_check(cgroups, &limits, &err);
+        if (status != AFAR_OK)
+            log_write(shared->log, LOG_LEVEL_WARN,
+                      "rule '%s' wants a cgroup: its commands will fail: %s", rule->name,
+                      err.message);
+    }
+}
+
 static enum afar_status make_shared(struct server *server, const struct config *config,
                                     struct afar_error *err)
 {
@@ -186,6 +211,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
     if (status == AFAR_OK)
         status = open_audit(&made->shared, config, err);
     if (status == AFAR_OK)
+        server_open_cgroups(made, config);
+    if (status == AFAR_OK)
         status = acceptor_new(&made->acceptor, &made->shared, &hooks, err);
     if (status == AFAR_OK)
         status = acceptor_start_workers(made->acceptor, worker_count(config), err);
@@ -221,6 +248,7 @@ void server_free(struct server *server)
     admission_free(server->shared.admission);
     orphans_free(server->shared.orphans);
     audit_close(server->shared.audit);
+    cgroups_close(server->shared.cgroups);
     config_free(server->loaded);
     config_free(server->old_config);
     free(server);

@@ -38,6 +38,10 @@ struct server {
 enum afar_status server_open_tls(struct tls_context **tls, const struct config *config,
                                  struct afar_error *err);
 
+/* Where a rule wants cgroups and there are none yet, sees to them; says where they cannot be had.
+ */
+void server_open_cgroups(struct server *server, const struct config *config);
+
 /* Opens one listener and accepts from it; *listening is filled in. */
 enum afar_status server_open_listener(struct server *server, const struct config *config,
                                       struct tls_context *tls, const struct endpoint *endpoint,

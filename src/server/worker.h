@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "exec/cgroup.h"
 #include "exec/seats.h"
 #include "exec/orphans.h"
 #include "net/tls.h"
@@ -47,7 +48,8 @@ struct server_shared {
     struct seats *seats;       /* for spawning; may be NULL */
     struct rlimit descriptors; /* likewise; the server has raised its own … */
     struct rlimit core;        /* … and has set this one to 0: its memory has keys in it */
-    const char *temporary;     /* folder for collected output */
+    _Atomic(struct cgroups *) cgroups; /* NULL: none; once it is there it stays */
+    const char *temporary;             /* folder for collected output */
     atomic_ullong next_connection;
 };
 

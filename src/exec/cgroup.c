@@ -1,0 +1,270 @@
+#include "exec/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TEXT_BYTES = 256, LINE_BYTES = 4096, CPU_PERIOD_US = 100000 };
+
+struct cgroups {
+    char *path;                   /* the server's own cgroup, as a directory */
+    int fd;                       /* of the same */
+    char controllers[TEXT_BYTES]; /* those that commands can have, with a blank around each */
+};
+
+static const char advice[] = "; run afard under systemd with Delegate=yes, or in a container whose "
+                             "/sys/fs/cgroup is its own and can be written";
+
+/* ---- small files --------------------------------------------------------------------------------
+ */
+
+/* 0, or an errno. */
+static int write_text(int directory, const char *name, const char *text)
+{
+    int fd = openat(directory, name, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    size_t size = strlen(text);
+    ssize_t written = write(fd, text, size);
+    int failed = written == (ssize_t)size ? 0 : written < 0 ? errno : EIO;
+    (void)close(fd);
+    return failed;
+}
+
+/* Its first line, with a blank before and after. */
+static void read_line(int directory, const char *name, char *text, size_t size)
+{
+    text[0] = '\0';
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t got = read(fd, text + 1, size - 3);
+    (void)close(fd);
+    text[0] = ' ';
+    text[got > 0 ? got + 1 : 1] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    (void)strncat(text, " ", size - strlen(text) - 1);
+}
+
+/* ---- where we are -------------------------------------------------------------------------------
+ */
+
+/* Calls `take` for each line of a file of /proc; true once one has. */
+static bool find_line(const char *path, bool (*take)(const char *line, char found[PATH_MAX]),
+                      char found[PATH_MAX])
+{
+    char line[LINE_BYTES];
+    bool taken = false;
+    FILE *file = fopen(path, "re");
+    while (file != NULL && !taken && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        taken = take(line, found);
+    }
+    if (file != NULL)
+        (void)fclose(file);
+    return taken;
+}
+
+/* "0::/path" */
+static bool take_own(const char *line, char found[PATH_MAX])
+{
+    if (strncmp(line, "0::/", 4) != 0)
+        return false;
+    (void)snprintf(found, PATH_MAX, "%s", line + 3);
+    return true;
+}
+
+/* "30 23 0:26 / /sys/fs/cgroup rw,… - cgroup2 …": the fifth field (proc_pid_mountinfo(5)). */
+static bool take_mount(const char *line, char found[PATH_MAX])
+{
+    if (strstr(line, " - cgroup2 ") == NULL)
+        return false;
+    const char *at = line;
+    for (int i = 0; i < 4 && at != NULL; i++) {
+        at = strchr(at, ' ');
+        at = at == NULL ? NULL : at + 1;
+    }
+    if (at == NULL)
+        return false;
+    (void)snprintf(found, PATH_MAX, "%.*s", (int)strcspn(at, " "), at);
+    return true;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------
+ */
+
+/* Leaves the cgroup itself to its children, and lets them have limits. */
+static enum afar_status prepare(struct cgroups *cgroups, struct afar_error *err)
+{
+    static const char *const wanted[] = {"+memory", "+cpu", "+pids"};
+    char number[24];
+    if (mkdirat(cgroups->fd, "afard", 0755) != 0 && errno != EEXIST)
+        return afar_fail_errno(err, errno, "no cgroup can be made in '%.200s'%s", cgroups->path,
+                               advice);
+    (void)snprintf(number, sizeof number, "%ld", (long)getpid());
+    int failed = write_text(cgroups->fd, "afard/cgroup.procs", number);
+    if (failed != 0)
+        return afar_fail_errno(err, failed, "cannot move to the cgroup '%.200s/afard'%s",
+                               cgroups->path, advice);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+        (void)write_text(cgroups->fd, "cgroup.subtree_control", wanted[i]);
+    read_line(cgroups->fd, "cgroup.subtree_control", cgroups->controllers,
+              sizeof cgroups->controllers);
+    return AFAR_OK;
+}
+
+enum afar_status cgroups_open_at(struct cgroups **cgroups, const char *directory,
+                                 struct afar_error *err)
+{
+    *cgroups = NULL;
+    struct cgroups *made = calloc(1, sizeof *made);
+    char *path = strdup(directory);
+    if (made == NULL || path == NULL) {
+        free(made);
+        free(path);
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for cgroups");
+    }
+    made->path = path;
+    made->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    enum afar_status status =
+        made->fd < 0
+            ? afar_fail_errno(err, errno, "the cgroup '%.200s' cannot be opened%s", path, advice)
+            : prepare(made, err);
+    if (status != AFAR_OK) {
+        cgroups_close(made);
+        return status;
+    }
+    *cgroups = made;
+    return AFAR_OK;
+}
+
+enum afar_status cgroups_open(struct cgroups **cgroups, struct afar_error *err)
+{
+    char own[PATH_MAX];
+    char mount[PATH_MAX];
+    char *path = NULL;
+    *cgroups = NULL;
+    if (!find_line("/proc/self/cgroup", take_own, own) ||
+        !find_line("/proc/self/mountinfo", take_mount, mount))
+        return afar_fail(err, AFAR_ESYSTEM, "there is no cgroup of version 2 here%s", advice);
+    if (asprintf(&path, "%s%s", mount, strcmp(own, "/") == 0 ? "" : own) < 0)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for cgroups");
+    enum afar_status status = cgroups_open_at(cgroups, path, err);
+    free(path);
+    return status;
+}
+
+void cgroups_close(struct cgroups *cgroups)
+{
+    if (cgroups == NULL)
+        return;
+    if (cgroups->fd >= 0)
+        (void)close(cgroups->fd);
+    free(cgroups->path);
+    free(cgroups);
+}
+
+enum afar_status cgroups_check(const struct cgroups *cgroups, const struct cgroup_limits *limits,
+                               struct afar_error *err)
+{
+    const struct {
+        const char *name;
+        uint64_t limit;
+    } controllers[] = {
+        {"memory", limits->memory_bytes}, {"cpu", limits->cpu_millis}, {"pids", limits->pids}};
+    for (size_t i = 0; i < sizeof controllers / sizeof controllers[0]; i++) {
+        char word[16];
+        (void)snprintf(word, sizeof word, " %s ", controllers[i].name);
+        if (controllers[i].limit > 0 && strstr(cgroups->controllers, word) == NULL)
+            return afar_fail(err, AFAR_ESYSTEM, "the cgroup '%.200s' lacks the controller %s%s",
+                             cgroups->path, controllers[i].name, advice);
+    }
+    return AFAR_OK;
+}
+
+/* ---- a command's --------------------------------------------------------------------------------
+ */
+
+static void name_of(const char *name, char directory[CGROUP_NAME_BYTES])
+{
+    (void)snprintf(directory, CGROUP_NAME_BYTES, "job-%s", name);
+}
+
+static enum afar_status set_limit(int fd, const char *file, const char *value, uint64_t limit,
+                                  struct afar_error *err)
+{
+    int failed = limit == 0 ? 0 : write_text(fd, file, value);
+    return failed == 0 ? AFAR_OK
+                       : afar_fail_errno(err, failed, "cannot set %s of a command's cgroup", file);
+}
+
+static enum afar_status set_limits(int fd, const struct cgroup_limits *limits,
+                                   struct afar_error *err)
+{
+    char text[64];
+    (void)snprintf(text, sizeof text, "%" PRIu64, limits->memory_bytes);
+    enum afar_status status = set_limit(fd, "memory.max", text, limits->memory_bytes, err);
+    /* Otherwise the limit would be one of memory and as much swap as there is. A kernel without
+     * swap lacks the file. */
+    if (limits->memory_bytes > 0)
+        (void)write_text(fd, "memory.swap.max", "0");
+    if (status == AFAR_OK) {
+        (void)snprintf(text, sizeof text, "%" PRIu64 " %d",
+                       limits->cpu_millis * CPU_PERIOD_US / 1000, CPU_PERIOD_US);
+        status = set_limit(fd, "cpu.max", text, limits->cpu_millis, err);
+    }
+    if (status == AFAR_OK) {
+        (void)snprintf(text, sizeof text, "%" PRIu64, limits->pids);
+        status = set_limit(fd, "pids.max", text, limits->pids, err);
+    }
+    return status;
+}
+
+enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
+                             const struct cgroup_limits *limits, int *procs_fd,
+                             struct afar_error *err)
+{
+    char directory[CGROUP_NAME_BYTES];
+    *procs_fd = -1;
+    name_of(name, directory);
+    enum afar_status status = cgroups_check(cgroups, limits, err);
+    if (status != AFAR_OK)
+        return status;
+    if (mkdirat(cgroups->fd, directory, 0755) != 0)
+        return afar_fail_errno(err, errno, "cannot make a cgroup for a command");
+    int fd = openat(cgroups->fd, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    status = fd < 0 ? afar_fail_errno(err, errno, "cannot open a command's cgroup")
+                    : set_limits(fd, limits, err);
+    if (status == AFAR_OK) {
+        *procs_fd = openat(fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+        if (*procs_fd < 0)
+            status = afar_fail_errno(err, errno, "cannot open a command's cgroup");
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    if (status != AFAR_OK)
+        (void)cgroup_remove(cgroups, name);
+    return status;
+}
+
+void cgroup_kill(const struct cgroups *cgroups, const char *name)
+{
+    char file[CGROUP_NAME_BYTES + 16];
+    char directory[CGROUP_NAME_BYTES];
+    name_of(name, directory);
+    (void)snprintf(file, sizeof file, "%s/cgroup.kill", directory);
+    (void)write_text(cgroups->fd, file, "1"); /* since Linux 5.14; the group's KILL went before */
+}
+
+bool cgroup_remove(const struct cgroups *cgroups, const char *name)
+{
+    char directory[CGROUP_NAME_BYTES];
+    name_of(name, directory);
+    return unlinkat(cgroups->fd, directory, AT_REMOVEDIR) == 0 || errno == ENOENT;
+}

@@ -1,0 +1,55 @@
+/* A cgroup (version 2) for each command whose rule limits its memory, processors or processes.
+ *
+ *     the server's own cgroup, delegated to it
+ *      ├─ afard    the server itself: a cgroup with limits for its children holds no processes
+ *      └─ job-…    one for each such command
+ *
+ * Owns:    the cgroup "afard" stays where it is, as long as the server is in it; those of jobs are
+ *          made and removed.
+ * Threads: any, once open.
+ * Blocks:  on the kernel only; no disk is behind it.
+ * Limits:  none. Where from: Documentation/admin-guide/cgroup-v2.rst of Linux. */
+#ifndef EXEC_CGROUP_H
+#define EXEC_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum { CGROUP_NAME_BYTES = 64 };
+
+struct cgroups;
+
+struct cgroup_limits {
+    uint64_t memory_bytes; /* 0: no limit, as in the others */
+    uint64_t cpu_millis;   /* thousandths of a processor */
+    uint64_t pids;
+};
+
+/* Finds the server's cgroup and makes it ready. AFAR_ESYSTEM: says what is missing, and what to do
+ * about it. AFAR_ENOMEM. */
+enum afar_status cgroups_open(struct cgroups **cgroups, struct afar_error *err);
+void cgroups_close(struct cgroups *cgroups);
+
+/* For tests: the same at a given directory. */
+enum afar_status cgroups_open_at(struct cgroups **cgroups, const char *directory,
+                                 struct afar_error *err);
+
+/* Whether all of these limits can be had. AFAR_ESYSTEM names the one that cannot. */
+enum afar_status cgroups_check(const struct cgroups *cgroups, const struct cgroup_limits *limits,
+                               struct afar_error *err);
+
+/* Makes the cgroup "job-NAME" and opens its cgroup.procs: *procs_fd is the caller's. On failure
+ * there is none. AFAR_ESYSTEM, AFAR_ENOMEM. */
+enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
+                             const struct cgroup_limits *limits, int *procs_fd,
+                             struct afar_error *err);
+
+/* Kills all that is in it. Where it is gone, nothing. */
+void cgroup_kill(const struct cgroups *cgroups, const char *name);
+
+/* False: somebody is still in it. */
+bool cgroup_remove(const struct cgroups *cgroups, const char *name);
+
+#endif
