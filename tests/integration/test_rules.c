@@ -229,6 +229,86 @@ static void test_max_jobs(void **state)
     close_fixture(&fixture);
 }
 
+static void test_another_user(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: only root can become somebody else\n");
+        skip();
+    }
+    open_fixture(&fixture,
+                 "[allow x]\nclient = any\ncommand = /bin/sh **\ncommand = /bin/sleep *\n"
+                 "user = nobody\ncwd = /\numask = 027\nrlimit_nofile = 99\nnice = 3\nenv = FOO\n"
+                 "timeout = 1d\n",
+                 "info");
+    assert_run(&fixture, NULL,
+               WORDS("sh", "-c",
+                     "id -un; id -G; pwd; umask; ulimit -n; nice; echo $USER $FOO $PATH; "
+                     "grep NoNewPrivs /proc/self/status"),
+               0,
+               "nobody\n65534\n/\n0027\n99\n3\n"
+               "nobody /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+               "NoNewPrivs:\t1\n");
+    assert_run(&fixture, WORDS("--env", "FOO=bar"), WORDS("sh", "-c", "echo $FOO"), 0, "bar\n");
+    assert_run(&fixture, NULL, WORDS("sh", "-c", "cat /etc/shadow 2>&1"), 1, "ermission denied");
+    /* His processes are ended like all others, though he has left them. */
+    assert_run(&fixture, WORDS("--timeout", "1"), WORDS("sh", "-c", "sleep 60 & sleep 60"), 124,
+               "");
+    close_fixture(&fixture);
+}
+
+/* The server that cannot is told so before it starts. */
+static void test_who_is_not_root(void **state)
+{
+    struct fixture fixture = {.file = "/tmp/afar-rules-XXXXXX"};
+    struct program program;
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: only root can become somebody else\n");
+        skip();
+    }
+    int fd = mkstemp(fixture.file);
+    assert_true(fd >= 0);
+    assert_int_equal(fchmod(fd, 0644) | close(fd), 0);
+    write_rules(&fixture, "[allow x]\nclient = any\ncommand = **\nuser = daemon\n");
+    char afard[PROGRAM_TEXT_BYTES];
+    (void)program_path("afard", afard);
+    int status =
+        program_run(&program,
+                    WORDS("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", afard,
+                          "-c", fixture.file, "--listen", "tcp://127.0.0.1:0", "--check"),
+                    NULL, 0);
+    if (status == 126 || status == 127) {
+        print_message("skipped: nobody cannot reach the program\n");
+        skip();
+    }
+    assert_int_equal(status, 1);
+    assert_non_null(strstr(program.stderr_data, ":1: [allow x]: user = daemon: this server runs as "
+                                                "uid 65534 and cannot become another user"));
+    program_close(&program);
+    assert_int_equal(unlink(fixture.file), 0);
+}
+
+/* Where there is no cgroup to be had, its command fails, and the start has said so. */
+static void test_cgroup(void **state)
+{
+    struct fixture fixture;
+    struct program program;
+    (void)state;
+    open_fixture(&fixture, "[allow x]\nclient = any\ncommand = /bin/true\nmemory = 64M\n", "info");
+    int status = run(&fixture, &program, NULL, WORDS("true"));
+    if (status == 0) {
+        print_message("there are cgroups here\n");
+    } else {
+        assert_int_equal(status, 126);
+        assert_non_null(strstr(program.stderr_data, "cgroup"));
+        afard_expect_log(&fixture.afard, "rule 'x' wants a cgroup: its commands will fail");
+    }
+    program_close(&program);
+    close_fixture(&fixture);
+}
+
 /* ---- afard --explain ----------------------------------------------------------------------------
  */
 
@@ -283,6 +363,9 @@ int main(void)
         cmocka_unit_test(test_wrapper),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_max_jobs),
+        cmocka_unit_test(test_another_user),
+        cmocka_unit_test(test_who_is_not_root),
+        cmocka_unit_test(test_cgroup),
         cmocka_unit_test(test_explain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
