@@ -228,8 +228,9 @@ enum afar_status config_check(const struct config *config, struct afar_error *er
     if ((config->audit_log == NULL || to_syslog) && config->audit_chain)
         return afar_fail(err, AFAR_EINVAL, "audit_chain needs audit_log, the name of a file");
     if (to_syslog && config->audit == AUDIT_REQUIRED)
-        return afar_fail(err, AFAR_EINVAL,
-                         "audit_log = syslog: it cannot tell what has reached a disk, so that audit "
-                         "= counted must be given too");
+        return afar_fail(
+            err, AFAR_EINVAL,
+            "audit_log = syslog: it cannot tell what has reached a disk, so that audit "
+            "= counted must be given too");
     return config->rules == NULL ? AFAR_OK : rules_check(config->rules, err);
 }

@@ -1,13 +1,16 @@
 /* The wrappers for what rules and the audit log ask of the system. */
 // wrap: asprintf __asprintf_chk realpath __realpath_chk fstatat getcwd __getcwd_chk
-// wrap: fdatasync ftruncate getpwnam_r getpwuid_r getgrnam_r getgrouplist
+// wrap: memfd_create openat mkdirat unlinkat fdatasync ftruncate
+// wrap: getpwnam_r getpwuid_r getgrnam_r getgrouplist
 #include "support/inject_internal.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,6 +96,38 @@ int __wrap_ftruncate(int fd, off_t size)
 {
     int failure = FAILURE(CALL_FTRUNCATE);
     return failure != 0 ? inject_fail(failure) : __real_ftruncate(fd, size);
+}
+
+WRAPS(int, memfd_create, const char *name, unsigned flags);
+int __wrap_memfd_create(const char *name, unsigned flags)
+{
+    int failure = FAILURE(CALL_MEMFD_CREATE);
+    return failure != 0 ? inject_fail(failure) : __real_memfd_create(name, flags);
+}
+
+WRAPS(int, openat, int fd, const char *path, int flags, ...);
+int __wrap_openat(int fd, const char *path, int flags, ...)
+{
+    int failure = FAILURE(CALL_OPENAT);
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    return failure != 0 ? inject_fail(failure) : __real_openat(fd, path, flags, mode);
+}
+
+WRAPS(int, mkdirat, int fd, const char *path, mode_t mode);
+int __wrap_mkdirat(int fd, const char *path, mode_t mode)
+{
+    int failure = FAILURE(CALL_MKDIRAT);
+    return failure != 0 ? inject_fail(failure) : __real_mkdirat(fd, path, mode);
+}
+
+WRAPS(int, unlinkat, int fd, const char *path, int flags);
+int __wrap_unlinkat(int fd, const char *path, int flags)
+{
+    int failure = FAILURE(CALL_UNLINKAT);
+    return failure != 0 ? inject_fail(failure) : __real_unlinkat(fd, path, flags);
 }
 
 /* ---- users ---- */

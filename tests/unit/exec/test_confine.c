@@ -1,4 +1,6 @@
 /* What a command is confined to, as it sees it itself. */
+// wrap: prlimit setpriority chroot chdir setgroups setresgid setresuid prctl syscall getresuid
+// wrap: getresgid getgroups setuid execve malloc calloc pread
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -15,7 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -350,17 +354,186 @@ static void a_helper_that_hangs_is_cancelled(void **state)
     spawn_control_close(&control);
 }
 
+/* ---- a helper whose calls fail ------------------------------------------------------------------
+ */
+
+/* In the helper: this call fails, or says that it has worked and has not. The order has it in a
+ * field that means nothing there, as -FAULT_BASE less the number: it has no environment. */
+enum fault {
+    FAULT_NONE,
+    FAULT_PRLIMIT,
+    FAULT_SETPRIORITY,
+    FAULT_CHROOT,
+    FAULT_SETGROUPS,
+    FAULT_SETRESGID,
+    FAULT_SETRESUID,
+    FAULT_SETRESUID_LIES,
+    FAULT_SETRESGID_LIES,
+    FAULT_SETGROUPS_LIES,
+    FAULT_BOUNDING_SET,
+    FAULT_CAPSET,
+    FAULT_NO_NEW_PRIVS,
+    FAULT_DUMPABLE,
+    FAULT_GETRESUID,
+    FAULT_GETRESGID,
+    FAULT_GETGROUPS,
+    FAULT_ROOT_AGAIN,
+    FAULT_CHDIR,
+    FAULT_EXECVE,
+    FAULT_MALLOC,
+    FAULT_CALLOC,
+    FAULT_PREAD,
+    FAULTS
+};
+
+enum { FAULT_BASE = 100, FAULT_ERRNO = EDOM };
+
+static enum fault fault;
+
+static bool fails(enum fault which)
+{
+    if (fault != which)
+        return false;
+    errno = FAULT_ERRNO;
+    return true;
+}
+
+#define WRAP(type, name, parameters, arguments, which)      \
+    type __real_##name parameters;                          \
+    type __wrap_##name parameters;                          \
+    type __wrap_##name parameters                           \
+    {                                                       \
+        return fails(which) ? -1 : __real_##name arguments; \
+    }
+
+/* The same, and it may lie. */
+#define WRAP_LIAR(type, name, parameters, arguments, which, lies) \
+    type __real_##name parameters;                                \
+    type __wrap_##name parameters;                                \
+    type __wrap_##name parameters                                 \
+    {                                                             \
+        if (fault == (lies))                                      \
+            return 0;                                             \
+        return fails(which) ? -1 : __real_##name arguments;       \
+    }
+
+WRAP(int, setpriority, (int which, id_t who, int value), (which, who, value), FAULT_SETPRIORITY)
+WRAP(int, chroot, (const char *path), (path), FAULT_CHROOT)
+WRAP(int, getresuid, (uid_t * a, uid_t *b, uid_t *c), (a, b, c), FAULT_GETRESUID)
+WRAP(int, getresgid, (gid_t * a, gid_t *b, gid_t *c), (a, b, c), FAULT_GETRESGID)
+WRAP(int, getgroups, (int size, gid_t *list), (size, list), FAULT_GETGROUPS)
+WRAP(int, chdir, (const char *path), (path), FAULT_CHDIR)
+WRAP(int, execve, (const char *path, char *const *argv, char *const *env), (path, argv, env),
+     FAULT_EXECVE)
+WRAP(ssize_t, pread, (int fd, void *data, size_t size, off_t at), (fd, data, size, at), FAULT_PREAD)
+WRAP_LIAR(int, setgroups, (size_t size, const gid_t *list), (size, list), FAULT_SETGROUPS,
+          FAULT_SETGROUPS_LIES)
+WRAP_LIAR(int, setresgid, (gid_t a, gid_t b, gid_t c), (a, b, c), FAULT_SETRESGID,
+          FAULT_SETRESGID_LIES)
+WRAP_LIAR(int, setresuid, (uid_t a, uid_t b, uid_t c), (a, b, c), FAULT_SETRESUID,
+          FAULT_SETRESUID_LIES)
+
+struct rlimit;
+int __real_prlimit(pid_t pid, unsigned which, const struct rlimit *now, struct rlimit *was);
+int __wrap_prlimit(pid_t pid, unsigned which, const struct rlimit *now, struct rlimit *was);
+int __wrap_prlimit(pid_t pid, unsigned which, const struct rlimit *now, struct rlimit *was)
+{
+    return fails(FAULT_PRLIMIT) ? -1 : __real_prlimit(pid, which, now, was);
+}
+
+/* Being root again must end it. */
+int __real_setuid(uid_t uid);
+int __wrap_setuid(uid_t uid);
+int __wrap_setuid(uid_t uid)
+{
+    return fault == FAULT_ROOT_AGAIN ? 0 : __real_setuid(uid);
+}
+
+int __real_prctl(int what, ...);
+int __wrap_prctl(int what, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+int __wrap_prctl(int what, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
+{
+    if ((what == PR_CAPBSET_DROP && fails(FAULT_BOUNDING_SET)) ||
+        (what == PR_SET_NO_NEW_PRIVS && fails(FAULT_NO_NEW_PRIVS)) ||
+        (what == PR_SET_DUMPABLE && fails(FAULT_DUMPABLE)))
+        return -1;
+    return __real_prctl(what, a, b, c, d);
+}
+
+/* Only the helper's calls come here: the others are the test's own child's, before it is one. */
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+__attribute__((no_sanitize("address", "undefined", "thread"))) long
+__wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    if (number == SYS_capset && fails(FAULT_CAPSET))
+        return -1;
+    return __real_syscall(number, a, b, c, d, e, f);
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return fails(FAULT_MALLOC) ? NULL : __real_malloc(size);
+}
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails(FAULT_CALLOC) ? NULL : __real_calloc(count, size);
+}
+
+static void no_half_way(void **state)
+{
+    static const char *const stages[FAULTS] = {
+        [FAULT_PRLIMIT] = "limits",      [FAULT_SETPRIORITY] = "limits",
+        [FAULT_CHROOT] = "chroot",       [FAULT_SETGROUPS] = "user",
+        [FAULT_SETRESGID] = "user",      [FAULT_SETRESUID] = "user",
+        [FAULT_SETRESUID_LIES] = "user", [FAULT_SETRESGID_LIES] = "user",
+        [FAULT_SETGROUPS_LIES] = "user", [FAULT_BOUNDING_SET] = "user",
+        [FAULT_CAPSET] = "user",         [FAULT_NO_NEW_PRIVS] = "user",
+        [FAULT_DUMPABLE] = "user",       [FAULT_GETRESUID] = "user",
+        [FAULT_GETRESGID] = "user",      [FAULT_GETGROUPS] = "user",
+        [FAULT_ROOT_AGAIN] = "user",     [FAULT_CHDIR] = "chroot",
+        [FAULT_EXECVE] = "exec",         [FAULT_MALLOC] = "helper",
+        [FAULT_CALLOC] = "helper",       [FAULT_PREAD] = "helper",
+    };
+    (void)state;
+    need_root();
+    for (int i = FAULT_NONE + 1; i < FAULTS; i++) {
+        struct confinement confine = nobody();
+        char *argv[] = {"true", NULL};
+        const struct spawn_request request = {
+            .argv = argv, .env = environment, .cwd = "/", .confine = &confine};
+        struct spawn_result result;
+        struct afar_error err;
+        confine.cgroup_fd = -FAULT_BASE - i;
+        confine.root = "/";
+        confine.set_nice = true;
+        set(&confine, CONFINE_NOFILE, 40);
+        if (spawn_process(&request, NULL, &result, &err) == AFAR_OK)
+            fail_msg("fault %d was not noticed", i);
+        if (strcmp(result.stage, stages[i]) != 0)
+            fail_msg("fault %d: %s, not %s: %s", i, result.stage, stages[i], err.message);
+        assert_true(err.sys_errno != 0 && err.sys_errno != ECANCELED);
+    }
+}
+
 /* The helper is this program under its other name. */
 static int helper(void)
 {
-    if (getpriority(PRIO_PROCESS, 0) == 0) {
-        struct confinement confine;
-        ssize_t got = pread(HELPER_ORDER_FD, &confine, sizeof confine, 0);
-        if (got == sizeof confine && confine.set_nice && confine.nice == 19) {
-            for (;;)
-                (void)pause();
-        }
+    struct confinement confine;
+    ssize_t got = pread(HELPER_ORDER_FD, &confine, sizeof confine, 0);
+    if (got != sizeof confine)
+        return 1;
+    if (confine.set_nice && confine.nice == 19) {
+        for (;;)
+            (void)pause();
     }
+    fault = confine.cgroup_fd < -FAULT_BASE ? (enum fault)(-confine.cgroup_fd - FAULT_BASE)
+                                            : FAULT_NONE;
     return helper_main();
 }
 
@@ -380,6 +553,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(who_is_not_root_cannot),
         cmocka_unit_test(the_helper_has_no_environment),
         cmocka_unit_test(another_root),
+        cmocka_unit_test(no_half_way),
         cmocka_unit_test(a_helper_that_hangs_is_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,12 +273,14 @@ static void test_unknown_sections(void **state)
     assert_refused(*state, "[server]\n[client]\n", 2,
                    "unknown section [client]: expected [server] or [allow NAME]");
     assert_refused(*state, "[]\n", 1, "unknown section []: expected [server] or [allow NAME]");
-    assert_refused(*state, "[ server ]\n", 1, "unknown section [ server ]: expected [server] or [allow NAME]");
+    assert_refused(*state, "[ server ]\n", 1,
+                   "unknown section [ server ]: expected [server] or [allow NAME]");
     assert_refused(*state, "[serverx]\nworkers = 1\n", 1,
                    "unknown section [serverx]: expected [server] or [allow NAME]");
     assert_refused(*state, "[SERVER]\nworkers = many\n", 1,
                    "unknown section [SERVER]: expected [server] or [allow NAME]");
-    assert_refused(*state, "\n  [server\nworkers = 1\n", 2, "']' is missing: expected [server] or [allow NAME]");
+    assert_refused(*state, "\n  [server\nworkers = 1\n", 2,
+                   "']' is missing: expected [server] or [allow NAME]");
     assert_refused(*state, "[allow]\n", 1,
                    "unknown section [allow]: expected [server] or [allow NAME]");
     assert_refused(*state, "[allowx y]\n", 1,
