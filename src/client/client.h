@@ -2,6 +2,7 @@
  *
  *   client.c       connecting, closing, what to poll for
  *   context.c      certificates
+ *   keygen.c       new ones
  *   pump.c         bytes in and out, without waiting
  *   inbound.c      what a frame from the server does
  *   command.c      the command: request, standard input, signals

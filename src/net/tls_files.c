@@ -12,6 +12,7 @@
 #include <openssl/x509v3.h>
 
 #include "net/tls_error.h"
+#include "net/tls_keygen.h"
 
 /* The system's whole certificate store is about 220 KiB. */
 enum { FILE_MAX_BYTES = 4 * 1024 * 1024 };
@@ -116,6 +117,19 @@ static enum afar_status fail_unusable(struct afar_error *err, const char *what, 
     return status;
 }
 
+/* The first certificate; *leaf is the caller's. */
+static enum afar_status read_leaf(BIO *bio, const char *path, X509 **leaf, struct afar_error *err)
+{
+    ERR_clear_error();
+    *leaf = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    if (*leaf != NULL)
+        return AFAR_OK;
+    if (at_end())
+        return afar_fail(err, AFAR_EINVAL, "the certificate file '%s' contains no PEM certificate",
+                         path);
+    return afar_fail(err, AFAR_EINVAL, "the certificate file '%s' is damaged", path);
+}
+
 static enum afar_status load_chain(SSL_CTX *ctx, const char *path, X509 **leaf,
                                    struct afar_error *err)
 {
@@ -125,16 +139,10 @@ static enum afar_status load_chain(SSL_CTX *ctx, const char *path, X509 **leaf,
     X509 *next = NULL;
 
     enum afar_status status = file_read(&file, &bio, what, path, err);
+    if (status == AFAR_OK)
+        status = read_leaf(bio, path, leaf, err);
     if (status != AFAR_OK)
         goto out;
-    ERR_clear_error();
-    *leaf = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-    if (*leaf == NULL) {
-        status = at_end() ? afar_fail(err, AFAR_EINVAL, "%s '%s' contains no PEM certificate", what,
-                                      path)
-                          : afar_fail(err, AFAR_EINVAL, "%s '%s' is damaged", what, path);
-        goto out;
-    }
     if (SSL_CTX_use_certificate(ctx, *leaf) != 1) {
         status = fail_unusable(err, what, path);
         goto out;
@@ -155,6 +163,24 @@ static enum afar_status load_chain(SSL_CTX *ctx, const char *path, X509 **leaf,
                            path);
 out:
     X509_free(next);
+    BIO_free(bio);
+    file_close(&file);
+    return status;
+}
+
+enum afar_status tls_file_pin(const char *cert_file, char pin[TLS_PIN_BYTES],
+                              struct afar_error *err)
+{
+    struct file file = {0};
+    BIO *bio = NULL;
+    X509 *leaf = NULL;
+
+    enum afar_status status = file_read(&file, &bio, "the certificate file", cert_file, err);
+    if (status == AFAR_OK)
+        status = read_leaf(bio, cert_file, &leaf, err);
+    if (status == AFAR_OK && !tls_pin(leaf, pin))
+        status = tls_fail_local(err, "X509_get_X509_PUBKEY");
+    X509_free(leaf);
     BIO_free(bio);
     file_close(&file);
     return status;

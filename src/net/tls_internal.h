@@ -3,6 +3,7 @@
  *
  *   tls_context.c      contexts: options, verification, references
  *   tls_files.c        certificates and keys from PEM files
+ *   tls_keygen.c       new keys and certificates (net/tls_keygen.h)
  *   tls_certificate.c  what a certificate says, in words
  *   tls_verify.c       why a certificate was not accepted
  *   tls_judge.c        the same once more, of an open connection
