@@ -130,7 +130,7 @@ SUPPORT     := $(B)/lib/support.a
 TEST_LIBS   := -lcmocka -lssl -lcrypto -lcjson -linih
 TEST_CPPFLAGS = $(CPPFLAGS) -Itests
 
-UNIT_SRC  := $(foreach l,$(LAYERS),$(wildcard tests/unit/$(l)/test_*.c))
+UNIT_SRC  := $(foreach l,$(LAYERS) afar,$(wildcard tests/unit/$(l)/test_*.c))
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRC))
 INTEGRATION_SRC := $(wildcard tests/integration/test_*.c tests/fault/test_*.c)
 INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(INTEGRATION_SRC))
@@ -158,6 +158,14 @@ $(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(SUPPORT) $(foreach l,$(US
 	    $(foreach l,$(USES_$(1)),$(call lib,$(l))) -Wl,--end-group $(BUILD_LDFLAGS) $(TEST_LIBS) -o $$@
 endef
 $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
+
+# The client program is no archive: its units are tested without its main.
+$(B)/tests/unit/afar/%: $(B)/obj/tests/unit/afar/%.o $(SUPPORT) $(filter-out %/main.o,$(AFAR_OBJ)) \
+        $(STATIC) $(call lib,wire) $(call lib,base)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(filter %.o,$^) $(SUPPORT) $(STATIC) $(call lib,wire) $(call lib,base) \
+	    $(BUILD_LDFLAGS) $(TEST_LIBS) $(LIBS_AFAR) -o $@
 
 # Integration tests see what users see: libafar, the programs and the wire.
 # (What they borrow from base and wire for themselves is not exported by the library: hence these two.)

@@ -8,5 +8,8 @@ int run_main(int argc, char **argv);
 int repl_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int echo_main(int argc, char **argv);
+int keygen_main(int argc, char **argv);
+int pin_main(int argc, char **argv);
+int forget_main(int argc, char **argv);
 
 #endif

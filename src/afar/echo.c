@@ -15,7 +15,7 @@ static const char help[] =
     "URL is tcp://, tls://, unix:// or udp://.\n"
     "\n"
     "  -t, --timeout TIME    give up after this time (5s for udp, none otherwise)\n"
-    "      --ca, --cert, --key FILE, --connect-timeout TIME\n"
+    "      --ca, --cert, --key FILE, --pin PIN, --connect-timeout TIME\n"
     "                        as for 'afar run'\n"
     "\n"
     "Exit status: 0: answered; 124: not in time; 125: afar failed.\n"

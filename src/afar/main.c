@@ -18,6 +18,9 @@ static const char help[] =
     "  repl HOST             run each line that is read\n"
     "  ping HOST             see whether it answers, and how fast\n"
     "  echo URL TEXT         send text to a server of the protocol upper\n"
+    "  keygen                make a key, and the line that lets it in\n"
+    "  pin FILE              show by what a certificate's key is known\n"
+    "  forget HOST           forget a server's key\n"
     "\n"
     "  --help, --version     'afar SUBCOMMAND --help' says more\n"
     "\n"
@@ -30,10 +33,8 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } subcommands[] = {
-    {"run", run_main},
-    {"repl", repl_main},
-    {"ping", ping_main},
-    {"echo", echo_main},
+    {"run", run_main},       {"repl", repl_main}, {"ping", ping_main},     {"echo", echo_main},
+    {"keygen", keygen_main}, {"pin", pin_main},   {"forget", forget_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -63,7 +64,7 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
 
     if (argc < 2) {
-        report("which subcommand: run, repl, ping or echo? Try 'afar --help'");
+        report("which subcommand: run, repl, ping, echo, keygen, pin or forget? Try 'afar --help'");
         return STATUS_FAILED;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

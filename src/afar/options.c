@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "afar/pin_text.h"
 #include "afar/report.h"
 
 enum {
@@ -19,8 +20,15 @@ enum {
     OPTION_DIGEST,
     OPTION_TTY,
     OPTION_COUNT,
+    OPTION_PIN,
+    OPTION_OUT,
+    OPTION_NAME,
+    OPTION_HOST,
+    OPTION_DAYS,
+    OPTION_FORCE,
     OPTIONS_MAX = 32,
-    CONNECT_TIMEOUT_MS = 10000
+    CONNECT_TIMEOUT_MS = 10000,
+    KEY_DAYS = 3650 /* as an SSH key, it is for as long as one wants */
 };
 
 static const struct {
@@ -30,6 +38,7 @@ static const struct {
     {{"ca", required_argument, NULL, OPTION_CA}, OPTIONS_CONNECT},
     {{"cert", required_argument, NULL, OPTION_CERT}, OPTIONS_CONNECT},
     {{"key", required_argument, NULL, OPTION_KEY}, OPTIONS_CONNECT},
+    {{"pin", required_argument, NULL, OPTION_PIN}, OPTIONS_CONNECT},
     {{"protocol", required_argument, NULL, OPTION_PROTOCOL}, OPTIONS_CONNECT},
     {{"connect-timeout", required_argument, NULL, OPTION_CONNECT_TIMEOUT}, OPTIONS_CONNECT},
     {{"env", required_argument, NULL, 'e'}, OPTIONS_COMMAND},
@@ -42,6 +51,11 @@ static const struct {
     {{"tty", no_argument, NULL, OPTION_TTY}, OPTIONS_RUN},
     {{"json", no_argument, NULL, OPTION_JSON}, OPTIONS_JSON},
     {{"count", required_argument, NULL, OPTION_COUNT}, OPTIONS_COUNT},
+    {{"out", required_argument, NULL, OPTION_OUT}, OPTIONS_KEYGEN},
+    {{"name", required_argument, NULL, OPTION_NAME}, OPTIONS_KEYGEN},
+    {{"host", required_argument, NULL, OPTION_HOST}, OPTIONS_KEYGEN},
+    {{"days", required_argument, NULL, OPTION_DAYS}, OPTIONS_KEYGEN},
+    {{"force", no_argument, NULL, OPTION_FORCE}, OPTIONS_KEYGEN},
     {{"help", no_argument, NULL, 'h'}, ~0U},
 };
 
@@ -85,6 +99,22 @@ static bool parse_duration(const char *subcommand, const char *option, const cha
     return false;
 }
 
+/* Takes over `entry`; NULL is memory that was not there. */
+static bool append(const char ***list, size_t *count, char *entry)
+{
+    const char **longer = reallocarray(*list, *count + 2, sizeof **list);
+    if (longer != NULL)
+        *list = longer;
+    if (entry == NULL || longer == NULL) {
+        report("out of memory");
+        free(entry);
+        return false;
+    }
+    longer[(*count)++] = entry;
+    longer[*count] = NULL;
+    return true;
+}
+
 static bool add_env(const char *subcommand, struct options *options, const char *text)
 {
     const char *equals = strchr(text, '=');
@@ -100,19 +130,42 @@ static bool add_env(const char *subcommand, struct options *options, const char 
     char *entry = NULL;
     int length =
         equals == NULL ? asprintf(&entry, "%s=%s", text, value) : asprintf(&entry, "%s", text);
-    const char **longer = reallocarray(options->env, options->env_count + 2, sizeof *options->env);
-    if (length < 0 || longer == NULL) {
-        report("out of memory");
-        if (length >= 0)
-            free(entry);
-        if (longer != NULL)
-            options->env = longer;
-        return false;
+    return append(&options->env, &options->env_count, length < 0 ? NULL : entry);
+}
+
+/* "NAME,NAME,…"; what is no name at all is for the library to say. */
+static bool add_hosts(struct options *options, const char *text)
+{
+    for (;;) {
+        size_t size = strcspn(text, ",");
+        if (!append(&options->hosts, &options->host_count, strndup(text, size)))
+            return false;
+        if (text[size] == '\0')
+            return true;
+        text += size + 1;
     }
-    options->env = longer;
-    options->env[options->env_count++] = entry;
-    options->env[options->env_count] = NULL;
-    return true;
+}
+
+static bool parse_days(const char *subcommand, struct options *options, const char *text)
+{
+    const char *end = NULL;
+    uint64_t days = 0;
+    if (parse_number(text, &days, &end) && *end == '\0' && days > 0 && days <= AFAR_KEY_DAYS_MAX) {
+        options->days = (unsigned)days;
+        return true;
+    }
+    report("%s: --days: '%s' is no number of days from 1 to %d; try 'afar %s --help'", subcommand,
+           text, AFAR_KEY_DAYS_MAX, subcommand);
+    return false;
+}
+
+static bool parse_pin(const char *subcommand, struct options *options, const char *text)
+{
+    if (pin_parse(text, options->pin))
+        return true;
+    report("%s: --pin: '%s' is not sha256: and 64 hex digits; 'afar pin' shows a certificate's",
+           subcommand, text);
+    return false;
 }
 
 static bool parse_count(const char *subcommand, struct options *options, const char *text)
@@ -123,6 +176,28 @@ static bool parse_count(const char *subcommand, struct options *options, const c
     report("%s: --count: '%s' is no number from 1; try 'afar %s --help'", subcommand, text,
            subcommand);
     return false;
+}
+
+static bool take_keygen(const char *subcommand, struct options *options, int option,
+                        const char *value)
+{
+    switch (option) {
+    case OPTION_OUT:
+        options->out = value;
+        return true;
+    case OPTION_NAME:
+        options->name = value;
+        return true;
+    case OPTION_HOST:
+        return add_hosts(options, value);
+    case OPTION_DAYS:
+        return parse_days(subcommand, options, value);
+    case OPTION_FORCE:
+        options->force = true;
+        return true;
+    default:
+        return false;
+    }
 }
 
 static bool take(const char *subcommand, struct options *options, int option, const char *value)
@@ -168,8 +243,10 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return true;
     case OPTION_COUNT:
         return parse_count(subcommand, options, value);
+    case OPTION_PIN:
+        return parse_pin(subcommand, options, value);
     default:
-        return false;
+        return take_keygen(subcommand, options, option, value);
     }
 }
 
@@ -235,13 +312,18 @@ parse_some(struct options *options, const struct accepted_options *selected, int
 enum options_result options_parse(struct options *options, unsigned accepted, int argc, char **argv)
 {
     struct accepted_options selected;
-    *options = (struct options){.connect_timeout_ms = CONNECT_TIMEOUT_MS, .count = 1};
+    *options =
+        (struct options){.connect_timeout_ms = CONNECT_TIMEOUT_MS, .count = 1, .days = KEY_DAYS};
     select_options(&selected, accepted);
     opterr = 0;
     optind = 1;
     enum options_result result = parse_some(options, &selected, argc, argv);
     if (result != OPTIONS_OK)
         return result;
+    if ((accepted & OPTIONS_NO_HOST) != 0) {
+        options->words = argv + optind;
+        return OPTIONS_OK;
+    }
     if (optind >= argc) {
         report("%s: where? Give a HOST; try 'afar %s --help'", argv[0], argv[0]);
         return OPTIONS_BAD;
@@ -254,13 +336,19 @@ enum options_result options_parse(struct options *options, unsigned accepted, in
     return result;
 }
 
+static void free_list(const char **list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free((void *)(uintptr_t)list[i]);
+    free(list);
+}
+
 void options_close(struct options *options)
 {
-    for (size_t i = 0; i < options->env_count; i++)
-        free((void *)(uintptr_t)options->env[i]);
-    free(options->env);
-    options->env = NULL;
-    options->env_count = 0;
+    free_list(options->env, options->env_count);
+    free_list(options->hosts, options->host_count);
+    options->env = options->hosts = NULL;
+    options->env_count = options->host_count = 0;
 }
 
 char *options_join(char *const *words)

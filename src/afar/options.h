@@ -1,6 +1,7 @@
 /* The command line of each subcommand.
  *
- * Owns:    the environment list and its strings (options_close); the rest points into argv.
+ * Owns:    the lists of environment and hosts with their strings (options_close); the rest points
+ *          into argv.
  * Threads: one (getopt(3) keeps state of its own).
  * Blocks:  never.
  * Limits:  none beyond argv's. */
@@ -10,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <afar/keygen.h>
 
 enum {
     STATUS_TIMED_OUT = 124, /* as timeout(1) has it */
@@ -23,7 +26,9 @@ enum options_for {
     OPTIONS_RUN = 1 << 2,
     OPTIONS_COUNT = 1 << 3,
     OPTIONS_JSON = 1 << 4,
-    OPTIONS_TIMEOUT = 1 << 5
+    OPTIONS_TIMEOUT = 1 << 5,
+    OPTIONS_KEYGEN = 1 << 6,
+    OPTIONS_NO_HOST = 1 << 7 /* the words begin where HOST would stand */
 };
 
 struct options {
@@ -45,6 +50,14 @@ struct options {
     bool digest;
     bool tty;
     uint64_t count;
+    char pin[AFAR_PIN_BYTES]; /* --pin's digits; "": none */
+    /* keygen */
+    const char *out;
+    const char *name;
+    const char **hosts; /* NULL-terminated; NULL: none */
+    size_t host_count;
+    unsigned days;
+    bool force;
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include <afar/afar.h>
+#include <afar/keygen.h>
 
 #include "afar/options.h"
 
@@ -17,9 +17,18 @@ struct credential_paths {
     char *ca; /* NULL: none was given or found */
     char *cert;
     char *key;
+    char pin[AFAR_PIN_BYTES]; /* the digits of --pin, else of AFAR_PIN; "": none */
+    /* Servers whose keys were accepted once, where neither a CA nor a pin decides. NULL: they do,
+     * or there is no home. */
+    char *known_hosts;
+    bool by_known_hosts; /* neither a CA nor a pin decides */
 };
 
-/* False: out of memory. */
+/* ~/.config/afar/FILE, the caller's; "": the folder itself. *path is NULL where there is no home.
+ * False: out of memory. */
+bool config_file_path(const char *file, char **path);
+
+/* False: it has been said why: AFAR_PIN is no pin, or memory is out. */
 bool credential_paths_find(struct credential_paths *paths, const struct options *options);
 void credential_paths_close(struct credential_paths *paths);
 

@@ -14,7 +14,7 @@ static const char help[] =
     "\n"
     "      --count N         so many times, one after another (1)\n"
     "      --json            one JSON object for each\n"
-    "      --ca, --cert, --key FILE, --connect-timeout TIME\n"
+    "      --ca, --cert, --key FILE, --pin PIN, --connect-timeout TIME\n"
     "                        as for 'afar run'\n"
     "\n"
     "Exit status: 0: answered; 125: not.\n"

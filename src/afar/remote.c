@@ -41,18 +41,24 @@ static bool make_context(struct remote *remote, const struct options *options)
     struct credential_paths paths = {0};
     struct afar_credentials credentials = {0};
     struct afar_error err = {0};
+    enum afar_status status = AFAR_EINVAL;
     bool secure = needs_credentials(remote->url);
-    if (secure && !credential_paths_find(&paths, options)) {
-        report("out of memory");
+    if (secure && !credential_paths_find(&paths, options))
         return false;
-    }
+    if (!trust_open(&remote->trust, paths.known_hosts, remote->url))
+        goto out;
     credentials.ca_file = paths.ca;
     credentials.cert_file = paths.cert;
     credentials.key_file = paths.key;
-    enum afar_status status =
-        afar_context_new(&remote->context, secure ? &credentials : NULL, &err);
+    credentials.pin = paths.pin[0] != '\0' ? paths.pin : NULL;
+    if (paths.by_known_hosts) {
+        credentials.trust = trust_check;
+        credentials.trust_user = &remote->trust;
+    }
+    status = afar_context_new(&remote->context, secure ? &credentials : NULL, &err);
     if (status != AFAR_OK)
         report("%s", err.message);
+out:
     credential_paths_close(&paths);
     return status == AFAR_OK;
 }
@@ -73,6 +79,7 @@ void remote_close(struct remote *remote)
 {
     afar_close(remote->client);
     afar_context_free(remote->context);
+    trust_close(&remote->trust);
     free(remote->url);
     *remote = (struct remote){0};
 }
@@ -82,11 +89,20 @@ bool remote_connect(struct remote *remote)
     struct afar_error err = {0};
     if (remote->client != NULL)
         return true;
-    if (afar_connect(&remote->client, remote->context, remote->url, remote->connect_timeout_ms,
-                     &err) == AFAR_OK)
-        return true;
-    report("%s", err.message);
-    return false;
+    for (;;) {
+        if (afar_connect(&remote->client, remote->context, remote->url, remote->connect_timeout_ms,
+                         &err) == AFAR_OK)
+            return true;
+        switch (trust_settle(&remote->trust)) {
+        case TRUST_SAY_WHY:
+            report("%s", err.message);
+            return false;
+        case TRUST_STOP:
+            return false;
+        case TRUST_AGAIN: /* at most once: its key is known now, and another is refused */
+            break;
+        }
+    }
 }
 
 void remote_disconnect(struct remote *remote)

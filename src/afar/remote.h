@@ -2,7 +2,8 @@
  *
  * Owns:    the URL, the context and the connection (remote_close).
  * Threads: one.
- * Blocks:  remote_connect, until connected or --connect-timeout.
+ * Blocks:  remote_connect, until connected or --connect-timeout; where it has a question, until
+ *          that is answered.
  * Limits:  none. */
 #ifndef AFAR_REMOTE_H
 #define AFAR_REMOTE_H
@@ -12,16 +13,19 @@
 #include <afar/afar.h>
 
 #include "afar/options.h"
+#include "afar/trust.h"
 
 struct remote {
     const char *host; /* as the user wrote it, for messages */
     char *url;        /* with the protocol that was asked for */
     int64_t connect_timeout_ms;
+    struct trust trust; /* asked where neither a CA nor a pin decides */
     struct afar_context *context;
     struct afar_client *client; /* NULL: not connected */
 };
 
-/* Reads the credentials, where the URL needs any. `assumed`: the protocol where neither the URL nor
+/* The struct must stay where it is until remote_close. Reads the credentials, where the URL needs
+ * any. `assumed`: the protocol where neither the URL nor
  * --protocol names one; NULL: afar. False: it has been said why. */
 bool remote_open(struct remote *remote, const struct options *options, const char *assumed);
 void remote_close(struct remote *remote);

@@ -24,7 +24,7 @@ static const char help[] =
     "  -e, --env NAME=VALUE, -w, --cwd DIR, -t, --timeout TIME\n"
     "                        for each command, as for 'afar run'\n"
     "      --protocol NAME   afar, or the tutorial's sized or headed\n"
-    "      --ca, --cert, --key FILE, --connect-timeout TIME\n"
+    "      --ca, --cert, --key FILE, --pin PIN, --connect-timeout TIME\n"
     "                        as for 'afar run'\n"
     "\n"
     "  afar repl tcp://127.0.0.1\n"

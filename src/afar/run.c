@@ -29,6 +29,8 @@ static const char help[] =
     "      --ca, --cert, --key FILE\n"
     "                        credentials, PEM (else AFAR_CA, AFAR_CERT, AFAR_KEY,\n"
     "                        else ca.pem, cert.pem, key.pem in ~/.config/afar)\n"
+    "      --pin sha256:HEX  the server is whoever has this key (else AFAR_PIN); without a CA and\n"
+    "                        a pin it is asked about once: ~/.config/afar/known_hosts\n"
     "      --connect-timeout TIME\n"
     "                        give up connecting after this time (10s)\n"
     "\n"

@@ -1,0 +1,351 @@
+#include "afar/known_hosts.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "afar/draft.h"
+#include "afar/pin_text.h"
+#include "afar/report.h"
+
+static const char default_port[] = "7420";
+
+/* ---- names --------------------------------------------------------------------------------------
+ */
+
+/* What is no good URL is the library's to refuse; here it must only never be taken for another. */
+bool known_hosts_name(const char *url, char name[KNOWN_HOSTS_NAME_BYTES])
+{
+    const char *mark = strstr(url, "://");
+    if (mark != NULL && strncasecmp(url, "tls://", 6) != 0)
+        return false;
+    const char *host = mark != NULL ? mark + 3 : url;
+    size_t size = strcspn(host, "?/");
+    size_t host_size = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":?/");
+    if (host_size > size)
+        return false;
+    const char *port = default_port;
+    size_t port_size = strlen(port);
+    if (host_size < size) {
+        port = host + host_size + 1;
+        port_size = size - host_size - 1;
+        if (port[-1] != ':')
+            return false;
+        for (; port_size > 1 && *port == '0'; port_size--)
+            port++;
+    }
+    if (host_size == 0 || port_size == 0 || strspn(port, "0123456789") < port_size ||
+        host_size + 1 + port_size >= KNOWN_HOSTS_NAME_BYTES)
+        return false;
+    (void)snprintf(name, KNOWN_HOSTS_NAME_BYTES, "%.*s:%.*s", (int)host_size, host, (int)port_size,
+                   port);
+    for (char *at = name; *at != '\0'; at++)
+        *at = (char)tolower((unsigned char)*at);
+    return strpbrk(name, " \t\r\n#") == NULL;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------
+ */
+
+/* The whole file. *text is NULL where there is none. */
+struct text {
+    char *data; /* NUL-terminated */
+    size_t size;
+};
+
+static bool read_descriptor(int fd, const char *file, struct text *text)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        report("cannot look at '%s': %s", file, strerror(errno));
+        return false;
+    }
+    if (!S_ISREG(info.st_mode) || info.st_size > KNOWN_HOSTS_FILE_BYTES) {
+        report("'%s' is no file of known servers: it is %s", file,
+               S_ISREG(info.st_mode) ? "too large" : "no plain file");
+        return false;
+    }
+    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        report("'%s' can be changed by others, and so does not say which servers are known: "
+               "chmod go-w it, after a look at it",
+               file);
+        return false;
+    }
+    text->data = malloc((size_t)info.st_size + 1);
+    if (text->data == NULL) {
+        report("out of memory");
+        return false;
+    }
+    while (text->size < (size_t)info.st_size) {
+        ssize_t got = read(fd, text->data + text->size, (size_t)info.st_size - text->size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            report("cannot read '%s': %s", file, strerror(errno));
+            return false;
+        }
+        if (got == 0)
+            break;
+        text->size += (size_t)got;
+    }
+    text->data[text->size] = '\0';
+    return true;
+}
+
+static bool read_text(const char *file, struct text *text)
+{
+    *text = (struct text){0};
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would not come back */
+    if (fd < 0 && errno == ENOENT)
+        return true;
+    if (fd < 0) {
+        report("cannot read '%s': %s", file, strerror(errno));
+        return false;
+    }
+    bool read = read_descriptor(fd, file, text);
+    (void)close(fd);
+    if (read && strlen(text->data) != text->size) {
+        report("'%s' is no file of known servers: it has a NUL in it", file);
+        read = false;
+    }
+    if (!read) {
+        free(text->data);
+        *text = (struct text){0};
+    }
+    return read;
+}
+
+/* One line, without its newline. */
+enum line_kind { LINE_EMPTY, LINE_HOST, LINE_BAD };
+
+struct line {
+    const char *host;
+    size_t host_size;
+    char pin[AFAR_PIN_BYTES];
+};
+
+static bool is_name(const char *text, size_t size)
+{
+    size_t digits = 0;
+    while (digits < size && isdigit((unsigned char)text[size - 1 - digits]))
+        digits++;
+    return digits > 0 && digits + 1 < size && text[size - 1 - digits] == ':';
+}
+
+static enum line_kind parse_line(const char *text, size_t size, struct line *line)
+{
+    static const char blanks[] = " \t\r";
+    char written[sizeof PIN_PREFIX + AFAR_PIN_BYTES];
+    const char *end = text + size;
+    const char *word[3];
+    size_t word_size[3];
+    for (int i = 0; i < 3; i++) {
+        while (text < end && strchr(blanks, *text) != NULL)
+            text++;
+        word[i] = text;
+        while (text < end && strchr(blanks, *text) == NULL)
+            text++;
+        word_size[i] = (size_t)(text - word[i]);
+    }
+    if (word_size[0] == 0 || word[0][0] == '#')
+        return LINE_EMPTY;
+    if (!is_name(word[0], word_size[0]) || word_size[1] >= sizeof written ||
+        (word_size[2] > 0 && word[2][0] != '#'))
+        return LINE_BAD;
+    (void)snprintf(written, sizeof written, "%.*s", (int)word_size[1], word[1]);
+    if (!pin_parse(written, line->pin))
+        return LINE_BAD;
+    line->host = word[0];
+    line->host_size = word_size[0];
+    return LINE_HOST;
+}
+
+static bool is_of(const struct line *line, const char *name)
+{
+    return strlen(name) == line->host_size && strncasecmp(name, line->host, line->host_size) == 0;
+}
+
+/* A line that cannot be read may be the very one that would say "this is not the server". */
+static enum known_hosts_answer search(const struct text *text, const char *file, const char *name,
+                                      const char *pin, struct known_host *known)
+{
+    enum known_hosts_answer answer = KNOWN_HOSTS_NEVER;
+    const char *end = text->data + text->size;
+    size_t number = 1;
+    for (const char *at = text->data; at < end; number++) {
+        struct line line;
+        size_t size = strcspn(at, "\n");
+        enum line_kind kind = parse_line(at, size, &line);
+        at += size + 1;
+        if (kind == LINE_BAD) {
+            report("%s:%zu: this is not 'HOST:PORT sha256:HEX'; mend or remove the line", file,
+                   number);
+            return KNOWN_HOSTS_BROKEN;
+        }
+        if (kind == LINE_EMPTY || !is_of(&line, name))
+            continue;
+        bool same = strcmp(line.pin, pin) == 0;
+        if (same || answer == KNOWN_HOSTS_NEVER) {
+            memcpy(known->pin, line.pin, sizeof known->pin);
+            known->line = number;
+            answer = KNOWN_HOSTS_OTHER;
+        }
+        if (same)
+            return KNOWN_HOSTS_SAME;
+    }
+    return answer;
+}
+
+enum known_hosts_answer known_hosts_look_up(const char *file, const char *name, const char *pin,
+                                            struct known_host *known)
+{
+    struct text text;
+    *known = (struct known_host){0};
+    if (!read_text(file, &text))
+        return KNOWN_HOSTS_BROKEN;
+    if (text.data == NULL)
+        return KNOWN_HOSTS_NEVER;
+    enum known_hosts_answer answer = search(&text, file, name, pin, known);
+    free(text.data);
+    return answer;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------
+ */
+
+/* The file itself is exchanged, so the lock needs one of its own. -1: it has been said why. */
+static int lock(const char *file)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s.lock", file) < 0) {
+        report("out of memory");
+        return -1;
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool locked = fd >= 0;
+    while (locked && flock(fd, LOCK_EX) != 0)
+        locked = errno == EINTR;
+    if (!locked) {
+        report("cannot lock '%s': %s", path, strerror(errno));
+        if (fd >= 0)
+            (void)close(fd);
+        fd = -1;
+    }
+    free(path);
+    return fd;
+}
+
+static bool make_folder_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    if (slash == NULL || slash == file)
+        return true;
+    char *folder = strndup(file, (size_t)(slash - file));
+    if (folder == NULL) {
+        report("out of memory");
+        return false;
+    }
+    bool made = draft_make_folder(folder);
+    free(folder);
+    return made;
+}
+
+static bool replace(const char *file, const char *data, size_t size)
+{
+    struct draft draft;
+    if (!draft_open(&draft, file, data, size, 0600))
+        return false;
+    bool done = draft_publish(&draft, true);
+    draft_close(&draft);
+    return done;
+}
+
+static bool append(const char *file, const char *name, const char *pin)
+{
+    struct known_host known = {0};
+    struct text text;
+    char *longer = NULL;
+    bool done = false;
+    if (!read_text(file, &text))
+        return false;
+    enum known_hosts_answer answer =
+        text.data == NULL ? KNOWN_HOSTS_NEVER : search(&text, file, name, pin, &known);
+    if (answer != KNOWN_HOSTS_NEVER) { /* another program was here meanwhile */
+        if (answer == KNOWN_HOSTS_OTHER)
+            report("%s:%zu: %s has become known by another key meanwhile", file, known.line, name);
+        done = answer == KNOWN_HOSTS_SAME;
+        goto out;
+    }
+    bool open_end = text.size > 0 && text.data[text.size - 1] != '\n';
+    int length = asprintf(&longer, "%s%s%s " PIN_PREFIX "%s\n", text.data != NULL ? text.data : "",
+                          open_end ? "\n" : "", name, pin);
+    if (length < 0) {
+        longer = NULL;
+        report("out of memory");
+        goto out;
+    }
+    done = replace(file, longer, (size_t)length);
+out:
+    free(longer);
+    free(text.data);
+    return done;
+}
+
+bool known_hosts_add(const char *file, const char *name, const char *pin)
+{
+    if (!make_folder_of(file))
+        return false;
+    int fd = lock(file);
+    if (fd < 0)
+        return false;
+    bool added = append(file, name, pin);
+    (void)close(fd);
+    return added;
+}
+
+/* All other lines stay as they are, also those that cannot be read. */
+static size_t cut_lines(struct text *text, const char *name)
+{
+    size_t removed = 0;
+    size_t kept = 0;
+    for (size_t at = 0; at < text->size;) {
+        struct line line;
+        size_t size = strcspn(text->data + at, "\n");
+        bool cut = parse_line(text->data + at, size, &line) == LINE_HOST && is_of(&line, name);
+        size += text->data[at + size] == '\n';
+        removed += cut;
+        if (!cut) {
+            memmove(text->data + kept, text->data + at, size);
+            kept += size;
+        }
+        at += size;
+    }
+    text->size = kept;
+    return removed;
+}
+
+bool known_hosts_remove(const char *file, const char *name, size_t *removed)
+{
+    struct text text;
+    *removed = 0;
+    if (access(file, F_OK) != 0 && errno == ENOENT)
+        return true;
+    int fd = lock(file);
+    if (fd < 0)
+        return false;
+    bool done = read_text(file, &text);
+    if (done && text.data != NULL) {
+        *removed = cut_lines(&text, name);
+        done = *removed == 0 || replace(file, text.data, text.size);
+        free(text.data);
+    }
+    (void)close(fd);
+    return done;
+}

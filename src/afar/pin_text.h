@@ -1,0 +1,16 @@
+/* A pin as people write it: "sha256:" and 64 hex digits.
+ *
+ * Owns nothing; any thread; never blocks; no limits. */
+#ifndef AFAR_PIN_TEXT_H
+#define AFAR_PIN_TEXT_H
+
+#include <stdbool.h>
+
+#include <afar/keygen.h>
+
+#define PIN_PREFIX "sha256:"
+
+/* Gives the digits, in lower case. False: it is no pin; `pin` is "" then. */
+bool pin_parse(const char *text, char pin[AFAR_PIN_BYTES]);
+
+#endif
