@@ -1,0 +1,125 @@
+/* What decides whether a server is the right one: a pin, a CA, or the file of known servers. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "afar/paths.h"
+#include "support/said.h"
+
+#define PIN_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define PIN_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+struct choice {
+    const char *what;
+    const char *option_pin; /* NULL: not given */
+    const char *option_ca;
+    const char *env_pin;
+    const char *env_ca;
+    bool ca_there; /* ~/.config/afar/ca.pem */
+    const char *pin;
+    bool known_hosts;
+};
+
+static const struct choice choices[] = {
+    {"nothing", NULL, NULL, NULL, NULL, false, "", true},
+    {"ca.pem", NULL, NULL, NULL, NULL, true, "", false},
+    {"AFAR_CA", NULL, NULL, NULL, "/ca", false, "", false},
+    {"--ca", NULL, "/ca", NULL, NULL, false, "", false},
+    {"AFAR_PIN", NULL, NULL, "sha256:" PIN_A, NULL, false, PIN_A, false},
+    {"AFAR_PIN and a CA around", NULL, NULL, "sha256:" PIN_A, "/ca", true, PIN_A, false},
+    {"--ca outdoes AFAR_PIN", NULL, "/ca", "sha256:" PIN_A, NULL, false, "", false},
+    {"--pin outdoes all", PIN_B, "/ca", "sha256:" PIN_A, "/ca", true, PIN_B, false},
+    {"empty variables", NULL, NULL, "", "", false, "", true},
+};
+
+static void set(const char *variable, const char *value)
+{
+    if (value != NULL)
+        assert_int_equal(setenv(variable, value, 1), 0);
+    else
+        assert_int_equal(unsetenv(variable), 0);
+}
+
+static void test_what_decides(void **state)
+{
+    char home[] = "/tmp/afar-paths-XXXXXX";
+    char folder[64];
+    char ca[80];
+    (void)state;
+    assert_non_null(mkdtemp(home));
+    (void)snprintf(folder, sizeof folder, "%s/afar", home);
+    (void)snprintf(ca, sizeof ca, "%s/ca.pem", folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    set("XDG_CONFIG_HOME", home);
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        const struct choice *choice = &choices[i];
+        struct options options = {.ca_file = choice->option_ca};
+        struct credential_paths paths;
+        set("AFAR_PIN", choice->env_pin);
+        set("AFAR_CA", choice->env_ca);
+        if (choice->option_pin != NULL)
+            (void)snprintf(options.pin, sizeof options.pin, "%s", choice->option_pin);
+        if (choice->ca_there)
+            assert_int_equal(close(open(ca, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+        assert_true(credential_paths_find(&paths, &options));
+        if (strcmp(paths.pin, choice->pin) != 0 || paths.by_known_hosts != choice->known_hosts ||
+            (paths.known_hosts != NULL) != choice->known_hosts)
+            fail_msg("%s: pin '%s', known hosts %d", choice->what, paths.pin, paths.by_known_hosts);
+        credential_paths_close(&paths);
+        (void)unlink(ca);
+    }
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(rmdir(home), 0);
+}
+
+static void test_a_pin_that_is_none(void **state)
+{
+    static const char *const bad[] = {PIN_A, "sha256:", "sha256:" PIN_A "a", "sha1:" PIN_A,
+                                      "sha256:gaaa"};
+    const struct options options = {0};
+    struct credential_paths paths;
+    struct said said;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        set("AFAR_PIN", bad[i]);
+        said_begin(&said);
+        bool found = credential_paths_find(&paths, &options);
+        const char *told = said_end(&said);
+        if (found || strstr(told, "AFAR_PIN: ") == NULL)
+            fail_msg("'%s' was taken: %s", bad[i], told);
+    }
+}
+
+static void test_without_a_home(void **state)
+{
+    const struct options options = {0};
+    struct credential_paths paths;
+    (void)state;
+    set("AFAR_PIN", NULL);
+    set("AFAR_CA", NULL);
+    set("XDG_CONFIG_HOME", NULL);
+    set("HOME", NULL);
+    assert_true(credential_paths_find(&paths, &options));
+    assert_true(paths.by_known_hosts);
+    assert_null(paths.known_hosts);
+    credential_paths_close(&paths);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_decides),
+        cmocka_unit_test(test_a_pin_that_is_none),
+        cmocka_unit_test(test_without_a_home),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
