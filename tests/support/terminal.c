@@ -1,0 +1,84 @@
+#include "support/terminal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "support/program.h"
+
+void terminal_start(struct terminal *terminal, const char *const *argv)
+{
+    char path[PROGRAM_TEXT_BYTES];
+    *terminal = (struct terminal){.fd = -1};
+    (void)program_path(argv[0], path);
+    terminal->pid = forkpty(&terminal->fd, NULL, NULL, NULL);
+    assert_true(terminal->pid >= 0);
+    if (terminal->pid > 0)
+        return;
+    for (int fd = 3; fd < 1024; fd++)
+        (void)close(fd);
+    (void)signal(SIGPIPE, SIG_DFL);
+    execvp(path, (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+/* False: it has ended (Linux says EIO). */
+static bool take(struct terminal *terminal, int64_t deadline_ms)
+{
+    struct pollfd watched = {.fd = terminal->fd, .events = POLLIN};
+    int ready = poll(&watched, 1, clock_poll_timeout(deadline_ms));
+    if (ready < 0 && errno == EINTR)
+        return true;
+    if (ready <= 0) {
+        (void)kill(terminal->pid, SIGKILL);
+        fail_msg("nothing more came after: %s", terminal->text);
+    }
+    size_t room = sizeof terminal->text - 1 - terminal->size;
+    assert_true(room > 0);
+    ssize_t got = read(terminal->fd, terminal->text + terminal->size, room);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+        return true;
+    if (got <= 0)
+        return false;
+    terminal->size += (size_t)got;
+    terminal->text[terminal->size] = '\0';
+    return true;
+}
+
+void terminal_expect(struct terminal *terminal, const char *text)
+{
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    while (strstr(terminal->text, text) == NULL) {
+        if (!take(terminal, deadline_ms))
+            fail_msg("'%s' did not come: %s", text, terminal->text);
+    }
+}
+
+void terminal_type(struct terminal *terminal, const char *keys)
+{
+    size_t size = strlen(keys);
+    assert_int_equal(write(terminal->fd, keys, size), size);
+}
+
+int terminal_finish(struct terminal *terminal)
+{
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    int status = -1;
+    while (take(terminal, deadline_ms))
+        continue;
+    assert_int_equal(waitpid(terminal->pid, &status, 0), terminal->pid);
+    (void)close(terminal->fd);
+    terminal->fd = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
