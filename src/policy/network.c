@@ -22,7 +22,9 @@ static uint8_t mask_of(unsigned at, unsigned bits)
 {
     if (bits >= at * 8 + 8)
         return 0xff;
-    return bits <= at * 8 ? 0 : (uint8_t)(0xffU << (8 - (bits - at * 8)));
+    if (bits <= at * 8)
+        return 0;
+    return (uint8_t)(0xffU << (8 - (bits - at * 8)));
 }
 
 enum afar_status network_parse(struct network *network, const char *text, struct afar_error *err)
