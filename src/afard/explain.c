@@ -139,18 +139,16 @@ static enum afar_status take_words(struct words *argv, const struct explain_ques
             status = words_add(argv, *word, strlen(*word), err);
         return status;
     }
-    size_t size = 0;
+    size_t size = 1;
+    size_t used = 0;
     for (char **word = question->words; *word != NULL; word++)
         size += strlen(*word) + 1;
     char *line = malloc(size);
     if (line == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory");
     line[0] = '\0';
-    for (char **word = question->words; *word != NULL; word++) {
-        if (word != question->words)
-            strcat(line, " ");
-        strcat(line, *word);
-    }
+    for (char **word = question->words; *word != NULL; word++)
+        used += (size_t)snprintf(line + used, size - used, "%s%s", used > 0 ? " " : "", *word);
     if (status == AFAR_OK)
         status = words_add(argv, line, strlen(line), err);
     free(line);

@@ -20,7 +20,7 @@ bool tls_pin(const X509 *certificate, char pin[TLS_PIN_BYTES])
     int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key);
     bool done = size > 0 && EVP_Digest(key, (size_t)size, digest, &length, EVP_sha256(), NULL) == 1;
     OPENSSL_free(key);
-    for (unsigned i = 0; done && i < length; i++)
+    for (size_t i = 0; done && i < length; i++)
         (void)snprintf(pin + 2 * i, 3, "%02x", digest[i]);
     return done;
 }

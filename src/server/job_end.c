@@ -89,9 +89,10 @@ static void explain_refusal(struct job *job, struct refusal *refusal)
     struct server_shared *shared = job->worker->shared;
     const char *text = "the command could not be started in time (start_within_ms)";
     enum counter counter = COUNTER_START_WITHIN;
+    bool denied = false;
     refusal->code = "busy";
     if (job->refused != NULL) {
-        bool denied = strcmp(job->refused, "denied") == 0;
+        denied = strcmp(job->refused, "denied") == 0;
         bool busy = strcmp(job->refused, "busy") == 0;
         log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job->label, job->entry.id,
                   job->refused, job->spawn_error.message);
@@ -107,7 +108,7 @@ static void explain_refusal(struct job *job, struct refusal *refusal)
     }
     if (counter != COUNTERS && (job->refused != NULL || !job->stopping))
         counters_count(&shared->counters, counter);
-    job_note(job, strcmp(refusal->code, "denied") == 0 ? "denied" : "refused",
+    job_note(job, denied ? "denied" : "refused",
              job->refused != NULL ? job->spawn_error.message : text, NULL);
     utf8_copy(refusal->text, sizeof refusal->text, text);
 }

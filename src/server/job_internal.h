@@ -37,9 +37,7 @@ struct job {
     char address[ADDRESS_TEXT_BYTES];
     char identity[IDENTITY_NAME_BYTES];
     unsigned long long connection;
-    bool audit_required; /* no start without a line */
     const struct cgroups *cgroups;
-    bool has_cgroup; /* of its id's name; to be removed */
 
     /* Used by the companion while SPAWNING. */
     struct task task;
@@ -82,11 +80,13 @@ struct job {
 
     bool stopping;
     enum afar_outcome stop_outcome;
-    int early_signal; /* came while SPAWNING */
-    bool held_open;   /* linger has run out: read what is there, then close */
-    bool audited;     /* its start is in the audit log, and its end belongs there too */
-    bool output_lost; /* a pipe could not be read to its end */
-    bool output_over; /* more than its rule's max_output has come; the rest is dropped */
+    int early_signal;    /* came while SPAWNING */
+    bool held_open;      /* linger has run out: read what is there, then close */
+    bool audit_required; /* no start without a line */
+    bool has_cgroup;     /* of its id's name; to be removed */
+    bool audited;        /* its start is in the audit log, and its end belongs there too */
+    bool output_lost;    /* a pipe could not be read to its end */
+    bool output_over;    /* more than its rule's max_output has come; the rest is dropped */
     int64_t exited_us;
 };
 
