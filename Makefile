@@ -250,7 +250,7 @@ soak-short: all $(SOAK_BIN)
 # ---- fuzzing: `make fuzz FUZZ_SECONDS=600` -----------------------------------------------------------
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := frame message client tutorial endpoint config
+FUZZ_TARGETS := frame message client tutorial endpoint config rules
 FUZZ_SRC     := $(wildcard src/base/*.c src/net/*.c src/wire/*.c src/policy/*.c src/client/*.c) \
                 tests/support/script.c $(FUZZ_TARGETS:%=tests/support/fuzz_%.c)
 FUZZ_OBJ     := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)

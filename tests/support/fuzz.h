@@ -27,6 +27,10 @@ void fuzz_client(const uint8_t *data, size_t size);
 /* A configuration file. */
 void fuzz_config(const uint8_t *data, size_t size);
 
+/* Rules, a line "---", and a request in four lines: the client's names, the words, the environment,
+ * the user. */
+void fuzz_rules(const uint8_t *data, size_t size);
+
 /* A URL. */
 void fuzz_endpoint(const uint8_t *data, size_t size);
 

@@ -31,10 +31,17 @@ static void test_config(void **state)
     replay("config", fuzz_config);
 }
 
+static void test_rules(void **state)
+{
+    (void)state;
+    replay("rules", fuzz_rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config),
+        cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
