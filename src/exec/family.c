@@ -76,12 +76,15 @@ static enum kinship judge(pid_t pid, struct proc_stat *stat, const struct family
     /* Twice: without an environment it may have been in an execve that is now done. */
     for (int look = 0; look < 2; look++) {
         enum proc_answer answer = proc_has_variable(pid, mark->variable);
-        if (answer != PROC_EMPTY)
+        if (answer == PROC_YES || answer == PROC_NO)
             return answer == PROC_YES ? OURS : STRANGER;
         if (!proc_read_stat(pid, stat) || stat->dead)
             return STRANGER;
-        if (stat->exiting || stat->bare)
-            return stat->exiting ? DYING : STARTING;
+        if (stat->exiting)
+            return DYING;
+        /* What runs with more rights than ours is bare to us for ever. */
+        if (answer == PROC_DENIED || stat->bare)
+            return answer == PROC_DENIED ? STRANGER : STARTING;
     }
     return STRANGER;
 }

@@ -165,6 +165,8 @@ static enum proc_answer file_has_variable(int fd, const char *variable)
 enum proc_answer proc_has_variable(pid_t pid, const char *variable)
 {
     int fd = open_file(pid, "environ");
+    if (fd < 0 && (errno == EACCES || errno == EPERM))
+        return PROC_DENIED;
     if (fd < 0)
         return errno == ESRCH || errno == ENOENT ? PROC_EMPTY : PROC_NO;
     enum proc_answer answer = file_has_variable(fd, variable);

@@ -33,11 +33,11 @@ bool proc_read_stat(pid_t pid, struct proc_stat *stat);
  * that end and are reaped meanwhile can hide others that do not. */
 size_t proc_children(pid_t pid, pid_t thread, pid_t **pids);
 
-enum proc_answer { PROC_NO, PROC_YES, PROC_EMPTY };
+enum proc_answer { PROC_NO, PROC_YES, PROC_EMPTY, PROC_DENIED };
 
 /* Whether the environment that the process was started with has this "NAME=value". PROC_EMPTY:
- * there is none, at least not now: see exiting and bare; or no such process. PROC_NO also where it
- * may not be read. */
+ * there is none, at least not now: see exiting and bare; or no such process. PROC_DENIED: we may
+ * not read it, or may not any more: newer kernels give what has no memory left to root. */
 enum proc_answer proc_has_variable(pid_t pid, const char *variable);
 
 #endif

@@ -4,14 +4,21 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <grp.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "exec/family.h"
+#include "exec/proc.h"
 #include "support/gone.h"
 #include "support/program.h"
 
@@ -121,6 +128,84 @@ static void only_the_marked(void **state)
     program_close(&other);
 }
 
+/* ---- behind one that is dying
+ * --------------------------------------------------------------------
+ */
+
+enum { NOBODY = 65534 };
+
+static void *outlive(void *argument)
+{
+    for (;;)
+        (void)pause();
+    return argument;
+}
+
+/* Its first thread has ended: it is dying as long as the second one wants, and has a marked child.
+ */
+static void be_dying(int fd)
+{
+    char *environment[] = {(char *)(uintptr_t) "FAMILY_MARK=behind", NULL};
+    char *argv[] = {(char *)(uintptr_t) "sleep", (char *)(uintptr_t) "1000", NULL};
+    pthread_t second;
+    pid_t child = fork();
+    if (child == 0) {
+        (void)execve("/bin/sleep", argv, environment);
+        _exit(127);
+    }
+    if (write(fd, &child, sizeof child) != sizeof child ||
+        pthread_create(&second, NULL, outlive, NULL) != 0)
+        _exit(127);
+    (void)syscall(SYS_exit, 0);
+}
+
+/* Whether the child was found through its parent, whose own environment is gone. */
+static bool find_behind(void)
+{
+    const struct family_mark mark = {.session = 0x7ffffff0, .variable = "FAMILY_MARK=behind"};
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    struct proc_stat stat = {.exiting = false};
+    struct family *family = family_new();
+    int ends[2];
+    pid_t child = -1;
+    size_t found = 0;
+    pid_t parent = family != NULL && pipe(ends) == 0 ? fork() : -1;
+    if (parent == 0)
+        be_dying(ends[1]);
+    if (parent < 0 || read(ends[0], &child, sizeof child) != sizeof child)
+        return false;
+    while ((!stat.exiting || proc_has_variable(child, mark.variable) != PROC_YES) &&
+           clock_now_ms() < deadline_ms) {
+        (void)poll(NULL, 0, 1);
+        (void)proc_read_stat(parent, &stat);
+    }
+    if (stat.exiting)
+        found = family_add_marked(family, &parent, 1, &mark);
+    (void)kill(child, SIGKILL);
+    (void)kill(parent, SIGKILL);
+    family_free(family);
+    return found == 1;
+}
+
+/* Newer kernels (6.18.44 does) show the environment of a process without memory to root alone, so
+ * this must be seen with the eyes of somebody else. */
+static void behind_one_that_is_dying(void **state)
+{
+    (void)state;
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        bool other = geteuid() != 0 ||
+                     (setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+                      setresuid(NOBODY, NOBODY, NOBODY) == 0 && prctl(PR_SET_DUMPABLE, 1UL) == 0);
+        _exit(other && find_behind() ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +213,7 @@ int main(void)
         cmocka_unit_test(who_is_born_meanwhile),
         cmocka_unit_test(one_that_has_been_reaped_is_not_signalled),
         cmocka_unit_test(only_the_marked),
+        cmocka_unit_test(behind_one_that_is_dying),
     };
     if (getenv("VALGRIND") != NULL) {
         print_message("skipped: valgrind may lack pidfd_open\n");

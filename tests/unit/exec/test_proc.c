@@ -95,7 +95,8 @@ static void a_zombie_is_dead(void **state)
     assert_true(proc_read_stat(pid, &stat));
     assert_true(stat.dead);
     assert_false(stat.exiting);
-    assert_int_equal(proc_has_variable(pid, "A=1"), PROC_EMPTY);
+    enum proc_answer answer = proc_has_variable(pid, "A=1");
+    assert_true(answer == PROC_EMPTY || (answer == PROC_DENIED && geteuid() != 0));
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     assert_false(proc_read_stat(pid, &stat));
     assert_int_equal(proc_has_variable(pid, "A=1"), PROC_EMPTY);
