@@ -96,7 +96,8 @@ static enum afar_status serve(const struct config *config, const struct options 
         status = afar_fail(err, AFAR_ENOMEM, "out of memory for the log");
     /* Nobody but root looks into a process that has keys in its memory. Commands are dumpable again
      * by their execve. */
-    (void)prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
+    if (!config->dumpable)
+        (void)prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
     (void)orphans_adopt(); /* before the signals: SIGCHLD is one of them then */
     if (status == AFAR_OK)
         status = server_block_signals(err);

@@ -138,6 +138,8 @@ void audit_close(struct audit *audit)
 {
     if (audit == NULL)
         return;
+    if (audit->fd >= 0 && audit->sync)
+        (void)fdatasync(audit->fd); /* the lazy ones */
     if (audit->fd >= 0)
         (void)close(audit->fd);
     (void)pthread_cond_destroy(&audit->synced_more);
@@ -233,7 +235,7 @@ static enum afar_status write_locked(struct audit *audit, const struct audit_rec
     audit->appended++;
     if (audit->chain)
         memcpy(audit->prev, hash, sizeof audit->prev);
-    return audit->sync ? sync_to(audit, audit->appended, err) : AFAR_OK;
+    return audit->sync && !record->lazy ? sync_to(audit, audit->appended, err) : AFAR_OK;
 }
 
 /* ---- verbs --------------------------------------------------------------------------------------

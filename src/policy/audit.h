@@ -49,6 +49,7 @@ struct audit_record {
     char *const *env; /* "NAME=value": only the names are written */
     const char *cwd;
     const char *user;
+    bool lazy; /* need not be on the disk when audit_write returns, though the options say so */
     pid_t pid;
     const struct afar_receipt *receipt; /* outcome, bytes, resource use and times */
 };

@@ -37,6 +37,7 @@ struct config {
     char *audit_log; /* a file, or "syslog"; NULL: none */
     unsigned audit;  /* enum audit_mode */
     bool audit_chain;
+    bool dumpable;        /* its user may look into the process, and it may leave a core */
     unsigned deny_reason; /* enum deny_reason */
     struct rules *rules;  /* a reference; NULL: no [allow] section at all */
     enum log_level log_level;

@@ -80,6 +80,7 @@ static bool fill(struct note *note, const struct audit_record *record)
 {
     struct audit_record *own = &note->record;
     *own = *record;
+    own->lazy = true; /* nobody waits for it, and strangers may cause many */
     if (record->receipt != NULL) {
         note->receipt = *record->receipt;
         own->receipt = &note->receipt;

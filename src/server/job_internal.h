@@ -32,7 +32,7 @@ struct job {
     char label[192];
 
     /* Who asks, where there are rules; fixed. */
-    struct rules *rules; /* a reference; NULL: there are none */
+    struct rules *rules; /* a reference, since it has its place; NULL: there are none */
     struct words names;
     char address[ADDRESS_TEXT_BYTES];
     char identity[IDENTITY_NAME_BYTES];

@@ -113,7 +113,8 @@ static const char *temporary_folder(void)
 
 /* The usual soft limit of 1024 is for programs that call select(2). Commands may be of those: they
  * get the old one back. */
-static enum afar_status set_own_limits(struct server_shared *shared, struct afar_error *err)
+static enum afar_status set_own_limits(struct server_shared *shared, const struct config *config,
+                                       struct afar_error *err)
 {
     if (getrlimit(RLIMIT_NOFILE, &shared->descriptors) != 0)
         return afar_fail_errno(err, errno, "cannot read the limit on descriptors");
@@ -125,7 +126,7 @@ static enum afar_status set_own_limits(struct server_shared *shared, struct afar
     if (getrlimit(RLIMIT_CORE, &shared->core) != 0)
         return afar_fail_errno(err, errno, "cannot read the limit on core dumps");
     struct rlimit none = {.rlim_cur = 0, .rlim_max = shared->core.rlim_max};
-    if (setrlimit(RLIMIT_CORE, &none) != 0)
+    if (!config->dumpable && setrlimit(RLIMIT_CORE, &none) != 0)
         return afar_fail_errno(err, errno, "cannot forbid core dumps");
     return AFAR_OK;
 }
@@ -187,7 +188,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
     shared->orphans = orphans_new();
     if (shared->registry == NULL || shared->admission == NULL || shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
-    return set_own_limits(shared, err);
+    return set_own_limits(shared, config, err);
 }
 
 enum afar_status server_new(struct server **server, const struct config *config, struct log *log,

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -309,6 +310,36 @@ static void test_cgroup(void **state)
     close_fixture(&fixture);
 }
 
+/* The key is in its memory. */
+static void test_nobody_looks_in(void **state)
+{
+    struct fixture fixture;
+    char command[256];
+    (void)state;
+    if (geteuid() != 0) {
+        print_message(
+            "skipped: the server is made dumpable for the tests where they are not root\n");
+        skip();
+    }
+    open_fixture(&fixture, "[allow x]\nclient = any\nshell = yes\n", "warn");
+    /* What is not dumpable belongs to root, as far as /proc is concerned (proc(5)); and so it is
+     * seen from a user namespace, which has no rights over it, even by its own user. */
+    (void)snprintf(command, sizeof command, "grep -c '^Max core file size *0 ' /proc/%d/limits",
+                   (int)fixture.afard.program.pid);
+    assert_run(&fixture, WORDS("-s"), WORDS(command), 0, "1\n");
+    /* A command has what the server was started with. */
+    struct rlimit limit;
+    char expected[64];
+    assert_int_equal(getrlimit(RLIMIT_CORE, &limit), 0);
+    if (limit.rlim_cur == RLIM_INFINITY)
+        (void)snprintf(expected, sizeof expected, "unlimited\n");
+    else
+        (void)snprintf(expected, sizeof expected, "%llu\n",
+                       (unsigned long long)limit.rlim_cur / 512);
+    assert_run(&fixture, WORDS("-s"), WORDS("ulimit -c"), 0, expected);
+    close_fixture(&fixture);
+}
+
 /* ---- afard --explain ----------------------------------------------------------------------------
  */
 
@@ -365,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_max_jobs),
         cmocka_unit_test(test_another_user),
         cmocka_unit_test(test_who_is_not_root),
+        cmocka_unit_test(test_nobody_looks_in),
         cmocka_unit_test(test_cgroup),
         cmocka_unit_test(test_explain),
     };

@@ -25,6 +25,10 @@ static void start(struct afard *afard, const char *const *before, const char *co
     const char *argv[PROGRAM_ARGS_MAX] = {"afard", "--print-endpoints"};
     unsigned count = 2;
     unsigned listeners = 0;
+    if (geteuid() != 0) { /* its descriptors are counted, which else only root may do */
+        argv[count++] = "--set";
+        argv[count++] = "dumpable=yes";
+    }
     for (; before != NULL && *before != NULL; before++)
         argv[count++] = *before;
     for (; *args != NULL; args++) {

@@ -1,6 +1,6 @@
 /* The audit log: what its lines say, that no client can forge one, that its chain finds every
  * change, and that a full disk leaves no half line. */
-// wrap: write fdatasync ftruncate
+// wrap: write fdatasync ftruncate syslog __syslog_chk
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -68,6 +69,32 @@ int __wrap_ftruncate(int fd, off_t size)
         return __real_ftruncate(fd, size);
     errno = EIO;
     return -1;
+}
+
+/* ---- syslog that is heard ----------------------------------------------------------------------
+ */
+
+static char said[4096];
+
+void __wrap_syslog(int priority, const char *format, ...);
+void __wrap_syslog(int priority, const char *format, ...)
+{
+    va_list arguments;
+    assert_int_equal(priority, LOG_AUTHPRIV | LOG_NOTICE);
+    va_start(arguments, format);
+    (void)vsnprintf(said, sizeof said, format, arguments);
+    va_end(arguments);
+}
+
+void __wrap___syslog_chk(int priority, int flag, const char *format, ...);
+void __wrap___syslog_chk(int priority, int flag, const char *format, ...)
+{
+    va_list arguments;
+    (void)flag;
+    assert_int_equal(priority, LOG_AUTHPRIV | LOG_NOTICE);
+    va_start(arguments, format);
+    (void)vsnprintf(said, sizeof said, format, arguments);
+    va_end(arguments);
 }
 
 /* ---- helpers ------------------------------------------------------------------------------------
@@ -403,6 +430,44 @@ static void what_the_disk_did_not_keep(void **state)
     assert_verified(3); /* it may be there all the same */
 }
 
+/* What need not wait goes with the next that must. */
+static void a_lazy_line_does_not_wait(void **state)
+{
+    const struct audit_record record = {.event = "end", .lazy = true};
+    (void)state;
+    struct audit *audit = open_log(true, true);
+    atomic_store(&syncs, 0);
+    assert_int_equal(audit_write(audit, &record, NULL), AFAR_OK);
+    assert_int_equal(audit_write(audit, &record, NULL), AFAR_OK);
+    assert_int_equal(atomic_load(&syncs), 0);
+    write_event(audit, "start");
+    assert_int_equal(atomic_load(&syncs), 1);
+    audit_close(audit);
+    assert_verified(3);
+}
+
+/* ---- syslog -------------------------------------------------------------------------------------
+ */
+
+static void one_message_for_each_line(void **state)
+{
+    struct audit *audit = NULL;
+    struct afar_error err;
+    const struct audit_options options = {.path = "syslog", .sync = true};
+    const struct audit_record record = {.event = "start", .identity = "100%n"};
+    (void)state;
+    said[0] = '\0';
+    assert_int_equal(audit_open(&audit, &options, &err), AFAR_OK);
+    assert_int_equal(audit_write(audit, &record, &err), AFAR_OK);
+    assert_int_equal(audit_reopen(audit, &err), AFAR_OK);
+    audit_close(audit);
+    cJSON *json = cJSON_Parse(said);
+    assert_non_null(json);
+    assert_string_equal(text_of(json, "event"), "start");
+    assert_string_equal(text_of(json, "identity"), "100%n");
+    cJSON_Delete(json);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -411,6 +476,8 @@ int main(void)
         TEST(nobody_forges_a_line),
         TEST(bytes_that_are_no_text),
         TEST(a_long_command_is_cut),
+        TEST(a_lazy_line_does_not_wait),
+        TEST(one_message_for_each_line),
         TEST(many_threads_write),
         TEST(a_full_disk_leaves_no_half_line),
         TEST(one_that_cannot_be_undone_is_ended),
