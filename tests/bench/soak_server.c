@@ -100,7 +100,8 @@ double soak_pss_kib(pid_t pid)
             break;
     }
     if (file == NULL || kib < 0)
-        soak_give_up("cannot read %s", path);
+        soak_give_up("cannot read %s%s", path,
+                     geteuid() != 0 ? ": only root sees a server's memory" : "");
     (void)fclose(file);
     return (double)kib;
 }

@@ -109,13 +109,20 @@ static void the_cable_is_pulled(void **state)
          "tcp_user_timeout_ms=1500", NULL},
         {"kill_grace_ms=100", "heartbeat_ms=0", "tcp_user_timeout_ms=1000", NULL},
     };
-    for (size_t way = 0; way < 3; way++) {
+    bool pulled = true;
+    for (size_t way = 0; way < 3 && pulled; way++) {
         struct scene scene;
         begin(&scene, ways[way], scripts[way < 2 ? 3 : SCRIPTS - 1]);
-        raw_pull_cable(scene.fd);
+        pulled = raw_pull_cable(scene.fd);
+        if (!pulled)
+            go(&scene, RESET);
         afard_expect_log(&scene.server, "'sh' disconnected");
         /* The descriptor stays open until here: closing it would tell the server. */
         scene_close(&scene);
+    }
+    if (!pulled) {
+        print_message("skipped: only root may filter a socket's packets here\n");
+        skip();
     }
 }
 

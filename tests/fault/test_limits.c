@@ -209,6 +209,10 @@ static void out_of_descriptors(void **state)
     struct rlimit before;
     int clients[CLIENTS];
     afard_start(&server, args);
+    if (server.descriptors == 0) {
+        print_message("skipped: only root sees how many descriptors a server has\n");
+        skip();
+    }
     struct rlimit few = {.rlim_cur = server.descriptors + 4};
     assert_int_equal(prlimit(server.program.pid, RLIMIT_NOFILE, NULL, &before), 0);
     few.rlim_max = before.rlim_max;

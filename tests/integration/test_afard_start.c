@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -467,16 +468,24 @@ static void test_without_standard_descriptors(void **state)
             (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }
     assert_int_equal(failed, 0);
+    unsigned unseen = 0;
     for (unsigned i = 0; i < 3; i++) {
         char path[64];
         char target[64] = "";
         (void)snprintf(path, sizeof path, "/proc/%d/fd/%u", (int)running.pid, i);
-        assert_true(readlink(path, target, sizeof target - 1) > 0);
-        assert_string_equal(target, "/dev/null");
+        ssize_t size = readlink(path, target, sizeof target - 1);
+        if (size < 0 && errno == EACCES && geteuid() != 0)
+            unseen++;
+        else
+            assert_string_equal(target, "/dev/null");
     }
     (void)close(fd);
     stop(&running);
     assert_int_equal(access(address.sun_path, F_OK), -1);
+    if (unseen > 0) {
+        print_message("skipped: only root sees the descriptors of a server that is not dumpable\n");
+        skip();
+    }
 }
 
 int main(void)

@@ -288,7 +288,7 @@ static void test_two_keys_and_no_ca(void **state)
     char expected[2 * PATH_BYTES];
     (void)state;
     assert_int_equal(RUN(&program, "keygen", "--out", path_of("server", path[0]), "--host",
-                         "::1,localhost", "--host", "build7.example"),
+                         "::1,localhost", "--host", "build7.example,127.0.0.1"),
                      0);
     pin_of("server/server.pem", pin);
     (void)snprintf(expected, sizeof expected, "afar run --pin %s [::1] -- true\n", pin);
@@ -335,7 +335,7 @@ static void test_as_each_others_ca(void **state)
     char path[5][PATH_BYTES];
     (void)state;
     const char *args[] = {"--listen",
-                          "tls://localhost:0",
+                          "tls://127.0.0.1:0",
                           "--tls-cert",
                           path_of("server/server.pem", path[0]),
                           "--tls-key",

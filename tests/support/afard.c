@@ -1,6 +1,7 @@
 #include "support/afard.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -120,6 +121,8 @@ unsigned afard_descriptors(const struct afard *afard)
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)afard->program.pid);
     DIR *folder = opendir(path);
+    if (folder == NULL && errno == EACCES && geteuid() != 0)
+        return 0;
     assert_non_null(folder);
     unsigned count = 0;
     for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))

@@ -38,14 +38,16 @@ void afard_expect_log(struct afard *afard, const char *text);
 /* The port of a URL. */
 uint16_t afard_port(const struct afard *afard, unsigned url);
 
-/* Its open descriptors, and its children, living or not. */
+/* Its open descriptors; 0 where only root could count them, as the server is not dumpable. */
 unsigned afard_descriptors(const struct afard *afard);
+
+/* Its children, living or not. */
 unsigned afard_children(const struct afard *afard);
 
 /* Peak memory so far, in KiB (VmHWM). */
 long afard_peak_kib(const struct afard *afard);
 
-/* Waits until it has as many descriptors as at its start, and no child. */
+/* Waits until it has as many descriptors as at its start (if they can be counted), and no child. */
 void afard_expect_calm(const struct afard *afard);
 
 #endif

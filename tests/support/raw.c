@@ -138,10 +138,15 @@ void raw_reset(int fd)
     (void)close(fd);
 }
 
-/* A filter on the socket drops every packet before TCP sees it: no privilege, no namespace. */
-void raw_pull_cable(int fd)
+/* A filter on the socket drops every packet before TCP sees it: no namespace is needed, and on most
+ * kernels no privilege. */
+bool raw_pull_cable(int fd)
 {
     struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
     const struct sock_fprog program = {.len = 1, .filter = &drop};
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+    int result = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    if (result != 0 && errno == EPERM && geteuid() != 0)
+        return false;
+    assert_int_equal(result, 0);
+    return true;
 }

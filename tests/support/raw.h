@@ -35,7 +35,8 @@ char *raw_read_rest(int fd, size_t *size);
 /* Closes with a reset. */
 void raw_reset(int fd);
 
-/* Nothing that the peer sends arrives any more, and nothing is acknowledged. */
-void raw_pull_cable(int fd);
+/* Nothing that the peer sends arrives any more, and nothing is acknowledged. False: only root may
+ * do this here. */
+bool raw_pull_cable(int fd);
 
 #endif
