@@ -109,7 +109,10 @@ enum afar_status tls_context_server_new(struct tls_context **context,
         goto out;
     status = tls_pins_set(made, options->pins, options->pin_count, err);
     if (status == AFAR_OK && options->client_ca_file != NULL)
-        status = tls_load_trust(made->ssl_ctx, options->client_ca_file, true, err);
+        /* A list of the CAs would keep some clients from showing a certificate of another issuer.
+         */
+        status =
+            tls_load_trust(made->ssl_ctx, options->client_ca_file, options->pin_count == 0, err);
     if (status == AFAR_OK && options->crl_file != NULL)
         status = tls_load_revoked(made->ssl_ctx, options->crl_file, err);
     if (status != AFAR_OK)

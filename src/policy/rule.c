@@ -59,14 +59,15 @@ static enum afar_status set_from(struct rule *rule, const char *value, struct af
 }
 
 /* A program is named by where it is, in one spelling, so that what is compared is plain. */
-static enum afar_status check_program(const char *path, struct afar_error *err)
+static enum afar_status check_program(const char *path, const char *otherwise,
+                                      struct afar_error *err)
 {
     size_t size = strlen(path);
     if (path[0] != '/')
         return afar_fail(err, AFAR_EINVAL,
                          "'%.*s': a command begins with its program's absolute path, as "
-                         "/usr/bin/git, or with * or **",
-                         SHOWN_BYTES, path);
+                         "/usr/bin/git%s",
+                         SHOWN_BYTES, path, otherwise);
     if (strstr(path, "//") != NULL || strstr(path, "/./") != NULL || strstr(path, "/../") != NULL ||
         path[size - 1] == '/' || strcmp(path + size - 2, "/.") == 0 ||
         (size > 2 && strcmp(path + size - 3, "/..") == 0))
@@ -85,7 +86,7 @@ static enum afar_status set_command(struct rule *rule, const char *value, struct
     struct template *command = &rule->commands[rule->command_count];
     status = template_parse(command, value, err);
     if (status == AFAR_OK && !template_any_program(command))
-        status = check_program(command->words.at[0], err);
+        status = check_program(command->words.at[0], ", or with * or **", err);
     if (status == AFAR_OK)
         rule->command_count++;
     else
@@ -96,15 +97,16 @@ static enum afar_status set_command(struct rule *rule, const char *value, struct
 static enum afar_status set_force(struct rule *rule, const char *value, struct afar_error *err)
 {
     enum afar_status status = template_split(&rule->force, value, err);
-    return status == AFAR_OK && rule->force.count > 0 ? check_program(rule->force.at[0], err)
+    return status == AFAR_OK && rule->force.count > 0 ? check_program(rule->force.at[0], "", err)
                                                       : status;
 }
 
 static enum afar_status set_wrapper(struct rule *rule, const char *value, struct afar_error *err)
 {
     enum afar_status status = template_split(&rule->wrapper, value, err);
-    return status == AFAR_OK && rule->wrapper.count > 0 ? check_program(rule->wrapper.at[0], err)
-                                                        : status;
+    return status == AFAR_OK && rule->wrapper.count > 0
+               ? check_program(rule->wrapper.at[0], "", err)
+               : status;
 }
 
 /* Calls `take` for each of the words between commas and blanks. */
@@ -269,6 +271,15 @@ static enum afar_status parse_seconds(const char *text, uint64_t *value, struct 
     return status;
 }
 
+/* To the kernel's cgroups 0 would be no limit at all. */
+static enum afar_status parse_memory(const char *text, uint64_t *value, struct afar_error *err)
+{
+    enum afar_status status = size_parse(text, value, err);
+    if (status == AFAR_OK && *value == 0)
+        status = afar_fail(err, AFAR_EINVAL, "nothing runs without any memory");
+    return status;
+}
+
 /* ---- the table ----------------------------------------------------------------------------------
  */
 
@@ -303,7 +314,7 @@ static const struct rule_key {
     {"rlimit_as", NULL, size_parse, AT(as_bytes)},
     {"rlimit_core", NULL, size_parse, AT(core_bytes)},
     {"rlimit_cpu", NULL, parse_seconds, AT(cpu_s)},
-    {"memory", NULL, size_parse, AT(memory_bytes)},
+    {"memory", NULL, parse_memory, AT(memory_bytes)},
     {"cpu", NULL, processors_parse, AT(cpu_millis)},
     {"pids", NULL, parse_count, AT(pids)},
 };
