@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "afard/options.h"
+#include "afard/variables.h"
 #include "base/utf8.h"
 #include "exec/helper.h"
 #include "exec/orphans.h"
@@ -61,13 +62,16 @@ struct command_line {
     const char *config_file; /* NULL: none */
 };
 
-/* The file, then the command line, then the whole checked. *usage: the command line was wrong. */
+/* The file, then the environment, then the command line, then the whole checked. *usage: the
+ * command line was wrong. */
 static enum afar_status read_config(struct config *config, const struct command_line *line,
                                     bool *usage, struct afar_error *err)
 {
     enum afar_status status = AFAR_OK;
     if (line->config_file != NULL)
         status = config_load(config, line->config_file, err);
+    if (status == AFAR_OK)
+        status = variables_apply(config, environ, err);
     if (status == AFAR_OK) {
         status = options_apply(config, line->argc, line->argv, err);
         *usage = status == AFAR_EINVAL;
@@ -120,11 +124,11 @@ out:
 
 /* --explain: the file's rules, whatever there is to listen at. */
 static enum afar_status explain_only(struct config *config, const struct options *options,
-                                     struct afar_error *err)
+                                     const char *file, struct afar_error *err)
 {
     enum afar_status status = AFAR_OK;
-    if (options->config_file != NULL)
-        status = config_load(config, options->config_file, err);
+    if (file != NULL)
+        status = config_load(config, file, err);
     if (status == AFAR_OK && config->rules != NULL)
         status = rules_check(config->rules, err);
     return status == AFAR_OK ? explain(config, &options->question, stdout, err) : status;
@@ -147,49 +151,53 @@ static enum afar_status verify_only(const struct options *options, struct afar_e
     return print_text("", err);
 }
 
+/* What the command line asks for, once it has been understood. */
+static enum afar_status act(const struct options *options, struct command_line *line, bool *usage,
+                            struct afar_error *err)
+{
+    struct config config;
+    if (options->help || options->version)
+        return print_text(options->help ? options_help() : "afard " AFAR_VERSION "\n", err);
+    if (options->verify_audit != NULL)
+        return verify_only(options, err);
+
+    config_init(&config);
+    enum afar_status status = AFAR_OK;
+    if (options->question.identity != NULL) {
+        status = explain_only(&config, options, line->config_file, err);
+    } else {
+        status = read_config(&config, line, usage, err);
+        if (status == AFAR_OK)
+            status = options->check ? check_only(&config, err) : serve(&config, options, line, err);
+    }
+    config_close(&config);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
         return helper_main();
     struct options options;
-    struct config config;
     struct command_line line = {.argc = argc, .argv = argv};
     struct afar_error err = {.code = AFAR_OK};
     bool usage = false;
-    bool denied = false;
 
-    config_init(&config);
     enum afar_status status = open_standard_descriptors(&err);
     if (status == AFAR_OK) {
         status = options_parse(&options, argc, argv, &err);
         usage = status != AFAR_OK;
     }
+    if (status == AFAR_OK) {
+        line.config_file =
+            options.config_file != NULL ? options.config_file : variables_config_file(environ);
+        status = act(&options, &line, &usage, &err);
+    }
+    if (status == AFAR_EREFUSED) /* --explain has said why */
+        return EXIT_DENIED;
     if (status != AFAR_OK)
-        goto out;
-    if (options.help || options.version) {
-        status = print_text(options.help ? options_help() : "afard " AFAR_VERSION "\n", &err);
-        goto out;
-    }
-
-    if (options.verify_audit != NULL) {
-        status = verify_only(&options, &err);
-        goto out;
-    }
-    if (options.question.identity != NULL) {
-        status = explain_only(&config, &options, &err);
-        denied = status == AFAR_EREFUSED;
-        goto out;
-    }
-
-    line.config_file = options.config_file;
-    status = read_config(&config, &line, &usage, &err);
-    if (status == AFAR_OK)
-        status = options.check ? check_only(&config, &err) : serve(&config, &options, &line, &err);
-out:
-    if (status != AFAR_OK && !denied)
         print_error(&err, usage ? "; try 'afard --help'" : "");
-    config_close(&config);
-    if (usage || denied)
-        return usage ? EXIT_USAGE : EXIT_DENIED;
+    if (usage)
+        return EXIT_USAGE;
     return status == AFAR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -25,147 +25,146 @@ static void set(struct rule *rule, const char *key, const char *value)
         fail_msg("%s = %s: %s", key, value, err.message);
 }
 
+static const struct {
+    const char *key;
+    const char *value;
+    const char *message;
+} bad[] = {
+    {"client", "bob",
+     "client: 'bob' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, gid:…, "
+     "anonymous or any was expected"},
+    {"client", "cn:",
+     "client: 'cn:' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, gid:…, "
+     "anonymous or any was expected"},
+    {"client", "CN:bob",
+     "client: 'CN:bob' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, gid:…, "
+     "anonymous or any was expected"},
+    {"client", "pin:sha256:12",
+     "client: 'pin:sha256:12': 64 digits 0-9a-f were expected after pin:sha256:"},
+    {"client", "pin:sha256:00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff",
+     "client: 'pin:sha256:00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff': "
+     "64 digits 0-9a-f were expected after pin:sha256:"},
+    {"client", "uid:nobody-of-that-name", "client: there is no user 'nobody-of-that-name' here"},
+    {"client", "gid:-1", "client: there is no group '-1' here"},
+    {"client", "uid:4294967295", "client: there is no user '4294967295' here"},
+    {"client", "anonymous@10.0.0.1",
+     "client: 'anonymous@10.0.0.1' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, "
+     "uid:…, gid:…, anonymous or any was expected"},
+    {"client", "", "client: a value was expected"},
+    {"from", "localhost",
+     "from: 'localhost' is neither an address nor a network such as 10.0.0.0/8"},
+    {"from", "10.0.0.0/33",
+     "from: '10.0.0.0/33' is neither an address nor a network such as 10.0.0.0/8"},
+    {"from", "10.0.0.1/8", "from: '10.0.0.1/8' has bits set behind its prefix"},
+    {"from", "2001:db8::/129",
+     "from: '2001:db8::/129' is neither an address nor a network such as 10.0.0.0/8"},
+    {"from", "10.0.0.0/",
+     "from: '10.0.0.0/' is neither an address nor a network such as 10.0.0.0/8"},
+    {"from", "/8", "from: '/8' is neither an address nor a network such as 10.0.0.0/8"},
+    {"may", "run, fly", "may: 'fly' was not expected: run, attach, kill, list or files was"},
+    {"may", ",", "may: a name was expected"},
+    {"command", "git fetch",
+     "command: 'git': a command begins with its program's absolute path, as /usr/bin/git, or "
+     "with * or **"},
+    {"command", "/usr/bin/../bin/git",
+     "command: '/usr/bin/../bin/git': a path without //, . and .. was expected"},
+    {"command", "/usr/bin/", "command: '/usr/bin/': a path without //, . and .. was expected"},
+    {"command", "//bin/git", "command: '//bin/git': a path without //, . and .. was expected"},
+    {"command", "/bin/g*",
+     "command: '/bin/g*': '*' stands for a whole word; as a part of one it must be quoted"},
+    {"command", "/bin/git ** x", "command: '**' stands for all the rest: nothing can follow it"},
+    {"command", "/bin/git \"x",
+     "command: '\"x': a quote that does not end, or an escape other than \\\" and \\\\"},
+    {"command", "/bin/git a\\ b",
+     "command: 'a\\ b': a word with \\ or ' in it must stand in \"…\""},
+    {"command", "/bin/git 'a b'",
+     "command: ''a b'': a word with \\ or ' in it must stand in \"…\""},
+    {"command", "/bin/git \"a\\n\"",
+     "command: '\"a\\n\"': a quote that does not end, or an escape other than \\\" and \\\\"},
+    {"shell", "maybe", "shell: 'maybe' is neither yes nor no"},
+    {"force", "ls",
+     "force: 'ls': a command begins with its program's absolute path, as /usr/bin/git"},
+    {"force", "/bin/ls \"x",
+     "force: '\"x': a quote that does not end, or an escape other than \\\" and \\\\"},
+    {"wrapper", "bwrap",
+     "wrapper: 'bwrap': a command begins with its program's absolute path, as /usr/bin/git"},
+    {"env", "A=B", "env: 'A=B' is no variable's name, or the beginning of one and '*'"},
+    {"env", "*A", "env: '*A' is no variable's name, or the beginning of one and '*'"},
+    {"env", "AFAR_JOB", "env: 'AFAR_JOB': names that begin with AFAR are the server's"},
+    {"env", ", ,", "env: a name was expected"},
+    {"user", "nobody-of-that-name", "user: there is no user 'nobody-of-that-name' here"},
+    {"user", "4294967295", "user: there is no user '4294967295' here"},
+    {"group", "no-such-group", "group: there is no group 'no-such-group' here"},
+    {"cwd", "here", "cwd: 'here' is no absolute path"},
+    {"chroot", "jail", "chroot: 'jail' is no absolute path"},
+    {"umask", "888", "umask: '888' is no octal number from 000 to 777"},
+    {"umask", "1777", "umask: '1777' is no octal number from 000 to 777"},
+    {"umask", "7777", "umask: '7777' is no octal number from 000 to 777"},
+    {"umask", "rwx", "umask: 'rwx' is no octal number from 000 to 777"},
+    {"nice", "20", "nice: '20' is no whole number from -20 to 19"},
+    {"nice", "-21", "nice: '-21' is no whole number from -20 to 19"},
+    {"nice", "1.5", "nice: '1.5' is no whole number from -20 to 19"},
+    {"nice", "", "nice: a value was expected"},
+    {"timeout", "30",
+     "timeout: '30' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
+     "expected"},
+    {"timeout", "0s",
+     "timeout: '0s' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
+     "expected"},
+    {"timeout", "25d",
+     "timeout: '25d' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
+     "expected"},
+    {"timeout", "-1s",
+     "timeout: '-1s' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
+     "expected"},
+    {"timeout", "1 s",
+     "timeout: '1 s' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
+     "expected"},
+    {"max_output", "10MB",
+     "max_output: '10MB' is no size: a number of bytes, or one with K, M or G was expected"},
+    {"max_output", "-1",
+     "max_output: '-1' is no size: a number of bytes, or one with K, M or G was expected"},
+    {"max_output", "9007199254740992",
+     "max_output: '9007199254740992' is no size: a number of bytes, or one with K, M or G was "
+     "expected"},
+    {"max_jobs", "0", "max_jobs: '0' is not a whole number from 1 to 1048576"},
+    {"max_jobs", "1048577", "max_jobs: '1048577' is not a whole number from 1 to 1048576"},
+    {"rlimit_nofile", "0", "rlimit_nofile: '0' is not a whole number from 1 to 1048576"},
+    {"rlimit_cpu", "500ms", "rlimit_cpu: '500ms' is less than a second"},
+    {"rlimit_as", "1T",
+     "rlimit_as: '1T' is no size: a number of bytes, or one with K, M or G was expected"},
+    {"memory", "lots",
+     "memory: 'lots' is no size: a number of bytes, or one with K, M or G was expected"},
+    {"memory", "0", "memory: nothing runs without any memory"},
+    {"cpu", "0",
+     "cpu: '0' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was expected"},
+    {"cpu", "0.001",
+     "cpu: '0.001' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was "
+     "expected"},
+    {"cpu", "1025",
+     "cpu: '1025' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was "
+     "expected"},
+    {"cpu", "1.2345",
+     "cpu: '1.2345' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was "
+     "expected"},
+    {"cpu", "1.",
+     "cpu: '1.' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was expected"},
+    {"pids", "0", "pids: '0' is not a whole number from 1 to 1048576"},
+    {"users", "x",
+     "unknown key 'users' in a rule: there are client, from, may, command, shell, force, "
+     "wrapper, env, user, group, cwd, chroot, umask, nice, timeout, max_output, max_jobs, "
+     "rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, memory, cpu, pids"},
+};
+
 static void test_messages(void **state)
 {
-    static const struct {
-        const char *key;
-        const char *value;
-        const char *message;
-    } cases[] = {
-        {"client", "bob",
-         "client: 'bob' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, gid:…, "
-         "anonymous or any was expected"},
-        {"client", "cn:",
-         "client: 'cn:' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, gid:…, "
-         "anonymous or any was expected"},
-        {"client", "CN:bob",
-         "client: 'CN:bob' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, gid:…, "
-         "anonymous or any was expected"},
-        {"client", "pin:sha256:12",
-         "client: 'pin:sha256:12': 64 digits 0-9a-f were expected after pin:sha256:"},
-        {"client", "pin:sha256:00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff",
-         "client: 'pin:sha256:00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff': "
-         "64 digits 0-9a-f were expected after pin:sha256:"},
-        {"client", "uid:nobody-of-that-name",
-         "client: there is no user 'nobody-of-that-name' here"},
-        {"client", "gid:-1", "client: there is no group '-1' here"},
-        {"client", "uid:4294967295", "client: there is no user '4294967295' here"},
-        {"client", "anonymous@10.0.0.1",
-         "client: 'anonymous@10.0.0.1' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, "
-         "uid:…, gid:…, anonymous or any was expected"},
-        {"client", "", "client: a value was expected"},
-        {"from", "localhost",
-         "from: 'localhost' is neither an address nor a network such as 10.0.0.0/8"},
-        {"from", "10.0.0.0/33",
-         "from: '10.0.0.0/33' is neither an address nor a network such as 10.0.0.0/8"},
-        {"from", "10.0.0.1/8", "from: '10.0.0.1/8' has bits set behind its prefix"},
-        {"from", "2001:db8::/129",
-         "from: '2001:db8::/129' is neither an address nor a network such as 10.0.0.0/8"},
-        {"from", "10.0.0.0/",
-         "from: '10.0.0.0/' is neither an address nor a network such as 10.0.0.0/8"},
-        {"from", "/8", "from: '/8' is neither an address nor a network such as 10.0.0.0/8"},
-        {"may", "run, fly", "may: 'fly' was not expected: run, attach, kill, list or files was"},
-        {"may", ",", "may: a name was expected"},
-        {"command", "git fetch",
-         "command: 'git': a command begins with its program's absolute path, as /usr/bin/git, or "
-         "with * or **"},
-        {"command", "/usr/bin/../bin/git",
-         "command: '/usr/bin/../bin/git': a path without //, . and .. was expected"},
-        {"command", "/usr/bin/", "command: '/usr/bin/': a path without //, . and .. was expected"},
-        {"command", "//bin/git", "command: '//bin/git': a path without //, . and .. was expected"},
-        {"command", "/bin/g*",
-         "command: '/bin/g*': '*' stands for a whole word; as a part of one it must be quoted"},
-        {"command", "/bin/git ** x",
-         "command: '**' stands for all the rest: nothing can follow it"},
-        {"command", "/bin/git \"x",
-         "command: '\"x': a quote that does not end, or an escape other than \\\" and \\\\"},
-        {"command", "/bin/git a\\ b",
-         "command: 'a\\ b': a word with \\ or ' in it must stand in \"…\""},
-        {"command", "/bin/git 'a b'",
-         "command: ''a b'': a word with \\ or ' in it must stand in \"…\""},
-        {"command", "/bin/git \"a\\n\"",
-         "command: '\"a\\n\"': a quote that does not end, or an escape other than \\\" and \\\\"},
-        {"shell", "maybe", "shell: 'maybe' is neither yes nor no"},
-        {"force", "ls",
-         "force: 'ls': a command begins with its program's absolute path, as /usr/bin/git"},
-        {"force", "/bin/ls \"x",
-         "force: '\"x': a quote that does not end, or an escape other than \\\" and \\\\"},
-        {"wrapper", "bwrap",
-         "wrapper: 'bwrap': a command begins with its program's absolute path, as /usr/bin/git"},
-        {"env", "A=B", "env: 'A=B' is no variable's name, or the beginning of one and '*'"},
-        {"env", "*A", "env: '*A' is no variable's name, or the beginning of one and '*'"},
-        {"env", "AFAR_JOB", "env: 'AFAR_JOB': names that begin with AFAR are the server's"},
-        {"env", ", ,", "env: a name was expected"},
-        {"user", "nobody-of-that-name", "user: there is no user 'nobody-of-that-name' here"},
-        {"user", "4294967295", "user: there is no user '4294967295' here"},
-        {"group", "no-such-group", "group: there is no group 'no-such-group' here"},
-        {"cwd", "here", "cwd: 'here' is no absolute path"},
-        {"chroot", "jail", "chroot: 'jail' is no absolute path"},
-        {"umask", "888", "umask: '888' is no octal number from 000 to 777"},
-        {"umask", "1777", "umask: '1777' is no octal number from 000 to 777"},
-        {"umask", "7777", "umask: '7777' is no octal number from 000 to 777"},
-        {"umask", "rwx", "umask: 'rwx' is no octal number from 000 to 777"},
-        {"nice", "20", "nice: '20' is no whole number from -20 to 19"},
-        {"nice", "-21", "nice: '-21' is no whole number from -20 to 19"},
-        {"nice", "1.5", "nice: '1.5' is no whole number from -20 to 19"},
-        {"nice", "", "nice: a value was expected"},
-        {"timeout", "30",
-         "timeout: '30' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-         "expected"},
-        {"timeout", "0s",
-         "timeout: '0s' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-         "expected"},
-        {"timeout", "25d",
-         "timeout: '25d' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-         "expected"},
-        {"timeout", "-1s",
-         "timeout: '-1s' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-         "expected"},
-        {"timeout", "1 s",
-         "timeout: '1 s' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-         "expected"},
-        {"max_output", "10MB",
-         "max_output: '10MB' is no size: a number of bytes, or one with K, M or G was expected"},
-        {"max_output", "-1",
-         "max_output: '-1' is no size: a number of bytes, or one with K, M or G was expected"},
-        {"max_output", "9007199254740992",
-         "max_output: '9007199254740992' is no size: a number of bytes, or one with K, M or G was "
-         "expected"},
-        {"max_jobs", "0", "max_jobs: '0' is not a whole number from 1 to 1048576"},
-        {"max_jobs", "1048577", "max_jobs: '1048577' is not a whole number from 1 to 1048576"},
-        {"rlimit_nofile", "0", "rlimit_nofile: '0' is not a whole number from 1 to 1048576"},
-        {"rlimit_cpu", "500ms", "rlimit_cpu: '500ms' is less than a second"},
-        {"rlimit_as", "1T",
-         "rlimit_as: '1T' is no size: a number of bytes, or one with K, M or G was expected"},
-        {"memory", "lots",
-         "memory: 'lots' is no size: a number of bytes, or one with K, M or G was expected"},
-        {"memory", "0", "memory: nothing runs without any memory"},
-        {"cpu", "0",
-         "cpu: '0' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was expected"},
-        {"cpu", "0.001",
-         "cpu: '0.001' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was "
-         "expected"},
-        {"cpu", "1025",
-         "cpu: '1025' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was "
-         "expected"},
-        {"cpu", "1.2345",
-         "cpu: '1.2345' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was "
-         "expected"},
-        {"cpu", "1.",
-         "cpu: '1.' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was expected"},
-        {"pids", "0", "pids: '0' is not a whole number from 1 to 1048576"},
-        {"users", "x",
-         "unknown key 'users' in a rule: there are client, from, may, command, shell, force, "
-         "wrapper, env, user, group, cwd, chroot, umask, nice, timeout, max_output, max_jobs, "
-         "rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, memory, cpu, pids"},
-    };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct rule *rule = make_rule();
         struct afar_error err;
-        assert_int_equal(rule_set(rule, cases[i].key, cases[i].value, &err), AFAR_EINVAL);
-        assert_string_equal(err.message, cases[i].message);
-        assert_int_equal(rule_set(rule, cases[i].key, cases[i].value, NULL), AFAR_EINVAL);
+        assert_int_equal(rule_set(rule, bad[i].key, bad[i].value, &err), AFAR_EINVAL);
+        assert_string_equal(err.message, bad[i].message);
+        assert_int_equal(rule_set(rule, bad[i].key, bad[i].value, NULL), AFAR_EINVAL);
         rule_free(rule);
     }
 }

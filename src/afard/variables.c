@@ -1,0 +1,80 @@
+#include "afard/variables.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "exec/environment.h"
+#include "policy/words.h"
+
+enum { KEY_BYTES = 64 }; /* longer than any key */
+
+static const char prefix[] = "AFARD_";
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Not ours, though it has our name in front. */
+static bool is_foreign(const char *name)
+{
+    return begins(name, "CONFIG=") || begins(name, "PORT=") || begins(name, "PORT_") ||
+           begins(name, "SERVICE_");
+}
+
+/* Several URLs, with blanks between. */
+static enum afar_status set_listeners(struct config *config, const char *value,
+                                      struct afar_error *err)
+{
+    static const char blanks[] = " \t\n";
+    enum afar_status status = AFAR_OK;
+    const char *at = value + strspn(value, blanks);
+    config->listen_count = 0;
+    while (*at != '\0' && status == AFAR_OK) {
+        struct words url = {0};
+        size_t size = strcspn(at, blanks);
+        status = words_add(&url, at, size, err);
+        if (status == AFAR_OK)
+            status = config_set(config, "listen", url.at[0], err);
+        words_close(&url);
+        at += size;
+        at += strspn(at, blanks);
+    }
+    return status;
+}
+
+/* `name` is what follows AFARD_. */
+static enum afar_status apply(struct config *config, const char *name, struct afar_error *err)
+{
+    char key[KEY_BYTES] = "";
+    size_t size = strcspn(name, "=");
+    const char *value = name + size + 1;
+    if (name[size] == '\0' || *value == '\0')
+        return AFAR_OK;
+    for (size_t i = 0; i < size && i < sizeof key - 1; i++)
+        key[i] = (char)tolower((unsigned char)name[i]);
+    enum afar_status status = strcmp(key, "listen") == 0 ? set_listeners(config, value, err)
+                                                         : config_set(config, key, value, err);
+    if (status != AFAR_OK)
+        (void)afar_prefix(err, "%s%.*s in the environment", prefix, (int)size, name);
+    return status;
+}
+
+enum afar_status variables_apply(struct config *config, char *const *environment,
+                                 struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    for (; *environment != NULL && status == AFAR_OK; environment++) {
+        const char *name = *environment + sizeof prefix - 1;
+        if (begins(*environment, prefix) && !is_foreign(name))
+            status = apply(config, name, err);
+    }
+    return status;
+}
+
+const char *variables_config_file(char *const *environment)
+{
+    const char *file = environment_get(environment, "AFARD_CONFIG");
+    return file != NULL && file[0] != '\0' ? file : NULL;
+}
