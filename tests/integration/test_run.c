@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "support/afard.h"
+#include "support/gone.h"
 
 static struct afard server;
 static char unix_path[128];
@@ -427,6 +428,26 @@ static void the_unix_socket_is_private(void **state)
     assert_int_equal(info.st_mode & 0777, 0600);
 }
 
+/* As afard.8 says. */
+static void a_daemon_that_is_meant_to_stay(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        struct program program;
+        assert_int_equal(run_shell(&program, UNIX,
+                                   "env -u AFAR_JOB setsid -f "
+                                   "sh -c 'echo $$; exec sleep 1000 >/dev/null 2>&1' | cat"),
+                         0);
+        pid_t pid = (pid_t)atoi(program.stdout_data);
+        assert_string_equal(program.stderr_data, "");
+        program_close(&program);
+        assert_true(pid > 1);
+        assert_true(process_runs(pid));
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        expect_process_gone(pid);
+    }
+}
+
 static void usage_errors(void **state)
 {
     (void)state;
@@ -467,6 +488,7 @@ int main(void)
         cmocka_unit_test(ping_says_who_answers),
         cmocka_unit_test(repl_keeps_the_status),
         cmocka_unit_test(the_unix_socket_is_private),
+        cmocka_unit_test(a_daemon_that_is_meant_to_stay),
         cmocka_unit_test(usage_errors),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
