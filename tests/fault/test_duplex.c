@@ -271,7 +271,8 @@ static void run_until_stuck(struct duplex *duplex)
         bool nothing_to_write = stopped(duplex, CLIENT_WRITES, duplex->written);
         bool full = duplex->mix == 0 && duplex->got >= full_flow;
         bool stuck = quiet >= QUIET_TURNS && (duplex->blocked || nothing_to_write);
-        if (duplex->effects[0] > 0 && (full || stuck))
+        /* The command may be ready before we have heard what its name is. */
+        if (duplex->effects[0] > 0 && duplex->job[0] != '\0' && (full || stuck))
             return;
         if (quiet == 0)
             deadline_ms = clock_deadline_ms(test_deadline_ms());
@@ -328,7 +329,7 @@ static void kill_job(const struct duplex *duplex, unsigned url, const char *name
     struct afar_error err = {0};
     struct afar_client *other = connect_to(url);
     if (afar_kill(other, duplex->job, name, test_deadline_ms(), &err) != AFAR_OK)
-        fail_msg("mix %u: kill: %s", duplex->mix, err.message);
+        fail_msg("mix %u: kill of '%s': %s", duplex->mix, duplex->job, err.message);
     afar_close(other);
 }
 
