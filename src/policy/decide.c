@@ -143,9 +143,27 @@ static bool may_set(const struct rule *rule, const char *entry)
     return false;
 }
 
+/* Behind a wrapper comes what it runs, and a client that may run any program chooses that word:
+ * bwrap would take "--bind" for its own, and env "LD_PRELOAD=…". A program that a template names
+ * is an absolute path by then, and so is the shell. */
+static bool is_for_wrapper(const struct policy_decision *decision,
+                           const struct policy_request *request)
+{
+    const struct rule *rule = decision->rule;
+    const char *word = request->argv[0];
+    if (rule->wrapper.count == 0 || rule->force.count > 0 || decision->program != NULL)
+        return false;
+    return word[0] == '-' || strchr(word, '=') != NULL;
+}
+
 static void check_details(struct policy_decision *decision, const struct policy_request *request)
 {
     const struct rule *rule = decision->rule;
+    if (is_for_wrapper(decision, request)) {
+        deny(decision, "begin with a word that its wrapper could take for its own,",
+             request->argv[0]);
+        return;
+    }
     for (char *const *entry = request->env; entry != NULL && *entry != NULL; entry++) {
         if (!may_set(rule, *entry)) {
             char name[SHOWN_BYTES];

@@ -79,6 +79,46 @@ static void test_what_is_run(void **state)
 #undef X
 }
 
+/* Where any program may be run, its first word must not be read by the wrapper as its own. */
+static void test_words_for_the_wrapper(void **state)
+{
+    static const struct {
+        const char *rule;
+        const char *words;
+        const char *answer;
+    } cases[] = {
+        {"wrapper = /usr/bin/bwrap --ro-bind / /\ncommand = **\n", "--bind / / sh", "no"},
+        {"wrapper = /usr/bin/bwrap --ro-bind / /\ncommand = *\n", "--help", "no"},
+        {"wrapper = /usr/bin/bwrap --ro-bind / /\ncommand = **\n", "-", "no"},
+        {"wrapper = /usr/bin/env -i\ncommand = **\n", "LD_PRELOAD=/evil.so ls", "no"},
+        {"wrapper = /usr/bin/env -i\ncommand = **\n", "@/bin/x=y", "no"},
+        {"wrapper = /usr/bin/bwrap --ro-bind / /\ncommand = **\n", "git --bind / /", "x"},
+        {"wrapper = /usr/bin/bwrap --ro-bind / /\ncommand = **\n", "@/bin/git -x", "x"},
+        {"wrapper = /usr/bin/bwrap\nshell = yes\n", "-s --bind / / sh", "x"},
+        {"wrapper = /usr/bin/bwrap\nforce = /bin/x\n", "--bind / / sh", "x"},
+        {"command = **\n", "-x A=b", "x"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char rules[256];
+        char text[DECIDER_TEXT_BYTES];
+        char answer[64];
+        char reason[POLICY_REASON_BYTES];
+        struct config config;
+        struct afar_error err;
+        const struct asked asked = {ANN, NULL, cases[i].words, NULL, NULL, NULL};
+        (void)snprintf(rules, sizeof rules, "[allow x]\nclient = any\n%s", cases[i].rule);
+        decider_expand(text, sizeof text, rules);
+        assert_int_equal(decider_load(&config, text, &err), AFAR_OK);
+        (void)decider_decide(config.rules, &asked, answer, reason, sizeof reason);
+        if (strcmp(answer, cases[i].answer) != 0)
+            fail_msg("'%s' by %s: %s (%s)", cases[i].words, cases[i].rule, answer, reason);
+        if (strcmp(answer, "no") == 0)
+            assert_non_null(strstr(reason, "wrapper"));
+        config_close(&config);
+    }
+}
+
 static void test_reasons(void **state)
 {
     static const struct {
@@ -219,9 +259,8 @@ static void test_adding_a_rule(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_run),
-        cmocka_unit_test(test_reasons),
-        cmocka_unit_test(test_may),
+        cmocka_unit_test(test_what_is_run),   cmocka_unit_test(test_words_for_the_wrapper),
+        cmocka_unit_test(test_reasons),       cmocka_unit_test(test_may),
         cmocka_unit_test(test_adding_a_rule),
     };
     return cmocka_run_group_tests(tests, decider_make_tree, decider_remove_tree);
