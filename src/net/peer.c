@@ -10,7 +10,8 @@ enum afar_status peer_add(struct peer *peer, const char *kind, const char *value
 {
     char *name = NULL;
     if (peer->name_count >= PEER_NAMES_MAX)
-        return AFAR_OK;
+        return afar_fail(err, AFAR_ETRUST, "the client's certificate has more than %d names",
+                         PEER_NAMES_MAX);
     char **longer = realloc(peer->names, (peer->name_count + 2) * sizeof *longer);
     if (longer == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a name");

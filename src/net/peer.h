@@ -7,7 +7,7 @@
  * Owns:    its names.
  * Threads: a value of one thread.
  * Blocks:  never.
- * Limits:  PEER_NAMES_MAX names; more are left out. */
+ * Limits:  PEER_NAMES_MAX names; who has more is refused. */
 #ifndef NET_PEER_H
 #define NET_PEER_H
 
@@ -24,12 +24,14 @@ struct peer {
     size_t name_count;
 };
 
-/* Asks the transport, whose handshake must be done. *peer is the caller's. AFAR_ENOMEM. */
+/* Asks the transport, whose handshake must be done. *peer is the caller's. AFAR_ETRUST: it has too
+ * many names. AFAR_ENOMEM. */
 enum afar_status transport_peer(const struct transport *transport, struct peer **peer,
                                 struct afar_error *err);
 void peer_free(struct peer *peer);
 
-/* For transports. Adds "kind:value"; one too many is left out. AFAR_ENOMEM. */
+/* For transports. Adds "kind:value". AFAR_ETRUST: one too many; were it left out, a rule for it
+ * would be passed over and a later one decide. AFAR_ENOMEM. */
 enum afar_status peer_add(struct peer *peer, const char *kind, const char *value,
                           struct afar_error *err);
 

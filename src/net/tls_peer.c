@@ -85,7 +85,9 @@ enum afar_status tls_peer(const struct transport *base, struct peer *peer, struc
         status = add_alternatives(peer, leaf, err);
     if (status == AFAR_OK && transport->vouched)
         status = add_common_names(peer, leaf, err);
-    if (status == AFAR_OK && tls_pin(leaf, pin))
+    if (status == AFAR_OK && !tls_pin(leaf, pin))
+        status = tls_fail_local(err, "EVP_Digest");
+    if (status == AFAR_OK)
         status = peer_add(peer, "pin:sha256:", pin, err);
     X509_free(leaf);
     ERR_clear_error();
