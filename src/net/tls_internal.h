@@ -185,9 +185,10 @@ bool tls_pin(const X509 *certificate, char pin[TLS_PIN_BYTES]);
 enum afar_status tls_pins_set(struct tls_context *context, char *const *pins, size_t count,
                               struct afar_error *err);
 
-/* Whether a certificate that was not verified, for this error (X509_V_ERR_…), is accepted for its
- * key's sake. Where it is not, the note says more than it did. */
-bool tls_pins_accept_client(const struct tls_context *context, X509 *leaf, int error,
+/* Whether a certificate that was not verified, for the reason that `store` or `error` has
+ * (X509_V_ERR_…), is accepted for its key's sake. Where it is not, the note says more than it did.
+ */
+bool tls_pins_accept_client(const struct tls_context *context, X509_STORE_CTX *store,
                             char note[TLS_NOTE_BYTES]);
 bool tls_pins_accept_server(const struct transport_tls *transport, X509 *leaf, int error,
                             char note[TLS_NOTE_BYTES]);

@@ -65,11 +65,17 @@ static X509 *read_chain(const struct transport_tls *transport, STACK_OF(X509) * 
     return NULL;
 }
 
+struct verdict {
+    bool vouched;       /* a CA says so, */
+    int64_t expires_at; /* and this is when it, or else the key's own certificate, says no more */
+};
+
 /* The same as in the handshake: trust, dates, revocation, that it is made for clients, or that it
- * is pinned. *vouched: a CA says so. */
+ * is pinned. */
 static enum afar_status verify(const struct transport_tls *transport,
                                const struct tls_context *context, X509 *leaf,
-                               STACK_OF(X509) * others, bool *vouched, struct afar_error *err)
+                               STACK_OF(X509) * others, struct verdict *verdict,
+                               struct afar_error *err)
 {
     SSL_CTX *ctx = context->ssl_ctx;
     X509_STORE_CTX *store = X509_STORE_CTX_new();
@@ -82,45 +88,56 @@ static enum afar_status verify(const struct transport_tls *transport,
         status = tls_fail_local(err, "X509_STORE_CTX_init");
         goto out;
     }
-    *vouched = X509_verify_cert(store) == 1;
-    if (*vouched)
+    verdict->vouched = X509_verify_cert(store) == 1;
+    verdict->expires_at = verdict->vouched ? tls_chain_expiry(X509_STORE_CTX_get0_chain(store))
+                                           : tls_time_unix(X509_get0_notAfter(leaf));
+    if (verdict->vouched)
         goto out;
     tls_note_refusal(transport, store, note);
-    if (!tls_pins_accept_client(context, leaf, X509_STORE_CTX_get_error(store), note))
+    if (!tls_pins_accept_client(context, store, note))
         status = afar_fail(err, AFAR_ETRUST, "%s", note);
 out:
     X509_STORE_CTX_free(store);
     return status;
 }
 
-enum afar_status tls_judge(struct transport *base, struct tls_context *context,
-                           struct afar_error *err)
+/* By another context than the last. */
+static enum afar_status judge_anew(struct transport_tls *transport, struct tls_context *context,
+                                   struct afar_error *err)
 {
-    struct transport_tls *transport = (struct transport_tls *)(void *)base;
-    struct tls_context *last =
-        transport->judged_by != NULL ? transport->judged_by : transport->context;
-    if (!transport->established || transport->chain == NULL)
-        return AFAR_OK;
-    if (transport->expires_at > 0 && transport->expires_at <= (int64_t)time(NULL))
-        return afar_fail(err, AFAR_ETRUST, "the client's certificate, or its CA, has expired");
-    if (context == NULL || context == last)
-        return AFAR_OK;
-
     STACK_OF(X509) *others = NULL;
-    bool vouched = false;
+    struct verdict verdict = {.vouched = false};
     ERR_clear_error();
     X509 *leaf = read_chain(transport, &others);
     enum afar_status status = leaf == NULL
                                   ? tls_fail_local(err, "d2i_X509")
-                                  : verify(transport, context, leaf, others, &vouched, err);
+                                  : verify(transport, context, leaf, others, &verdict, err);
     X509_free(leaf);
     sk_X509_pop_free(others, X509_free);
     ERR_clear_error();
     if (status != AFAR_OK)
         return status;
-    transport->vouched = vouched;
+    transport->vouched = verdict.vouched;
+    transport->expires_at = verdict.expires_at;
     tls_context_keep(context);
     tls_context_free(transport->judged_by);
     transport->judged_by = context;
     return AFAR_OK;
+}
+
+enum afar_status tls_judge(struct transport *base, struct tls_context *context,
+                           struct afar_error *err)
+{
+    struct transport_tls *transport = (struct transport_tls *)(void *)base;
+    const struct tls_context *last =
+        transport->judged_by != NULL ? transport->judged_by : transport->context;
+    enum afar_status status = AFAR_OK;
+    if (!transport->established || transport->chain == NULL)
+        return AFAR_OK;
+    if (context != NULL && context != last)
+        status = judge_anew(transport, context, err);
+    if (status == AFAR_OK && transport->expires_at > 0 &&
+        transport->expires_at <= (int64_t)time(NULL))
+        status = afar_fail(err, AFAR_ETRUST, "the client's certificate, or its CA, has expired");
+    return status;
 }

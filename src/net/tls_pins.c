@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 /* As security level 2 wants of chains: RSA 2048, P-224 and up. */
@@ -82,9 +83,25 @@ static bool check_leaf(X509 *leaf, char note[TLS_NOTE_BYTES])
     return true;
 }
 
-bool tls_pins_accept_client(const struct tls_context *context, X509 *leaf, int error,
+/* By the lists that we have of its issuer, whatever else was wrong first: whoever keeps back an
+ * intermediate certificate keeps OpenSSL from getting as far. */
+static bool is_revoked(X509_STORE_CTX *store, X509 *leaf)
+{
+    X509_REVOKED *entry = NULL;
+    ERR_clear_error();
+    STACK_OF(X509_CRL) *lists = X509_STORE_CTX_get1_crls(store, X509_get_issuer_name(leaf));
+    bool revoked = lists == NULL && ERR_peek_error() != 0; /* no memory: nobody knows */
+    for (int i = 0; i < sk_X509_CRL_num(lists); i++)
+        revoked |= X509_CRL_get0_by_cert(sk_X509_CRL_value(lists, i), &entry, leaf) == 1;
+    sk_X509_CRL_pop_free(lists, X509_CRL_free);
+    return revoked;
+}
+
+bool tls_pins_accept_client(const struct tls_context *context, X509_STORE_CTX *store,
                             char note[TLS_NOTE_BYTES])
 {
+    X509 *leaf = X509_STORE_CTX_get0_cert(store);
+    int error = X509_STORE_CTX_get_error(store);
     char pin[TLS_PIN_BYTES] = "";
     if (leaf == NULL || !tls_pin(leaf, pin))
         return false;
@@ -98,6 +115,10 @@ bool tls_pins_accept_client(const struct tls_context *context, X509 *leaf, int e
     if (!known || error == X509_V_ERR_CERT_REVOKED)
         return false;
     note[0] = '\0';
+    if (is_revoked(store, leaf)) {
+        say(note, "its certificate has been revoked");
+        return false;
+    }
     return check_leaf(leaf, note);
 }
 

@@ -177,7 +177,7 @@ static int verify(X509_STORE_CTX *store, void *unused)
     }
     int error = by_pin ? X509_V_ERR_CERT_UNTRUSTED : X509_STORE_CTX_get_error(store);
     bool accepted = context->is_server
-                        ? tls_pins_accept_client(context, leaf, error, transport->note)
+                        ? tls_pins_accept_client(context, store, transport->note)
                         : tls_pins_accept_server(transport, leaf, error, transport->note);
     X509_STORE_CTX_set_error(store, accepted ? X509_V_OK : error);
     if (!accepted)

@@ -1,0 +1,143 @@
+#include "support/issue.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/rsa.h>
+
+enum { DAY_S = 86400, MINUTE_S = 60 };
+
+static void add_extension(X509 *certificate, X509 *issuer, int nid, const char *value)
+{
+    X509V3_CTX context;
+    X509V3_set_ctx_nodb(&context);
+    X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
+    assert_non_null(extension);
+    assert_int_equal(X509_add_ext(certificate, extension, -1), 1);
+    X509_EXTENSION_free(extension);
+}
+
+static void add_extensions(X509 *certificate, X509 *issuer, const struct issue *order)
+{
+    add_extension(certificate, issuer, NID_basic_constraints,
+                  order->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
+    add_extension(certificate, issuer, NID_key_usage,
+                  order->is_ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
+    add_extension(certificate, issuer, NID_subject_key_identifier, "hash");
+    add_extension(certificate, issuer, NID_authority_key_identifier, "keyid");
+    if (!order->is_ca)
+        add_extension(certificate, issuer, NID_ext_key_usage, "clientAuth");
+    if (order->names != NULL)
+        assert_int_equal(X509_add1_ext_i2d(certificate, NID_subject_alt_name, order->names, 0, 0),
+                         1);
+}
+
+void issue(struct issued *made, const struct issue *order)
+{
+    uint32_t serial = 0;
+    made->key = order->rsa_bits > 0 ? EVP_RSA_gen(order->rsa_bits) : EVP_EC_gen("P-256");
+    made->certificate = X509_new();
+    assert_non_null(made->key);
+    assert_non_null(made->certificate);
+    assert_int_equal(RAND_bytes((unsigned char *)&serial, sizeof serial), 1);
+    X509 *certificate = made->certificate;
+    const struct issued *issuer = order->issuer != NULL ? order->issuer : made;
+    X509_NAME *name = X509_get_subject_name(certificate);
+    for (size_t i = 0; i < 4 && order->common_names[i] != NULL; i++)
+        assert_int_equal(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                                                    (const void *)order->common_names[i], -1, -1,
+                                                    0),
+                         1);
+    assert_int_equal(X509_set_version(certificate, X509_VERSION_3), 1);
+    assert_int_equal(ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial + 1ULL), 1);
+    assert_non_null(X509_gmtime_adj(X509_getm_notBefore(certificate), -MINUTE_S));
+    assert_non_null(X509_gmtime_adj(X509_getm_notAfter(certificate),
+                                    order->valid_s != 0 ? order->valid_s : DAY_S));
+    assert_int_equal(X509_set_pubkey(certificate, made->key), 1);
+    assert_int_equal(X509_set_issuer_name(certificate, X509_get_subject_name(issuer->certificate)),
+                     1);
+    add_extensions(certificate, issuer->certificate, order);
+    assert_true(X509_sign(certificate, issuer->key, EVP_sha256()) > 0);
+}
+
+void issued_close(struct issued *issued)
+{
+    X509_free(issued->certificate);
+    EVP_PKEY_free(issued->key);
+    *issued = (struct issued){.certificate = NULL};
+}
+
+void issue_add_name(GENERAL_NAMES **names, int type, const char *bytes, size_t size)
+{
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_IA5STRING *string = ASN1_IA5STRING_new();
+    if (*names == NULL)
+        *names = sk_GENERAL_NAME_new_null();
+    assert_non_null(*names);
+    assert_non_null(name);
+    assert_non_null(string);
+    assert_int_equal(ASN1_STRING_set(string, bytes, (int)size), 1);
+    GENERAL_NAME_set0_value(name, type, string);
+    assert_true(sk_GENERAL_NAME_push(*names, name) > 0);
+}
+
+void issue_write(const struct issued *issued, const struct issued *also, const char *cert_path,
+                 const char *key_path)
+{
+    FILE *file = fopen(cert_path, "we");
+    assert_non_null(file);
+    assert_int_equal(PEM_write_X509(file, issued->certificate), 1);
+    if (also != NULL)
+        assert_int_equal(PEM_write_X509(file, also->certificate), 1);
+    assert_int_equal(fclose(file), 0);
+    if (key_path == NULL)
+        return;
+    file = fopen(key_path, "we");
+    assert_non_null(file);
+    assert_int_equal(fchmod(fileno(file), 0600), 0);
+    assert_int_equal(PEM_write_PrivateKey(file, issued->key, NULL, NULL, 0, NULL, NULL), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void add_revoked(X509_CRL *list, const struct issued *revoked, ASN1_TIME *when)
+{
+    X509_REVOKED *entry = X509_REVOKED_new();
+    assert_non_null(entry);
+    assert_int_equal(
+        X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(revoked->certificate)), 1);
+    assert_int_equal(X509_REVOKED_set_revocationDate(entry, when), 1);
+    assert_int_equal(X509_CRL_add0_revoked(list, entry), 1);
+}
+
+void issue_write_list(const struct issued *issuer, const struct issued *revoked, const char *path)
+{
+    X509_CRL *list = X509_CRL_new();
+    ASN1_TIME *now = X509_gmtime_adj(NULL, -MINUTE_S);
+    ASN1_TIME *later = X509_gmtime_adj(NULL, DAY_S);
+    assert_non_null(list);
+    assert_int_equal(X509_CRL_set_version(list, 1), 1);
+    assert_int_equal(X509_CRL_set_issuer_name(list, X509_get_subject_name(issuer->certificate)), 1);
+    assert_int_equal(X509_CRL_set1_lastUpdate(list, now), 1);
+    assert_int_equal(X509_CRL_set1_nextUpdate(list, later), 1);
+    if (revoked != NULL)
+        add_revoked(list, revoked, now);
+    assert_true(X509_CRL_sign(list, issuer->key, EVP_sha256()) > 0);
+    FILE *file = fopen(path, "ae");
+    assert_non_null(file);
+    assert_int_equal(PEM_write_X509_CRL(file, list), 1);
+    assert_int_equal(fclose(file), 0);
+    ASN1_TIME_free(now);
+    ASN1_TIME_free(later);
+    X509_CRL_free(list);
+}
