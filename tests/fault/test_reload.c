@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 
 #include <afar/afar.h>
 
+#include "base/clock.h"
 #include "support/afard.h"
 #include "support/raw.h"
 
@@ -57,6 +59,22 @@ static void reload(const char *answer)
     const char *said = program_expect_after(&server.program, 2, before, "SIGHUP: ");
     if (strncmp(said + 8, answer, strlen(answer)) != 0)
         fail_msg("'%s' is not what was said: %.200s", answer, said);
+}
+
+/* Asks the server for its counters until it says so. */
+static void expect_count(const char *text)
+{
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    for (;;) {
+        size_t before = server.program.stderr_size;
+        assert_int_equal(kill(server.program.pid, SIGUSR1), 0);
+        (void)program_expect_after(&server.program, 2, before, "since the start: ");
+        if (strstr(server.program.stderr_data + before, text) != NULL)
+            return;
+        if (clock_now_ms() > deadline_ms)
+            fail_msg("'%s' did not come", text);
+        (void)poll(NULL, 0, 20);
+    }
 }
 
 static int run_true(const char *url, const char *says)
@@ -264,6 +282,36 @@ static void who_is_revoked_starts_nothing(void **state)
     assert_int_equal(afard_stop(&server), 0);
 }
 
+/* One that had asked before, and waits for its turn, does not get it either. */
+static void who_waits_is_revoked_too(void **state)
+{
+    (void)state;
+    struct program running;
+    struct program waiting;
+    write_file(config, "# no list yet\n");
+    const char *args[] = {"-c",    config,       "--listen", "tls://127.0.0.1:0",
+                          "--set", "max_jobs=1", NULL};
+    afard_start_tls(&server, args);
+    const char *cat[] = {"afar", "run", server.url[0], "--", "sh", "-c", "echo in; cat", NULL};
+    program_start(&running, cat, NULL);
+    program_expect(&running, 1, "in\n");
+    const char *echo[] = {"afar", "run", "-n", "--start-within", "1m", server.url[0], "--",
+                          "echo", "ran", NULL};
+    program_start(&waiting, echo, NULL);
+    expect_count("jobs_queued=1");
+    make_list("client.pem");
+    point_to_list();
+    reload("reloaded");
+    program_finish(&running, "", 0);
+    program_close(&running);
+    program_finish(&waiting, NULL, 0);
+    assert_int_equal(program_exit_status(&waiting), 125);
+    assert_string_equal(waiting.stdout_data, "");
+    assert_non_null(strstr(waiting.stderr_data, "revoked"));
+    program_close(&waiting);
+    assert_int_equal(afard_stop(&server), 0);
+}
+
 static void a_damaged_list_is_not_loaded(void **state)
 {
     (void)state;
@@ -367,6 +415,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_changes_nothing),
         cmocka_unit_test(listeners_come_and_go),
         cmocka_unit_test(who_is_revoked_starts_nothing),
+        cmocka_unit_test(who_waits_is_revoked_too),
         cmocka_unit_test(a_damaged_list_is_not_loaded),
         cmocka_unit_test(certificates_are_exchanged),
         cmocka_unit_test(a_thousand_under_load),
