@@ -36,6 +36,11 @@ struct job_owner;
 struct worker;
 
 struct job_owner_ops {
+    /* It has waited, and its turn has come: whether its client is still trusted, and who that is
+     * now (borrowed until the next call). Its error is the refusal's. NULL: the owner's jobs never
+     * wait. */
+    enum afar_status (*judge)(struct job_owner *owner, struct policy_client *who,
+                              struct afar_error *err);
     /* The command runs. */
     void (*started)(struct job_owner *owner);
     /* Room for output, as output_log_reserve gives it. AFAR_EAGAIN: none until job_resume_output.

@@ -57,13 +57,12 @@ static enum afar_status make_argv(struct exec_request *request, struct afar_erro
 }
 
 /* All that the companion will need of the client, which may be gone by then. */
-static enum afar_status keep_client(struct job *job, const struct job_origin *origin,
-                                    struct afar_error *err)
+static enum afar_status keep_names(struct job *job, char *const *names, struct afar_error *err)
 {
     enum afar_status status = AFAR_OK;
-    utf8_copy(job->address, sizeof job->address, origin->client.address);
-    for (char *const *name = origin->client.names; *name != NULL && status == AFAR_OK; name++)
-        status = words_add(&job->names, *name, strlen(*name), err);
+    words_close(&job->names);
+    for (; *names != NULL && status == AFAR_OK; names++)
+        status = words_add(&job->names, *names, strlen(*names), err);
     return status;
 }
 
@@ -86,7 +85,20 @@ enum afar_status job_prepare(struct job *job, const struct job_origin *origin, e
                          origin->identity);
     job->rules = rules_keep(config->rules);
     job->cgroups = atomic_load(&job->worker->shared->cgroups);
-    return keep_client(job, origin, err);
+    return keep_names(job, origin->client.names, err);
+}
+
+bool job_judge_again(struct job *job)
+{
+    struct policy_client who;
+    if (job->owner->ops->judge == NULL)
+        return true;
+    enum afar_status status = job->owner->ops->judge(job->owner, &who, &job->spawn_error);
+    if (status == AFAR_OK)
+        status = keep_names(job, who.names, &job->spawn_error);
+    if (status != AFAR_OK)
+        job->refused = status == AFAR_ETRUST ? "denied" : "internal";
+    return status == AFAR_OK;
 }
 
 /* Where there are no rules, the server does what it is asked, as itself. */

@@ -96,6 +96,10 @@ struct job {
 enum afar_status job_prepare(struct job *job, const struct job_origin *origin, enum counter *limit,
                              struct afar_error *err);
 
+/* After it has waited: whether its client may still begin anything, by whom else he is known now.
+ * False: job->refused and job->spawn_error say why not. */
+bool job_judge_again(struct job *job);
+
 /* Notes in the audit log what has become of it, or why it was not begun. In the worker. */
 void job_note(const struct job *job, const char *event, const char *reason,
               const struct afar_receipt *receipt);

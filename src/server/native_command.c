@@ -14,6 +14,12 @@ static struct native *native_of(struct job_owner *owner)
     return list_object(owner, struct native, owner);
 }
 
+static enum afar_status job_judge(struct job_owner *owner, struct policy_client *who,
+                                  struct afar_error *err)
+{
+    return connection_judge(native_of(owner)->connection, who, err);
+}
+
 static void job_started(struct job_owner *owner)
 {
     struct native *native = native_of(owner);
@@ -71,6 +77,7 @@ static void job_refused(struct job_owner *owner, const char *code, const char *m
 }
 
 const struct job_owner_ops native_owner_ops = {
+    .judge = job_judge,
     .started = job_started,
     .reserve = job_reserve,
     .commit = job_commit,
