@@ -6,6 +6,7 @@ SAN      ?=
 COVERAGE ?=
 VALGRIND ?=
 V        ?=
+LINK     ?=
 
 VERSION  := 0.1.0
 SOVERSION := 0
@@ -13,7 +14,7 @@ LAYERS   := base net wire exec policy server client
 
 # Every variant builds in a folder of its own, so that none of them forces a rebuild of another.
 comma    := ,
-VARIANT  := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(if $(COVERAGE),coverage,release))
+VARIANT  := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(if $(COVERAGE),coverage,$(or $(LINK),release)))
 B        := build/$(VARIANT)
 
 CC       ?= cc
@@ -27,7 +28,7 @@ HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 COVFLAGS := $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 
-DEFS     := -D_GNU_SOURCE -DAFAR_VERSION='"$(VERSION)"'
+DEFS     := -D_GNU_SOURCE -DAFAR_VERSION='"$(VERSION)"' $(if $(LINK),-DAFAR_STATIC)
 CPPFLAGS += -Iinclude -Isrc $(DEFS)
 CFLAGS   ?= -g $(OPTIMISE)
 BUILD_CFLAGS = -std=c11 -fPIC -pthread -fvisibility=hidden $(WARN) $(HARDEN) $(FORTIFY) \
@@ -36,8 +37,12 @@ BUILD_LDFLAGS = -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
                 $(SANFLAGS) $(COVFLAGS) $(LDFLAGS)
 
 LIBS_CLIENT := -lssl -lcrypto -lcjson
-LIBS_AFAR   := -ledit
+LIBS_AFAR   := -ledit $(if $(LINK),-lbsd -lmd -ltinfo)
 LIBS_SERVER := -lssl -lcrypto -lcjson -linih
+
+# LINK=static: no shared library. The linker would warn of what base/names.c sees to.
+PROGRAM_LDFLAGS = $(if $(LINK),-static-pie -s -L$(B)/lib -Wl$(comma)-z$(comma)pack-relative-relocs \
+                  -Wl$(comma)--gc-sections -Wl$(comma)--no-warnings,-pie) $(BUILD_LDFLAGS)
 
 # ---- sources ------------------------------------------------------------------------------------
 
@@ -104,14 +109,52 @@ $(PC): src/client/libafar.pc.in Makefile
 $(AFAR): $(AFAR_OBJ) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) -pie $^ $(BUILD_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
+	$(Q)$(CC) $(AFAR_OBJ) $(STATIC) $(PROGRAM_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
 
 AFARD_LIBS := $(foreach l,server exec policy wire net base,$(call lib,$(l)))
 $(AFARD): $(AFARD_OBJ) $(AFARD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) -pie $(AFARD_OBJ) -Wl,--start-group $(AFARD_LIBS) -Wl,--end-group \
-	    $(BUILD_LDFLAGS) $(LIBS_SERVER) -o $@
+	$(Q)$(CC) $(AFARD_OBJ) $(if $(LINK),$(B)/obj/base/names.o) -Wl,--start-group $(AFARD_LIBS) -Wl,--end-group \
+	    $(PROGRAM_LDFLAGS) $(LIBS_SERVER) -o $@
+
+# ---- programs of one file each, without any shared library: `make static` ------------------------------
+
+# Debian has no libcjson.a, and its libmicrohttpd.a wants GnuTLS, which has no TLS to do here: both are
+# built from Debian's sources.
+LIB_SOURCES := build/sources
+ifneq ($(LINK),)
+$(AFAR) $(AFARD): $(B)/lib/libcjson.a
+$(AFARD): $(B)/lib/libmicrohttpd.a
+endif
+
+.PHONY: static static-programs test-static
+static: deps
+	@tests/deps static
+	@tests/sources $(LIB_SOURCES) cjson libmicrohttpd
+	@$(MAKE) --no-print-directory LINK=static static-programs
+
+static-programs: $(AFAR) $(AFARD)
+	@ls -l $^ | awk '{ printf "  %s: %d bytes, static\n", $$NF, $$5 }'
+
+test-static: static
+	tests/static build/static
+
+$(B)/lib/libcjson.a:
+	@mkdir -p $(@D) $(B)/obj
+	$(call say,AR)
+	$(Q)$(CC) -O2 -fPIC $(HARDEN) -c $(LIB_SOURCES)/cjson/cJSON.c -o $(B)/obj/cJSON.o
+	$(Q)$(AR) rcs $@ $(B)/obj/cJSON.o
+
+$(B)/lib/libmicrohttpd.a:
+	@mkdir -p $(@D) $(B)/obj/libmicrohttpd
+	$(call say,AR)
+	$(Q)cd $(B)/obj/libmicrohttpd && $(abspath $(LIB_SOURCES))/libmicrohttpd/configure -q \
+	    --disable-shared --disable-https --disable-bauth --disable-dauth --disable-postprocessor \
+	    --disable-httpupgrade --disable-nls --disable-doc --disable-examples --disable-tools \
+	    --disable-curl CFLAGS='-O2 -fPIC $(HARDEN)' >configure.log 2>&1 && \
+	    $(MAKE) -s -C src/microhttpd >make.log 2>&1
+	$(Q)cp $(B)/obj/libmicrohttpd/src/microhttpd/.libs/libmicrohttpd.a $@
 
 # ---- tests --------------------------------------------------------------------------------------
 
@@ -336,6 +379,8 @@ help:
 	@echo 'make test          install what is missing, build, and run all tests'
 	@echo '                   SAN=address,undefined or SAN=thread: with sanitizers'
 	@echo 'make check         the same without looking for missing packages'
+	@echo 'make static        afar and afard of one file each, without shared libraries, in build/static'
+	@echo 'make test-static   run them in a root that has nothing else'
 	@echo 'make fault-all     fail every call and allocation of the server, each in a run of its own'
 	@echo 'make hunt          the seeded tests with far more seeds, and 1 GiB through slow ends'
 	@echo 'make lint          clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers, man pages'
