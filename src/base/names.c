@@ -1,8 +1,9 @@
 /* Names of hosts and users, in a program without shared libraries (make static).
  *
  * When a static program asks libc for a name, libc loads the modules that /etc/nsswitch.conf lists
- * (nsswitch.conf(5)) from whatever libc the machine has: they may be absent, or of another version and
- * crash it. Files and DNS it knows by itself; so it is told, before main begins, to use only these. */
+ * (nsswitch.conf(5)) from whatever libc the machine has: they may be absent, or of another version
+ * and crash it. Files and DNS it knows by itself; so it is told, before main begins, to use only
+ * these. */
 #include <nss.h>
 #include <stddef.h>
 
@@ -16,6 +17,7 @@ __attribute__((constructor)) static void use_only_what_is_linked_in(void)
         {"initgroups", "files"},
     };
     for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
-        (void)__nss_configure_lookup(sources[i][0], sources[i][1]); /* fails for unknown words only */
+        (void)__nss_configure_lookup(sources[i][0],
+                                     sources[i][1]); /* fails for unknown words only */
 }
 #endif

@@ -56,6 +56,7 @@ struct config {
     uint64_t payload_bytes;         /* of a frame */
     uint64_t argv_bytes;            /* all words of a command, with their NULs */
     uint64_t env_bytes;             /* all of the environment that a request adds, likewise */
+    uint64_t tls_watch_ms;          /* between looks at the files of TLS; 0: only at SIGHUP */
     uint64_t handshake_timeout_ms;  /* from accept to the end of the handshake */
     uint64_t first_request_timeout_ms; /* from then to the first frame */
     uint64_t keepalive_ms;         /* TCP: silence before the peer's machine is asked; 0: never */

@@ -32,6 +32,8 @@ static const struct config_key keys[] = {
      "the CA that clients' certificates must lead to, a PEM file"},
     {"tls_crl", CONFIG_PATH, AT(tls_crl), 0, 0, 0,
      "revoked client certificates: lists of the CAs, a PEM file"},
+    {"tls_watch_ms", CONFIG_NUMBER, AT(tls_watch_ms), 0, DURATION_MAX, 5000,
+     "how often to look whether these files were replaced; 0: never"},
     {"tls_allow_12", CONFIG_FLAG, AT(tls_allow_12), 0, 0, 0, "TLS 1.2 besides 1.3"},
     {"audit_log", CONFIG_PATH, AT(audit_log), 0, 0, 0,
      "one line for each request: a file or syslog"},

@@ -459,6 +459,11 @@ enum afar_status acceptor_add(struct acceptor *acceptor, struct listener *listen
     return AFAR_OK;
 }
 
+struct loop *acceptor_loop(struct acceptor *acceptor)
+{
+    return acceptor->loop;
+}
+
 bool acceptor_is_draining(const struct acceptor *acceptor)
 {
     return acceptor->draining;

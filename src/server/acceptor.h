@@ -52,6 +52,10 @@ bool acceptor_is_draining(const struct acceptor *acceptor);
  * when all do; not again before that. */
 void acceptor_settle(struct acceptor *acceptor);
 
+/* Its thread's loop, for a timer of the owner's. Borrowed; none may be attached when it is freed.
+ */
+struct loop *acceptor_loop(struct acceptor *acceptor);
+
 /* The signals that it takes. The thread that runs it must have blocked them. */
 void acceptor_signals(sigset_t *signals);
 

@@ -15,6 +15,7 @@ struct fresh {
     struct tls_context *tls;
     struct listenings listening; /* those that stay and those that are new */
     bool is_new[CONFIG_LISTEN_MAX];
+    struct file_watch watch;
 };
 
 static bool same_endpoint(const struct endpoint *a, const struct endpoint *b)
@@ -85,6 +86,11 @@ static enum afar_status prepare(struct server *server, struct fresh *fresh, stru
     enum afar_status status = server->load(server->load_user, &fresh->config, err);
     if (status == AFAR_OK)
         status = check_fixed(server, fresh->config, err);
+    if (status == AFAR_OK) {
+        const char *files[FILE_WATCH_MAX];
+        server_tls_files(fresh->config, files);
+        file_watch_note(&fresh->watch, files);
+    }
     if (status == AFAR_OK)
         status = server_open_tls(&fresh->tls, fresh->config, err);
     for (unsigned i = 0; status == AFAR_OK && i < fresh->config->listen_count; i++) {
@@ -125,10 +131,12 @@ static void commit(struct server *server, struct fresh *fresh)
     server->old_config = server->loaded;
     server->old_tls = server->shared.settings.tls;
     server->loaded = fresh->config;
+    server->watch = fresh->watch;
     server->shared.settings = (struct server_settings){.config = fresh->config, .tls = fresh->tls};
     log_set(server->shared.log, fresh->config->log_level, fresh->config->log_format);
     registry_set_limits(server->shared.registry, fresh->config);
     server_open_cgroups(server, fresh->config);
+    server_watch_again(server);
     server->settling = true;
     acceptor_settle(server->acceptor);
     for (unsigned i = 0; i < server->listening.count; i++) {
@@ -166,8 +174,10 @@ void server_settled(void *user)
     struct server *server = user;
     counters_count(&server->shared.counters, COUNTER_RELOADS);
     log_write(server->shared.log, LOG_LEVEL_INFO,
-              "SIGHUP: reloaded configuration and certificates");
+              server->renewed ? "certificates: they were replaced, and have been read anew"
+                              : "SIGHUP: reloaded configuration and certificates");
     server->settling = false;
+    server->renewed = false;
     config_free(server->old_config);
     tls_context_free(server->old_tls);
     server->old_config = NULL;

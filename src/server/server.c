@@ -73,6 +73,14 @@ enum afar_status server_open_listener(struct server *server, const struct config
     return acceptor_add(server->acceptor, listener, tls, &listening->door, err);
 }
 
+void server_tls_files(const struct config *config, const char *paths[FILE_WATCH_MAX])
+{
+    paths[0] = config->tls_cert;
+    paths[1] = config->tls_key;
+    paths[2] = config->tls_client_ca;
+    paths[3] = config->tls_crl;
+}
+
 enum afar_status server_open_tls(struct tls_context **tls, const struct config *config,
                                  struct afar_error *err)
 {
@@ -201,12 +209,15 @@ enum afar_status server_new(struct server **server, const struct config *config,
     const struct acceptor_hooks hooks = {
         .hang_up = server_reload, .settled = server_settled, .user = made};
     struct server_settings *settings = &made->shared.settings;
+    const char *files[FILE_WATCH_MAX];
     settings->config = config;
     made->shared.log = log;
 
     enum afar_status status = make_shared(made, config, err);
     if (status == AFAR_OK)
         status = config_check(config, err);
+    server_tls_files(config, files);
+    file_watch_note(&made->watch, files);
     if (status == AFAR_OK)
         status = server_open_tls(&settings->tls, config, err);
     if (status == AFAR_OK)
@@ -215,6 +226,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
         server_open_cgroups(made, config);
     if (status == AFAR_OK)
         status = acceptor_new(&made->acceptor, &made->shared, &hooks, err);
+    if (status == AFAR_OK)
+        status = server_watch(made, err);
     if (status == AFAR_OK)
         status = acceptor_start_workers(made->acceptor, worker_count(config), err);
     for (unsigned i = 0; status == AFAR_OK && i < config->listen_count; i++) {
@@ -241,6 +254,7 @@ void server_free(struct server *server)
 {
     if (server == NULL)
         return;
+    server_unwatch(server);
     acceptor_free(server->acceptor);
     tls_context_free(server->shared.settings.tls);
     tls_context_free(server->old_tls);

@@ -3,6 +3,7 @@
 #define SERVER_SERVER_INTERNAL_H
 
 #include "server/acceptor.h"
+#include "server/file_watch.h"
 #include "server/server.h"
 
 /* One that is listened at. */
@@ -30,6 +31,11 @@ struct server {
     struct config *old_config; /* owned, may be NULL */
     struct tls_context *old_tls;
     bool again; /* another SIGHUP has come meanwhile */
+
+    struct file_watch watch; /* of the files that the TLS context was made from */
+    struct timer watch_timer;
+    bool watching; /* the timer is attached */
+    bool renewed;  /* what settles is not a SIGHUP's, but new certificates alone */
 };
 
 /* server.c */
@@ -49,6 +55,15 @@ enum afar_status server_open_listener(struct server *server, const struct config
 
 /* Logs who can now run what there. */
 void server_describe_one(const struct server *server, const struct listening *listening);
+
+/* The files that the TLS context is made from. */
+void server_tls_files(const struct config *config, const char *paths[FILE_WATCH_MAX]);
+
+/* renew.c: looks at them now and then, as tls_watch_ms says. AFAR_ENOMEM. */
+enum afar_status server_watch(struct server *server, struct afar_error *err);
+/* The configuration has changed. */
+void server_watch_again(struct server *server);
+void server_unwatch(struct server *server);
 
 /* reload.c: what the acceptor calls. */
 void server_reload(void *user);

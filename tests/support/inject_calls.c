@@ -79,6 +79,7 @@ const struct inject_call inject_calls[CALLS] = {
     [CALL_UNLINKAT] = {"unlinkat", {EBUSY}},
     [CALL_FCHMOD] = {"fchmod", {EROFS}},
     [CALL_FLOCK] = {"flock", {EWOULDBLOCK}},
+    [CALL_STAT] = {"stat", {ENOENT, EIO}},
     [CALL_LSTAT] = {"lstat", {ENOENT, EIO}},
     [CALL_UNLINK] = {"unlink", {EACCES}},
     [CALL_FOPEN] = {"fopen", {EMFILE, ENOENT}},

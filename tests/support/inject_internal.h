@@ -61,6 +61,7 @@ enum call {
     CALL_MKOSTEMP,
     CALL_FCHMOD,
     CALL_FLOCK,
+    CALL_STAT,
     CALL_LSTAT,
     CALL_UNLINK,
     CALL_FOPEN,

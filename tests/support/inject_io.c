@@ -5,7 +5,7 @@
 // wrap: recv recvfrom send sendto __recv_chk __recvfrom_chk getaddrinfo getnameinfo
 // wrap: read write pread pwrite __read_chk __pread_chk pipe2 fcntl open close mkostemp fchmod
 // wrap: dup3 getrlimit setrlimit
-// wrap: flock lstat unlink readlink fopen fdopen fread __fread_chk opendir
+// wrap: flock stat lstat unlink readlink fopen fdopen fread __fread_chk opendir
 #include "support/inject_internal.h"
 
 #include <dirent.h>
@@ -327,6 +327,7 @@ int __wrap_close(int fd)
 WRAPS(int, mkostemp, char *path, int flags);
 WRAPS(int, fchmod, int fd, mode_t mode);
 WRAPS(int, flock, int fd, int operation);
+WRAPS(int, stat, const char *path, struct stat *found);
 WRAPS(int, lstat, const char *path, struct stat *found);
 WRAPS(int, unlink, const char *path);
 WRAPS(FILE *, fopen, const char *path, const char *mode);
@@ -352,6 +353,12 @@ int __wrap_flock(int fd, int operation)
 {
     int failure = FAILURE(CALL_FLOCK);
     return failure != 0 ? inject_fail(failure) : __real_flock(fd, operation);
+}
+
+int __wrap_stat(const char *path, struct stat *found)
+{
+    int failure = FAILURE(CALL_STAT);
+    return failure != 0 ? inject_fail(failure) : __real_stat(path, found);
 }
 
 int __wrap_lstat(const char *path, struct stat *found)

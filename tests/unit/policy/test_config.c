@@ -31,6 +31,7 @@ static const struct number numbers[] = {
     N(workers, 0, 1024, 0),
     N(max_connections, 1, 1048576, 16384),
     N(max_jobs, 1, 1048576, 4096),
+    N(tls_watch_ms, 0, 2147483647, 5000),
     N(handshake_timeout_ms, 1, 2147483647, 10000),
     N(idle_timeout_ms, 0, 2147483647, 0),
     N(write_timeout_ms, 0, 2147483647, 60000),
