@@ -49,6 +49,12 @@ struct afar_credentials {
      * NULL: it is not. */
     bool (*trust)(void *user, const char *server_name, const char *pin);
     void *trust_user;
+    /* A folder of yours where TLS sessions are kept for an hour, so that the next process resumes
+     * instead of shaking hands in full: much faster. It is made where it is missing. Whoever can
+     * read the files in it (mode 0600) can be you towards the server, as with the key file. With it
+     * the three files above are read when a connection needs them, and what is wrong with them is
+     * that connection's AFAR_EINVAL. NULL: none are kept. */
+    const char *session_folder;
 };
 
 /* Reads the files. `credentials` NULL: none, enough for tcp and unix. AFAR_EINVAL names a file that

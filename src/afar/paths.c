@@ -10,20 +10,35 @@
 
 /* XDG Base Directory Specification: a relative XDG_CONFIG_HOME is to be ignored. *path is NULL
  * where there is no home. */
-bool config_file_path(const char *file, char **path)
+static bool folder_path(const char *variable, const char *in_home, const char *file, char **path)
 {
-    const char *config = getenv("XDG_CONFIG_HOME");
+    const char *folder = getenv(variable);
     const char *home = getenv("HOME");
     int length = 0;
     *path = NULL;
-    if (config != NULL && config[0] == '/')
-        length = asprintf(path, "%s/afar/%s", config, file);
+    if (folder != NULL && folder[0] == '/')
+        length = asprintf(path, "%s/afar/%s", folder, file);
     else if (home != NULL && home[0] != '\0')
-        length = asprintf(path, "%s/.config/afar/%s", home, file);
+        length = asprintf(path, "%s/%s/afar/%s", home, in_home, file);
     if (length >= 0)
         return true;
     *path = NULL;
     return false;
+}
+
+bool config_file_path(const char *file, char **path)
+{
+    return folder_path("XDG_CONFIG_HOME", ".config", file, path);
+}
+
+/* AFAR_SESSIONS names another folder, or, empty, none. */
+static bool find_sessions(char **path)
+{
+    const char *given = getenv("AFAR_SESSIONS");
+    if (given == NULL)
+        return folder_path("XDG_CACHE_HOME", ".cache", "sessions", path);
+    *path = given[0] != '\0' ? strdup(given) : NULL;
+    return given[0] == '\0' || *path != NULL;
 }
 
 static bool find(char **path, const char *option, const char *variable, const char *file)
@@ -65,7 +80,8 @@ bool credential_paths_find(struct credential_paths *paths, const struct options 
         return false;
     bool found = find(&paths->ca, options->ca_file, "AFAR_CA", "ca.pem") &&
                  find(&paths->cert, options->cert_file, "AFAR_CERT", "cert.pem") &&
-                 find(&paths->key, options->key_file, "AFAR_KEY", "key.pem");
+                 find(&paths->key, options->key_file, "AFAR_KEY", "key.pem") &&
+                 find_sessions(&paths->sessions);
     paths->by_known_hosts = paths->ca == NULL && paths->pin[0] == '\0';
     if (found && paths->by_known_hosts)
         found = config_file_path("known_hosts", &paths->known_hosts);
@@ -82,5 +98,6 @@ void credential_paths_close(struct credential_paths *paths)
     free(paths->cert);
     free(paths->key);
     free(paths->known_hosts);
+    free(paths->sessions);
     *paths = (struct credential_paths){0};
 }

@@ -21,6 +21,7 @@ struct credential_paths {
     /* Servers whose keys were accepted once, where neither a CA nor a pin decides. NULL: they do,
      * or there is no home. */
     char *known_hosts;
+    char *sessions;      /* the folder of TLS sessions; NULL: none are kept */
     bool by_known_hosts; /* neither a CA nor a pin decides */
 };
 

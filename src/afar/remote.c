@@ -50,6 +50,7 @@ static bool make_context(struct remote *remote, const struct options *options)
     credentials.ca_file = paths.ca;
     credentials.cert_file = paths.cert;
     credentials.key_file = paths.key;
+    credentials.session_folder = paths.sessions;
     credentials.pin = paths.pin[0] != '\0' ? paths.pin : NULL;
     if (paths.by_known_hosts) {
         credentials.trust = trust_check;

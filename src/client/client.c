@@ -40,6 +40,7 @@ void afar_close(struct afar_client *client)
         return;
     transport_shutdown(client->transport);
     transport_free(client->transport);
+    session_keeper_close(client->keeper);
     decoder_close(&client->decoder);
     buffer_close(&client->in);
     buffer_close(&client->out);
@@ -68,6 +69,7 @@ static enum afar_status open_transport(struct transport **transport,
     if (endpoint->scheme != ENDPOINT_TLS)
         return transport_plain_new(transport, fd, err);
     const char *alpn = endpoint->protocol == PROTOCOL_AFAR ? TLS_ALPN_AFAR : NULL;
+    session_files_load(&context->sessions, context->tls, endpoint);
     return transport_tls_client_new(transport, context->tls, fd, endpoint->host, alpn, err);
 }
 
@@ -117,6 +119,8 @@ enum afar_status afar_connect(struct afar_client **client, struct afar_context *
         afar_close(made);
         return status;
     }
+    if (endpoint.scheme == ENDPOINT_TLS)
+        made->keeper = session_keeper_new(&context->sessions, context->tls, &endpoint);
     *client = made;
     return AFAR_OK;
 }

@@ -2,6 +2,7 @@
  *
  *   client.c       connecting, closing, what to poll for
  *   context.c      certificates
+ *   session_file.c TLS sessions that outlive the process
  *   keygen.c       new ones
  *   pump.c         bytes in and out, without waiting
  *   inbound.c      what a frame from the server does
@@ -34,6 +35,7 @@
 
 #include "base/buffer.h"
 #include "client/delivery.h"
+#include "client/session_file.h"
 #include "net/endpoint.h"
 #include "net/tls.h"
 #include "net/transport.h"
@@ -53,6 +55,7 @@ enum {
 
 struct afar_context {
     struct tls_context *tls; /* owned; NULL: no credentials were given */
+    struct session_files sessions;
 };
 
 struct command {
@@ -90,7 +93,8 @@ struct heartbeat {
 };
 
 struct afar_client {
-    struct transport *transport; /* owned */
+    struct transport *transport;   /* owned */
+    struct session_keeper *keeper; /* owned; NULL: no session is kept */
     enum endpoint_scheme scheme;
     enum endpoint_protocol protocol;
     char name[ENDPOINT_URL_BYTES]; /* for messages */

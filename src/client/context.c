@@ -17,8 +17,11 @@ enum afar_status afar_context_new(struct afar_context **context,
                                                    .key_file = credentials->key_file,
                                                    .pin = credentials->pin,
                                                    .trust = credentials->trust,
-                                                   .trust_user = credentials->trust_user};
-        status = tls_context_client_new(&made->tls, &options, err);
+                                                   .trust_user = credentials->trust_user,
+                                                   .defer = credentials->session_folder != NULL};
+        status = session_files_init(&made->sessions, credentials, err);
+        if (status == AFAR_OK)
+            status = tls_context_client_new(&made->tls, &options, err);
     }
     if (status != AFAR_OK) {
         afar_context_free(made);
@@ -33,5 +36,6 @@ void afar_context_free(struct afar_context *context)
     if (context == NULL)
         return;
     tls_context_free(context->tls);
+    session_files_close(&context->sessions);
     free(context);
 }

@@ -48,6 +48,10 @@ struct tls_client_options {
     const char *pin;
     tls_trust *trust; /* NULL: such a server is refused */
     void *trust_user;
+    /* The files are read when a handshake needs them: what is wrong with them is that handshake's
+     * error.
+     */
+    bool defer;
 };
 
 /* Reads and checks the files whole. AFAR_EINVAL: a file cannot be read, is not PEM, or key and
@@ -75,6 +79,17 @@ enum afar_status transport_tls_server_new(struct transport **transport, struct t
 enum afar_status transport_tls_client_new(struct transport **transport, struct tls_context *context,
                                           int fd, const char *server_name, const char *alpn,
                                           struct afar_error *err);
+
+/* The session that the next connection to `server_name` would offer, for tls_context_import in
+ * another process: whoever has it can be us until it ends. *data is the caller's (OPENSSL_cleanse
+ * or not, free); NULL: there is none. AFAR_ENOMEM. */
+enum afar_status tls_context_export(struct tls_context *context, const char *server_name,
+                                    uint8_t **data, size_t *size, struct afar_error *err);
+
+/* Offers it to the next connection. It must be one of a context with the same options: the server
+ * is not asked again who it is. AFAR_EPEER: it is none, or has expired. */
+enum afar_status tls_context_import(struct tls_context *context, const char *server_name,
+                                    const uint8_t *data, size_t size, struct afar_error *err);
 
 /* An alert that turns a client away before any handshake: internal_error (RFC 8446 §6), as there is
  * none for "too busy". To be sent as it is. */

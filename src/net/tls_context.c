@@ -22,6 +22,7 @@ void tls_context_free(struct tls_context *context)
         return;
     tls_session_forget_all(context);
     free(context->pins);
+    tls_deferred_free(context->deferred);
     SSL_CTX_free(context->ssl_ctx);
     BIO_meth_free(context->socket_method);
     (void)pthread_mutex_destroy(&context->lock);
@@ -133,6 +134,18 @@ out:
     return status;
 }
 
+static enum afar_status load_client_files(struct tls_context *context,
+                                          const struct tls_client_options *options,
+                                          struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    if (options->cert_file != NULL)
+        status = tls_load_identity(context->ssl_ctx, options->cert_file, options->key_file, err);
+    if (status == AFAR_OK && options->pin == NULL)
+        status = tls_load_trust(context->ssl_ctx, options->ca_file, false, err);
+    return status;
+}
+
 enum afar_status tls_context_client_new(struct tls_context **context,
                                         const struct tls_client_options *options,
                                         struct afar_error *err)
@@ -149,12 +162,12 @@ enum afar_status tls_context_client_new(struct tls_context **context,
     enum afar_status status = context_new(&made, TLS_client_method(), false, false, err);
     if (status != AFAR_OK)
         goto out;
-    if (options->cert_file != NULL)
-        status = tls_load_identity(made->ssl_ctx, options->cert_file, options->key_file, err);
-    if (status != AFAR_OK)
-        goto out;
-    status = options->pin != NULL ? tls_pins_set(made, &pin, 1, err)
-                                  : tls_load_trust(made->ssl_ctx, options->ca_file, false, err);
+    if (options->pin != NULL)
+        status = tls_pins_set(made, &pin, 1, err);
+    if (status == AFAR_OK && options->defer)
+        status = tls_deferred_new(made, options, err);
+    else if (status == AFAR_OK)
+        status = load_client_files(made, options, err);
     if (status != AFAR_OK)
         goto out;
     made->trust = options->trust;

@@ -130,7 +130,7 @@ static enum afar_status read_leaf(BIO *bio, const char *path, X509 **leaf, struc
     return afar_fail(err, AFAR_EINVAL, "the certificate file '%s' is damaged", path);
 }
 
-static enum afar_status load_chain(SSL_CTX *ctx, const char *path, X509 **leaf,
+static enum afar_status read_chain(struct tls_credential *credential, const char *path,
                                    struct afar_error *err)
 {
     static const char what[] = "the certificate file";
@@ -140,11 +140,12 @@ static enum afar_status load_chain(SSL_CTX *ctx, const char *path, X509 **leaf,
 
     enum afar_status status = file_read(&file, &bio, what, path, err);
     if (status == AFAR_OK)
-        status = read_leaf(bio, path, leaf, err);
+        status = read_leaf(bio, path, &credential->leaf, err);
     if (status != AFAR_OK)
         goto out;
-    if (SSL_CTX_use_certificate(ctx, *leaf) != 1) {
-        status = fail_unusable(err, what, path);
+    credential->chain = sk_X509_new_null();
+    if (credential->chain == NULL) {
+        status = tls_fail_local(err, "sk_X509_new_null");
         goto out;
     }
     for (;;) {
@@ -152,8 +153,8 @@ static enum afar_status load_chain(SSL_CTX *ctx, const char *path, X509 **leaf,
         next = PEM_read_bio_X509(bio, NULL, NULL, NULL);
         if (next == NULL)
             break;
-        if (SSL_CTX_add0_chain_cert(ctx, next) != 1) {
-            status = fail_unusable(err, what, path);
+        if (sk_X509_push(credential->chain, next) <= 0) {
+            status = tls_fail_local(err, "sk_X509_push");
             goto out;
         }
         next = NULL; /* moved */
@@ -196,8 +197,8 @@ static int no_passphrase(char *buffer, int size, int writing, void *asked)
     return -1;
 }
 
-static enum afar_status load_key(SSL_CTX *ctx, X509 *leaf, const char *cert_file, const char *path,
-                                 struct afar_error *err)
+static enum afar_status read_key(struct tls_credential *credential, const char *cert_file,
+                                 const char *path, struct afar_error *err)
 {
     static const char what[] = "the key file";
     struct file file = {0};
@@ -225,7 +226,7 @@ static enum afar_status load_key(SSL_CTX *ctx, X509 *leaf, const char *cert_file
     status = check_private(&file, path, err);
     if (status != AFAR_OK)
         goto out;
-    if (X509_check_private_key(leaf, key) != 1) {
+    if (X509_check_private_key(credential->leaf, key) != 1) {
         ERR_clear_error();
         status = afar_fail(err, AFAR_EINVAL,
                            "the key in '%s' does not belong to the certificate in "
@@ -233,8 +234,8 @@ static enum afar_status load_key(SSL_CTX *ctx, X509 *leaf, const char *cert_file
                            path, cert_file);
         goto out;
     }
-    if (SSL_CTX_use_PrivateKey(ctx, key) != 1)
-        status = fail_unusable(err, what, path);
+    credential->key = key;
+    key = NULL;
 out:
     EVP_PKEY_free(key);
     BIO_free(bio);
@@ -242,15 +243,46 @@ out:
     return status;
 }
 
+void tls_credential_close(struct tls_credential *credential)
+{
+    X509_free(credential->leaf);
+    EVP_PKEY_free(credential->key);
+    sk_X509_pop_free(credential->chain, X509_free);
+    *credential = (struct tls_credential){0};
+}
+
+enum afar_status tls_credential_read(struct tls_credential *credential, const char *cert_file,
+                                     const char *key_file, struct afar_error *err)
+{
+    *credential = (struct tls_credential){0};
+    enum afar_status status = read_chain(credential, cert_file, err);
+    if (status == AFAR_OK)
+        status = read_key(credential, cert_file, key_file, err);
+    if (status != AFAR_OK)
+        tls_credential_close(credential);
+    return status;
+}
+
+enum afar_status tls_credential_use(const struct tls_credential *credential, SSL *ssl,
+                                    const char *cert_file, struct afar_error *err)
+{
+    ERR_clear_error();
+    if (SSL_use_cert_and_key(ssl, credential->leaf, credential->key, credential->chain, 1) == 1)
+        return AFAR_OK;
+    return fail_unusable(err, "the certificate file", cert_file);
+}
+
 enum afar_status tls_load_identity(SSL_CTX *ctx, const char *cert_file, const char *key_file,
                                    struct afar_error *err)
 {
-    X509 *leaf = NULL;
-
-    enum afar_status status = load_chain(ctx, cert_file, &leaf, err);
-    if (status == AFAR_OK)
-        status = load_key(ctx, leaf, cert_file, key_file, err);
-    X509_free(leaf);
+    struct tls_credential credential;
+    enum afar_status status = tls_credential_read(&credential, cert_file, key_file, err);
+    if (status != AFAR_OK)
+        return status;
+    ERR_clear_error();
+    if (SSL_CTX_use_cert_and_key(ctx, credential.leaf, credential.key, credential.chain, 1) != 1)
+        status = fail_unusable(err, "the certificate file", cert_file);
+    tls_credential_close(&credential);
     return status;
 }
 

@@ -9,6 +9,8 @@
  *   tls_judge.c        the same once more, of an open connection
  *   tls_peer.c         all its names, and its key's pin
  *   tls_pins.c         peers that are accepted for their key's sake
+ *   tls_deferred.c     a client's files, read when they are needed
+ *   tls_export.c       a session for another process
  *   tls_release.c      what an open connection can do without
  *   tls_session.c      tickets (server) and sessions to offer again (client)
  *   tls_alpn.c         agreeing on a protocol
@@ -52,6 +54,7 @@ enum {
 struct tls_saved_session {
     SSL_SESSION *session; /* owned; NULL: an empty place */
     char *server_name;    /* owned */
+    char *peer_name;      /* owned; whom the server was known by; NULL: its certificate says */
     int64_t expires_at;   /* of the server's chain: resuming does not look at it again */
     uint64_t age;         /* for finding the oldest */
 };
@@ -70,6 +73,7 @@ struct tls_context {
     size_t pin_count;
     tls_trust *trust; /* client: asked about a server that no CA vouches for; NULL: refused */
     void *trust_user;
+    struct tls_deferred *deferred; /* owned; client: files that are still to be read; NULL: none */
 };
 
 /* ---- Transports ---- */
@@ -86,6 +90,7 @@ struct transport_tls {
     bool failed;                 /* a fatal error: OpenSSL allows no further call */
     bool send_failed;            /* the same for sending; an alert may still be there to be read */
     bool vouched;                /* server: a CA vouches for the client's names */
+    bool offers;                 /* client: a session is offered, files may not be needed */
     bool heard;                  /* something has been received since the handshake */
     size_t retry_bytes;          /* of a send that has to be repeated; 0: none */
     char *peer_name;             /* owned; of the certificate; NULL: not established */
@@ -112,12 +117,40 @@ enum afar_status transport_tls_over(struct transport **transport, struct tls_con
 
 /* ---- tls_files.c ---- */
 
+/* A certificate, what else its file sends, and its key. Close it. */
+struct tls_credential {
+    X509 *leaf;
+    EVP_PKEY *key;
+    STACK_OF(X509) * chain;
+};
+
+/* AFAR_EINVAL and a line that names the file, or AFAR_ENOMEM. */
+enum afar_status tls_credential_read(struct tls_credential *credential, const char *cert_file,
+                                     const char *key_file, struct afar_error *err);
+/* For one connection. The same. */
+enum afar_status tls_credential_use(const struct tls_credential *credential, SSL *ssl,
+                                    const char *cert_file, struct afar_error *err);
+void tls_credential_close(struct tls_credential *credential);
+
 /* Each fills `ctx` and fails with AFAR_EINVAL and a line that names the file, or AFAR_ENOMEM. */
 enum afar_status tls_load_identity(SSL_CTX *ctx, const char *cert_file, const char *key_file,
                                    struct afar_error *err);
 enum afar_status tls_load_trust(SSL_CTX *ctx, const char *ca_file, bool announce,
                                 struct afar_error *err);
 enum afar_status tls_load_revoked(SSL_CTX *ctx, const char *crl_file, struct afar_error *err);
+
+/* ---- tls_deferred.c ---- */
+
+/* Has the files of `options` read when they are needed. AFAR_ENOMEM. */
+enum afar_status tls_deferred_new(struct tls_context *context,
+                                  const struct tls_client_options *options, struct afar_error *err);
+void tls_deferred_free(struct tls_deferred *deferred);
+
+/* Reads them where there are some, and that has not been done. As tls_context_client_new. */
+enum afar_status tls_deferred_load(struct tls_context *context, struct afar_error *err);
+
+/* What was wrong with them, if they have been read. */
+enum afar_status tls_deferred_failure(struct tls_context *context, struct afar_error *err);
 
 /* ---- tls_certificate.c ---- */
 
@@ -203,6 +236,12 @@ bool tls_ticket_fresh(const void *data, size_t size, int64_t now);
 
 /* Offers the last session of the transport's server, where there is one, and forgets it. */
 void tls_session_offer(struct transport_tls *transport);
+
+/* The place of that server, or NULL. The context is locked. */
+struct tls_saved_session *tls_session_find(struct tls_context *context, const char *server_name);
+/* Takes `saved` over (*moved*), in place of an earlier one. */
+void tls_session_keep(struct tls_context *context, const struct tls_saved_session *saved);
+void tls_session_clear(struct tls_saved_session *place);
 void tls_session_forget_all(struct tls_context *context);
 
 /* ---- tls_alpn.c ---- */

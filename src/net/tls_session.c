@@ -72,14 +72,15 @@ void tls_session_server_init(SSL_CTX *ctx)
 
 /* ---- Client: sessions to offer again ---- */
 
-static void place_clear(struct tls_saved_session *place)
+void tls_session_clear(struct tls_saved_session *place)
 {
     SSL_SESSION_free(place->session);
     free(place->server_name);
+    free(place->peer_name);
     memset(place, 0, sizeof *place);
 }
 
-static struct tls_saved_session *find_locked(struct tls_context *context, const char *server_name)
+struct tls_saved_session *tls_session_find(struct tls_context *context, const char *server_name)
 {
     for (size_t i = 0; i < context->saved_count; i++) {
         if (context->saved[i].session != NULL &&
@@ -103,8 +104,21 @@ static struct tls_saved_session *make_room_locked(struct tls_context *context)
     }
     if (context->saved_count < TLS_SESSIONS_MAX)
         return &context->saved[context->saved_count++];
-    place_clear(oldest);
+    tls_session_clear(oldest);
     return oldest;
+}
+
+void tls_session_keep(struct tls_context *context, const struct tls_saved_session *saved)
+{
+    (void)pthread_mutex_lock(&context->lock);
+    struct tls_saved_session *place = tls_session_find(context, saved->server_name);
+    if (place != NULL)
+        tls_session_clear(place);
+    else
+        place = make_room_locked(context);
+    *place = *saved;
+    place->age = ++context->saved_age;
+    (void)pthread_mutex_unlock(&context->lock);
 }
 
 /* The server has given a session that can be offered to it later. We keep a copy, as OpenSSL marks
@@ -115,30 +129,20 @@ static int session_given(SSL *ssl, SSL_SESSION *session)
 {
     struct transport_tls *transport = transport_tls_of(ssl);
     struct tls_context *context = transport->context;
-    SSL_SESSION *copy = NULL;
-    char *name = NULL;
+    struct tls_saved_session copy = {.expires_at = transport->expires_at};
 
     if (SSL_SESSION_is_resumable(session) != 1)
         return 0;
-    copy = SSL_SESSION_dup(session);
-    name = strdup(transport->server_name);
-    if (copy == NULL || name == NULL) {
-        SSL_SESSION_free(copy);
-        free(name);
-        return 0;
-    }
-
-    (void)pthread_mutex_lock(&context->lock);
-    struct tls_saved_session *place = find_locked(context, name);
-    if (place != NULL)
-        place_clear(place);
+    copy.session = SSL_SESSION_dup(session);
+    copy.server_name = strdup(transport->server_name);
+    /* (TLS 1.2 gives it in the middle of the handshake.) */
+    bool named = transport->peer_name != NULL;
+    if (named)
+        copy.peer_name = strdup(transport->peer_name);
+    if (copy.session == NULL || copy.server_name == NULL || (named && copy.peer_name == NULL))
+        tls_session_clear(&copy);
     else
-        place = make_room_locked(context);
-    place->session = copy;
-    place->server_name = name;
-    place->expires_at = transport->expires_at;
-    place->age = ++context->saved_age;
-    (void)pthread_mutex_unlock(&context->lock);
+        tls_session_keep(context, &copy);
     return 0;
 }
 
@@ -155,7 +159,7 @@ void tls_session_offer(struct transport_tls *transport)
     struct tls_saved_session taken = {0};
 
     (void)pthread_mutex_lock(&context->lock);
-    struct tls_saved_session *place = find_locked(context, transport->server_name);
+    struct tls_saved_session *place = tls_session_find(context, transport->server_name);
     if (place != NULL) {
         taken = *place;
         memset(place, 0, sizeof *place);
@@ -163,14 +167,18 @@ void tls_session_offer(struct transport_tls *transport)
     (void)pthread_mutex_unlock(&context->lock);
 
     if (taken.session != NULL && taken.expires_at > (int64_t)time(NULL) &&
-        SSL_set_session(transport->ssl, taken.session) == 1)
+        SSL_set_session(transport->ssl, taken.session) == 1) {
         transport->expires_at = taken.expires_at;
-    place_clear(&taken);
+        transport->offers = true;
+        transport->peer_name = taken.peer_name;
+        taken.peer_name = NULL;
+    }
+    tls_session_clear(&taken);
 }
 
 void tls_session_forget_all(struct tls_context *context)
 {
     for (size_t i = 0; i < context->saved_count; i++)
-        place_clear(&context->saved[i]);
+        tls_session_clear(&context->saved[i]);
     context->saved_count = 0;
 }

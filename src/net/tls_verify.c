@@ -168,6 +168,8 @@ static int verify(X509_STORE_CTX *store, void *unused)
     (void)unused;
     /* A client that has a pin wants to hear of nothing else. */
     bool by_pin = !context->is_server && context->pin_count > 0;
+    if (tls_deferred_load(transport->context, NULL) != AFAR_OK)
+        return 0; /* tls_handshake says why */
     int result = by_pin ? 0 : X509_verify_cert(store);
     transport->vouched = result == 1;
     if (result == 1) {

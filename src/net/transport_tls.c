@@ -60,10 +60,20 @@ static void answer_plaintext(struct transport_tls *transport)
     ERR_clear_error();
 }
 
+/* A session of another process comes without the certificate: tls_export.c. */
+static bool is_known(const struct transport_tls *transport)
+{
+    bool resumed = !transport->context->is_server && SSL_session_reused(transport->ssl) == 1;
+    return SSL_get0_peer_certificate(transport->ssl) != NULL ||
+           (resumed && transport->peer_name != NULL);
+}
+
 static enum afar_status keep_name(struct transport_tls *transport, struct afar_error *err)
 {
     char name[IDENTITY_NAME_BYTES];
 
+    if (SSL_get0_peer_certificate(transport->ssl) == NULL)
+        return AFAR_OK; /* it came with the session */
     tls_identity_name(SSL_get0_peer_certificate(transport->ssl), transport->vouched, name);
     ERR_clear_error();
     free(transport->peer_name);
@@ -79,8 +89,7 @@ static enum afar_status handshake_done(struct transport_tls *transport, struct a
     if (status != AFAR_OK)
         return status;
     /* OpenSSL has made sure of both; a mistake in its set-up must not let a stranger in. */
-    if (SSL_get0_peer_certificate(transport->ssl) == NULL ||
-        SSL_get_verify_result(transport->ssl) != X509_V_OK)
+    if (!is_known(transport) || SSL_get_verify_result(transport->ssl) != X509_V_OK)
         return afar_fail(err, AFAR_ETRUST, "the %s's certificate was not verified",
                          is_server ? "client" : "server");
     status = keep_name(transport, err);
@@ -99,6 +108,26 @@ static enum afar_status handshake_done(struct transport_tls *transport, struct a
     return AFAR_OK;
 }
 
+/* It waits, or has failed: SSL_do_handshake has returned `result`. */
+static enum afar_status handshake_stopped(struct transport_tls *transport, int result,
+                                          int saved_errno, struct afar_error *err)
+{
+    struct transport *base = &transport->base;
+    enum afar_status status = tls_fail(transport, result, saved_errno, err);
+    if (status != AFAR_EAGAIN) {
+        enum afar_status files = tls_deferred_failure(transport->context, err);
+        return files != AFAR_OK ? files : status;
+    }
+    base->recv_events = base->send_events = wanted_events(transport->ssl);
+    /* Do not wait for more of what will never be TLS. */
+    if (tls_check_first(transport, err) != AFAR_OK)
+        return AFAR_EPEER;
+    /* Our hello is on its way: while the server works on it, so do we. */
+    enum afar_status files =
+        transport->offers ? AFAR_OK : tls_deferred_load(transport->context, err);
+    return files != AFAR_OK ? files : AFAR_EAGAIN;
+}
+
 static enum afar_status tls_handshake(struct transport *base, struct afar_error *err)
 {
     struct transport_tls *transport = tls_of(base);
@@ -113,17 +142,10 @@ static enum afar_status tls_handshake(struct transport *base, struct afar_error 
     int result = SSL_do_handshake(transport->ssl);
     int saved = errno;
     enum afar_status status = AFAR_OK;
-    if (result == 1) {
+    if (result == 1)
         status = handshake_done(transport, err);
-    } else {
-        status = tls_fail(transport, result, saved, err);
-        if (status == AFAR_EAGAIN) {
-            base->recv_events = base->send_events = wanted_events(transport->ssl);
-            /* Do not wait for more of what will never be TLS. */
-            if (tls_check_first(transport, err) != AFAR_OK)
-                status = AFAR_EPEER;
-        }
-    }
+    else
+        status = handshake_stopped(transport, result, saved, err);
     if (status == AFAR_OK || status == AFAR_EAGAIN)
         return status;
     if (transport->context->is_server && tls_check_first(transport, NULL) != AFAR_OK)

@@ -80,6 +80,9 @@ void afard_start_tls(struct afard *afard, const char *const *args)
     (void)setenv("AFAR_CA", afard->ca, 1);
     (void)setenv("AFAR_CERT", afard->client_cert, 1);
     (void)setenv("AFAR_KEY", afard->client_key, 1);
+    char sessions[96];
+    (void)snprintf(sessions, sizeof sessions, "%s/sessions", afard->folder);
+    (void)setenv("AFAR_SESSIONS", sessions, 1);
     const char *tls[] = {"--tls-cert", cert, "--tls-key", key, "--tls-client-ca", afard->ca, NULL};
     start(afard, tls, args);
 }

@@ -1,0 +1,260 @@
+#include "client/session_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A file's name is the first half of the hash that tells what it is for; the whole hash is its
+ * first line, in case files were moved. One that nobody has touched for so long has expired. */
+enum { NAME_CHARS = 32, HASH_CHARS = DIGEST_HEX_BYTES - 1, STALE_S = 24 * 3600 };
+
+/* ---- what a session is good for ---- */
+
+static enum afar_status add_text(struct digest *digest, const char *text, struct afar_error *err)
+{
+    const char *shown = text != NULL ? text : "";
+    return digest_update(digest, shown, strlen(shown) + 1, err);
+}
+
+/* The file as it is now: one that was replaced is another. */
+static enum afar_status add_file(struct digest *digest, const char *path, struct afar_error *err)
+{
+    char mark[160] = "";
+    struct stat found;
+    if (path != NULL && stat(path, &found) == 0)
+        (void)snprintf(mark, sizeof mark, "%ju %ju %jd %jd.%ld %jd.%ld", (uintmax_t)found.st_dev,
+                       (uintmax_t)found.st_ino, (intmax_t)found.st_size,
+                       (intmax_t)found.st_mtim.tv_sec, found.st_mtim.tv_nsec,
+                       (intmax_t)found.st_ctim.tv_sec, found.st_ctim.tv_nsec);
+    enum afar_status status = add_text(digest, path, err);
+    return status == AFAR_OK ? add_text(digest, mark, err) : status;
+}
+
+enum afar_status session_files_init(struct session_files *files,
+                                    const struct afar_credentials *credentials,
+                                    struct afar_error *err)
+{
+    const char *folder = credentials->session_folder;
+    struct digest *digest = NULL;
+    *files = (struct session_files){0};
+    if (folder == NULL || folder[0] == '\0' ||
+        (credentials->trust != NULL && credentials->pin == NULL))
+        return AFAR_OK;
+    files->folder = strdup(folder);
+    if (files->folder == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory");
+    enum afar_status status = digest_new(&digest, "sha256", err);
+    if (status == AFAR_OK)
+        status = add_file(digest, credentials->ca_file, err);
+    if (status == AFAR_OK)
+        status = add_file(digest, credentials->cert_file, err);
+    if (status == AFAR_OK)
+        status = add_file(digest, credentials->key_file, err);
+    if (status == AFAR_OK)
+        status = add_text(digest, credentials->pin, err);
+    if (status == AFAR_OK)
+        status = digest_finish(digest, files->credentials, err);
+    digest_free(digest);
+    if (status != AFAR_OK)
+        session_files_close(files);
+    return status;
+}
+
+void session_files_close(struct session_files *files)
+{
+    free(files->folder);
+    *files = (struct session_files){0};
+}
+
+static bool hash_of(const struct session_files *files, const struct endpoint *endpoint,
+                    char hash[DIGEST_HEX_BYTES])
+{
+    struct digest *digest = NULL;
+    char url[ENDPOINT_URL_BYTES];
+    endpoint_format(endpoint, url, sizeof url);
+    bool good = digest_new(&digest, "sha256", NULL) == AFAR_OK &&
+                add_text(digest, url, NULL) == AFAR_OK &&
+                add_text(digest, files->credentials, NULL) == AFAR_OK &&
+                digest_finish(digest, hash, NULL) == AFAR_OK;
+    digest_free(digest);
+    return good;
+}
+
+/* ---- reading ---- */
+
+/* Ours, and nobody else's. */
+static bool is_private(int fd)
+{
+    struct stat found;
+    return fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == geteuid() &&
+           (found.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+}
+
+static ssize_t read_whole(int fd, uint8_t *data, size_t size)
+{
+    size_t count = 0;
+    for (;;) {
+        ssize_t some = read(fd, data + count, size - count);
+        if (some < 0 && errno == EINTR)
+            continue;
+        if (some < 0)
+            return -1;
+        count += (size_t)some;
+        if (some == 0 || count == size)
+            return (ssize_t)count;
+    }
+}
+
+void session_files_load(const struct session_files *files, struct tls_context *tls,
+                        const struct endpoint *endpoint)
+{
+    char hash[DIGEST_HEX_BYTES];
+    char *path = NULL;
+    uint8_t data[SESSION_FILE_MAX_BYTES];
+    ssize_t size = -1;
+    if (files->folder == NULL || !hash_of(files, endpoint, hash) ||
+        asprintf(&path, "%s/%.*s", files->folder, NAME_CHARS, hash) < 0)
+        return;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && is_private(fd))
+        size = read_whole(fd, data, sizeof data);
+    if (size > HASH_CHARS && memcmp(data, hash, HASH_CHARS) == 0)
+        (void)tls_context_import(tls, endpoint->host, data + HASH_CHARS, (size_t)size - HASH_CHARS,
+                                 NULL);
+    if (fd >= 0)
+        (void)close(fd);
+    free(path);
+    explicit_bzero(data, sizeof data);
+}
+
+/* ---- writing ---- */
+
+/* The folder and what leads to it. */
+static void make_folder(const char *folder)
+{
+    char *path = strdup(folder);
+    for (char *at = path; at != NULL; *at = '/') {
+        at = strchr(at + 1, '/');
+        if (at == NULL)
+            break;
+        *at = '\0';
+        (void)mkdir(path, 0700);
+    }
+    (void)mkdir(folder, 0700);
+    free(path);
+}
+
+/* Before a server gets its first file: those of servers that were not spoken to for long go. */
+static void sweep(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    time_t now = time(NULL);
+    for (struct dirent *entry = NULL; dir != NULL;) {
+        struct stat found;
+        entry = readdir(dir); // NOLINT(concurrency-mt-unsafe): not of one DIR
+        if (entry == NULL)
+            break;
+        if (strlen(entry->d_name) >= NAME_CHARS && entry->d_name[0] != '.' &&
+            fstatat(dirfd(dir), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(found.st_mode) && found.st_mtime < now - STALE_S)
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+}
+
+static bool write_whole(int fd, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size > 0) {
+        ssize_t some = write(fd, at, size);
+        if (some < 0 && errno == EINTR)
+            continue;
+        if (some <= 0)
+            return false;
+        at += some;
+        size -= (size_t)some;
+    }
+    return true;
+}
+
+/* A whole file or none, whoever else is writing it now. */
+static void put_file(const char *folder, const char *hash, const uint8_t *data, size_t size)
+{
+    char *path = NULL;
+    char *draft = NULL;
+    if (asprintf(&path, "%s/%.*s", folder, NAME_CHARS, hash) < 0)
+        return;
+    if (asprintf(&draft, "%s-XXXXXX", path) < 0) {
+        free(path);
+        return;
+    }
+    if (access(path, F_OK) != 0) {
+        make_folder(folder);
+        sweep(folder);
+    }
+    int fd = mkostemp(draft, O_CLOEXEC); /* mode 0600 */
+    if (fd >= 0) {
+        bool good = write_whole(fd, hash, HASH_CHARS) && write_whole(fd, data, size);
+        if (close(fd) != 0 || !good || rename(draft, path) != 0)
+            (void)unlink(draft);
+    }
+    free(draft);
+    free(path);
+}
+
+void session_files_save(const struct session_files *files, struct tls_context *tls,
+                        const struct endpoint *endpoint)
+{
+    char hash[DIGEST_HEX_BYTES];
+    uint8_t *data = NULL;
+    size_t size = 0;
+    if (files->folder == NULL ||
+        tls_context_export(tls, endpoint->host, &data, &size, NULL) != AFAR_OK || data == NULL)
+        return;
+    if (size <= SESSION_FILE_MAX_BYTES - HASH_CHARS && hash_of(files, endpoint, hash))
+        put_file(files->folder, hash, data, size);
+    explicit_bzero(data, size);
+    free(data);
+}
+
+/* ---- for a connection ---- */
+
+struct session_keeper {
+    struct session_files files;
+    struct tls_context *tls; /* a reference */
+    struct endpoint endpoint;
+};
+
+struct session_keeper *session_keeper_new(const struct session_files *files,
+                                          struct tls_context *tls, const struct endpoint *endpoint)
+{
+    struct session_keeper *keeper = NULL;
+    if (files->folder == NULL)
+        return NULL;
+    keeper = calloc(1, sizeof *keeper);
+    if (keeper == NULL)
+        return NULL;
+    keeper->files = *files;
+    keeper->files.folder = strdup(files->folder);
+    keeper->endpoint = *endpoint;
+    keeper->tls = tls;
+    tls_context_keep(tls);
+    return keeper;
+}
+
+void session_keeper_close(struct session_keeper *keeper)
+{
+    if (keeper == NULL)
+        return;
+    session_files_save(&keeper->files, keeper->tls, &keeper->endpoint);
+    session_files_close(&keeper->files);
+    tls_context_free(keeper->tls);
+    free(keeper);
+}

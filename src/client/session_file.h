@@ -1,0 +1,55 @@
+/* TLS sessions that outlive the process, so that the next one need neither sign nor verify
+ * anything: a file for each server and set of credentials, in a folder of the user's.
+ *
+ * Whoever can read such a file can be its user towards that server until it expires, as with the
+ * key file; whoever could write one could be the server. So it is of mode 0600, and read only if it
+ * is the user's and nobody else's.
+ *
+ * Owns:    its strings.
+ * Threads: read-only once made.
+ * Blocks:  reads, writes and renames small files.
+ * Limits:  SESSION_FILE_MAX_BYTES. */
+#ifndef CLIENT_SESSION_FILE_H
+#define CLIENT_SESSION_FILE_H
+
+#include <afar/afar.h>
+
+#include "base/digest.h"
+#include "net/endpoint.h"
+#include "net/tls.h"
+
+enum { SESSION_FILE_MAX_BYTES = 16 * 1024 };
+
+struct session_files {
+    char *folder; /* NULL: none are kept */
+    /* Of the credentials: of another CA, or one that was replaced, a session is worth nothing. */
+    char credentials[DIGEST_HEX_BYTES];
+};
+
+/* None are kept where `credentials` name no folder; nor where a person decides whom to trust, as
+ * long as he has not. AFAR_ENOMEM. */
+enum afar_status session_files_init(struct session_files *files,
+                                    const struct afar_credentials *credentials,
+                                    struct afar_error *err);
+void session_files_close(struct session_files *files);
+
+/* Offers what is kept for the server to the next connection. Whatever is in the way means a full
+ * handshake and nothing else. */
+void session_files_load(const struct session_files *files, struct tls_context *tls,
+                        const struct endpoint *endpoint);
+
+/* Keeps what the server has given last, if anything, likewise. */
+void session_files_save(const struct session_files *files, struct tls_context *tls,
+                        const struct endpoint *endpoint);
+
+/* A connection's: what it needs to keep a session at its end, when the context may be gone. */
+struct session_keeper;
+
+/* NULL: none is to be kept, or there is no memory for it. */
+struct session_keeper *session_keeper_new(const struct session_files *files,
+                                          struct tls_context *tls, const struct endpoint *endpoint);
+
+/* Saves. NULL is fine. */
+void session_keeper_close(struct session_keeper *keeper);
+
+#endif

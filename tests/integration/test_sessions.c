@@ -1,0 +1,286 @@
+/* TLS sessions that outlive the process: when one is resumed, and when it must not be. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <afar/afar.h>
+
+#include "support/afard.h"
+
+static struct afard server;
+static char sessions[96];
+static char file[384]; /* the one that is in there */
+
+static int set_up(void **state)
+{
+    (void)state;
+    const char *args[] = {"--listen", "tls://127.0.0.1:0", NULL};
+    afard_start_tls(&server, args);
+    (void)snprintf(sessions, sizeof sessions, "%s/of/mine", server.folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return afard_stop(&server);
+}
+
+static struct afar_credentials usual(void)
+{
+    return (struct afar_credentials){.ca_file = server.ca,
+                                     .cert_file = server.client_cert,
+                                     .key_file = server.client_key,
+                                     .session_folder = sessions};
+}
+
+/* As a process of its own would: the context is made for it and freed. Says whether it resumed. */
+static bool resumes(const struct afar_credentials *credentials, const char *url)
+{
+    struct afar_context *context = NULL;
+    struct afar_client *client = NULL;
+    struct afar_error err;
+    struct afar_pong pong;
+    if (afar_context_new(&context, credentials, &err) != AFAR_OK ||
+        afar_connect(&client, context, url, 20000, &err) != AFAR_OK ||
+        afar_ping(client, 20000, &pong, &err) != AFAR_OK)
+        fail_msg("%s", err.message);
+    afar_context_free(context); /* before its client */
+    bool resumed = afar_resumed(client);
+    afar_close(client);
+    return resumed;
+}
+
+static unsigned count_files(void)
+{
+    unsigned count = 0;
+    DIR *dir = opendir(sessions);
+    struct dirent *entry = NULL;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        (void)snprintf(file, sizeof file, "%s/%s", sessions, entry->d_name);
+        count++;
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+    return count;
+}
+
+static int forget(void **state)
+{
+    (void)state;
+    while (count_files() > 0)
+        assert_int_equal(unlink(file), 0);
+    return 0;
+}
+
+static void from_process_to_process(void **state)
+{
+    (void)state;
+    struct stat found;
+    struct afar_credentials credentials = usual();
+    assert_false(resumes(&credentials, server.url[0]));
+    for (int i = 0; i < 3; i++)
+        assert_true(resumes(&credentials, server.url[0]));
+    assert_int_equal(count_files(), 1);
+    assert_int_equal(stat(file, &found), 0);
+    assert_int_equal(found.st_mode & 07777, 0600);
+    assert_int_equal(stat(sessions, &found), 0);
+    assert_int_equal(found.st_mode & 07777, 0700);
+    credentials.session_folder = NULL;
+    assert_false(resumes(&credentials, server.url[0]));
+}
+
+/* The same bytes in a new file: who renews a certificate means another one. */
+static void copy_file(const char *from, const char *to)
+{
+    struct program copier;
+    const char *argv[] = {"cp", "-p", from, to, NULL};
+    assert_int_equal(program_run(&copier, argv, NULL, 0), 0);
+    program_close(&copier);
+}
+
+static void of_the_same_credentials_only(void **state)
+{
+    (void)state;
+    char other[128];
+    struct afar_credentials credentials = usual();
+    assert_false(resumes(&credentials, server.url[0]));
+    const char **fields[] = {&credentials.ca_file, &credentials.cert_file, &credentials.key_file};
+    for (unsigned i = 0; i < 3; i++) {
+        credentials = usual();
+        (void)snprintf(other, sizeof other, "%s/other%u.pem", server.folder, i);
+        copy_file(*fields[i], other);
+        *fields[i] = other;
+        assert_false(resumes(&credentials, server.url[0]));
+        assert_true(resumes(&credentials, server.url[0]));
+        char again[160];
+        (void)snprintf(again, sizeof again, "%s.new", other);
+        copy_file(other, again);
+        assert_int_equal(rename(again, other), 0);
+        assert_false(resumes(&credentials, server.url[0]));
+    }
+    credentials = usual();
+    assert_true(resumes(&credentials, server.url[0]));
+}
+
+static bool nobody(void *user, const char *server_name, const char *pin)
+{
+    (void)user;
+    (void)server_name;
+    (void)pin;
+    return false;
+}
+
+/* Who is asked whom to trust must be asked, whatever was trusted once. */
+static void not_where_a_person_decides(void **state)
+{
+    (void)state;
+    struct afar_credentials credentials = usual();
+    credentials.trust = nobody;
+    assert_false(resumes(&credentials, server.url[0])); /* a CA vouches for it */
+    assert_false(resumes(&credentials, server.url[0]));
+    assert_int_equal(count_files(), 0);
+}
+
+static void not_another_servers(void **state)
+{
+    (void)state;
+    char url[600];
+    char moved[400];
+    struct afar_credentials credentials = usual();
+    assert_false(resumes(&credentials, server.url[0]));
+    assert_int_equal(count_files(), 1);
+    (void)snprintf(moved, sizeof moved, "%s", file);
+    (void)snprintf(url, sizeof url, "tls://localhost:%u", afard_port(&server, 0));
+    assert_false(resumes(&credentials, url));
+    assert_int_equal(count_files(), 2);
+    /* Each file under the other's name. */
+    const char *script = "cd \"$0\"; set -- *; mv \"$1\" .x; mv \"$2\" \"$1\"; mv .x \"$2\"";
+    struct program shell;
+    const char *argv[] = {"sh", "-euc", script, sessions, NULL};
+    assert_int_equal(program_run(&shell, argv, NULL, 0), 0);
+    program_close(&shell);
+    assert_false(resumes(&credentials, server.url[0]));
+    assert_false(resumes(&credentials, url));
+    assert_true(resumes(&credentials, url));
+}
+
+static void not_a_file_that_others_could_know(void **state)
+{
+    (void)state;
+    char other[400];
+    struct afar_credentials credentials = usual();
+    assert_false(resumes(&credentials, server.url[0]));
+    assert_int_equal(count_files(), 1);
+    const mode_t modes[] = {0640, 0620, 0604, 0602};
+    for (unsigned i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        assert_int_equal(chmod(file, modes[i]), 0);
+        assert_false(resumes(&credentials, server.url[0])); /* and makes a new one */
+        assert_true(resumes(&credentials, server.url[0]));
+    }
+    (void)snprintf(other, sizeof other, "%s-aside", file);
+    assert_int_equal(rename(file, other), 0);
+    assert_int_equal(symlink(other, file), 0);
+    assert_false(resumes(&credentials, server.url[0]));
+    assert_int_equal(unlink(other), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(file, 65534, (gid_t)-1), 0);
+        assert_false(resumes(&credentials, server.url[0]));
+    }
+}
+
+static void a_damaged_file_is_no_harm(void **state)
+{
+    (void)state;
+    struct afar_credentials credentials = usual();
+    assert_false(resumes(&credentials, server.url[0]));
+    assert_int_equal(count_files(), 1);
+    const off_t sizes[] = {0, 1, 63, 64, 65, 80, 200, 700};
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        assert_int_equal(truncate(file, sizes[i]), 0);
+        assert_false(resumes(&credentials, server.url[0]));
+        assert_true(resumes(&credentials, server.url[0]));
+    }
+    assert_int_equal(truncate(file, 1 << 20), 0);
+    assert_false(resumes(&credentials, server.url[0]));
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkfifo(file, 0600), 0); /* nobody writes into it */
+    assert_false(resumes(&credentials, server.url[0]));
+}
+
+static void a_folder_that_cannot_be_is_no_harm(void **state)
+{
+    (void)state;
+    struct afar_credentials credentials = usual();
+    credentials.session_folder = "/proc/nowhere/sessions";
+    assert_false(resumes(&credentials, server.url[0]));
+    credentials.session_folder = server.ca;
+    assert_false(resumes(&credentials, server.url[0]));
+    credentials.session_folder = "";
+    assert_false(resumes(&credentials, server.url[0]));
+}
+
+static void what_is_old_goes(void **state)
+{
+    (void)state;
+    char url[600];
+    struct afar_credentials credentials = usual();
+    assert_false(resumes(&credentials, server.url[0]));
+    assert_int_equal(count_files(), 1);
+    const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    assert_int_equal(utimensat(AT_FDCWD, file, times, 0), 0);
+    (void)snprintf(url, sizeof url, "tls://localhost:%u", afard_port(&server, 0));
+    assert_false(resumes(&credentials, url));
+    assert_int_equal(count_files(), 1);
+    assert_true(resumes(&credentials, url));
+}
+
+/* The program: the second of two needs no key. AFAR_SESSIONS is set by the test's server. */
+static void by_the_program(void **state)
+{
+    (void)state;
+    char aside[160];
+    struct program client;
+    const char *argv[] = {"afar", "run", "-n", server.url[0], "--", "echo", "hello", NULL};
+    assert_int_equal(program_run(&client, argv, NULL, 0), 0);
+    program_close(&client);
+    (void)snprintf(aside, sizeof aside, "%s.aside", server.client_key);
+    assert_int_equal(program_run(&client, argv, NULL, 0), 0);
+    assert_string_equal(client.stdout_data, "hello\n");
+    program_close(&client);
+    assert_int_equal(setenv("AFAR_SESSIONS", "", 1), 0);
+    assert_int_equal(rename(server.client_key, aside), 0);
+    assert_int_equal(program_run(&client, argv, NULL, 0), 125);
+    assert_non_null(strstr(client.stderr_data, "cannot read the key file"));
+    program_close(&client);
+    assert_int_equal(rename(aside, server.client_key), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(from_process_to_process, forget),
+        cmocka_unit_test_teardown(of_the_same_credentials_only, forget),
+        cmocka_unit_test_teardown(not_where_a_person_decides, forget),
+        cmocka_unit_test_teardown(not_another_servers, forget),
+        cmocka_unit_test_teardown(not_a_file_that_others_could_know, forget),
+        cmocka_unit_test_teardown(a_damaged_file_is_no_harm, forget),
+        cmocka_unit_test_teardown(a_folder_that_cannot_be_is_no_harm, forget),
+        cmocka_unit_test_teardown(what_is_old_goes, forget),
+        cmocka_unit_test(by_the_program),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
