@@ -19,8 +19,7 @@ enum { EXPIRY_BYTES = 8, LENGTH_BYTES = 2, PEER_TAG = 3 };
 static const char magic[] = "AFARTLS1";
 enum { HEAD_BYTES = sizeof magic - 1 + EXPIRY_BYTES + LENGTH_BYTES };
 
-/* Takes the element [3] out of the SEQUENCE `der`, in place. False: it is none. */
-static bool strip_certificate(uint8_t *der, size_t *size)
+bool tls_session_strip(uint8_t *der, size_t *size)
 {
     const uint8_t *at = der;
     long length = 0;
@@ -72,7 +71,7 @@ static enum afar_status encode(const struct tls_saved_session *saved, uint8_t **
     uint8_t *der = at;
     (void)i2d_SSL_SESSION(saved->session, &at);
     size_t left = (size_t)der_size;
-    if (!strip_certificate(der, &left)) {
+    if (!tls_session_strip(der, &left)) {
         OPENSSL_cleanse(made, HEAD_BYTES + name_size + (size_t)der_size);
         free(made);
         return afar_fail(err, AFAR_EBUG, "a TLS session is not what it was expected to be");

@@ -12,7 +12,8 @@
  *   tls_deferred.c     a client's files, read when they are needed
  *   tls_export.c       a session for another process
  *   tls_release.c      what an open connection can do without
- *   tls_session.c      tickets (server) and sessions to offer again (client)
+ *   tls_ticket.c       a server's session tickets
+ *   tls_session.c      a client's sessions to offer again
  *   tls_alpn.c         agreeing on a protocol
  *   tls_bio.c          the socket under an SSL; what the peer sent first
  *   tls_error.c        one line for a person from what OpenSSL says
@@ -43,8 +44,7 @@ enum {
     TLS_FIRST_BYTES = 8, /* a TLS record's header has 5; "OPTIONS " has 8 */
     /* Servers whose last session a client context remembers, and the longest name it does so for:
      * a client program talks to a few. The oldest makes room. */
-    TLS_SESSIONS_MAX = 64,
-    TLS_TICKET_DATA_BYTES = 9 /* expiry, and whether the client was vouched for */
+    TLS_SESSIONS_MAX = 64
 };
 
 /* ---- Contexts ---- */
@@ -91,6 +91,7 @@ struct transport_tls {
     bool send_failed;            /* the same for sending; an alert may still be there to be read */
     bool vouched;                /* server: a CA vouches for the client's names */
     bool offers;                 /* client: a session is offered, files may not be needed */
+    bool known;                  /* peer_name, and a server's chain, are this peer's */
     bool heard;                  /* something has been received since the handshake */
     size_t retry_bytes;          /* of a send that has to be repeated; 0: none */
     char *peer_name;             /* owned; of the certificate; NULL: not established */
@@ -107,6 +108,10 @@ struct transport_tls {
 };
 
 struct transport_tls *transport_tls_of(const SSL *ssl);
+
+/* Sees to the peer's name and, on the server, chain, once there is a certificate or a ticket that
+ * told them. AFAR_ENOMEM. */
+enum afar_status tls_know_peer(struct transport_tls *transport, struct afar_error *err);
 
 /* The constructor that both of net/tls.h's share, over any BIOs (*moved*, also where this fails;
  * both may be the same one, counted once). `fd` is -1 or what to poll and close. `server_name` NULL
@@ -226,13 +231,33 @@ bool tls_pins_accept_client(const struct tls_context *context, X509_STORE_CTX *s
 bool tls_pins_accept_server(const struct transport_tls *transport, X509 *leaf, int error,
                             char note[TLS_NOTE_BYTES]);
 
-/* ---- tls_session.c ---- */
+/* ---- tls_ticket.c ---- */
+
+/* What a ticket says of its client. Pointers are into what it was read from. */
+struct tls_ticket {
+    int64_t expires_at; /* Unix time; of the client's chain */
+    bool vouched;
+    const char *name; /* not terminated */
+    size_t name_bytes;
+    const uint8_t *chain; /* DER, leaf first */
+    size_t chain_bytes;
+};
+
+/* False: these are not such data. */
+bool tls_ticket_read(struct tls_ticket *ticket, const void *data, size_t size);
+/* Says how many bytes it has written: 11, the name's and the chain's. */
+size_t tls_ticket_write(const struct tls_ticket *ticket, uint8_t *data);
 
 void tls_session_server_init(SSL_CTX *ctx);
-void tls_session_client_init(SSL_CTX *ctx);
 
-/* Says whether a ticket with this data may still be used at `now`. */
-bool tls_ticket_fresh(const void *data, size_t size, int64_t now);
+/* ---- tls_export.c ---- */
+
+/* Takes the peer's certificate out of a session's DER, in place. False: it is none. */
+bool tls_session_strip(uint8_t *der, size_t *size);
+
+/* ---- tls_session.c ---- */
+
+void tls_session_client_init(SSL_CTX *ctx);
 
 /* Offers the last session of the transport's server, where there is one, and forgets it. */
 void tls_session_offer(struct transport_tls *transport);

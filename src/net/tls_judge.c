@@ -34,8 +34,10 @@ enum afar_status tls_keep_chain(struct transport_tls *transport, struct afar_err
 {
     const X509 *leaf = SSL_get0_peer_certificate(transport->ssl);
     STACK_OF(X509) *others = SSL_get_peer_cert_chain(transport->ssl);
+    free(transport->chain);
+    transport->chain = NULL;
+    transport->chain_bytes = 0;
     enum afar_status status = keep(transport, leaf, err);
-    /* A resumed session has no more than the leaf. */
     for (int i = 0; status == AFAR_OK && i < sk_X509_num(others); i++)
         status = keep(transport, sk_X509_value(others, i), err);
     return status;

@@ -60,25 +60,34 @@ static void answer_plaintext(struct transport_tls *transport)
     ERR_clear_error();
 }
 
-/* A session of another process comes without the certificate: tls_export.c. */
-static bool is_known(const struct transport_tls *transport)
+/* A resumed session comes without the certificate: what that said has come with the ticket or the
+ * session (tls_ticket.c, tls_export.c). A ticket's making takes it out of this connection's
+ * session, too. */
+enum afar_status tls_know_peer(struct transport_tls *transport, struct afar_error *err)
 {
-    bool resumed = !transport->context->is_server && SSL_session_reused(transport->ssl) == 1;
-    return SSL_get0_peer_certificate(transport->ssl) != NULL ||
-           (resumed && transport->peer_name != NULL);
-}
-
-static enum afar_status keep_name(struct transport_tls *transport, struct afar_error *err)
-{
+    bool is_server = transport->context->is_server;
+    bool told = transport->peer_name != NULL && (!is_server || transport->chain != NULL);
     char name[IDENTITY_NAME_BYTES];
 
-    if (SSL_get0_peer_certificate(transport->ssl) == NULL)
-        return AFAR_OK; /* it came with the session */
-    tls_identity_name(SSL_get0_peer_certificate(transport->ssl), transport->vouched, name);
-    ERR_clear_error();
-    free(transport->peer_name);
-    transport->peer_name = strndup(name, sizeof name - 1);
-    return transport->peer_name != NULL ? AFAR_OK : afar_fail(err, AFAR_ENOMEM, "out of memory");
+    if (transport->known)
+        return AFAR_OK;
+    if (!told || SSL_session_reused(transport->ssl) != 1) {
+        X509 *certificate = SSL_get0_peer_certificate(transport->ssl);
+        if (certificate == NULL)
+            return afar_fail(err, AFAR_ETRUST, "the %s has shown no certificate",
+                             is_server ? "client" : "server");
+        tls_identity_name(certificate, transport->vouched, name);
+        ERR_clear_error();
+        free(transport->peer_name);
+        transport->peer_name = strndup(name, sizeof name - 1);
+        if (transport->peer_name == NULL)
+            return afar_fail(err, AFAR_ENOMEM, "out of memory");
+        enum afar_status status = is_server ? tls_keep_chain(transport, err) : AFAR_OK;
+        if (status != AFAR_OK)
+            return status;
+    }
+    transport->known = true;
+    return AFAR_OK;
 }
 
 static enum afar_status handshake_done(struct transport_tls *transport, struct afar_error *err)
@@ -89,12 +98,10 @@ static enum afar_status handshake_done(struct transport_tls *transport, struct a
     if (status != AFAR_OK)
         return status;
     /* OpenSSL has made sure of both; a mistake in its set-up must not let a stranger in. */
-    if (!is_known(transport) || SSL_get_verify_result(transport->ssl) != X509_V_OK)
+    if (SSL_get_verify_result(transport->ssl) != X509_V_OK)
         return afar_fail(err, AFAR_ETRUST, "the %s's certificate was not verified",
                          is_server ? "client" : "server");
-    status = keep_name(transport, err);
-    if (status == AFAR_OK && is_server)
-        status = tls_keep_chain(transport, err);
+    status = tls_know_peer(transport, err);
     if (status != AFAR_OK)
         return status;
     tls_bio_unwatch(transport);

@@ -186,7 +186,7 @@ static void test_little_is_held(void **state)
     /* Only what the server's side asks for. */
     BIO *to_client = NULL;
     BIO *to_server = NULL;
-    assert_int_equal(BIO_new_bio_pair(&to_server, 700, &to_client, 700), 1);
+    assert_int_equal(BIO_new_bio_pair(&to_server, 2000, &to_client, 2000), 1);
     transport_free(pair.client);
     assert_int_equal(transport_tls_over(&pair.client, client, -1, to_server, to_server, "localhost",
                                         TLS_ALPN_AFAR, &pair.client_err),

@@ -188,17 +188,6 @@ static void test_client_does_not_offer_the_session_of_an_expired_server(void **s
     tls_context_free(server);
 }
 
-static void test_ticket_freshness(void **state)
-{
-    (void)state;
-    static const uint8_t thousand[TLS_TICKET_DATA_BYTES] = {0xE8, 0x03};
-    assert_true(tls_ticket_fresh(thousand, sizeof thousand, 999));
-    assert_false(tls_ticket_fresh(thousand, sizeof thousand, 1000));
-    assert_false(tls_ticket_fresh(thousand, sizeof thousand, 1001));
-    assert_false(tls_ticket_fresh(thousand, sizeof thousand - 1, 1));
-    assert_false(tls_ticket_fresh(NULL, 0, 0));
-}
-
 /* Remembering is bounded: the oldest server is forgotten. */
 static void test_the_oldest_session_makes_room(void **state)
 {
@@ -251,7 +240,6 @@ int main(void)
                                reset_clock),
         cmocka_unit_test_setup(test_client_does_not_offer_the_session_of_an_expired_server,
                                reset_clock),
-        cmocka_unit_test_setup(test_ticket_freshness, reset_clock),
         cmocka_unit_test_setup(test_the_oldest_session_makes_room, reset_clock),
         cmocka_unit_test_setup(test_no_memory_means_no_session_and_nothing_else, reset_clock),
     };
