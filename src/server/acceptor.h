@@ -4,7 +4,7 @@
  * 1 or subreaper (exec/orphans.h), and no job's leader.
  *
  * Owns:    its loop, its mailbox, the signalfd, the stream listeners it was given.
- * Threads: one, which also made it.
+ * Threads: one, which also made it; acceptor_turn_ms from any.
  * Blocks:  acceptor_run, until every worker has ended.
  * Limits:  those of server/admission.h. Out of descriptors, it pauses instead of spinning. */
 #ifndef SERVER_ACCEPTOR_H
@@ -51,6 +51,11 @@ bool acceptor_is_draining(const struct acceptor *acceptor);
 /* shared->settings have changed: listeners and workers go by them from now on. hooks.settled comes
  * when all do; not again before that. */
 void acceptor_settle(struct acceptor *acceptor);
+
+/* For how long the slowest of its own loop and the workers' has been in the same turn (pulse.h); 0:
+ * all wait for events. More than seconds mean a thread that hangs. After the workers were started,
+ * before acceptor_free, from any thread; it wakes nobody. */
+int64_t acceptor_turn_ms(const struct acceptor *acceptor);
 
 /* Its thread's loop, for a timer of the owner's. Borrowed; none may be attached when it is freed.
  */

@@ -12,6 +12,7 @@ enum { EVENTS_PER_TURN = 64 };
 struct loop {
     int epoll_fd;
     struct timers timers;
+    struct pulse pulse;
     struct list deferred;
     struct epoll_event events[EVENTS_PER_TURN];
     int event_count; /* of this turn; those before `event_next` are handed out */
@@ -31,6 +32,7 @@ enum afar_status loop_new(struct loop **loop, struct afar_error *err)
         return status;
     }
     timers_init(&made->timers);
+    pulse_init(&made->pulse);
     list_init(&made->deferred);
     *loop = made;
     return AFAR_OK;
@@ -48,6 +50,11 @@ void loop_free(struct loop *loop)
 struct timers *loop_timers(struct loop *loop)
 {
     return &loop->timers;
+}
+
+const struct pulse *loop_pulse(const struct loop *loop)
+{
+    return &loop->pulse;
 }
 
 void loop_source_init(struct loop_source *source)
@@ -144,9 +151,11 @@ enum afar_status loop_turn(struct loop *loop, struct afar_error *err)
     int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN, timeout_ms);
     if (count < 0 && errno != EINTR)
         return afar_fail_errno(err, errno, "cannot wait for events");
+    pulse_begin(&loop->pulse, clock_now_ms());
     loop->event_count = count > 0 ? count : 0;
     hand_out(loop);
     timers_fire(&loop->timers, clock_now_ms());
     run_deferred(loop);
+    pulse_end(&loop->pulse);
     return AFAR_OK;
 }

@@ -2,7 +2,7 @@
  * turn.
  *
  * Owns:    the epoll descriptor; sources, timers and deferred work lie inside their objects.
- * Threads: everything from the loop's own thread.
+ * Threads: everything from the loop's own thread, but for asking its pulse.
  * Blocks:  loop_turn, until there is something to do.
  * Limits:  64 events a turn; what is left is reported in the next (level-triggered). */
 #ifndef SERVER_LOOP_H
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "server/pulse.h"
 #include "server/timer.h"
 
 struct loop;
@@ -31,6 +32,9 @@ enum afar_status loop_new(struct loop **loop, struct afar_error *err);
 void loop_free(struct loop *loop);
 
 struct timers *loop_timers(struct loop *loop);
+
+/* Whether it turns: for any thread, as long as the loop lives. */
+const struct pulse *loop_pulse(const struct loop *loop);
 
 /* An empty source, so that it may be removed before it was added. */
 void loop_source_init(struct loop_source *source);
