@@ -98,6 +98,9 @@ enum afar_status afar_connect(struct afar_client **client, struct afar_context *
     enum afar_status status = endpoint_parse(&endpoint, url, err);
     if (status != AFAR_OK)
         return status;
+    if (endpoint.inherited)
+        return afar_fail(err, AFAR_EINVAL, "'%s' is for servers: it does not say where to connect",
+                         url);
     if (endpoint.scheme != ENDPOINT_UNIX && (endpoint.host[0] == '\0' || endpoint.port == 0))
         return afar_fail(err, AFAR_EINVAL, "'%s' does not say where to connect", url);
     int64_t deadline_ms = clock_deadline_ms(timeout_ms);

@@ -181,6 +181,8 @@ enum afar_status dial(const struct endpoint *endpoint, int64_t deadline_ms, int 
                       struct afar_error *err)
 {
     *fd = -1;
+    if (endpoint->inherited)
+        return afar_fail(err, AFAR_EINVAL, "a socket that was handed over is for listening only");
     if (endpoint->scheme != ENDPOINT_UNIX)
         return dial_inet(endpoint, deadline_ms, fd, err);
     int failure = try_unix(endpoint, deadline_ms, fd);

@@ -57,7 +57,10 @@ enum afar_status endpoint_protocol_parse(const char *name, enum endpoint_protoco
     return protocol_parse(name, strlen(name), protocol, err);
 }
 
-/* Moves *rest behind "scheme://", where there is one. */
+/* What says, behind a scheme, that the socket is handed over. */
+static const char handed_over[] = "+fd";
+
+/* Moves *rest behind "scheme://" or "scheme+fd://", where there is one. */
 static enum afar_status parse_scheme(struct endpoint *endpoint, const char **rest,
                                      struct afar_error *err)
 {
@@ -72,6 +75,10 @@ static enum afar_status parse_scheme(struct endpoint *endpoint, const char **res
     }
 
     size_t size = (size_t)(mark - text);
+    const size_t suffix = sizeof handed_over - 1;
+    endpoint->inherited = size > suffix && strncasecmp(mark - suffix, handed_over, suffix) == 0;
+    if (endpoint->inherited)
+        size -= suffix;
     for (unsigned i = 0; i < SCHEMES; i++) {
         if (strlen(scheme_names[i]) == size && strncasecmp(scheme_names[i], text, size) == 0) {
             endpoint->scheme = (enum endpoint_scheme)i;
@@ -79,6 +86,7 @@ static enum afar_status parse_scheme(struct endpoint *endpoint, const char **res
             return AFAR_OK;
         }
     }
+    size = (size_t)(mark - text);
     int shown = size > SHOWN_BYTES ? SHOWN_BYTES : (int)size;
     return afar_fail(err, AFAR_EINVAL, "unknown scheme '%.*s': expected tls, tcp, unix or udp",
                      shown, text);
@@ -159,6 +167,45 @@ static enum afar_status copy_host(struct endpoint *endpoint, const char *host, s
     return AFAR_OK;
 }
 
+static enum afar_status parse_number(const char *text, size_t size, unsigned min, unsigned max,
+                                     const char *what, uint16_t *number, struct afar_error *err)
+{
+    char digits[8] = ""; /* longer than 65535 and leading zeros is no number that is wanted */
+    uint64_t value = 0;
+    if (size < sizeof digits)
+        memcpy(digits, text, size);
+    if (number_parse(digits, min, max, &value, NULL) != AFAR_OK)
+        return afar_fail(err, AFAR_EINVAL, "'%.*s' is not %s from %u to %u",
+                         size > SHOWN_BYTES ? SHOWN_BYTES : (int)size, text, what, min, max);
+    *number = (uint16_t)value;
+    return AFAR_OK;
+}
+
+/* Reads "NAME" or "NAME:N". A name is what sd_listen_fds(3) allows, and no blank. */
+static enum afar_status parse_inherited(struct endpoint *endpoint, const char *text, size_t size,
+                                        struct afar_error *err)
+{
+    const char *colon = memchr(text, ':', size);
+    size_t name_size = colon == NULL ? size : (size_t)(colon - text);
+    if (name_size == 0)
+        return afar_fail(err, AFAR_EINVAL,
+                         "no name: expected %s+fd://NAME, as LISTEN_FDNAMES has it",
+                         scheme_names[endpoint->scheme]);
+    if (name_size >= sizeof endpoint->host)
+        return afar_fail(err, AFAR_EINVAL, "a socket's name has at most %zu bytes, not %zu",
+                         sizeof endpoint->host - 1, name_size);
+    for (size_t i = 0; i < name_size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c <= ' ' || c >= 0x7f)
+            return afar_fail(err, AFAR_EINVAL, "a socket's name cannot contain the byte 0x%02x", c);
+    }
+    memcpy(endpoint->host, text, name_size);
+    endpoint->port = 1;
+    return colon == NULL ? AFAR_OK
+                         : parse_number(colon + 1, size - name_size - 1, 1, ENDPOINT_INHERITED_MAX,
+                                        "the number of a socket", &endpoint->port, err);
+}
+
 /* Reads "host", "host:port", "[v6]", "[v6]:port" or ":port", which must be `size` bytes long. */
 static enum afar_status parse_authority(struct endpoint *endpoint, const char *text, size_t size,
                                         struct afar_error *err)
@@ -196,17 +243,8 @@ static enum afar_status parse_authority(struct endpoint *endpoint, const char *t
     if (status != AFAR_OK || text == end)
         return status;
 
-    char port[8] = ""; /* longer than 65535 and leading zeros is no port */
-    uint64_t value = 0;
-    size_t port_size = (size_t)(end - text - 1);
-    if (port_size < sizeof port)
-        memcpy(port, text + 1, port_size);
-    status = number_parse(port, 0, 65535, &value, NULL);
-    if (status != AFAR_OK)
-        return afar_fail(err, AFAR_EINVAL, "'%.*s' is not a port from 0 to 65535",
-                         port_size > SHOWN_BYTES ? SHOWN_BYTES : (int)port_size, text + 1);
-    endpoint->port = (uint16_t)value;
-    return AFAR_OK;
+    return parse_number(text + 1, (size_t)(end - text - 1), 0, 65535, "a port", &endpoint->port,
+                        err);
 }
 
 enum afar_status endpoint_parse(struct endpoint *endpoint, const char *url, struct afar_error *err)
@@ -221,7 +259,9 @@ enum afar_status endpoint_parse(struct endpoint *endpoint, const char *url, stru
 
     size_t size = strcspn(rest, "?");
     const char *parameters = rest[size] == '?' ? rest + size + 1 : NULL;
-    if (endpoint->scheme == ENDPOINT_UNIX) {
+    if (endpoint->inherited) {
+        status = parse_inherited(endpoint, rest, size, err);
+    } else if (endpoint->scheme == ENDPOINT_UNIX) {
         status = parse_path(endpoint, rest, size, err);
     } else {
         endpoint->port = ENDPOINT_DEFAULT_PORT;
@@ -242,14 +282,18 @@ void endpoint_format(const struct endpoint *endpoint, char *url, size_t size)
     char where[ENDPOINT_URL_BYTES];
     bool is_default = endpoint->protocol == default_protocol(endpoint->scheme);
 
-    if (endpoint->scheme == ENDPOINT_UNIX) {
+    if (endpoint->inherited && endpoint->port == 1) {
+        (void)snprintf(where, sizeof where, "%s", endpoint->host);
+    } else if (endpoint->inherited) {
+        (void)snprintf(where, sizeof where, "%s:%u", endpoint->host, endpoint->port);
+    } else if (endpoint->scheme == ENDPOINT_UNIX) {
         (void)snprintf(where, sizeof where, "%s", endpoint->path);
     } else {
         bool v6 = strchr(endpoint->host, ':') != NULL;
         (void)snprintf(where, sizeof where, "%s%s%s:%u", v6 ? "[" : "", endpoint->host,
                        v6 ? "]" : "", endpoint->port);
     }
-    (void)snprintf(
-        url, size, "%s://%s%s%s", scheme_names[endpoint->scheme], where,
-        is_default ? "" : "?protocol=", is_default ? "" : protocol_names[endpoint->protocol]);
+    (void)snprintf(url, size, "%s%s://%s%s%s", scheme_names[endpoint->scheme],
+                   endpoint->inherited ? handed_over : "", where, is_default ? "" : "?protocol=",
+                   is_default ? "" : protocol_names[endpoint->protocol]);
 }

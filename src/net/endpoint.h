@@ -2,6 +2,11 @@
  *
  *     tls://host:port  tcp://host:port  unix:///path  udp://host:port    ?protocol=NAME
  *
+ * To listen only: the same with +fd, at a socket that the service manager has opened and hands over
+ * by that name (net/inherited.h). The scheme says what is spoken there all the same.
+ *
+ *     tls+fd://name  tcp+fd://name  unix+fd://name  udp+fd://name        name:2 is the second of it
+ *
  * Owns:    nothing; a plain value.
  * Threads: a value, copied freely.
  * Blocks:  never; names are resolved by listener and dial.
@@ -24,13 +29,15 @@ enum {
     ENDPOINT_DEFAULT_PORT = 7420,
     ENDPOINT_HOST_BYTES = 256,
     ENDPOINT_PATH_BYTES = 108,
-    ENDPOINT_URL_BYTES = 400 /* any endpoint written out, and a NUL */
+    ENDPOINT_INHERITED_MAX = 64, /* twice as many sockets as there may be listeners */
+    ENDPOINT_URL_BYTES = 400     /* any endpoint written out, and a NUL */
 };
 
 struct endpoint {
     enum endpoint_scheme scheme;
     enum endpoint_protocol protocol;
-    uint16_t port;                  /* 0: the kernel chooses (listening only) */
+    bool inherited; /* +fd: host is the socket's name, port which one of it, from 1 */
+    uint16_t port;  /* 0: the kernel chooses (listening only) */
     char host[ENDPOINT_HOST_BYTES]; /* name or address without brackets; "" for unix */
     char path[ENDPOINT_PATH_BYTES]; /* "" unless unix */
 };

@@ -17,6 +17,7 @@ struct listener {
     int fd;
     struct endpoint endpoint;
     bool is_local;
+    bool is_private;
     bool has_file; /* unix: the file that bind(2) made, by which it is told from a successor's */
     dev_t file_dev;
     ino_t file_ino;
@@ -35,6 +36,11 @@ const struct endpoint *listener_endpoint(const struct listener *listener)
 bool listener_is_local(const struct listener *listener)
 {
     return listener->is_local;
+}
+
+bool listener_is_private(const struct listener *listener)
+{
+    return listener->is_private;
 }
 
 void listener_free(struct listener *listener)
@@ -129,6 +135,7 @@ static enum afar_status open_unix(struct listener *listener, int backlog, struct
         goto out;
     }
     listener->has_file = true;
+    listener->is_private = true;
     listener->file_dev = file.st_dev;
     listener->file_ino = file.st_ino;
     if (listen(listener->fd, backlog) != 0)
@@ -246,6 +253,109 @@ enum afar_status listener_open(struct listener **listener, const struct endpoint
     *listener = made;
     return AFAR_OK;
 }
+
+/* ---- sockets that were opened by somebody else ---- */
+
+static bool option_is(int fd, int option, int wanted)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
+}
+
+/* What is wrong with it, or NULL. */
+static const char *complaint(int fd, const struct endpoint *endpoint, sa_family_t family)
+{
+    if (endpoint->scheme == ENDPOINT_UNIX && family != AF_UNIX)
+        return "it is no Unix socket";
+    if (endpoint->scheme != ENDPOINT_UNIX && family != AF_INET && family != AF_INET6)
+        return family == AF_UNIX ? "it is a Unix socket: write unix+fd://"
+                                 : "it is a socket of another family than IPv4 and IPv6";
+    if (endpoint->scheme == ENDPOINT_UDP)
+        return option_is(fd, SO_TYPE, SOCK_DGRAM) ? NULL : "it is no datagram socket";
+    if (!option_is(fd, SO_TYPE, SOCK_STREAM))
+        return "it is no stream socket";
+    return option_is(fd, SO_ACCEPTCONN, 1)
+               ? NULL
+               : "it does not listen (a socket unit for a server has Accept=no)";
+}
+
+/* What its address says instead of its name. */
+static enum afar_status note_adopted(struct listener *listener, const struct sockaddr *address,
+                                     socklen_t size, struct afar_error *err)
+{
+    struct endpoint *endpoint = &listener->endpoint;
+    struct sockaddr_un local = {0};
+    struct stat file;
+
+    listener->is_local = address_is_loopback(address);
+    if (address->sa_family != AF_UNIX) {
+        int rc = getnameinfo(address, size, endpoint->host, sizeof endpoint->host, NULL, 0,
+                             NI_NUMERICHOST);
+        if (rc != 0)
+            return afar_fail(err, AFAR_ESYSTEM, "getnameinfo: %s", gai_strerror(rc));
+        endpoint->port = address_port(address);
+        endpoint->inherited = false;
+        return AFAR_OK;
+    }
+    memcpy(&local, address, size < sizeof local ? size : sizeof local);
+    if (local.sun_path[0] != '/' || memchr(local.sun_path, '\0', sizeof local.sun_path) == NULL)
+        return AFAR_OK; /* Linux's abstract names */
+    memset(endpoint->host, 0, sizeof endpoint->host);
+    memcpy(endpoint->path, local.sun_path, sizeof endpoint->path);
+    endpoint->port = 0;
+    endpoint->inherited = false;
+    listener->is_private =
+        lstat(endpoint->path, &file) == 0 && (file.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    return AFAR_OK;
+}
+
+static enum afar_status adopt(struct listener *listener, struct afar_error *err)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    const int fd = listener->fd;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+        return errno == ENOTSOCK ? afar_fail(err, AFAR_EINVAL, "it is no socket")
+                                 : afar_fail_errno(err, errno, "getsockname");
+    const char *wrong = complaint(fd, &listener->endpoint, address.ss_family);
+    if (wrong != NULL)
+        return afar_fail(err, AFAR_EINVAL, "%s", wrong);
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return afar_fail_errno(err, errno, "cannot make it non-blocking");
+    if (listener->endpoint.scheme != ENDPOINT_UDP)
+        socket_set_tcp_options(fd, address.ss_family);
+    return note_adopted(listener, (const struct sockaddr *)&address, size, err);
+}
+
+enum afar_status listener_adopt(struct listener **listener, int fd, const struct endpoint *endpoint,
+                                struct afar_error *err)
+{
+    char url[ENDPOINT_URL_BYTES];
+    struct listener *made = calloc(1, sizeof *made);
+
+    *listener = NULL;
+    if (made == NULL) {
+        (void)close(fd);
+        return afar_fail(err, AFAR_ENOMEM, "out of memory");
+    }
+    made->fd = fd;
+    made->endpoint = *endpoint;
+    enum afar_status status = adopt(made, err);
+    if (status != AFAR_OK) {
+        endpoint_format(endpoint, url, sizeof url);
+        (void)afar_prefix(err, "%s: the socket that was handed over cannot be used", url);
+        listener_free(made);
+        return status;
+    }
+    *listener = made;
+    return AFAR_OK;
+}
+
+/* ---- connections ---- */
 
 /* Errors of accept(2) that concern the one connection that was waiting, not the listener: Linux
  * passes on what the network has already said about it. EPERM is a firewall's. */

@@ -1,6 +1,7 @@
 /* A listening socket: stream (tls, tcp, unix) or datagram (udp).
  *
- * Owns:    the descriptor and, for unix, the socket's file, removed by listener_free.
+ * Owns:    the descriptor and, for unix, the socket's file, removed by listener_free; not the file
+ *          of a socket that was adopted.
  * Threads: one owner.
  * Blocks:  listener_open, while a host name is resolved; the rest never.
  * Limits:  `backlog`. */
@@ -21,15 +22,26 @@ struct listener;
  * Errors name the URL: AFAR_ESYSTEM (taken port, no permission, …), AFAR_ENOMEM. */
 enum afar_status listener_open(struct listener **listener, const struct endpoint *endpoint,
                                int backlog, struct afar_error *err);
+
+/* The same with a socket that somebody else has opened, bound and told to listen: `fd` is *moved*,
+ * also on failure. AFAR_EINVAL says how it is not what the endpoint's scheme wants: no socket, not
+ * listening, of another family or kind. AFAR_ESYSTEM, AFAR_ENOMEM. */
+enum afar_status listener_adopt(struct listener **listener, int fd, const struct endpoint *endpoint,
+                                struct afar_error *err);
 void listener_free(struct listener *listener);
 
 int listener_fd(const struct listener *listener);
 
-/* As opened, but with the port that the kernel chose. Borrowed until listener_free. */
+/* As opened, but with the port that the kernel chose; where it was adopted, its own address instead
+ * of the name that it was handed over by (a unix socket without a file keeps that). Borrowed until
+ * listener_free. */
 const struct endpoint *listener_endpoint(const struct listener *listener);
 
 /* True where only this machine can reach it: bound to loopback, or unix. */
 bool listener_is_local(const struct listener *listener);
+
+/* True for a unix socket that only the user who owns its file, and root, can connect to. */
+bool listener_is_private(const struct listener *listener);
 
 /* How long TCP peers may be silent, or leave what was sent unacknowledged: as socket_set_patience
  * says, for connections that are accepted from now on. Without it, the defaults of net/socket.h. */

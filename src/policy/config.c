@@ -175,6 +175,8 @@ static bool same_place(const struct endpoint *a, const struct endpoint *b)
     if ((a->scheme == ENDPOINT_UNIX) != (b->scheme == ENDPOINT_UNIX) ||
         (a->scheme == ENDPOINT_UDP) != (b->scheme == ENDPOINT_UDP))
         return false;
+    if (a->inherited || b->inherited) /* a name by its scheme, too; case matters in it */
+        return a->inherited && b->inherited && a->port == b->port && strcmp(a->host, b->host) == 0;
     if (a->scheme == ENDPOINT_UNIX)
         return strcmp(a->path, b->path) == 0;
     return a->port != 0 && a->port == b->port && strcasecmp(a->host, b->host) == 0;

@@ -60,7 +60,13 @@ enum afar_status server_open_listener(struct server *server, const struct config
                                       struct listening *listening, struct afar_error *err)
 {
     struct listener *listener = NULL;
-    enum afar_status status = listener_open(&listener, endpoint, BACKLOG, err);
+    int fd = -1;
+    enum afar_status status = AFAR_OK;
+    if (endpoint->inherited)
+        status = inherited_take(server->inherited, endpoint, &fd, err);
+    if (status == AFAR_OK)
+        status = endpoint->inherited ? listener_adopt(&listener, fd, endpoint, err)
+                                     : listener_open(&listener, endpoint, BACKLOG, err);
     if (status == AFAR_OK)
         status = check_exposure(listener, config, err);
     if (status != AFAR_OK) {
@@ -69,7 +75,8 @@ enum afar_status server_open_listener(struct server *server, const struct config
     }
     *listening = (struct listening){.configured = *endpoint,
                                     .endpoint = *listener_endpoint(listener),
-                                    .local = listener_is_local(listener)};
+                                    .local = listener_is_local(listener),
+                                    .private = listener_is_private(listener)};
     return acceptor_add(server->acceptor, listener, tls, &listening->door, err);
 }
 
@@ -199,6 +206,16 @@ static enum afar_status make_shared(struct server *server, const struct config *
     return set_own_limits(shared, config, err);
 }
 
+/* Sockets that were handed over and that no listener names. */
+static void close_unwanted(struct server *server)
+{
+    for (const char *name = inherited_close_next(server->inherited); name != NULL;
+         name = inherited_close_next(server->inherited))
+        log_write(server->shared.log, LOG_LEVEL_WARN,
+                  "the socket '%s' was handed over, but no listener has a URL for it: closed",
+                  name);
+}
+
 enum afar_status server_new(struct server **server, const struct config *config, struct log *log,
                             struct afar_error *err)
 {
@@ -213,7 +230,9 @@ enum afar_status server_new(struct server **server, const struct config *config,
     settings->config = config;
     made->shared.log = log;
 
-    enum afar_status status = make_shared(made, config, err);
+    enum afar_status status = inherited_open(&made->inherited, err);
+    if (status == AFAR_OK)
+        status = make_shared(made, config, err);
     if (status == AFAR_OK)
         status = config_check(config, err);
     server_tls_files(config, files);
@@ -236,6 +255,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
         if (status == AFAR_OK)
             made->listening.count++;
     }
+    if (status == AFAR_OK)
+        close_unwanted(made);
     if (status != AFAR_OK) {
         server_free(made);
         return status;
@@ -258,6 +279,7 @@ void server_free(struct server *server)
     acceptor_free(server->acceptor);
     tls_context_free(server->shared.settings.tls);
     tls_context_free(server->old_tls);
+    inherited_free(server->inherited);
     seats_close(server->shared.seats);
     registry_free(server->shared.registry);
     admission_free(server->shared.admission);
@@ -325,6 +347,9 @@ void server_describe_one(const struct server *server, const struct listening *li
                   url);
     else if (endpoint->scheme == ENDPOINT_TLS)
         log_write(log, LOG_LEVEL_INFO, "%s: %s %s", url, who, what);
+    else if (endpoint->scheme == ENDPOINT_UNIX && !listening->private)
+        log_write(log, LOG_LEVEL_WARN,
+                  "%s: everyone on this machine who can write to that socket %s", url, what);
     else if (endpoint->scheme == ENDPOINT_UNIX)
         log_write(log, LOG_LEVEL_INFO, "%s: user %s on this machine (and root) %s", url, user,
                   what);

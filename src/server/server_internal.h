@@ -2,6 +2,7 @@
 #ifndef SERVER_SERVER_INTERNAL_H
 #define SERVER_SERVER_INTERNAL_H
 
+#include "net/inherited.h"
 #include "server/acceptor.h"
 #include "server/file_watch.h"
 #include "server/server.h"
@@ -11,6 +12,7 @@ struct listening {
     struct endpoint configured; /* as the configuration has it */
     struct endpoint endpoint;   /* with its real port */
     bool local;
+    bool private;      /* a Unix socket for its owner alone */
     struct door *door; /* NULL: a datagram socket */
 };
 
@@ -22,6 +24,7 @@ struct listenings {
 struct server {
     struct server_shared shared;
     struct acceptor *acceptor;
+    struct inherited *inherited; /* NULL: nothing was handed over */
     struct listenings listening;
 
     server_load *load; /* NULL: SIGHUP changes nothing */
@@ -48,7 +51,8 @@ enum afar_status server_open_tls(struct tls_context **tls, const struct config *
  */
 void server_open_cgroups(struct server *server, const struct config *config);
 
-/* Opens one listener and accepts from it; *listening is filled in. */
+/* Opens one listener, or takes the one that was handed over by that name, and accepts from it;
+ * *listening is filled in. */
 enum afar_status server_open_listener(struct server *server, const struct config *config,
                                       struct tls_context *tls, const struct endpoint *endpoint,
                                       struct listening *listening, struct afar_error *err);

@@ -30,7 +30,7 @@ void fuzz_endpoint(const uint8_t *data, size_t size)
         endpoint_format(&endpoint, text, sizeof text);
         require(endpoint_parse(&again, text, &err) == AFAR_OK);
         require(again.scheme == endpoint.scheme && again.protocol == endpoint.protocol);
-        require(again.port == endpoint.port);
+        require(again.port == endpoint.port && again.inherited == endpoint.inherited);
         require(strcmp(again.host, endpoint.host) == 0 && strcmp(again.path, endpoint.path) == 0);
     } else {
         require(status == AFAR_EINVAL && err.code == AFAR_EINVAL && err.message[0] != '\0');

@@ -50,6 +50,14 @@ static const struct good goods[] = {
     {"[::1]:80", ENDPOINT_TLS, PROTOCOL_AFAR, 80, "::1", "", "tls://[::1]:80"},
     {"build7?protocol=sized", ENDPOINT_TLS, PROTOCOL_SIZED, 7420, "build7", "",
      "tls://build7:7420?protocol=sized"},
+    {"tls+fd://afard.socket", ENDPOINT_TLS, PROTOCOL_AFAR, 1, "afard.socket", "",
+     "tls+fd://afard.socket"},
+    {"TLS+FD://afard@7.socket:1", ENDPOINT_TLS, PROTOCOL_AFAR, 1, "afard@7.socket", "",
+     "tls+fd://afard@7.socket"},
+    {"tcp+fd://a:64?protocol=sized", ENDPOINT_TCP, PROTOCOL_SIZED, 64, "a", "",
+     "tcp+fd://a:64?protocol=sized"},
+    {"unix+fd://a", ENDPOINT_UNIX, PROTOCOL_AFAR, 1, "a", "", "unix+fd://a"},
+    {"udp+fd://a:2", ENDPOINT_UDP, PROTOCOL_UPPER, 2, "a", "", "udp+fd://a:2"},
 };
 
 static void test_good_urls(void **state)
@@ -67,6 +75,7 @@ static void test_good_urls(void **state)
         assert_int_equal(endpoint.scheme, good->scheme);
         assert_int_equal(endpoint.protocol, good->protocol);
         assert_int_equal(endpoint.port, good->port);
+        assert_int_equal(endpoint.inherited, strstr(good->written, "+fd://") != NULL);
         assert_string_equal(endpoint.host, good->host);
         assert_string_equal(endpoint.path, good->path);
         endpoint_format(&endpoint, url, sizeof url);
@@ -124,6 +133,18 @@ static const struct {
     {"tls://h?protocol=sized&x", "unknown parameter 'x'"},
     {"udp://h?protocol=afar", "udp carries only the protocol upper, not afar"},
     {"udp://h?protocol=headed", "udp carries only the protocol upper, not headed"},
+    {"http+fd://h", "unknown scheme 'http+fd'"},
+    {"+fd://h", "unknown scheme '+fd'"},
+    {"fd://h", "unknown scheme 'fd'"},
+    {"tls+fd://", "no name: expected tls+fd://NAME, as LISTEN_FDNAMES has it"},
+    {"tls+fd://:1", "no name"},
+    {"tls+fd://a:", "'' is not the number of a socket from 1 to 64"},
+    {"tls+fd://a:0", "'0' is not the number of a socket from 1 to 64"},
+    {"tls+fd://a:65", "'65' is not the number of a socket"},
+    {"tls+fd://a:1:2", "'1:2' is not the number of a socket"},
+    {"tls+fd://a b", "a socket's name cannot contain the byte 0x20"},
+    {"tls+fd://a\xc3\xa9", "a socket's name cannot contain the byte 0xc3"},
+    {"udp+fd://a?protocol=afar", "udp carries only the protocol upper, not afar"},
 };
 
 static void test_bad_urls(void **state)
