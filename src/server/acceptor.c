@@ -186,6 +186,8 @@ static void begin_drain(struct acceptor *acceptor)
         worker_post_drain(acceptor->workers[i]);
     timer_arm(loop_timers(acceptor->loop), &acceptor->drain_timer,
               clock_now_ms() + (int64_t)config->drain_ms);
+    if (acceptor->hooks.draining != NULL)
+        acceptor->hooks.draining(acceptor->hooks.user);
 }
 
 static void kill_now(struct acceptor *acceptor)
@@ -478,6 +480,11 @@ struct loop *acceptor_loop(struct acceptor *acceptor)
 bool acceptor_is_draining(const struct acceptor *acceptor)
 {
     return acceptor->draining;
+}
+
+bool acceptor_is_killing(const struct acceptor *acceptor)
+{
+    return acceptor->killed;
 }
 
 void acceptor_settle(struct acceptor *acceptor)

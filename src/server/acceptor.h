@@ -21,8 +21,9 @@ struct door; /* a stream listener that is being accepted from */
 
 /* What the acceptor tells its owner, from its own thread. */
 struct acceptor_hooks {
-    void (*hang_up)(void *user); /* SIGHUP, while the server is not going down */
-    void (*settled)(void *user); /* all workers go by the settings of acceptor_settle */
+    void (*hang_up)(void *user);  /* SIGHUP, while the server is not going down */
+    void (*settled)(void *user);  /* all workers go by the settings of acceptor_settle */
+    void (*draining)(void *user); /* the first signal to end has come */
     void *user;
 };
 
@@ -47,6 +48,9 @@ void acceptor_remove(struct door *door);
 
 /* True once the server has been told to end. */
 bool acceptor_is_draining(const struct acceptor *acceptor);
+
+/* True once it has killed the jobs: nothing has any more time. */
+bool acceptor_is_killing(const struct acceptor *acceptor);
 
 /* shared->settings have changed: listeners and workers go by them from now on. hooks.settled comes
  * when all do; not again before that. */

@@ -155,14 +155,17 @@ void server_reload(void *user)
         server->again = true;
         return;
     }
+    service_reloading(&server->service);
     if (server->load == NULL) {
         log_write(server->shared.log, LOG_LEVEL_WARN, "SIGHUP: there is nothing to reload");
+        server_tell_ready(server, NULL);
         return;
     }
     if (prepare(server, &fresh, &err) != AFAR_OK) {
         counters_count(counters, COUNTER_RELOADS_FAILED);
         log_write(server->shared.log, LOG_LEVEL_ERROR, "SIGHUP: not reloaded, nothing changed: %s",
                   err.message);
+        server_tell_ready(server, err.message);
         give_up(&fresh);
         return;
     }
@@ -176,6 +179,8 @@ void server_settled(void *user)
     log_write(server->shared.log, LOG_LEVEL_INFO,
               server->renewed ? "certificates: they were replaced, and have been read anew"
                               : "SIGHUP: reloaded configuration and certificates");
+    if (!server->renewed)
+        server_tell_ready(server, NULL);
     server->settling = false;
     server->renewed = false;
     config_free(server->old_config);

@@ -216,6 +216,12 @@ static void close_unwanted(struct server *server)
                   name);
 }
 
+static void begin_drain(void *user)
+{
+    struct server *server = user;
+    service_draining(&server->service);
+}
+
 enum afar_status server_new(struct server **server, const struct config *config, struct log *log,
                             struct afar_error *err)
 {
@@ -224,7 +230,7 @@ enum afar_status server_new(struct server **server, const struct config *config,
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
     const struct acceptor_hooks hooks = {
-        .hang_up = server_reload, .settled = server_settled, .user = made};
+        .hang_up = server_reload, .settled = server_settled, .draining = begin_drain, .user = made};
     struct server_settings *settings = &made->shared.settings;
     const char *files[FILE_WATCH_MAX];
     settings->config = config;
@@ -245,6 +251,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
         server_open_cgroups(made, config);
     if (status == AFAR_OK)
         status = acceptor_new(&made->acceptor, &made->shared, &hooks, err);
+    if (status == AFAR_OK)
+        status = service_open(&made->service, made->acceptor, &made->shared, err);
     if (status == AFAR_OK)
         status = server_watch(made, err);
     if (status == AFAR_OK)
@@ -276,6 +284,7 @@ void server_free(struct server *server)
     if (server == NULL)
         return;
     server_unwatch(server);
+    service_close(&server->service);
     acceptor_free(server->acceptor);
     tls_context_free(server->shared.settings.tls);
     tls_context_free(server->old_tls);
@@ -370,7 +379,18 @@ void server_describe(const struct server *server)
         server_describe_one(server, &server->listening.at[i]);
 }
 
+void server_tell_ready(struct server *server, const char *trouble)
+{
+    char text[AFAR_ERROR_MESSAGE_BYTES + 64];
+    if (trouble != NULL)
+        (void)snprintf(text, sizeof text, "running as before, not reloaded: %s", trouble);
+    else
+        (void)snprintf(text, sizeof text, "%u listeners", server->listening.count);
+    service_ready(&server->service, text);
+}
+
 enum afar_status server_run(struct server *server, struct afar_error *err)
 {
+    server_tell_ready(server, NULL);
     return acceptor_run(server->acceptor, err);
 }

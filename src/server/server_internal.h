@@ -6,6 +6,7 @@
 #include "server/acceptor.h"
 #include "server/file_watch.h"
 #include "server/server.h"
+#include "server/service.h"
 
 /* One that is listened at. */
 struct listening {
@@ -35,6 +36,8 @@ struct server {
     struct tls_context *old_tls;
     bool again; /* another SIGHUP has come meanwhile */
 
+    struct service service;
+
     struct file_watch watch; /* of the files that the TLS context was made from */
     struct timer watch_timer;
     bool watching; /* the timer is attached */
@@ -42,6 +45,10 @@ struct server {
 };
 
 /* server.c */
+
+/* Tells the service manager that the server is ready (again). `trouble`: what went wrong in a
+ * reload; NULL: nothing. */
+void server_tell_ready(struct server *server, const char *trouble);
 
 /* NULL where the configuration has no TLS listener. As tls_context_server_new. */
 enum afar_status server_open_tls(struct tls_context **tls, const struct config *config,
