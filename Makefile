@@ -323,7 +323,7 @@ fuzz:
 
 # ---- set-up, demonstration, installation ------------------------------------------------------------
 
-.PHONY: deps deps-check demo certs lint format install uninstall clean help
+.PHONY: deps deps-check demo certs lint format install install-units uninstall clean help
 deps:
 	@tests/deps build
 
@@ -344,7 +344,7 @@ lint:
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-install: all
+install: all install-units
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include/afar $(DESTDIR)$(PREFIX)/share/man/man1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
@@ -363,11 +363,24 @@ install: all
 	install -m 644 src/afard/afard.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 src/afard/afard.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 
+# For systemd; harmless elsewhere.
+UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
+install-units:
+	install -d $(UNITS) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/share/afar
+	sed -e 's|@PREFIX@|$(PREFIX)|' src/afard/afard.service.in > $(UNITS)/afard.service
+	sed -e 's|@PREFIX@|$(PREFIX)|' src/afard/afard.socket.in > $(UNITS)/afard.socket
+	sed -e 's|@PREFIX@|$(PREFIX)|' src/afard/afard-users.conf.in \
+	    > $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf
+	install -m 644 src/afard/afard.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/afard.conf
+	chmod 644 $(UNITS)/afard.service $(UNITS)/afard.socket \
+	    $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf
+
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/sbin/afard \
 	    $(DESTDIR)$(PREFIX)/lib/libafar.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libafar.pc \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/afar.1 $(DESTDIR)$(PREFIX)/share/man/man5/afard.conf.5 \
-	    $(DESTDIR)$(PREFIX)/share/man/man8/afard.8
+	    $(DESTDIR)$(PREFIX)/share/man/man8/afard.8 \
+	    $(UNITS)/afard.service $(UNITS)/afard.socket $(DESTDIR)$(PREFIX)/lib/sysusers.d/afard.conf
 	rm -rf $(DESTDIR)$(PREFIX)/include/afar $(DESTDIR)$(PREFIX)/share/afar
 
 clean:
