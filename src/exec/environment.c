@@ -25,8 +25,18 @@ static bool same_name(const char *a, const char *b)
 
 static bool server_only(const char *entry)
 {
-    static const char *const prefixes[] = {
-        "AFARD_", "LISTEN_FDS=", "LISTEN_FDNAMES=", "LISTEN_PID=", "NOTIFY_SOCKET=", "WATCHDOG_"};
+    static const char *const prefixes[] = {"AFARD_",
+                                           "LISTEN_FDS=",
+                                           "LISTEN_FDNAMES=",
+                                           "LISTEN_PID=",
+                                           "LISTEN_PIDFDID",
+                                           "NOTIFY_SOCKET=",
+                                           "WATCHDOG_",
+                                           "INVOCATION_ID=",
+                                           "JOURNAL_STREAM=",
+                                           "MANAGERPID",
+                                           "CREDENTIALS_DIRECTORY=",
+                                           "SYSTEMD_EXEC_PID="};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         if (strncmp(entry, prefixes[i], strlen(prefixes[i])) == 0)
             return true;

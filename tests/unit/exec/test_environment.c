@@ -51,9 +51,13 @@ static void the_last_entry_stands(void **state)
 static void what_speaks_to_the_server_stays_there(void **state)
 {
     (void)state;
-    char *base[] = {"AFARD_TOKEN=s",    "LISTEN_FDS=1",    "LISTEN_PID=2",
-                    "LISTEN_FDNAMES=x", "NOTIFY_SOCKET=n", "WATCHDOG_USEC=1",
-                    "AFARDX=kept",      "LISTEN=kept",     NULL};
+    char *base[] = {"AFARD_TOKEN=s",      "LISTEN_FDS=1",
+                    "LISTEN_PID=2",       "LISTEN_FDNAMES=x",
+                    "NOTIFY_SOCKET=n",    "WATCHDOG_USEC=1",
+                    "INVOCATION_ID=i",    "JOURNAL_STREAM=8:9",
+                    "SYSTEMD_EXEC_PID=3", "CREDENTIALS_DIRECTORY=/run/credentials/afard.service",
+                    "MANAGERPID=1",       "AFARDX=kept",
+                    "LISTEN=kept",        NULL};
     char **made = NULL;
     assert_int_equal(environment_build(&made, base, NULL, NULL, NULL), AFAR_OK);
     assert_string_equal(environment_get(made, "AFARDX"), "kept");
