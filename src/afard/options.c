@@ -195,6 +195,7 @@ const char *options_help(void)
            "  -c, --config FILE      read the configuration, see afard.conf(5)\n"
            "  --listen URL           tls://HOST:PORT, tcp://HOST:PORT, unix:///PATH or\n"
            "                         udp://HOST:PORT, with ?protocol=afar|headed|sized|upper;\n"
+           "                         tls+fd://NAME: at a socket handed over by systemd;\n"
            "                         may be given again; replaces those of the file\n"
            "  --tls-cert FILE        the server's certificate (PEM)\n"
            "  --tls-key FILE         its private key (PEM)\n"
