@@ -38,7 +38,7 @@ BUILD_LDFLAGS = -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
 
 LIBS_CLIENT := -lssl -lcrypto -lcjson
 LIBS_AFAR   := -ledit $(if $(LINK),-lbsd -lmd -ltinfo)
-LIBS_SERVER := -lssl -lcrypto -lcjson -linih
+LIBS_SERVER := -lssl -lcrypto -lcjson -linih -lmicrohttpd
 
 # LINK=static: no shared library. The linker would warn of what base/names.c sees to.
 PROGRAM_LDFLAGS = $(if $(LINK),-static-pie -s -L$(B)/lib -Wl$(comma)-z$(comma)pack-relative-relocs \
@@ -170,7 +170,7 @@ USES_client := client wire net base
 
 SUPPORT_SRC := $(filter-out tests/support/inject%,$(wildcard tests/support/*.c))
 SUPPORT     := $(B)/lib/support.a
-TEST_LIBS   := -lcmocka -lssl -lcrypto -lcjson -linih
+TEST_LIBS   := -lcmocka -lssl -lcrypto -lcjson -linih -lmicrohttpd
 TEST_CPPFLAGS = $(CPPFLAGS) -Itests
 
 UNIT_SRC  := $(foreach l,$(LAYERS) afar,$(wildcard tests/unit/$(l)/test_*.c))

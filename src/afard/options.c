@@ -34,6 +34,7 @@ static const struct option long_options[] = {
     {"allow-plaintext", no_argument, NULL, OPTION_KEY + 5},
     {"log-level", required_argument, NULL, OPTION_KEY + 6},
     {"log-format", required_argument, NULL, OPTION_KEY + 7},
+    {"http", required_argument, NULL, OPTION_KEY + 8},
     {"set", required_argument, NULL, OPTION_SET},
     {"print-endpoints", no_argument, NULL, OPTION_PRINT_ENDPOINTS},
     {"check", no_argument, NULL, OPTION_CHECK},
@@ -201,6 +202,7 @@ const char *options_help(void)
            "  --tls-key FILE         its private key (PEM)\n"
            "  --tls-client-ca FILE   the CA that clients' certificates must lead to (PEM)\n"
            "  --allow-plaintext      tcp and udp also beyond this machine\n"
+           "  --http URL             health and metrics, as tcp://127.0.0.1:7421\n"
            "  --workers N            threads; 0: twice the processors, at least 4\n"
            "  --log-level LEVEL      error, warn, info or debug\n"
            "  --log-format FORMAT    text or json\n"

@@ -65,6 +65,9 @@ enum afar_status tls_context_server_new(struct tls_context **context,
 enum afar_status tls_context_client_new(struct tls_context **context,
                                         const struct tls_client_options *options,
                                         struct afar_error *err);
+/* When a server's own certificate expires (Unix time); 0: it has none. */
+int64_t tls_context_expires_at(const struct tls_context *context);
+
 /* One more reference; each wants its tls_context_free. */
 void tls_context_keep(struct tls_context *context);
 void tls_context_free(struct tls_context *context);

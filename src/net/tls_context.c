@@ -11,6 +11,12 @@
  * ends earlier. */
 enum { SESSION_LIFE_S = 3600 };
 
+int64_t tls_context_expires_at(const struct tls_context *context)
+{
+    const X509 *leaf = SSL_CTX_get0_certificate(context->ssl_ctx);
+    return leaf != NULL ? tls_time_unix(X509_get0_notAfter(leaf)) : 0;
+}
+
 void tls_context_keep(struct tls_context *context)
 {
     (void)atomic_fetch_add(&context->references, 1);

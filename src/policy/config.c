@@ -23,7 +23,8 @@ void config_init(struct config *config)
     for (size_t i = 0; i < count; i++) {
         switch (keys[i].kind) {
         case CONFIG_LISTEN: /* none */
-        case CONFIG_PATH:   /* NULL */
+        case CONFIG_HTTP:
+        case CONFIG_PATH: /* NULL */
             break;
         case CONFIG_FLAG:
             *(bool *)member(config, &keys[i]) = keys[i].preset != 0;
@@ -87,6 +88,22 @@ static enum afar_status add_listener(struct config *config, const char *value,
     return status;
 }
 
+static enum afar_status set_http(struct config *config, const char *value, struct afar_error *err)
+{
+    struct endpoint endpoint;
+    enum afar_status status = endpoint_parse(&endpoint, value, err);
+    if (status != AFAR_OK)
+        return status;
+    if ((endpoint.scheme != ENDPOINT_TCP && endpoint.scheme != ENDPOINT_UNIX) ||
+        endpoint.protocol != PROTOCOL_AFAR)
+        return afar_fail(err, AFAR_EINVAL,
+                         "'%.*s' was not expected: tcp://HOST:PORT or unix:///PATH was",
+                         SHOWN_BYTES, value);
+    config->http = endpoint;
+    config->http_wanted = true;
+    return AFAR_OK;
+}
+
 static enum afar_status set_path(char **path, const char *value, struct afar_error *err)
 {
     if (value[0] == '\0')
@@ -144,6 +161,9 @@ enum afar_status config_set(struct config *config, const char *key, const char *
     switch (found->kind) {
     case CONFIG_LISTEN:
         status = add_listener(config, value, err);
+        break;
+    case CONFIG_HTTP:
+        status = set_http(config, value, err);
         break;
     case CONFIG_PATH:
         status = set_path(target, value, err);
@@ -218,6 +238,9 @@ enum afar_status config_check(const struct config *config, struct afar_error *er
                 return afar_fail(err, AFAR_EINVAL, "%s: another listener has this address already",
                                  url);
         }
+        if (config->http_wanted && same_place(endpoint, &config->http))
+            return afar_fail(err, AFAR_EINVAL, "http: %s is listened at already: name another port",
+                             url);
         if (endpoint->scheme == ENDPOINT_UDP && endpoint->protocol != PROTOCOL_UPPER)
             return afar_fail(err, AFAR_EINVAL, "%s: udp carries only ?protocol=upper", url);
         if (endpoint->scheme == ENDPOINT_TLS) {

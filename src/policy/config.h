@@ -28,6 +28,8 @@ enum audit_mode {
 struct config {
     struct endpoint listen[CONFIG_LISTEN_MAX];
     unsigned listen_count;
+    struct endpoint http; /* where health and metrics are to be had */
+    bool http_wanted;
     bool allow_plaintext;
     char *tls_cert; /* NULL: not given */
     char *tls_key;

@@ -24,6 +24,8 @@ enum {
 
 static const struct config_key keys[] = {
     {"listen", CONFIG_LISTEN, AT(listen), 0, 0, 0, "a URL to listen at, may be given again"},
+    {"http", CONFIG_HTTP, AT(http), 0, 0, 0,
+     "a URL to serve health and metrics at: tcp://HOST:PORT or unix:///PATH"},
     {"allow_plaintext", CONFIG_FLAG, AT(allow_plaintext), 0, 0, 0,
      "tcp and udp beyond loopback too"},
     {"tls_cert", CONFIG_PATH, AT(tls_cert), 0, 0, 0, "the server's certificate, a PEM file"},

@@ -16,6 +16,7 @@ enum { CONFIG_KEYS_MAX = 64, CONFIG_SUGGESTIONS_MAX = 3 };
 /* What the member of struct config at the key's offset is. */
 enum config_kind {
     CONFIG_LISTEN, /* struct endpoint listen[], listen_count; may be given more than once */
+    CONFIG_HTTP,   /* struct endpoint, and http_wanted */
     CONFIG_PATH,   /* char *, owned */
     CONFIG_FLAG,   /* bool */
     CONFIG_LEVEL,  /* enum log_level */

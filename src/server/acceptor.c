@@ -472,6 +472,16 @@ int64_t acceptor_turn_ms(const struct acceptor *acceptor)
     return slowest_ms;
 }
 
+unsigned acceptor_worker_count(const struct acceptor *acceptor)
+{
+    return acceptor->worker_count;
+}
+
+const struct worker *acceptor_worker(const struct acceptor *acceptor, unsigned number)
+{
+    return acceptor->workers[number];
+}
+
 struct loop *acceptor_loop(struct acceptor *acceptor)
 {
     return acceptor->loop;

@@ -61,6 +61,10 @@ void acceptor_settle(struct acceptor *acceptor);
  * before acceptor_free, from any thread; it wakes nobody. */
 int64_t acceptor_turn_ms(const struct acceptor *acceptor);
 
+/* Its workers, for looking at what they show to any thread. The same holds. */
+unsigned acceptor_worker_count(const struct acceptor *acceptor);
+const struct worker *acceptor_worker(const struct acceptor *acceptor, unsigned number);
+
 /* Its thread's loop, for a timer of the owner's. Borrowed; none may be attached when it is freed.
  */
 struct loop *acceptor_loop(struct acceptor *acceptor);

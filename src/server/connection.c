@@ -103,11 +103,10 @@ bool connection_alive(const struct connection *connection)
  */
 
 /* Only its name, as long as it is: ten thousand may be idle. */
-static enum afar_status take_identity(struct connection *connection, struct afar_error *err)
+static enum afar_status take_identity(struct connection *connection,
+                                      const struct identity *identity, struct afar_error *err)
 {
-    struct identity identity;
-    transport_identity(connection->transport, &identity);
-    connection->identity = strdup(identity.name);
+    connection->identity = strdup(identity->name);
     return connection->identity != NULL ? AFAR_OK
                                         : afar_fail(err, AFAR_ENOMEM, "out of memory for a name");
 }
@@ -131,15 +130,40 @@ enum afar_status connection_judge(struct connection *connection, struct policy_c
     return status;
 }
 
+static enum handshake_result how_it_failed(enum afar_status status)
+{
+    switch (status) {
+    case AFAR_ETRUST:
+        return HANDSHAKE_UNTRUSTED;
+    case AFAR_EPEER:
+        return HANDSHAKE_NOT_TLS;
+    case AFAR_ECLOSED:
+        return HANDSHAKE_CLOSED;
+    default:
+        return HANDSHAKE_FAILED;
+    }
+}
+
+static enum handshake_result how_it_went(const struct connection *connection,
+                                         const struct identity *identity)
+{
+    if (identity->kind != IDENTITY_CERTIFICATE)
+        return HANDSHAKE_PLAIN;
+    return transport_resumed(connection->transport) ? HANDSHAKE_RESUMED : HANDSHAKE_FULL;
+}
+
 static void handshake(struct connection *connection)
 {
+    struct figures *figures = &connection->worker->shared->figures;
     struct counters *counters = &connection->worker->shared->counters;
+    struct identity identity;
     struct afar_error err;
     enum afar_status status = transport_handshake(connection->transport, &err);
     if (status == AFAR_EAGAIN)
         return;
     if (status != AFAR_OK) {
         counters_count(counters, COUNTER_HANDSHAKES_FAILED);
+        figures_handshake(figures, how_it_failed(status));
         audit_note_refused(connection, "handshake_failed", err.message, NULL);
         log_line(connection, LOG_LEVEL_WARN, err.message);
         /* OpenSSL has sent its alert; without this the peer might see a reset instead. */
@@ -147,9 +171,11 @@ static void handshake(struct connection *connection)
         return;
     }
     counters_count(counters, COUNTER_HANDSHAKES);
+    transport_identity(connection->transport, &identity);
+    figures_handshake(figures, how_it_went(connection, &identity));
     admission_authenticated(connection->worker->shared->admission, &connection->ticket);
     connection_become(connection, CONNECTION_OPEN);
-    status = take_identity(connection, &err);
+    status = take_identity(connection, &identity, &err);
     connection->opened_ms = connection->last_input_ms = clock_now_ms();
     /* The handshake's deadline lies sooner than what comes now: left as it is, it would wake us up
      * once more for each connection. */

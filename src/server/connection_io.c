@@ -72,6 +72,7 @@ static bool send_once(struct connection *connection, const uint8_t *data, size_t
     struct afar_error err;
     enum afar_status status = transport_send(connection->transport, data, size, sent, &err);
     if (status == AFAR_OK) {
+        figures_add(&connection->worker->shared->figures.sent_bytes, *sent);
         connection->send_blocked = connection->blocked_inside = false;
         connection->last_output_ms = clock_now_ms();
         return true;
@@ -208,6 +209,7 @@ void connection_receive(struct connection *connection)
             received_nothing(connection, status, &err);
             return;
         }
+        figures_add(&connection->worker->shared->figures.received_bytes, got);
         connection->last_input_ms = clock_now_ms();
         connection->protocol->input(connection);
         if (got < size && !transport_pending(connection->transport))

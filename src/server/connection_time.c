@@ -108,6 +108,8 @@ static const char *why(enum counter limit)
 static void run_out(struct connection *connection, enum counter limit)
 {
     counters_count(&connection->worker->shared->counters, limit);
+    if (limit == COUNTER_HANDSHAKE_TIMEOUT)
+        figures_handshake(&connection->worker->shared->figures, HANDSHAKE_TIMEOUT);
     connection_fail(connection, LOG_LEVEL_INFO, why(limit));
 }
 

@@ -23,6 +23,7 @@ static void become(struct job *job, enum job_state state)
 {
     assert(worker_is_here(job->worker));
     assert(state == job->state + 1 || (job->state == JOB_NEW && state == JOB_SPAWNING));
+    figures_job(&job->worker->shared->figures, job->state, state);
     job->state = state;
 }
 

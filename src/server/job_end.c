@@ -13,6 +13,7 @@
 
 void job_free(struct job *job)
 {
+    figures_job(&job->worker->shared->figures, job->state, JOB_NEW);
     if (job->timer.fire != NULL)
         timer_detach(loop_timers(job->worker->loop), &job->timer);
     list_remove(&job->link);
@@ -33,6 +34,7 @@ static void end_job(struct job *job, const struct afar_receipt *receipt)
 {
     struct worker *worker = job->worker;
     struct job_owner *owner = job->owner;
+    figures_ended(&worker->shared->figures, receipt);
     if (job->audited)
         job_note(job, "end", NULL, receipt);
     registry_remove(worker->shared->registry, &job->entry);
@@ -120,6 +122,7 @@ void job_end_refused(struct job *job)
     struct job_owner *owner = job->owner;
     struct refusal refusal;
     explain_refusal(job, &refusal);
+    figures_add(&worker->shared->figures.refused, 1);
     registry_remove(worker->shared->registry, &job->entry);
     job_free(job);
     if (owner != NULL)

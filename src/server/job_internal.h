@@ -10,8 +10,6 @@
 #include "server/job.h"
 #include "server/worker.h"
 
-enum job_state { JOB_NEW, JOB_QUEUED, JOB_SPAWNING, JOB_RUNNING, JOB_DRAINING, JOB_SWEEPING };
-
 /* In the environment of all of a job's processes, by which its orphans are known. */
 #define JOB_VARIABLE "AFAR_JOB="
 

@@ -13,6 +13,7 @@ struct loop {
     int epoll_fd;
     struct timers timers;
     struct pulse pulse;
+    struct histogram turns;
     struct list deferred;
     struct epoll_event events[EVENTS_PER_TURN];
     int event_count; /* of this turn; those before `event_next` are handed out */
@@ -55,6 +56,11 @@ struct timers *loop_timers(struct loop *loop)
 const struct pulse *loop_pulse(const struct loop *loop)
 {
     return &loop->pulse;
+}
+
+const struct histogram *loop_turns(const struct loop *loop)
+{
+    return &loop->turns;
 }
 
 void loop_source_init(struct loop_source *source)
@@ -151,11 +157,13 @@ enum afar_status loop_turn(struct loop *loop, struct afar_error *err)
     int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN, timeout_ms);
     if (count < 0 && errno != EINTR)
         return afar_fail_errno(err, errno, "cannot wait for events");
-    pulse_begin(&loop->pulse, clock_now_ms());
+    const int64_t begun_us = clock_now_us();
+    pulse_begin(&loop->pulse, begun_us / 1000);
     loop->event_count = count > 0 ? count : 0;
     hand_out(loop);
     timers_fire(&loop->timers, clock_now_ms());
     run_deferred(loop);
     pulse_end(&loop->pulse);
+    histogram_add(&loop->turns, clock_now_us() - begun_us);
     return AFAR_OK;
 }

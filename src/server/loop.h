@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "server/histogram.h"
 #include "server/pulse.h"
 #include "server/timer.h"
 
@@ -35,6 +36,9 @@ struct timers *loop_timers(struct loop *loop);
 
 /* Whether it turns: for any thread, as long as the loop lives. */
 const struct pulse *loop_pulse(const struct loop *loop);
+
+/* How long its turns took so far, without their waiting: for any thread, likewise. */
+const struct histogram *loop_turns(const struct loop *loop);
 
 /* An empty source, so that it may be removed before it was added. */
 void loop_source_init(struct loop_source *source);

@@ -48,6 +48,9 @@ static enum afar_status check_fixed(const struct server *server, const struct co
                                     struct afar_error *err)
 {
     const struct config *old = server->shared.settings.config;
+    if (config->http_wanted != old->http_wanted ||
+        (config->http_wanted && !same_endpoint(&config->http, &old->http)))
+        return afar_fail(err, AFAR_EINVAL, "http: changing it needs a restart");
     if (config->workers != old->workers)
         return afar_fail(err, AFAR_EINVAL, "workers: changing it needs a restart");
     if (!same_text(config->audit_log, old->audit_log) || config->audit != old->audit ||
@@ -137,6 +140,7 @@ static void commit(struct server *server, struct fresh *fresh)
     registry_set_limits(server->shared.registry, fresh->config);
     server_open_cgroups(server, fresh->config);
     server_watch_again(server);
+    server_note_reload(server, &server->shared.settings);
     server->settling = true;
     acceptor_settle(server->acceptor);
     for (unsigned i = 0; i < server->listening.count; i++) {
@@ -163,6 +167,7 @@ void server_reload(void *user)
     }
     if (prepare(server, &fresh, &err) != AFAR_OK) {
         counters_count(counters, COUNTER_RELOADS_FAILED);
+        server_note_reload(server, NULL);
         log_write(server->shared.log, LOG_LEVEL_ERROR, "SIGHUP: not reloaded, nothing changed: %s",
                   err.message);
         server_tell_ready(server, err.message);

@@ -20,12 +20,14 @@ static void renew(struct server *server)
     struct afar_error err;
     if (server_open_tls(&tls, settings->config, &err) != AFAR_OK) {
         counters_count(&server->shared.counters, COUNTER_RELOADS_FAILED);
+        server_note_reload(server, NULL);
         log_write(server->shared.log, LOG_LEVEL_ERROR,
                   "certificates: they were replaced, the old ones stay: %s", err.message);
         return;
     }
     server->old_tls = settings->tls;
     settings->tls = tls;
+    server_note_reload(server, settings);
     server->renewed = true;
     server->settling = true;
     acceptor_settle(server->acceptor);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
@@ -55,18 +56,23 @@ static enum afar_status check_exposure(const struct listener *listener, const st
     return AFAR_OK;
 }
 
+/* Opens a socket, or takes the one that was handed over by that name. */
+static enum afar_status open_socket(struct server *server, const struct endpoint *endpoint,
+                                    struct listener **listener, struct afar_error *err)
+{
+    int fd = -1;
+    if (!endpoint->inherited)
+        return listener_open(listener, endpoint, BACKLOG, err);
+    enum afar_status status = inherited_take(server->inherited, endpoint, &fd, err);
+    return status == AFAR_OK ? listener_adopt(listener, fd, endpoint, err) : status;
+}
+
 enum afar_status server_open_listener(struct server *server, const struct config *config,
                                       struct tls_context *tls, const struct endpoint *endpoint,
                                       struct listening *listening, struct afar_error *err)
 {
     struct listener *listener = NULL;
-    int fd = -1;
-    enum afar_status status = AFAR_OK;
-    if (endpoint->inherited)
-        status = inherited_take(server->inherited, endpoint, &fd, err);
-    if (status == AFAR_OK)
-        status = endpoint->inherited ? listener_adopt(&listener, fd, endpoint, err)
-                                     : listener_open(&listener, endpoint, BACKLOG, err);
+    enum afar_status status = open_socket(server, endpoint, &listener, err);
     if (status == AFAR_OK)
         status = check_exposure(listener, config, err);
     if (status != AFAR_OK) {
@@ -216,9 +222,35 @@ static void close_unwanted(struct server *server)
                   name);
 }
 
+static enum afar_status open_http(struct server *server, const struct config *config,
+                                  struct afar_error *err)
+{
+    server->metrics =
+        (struct metrics_source){.shared = &server->shared, .acceptor = server->acceptor};
+    if (!config->http_wanted)
+        return AFAR_OK;
+    enum afar_status status = open_socket(server, &config->http, &server->http_listener, err);
+    if (status == AFAR_OK)
+        status = http_start(&server->http, server->http_listener, health_page, &server->metrics,
+                            server->shared.log, err);
+    return status == AFAR_OK ? status : afar_prefix(err, "http");
+}
+
+void server_note_reload(struct server *server, const struct server_settings *settings)
+{
+    struct figures *figures = &server->shared.figures;
+    atomic_store(&figures->reload_failed, settings == NULL);
+    if (settings == NULL)
+        return;
+    atomic_store(&figures->reloaded_at, (long long)time(NULL));
+    atomic_store(&figures->certificate_expires_at,
+                 settings->tls != NULL ? (long long)tls_context_expires_at(settings->tls) : 0);
+}
+
 static void begin_drain(void *user)
 {
     struct server *server = user;
+    atomic_store(&server->shared.figures.phase, PHASE_DRAINING);
     service_draining(&server->service);
 }
 
@@ -264,11 +296,14 @@ enum afar_status server_new(struct server **server, const struct config *config,
             made->listening.count++;
     }
     if (status == AFAR_OK)
+        status = open_http(made, config, err);
+    if (status == AFAR_OK)
         close_unwanted(made);
     if (status != AFAR_OK) {
         server_free(made);
         return status;
     }
+    server_note_reload(made, settings);
     *server = made;
     return AFAR_OK;
 }
@@ -283,6 +318,8 @@ void server_free(struct server *server)
 {
     if (server == NULL)
         return;
+    http_stop(server->http);
+    listener_free(server->http_listener);
     server_unwatch(server);
     service_close(&server->service);
     acceptor_free(server->acceptor);
@@ -307,6 +344,12 @@ enum afar_status server_print_endpoints(const struct server *server, FILE *out,
         char url[ENDPOINT_URL_BYTES];
         endpoint_format(&server->listening.at[i].endpoint, url, sizeof url);
         if (fprintf(out, "listening %s\n", url) < 0)
+            return afar_fail_errno(err, errno, "cannot print the endpoints");
+    }
+    if (server->http_listener != NULL) {
+        char url[ENDPOINT_URL_BYTES];
+        endpoint_format(listener_endpoint(server->http_listener), url, sizeof url);
+        if (fprintf(out, "http %s\n", url) < 0)
             return afar_fail_errno(err, errno, "cannot print the endpoints");
     }
     if (fflush(out) != 0)
@@ -373,10 +416,22 @@ void server_describe_one(const struct server *server, const struct listening *li
                   url, what);
 }
 
+static void describe_http(const struct server *server)
+{
+    char url[ENDPOINT_URL_BYTES];
+    endpoint_format(listener_endpoint(server->http_listener), url, sizeof url);
+    log_write(server->shared.log, LOG_LEVEL_INFO, "%s: %s can read health and metrics over HTTP",
+              url,
+              listener_is_local(server->http_listener) ? "this machine"
+                                                       : "everyone who can reach this port");
+}
+
 void server_describe(const struct server *server)
 {
     for (unsigned i = 0; i < server->listening.count; i++)
         server_describe_one(server, &server->listening.at[i]);
+    if (server->http_listener != NULL)
+        describe_http(server);
 }
 
 void server_tell_ready(struct server *server, const char *trouble)
@@ -391,6 +446,7 @@ void server_tell_ready(struct server *server, const char *trouble)
 
 enum afar_status server_run(struct server *server, struct afar_error *err)
 {
+    atomic_store(&server->shared.figures.phase, PHASE_READY);
     server_tell_ready(server, NULL);
     return acceptor_run(server->acceptor, err);
 }

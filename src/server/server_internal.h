@@ -5,6 +5,7 @@
 #include "net/inherited.h"
 #include "server/acceptor.h"
 #include "server/file_watch.h"
+#include "server/health.h"
 #include "server/server.h"
 #include "server/service.h"
 
@@ -37,6 +38,10 @@ struct server {
     bool again; /* another SIGHUP has come meanwhile */
 
     struct service service;
+
+    struct listener *http_listener; /* NULL: no http */
+    struct http *http;
+    struct metrics_source metrics;
 
     struct file_watch watch; /* of the files that the TLS context was made from */
     struct timer watch_timer;
@@ -75,6 +80,9 @@ enum afar_status server_watch(struct server *server, struct afar_error *err);
 /* The configuration has changed. */
 void server_watch_again(struct server *server);
 void server_unwatch(struct server *server);
+
+/* The settings have been changed, or (NULL) could not be. */
+void server_note_reload(struct server *server, const struct server_settings *settings);
 
 /* reload.c: what the acceptor calls. */
 void server_reload(void *user);

@@ -23,6 +23,7 @@
 #include "server/admission.h"
 #include "server/companion.h"
 #include "server/counters.h"
+#include "server/figures.h"
 #include "server/loop.h"
 #include "server/mailbox.h"
 #include "server/registry.h"
@@ -44,6 +45,7 @@ struct server_shared {
     struct orphans *orphans;
     struct admission *admission;
     struct counters counters;
+    struct figures figures;
     char *const *environment;  /* what commands start from */
     struct seats *seats;       /* for spawning; may be NULL */
     struct rlimit descriptors; /* likewise; the server has raised its own … */

@@ -328,6 +328,7 @@ static int make_files(void **state)
     (void)fprintf(file,
                   "[server]\nlisten = tls://127.0.0.1:0\n"
                   "listen = tcp://127.0.0.1:0?protocol=headed\n"
+                  "http = tcp://127.0.0.1:0\n"
                   "listen = unix://%s/socket?protocol=sized\n"
                   "listen = udp://127.0.0.1:0?protocol=upper\n"
                   "tls_cert = %s\ntls_key = %s\ntls_client_ca = %s\n"

@@ -21,11 +21,35 @@ static void make_folder(struct afard *afard)
     assert_non_null(mkdtemp(afard->folder));
 }
 
+/* Takes the lines that have come so far; how many those are. */
+static unsigned take_endpoints(struct afard *afard)
+{
+    static const char listening[] = "listening ";
+    static const char http[] = "http ";
+    unsigned lines = 0;
+    const char *line = afard->program.stdout_data;
+    const char *end = strchr(line, '\n');
+    afard->url_count = 0;
+    for (; end != NULL && afard->url_count < AFARD_URLS_MAX; end = strchr(line, '\n')) {
+        int size = (int)(end - line);
+        if (strncmp(line, http, sizeof http - 1) == 0) {
+            (void)snprintf(afard->http, sizeof afard->http, "%.*s", size - 5, line + 5);
+        } else {
+            assert_int_equal(strncmp(line, listening, sizeof listening - 1), 0);
+            (void)snprintf(afard->url[afard->url_count++], sizeof afard->url[0], "%.*s", size - 10,
+                           line + 10);
+        }
+        lines++;
+        line = end + 1;
+    }
+    return lines;
+}
+
 static void start(struct afard *afard, const char *const *before, const char *const *args)
 {
     const char *argv[PROGRAM_ARGS_MAX] = {"afard", "--print-endpoints"};
     unsigned count = 2;
-    unsigned listeners = 0;
+    unsigned expected = 0;
     if (geteuid() != 0) { /* its descriptors are counted, which else only root may do */
         argv[count++] = "--set";
         argv[count++] = "dumpable=yes";
@@ -33,24 +57,16 @@ static void start(struct afard *afard, const char *const *before, const char *co
     for (; before != NULL && *before != NULL; before++)
         argv[count++] = *before;
     for (; *args != NULL; args++) {
-        listeners += strcmp(*args, "--listen") == 0;
+        expected += strcmp(*args, "--listen") == 0 || strcmp(*args, "--http") == 0;
         argv[count++] = *args;
     }
     argv[count] = NULL;
     program_start(&afard->program, argv, NULL);
 
-    while (afard->url_count < listeners) {
-        program_expect(&afard->program, 1, "\n");
-        unsigned lines = 0;
-        const char *line = afard->program.stdout_data;
-        const char *end = strchr(line, '\n');
-        for (; end != NULL && lines < AFARD_URLS_MAX; end = strchr(line, '\n')) {
-            assert_int_equal(strncmp(line, "listening ", 10), 0);
-            (void)snprintf(afard->url[lines++], sizeof afard->url[0], "%.*s",
-                           (int)(end - line - 10), line + 10);
-            line = end + 1;
-        }
-        afard->url_count = lines;
+    size_t offset = 0;
+    for (unsigned lines = 0; lines < expected; lines = take_endpoints(afard)) {
+        const char *end = program_expect_after(&afard->program, 1, offset, "\n");
+        offset = (size_t)(end - afard->program.stdout_data) + 1;
     }
     afard->descriptors = afard_descriptors(afard);
 }

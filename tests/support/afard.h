@@ -16,7 +16,8 @@ struct afard {
     char folder[64];
     char url[AFARD_URLS_MAX][512]; /* in the order of --listen */
     unsigned url_count;
-    char ca[128]; /* of certs/make-certs, made by afard_start_tls only */
+    char http[512]; /* of --http; "" without */
+    char ca[128];   /* of certs/make-certs, made by afard_start_tls only */
     char client_cert[128];
     char client_key[128];
     unsigned descriptors; /* open when it began to listen */

@@ -238,6 +238,38 @@ static void test_listen(void **state)
     config_close(&config);
 }
 
+static void test_http(void **state)
+{
+    (void)state;
+    struct config config;
+    struct afar_error err = {.code = AFAR_OK};
+    config_init(&config);
+    assert_false(config.http_wanted);
+    set(&config, "listen", "tcp://127.0.0.1:7420");
+    set(&config, "http", "tcp://127.0.0.1:7421");
+    assert_true(config.http_wanted);
+    assert_int_equal(config.http.port, 7421);
+    assert_int_equal(config_check(&config, &err), AFAR_OK);
+    set(&config, "http", "tcp://127.0.0.1:7420"); /* the last one counts */
+    assert_int_equal(config_check(&config, &err), AFAR_EINVAL);
+    assert_string_equal(err.message, "http: tcp://127.0.0.1:7420 is listened at already: name "
+                                     "another port");
+    set(&config, "http", "unix:///run/afard-http");
+    assert_int_equal(config_check(&config, &err), AFAR_OK);
+    static const char *const wrong[] = {"tls://127.0.0.1:1",
+                                        "udp://127.0.0.1:1",
+                                        "127.0.0.1:1",
+                                        "tcp://127.0.0.1:1?protocol=sized",
+                                        "yes",
+                                        ""};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(config_set(&config, "http", wrong[i], &err), AFAR_EINVAL);
+        assert_int_equal(strncmp(err.message, "http: ", 6), 0);
+    }
+    assert_string_equal(config.http.path, "/run/afard-http");
+    config_close(&config);
+}
+
 static void test_too_many_listeners(void **state)
 {
     (void)state;
@@ -391,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_log_options),
         cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_http),
         cmocka_unit_test(test_too_many_listeners),
         cmocka_unit_test(test_unknown_key),
         cmocka_unit_test(test_check_needs_a_listener),

@@ -1,0 +1,39 @@
+/* A few pages over HTTP/1.1, for probes and monitoring, by libmicrohttpd in a thread of its own.
+ *
+ * Owns:    its thread and its connections.
+ * Threads: http_start and http_stop from one; pages are made in its own thread.
+ * Blocks:  http_stop, until its thread has ended.
+ * Limits:  GET and HEAD, no bodies; HTTP_CONNECTIONS_MAX connections, of these HTTP_PER_ADDRESS_MAX
+ *          from one address, each silent for at most HTTP_TIMEOUT_S; a request of 8 KiB. */
+#ifndef SERVER_HTTP_H
+#define SERVER_HTTP_H
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "net/listener.h"
+
+enum { HTTP_CONNECTIONS_MAX = 64, HTTP_PER_ADDRESS_MAX = 32, HTTP_TIMEOUT_S = 10 };
+
+struct http;
+
+/* Writes what is at `path` ("/…", without what follows a '?') to `body` and returns the status: 200
+ * or 503; 404 where there is nothing. *type is the Content-Type, at first "text/plain;
+ * charset=utf-8". In the thread of http. */
+typedef unsigned http_page(void *user, const char *path, FILE *body, const char **type);
+
+/* Serves at `listener`, which is *borrowed* until http_stop. `user`, `log` are *kept*. Signals must
+ * be blocked in the calling thread, as the new one inherits that. Where the listener is for this
+ * machine alone, requests to another host's name are refused: a page in somebody's browser could
+ * have had its name resolve to here. AFAR_ENOMEM; AFAR_ESYSTEM: no thread or descriptor for it. */
+enum afar_status http_start(struct http **http, const struct listener *listener, http_page *page,
+                            void *user, struct log *log, struct afar_error *err);
+
+/* NULL is fine. */
+void http_stop(struct http *http);
+
+/* Whether a Host header (RFC 9110 §7.2) names this machine by what cannot be somebody else's name:
+ * an IP address, localhost, or nothing at all (NULL). */
+bool http_host_is_here(const char *host);
+
+#endif

@@ -1,0 +1,25 @@
+/* What the server's own process uses: processor time, memory, descriptors.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Blocks:  while it reads /proc (proc(5)), which is memory.
+ * Limits:  none. */
+#ifndef SERVER_OWN_USAGE_H
+#define SERVER_OWN_USAGE_H
+
+#include <stdbool.h>
+
+/* Numbers that cannot be had, as without /proc, are less than 0. */
+struct own_usage {
+    double cpu_seconds;
+    double started_at; /* Unix time */
+    double resident_bytes;
+    double virtual_bytes;
+    double open_descriptors;
+    double max_descriptors;
+    double threads;
+};
+
+void own_usage_read(struct own_usage *usage);
+
+#endif
