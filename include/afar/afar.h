@@ -32,6 +32,12 @@
 /* "0.1.0" */
 AFAR_API const char *afar_version(void);
 
+/* For a program that connects, does one thing and ends, and uses OpenSSL only by this library: TLS
+ * is ready sooner, because OpenSSL reads its configuration only where OPENSSL_CONF names it, and
+ * does not clean up at exit. Before anything else here, while there is one thread. Not for a
+ * library. */
+AFAR_API void afar_begin_program(void);
+
 /* ---- Contexts: certificates and TLS sessions ---- */
 
 struct afar_context;

@@ -73,6 +73,7 @@ int main(int argc, char **argv)
         (void)printf("afar %s\n", afar_version());
         return print("");
     }
+    afar_begin_program();
     for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++) {
         if (strcmp(argv[1], subcommands[i].name) == 0)
             return subcommands[i].main(argc - 1, argv + 1);

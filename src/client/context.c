@@ -2,6 +2,11 @@
 
 #include "client/client.h"
 
+void afar_begin_program(void)
+{
+    tls_program_begin();
+}
+
 enum afar_status afar_context_new(struct afar_context **context,
                                   const struct afar_credentials *credentials,
                                   struct afar_error *err)

@@ -10,8 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A file's name is the first half of the hash that tells what it is for; the whole hash is its
- * first line, in case files were moved. One that nobody has touched for so long has expired. */
+/* A file's name is the first half of the hash that tells what it is for. It begins with the hash of
+ * that and of the session that follows: one that was moved, or is being written just now, does not
+ * match, and is not offered. One that nobody has touched for so long has expired. */
 enum { NAME_CHARS = 32, HASH_CHARS = DIGEST_HEX_BYTES - 1, STALE_S = 24 * 3600 };
 
 /* ---- what a session is good for ---- */
@@ -86,6 +87,18 @@ static bool hash_of(const struct session_files *files, const struct endpoint *en
     return good;
 }
 
+/* What a file begins with, that is for `hash` and has this session. */
+static bool mark_of(const char *hash, const uint8_t *data, size_t size, char mark[DIGEST_HEX_BYTES])
+{
+    struct digest *digest = NULL;
+    bool good = digest_new(&digest, "sha256", NULL) == AFAR_OK &&
+                digest_update(digest, hash, HASH_CHARS, NULL) == AFAR_OK &&
+                digest_update(digest, data, size, NULL) == AFAR_OK &&
+                digest_finish(digest, mark, NULL) == AFAR_OK;
+    digest_free(digest);
+    return good;
+}
+
 /* ---- reading ---- */
 
 /* Ours, and nobody else's. */
@@ -115,6 +128,7 @@ void session_files_load(const struct session_files *files, struct tls_context *t
                         const struct endpoint *endpoint)
 {
     char hash[DIGEST_HEX_BYTES];
+    char mark[DIGEST_HEX_BYTES];
     char *path = NULL;
     uint8_t data[SESSION_FILE_MAX_BYTES];
     ssize_t size = -1;
@@ -124,7 +138,8 @@ void session_files_load(const struct session_files *files, struct tls_context *t
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd >= 0 && is_private(fd))
         size = read_whole(fd, data, sizeof data);
-    if (size > HASH_CHARS && memcmp(data, hash, HASH_CHARS) == 0)
+    if (size > HASH_CHARS && mark_of(hash, data + HASH_CHARS, (size_t)size - HASH_CHARS, mark) &&
+        memcmp(data, mark, HASH_CHARS) == 0)
         (void)tls_context_import(tls, endpoint->host, data + HASH_CHARS, (size_t)size - HASH_CHARS,
                                  NULL);
     if (fd >= 0)
@@ -184,28 +199,42 @@ static bool write_whole(int fd, const void *data, size_t size)
     return true;
 }
 
-/* A whole file or none, whoever else is writing it now. */
-static void put_file(const char *folder, const char *hash, const uint8_t *data, size_t size)
+/* Over what is there, which is much faster than a new file: the mark tells if somebody reads it
+ * meanwhile. False: there is none that is ours alone, or it could not be done. */
+static bool write_over(const char *path, const uint8_t *data, size_t size)
 {
-    char *path = NULL;
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    bool good = is_private(fd) && write_whole(fd, data, size) && ftruncate(fd, (off_t)size) == 0;
+    (void)close(fd);
+    return good;
+}
+
+static void write_new(const char *path, const uint8_t *data, size_t size)
+{
     char *draft = NULL;
-    if (asprintf(&path, "%s/%.*s", folder, NAME_CHARS, hash) < 0)
+    if (asprintf(&draft, "%s-XXXXXX", path) < 0)
         return;
-    if (asprintf(&draft, "%s-XXXXXX", path) < 0) {
-        free(path);
-        return;
-    }
-    if (access(path, F_OK) != 0) {
-        make_folder(folder);
-        sweep(folder);
-    }
     int fd = mkostemp(draft, O_CLOEXEC); /* mode 0600 */
     if (fd >= 0) {
-        bool good = write_whole(fd, hash, HASH_CHARS) && write_whole(fd, data, size);
+        bool good = write_whole(fd, data, size);
         if (close(fd) != 0 || !good || rename(draft, path) != 0)
             (void)unlink(draft);
     }
     free(draft);
+}
+
+static void put_file(const char *folder, const char *hash, const uint8_t *data, size_t size)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/%.*s", folder, NAME_CHARS, hash) < 0)
+        return;
+    if (!write_over(path, data, size)) {
+        make_folder(folder);
+        sweep(folder);
+        write_new(path, data, size);
+    }
     free(path);
 }
 
@@ -213,13 +242,20 @@ void session_files_save(const struct session_files *files, struct tls_context *t
                         const struct endpoint *endpoint)
 {
     char hash[DIGEST_HEX_BYTES];
+    char mark[DIGEST_HEX_BYTES];
+    uint8_t whole[SESSION_FILE_MAX_BYTES];
     uint8_t *data = NULL;
     size_t size = 0;
     if (files->folder == NULL ||
         tls_context_export(tls, endpoint->host, &data, &size, NULL) != AFAR_OK || data == NULL)
         return;
-    if (size <= SESSION_FILE_MAX_BYTES - HASH_CHARS && hash_of(files, endpoint, hash))
-        put_file(files->folder, hash, data, size);
+    if (size <= sizeof whole - HASH_CHARS && hash_of(files, endpoint, hash) &&
+        mark_of(hash, data, size, mark)) {
+        memcpy(whole, mark, HASH_CHARS);
+        memcpy(whole + HASH_CHARS, data, size);
+        put_file(files->folder, hash, whole, HASH_CHARS + size);
+        explicit_bzero(whole, HASH_CHARS + size);
+    }
     explicit_bzero(data, size);
     free(data);
 }

@@ -94,6 +94,11 @@ enum afar_status tls_context_export(struct tls_context *context, const char *ser
 enum afar_status tls_context_import(struct tls_context *context, const char *server_name,
                                     const uint8_t *data, size_t size, struct afar_error *err);
 
+/* For a program that is OpenSSL's only user in its process and soon ends, before anything else of
+ * TLS: OpenSSL reads its configuration only where OPENSSL_CONF names it, and does not clean up at
+ * exit. One thread. */
+void tls_program_begin(void);
+
 /* An alert that turns a client away before any handshake: internal_error (RFC 8446 §6), as there is
  * none for "too busy". To be sent as it is. */
 enum { TLS_REFUSAL_BYTES = 7 };

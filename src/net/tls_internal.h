@@ -18,6 +18,7 @@
  *   tls_bio.c          the socket under an SSL; what the peer sent first
  *   tls_error.c        one line for a person from what OpenSSL says
  *   tls_alert.c        the same for what the peer says by an alert
+ *   tls_program.c      for programs that soon end
  *   transport_tls.c    the transport itself
  *
  * Owns:    see the structs.

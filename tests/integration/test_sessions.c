@@ -214,6 +214,16 @@ static void a_damaged_file_is_no_harm(void **state)
         assert_false(resumes(&credentials, server.url[0]));
         assert_true(resumes(&credentials, server.url[0]));
     }
+    for (off_t at = 0; at < 700; at += 50) { /* as one sees it that another process is writing */
+        char byte = 0;
+        int fd = open(file, O_RDWR | O_CLOEXEC);
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= 4;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        assert_int_equal(close(fd), 0);
+        assert_false(resumes(&credentials, server.url[0]));
+        assert_true(resumes(&credentials, server.url[0]));
+    }
     assert_int_equal(truncate(file, 1 << 20), 0);
     assert_false(resumes(&credentials, server.url[0]));
     assert_int_equal(unlink(file), 0);
