@@ -2,15 +2,27 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include <openssl/bio.h>
 
-/* The descriptor is kept in the BIO's data pointer, as a number. */
-static int fd_of(BIO *bio)
+/* Records that leave together: a system call for each would cost more than encrypting it. */
+struct tls_socket {
+    int fd;
+    uint8_t *held; /* NULL: what is written is sent at once */
+    size_t start;  /* of what has not been sent */
+    size_t end;
+};
+
+/* What TLS adds to a record (RFC 8446 §5.2: header, content type, tag), and more. */
+enum { RECORD_EXTRA_BYTES = 64 };
+enum { HELD_MAX_BYTES = TLS_BATCH_BYTES + TLS_BATCH_RECORDS * RECORD_EXTRA_BYTES };
+
+static struct tls_socket *socket_of(BIO *bio)
 {
-    return (int)(intptr_t)BIO_get_data(bio);
+    return BIO_get_data(bio);
 }
 
 static bool worth_retrying(int sys_errno)
@@ -26,7 +38,7 @@ static int socket_read(BIO *bio, char *data, int size)
     if (size <= 0)
         return 0;
     do {
-        count = recv(fd_of(bio), data, (size_t)size, 0);
+        count = recv(socket_of(bio)->fd, data, (size_t)size, 0);
     } while (count < 0 && errno == EINTR);
     if (count < 0 && worth_retrying(errno))
         BIO_set_retry_read(bio);
@@ -35,19 +47,72 @@ static int socket_read(BIO *bio, char *data, int size)
     return (int)count;
 }
 
-static int socket_write(BIO *bio, const char *data, int size)
+static ssize_t send_some(const struct tls_socket *socket, const void *data, size_t size)
 {
     ssize_t count = 0;
+    do {
+        count = send(socket->fd, data, size, MSG_NOSIGNAL);
+    } while (count < 0 && errno == EINTR);
+    return count;
+}
+
+static int socket_write(BIO *bio, const char *data, int size)
+{
+    struct tls_socket *socket = socket_of(bio);
 
     BIO_clear_retry_flags(bio);
     if (size <= 0)
         return 0;
-    do {
-        count = send(fd_of(bio), data, (size_t)size, MSG_NOSIGNAL);
-    } while (count < 0 && errno == EINTR);
+    if (socket->held != NULL && HELD_MAX_BYTES - socket->end >= (size_t)size) {
+        memcpy(socket->held + socket->end, data, (size_t)size);
+        socket->end += (size_t)size;
+        return size;
+    }
+    if (socket->held != NULL) { /* nothing may overtake it */
+        BIO_set_retry_write(bio);
+        return -1;
+    }
+    ssize_t count = send_some(socket, data, (size_t)size);
     if (count < 0 && worth_retrying(errno))
         BIO_set_retry_write(bio);
     return (int)count;
+}
+
+bool tls_bio_hold(BIO *bio)
+{
+    struct tls_socket *socket = BIO_get_data(bio);
+    if (BIO_method_type(bio) != BIO_TYPE_SOCKET)
+        return false;
+    if (socket->held == NULL)
+        socket->held = malloc(HELD_MAX_BYTES);
+    return socket->held != NULL;
+}
+
+enum afar_status tls_bio_release(BIO *bio)
+{
+    struct tls_socket *socket = BIO_get_data(bio);
+    if (BIO_method_type(bio) != BIO_TYPE_SOCKET)
+        return AFAR_OK;
+    while (socket->start < socket->end) {
+        ssize_t count =
+            send_some(socket, socket->held + socket->start, socket->end - socket->start);
+        if (count < 0)
+            return worth_retrying(errno) ? AFAR_EAGAIN : AFAR_ESYSTEM;
+        socket->start += (size_t)count;
+    }
+    free(socket->held);
+    socket->held = NULL;
+    socket->start = socket->end = 0;
+    return AFAR_OK;
+}
+
+static int socket_destroy(BIO *bio)
+{
+    struct tls_socket *socket = BIO_get_data(bio);
+    if (socket != NULL)
+        free(socket->held);
+    free(socket);
+    return 1;
 }
 
 static long socket_ctrl(BIO *bio, int command, long number, void *pointer)
@@ -73,7 +138,8 @@ BIO_METHOD *tls_bio_method_new(void)
         return NULL;
     if (BIO_meth_set_read(method, socket_read) != 1 ||
         BIO_meth_set_write(method, socket_write) != 1 ||
-        BIO_meth_set_ctrl(method, socket_ctrl) != 1) {
+        BIO_meth_set_ctrl(method, socket_ctrl) != 1 ||
+        BIO_meth_set_destroy(method, socket_destroy) != 1) {
         BIO_meth_free(method);
         return NULL;
     }
@@ -83,10 +149,15 @@ BIO_METHOD *tls_bio_method_new(void)
 BIO *tls_bio_new(const BIO_METHOD *method, int fd)
 {
     BIO *bio = BIO_new(method);
+    struct tls_socket *socket = calloc(1, sizeof *socket);
 
-    if (bio == NULL)
+    if (bio == NULL || socket == NULL) {
+        free(socket);
+        BIO_free(bio);
         return NULL;
-    BIO_set_data(bio, (void *)(intptr_t)fd);
+    }
+    socket->fd = fd;
+    BIO_set_data(bio, socket);
     BIO_set_init(bio, 1);
     return bio;
 }

@@ -107,8 +107,8 @@ static enum afar_status fail_version(const struct transport_tls *transport, stru
 }
 
 /* The peer has gone without a TLS goodbye. */
-static enum afar_status fail_gone(const struct transport_tls *transport, int sys_errno,
-                                  struct afar_error *err)
+enum afar_status tls_fail_socket(const struct transport_tls *transport, int sys_errno,
+                                 struct afar_error *err)
 {
     bool is_server = transport->context->is_server;
     enum afar_status status = sys_errno == 0 ? socket_fail_end(err) : socket_fail(err, sys_errno);
@@ -147,7 +147,7 @@ static enum afar_status fail_ssl(struct transport_tls *transport, struct afar_er
 
     switch (of_tls ? reason : 0) {
     case SSL_R_UNEXPECTED_EOF_WHILE_READING:
-        return fail_gone(transport, 0, err);
+        return tls_fail_socket(transport, 0, err);
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
         return afar_fail(err, AFAR_ETRUST, "the client has shown no certificate");
     case SSL_R_UNSUPPORTED_PROTOCOL:
@@ -190,7 +190,7 @@ enum afar_status tls_fail(struct transport_tls *transport, int result, int sys_e
         if (!transport->established && tls_check_first(transport, err) != AFAR_OK)
             status = AFAR_EPEER;
         else
-            status = fail_gone(transport, sys_errno, err);
+            status = tls_fail_socket(transport, sys_errno, err);
         break;
     case SSL_ERROR_SSL:
         transport->failed = true;

@@ -16,6 +16,10 @@
 enum afar_status tls_fail(struct transport_tls *transport, int result, int sys_errno,
                           struct afar_error *err);
 
+/* The socket itself has failed, with that errno; 0: it has ended. AFAR_ECLOSED, AFAR_ESYSTEM. */
+enum afar_status tls_fail_socket(const struct transport_tls *transport, int sys_errno,
+                                 struct afar_error *err);
+
 /* AFAR_EPEER where what has come so far cannot be TLS, else AFAR_OK. */
 enum afar_status tls_check_first(struct transport_tls *transport, struct afar_error *err);
 

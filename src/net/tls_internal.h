@@ -42,6 +42,10 @@
 
 enum {
     TLS_NOTE_BYTES = 384,
+    /* Of a send, with room for a frame of 64 KiB and its header. */
+    TLS_BATCH_RECORDS = 5,
+    TLS_BATCH_BYTES = TLS_BATCH_RECORDS * SSL3_RT_MAX_PLAIN_LENGTH,
+    TLS_READ_AHEAD_BYTES = 4 * (SSL3_RT_MAX_PLAIN_LENGTH + 64),
     TLS_FIRST_BYTES = 8, /* a TLS record's header has 5; "OPTIONS " has 8 */
     /* Servers whose last session a client context remembers, and the longest name it does so for:
      * a client program talks to a few. The oldest makes room. */
@@ -93,8 +97,11 @@ struct transport_tls {
     bool vouched;                /* server: a CA vouches for the client's names */
     bool offers;                 /* client: a session is offered, files may not be needed */
     bool known;                  /* peer_name, and a server's chain, are this peer's */
+    bool more;                   /* the last receive gave bytes: there may be others behind them */
     bool heard;                  /* something has been received since the handshake */
     size_t retry_bytes;          /* of a send that has to be repeated; 0: none */
+    size_t begun_bytes;          /* of a record behind it that has to be repeated next */
+    bool held;                   /* it lies in the BIO and waits for the socket */
     char *peer_name;             /* owned; of the certificate; NULL: not established */
     int64_t expires_at;          /* Unix time; of the peer's chain, 0: no peer certificate */
     uint8_t *chain;              /* owned; server: the client's certificates, DER, leaf first */
@@ -285,6 +292,14 @@ enum afar_status tls_alpn_check(const struct transport_tls *transport, struct af
 /* A socket BIO like OpenSSL's own, but by recv(2) and send(2): write(2) would raise SIGPIPE. */
 BIO_METHOD *tls_bio_method_new(void);
 BIO *tls_bio_new(const BIO_METHOD *method, int fd);
+
+/* Until tls_bio_release what is written is held back, up to TLS_BATCH_BYTES in TLS_BATCH_RECORDS
+ * records; nothing may be held already. False: it is not, for want of memory, or as the BIO is none
+ * of ours. */
+bool tls_bio_hold(BIO *bio);
+/* Sends what is held. AFAR_OK: all of it, or there was nothing. AFAR_EAGAIN: call again when the
+ * socket is writable; nothing else may be written before. AFAR_ESYSTEM: errno says why not. */
+enum afar_status tls_bio_release(BIO *bio);
 
 /* Notes in the transport what comes first from its peer, until tls_bio_unwatch. */
 void tls_bio_watch(struct transport_tls *transport);

@@ -109,6 +109,9 @@ static enum afar_status handshake_done(struct transport_tls *transport, struct a
         tls_release(transport->ssl);
     free(transport->note);
     transport->note = NULL;
+    /* Only now: what is at stake before is the memory of who knows how many strangers. */
+    SSL_set_read_ahead(transport->ssl, 1);
+    SSL_set_default_read_buffer_len(transport->ssl, TLS_READ_AHEAD_BYTES);
     transport->established = true;
     transport->base.recv_events = POLLIN;
     transport->base.send_events = POLLOUT;
@@ -178,6 +181,7 @@ static enum afar_status tls_recv(struct transport *base, void *data, size_t size
     errno = 0;
     int result = SSL_read_ex(transport->ssl, data, size, received);
     int saved = errno;
+    transport->more = result == 1;
     if (result == 1) {
         base->recv_events = POLLIN;
         transport->heard = true;
@@ -216,6 +220,62 @@ static enum afar_status why_gone(struct transport_tls *transport, struct afar_er
     return status;
 }
 
+/* One record: all of `size` bytes, at most SSL3_RT_MAX_PLAIN_LENGTH. */
+static enum afar_status write_record(struct transport_tls *transport, const uint8_t *data,
+                                     size_t size, struct afar_error *err)
+{
+    size_t written = 0;
+    ERR_clear_error();
+    errno = 0;
+    int result = SSL_write_ex(transport->ssl, data, size, &written);
+    int saved = errno;
+    if (result == 1)
+        return AFAR_OK;
+    enum afar_status status = tls_fail(transport, result, saved, err);
+    if (status == AFAR_EAGAIN)
+        transport->base.send_events = wanted_events(transport->ssl);
+    return status;
+}
+
+/* Several records are made before any is sent. *taken: of how many bytes, also where they have to
+ * be repeated. */
+static enum afar_status write_records(struct transport_tls *transport, const uint8_t *data,
+                                      size_t size, size_t *taken, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    size_t piece = 0;
+    size_t done = 0;
+    bool many = transport->retry_bytes == 0 && size > SSL3_RT_MAX_PLAIN_LENGTH &&
+                tls_bio_hold(SSL_get_wbio(transport->ssl));
+    if (!many && size > SSL3_RT_MAX_PLAIN_LENGTH)
+        size = SSL3_RT_MAX_PLAIN_LENGTH;
+    while (done < size) {
+        piece = size - done;
+        if (piece > SSL3_RT_MAX_PLAIN_LENGTH)
+            piece = SSL3_RT_MAX_PLAIN_LENGTH;
+        status = write_record(transport, data + done, piece, err);
+        if (status != AFAR_OK)
+            break;
+        done += piece;
+    }
+    *taken = done > 0 ? done : piece;
+    if (status != AFAR_EAGAIN || done == 0)
+        return status;
+    transport->begun_bytes = piece; /* it will be the first of the next send */
+    return AFAR_OK;
+}
+
+/* Sends what write_records has held back. */
+static enum afar_status send_held(struct transport_tls *transport, struct afar_error *err)
+{
+    transport->base.send_events = POLLOUT;
+    enum afar_status status = tls_bio_release(SSL_get_wbio(transport->ssl));
+    transport->held = status == AFAR_EAGAIN;
+    if (status == AFAR_EAGAIN)
+        return afar_fail(err, AFAR_EAGAIN, "TLS waits for the peer");
+    return status == AFAR_OK ? AFAR_OK : tls_fail_socket(transport, errno, err);
+}
+
 static enum afar_status tls_send(struct transport *base, const void *data, size_t size,
                                  size_t *sent, struct afar_error *err)
 {
@@ -230,38 +290,32 @@ static enum afar_status tls_send(struct transport *base, const void *data, size_
     if (size < transport->retry_bytes)
         return afar_fail(err, AFAR_EBUG, "a send was repeated with %zu bytes instead of %zu", size,
                          transport->retry_bytes);
-    /* One record at a time, and a record that has been begun is finished with nothing added: then
-     * what OpenSSL has taken and what we report as sent are always the same. */
+    /* What has been begun is finished with nothing added: then what OpenSSL has taken and what we
+     * report as sent are always the same. */
     if (transport->retry_bytes > 0)
         size = transport->retry_bytes;
-    else if (size > SSL3_RT_MAX_PLAIN_LENGTH)
-        size = SSL3_RT_MAX_PLAIN_LENGTH;
-
-    ERR_clear_error();
-    errno = 0;
-    int result = SSL_write_ex(transport->ssl, data, size, sent);
-    int saved = errno;
-    if (result == 1) {
-        base->send_events = POLLOUT;
-        transport->retry_bytes = 0;
-        return AFAR_OK;
-    }
-    *sent = 0;
-    status = tls_fail(transport, result, saved, err);
-    if (status == AFAR_EAGAIN) {
-        base->send_events = wanted_events(transport->ssl);
-        transport->retry_bytes = size;
-    } else if (status == AFAR_ECLOSED && !transport->failed) {
+    else if (size > TLS_BATCH_BYTES)
+        size = TLS_BATCH_BYTES;
+    status = transport->held ? AFAR_OK : write_records(transport, data, size, &size, err);
+    if (status == AFAR_OK)
+        status = send_held(transport, err);
+    *sent = status == AFAR_OK ? size : 0;
+    transport->retry_bytes = status == AFAR_EAGAIN ? size : transport->begun_bytes;
+    if (status == AFAR_OK)
+        transport->begun_bytes = 0;
+    if (status == AFAR_ECLOSED && !transport->failed)
         status = why_gone(transport, err);
-    } else {
+    else if (status != AFAR_OK && status != AFAR_EAGAIN)
         transport->failed = true;
-    }
     return status;
 }
 
 static bool tls_pending(const struct transport *base)
 {
-    return SSL_pending(tls_of_const(base)->ssl) > 0;
+    const struct transport_tls *transport = tls_of_const(base);
+    /* What was read ahead may be part of a record: then the next receive says so. */
+    return SSL_pending(transport->ssl) > 0 ||
+           (transport->more && SSL_has_pending(transport->ssl) == 1);
 }
 
 static void tls_shutdown(struct transport *base)
@@ -273,6 +327,7 @@ static void tls_shutdown(struct transport *base)
     if (transport->established && !transport->failed && !transport->send_failed) {
         ERR_clear_error();
         (void)SSL_shutdown(transport->ssl);
+        (void)tls_bio_release(SSL_get_wbio(transport->ssl));
         ERR_clear_error();
     }
     transport->send_failed = true;

@@ -125,7 +125,9 @@ static bool read_once(struct job_pipe *pipe)
         if (pipe->job->linger_at_ms != DEADLINE_NEVER)
             pipe->job->linger_at_ms =
                 clock_deadline_ms((int64_t)pipe->job->worker->config->linger_ms);
-        return true;
+        /* A short read has emptied the pipe: more in the next turn, when more is there. Not where
+         * the command has ended, whose last bytes come now. */
+        return (size_t)got == size || pipe->job->state >= JOB_DRAINING;
     }
     if (failed == EINTR)
         return true;

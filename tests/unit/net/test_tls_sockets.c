@@ -26,12 +26,20 @@ static struct {
     int interrupt;     /* that many calls are interrupted first */
     size_t most_bytes; /* 0: no bound */
     int send_errno;
+    int recv_errno;
+    int sends; /* counted */
+    int receives;
 } weather;
 
 ssize_t __real_recv(int fd, void *data, size_t size, int flags);
 ssize_t __wrap_recv(int fd, void *data, size_t size, int flags);
 ssize_t __wrap_recv(int fd, void *data, size_t size, int flags)
 {
+    weather.receives++;
+    if (weather.recv_errno != 0) {
+        errno = weather.recv_errno;
+        return -1;
+    }
     if (weather.interrupt > 0) {
         weather.interrupt--;
         errno = EINTR;
@@ -46,6 +54,7 @@ ssize_t __real_send(int fd, const void *data, size_t size, int flags);
 ssize_t __wrap_send(int fd, const void *data, size_t size, int flags);
 ssize_t __wrap_send(int fd, const void *data, size_t size, int flags)
 {
+    weather.sends++;
     if (weather.send_errno != 0) {
         errno = weather.send_errno;
         return -1;
@@ -155,6 +164,155 @@ static void test_interrupted_and_short_calls(void **state)
     tls_pair_exchange(pair.server, pair.client, 20000);
     assert_int_equal(weather.interrupt, 0);
     memset(&weather, 0, sizeof weather);
+    tls_pair_close(&pair);
+    tls_context_free(client);
+}
+
+static void fill(uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        data[i] = (uint8_t)(i * 7 + (i >> 8));
+}
+
+/* A frame's worth of records is one system call on each side. */
+static void test_records_travel_together(void **state)
+{
+    (void)state;
+    static uint8_t data[TLS_BATCH_BYTES + 100];
+    static uint8_t got[sizeof data];
+    struct tls_context *client = new_client_context();
+    struct tls_pair pair;
+    size_t sent = 0;
+    size_t total = 0;
+
+    open_over_sockets(&pair, client, server_context);
+    int size = 1 << 20;
+    assert_int_equal(
+        setsockopt(transport_fd(pair.server), SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+    shake_hands(&pair);
+    tls_pair_exchange(pair.server, pair.client, 10);
+    fill(data, sizeof data);
+    memset(&weather, 0, sizeof weather);
+    assert_int_equal(transport_send(pair.server, data, sizeof data, &sent, NULL), AFAR_OK);
+    assert_int_equal(sent, TLS_BATCH_BYTES);
+    assert_int_equal(weather.sends, 1);
+    while (total < sent) {
+        size_t some = 0;
+        bool pending = transport_pending(pair.client);
+        assert_true(pending || total == 0 || weather.receives > 0);
+        assert_int_equal(transport_recv(pair.client, got + total, sizeof got - total, &some, NULL),
+                         AFAR_OK);
+        total += some;
+    }
+    assert_memory_equal(got, data, sent);
+    assert_in_range(weather.receives, 1, TLS_BATCH_RECORDS);
+    memset(&weather, 0, sizeof weather);
+    tls_pair_close(&pair);
+    tls_context_free(client);
+}
+
+/* The socket takes a part of the records: they wait, and are sent once and in order, whatever else
+ * happens meanwhile. */
+static void test_records_that_wait(void **state)
+{
+    (void)state;
+    enum { TOTAL = 5 * TLS_BATCH_BYTES };
+    static uint8_t data[TOTAL];
+    static uint8_t got[TOTAL];
+    struct tls_context *client = new_client_context();
+    struct tls_pair pair;
+    struct afar_error err;
+    size_t sent_bytes = 0;
+    size_t got_bytes = 0;
+    unsigned waits = 0;
+
+    open_over_sockets(&pair, client, server_context);
+    int size = 4096;
+    assert_int_equal(
+        setsockopt(transport_fd(pair.server), SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+    shake_hands(&pair);
+    tls_pair_exchange(pair.server, pair.client, 10);
+    fill(data, sizeof data);
+    weather.most_bytes = 1000;
+    while (got_bytes < TOTAL) {
+        size_t some = 0;
+        enum afar_status status = AFAR_OK;
+        if (sent_bytes < TOTAL) {
+            status =
+                transport_send(pair.server, data + sent_bytes, TOTAL - sent_bytes, &some, &err);
+            sent_bytes += some;
+        }
+        if (status == AFAR_EAGAIN) {
+            waits++;
+            assert_int_equal(some, 0);
+            assert_int_equal(transport_send_events(pair.server), POLLOUT);
+            assert_int_equal(transport_send(pair.server, data + sent_bytes, 1, &some, &err),
+                             AFAR_EBUG);
+            tls_pair_exchange(pair.client, pair.server, 10); /* the other direction goes on */
+        }
+        assert_int_not_equal(status, AFAR_EBUG);
+        if (transport_recv(pair.client, got + got_bytes, TOTAL - got_bytes, &some, &err) == AFAR_OK)
+            got_bytes += some;
+        else
+            assert_int_equal(err.code, AFAR_EAGAIN);
+    }
+    assert_true(waits > 10);
+    assert_memory_equal(got, data, TOTAL);
+    memset(&weather, 0, sizeof weather);
+    tls_pair_close(&pair);
+    tls_context_free(client);
+}
+
+/* A goodbye while records wait comes behind them, and does not wait itself. */
+static void test_a_goodbye_behind_records_that_wait(void **state)
+{
+    (void)state;
+    static uint8_t data[TLS_BATCH_BYTES];
+    struct tls_context *client = new_client_context();
+    struct tls_pair pair;
+    size_t count = 0;
+
+    open_over_sockets(&pair, client, server_context);
+    int size = 4096;
+    assert_int_equal(
+        setsockopt(transport_fd(pair.server), SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+    shake_hands(&pair);
+    assert_int_equal(transport_send(pair.server, data, sizeof data, &count, NULL), AFAR_EAGAIN);
+    transport_shutdown(pair.server);
+    struct afar_error err;
+    enum afar_status status = AFAR_OK;
+    while (status == AFAR_OK)
+        status = transport_recv(pair.client, data, sizeof data, &count, &err);
+    assert_int_equal(status, AFAR_ECLOSED);
+    tls_pair_close(&pair);
+    tls_context_free(client);
+}
+
+/* A record and a half have come: what is there is given, and the rest is waited for, not spun for.
+ */
+static void test_half_a_record_is_waited_for(void **state)
+{
+    (void)state;
+    static uint8_t data[30000];
+    struct tls_context *client = new_client_context();
+    struct tls_pair pair;
+    size_t count = 0;
+    size_t total = 0;
+
+    open_over_sockets(&pair, client, server_context);
+    shake_hands(&pair);
+    tls_pair_exchange(pair.server, pair.client, 10);
+    assert_int_equal(transport_send(pair.server, data, sizeof data, &count, NULL), AFAR_OK);
+    weather.most_bytes = 20000; /* all of the first record and some of the second */
+    assert_int_equal(transport_recv(pair.client, data, sizeof data, &count, NULL), AFAR_OK);
+    total += count;
+    weather.recv_errno = EAGAIN; /* and no more than that */
+    assert_true(transport_pending(pair.client));
+    assert_int_equal(transport_recv(pair.client, data, sizeof data, &count, NULL), AFAR_EAGAIN);
+    assert_false(transport_pending(pair.client));
+    memset(&weather, 0, sizeof weather);
+    assert_int_equal(transport_recv(pair.client, data, sizeof data, &count, NULL), AFAR_OK);
+    assert_int_equal(total + count, sizeof data);
     tls_pair_close(&pair);
     tls_context_free(client);
 }
@@ -341,6 +499,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sockets),
         cmocka_unit_test(test_interrupted_and_short_calls),
+        cmocka_unit_test(test_records_travel_together),
+        cmocka_unit_test(test_records_that_wait),
+        cmocka_unit_test(test_a_goodbye_behind_records_that_wait),
+        cmocka_unit_test(test_half_a_record_is_waited_for),
         cmocka_unit_test(test_a_refusal_is_told_although_sending_fails),
         cmocka_unit_test(test_what_has_come_can_be_read_after_a_broken_pipe),
         cmocka_unit_test(test_system_errors_keep_their_number),
