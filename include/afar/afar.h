@@ -189,6 +189,16 @@ struct afar_pong {
 AFAR_API enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms,
                                     struct afar_pong *pong, struct afar_error *err);
 
+struct afar_health {
+    uint64_t round_trip_us;
+    char words[128]; /* the first line of what it says, as "ok" */
+};
+
+/* Asks a server's health page, "http://host[:port][/path]" (port 7421, path /healthz where none is
+ * given): AFAR_OK: 200. AFAR_EREFUSED: another status, with its words. Else as afar_connect. */
+AFAR_API enum afar_status afar_health(const char *url, int64_t timeout_ms,
+                                      struct afar_health *health, struct afar_error *err);
+
 /* Signals a job by its id, also one of another connection. AFAR_EREFUSED: "not_found", "denied".
  * Not while a command runs on this connection. */
 AFAR_API enum afar_status afar_kill(struct afar_client *client, const char *job, const char *name,

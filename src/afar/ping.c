@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "afar/options.h"
 #include "afar/remote.h"
@@ -11,6 +12,7 @@ static const char help[] =
     "usage: afar ping [options] HOST\n"
     "\n"
     "Asks the server for an answer and shows the round trip and the server's version.\n"
+    "HOST may also be http://HOST:PORT[/PATH]: then it is the health page that is asked.\n"
     "\n"
     "      --count N         so many times, one after another (1)\n"
     "      --json            one JSON object for each\n"
@@ -19,7 +21,8 @@ static const char help[] =
     "\n"
     "Exit status: 0: answered; 125: not.\n"
     "\n"
-    "  afar ping build-7\n";
+    "  afar ping build-7\n"
+    "  afar ping http://127.0.0.1:7421/readyz\n";
 
 static void print_json_string(const char *text)
 {
@@ -69,6 +72,44 @@ static int ping(const struct remote *remote, const struct options *options)
     return 0;
 }
 
+static bool is_http(const char *host)
+{
+    static const char scheme[] = "http://";
+    return strncmp(host, scheme, sizeof scheme - 1) == 0;
+}
+
+static void print_health(const char *host, const struct afar_health *health, bool json)
+{
+    if (!json) {
+        (void)printf("%s from %s: time=%" PRIu64 ".%03u ms\n", health->words, host,
+                     health->round_trip_us / 1000, (unsigned)(health->round_trip_us % 1000));
+        return;
+    }
+    (void)printf("{\"host\":");
+    print_json_string(host);
+    (void)printf(",\"round_trip_us\":%" PRIu64 ",\"words\":", health->round_trip_us);
+    print_json_string(health->words);
+    (void)printf("}\n");
+}
+
+static int ask_health(const struct options *options)
+{
+    for (uint64_t i = 0; i < options->count; i++) {
+        struct afar_health health;
+        struct afar_error err = {0};
+        if (afar_health(options->host, options->connect_timeout_ms, &health, &err) != AFAR_OK) {
+            report("%s", err.message);
+            return STATUS_FAILED;
+        }
+        print_health(options->host, &health, options->json);
+        if (fflush(stdout) != 0) {
+            report("cannot write to standard output");
+            return STATUS_FAILED;
+        }
+    }
+    return 0;
+}
+
 int ping_main(int argc, char **argv)
 {
     struct options options;
@@ -84,7 +125,9 @@ int ping_main(int argc, char **argv)
         report("ping: '%s' is one word too many; try 'afar ping --help'", options.words[0]);
         goto out;
     }
-    if (remote_open(&remote, &options, NULL) && remote_connect(&remote))
+    if (is_http(options.host))
+        status = ask_health(&options);
+    else if (remote_open(&remote, &options, NULL) && remote_connect(&remote))
         status = ping(&remote, &options);
 out:
     remote_close(&remote);

@@ -13,6 +13,7 @@
  *   heartbeat.c    signs of life while a command runs in silence
  *   shell.c        the tutorial's sized and headed
  *   upper.c        the tutorial's upper
+ *   health.c       what the server's health page says
  *   duplex.c       a request and its reply, for these two
  *   json_line.c    a frame as a line of JSON
  *   exit_status.c  a receipt as a shell would see it

@@ -279,6 +279,47 @@ static void misuse(void **state)
     assert_int_equal(run(NULL, "exit 3"), 3);
 }
 
+static void expect_ping(const char *url, int status, const char *text)
+{
+    struct program client;
+    const char *argv[] = {"afar", "ping", url, NULL};
+    assert_int_equal(program_run(&client, argv, NULL, 0), status);
+    const char *said = status == 0 ? client.stdout_data : client.stderr_data;
+    if (strncmp(said, text, strlen(text)) != 0)
+        fail_msg("'%s' does not begin with '%s'", said, text);
+    program_close(&client);
+}
+
+/* `afar ping http://…`: the check of a container that has no other client. */
+static void ping(void **state)
+{
+    (void)state;
+    char url[600];
+    struct program client;
+    start_plain(NULL);
+    (void)snprintf(url, sizeof url, "http:%.500s", strchr(server.http, ':') + 1);
+    expect_ping(url, 0, "ok from http://127.0.0.1:");
+    (void)snprintf(url, sizeof url, "http:%.500s/readyz", strchr(server.http, ':') + 1);
+    expect_ping(url, 0, "ok from http://127.0.0.1:");
+    (void)snprintf(url, sizeof url, "http:%.500s/", strchr(server.http, ':') + 1);
+    expect_ping(url, 0, "ok from http://127.0.0.1:");
+    (void)snprintf(url, sizeof url, "http:%.500s/metrics", strchr(server.http, ':') + 1);
+    expect_ping(url, 0, "# HELP ");
+    (void)snprintf(url, sizeof url, "http:%.500s/none", strchr(server.http, ':') + 1);
+    expect_ping(url, 125, "afar: http://127.0.0.1:");
+    (void)snprintf(url, sizeof url, "http:%.500s", strchr(server.url[0], ':') + 1);
+    expect_ping(url, 125, "afar: http://127.0.0.1:");
+    expect_ping("http://127.0.0.1:1", 125, "afar: cannot connect to tcp://127.0.0.1:1");
+    expect_ping("http://", 125, "afar: 'http://' is not http://HOST[:PORT][/PATH]");
+    expect_ping("http:///healthz", 125, "afar: 'http:///healthz' is not http://");
+    expect_ping("http://a b", 125, "afar: 'http://a b' is not http://");
+    (void)snprintf(url, sizeof url, "http:%.500s", strchr(server.http, ':') + 1);
+    const char *argv[] = {"afar", "ping", "--json", "--count", "2", url, NULL};
+    assert_int_equal(program_run(&client, argv, NULL, 0), 0);
+    assert_non_null(strstr(client.stdout_data, ",\"words\":\"ok\"}\n{\"host\":\"http://"));
+    program_close(&client);
+}
+
 /* What `openssl x509 -enddate` says, as Unix time. */
 static double expiry(const char *certificate)
 {
@@ -439,6 +480,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(pages, tear_down),
+        cmocka_unit_test_teardown(ping, tear_down),
         cmocka_unit_test_teardown(sums, tear_down),
         cmocka_unit_test_teardown(saturated, tear_down),
         cmocka_unit_test_teardown(draining, tear_down),
