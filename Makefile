@@ -129,7 +129,8 @@ $(AFARD): $(B)/lib/libmicrohttpd.a
 endif
 
 .PHONY: static static-programs test-static
-static: deps
+static:
+	@tests/deps compile
 	@tests/deps static
 	@tests/sources $(LIB_SOURCES) cjson libmicrohttpd
 	@$(MAKE) --no-print-directory LINK=static static-programs
@@ -155,6 +156,16 @@ $(B)/lib/libmicrohttpd.a:
 	    --disable-curl CFLAGS='-O2 -fPIC $(HARDEN)' >configure.log 2>&1 && \
 	    $(MAKE) -s -C src/microhttpd >make.log 2>&1
 	$(Q)cp $(B)/obj/libmicrohttpd/src/microhttpd/.libs/libmicrohttpd.a $@
+
+# ---- containers: docker/ ---------------------------------------------------------------------------
+
+.PHONY: test-containers deps-containers
+deps-containers:
+	@tests/deps containers
+
+# Skips, and says why, where there can be none.
+test-containers:
+	tests/containers/run $(CASES)
 
 # ---- tests --------------------------------------------------------------------------------------
 
@@ -394,6 +405,8 @@ help:
 	@echo 'make check         the same without looking for missing packages'
 	@echo 'make static        afar and afard of one file each, without shared libraries, in build/static'
 	@echo 'make test-static   run them in a root that has nothing else'
+	@echo 'make test-containers  build the images of docker/ and run them by podman; make deps-containers'
+	@echo '                   installs that'
 	@echo 'make fault-all     fail every call and allocation of the server, each in a run of its own'
 	@echo 'make hunt          the seeded tests with far more seeds, and 1 GiB through slow ends'
 	@echo 'make lint          clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers, man pages'
