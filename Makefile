@@ -301,6 +301,28 @@ soak: all $(SOAK_BIN)
 soak-short: all $(SOAK_BIN)
 	@AFAR_BUILD=$(abspath $(B)) timeout 300 $(SOAK_BIN) --short $(SOAK)
 
+# ---- speed: `make bench`, or some of it: `make bench BENCH='warm streams'`, BENCH='--quick …' ----------
+
+BENCH_CLOCK := $(B)/tests/bench/clock
+BENCH_HELLO := $(B)/tests/bench/hello
+
+$(BENCH_CLOCK): $(B)/obj/tests/bench/clock.o $(STATIC) $(call lib,base)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $^ $(BUILD_LDFLAGS) $(LIBS_CLIENT) -o $@
+
+$(BENCH_HELLO): $(B)/obj/tests/bench/hello.o
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $^ -static-pie -pthread -lssl -lcrypto -Wl,--no-warnings -o $@
+
+.PHONY: bench deps-bench
+deps-bench:
+	@tests/deps bench
+
+bench: all $(BENCH_CLOCK) $(BENCH_HELLO)
+	python3 tests/bench/bench.py $(abspath $(B)) $(BENCH)
+
 # ---- fuzzing: `make fuzz FUZZ_SECONDS=600` -----------------------------------------------------------
 
 FUZZ_SECONDS ?= 60
@@ -414,6 +436,8 @@ help:
 	@echo 'make valgrind      the unit tests under valgrind'
 	@echo 'make soak          figures under load, each with its bound; SOAK=idle for one of idle, sleeps,'
 	@echo '                   cycles, handshakes, slow; make soak-short: smaller counts, in a minute'
+	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios; BENCH="--quick warm" for'
+	@echo '                   some; make deps-bench installs the others'
 	@echo 'make fuzz          libFuzzer on all that is parsed (clang), FUZZ_SECONDS=60 for each target'
 	@echo 'make certs         throw-away CA, server and client certificates in build/certs'
 	@echo 'make install       PREFIX=/usr/local DESTDIR='
