@@ -306,7 +306,8 @@ soak-short: all $(SOAK_BIN)
 BENCH_CLOCK := $(B)/tests/bench/clock
 BENCH_HELLO := $(B)/tests/bench/hello
 
-$(BENCH_CLOCK): $(B)/obj/tests/bench/clock.o $(STATIC) $(call lib,base)
+$(BENCH_CLOCK): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(wildcard tests/bench/clock*.c)) $(STATIC) \
+        $(call lib,base)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $^ $(BUILD_LDFLAGS) $(LIBS_CLIENT) -o $@

@@ -1,17 +1,31 @@
-"""Bars of some of the bench's rows, as an SVG: two numbers can be compared at a glance, a table's not."""
+"""Bars of some of the bench's rows, as an SVG: numbers side by side are compared at a glance, a table's not."""
 from xml.sax.saxutils import escape
 
-WIDTH, BAR, GAP, LEFT, RIGHT = 760, 15, 5, 230, 90
-# The groups that are drawn, by how they begin; and of each the rows that are ours.
-GROUPS = ["cold", "warm", "commands", "stream out", "stream in"]
+WIDTH, BAR, GAP, LEFT, RIGHT = 760, 15, 5, 250, 100
+GROUPS = ("cold", "warm", "commands", "stream out", "stream in")  # as they begin
 OURS, OTHERS, LIMIT = "#2f6f4f", "#9aa5b1", "#d0b46a"
 LIMITS = ("true", "hello", "local")
+STYLE = "text{font:12px sans-serif;fill:#333}.head{font-weight:bold}"
 
 
 def colour(name):
     if name.startswith("afar"):
         return OURS
     return LIMIT if name.startswith(LIMITS) else OTHERS
+
+
+def text(x, y, words, more=""):
+    return f'<text x="{x:.0f}" y="{y}"{more}>{escape(words)}</text>'
+
+
+def bar(y, row, longest):
+    """One that is much longer than the others is cut, and says so."""
+    value = row["value"]
+    length = (WIDTH - LEFT - RIGHT) * min(value, longest) / longest
+    shown = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return [text(LEFT - 8, y + BAR - 3, row["name"], ' text-anchor="end"'),
+            f'<rect x="{LEFT}" y="{y}" width="{length:.0f}" height="{BAR}" fill="{colour(row["name"])}"/>',
+            text(LEFT + length + 6, y + BAR - 3, shown + (" »" if value > longest else ""))]
 
 
 def write(path, machine, rows):
@@ -22,28 +36,17 @@ def write(path, machine, rows):
         if not shown:
             continue
         better = "less is better" if shown[0]["better"] == "less" else "more is better"
-        parts.append(f'<text x="8" y="{y}" class="head">{escape(shown[0]["group"])} ({shown[0]["unit"]}; '
-                     f'{better})</text>')
+        parts.append(text(8, y, f"{shown[0]['group']} ({shown[0]['unit']}, {better})", ' class="head"'))
         y += 10
-        # One bar may be much longer than all others: it is cut, and says so.
         values = sorted(row["value"] for row in shown)
         longest = min(values[-1], 2.5 * values[len(values) // 2])
         for row in shown:
-            length = (WIDTH - LEFT - RIGHT) * min(row["value"], longest) / longest
-            cut = " »" if row["value"] > longest else ""
-            parts.append(f'<text x="{LEFT - 8}" y="{y + BAR - 3}" text-anchor="end">{escape(row["name"])}</text>'
-                         f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR}" fill="{colour(row["name"])}"/>'
-                         f'<text x="{LEFT + length + 6:.1f}" y="{y + BAR - 3}">{row["value"]:,.3g}{cut}</text>'
-                         if row["value"] < 100 else
-                         f'<text x="{LEFT - 8}" y="{y + BAR - 3}" text-anchor="end">{escape(row["name"])}</text>'
-                         f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR}" fill="{colour(row["name"])}"/>'
-                         f'<text x="{LEFT + length + 6:.1f}" y="{y + BAR - 3}">{row["value"]:,.0f}{cut}</text>')
+            parts += bar(y, row, longest)
             y += BAR + GAP
         y += 22
-    about = f'{machine["cores"]} cores, Linux {machine["kernel"]}, OpenSSL {machine["openssl"]}, {machine["date"]}'
-    parts.append(f'<text x="8" y="{y}">{escape(about)}; yellow: the limit on this machine</text>')
+    parts.append(text(8, y, f"{machine['cores']} cores, Linux {machine['kernel']}, OpenSSL {machine['openssl']}, "
+                            f"{machine['date']}; medians; yellow: what this machine can do at best"))
     with open(path, "w", encoding="utf-8") as file:
         file.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y + 12}" '
-                   f'viewBox="0 0 {WIDTH} {y + 12}"><style>text{{font:12px sans-serif;fill:#333}}'
-                   f'.head{{font-weight:bold}}</style><rect width="100%" height="100%" fill="#fff"/>\n'
-                   + "\n".join(parts) + "\n</svg>\n")
+                   f'viewBox="0 0 {WIDTH} {y + 12}"><style>{STYLE}</style>'
+                   f'<rect width="100%" height="100%" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n")

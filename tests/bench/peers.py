@@ -1,13 +1,15 @@
 """What a user would pick instead of Afar, each with a configuration, keys and a port of its own on loopback,
-and ended by its pid."""
+ended by pid."""
 import os
-import pwd
 import shutil
 import socket
 import subprocess
 import time
 
+import stage as stages
+
 DEADLINE_S = 20
+ED25519 = ("-t", "ed25519")
 
 
 def free_port():
@@ -16,162 +18,179 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def wait_for(port, process):
+def find(program):
+    """Its path, or None."""
+    return shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin:/usr/lib/nagios/plugins")
+
+
+def until(condition, process):
     deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            if process.poll() is not None:
-                break
-            time.sleep(0.01)
-    raise RuntimeError(f"{process.args[0]} does not listen")
+    while not condition():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"{process.args[0]} does not start")
+        time.sleep(0.01)
 
 
-def have(*programs):
-    folders = os.environ["PATH"] + ":/usr/sbin:/sbin:/usr/lib/nagios/plugins"
-    return all(shutil.which(program, path=folders) for program in programs)
+def listens(port):
+    """Whether somebody does, without a connection that they would notice."""
+    wanted = f"0100007F:{port:04X}"
+    with open("/proc/net/tcp", encoding="utf-8") as file:
+        return any(line.split()[1] == wanted and line.split()[3] == "0A" for line in file)
 
 
 class Peers:
-    """A peer that is not installed is left out; `missing` says which."""
+    """One that is not installed, or cannot be started here, is left out: `missing` has lines that say so."""
 
     def __init__(self, folder, certs):
         self.folder, self.certs = folder, certs
-        self.processes, self.missing, self.cold, self.ports = [], [], {}, {}
+        self.processes, self.missing = [], []
+        self.programs = {}  # words of a client that has `true` run, by name
+        self.ssh_words = []  # to be followed by a command
+        self.sshd = None
         self.user = None
-        self.mux = None
-        os.chmod(folder, 0o755)
+
+    def __enter__(self):
         try:
-            for name, start, programs in (("ssh", self.ssh, ["sshd", "ssh"]),
-                                          ("dbclient", self.dropbear, ["dropbear", "dbclient"]),
-                                          ("socat TLS", self.socat, ["socat"]),
-                                          ("check_nrpe", self.nrpe, ["nrpe", "check_nrpe"])):
-                if not have(*programs):
-                    self.missing.append(f"{name} (not installed: make deps-bench)")
-                elif name in ("ssh", "dbclient") and os.geteuid() != 0:
-                    self.missing.append(f"{name} (its server needs root)")
+            for name, begin, programs, for_root in (
+                    ("ssh", self.begin_ssh, ("ssh", "sshd", "ssh-keygen"), True),
+                    ("Dropbear", self.begin_dropbear, ("dbclient", "dropbear", "dropbearkey"), True),
+                    ("socat", self.begin_socat, ("socat",), False),
+                    ("check_nrpe", self.begin_nrpe, ("check_nrpe", "nrpe"), False)):
+                absent = [program for program in programs if not find(program)]
+                if absent:
+                    self.missing.append(f"{name}: {', '.join(absent)} not installed (make deps-bench)")
+                elif for_root and os.geteuid() != 0:
+                    self.missing.append(f"{name}: its server needs root, and a user made for it")
                 else:
-                    start()
-        except Exception:
-            self.close()
+                    begin()
+            return self
+        except BaseException:
+            self.__exit__()
             raise
 
-    def spawn(self, *words, **more):
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                   stderr=open(os.path.join(self.folder, "peers.log"), "ab"), **more)
+    def __exit__(self, *unused):
+        for process in reversed(self.processes):
+            stages.stop(process)
+        if self.user:
+            subprocess.run(["userdel", self.user], capture_output=True, check=False)
+
+    def begin(self, *words, ready):
+        with open(f"{self.folder}/peers.log", "ab") as log:
+            process = subprocess.Popen([find(words[0]), *words[1:]], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       preexec_fn=stages.die_with_us)
         self.processes.append(process)
+        until(ready, process)
         return process
 
-    def close(self):
-        if self.mux:
-            subprocess.run(["ssh", "-S", self.mux, "-O", "exit", "x"], capture_output=True, check=False)
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait()
-        if self.user:
-            subprocess.run(["userdel", "-r", self.user], capture_output=True, check=False)
+    def write(self, name, *lines):
+        path = f"{self.folder}/{name}"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        return path
 
-    def make_user(self):
-        """Whose shell is dash: bash would read its start-up files for each command."""
+    # ---- OpenSSH and Dropbear ----
+
+    def make_user(self, public_key):
+        """Whose shell is dash (root's may be bash, which reads its start-up files for each command)."""
+        home = f"{self.folder}/home"
+        keys = f"{home}/.ssh/authorized_keys"
         if self.user is None:
-            self.user = f"afarbench{os.getpid() % 100000}"
-            subprocess.run(["useradd", "-m", "-s", "/bin/dash", "-d", f"{self.folder}/home", self.user], check=True,
-                           capture_output=True)
-            subprocess.run(["usermod", "-p", "*", self.user], check=True, capture_output=True)
-            key = f"{self.folder}/id"
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-            home = pwd.getpwnam(self.user).pw_dir
-            os.makedirs(f"{home}/.ssh")
-            shutil.copy(f"{key}.pub", f"{home}/.ssh/authorized_keys")
-            subprocess.run(["chown", "-R", self.user, home], check=True)
-            subprocess.run(["chmod", "700", home, f"{home}/.ssh"], check=True)
+            name = f"afarbench{os.getpid() % 100000}"
+            # A password that nothing fits: without one the account would be locked.
+            stages.run("useradd", "-M", "-s", "/bin/dash", "-d", home, "-p", "*", name)
+            self.user = name
+            os.makedirs(os.path.dirname(keys))
+        with open(keys, "a", encoding="utf-8") as file:
+            file.write(public_key)
+        stages.run("chown", "-R", self.user, home)
+        stages.run("chmod", "-R", "go=", home)
 
-    def ssh(self):
-        self.make_user()
-        port = free_port()
-        key = f"{self.folder}/ssh_host"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    def ssh_config(self, port):
+        return ("-f", self.write(f"sshd_config.{port}", f"Port {port}", "ListenAddress 127.0.0.1",
+                                 f"HostKey {self.folder}/ssh_host", "PidFile none", "UsePAM no", "StrictModes no",
+                                 "MaxSessions 200", "MaxStartups 200"))
+
+    def begin_ssh(self):
+        port, mux = free_port(), f"{self.folder}/mux"
+        for name in ("ssh_host", "ssh_id"):
+            stages.run("ssh-keygen", "-q", *ED25519, "-N", "", "-f", f"{self.folder}/{name}")
+        with open(f"{self.folder}/ssh_id.pub", encoding="utf-8") as file:
+            self.make_user(file.read())
         os.makedirs("/run/sshd", exist_ok=True)
-        config = f"{self.folder}/sshd_config"
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(f"Port {port}\nListenAddress 127.0.0.1\nHostKey {key}\nPidFile none\nUsePAM no\n"
-                       "StrictModes no\nMaxSessions 100\nMaxStartups 200\nPrintMotd no\n")
-        wait_for(port, self.spawn(shutil.which("sshd", path="/usr/sbin"), "-D", "-f", config))
-        self.ports["ssh"] = port
-        self.base = ["ssh", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                     "-o", "LogLevel=ERROR", "-i", f"{self.folder}/id", "-p", str(port), f"{self.user}@127.0.0.1"]
-        self.mux = f"{self.folder}/mux"
-        subprocess.run([*self.base[:1], "-M", "-S", self.mux, "-o", "ControlPersist=yes", "-N", "-f", *self.base[1:]],
-                       check=True, stdout=subprocess.DEVNULL)
-        self.cold["ssh cold"] = [*self.base, "true"]
-        self.cold["ssh warm mux"] = ["ssh", "-F", "none", "-S", self.mux, *self.base[3:], "true"]
+        self.sshd = self.begin("sshd", "-D", "-e", *self.ssh_config(port), ready=lambda: listens(port))
+        self.ssh_words = ["ssh", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+                          "-o", "LogLevel=ERROR", "-i", f"{self.folder}/ssh_id", "-p", str(port),
+                          f"{self.user}@127.0.0.1"]
+        self.begin("ssh", "-M", "-S", mux, "-N", *self.ssh_words[1:], ready=lambda: os.path.exists(mux))
+        self.programs["ssh, cold"] = [*self.ssh_words, "true"]
+        self.programs["ssh mux"] = ["ssh", "-F", "none", "-S", mux, self.ssh_words[-1], "true"]
 
-    def dropbear(self):
-        self.make_user()
+    def dropbear_words(self, port):
+        return ("-F", "-E", "-r", f"{self.folder}/dropbear_host", "-p", f"127.0.0.1:{port}", "-P",
+                f"{self.folder}/dropbear.{port}.pid")
+
+    def begin_dropbear(self):
+        port, key = free_port(), f"{self.folder}/dropbear_id"
+        for path in (f"{self.folder}/dropbear_host", key):
+            stages.run("dropbearkey", *ED25519, "-f", path)
+        public = stages.run("dropbearkey", "-y", "-f", key)
+        self.make_user(next(line for line in public.splitlines(True) if line.startswith("ssh-")))
+        self.begin("dropbear", *self.dropbear_words(port), ready=lambda: listens(port))
+        self.programs["dbclient, cold"] = ["dbclient", "-y", "-y", "-i", key, "-p", str(port),
+                                           f"{self.user}@127.0.0.1", "true"]
+
+    def server_words(self, port):
+        """Servers like those that run, for another port."""
+        words = {}
+        if self.sshd:
+            words["sshd"] = [find("sshd"), "-D", "-e", *self.ssh_config(port)]
+        if "dbclient, cold" in self.programs:
+            words["dropbear"] = [find("dropbear"), *self.dropbear_words(port)]
+        return words
+
+    # ---- socat and NRPE ----
+
+    def socat_tls(self, name):
+        return ",".join([f"cert={self.certs}/{name}.pem", f"key={self.certs}/{name}-key.pem",
+                         f"cafile={self.certs}/ca.pem", "verify=1"])
+
+    def begin_socat(self):
         port = free_port()
-        keys = [f"{self.folder}/db_host", f"{self.folder}/db_id"]
-        for key in keys:
-            subprocess.run(["dropbearkey", "-t", "ed25519", "-f", key], check=True, capture_output=True)
-        public = subprocess.run(["dropbearkey", "-y", "-f", keys[1]], check=True, capture_output=True, text=True).stdout
-        home = pwd.getpwnam(self.user).pw_dir
-        with open(f"{home}/.ssh/authorized_keys", "a", encoding="utf-8") as file:
-            file.write(next(line for line in public.splitlines() if line.startswith("ssh-")) + "\n")
-        wait_for(port, self.spawn(shutil.which("dropbear", path="/usr/sbin:/usr/bin"), "-F", "-r", keys[0], "-p",
-                                  f"127.0.0.1:{port}", "-P", f"{self.folder}/db.pid"))
-        self.ports["dropbear"] = port
-        self.cold["dbclient cold"] = ["dbclient", "-y", "-y", "-i", keys[1], "-p", str(port), f"{self.user}@127.0.0.1",
-                                      "true"]
+        self.begin("socat", f"OPENSSL-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr," + self.socat_tls("server"),
+                   "EXEC:/bin/true", ready=lambda: listens(port))
+        # One way only: else the end of /dev/null as its input would be its end, with nothing having been run.
+        self.programs["socat TLS, cold"] = ["socat", "-u", f"OPENSSL:localhost:{port}," + self.socat_tls("client"), "-"]
 
-    def socat(self):
+    def begin_nrpe(self):
+        """With certificates on both sides, as Afar has them."""
         port = free_port()
-        server, client = ([f"cert={self.certs}/{name}.pem", f"key={self.certs}/{name}-key.pem",
-                           f"cafile={self.certs}/ca.pem"] for name in ("server", "client"))
-        wait_for(port, self.spawn("socat", ",".join([f"OPENSSL-LISTEN:{port}", "bind=127.0.0.1", "fork", "reuseaddr",
-                                                     "verify=1", *server]), "EXEC:/bin/true"))
-        self.cold["socat TLS"] = ["socat", "-", ",".join([f"OPENSSL:localhost:{port}", *client])]
-
-    def nrpe(self):
-        port = free_port()
-        config = f"{self.folder}/nrpe.cfg"
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(f"server_port={port}\nserver_address=127.0.0.1\nallowed_hosts=127.0.0.1\nnrpe_user=nobody\n"
-                       f"nrpe_group=nogroup\npid_file={self.folder}/nrpe.pid\ncommand[true]=/bin/echo ok\n"
-                       "log_file=/dev/null\n")
-        wait_for(port, self.spawn(shutil.which("nrpe", path="/usr/sbin"), "-c", config, "-f"))
-        plugin = shutil.which("check_nrpe", path=os.environ["PATH"] + ":/usr/lib/nagios/plugins")
-        self.cold["check_nrpe"] = [plugin, "-H", "127.0.0.1", "-p", str(port), "-c", "true"]
-
-    # ---- streams: shell lines for `size` bytes ----
-
-    def stream_lines(self, size):
-        lines = {}
-        if "ssh" in self.ports:
-            words = " ".join(self.base)
-            for cipher in ("aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"):
-                with_cipher = words.replace("ssh -F", f"ssh -c {cipher} -F", 1)
-                lines[f"ssh {cipher.split('@')[0]}"] = (f"{with_cipher} head -c {size} /dev/zero >/dev/null",
-                                                        f"head -c {size} /dev/zero | {with_cipher} 'cat >/dev/null'")
-        return lines
+        config = self.write("nrpe.cfg", f"server_port={port}", "server_address=127.0.0.1", "allowed_hosts=127.0.0.1",
+                            "nrpe_user=nobody", "nrpe_group=nogroup", f"pid_file={self.folder}/nrpe.pid",
+                            f"log_file={self.folder}/peers.log", "ssl_version=TLSv1.2+", "ssl_use_adh=0",
+                            "ssl_client_certs=2", f"ssl_cacert_file={self.certs}/ca.pem",
+                            f"ssl_cert_file={self.certs}/server.pem", f"ssl_privatekey_file={self.certs}/server-key.pem",
+                            "command[true]=/bin/echo ok")  # it has to say something
+        self.begin("nrpe", "-c", config, "-f", ready=lambda: listens(port))
+        self.programs["check_nrpe, cold"] = [find("check_nrpe"), "-H", "127.0.0.1", "-p", str(port), "-A",
+                                             f"{self.certs}/ca.pem", "-C", f"{self.certs}/client.pem", "-K",
+                                             f"{self.certs}/client-key.pem", "-d", "0", "-c", "true"]
 
     def socat_streams(self, size):
-        """Listeners of their own: a connection gives or takes `size` bytes."""
-        if not have("socat"):
-            return {}
+        """Shell lines by name that take and give `size` bytes, with listeners of their own."""
         lines = {}
-        secure = ",".join([f"cert={self.certs}/server.pem", f"key={self.certs}/server-key.pem",
-                           f"cafile={self.certs}/ca.pem"])
-        mine = ",".join([f"cert={self.certs}/client.pem", f"key={self.certs}/client-key.pem",
-                         f"cafile={self.certs}/ca.pem"])
-        for name, listen, connect in (("socat plain", "TCP-LISTEN:{}", "TCP:localhost:{}"),
-                                      ("socat TLS", "OPENSSL-LISTEN:{}," + secure, "OPENSSL:localhost:{}," + mine)):
+        if "socat TLS, cold" not in self.programs:
+            return lines
+        mine, theirs = (f",{self.socat_tls(name)}" for name in ("client", "server"))
+        socat = "socat -b 131072"  # as fast as it gets: its default, 8 KiB, is slower by half
+        for name, listen, connect in (
+                ("socat plain", "TCP-LISTEN:{}", "TCP:127.0.0.1:{}"),
+                ("socat TLS", "OPENSSL-LISTEN:{}" + theirs, "OPENSSL:localhost:{}" + mine)):
             give, take = free_port(), free_port()
             options = ",bind=127.0.0.1,fork,reuseaddr"
-            wait_for(give, self.spawn("socat", "-b", "65536", "-U", listen.format(give) + options,
-                                      f"EXEC:head -c {size} /dev/zero"))
-            wait_for(take, self.spawn("socat", "-b", "65536", "-u", listen.format(take) + options, "OPEN:/dev/null"))
-            lines[name] = (f"socat -b 65536 -u {connect.format(give)} - >/dev/null",
-                           f"head -c {size} /dev/zero | socat -b 65536 -u - {connect.format(take)}")
+            self.begin(*socat.split(), "-U", listen.format(give) + options, f"EXEC:head -c {size} /dev/zero",
+                       ready=lambda port=give: listens(port))
+            self.begin(*socat.split(), "-u", listen.format(take) + options, "SYSTEM:cat >/dev/null",
+                       ready=lambda port=take: listens(port))
+            lines[name] = (f"{socat} -u {connect.format(give)} - >/dev/null",
+                           f"head -c {size} /dev/zero | {socat} -u - {connect.format(take)}")
         return lines

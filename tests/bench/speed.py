@@ -1,0 +1,179 @@
+"""Measures of time: cold, warm, rate, streams, beside."""
+import statistics
+import subprocess
+import time
+
+import stage as stages
+
+CIPHERS = ("aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com")  # the fastest with AES-NI; the default
+
+
+# ---- one whole client process ----
+
+def afar_contestants(stage, server):
+    """Dynamic and static, by where TLS begins: first contact (no session kept), resumed, and without TLS."""
+    table = {}
+    for label, folder in (("afar", stage.bin), ("afar static", stage.static)):
+        if label == "afar static" and not stage.has_static():
+            continue
+        words = [f"{folder}/afar", "run"]
+        first, kept = (f"{stage.folder}/sessions-{kind}-{label[5:]}" for kind in ("first", "kept"))
+        table[f"{label}, first contact"] = ["program", f"empty={first}", f"AFAR_SESSIONS={first}", *words, server.tls,
+                                            "--", "/bin/true"]
+        table[f"{label}, resumed"] = ["program", f"AFAR_SESSIONS={kept}", *words, server.tls, "--", "/bin/true"]
+        table[f"{label}, plain TCP"] = ["program", *words, server.tcp, "--", "/bin/true"]
+    return table
+
+
+def limit_contestants(stage, server):
+    port, session = server.tls.rsplit(":", 1)[1], f"{stage.folder}/hello-session"
+    stages.run(stage.hello, port, *stage.credentials, session)
+    return {"true (exec)": ["program", "/bin/true"],
+            "hello (TLS and nothing else), full": ["program", stage.hello, port, *stage.credentials],
+            "hello, resumed": ["program", stage.hello, port, session]}
+
+
+def cold(stage, peers, rows):
+    group = "cold: one whole client process that runs true"
+    with stage.serve() as server:
+        table = limit_contestants(stage, server) | afar_contestants(stage, server)
+        table |= {name: ["program", *words] for name, words in peers.programs.items()}
+        rows.times(group, stage.turns(stage.count(200, 20), table))
+    peer = min((name for name in peers.programs if "mux" not in name), default="",
+               key=lambda name: rows.value(group, name))
+    limits = {kind: rows.value(group, "true (exec)") + rows.value(group, name)
+              for kind, name in (("first contact", "hello (TLS and nothing else), full"), ("resumed", "hello, resumed"))}
+    for kind, of_mux in (("first contact", 1.0), ("resumed", 0.6)):
+        for name in (f"afar static, {kind}", f"afar, {kind}"):
+            rows.goal_of(group, name, "ssh mux", of_mux)
+            if kind == "first contact":
+                rows.goal_of(group, name, peer, 0.35)
+            rows.goal(group, name, rows.value(group, name), "the limit, true and hello", limits[kind])
+
+
+# ---- an open connection ----
+
+def warm(stage, peers, rows):
+    group = "warm: true on an open connection, in process, one at a time"
+    with stage.serve() as server:
+        rows.times(group, stage.turns(stage.count(3000, 400), {
+            "local spawn": ["spawn"], "afar TCP": ["connection", server.tcp], "afar TLS": ["connection", server.tls]}))
+        if "ssh mux" in peers.programs:
+            rows.times(group, {"ssh mux (a process each)": stage.turns(
+                stage.count(200, 20), {"mux": ["program", *peers.programs["ssh mux"]]})["mux"]})
+    rows.goal_of(group, "afar TCP", "local spawn", 1.25)
+    rows.goal_of(group, "afar TLS", "local spawn", 1.35)
+
+
+def rate(stage, peers, rows):
+    group = "commands per second, saturated"
+    with stage.serve() as server:
+        races = {"local spawn, on all cores": (stages.CORES, "spawn"),
+                 "afar TCP, 64 connections": (64, "connection", server.tcp),
+                 "afar TLS, 64 connections": (64, "connection", server.tls)}
+        if "ssh mux" in peers.programs:
+            for count in (8, 64):
+                races[f"ssh mux, {count} at once"] = (count, "program", *peers.programs["ssh mux"])
+        found = {name: [] for name in races}
+        for _ in range(stage.count(4, 2)):
+            for name, (count, *words) in races.items():
+                found[name].append(stage.rate(stage.count(3, 1), count, *words))
+    rows.speeds(group, found, "/s")
+    for name in ("afar TCP, 64 connections", "afar TLS, 64 connections"):
+        rows.goal_of(group, name, "local spawn, on all cores", 0.8, "more")
+
+
+# ---- streams ----
+
+def stream_lines(stage, server, peers, size):
+    """Shell lines by name: one that takes `size` bytes from a command, and one that gives it them."""
+    afar = f"{stage.bin}/afar run"
+    make, drop = f"head -c {size} /dev/zero", "sh -c 'cat >/dev/null'"
+    table = {"local pipe": (f"{make} | cat >/dev/null",) * 2}
+    for name, url in (("afar TLS", server.tls), ("afar plain", server.tcp)):
+        table[name] = (f"{afar} -n {url} -- {make} >/dev/null", f"{make} | {afar} {url} -- {drop}")
+    for cipher in CIPHERS if peers.ssh_words else ():
+        ssh = " ".join([*peers.ssh_words[:1], "-c", cipher, *peers.ssh_words[1:]])
+        table[f"ssh {cipher.split('@')[0]}"] = (f"{ssh} {make} </dev/null >/dev/null",
+                                                f"{make} | {ssh} 'cat >/dev/null'")
+    return table | peers.socat_streams(size)
+
+
+def streams(stage, peers, rows):
+    size = stage.count(4096, 512) << 20
+    with stage.serve() as server:
+        table = stream_lines(stage, server, peers, size)
+        for which, direction in enumerate(("out", "in")):
+            group = f"stream {direction}, {size >> 20:,} MiB"
+            found = {name: [] for name in table}
+            for _ in range(stage.count(3, 2)):
+                for name, lines in table.items():
+                    begun = time.monotonic()
+                    stages.run("bash", "-c", f"set -o pipefail; {lines[which]}")
+                    found[name].append((size >> 20) / (time.monotonic() - begun))
+            rows.speeds(group, found, "MiB/s")
+            ssh = max((name for name in table if name.startswith("ssh")), default="",
+                      key=lambda name: statistics.median(found[name]))
+            rows.goal_of(group, "afar TLS", ssh, 1.4, "more")
+            rows.goal_of(group, "afar TLS", "local pipe", 0.75, "more")
+            rows.goal_of(group, "afar plain", "socat plain", 1.3, "more")
+            rows.goal_of(group, "afar plain", "local pipe", 0.9, "more")
+
+
+class Streams:
+    """Four that run until the end of `with`, each a client process of its own."""
+
+    def __init__(self, *words):
+        self.words = words
+
+    def __enter__(self):
+        self.processes = [subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.DEVNULL, preexec_fn=stages.die_with_us)
+                          for _ in range(4)]
+        try:
+            for process in self.processes:
+                self.wait_for(process, 64 << 20)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    @staticmethod
+    def wait_for(process, size):
+        """Until it is at full speed: until it has written so many bytes."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and process.poll() is None:
+            with open(f"/proc/{process.pid}/io", encoding="utf-8") as file:
+                written = next(int(line.split()[1]) for line in file if line.startswith("wchar:"))
+            if written >= size:
+                return
+            time.sleep(0.01)
+        raise RuntimeError("a stream does not flow")
+
+    def __exit__(self, *unused):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+def beside(stage, peers, rows):
+    """Blocks without the streams and with them, in turns."""
+    group = "true beside 4 streams at full speed"
+    endless = ["head", "-c", "1000000000000", "/dev/zero"]
+    found = {}
+    with stage.serve() as server:
+        rivals = [("afar TLS", ["connection", server.tls], [f"{stage.bin}/afar", "run", "-n", server.tls, "--"],
+                   stage.count(400, 100))]
+        if "ssh mux" in peers.programs:
+            rivals.append(("ssh mux", ["program", *peers.programs["ssh mux"]], peers.ssh_words, stage.count(50, 10)))
+        for _ in range(3):
+            for name, contestant, stream, rounds in rivals:
+                table = {name: contestant, f"local spawn, {name}": ["spawn"]}
+                alone = stage.turns(rounds, table)
+                with Streams(*stream, *endless):
+                    busy = stage.turns(rounds, table)
+                for each in table:
+                    found.setdefault(f"{each}, alone", []).extend(alone[each])
+                    found.setdefault(f"{each}, beside", []).extend(busy[each])
+    keep = [name for name in found if not name.startswith("local spawn, ssh")]
+    rows.times(group, {name.replace("spawn, afar TLS,", "spawn,"): found[name] for name in keep})
+    rows.goal_of(group, "afar TLS, beside", "afar TLS, alone", 3, key="p99")
