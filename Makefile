@@ -318,11 +318,23 @@ $(BENCH_HELLO): $(B)/obj/tests/bench/hello.o
 	$(Q)$(CC) $^ -static-pie -pthread -lssl -lcrypto -Wl,--no-warnings -o $@
 
 .PHONY: bench deps-bench
+bench: all $(BENCH_CLOCK) $(BENCH_HELLO)
+	@python3 tests/bench/bench.py $(abspath $(B)) $(BENCH)
+
 deps-bench:
 	@tests/deps bench
 
-bench: all $(BENCH_CLOCK) $(BENCH_HELLO)
-	python3 tests/bench/bench.py $(abspath $(B)) $(BENCH)
+# By counts that do not depend on the clock, compared with tests/bench/counts.txt: `COUNTS=--write` makes that.
+BENCH_FORK := $(B)/tests/bench/fork_for_valgrind.so
+$(BENCH_FORK): tests/bench/fork_for_valgrind.c
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CPPFLAGS) $(BUILD_CFLAGS) -shared $< -o $@
+
+.PHONY: bench-counts
+bench-counts: all $(BENCH_CLOCK) $(BENCH_FORK)
+	@tests/deps counts
+	@python3 tests/bench/counts.py $(abspath $(B)) $(COUNTS)
 
 # ---- fuzzing: `make fuzz FUZZ_SECONDS=600` -----------------------------------------------------------
 
@@ -437,8 +449,10 @@ help:
 	@echo 'make valgrind      the unit tests under valgrind'
 	@echo 'make soak          figures under load, each with its bound; SOAK=idle for one of idle, sleeps,'
 	@echo '                   cycles, handshakes, slow; make soak-short: smaller counts, in a minute'
-	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios; BENCH="--quick warm" for'
-	@echo '                   some; make deps-bench installs the others'
+	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'
+	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, memory, start,'
+	@echo '                   growth, calls; make deps-bench installs the others'
+	@echo 'make bench-counts  instructions and system calls of one command, compared with tests/bench/counts.txt'
 	@echo 'make fuzz          libFuzzer on all that is parsed (clang), FUZZ_SECONDS=60 for each target'
 	@echo 'make certs         throw-away CA, server and client certificates in build/certs'
 	@echo 'make install       PREFIX=/usr/local DESTDIR='

@@ -83,7 +83,7 @@ def attached(pid, tracer):
 def trace_server(stage, which, count):
     """Of `count` commands on one connection."""
     path = f"{stage.folder}/strace"
-    with stage.serve() as server:
+    with stage.serve(arguments=("--workers", "1")) as server:
         url = getattr(server, which)
         stage.turns(1, {"true": ["connection", url]})
         tracer = subprocess.Popen(["strace", "-f", "-o", path, "-p", str(server.pid)], stderr=subprocess.DEVNULL,
@@ -163,7 +163,7 @@ def warm_calls(stage, rows, group):
                                     (f"its child until execve, {label}", before_exec, LEAST_CHILD),
                                     (f"libafar, {label}", client, LEAST_CLIENT)):
             rows.add(group, name, sum(counts.values()), "calls", names=by_name(counts))
-            rows.add(group, f"{name}: the fewest that could do it", sum(least.values()), "calls", names=by_name(least))
+            rows.add(group, f"{name}: least", sum(least.values()), "calls", names=by_name(least))
         if which == "tls":
             rows.add(group, "the command itself, from then on", sum(command.values()), "calls")
 
@@ -178,7 +178,7 @@ def warm_switches(stage, rows, group, count):
             rows.add(group, f"afard, {which.upper()}", (switches(server.pid) - before) / (count + 1), "switches")
             rows.add(group, f"libafar, {which.upper()}", stage.switches / count, "switches")
     for name, least in LEAST_SWITCHES.items():
-        rows.add(group, f"{name}: the fewest that could do it", least, "switches")
+        rows.add(group, f"{name}: least", least, "switches")
 
 
 def cold_calls(stage, peers, rows, group):

@@ -97,9 +97,9 @@ class Stage:
                 "max_connections=20000", "--set", "max_connections_per_address=0", "--set",
                 "max_jobs_per_identity=0", "--set", "max_unauthenticated=4096"]
 
-    def serve(self, *before, **more):
-        """`before`: words in front of afard's."""
-        return Server(self, [*before, *self.afard_words()], more)
+    def serve(self, *before, arguments=(), **more):
+        """`before`: words in front of afard's; `arguments`: behind."""
+        return Server(self, [*before, *self.afard_words(), *arguments], more)
 
     # ---- the clock ----
 
