@@ -44,7 +44,8 @@ class Peers:
     def __init__(self, folder, certs):
         self.folder, self.certs = folder, certs
         self.processes, self.missing = [], []
-        self.programs = {}  # words of a client that has `true` run, by name
+        # Words of a client that has `true` run, by name; "..., cold": both sides prove who they are.
+        self.programs = {}
         self.ssh_words = []  # to be followed by a command
         self.sshd = None
         self.user = None
@@ -55,6 +56,7 @@ class Peers:
                     ("ssh", self.begin_ssh, ("ssh", "sshd", "ssh-keygen"), True),
                     ("Dropbear", self.begin_dropbear, ("dbclient", "dropbear", "dropbearkey"), True),
                     ("socat", self.begin_socat, ("socat",), False),
+                    ("ncat", self.begin_ncat, ("ncat",), False),
                     ("check_nrpe", self.begin_nrpe, ("check_nrpe", "nrpe"), False)):
                 absent = [program for program in programs if not find(program)]
                 if absent:
@@ -148,7 +150,7 @@ class Peers:
             words["dropbear"] = [find("dropbear"), *self.dropbear_words(port)]
         return words
 
-    # ---- socat and NRPE ----
+    # ---- socat, ncat and NRPE ----
 
     def socat_tls(self, name):
         return ",".join([f"cert={self.certs}/{name}.pem", f"key={self.certs}/{name}-key.pem",
@@ -160,6 +162,15 @@ class Peers:
                    "EXEC:/bin/true", ready=lambda: listens(port))
         # One way only: else the end of /dev/null as its input would be its end, with nothing having been run.
         self.programs["socat TLS, cold"] = ["socat", "-u", f"OPENSSL:localhost:{port}," + self.socat_tls("client"), "-"]
+
+    def begin_ncat(self):
+        """It cannot ask for a client's certificate: less work than all others have."""
+        port = free_port()
+        self.begin("ncat", "-l", "-k", "--ssl", "--ssl-cert", f"{self.certs}/server.pem", "--ssl-key",
+                   f"{self.certs}/server-key.pem", "--exec", "/bin/true", "127.0.0.1", str(port),
+                   ready=lambda: listens(port))
+        self.programs["ncat TLS, server's certificate only"] = [
+            "ncat", "--recv-only", "--ssl-verify", "--ssl-trustfile", f"{self.certs}/ca.pem", "localhost", str(port)]
 
     def begin_nrpe(self):
         """With certificates on both sides, as Afar has them."""

@@ -74,8 +74,11 @@ class Stage:
         os.chmod(self.folder, 0o755)  # ssh's user lives there; keys are of mode 0600
         self.certs = f"{self.folder}/certs"
         self.credentials = [f"{self.certs}/{name}.pem" for name in ("ca", "client", "client-key")]
-        os.environ.update(zip(("AFAR_CA", "AFAR_CERT", "AFAR_KEY"), self.credentials))
-        os.environ["AFAR_SESSIONS"] = ""
+        # The same wherever it runs: each command is given the server's.
+        os.environ.clear()
+        os.environ.update(zip(("AFAR_CA", "AFAR_CERT", "AFAR_KEY"), self.credentials), AFAR_SESSIONS="",
+                          PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME=self.folder,
+                          LANG="C.UTF-8")
         self.servers = []
         run("sh", f"{ROOT}/certs/make-certs", self.certs, "--quiet")
 
