@@ -41,6 +41,8 @@ def measure(stage, wanted, about):
     rows = tables.Rows()
     whole = True
     with others.Peers(stage.folder, stage.certs) as peers:
+        if not stage.has_static():
+            print("left out: the static programs (make static)")
         for line in peers.missing:
             print(f"left out: {line}")
         for name in wanted:

@@ -179,7 +179,8 @@ class Peers:
                             "nrpe_user=nobody", "nrpe_group=nogroup", f"pid_file={self.folder}/nrpe.pid",
                             f"log_file={self.folder}/peers.log", "ssl_version=TLSv1.2+", "ssl_use_adh=0",
                             "ssl_client_certs=2", f"ssl_cacert_file={self.certs}/ca.pem",
-                            f"ssl_cert_file={self.certs}/server.pem", f"ssl_privatekey_file={self.certs}/server-key.pem",
+                            f"ssl_cert_file={self.certs}/server.pem",
+                            f"ssl_privatekey_file={self.certs}/server-key.pem",
                             "command[true]=/bin/echo ok")  # it has to say something
         self.begin("nrpe", "-c", config, "-f", ready=lambda: listens(port))
         self.programs["check_nrpe, cold"] = [find("check_nrpe"), "-H", "127.0.0.1", "-p", str(port), "-A",

@@ -6,6 +6,7 @@ import time
 import stage as stages
 
 CIPHERS = ("aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com")  # the fastest with AES-NI; the default
+LIMITS = ("true (exec)", "hello (TLS and nothing else), full", "hello, resumed")
 
 
 # ---- one whole client process ----
@@ -28,9 +29,8 @@ def afar_contestants(stage, server):
 def limit_contestants(stage, server):
     port, session = server.tls.rsplit(":", 1)[1], f"{stage.folder}/hello-session"
     stages.run(stage.hello, port, *stage.credentials, session)
-    return {"true (exec)": ["program", "/bin/true"],
-            "hello (TLS and nothing else), full": ["program", stage.hello, port, *stage.credentials],
-            "hello, resumed": ["program", stage.hello, port, session]}
+    return dict(zip(LIMITS, (["program", "/bin/true"], ["program", stage.hello, port, *stage.credentials],
+                             ["program", stage.hello, port, session])))
 
 
 def cold(stage, peers, rows):
@@ -41,8 +41,8 @@ def cold(stage, peers, rows):
         rows.times(group, stage.turns(stage.count(200, 20), table))
     peer = min((name for name in peers.programs if name.endswith(", cold")), default="",
                key=lambda name: rows.value(group, name))
-    limits = {kind: rows.value(group, "true (exec)") + rows.value(group, name)
-              for kind, name in (("first contact", "hello (TLS and nothing else), full"), ("resumed", "hello, resumed"))}
+    exec_ms, *tls_ms = (rows.value(group, name) for name in LIMITS)
+    limits = {kind: exec_ms + ms for kind, ms in zip(("first contact", "resumed"), tls_ms)}
     for kind, of_mux in (("first contact", 1.0), ("resumed", 0.6)):
         for name in (f"afar static, {kind}", f"afar, {kind}"):
             rows.goal_of(group, name, "ssh mux", of_mux)
