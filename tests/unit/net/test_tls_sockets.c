@@ -21,8 +21,8 @@
 static struct test_certs certs;
 static struct tls_context *server_context;
 
-/* What the wrapped calls do, for tests of one thread. */
-static struct {
+/* What the wrapped calls do; each thread has its own. */
+static _Thread_local struct {
     int interrupt;     /* that many calls are interrupted first */
     size_t most_bytes; /* 0: no bound */
     int send_errno;
