@@ -94,33 +94,66 @@ bool proc_read_stat(pid_t pid, struct proc_stat *stat)
     return parse_stat(line, stat);
 }
 
+/* A list of numbers that comes in pieces. */
+struct numbers {
+    pid_t *at;
+    size_t count;
+    size_t room;
+    pid_t value;
+    bool inside; /* one that may go on in the next piece */
+};
+
+/* False: out of memory. */
+static bool numbers_end_one(struct numbers *numbers)
+{
+    if (!numbers->inside)
+        return true;
+    if (numbers->count == numbers->room) {
+        size_t room = numbers->room == 0 ? 16 : 2 * numbers->room;
+        pid_t *grown = realloc(numbers->at, room * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        numbers->at = grown;
+        numbers->room = room;
+    }
+    numbers->at[numbers->count++] = numbers->value;
+    numbers->value = 0;
+    numbers->inside = false;
+    return true;
+}
+
+static bool numbers_piece(struct numbers *numbers, const char *piece, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (piece[i] >= '0' && piece[i] <= '9') {
+            numbers->value = 10 * numbers->value + (piece[i] - '0');
+            numbers->inside = true;
+        } else if (!numbers_end_one(numbers)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Each command's end asks this: no stdio, which would ask the kernel twice more. */
 size_t proc_children(pid_t pid, pid_t thread, pid_t **pids)
 {
     char name[NAME_BYTES];
-    size_t count = 0;
-    size_t room = 0;
+    char piece[LINE_BYTES];
+    struct numbers numbers = {0};
     *pids = NULL;
     (void)snprintf(name, sizeof name, "task/%d/children", (int)thread);
     int fd = open_file(pid, name);
-    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
-    if (file == NULL) {
-        if (fd >= 0)
-            (void)close(fd);
+    if (fd < 0)
         return 0;
-    }
-    int child = 0;
-    while (fscanf(file, "%d", &child) == 1) {
-        if (count == room) {
-            room = room == 0 ? 16 : 2 * room;
-            pid_t *grown = realloc(*pids, room * sizeof **pids);
-            if (grown == NULL)
-                break;
-            *pids = grown;
-        }
-        (*pids)[count++] = child;
-    }
-    (void)fclose(file);
-    return count;
+    ssize_t got = read_some(fd, piece, sizeof piece);
+    while (got > 0 && numbers_piece(&numbers, piece, (size_t)got))
+        got = read_some(fd, piece, sizeof piece);
+    (void)close(fd);
+    if (got == 0)
+        (void)numbers_end_one(&numbers);
+    *pids = numbers.at;
+    return numbers.count;
 }
 
 /* Looks for one entry in NUL-terminated entries that come in pieces. */
