@@ -11,7 +11,8 @@ struct seats {
     int null_fd;
     int first[SEATS]; /* -1: there is no such seat */
     bool taken[SEATS];
-    pthread_mutex_t lock; /* guards taken */
+    bool copies[SEATS][SEAT_DESCRIPTORS]; /* theirs who has taken it: what is not /dev/null */
+    pthread_mutex_t lock;                 /* guards taken */
 };
 
 static void close_seat(int first)
@@ -51,7 +52,7 @@ struct seats *seats_open(void)
     struct seats *seats = calloc(1, sizeof *seats);
     if (seats == NULL)
         return NULL;
-    seats->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    seats->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (seats->null_fd < 0 || pthread_mutex_init(&seats->lock, NULL) != 0) {
         if (seats->null_fd >= 0)
             (void)close(seats->null_fd);
@@ -86,7 +87,7 @@ static int choose(struct seats *seats)
     if (chosen >= 0)
         seats->taken[chosen] = true;
     (void)pthread_mutex_unlock(&seats->lock);
-    return chosen < 0 ? -1 : seats->first[chosen];
+    return chosen;
 }
 
 /* Onto a descriptor that is open, which dup3 closes silently. */
@@ -99,29 +100,36 @@ static bool put(int fd, int place)
     return result >= 0;
 }
 
+static void leave(struct seats *seats, int seat)
+{
+    /* A pipe's end that stayed here would keep a reader waiting for ever. */
+    for (int i = 0; i < SEAT_DESCRIPTORS; i++) {
+        if (seats->copies[seat][i])
+            (void)put(seats->null_fd, seats->first[seat] + i);
+        seats->copies[seat][i] = false;
+    }
+    (void)pthread_mutex_lock(&seats->lock);
+    seats->taken[seat] = false;
+    (void)pthread_mutex_unlock(&seats->lock);
+}
+
 int seats_take(struct seats *seats, const int fds[SEAT_DESCRIPTORS])
 {
-    int first = seats == NULL ? -1 : choose(seats);
-    for (int i = 0; first >= 0 && i < SEAT_DESCRIPTORS; i++) {
-        if (put(fds[i], first + i))
+    int seat = seats == NULL ? -1 : choose(seats);
+    for (int i = 0; seat >= 0 && i < SEAT_DESCRIPTORS; i++) {
+        seats->copies[seat][i] = fds[i] >= 0;
+        if (fds[i] < 0 || put(fds[i], seats->first[seat] + i))
             continue;
-        seats_leave(seats, first);
+        leave(seats, seat);
         return -1;
     }
-    return first;
+    return seat < 0 ? -1 : seats->first[seat];
 }
 
 void seats_leave(struct seats *seats, int first)
 {
-    if (first < 0)
-        return;
-    /* A pipe's end that stayed here would keep a reader waiting for ever. */
-    for (int i = 0; i < SEAT_DESCRIPTORS; i++)
-        (void)put(seats->null_fd, first + i);
-    (void)pthread_mutex_lock(&seats->lock);
-    for (int i = 0; i < SEATS; i++) {
+    for (int i = 0; first >= 0 && i < SEATS; i++) {
         if (seats->first[i] == first)
-            seats->taken[i] = false;
+            leave(seats, i);
     }
-    (void)pthread_mutex_unlock(&seats->lock);
 }

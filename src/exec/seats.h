@@ -22,8 +22,9 @@ struct seats;
 struct seats *seats_open(void);
 void seats_close(struct seats *seats);
 
-/* Copies `fds` to a seat, close-on-exec. Returns its first descriptor, of SEAT_DESCRIPTORS in a
- * row, or -1 where all are taken (or `seats` is NULL). */
+/* Copies `fds` to a seat, close-on-exec; where one is -1 there is /dev/null, for reading. Returns
+ * the first descriptor of the seat, of SEAT_DESCRIPTORS in a row, or -1 where all are taken (or
+ * `seats` is NULL). */
 int seats_take(struct seats *seats, const int fds[SEAT_DESCRIPTORS]);
 
 /* Gives back what seats_take has returned; -1 is fine. The copies are closed. */

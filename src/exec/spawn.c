@@ -36,7 +36,8 @@ struct child {
     const int *resources;        /* likewise */
     int order_fd;                /* for the helper, as is status_fd; -1: none */
     int status_fd;
-    char **candidates; /* paths to try, NULL-terminated */
+    char **candidates;        /* paths to try, NULL-terminated */
+    uint64_t default_signals; /* as in the request */
     int stdio[3];
     int seat; /* the first of stdio, in a table that is still the server's; -1: it has a copy */
     /* What the child says back. `volatile`: written by another process in this memory. */
@@ -79,11 +80,13 @@ IN_CHILD static int fail_child(struct child *child)
 }
 
 /* Ignored signals would stay ignored across execve; handlers would not, but must not run here. */
-IN_CHILD static void reset_signals(void)
+IN_CHILD static void reset_signals(const struct child *child)
 {
     const struct kernel_sigaction action = {.handler = SIG_DFL};
-    for (int number = 1; number <= KERNEL_SIGNALS; number++)
-        (void)syscall(SYS_rt_sigaction, number, &action, NULL, KERNEL_SIGSET_BYTES);
+    for (int number = 1; number <= KERNEL_SIGNALS; number++) {
+        if ((child->default_signals >> (number - 1) & 1) == 0)
+            (void)syscall(SYS_rt_sigaction, number, &action, NULL, KERNEL_SIGSET_BYTES);
+    }
 }
 
 /* From here on our table of descriptors is our own, and no longer than to the end of our seat.
@@ -138,7 +141,7 @@ IN_CHILD static int child_main(void *argument)
         errno = ECANCELED;
         return fail_child(child);
     }
-    reset_signals();
+    reset_signals(child);
     child->stage = "session";
     if (syscall(SYS_setsid) < 0)
         return fail_child(child);
@@ -231,7 +234,7 @@ static char **find_candidates(const char *name, const char *path)
 }
 
 struct pipes {
-    int child[3];
+    int child[3]; /* the first -1: /dev/null, which is at every seat */
     int ours[3];
 };
 
@@ -265,14 +268,7 @@ static enum afar_status open_pipes(struct pipes *pipes, bool stdin_pipe, struct 
 {
     *pipes = (struct pipes){.child = {-1, -1, -1}, .ours = {-1, -1, -1}};
     enum afar_status status = AFAR_OK;
-    if (stdin_pipe) {
-        status = open_one(pipes, 0, err);
-    } else {
-        pipes->child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (pipes->child[0] < 0)
-            status = afar_fail_errno(err, errno, "cannot open /dev/null");
-    }
-    for (int fd = 1; fd < 3 && status == AFAR_OK; fd++)
+    for (int fd = stdin_pipe ? 0 : 1; fd < 3 && status == AFAR_OK; fd++)
         status = open_one(pipes, fd, err);
     return status;
 }
@@ -431,13 +427,32 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
 }
 
 /* Where the child finds its ends of the pipes: at a seat, or (-1) where they are. */
-static void sit(struct child *child, int seat, const struct pipes *pipes)
+static enum afar_status sit(struct child *child, int seat, struct pipes *pipes,
+                            struct afar_error *err)
 {
     child->seat = seat;
     child->stage = "session";
     child->failed = false;
+    if (seat < 0 && pipes->child[0] < 0) {
+        pipes->child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (pipes->child[0] < 0)
+            return afar_fail_errno(err, errno, "cannot open /dev/null");
+    }
     for (int fd = 0; fd < 3; fd++)
         child->stdio[fd] = seat >= 0 ? seat + fd : pipes->child[fd];
+    return AFAR_OK;
+}
+
+uint64_t spawn_default_signals(void)
+{
+    uint64_t bits = 0;
+    for (int number = 1; number <= KERNEL_SIGNALS; number++) {
+        struct kernel_sigaction action;
+        if (syscall(SYS_rt_sigaction, number, NULL, &action, KERNEL_SIGSET_BYTES) == 0 &&
+            action.handler == SIG_DFL)
+            bits |= UINT64_C(1) << (number - 1);
+    }
+    return bits;
 }
 
 /* As the kernel wants them: the child must not call anything to find out. */
@@ -468,6 +483,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
                           .limits = limits,
                           .resources = resources,
                           .order_fd = -1,
+                          .default_signals = request->default_signals,
                           .seat = -1,
                           .stage = "session"};
     struct spawn_control nobody;
@@ -498,12 +514,16 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
         child.status_fd = helper.its;
     }
     /* The helper's descriptors lie above a seat. */
-    sit(&child, by_helper ? -1 : seats_take(request->seats, pipes.child), &pipes);
+    status = sit(&child, by_helper ? -1 : seats_take(request->seats, pipes.child), &pipes, err);
+    if (status != AFAR_OK)
+        goto out;
     status = start_child(request, &child, child.control, by_helper ? &helper : NULL, result, err);
     if (status != AFAR_OK && child.stage == stage_table) {
         seats_leave(request->seats, child.seat);
-        sit(&child, -1, &pipes); /* it begins with a copy of the table, however large */
-        status = start_child(request, &child, child.control, NULL, result, err);
+        /* It begins with a copy of the table, however large. */
+        status = sit(&child, -1, &pipes, err);
+        if (status == AFAR_OK)
+            status = start_child(request, &child, child.control, NULL, result, err);
     }
     if (status != AFAR_OK)
         goto out;

@@ -27,6 +27,7 @@ struct spawn_request {
     bool stdin_pipe;     /* otherwise /dev/null */
     const struct confinement *confine; /* NULL: as the server is */
     struct seats *seats;               /* faster where many descriptors are open; NULL: none */
+    uint64_t default_signals;          /* of spawn_default_signals; 0: none is known to be */
 };
 
 struct spawn_result {
@@ -38,6 +39,11 @@ struct spawn_result {
     const char *stage; /* on failure: "pipe", "clone", "session", "cgroup", "descriptors", "stdio",
                           "limits", "helper", "chroot", "user", "chdir", "exec" */
 };
+
+/* The signals that are neither ignored nor handled now, a bit for each, 1 in the lowest: a child
+ * need not reset them. All 64: those too that libc keeps to itself, and some parents leave ignored.
+ * Ask again when that has changed. */
+uint64_t spawn_default_signals(void);
 
 /* The way to end a spawn that hangs, from another thread. */
 struct spawn_control {

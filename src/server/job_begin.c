@@ -312,7 +312,8 @@ static enum afar_status start(struct job *job, struct afar_error *err)
                                           .cwd = directory_of(job),
                                           .stdin_pipe = job->request->stdin_stream,
                                           .confine = &confinement,
-                                          .seats = job->worker->shared->seats};
+                                          .seats = job->worker->shared->seats,
+                                          .default_signals = job->worker->shared->default_signals};
     status = spawn_process(&request, &job->control, &job->spawned, err);
     if (confinement.cgroup_fd >= 0)
         (void)close(confinement.cgroup_fd);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
+#include "exec/spawn.h"
 
 enum { BACKLOG = 1024, WORKERS_MIN = 4 };
 
@@ -201,6 +202,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
 {
     struct server_shared *shared = &server->shared;
     shared->seats = seats_open(); /* before all other descriptors: they are to be low */
+    shared->default_signals = spawn_default_signals();
     shared->environment = environ;
     shared->temporary = temporary_folder();
     describe_user(shared);

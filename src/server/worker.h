@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/resource.h>
 
 #include "base/list.h"
@@ -48,6 +49,7 @@ struct server_shared {
     struct figures figures;
     char *const *environment;  /* what commands start from */
     struct seats *seats;       /* for spawning; may be NULL */
+    uint64_t default_signals;  /* likewise: what commands need not reset */
     struct rlimit descriptors; /* likewise; the server has raised its own … */
     struct rlimit core;        /* … and has set this one to 0: its memory has keys in it */
     _Atomic(struct cgroups *) cgroups; /* NULL: none; once it is there it stays */

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -66,7 +67,7 @@ static void a_descriptor_that_cannot_be_copied(void **state)
 {
     (void)state;
     struct seats *seats = seats_open();
-    const int bad[SEAT_DESCRIPTORS] = {STDIN_FILENO, STDOUT_FILENO, -1};
+    const int bad[SEAT_DESCRIPTORS] = {STDIN_FILENO, STDOUT_FILENO, INT_MAX};
     const int good[SEAT_DESCRIPTORS] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
     for (int i = 0; i < 2 * SEATS; i++)
         assert_int_equal(seats_take(seats, bad), -1);
