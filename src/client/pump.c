@@ -156,9 +156,11 @@ enum afar_status pump_receive(struct afar_client *client, struct afar_error *err
             status = take_frames(client, err);
         if (status != AFAR_OK)
             break;
+        /* A short read has taken all there was; after a failed send there may be last words. */
+        bool drained = received < CLIENT_READ_BYTES && !client->send_failed;
         /* poll(2) would not report what TLS already holds. */
         total += received;
-        if (total >= TURN_BYTES && !transport_pending(client->transport))
+        if ((drained || total >= TURN_BYTES) && !transport_pending(client->transport))
             return AFAR_OK;
     }
     if (status == AFAR_EAGAIN && !client->send_failed)

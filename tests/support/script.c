@@ -65,10 +65,12 @@ static enum afar_status end_send(struct transport *transport, const void *data, 
     return AFAR_OK;
 }
 
+/* A short piece is no sign that this is all: what comes next, if only the end, is known already. */
 static bool end_pending(const struct transport *transport)
 {
-    (void)transport;
-    return false;
+    const struct script *script = script_of((struct transport *)transport);
+    const bool more = script->piece > 0 && buffer_size(&script->to_client) > 0;
+    return more || script->at_end != AFAR_EAGAIN;
 }
 
 static void end_shutdown(struct transport *transport)
