@@ -228,7 +228,7 @@ struct connection *connection_new(const struct connection_origin *origin,
     connection->fd = origin->fd;
     connection->ticket = origin->ticket;
     connection->refusal = origin->refusal;
-    connection->give_up_at_ms = DEADLINE_NEVER;
+    connection->give_up_at_ms = connection->flush_at_ms = DEADLINE_NEVER;
     if (origin->tls != NULL)
         tls_context_keep(origin->tls);
     connection->tls = origin->tls;

@@ -98,6 +98,7 @@ struct connection {
     int64_t last_output_ms;
     int64_t give_up_at_ms; /* DEADLINE_NEVER unless the server is going down */
     int64_t closing_at_ms; /* when CLOSING ends in any case */
+    int64_t flush_at_ms;   /* what is held back goes then; DEADLINE_NEVER: nothing is */
 };
 
 /* What the acceptor knows of one. */
@@ -120,6 +121,9 @@ void connection_hand_over(struct connection *connection, struct worker *worker);
 
 /* Something waits to be sent: do so at the end of this turn. */
 void connection_want_flush(struct connection *connection);
+
+/* Likewise, but it may wait for what comes next, so that both leave in one write. */
+void connection_want_flush_within(struct connection *connection, int64_t within_ms);
 
 /* The protocol can, or cannot, take more input. */
 void connection_pause_input(struct connection *connection, bool paused);

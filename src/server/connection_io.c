@@ -139,6 +139,7 @@ static bool send_piece(struct connection *connection, size_t *budget)
 void connection_flush(struct connection *connection)
 {
     size_t budget = SEND_BYTES_PER_TURN;
+    connection->flush_at_ms = DEADLINE_NEVER;
     while (connection->state == CONNECTION_OPEN && connection->session != NULL && budget > 0) {
         if (!send_piece(connection, &budget))
             break;
@@ -164,6 +165,14 @@ void connection_want_flush(struct connection *connection)
 {
     if (connection->state == CONNECTION_OPEN)
         loop_defer(connection->worker->loop, &connection->flush);
+}
+
+void connection_want_flush_within(struct connection *connection, int64_t within_ms)
+{
+    if (connection->state != CONNECTION_OPEN)
+        return;
+    connection->flush_at_ms = clock_now_ms() + within_ms;
+    connection_watch_time(connection);
 }
 
 void connection_finish(struct connection *connection)

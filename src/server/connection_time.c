@@ -64,6 +64,8 @@ static struct deadline next_deadline(struct connection *connection)
         break;
     case CONNECTION_OPEN:
         consider_open(connection, &deadline);
+        if (connection->flush_at_ms < deadline.at_ms)
+            deadline = (struct deadline){connection->flush_at_ms, COUNTERS};
         break;
     case CONNECTION_CLOSING:
         if (connection->closing_at_ms < deadline.at_ms)
@@ -113,11 +115,14 @@ static void run_out(struct connection *connection, enum counter limit)
     connection_fail(connection, LOG_LEVEL_INFO, why(limit));
 }
 
-/* None of the client's: the server is going down, or it is time for a ping. */
+/* None of the client's: the server is going down, something was held back long enough, or it is
+ * time for a ping. */
 static void act(struct connection *connection, int64_t now_ms)
 {
     if (connection->give_up_at_ms <= now_ms) {
         connection_fail(connection, LOG_LEVEL_INFO, "closed: the server is going down");
+    } else if (connection->flush_at_ms <= now_ms) {
+        connection_want_flush(connection); /* and then the timer is set anew */
     } else if (connection->state == CONNECTION_OPEN) {
         connection->last_heartbeat_ms = now_ms;
         connection->protocol->heartbeat(connection);

@@ -20,12 +20,18 @@ static enum afar_status job_judge(struct job_owner *owner, struct policy_client 
     return connection_judge(native_of(owner)->connection, who, err);
 }
 
+/* Most commands are over in a moment, and then the client needs to wake up only once. But who may
+ * send input waits for this. */
 static void job_started(struct job_owner *owner)
 {
     struct native *native = native_of(owner);
-    native_check_queued(native, message_put_started(&native->connection->out, native->id,
-                                                    job_id(native->job),
-                                                    output_log_capacity(native->log), NULL));
+    enum afar_status status =
+        message_put_started(&native->connection->out, native->id, job_id(native->job),
+                            output_log_capacity(native->log), NULL);
+    if (status == AFAR_OK && !native->stdin_stream)
+        connection_want_flush_within(native->connection, NATIVE_STARTED_WITHIN_MS);
+    else
+        native_check_queued(native, status);
 }
 
 static enum afar_status job_reserve(struct job_owner *owner, enum stream stream, uint8_t **room,

@@ -8,7 +8,12 @@
 #include "wire/frame.h"
 #include "wire/output_log.h"
 
-enum { NATIVE_BUSY_RETRY_MS = 1000 };
+enum {
+    NATIVE_BUSY_RETRY_MS = 1000,
+    /* So long `started` may wait for the command's first output or its end: longer than `true`
+     * takes on a busy machine, shorter than a person notices. */
+    NATIVE_STARTED_WITHIN_MS = 10
+};
 
 struct native {
     struct job_owner owner;
