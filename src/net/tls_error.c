@@ -38,7 +38,7 @@ enum afar_status tls_fail_local(struct afar_error *err, const char *what)
     /* Without a reason it is memory, too: these calls have no other way to fail. */
     if (out_of_memory || code == 0)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for TLS");
-    return afar_fail(err, AFAR_EBUG, "%s failed: %s", what, ERR_reason_error_string(code));
+    return afar_fail(err, AFAR_EBUG, "%s failed: %s", what, tls_reason(code));
 }
 
 /* ---- Peers that do not speak TLS ---- */
@@ -169,9 +169,8 @@ static enum afar_status fail_ssl(struct transport_tls *transport, struct afar_er
     default:
         break;
     }
-    const char *text = ERR_reason_error_string(code);
     return afar_fail(err, AFAR_EPEER, "the %s broke the TLS protocol (%s)", peer_of(transport),
-                     text != NULL ? text : "no reason given");
+                     tls_reason(code));
 }
 
 enum afar_status tls_fail(struct transport_tls *transport, int result, int sys_errno,

@@ -35,4 +35,7 @@ enum afar_status tls_fail_alert(const struct transport_tls *transport, int alert
  * queue. `what` names the call. */
 enum afar_status tls_fail_local(struct afar_error *err, const char *what);
 
+/* OpenSSL's few words for a code of its queue; never NULL. Any thread. */
+const char *tls_reason(unsigned long code);
+
 #endif

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/decoder.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -110,9 +111,9 @@ static bool at_end(void)
 /* What OpenSSL has against a certificate that it could read. */
 static enum afar_status fail_unusable(struct afar_error *err, const char *what, const char *path)
 {
-    const char *why = ERR_reason_error_string(ERR_peek_last_error());
-    enum afar_status status = afar_fail(err, AFAR_EINVAL, "%s '%s' cannot be used: %s", what, path,
-                                        why != NULL ? why : "no reason given");
+    const char *why = tls_reason(ERR_peek_last_error());
+    enum afar_status status =
+        afar_fail(err, AFAR_EINVAL, "%s '%s' cannot be used: %s", what, path, why);
     ERR_clear_error();
     return status;
 }
@@ -197,6 +198,20 @@ static int no_passphrase(char *buffer, int size, int writing, void *asked)
     return -1;
 }
 
+/* OpenSSL tries every kind of key that there is, which takes longer than all of the rest: the
+ * certificate tells which it is. NULL: not of that kind. */
+static EVP_PKEY *decode_key(BIO *bio, const EVP_PKEY *public_key, bool *asked)
+{
+    EVP_PKEY *key = NULL;
+    const char *type = public_key != NULL ? EVP_PKEY_get0_type_name(public_key) : NULL;
+    OSSL_DECODER_CTX *decoder =
+        OSSL_DECODER_CTX_new_for_pkey(&key, "PEM", NULL, type, EVP_PKEY_KEYPAIR, NULL, NULL);
+    if (decoder != NULL && OSSL_DECODER_CTX_set_pem_password_cb(decoder, no_passphrase, asked) == 1)
+        (void)OSSL_DECODER_from_bio(decoder, bio);
+    OSSL_DECODER_CTX_free(decoder);
+    return key;
+}
+
 static enum afar_status read_key(struct tls_credential *credential, const char *cert_file,
                                  const char *path, struct afar_error *err)
 {
@@ -210,9 +225,12 @@ static enum afar_status read_key(struct tls_credential *credential, const char *
     if (status != AFAR_OK)
         goto out;
     ERR_clear_error();
-    key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &asked);
+    key = decode_key(bio, X509_get0_pubkey(credential->leaf), &asked);
+    if (key == NULL && !asked && BIO_reset(bio) == 1)
+        key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &asked);
     if (key == NULL) {
-        if (asked)
+        /* (In a program that knows no ciphers by name it is not asked for in the old format.) */
+        if (asked || memmem(file.data, file.size, "ENCRYPTED", 9) != NULL)
             status =
                 afar_fail(err, AFAR_EINVAL,
                           "%s '%s' is encrypted; a key without a passphrase is needed", what, path);
