@@ -13,12 +13,13 @@ void input_open(struct input *input, int fd)
     char path[64];
     input->fd = fd;
     input->own_fd = -1;
-    input->is_socket = input->ended = false;
+    input->is_socket = input->is_pipe = input->ended = false;
     input->failure = 0;
     input->start = input->end = 0;
     if (fstat(fd, &info) != 0)
         return;
     input->is_socket = S_ISSOCK(info.st_mode);
+    input->is_pipe = S_ISFIFO(info.st_mode);
     if (!S_ISFIFO(info.st_mode) && !isatty(fd))
         return;
     /* poll(2) says that there is something; another reader of the same pipe may still be faster,
@@ -49,6 +50,11 @@ bool input_read(struct input *input)
 
     if (got < 0 && errno == EAGAIN)
         return false;
+    /* It was full: whoever writes into it shall wait less often. */
+    if (input->is_pipe && got >= PIPE_USUAL_BYTES) {
+        input->is_pipe = false;
+        (void)fcntl(input->fd, F_SETPIPE_SZ, INPUT_BYTES);
+    }
     input->start = 0;
     input->end = got > 0 ? (size_t)got : 0;
     input->ended = got <= 0;

@@ -11,12 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { INPUT_BYTES = 65536 };
+/* What a pipe holds by itself (pipe(7)), and one that was full. */
+enum { PIPE_USUAL_BYTES = 65536, INPUT_BYTES = 262144 };
 
 struct input {
     int fd;     /* to read from and to poll */
     int own_fd; /* -1: none */
     bool is_socket;
+    bool is_pipe; /* that was never full yet */
     bool ended;
     int failure;  /* errno of a read that failed, 0: none; then it has ended too */
     size_t start; /* of what was read and not taken */

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PIPE_GROWN_BYTES = 262144 };
+
 /* A description of our own of the same pipe or terminal: O_NONBLOCK on the one that was given would
  * be seen by every program that shares it, the shell among them. */
 static void reopen(struct output *output, int fd)
@@ -33,6 +35,7 @@ void output_open(struct output *output, int fd, const char *name)
         output->kind = OUTPUT_SOCKET;
     else if (S_ISFIFO(info.st_mode) || isatty(fd))
         reopen(output, fd);
+    output->may_grow = S_ISFIFO(info.st_mode);
 }
 
 void output_close(struct output *output)
@@ -78,6 +81,13 @@ size_t output_write(struct output *output, const void *data, size_t size)
         }
         if (errno == EINTR)
             continue;
+        if (errno == EAGAIN && output->may_grow) {
+            /* It is full: whoever reads it shall be waited for less often. */
+            output->may_grow = false;
+            if (fcntl(output->fd, F_SETPIPE_SZ, PIPE_GROWN_BYTES) > 0)
+                continue;
+            errno = EAGAIN;
+        }
         if (errno == EAGAIN) {
             output->blocked = true;
             return done;

@@ -23,9 +23,10 @@ struct output {
     int fd;           /* to write to and to poll */
     int own_fd;       /* -1: none */
     enum output_kind kind;
-    bool blocked; /* wait for POLLOUT before the next write */
-    bool closed;  /* nobody reads it any more: what comes is dropped */
-    int failure;  /* errno of a write that failed otherwise, 0: none; what comes is dropped */
+    bool blocked;  /* wait for POLLOUT before the next write */
+    bool may_grow; /* a pipe that was never full yet */
+    bool closed;   /* nobody reads it any more: what comes is dropped */
+    int failure;   /* errno of a write that failed otherwise, 0: none; what comes is dropped */
 };
 
 void output_open(struct output *output, int fd, const char *name);

@@ -35,12 +35,39 @@ const uint8_t *buffer_head(const struct buffer *buffer)
     return buffer->data == NULL ? NULL : buffer->data + buffer->start;
 }
 
+/* It has become empty. */
+static void emptied(struct buffer *buffer)
+{
+    buffer->start = buffer->end = 0;
+    if (!buffer->kept)
+        buffer_clear(buffer);
+}
+
 void buffer_consume(struct buffer *buffer, size_t size)
 {
     assert(size <= buffer_size(buffer));
     buffer->start += size;
     if (buffer->start == buffer->end)
-        buffer_clear(buffer);
+        emptied(buffer);
+}
+
+void buffer_keep(struct buffer *buffer, bool kept)
+{
+    buffer->kept = kept;
+    if (buffer->start == buffer->end)
+        emptied(buffer);
+}
+
+size_t buffer_pace(struct buffer *buffer, size_t asked, size_t got)
+{
+    const bool little = got < BUFFER_PACE_MIN_BYTES / 2;
+    size_t next = asked;
+    if (got >= asked && asked < BUFFER_PACE_MAX_BYTES)
+        next = asked * 2;
+    else if (little && asked > BUFFER_PACE_MIN_BYTES)
+        next = asked / 2;
+    buffer_keep(buffer, next > BUFFER_PACE_MIN_BYTES && !little);
+    return next;
 }
 
 /* Doubles the block at least once, until it holds `needed` bytes (which are within the limit), but
@@ -94,7 +121,7 @@ void buffer_commit(struct buffer *buffer, size_t size)
     assert(size <= buffer->capacity - buffer->end);
     buffer->end += size;
     if (buffer->start == buffer->end)
-        buffer_clear(buffer);
+        emptied(buffer);
 }
 
 enum afar_status buffer_append(struct buffer *buffer, const void *data, size_t size,

@@ -44,9 +44,8 @@
 #include "wire/message.h"
 
 enum {
-    CLIENT_READ_BYTES = 65536, /* a receive asks for this much */
-    CLIENT_IN_MAX_BYTES =
-        FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES + CLIENT_READ_BYTES,
+    CLIENT_IN_MAX_BYTES = FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES +
+                          BUFFER_PACE_MAX_BYTES,
     /* The largest request, all of stdin's credit with a small frame for each byte or so, and
      * answers to a server that asks much and reads little. */
     CLIENT_OUT_MAX_BYTES = 4 << 20,
@@ -73,7 +72,9 @@ struct command {
     struct buffer last_header; /* of exit or error, for on_frame */
     uint64_t stdin_sent;
     uint64_t stdin_acked;
+    uint64_t stdin_credit; /* so much may be unacknowledged */
     struct delivery delivery;
+    int64_t ack_by_ms; /* DEADLINE_NEVER: nothing is to be acknowledged */
 };
 
 /* A ping or kill that is under way. */
@@ -100,6 +101,7 @@ struct afar_client {
     enum endpoint_protocol protocol;
     char name[ENDPOINT_URL_BYTES]; /* for messages */
     struct buffer in;
+    size_t in_pace_bytes; /* what a receive asks for: buffer_pace */
     struct buffer out;
     struct decoder decoder;
     bool heard; /* something has come from the server */
@@ -145,8 +147,12 @@ void pump_send(struct afar_client *client);
  * are the connection's end, in words for a person. */
 enum afar_status pump_receive(struct afar_client *client, struct afar_error *err);
 
-/* Adds an acknowledgement where one is due. */
-enum afar_status pump_ack(struct afar_client *client, bool urgent, struct afar_error *err);
+/* Adds an acknowledgement where one is due: at a quarter of the window, or some time after the
+ * first frame of less. */
+enum afar_status pump_ack(struct afar_client *client, struct afar_error *err);
+
+/* When pump_ack has something to do although nothing comes, or DEADLINE_NEVER. */
+int64_t pump_deadline_ms(const struct afar_client *client);
 
 /* ---- heartbeat.c ---- */
 

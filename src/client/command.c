@@ -1,9 +1,10 @@
 #include <string.h>
 
+#include "base/clock.h"
 #include "client/client.h"
 
 enum {
-    STDIN_FRAME_BYTES = 65536,
+    STDIN_FRAME_BYTES = 65536, /* what every server takes, however it is configured */
     /* With this much unsent, more input waits: small writes would otherwise pile up as frames whose
      * headers are larger than what they carry. */
     OUT_ENOUGH_BYTES = 1 << 20
@@ -74,6 +75,8 @@ enum afar_status afar_start(struct afar_client *client, const struct afar_comman
     current->started = current->ended = current->refused = current->has_receipt = false;
     current->stdin_open = current->stdin_stream = command->with_stdin;
     current->stdin_sent = current->stdin_acked = 0;
+    current->stdin_credit = MESSAGE_STDIN_CREDIT_BYTES;
+    current->ack_by_ms = DEADLINE_NEVER;
     heartbeat_heard(&client->heartbeat);
     pump_send(client);
     return AFAR_OK;
@@ -99,7 +102,7 @@ static enum afar_status check_running(const struct afar_client *client, struct a
 static size_t stdin_room(const struct afar_client *client, size_t size)
 {
     const struct command *command = &client->command;
-    uint64_t credit = command->stdin_acked + MESSAGE_STDIN_CREDIT_BYTES - command->stdin_sent;
+    uint64_t credit = command->stdin_acked + command->stdin_credit - command->stdin_sent;
     if (buffer_size(&client->out) >= OUT_ENOUGH_BYTES)
         return 0;
     return size < credit ? size : (size_t)credit;
@@ -125,8 +128,10 @@ enum afar_status afar_write_stdin(struct afar_client *client, const void *data, 
     size_t room = stdin_room(client, size);
     if (room == 0)
         return afar_fail(err, AFAR_EAGAIN, "the command has not read what it got before");
+    size_t most = command->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES ? MESSAGE_STDIN_FRAME_BYTES
+                                                                     : STDIN_FRAME_BYTES;
     while (*taken < room) {
-        size_t piece = room - *taken < STDIN_FRAME_BYTES ? room - *taken : STDIN_FRAME_BYTES;
+        size_t piece = room - *taken < most ? room - *taken : most;
         status = message_put_stdin(&client->out, command->id, command->stdin_sent,
                                    (const char *)data + *taken, piece, false, err);
         if (status != AFAR_OK)

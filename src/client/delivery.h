@@ -68,7 +68,7 @@ bool delivery_done(const struct delivery *delivery);
 /* Every frame below this has been taken whole. */
 uint64_t delivery_next(const struct delivery *delivery);
 
-/* True where something can be acknowledged; `urgent`: a quarter of the window. */
+/* True where something can be acknowledged; `urgent`: so much that it must be. */
 bool delivery_ack_due(const struct delivery *delivery, bool urgent);
 void delivery_acked(struct delivery *delivery);
 

@@ -47,11 +47,6 @@ enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *e
     return message_put_ping(&client->out, client->last_id, err);
 }
 
-int afar_timeout(const struct afar_client *client)
-{
-    return clock_poll_timeout(heartbeat_deadline_ms(client));
-}
-
 void afar_set_heartbeat(struct afar_client *client, int64_t beat_ms, int64_t silence_ms)
 {
     client->heartbeat.beat_ms = beat_ms;

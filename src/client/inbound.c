@@ -25,6 +25,8 @@ static enum afar_status on_started(struct afar_client *client, const struct mess
                          message->window, CLIENT_WINDOW_MAX_BYTES);
     command->started = true;
     command->delivery.window = (size_t)message->window;
+    if (message->credit > command->stdin_credit)
+        command->stdin_credit = message->credit;
     if (callbacks->on_started != NULL)
         callbacks->on_started(callbacks->user, message->job);
     return delivery_show(&command->delivery, frame, err);

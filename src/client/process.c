@@ -24,6 +24,8 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
         return status;
 
     command->running = false;
+    client->in_pace_bytes = BUFFER_PACE_MIN_BYTES;
+    buffer_keep(&client->in, false);
     command->has_receipt = !command->refused;
     if (!command->refused)
         return AFAR_OK;
@@ -31,15 +33,25 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
     return AFAR_EREFUSED;
 }
 
+static int64_t deadline_ms_of(const struct afar_client *client)
+{
+    int64_t beat_ms = heartbeat_deadline_ms(client);
+    int64_t ack_ms = pump_deadline_ms(client);
+    return beat_ms < ack_ms ? beat_ms : ack_ms;
+}
+
+int afar_timeout(const struct afar_client *client)
+{
+    return clock_poll_timeout(deadline_ms_of(client));
+}
+
 /* Bytes in, then out, so that what is to be sent and the acknowledgement of what has come leave
  * together. */
 static enum afar_status exchange(struct afar_client *client, struct afar_error *err)
 {
-    struct command *command = &client->command;
     enum afar_status status = pump_receive(client, err);
-    /* After the end nobody waits for acknowledgements, unless output is still to be delivered. */
-    if (status == AFAR_OK && !(command->ended && delivery_done(&command->delivery)))
-        status = pump_ack(client, false, err);
+    if (status == AFAR_OK)
+        status = pump_ack(client, err);
     if (status == AFAR_OK)
         status = heartbeat_beat(client, err);
     if (status != AFAR_OK)
@@ -82,14 +94,14 @@ enum afar_status afar_process(struct afar_client *client, struct afar_error *err
     return status;
 }
 
-/* Until something comes, or a heartbeat is due; AFAR_ETIMEDOUT only at the deadline. */
-static enum afar_status wait_or_beat(const struct afar_client *client, int64_t deadline_ms,
-                                     struct afar_error *err)
+/* Until something comes, or we have something to say; AFAR_ETIMEDOUT only at the deadline. */
+static enum afar_status wait_for_more(const struct afar_client *client, int64_t deadline_ms,
+                                      struct afar_error *err)
 {
-    int64_t beat_ms = heartbeat_deadline_ms(client);
-    if (beat_ms >= deadline_ms)
+    int64_t ours_ms = deadline_ms_of(client);
+    if (ours_ms >= deadline_ms)
         return client_wait_ready(client, afar_events(client), deadline_ms, err);
-    enum afar_status status = client_wait_ready(client, afar_events(client), beat_ms, err);
+    enum afar_status status = client_wait_ready(client, afar_events(client), ours_ms, err);
     return status == AFAR_ETIMEDOUT ? AFAR_OK : status;
 }
 
@@ -106,7 +118,7 @@ enum afar_status afar_wait(struct afar_client *client, int64_t timeout_ms, struc
         if (status != AFAR_OK || command->has_receipt)
             break;
         if (delivery_done(&command->delivery))
-            status = wait_or_beat(client, deadline_ms, err);
+            status = wait_for_more(client, deadline_ms, err);
         else if (command->delivery.progress == progress)
             status = afar_fail(err, AFAR_EAGAIN, "an output callback takes nothing");
     }

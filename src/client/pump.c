@@ -1,9 +1,14 @@
 #include <errno.h>
 
+#include "base/clock.h"
 #include "client/client.h"
 
 /* In one turn, so that the caller's other work gets its own. */
 enum { TURN_BYTES = 1 << 20 };
+
+/* An acknowledgement for each frame would cost both sides as much as the frame; the next one or the
+ * command's end often makes it needless. */
+enum { ACK_WITHIN_MS = 20 };
 
 void pump_send(struct afar_client *client)
 {
@@ -21,16 +26,37 @@ void pump_send(struct afar_client *client)
         buffer_clear(&client->out);
 }
 
-enum afar_status pump_ack(struct afar_client *client, bool urgent, struct afar_error *err)
+static bool wants_acks(const struct command *command)
+{
+    /* After the end nobody waits for them, unless output is still to be delivered. */
+    return command->running && command->started &&
+           !(command->ended && delivery_done(&command->delivery));
+}
+
+int64_t pump_deadline_ms(const struct afar_client *client)
+{
+    const bool may = !client->broken && wants_acks(&client->command);
+    return may ? client->command.ack_by_ms : DEADLINE_NEVER;
+}
+
+enum afar_status pump_ack(struct afar_client *client, struct afar_error *err)
 {
     struct command *command = &client->command;
-    if (!command->running || !command->started || !delivery_ack_due(&command->delivery, urgent))
+    if (!wants_acks(command) || !delivery_ack_due(&command->delivery, false))
         return AFAR_OK;
+    int64_t now_ms = clock_now_ms();
+    if (!delivery_ack_due(&command->delivery, true) && now_ms < command->ack_by_ms) {
+        if (command->ack_by_ms == DEADLINE_NEVER)
+            command->ack_by_ms = now_ms + ACK_WITHIN_MS;
+        return AFAR_OK;
+    }
     enum afar_status status =
         message_put_ack(&client->out, command->id, delivery_next(&command->delivery), err);
-    if (status == AFAR_OK)
-        delivery_acked(&command->delivery);
-    return status;
+    if (status != AFAR_OK)
+        return status;
+    delivery_acked(&command->delivery);
+    command->ack_by_ms = DEADLINE_NEVER;
+    return AFAR_OK;
 }
 
 /* The server shall not run out of window while there is more to read. */
@@ -39,7 +65,7 @@ static enum afar_status ack_in_time(struct afar_client *client, struct afar_erro
     const struct command *command = &client->command;
     if (!command->running || command->ended || !delivery_ack_due(&command->delivery, true))
         return AFAR_OK;
-    enum afar_status status = pump_ack(client, true, err);
+    enum afar_status status = pump_ack(client, err);
     pump_send(client);
     return status;
 }
@@ -79,17 +105,18 @@ static enum afar_status take_frames(struct afar_client *client, struct afar_erro
     }
 }
 
-/* One receive. */
-static enum afar_status receive_once(struct afar_client *client, size_t *received,
+/* Receives what is there, up to `asked` bytes; *received have come also where it fails. */
+static enum afar_status receive_once(struct afar_client *client, size_t asked, size_t *received,
                                      struct afar_error *err)
 {
     uint8_t *room = NULL;
     *received = 0;
-    enum afar_status status = buffer_reserve(&client->in, CLIENT_READ_BYTES, &room, err);
+    enum afar_status status = buffer_reserve(&client->in, asked, &room, err);
     if (status != AFAR_OK)
         return status;
-    status = transport_recv(client->transport, room, CLIENT_READ_BYTES, received, err);
+    status = transport_fill(client->transport, room, asked, received, err);
     buffer_commit(&client->in, *received);
+    client->in_pace_bytes = buffer_pace(&client->in, asked, *received);
     if (*received > 0)
         heartbeat_heard(&client->heartbeat);
     return status;
@@ -150,14 +177,19 @@ enum afar_status pump_receive(struct afar_client *client, struct afar_error *err
     enum afar_status status = AFAR_OK;
     size_t total = 0;
     while (status == AFAR_OK) {
+        size_t asked = client->in_pace_bytes;
         size_t received = 0;
-        status = receive_once(client, &received, err);
-        if (status == AFAR_OK)
-            status = take_frames(client, err);
+        struct afar_error why = {0};
+        status = receive_once(client, asked, &received, err);
+        enum afar_status taken = received > 0 ? take_frames(client, &why) : AFAR_OK;
+        if (taken != AFAR_OK) {
+            *err = why;
+            status = taken;
+        }
         if (status != AFAR_OK)
             break;
         /* A short read has taken all there was; after a failed send there may be last words. */
-        bool drained = received < CLIENT_READ_BYTES && !client->send_failed;
+        bool drained = received < asked && !client->send_failed;
         /* poll(2) would not report what TLS already holds. */
         total += received;
         if ((drained || total >= TURN_BYTES) && !transport_pending(client->transport))

@@ -60,6 +60,10 @@ static enum afar_status configure(SSL_CTX *ctx, bool allow_tls12, struct afar_er
     /* TLS 1.2 only with forward secrecy and authenticated encryption. */
     if (SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
         return tls_fail_local(err, "SSL_CTX_set_cipher_list");
+    /* AES-128 is as safe here, and a quarter faster than AES-256, which OpenSSL would prefer. */
+    if (SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                      "TLS_CHACHA20_POLY1305_SHA256") != 1)
+        return tls_fail_local(err, "SSL_CTX_set_ciphersuites");
     return AFAR_OK;
 }
 

@@ -42,8 +42,8 @@
 
 enum {
     TLS_NOTE_BYTES = 384,
-    /* Of a send, with room for a frame of 64 KiB and its header. */
-    TLS_BATCH_RECORDS = 5,
+    /* Of a send. */
+    TLS_BATCH_RECORDS = 16,
     TLS_BATCH_BYTES = TLS_BATCH_RECORDS * SSL3_RT_MAX_PLAIN_LENGTH,
     TLS_READ_AHEAD_BYTES = 4 * (SSL3_RT_MAX_PLAIN_LENGTH + 64),
     TLS_FIRST_BYTES = 8, /* a TLS record's header has 5; "OPTIONS " has 8 */

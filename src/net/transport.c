@@ -72,6 +72,20 @@ bool transport_pending(const struct transport *transport)
     return transport->ops->pending(transport);
 }
 
+enum afar_status transport_fill(struct transport *transport, void *data, size_t size,
+                                size_t *received, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    size_t total = 0;
+    do {
+        size_t count = 0;
+        status = transport_recv(transport, (char *)data + total, size - total, &count, err);
+        total += count;
+    } while (status == AFAR_OK && total < size && transport_pending(transport));
+    *received = total;
+    return status == AFAR_EAGAIN && total > 0 ? AFAR_OK : status;
+}
+
 /* Waits until the descriptor is ready or the deadline has passed. A transport in memory has no
  * descriptor and nothing to wait for: the caller just tries again. */
 static enum afar_status wait_ready(const struct transport *transport, short events,

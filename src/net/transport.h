@@ -70,6 +70,12 @@ short transport_send_events(const struct transport *transport);
 /* True where transport_recv would give bytes although the descriptor has none. */
 bool transport_pending(const struct transport *transport);
 
+/* transport_recv again and again, while there is room and transport_pending: TLS gives one record
+ * at a time. Also with any other status than AFAR_OK *received bytes have come before; AFAR_EAGAIN
+ * only where that is 0. */
+enum afar_status transport_fill(struct transport *transport, void *data, size_t size,
+                                size_t *received, struct afar_error *err);
+
 /* Moves everything or fails; `deadline_ms` is absolute (base/clock.h). AFAR_ETIMEDOUT leaves the
  * stream in an unknown place: only transport_free is of use then. */
 enum afar_status transport_sendall(struct transport *transport, const void *data, size_t size,

@@ -74,6 +74,7 @@ struct config {
     uint64_t linger_max_ms;
     uint64_t drain_ms;             /* jobs may go on so long after the server's TERM */
     uint64_t output_log_bytes;     /* per job: output that the client has not acknowledged */
+    uint64_t stdin_bytes;          /* per job: input that the command has not taken */
     uint64_t control_queue_bytes;  /* per connection: replies to control frames */
     uint64_t request_bytes;        /* headed, sized: a command's length */
     uint64_t collect_memory_bytes; /* headed, sized: output kept in memory, per stream */

@@ -84,11 +84,13 @@ struct connection {
     struct loop_deferred gone;
     struct timer timer;
     struct buffer in;
+    size_t in_pace_bytes; /* what a receive asks for: buffer_pace */
     struct buffer out;
     void *session;
     bool input_paused;   /* the protocol cannot take more now */
     bool send_blocked;   /* the socket took nothing; wait for transport_send_events */
     bool blocked_inside; /* … of the session's bytes, which must come next: TLS requires it */
+    bool send_more;      /* this turn's share is used up, and perhaps there is more */
     bool read_more;      /* the transport holds bytes that epoll will not report: next turn */
     bool finishing;      /* close once everything is sent */
     bool asked;          /* there has been a request; the protocol sets it */

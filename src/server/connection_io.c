@@ -7,11 +7,10 @@
 #include "base/clock.h"
 
 enum {
-    READ_BYTES = 65536,
-    READS_PER_TURN = 8,            /* so that one client cannot hold the loop */
-    SEND_BYTES_PER_TURN = 1 << 20, /* likewise */
-    SMALL_BYTES = 4096,            /* frames up to this size are sent together … */
-    CLOSING_MS = 2000              /* time for the peer to read our last words */
+    TURN_BYTES = 1 << 18, /* received, and sent, so that one client cannot hold the loop */
+    READS_PER_TURN = 8,   /* likewise, and small ones */
+    SMALL_BYTES = 4096,   /* frames up to this size are sent together … */
+    CLOSING_MS = 2000     /* time for the peer to read our last words */
 };
 
 /* ---- waiting ------------------------------------------------------------------------------------
@@ -44,6 +43,8 @@ void connection_wait(struct connection *connection)
         events |= (uint32_t)EPOLLRDHUP; /* its going away is of interest all the same */
     if (connection->send_blocked)
         events |= to_epoll(transport_send_events(connection->transport));
+    else if (connection->send_more)
+        events |= (uint32_t)EPOLLOUT; /* in the next turn: others come first */
     if (loop_set_events(connection->worker->loop, &connection->source, events, &err) != AFAR_OK) {
         connection_fail(connection, LOG_LEVEL_ERROR, err.message);
         return;
@@ -138,7 +139,7 @@ static bool send_piece(struct connection *connection, size_t *budget)
 
 void connection_flush(struct connection *connection)
 {
-    size_t budget = SEND_BYTES_PER_TURN;
+    size_t budget = TURN_BYTES;
     connection->flush_at_ms = DEADLINE_NEVER;
     while (connection->state == CONNECTION_OPEN && connection->session != NULL && budget > 0) {
         if (!send_piece(connection, &budget))
@@ -146,10 +147,8 @@ void connection_flush(struct connection *connection)
     }
     if (connection->state != CONNECTION_OPEN)
         return;
-    if (budget == 0)
-        connection->send_blocked =
-            true; /* the rest in the next turn: the socket is still writable */
-    else if (connection->finishing && !connection->send_blocked)
+    connection->send_more = budget == 0;
+    if (budget > 0 && connection->finishing && !connection->send_blocked)
         connection_begin_closing(connection);
 }
 
@@ -184,8 +183,8 @@ void connection_finish(struct connection *connection)
 /* ---- receiving ----------------------------------------------------------------------------------
  */
 
-static void received_nothing(struct connection *connection, enum afar_status status,
-                             const struct afar_error *err)
+static void receive_stopped(struct connection *connection, enum afar_status status,
+                            const struct afar_error *err)
 {
     if (status == AFAR_EAGAIN)
         return;
@@ -195,11 +194,38 @@ static void received_nothing(struct connection *connection, enum afar_status sta
         connection_fail(connection, LOG_LEVEL_INFO, err->message);
 }
 
+/* Little goes into the scratch buffer first, so that an idle connection holds no memory; much would
+ * be copied for that. */
+static enum afar_status receive_once(struct connection *connection, size_t size, size_t *got,
+                                     struct afar_error *err)
+{
+    struct buffer *in = &connection->in;
+    uint8_t *scratch = connection->worker->scratch;
+    uint8_t *room = scratch;
+    enum afar_status status = AFAR_OK;
+    struct afar_error kept;
+    *got = 0;
+    if (size > WORKER_SCRATCH_BYTES)
+        status = buffer_reserve(in, size, &room, err);
+    if (status == AFAR_OK)
+        status = transport_fill(connection->transport, room, size, got, err);
+    if (room != scratch)
+        buffer_commit(in, *got);
+    else if (*got > 0 && buffer_append(in, scratch, *got, &kept) != AFAR_OK) {
+        *err = kept;
+        return kept.code;
+    }
+    if (size == connection->in_pace_bytes) /* and not only because there is no room for more */
+        connection->in_pace_bytes = buffer_pace(in, size, *got);
+    return status;
+}
+
 /* Reads while there is something, room, and patience. */
 void connection_receive(struct connection *connection)
 {
     struct afar_error err;
-    for (int reads = 0; reads < READS_PER_TURN; reads++) {
+    size_t total = 0;
+    for (int reads = 0; reads < READS_PER_TURN && total < TURN_BYTES; reads++) {
         if (!connection_takes_input(connection))
             return;
         size_t room_bytes = connection->in.limit_bytes - buffer_size(&connection->in);
@@ -207,21 +233,19 @@ void connection_receive(struct connection *connection)
             connection_pause_input(connection, true);
             return;
         }
-        /* Into the scratch buffer first, so that an idle connection holds no memory. */
-        uint8_t *scratch = connection->worker->scratch;
-        size_t size = room_bytes < READ_BYTES ? room_bytes : READ_BYTES;
+        size_t size =
+            room_bytes < connection->in_pace_bytes ? room_bytes : connection->in_pace_bytes;
         size_t got = 0;
-        enum afar_status status = transport_recv(connection->transport, scratch, size, &got, &err);
-        if (status == AFAR_OK)
-            status = buffer_append(&connection->in, scratch, got, &err);
-        if (status != AFAR_OK) {
-            received_nothing(connection, status, &err);
-            return;
+        enum afar_status status = receive_once(connection, size, &got, &err);
+        if (got > 0 && status != AFAR_ENOMEM) {
+            total += got;
+            figures_add(&connection->worker->shared->figures.received_bytes, got);
+            connection->last_input_ms = clock_now_ms();
+            connection->protocol->input(connection);
         }
-        figures_add(&connection->worker->shared->figures.received_bytes, got);
-        connection->last_input_ms = clock_now_ms();
-        connection->protocol->input(connection);
-        if (got < size && !transport_pending(connection->transport))
+        if (status != AFAR_OK && connection_alive(connection))
+            receive_stopped(connection, status, &err);
+        if (status != AFAR_OK || (got < size && !transport_pending(connection->transport)))
             return;
     }
 }

@@ -48,7 +48,7 @@ static struct job *new_job(struct worker *worker, struct job_owner *owner,
     job->request = request;
     list_init(&job->link);
     utf8_copy(job->label, sizeof job->label, label);
-    buffer_init(&job->input, MESSAGE_STDIN_CREDIT_BYTES);
+    buffer_init(&job->input, (size_t)worker->config->stdin_bytes);
     loop_source_init(&job->exit_source);
     loop_source_init(&job->stdin_source);
     for (int i = 0; i < 2; i++) {

@@ -18,6 +18,7 @@ struct job_pipe {
     struct job *job;
     enum stream stream;
     bool paused; /* no room: not read until job_resume_output */
+    bool grown;  /* holds more than pipes do by themselves, or may not */
 };
 
 struct job {
@@ -62,6 +63,7 @@ struct job {
     struct loop_source stdin_source; /* fd -1: closed */
     struct buffer input;             /* stdin that the pipe has not taken yet */
     bool input_eof;
+    bool input_grown; /* likewise stdin's pipe */
     uint64_t stdin_taken;
     uint64_t stdin_delivered;
 

@@ -2,6 +2,7 @@
 #include "server/job_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -9,8 +10,13 @@
 #include "base/clock.h"
 
 enum {
-    READS_PER_TURN = 4, /* so that one job's output cannot hold the loop */
-    RETRY_MS = 50       /* after want of memory */
+    /* Of a pipe that is full whenever it is looked at: fewer turns, and larger frames. Where the
+     * user has used up what pipe(7) allows it stays as it is. */
+    PIPE_BYTES = 1 << 18,
+    FULL_BYTES = 1 << 16, /* what a pipe holds before */
+    TURN_BYTES = 1 << 18, /* so that one job's output cannot hold the loop … */
+    READS_PER_TURN = 4,   /* … nor many small pieces */
+    RETRY_MS = 50         /* after want of memory */
 };
 
 static void close_source(struct job *job, struct loop_source *source)
@@ -121,6 +127,10 @@ static bool read_once(struct job_pipe *pipe)
     if (over)
         end_output(pipe->job);
     if (got > 0) {
+        if ((size_t)got == size && size >= FULL_BYTES && !pipe->grown) {
+            pipe->grown = true;
+            (void)fcntl(pipe->source.fd, F_SETPIPE_SZ, PIPE_BYTES);
+        }
         /* While someone still holds the pipe, the linger time starts again with each byte. */
         if (pipe->job->linger_at_ms != DEADLINE_NEVER)
             pipe->job->linger_at_ms =
@@ -142,8 +152,11 @@ static bool read_once(struct job_pipe *pipe)
 
 static void read_pipe(struct job_pipe *pipe)
 {
+    const uint64_t *count = &pipe->job->output_bytes[pipe->stream];
+    const uint64_t before = *count;
     int reads = 0;
-    while (pipe->source.fd >= 0 && !pipe->paused && reads < READS_PER_TURN && read_once(pipe))
+    while (pipe->source.fd >= 0 && !pipe->paused && reads < READS_PER_TURN &&
+           *count - before < TURN_BYTES && read_once(pipe))
         reads++;
 }
 
@@ -223,6 +236,10 @@ static bool write_once(struct job *job, const uint8_t *data, size_t size, size_t
     }
     if (errno == EINTR)
         return true;
+    if (errno == EAGAIN && !job->input_grown) {
+        job->input_grown = true;
+        return fcntl(job->stdin_source.fd, F_SETPIPE_SZ, PIPE_BYTES) > 0;
+    }
     if (errno != EAGAIN) /* EPIPE: the command has closed its input */
         discard_input(job);
     return false;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "exec/signal_name.h"
 #include "policy/decide.h"
 #include "server/audit_note.h"
@@ -195,8 +196,17 @@ static void native_prepare(struct connection *connection)
     uint64_t taken = job_stdin_taken(native->job);
     if (taken == native->stdin_acked)
         return;
-    if (message_put_stdin_ack(&connection->out, native->id, taken, NULL) == AFAR_OK)
-        native->stdin_acked = taken;
+    int64_t now_ms = clock_now_ms();
+    if (native->stdin_ack_by_ms == DEADLINE_NEVER)
+        native->stdin_ack_by_ms = now_ms + NATIVE_STDIN_ACK_WITHIN_MS;
+    if (taken - native->stdin_acked < NATIVE_STDIN_ACK_BYTES && now_ms < native->stdin_ack_by_ms) {
+        connection_want_flush_within(connection, native->stdin_ack_by_ms - now_ms);
+        return;
+    }
+    if (message_put_stdin_ack(&connection->out, native->id, taken, NULL) != AFAR_OK)
+        return;
+    native->stdin_acked = taken;
+    native->stdin_ack_by_ms = DEADLINE_NEVER;
 }
 
 static bool native_peek(struct connection *connection, const uint8_t **data, size_t *size)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "server/audit_note.h"
 
 /* ---- the job speaks -----------------------------------------------------------------------------
@@ -25,9 +26,12 @@ static enum afar_status job_judge(struct job_owner *owner, struct policy_client 
 static void job_started(struct job_owner *owner)
 {
     struct native *native = native_of(owner);
-    enum afar_status status =
-        message_put_started(&native->connection->out, native->id, job_id(native->job),
-                            output_log_capacity(native->log), NULL);
+    enum afar_status status = message_put_started(
+        &native->connection->out, native->id, job_id(native->job), output_log_capacity(native->log),
+        native->stdin_stream && native->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES
+            ? native->stdin_credit
+            : 0,
+        NULL);
     if (status == AFAR_OK && !native->stdin_stream)
         connection_want_flush_within(native->connection, NATIVE_STARTED_WITHIN_MS);
     else
@@ -154,9 +158,13 @@ static void start(struct native *native, struct message *message,
 
     native->cut = native->stdin_eof = native->receipt_waits = false;
     native->stdin_received = native->stdin_acked = 0;
+    native->stdin_ack_by_ms = DEADLINE_NEVER;
     native->id = message->id;
     native->digest = request->digest;
     native->stdin_stream = request->stdin_stream;
+    native->stdin_credit = config->payload_bytes >= MESSAGE_STDIN_FRAME_BYTES
+                               ? config->stdin_bytes
+                               : MESSAGE_STDIN_CREDIT_BYTES;
     native->log = output_log_new(message->id, config->output_log_bytes);
     native->receipt = malloc(sizeof *native->receipt);
     if (native->log == NULL || native->receipt == NULL) {
@@ -233,8 +241,8 @@ void native_stdin(struct native *native, const struct message *message, const ui
         native_refuse(native, message, "bad_request", "stdin after its end", 0);
         return;
     }
-    if (end > native->stdin_acked + MESSAGE_STDIN_CREDIT_BYTES) {
-        native_refuse(native, message, "bad_request", "stdin beyond its credit of 262144 bytes", 0);
+    if (end > native->stdin_acked + native->stdin_credit) {
+        native_refuse(native, message, "bad_request", "stdin beyond its credit", 0);
         return;
     }
     if (end > native->stdin_received) {

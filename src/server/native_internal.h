@@ -12,7 +12,12 @@ enum {
     NATIVE_BUSY_RETRY_MS = 1000,
     /* So long `started` may wait for the command's first output or its end: longer than `true`
      * takes on a busy machine, shorter than a person notices. */
-    NATIVE_STARTED_WITHIN_MS = 10
+    NATIVE_STARTED_WITHIN_MS = 10,
+    /* An acknowledgement of stdin for each frame would cost as much as the frame. While less than
+     * this is not acknowledged a client has credit, also one that knows of no larger one, and the
+     * rest can wait. */
+    NATIVE_STDIN_ACK_BYTES = MESSAGE_STDIN_CREDIT_BYTES / 2,
+    NATIVE_STDIN_ACK_WITHIN_MS = 20
 };
 
 struct native {
@@ -28,9 +33,11 @@ struct native {
     bool digest;
     bool stdin_stream;
     bool stdin_eof;
+    uint64_t stdin_credit;
     uint64_t stdin_received;
-    uint64_t stdin_acked; /* as last sent */
-    bool receipt_waits;   /* for memory */
+    uint64_t stdin_acked;    /* as last sent */
+    int64_t stdin_ack_by_ms; /* DEADLINE_NEVER: nothing is to be acknowledged */
+    bool receipt_waits;      /* for memory */
     /* Owned; room for it from the start of the command to the end of the request, so that an idle
      * connection holds none and a command that has begun cannot lack it. */
     struct afar_receipt *receipt;

@@ -99,6 +99,8 @@ static enum afar_status decode_started(struct message *message, const cJSON *obj
         json_get_string(object, "job", true, message->job, sizeof message->job, err);
     if (status == AFAR_OK)
         status = json_get_integer(object, "window", true, &message->window, err);
+    if (status == AFAR_OK)
+        status = json_get_integer(object, "credit", false, &message->credit, err);
     return status;
 }
 

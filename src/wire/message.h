@@ -22,8 +22,11 @@
 
 enum {
     MESSAGE_VERSION = 1,
-    MESSAGE_STDIN_CREDIT_BYTES = 256 * 1024, /* unacknowledged stdin that a client may send */
-    MESSAGE_JOB_ID_BYTES = 33,               /* 128 random bits in hex and a NUL */
+    /* Unacknowledged stdin that a client may send where `started` does not say more, or has not
+     * come yet; and what a server that says more takes in one frame. */
+    MESSAGE_STDIN_CREDIT_BYTES = 256 * 1024,
+    MESSAGE_STDIN_FRAME_BYTES = 256 * 1024,
+    MESSAGE_JOB_ID_BYTES = 33, /* 128 random bits in hex and a NUL */
     MESSAGE_TEXT_BYTES = 512,
     MESSAGE_WORD_BYTES = 32
 };
@@ -96,6 +99,7 @@ struct message {
     uint64_t stdin_acked;
     uint64_t position;                 /* queued */
     uint64_t window;                   /* started */
+    uint64_t credit;                   /* started; 0: not said */
     uint64_t retry_after_ms;           /* error; 0: not said */
     enum stream stream;                /* close */
     char name[AFAR_SIGNAL_NAME_BYTES]; /* signal, kill */
@@ -152,8 +156,9 @@ enum afar_status message_put_pong(struct buffer *out, uint64_t id, const char *v
                                   struct afar_error *err);
 enum afar_status message_put_queued(struct buffer *out, uint64_t id, uint64_t position,
                                     struct afar_error *err);
+/* `credit` 0: not said. */
 enum afar_status message_put_started(struct buffer *out, uint64_t id, const char *job,
-                                     uint64_t window, struct afar_error *err);
+                                     uint64_t window, uint64_t credit, struct afar_error *err);
 enum afar_status message_put_exit(struct buffer *out, uint64_t id, uint64_t seq,
                                   const struct afar_receipt *receipt, bool digest,
                                   struct afar_error *err);

@@ -163,12 +163,15 @@ enum afar_status message_put_queued(struct buffer *out, uint64_t id, uint64_t po
 }
 
 enum afar_status message_put_started(struct buffer *out, uint64_t id, const char *job,
-                                     uint64_t window, struct afar_error *err)
+                                     uint64_t window, uint64_t credit, struct afar_error *err)
 {
+    char more[48] = "";
+    if (credit > 0)
+        (void)snprintf(more, sizeof more, ",\"credit\":%" PRIu64, credit);
     return put_plain(out, NULL, 0, err,
                      "{\"type\":\"started\",\"id\":%" PRIu64 ",\"job\":\"%s\",\"window\":%" PRIu64
-                     "}",
-                     id, job, window);
+                     "%s}",
+                     id, job, window, more);
 }
 
 enum afar_status message_put_exit(struct buffer *out, uint64_t id, uint64_t seq,

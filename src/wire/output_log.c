@@ -12,7 +12,8 @@
 struct entry {
     struct entry *next;
     uint64_t seq;
-    size_t start; /* the frame is bytes[start] … bytes[end - 1] */
+    size_t room_bytes; /* for a payload */
+    size_t start;      /* the frame is bytes[start] … bytes[end - 1] */
     size_t end;
     uint8_t bytes[];
 };
@@ -28,6 +29,11 @@ struct output_log {
     size_t sent_bytes;      /* of `unsent` */
     struct entry *reserved; /* between reserve and commit */
     bool has_receipt;
+    /* While output comes fast: larger frames, and blocks that are used again, because a new one's
+     * pages would cost more than what is read into them. */
+    size_t chunk_bytes;
+    struct entry *spare; /* each with room for chunk_bytes */
+    size_t spare_bytes;  /* all of them; with what is held not more than the capacity */
 };
 
 struct output_log *output_log_new(uint64_t id, size_t capacity_bytes)
@@ -36,8 +42,19 @@ struct output_log *output_log_new(uint64_t id, size_t capacity_bytes)
     if (log != NULL) {
         log->id = id;
         log->capacity_bytes = capacity_bytes;
+        log->chunk_bytes = OUTPUT_LOG_CHUNK_BYTES;
     }
     return log;
+}
+
+static void free_spares(struct output_log *log)
+{
+    while (log->spare != NULL) {
+        struct entry *entry = log->spare;
+        log->spare = entry->next;
+        free(entry);
+    }
+    log->spare_bytes = 0;
 }
 
 void output_log_free(struct output_log *log)
@@ -51,6 +68,7 @@ void output_log_free(struct output_log *log)
         entry = next;
     }
     free(log->reserved);
+    free_spares(log);
     free(log);
 }
 
@@ -69,6 +87,54 @@ static size_t entry_size(const struct entry *entry)
     return entry->end - entry->start;
 }
 
+static struct entry *take_entry(struct output_log *log, size_t room_bytes)
+{
+    struct entry *entry = log->spare;
+    if (entry == NULL || room_bytes != log->chunk_bytes) {
+        entry = malloc(sizeof *entry + MESSAGE_OUTPUT_HEAD_BYTES + room_bytes);
+        if (entry != NULL)
+            entry->room_bytes = room_bytes;
+        return entry;
+    }
+    log->spare = entry->next;
+    log->spare_bytes -= room_bytes;
+    return entry;
+}
+
+static bool is_fast(const struct output_log *log)
+{
+    return log->chunk_bytes > OUTPUT_LOG_CHUNK_BYTES;
+}
+
+static void give_entry(struct output_log *log, struct entry *entry)
+{
+    size_t kept_bytes = log->held_bytes + log->spare_bytes + entry->room_bytes;
+    if (!is_fast(log) || entry->room_bytes != log->chunk_bytes ||
+        kept_bytes > log->capacity_bytes) {
+        free(entry);
+        return;
+    }
+    entry->next = log->spare;
+    log->spare = entry;
+    log->spare_bytes += entry->room_bytes;
+}
+
+/* Learns from what came of what there was room for. */
+static void set_pace(struct output_log *log, size_t room_bytes, size_t size)
+{
+    size_t most = log->capacity_bytes / 4;
+    if (most > OUTPUT_LOG_CHUNK_MAX_BYTES)
+        most = OUTPUT_LOG_CHUNK_MAX_BYTES;
+    size_t next = log->chunk_bytes;
+    if (size == next && next < most)
+        next = next * 2 < most ? next * 2 : most;
+    else if (room_bytes >= next && size < OUTPUT_LOG_CHUNK_BYTES / 2)
+        next = OUTPUT_LOG_CHUNK_BYTES;
+    if (next != log->chunk_bytes)
+        free_spares(log);
+    log->chunk_bytes = next;
+}
+
 enum afar_status output_log_reserve(struct output_log *log, uint8_t **room, size_t *size,
                                     struct afar_error *err)
 {
@@ -78,10 +144,10 @@ enum afar_status output_log_reserve(struct output_log *log, uint8_t **room, size
     if (free_bytes <= MESSAGE_OUTPUT_HEAD_BYTES)
         return AFAR_EAGAIN;
     size_t payload_bytes = free_bytes - MESSAGE_OUTPUT_HEAD_BYTES;
-    if (payload_bytes > OUTPUT_LOG_CHUNK_BYTES)
-        payload_bytes = OUTPUT_LOG_CHUNK_BYTES;
+    if (payload_bytes > log->chunk_bytes)
+        payload_bytes = log->chunk_bytes;
 
-    log->reserved = malloc(sizeof *log->reserved + MESSAGE_OUTPUT_HEAD_BYTES + payload_bytes);
+    log->reserved = take_entry(log, payload_bytes);
     if (log->reserved == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for %zu bytes of output", payload_bytes);
     *room = log->reserved->bytes + MESSAGE_OUTPUT_HEAD_BYTES;
@@ -103,11 +169,12 @@ static void add_entry(struct output_log *log, struct entry *entry)
 }
 
 /* Gives back what a short read left over; where realloc cannot, the block stays as it is. */
-static struct entry *shrink(struct entry *entry)
+static struct entry *shrink(struct entry *entry, size_t size)
 {
     struct entry *smaller = realloc(entry, sizeof *entry + entry->end);
     if (smaller == NULL)
         return entry;
+    smaller->room_bytes = size;
     return smaller;
 }
 
@@ -117,7 +184,7 @@ void output_log_commit(struct output_log *log, enum stream stream, size_t size)
     assert(entry != NULL);
     log->reserved = NULL;
     if (size == 0) {
-        free(entry);
+        give_entry(log, entry);
         return;
     }
     uint8_t head[MESSAGE_OUTPUT_HEAD_BYTES];
@@ -125,7 +192,9 @@ void output_log_commit(struct output_log *log, enum stream stream, size_t size)
     entry->start = MESSAGE_OUTPUT_HEAD_BYTES - head_bytes;
     entry->end = MESSAGE_OUTPUT_HEAD_BYTES + size;
     memcpy(entry->bytes + entry->start, head, head_bytes);
-    entry = shrink(entry);
+    set_pace(log, entry->room_bytes, size);
+    if (!is_fast(log) || size < entry->room_bytes / 2)
+        entry = shrink(entry, size);
     log->held_bytes += entry_size(entry);
     add_entry(log, entry);
 }
@@ -145,6 +214,7 @@ enum afar_status output_log_finish(struct output_log *log, const struct afar_rec
         status = afar_fail(err, AFAR_ENOMEM, "out of memory for a receipt");
         goto out;
     }
+    entry->room_bytes = 0;
     entry->start = 0;
     entry->end = buffer_size(&frame);
     memcpy(entry->bytes, buffer_head(&frame), entry->end);
@@ -193,8 +263,10 @@ enum afar_status output_log_ack(struct output_log *log, uint64_t next, struct af
             log->last = NULL;
         if (!receipt)
             log->held_bytes -= entry_size(entry);
-        free(entry);
+        give_entry(log, entry);
     }
+    if (log->first == NULL)
+        free_spares(log); /* nothing more may come for long */
     return AFAR_OK;
 }
 

@@ -20,8 +20,11 @@
 #include "base/error.h"
 #include "wire/message.h"
 
+/* The largest payload of a frame: what a pipe(7) holds; and where the command fills that again and
+ * again, more, up to a quarter of the capacity. */
 enum {
-    OUTPUT_LOG_CHUNK_BYTES = 65536, /* the largest payload of a frame: what a pipe(7) holds */
+    OUTPUT_LOG_CHUNK_BYTES = 65536,
+    OUTPUT_LOG_CHUNK_MAX_BYTES = 262144,
     OUTPUT_LOG_CAPACITY_MIN = 4 * 65536
 };
 
@@ -33,9 +36,9 @@ void output_log_free(struct output_log *log);
 
 size_t output_log_capacity(const struct output_log *log);
 
-/* Room for the next frame's payload: *room points to *size bytes (1 to OUTPUT_LOG_CHUNK_BYTES),
- * borrowed until output_log_commit, which must follow, with 0 for nothing. AFAR_EAGAIN: full until
- * an acknowledgement makes room. AFAR_ENOMEM. */
+/* Room for the next frame's payload: *room points to *size bytes (1 to
+ * OUTPUT_LOG_CHUNK_MAX_BYTES), borrowed until output_log_commit, which must follow, with 0 for
+ * nothing. AFAR_EAGAIN: full until an acknowledgement makes room. AFAR_ENOMEM. */
 enum afar_status output_log_reserve(struct output_log *log, uint8_t **room, size_t *size,
                                     struct afar_error *err);
 

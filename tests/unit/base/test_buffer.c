@@ -164,6 +164,47 @@ static void test_out_of_memory_changes_nothing(void **state)
     buffer_close(&buffer);
 }
 
+/* While a stream is fast its memory stays, and what is asked for at once grows; a slow one, or
+ * none, costs nothing. */
+static void test_pace(void **state)
+{
+    (void)state;
+    enum { LEAST = BUFFER_PACE_MIN_BYTES, MOST = BUFFER_PACE_MAX_BYTES };
+    struct buffer buffer;
+    uint8_t *room = NULL;
+    buffer_init(&buffer, (size_t)4 * MOST);
+    assert_int_equal(buffer_pace(&buffer, LEAST, LEAST - 1), LEAST);
+    assert_false(buffer.kept);
+    assert_int_equal(buffer_pace(&buffer, LEAST, LEAST), 2 * LEAST);
+    assert_int_equal(buffer_pace(&buffer, 2 * LEAST, 2 * LEAST), MOST);
+    assert_int_equal(buffer_pace(&buffer, MOST, MOST), MOST);
+    assert_int_equal(buffer_pace(&buffer, MOST, MOST - 1), MOST);
+    assert_true(buffer.kept);
+
+    assert_int_equal(buffer_reserve(&buffer, MOST, &room, NULL), AFAR_OK);
+    buffer_commit(&buffer, 10);
+    buffer_consume(&buffer, 10);
+    const uint8_t *data = buffer.data;
+    assert_non_null(data);
+    assert_int_equal(buffer_reserve(&buffer, MOST, &room, NULL), AFAR_OK);
+    assert_ptr_equal(room, data); /* the same, from its start */
+    buffer_commit(&buffer, 0);
+    assert_non_null(buffer.data);
+
+    assert_int_equal(buffer_pace(&buffer, MOST, 10), 2 * LEAST);
+    assert_null(buffer.data);
+    assert_int_equal(buffer_pace(&buffer, 2 * LEAST, 0), LEAST);
+    assert_int_equal(buffer_pace(&buffer, LEAST, 0), LEAST);
+
+    buffer_keep(&buffer, true);
+    assert_int_equal(buffer_append(&buffer, "abc", 3, NULL), AFAR_OK);
+    buffer_keep(&buffer, false); /* what is in it stays in it */
+    assert_int_equal(buffer_size(&buffer), 3);
+    buffer_consume(&buffer, 3);
+    assert_null(buffer.data);
+    buffer_close(&buffer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_steady_queue_moves_rarely),
         cmocka_unit_test(test_random_operations),
         cmocka_unit_test(test_out_of_memory_changes_nothing),
+        cmocka_unit_test(test_pace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,6 +153,34 @@ static void test_stdin_is_sent_to_the_last_byte_of_its_credit(void **state)
     assert_int_equal(eofs, 1);
 }
 
+/* A server may take more at once, in larger frames. */
+static void test_a_server_that_gives_more_credit(void **state)
+{
+    struct scripted_client *it = *state;
+    static char data[1000000];
+    struct message message;
+    size_t taken = 0;
+    scripted_client_start(it, true, false);
+    script_frame(&it->script, "{\"type\":\"started\",\"id\":1,\"job\":\"j\",\"window\":1000,"
+                              "\"credit\":700000}");
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_int_equal(afar_write_stdin(it->client, data, sizeof data, &taken, &it->err), AFAR_OK);
+    assert_int_equal(taken, 700000);
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    uint64_t next = 0;
+    size_t frames = 0;
+    while (script_next(&it->script, &message, NULL)) {
+        if (message.type != MESSAGE_STDIN)
+            continue;
+        assert_true(message.size <= MESSAGE_STDIN_FRAME_BYTES);
+        assert_int_equal(message.offset, next);
+        next += message.size;
+        frames++;
+    }
+    assert_int_equal(next, 700000);
+    assert_int_equal(frames, 3);
+}
+
 static void test_an_ack_of_more_than_was_sent(void **state)
 {
     struct scripted_client *it = *state;
@@ -259,6 +287,7 @@ int main(void)
         TEST(test_bad_commands_are_not_sent),
         TEST(test_arguments_beyond_the_limit),
         TEST(test_stdin_is_sent_to_the_last_byte_of_its_credit),
+        TEST(test_a_server_that_gives_more_credit),
         TEST(test_an_ack_of_more_than_was_sent),
         TEST(test_small_input_and_ack_leave_in_one_send),
         TEST(test_input_after_the_end_is_dropped),

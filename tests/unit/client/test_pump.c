@@ -98,15 +98,27 @@ static void test_sends_of_every_size(void **state)
     assert_false(script_next(&it->script, &message, NULL));
 }
 
-static void test_acks_before_sleep(void **state)
+/* Little may wait for what comes next, but not for long. */
+static void test_acks_soon(void **state)
 {
     struct scripted_client *it = *state;
     struct message last;
     scripted_client_run(it, false, 100000);
+    assert_true(afar_timeout(it->client) > 1000); /* a heartbeat */
     script_stdout(&it->script, 1, 0, "a");
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_int_equal(script_count(&it->script, MESSAGE_ACK, NULL), 0);
+    assert_in_range(afar_timeout(it->client), 0, 20);
+    int64_t due_ms = it->client->command.ack_by_ms;
     script_stdout(&it->script, 1, 1, "b");
     assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_true(it->client->command.ack_by_ms == due_ms); /* not put off */
+
+    it->client->command.ack_by_ms = 0; /* as if so much time had passed */
+    assert_int_equal(afar_timeout(it->client), 0);
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
     assert_int_equal(script_count(&it->script, MESSAGE_ACK, &last), 1);
+    assert_true(afar_timeout(it->client) > 1000);
     assert_int_equal(last.next, 2);
     assert_int_equal(last.id, 1);
     /* Nothing new: nothing to say. */
@@ -287,7 +299,7 @@ int main(void)
         cmocka_unit_test(test_receives_of_every_size),
         cmocka_unit_test(test_a_cut_at_every_byte),
         TEST(test_sends_of_every_size),
-        TEST(test_acks_before_sleep),
+        TEST(test_acks_soon),
         TEST(test_acks_for_each_quarter_of_the_window),
         TEST(test_no_ack_after_the_end),
         TEST(test_what_is_said_of_the_end),

@@ -41,6 +41,7 @@ static const struct number numbers[] = {
     N(linger_max_ms, 1, 2147483647, 10000),
     N(drain_ms, 0, 2147483647, 10000),
     N(output_log_bytes, 262144, 67108864, 2097152),
+    N(stdin_bytes, 262144, 67108864, 1048576),
     N(control_queue_bytes, 4096, 16777216, 65536),
     N(request_bytes, 1, 16777216, 65536),
     N(collect_memory_bytes, 4096, 1073741824, 1048576),

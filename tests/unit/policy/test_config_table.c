@@ -49,6 +49,7 @@ static void test_limits_of_the_wire(void **state)
 {
     (void)state;
     assert_int_equal(config_key_find("output_log_bytes")->min, OUTPUT_LOG_CAPACITY_MIN);
+    assert_int_equal(config_key_find("stdin_bytes")->min, MESSAGE_STDIN_CREDIT_BYTES);
     assert_int_equal(config_key_find("collect_max_bytes")->max, TUTORIAL_SIZE_MAX);
 }
 

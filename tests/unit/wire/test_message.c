@@ -164,6 +164,7 @@ static void test_every_field_wrong(void **state)
         {"ack", "\"next\":1,", "stdin", "-1 null", false},
         {"started", "\"window\":1,", "job", "1 null \"012345678901234567890123456789012\"", true},
         {"started", "\"job\":\"x\",", "window", "-1 null \"1\" 1.5", true},
+        {"started", "\"job\":\"x\",\"window\":1,", "credit", "-1 null \"1\" 1.5", false},
         {"stdout", "", "seq", "-1 1.5 \"0\" null true 9007199254740992", true},
         {"stderr", "", "seq", "-1 1.5 \"0\" null true 9007199254740992", true},
         {"exit", "\"outcome\":\"exited\",\"code\":0,", "seq", "-1 null \"1\"", true},

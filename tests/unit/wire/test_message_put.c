@@ -126,7 +126,7 @@ static void check_pong(const struct message *message, const uint8_t *payload)
 
 static enum afar_status put_started(struct buffer *out, struct afar_error *err)
 {
-    return message_put_started(out, ID, "0123456789abcdef0123456789abcdef", 2097152, err);
+    return message_put_started(out, ID, "0123456789abcdef0123456789abcdef", 2097152, 1048576, err);
 }
 static void check_started(const struct message *message, const uint8_t *payload)
 {
@@ -134,6 +134,7 @@ static void check_started(const struct message *message, const uint8_t *payload)
     assert_int_equal(message->type, MESSAGE_STARTED);
     assert_string_equal(message->job, "0123456789abcdef0123456789abcdef");
     assert_true(message->window == 2097152);
+    assert_true(message->credit == 1048576);
 }
 
 static enum afar_status put_exit(struct buffer *out, struct afar_error *err)
@@ -344,7 +345,7 @@ static void test_what_no_header_can_carry(void **state)
     char job[300];
     memset(job, 'j', sizeof job);
     job[sizeof job - 1] = '\0';
-    assert_int_equal(message_put_started(&out, 1, job, 1, &err), AFAR_EBUG);
+    assert_int_equal(message_put_started(&out, 1, job, 1, 0, &err), AFAR_EBUG);
 }
 
 static void test_output_head(void **state)

@@ -114,6 +114,76 @@ static void test_nothing_committed_is_no_frame(void **state)
     output_log_free(log);
 }
 
+/* What is reserved next, filled as far as `size`; where `size` is 0, all of it. Its room. */
+static size_t fill(struct output_log *log, size_t size)
+{
+    uint8_t *room = NULL;
+    size_t space = 0;
+    assert_int_equal(output_log_reserve(log, &room, &space, NULL), AFAR_OK);
+    assert_true(size <= space);
+    size = size == 0 ? space : size;
+    memset(room, 'x', size);
+    output_log_commit(log, STREAM_STDOUT, size);
+    return space;
+}
+
+/* All is sent, and all below `next` acknowledged. */
+static void send_and_ack(struct output_log *log, uint64_t next)
+{
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    while (output_log_peek(log, &data, &size))
+        output_log_sent(log, size);
+    assert_int_equal(output_log_ack(log, next, NULL), AFAR_OK);
+}
+
+/* A command that fills all that it is given room for gets more; one that does not, less again. */
+static void test_larger_frames_while_output_is_fast(void **state)
+{
+    (void)state;
+    enum { LEAST = OUTPUT_LOG_CHUNK_BYTES, MOST = OUTPUT_LOG_CHUNK_MAX_BYTES };
+    struct output_log *log = output_log_new(1, (size_t)8 * MOST);
+    assert_int_equal(fill(log, 0), LEAST);
+    assert_int_equal(fill(log, 0), 2 * LEAST);
+    assert_int_equal(fill(log, 0), MOST);
+    assert_int_equal(fill(log, LEAST), MOST);
+    assert_int_equal(fill(log, 0), MOST);
+    send_and_ack(log, 5);
+    assert_int_equal(output_log_held(log), 0);
+    assert_int_equal(fill(log, 10), MOST);
+    assert_int_equal(fill(log, 10), LEAST);
+    output_log_free(log);
+
+    log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN); /* in which four must have room */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fill(log, 0), LEAST);
+    output_log_free(log);
+}
+
+/* Fast output needs no new memory for each frame, and quiet commands keep none. */
+static void test_blocks_are_used_again(void **state)
+{
+    (void)state;
+    struct output_log *log = output_log_new(1, (size_t)8 * OUTPUT_LOG_CHUNK_MAX_BYTES);
+    uint64_t frames = 0;
+    for (; frames < 6; frames++)
+        (void)fill(log, 0);
+    for (int i = 0; i < 20; i++) {
+        send_and_ack(log, frames - 1); /* one is always under way */
+        alloc_fault_arm(1);
+        (void)fill(log, 0);
+        assert_false(alloc_fault_fired());
+        frames++;
+    }
+    send_and_ack(log, frames);
+    uint8_t *room = NULL;
+    size_t space = 0;
+    alloc_fault_arm(1);
+    assert_int_equal(output_log_reserve(log, &room, &space, NULL), AFAR_ENOMEM);
+    assert_true(alloc_fault_fired());
+    output_log_free(log);
+}
+
 static void test_full_until_acknowledged(void **state)
 {
     (void)state;
@@ -399,6 +469,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frames_in_order_at_any_piece_size),
         cmocka_unit_test(test_nothing_committed_is_no_frame),
+        cmocka_unit_test(test_larger_frames_while_output_is_fast),
+        cmocka_unit_test(test_blocks_are_used_again),
         cmocka_unit_test(test_full_until_acknowledged),
         cmocka_unit_test(test_acknowledgements),
         cmocka_unit_test(test_freed_in_any_state),

@@ -12,6 +12,7 @@
 
 #include "wire/frame.h"
 #include "wire/message.h"
+#include "wire/output_log.h"
 
 static FILE *open_text(void)
 {
@@ -88,7 +89,8 @@ static void check_frame(const char *line, const uint8_t *data, size_t size, bool
                                           message.receipt.stdout_sha256[0] != '\0', &err),
                          AFAR_OK);
     if (message.type == MESSAGE_STARTED)
-        assert_int_equal(message_put_started(&out, message.id, message.job, message.window, &err),
+        assert_int_equal(message_put_started(&out, message.id, message.job, message.window,
+                                             message.credit, &err),
                          AFAR_OK);
     if (message.type == MESSAGE_ERROR)
         assert_int_equal(message_put_error(&out, message.has_id, message.id, message.word,
@@ -148,6 +150,7 @@ static void test_limits(void **state)
         {"65,536", FRAME_HEADER_MAX_BYTES},
         {"1,048,576", FRAME_PAYLOAD_MAX_BYTES},
         {"262,144", MESSAGE_STDIN_CREDIT_BYTES},
+        {"262,144 from this server", OUTPUT_LOG_CHUNK_MAX_BYTES},
     };
     FILE *file = open_text();
     static char text[65536];
@@ -157,7 +160,7 @@ static void test_limits(void **state)
     assert_true(size > 10000 && size < sizeof text - 1);
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         unsigned long value = 0;
-        for (const char *at = limits[i].text; *at != '\0'; at++) {
+        for (const char *at = limits[i].text; *at != '\0' && *at != ' '; at++) {
             if (*at != ',')
                 value = value * 10 + (unsigned long)(*at - '0');
         }
