@@ -4,7 +4,7 @@ from xml.sax.saxutils import escape
 WIDTH, BAR, GAP, LEFT, RIGHT = 760, 15, 5, 250, 100
 GROUPS = ("cold", "warm", "commands", "stream out", "stream in")  # as they begin
 OURS, OTHERS, LIMIT = "#2f6f4f", "#9aa5b1", "#d0b46a"
-LIMITS = ("true", "hello", "local")
+LIMITS = ("true", "hello", "local", "bare")
 STYLE = "text{font:12px sans-serif;fill:#333}.head{font-weight:bold}"
 
 

@@ -1,15 +1,6 @@
 /* Measures times for `make bench`. Prints a line for each measurement, "NAME number", and leaves
  * the arithmetic to others.
  *
- *   clock turns ROUNDS FILE            each line of FILE is a contestant, its words separated by
- * tabs: NAME spawn | NAME connection URL | NAME program [empty=FOLDER] [VARIABLE=VALUE...] PROGRAM
- * WORDS... all are run once in each round, in an order that changes clock rate SECONDS COUNT
- * WORDS...  one contestant, COUNT at once: how many have ended in a second clock hold URL COUNT
- * [COMMAND...]  keeps so many connections, with a command each once a line has come on standard
- * input, until that ends clock start ROUNDS listening PROGRAM WORDS...        until a ping over TCP
- * is answered clock start ROUNDS greeting PORT PROGRAM WORDS...    until the first byte comes from
- * that port
- *
  * Certificates: AFAR_CA, AFAR_CERT, AFAR_KEY. */
 #include "bench/clock.h"
 
@@ -17,6 +8,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const char usage[] =
+    "clock turns ROUNDS FILE\n"
+    "    each line of FILE is a contestant, its words separated by tabs:\n"
+    "        NAME spawn\n"
+    "        NAME connection URL\n"
+    "        NAME program [empty=FOLDER] [VARIABLE=VALUE...] PROGRAM WORDS...\n"
+    "    all are run once in each round, in an order that changes\n"
+    "clock rate SECONDS COUNT WORDS...\n"
+    "    one contestant, COUNT at once: how many have ended in a second\n"
+    "clock hold URL COUNT [COMMAND...]\n"
+    "    keeps so many connections, with a command each once a line has come on\n"
+    "    standard input, until that ends\n"
+    "clock start ROUNDS listening PROGRAM WORDS...\n"
+    "    until a ping over TCP is answered\n"
+    "clock start ROUNDS greeting PORT PROGRAM WORDS...\n"
+    "    until the first byte comes from that port\n"
+    "clock relay\n"
+    "    standard input to standard output, by way of TCP";
 
 void clock_give_up(const char *what, const char *why)
 {
@@ -35,9 +45,13 @@ static int number(const char *text)
 
 int main(int argc, char **argv)
 {
-    const char *what = argc >= 4 ? argv[1] : "";
+    const char *what = argc >= 2 ? argv[1] : "";
     (void)signal(SIGPIPE, SIG_IGN);
-    if (strcmp(what, "turns") == 0)
+    if (strcmp(what, "relay") == 0 && argc == 2)
+        clock_relay();
+    else if (argc < 4)
+        clock_give_up("usage", usage);
+    else if (strcmp(what, "turns") == 0)
         clock_turns(number(argv[2]), argv[3]);
     else if (strcmp(what, "rate") == 0 && argc >= 5)
         clock_rate(number(argv[2]), number(argv[3]), argv + 4);
@@ -46,6 +60,6 @@ int main(int argc, char **argv)
     else if (strcmp(what, "start") == 0 && argc >= 5)
         clock_start(number(argv[2]), argv + 3);
     else
-        clock_give_up("usage", "clock turns|rate|hold|start ..., see tests/bench/clock.c");
+        clock_give_up("usage", usage);
     return EXIT_SUCCESS;
 }

@@ -69,5 +69,6 @@ void clock_turns(int rounds, const char *path);
 void clock_rate(int seconds, int count, char **words);
 void clock_hold(const char *url, int count, char **words);
 void clock_start(int rounds, char **words);
+void clock_relay(void);
 
 #endif

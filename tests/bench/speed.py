@@ -6,6 +6,7 @@ import time
 import stage as stages
 
 CIPHERS = ("aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com")  # the fastest with AES-NI; the default
+BARE = "bare TCP: read, send, receive, write"
 LIMITS = ("true (exec)", "hello (TLS and nothing else), full", "hello, resumed")
 
 
@@ -89,7 +90,8 @@ def stream_lines(stage, server, peers, size):
     """Shell lines by name: one that takes `size` bytes from a command, and one that gives it them."""
     afar = f"{stage.bin}/afar run"
     make, drop = f"head -c {size} /dev/zero", "sh -c 'cat >/dev/null'"
-    table = {"local pipe": (f"{make} | cat >/dev/null",) * 2}
+    table = {"local pipe": (f"{make} | cat >/dev/null",) * 2,
+             BARE: (f"{make} | {stage.clock} relay >/dev/null", f"{make} | {stage.clock} relay | cat >/dev/null")}
     for name, url in (("afar TLS", server.tls), ("afar plain", server.tcp)):
         table[name] = (f"{afar} -n {url} -- {make} >/dev/null", f"{make} | {afar} {url} -- {drop}")
     for cipher in CIPHERS if peers.ssh_words else ():
@@ -118,6 +120,8 @@ def streams(stage, peers, rows):
             rows.goal_of(group, "afar TLS", "local pipe", 0.75, "more")
             rows.goal_of(group, "afar plain", "socat plain", 1.3, "more")
             rows.goal_of(group, "afar plain", "local pipe", 0.9, "more")
+            rows.goal_of(group, "afar plain", BARE, None, "more")
+            rows.goal_of(group, BARE, "local pipe", None, "more")
 
 
 class Streams:
