@@ -24,7 +24,11 @@ WARN     := -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmi
 # Fault injection wraps libc calls at link time, and _FORTIFY_SOURCE would rename them (read becomes
 # __read_chk); sanitizers do not go with it either. So the tests' variants are built without.
 FORTIFY  := $(if $(SAN)$(COVERAGE),,-D_FORTIFY_SOURCE=2)
-HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection
+# What the processor's maker has against jumps to where nobody meant to go: each has another option.
+MACHINE  := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+BRANCHES := $(if $(filter x86_64 i%86,$(MACHINE)),-fcf-protection,$(if \
+            $(filter aarch64,$(MACHINE)),-mbranch-protection=standard))
+HARDEN   := -fstack-protector-strong -fstack-clash-protection $(BRANCHES)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 COVFLAGS := $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 
@@ -460,4 +464,5 @@ help:
 	@echo 'make deps-check    install the tools that optional tests talk to'
 
 .SECONDARY:
--include $(shell find $(wildcard $(B)/obj build/fuzz/obj) -name '*.d' 2>/dev/null)
+# (Both named whether they are there or not: without a folder find would look everywhere.)
+-include $(shell find $(B)/obj build/fuzz/obj -name '*.d' -type f 2>/dev/null)
