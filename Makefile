@@ -115,11 +115,13 @@ $(AFAR): $(AFAR_OBJ) $(STATIC)
 	$(call say,LINK)
 	$(Q)$(CC) $(AFAR_OBJ) $(STATIC) $(PROGRAM_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
 
+# Nobody calls these: they act before main, so an archive would leave them out.
+ALONE      := $(if $(LINK),$(B)/obj/base/names.o $(B)/obj/net/tls_alone.o)
 AFARD_LIBS := $(foreach l,server exec policy wire net base,$(call lib,$(l)))
 $(AFARD): $(AFARD_OBJ) $(AFARD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(AFARD_OBJ) $(if $(LINK),$(B)/obj/base/names.o) -Wl,--start-group $(AFARD_LIBS) -Wl,--end-group \
+	$(Q)$(CC) $(AFARD_OBJ) $(ALONE) -Wl,--start-group $(AFARD_LIBS) -Wl,--end-group \
 	    $(PROGRAM_LDFLAGS) $(LIBS_SERVER) -o $@
 
 # ---- programs of one file each, without any shared library: `make static` ------------------------------
