@@ -45,8 +45,8 @@ struct config {
     enum log_level log_level;
     enum log_format log_format;
 
-    /* Numbers. A duration of 0 means "no limit", but for kill_grace_ms and drain_ms, where it means
-     * "at once"; handshake_timeout_ms, linger_max_ms and quiet_ms are at least 1. */
+    /* Numbers. A duration of 0 means "no limit", but for kill_grace_ms, drain_ms and last_words_ms,
+     * where it means "at once"; handshake_timeout_ms, linger_max_ms and quiet_ms are at least 1. */
     uint64_t workers;                     /* 0: twice the processors, at least 4 */
     uint64_t max_connections;             /* in all */
     uint64_t max_connections_per_address; /* from one address or IPv6 /64; 0: no limit */
@@ -73,6 +73,7 @@ struct config {
     uint64_t linger_ms;            /* see design: output held open after the command's end */
     uint64_t linger_max_ms;
     uint64_t drain_ms;             /* jobs may go on so long after the server's TERM */
+    uint64_t last_words_ms;        /* … then clients may take so long for their receipts */
     uint64_t output_log_bytes;     /* per job: output that the client has not acknowledged */
     uint64_t stdin_bytes;          /* per job: input that the command has not taken */
     uint64_t control_queue_bytes;  /* per connection: replies to control frames */

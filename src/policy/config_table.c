@@ -93,6 +93,8 @@ static const struct config_key keys[] = {
      "the same, silent or not"},
     {"drain_ms", CONFIG_NUMBER, AT(drain_ms), 0, DURATION_MAX, 10000,
      "commands may go on for so long after the server's TERM"},
+    {"last_words_ms", CONFIG_NUMBER, AT(last_words_ms), 0, DURATION_MAX, 5000,
+     "then, and kill_grace_ms later: for clients to take what is left"},
     /* At least OUTPUT_LOG_CAPACITY_MIN of wire/output_log.h; test_config_table.c compares. */
     {"output_log_bytes", CONFIG_NUMBER, AT(output_log_bytes), 256 * KIB, 64 * MIB, 2 * MIB,
      "output that the client has not acknowledged, per command"},

@@ -17,8 +17,7 @@
 
 enum {
     ACCEPTS_PER_TURN = 32,
-    PAUSE_MS = 100, /* without descriptors: long enough not to spin, short enough not to be felt */
-    LAST_WORDS_MS = 5000 /* for receipts, after the jobs have been ended */
+    PAUSE_MS = 100 /* without descriptors: long enough not to spin, short enough not to be felt */
 };
 
 /* One stream listener. */
@@ -215,7 +214,7 @@ static void drain_over(struct timer *timer)
     for (unsigned i = 0; i < acceptor->worker_count; i++)
         worker_post_end_jobs(acceptor->workers[i]);
     timer_arm(loop_timers(acceptor->loop), &acceptor->drain_timer,
-              clock_now_ms() + (int64_t)config->kill_grace_ms + LAST_WORDS_MS);
+              clock_now_ms() + (int64_t)config->kill_grace_ms + (int64_t)config->last_words_ms);
 }
 
 static void stop(struct acceptor *acceptor)

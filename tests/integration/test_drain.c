@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "support/afard.h"
 #include "support/raw.h"
 
@@ -98,12 +99,14 @@ static void a_second_signal_kills(void **state)
     program_close(&client);
 }
 
-/* A client that takes nothing cannot keep the server from ending. */
+/* A client that takes nothing cannot keep the server from ending: it does when last_words_ms are
+ * over, so that a container's grace period can be kept. */
 static void a_client_that_does_not_read(void **state)
 {
     (void)state;
     struct afard server;
     const char *args[] = {"--listen", "tcp://127.0.0.1:0",  "--set", "drain_ms=100",
+                          "--set",    "kill_grace_ms=100",  "--set", "last_words_ms=100",
                           "--set",    "write_timeout_ms=0", NULL};
     afard_start(&server, args);
     int fd = raw_connect(afard_port(&server, 0));
@@ -111,8 +114,11 @@ static void a_client_that_does_not_read(void **state)
     char *started = raw_read_header(fd, NULL);
     assert_non_null(strstr(started, "started"));
     free(started);
+    const int64_t began_ms = clock_now_ms();
     assert_int_equal(kill(server.program.pid, SIGTERM), 0);
     afard_expect_log(&server, "draining: 1 jobs");
+    program_finish(&server.program, NULL, 0);
+    assert_true(clock_now_ms() - began_ms < 5000); /* what last_words_ms is by default */
     assert_int_equal(afard_stop(&server), 0);
     (void)close(fd);
 }

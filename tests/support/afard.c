@@ -113,7 +113,8 @@ static void remove_folder(const struct afard *afard)
 
 int afard_stop(struct afard *afard)
 {
-    (void)kill(afard->program.pid, SIGTERM);
+    if (!afard->program.ended) /* else its number is somebody else's by now */
+        (void)kill(afard->program.pid, SIGTERM);
     program_finish(&afard->program, NULL, 0);
     int status = program_exit_status(&afard->program);
     if (status != 0)

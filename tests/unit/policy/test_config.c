@@ -37,6 +37,7 @@ static const struct number numbers[] = {
     N(write_timeout_ms, 0, 2147483647, 60000),
     N(job_timeout_ms, 0, 2147483647, 0),
     N(kill_grace_ms, 0, 2147483647, 5000),
+    N(last_words_ms, 0, 2147483647, 5000),
     N(linger_ms, 0, 2147483647, 1000),
     N(linger_max_ms, 1, 2147483647, 10000),
     N(drain_ms, 0, 2147483647, 10000),
