@@ -18,6 +18,7 @@
 #include "server/http.h"
 #include "support/afard.h"
 #include "support/raw.h"
+#include "support/threads.h"
 
 static struct afard server;
 
@@ -209,6 +210,36 @@ static void saturated(void **state)
     wait_metric("afard_connections", 0);
 }
 
+/* No worker does anything any more: whoever asks one gets no answer, but these pages. */
+static void workers_that_hang(void **state)
+{
+    (void)state;
+    struct threads workers;
+    const char *more[] = {"--workers", "2", NULL};
+    start_plain(more);
+    free(get("/healthz")); /* its thread has got its name by then */
+    if (!threads_seize(&workers, server.program.pid, "MHD-single")) {
+        print_message("ptrace(2) is not allowed here: skipped\n");
+        skip();
+    }
+    assert_int_equal(workers.count, 2 * 2); /* each has a companion */
+    threads_freeze(&workers);
+    int fd = raw_connect(afard_port(&server, 0));
+    raw_send_frame(fd, "{\"type\":\"ping\",\"id\":1}");
+    assert_int_equal(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 100), 0);
+    expect_answer(get("/healthz"), "HTTP/1.1 200 OK\r\n", "ok\n"); /* for ten seconds */
+    expect_answer(get("/readyz"), "HTTP/1.1 200 OK\r\n", "ok\n");
+    expect_metric("afard_ready", 1);
+    wait_metric("afard_connections_accepted_total", 1);
+    expect_metric("afard_worker_connections{worker=\"1\"}", 0);
+    threads_thaw(&workers);
+    threads_release(&workers);
+    char *pong = raw_read_header(fd, NULL);
+    assert_non_null(strstr(pong, "pong"));
+    free(pong);
+    (void)close(fd);
+}
+
 static void draining(void **state)
 {
     (void)state;
@@ -382,7 +413,8 @@ static void promtool(void **state)
     (void)state;
     struct program tool;
     const char *find[] = {"sh", "-c", "command -v promtool", NULL};
-    start_plain(NULL);
+    const char *args[] = {"--listen", "tls://127.0.0.1:0", "--http", "tcp://127.0.0.1:0", NULL};
+    afard_start_tls(&server, args); /* has all metrics that there can be */
     bool there = program_run(&tool, find, NULL, 0) == 0;
     program_close(&tool);
     if (!there) {
@@ -483,6 +515,7 @@ int main(void)
         cmocka_unit_test_teardown(ping, tear_down),
         cmocka_unit_test_teardown(sums, tear_down),
         cmocka_unit_test_teardown(saturated, tear_down),
+        cmocka_unit_test_teardown(workers_that_hang, tear_down),
         cmocka_unit_test_teardown(draining, tear_down),
         cmocka_unit_test_teardown(misuse, tear_down),
         cmocka_unit_test_teardown(handshakes_and_certificates, tear_down),

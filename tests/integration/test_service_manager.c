@@ -6,23 +6,21 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "support/afard.h"
+#include "support/threads.h"
 
-enum { TEXT_BYTES = 1024, THREADS_MAX = 64 };
+enum { TEXT_BYTES = 1024 };
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -209,48 +207,6 @@ static void test_signs_of_life(void **state)
     discard();
 }
 
-struct threads {
-    pid_t tid[THREADS_MAX];
-    unsigned count;
-};
-
-/* All of the server's but the acceptor's. False: this machine does not allow it. */
-static bool seize(struct threads *threads)
-{
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)server.program.pid);
-    DIR *tasks = opendir(path);
-    assert_non_null(tasks);
-    *threads = (struct threads){.count = 0};
-    for (const struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks)) {
-        pid_t tid = (pid_t)atoi(task->d_name);
-        if (tid <= 0 || tid == server.program.pid)
-            continue;
-        if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0)
-            break;
-        assert_true(threads->count < THREADS_MAX);
-        threads->tid[threads->count++] = tid;
-    }
-    (void)closedir(tasks);
-    return threads->count > 0;
-}
-
-static void freeze(const struct threads *threads)
-{
-    for (unsigned i = 0; i < threads->count; i++) {
-        int status = 0;
-        assert_int_equal(ptrace(PTRACE_INTERRUPT, threads->tid[i], NULL, NULL), 0);
-        assert_int_equal(waitpid(threads->tid[i], &status, __WALL), threads->tid[i]);
-        assert_true(WIFSTOPPED(status));
-    }
-}
-
-static void thaw(const struct threads *threads)
-{
-    for (unsigned i = 0; i < threads->count; i++)
-        assert_int_equal(ptrace(PTRACE_CONT, threads->tid[i], NULL, NULL), 0);
-}
-
 static bool has_logged(const char *text)
 {
     struct pollfd waiting = {.fd = server.program.err, .events = POLLIN};
@@ -283,29 +239,24 @@ static void test_a_worker_that_hangs(void **state)
     program_start(&busy, WORDS("sh", "-c", line), NULL);
     afard_expect_log(&server, "open");
     expect_life();
-    bool possible = seize(&threads);
+    bool possible = threads_seize(&threads, server.program.pid, NULL);
     bool hangs = false;
     int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     while (possible && !hangs && clock_now_ms() < deadline_ms) {
-        freeze(&threads);
+        threads_freeze(&threads);
         hangs = has_logged("a worker hangs: one turn of its loop has lasted for ");
         if (!hangs)
-            thaw(&threads);
+            threads_thaw(&threads);
     }
     if (possible) {
         assert_true(hangs);
         discard();
         /* However long one waits, nothing comes. */
         assert_false(receive(text, clock_now_ms() + 300, &(unsigned){2}));
-        thaw(&threads);
+        threads_thaw(&threads);
         afard_expect_log(&server, "all workers go on");
         expect_life();
-        for (unsigned i = 0; i < threads.count; i++) {
-            int status = 0;
-            (void)ptrace(PTRACE_INTERRUPT, threads.tid[i], NULL, NULL);
-            (void)waitpid(threads.tid[i], &status, __WALL);
-            (void)ptrace(PTRACE_DETACH, threads.tid[i], NULL, NULL);
-        }
+        threads_release(&threads);
     }
     (void)kill(busy.pid, SIGTERM);
     program_finish(&busy, NULL, 0);
