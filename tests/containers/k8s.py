@@ -1,5 +1,5 @@
-"""docker/k8s/, checked without a cluster: the Pod Security Standard "restricted", and that names which must
-agree do. Each rule is seen to fail once, on a copy that was broken for it."""
+"""docker/k8s/, checked without a cluster: Kubernetes' own schema, the Pod Security Standard "restricted", and
+that names and times which must agree do. Each rule is seen to fail once, on a copy that was broken for it."""
 import copy
 import glob
 import os
@@ -7,6 +7,7 @@ import os
 import yaml
 
 import podman
+import schema
 from podman import Failed, run
 
 FOLDER = os.path.join(podman.ROOT, "docker", "k8s")
@@ -16,7 +17,8 @@ HOST = ("hostNetwork", "hostPID", "hostIPC")
 POD_KEYS = {"automountServiceAccountToken", "enableServiceLinks", "terminationGracePeriodSeconds", "securityContext",
             "containers", "initContainers", "volumes"}
 CONTAINER_KEYS = {"name", "image", "args", "env", "ports", "startupProbe", "readinessProbe", "livenessProbe",
-                  "securityContext", "resources", "volumeMounts", "restartPolicy"}
+                  "securityContext", "resources", "volumeMounts", "restartPolicy", "lifecycle"}
+STOP_MS = ("drain_ms", "kill_grace_ms", "last_words_ms")  # afard.conf(5): a stop takes no longer
 KINDS = {"Deployment": "apps/v1", "DaemonSet": "apps/v1", "Service": "v1", "ConfigMap": "v1",
          "NetworkPolicy": "networking.k8s.io/v1", "Issuer": "cert-manager.io/v1", "Certificate": "cert-manager.io/v1"}
 
@@ -99,10 +101,42 @@ def judge_workload(documents, document):
             yield f"volume {volume['name']} can be read by others, or not by the group"
         if "configMap" in volume and volume["configMap"]["name"] not in names_of(documents, "ConfigMap"):
             yield f"there is no ConfigMap {volume['configMap']['name']}"
+    yield from judge_end(documents, pod)
+
+
+def judge_end(documents, pod):
+    """Connections are taken until all have heard that the pod goes, and then there is time to drain."""
     config = of_kind(documents, "ConfigMap")[0]["data"]["afard.conf"]
     numbers = dict(line.split(" = ") for line in config.splitlines() if "_ms = " in line)
-    if int(numbers["drain_ms"]) + int(numbers["kill_grace_ms"]) >= 1000 * pod["terminationGracePeriodSeconds"]:
+    server = next(each for each in containers_of(pod) if each["name"] == "afard")
+    command = server.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
+    if len(command) != 2 or command[0] != "sleep" or int(command[1]) < 1:
+        yield "refuses connections that are still sent to it when it ends"
+        return
+    takes_s = int(command[1]) + sum(int(numbers[name]) for name in STOP_MS) / 1000
+    if takes_s >= pod["terminationGracePeriodSeconds"]:
         yield "its pods are killed before they have drained"
+
+
+def hours(text):
+    if not text.endswith("h"):
+        raise Failed(f"'{text}' is not in hours")
+    return int(text[:-1])
+
+
+def judge_certificate(documents, spec):
+    """A CA that is renewed must stay what the certificates that it has issued, and those who trust it, know."""
+    if spec["issuerRef"]["name"] not in names_of(documents, "Issuer"):
+        yield "has no issuer"
+    if hours(spec["renewBefore"]) >= hours(spec["duration"]):
+        yield "is renewed before it is made"
+    if not spec.get("isCA"):
+        return
+    if spec["privateKey"].get("rotationPolicy") != "Never":
+        yield "changes the key that others trust"
+    leaves = [hours(each["spec"]["duration"]) for each in of_kind(documents, "Certificate") if not each["spec"].get("isCA")]
+    if hours(spec["renewBefore"]) < max(leaves):
+        yield "ends before what it has issued"
 
 
 def judge_service(documents, document):
@@ -121,7 +155,7 @@ def judge(documents):
     said = []
     for document in documents:
         kind, name = document["kind"], document["metadata"]["name"]
-        found = []
+        found = list(schema.judge(document))
         if KINDS.get(kind) != document["apiVersion"]:
             found.append("another apiVersion than its kind's")
         if kind in ("Deployment", "DaemonSet"):
@@ -134,8 +168,8 @@ def judge(documents):
                     for each in of_kind(documents, "Deployment", "DaemonSet")}
             if set(chosen) != pods:
                 found.append("does not select the pods that there are")
-        if kind == "Certificate" and document["spec"]["issuerRef"]["name"] not in names_of(documents, "Issuer"):
-            found.append("has no issuer")
+        if kind == "Certificate":
+            found += judge_certificate(documents, document["spec"])
         said += [f"{kind} {name}: {complaint}" for complaint in found]
     return said
 
@@ -187,7 +221,17 @@ BREAKS = {
     "no secret": put("pod/volumes/1/secret/secretName", "afard"),
     "read by others": put("pod/volumes/1/secret/defaultMode", 0o444),
     "no ConfigMap": put("pod/volumes/0/configMap/name", "afar"),
-    "killed before": put("pod/terminationGracePeriodSeconds", 25),
+    "killed before": put("pod/terminationGracePeriodSeconds", 27),
+    "still sent": put("box/lifecycle", {}),
+    "has no 'pth'": put("box/livenessProbe/httpGet/pth", "/healthz"),
+    "is no int": put("box/ports/0/containerPort", "7420"),
+    "is no list": put("box/args", "-c"),
+    "must not be `None`": put_kind("Service", "spec/ports/0/port", None),
+    "has no 'policyType'": put_kind("NetworkPolicy", "spec/policyType", ["Ingress"]),
+    "'dnsName'": put_kind("Certificate", "spec/dnsName", ["afard"]),
+    "the key that": put_kind("Certificate", "spec/privateKey/rotationPolicy", "Always"),
+    "ends before": put_kind("Certificate", "spec/renewBefore", "720h"),
+    "before it is made": put_kind("Certificate", "spec/renewBefore", "87600h"),
     "selects nothing": put_kind("Service", "spec/selector/app", "afar"),
     "leads to": put_kind("Service", "spec/ports/0/targetPort", "tls"),
     "does not select": put_kind("NetworkPolicy", "spec/podSelector/matchExpressions/0/values", ["afard"]),

@@ -1,5 +1,6 @@
 """podman and buildah with a storage of their own under build/containers, which outlives the run so that
 images need not be made again; nothing of the machine's own containers is touched."""
+import importlib.util
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ CACHE = os.path.join(ROOT, "build", "containers")
 TOOLS = ["podman", "buildah", "runc", "netavark", "debootstrap", "busybox", "openssl"]
 DEBIAN = "docker.io/library/debian:bookworm-slim"
 ALPINE = "docker.io/library/alpine:3"
+MODULES = ["yaml", "kubernetes"]
 LIMIT_S = 1500  # for making an image
 
 
@@ -34,6 +36,7 @@ def why_not():
     """Why there can be no containers here, or None."""
     folders = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/lib/podman"
     missing = [tool for tool in TOOLS if shutil.which(tool, path=folders) is None]
+    missing += [f"Python's {name}" for name in MODULES if importlib.util.find_spec(name) is None]
     if missing:
         return f"{', '.join(missing)} not installed (tests/deps containers)"
     if os.geteuid() != 0:
