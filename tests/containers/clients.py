@@ -1,6 +1,6 @@
 """Many clients of afard at once, in one thread: clients.py HOST PORT CERTS CLIENTS COMMANDS.
-All connect; then each runs `true` so often, one after another, waiting for its turn. Fails unless every
-single one exits with 0."""
+All connect; then each runs a command so often, one after another, waiting for its turn. Fails unless every
+single one exits with 0 and has written all that it should."""
 import json
 import selectors
 import socket
@@ -9,6 +9,8 @@ import struct
 import sys
 
 TIMEOUT_S = 120
+OUTPUT_BYTES = 300000
+WORDS = ["head", "-c", str(OUTPUT_BYTES), "/dev/zero"]
 
 
 def frame(payload=b"", **header):
@@ -23,10 +25,13 @@ class Client:
         self.data = bytearray()
         self.left = commands
         self.id = 0
+        self.got = 0
 
     def ask(self):
         self.id += 1
-        self.connection.sendall(frame(b"true\0", type="exec", v=1, id=self.id, argc=1, start_within_ms=100000))
+        self.got = 0
+        words = "".join(word + "\0" for word in WORDS).encode()
+        self.connection.sendall(frame(words, type="exec", v=1, id=self.id, argc=len(WORDS), start_within_ms=100000))
 
     def read(self):
         """True once its last command has ended."""
@@ -37,11 +42,16 @@ class Client:
                 break
         while len(self.data) >= 4 and len(self.data) >= (start := 4 + struct.unpack_from("<I", self.data)[0]):
             head = json.loads(self.data[4:start].decode())
+            if len(self.data) < start + head.get("size", 0):
+                break
             del self.data[:start + head.get("size", 0)]
-            if head["type"] == "ping":
+            if head["type"] == "stdout":
+                self.got += head["size"]
+                self.connection.sendall(frame(type="ack", id=self.id, next=head["seq"] + 1))
+            elif head["type"] == "ping":
                 self.connection.sendall(frame(type="pong", id=head["id"]))
             elif head["type"] in ("exit", "error"):
-                assert head.get("code") == 0, head
+                assert head.get("code") == 0 and self.got == OUTPUT_BYTES, (head, self.got)
                 self.connection.sendall(frame(type="ack", id=self.id, next=head["seq"] + 1))
                 self.left -= 1
                 if self.left == 0:
@@ -70,4 +80,5 @@ def main(host, port, certs, count, commands):
     print(f"{len(clients)} connections, {len(clients) * int(commands)} commands")
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
