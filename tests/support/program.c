@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ const char *program_path(const char *name, char path[PROGRAM_TEXT_BYTES])
 static void in_child(const char *const *argv, const char *const *environment, int in, int out,
                      int err)
 {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
     char path[PROGRAM_TEXT_BYTES];
     (void)dup2(in, 0);
     (void)dup2(out, 1);
