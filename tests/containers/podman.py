@@ -1,9 +1,14 @@
 """podman and buildah with a storage of their own under build/containers, which outlives the run so that
 images need not be made again; nothing of the machine's own containers is touched."""
+import contextlib
+import ctypes
+import fcntl
 import importlib.util
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import tarfile
 import tempfile
@@ -16,6 +21,8 @@ DEBIAN = "docker.io/library/debian:bookworm-slim"
 ALPINE = "docker.io/library/alpine:3"
 MODULES = ["yaml", "kubernetes"]
 LIMIT_S = 1500  # for making an image
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP = 0x40000000, 0x8914, 1  # unshare(2), netdevice(7)
 
 
 class Failed(Exception):
@@ -30,6 +37,11 @@ def run(*words, check=True, limit_s=120, **more):
     if check and done.returncode != 0:
         raise Failed(f"{' '.join(words)}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done
+
+
+def enter(call, *arguments):
+    if call(*arguments) != 0:
+        raise Failed(f"a network namespace: {os.strerror(ctypes.get_errno())}")
 
 
 def why_not():
@@ -139,6 +151,25 @@ class Engine:
         return names
 
     # ---- containers ----
+
+    def leave_network(self):
+        """For a network namespace of our own, which ends with us: what podman sets up in it (bridges, addresses,
+        rules that each packet has to pass) is no business of this machine's. Images cannot be made any more."""
+        self.machines_network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        enter(LIBC.unshare, CLONE_NEWNET)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+
+    @contextlib.contextmanager
+    def in_machines_network(self):
+        """With --network=host, for what has to fetch something."""
+        ours = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        enter(LIBC.setns, self.machines_network, CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            enter(LIBC.setns, ours, CLONE_NEWNET)
+            os.close(ours)
 
     def network(self, name):
         self.networks.append(name)
