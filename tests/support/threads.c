@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,19 @@ void threads_thaw(const struct threads *threads)
         assert_int_equal(ptrace(PTRACE_CONT, threads->tid[i], NULL, NULL), 0);
 }
 
-void threads_release(const struct threads *threads)
+void threads_kill(struct threads *threads, pid_t pid)
+{
+    if (threads->count > 0)
+        (void)kill(pid, SIGKILL);
+    for (unsigned i = 0; i < threads->count; i++) {
+        int status = 0;
+        while (waitpid(threads->tid[i], &status, __WALL) > 0 && WIFSTOPPED(status))
+            continue;
+    }
+    threads->count = 0;
+}
+
+void threads_release(struct threads *threads)
 {
     for (unsigned i = 0; i < threads->count; i++) {
         int status = 0;
@@ -72,4 +85,5 @@ void threads_release(const struct threads *threads)
         (void)waitpid(threads->tid[i], &status, __WALL);
         (void)ptrace(PTRACE_DETACH, threads->tid[i], NULL, NULL);
     }
+    threads->count = 0;
 }

@@ -20,6 +20,10 @@ void threads_freeze(const struct threads *threads);
 void threads_thaw(const struct threads *threads);
 
 /* Lets go of them; they must not be frozen. */
-void threads_release(const struct threads *threads);
+void threads_release(struct threads *threads);
+
+/* After a test that has failed before that: kills `pid`, whose end nobody would see as long as its
+ * threads are ours. Does nothing where none are. */
+void threads_kill(struct threads *threads, pid_t pid);
 
 #endif
