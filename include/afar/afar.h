@@ -12,7 +12,8 @@
  * Owns:    a client owns its connection. Strings that are passed in are copied where they are
  * needed after the call. A context may be freed before its clients. Threads: a client belongs to
  * one thread at a time; a context may be shared. Blocks:  afar_connect, afar_wait, afar_ping,
- * afar_shell_run and afar_upper, until done or their timeout; the rest never. Limits:  output that
+ * afar_shell_run and afar_upper, until done or their timeout; the rest never (but for files of
+ * certificates and sessions). Limits:  output that
  * a callback does not take is kept up to the server's window (2 MiB by default); then the command
  * is no longer read. Standard input: as much under way as the server allows (1 MiB by default).
  *
@@ -82,6 +83,11 @@ AFAR_API enum afar_status afar_connect(struct afar_client **client, struct afar_
 
 /* Ends the connection; a command that still runs is ended by the server. NULL is fine. */
 AFAR_API void afar_close(struct afar_client *client);
+
+/* Keeps the TLS session now, where afar_close would: for a moment in which there is nothing else to
+ * do. Until the server has given one (while the first command starts, mostly), and once it is kept,
+ * nothing happens. Writes a small file. */
+AFAR_API void afar_keep_session(struct afar_client *client);
 
 /* True where TLS resumed an earlier session of the context. */
 AFAR_API bool afar_resumed(const struct afar_client *client);

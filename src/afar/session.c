@@ -274,8 +274,10 @@ static int run(struct session *session, bool retry)
         process(session, &err);
         if (session->status < 0 && session->stdin_blocked)
             give_input(session, &err);
-        if (session->status < 0)
+        if (session->status < 0) {
+            afar_keep_session(session->client); /* while the command begins: it costs no time */
             wait_ready(session, &err);
+        }
     }
     finish_lines(session);
     return session->status;

@@ -129,6 +129,11 @@ enum afar_status afar_connect(struct afar_client **client, struct afar_context *
     return AFAR_OK;
 }
 
+void afar_keep_session(struct afar_client *client)
+{
+    session_keeper_save(client->keeper);
+}
+
 bool afar_resumed(const struct afar_client *client)
 {
     return transport_resumed(client->transport);

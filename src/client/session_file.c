@@ -211,34 +211,39 @@ static bool write_over(const char *path, const uint8_t *data, size_t size)
     return good;
 }
 
-static void write_new(const char *path, const uint8_t *data, size_t size)
+static bool write_new(const char *path, const uint8_t *data, size_t size)
 {
     char *draft = NULL;
+    bool good = false;
     if (asprintf(&draft, "%s-XXXXXX", path) < 0)
-        return;
+        return false;
     int fd = mkostemp(draft, O_CLOEXEC); /* mode 0600 */
     if (fd >= 0) {
-        bool good = write_whole(fd, data, size);
-        if (close(fd) != 0 || !good || rename(draft, path) != 0)
+        good = write_whole(fd, data, size);
+        good = close(fd) == 0 && good && rename(draft, path) == 0;
+        if (!good)
             (void)unlink(draft);
     }
     free(draft);
+    return good;
 }
 
-static void put_file(const char *folder, const char *hash, const uint8_t *data, size_t size)
+static bool put_file(const char *folder, const char *hash, const uint8_t *data, size_t size)
 {
     char *path = NULL;
     if (asprintf(&path, "%s/%.*s", folder, NAME_CHARS, hash) < 0)
-        return;
-    if (!write_over(path, data, size)) {
+        return false;
+    bool good = write_over(path, data, size);
+    if (!good) {
         make_folder(folder);
         sweep(folder);
-        write_new(path, data, size);
+        good = write_new(path, data, size);
     }
     free(path);
+    return good;
 }
 
-void session_files_save(const struct session_files *files, struct tls_context *tls,
+bool session_files_save(const struct session_files *files, struct tls_context *tls,
                         const struct endpoint *endpoint)
 {
     char hash[DIGEST_HEX_BYTES];
@@ -246,18 +251,20 @@ void session_files_save(const struct session_files *files, struct tls_context *t
     uint8_t whole[SESSION_FILE_MAX_BYTES];
     uint8_t *data = NULL;
     size_t size = 0;
+    bool kept = false;
     if (files->folder == NULL ||
         tls_context_export(tls, endpoint->host, &data, &size, NULL) != AFAR_OK || data == NULL)
-        return;
+        return false;
     if (size <= sizeof whole - HASH_CHARS && hash_of(files, endpoint, hash) &&
         mark_of(hash, data, size, mark)) {
         memcpy(whole, mark, HASH_CHARS);
         memcpy(whole + HASH_CHARS, data, size);
-        put_file(files->folder, hash, whole, HASH_CHARS + size);
+        kept = put_file(files->folder, hash, whole, HASH_CHARS + size);
         explicit_bzero(whole, HASH_CHARS + size);
     }
     explicit_bzero(data, size);
     free(data);
+    return kept;
 }
 
 /* ---- for a connection ---- */
@@ -266,6 +273,7 @@ struct session_keeper {
     struct session_files files;
     struct tls_context *tls; /* a reference */
     struct endpoint endpoint;
+    bool saved;
 };
 
 struct session_keeper *session_keeper_new(const struct session_files *files,
@@ -285,11 +293,17 @@ struct session_keeper *session_keeper_new(const struct session_files *files,
     return keeper;
 }
 
+void session_keeper_save(struct session_keeper *keeper)
+{
+    if (keeper != NULL && !keeper->saved)
+        keeper->saved = session_files_save(&keeper->files, keeper->tls, &keeper->endpoint);
+}
+
 void session_keeper_close(struct session_keeper *keeper)
 {
     if (keeper == NULL)
         return;
-    session_files_save(&keeper->files, keeper->tls, &keeper->endpoint);
+    session_keeper_save(keeper);
     session_files_close(&keeper->files);
     tls_context_free(keeper->tls);
     free(keeper);

@@ -12,6 +12,8 @@
 #ifndef CLIENT_SESSION_FILE_H
 #define CLIENT_SESSION_FILE_H
 
+#include <stdbool.h>
+
 #include <afar/afar.h>
 
 #include "base/digest.h"
@@ -38,8 +40,8 @@ void session_files_close(struct session_files *files);
 void session_files_load(const struct session_files *files, struct tls_context *tls,
                         const struct endpoint *endpoint);
 
-/* Keeps what the server has given last, if anything, likewise. */
-void session_files_save(const struct session_files *files, struct tls_context *tls,
+/* Keeps what the server has given last, if anything, likewise; whether it is kept. */
+bool session_files_save(const struct session_files *files, struct tls_context *tls,
                         const struct endpoint *endpoint);
 
 /* A connection's: what it needs to keep a session at its end, when the context may be gone. */
@@ -49,7 +51,8 @@ struct session_keeper;
 struct session_keeper *session_keeper_new(const struct session_files *files,
                                           struct tls_context *tls, const struct endpoint *endpoint);
 
-/* Saves. NULL is fine. */
+/* Saves, once. NULL is fine for both. */
+void session_keeper_save(struct session_keeper *keeper);
 void session_keeper_close(struct session_keeper *keeper);
 
 #endif

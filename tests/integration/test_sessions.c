@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #include <afar/afar.h>
 
+#include "base/clock.h"
 #include "support/afard.h"
 
 static struct afard server;
@@ -101,6 +103,33 @@ static void from_process_to_process(void **state)
     assert_int_equal(found.st_mode & 07777, 0700);
     credentials.session_folder = NULL;
     assert_false(resumes(&credentials, server.url[0]));
+}
+
+/* `afar run` uses the time in which its command begins. */
+static void while_the_command_runs(void **state)
+{
+    (void)state;
+    struct program client;
+    char folder[128];
+    (void)snprintf(folder, sizeof folder, "AFAR_SESSIONS=%s", sessions);
+    const char *environment[] = {folder, NULL};
+    const char *argv[] = {"afar",        "run",
+                          "--ca",        server.ca,
+                          "--cert",      server.client_cert,
+                          "--key",       server.client_key,
+                          server.url[0], "--",
+                          "cat",         NULL};
+    program_start(&client, argv, environment);
+    int64_t deadline_ms = clock_now_ms() + test_deadline_ms();
+    while (count_files() == 0 && clock_now_ms() < deadline_ms)
+        (void)poll(NULL, 0, 5);
+    assert_int_equal(count_files(), 1);
+    program_finish(&client, "there", 5);
+    assert_string_equal(client.stdout_data, "there");
+    assert_int_equal(program_exit_status(&client), 0);
+    program_close(&client);
+    const struct afar_credentials credentials = usual();
+    assert_true(resumes(&credentials, server.url[0]));
 }
 
 /* The same bytes in a new file: who renews a certificate means another one. */
@@ -283,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(from_process_to_process, forget),
+        cmocka_unit_test_teardown(while_the_command_runs, forget),
         cmocka_unit_test_teardown(of_the_same_credentials_only, forget),
         cmocka_unit_test_teardown(not_where_a_person_decides, forget),
         cmocka_unit_test_teardown(not_another_servers, forget),
