@@ -117,7 +117,7 @@ class Pair:
         return {"cold": self.medians(count(60, 15), lambda server: speed.afar_contestants(
                     self.stage, server)["afar, resumed"]),
                 "warm": self.medians(count(1000, 200), lambda server: ["connection", server.tls]),
-                "rate": self.rates(count(4, 1)), "stream": self.streams(count(6, 1), 512 << 20)}
+                "rate": self.rates(count(4, 1)), "stream": self.streams(count(16, 1), 256 << 20)}
 
 
 def growth(stage, peers, rows):
