@@ -243,7 +243,8 @@ void connection_receive(struct connection *connection)
             connection->last_input_ms = clock_now_ms();
             connection->protocol->input(connection);
         }
-        if (status != AFAR_OK && connection_alive(connection))
+        /* Where it finishes, our last words come first. */
+        if (status != AFAR_OK && connection_takes_input(connection))
             receive_stopped(connection, status, &err);
         if (status != AFAR_OK || (got < size && !transport_pending(connection->transport)))
             return;

@@ -421,6 +421,35 @@ static void test_misuse(void **state)
     tls_context_free(client);
 }
 
+/* All records that are there come by one call, and what ended them with the last. */
+static void test_fill_takes_records_together(void **state)
+{
+    (void)state;
+    struct tls_context *client = new_client_context();
+    struct tls_pair pair;
+    struct afar_error err;
+    char data[1000];
+    size_t count = 0;
+    tls_pair_open(&pair, client, server_context, "localhost", NULL, NULL, 100000);
+    shake_hands(&pair);
+    tls_pair_exchange(pair.server, pair.client, 1); /* and the ticket */
+    assert_int_equal(transport_fill(pair.client, data, sizeof data, &count, &err), AFAR_EAGAIN);
+    assert_int_equal(count, 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(transport_send(pair.server, "record", 6, &count, &err), AFAR_OK);
+    transport_shutdown(pair.server);
+    assert_int_equal(transport_fill(pair.client, data, 9, &count, &err), AFAR_OK);
+    assert_int_equal(count, 9);
+    assert_int_equal(transport_fill(pair.client, data + 9, sizeof data - 9, &count, &err),
+                     AFAR_ECLOSED);
+    assert_int_equal(count, 9);
+    assert_memory_equal(data, "recordrecordrecord", 18);
+    assert_int_equal(transport_fill(pair.client, data, sizeof data, &count, &err), AFAR_ECLOSED);
+    assert_int_equal(count, 0);
+    tls_pair_close(&pair);
+    tls_context_free(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_a_peer_that_vanishes_in_mid_handshake),
         cmocka_unit_test(test_a_repeated_send_may_move),
         cmocka_unit_test(test_garbage_after_the_handshake),
+        cmocka_unit_test(test_fill_takes_records_together),
         cmocka_unit_test(test_misuse),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
