@@ -13,9 +13,9 @@
  * needed after the call. A context may be freed before its clients. Threads: a client belongs to
  * one thread at a time; a context may be shared. Blocks:  afar_connect, afar_wait, afar_ping,
  * afar_shell_run and afar_upper, until done or their timeout; the rest never (but for files of
- * certificates and sessions). Limits:  output that
- * a callback does not take is kept up to the server's window (2 MiB by default); then the command
- * is no longer read. Standard input: as much under way as the server allows (1 MiB by default).
+ * certificates and sessions). Limits:  output that a callback does not take is kept up to the
+ * server's window (2 MiB by default); then the command is no longer read. Standard input: as much
+ * under way as the server allows (1 MiB by default).
  *
  * Every function that can fail returns enum afar_status and fills in *err (which may be NULL). */
 #ifndef AFAR_AFAR_H

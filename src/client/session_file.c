@@ -211,36 +211,31 @@ static bool write_over(const char *path, const uint8_t *data, size_t size)
     return good;
 }
 
-static bool write_new(const char *path, const uint8_t *data, size_t size)
+static void write_new(const char *path, const uint8_t *data, size_t size)
 {
     char *draft = NULL;
-    bool good = false;
     if (asprintf(&draft, "%s-XXXXXX", path) < 0)
-        return false;
+        return;
     int fd = mkostemp(draft, O_CLOEXEC); /* mode 0600 */
     if (fd >= 0) {
-        good = write_whole(fd, data, size);
-        good = close(fd) == 0 && good && rename(draft, path) == 0;
-        if (!good)
+        bool good = write_whole(fd, data, size);
+        if (close(fd) != 0 || !good || rename(draft, path) != 0)
             (void)unlink(draft);
     }
     free(draft);
-    return good;
 }
 
-static bool put_file(const char *folder, const char *hash, const uint8_t *data, size_t size)
+static void put_file(const char *folder, const char *hash, const uint8_t *data, size_t size)
 {
     char *path = NULL;
     if (asprintf(&path, "%s/%.*s", folder, NAME_CHARS, hash) < 0)
-        return false;
-    bool good = write_over(path, data, size);
-    if (!good) {
+        return;
+    if (!write_over(path, data, size)) {
         make_folder(folder);
         sweep(folder);
-        good = write_new(path, data, size);
+        write_new(path, data, size);
     }
     free(path);
-    return good;
 }
 
 bool session_files_save(const struct session_files *files, struct tls_context *tls,
@@ -251,7 +246,6 @@ bool session_files_save(const struct session_files *files, struct tls_context *t
     uint8_t whole[SESSION_FILE_MAX_BYTES];
     uint8_t *data = NULL;
     size_t size = 0;
-    bool kept = false;
     if (files->folder == NULL ||
         tls_context_export(tls, endpoint->host, &data, &size, NULL) != AFAR_OK || data == NULL)
         return false;
@@ -259,12 +253,12 @@ bool session_files_save(const struct session_files *files, struct tls_context *t
         mark_of(hash, data, size, mark)) {
         memcpy(whole, mark, HASH_CHARS);
         memcpy(whole + HASH_CHARS, data, size);
-        kept = put_file(files->folder, hash, whole, HASH_CHARS + size);
+        put_file(files->folder, hash, whole, HASH_CHARS + size);
         explicit_bzero(whole, HASH_CHARS + size);
     }
     explicit_bzero(data, size);
     free(data);
-    return kept;
+    return true;
 }
 
 /* ---- for a connection ---- */
@@ -273,7 +267,7 @@ struct session_keeper {
     struct session_files files;
     struct tls_context *tls; /* a reference */
     struct endpoint endpoint;
-    bool saved;
+    bool tried;
 };
 
 struct session_keeper *session_keeper_new(const struct session_files *files,
@@ -295,8 +289,8 @@ struct session_keeper *session_keeper_new(const struct session_files *files,
 
 void session_keeper_save(struct session_keeper *keeper)
 {
-    if (keeper != NULL && !keeper->saved)
-        keeper->saved = session_files_save(&keeper->files, keeper->tls, &keeper->endpoint);
+    if (keeper != NULL && !keeper->tried)
+        keeper->tried = session_files_save(&keeper->files, keeper->tls, &keeper->endpoint);
 }
 
 void session_keeper_close(struct session_keeper *keeper)

@@ -40,7 +40,7 @@ void session_files_close(struct session_files *files);
 void session_files_load(const struct session_files *files, struct tls_context *tls,
                         const struct endpoint *endpoint);
 
-/* Keeps what the server has given last, if anything, likewise; whether it is kept. */
+/* Keeps what the server has given last, likewise. False: it has given nothing yet. */
 bool session_files_save(const struct session_files *files, struct tls_context *tls,
                         const struct endpoint *endpoint);
 
@@ -51,7 +51,7 @@ struct session_keeper;
 struct session_keeper *session_keeper_new(const struct session_files *files,
                                           struct tls_context *tls, const struct endpoint *endpoint);
 
-/* Saves, once. NULL is fine for both. */
+/* Saves, once: also where that fails it is not tried again. NULL is fine for both. */
 void session_keeper_save(struct session_keeper *keeper);
 void session_keeper_close(struct session_keeper *keeper);
 

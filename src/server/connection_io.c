@@ -203,17 +203,16 @@ static enum afar_status receive_once(struct connection *connection, size_t size,
     uint8_t *scratch = connection->worker->scratch;
     uint8_t *room = scratch;
     enum afar_status status = AFAR_OK;
-    struct afar_error kept;
     *got = 0;
     if (size > WORKER_SCRATCH_BYTES)
         status = buffer_reserve(in, size, &room, err);
     if (status == AFAR_OK)
         status = transport_fill(connection->transport, room, size, got, err);
-    if (room != scratch)
+    if (room != scratch) {
         buffer_commit(in, *got);
-    else if (*got > 0 && buffer_append(in, scratch, *got, &kept) != AFAR_OK) {
-        *err = kept;
-        return kept.code;
+    } else if (*got > 0 && buffer_append(in, scratch, *got, err) != AFAR_OK) {
+        *got = 0;
+        return AFAR_ENOMEM; /* there is room by its limit */
     }
     if (size == connection->in_pace_bytes) /* and not only because there is no room for more */
         connection->in_pace_bytes = buffer_pace(in, size, *got);
@@ -237,7 +236,7 @@ void connection_receive(struct connection *connection)
             room_bytes < connection->in_pace_bytes ? room_bytes : connection->in_pace_bytes;
         size_t got = 0;
         enum afar_status status = receive_once(connection, size, &got, &err);
-        if (got > 0 && status != AFAR_ENOMEM) {
+        if (got > 0) {
             total += got;
             figures_add(&connection->worker->shared->figures.received_bytes, got);
             connection->last_input_ms = clock_now_ms();
