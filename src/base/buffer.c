@@ -9,7 +9,7 @@ enum { SMALLEST_BYTES = 512 };
 
 void buffer_init(struct buffer *buffer, size_t limit_bytes)
 {
-    *buffer = (struct buffer){.limit_bytes = limit_bytes};
+    *buffer = (struct buffer){.limit_bytes = limit_bytes, .pace_bytes = BUFFER_PACE_MIN_BYTES};
 }
 
 void buffer_close(struct buffer *buffer)
@@ -51,23 +51,29 @@ void buffer_consume(struct buffer *buffer, size_t size)
         emptied(buffer);
 }
 
-void buffer_keep(struct buffer *buffer, bool kept)
+static void keep(struct buffer *buffer, bool kept)
 {
     buffer->kept = kept;
     if (buffer->start == buffer->end)
         emptied(buffer);
 }
 
-size_t buffer_pace(struct buffer *buffer, size_t asked, size_t got)
+void buffer_pace(struct buffer *buffer, size_t asked, size_t got)
 {
     const bool little = got < BUFFER_PACE_MIN_BYTES / 2;
-    size_t next = asked;
+    if (asked != buffer->pace_bytes)
+        return;
     if (got >= asked && asked < BUFFER_PACE_MAX_BYTES)
-        next = asked * 2;
+        buffer->pace_bytes *= 2;
     else if (little && asked > BUFFER_PACE_MIN_BYTES)
-        next = asked / 2;
-    buffer_keep(buffer, next > BUFFER_PACE_MIN_BYTES && !little);
-    return next;
+        buffer->pace_bytes /= 2;
+    keep(buffer, buffer->pace_bytes > BUFFER_PACE_MIN_BYTES && !little);
+}
+
+void buffer_rest(struct buffer *buffer)
+{
+    buffer->pace_bytes = BUFFER_PACE_MIN_BYTES;
+    keep(buffer, false);
 }
 
 /* Doubles the block at least once, until it holds `needed` bytes (which are within the limit), but

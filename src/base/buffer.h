@@ -1,7 +1,7 @@
 /* A bounded byte queue: bytes are added at the tail and taken from the head.
  *
  * Owns:    its memory, which it lets go of whenever it becomes empty, so that an idle connection
- *          holds none; but see buffer_keep.
+ *          holds none; but see buffer_pace.
  * Threads: one owner; no lock.
  * Blocks:  never.
  * Limits:  limit_bytes, fixed at buffer_init; going over it is AFAR_ELIMIT. The memory behind it is
@@ -21,7 +21,8 @@ struct buffer {
     size_t end;   /* one past the last byte added */
     size_t capacity;
     size_t limit_bytes;
-    bool kept; /* its memory stays when it becomes empty */
+    size_t pace_bytes; /* how much to receive into it at once: buffer_pace */
+    bool kept;         /* its memory stays when it becomes empty */
 };
 
 void buffer_init(struct buffer *buffer, size_t limit_bytes);
@@ -49,14 +50,15 @@ enum afar_status buffer_append(struct buffer *buffer, const void *data, size_t s
 /* Forgets everything and lets go of the memory. */
 void buffer_clear(struct buffer *buffer);
 
-/* While a stream passes through it fast, its memory stays also when it is empty: taking it anew for
- * each piece would cost more than the piece. */
-void buffer_keep(struct buffer *buffer, bool kept);
-
-/* How much to receive into it next time, after `got` of `asked` bytes have come: twice as much
- * where that was all, half as much where it was little, from the least (also in the beginning) to
- * the most. Keeps its memory while much comes. */
+/* Sets pace_bytes after `got` of `asked` bytes have come: twice as much where that was all, half as
+ * much where it was little, from the least (also in the beginning) to the most; where less than
+ * pace_bytes was asked for, for want of room, there is nothing to learn. While much comes its
+ * memory stays also when it is empty: taking it anew for each piece would cost more than the piece.
+ */
 enum { BUFFER_PACE_MIN_BYTES = 65536, BUFFER_PACE_MAX_BYTES = 262144 };
-size_t buffer_pace(struct buffer *buffer, size_t asked, size_t got);
+void buffer_pace(struct buffer *buffer, size_t asked, size_t got);
+
+/* The stream has ended: the least again, and no memory is kept. */
+void buffer_rest(struct buffer *buffer);
 
 #endif

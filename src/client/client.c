@@ -26,7 +26,6 @@ enum afar_status afar_client_new_on_transport(struct afar_client **client,
     made->protocol = PROTOCOL_AFAR;
     (void)snprintf(made->name, sizeof made->name, "%s", name);
     buffer_init(&made->in, CLIENT_IN_MAX_BYTES);
-    made->in_pace_bytes = BUFFER_PACE_MIN_BYTES;
     buffer_init(&made->out, CLIENT_OUT_MAX_BYTES);
     buffer_init(&made->command.last_header, FRAME_HEADER_MAX_BYTES);
     decoder_init(&made->decoder);

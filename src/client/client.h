@@ -101,7 +101,6 @@ struct afar_client {
     enum endpoint_protocol protocol;
     char name[ENDPOINT_URL_BYTES]; /* for messages */
     struct buffer in;
-    size_t in_pace_bytes; /* what a receive asks for: buffer_pace */
     struct buffer out;
     struct decoder decoder;
     bool heard; /* something has come from the server */

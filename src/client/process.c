@@ -24,8 +24,7 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
         return status;
 
     command->running = false;
-    client->in_pace_bytes = BUFFER_PACE_MIN_BYTES;
-    buffer_keep(&client->in, false);
+    buffer_rest(&client->in);
     command->has_receipt = !command->refused;
     if (!command->refused)
         return AFAR_OK;

@@ -116,7 +116,7 @@ static enum afar_status receive_once(struct afar_client *client, size_t asked, s
         return status;
     status = transport_fill(client->transport, room, asked, received, err);
     buffer_commit(&client->in, *received);
-    client->in_pace_bytes = buffer_pace(&client->in, asked, *received);
+    buffer_pace(&client->in, asked, *received);
     if (*received > 0)
         heartbeat_heard(&client->heartbeat);
     return status;
@@ -177,7 +177,7 @@ enum afar_status pump_receive(struct afar_client *client, struct afar_error *err
     enum afar_status status = AFAR_OK;
     size_t total = 0;
     while (status == AFAR_OK) {
-        size_t asked = client->in_pace_bytes;
+        size_t asked = client->in.pace_bytes;
         size_t received = 0;
         struct afar_error why = {0};
         status = receive_once(client, asked, &received, err);

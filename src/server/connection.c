@@ -239,7 +239,6 @@ struct connection *connection_new(const struct connection_origin *origin,
     list_init(&connection->link);
     loop_source_init(&connection->source);
     buffer_init(&connection->in, origin->protocol->input_limit_bytes);
-    connection->in_pace_bytes = BUFFER_PACE_MIN_BYTES;
     buffer_init(&connection->out,
                 shared->settings.config->control_queue_bytes + CONNECTION_TOGETHER_BYTES);
     return connection;

@@ -84,7 +84,6 @@ struct connection {
     struct loop_deferred gone;
     struct timer timer;
     struct buffer in;
-    size_t in_pace_bytes; /* what a receive asks for: buffer_pace */
     struct buffer out;
     void *session;
     bool input_paused;   /* the protocol cannot take more now */

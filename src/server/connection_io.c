@@ -214,8 +214,7 @@ static enum afar_status receive_once(struct connection *connection, size_t size,
         *got = 0;
         return AFAR_ENOMEM; /* there is room by its limit */
     }
-    if (size == connection->in_pace_bytes) /* and not only because there is no room for more */
-        connection->in_pace_bytes = buffer_pace(in, size, *got);
+    buffer_pace(in, size, *got);
     return status;
 }
 
@@ -232,8 +231,8 @@ void connection_receive(struct connection *connection)
             connection_pause_input(connection, true);
             return;
         }
-        size_t size =
-            room_bytes < connection->in_pace_bytes ? room_bytes : connection->in_pace_bytes;
+        size_t pace_bytes = connection->in.pace_bytes;
+        size_t size = room_bytes < pace_bytes ? room_bytes : pace_bytes;
         size_t got = 0;
         enum afar_status status = receive_once(connection, size, &got, &err);
         if (got > 0) {

@@ -26,8 +26,7 @@ void native_log(struct native *native, const char *code, const char *text)
 
 void native_end_request(struct native *native)
 {
-    native->connection->in_pace_bytes = BUFFER_PACE_MIN_BYTES;
-    buffer_keep(&native->connection->in, false);
+    buffer_rest(&native->connection->in);
     if (native->job != NULL)
         job_abandon(native->job);
     output_log_free(native->log);

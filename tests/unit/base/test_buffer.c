@@ -164,6 +164,12 @@ static void test_out_of_memory_changes_nothing(void **state)
     buffer_close(&buffer);
 }
 
+static size_t pace(struct buffer *buffer, size_t asked, size_t got)
+{
+    buffer_pace(buffer, asked, got);
+    return buffer->pace_bytes;
+}
+
 /* While a stream is fast its memory stays, and what is asked for at once grows; a slow one, or
  * none, costs nothing. */
 static void test_pace(void **state)
@@ -173,12 +179,12 @@ static void test_pace(void **state)
     struct buffer buffer;
     uint8_t *room = NULL;
     buffer_init(&buffer, (size_t)4 * MOST);
-    assert_int_equal(buffer_pace(&buffer, LEAST, LEAST - 1), LEAST);
+    assert_int_equal(pace(&buffer, LEAST, LEAST - 1), LEAST);
     assert_false(buffer.kept);
-    assert_int_equal(buffer_pace(&buffer, LEAST, LEAST), 2 * LEAST);
-    assert_int_equal(buffer_pace(&buffer, 2 * LEAST, 2 * LEAST), MOST);
-    assert_int_equal(buffer_pace(&buffer, MOST, MOST), MOST);
-    assert_int_equal(buffer_pace(&buffer, MOST, MOST - 1), MOST);
+    assert_int_equal(pace(&buffer, LEAST, LEAST), 2 * LEAST);
+    assert_int_equal(pace(&buffer, 2 * LEAST, 2 * LEAST), MOST);
+    assert_int_equal(pace(&buffer, MOST, MOST), MOST);
+    assert_int_equal(pace(&buffer, MOST, MOST - 1), MOST);
     assert_true(buffer.kept);
 
     assert_int_equal(buffer_reserve(&buffer, MOST, &room, NULL), AFAR_OK);
@@ -191,14 +197,17 @@ static void test_pace(void **state)
     buffer_commit(&buffer, 0);
     assert_non_null(buffer.data);
 
-    assert_int_equal(buffer_pace(&buffer, MOST, 10), 2 * LEAST);
+    assert_int_equal(pace(&buffer, MOST, 10), 2 * LEAST);
     assert_null(buffer.data);
-    assert_int_equal(buffer_pace(&buffer, 2 * LEAST, 0), LEAST);
-    assert_int_equal(buffer_pace(&buffer, LEAST, 0), LEAST);
+    assert_int_equal(pace(&buffer, 2 * LEAST, 0), LEAST);
+    assert_int_equal(pace(&buffer, LEAST, 0), LEAST);
 
-    buffer_keep(&buffer, true);
+    assert_int_equal(pace(&buffer, LEAST, LEAST), 2 * LEAST);
+    assert_int_equal(pace(&buffer, LEAST, 0), 2 * LEAST); /* not asked for all: nothing to learn */
+    assert_true(buffer.kept);
     assert_int_equal(buffer_append(&buffer, "abc", 3, NULL), AFAR_OK);
-    buffer_keep(&buffer, false); /* what is in it stays in it */
+    buffer_rest(&buffer); /* what is in it stays in it */
+    assert_int_equal(buffer.pace_bytes, LEAST);
     assert_int_equal(buffer_size(&buffer), 3);
     buffer_consume(&buffer, 3);
     assert_null(buffer.data);
