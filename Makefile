@@ -9,7 +9,7 @@ V        ?=
 LINK     ?=
 
 VERSION  := 0.1.0
-SOVERSION := 0
+SOVERSION := 1
 LAYERS   := base net wire exec policy server client
 
 # Every variant builds in a folder of its own, so that none of them forces a rebuild of another.
@@ -195,6 +195,8 @@ UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRC))
 INTEGRATION_SRC := $(wildcard tests/integration/test_*.c tests/fault/test_*.c)
 INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(INTEGRATION_SRC))
 EXAMPLE   := $(B)/tests/integration/example
+# The same in C++, where there is a compiler for it.
+EXAMPLE_CXX := $(if $(shell command -v $(CXX) 2>/dev/null),$(B)/tests/integration/example_cxx)
 
 # A test that injects faults names the calls it wraps: // wrap: read write
 wraps = $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's|^// wrap: *||p' $(1)))
@@ -254,6 +256,12 @@ $(EXAMPLE): tests/integration/example.c $(SHARED)
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror $(SANFLAGS) -Iinclude $< -L$(B)/lib -lafar \
 	    -Wl,-rpath,$(abspath $(B)/lib) -o $@
 
+$(B)/tests/integration/example_cxx: tests/integration/example.cc $(wildcard include/afar/*.h) $(SHARED)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CXX) -std=c++11 -Wall -Wextra -Wpedantic -Werror $(SANFLAGS) -Iinclude $< -L$(B)/lib -lafar \
+	    -Wl,-rpath,$(abspath $(B)/lib) -o $@
+
 # A plain program that measures: not part of the tests.
 SOAK_SRC := $(wildcard tests/bench/soak*.c)
 SOAK_BIN := $(B)/tests/bench/soak
@@ -266,7 +274,7 @@ $(SOAK_BIN): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(SOAK_SRC)) $(SUPPORT) $(S
 TESTS := $(UNIT) $(INTEGRATION)
 
 .PHONY: tests test test-unit fault-all hunt coverage valgrind
-tests: $(TESTS) $(EXAMPLE)
+tests: $(TESTS) $(EXAMPLE) $(EXAMPLE_CXX)
 
 test: deps
 	@$(MAKE) --no-print-directory check

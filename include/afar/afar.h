@@ -3,21 +3,40 @@
  *   1. afar_connect to a URL: tls://, tcp:// or unix://, or host[:port], which means tls.
  *   2. afar_start a command, with callbacks for what comes back.
  *   3. Either afar_wait, which drives everything until the receipt is there (and takes standard
- * input from afar_write_stdin calls made before it), or your own loop: poll(2) afar_fd for
- * afar_events, then afar_process; feed afar_write_stdin whenever it takes something.
+ *      input from afar_write_stdin calls made before it), or your own loop: poll(2) afar_fd for
+ *      afar_events, then afar_process; feed afar_write_stdin whenever it takes something.
  *   4. afar_receipt says how the command ended. Without a receipt nothing is known, and nothing
- * here ever reports success.
+ *      here ever reports success.
  *   5. Any number of commands, one after another; then afar_close.
  *
- * Owns:    a client owns its connection. Strings that are passed in are copied where they are
- * needed after the call. A context may be freed before its clients. Threads: a client belongs to
- * one thread at a time; a context may be shared. Blocks:  afar_connect, afar_wait, afar_ping,
- * afar_shell_run and afar_upper, until done or their timeout; the rest never (but for files of
- * certificates and sessions). Limits:  output that a callback does not take is kept up to the
- * server's window (2 MiB by default); then the command is no longer read. Standard input: as much
- * under way as the server allows (1 MiB by default).
+ * Owns:    a client owns its connection. Strings that are passed in are copied if they are needed
+ *          after the call. A context may be freed before its clients.
  *
- * Every function that can fail returns enum afar_status and fills in *err (which may be NULL). */
+ * Threads: a client belongs to one thread at a time; a context may be shared.
+ *
+ * Blocks:  afar_connect, afar_wait, afar_ping, afar_kill, afar_health, afar_shell_run and
+ *          afar_upper, until done or their timeout; the rest never (except for files of
+ *          certificates and sessions).
+ *
+ * Limits:  output that a callback does not take is kept up to the server's window (2 MiB by
+ *          default); then the command is no longer read. Standard input: as much under way as the
+ *          server allows (1 MiB by default).
+ *
+ * Every function that can fail returns enum afar_status and fills in *err (which may be NULL).
+ *
+ * ABI: a program works with the library that it was linked with and with every later one of the
+ * same soname (libafar.so.1), without being compiled again. For that
+ *
+ *   - a struct that a program passes in begins with `size`, which says how much of the struct the
+ *     program knows. Start each one with its AFAR_..._INIT(); a size of 0 is AFAR_EINVAL.
+ *   - members are only appended, where the struct ended before (never in its padding); 0 means what
+ *     the library did before there was the member. A library that is older than the program refuses
+ *     members that it does not know and that are not 0: AFAR_EINVAL.
+ *   - an enum may get new values: treat a status that you do not know as a failure, and an outcome
+ *     that you do not know as no success.
+ *   - struct afar_error has no size, and stays as it is.
+ *
+ * tests/integration/test_abi.c holds the layout and the symbols, and fails when one changes. */
 #ifndef AFAR_AFAR_H
 #define AFAR_AFAR_H
 
@@ -29,6 +48,26 @@
 #include <afar/receipt.h>
 
 #define AFAR_API __attribute__((visibility("default")))
+
+/* Private to these headers. AFAR_SIZED is the first member of a struct that a program passes in,
+ * AFAR_INIT what such a struct starts as. In C++ the member has a default, so {} is right too. */
+#ifdef __cplusplus
+#define AFAR_SIZED(type) size_t size = sizeof(struct type)
+#define AFAR_INIT(type, ...) \
+    {                        \
+        __VA_ARGS__          \
+    }
+#else
+#define AFAR_SIZED(type) size_t size
+#define AFAR_INIT(type, ...)                     \
+    {                                            \
+        .size = sizeof(struct type), __VA_ARGS__ \
+    }
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* "0.1.0" */
 AFAR_API const char *afar_version(void);
@@ -44,6 +83,7 @@ AFAR_API void afar_begin_program(void);
 struct afar_context;
 
 struct afar_credentials {
+    AFAR_SIZED(afar_credentials);
     const char *ca_file;   /* PEM; NULL: the system's certificate store */
     const char *cert_file; /* PEM; NULL: none */
     const char *key_file;  /* PEM; NULL: none; nobody but you (and your group) may read it */
@@ -63,6 +103,11 @@ struct afar_credentials {
      * that connection's AFAR_EINVAL. NULL: none are kept. */
     const char *session_folder;
 };
+
+/* What struct afar_credentials starts as. Arguments are members, in the order of the struct:
+ * AFAR_CREDENTIALS_INIT(.ca_file = "ca.pem"). (C++ has such arguments since C++20; before that,
+ * start with AFAR_CREDENTIALS_INIT() and assign.) The same holds for the other AFAR_..._INIT. */
+#define AFAR_CREDENTIALS_INIT(...) AFAR_INIT(afar_credentials, __VA_ARGS__)
 
 /* Reads the files. `credentials` NULL: none, enough for tcp and unix. AFAR_EINVAL names a file that
  * cannot be used. AFAR_ENOMEM. */
@@ -95,6 +140,7 @@ AFAR_API bool afar_resumed(const struct afar_client *client);
 /* ---- Commands ---- */
 
 struct afar_command {
+    AFAR_SIZED(afar_command);
     const char *const *argv; /* NULL-terminated, any bytes; or */
     const char *shell;       /* a line for /bin/sh -c */
     const char *const *env;  /* NULL-terminated "NAME=value", added to the server's; NULL: none */
@@ -105,10 +151,12 @@ struct afar_command {
     bool with_digest; /* SHA-256 of both streams, compared with what arrived */
     bool with_pty;    /* not offered yet: the server refuses with "unsupported" */
 };
+#define AFAR_COMMAND_INIT(...) AFAR_INIT(afar_command, __VA_ARGS__)
 
 /* Called from afar_process, afar_wait and afar_start. They must not call back into the client,
  * except afar_signal. Any may be NULL. */
 struct afar_callbacks {
+    AFAR_SIZED(afar_callbacks);
     /* Takes output and returns how many bytes it took; fewer than `size`: call afar_process again
      * when it can take more, the rest comes again then. NULL: output is dropped. */
     size_t (*on_stdout)(void *user, const void *data, size_t size);
@@ -120,6 +168,7 @@ struct afar_callbacks {
     void (*on_frame)(void *user, const char *json);
     void *user;
 };
+#define AFAR_CALLBACKS_INIT(...) AFAR_INIT(afar_callbacks, __VA_ARGS__)
 
 /* Sends the request. AFAR_EINVAL: neither or both of argv and shell, an empty argv, a malformed
  * environment, a command is still running. AFAR_ELIMIT: argv and environment exceed 1 MiB.
@@ -187,18 +236,22 @@ AFAR_API const char *afar_outcome_name(enum afar_outcome outcome);
 /* ---- Other requests ---- */
 
 struct afar_pong {
+    AFAR_SIZED(afar_pong);
     uint64_t round_trip_us;
     char server_version[32];
 };
+#define AFAR_PONG_INIT(...) AFAR_INIT(afar_pong, __VA_ARGS__)
 
 /* Not while a command runs (AFAR_EINVAL). */
 AFAR_API enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms,
                                     struct afar_pong *pong, struct afar_error *err);
 
 struct afar_health {
+    AFAR_SIZED(afar_health);
     uint64_t round_trip_us;
     char words[128]; /* the first line of what it says, as "ok" */
 };
+#define AFAR_HEALTH_INIT(...) AFAR_INIT(afar_health, __VA_ARGS__)
 
 /* Asks a server's health page, "http://host[:port][/path]" (port 7421, path /healthz where none is
  * given): AFAR_OK: 200. AFAR_EREFUSED: another status, with its words. Else as afar_connect. */
@@ -213,10 +266,12 @@ AFAR_API enum afar_status afar_kill(struct afar_client *client, const char *job,
 /* ---- The tutorial's protocols: a URL with ?protocol=sized, headed or upper ---- */
 
 struct afar_shell_reply {
-    uint64_t size;     /* bytes of output, standard output and then standard error */
-    char md5[33];      /* headed: as the server's header says it; "" where it is none */
-    bool md5_verified; /* headed: it is the MD5 of what arrived */
+    AFAR_SIZED(afar_shell_reply);
+    uint64_t output_bytes; /* standard output and then standard error */
+    char md5[33];          /* headed: as the server's header says it; "" where it is none */
+    bool md5_verified;     /* headed: it is the MD5 of what arrived */
 };
+#define AFAR_SHELL_REPLY_INIT(...) AFAR_INIT(afar_shell_reply, __VA_ARGS__)
 
 /* Sends one line and gives the output to `on_output` (which must take everything). The protocol
  * tells neither stream nor exit status. AFAR_EINVAL: the URL's protocol is neither sized nor
@@ -230,5 +285,9 @@ afar_shell_run(struct afar_client *client, const char *line,
  * again every 500 ms until `timeout_ms` (0: 5 s). `out` must hold `size` bytes. */
 AFAR_API enum afar_status afar_upper(struct afar_client *client, const void *data, size_t size,
                                      void *out, int64_t timeout_ms, struct afar_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

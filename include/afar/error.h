@@ -8,6 +8,10 @@
 #ifndef AFAR_ERROR_H
 #define AFAR_ERROR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What a function returns. The names say what the caller can do about it. */
 enum afar_status {
     AFAR_OK = 0,
@@ -26,11 +30,16 @@ enum afar_status {
 
 enum { AFAR_ERROR_MESSAGE_BYTES = 512, AFAR_ERROR_REASON_BYTES = 32 };
 
+/* Its layout is fixed for good: it has no size, so that it can be filled in from anywhere. */
 struct afar_error {
     enum afar_status code;
     int sys_errno;                          /* 0 where no system call was involved */
     char reason[AFAR_ERROR_REASON_BYTES];   /* with AFAR_EREFUSED: the error frame's code */
     char message[AFAR_ERROR_MESSAGE_BYTES]; /* one line for a person, no newline at the end */
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

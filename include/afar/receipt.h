@@ -9,7 +9,12 @@
 #define AFAR_RECEIPT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 enum afar_outcome {
     AFAR_OUTCOME_EXITED,       /* `code` is the exit status */
@@ -30,7 +35,9 @@ enum {
     AFAR_DIGEST_HEX_BYTES = 65 /* SHA-256 in hex and a NUL */
 };
 
+/* Made by the library, so new members can be appended to it; `size` says which ones there are. */
 struct afar_receipt {
+    size_t size; /* the library's sizeof(struct afar_receipt); also of a copy */
     enum afar_outcome outcome;
     int code;                            /* exit status 0..255, or -1 where there is none */
     char signal[AFAR_SIGNAL_NAME_BYTES]; /* "TERM", "KILL", …, or "" where there is none */
@@ -52,5 +59,9 @@ struct afar_receipt {
     uint64_t drain_us;    /* from its end to the end of its output */
     bool stdio_held_open; /* a process that outlived the command held its output open */
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -174,9 +174,10 @@ static bool tell(const struct files *files, const struct options *options, const
 static int make(const struct options *options)
 {
     char name[AFAR_NAME_MAX_BYTES + 1];
-    struct afar_keygen_options wanted = {
-        .name = options->name, .hosts = options->hosts, .days = options->days};
-    struct afar_identity identity = {0};
+    struct afar_keygen_options wanted =
+        AFAR_KEYGEN_OPTIONS_INIT(.name = options->name, .hosts = options->hosts,
+                                 .days = options->days);
+    struct afar_identity identity = AFAR_IDENTITY_INIT();
     struct afar_error err = {0};
     struct files files = {0};
     int status = STATUS_FAILED;

@@ -57,7 +57,7 @@ static void print_pong(const struct remote *remote, const struct afar_pong *pong
 static int ping(const struct remote *remote, const struct options *options)
 {
     for (uint64_t i = 0; i < options->count; i++) {
-        struct afar_pong pong;
+        struct afar_pong pong = AFAR_PONG_INIT();
         struct afar_error err = {0};
         if (afar_ping(remote->client, options->connect_timeout_ms, &pong, &err) != AFAR_OK) {
             report("%s", err.message);
@@ -95,7 +95,7 @@ static void print_health(const char *host, const struct afar_health *health, boo
 static int ask_health(const struct options *options)
 {
     for (uint64_t i = 0; i < options->count; i++) {
-        struct afar_health health;
+        struct afar_health health = AFAR_HEALTH_INIT();
         struct afar_error err = {0};
         if (afar_health(options->host, options->connect_timeout_ms, &health, &err) != AFAR_OK) {
             report("%s", err.message);

@@ -39,7 +39,7 @@ static bool needs_credentials(const char *url)
 static bool make_context(struct remote *remote, const struct options *options)
 {
     struct credential_paths paths = {0};
-    struct afar_credentials credentials = {0};
+    struct afar_credentials credentials = AFAR_CREDENTIALS_INIT();
     struct afar_error err = {0};
     enum afar_status status = AFAR_EINVAL;
     bool secure = needs_credentials(remote->url);

@@ -74,13 +74,12 @@ static int run_shell(struct remote *remote, const struct options *options)
 static int run_command(struct remote *remote, const struct options *options)
 {
     const struct session_options how = {.json = options->json};
-    struct afar_command command = {.env = options->env,
-                                   .cwd = options->cwd,
-                                   .timeout_ms = options->timeout_ms,
-                                   .start_within_ms = options->start_within_ms,
-                                   .with_stdin = !options->no_stdin,
-                                   .with_digest = options->digest,
-                                   .with_pty = options->tty};
+    struct afar_command command =
+        AFAR_COMMAND_INIT(.env = options->env, .cwd = options->cwd,
+                          .timeout_ms = options->timeout_ms,
+                          .start_within_ms = options->start_within_ms,
+                          .with_stdin = !options->no_stdin, .with_digest = options->digest,
+                          .with_pty = options->tty);
     char *line = NULL;
     if (options->shell) {
         line = options_join(options->words);

@@ -220,11 +220,10 @@ static void wait_ready(struct session *session, struct afar_error *err)
 /* False: it has been said why. */
 static bool start(struct session *session, bool retry)
 {
-    const struct afar_callbacks callbacks = {.on_stdout = on_stdout,
-                                             .on_stderr = on_stderr,
-                                             .on_started = on_started,
-                                             .on_frame = session->json ? on_frame : NULL,
-                                             .user = session};
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_stdout = on_stdout, .on_stderr = on_stderr,
+                            .on_started = on_started, .on_frame = session->json ? on_frame : NULL,
+                            .user = session);
     struct remote *remote = session->remote;
     struct afar_error err = {0};
     for (;;) {

@@ -41,7 +41,7 @@ static bool is_md5(const char *text)
 int shell_line_run(struct remote *remote, const char *line, int64_t timeout_ms)
 {
     struct printed printed = {0};
-    struct afar_shell_reply reply;
+    struct afar_shell_reply reply = AFAR_SHELL_REPLY_INIT();
     struct afar_error err = {0};
     if (!remote_connect(remote))
         return STATUS_FAILED;

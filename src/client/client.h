@@ -2,6 +2,7 @@
  *
  *   client.c       connecting, closing, what to poll for
  *   context.c      certificates
+ *   sized.c        structs of programs that know another version
  *   session_file.c TLS sessions that outlive the process
  *   keygen.c       new ones
  *   pump.c         bytes in and out, without waiting

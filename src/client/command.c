@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "client/client.h"
+#include "client/sized.h"
 
 enum {
     STDIN_FRAME_BYTES = 65536, /* what every server takes, however it is configured */
@@ -52,9 +53,15 @@ enum afar_status afar_start(struct afar_client *client, const struct afar_comman
                             const struct afar_callbacks *callbacks, struct afar_error *err)
 {
     struct command *current = &client->command;
+    struct afar_command wanted;
+    struct afar_callbacks called = AFAR_CALLBACKS_INIT();
     if (current->running)
         return afar_fail(err, AFAR_EINVAL, "a command is still running on this connection");
-    enum afar_status status = check_command(command, err);
+    enum afar_status status = sized_take(&wanted, sizeof wanted, command, "afar_command", err);
+    if (status == AFAR_OK && callbacks != NULL)
+        status = sized_take(&called, sizeof called, callbacks, "afar_callbacks", err);
+    if (status == AFAR_OK)
+        status = check_command(&wanted, err);
     if (status != AFAR_OK)
         return status;
     /* A server that has gone meanwhile is better noticed before: then nothing is unknown. */
@@ -62,9 +69,9 @@ enum afar_status afar_start(struct afar_client *client, const struct afar_comman
     if (status == AFAR_ECLOSED)
         (void)afar_prefix(err, "the command was not sent");
     if (status == AFAR_OK)
-        status = delivery_begin(&current->delivery, callbacks, command->with_digest, err);
+        status = delivery_begin(&current->delivery, &called, wanted.with_digest, err);
     if (status == AFAR_OK)
-        status = put_request(client, command, err);
+        status = put_request(client, &wanted, err);
     if (status != AFAR_OK)
         return status;
 
@@ -73,7 +80,7 @@ enum afar_status afar_start(struct afar_client *client, const struct afar_comman
     current->id = client->last_id;
     current->running = true;
     current->started = current->ended = current->refused = current->has_receipt = false;
-    current->stdin_open = current->stdin_stream = command->with_stdin;
+    current->stdin_open = current->stdin_stream = wanted.with_stdin;
     current->stdin_sent = current->stdin_acked = 0;
     current->stdin_credit = MESSAGE_STDIN_CREDIT_BYTES;
     current->ack_by_ms = DEADLINE_NEVER;

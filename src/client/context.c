@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "client/client.h"
+#include "client/sized.h"
 
 void afar_begin_program(void)
 {
@@ -11,20 +12,24 @@ enum afar_status afar_context_new(struct afar_context **context,
                                   const struct afar_credentials *credentials,
                                   struct afar_error *err)
 {
+    struct afar_credentials given;
     *context = NULL;
+    if (credentials != NULL &&
+        sized_take(&given, sizeof given, credentials, "afar_credentials", err) != AFAR_OK)
+        return AFAR_EINVAL;
     struct afar_context *made = calloc(1, sizeof *made);
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a context");
     enum afar_status status = AFAR_OK;
     if (credentials != NULL) {
-        const struct tls_client_options options = {.ca_file = credentials->ca_file,
-                                                   .cert_file = credentials->cert_file,
-                                                   .key_file = credentials->key_file,
-                                                   .pin = credentials->pin,
-                                                   .trust = credentials->trust,
-                                                   .trust_user = credentials->trust_user,
-                                                   .defer = credentials->session_folder != NULL};
-        status = session_files_init(&made->sessions, credentials, err);
+        const struct tls_client_options options = {.ca_file = given.ca_file,
+                                                   .cert_file = given.cert_file,
+                                                   .key_file = given.key_file,
+                                                   .pin = given.pin,
+                                                   .trust = given.trust,
+                                                   .trust_user = given.trust_user,
+                                                   .defer = given.session_folder != NULL};
+        status = session_files_init(&made->sessions, &given, err);
         if (status == AFAR_OK)
             status = tls_context_client_new(&made->tls, &options, err);
     }

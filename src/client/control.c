@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "client/client.h"
+#include "client/sized.h"
 
 static enum afar_status check_idle(const struct afar_client *client, struct afar_error *err)
 {
@@ -44,8 +45,10 @@ static enum afar_status await_answer(struct afar_client *client, enum message_ty
 enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms, struct afar_pong *pong,
                            struct afar_error *err)
 {
-    *pong = (struct afar_pong){0};
-    enum afar_status status = check_idle(client, err);
+    struct afar_pong answer = AFAR_PONG_INIT();
+    enum afar_status status = sized_clear(pong, "afar_pong", err);
+    if (status == AFAR_OK)
+        status = check_idle(client, err);
     if (status != AFAR_OK)
         return status;
     int64_t start_us = clock_now_us();
@@ -55,9 +58,10 @@ enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms, struc
         status = await_answer(client, MESSAGE_PONG, clock_deadline_ms(timeout_ms), err);
     if (status != AFAR_OK)
         return status;
-    pong->round_trip_us = (uint64_t)(clock_now_us() - start_us);
-    (void)snprintf(pong->server_version, sizeof pong->server_version, "%s",
+    answer.round_trip_us = (uint64_t)(clock_now_us() - start_us);
+    (void)snprintf(answer.server_version, sizeof answer.server_version, "%s",
                    client->control.version);
+    sized_give(pong, &answer, sizeof answer);
     return AFAR_OK;
 }
 

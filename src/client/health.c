@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "client/client.h"
+#include "client/sized.h"
 #include "net/dial.h"
 
 enum {
@@ -94,9 +95,12 @@ enum afar_status afar_health(const char *url, int64_t timeout_ms, struct afar_he
     const int64_t deadline_ms = clock_deadline_ms(timeout_ms);
     const int64_t start_us = clock_now_us();
 
-    *health = (struct afar_health){0};
+    struct afar_health found = AFAR_HEALTH_INIT();
     err = err != NULL ? err : &unwanted;
-    enum afar_status status = parse(url, &endpoint, path, err);
+    enum afar_status status = sized_clear(health, "afar_health", err);
+    if (status != AFAR_OK)
+        return status;
+    status = parse(url, &endpoint, path, err);
     if (status == AFAR_OK)
         status = dial(&endpoint, deadline_ms, &fd, err);
     if (status == AFAR_OK)
@@ -107,8 +111,9 @@ enum afar_status afar_health(const char *url, int64_t timeout_ms, struct afar_he
             (void)afar_prefix(err, "%s", url);
     }
     if (status == AFAR_OK)
-        status = judge(url, answer, health->words, sizeof health->words, err);
-    health->round_trip_us = (uint64_t)(clock_now_us() - start_us);
+        status = judge(url, answer, found.words, sizeof found.words, err);
+    found.round_trip_us = (uint64_t)(clock_now_us() - start_us);
+    sized_give(health, &found, sizeof found);
     transport_free(transport);
     return status;
 }

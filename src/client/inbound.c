@@ -68,6 +68,7 @@ static enum afar_status on_exit_frame(struct afar_client *client, const struct m
     if (status != AFAR_OK)
         return status;
     command->receipt = message->receipt;
+    command->receipt.size = sizeof command->receipt;
     return end_command(command, frame, err);
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "client/sized.h"
 #include "net/tls_keygen.h"
 
 _Static_assert((int)AFAR_PIN_BYTES == (int)TLS_PIN_BYTES &&
@@ -12,16 +13,23 @@ _Static_assert((int)AFAR_PIN_BYTES == (int)TLS_PIN_BYTES &&
 enum afar_status afar_keygen(struct afar_identity *identity,
                              const struct afar_keygen_options *options, struct afar_error *err)
 {
-    const struct tls_keygen_options wanted = {
-        .name = options->name, .hosts = options->hosts, .days = options->days};
+    struct afar_keygen_options given;
+    struct afar_identity result = AFAR_IDENTITY_INIT();
     struct tls_identity made = {0};
-    *identity = (struct afar_identity){0};
-    enum afar_status status = tls_keygen(&made, &wanted, err);
+    enum afar_status status = sized_clear(identity, "afar_identity", err);
+    if (status == AFAR_OK)
+        status = sized_take(&given, sizeof given, options, "afar_keygen_options", err);
     if (status != AFAR_OK)
         return status;
-    identity->cert_pem = made.cert_pem;
-    identity->key_pem = made.key_pem;
-    (void)snprintf(identity->pin, sizeof identity->pin, "%s", made.pin);
+    const struct tls_keygen_options wanted = {
+        .name = given.name, .hosts = given.hosts, .days = given.days};
+    status = tls_keygen(&made, &wanted, err);
+    if (status != AFAR_OK)
+        return status;
+    result.cert_pem = made.cert_pem;
+    result.key_pem = made.key_pem;
+    (void)snprintf(result.pin, sizeof result.pin, "%s", made.pin);
+    sized_give(identity, &result, sizeof result);
     return AFAR_OK;
 }
 
@@ -29,7 +37,7 @@ void afar_identity_close(struct afar_identity *identity)
 {
     struct tls_identity made = {.cert_pem = identity->cert_pem, .key_pem = identity->key_pem};
     tls_identity_close(&made);
-    *identity = (struct afar_identity){0};
+    (void)sized_clear(identity, "afar_identity", NULL);
 }
 
 enum afar_status afar_pin(const char *cert_file, char pin[AFAR_PIN_BYTES], struct afar_error *err)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "client/client.h"
+#include "client/sized.h"
 #include "wire/tutorial.h"
 
 struct shell_exchange {
@@ -40,7 +41,7 @@ static enum afar_status verify(struct shell_exchange *exchange, struct afar_shel
                                struct afar_error *err)
 {
     char hex[DIGEST_HEX_BYTES];
-    reply->size = exchange->decoder.total;
+    reply->output_bytes = exchange->decoder.total;
     memcpy(reply->md5, exchange->decoder.md5, sizeof reply->md5);
     if (exchange->md5 == NULL)
         return AFAR_OK;
@@ -55,9 +56,11 @@ enum afar_status afar_shell_run(struct afar_client *client, const char *line,
                                 void *user, int64_t timeout_ms, struct afar_shell_reply *reply,
                                 struct afar_error *err)
 {
-    *reply = (struct afar_shell_reply){0};
+    struct afar_shell_reply got = AFAR_SHELL_REPLY_INIT();
     bool headed = client->protocol == PROTOCOL_HEADED;
-    enum afar_status status = client_check(client, headed ? PROTOCOL_HEADED : PROTOCOL_SIZED, err);
+    enum afar_status status = sized_clear(reply, "afar_shell_reply", err);
+    if (status == AFAR_OK)
+        status = client_check(client, headed ? PROTOCOL_HEADED : PROTOCOL_SIZED, err);
     if (status != AFAR_OK)
         return status;
     if (line[0] == '\0')
@@ -73,7 +76,8 @@ enum afar_status afar_shell_run(struct afar_client *client, const char *line,
         status = duplex_exchange(client, line, strlen(line), take_reply, &exchange,
                                  clock_deadline_ms(timeout_ms), err);
     if (status == AFAR_OK)
-        status = verify(&exchange, reply, err);
+        status = verify(&exchange, &got, err);
+    sized_give(reply, &got, sizeof got);
     tutorial_decoder_close(&exchange.decoder);
     digest_free(exchange.md5);
     return status;

@@ -24,8 +24,9 @@ static void note_started(void *user, const char *job)
 static void begin(struct afar_client *client, char **words)
 {
     bool started = false;
-    const struct afar_command command = {.argv = (const char *const *)words};
-    const struct afar_callbacks callbacks = {.on_started = note_started, .user = &started};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = (const char *const *)words);
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_started = note_started, .user = &started);
     struct afar_error err;
     clock_check(afar_start(client, &command, &callbacks, &err), &err);
     clock_check(afar_process(client, &err), &err);
@@ -52,7 +53,7 @@ static bool next_line(void)
 void clock_hold(const char *url, int count, char **words)
 {
     struct afar_error err;
-    struct afar_pong pong;
+    struct afar_pong pong = AFAR_PONG_INIT();
     raise_descriptors();
     struct afar_client **clients = calloc((size_t)count, sizeof *clients);
     if (clients == NULL)

@@ -46,7 +46,7 @@ static int64_t until_pong(char *const *words)
 {
     char url[256] = "";
     int ends[2];
-    struct afar_pong pong;
+    struct afar_pong pong = AFAR_PONG_INIT();
     struct afar_error err;
     if (pipe2(ends, O_CLOEXEC) != 0)
         clock_give_up("start", "no pipe");

@@ -103,9 +103,10 @@ void soak_tls_close(SSL *ssl)
 
 struct afar_context *soak_context(const struct soak *soak)
 {
-    const struct afar_credentials credentials = {.ca_file = soak->certs.cert[TEST_CA],
-                                                 .cert_file = soak->certs.cert[TEST_CLIENT],
-                                                 .key_file = soak->certs.key[TEST_CLIENT]};
+    const struct afar_credentials credentials =
+        AFAR_CREDENTIALS_INIT(.ca_file = soak->certs.cert[TEST_CA],
+                              .cert_file = soak->certs.cert[TEST_CLIENT],
+                              .key_file = soak->certs.key[TEST_CLIENT]);
     struct afar_context *context = NULL;
     struct afar_error err;
     if (afar_context_new(&context, &credentials, &err) != AFAR_OK)
@@ -125,7 +126,7 @@ struct afar_client *soak_client(struct afar_context *context, const char *url)
 double soak_true_us(struct afar_client *client)
 {
     const char *const argv[] = {"true", NULL};
-    const struct afar_command command = {.argv = argv};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
     struct afar_error err;
     double begin_us = soak_now_us();
     if (afar_start(client, &command, NULL, &err) != AFAR_OK ||

@@ -31,8 +31,9 @@ static void on_started(void *user, const char *job)
 static void start(struct sleeper *sleeper, const char *by_itself_s)
 {
     const char *const argv[] = {"sleep", sleeper->way == BY_ITSELF ? by_itself_s : "1000", NULL};
-    const struct afar_command command = {.argv = argv};
-    const struct afar_callbacks callbacks = {.on_started = on_started, .user = sleeper};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_started = on_started, .user = sleeper);
     struct afar_error err;
     enum afar_status status = afar_start(sleeper->client, &command, &callbacks, &err);
     while (status == AFAR_OK && sleeper->job[0] == '\0') {

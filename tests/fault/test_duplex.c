@@ -97,8 +97,9 @@ static int set_up(void **state)
         "--listen", "tcp://127.0.0.1:0", "--listen", "tls://127.0.0.1:0", "--listen", unix_url,
         NULL};
     afard_start_tls(&server, args);
-    const struct afar_credentials credentials = {
-        .ca_file = server.ca, .cert_file = server.client_cert, .key_file = server.client_key};
+    const struct afar_credentials credentials =
+        AFAR_CREDENTIALS_INIT(.ca_file = server.ca, .cert_file = server.client_cert,
+                              .key_file = server.client_key);
     return afar_context_new(&context, &credentials, NULL) == AFAR_OK ? 0 : -1;
 }
 
@@ -246,9 +247,10 @@ static void open_duplex(struct duplex *duplex, unsigned mix, unsigned url)
     (void)snprintf(ends, sizeof ends, "%u", mix & (SLOW_CAT_READS | SLOW_CAT_WRITES));
     (void)snprintf(every, sizeof every, "%" PRIu64, duplex->every);
     const char *argv[] = {self, SLOW_CAT_OPTION, effects_path, release_path, ends, every, NULL};
-    const struct afar_command command = {.argv = argv, .with_stdin = true, .with_digest = true};
-    const struct afar_callbacks callbacks = {
-        .on_stdout = take, .on_started = note_start, .user = duplex};
+    const struct afar_command command =
+        AFAR_COMMAND_INIT(.argv = argv, .with_stdin = true, .with_digest = true);
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_stdout = take, .on_started = note_start, .user = duplex);
     duplex->client = connect_to(url);
     assert_int_equal(afar_start(duplex->client, &command, &callbacks, NULL), AFAR_OK);
 }

@@ -74,8 +74,9 @@ static int set_up(void **state)
                           "--set",    "output_log_bytes=262144", "--log-level", "warn",
                           NULL};
     afard_start_tls(&server, args);
-    const struct afar_credentials credentials = {
-        .ca_file = server.ca, .cert_file = server.client_cert, .key_file = server.client_key};
+    const struct afar_credentials credentials =
+        AFAR_CREDENTIALS_INIT(.ca_file = server.ca, .cert_file = server.client_cert,
+                              .key_file = server.client_key);
     known_make(&known);
     return afar_context_new(&context, &credentials, NULL) == AFAR_OK ? 0 : -1;
 }

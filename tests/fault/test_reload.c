@@ -220,8 +220,8 @@ static void point_to_list(void)
 static enum afar_status run_on(struct afar_client *client, struct afar_error *err)
 {
     const char *argv[] = {"true", NULL};
-    const struct afar_command command = {.argv = argv};
-    const struct afar_callbacks callbacks = {.user = NULL};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
+    const struct afar_callbacks callbacks = AFAR_CALLBACKS_INIT(.user = NULL);
     enum afar_status status = afar_start(client, &command, &callbacks, err);
     return status == AFAR_OK ? afar_wait(client, 60000, err) : status;
 }
@@ -239,8 +239,9 @@ static void who_is_revoked_starts_nothing(void **state)
     write_file(config, "# no list yet\n");
     const char *args[] = {"-c", config, "--listen", "tls://127.0.0.1:0", NULL};
     afard_start_tls(&server, args);
-    const struct afar_credentials credentials = {
-        .ca_file = server.ca, .cert_file = server.client_cert, .key_file = server.client_key};
+    const struct afar_credentials credentials =
+        AFAR_CREDENTIALS_INIT(.ca_file = server.ca, .cert_file = server.client_cert,
+                              .key_file = server.client_key);
     assert_int_equal(afar_context_new(&context, &credentials, &err), AFAR_OK);
     assert_int_equal(afar_connect(&open, context, server.url[0], 60000, &err), AFAR_OK);
     assert_int_equal(run_on(open, &err), AFAR_OK);

@@ -24,8 +24,9 @@ int main(int argc, char **argv)
 {
     if (argc < 3)
         return 125;
-    const struct afar_command command = {.argv = (const char *const *)(argv + 2)};
-    const struct afar_callbacks callbacks = {.on_stdout = on_stdout, .on_stderr = on_stderr};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = (const char *const *)(argv + 2));
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_stdout = on_stdout, .on_stderr = on_stderr);
     struct afar_client *client = NULL;
     struct afar_error err;
     int status = 125;

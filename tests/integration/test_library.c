@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <afar/afar.h>
 
@@ -22,8 +23,9 @@ static int set_up(void **state)
     (void)state;
     const char *args[] = {"--listen", "tls://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0", NULL};
     afard_start_tls(&server, args);
-    const struct afar_credentials credentials = {
-        .ca_file = server.ca, .cert_file = server.client_cert, .key_file = server.client_key};
+    const struct afar_credentials credentials =
+        AFAR_CREDENTIALS_INIT(.ca_file = server.ca, .cert_file = server.client_cert,
+                              .key_file = server.client_key);
     return afar_context_new(&context, &credentials, NULL) == AFAR_OK ? 0 : -1;
 }
 
@@ -43,18 +45,40 @@ static struct afar_client *connect_to(unsigned url)
     return client;
 }
 
+static void name_example(char path[PROGRAM_TEXT_BYTES], const char *name)
+{
+    const char *build = getenv("AFAR_BUILD");
+    (void)snprintf(path, PROGRAM_TEXT_BYTES, "%s/tests/integration/%s",
+                   build != NULL ? build : "build/release", name);
+}
+
 static void the_example(void **state)
 {
     (void)state;
     char path[PROGRAM_TEXT_BYTES];
-    const char *build = getenv("AFAR_BUILD");
-    (void)snprintf(path, sizeof path, "%s/tests/integration/example",
-                   build != NULL ? build : "build/release");
+    name_example(path, "example");
     const char *argv[] = {path, server.url[1], "sh", "-c", "echo out; echo err >&2; exit 5", NULL};
     struct program program;
     assert_int_equal(program_run(&program, argv, NULL, 0), 5);
     assert_string_equal(program.stdout_data, "out\n");
     assert_string_equal(program.stderr_data, "err\n");
+    program_close(&program);
+}
+
+static void the_example_in_cxx(void **state)
+{
+    (void)state;
+    char path[PROGRAM_TEXT_BYTES];
+    name_example(path, "example_cxx");
+    if (access(path, X_OK) != 0) {
+        print_message("there is no C++ compiler here\n");
+        skip();
+    }
+    const char *argv[] = {path, server.url[1], "sh", "-c", "echo out; exit 5", NULL};
+    struct program program;
+    assert_int_equal(program_run(&program, argv, NULL, 0), 5);
+    assert_string_equal(program.stdout_data, "out\n");
+    assert_string_equal(program.stderr_data, "");
     program_close(&program);
 }
 
@@ -110,8 +134,9 @@ static void a_reader_that_pauses(void **state)
         struct afar_client *client = connect_to(url);
         struct reader reader = {.allowed = 1000};
         const char *argv[] = {"head", "-c", "20000000", "/dev/zero", NULL};
-        const struct afar_command command = {.argv = argv, .with_digest = true};
-        const struct afar_callbacks callbacks = {.on_stdout = take, .user = &reader};
+        const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv, .with_digest = true);
+        const struct afar_callbacks callbacks =
+            AFAR_CALLBACKS_INIT(.on_stdout = take, .user = &reader);
         assert_int_equal(afar_start(client, &command, &callbacks, NULL), AFAR_OK);
         drive(client, has_taken_all, &reader);
         for (unsigned i = 0; i < 50; i++)
@@ -145,8 +170,9 @@ static void signals(void **state)
     struct afar_client *client = connect_to(0);
     bool seen = false;
     const char *argv[] = {"sleep", "1000", NULL};
-    const struct afar_command command = {.argv = argv};
-    const struct afar_callbacks callbacks = {.on_started = note_start, .user = &seen};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_started = note_start, .user = &seen);
     assert_int_equal(afar_signal(client, "TERM", NULL), AFAR_EINVAL);
     assert_int_equal(afar_start(client, &command, &callbacks, NULL), AFAR_OK);
     drive(client, started, &seen);
@@ -164,11 +190,12 @@ static void input_is_taken_as_fast_as_it_is_read(void **state)
     static char piece[65536];
     struct afar_client *client = connect_to(0);
     const char *argv[] = {"sleep", "1000", NULL};
-    const struct afar_command command = {.argv = argv, .with_stdin = true};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv, .with_stdin = true);
     size_t total = 0;
     size_t taken = 1;
     bool seen = false;
-    const struct afar_callbacks callbacks = {.on_started = note_start, .user = &seen};
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_started = note_start, .user = &seen);
     assert_int_equal(afar_start(client, &command, &callbacks, NULL), AFAR_OK);
     drive(client, started, &seen);
     /* `sleep` reads nothing: credit and pipe bound what is taken. */
@@ -195,8 +222,8 @@ static void a_refusal_leaves_the_connection(void **state)
     struct afar_client *client = connect_to(0);
     struct afar_error err = {0};
     const char *argv[] = {"true", NULL};
-    const struct afar_command with_pty = {.argv = argv, .with_pty = true};
-    const struct afar_command plain = {.argv = argv};
+    const struct afar_command with_pty = AFAR_COMMAND_INIT(.argv = argv, .with_pty = true);
+    const struct afar_command plain = AFAR_COMMAND_INIT(.argv = argv);
     assert_int_equal(afar_start(client, &with_pty, NULL, &err), AFAR_OK);
     assert_int_equal(afar_wait(client, test_deadline_ms(), &err), AFAR_EREFUSED);
     assert_string_equal(err.reason, "unsupported");
@@ -205,7 +232,7 @@ static void a_refusal_leaves_the_connection(void **state)
     assert_int_equal(afar_wait(client, test_deadline_ms(), &err), AFAR_OK);
     assert_int_equal(afar_receipt(client)->code, 0);
 
-    struct afar_pong pong = {0};
+    struct afar_pong pong = AFAR_PONG_INIT();
     assert_int_equal(afar_ping(client, test_deadline_ms(), &pong, &err), AFAR_OK);
     assert_string_equal(pong.server_version, afar_version());
     assert_int_equal(afar_kill(client, "00", "TERM", test_deadline_ms(), &err), AFAR_EREFUSED);
@@ -235,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_example),
+        cmocka_unit_test(the_example_in_cxx),
         cmocka_unit_test(a_reader_that_pauses),
         cmocka_unit_test(signals),
         cmocka_unit_test(input_is_taken_as_fast_as_it_is_read),

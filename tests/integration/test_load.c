@@ -21,8 +21,9 @@ enum { COMMANDS = 2000, CLIENTS = 200, SLEEPS = 100 };
 
 static struct afar_context *context_for(const struct afard *server)
 {
-    const struct afar_credentials credentials = {
-        .ca_file = server->ca, .cert_file = server->client_cert, .key_file = server->client_key};
+    const struct afar_credentials credentials =
+        AFAR_CREDENTIALS_INIT(.ca_file = server->ca, .cert_file = server->client_cert,
+                              .key_file = server->client_key);
     struct afar_context *context = NULL;
     struct afar_error err = {0};
     if (afar_context_new(&context, &credentials, &err) != AFAR_OK)
@@ -54,8 +55,8 @@ static bool run_numbered(struct afar_client *client, unsigned number)
     struct afar_error err = {0};
     (void)snprintf(line, sizeof line, "echo %u; exit %u", number, number % 200);
     (void)snprintf(expected, sizeof expected, "%u\n", number);
-    const struct afar_command command = {.shell = line};
-    const struct afar_callbacks callbacks = {.on_stdout = keep, .user = &output};
+    const struct afar_command command = AFAR_COMMAND_INIT(.shell = line);
+    const struct afar_callbacks callbacks = AFAR_CALLBACKS_INIT(.on_stdout = keep, .user = &output);
     if (afar_start(client, &command, &callbacks, &err) != AFAR_OK ||
         afar_wait(client, test_deadline_ms(), &err) != AFAR_OK) {
         print_error("command %u: %s\n", number, err.message);

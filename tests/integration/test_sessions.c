@@ -41,10 +41,10 @@ static int tear_down(void **state)
 
 static struct afar_credentials usual(void)
 {
-    return (struct afar_credentials){.ca_file = server.ca,
-                                     .cert_file = server.client_cert,
-                                     .key_file = server.client_key,
-                                     .session_folder = sessions};
+    return (struct afar_credentials)AFAR_CREDENTIALS_INIT(.ca_file = server.ca,
+                                                          .cert_file = server.client_cert,
+                                                          .key_file = server.client_key,
+                                                          .session_folder = sessions);
 }
 
 /* As a process of its own would: the context is made for it and freed. Says whether it resumed. */
@@ -53,7 +53,7 @@ static bool resumes(const struct afar_credentials *credentials, const char *url)
     struct afar_context *context = NULL;
     struct afar_client *client = NULL;
     struct afar_error err;
-    struct afar_pong pong;
+    struct afar_pong pong = AFAR_PONG_INIT();
     if (afar_context_new(&context, credentials, &err) != AFAR_OK ||
         afar_connect(&client, context, url, 20000, &err) != AFAR_OK ||
         afar_ping(client, 20000, &pong, &err) != AFAR_OK)

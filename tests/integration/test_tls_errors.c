@@ -152,15 +152,15 @@ static void good_certificates_and_a_resumed_session(void **state)
     struct afard server;
     struct afar_context *context = NULL;
     struct afar_error err = {0};
-    const struct afar_credentials credentials = {.ca_file = certs.cert[TEST_CA],
-                                                 .cert_file = certs.cert[TEST_CLIENT],
-                                                 .key_file = certs.key[TEST_CLIENT]};
+    const struct afar_credentials credentials =
+        AFAR_CREDENTIALS_INIT(.ca_file = certs.cert[TEST_CA], .cert_file = certs.cert[TEST_CLIENT],
+                              .key_file = certs.key[TEST_CLIENT]);
     start_server(&server, TEST_SERVER);
     assert_int_equal(afar_context_new(&context, &credentials, &err), AFAR_OK);
     for (unsigned i = 0; i < 3; i++) {
         struct afar_client *client = NULL;
         const char *argv[] = {"true", NULL};
-        const struct afar_command command = {.argv = argv};
+        const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
         assert_int_equal(afar_connect(&client, context, server.url[0], test_deadline_ms(), &err),
                          AFAR_OK);
         assert_int_equal(afar_start(client, &command, NULL, &err), AFAR_OK);

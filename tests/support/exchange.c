@@ -157,7 +157,7 @@ static void request(struct exchange *exchange)
     static const char *const cat[] = {"cat", NULL};
     static const char *const missing[] = {"/nonexistent/program", NULL};
     char shell[128];
-    struct afar_command wanted = {.with_digest = true};
+    struct afar_command wanted = AFAR_COMMAND_INIT(.with_digest = true);
     switch (command->kind) {
     case EXCHANGE_OUTPUT:
     case EXCHANGE_STATUS:
@@ -181,8 +181,8 @@ static void request(struct exchange *exchange)
     expect(exchange);
     exchange->got[0] = exchange->got[1] = exchange->written = 0;
     exchange->input_ended = exchange->signalled = false;
-    const struct afar_callbacks callbacks = {
-        .on_stdout = take_stdout, .on_stderr = take_stderr, .user = exchange};
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_stdout = take_stdout, .on_stderr = take_stderr, .user = exchange);
     if (afar_start(exchange->client, &wanted, &callbacks, &exchange->err) != AFAR_OK)
         exchange->end = EXCHANGE_ERROR;
 }

@@ -49,12 +49,12 @@ void fuzz_client(const uint8_t *data, size_t size)
     size_t taken = 0;
     if (size == 0)
         return;
-    const struct afar_command command = {
-        .argv = argv, .with_stdin = (data[0] & 1) != 0, .with_digest = (data[0] & 2) != 0};
-    const struct afar_callbacks callbacks = {.on_stdout = take,
-                                             .on_stderr = take,
-                                             .on_frame = (data[0] & 4) != 0 ? show : NULL,
-                                             .user = &taken};
+    const struct afar_command command =
+        AFAR_COMMAND_INIT(.argv = argv, .with_stdin = (data[0] & 1) != 0,
+                          .with_digest = (data[0] & 2) != 0);
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_stdout = take, .on_stderr = take,
+                            .on_frame = (data[0] & 4) != 0 ? show : NULL, .user = &taken);
     script_init(&script);
     script.piece = (size_t)data[0] >> 3;
     require(afar_client_new_on_transport(&client, script_transport(&script), "it", NULL) ==

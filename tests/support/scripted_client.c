@@ -34,8 +34,8 @@ int scripted_client_teardown(void **state)
 void scripted_client_start(struct scripted_client *it, bool with_stdin, bool with_digest)
 {
     static const char *const argv[] = {"x", NULL};
-    const struct afar_command command = {
-        .argv = argv, .with_stdin = with_stdin, .with_digest = with_digest};
+    const struct afar_command command =
+        AFAR_COMMAND_INIT(.argv = argv, .with_stdin = with_stdin, .with_digest = with_digest);
     const struct afar_callbacks callbacks = taker_callbacks(&it->taker, 1);
     assert_int_equal(afar_start(it->client, &command, &callbacks, &it->err), AFAR_OK);
     assert_int_equal(script_count(&it->script, MESSAGE_EXEC, NULL), 1);

@@ -41,9 +41,9 @@ static void on_frame(void *user, const char *json)
 struct afar_callbacks taker_callbacks(struct taker *taker, int with_frames)
 {
     *taker = (struct taker){.limit = {SIZE_MAX, SIZE_MAX}};
-    return (struct afar_callbacks){.on_stdout = on_stdout,
-                                   .on_stderr = on_stderr,
-                                   .on_started = on_started,
-                                   .on_frame = with_frames ? on_frame : NULL,
-                                   .user = taker};
+    return (struct afar_callbacks)AFAR_CALLBACKS_INIT(.on_stdout = on_stdout,
+                                                      .on_stderr = on_stderr,
+                                                      .on_started = on_started,
+                                                      .on_frame = with_frames ? on_frame : NULL,
+                                                      .user = taker);
 }

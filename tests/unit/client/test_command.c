@@ -19,13 +19,9 @@ static void test_the_request(void **state)
     struct scripted_client *it = *state;
     static const char *const argv[] = {"ls", "-l", NULL};
     static const char *const env[] = {"A=b", "C=", NULL};
-    const struct afar_command command = {.argv = argv,
-                                         .env = env,
-                                         .cwd = "/tmp",
-                                         .timeout_ms = 1500,
-                                         .with_stdin = true,
-                                         .with_digest = true,
-                                         .with_pty = true};
+    const struct afar_command command =
+        AFAR_COMMAND_INIT(.argv = argv, .env = env, .cwd = "/tmp", .timeout_ms = 1500,
+                          .with_stdin = true, .with_digest = true, .with_pty = true);
     struct message message;
     assert_int_equal(start(it, &command), AFAR_OK);
     assert_true(script_next(&it->script, &message, NULL));
@@ -46,7 +42,7 @@ static void test_bytes_that_are_no_utf8(void **state)
     struct scripted_client *it = *state;
     static const char *const argv[] = {"caf\xe9", "\x01\xff", NULL};
     static const char *const env[] = {"A=\xfe", NULL};
-    const struct afar_command words = {.argv = argv, .env = env, .cwd = "/\xe9"};
+    const struct afar_command words = AFAR_COMMAND_INIT(.argv = argv, .env = env, .cwd = "/\xe9");
     struct message message;
     assert_int_equal(start(it, &words), AFAR_OK);
     assert_true(script_next(&it->script, &message, NULL));
@@ -60,7 +56,7 @@ static void test_bytes_that_are_no_utf8(void **state)
 static void test_a_shell_line_that_is_no_utf8(void **state)
 {
     struct scripted_client *it = *state;
-    const struct afar_command line = {.shell = "echo \xff"};
+    const struct afar_command line = AFAR_COMMAND_INIT(.shell = "echo \xff");
     struct message message;
     assert_int_equal(start(it, &line), AFAR_OK);
     assert_true(script_next(&it->script, &message, NULL));
@@ -79,18 +75,19 @@ static void test_bad_commands_are_not_sent(void **state)
     static const char *const no_equals[] = {"A", NULL};
     static const char *const no_name[] = {"=b", NULL};
     const struct afar_command bad[] = {
-        {.argv = NULL},
-        {.argv = argv, .shell = "x"},
-        {.argv = none},
-        {.argv = argv, .env = no_equals},
-        {.argv = argv, .env = no_name},
-        {.argv = argv, .timeout_ms = -1},
+        AFAR_COMMAND_INIT(),
+        {.argv = argv}, /* without its size */
+        AFAR_COMMAND_INIT(.argv = argv, .shell = "x"),
+        AFAR_COMMAND_INIT(.argv = none),
+        AFAR_COMMAND_INIT(.argv = argv, .env = no_equals),
+        AFAR_COMMAND_INIT(.argv = argv, .env = no_name),
+        AFAR_COMMAND_INIT(.argv = argv, .timeout_ms = -1),
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(start(it, &bad[i]), AFAR_EINVAL);
     assert_int_equal(buffer_size(&it->script.from_client), 0);
     scripted_client_start(it, false, false);
-    const struct afar_command second = {.argv = argv};
+    const struct afar_command second = AFAR_COMMAND_INIT(.argv = argv);
     assert_int_equal(start(it, &second), AFAR_EINVAL);
 }
 
@@ -101,7 +98,7 @@ static void test_arguments_beyond_the_limit(void **state)
     assert_non_null(word);
     memset(word, 'a', 1 << 20);
     const char *const argv[] = {word, NULL};
-    const struct afar_command command = {.argv = argv};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
     assert_int_equal(start(it, &command), AFAR_ELIMIT);
     word[(1 << 20) - 1] = '\0';
     scripted_client_start(it, false, false);
@@ -268,7 +265,7 @@ static void test_a_server_that_had_gone_before(void **state)
 {
     struct scripted_client *it = *state;
     static const char *const argv[] = {"x", NULL};
-    const struct afar_command command = {.argv = argv};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
     it->script.at_end = AFAR_ECLOSED;
     assert_int_equal(start(it, &command), AFAR_ECLOSED);
     assert_string_equal(it->err.message,

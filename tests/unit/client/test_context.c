@@ -25,8 +25,9 @@ static void test_files_that_are_not_there(void **state)
 {
     (void)state;
     const struct afar_credentials bad[] = {
-        {.ca_file = "/nonexistent/ca.pem"},
-        {.cert_file = "/nonexistent/cert.pem", .key_file = "/nonexistent/key.pem"},
+        AFAR_CREDENTIALS_INIT(.ca_file = "/nonexistent/ca.pem"),
+        AFAR_CREDENTIALS_INIT(.cert_file = "/nonexistent/cert.pem",
+                              .key_file = "/nonexistent/key.pem"),
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct afar_context *context = NULL;
@@ -40,7 +41,7 @@ static void test_files_that_are_not_there(void **state)
 static void test_the_systems_store(void **state)
 {
     (void)state;
-    const struct afar_credentials none = {0};
+    const struct afar_credentials none = AFAR_CREDENTIALS_INIT();
     struct afar_context *context = NULL;
     struct afar_error err;
     assert_int_equal(afar_context_new(&context, &none, &err), AFAR_OK);

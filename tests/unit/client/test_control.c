@@ -11,7 +11,7 @@
 static void test_ping(void **state)
 {
     struct scripted_client *it = *state;
-    struct afar_pong pong;
+    struct afar_pong pong = AFAR_PONG_INIT();
     struct message message;
     /* One for somebody else comes first. */
     script_frame(&it->script, "{\"type\":\"pong\",\"id\":77,\"version\":\"x\"}");
@@ -26,7 +26,7 @@ static void test_ping(void **state)
 static void test_the_end_instead_of_an_answer(void **state)
 {
     struct scripted_client *it = *state;
-    struct afar_pong pong;
+    struct afar_pong pong = AFAR_PONG_INIT();
     it->script.at_end = AFAR_ECLOSED;
     assert_int_equal(afar_ping(it->client, 1000, &pong, &it->err), AFAR_ECLOSED);
     assert_string_equal(it->err.message, "tcp://there:1 closed the connection before it answered");
@@ -36,7 +36,7 @@ static void test_the_end_instead_of_an_answer(void **state)
 static void test_an_answer_and_the_end(void **state)
 {
     struct scripted_client *it = *state;
-    struct afar_pong pong;
+    struct afar_pong pong = AFAR_PONG_INIT();
     script_frame(&it->script, "{\"type\":\"pong\",\"id\":1,\"version\":\"2\"}");
     it->script.at_end = AFAR_ECLOSED;
     assert_int_equal(afar_ping(it->client, 1000, &pong, &it->err), AFAR_OK);
@@ -46,7 +46,7 @@ static void test_an_answer_and_the_end(void **state)
 static void test_no_answer_and_a_late_one(void **state)
 {
     struct scripted_client *it = *state;
-    struct afar_pong pong;
+    struct afar_pong pong = AFAR_PONG_INIT();
     struct message message;
     assert_int_equal(afar_ping(it->client, 5, &pong, &it->err), AFAR_ETIMEDOUT);
     assert_true(script_next(&it->script, &message, NULL));
@@ -86,7 +86,7 @@ static void test_kill(void **state)
 static void test_not_while_a_command_runs(void **state)
 {
     struct scripted_client *it = *state;
-    struct afar_pong pong;
+    struct afar_pong pong = AFAR_PONG_INIT();
     scripted_client_run(it, false, 1000);
     assert_int_equal(afar_ping(it->client, 1000, &pong, &it->err), AFAR_EINVAL);
     assert_int_equal(afar_kill(it->client, "abc", "TERM", 1000, &it->err), AFAR_EINVAL);

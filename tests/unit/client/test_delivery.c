@@ -151,7 +151,7 @@ static size_t take_too_much(void *user, const void *data, size_t size)
 static void test_a_callback_that_takes_too_much(void **state)
 {
     (void)state;
-    const struct afar_callbacks callbacks = {.on_stdout = take_too_much};
+    const struct afar_callbacks callbacks = AFAR_CALLBACKS_INIT(.on_stdout = take_too_much);
     struct delivery delivery = {0};
     assert_int_equal(delivery_begin(&delivery, &callbacks, false, &err), AFAR_OK);
     delivery.window = 1000;

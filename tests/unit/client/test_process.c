@@ -95,7 +95,7 @@ static void test_digests_that_are_missing(void **state)
 static void test_callbacks_may_be_absent(void **state)
 {
     struct scripted_client *it = *state;
-    const struct afar_command command = {.shell = "x"};
+    const struct afar_command command = AFAR_COMMAND_INIT(.shell = "x");
     assert_int_equal(afar_start(it->client, &command, NULL, NULL), AFAR_OK);
     script_frame(&it->script, "{\"type\":\"started\",\"id\":1,\"job\":\"j\",\"window\":10}");
     script_stdout(&it->script, 1, 0, "abc");
@@ -148,7 +148,7 @@ static void test_wait(void **state)
     struct script script;
     struct taker taker;
     const struct afar_callbacks callbacks = taker_callbacks(&taker, 0);
-    const struct afar_command command = {.shell = "x", .with_stdin = true};
+    const struct afar_command command = AFAR_COMMAND_INIT(.shell = "x", .with_stdin = true);
     struct afar_client *client = connect_pair(&server);
     script_init(&script);
     assert_int_equal(afar_wait(client, 0, &err), AFAR_EINVAL);
@@ -191,7 +191,7 @@ static void test_wait_for_one_who_leaves(void **state)
     (void)state;
     int server = -1;
     struct afar_error err;
-    const struct afar_command command = {.shell = "x"};
+    const struct afar_command command = AFAR_COMMAND_INIT(.shell = "x");
     struct afar_client *client = connect_pair(&server);
     assert_int_equal(afar_start(client, &command, NULL, &err), AFAR_OK);
     (void)close(server);
@@ -216,8 +216,8 @@ static void test_every_allocation(void **state)
         struct taker taker;
         const struct afar_callbacks callbacks = taker_callbacks(&taker, 1);
         static const char *const argv[] = {"a", "\xff", NULL};
-        const struct afar_command command = {
-            .argv = argv, .cwd = "/", .with_stdin = true, .with_digest = true};
+        const struct afar_command command =
+            AFAR_COMMAND_INIT(.argv = argv, .cwd = "/", .with_stdin = true, .with_digest = true);
         char header[512];
         size_t taken = 0;
         struct afar_client *client = connect_pair(&server);

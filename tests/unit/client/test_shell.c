@@ -63,7 +63,7 @@ struct expectation {
 static void check(const struct expectation *expected)
 {
     for (size_t piece = 1; piece <= expected->size + 1; piece++) {
-        struct afar_shell_reply reply;
+        struct afar_shell_reply reply = AFAR_SHELL_REPLY_INIT();
         struct afar_error err = {0};
         char output[256] = "";
         struct afar_client *client =
@@ -73,7 +73,7 @@ static void check(const struct expectation *expected)
         assert_int_equal(status, expected->status);
         if (status == AFAR_OK) {
             assert_string_equal(output, expected->output);
-            assert_int_equal(reply.size, strlen(expected->output));
+            assert_int_equal(reply.output_bytes, strlen(expected->output));
             assert_string_equal(reply.md5, expected->md5);
             assert_int_equal(reply.md5_verified, expected->verified);
         } else {
@@ -133,7 +133,7 @@ static void test_replies_that_are_none(void **state)
 static void test_what_cannot_be_asked(void **state)
 {
     (void)state;
-    struct afar_shell_reply reply;
+    struct afar_shell_reply reply = AFAR_SHELL_REPLY_INIT();
     struct afar_error err;
     struct afar_client *client = connect_pair(PROTOCOL_SIZED, "", 0, 1, "");
     assert_int_equal(afar_shell_run(client, "", NULL, NULL, 0, &reply, &err), AFAR_EINVAL);
