@@ -246,6 +246,15 @@ struct afar_pong {
 AFAR_API enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms,
                                     struct afar_pong *pong, struct afar_error *err);
 
+/* What the server says that it offers, as words with a blank between them, such as "digest kill
+ * user": names of fields and messages in PROTOCOL.md, of those that not every server has. "" until
+ * it has said so, which it does with afar_ping and when the first command starts. Whether this
+ * client may use it is another matter. Borrowed until the next call. */
+AFAR_API const char *afar_features(const struct afar_client *client);
+
+/* True where afar_features has the word. */
+AFAR_API bool afar_offers(const struct afar_client *client, const char *feature);
+
 struct afar_health {
     AFAR_SIZED(afar_health);
     uint64_t round_trip_us;

@@ -39,6 +39,21 @@ static void print_json_string(const char *text)
     (void)putchar('"');
 }
 
+/* Words of letters, digits and _, with a blank between them. Older servers say none. */
+static void print_features(const char *words)
+{
+    if (words[0] == '\0')
+        return;
+    (void)printf(",\"features\":[\"");
+    for (const char *at = words; *at != '\0'; at++) {
+        if (*at == ' ')
+            (void)printf("\",\"");
+        else
+            (void)putchar(*at);
+    }
+    (void)printf("\"]");
+}
+
 static void print_pong(const struct remote *remote, const struct afar_pong *pong, bool json)
 {
     if (!json) {
@@ -51,7 +66,9 @@ static void print_pong(const struct remote *remote, const struct afar_pong *pong
     print_json_string(remote->host);
     (void)printf(",\"round_trip_us\":%" PRIu64 ",\"server_version\":", pong->round_trip_us);
     print_json_string(pong->server_version);
-    (void)printf(",\"resumed\":%s}\n", afar_resumed(remote->client) ? "true" : "false");
+    (void)printf(",\"resumed\":%s", afar_resumed(remote->client) ? "true" : "false");
+    print_features(afar_features(remote->client));
+    (void)printf("}\n");
 }
 
 static int ping(const struct remote *remote, const struct options *options)

@@ -109,8 +109,9 @@ struct afar_client {
     struct afar_error send_error; /* told only when there is nothing left to read */
     bool broken;                  /* the connection is of no use; why: */
     struct afar_error failure;
-    struct afar_error complaint;      /* the last error frame without an id; AFAR_OK: none */
-    char closing[MESSAGE_WORD_BYTES]; /* the reason in the server's "closing", or "" */
+    struct afar_error complaint;       /* the last error frame without an id; AFAR_OK: none */
+    char features[MESSAGE_TEXT_BYTES]; /* what the server offers, as words; "": it has not said */
+    char closing[MESSAGE_WORD_BYTES];  /* the reason in the server's "closing", or "" */
     uint64_t last_id;
     struct command command;
     struct control control;

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "client/client.h"
@@ -63,6 +64,23 @@ enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms, struc
                    client->control.version);
     sized_give(pong, &answer, sizeof answer);
     return AFAR_OK;
+}
+
+const char *afar_features(const struct afar_client *client)
+{
+    return client->features;
+}
+
+bool afar_offers(const struct afar_client *client, const char *feature)
+{
+    const size_t length = strlen(feature);
+    for (const char *at = client->features; at[0] != '\0'; at += strspn(at, " ")) {
+        const size_t word = strcspn(at, " ");
+        if (word == length && memcmp(at, feature, length) == 0)
+            return true;
+        at += word;
+    }
+    return false;
 }
 
 enum afar_status afar_kill(struct afar_client *client, const char *job, const char *name,

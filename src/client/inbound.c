@@ -12,6 +12,13 @@ static bool is_current(const struct afar_client *client, const struct message *m
     return message->has_id && command->running && !command->ended && message->id == command->id;
 }
 
+/* A server says it in `pong` and in its first `started`. */
+static void note_features(struct afar_client *client, const struct message *message)
+{
+    if (message->text[0] != '\0')
+        memcpy(client->features, message->text, sizeof client->features);
+}
+
 static enum afar_status on_started(struct afar_client *client, const struct message *message,
                                    const struct frame_view *frame, struct afar_error *err)
 {
@@ -27,6 +34,7 @@ static enum afar_status on_started(struct afar_client *client, const struct mess
     command->delivery.window = (size_t)message->window;
     if (message->credit > command->stdin_credit)
         command->stdin_credit = message->credit;
+    note_features(client, message);
     if (callbacks->on_started != NULL)
         callbacks->on_started(callbacks->user, message->job);
     return delivery_show(&command->delivery, frame, err);
@@ -152,8 +160,11 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_ERROR:
         return on_error(client, message, frame, err);
     case MESSAGE_PING:
-        return message_put_pong(&client->out, message->id, afar_version(), err);
+        return message_put_pong(&client->out, message->id, afar_version(), 0, err);
     case MESSAGE_PONG:
+        note_features(client, message);
+        on_answer(client, message);
+        return AFAR_OK;
     case MESSAGE_DONE:
         on_answer(client, message);
         return AFAR_OK;

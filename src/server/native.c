@@ -94,8 +94,8 @@ static void handle(struct native *native, struct message *message, const uint8_t
         on_kill(native, message);
         break;
     case MESSAGE_PING:
-        native_check_queued(
-            native, message_put_pong(&native->connection->out, message->id, AFAR_VERSION, NULL));
+        native_check_queued(native, message_put_pong(&native->connection->out, message->id,
+                                                     AFAR_VERSION, native_features(native), NULL));
         break;
     case MESSAGE_PONG:
         break;
@@ -113,7 +113,9 @@ static void handle(struct native *native, struct message *message, const uint8_t
         native_complain(native, "unsupported", "this server does not offer resize");
         break;
     case MESSAGE_BAD:
-        native_refuse(native, message, "bad_request", message->problem.message, 0);
+        native_refuse(native, message,
+                      message->problem.reason[0] != '\0' ? message->problem.reason : "bad_request",
+                      message->problem.message, 0);
         break;
     case MESSAGE_UNKNOWN:
         native_refuse(native, message, "bad_request", "an unknown message type", 0);

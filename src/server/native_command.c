@@ -31,7 +31,8 @@ static void job_started(struct job_owner *owner)
         native->stdin_stream && native->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES
             ? native->stdin_credit
             : 0,
-        NULL);
+        native->told_features ? 0 : native_features(native), NULL);
+    native->told_features = true;
     if (status == AFAR_OK && !native->stdin_stream)
         connection_want_flush_within(native->connection, NATIVE_STARTED_WITHIN_MS);
     else
@@ -98,6 +99,13 @@ const struct job_owner_ops native_owner_ops = {
 
 /* ---- requests -----------------------------------------------------------------------------------
  */
+
+unsigned native_features(const struct native *native)
+{
+    const struct rules *rules = native->connection->worker->config->rules;
+    return FEATURE_DIGEST | FEATURE_KILL | FEATURE_START_WITHIN_MS |
+           (rules_count(rules) > 0 ? (unsigned)FEATURE_USER : 0);
+}
 
 /* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.
  */

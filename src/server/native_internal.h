@@ -27,6 +27,7 @@ struct native {
     uint64_t heartbeats; /* pings sent */
     bool attached;       /* a request is under way: job or at least its log is there */
     uint64_t id;         /* of that request */
+    bool told_features;  /* in a `started` */
     struct job *job;
     struct output_log *log;
     bool cut; /* ended by an error; only the frame under way is still to be sent */
@@ -69,6 +70,8 @@ bool native_is_current(const struct native *native, const struct message *messag
 
 /* native_command.c */
 
+/* Of enum feature: what this server understands, whatever it lets this client do. */
+unsigned native_features(const struct native *native);
 void native_exec(struct native *native, struct message *message, const uint8_t *payload);
 void native_stdin(struct native *native, const struct message *message, const uint8_t *payload);
 void native_ack(struct native *native, const struct message *message);

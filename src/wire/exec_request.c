@@ -1,5 +1,6 @@
 #include "wire/exec_request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,9 +140,12 @@ static enum afar_status decode_numbers(struct exec_request *request, const cJSON
 {
     uint64_t version = 0;
     enum afar_status status = json_get_integer(object, "v", true, &version, err);
-    if (status == AFAR_OK && version != MESSAGE_VERSION)
-        status = afar_fail(err, AFAR_EPEER, "protocol version %llu, this server speaks %d",
+    if (status == AFAR_OK && version != MESSAGE_VERSION) {
+        status = afar_fail(err, AFAR_EREFUSED,
+                           "\"v\" is %llu, and this server speaks version %d of the protocol",
                            (unsigned long long)version, MESSAGE_VERSION);
+        (void)snprintf(err->reason, sizeof err->reason, "unsupported");
+    }
     if (status == AFAR_OK)
         status = json_get_integer(object, "timeout_ms", false, &request->timeout_ms, err);
     if (status == AFAR_OK)

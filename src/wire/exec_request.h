@@ -12,6 +12,7 @@ enum { EXEC_WORDS_MAX = 4096 }; /* in JSON; more travel in the payload */
 
 /* *request is owned by the caller, and NULL unless AFAR_OK. `payload_bytes` will follow, and argc,
  * envc and cwdc must not ask for more strings than fit there. AFAR_EPEER names the field.
+ * AFAR_EREFUSED: of another version of the protocol; err->reason is the answer's code.
  * AFAR_ENOMEM. */
 enum afar_status exec_request_decode(struct exec_request **request, const struct cJSON *object,
                                      size_t payload_bytes, struct afar_error *err);

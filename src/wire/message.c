@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 
 #include "wire/exec_request.h"
+#include "wire/features.h"
 #include "wire/frame.h"
 #include "wire/json_check.h"
 #include "wire/json_field.h"
@@ -101,6 +102,18 @@ static enum afar_status decode_started(struct message *message, const cJSON *obj
         status = json_get_integer(object, "window", true, &message->window, err);
     if (status == AFAR_OK)
         status = json_get_integer(object, "credit", false, &message->credit, err);
+    if (status == AFAR_OK)
+        status = features_decode(object, message->text, sizeof message->text, err);
+    return status;
+}
+
+static enum afar_status decode_pong(struct message *message, const cJSON *object,
+                                    struct afar_error *err)
+{
+    enum afar_status status =
+        json_get_string(object, "version", false, message->word, sizeof message->word, err);
+    if (status == AFAR_OK)
+        status = features_decode(object, message->text, sizeof message->text, err);
     return status;
 }
 
@@ -144,7 +157,7 @@ static enum afar_status decode_fields(struct message *message, const cJSON *obje
     case MESSAGE_CLOSING:
         return json_get_string(object, "reason", false, message->word, sizeof message->word, err);
     case MESSAGE_PONG:
-        return json_get_string(object, "version", false, message->word, sizeof message->word, err);
+        return decode_pong(message, object, err);
     case MESSAGE_RESIZE:
     case MESSAGE_DETACH:
     case MESSAGE_ATTACH:
@@ -213,7 +226,7 @@ enum afar_status message_decode(struct message *message, const uint8_t *header, 
         goto out;
 
     status = decode_content(message, object, &message->problem);
-    if (status == AFAR_EPEER) {
+    if (status == AFAR_EPEER || status == AFAR_EREFUSED) {
         message->type = MESSAGE_BAD;
         status = AFAR_OK;
     } else if (status != AFAR_OK && err != NULL) {

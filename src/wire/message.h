@@ -16,6 +16,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "wire/features.h"
 
 #define MESSAGE_INTEGER_MAX \
     UINT64_C(9007199254740991) /* 2^53-1: what every JSON reader keeps exact */
@@ -106,10 +107,11 @@ struct message {
     char job[MESSAGE_JOB_ID_BYTES];    /* started, kill */
     char word[MESSAGE_WORD_BYTES];     /* error: code; closing: reason; pong: server version;
                                           unknown: its type */
-    char text[MESSAGE_TEXT_BYTES];     /* error: message */
+    char text[MESSAGE_TEXT_BYTES];     /* error: message; pong, started: features as words */
     struct exec_request *exec;         /* exec; owned */
     struct afar_receipt receipt;       /* exit */
-    struct afar_error problem;         /* bad */
+    struct afar_error problem;         /* bad; its reason is the code for the answer, "":
+                                          bad_request */
 };
 
 /* Reads a header. AFAR_OK: *message is filled in; its type is MESSAGE_BAD where a field is missing,
@@ -152,13 +154,15 @@ enum afar_status message_put_ack(struct buffer *out, uint64_t id, uint64_t next,
 enum afar_status message_put_stdin_ack(struct buffer *out, uint64_t id, uint64_t stdin_acked,
                                        struct afar_error *err);
 enum afar_status message_put_ping(struct buffer *out, uint64_t id, struct afar_error *err);
+/* `features`: of enum feature; 0: not said, as a client's. */
 enum afar_status message_put_pong(struct buffer *out, uint64_t id, const char *version,
-                                  struct afar_error *err);
+                                  unsigned features, struct afar_error *err);
 enum afar_status message_put_queued(struct buffer *out, uint64_t id, uint64_t position,
                                     struct afar_error *err);
-/* `credit` 0: not said. */
+/* `credit` or `features` 0: not said. */
 enum afar_status message_put_started(struct buffer *out, uint64_t id, const char *job,
-                                     uint64_t window, uint64_t credit, struct afar_error *err);
+                                     uint64_t window, uint64_t credit, unsigned features,
+                                     struct afar_error *err);
 enum afar_status message_put_exit(struct buffer *out, uint64_t id, uint64_t seq,
                                   const struct afar_receipt *receipt, bool digest,
                                   struct afar_error *err);

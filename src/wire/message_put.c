@@ -10,6 +10,7 @@
 
 #include "base/utf8.h"
 #include "wire/exec_request.h"
+#include "wire/features.h"
 #include "wire/frame.h"
 #include "wire/json_field.h"
 #include "wire/receipt.h"
@@ -45,7 +46,7 @@ static enum afar_status put_plain(struct buffer *out, const void *payload, size_
 static enum afar_status put_plain(struct buffer *out, const void *payload, size_t size,
                                   struct afar_error *err, const char *format, ...)
 {
-    char header[256];
+    char header[512];
     va_list args;
     va_start(args, format);
     int length = vsnprintf(header, sizeof header, format, args);
@@ -147,10 +148,14 @@ enum afar_status message_put_kill(struct buffer *out, uint64_t id, const char *j
 }
 
 enum afar_status message_put_pong(struct buffer *out, uint64_t id, const char *version,
-                                  struct afar_error *err)
+                                  unsigned features, struct afar_error *err)
 {
+    char words[FEATURES_BYTES];
     cJSON *object = new_object("pong", true, id);
     bool ok = object != NULL && cJSON_AddStringToObject(object, "version", version) != NULL;
+    features_write(words, features);
+    if (features != 0)
+        ok = ok && cJSON_AddRawToObject(object, "features", words) != NULL;
     return put_object(out, object, ok, NULL, 0, err);
 }
 
@@ -163,15 +168,19 @@ enum afar_status message_put_queued(struct buffer *out, uint64_t id, uint64_t po
 }
 
 enum afar_status message_put_started(struct buffer *out, uint64_t id, const char *job,
-                                     uint64_t window, uint64_t credit, struct afar_error *err)
+                                     uint64_t window, uint64_t credit, unsigned features,
+                                     struct afar_error *err)
 {
     char more[48] = "";
+    char words[FEATURES_BYTES] = "";
     if (credit > 0)
         (void)snprintf(more, sizeof more, ",\"credit\":%" PRIu64, credit);
+    if (features != 0)
+        features_write(words, features);
     return put_plain(out, NULL, 0, err,
                      "{\"type\":\"started\",\"id\":%" PRIu64 ",\"job\":\"%s\",\"window\":%" PRIu64
-                     "%s}",
-                     id, job, window, more);
+                     "%s%s%s}",
+                     id, job, window, more, features != 0 ? ",\"features\":" : "", words);
 }
 
 enum afar_status message_put_exit(struct buffer *out, uint64_t id, uint64_t seq,

@@ -195,6 +195,8 @@ enum afar_status afar_wait(struct afar_client *, int64_t, struct afar_error *);
 int afar_exit_status(const struct afar_receipt *);
 const char *afar_outcome_name(enum afar_outcome);
 enum afar_status afar_ping(struct afar_client *, int64_t, struct afar_pong *, struct afar_error *);
+const char *afar_features(const struct afar_client *);
+bool afar_offers(const struct afar_client *, const char *);
 enum afar_status afar_health(const char *, int64_t, struct afar_health *, struct afar_error *);
 enum afar_status afar_kill(struct afar_client *, const char *, const char *, int64_t,
                            struct afar_error *);
@@ -222,11 +224,13 @@ static const char symbols[] = "afar_begin_program\n"
                               "afar_events\n"
                               "afar_exit_status\n"
                               "afar_fd\n"
+                              "afar_features\n"
                               "afar_health\n"
                               "afar_identity_close\n"
                               "afar_keep_session\n"
                               "afar_keygen\n"
                               "afar_kill\n"
+                              "afar_offers\n"
                               "afar_outcome_name\n"
                               "afar_pin\n"
                               "afar_ping\n"

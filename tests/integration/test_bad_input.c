@@ -113,7 +113,7 @@ static void bad_messages(void **state)
         {"{\"type\":\"exec\",\"v\":1,\"id\":9007199254740992,\"argv\":[\"true\"]}", "bad_request",
          "id"},
         {"{\"type\":\"exec\",\"id\":1,\"argv\":[\"true\"]}", "bad_request", "\\\"v\\\""},
-        {"{\"type\":\"exec\",\"v\":2,\"id\":1,\"argv\":[\"true\"]}", "bad_request", "version"},
+        {"{\"type\":\"exec\",\"v\":2,\"id\":1,\"argv\":[\"true\"]}", "unsupported", "version"},
         {"{\"type\":\"exec\",\"v\":1,\"id\":1}", "bad_request", "argv"},
         {"{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[]}", "bad_request", "argv"},
         {"{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[1]}", "bad_request", "argv"},

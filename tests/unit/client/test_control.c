@@ -23,6 +23,31 @@ static void test_ping(void **state)
     assert_int_equal(message.type, MESSAGE_PING);
 }
 
+static void test_what_the_server_offers(void **state)
+{
+    struct scripted_client *it = *state;
+    struct afar_pong pong = AFAR_PONG_INIT();
+    assert_string_equal(afar_features(it->client), "");
+    assert_false(afar_offers(it->client, "pty"));
+    script_frame(&it->script, "{\"type\":\"pong\",\"id\":1,\"features\":[\"pty2\",\"keep\"]}");
+    assert_int_equal(afar_ping(it->client, 1000, &pong, &it->err), AFAR_OK);
+    assert_string_equal(afar_features(it->client), "pty2 keep");
+    assert_true(afar_offers(it->client, "keep"));
+    assert_true(afar_offers(it->client, "pty2"));
+    static const char *const not_said[] = {"pty", "pty2 keep", "kee", "keep ", "y2", ""};
+    for (size_t i = 0; i < sizeof not_said / sizeof not_said[0]; i++)
+        assert_false(afar_offers(it->client, not_said[i]));
+    /* One that says nothing takes nothing back; `started` says it as well. */
+    script_frame(&it->script, "{\"type\":\"pong\",\"id\":2}");
+    assert_int_equal(afar_ping(it->client, 1000, &pong, &it->err), AFAR_OK);
+    assert_true(afar_offers(it->client, "keep"));
+    scripted_client_start(it, false, false);
+    script_frame(&it->script, "{\"type\":\"started\",\"id\":3,\"job\":\"j\",\"window\":4096,"
+                              "\"features\":[\"files\"]}");
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_string_equal(afar_features(it->client), "files");
+}
+
 static void test_the_end_instead_of_an_answer(void **state)
 {
     struct scripted_client *it = *state;
@@ -102,6 +127,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, scripted_client_setup, scripted_client_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_ping),
+        TEST(test_what_the_server_offers),
         TEST(test_the_end_instead_of_an_answer),
         TEST(test_an_answer_and_the_end),
         TEST(test_no_answer_and_a_late_one),

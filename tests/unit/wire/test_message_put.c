@@ -115,18 +115,20 @@ static void check_ping(const struct message *message, const uint8_t *payload)
 
 static enum afar_status put_pong(struct buffer *out, struct afar_error *err)
 {
-    return message_put_pong(out, ID, "0.1.0", err);
+    return message_put_pong(out, ID, "0.1.0", FEATURE_DIGEST | FEATURE_USER, err);
 }
 static void check_pong(const struct message *message, const uint8_t *payload)
 {
     (void)payload;
     assert_int_equal(message->type, MESSAGE_PONG);
     assert_string_equal(message->word, "0.1.0");
+    assert_string_equal(message->text, "digest user");
 }
 
 static enum afar_status put_started(struct buffer *out, struct afar_error *err)
 {
-    return message_put_started(out, ID, "0123456789abcdef0123456789abcdef", 2097152, 1048576, err);
+    return message_put_started(out, ID, "0123456789abcdef0123456789abcdef", 2097152, 1048576,
+                               FEATURE_KILL, err);
 }
 static void check_started(const struct message *message, const uint8_t *payload)
 {
@@ -135,6 +137,7 @@ static void check_started(const struct message *message, const uint8_t *payload)
     assert_string_equal(message->job, "0123456789abcdef0123456789abcdef");
     assert_true(message->window == 2097152);
     assert_true(message->credit == 1048576);
+    assert_string_equal(message->text, "kill");
 }
 
 static enum afar_status put_exit(struct buffer *out, struct afar_error *err)
@@ -342,10 +345,10 @@ static void test_what_no_header_can_carry(void **state)
     buffer_close(&out);
 
     /* Longer than any caller's: an id is 32 digits. */
-    char job[300];
+    char job[600];
     memset(job, 'j', sizeof job);
     job[sizeof job - 1] = '\0';
-    assert_int_equal(message_put_started(&out, 1, job, 1, 0, &err), AFAR_EBUG);
+    assert_int_equal(message_put_started(&out, 1, job, 1, 0, 0, &err), AFAR_EBUG);
 }
 
 static void test_output_head(void **state)

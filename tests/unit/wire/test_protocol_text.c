@@ -61,6 +61,24 @@ static bool from_client(enum message_type type)
            type == MESSAGE_SIGNAL || type == MESSAGE_KILL || type == MESSAGE_PING;
 }
 
+/* The set that is written as these words; fails where there is none. */
+static unsigned features_of(const char *words)
+{
+    char json[FEATURES_BYTES];
+    for (unsigned set = 0; set < 1U << 16; set++) {
+        char text[FEATURES_BYTES] = "";
+        features_write(json, set);
+        for (const char *at = json; *at != '\0'; at++) {
+            if (strchr("[\"]", *at) == NULL)
+                (void)snprintf(text + strlen(text), 2, "%c", *at == ',' ? ' ' : *at);
+        }
+        if (strcmp(text, words) == 0)
+            return set;
+    }
+    fail_msg("this server offers no set of features \"%s\"", words);
+    return 0;
+}
+
 static void check_frame(const char *line, const uint8_t *data, size_t size, bool client)
 {
     struct decoder decoder;
@@ -90,8 +108,12 @@ static void check_frame(const char *line, const uint8_t *data, size_t size, bool
                          AFAR_OK);
     if (message.type == MESSAGE_STARTED)
         assert_int_equal(message_put_started(&out, message.id, message.job, message.window,
-                                             message.credit, &err),
+                                             message.credit, features_of(message.text), &err),
                          AFAR_OK);
+    if (message.type == MESSAGE_PONG)
+        assert_int_equal(
+            message_put_pong(&out, message.id, message.word, features_of(message.text), &err),
+            AFAR_OK);
     if (message.type == MESSAGE_ERROR)
         assert_int_equal(message_put_error(&out, message.has_id, message.id, message.word,
                                            message.text, message.retry_after_ms, &err),

@@ -1,0 +1,35 @@
+/* What a server offers beyond the least that version 1 demands: `features` in `pong` and `started`.
+ * Each word is the name of a field or message in PROTOCOL.md.
+ *
+ * Owns nothing; any thread; never blocks. */
+#ifndef WIRE_FEATURES_H
+#define WIRE_FEATURES_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+struct cJSON;
+
+/* A set of these is an unsigned. */
+enum feature {
+    FEATURE_DIGEST = 1 << 0,
+    FEATURE_KILL = 1 << 1,
+    FEATURE_START_WITHIN_MS = 1 << 2,
+    FEATURE_USER = 1 << 3
+};
+
+/* Room for all words, as JSON and as text. */
+enum { FEATURES_BYTES = 256 };
+
+/* Writes the JSON array ["digest","kill"]. */
+void features_write(char out[FEATURES_BYTES], unsigned features);
+
+/* Reads the field "features" of `object` as words with a blank between them, to compare with and to
+ * show: words that are not made of a-z, 0-9 and _ are left out, and so is what does not fit.
+ * Absent:
+ * "". AFAR_EPEER: it is not an array of strings. */
+enum afar_status features_decode(const struct cJSON *object, char *words, size_t size,
+                                 struct afar_error *err);
+
+#endif
