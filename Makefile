@@ -25,7 +25,7 @@ WARN     := -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmi
 # __read_chk); sanitizers do not go with it either. So the tests' variants are built without.
 FORTIFY  := $(if $(SAN)$(COVERAGE),,-D_FORTIFY_SOURCE=2)
 # What the processor's maker has against jumps to where nobody meant to go: each has another option.
-MACHINE  := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+MACHINE  := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 BRANCHES := $(if $(filter x86_64 i%86,$(MACHINE)),-fcf-protection,$(if \
             $(filter aarch64,$(MACHINE)),-mbranch-protection=standard))
 HARDEN   := -fstack-protector-strong -fstack-clash-protection $(BRANCHES)
@@ -73,7 +73,13 @@ say  = $(if $(V),,@echo '  $(1)	$(patsubst $(B)/%,%,$@)')
 .PHONY: all
 all: $(AFAR) $(AFARD) $(STATIC) $(SHARED) $(PC)
 
-$(B)/obj/%.o: src/%.c Makefile
+# Without one, `make deps` is the first thing to do (which demo and test do by themselves).
+COMPILER := $(if $(MACHINE),,no-compiler)
+.PHONY: no-compiler
+no-compiler:
+	@echo "There is no C compiler '$(CC)': 'make deps' installs what is missing (on Debian)." >&2; exit 1
+
+$(B)/obj/%.o: src/%.c Makefile | $(COMPILER)
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(BUILD_CFLAGS) -MMD -MP -c $< -o $@
