@@ -414,7 +414,7 @@ install: all install-units
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include/afar $(DESTDIR)$(PREFIX)/share/man/man1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
-	    $(DESTDIR)$(PREFIX)/share/afar
+	    $(DESTDIR)$(PREFIX)/share/doc/afar
 	install -m 755 $(AFAR) $(DESTDIR)$(PREFIX)/bin/afar
 	install -m 755 $(AFARD) $(DESTDIR)$(PREFIX)/sbin/afard
 	install -m 644 $(STATIC) $(DESTDIR)$(PREFIX)/lib/libafar.a
@@ -424,7 +424,8 @@ install: all install-units
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' src/client/libafar.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libafar.pc
 	install -m 644 include/afar/*.h $(DESTDIR)$(PREFIX)/include/afar/
-	install -m 755 certs/make-certs $(DESTDIR)$(PREFIX)/share/afar/make-certs
+	install -m 755 certs/make-certs $(DESTDIR)$(PREFIX)/bin/make-certs
+	install -m 644 certs/README.md $(DESTDIR)$(PREFIX)/share/doc/afar/certs.md
 	install -m 644 src/afar/afar.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 src/afard/afard.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 src/afard/afard.8 $(DESTDIR)$(PREFIX)/share/man/man8/
@@ -442,12 +443,12 @@ install-units:
 	    $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/sbin/afard \
+	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/bin/make-certs $(DESTDIR)$(PREFIX)/sbin/afard \
 	    $(DESTDIR)$(PREFIX)/lib/libafar.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libafar.pc \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/afar.1 $(DESTDIR)$(PREFIX)/share/man/man5/afard.conf.5 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/afard.8 \
 	    $(UNITS)/afard.service $(UNITS)/afard.socket $(DESTDIR)$(PREFIX)/lib/sysusers.d/afard.conf
-	rm -rf $(DESTDIR)$(PREFIX)/include/afar $(DESTDIR)$(PREFIX)/share/afar
+	rm -rf $(DESTDIR)$(PREFIX)/include/afar $(DESTDIR)$(PREFIX)/share/afar $(DESTDIR)$(PREFIX)/share/doc/afar
 
 clean:
 	rm -rf build

@@ -87,6 +87,14 @@ static void sync_folder(const char *path)
     free(folder);
 }
 
+bool draft_share(const struct draft *draft, gid_t group)
+{
+    /* The mode last: nobody else is let in for a moment. */
+    if (chown(draft->temporary, (uid_t)-1, group) == 0 && chmod(draft->temporary, 0640) == 0)
+        return true;
+    return complain("share with a group", draft->temporary);
+}
+
 bool draft_publish(struct draft *draft, bool replace)
 {
     /* link(2) does not replace, which rename(2) would. */
@@ -111,7 +119,15 @@ void draft_close(struct draft *draft)
     *draft = (struct draft){0};
 }
 
-bool draft_make_folder(const char *path)
+/* Not by umask(2), which is the whole process's. */
+static bool make_one(const char *path, bool for_all)
+{
+    if (mkdir(path, 0700) != 0)
+        return errno == EEXIST;
+    return !for_all || chmod(path, 0755) == 0;
+}
+
+bool draft_make_folder(const char *path, bool for_all)
 {
     char *copy = strdup(path);
     if (copy == NULL) {
@@ -124,7 +140,7 @@ bool draft_make_folder(const char *path)
         at += strcspn(at, "/");
         char after = *at;
         *at = '\0';
-        if (copy[0] != '\0' && mkdir(copy, 0700) != 0 && errno != EEXIST)
+        if (copy[0] != '\0' && !make_one(copy, for_all))
             made = complain("make the folder", copy);
         *at = after;
         if (after == '\0')

@@ -20,13 +20,17 @@ struct draft {
 /* Writes a temporary file of this mode beside `path`. What fails needs no draft_close. */
 bool draft_open(struct draft *draft, const char *path, const void *data, size_t size, mode_t mode);
 
+/* Lets a group read it, too. */
+bool draft_share(const struct draft *draft, gid_t group);
+
 /* Puts it in its place. Unless `replace`, fails where there is something already. */
 bool draft_publish(struct draft *draft, bool replace);
 
 /* Removes what was not published. */
 void draft_close(struct draft *draft);
 
-/* Makes a folder, and those above it, for nobody else (0700), unless it is there. */
-bool draft_make_folder(const char *path);
+/* Makes a folder, and those above it, unless they are there: for nobody else (0700), or for all to
+ * look into (0755), whatever the umask. */
+bool draft_make_folder(const char *path, bool for_all);
 
 #endif

@@ -1,6 +1,7 @@
 #include "afar/commands.h"
 
 #include <ctype.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,20 +23,27 @@ static const char help[] =
     "Makes a key and a certificate that needs no CA, and prints the lines for the server's\n"
     "afard.conf that let it in.\n"
     "\n"
-    "      --out DIR         write cert.pem and key.pem here (~/.config/afar, where 'afar run' "
-    "looks)\n"
-    "      --name NAME       whose key it is (user@host)\n"
     "      --host NAME[,NAME...]\n"
     "                        make a server's: server.pem and server-key.pem, for these names and\n"
     "                        addresses; prints how a client connects to it\n"
+    "      --out DIR         write here (a client's to ~/.config/afar, where 'afar run' looks;\n"
+    "                        a server's to /etc/afar)\n"
+    "      --name NAME       whose key it is (user@host)\n"
     "      --days N          how long the certificate is valid (3650)\n"
     "      --force           replace what is there\n"
     "\n"
-    "  afar keygen\n"
-    "  afar keygen --host build7.example.org,192.0.2.7 --out /etc/afar\n";
+    "on the server and then on the client:\n"
+    "  sudo afar keygen --host build7.example.org,192.0.2.7\n"
+    "  afar keygen\n";
 
 /* As afard has it: policy/rules.c. */
 enum { RULE_NAME_MAX_BYTES = 39 };
+
+/* Where afard.service has its configuration. */
+static const char server_folder[] = "/etc/afar";
+
+/* Whom it runs afard as. */
+static const char server_group[] = "afard";
 
 struct files {
     char *cert;
@@ -64,7 +72,8 @@ static void print_rule(const char *name, const char *pin)
         bool plain = isalnum((unsigned char)*at) != 0 || strchr("_.-", *at) != NULL;
         *at = plain ? *at : '-';
     }
-    (void)printf("[allow %s]\nclient = pin:" PIN_PREFIX "%s\ncommand = **\n", rule, pin);
+    (void)printf("[allow %s]\nclient = pin:" PIN_PREFIX "%s\nshell = yes\ncommand = **\n", rule,
+                 pin);
 }
 
 static void print_host(const char *host, const char *pin)
@@ -84,37 +93,50 @@ static void files_close(struct files *files)
     *files = (struct files){0};
 }
 
+/* "FOLDER/", or NULL: it has been said why. */
+static char *name_folder(const struct options *options)
+{
+    char *folder = NULL;
+    const char *given = options->out;
+    if (given == NULL && options->hosts != NULL)
+        given = server_folder;
+    if (given != NULL && asprintf(&folder, "%s/", given) < 0)
+        folder = NULL;
+    else if (given == NULL && config_file_path("", &folder) && folder == NULL) {
+        report("keygen: there is no home to write to; --out DIR says where");
+        return NULL;
+    }
+    if (folder == NULL)
+        report("out of memory");
+    return folder;
+}
+
 static bool name_files(struct files *files, const struct options *options)
 {
     bool server = options->hosts != NULL;
-    char *folder = NULL;
     bool named = false;
-    if (options->out == NULL && !config_file_path("", &folder))
-        goto out;
-    if (options->out == NULL && folder == NULL) {
-        report("keygen: there is no home to write to; --out DIR says where");
+    char *folder = name_folder(options);
+    if (folder == NULL)
         return false;
-    }
-    if (options->out != NULL && asprintf(&folder, "%s/", options->out) < 0) {
-        folder = NULL;
-        goto out;
-    }
-    if (asprintf(&files->cert, "%s%s", folder, server ? "server.pem" : "cert.pem") < 0) {
+    if (asprintf(&files->cert, "%s%s", folder, server ? "server.pem" : "cert.pem") < 0)
         files->cert = NULL;
-        goto out;
-    }
-    if (asprintf(&files->key, "%s%s", folder, server ? "server-key.pem" : "key.pem") < 0) {
+    if (asprintf(&files->key, "%s%s", folder, server ? "server-key.pem" : "key.pem") < 0)
         files->key = NULL;
-        goto out;
-    }
-    named = true;
-out:
-    if (!named)
+    if (files->cert == NULL || files->key == NULL)
         report("out of memory");
-    if (named)
-        named = draft_make_folder(folder);
+    else
+        /* A server's is for the user that it runs as, who is another than root. */
+        named = draft_make_folder(folder, server && options->out == NULL);
     free(folder);
     return named;
+}
+
+/* The group that is to read a server's key; 0: none, or it could not be given to it. */
+static gid_t key_group(const struct options *options)
+{
+    const struct group *group =
+        options->hosts != NULL && geteuid() == 0 ? getgrnam(server_group) : NULL;
+    return group != NULL ? group->gr_gid : 0;
 }
 
 static bool check_free(const char *path)
@@ -130,12 +152,14 @@ static bool check_free(const char *path)
 
 /* Both are complete before either is in its place; the key comes first, so that of two at once the
  * second fails there. */
-static bool save(const struct files *files, const struct afar_identity *identity, bool force)
+static bool save(const struct files *files, const struct afar_identity *identity, gid_t group,
+                 bool force)
 {
     struct draft key = {0};
     struct draft cert = {0};
     bool saved = false;
     if (!draft_open(&key, files->key, identity->key_pem, strlen(identity->key_pem), 0600) ||
+        (group != 0 && !draft_share(&key, group)) ||
         !draft_open(&cert, files->cert, identity->cert_pem, strlen(identity->cert_pem), 0644) ||
         !draft_publish(&key, force))
         goto out;
@@ -151,24 +175,29 @@ out:
 /* ---- the subcommand -----------------------------------------------------------------------------
  */
 
-static bool tell(const struct files *files, const struct options *options, const char *name,
-                 const char *pin)
+static void tell_server(const struct files *files, gid_t group, const char *host, const char *pin)
 {
-    if (options->hosts != NULL) {
-        report("made the server's key '%s' and its certificate '%s' (tls_key and tls_cert in "
-               "afard.conf); clients know it by:",
-               files->key, files->cert);
-        print_host(options->hosts[0], pin);
-    } else {
-        report("made the key '%s' and its certificate '%s'; these lines in the server's afard.conf "
-               "let it in:",
-               files->key, files->cert);
-        print_rule(name, pin);
-    }
-    if (fflush(stdout) == 0)
-        return true;
-    report("cannot write to standard output");
-    return false;
+    report("made the server's key and its certificate; in afard.conf: tls_key = %s and tls_cert = "
+           "%s",
+           files->key, files->cert);
+    if (group != 0)
+        report("the group %s can read the key, as afard.service needs it", server_group);
+    else
+        report("nobody but you can read the key: the user that runs afard must be able to, so if "
+               "that is somebody else, 'chown USER %s'",
+               files->key);
+    report("next, on each client: 'afar keygen', and put the lines that it prints into this "
+           "server's afard.conf; then it connects by:");
+    print_host(host, pin);
+}
+
+static void tell_client(const struct files *files, const char *name, const char *pin)
+{
+    report("made the key '%s' and its certificate '%s'", files->key, files->cert);
+    report("next, on the server: put these lines into afard.conf, and 'systemctl reload afard' (or "
+           "send afard a HUP); they let this key run everything, so narrow them if that is too "
+           "much:");
+    print_rule(name, pin);
 }
 
 static int make(const struct options *options)
@@ -180,6 +209,7 @@ static int make(const struct options *options)
     struct afar_identity identity = AFAR_IDENTITY_INIT();
     struct afar_error err = {0};
     struct files files = {0};
+    gid_t group = 0;
     int status = STATUS_FAILED;
     default_name(name);
     if (options->hosts != NULL)
@@ -194,8 +224,17 @@ static int make(const struct options *options)
         goto out;
     if (!options->force && (!check_free(files.key) || !check_free(files.cert)))
         goto out;
-    if (save(&files, &identity, options->force) && tell(&files, options, wanted.name, identity.pin))
+    group = key_group(options);
+    if (!save(&files, &identity, group, options->force))
+        goto out;
+    if (options->hosts != NULL)
+        tell_server(&files, group, options->hosts[0], identity.pin);
+    else
+        tell_client(&files, wanted.name, identity.pin);
+    if (fflush(stdout) == 0)
         status = 0;
+    else
+        report("cannot write to standard output");
 out:
     files_close(&files);
     afar_identity_close(&identity);

@@ -252,7 +252,7 @@ static bool make_folder_of(const char *file)
         report("out of memory");
         return false;
     }
-    bool made = draft_make_folder(folder);
+    bool made = draft_make_folder(folder, false);
     free(folder);
     return made;
 }

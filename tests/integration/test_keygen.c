@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,10 +137,11 @@ static void test_a_clients_key(void **state)
     (void)umask(old);
     pin_of("afar/cert.pem", pin);
     (void)snprintf(expected, sizeof expected,
-                   "[allow ann-b--ro-7]\nclient = pin:%s\ncommand = **\n", pin);
+                   "[allow ann-b--ro-7]\nclient = pin:%s\nshell = yes\ncommand = **\n", pin);
     assert_string_equal(program.stdout_data, expected);
-    assert_ptr_equal(strchr(program.stderr_data, '\n'),
-                     program.stderr_data + program.stderr_size - 1);
+    /* What to do on the other side. */
+    assert_non_null(strstr(program.stderr_data, "next, on the server: put these lines into"));
+    assert_non_null(strstr(program.stderr_data, "systemctl reload afard"));
     program_close(&program);
     assert_mode("afar", 0700);
     assert_mode("afar/key.pem", 0600);
@@ -293,8 +295,12 @@ static void test_two_keys_and_no_ca(void **state)
     pin_of("server/server.pem", pin);
     (void)snprintf(expected, sizeof expected, "afar run --pin %s [::1] -- true\n", pin);
     assert_string_equal(program.stdout_data, expected);
+    assert_non_null(strstr(program.stderr_data, "can read the key"));
+    assert_non_null(strstr(program.stderr_data, "next, on each client: 'afar keygen'"));
     program_close(&program);
-    assert_mode("server/server-key.pem", 0600);
+    /* Where there is that group, and root may give it away, it can read the key. */
+    bool shared = geteuid() == 0 && getgrnam("afard") != NULL;
+    assert_mode("server/server-key.pem", shared ? 0640 : 0600);
 
     assert_int_equal(RUN(&program, "keygen", "--out", path_of("client", path[0]), "--name", "ann"),
                      0);
@@ -309,6 +315,19 @@ static void test_two_keys_and_no_ca(void **state)
                          path_of("client/key.pem", path[2]), server.url[0], "--", "echo", "in"),
                      0);
     assert_string_equal(program.stdout_data, "in\n");
+    program_close(&program);
+
+    /* All that afar can ask for, since the rule is meant for its owner's own use. */
+    assert_int_equal(RUN(&program, "run", "-s", "--pin", pin, "--cert",
+                         path_of("client/cert.pem", path[1]), "--key",
+                         path_of("client/key.pem", path[2]), server.url[0], "echo a | tr a b"),
+                     0);
+    assert_string_equal(program.stdout_data, "b\n");
+    program_close(&program);
+    const char *repl[] = {"afar",  "repl",  "--pin", pin,           "--cert",
+                          path[1], "--key", path[2], server.url[0], NULL};
+    assert_int_equal(program_run(&program, repl, "echo c\n", 7), 0);
+    assert_string_equal(program.stdout_data, "c\n");
     program_close(&program);
 
     /* Another key is not let in, and another server not believed. */

@@ -151,6 +151,63 @@ static void test_a_ca_is_never_replaced(void **state)
     must("mv $D/away $D/ca.pem && $M $D --client alice");
 }
 
+/* In a home and an /etc of the test's own; HOST is this machine, by an ssh that only says whom it
+ * was asked for. */
+#define PLACES                                                                                \
+    "export HOME=$D/home DESTDIR=$D/root PATH=$D/bin:$PATH; unset XDG_CONFIG_HOME;"           \
+    "mkdir -p $D/bin $D/home; printf '#!/bin/sh\\necho \"$1\" >>%s\\nshift\\nexec \"$@\"\\n'" \
+    " $D/asked >$D/bin/ssh; chmod +x $D/bin/ssh;"
+
+static void test_files_in_their_places(void **state)
+{
+    (void)state;
+    must(PLACES "$M $D/ca --server build7.example.org --client alice --install");
+    must("cd $D/home/.config/afar && stat -c %a . key.pem cert.pem ca.pem | xargs");
+    assert_string_equal(said, "700 600 644 644\n");
+    must("cd $D/root/etc/afar && stat -c %a . server.pem ca.pem | xargs && ls -A | xargs");
+    assert_string_equal(said, "755 644 644\nca.pem server-key.pem server.pem\n");
+    must("cd $D && cmp home/.config/afar/key.pem ca/alice-key.pem && cmp "
+         "root/etc/afar/server-key.pem "
+         "ca/server-key.pem && cmp root/etc/afar/ca.pem ca/ca.pem");
+    /* Again: nothing changes; another's files are not replaced without a word. */
+    must(PLACES "$M $D/ca --client alice --install");
+    must_fail(PLACES "$M $D/ca --client bob --install", "' is there already, and another");
+    must("cmp $D/home/.config/afar/key.pem $D/ca/alice-key.pem && ls -A $D/home/.config/afar | "
+         "xargs");
+    assert_string_equal(said, "ca.pem cert.pem key.pem\n");
+    must(PLACES "$M $D/ca --client bob --renew --install");
+    must("cd $D && cmp home/.config/afar/key.pem ca/bob-key.pem && cmp "
+         "home/.config/afar/key.pem.old ca/alice-key.pem");
+}
+
+static void test_files_on_another_host(void **state)
+{
+    (void)state;
+    must(PLACES
+         "$M $D/ca --client 'bob@example.org' --install-on bob@laptop && "
+         "$M $D/ca --server b7 --renew --install-on root@b7 --quiet && cat $D/asked | xargs");
+    assert_non_null(strstr(said, "bob@laptop root@b7\n"));
+    must("cd $D && cmp home/.config/afar/cert.pem ca/bob@example.org.pem && cmp "
+         "root/etc/afar/server.pem ca/server.pem");
+    must_fail(PLACES
+              "printf '#!/bin/sh\nexit 255\n' >$D/bin/ssh; $M $D/ca --client x --install-on h",
+              "not installed on h");
+    must("! grep -r 'PRIVATE KEY' $D/asked");
+}
+
+/* A client of several CAs has them in one file; one of another CA keeps that. */
+static void test_the_ca_of_a_place(void **state)
+{
+    (void)state;
+    must(PLACES "$M $D/ca --client a --install && $M $D/other --client b && "
+                "cat $D/other/ca.pem >>$HOME/.config/afar/ca.pem && "
+                "$M $D/other --client b --renew --install");
+    must("test $(grep -c BEGIN $D/home/.config/afar/ca.pem) = 2");
+    must(PLACES "$M $D/third --client c && cat $D/home/.config/afar/* | sha256sum >$D/sum");
+    must_fail(PLACES "$M $D/third --client c --renew --install", "without this CA");
+    must("cat $D/home/.config/afar/* | sha256sum | cmp - $D/sum");
+}
+
 static void test_bad_usage(void **state)
 {
     (void)state;
@@ -166,6 +223,10 @@ static void test_bad_usage(void **state)
     must_fail("$M $D --client server-key", "cannot be a client's name");
     must_fail("$M $D --ca-name 'a/b'", "--ca-name");
     must_fail("$M $D more", "one folder only");
+    must_fail("$M $D --install", "name what to install");
+    must_fail("$M $D --client a --client b --install", "one client at a time");
+    must_fail("$M $D --client a --server b --install-on h", "either a server or a client");
+    must_fail("$M $D --client a --install-on -h", "is not a host");
     must_fail("$M /proc/nowhere", "cannot make the folder");
     must("! test -e $D");
     must("$M --help");
@@ -180,6 +241,9 @@ int main(void)
         cmocka_unit_test_teardown(test_more_clients_by_the_same_ca, clean),
         cmocka_unit_test_teardown(test_renewing_keeps_the_old, clean),
         cmocka_unit_test_teardown(test_a_ca_is_never_replaced, clean),
+        cmocka_unit_test_teardown(test_files_in_their_places, clean),
+        cmocka_unit_test_teardown(test_files_on_another_host, clean),
+        cmocka_unit_test_teardown(test_the_ca_of_a_place, clean),
         cmocka_unit_test_teardown(test_bad_usage, clean),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
