@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <afar/afar.h>
@@ -200,7 +201,8 @@ static void input_is_taken_as_fast_as_it_is_read(void **state)
     drive(client, started, &seen);
     /* `sleep` reads nothing: credit and pipe bound what is taken. */
     enum afar_status status = AFAR_OK;
-    for (unsigned idle = 0; idle < 20;) {
+    const time_t until = time(NULL) + test_deadline_ms() / 1000;
+    for (unsigned idle = 0; idle < 20 || (total < 1048576 && time(NULL) < until);) {
         taken = 0;
         status = afar_write_stdin(client, piece, sizeof piece, &taken, NULL);
         total += taken;
