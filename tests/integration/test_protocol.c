@@ -86,6 +86,25 @@ static void endings(void **state)
     program_close(&program);
 }
 
+/* What the server says before it closes is in an error without an id. */
+static void a_closed_connection(void **state)
+{
+    (void)state;
+    struct afard all = server;
+    struct program program;
+    static char word[100000];
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "payload_bytes=65536", NULL};
+    const char *words[] = {"echo", word, NULL};
+    memset(word, 'x', sizeof word - 1);
+    afard_start(&server, args);
+    assert_int_equal(run(&program, 0, words, NULL, 0), 125);
+    assert_non_null(strstr(program.stderr_data, "payload"));
+    assert_non_null(strstr(program.stderr_data, "is unknown"));
+    program_close(&program);
+    assert_int_equal(afard_stop(&server), 0);
+    server = all;
+}
+
 /* Both directions full at once, and input that nobody reads. */
 static void much_data(void **state)
 {
@@ -114,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_and_status),
         cmocka_unit_test(endings),
+        cmocka_unit_test(a_closed_connection),
         cmocka_unit_test(much_data),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
