@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "exec/as_owner.h"
+
 enum {
     NAME_BYTES = 32,
     PATH_BYTES = 64,
@@ -195,9 +197,20 @@ static enum proc_answer file_has_variable(int fd, const char *variable)
     return total == 0 && got == 0 ? PROC_EMPTY : PROC_NO;
 }
 
+/* Of another user's it may be readable to that user only. */
+static int open_environment(pid_t pid)
+{
+    char path[PATH_BYTES];
+    int fd = open_file(pid, "environ");
+    if (fd >= 0 || errno != EACCES)
+        return fd;
+    (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    return as_owner_open(pid, path);
+}
+
 enum proc_answer proc_has_variable(pid_t pid, const char *variable)
 {
-    int fd = open_file(pid, "environ");
+    int fd = open_environment(pid);
     if (fd < 0 && (errno == EACCES || errno == EPERM))
         return PROC_DENIED;
     if (fd < 0)
