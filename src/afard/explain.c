@@ -85,12 +85,12 @@ static enum afar_status say_allowed(FILE *out, const struct policy_decision *dec
                                     const struct policy_request *request, struct afar_error *err)
 {
     const struct rule *rule = decision->rule;
-    if (rule == NULL) {
+    if (rule == NULL || rule->name == NULL)
         (void)fprintf(out, "allowed: there are no rules\n");
+    if (rule == NULL)
         return AFAR_OK;
-    }
-    (void)fprintf(out, "allowed by rule '%s' (%s:%u)\n", rule->name, rules_file(decision->rules),
-                  rule->line);
+    if (rule->name != NULL)
+        (void)fprintf(out, "allowed by rule '%s' (%s:%u)\n", rule->name, rule->file, rule->line);
     say(out, "program",
         decision->program != NULL ? decision->program : "as the first word says, found in PATH");
     enum afar_status status =

@@ -60,25 +60,39 @@ struct command_line {
     int argc;
     char **argv;
     const char *config_file; /* NULL: none */
+    const char *defaults;    /* likewise */
 };
 
-/* The file, then the environment, then the command line, then the whole checked. *usage: the
- * command line was wrong. */
-static enum afar_status read_config(struct config *config, const struct command_line *line,
-                                    bool *usage, struct afar_error *err)
+static enum afar_status read_files(struct config *config, const struct command_line *line,
+                                   struct afar_error *err)
 {
     enum afar_status status = AFAR_OK;
-    if (line->config_file != NULL)
+    if (line->defaults != NULL)
+        status = config_load_defaults(config, line->defaults, err);
+    if (status == AFAR_OK && line->config_file != NULL)
         status = config_load(config, line->config_file, err);
+    return status;
+}
+
+/* The files, then the environment, then the command line. *usage: the last was wrong. */
+static enum afar_status read_settings(struct config *config, const struct command_line *line,
+                                      bool *usage, struct afar_error *err)
+{
+    enum afar_status status = read_files(config, line, err);
     if (status == AFAR_OK)
         status = variables_apply(config, environ, err);
     if (status == AFAR_OK) {
         status = options_apply(config, line->argc, line->argv, err);
         *usage = status == AFAR_EINVAL;
     }
-    if (status == AFAR_OK)
-        status = config_check(config, err);
-    return status;
+    return status == AFAR_OK ? config_finish(config, err) : status;
+}
+
+static enum afar_status read_config(struct config *config, const struct command_line *line,
+                                    bool *usage, struct afar_error *err)
+{
+    enum afar_status status = read_settings(config, line, usage, err);
+    return status == AFAR_OK ? config_check(config, err) : status;
 }
 
 static enum afar_status reload(void *user, struct config **config, struct afar_error *err)
@@ -122,13 +136,12 @@ out:
     return status;
 }
 
-/* --explain: the file's rules, whatever there is to listen at. */
+/* --explain: the files' rules, whatever there is to listen at. */
 static enum afar_status explain_only(struct config *config, const struct options *options,
-                                     const char *file, struct afar_error *err)
+                                     const struct command_line *line, bool *usage,
+                                     struct afar_error *err)
 {
-    enum afar_status status = AFAR_OK;
-    if (file != NULL)
-        status = config_load(config, file, err);
+    enum afar_status status = read_settings(config, line, usage, err);
     if (status == AFAR_OK && config->rules != NULL)
         status = rules_check(config->rules, err);
     return status == AFAR_OK ? explain(config, &options->question, stdout, err) : status;
@@ -164,7 +177,7 @@ static enum afar_status act(const struct options *options, struct command_line *
     config_init(&config);
     enum afar_status status = AFAR_OK;
     if (options->question.identity != NULL) {
-        status = explain_only(&config, options, line->config_file, err);
+        status = explain_only(&config, options, line, usage, err);
     } else {
         status = read_config(&config, line, usage, err);
         if (status == AFAR_OK)
@@ -191,6 +204,7 @@ int main(int argc, char **argv)
     if (status == AFAR_OK) {
         line.config_file =
             options.config_file != NULL ? options.config_file : variables_config_file(environ);
+        line.defaults = variables_defaults_file(environ);
         status = act(&options, &line, &usage, &err);
     }
     if (status == AFAR_EREFUSED) /* --explain has said why */

@@ -19,8 +19,8 @@ static bool begins(const char *text, const char *with)
 /* Not ours, though it has our name in front. */
 static bool is_foreign(const char *name)
 {
-    return begins(name, "CONFIG=") || begins(name, "PORT=") || begins(name, "PORT_") ||
-           begins(name, "SERVICE_");
+    return begins(name, "CONFIG=") || begins(name, "DEFAULTS=") || begins(name, "PORT=") ||
+           begins(name, "PORT_") || begins(name, "SERVICE_");
 }
 
 /* Several URLs, with blanks between. */
@@ -73,8 +73,18 @@ enum afar_status variables_apply(struct config *config, char *const *environment
     return status;
 }
 
+static const char *file_of(char *const *environment, const char *name)
+{
+    const char *file = environment_get(environment, name);
+    return file != NULL && file[0] != '\0' ? file : NULL;
+}
+
 const char *variables_config_file(char *const *environment)
 {
-    const char *file = environment_get(environment, "AFARD_CONFIG");
-    return file != NULL && file[0] != '\0' ? file : NULL;
+    return file_of(environment, "AFARD_CONFIG");
+}
+
+const char *variables_defaults_file(char *const *environment)
+{
+    return file_of(environment, "AFARD_DEFAULTS");
 }

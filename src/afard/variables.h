@@ -13,12 +13,15 @@
 
 /* Sets what the variables of "NAME=value" say, after the file and before the command line;
  * listeners there replace those that *config has. An empty value counts as none. Left alone:
- * AFARD_CONFIG, and what Kubernetes gives to every pod beside a service that is called afard
- * (AFARD_PORT…, AFARD_SERVICE_…). AFAR_EINVAL names the variable; AFAR_ENOMEM. */
+ * AFARD_CONFIG, AFARD_DEFAULTS, and what Kubernetes gives to every pod beside a service that is
+ * called afard (AFARD_PORT…, AFARD_SERVICE_…). AFAR_EINVAL names the variable; AFAR_ENOMEM. */
 enum afar_status variables_apply(struct config *config, char *const *environment,
                                  struct afar_error *err);
 
 /* AFARD_CONFIG, the file to read where -c does not say; NULL: none. Borrowed. */
 const char *variables_config_file(char *const *environment);
+
+/* AFARD_DEFAULTS, the file to read before all others (config_load_defaults); likewise. */
+const char *variables_defaults_file(char *const *environment);
 
 #endif

@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/number.h"
 #include "policy/config_table.h"
+#include "policy/include.h"
 
 enum { SHOWN_BYTES = 120 }; /* of a value that is quoted in a message */
 
@@ -25,6 +27,8 @@ void config_init(struct config *config)
         case CONFIG_LISTEN: /* none */
         case CONFIG_HTTP:
         case CONFIG_PATH: /* NULL */
+        case CONFIG_NAME:
+        case CONFIG_WORDS:
             break;
         case CONFIG_FLAG:
             *(bool *)member(config, &keys[i]) = keys[i].preset != 0;
@@ -50,12 +54,15 @@ void config_close(struct config *config)
     size_t count = 0;
     const struct config_key *keys = config_keys(&count);
     for (size_t i = 0; i < count; i++) {
-        if (keys[i].kind != CONFIG_PATH)
+        if (keys[i].kind == CONFIG_WORDS)
+            words_close(member(config, &keys[i]));
+        if (keys[i].kind != CONFIG_PATH && keys[i].kind != CONFIG_NAME)
             continue;
-        char **path = member(config, &keys[i]);
-        free(*path);
-        *path = NULL;
+        char **text = member(config, &keys[i]);
+        free(*text);
+        *text = NULL;
     }
+    words_close(&config->files);
     rules_free(config->rules);
     config->rules = NULL;
 }
@@ -104,16 +111,24 @@ static enum afar_status set_http(struct config *config, const char *value, struc
     return AFAR_OK;
 }
 
-static enum afar_status set_path(char **path, const char *value, struct afar_error *err)
+static enum afar_status set_text(char **text, const char *what, const char *value,
+                                 struct afar_error *err)
 {
     if (value[0] == '\0')
-        return afar_fail(err, AFAR_EINVAL, "the name of a file was expected");
+        return afar_fail(err, AFAR_EINVAL, "the name of a %s was expected", what);
     char *copy = strdup(value);
     if (copy == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory");
-    free(*path);
-    *path = copy;
+    free(*text);
+    *text = copy;
     return AFAR_OK;
+}
+
+static enum afar_status add_text(struct words *words, const char *value, struct afar_error *err)
+{
+    if (value[0] == '\0')
+        return afar_fail(err, AFAR_EINVAL, "the name of a file was expected");
+    return words_add(words, value, strlen(value), err);
 }
 
 static enum afar_status set_flag(bool *flag, const char *value, struct afar_error *err)
@@ -166,7 +181,14 @@ enum afar_status config_set(struct config *config, const char *key, const char *
         status = set_http(config, value, err);
         break;
     case CONFIG_PATH:
-        status = set_path(target, value, err);
+        status = set_text(target, "file", value, err);
+        break;
+    case CONFIG_NAME:
+        status = set_text(target, "user", value, err);
+        config->user_preset = false;
+        break;
+    case CONFIG_WORDS:
+        status = add_text(target, value, err);
         break;
     case CONFIG_FLAG:
         status = set_flag(target, value, err);
@@ -220,6 +242,34 @@ static enum afar_status check_tls(const struct config *config, const char *url,
     if (missing == NULL)
         return AFAR_OK;
     return afar_fail(err, AFAR_EINVAL, "%s needs %s, %s", url, missing, what);
+}
+
+/* Gives `user` to the rules that name none, and to what runs without rules. */
+static enum afar_status apply_user(struct config *config, struct afar_error *err)
+{
+    struct user user;
+    const uid_t own = geteuid();
+    if (config->user == NULL || (own != 0 && config->user_preset))
+        return AFAR_OK;
+    enum afar_status status = users_find(&user, config->user, err);
+    if (status == AFAR_OK && config->rules == NULL) {
+        config->rules = rules_new("");
+        if (config->rules == NULL)
+            status = afar_fail(err, AFAR_ENOMEM, "out of memory for a user");
+    }
+    /* That is whom they run as anyway. */
+    if (status == AFAR_OK && !(own != 0 && user.uid == own))
+        status = rules_set_user(config->rules, &user, err);
+    if (status != AFAR_OK)
+        (void)afar_prefix(err, "user");
+    user_close(&user);
+    return status;
+}
+
+enum afar_status config_finish(struct config *config, struct afar_error *err)
+{
+    enum afar_status status = include_read(config, err);
+    return status == AFAR_OK ? apply_user(config, err) : status;
 }
 
 enum afar_status config_check(const struct config *config, struct afar_error *err)

@@ -28,7 +28,8 @@ enum audit_mode {
 struct config {
     struct endpoint listen[CONFIG_LISTEN_MAX];
     unsigned listen_count;
-    struct endpoint http; /* where health and metrics are to be had */
+    unsigned listen_preset; /* so many of these come from config_load_defaults */
+    struct endpoint http;   /* where health and metrics are to be had */
     bool http_wanted;
     bool allow_plaintext;
     char *tls_cert; /* NULL: not given */
@@ -39,9 +40,14 @@ struct config {
     char *audit_log; /* a file, or "syslog"; NULL: none */
     unsigned audit;  /* enum audit_mode */
     bool audit_chain;
-    bool dumpable;        /* its user may look into the process, and it may leave a core */
-    unsigned deny_reason; /* enum deny_reason */
-    struct rules *rules;  /* a reference; NULL: no [allow] section at all */
+    bool dumpable;         /* its user may look into the process, and it may leave a core */
+    unsigned deny_reason;  /* enum deny_reason */
+    struct rules *rules;   /* a reference; NULL: no [allow] section at all */
+    struct words include;  /* glob(7) patterns of files with more of them */
+    size_t include_preset; /* so many of these come from config_load_defaults */
+    struct words files;    /* what it was read from */
+    char *user;            /* of commands whose rule names none; NULL: the server's own */
+    bool user_preset;      /* it comes from config_load_defaults: left out where it cannot be had */
     enum log_level log_level;
     enum log_format log_format;
 
@@ -103,6 +109,20 @@ enum afar_status config_set(struct config *config, const char *key, const char *
  * line and what was expected: "afard.conf:12: workers: 'many' is not a whole number from 0 to
  * 1024". AFAR_EINVAL, AFAR_ESYSTEM (cannot be read), AFAR_ENOMEM. */
 enum afar_status config_load(struct config *config, const char *path, struct afar_error *err);
+
+/* The same before all others, for the settings of a container's image or a unit: what another file,
+ * the environment or the command line says replaces it. What may not be had everywhere is left out
+ * there: a folder of `include` that is missing, `user` where the server is not root. */
+enum afar_status config_load_defaults(struct config *config, const char *path,
+                                      struct afar_error *err);
+
+/* The same for a file of rules alone, which are added to those that are there. */
+enum afar_status config_load_rules(struct config *config, const char *path, struct afar_error *err);
+
+/* After all of these, the environment and the command line, and before config_check: reads the
+ * files that `include` names, looks `user` up, and gives it to the rules that have none.
+ * AFAR_EINVAL, AFAR_ESYSTEM, AFAR_ENOMEM. */
+enum afar_status config_finish(struct config *config, struct afar_error *err);
 
 /* What only the whole can show: no listener, TLS listener without certificate, key or client CA,
  * udp without protocol upper. AFAR_EINVAL says what to add. (Whether an address is beyond loopback

@@ -14,11 +14,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <ini.h>
 
 #include "policy/config_table.h"
+#include "policy/trusted.h"
 
 #if INI_HANDLER_LINENO
 #error "inih was built with INI_HANDLER_LINENO: its handler has another signature"
@@ -37,8 +39,10 @@ struct file {
     struct config *config;
     unsigned line;                      /* the one that inih was given last */
     unsigned first_at[CONFIG_KEYS_MAX]; /* line that set the key of that index; 0: none yet */
-    bool in_rule;                       /* the section is an [allow …], else [server] */
-    enum afar_status status;            /* once it is not AFAR_OK no further line is given */
+    bool rules_only;                    /* named by `include` */
+    bool has_rules;
+    bool in_rule;            /* the section is an [allow …], else [server] */
+    enum afar_status status; /* once it is not AFAR_OK no further line is given */
     struct afar_error *err;
 };
 
@@ -58,13 +62,25 @@ static const char *rule_name(const char *name)
     return name + size + strspn(name + size, " \t");
 }
 
+static enum afar_status fail_not_here(struct file *file)
+{
+    return afar_fail(file->err, AFAR_EINVAL,
+                     "a file that include names has nothing but sections [allow NAME]");
+}
+
 static enum afar_status begin_rule(struct file *file, const char *name)
 {
     struct config *config = file->config;
-    if (config->rules == NULL)
+    if (config->rules == NULL) {
         config->rules = rules_new(file->path);
-    if (config->rules == NULL)
-        return afar_fail(file->err, AFAR_ENOMEM, "out of memory for a rule");
+        if (config->rules == NULL)
+            return afar_fail(file->err, AFAR_ENOMEM, "out of memory for a rule");
+    } else if (!file->has_rules) {
+        enum afar_status status = rules_from(config->rules, file->path, file->err);
+        if (status != AFAR_OK)
+            return status;
+    }
+    file->has_rules = true;
     file->in_rule = true;
     return rules_begin(config->rules, name, file->line, file->err);
 }
@@ -84,7 +100,7 @@ static enum afar_status begin_section(struct file *file, const char *line)
     (void)snprintf(section, sizeof section, "%.*s", (int)size, line + 1);
     file->in_rule = false;
     if (strcmp(section, SECTION) == 0)
-        return AFAR_OK;
+        return file->rules_only ? fail_not_here(file) : AFAR_OK;
     const char *name = rule_name(section);
     if (name != NULL && size < sizeof section)
         return begin_rule(file, name);
@@ -149,14 +165,19 @@ static char *next_line(char *line, int size, void *user)
     return file->status == AFAR_OK ? line : NULL;
 }
 
-/* Only "listen" may be given again: of two values for one key one would be ignored. */
+/* Only what adds may be given again: of two values for one key one would be ignored. */
 static enum afar_status check_first(struct file *file, const char *name)
 {
     size_t count = 0;
     const struct config_key *keys = config_keys(&count);
     const struct config_key *key = config_key_find(name);
-    if (key == NULL || key->kind == CONFIG_LISTEN)
+    if (key == NULL || key->kind == CONFIG_WORDS)
         return AFAR_OK;
+    if (key->kind == CONFIG_LISTEN) {
+        if (file->config->listen_preset > 0)
+            file->config->listen_count = file->config->listen_preset = 0;
+        return AFAR_OK;
+    }
     unsigned *first_at = &file->first_at[key - keys];
     if (*first_at != 0)
         return afar_fail(file->err, AFAR_EINVAL, "%s: given already in line %u", name, *first_at);
@@ -167,6 +188,32 @@ static enum afar_status check_first(struct file *file, const char *name)
 static enum afar_status fail_syntax(struct file *file)
 {
     return afar_fail(file->err, AFAR_EINVAL, "expected KEY = VALUE");
+}
+
+/* What include names is beside this file, wherever the server was started. */
+static enum afar_status set_include(struct file *file, const char *name, const char *value)
+{
+    const char *slash = strrchr(file->path, '/');
+    char *path = NULL;
+    if (value[0] == '/' || value[0] == '\0' || slash == NULL)
+        return config_set(file->config, name, value, file->err);
+    if (asprintf(&path, "%.*s/%s", (int)(slash - file->path), file->path, value) < 0)
+        return afar_fail(file->err, AFAR_ENOMEM, "out of memory for a path");
+    enum afar_status status = config_set(file->config, name, path, file->err);
+    free(path);
+    return status;
+}
+
+static enum afar_status set_key(struct file *file, const char *name, const char *value)
+{
+    if (file->rules_only)
+        return fail_not_here(file);
+    enum afar_status status = check_first(file, name);
+    if (status == AFAR_OK && strcmp(name, "include") == 0)
+        status = set_include(file, name, value);
+    else if (status == AFAR_OK)
+        status = config_set(file->config, name, value, file->err);
+    return status;
 }
 
 /* inih's ini_handler. The section has been checked where it begins. */
@@ -182,22 +229,34 @@ static int set_pair(void *user, const char *section, const char *name, const cha
     if (status == AFAR_OK && file->in_rule) {
         status = rules_set(file->config->rules, name, value, file->err);
     } else if (status == AFAR_OK) {
-        status = check_first(file, name);
-        if (status == AFAR_OK)
-            status = config_set(file->config, name, value, file->err);
+        status = set_key(file, name, value);
     }
     if (status != AFAR_OK)
         place_error(file, status);
     return status == AFAR_OK;
 }
 
-enum afar_status config_load(struct config *config, const char *path, struct afar_error *err)
+static enum afar_status open_file(struct file *file)
 {
-    struct file file = {.path = path, .config = config, .err = err};
-    file.stream = fopen(path, "re");
-    if (file.stream == NULL)
-        return afar_fail_errno(err, errno, "%.*s: cannot be read", PATH_SHOWN_BYTES, path);
+    const char *path = file->path;
+    enum afar_status status = AFAR_OK;
+    file->stream = fopen(path, "re");
+    if (file->stream == NULL)
+        return afar_fail_errno(file->err, errno, "%.*s: cannot be read", PATH_SHOWN_BYTES, path);
+    if (file->rules_only)
+        status = trusted_check(fileno(file->stream), path, file->err);
+    if (status != AFAR_OK)
+        (void)fclose(file->stream);
+    return status;
+}
 
+static enum afar_status load(struct config *config, const char *path, bool rules_only,
+                             struct afar_error *err)
+{
+    struct file file = {.path = path, .config = config, .rules_only = rules_only, .err = err};
+    enum afar_status status = open_file(&file);
+    if (status != AFAR_OK)
+        return status;
     int failed = ini_parse_stream(next_line, &file, set_pair, &file);
     /* The first line that inih or the handler did not like. Where it comes before the error that
      * is known, or there is none, it was inih: a line that is neither empty, a comment, a section
@@ -209,5 +268,30 @@ enum afar_status config_load(struct config *config, const char *path, struct afa
         place_error(&file, fail_syntax(&file));
     }
     (void)fclose(file.stream);
+    if (file.status == AFAR_OK) {
+        file.status = words_add(&config->files, path, strlen(path), err);
+        if (file.status != AFAR_OK)
+            (void)afar_prefix(err, "%.*s", PATH_SHOWN_BYTES, path);
+    }
     return file.status;
+}
+
+enum afar_status config_load(struct config *config, const char *path, struct afar_error *err)
+{
+    return load(config, path, false, err);
+}
+
+enum afar_status config_load_defaults(struct config *config, const char *path,
+                                      struct afar_error *err)
+{
+    enum afar_status status = load(config, path, false, err);
+    config->listen_preset = config->listen_count;
+    config->include_preset = config->include.count;
+    config->user_preset = config->user != NULL;
+    return status;
+}
+
+enum afar_status config_load_rules(struct config *config, const char *path, struct afar_error *err)
+{
+    return load(config, path, true, err);
 }

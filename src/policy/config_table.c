@@ -43,6 +43,10 @@ static const struct config_key keys[] = {
     {"audit_chain", CONFIG_FLAG, AT(audit_chain), 0, 0, 0, "each line vouches for the one before"},
     {"deny_reason", CONFIG_CHOICE, AT(deny_reason), 0, 0, DENY_REASON_FULL, "full or brief"},
     {"dumpable", CONFIG_FLAG, AT(dumpable), 0, 0, 0, "debuggers may look into the server"},
+    {"user", CONFIG_NAME, AT(user), 0, 0, 0,
+     "whom commands run as where their rule does not say; for a server that is root"},
+    {"include", CONFIG_WORDS, AT(include), 0, 0, 0,
+     "files with rules, as rules.d/*.conf, may be given again"},
     {"log_level", CONFIG_LEVEL, AT(log_level), 0, 0, LOG_LEVEL_INFO, "error, warn, info or debug"},
     {"log_format", CONFIG_FORMAT, AT(log_format), 0, 0, LOG_FORMAT_TEXT, "text or json"},
 

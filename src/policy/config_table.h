@@ -18,6 +18,8 @@ enum config_kind {
     CONFIG_LISTEN, /* struct endpoint listen[], listen_count; may be given more than once */
     CONFIG_HTTP,   /* struct endpoint, and http_wanted */
     CONFIG_PATH,   /* char *, owned */
+    CONFIG_NAME,   /* likewise */
+    CONFIG_WORDS,  /* struct words; may be given more than once */
     CONFIG_FLAG,   /* bool */
     CONFIG_LEVEL,  /* enum log_level */
     CONFIG_FORMAT, /* enum log_format */

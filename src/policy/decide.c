@@ -130,7 +130,7 @@ static void deny(struct policy_decision *decision, const char *why, const char *
 {
     (void)snprintf(decision->reason, sizeof decision->reason,
                    "rule '%s' (%.100s:%u) does not let the client %s %.*s", decision->rule->name,
-                   rules_file(decision->rules), decision->rule->line, why, SHOWN_BYTES, what);
+                   decision->rule->file, decision->rule->line, why, SHOWN_BYTES, what);
     decision->allowed = false;
 }
 
@@ -294,9 +294,11 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
     enum afar_status status = AFAR_OK;
     bool match = false;
     *decision = (struct policy_decision){.allowed = rules_count(rules) == 0};
-    if (decision->allowed)
-        return AFAR_OK;
     decision->rules = rules_keep(rules);
+    if (decision->allowed) {
+        decision->rule = rules_otherwise(rules);
+        return AFAR_OK;
+    }
     for (size_t i = 0; i < rules_count(rules) && !match && status == AFAR_OK; i++)
         status = try_rule(&trial, rules_at(rules, i), decision, &match, err);
     if (status == AFAR_OK && !match)

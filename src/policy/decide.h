@@ -34,7 +34,8 @@ struct policy_request {
 struct policy_decision {
     bool allowed;
     struct rules *rules;              /* a reference; NULL: there are none */
-    const struct rule *rule;          /* of these; NULL: none matched, or there are none */
+    const struct rule *rule;          /* of these; NULL: none matched, or there are none. Without a
+                                         name: rules_otherwise */
     char reason[POLICY_REASON_BYTES]; /* why not; for the operator, not for the client */
 
     /* What is to be run; NULL: as asked. */

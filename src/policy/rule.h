@@ -36,7 +36,8 @@ struct rule_number {
 
 struct rule {
     char *name;
-    unsigned line; /* where it begins */
+    const char *file; /* where it begins; kept, of its struct rules */
+    unsigned line;
 
     struct client_pattern *clients;
     size_t client_count;

@@ -6,23 +6,29 @@
 
 struct rules {
     atomic_uint references;
-    char *file;
+    struct words files; /* the last one is where rules are added from */
     struct rule **at;
     size_t count;
+    struct rule *otherwise; /* NULL: no user was given */
 };
 
 struct rules *rules_new(const char *file)
 {
     struct rules *rules = calloc(1, sizeof *rules);
-    char *copy = strdup(file);
-    if (rules == NULL || copy == NULL) {
+    if (rules == NULL)
+        return NULL;
+    if (rules_from(rules, file, NULL) != AFAR_OK) {
+        words_close(&rules->files);
         free(rules);
-        free(copy);
         return NULL;
     }
     atomic_init(&rules->references, 1);
-    rules->file = copy;
     return rules;
+}
+
+enum afar_status rules_from(struct rules *rules, const char *file, struct afar_error *err)
+{
+    return words_add(&rules->files, file, strlen(file), err);
 }
 
 struct rules *rules_keep(struct rules *rules)
@@ -38,9 +44,25 @@ void rules_free(struct rules *rules)
         return;
     for (size_t i = 0; i < rules->count; i++)
         rule_free(rules->at[i]);
+    rule_free(rules->otherwise);
     free(rules->at);
-    free(rules->file);
+    words_close(&rules->files);
     free(rules);
+}
+
+static const char *present_file(const struct rules *rules)
+{
+    return rules->files.at[rules->files.count - 1];
+}
+
+static enum afar_status fail_taken(const struct rules *rules, const struct rule *rule,
+                                   struct afar_error *err)
+{
+    if (rule->file == present_file(rules))
+        return afar_fail(err, AFAR_EINVAL, "there is a rule '%s' already in line %u", rule->name,
+                         rule->line);
+    return afar_fail(err, AFAR_EINVAL, "there is a rule '%s' already in %.200s:%u", rule->name,
+                     rule->file, rule->line);
 }
 
 static enum afar_status check_name(const struct rules *rules, const char *name,
@@ -56,8 +78,7 @@ static enum afar_status check_name(const struct rules *rules, const char *name,
                          name, RULE_NAME_BYTES - 1);
     for (size_t i = 0; i < rules->count; i++) {
         if (strcmp(rules->at[i]->name, name) == 0)
-            return afar_fail(err, AFAR_EINVAL, "there is a rule '%s' already in line %u", name,
-                             rules->at[i]->line);
+            return fail_taken(rules, rules->at[i], err);
     }
     return AFAR_OK;
 }
@@ -77,6 +98,7 @@ enum afar_status rules_begin(struct rules *rules, const char *name, unsigned lin
     struct rule *rule = rule_new(name, line);
     if (rule == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a rule");
+    rule->file = present_file(rules);
     rules->at[rules->count++] = rule;
     return AFAR_OK;
 }
@@ -87,17 +109,49 @@ enum afar_status rules_set(struct rules *rules, const char *key, const char *val
     return rule_set(rules->at[rules->count - 1], key, value, err);
 }
 
+/* What the server itself would do for everybody. Without a name. */
+static enum afar_status make_otherwise(struct rules *rules, struct afar_error *err)
+{
+    struct rule *rule = rule_new("", 0);
+    if (rule == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a user");
+    free(rule->name);
+    rule->name = NULL;
+    rule->file = rules->files.at[0];
+    rules->otherwise = rule;
+    enum afar_status status = rule_set(rule, "client", "any", err);
+    return status == AFAR_OK ? rule_set(rule, "shell", "yes", err) : status;
+}
+
+enum afar_status rules_set_user(struct rules *rules, const struct user *user,
+                                struct afar_error *err)
+{
+    enum afar_status status = make_otherwise(rules, err);
+    if (status == AFAR_OK)
+        status = user_copy(&rules->otherwise->user, user, err);
+    for (size_t i = 0; i < rules->count && status == AFAR_OK; i++) {
+        if (rules->at[i]->user.name == NULL)
+            status = user_copy(&rules->at[i]->user, user, err);
+    }
+    return status;
+}
+
+const struct rule *rules_otherwise(const struct rules *rules)
+{
+    return rules == NULL ? NULL : rules->otherwise;
+}
+
 enum afar_status rules_check(const struct rules *rules, struct afar_error *err)
 {
     for (size_t i = 0; i < rules->count; i++) {
         const struct rule *rule = rules->at[i];
         enum afar_status status = rule_check(rule, err);
         if (status != AFAR_OK) {
-            (void)afar_prefix(err, "%.200s:%u: [allow %s]", rules->file, rule->line, rule->name);
+            (void)afar_prefix(err, "%.200s:%u: [allow %s]", rule->file, rule->line, rule->name);
             return status;
         }
     }
-    return AFAR_OK;
+    return rules->otherwise == NULL ? AFAR_OK : rule_check(rules->otherwise, err);
 }
 
 enum afar_status rules_pins(const struct rules *rules, struct words *pins, struct afar_error *err)
@@ -139,5 +193,10 @@ const struct rule *rules_at(const struct rules *rules, size_t at)
 
 const char *rules_file(const struct rules *rules)
 {
-    return rules->file;
+    return rules->files.at[0];
+}
+
+size_t rules_file_count(const struct rules *rules)
+{
+    return rules->files.count;
 }

@@ -157,6 +157,33 @@ void user_close(struct user *user)
     *user = (struct user){0};
 }
 
+static bool copy_text(char **to, const char *from)
+{
+    *to = from != NULL ? strdup(from) : NULL;
+    return (*to != NULL) == (from != NULL);
+}
+
+enum afar_status user_copy(struct user *to, const struct user *from, struct afar_error *err)
+{
+    const size_t bytes = from->group_count * sizeof *from->groups;
+    *to = (struct user){.uid = from->uid, .gid = from->gid};
+    bool copied = copy_text(&to->name, from->name);
+    copied = copy_text(&to->home, from->home) && copied;
+    copied = copy_text(&to->shell, from->shell) && copied;
+    if (bytes > 0) {
+        to->groups = malloc(bytes);
+        copied = to->groups != NULL && copied;
+    }
+    if (!copied) {
+        user_close(to);
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a user");
+    }
+    if (bytes > 0)
+        memcpy(to->groups, from->groups, bytes);
+    to->group_count = from->group_count;
+    return AFAR_OK;
+}
+
 enum afar_status users_find_id(const char *name, unsigned *uid, struct afar_error *err)
 {
     struct entry entry = {.space = NULL};

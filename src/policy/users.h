@@ -29,6 +29,9 @@ struct user {
 enum afar_status users_find(struct user *user, const char *name, struct afar_error *err);
 void user_close(struct user *user);
 
+/* AFAR_ENOMEM: *to is closed. */
+enum afar_status user_copy(struct user *to, const struct user *from, struct afar_error *err);
+
 enum afar_status users_find_id(const char *name, unsigned *uid, struct afar_error *err);
 enum afar_status users_find_group_id(const char *name, unsigned *gid, struct afar_error *err);
 

@@ -364,13 +364,20 @@ enum { WHAT_BYTES = 384, WHO_BYTES = 384 };
 /* "can run any command as user root" */
 static void describe_what(const struct config *config, const char *user, char what[WHAT_BYTES])
 {
+    const struct rule *otherwise = rules_otherwise(config->rules);
     size_t count = rules_count(config->rules);
+    size_t files = count == 0 ? 0 : rules_file_count(config->rules);
     if (count == 0)
-        (void)snprintf(what, WHAT_BYTES, "can run any command as user %s", user);
-    else
+        (void)snprintf(what, WHAT_BYTES, "can run any command as user %.100s",
+                       otherwise != NULL ? otherwise->user.name : user);
+    else if (files == 1)
         (void)snprintf(what, WHAT_BYTES, "can run what %s of %.200s allow%s",
                        count == 1 ? "the one rule" : "the rules", rules_file(config->rules),
                        count == 1 ? "s" : "");
+    else
+        (void)snprintf(what, WHAT_BYTES,
+                       "can run what the %zu rules of %.200s and %zu more file%s allow", count,
+                       rules_file(config->rules), files - 1, files == 2 ? "" : "s");
 }
 
 /* "whoever has a client certificate from ca.pem" */

@@ -39,6 +39,7 @@ enum {
 
 static struct test_certs certs;
 static char config_path[96];
+static char more_path[96];
 static char afar[PROGRAM_TEXT_BYTES];
 static char input[INPUT_BYTES];
 
@@ -310,6 +311,16 @@ static const char *run_round(serve *clients)
 /* ---- the tests ---------------------------------------------------------------------------------
  */
 
+static int make_more_rules(void)
+{
+    (void)snprintf(more_path, sizeof more_path, "%s/more.conf", certs.folder);
+    FILE *file = fopen(more_path, "w");
+    if (file == NULL)
+        return -1;
+    (void)fputs("[allow others]\nclient = any\nshell = yes\ncommand = **\n", file);
+    return fclose(file);
+}
+
 static int make_files(void **state)
 {
     (void)state;
@@ -333,15 +344,14 @@ static int make_files(void **state)
                   "listen = udp://127.0.0.1:0?protocol=upper\n"
                   "tls_cert = %s\ntls_key = %s\ntls_client_ca = %s\n"
                   "workers = 2\nquiet_ms = 2\ncollect_memory_bytes = 4096\nkill_grace_ms = 20\n"
-                  "audit_log = %s/audit\n"
+                  "audit_log = %s/audit\ninclude = more*.conf\n"
                   "[allow nobody]\nclient = dns:**.nobody\nclient = uid:nobody\nforce = /bin/no\n"
                   "[allow us]\nclient = cn:tester\nclient = any\nfrom = 127.0.0.0/8\n"
                   "command = /bin/sh \"no\" *\ncommand = /bin/sh **\ncommand = **\nshell = yes\n"
-                  "env = *\ntimeout = 1d\nmax_output = 1G\nmax_jobs = 1000\n"
-                  "[allow others]\nclient = any\nshell = yes\ncommand = **\n",
+                  "env = *\ntimeout = 1d\nmax_output = 1G\nmax_jobs = 1000\n",
                   certs.folder, certs.cert[TEST_SERVER], certs.key[TEST_SERVER],
                   certs.cert[TEST_CA], certs.folder);
-    return fclose(file);
+    return fclose(file) == 0 ? make_more_rules() : -1;
 }
 
 static int remove_files(void **state)
@@ -351,6 +361,7 @@ static int remove_files(void **state)
     (void)snprintf(audit, sizeof audit, "%s/audit", certs.folder);
     (void)unlink(audit);
     (void)unlink(config_path);
+    (void)unlink(more_path);
     test_certs_remove(&certs);
     return 0;
 }

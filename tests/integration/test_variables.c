@@ -5,7 +5,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/program.h"
 
@@ -59,8 +62,41 @@ static void test_environment(void **state)
                 "configuration ok");
 }
 
+/* Read before the file, which replaces what it names; and not a key of its own. */
+static void test_defaults(void **state)
+{
+    char defaults[] = "/tmp/afar-defaults-XXXXXX";
+    char file[] = "/tmp/afar-file-XXXXXX";
+    char first[64];
+    char second[64];
+    (void)state;
+    int fds[] = {mkstemp(defaults), mkstemp(file)};
+    assert_true(fds[0] >= 0 && fds[1] >= 0);
+    static const char text[] = "listen = tcp://127.0.0.1:0\nhttp = nonsense\n";
+    static const char other[] = "http = tcp://127.0.0.1:0\n";
+    assert_int_equal(write(fds[0], text, sizeof text - 1), sizeof text - 1);
+    assert_int_equal(write(fds[1], other, sizeof other - 1), sizeof other - 1);
+    assert_int_equal(close(fds[0]) | close(fds[1]), 0);
+    (void)snprintf(first, sizeof first, "AFARD_DEFAULTS=%s", defaults);
+    (void)snprintf(second, sizeof second, "%s:2: http: ", defaults);
+    assert_with(WORDS(first), WORDS("-c", file, "--check"), 1, second);
+    assert_int_equal(truncate(defaults, sizeof "listen = tcp://127.0.0.1:0"), 0);
+    assert_with(WORDS(first), WORDS("-c", file, "--check"), 0, "configuration ok");
+    assert_with(WORDS(first), WORDS("--check"), 0, "configuration ok");
+    assert_with(WORDS("AFARD_DEFAULTS="), WORDS("-c", file, "--check"), 1, "nothing to listen at");
+    assert_with(WORDS("AFARD_DEFAULTS=/nonexistent"), WORDS("-c", file, "--check"), 1,
+                "/nonexistent: cannot be read");
+    assert_int_equal(unlink(defaults) | unlink(file), 0);
+    /* What the images start with, whoever they start as. */
+    assert_with(WORDS("AFARD_DEFAULTS=docker/image.conf"),
+                WORDS("--check", "--listen", "tcp://127.0.0.1:0"), 0, "configuration ok");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_environment)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_defaults),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

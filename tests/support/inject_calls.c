@@ -5,6 +5,7 @@
 #include "support/inject_internal.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
@@ -77,6 +78,8 @@ const struct inject_call inject_calls[CALLS] = {
     [CALL_OPENAT] = {"openat", {EMFILE, EACCES}},
     [CALL_MKDIRAT] = {"mkdirat", {EACCES, ENOSPC}},
     [CALL_UNLINKAT] = {"unlinkat", {EBUSY}},
+    [CALL_STATVFS] = {"statvfs and fstatvfs", {EIO, ENOSYS}},
+    [CALL_GLOB] = {"glob", {GLOB_NOSPACE, GLOB_ABORTED, GLOB_NOMATCH}},
     [CALL_FCHMOD] = {"fchmod", {EROFS}},
     [CALL_FLOCK] = {"flock", {EWOULDBLOCK}},
     [CALL_STAT] = {"stat", {ENOENT, EIO}},

@@ -84,6 +84,8 @@ enum call {
     CALL_OPENAT,
     CALL_MKDIRAT,
     CALL_UNLINKAT,
+    CALL_STATVFS,
+    CALL_GLOB,
     CALLS
 };
 

@@ -1,10 +1,11 @@
 /* The wrappers for what rules and the audit log ask of the system. */
 // wrap: asprintf __asprintf_chk realpath __realpath_chk fstatat getcwd __getcwd_chk
-// wrap: memfd_create openat mkdirat unlinkat fdatasync ftruncate
+// wrap: statvfs fstatvfs glob memfd_create openat mkdirat unlinkat fdatasync ftruncate
 // wrap: getpwnam_r getpwuid_r getgrnam_r getgrouplist
 #include "support/inject_internal.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* ---- memory ---- */
@@ -128,6 +130,28 @@ int __wrap_unlinkat(int fd, const char *path, int flags)
 {
     int failure = FAILURE(CALL_UNLINKAT);
     return failure != 0 ? inject_fail(failure) : __real_unlinkat(fd, path, flags);
+}
+
+WRAPS(int, statvfs, const char *path, struct statvfs *mount);
+int __wrap_statvfs(const char *path, struct statvfs *mount)
+{
+    int failure = FAILURE(CALL_STATVFS);
+    return failure != 0 ? inject_fail(failure) : __real_statvfs(path, mount);
+}
+
+WRAPS(int, fstatvfs, int fd, struct statvfs *mount);
+int __wrap_fstatvfs(int fd, struct statvfs *mount)
+{
+    int failure = FAILURE(CALL_STATVFS);
+    return failure != 0 ? inject_fail(failure) : __real_fstatvfs(fd, mount);
+}
+
+/* It returns how it failed. */
+WRAPS(int, glob, const char *pattern, int flags, int (*failed)(const char *, int), glob_t *found);
+int __wrap_glob(const char *pattern, int flags, int (*failed)(const char *, int), glob_t *found)
+{
+    int failure = FAILURE(CALL_GLOB);
+    return failure != 0 ? failure : __real_glob(pattern, flags, failed, found);
 }
 
 /* ---- users ---- */

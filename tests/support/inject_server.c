@@ -64,6 +64,8 @@ static enum afar_status load(void *user, struct config **config, struct afar_err
     if (*config == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a configuration");
     enum afar_status status = config_load(*config, user, err);
+    if (status == AFAR_OK)
+        status = config_finish(*config, err);
     return status == AFAR_OK ? config_check(*config, err) : status;
 }
 
