@@ -51,7 +51,14 @@ static enum afar_status print_text(const char *text, struct afar_error *err)
 /* --check: all that can be known without opening a socket or resolving a name. */
 static enum afar_status check_only(const struct config *config, struct afar_error *err)
 {
-    enum afar_status status = server_check(config, err);
+    struct words warnings = {0};
+    enum afar_status status = server_check(config, &warnings, err);
+    for (size_t i = 0; i < warnings.count && status == AFAR_OK; i++) {
+        char line[AFAR_ERROR_MESSAGE_BYTES * 2];
+        utf8_copy(line, sizeof line, warnings.at[i]);
+        (void)fprintf(stderr, "afard: warning: %s\n", line);
+    }
+    words_close(&warnings);
     return status == AFAR_OK ? print_text("configuration ok\n", err) : status;
 }
 

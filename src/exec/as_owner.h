@@ -10,8 +10,8 @@
 
 #include <sys/types.h>
 
-/* Opens a file under /proc/PID for reading, as the user and group that the process runs as. -1: errno;
- * EACCES also where this is the same user, who could have opened it. */
+/* Opens a file under /proc/PID for reading, as the user and group that the process runs as. -1:
+ * errno; EACCES also where this is the same user, who could have opened it. */
 int as_owner_open(pid_t pid, const char *path);
 
 #endif

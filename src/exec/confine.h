@@ -42,6 +42,7 @@ struct confinement {
     size_t group_count;
     const char *root; /* NULL: the server's */
     int cgroup_fd;    /* of a cgroup.procs that the command is to be in; -1: the server's */
+    int fence_fd;     /* of fence_take, without a helper only; 0: none */
 };
 
 /* The kernel's RLIMIT_… */

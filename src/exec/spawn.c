@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "exec/environment.h"
+#include "exec/fence.h"
 #include "exec/helper.h"
 
 #ifdef __SANITIZE_THREAD__
@@ -49,6 +50,8 @@ struct child {
 /* It could not get a table of its own by itself (a sandbox may forbid that), and has done nothing.
  */
 static const char stage_table[] = "descriptors";
+
+static const char stage_fence[] = "fence";
 
 /* The child's stack; its deepest use is a few hundred bytes in child_main, and signals are blocked.
  */
@@ -148,6 +151,11 @@ IN_CHILD static int child_main(void *argument)
     child->stage = "cgroup";
     if (child->confine != NULL && child->confine->cgroup_fd >= 0 &&
         syscall(SYS_write, child->confine->cgroup_fd, "0", 1) != 1)
+        return fail_child(child);
+    /* While its descriptor is still there. */
+    child->stage = stage_fence;
+    if (child->confine != NULL && child->confine->fence_fd > 0 &&
+        fence_enter(child->confine->fence_fd) < 0)
         return fail_child(child);
     child->stage = stage_table;
     if (leave_table(child) < 0)
@@ -342,6 +350,10 @@ static bool take_pidfd(struct spawn_control *control, int *pidfd)
 static enum afar_status explain(const struct spawn_request *request, const char *stage, int failed,
                                 struct afar_error *err)
 {
+    if (strcmp(stage, stage_fence) == 0)
+        return afar_fail_errno(err, failed,
+                               "cannot keep '%s' away from the server's files (Landlock)",
+                               request->argv[0]);
     if (strcmp(stage, "exec") != 0 && strcmp(stage, "chdir") != 0)
         return afar_fail_errno(err, failed, "cannot execute '%s' as its rule says (%s)",
                                request->argv[0], stage);

@@ -36,8 +36,8 @@ struct spawn_result {
     int stdin_fd; /* -1 without stdin_pipe */
     int stdout_fd;
     int stderr_fd;
-    const char *stage; /* on failure: "pipe", "clone", "session", "cgroup", "descriptors", "stdio",
-                          "limits", "helper", "chroot", "user", "chdir", "exec" */
+    const char *stage; /* on failure: "pipe", "clone", "session", "cgroup", "fence", "descriptors",
+                          "stdio", "limits", "helper", "chroot", "user", "chdir", "exec" */
 };
 
 /* The signals that are neither ignored nor handled now, a bit for each, 1 in the lowest: a child

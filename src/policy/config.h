@@ -25,6 +25,13 @@ enum audit_mode {
     AUDIT_COUNTED   /* it runs; the loss is counted and logged */
 };
 
+/* Whether commands that run as the server's own user are kept away from its files. */
+enum confine_mode {
+    CONFINE_AUTO, /* where that takes nothing from them */
+    CONFINE_YES,
+    CONFINE_NO
+};
+
 struct config {
     struct endpoint listen[CONFIG_LISTEN_MAX];
     unsigned listen_count;
@@ -48,6 +55,7 @@ struct config {
     struct words files;    /* what it was read from */
     char *user;            /* of commands whose rule names none; NULL: the server's own */
     bool user_preset;      /* it comes from config_load_defaults: left out where it cannot be had */
+    unsigned confine;      /* enum confine_mode */
     enum log_level log_level;
     enum log_format log_format;
 

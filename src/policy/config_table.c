@@ -45,6 +45,7 @@ static const struct config_key keys[] = {
     {"dumpable", CONFIG_FLAG, AT(dumpable), 0, 0, 0, "debuggers may look into the server"},
     {"user", CONFIG_NAME, AT(user), 0, 0, 0,
      "whom commands run as where their rule does not say; for a server that is root"},
+    {"confine", CONFIG_CHOICE, AT(confine), 0, 0, CONFINE_AUTO, "auto or yes or no"},
     {"include", CONFIG_WORDS, AT(include), 0, 0, 0,
      "files with rules, as rules.d/*.conf, may be given again"},
     {"log_level", CONFIG_LEVEL, AT(log_level), 0, 0, LOG_LEVEL_INFO, "error, warn, info or debug"},

@@ -76,8 +76,9 @@ static enum afar_status read_pattern(struct config *config, const char *pattern,
     if (failed != 0)
         return afar_fail_errno(err, errno, "%.*s: cannot be read", SHOWN_BYTES, pattern);
     if (found.gl_pathc > INCLUDE_FILES_MAX)
-        status = afar_fail(err, AFAR_EINVAL, "%.*s: there are %zu such files, and at most %d may be",
-                           SHOWN_BYTES, pattern, found.gl_pathc, INCLUDE_FILES_MAX);
+        status =
+            afar_fail(err, AFAR_EINVAL, "%.*s: there are %zu such files, and at most %d may be",
+                      SHOWN_BYTES, pattern, found.gl_pathc, INCLUDE_FILES_MAX);
     else
         status = read_files(config, &found, err);
     globfree(&found);
@@ -89,8 +90,8 @@ enum afar_status include_read(struct config *config, struct afar_error *err)
     const struct words *patterns = &config->include;
     bool wanted = false;
     for (size_t i = 0; i < patterns->count; i++) {
-        enum afar_status status = read_pattern(config, patterns->at[i], i < config->include_preset,
-                                               &wanted, err);
+        enum afar_status status =
+            read_pattern(config, patterns->at[i], i < config->include_preset, &wanted, err);
         if (status != AFAR_OK) {
             (void)afar_prefix(err, "include");
             return status;

@@ -179,15 +179,28 @@ static enum afar_status fail_again(struct afar_error *err)
     return afar_fail(err, AFAR_EINVAL, "given already in this rule");
 }
 
-static enum afar_status set_shell(struct rule *rule, const char *value, struct afar_error *err)
+static enum afar_status set_flag(bool *flag, bool *set, const char *value, struct afar_error *err)
 {
-    if (rule->shell_set)
+    if (*set)
         return fail_again(err);
-    rule->shell_set = true;
-    rule->shell = strcasecmp(value, "yes") == 0 || strcasecmp(value, "true") == 0;
-    if (!rule->shell && strcasecmp(value, "no") != 0 && strcasecmp(value, "false") != 0)
+    *set = true;
+    *flag = strcasecmp(value, "yes") == 0 || strcasecmp(value, "true") == 0;
+    if (!*flag && strcasecmp(value, "no") != 0 && strcasecmp(value, "false") != 0)
         return afar_fail(err, AFAR_EINVAL, "'%.*s' is neither yes nor no", SHOWN_BYTES, value);
     return AFAR_OK;
+}
+
+static enum afar_status set_shell(struct rule *rule, const char *value, struct afar_error *err)
+{
+    return set_flag(&rule->shell, &rule->shell_set, value, err);
+}
+
+static enum afar_status set_confine(struct rule *rule, const char *value, struct afar_error *err)
+{
+    bool confine = false;
+    enum afar_status status = set_flag(&confine, &rule->confine_set, value, err);
+    rule->unconfined = !confine;
+    return status;
 }
 
 static enum afar_status set_user(struct rule *rule, const char *value, struct afar_error *err)
@@ -304,6 +317,7 @@ static const struct rule_key {
     {"group", set_group, NULL, 0},
     {"cwd", set_cwd, NULL, 0},
     {"chroot", set_chroot, NULL, 0},
+    {"confine", set_confine, NULL, 0},
     {"umask", set_umask, NULL, 0},
     {"nice", set_nice, NULL, 0},
     {"timeout", NULL, duration_parse, AT(timeout_ms)},

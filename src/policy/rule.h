@@ -50,6 +50,8 @@ struct rule {
     size_t command_count;
     bool shell; /* a line for /bin/sh, whatever is in it */
     bool shell_set;
+    bool unconfined; /* confine = no */
+    bool confine_set;
     struct words force; /* run instead of what was asked for */
     struct words wrapper;
     struct words env; /* names that the client may set; the last letter may be "*" */

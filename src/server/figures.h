@@ -45,6 +45,7 @@ struct figures {
     atomic_llong certificate_expires_at; /* Unix time; 0: there is none */
     atomic_llong reloaded_at;            /* the last time that it went well, or the start */
     atomic_bool reload_failed;           /* the last one did not */
+    atomic_llong exposed_users;          /* who can get at the server's own files by commands */
     struct histogram queued;             /* from its request to its start */
     struct histogram ran;                /* from its start to the end of its process */
 };

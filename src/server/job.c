@@ -73,6 +73,8 @@ static void begin_spawning(struct job *job)
     /* It may have waited for its turn, and the rules be others now. */
     rules_free(job->rules);
     job->rules = rules_keep(worker->config->rules);
+    fence_free(job->fence);
+    job->fence = fence_keep(worker->fence);
     job->start_by_ms = DEADLINE_NEVER;
     job->spawn_by_ms = clock_deadline_ms((int64_t)worker->config->spawn_timeout_ms);
     companion_post(worker->companion, &job->task);

@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "exec/environment.h"
 #include "server/audit_note.h"
+#include "server/separation.h"
 
 /* ---- in the worker ------------------------------------------------------------------------------
  */
@@ -297,14 +298,29 @@ static enum afar_status make_cgroup(struct job *job, int *fd, struct afar_error 
     return status;
 }
 
+/* *fd: 0 where there is none for its commands. */
+static enum afar_status take_fence(struct job *job, int *fd, struct afar_error *err)
+{
+    *fd = 0;
+    if (job->fence == NULL || !separation_fences(job->decision.rule))
+        return AFAR_OK;
+    job->spawned.stage = "fence";
+    enum afar_status status = fence_take(job->fence, fd, err);
+    if (status != AFAR_OK)
+        *fd = 0;
+    return status;
+}
+
 static enum afar_status start(struct job *job, struct afar_error *err)
 {
     const struct policy_decision *decision = &job->decision;
     struct confinement confinement;
     confine(job, &confinement);
     enum afar_status status = make_cgroup(job, &confinement.cgroup_fd, err);
+    if (status == AFAR_OK)
+        status = take_fence(job, &confinement.fence_fd, err);
     if (status != AFAR_OK)
-        return status;
+        goto out;
     const struct spawn_request request = {.argv = decision->argv != NULL ? decision->argv
                                                                          : job->request->argv,
                                           .program = decision->program,
@@ -315,8 +331,11 @@ static enum afar_status start(struct job *job, struct afar_error *err)
                                           .seats = job->worker->shared->seats,
                                           .default_signals = job->worker->shared->default_signals};
     status = spawn_process(&request, &job->control, &job->spawned, err);
+out:
     if (confinement.cgroup_fd >= 0)
         (void)close(confinement.cgroup_fd);
+    if (confinement.fence_fd > 0)
+        (void)close(confinement.fence_fd);
     if (status != AFAR_OK && job->has_cgroup)
         job->has_cgroup = !cgroup_remove(job->cgroups, job->entry.id);
     return status;

@@ -20,6 +20,7 @@ void job_free(struct job *job)
     policy_decision_close(&job->decision); /* before the request, whose words it has */
     words_close(&job->names);
     rules_free(job->rules);
+    fence_free(job->fence);
     exec_request_free(job->request);
     environment_free(job->environment);
     digest_free(job->digest[0]);

@@ -32,6 +32,7 @@ struct job {
 
     /* Who asks, where there are rules; fixed. */
     struct rules *rules; /* a reference, since it has its place; NULL: there are none */
+    struct fence *fence; /* likewise; NULL: none */
     struct words names;
     char address[ADDRESS_TEXT_BYTES];
     char identity[IDENTITY_NAME_BYTES];

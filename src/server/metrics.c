@@ -146,6 +146,9 @@ static void write_settings(FILE *out, struct server_shared *shared)
     gauge(out, "afard_reload_success_timestamp_seconds",
           "When what is in force was read (Unix time).",
           (double)atomic_load(&figures->reloaded_at));
+    gauge(out, "afard_exposed_users",
+          "Users that commands run as who can get at the server's own files; the log names them.",
+          (double)atomic_load(&figures->exposed_users));
     if (atomic_load(&figures->certificate_expires_at) != 0)
         gauge(out, "afard_certificate_expiry_timestamp_seconds",
               "When the server's own certificate expires (Unix time).",

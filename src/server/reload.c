@@ -13,6 +13,7 @@
 struct fresh {
     struct config *config;
     struct tls_context *tls;
+    struct separation separation;
     struct listenings listening; /* those that stay and those that are new */
     bool is_new[CONFIG_LISTEN_MAX];
     struct file_watch watch;
@@ -80,6 +81,7 @@ static void give_up(struct fresh *fresh)
             acceptor_remove(fresh->listening.at[i].door);
     }
     tls_context_free(fresh->tls);
+    separation_close(&fresh->separation);
     config_free(fresh->config);
 }
 
@@ -96,6 +98,8 @@ static enum afar_status prepare(struct server *server, struct fresh *fresh, stru
     }
     if (status == AFAR_OK)
         status = server_open_tls(&fresh->tls, fresh->config, err);
+    if (status == AFAR_OK)
+        status = separation_make(&fresh->separation, fresh->config, err);
     for (unsigned i = 0; status == AFAR_OK && i < fresh->config->listen_count; i++) {
         struct listening *at = &fresh->listening.at[i];
         const struct listening *old = find(&server->listening, &fresh->config->listen[i]);
@@ -135,7 +139,10 @@ static void commit(struct server *server, struct fresh *fresh)
     server->old_tls = server->shared.settings.tls;
     server->loaded = fresh->config;
     server->watch = fresh->watch;
-    server->shared.settings = (struct server_settings){.config = fresh->config, .tls = fresh->tls};
+    server->old_separation = server->separation;
+    server->separation = fresh->separation;
+    server->shared.settings = (struct server_settings){
+        .config = fresh->config, .tls = fresh->tls, .fence = fresh->separation.fence};
     log_set(server->shared.log, fresh->config->log_level, fresh->config->log_format);
     registry_set_limits(server->shared.registry, fresh->config);
     server_open_cgroups(server, fresh->config);
@@ -143,6 +150,7 @@ static void commit(struct server *server, struct fresh *fresh)
     server_note_reload(server, &server->shared.settings);
     server->settling = true;
     acceptor_settle(server->acceptor);
+    server_describe_separation(server);
     for (unsigned i = 0; i < server->listening.count; i++) {
         if (fresh->is_new[i])
             server_describe_one(server, &server->listening.at[i]);
@@ -192,6 +200,7 @@ void server_settled(void *user)
     tls_context_free(server->old_tls);
     server->old_config = NULL;
     server->old_tls = NULL;
+    separation_close(&server->old_separation);
     /* One that came meanwhile; unless the end came, too. */
     bool again = server->again && !acceptor_is_draining(server->acceptor);
     server->again = false;

@@ -119,11 +119,18 @@ enum afar_status server_open_tls(struct tls_context **tls, const struct config *
     return status;
 }
 
-enum afar_status server_check(const struct config *config, struct afar_error *err)
+enum afar_status server_check(const struct config *config, struct words *warnings,
+                              struct afar_error *err)
 {
     struct tls_context *tls = NULL;
+    struct separation separation = {.fence = NULL};
     enum afar_status status = server_open_tls(&tls, config, err);
     tls_context_free(tls);
+    if (status == AFAR_OK)
+        status = separation_make(&separation, config, err);
+    *warnings = separation.warnings;
+    separation.warnings = (struct words){0};
+    separation_close(&separation);
     return status;
 }
 
@@ -244,6 +251,7 @@ void server_note_reload(struct server *server, const struct server_settings *set
     atomic_store(&figures->reload_failed, settings == NULL);
     if (settings == NULL)
         return;
+    atomic_store(&figures->exposed_users, (long long)server->separation.warnings.count);
     atomic_store(&figures->reloaded_at, (long long)time(NULL));
     atomic_store(&figures->certificate_expires_at,
                  settings->tls != NULL ? (long long)tls_context_expires_at(settings->tls) : 0);
@@ -283,6 +291,9 @@ enum afar_status server_new(struct server **server, const struct config *config,
         status = open_audit(&made->shared, config, err);
     if (status == AFAR_OK)
         server_open_cgroups(made, config);
+    if (status == AFAR_OK)
+        status = separation_make(&made->separation, config, err);
+    settings->fence = made->separation.fence;
     if (status == AFAR_OK)
         status = acceptor_new(&made->acceptor, &made->shared, &hooks, err);
     if (status == AFAR_OK)
@@ -332,6 +343,8 @@ void server_free(struct server *server)
     registry_free(server->shared.registry);
     admission_free(server->shared.admission);
     orphans_free(server->shared.orphans);
+    separation_close(&server->separation);
+    separation_close(&server->old_separation);
     audit_close(server->shared.audit);
     cgroups_close(server->shared.cgroups);
     config_free(server->loaded);
@@ -435,8 +448,20 @@ static void describe_http(const struct server *server)
                                                        : "everyone who can reach this port");
 }
 
+void server_describe_separation(const struct server *server)
+{
+    const struct separation *separation = &server->separation;
+    struct log *log = server->shared.log;
+    for (size_t i = 0; i < separation->closed.count; i++)
+        log_write(log, LOG_LEVEL_INFO, "commands that run as this server's user cannot use %s",
+                  separation->closed.at[i]);
+    for (size_t i = 0; i < separation->warnings.count; i++)
+        log_write(log, LOG_LEVEL_WARN, "%s", separation->warnings.at[i]);
+}
+
 void server_describe(const struct server *server)
 {
+    server_describe_separation(server);
     for (unsigned i = 0; i < server->listening.count; i++)
         server_describe_one(server, &server->listening.at[i]);
     if (server->http_listener != NULL)
@@ -449,7 +474,10 @@ void server_tell_ready(struct server *server, const char *trouble)
     if (trouble != NULL)
         (void)snprintf(text, sizeof text, "running as before, not reloaded: %s", trouble);
     else
-        (void)snprintf(text, sizeof text, "%u listeners", server->listening.count);
+        (void)snprintf(text, sizeof text, "%u listeners%s", server->listening.count,
+                       server->separation.warnings.count > 0
+                           ? "; commands can get at the server's own files, see the log"
+                           : "");
     service_ready(&server->service, text);
 }
 

@@ -23,8 +23,10 @@ struct server;
 enum afar_status server_block_signals(struct afar_error *err);
 
 /* All that can be known of a configuration without opening a socket or resolving a name: whether
- * its certificates can be used. AFAR_EINVAL, AFAR_ENOMEM. */
-enum afar_status server_check(const struct config *config, struct afar_error *err);
+ * its certificates can be used, and what commands can do to the server's own files, for which
+ * *warnings gets a line each (words_close, in any case). AFAR_EINVAL, AFAR_ESYSTEM, AFAR_ENOMEM. */
+enum afar_status server_check(const struct config *config, struct words *warnings,
+                              struct afar_error *err);
 
 /* `config` and `log` are *kept*. Raises the process's soft limit on descriptors to the hard one;
  * commands get back what it was. Refused, each with a line that says what to do: plain TCP or UDP
@@ -47,7 +49,9 @@ void server_on_hang_up(struct server *server, server_load *load, void *user);
 enum afar_status server_print_endpoints(const struct server *server, FILE *out,
                                         struct afar_error *err);
 
-/* Logs, for each listener, who can now run what. */
+/* Logs, for each listener, who can now run what, and what commands can do to the server's own
+ * files.
+ */
 void server_describe(const struct server *server);
 
 /* Serves until told to stop. The first SIGTERM or SIGINT drains: no new connections, jobs may end

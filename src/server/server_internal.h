@@ -6,6 +6,7 @@
 #include "server/acceptor.h"
 #include "server/file_watch.h"
 #include "server/health.h"
+#include "server/separation.h"
 #include "server/server.h"
 #include "server/service.h"
 
@@ -35,6 +36,8 @@ struct server {
     bool settling;         /* a reload is on its way to the workers; what they go by until then: */
     struct config *old_config; /* owned, may be NULL */
     struct tls_context *old_tls;
+    struct separation separation; /* its fence is that of the settings */
+    struct separation old_separation;
     bool again; /* another SIGHUP has come meanwhile */
 
     struct service service;
@@ -68,6 +71,9 @@ void server_open_cgroups(struct server *server, const struct config *config);
 enum afar_status server_open_listener(struct server *server, const struct config *config,
                                       struct tls_context *tls, const struct endpoint *endpoint,
                                       struct listening *listening, struct afar_error *err);
+
+/* Logs what commands can get at, and what they are kept away from. */
+void server_describe_separation(const struct server *server);
 
 /* Logs who can now run what there. */
 void server_describe_one(const struct server *server, const struct listening *listening);

@@ -68,6 +68,7 @@ static void settle(struct mail *mail)
     struct worker *worker = list_object(mail, struct worker, settings_mail);
     worker->config = worker->next_settings.config;
     worker->tls = worker->next_settings.tls;
+    worker->fence = worker->next_settings.fence;
     mailbox_post(worker->boss, &worker->settled_mail);
 }
 
@@ -110,6 +111,7 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
     made->shared = shared;
     made->config = shared->settings.config;
     made->tls = shared->settings.tls;
+    made->fence = shared->settings.fence;
     made->boss = boss->mailbox;
     made->settings_mail.deliver = settle;
     made->settled_mail.deliver = boss->settled;

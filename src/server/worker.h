@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "exec/cgroup.h"
+#include "exec/fence.h"
 #include "exec/seats.h"
 #include "exec/orphans.h"
 #include "net/tls.h"
@@ -34,6 +35,7 @@
 struct server_settings {
     const struct config *config;
     struct tls_context *tls; /* NULL: no TLS listener */
+    struct fence *fence;     /* NULL: none */
 };
 
 /* What all workers share; read-only but for those with a lock of their own and the counters. */
@@ -64,6 +66,7 @@ struct worker {
     struct server_shared *shared;
     const struct config *config; /* of the settings that this worker goes by */
     struct tls_context *tls;     /* likewise */
+    struct fence *fence;         /* likewise */
     struct loop *loop;
     struct mailbox mailbox;
     struct companion *companion;

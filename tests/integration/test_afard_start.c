@@ -271,9 +271,20 @@ static void test_check(void **state)
     assert_run(WORDS("--check", "--listen", "tcp://no.such.host.invalid"), 0, "configuration ok\n",
                "");
     const struct test_certs *certs = &place.certs;
-    assert_run(WORDS("--check", "--listen=tls://[::]", "--tls-cert", certs->cert[TEST_SERVER],
-                     "--tls-key", certs->key[TEST_SERVER], "--tls-client-ca", certs->cert[TEST_CA]),
-               0, "configuration ok\n", "");
+    char text[TEXT_BYTES];
+    char warning[64];
+    struct running running =
+        start(WORDS("--check", "--listen=tls://[::]", "--tls-cert", certs->cert[TEST_SERVER],
+                    "--tls-key", certs->key[TEST_SERVER], "--tls-client-ca", certs->cert[TEST_CA]),
+              PIPES);
+    read_text(running.out_fd, text, sizeof text, PIPES);
+    assert_string_equal(text, "configuration ok\n");
+    /* Its commands would run as whom the key belongs to. */
+    (void)snprintf(warning, sizeof warning, "afard: warning: commands run as uid %u, as this",
+                   (unsigned)geteuid());
+    read_text(running.err_fd, text, sizeof text, false);
+    assert_memory_equal(text, warning, strlen(warning));
+    assert_int_equal(await_end(&running), 0);
 }
 
 /* With --check and without. */

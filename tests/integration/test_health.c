@@ -150,6 +150,7 @@ static void sums(void **state)
     program_close(&client);
     wait_metric("afard_connections", 0);
     expect_metric("afard_ready", 1);
+    expect_metric("afard_exposed_users", 0); /* there is no file to get at */
     expect_metric("afard_jobs_ended_total{outcome=\"exited\"}", 2);
     expect_metric("afard_jobs_ended_total{outcome=\"signaled\"}", 1);
     expect_metric("afard_jobs_ended_total{outcome=\"timed_out\"}", 1);
@@ -378,6 +379,7 @@ static void handshakes_and_certificates(void **state)
     assert_int_equal(run(NULL, "exit 0"), 0);
     wait_metric("afard_handshakes_total{result=\"full\"}", 1);
     wait_metric("afard_handshakes_total{result=\"resumed\"}", 1);
+    expect_metric("afard_exposed_users", 1); /* whom the key belongs to */
     int fd = raw_connect(afard_port(&server, 0));
     size_t size = 0;
     raw_send(fd, "GET / HTTP/1.1\r\n\r\n", 18);

@@ -21,7 +21,7 @@
 #include "exec/as_owner.h"
 #include "exec/proc.h"
 
-enum { SOMEBODY = 54871 };
+enum { SOMEBODY = 54881 };
 
 static void need_root(void)
 {
@@ -44,7 +44,8 @@ static pid_t start_theirs(void)
         (void)dup2(ready[1], STDOUT_FILENO);
         (void)close(ready[0]);
         (void)close(ready[1]);
-        if (setsid() >= 0 && setgroups(0, NULL) == 0 && setresgid(SOMEBODY, SOMEBODY, SOMEBODY) == 0 &&
+        if (setsid() >= 0 && setgroups(0, NULL) == 0 &&
+            setresgid(SOMEBODY, SOMEBODY, SOMEBODY) == 0 &&
             setresuid(SOMEBODY, SOMEBODY, SOMEBODY) == 0)
             (void)execve("/bin/sh", argv, environment);
         _exit(127);

@@ -1,4 +1,5 @@
-/* Files of rules beside the configuration, the defaults before it, and the user for all commands. */
+/* Files of rules beside the configuration, the defaults before it, and the user for all commands.
+ */
 // wrap: malloc calloc realloc strdup
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +17,9 @@
 #include "policy/config.h"
 #include "policy/decide.h"
 #include "support/alloc_fault.h"
+#include "support/folder.h"
 
-enum { PATH_BYTES = 128, SOMEBODY = 54871 };
+enum { PATH_BYTES = 128, SOMEBODY = 54881 };
 
 #define RULE(name) "[allow " name "]\nclient = any\ncommand = /bin/" name "\n"
 
@@ -44,9 +46,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct place *place = *state;
-    char command[PATH_BYTES];
-    (void)snprintf(command, sizeof command, "rm -rf %s", place->folder);
-    int failed = system(command); // NOLINT: a folder of our own
+    int failed = folder_remove(place->folder);
     free(place);
     return failed;
 }
@@ -220,11 +220,11 @@ static void test_writable_by_others(void **state)
     char path[PATH_BYTES];
     path_of(place, "rules.d/a.conf", path);
     assert_int_equal(chown(path, SOMEBODY, 0), 0);
-    assert_refused(place, "a.conf: it belongs to uid 54871, who could change the rules");
+    assert_refused(place, "a.conf: it belongs to uid 54881, who could change the rules");
     assert_int_equal(chown(path, 0, 0), 0);
     path_of(place, "rules.d", path);
     assert_int_equal(chown(path, SOMEBODY, 0), 0);
-    assert_refused(place, "rules.d/: it belongs to uid 54871, who could change the rules");
+    assert_refused(place, "rules.d/: it belongs to uid 54881, who could change the rules");
 }
 
 /* ---- defaults -----------------------------------------------------------------------------------
@@ -283,14 +283,14 @@ static void test_user_of_all(void **state)
     const struct place *place = *state;
     struct config config;
     struct policy_decision decision;
-    put(place, "afard.conf", "listen = tcp://127.0.0.1:0\nuser = 54871\n");
+    put(place, "afard.conf", "listen = tcp://127.0.0.1:0\nuser = 54881\n");
     if (geteuid() != 0) {
         load(place, &config);
         struct afar_error err;
         assert_int_equal(config_check(&config, &err), AFAR_EINVAL);
         assert_non_null(strstr(err.message, "user"));
         config_close(&config);
-        put(place, "defaults.conf", "user = 54871\n");
+        put(place, "defaults.conf", "user = 54881\n");
         put(place, "afard.conf", "listen = tcp://127.0.0.1:0\n");
         load(place, &config);
         assert_int_equal(config_check(&config, NULL), AFAR_OK);
@@ -312,7 +312,7 @@ static void test_user_of_all(void **state)
 
     /* A rule's own wins, whoever it is. */
     put(place, "afard.conf",
-        "listen = tcp://127.0.0.1:0\nuser = 54871\n" RULE("ls") "user = 0\n" RULE("cat")
+        "listen = tcp://127.0.0.1:0\nuser = 54881\n" RULE("ls") "user = 0\n" RULE("cat")
             RULE("cp") "group = 7\n");
     load(place, &config);
     assert_int_equal(config_check(&config, NULL), AFAR_OK);
@@ -381,9 +381,15 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_order),         TEST(test_only_files),         TEST(test_errors_name_the_file),
-        TEST(test_nothing_there), TEST(test_writable_by_others), TEST(test_defaults),
-        TEST(test_user_of_all),   TEST(test_no_user),            TEST(test_out_of_memory),
+        TEST(test_order),
+        TEST(test_only_files),
+        TEST(test_errors_name_the_file),
+        TEST(test_nothing_there),
+        TEST(test_writable_by_others),
+        TEST(test_defaults),
+        TEST(test_user_of_all),
+        TEST(test_no_user),
+        TEST(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,7 +152,7 @@ static const struct {
     {"pids", "0", "pids: '0' is not a whole number from 1 to 1048576"},
     {"users", "x",
      "unknown key 'users' in a rule: there are client, from, may, command, shell, force, "
-     "wrapper, env, user, group, cwd, chroot, umask, nice, timeout, max_output, max_jobs, "
+     "wrapper, env, user, group, cwd, chroot, confine, umask, nice, timeout, max_output, max_jobs, "
      "rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, memory, cpu, pids"},
 };
 
