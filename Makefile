@@ -436,6 +436,9 @@ install-units:
 	install -d $(UNITS) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/share/afar
 	sed -e 's|@PREFIX@|$(PREFIX)|' src/afard/afard.service.in > $(UNITS)/afard.service
 	sed -e 's|@PREFIX@|$(PREFIX)|' src/afard/afard.socket.in > $(UNITS)/afard.socket
+	install -d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+	install -m 644 src/afard/afard.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/afard.conf
+	install -m 644 src/afard/service.conf $(DESTDIR)$(PREFIX)/share/afar/service.conf
 	sed -e 's|@PREFIX@|$(PREFIX)|' src/afard/afard-users.conf.in \
 	    > $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf
 	install -m 644 src/afard/afard.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/afard.conf
@@ -447,7 +450,8 @@ uninstall:
 	    $(DESTDIR)$(PREFIX)/lib/libafar.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libafar.pc \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/afar.1 $(DESTDIR)$(PREFIX)/share/man/man5/afard.conf.5 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/afard.8 \
-	    $(UNITS)/afard.service $(UNITS)/afard.socket $(DESTDIR)$(PREFIX)/lib/sysusers.d/afard.conf
+	    $(UNITS)/afard.service $(UNITS)/afard.socket $(DESTDIR)$(PREFIX)/lib/sysusers.d/afard.conf \
+	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/afard.conf
 	rm -rf $(DESTDIR)$(PREFIX)/include/afar $(DESTDIR)$(PREFIX)/share/afar $(DESTDIR)$(PREFIX)/share/doc/afar
 
 clean:
