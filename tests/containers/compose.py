@@ -27,6 +27,8 @@ def options_of(service, volumes, network):
             options += [f"--tmpfs={text}" for text in value]
         elif key == "cap_drop":
             options += [f"--cap-drop={name}" for name in value]
+        elif key == "cap_add":
+            options += [f"--cap-add={name}" for name in value]
         elif key == "security_opt":
             options += [f"--security-opt={text.removesuffix(':true')}" for text in value]
         elif key == "pids_limit":
