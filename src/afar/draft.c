@@ -87,14 +87,6 @@ static void sync_folder(const char *path)
     free(folder);
 }
 
-bool draft_share(const struct draft *draft, gid_t group)
-{
-    /* The mode last: nobody else is let in for a moment. */
-    if (chown(draft->temporary, (uid_t)-1, group) == 0 && chmod(draft->temporary, 0640) == 0)
-        return true;
-    return complain("share with a group", draft->temporary);
-}
-
 bool draft_publish(struct draft *draft, bool replace)
 {
     /* link(2) does not replace, which rename(2) would. */

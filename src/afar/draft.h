@@ -20,9 +20,6 @@ struct draft {
 /* Writes a temporary file of this mode beside `path`. What fails needs no draft_close. */
 bool draft_open(struct draft *draft, const char *path, const void *data, size_t size, mode_t mode);
 
-/* Lets a group read it, too. */
-bool draft_share(const struct draft *draft, gid_t group);
-
 /* Puts it in its place. Unless `replace`, fails where there is something already. */
 bool draft_publish(struct draft *draft, bool replace);
 

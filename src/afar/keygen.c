@@ -1,7 +1,6 @@
 #include "afar/commands.h"
 
 #include <ctype.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,9 +40,6 @@ enum { RULE_NAME_MAX_BYTES = 39 };
 
 /* Where afard.service has its configuration. */
 static const char server_folder[] = "/etc/afar";
-
-/* Whom it runs afard as. */
-static const char server_group[] = "afard";
 
 struct files {
     char *cert;
@@ -125,18 +121,10 @@ static bool name_files(struct files *files, const struct options *options)
     if (files->cert == NULL || files->key == NULL)
         report("out of memory");
     else
-        /* A server's is for the user that it runs as, who is another than root. */
+        /* A server's is for the user that it runs as, who may be another than root. */
         named = draft_make_folder(folder, server && options->out == NULL);
     free(folder);
     return named;
-}
-
-/* The group that is to read a server's key; 0: none, or it could not be given to it. */
-static gid_t key_group(const struct options *options)
-{
-    const struct group *group =
-        options->hosts != NULL && geteuid() == 0 ? getgrnam(server_group) : NULL;
-    return group != NULL ? group->gr_gid : 0;
 }
 
 static bool check_free(const char *path)
@@ -152,14 +140,12 @@ static bool check_free(const char *path)
 
 /* Both are complete before either is in its place; the key comes first, so that of two at once the
  * second fails there. */
-static bool save(const struct files *files, const struct afar_identity *identity, gid_t group,
-                 bool force)
+static bool save(const struct files *files, const struct afar_identity *identity, bool force)
 {
     struct draft key = {0};
     struct draft cert = {0};
     bool saved = false;
     if (!draft_open(&key, files->key, identity->key_pem, strlen(identity->key_pem), 0600) ||
-        (group != 0 && !draft_share(&key, group)) ||
         !draft_open(&cert, files->cert, identity->cert_pem, strlen(identity->cert_pem), 0644) ||
         !draft_publish(&key, force))
         goto out;
@@ -175,13 +161,15 @@ out:
 /* ---- the subcommand -----------------------------------------------------------------------------
  */
 
-static void tell_server(const struct files *files, gid_t group, const char *host, const char *pin)
+static void tell_server(const struct files *files, const char *host, const char *pin)
 {
     report("made the server's key and its certificate; in afard.conf: tls_key = %s and tls_cert = "
            "%s",
            files->key, files->cert);
-    if (group != 0)
-        report("the group %s can read the key, as afard.service needs it", server_group);
+    if (geteuid() == 0)
+        report("nobody but root can read the key, as afard.service needs it; an afard that runs as "
+               "another user needs 'chown USER %s'",
+               files->key);
     else
         report("nobody but you can read the key: the user that runs afard must be able to, so if "
                "that is somebody else, 'chown USER %s'",
@@ -209,7 +197,6 @@ static int make(const struct options *options)
     struct afar_identity identity = AFAR_IDENTITY_INIT();
     struct afar_error err = {0};
     struct files files = {0};
-    gid_t group = 0;
     int status = STATUS_FAILED;
     default_name(name);
     if (options->hosts != NULL)
@@ -224,11 +211,10 @@ static int make(const struct options *options)
         goto out;
     if (!options->force && (!check_free(files.key) || !check_free(files.cert)))
         goto out;
-    group = key_group(options);
-    if (!save(&files, &identity, group, options->force))
+    if (!save(&files, &identity, options->force))
         goto out;
     if (options->hosts != NULL)
-        tell_server(&files, group, options->hosts[0], identity.pin);
+        tell_server(&files, options->hosts[0], identity.pin);
     else
         tell_client(&files, wanted.name, identity.pin);
     if (fflush(stdout) == 0)

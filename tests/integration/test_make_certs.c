@@ -164,8 +164,9 @@ static void test_files_in_their_places(void **state)
     must(PLACES "$M $D/ca --server build7.example.org --client alice --install");
     must("cd $D/home/.config/afar && stat -c %a . key.pem cert.pem ca.pem | xargs");
     assert_string_equal(said, "700 600 644 644\n");
-    must("cd $D/root/etc/afar && stat -c %a . server.pem ca.pem | xargs && ls -A | xargs");
-    assert_string_equal(said, "755 644 644\nca.pem server-key.pem server.pem\n");
+    must("cd $D/root/etc/afar && stat -c %a . server-key.pem server.pem ca.pem | xargs && ls -A | "
+         "xargs");
+    assert_string_equal(said, "755 600 644 644\nca.pem server-key.pem server.pem\n");
     must("cd $D && cmp home/.config/afar/key.pem ca/alice-key.pem && cmp "
          "root/etc/afar/server-key.pem "
          "ca/server-key.pem && cmp root/etc/afar/ca.pem ca/ca.pem");
