@@ -15,6 +15,11 @@
  * match, and is not offered. One that nobody has touched for so long has expired. */
 enum { NAME_CHARS = 32, HASH_CHARS = DIGEST_HEX_BYTES - 1, STALE_S = 24 * 3600 };
 
+#define DRAFT_END "-XXXXXX"
+
+static const char hex_digits[] = "0123456789abcdef";
+static const char letters[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
 /* ---- what a session is good for ---- */
 
 static enum afar_status add_text(struct digest *digest, const char *text, struct afar_error *err)
@@ -165,19 +170,48 @@ static void make_folder(const char *folder)
     free(path);
 }
 
+/* A session's name, or that of a draft which mkostemp(3) has made of it. */
+static bool is_our_name(const char *name)
+{
+    if (strspn(name, hex_digits) != NAME_CHARS)
+        return false;
+    const char *rest = name + NAME_CHARS;
+    return rest[0] == '\0' || (rest[0] == '-' && strlen(rest) == sizeof DRAFT_END - 1 &&
+                               strspn(rest + 1, letters) == strlen(rest + 1));
+}
+
+/* The folder may be one that other programs use too, so a name alone proves nothing: a session is a
+ * private file of ours, and it begins with its mark. (A draft that was left behind is empty, or
+ * begins so too.) */
+static bool is_session(int folder, const char *name)
+{
+    char start[HASH_CHARS + 1] = "";
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    ssize_t size = is_private(fd) ? read_whole(fd, (uint8_t *)start, HASH_CHARS) : -1;
+    (void)close(fd);
+    return size >= 0 && strspn(start, hex_digits) == (size_t)size &&
+           (size == HASH_CHARS || name[NAME_CHARS] != '\0');
+}
+
+static bool is_stale_session(int folder, const char *name, time_t now)
+{
+    struct stat found;
+    return is_our_name(name) && fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(found.st_mode) && found.st_mtime < now - STALE_S && is_session(folder, name);
+}
+
 /* Before a server gets its first file: those of servers that were not spoken to for long go. */
 static void sweep(const char *folder)
 {
     DIR *dir = opendir(folder);
     time_t now = time(NULL);
-    for (struct dirent *entry = NULL; dir != NULL;) {
-        struct stat found;
-        entry = readdir(dir); // NOLINT(concurrency-mt-unsafe): not of one DIR
+    while (dir != NULL) {
+        const struct dirent *entry = readdir(dir); // NOLINT(concurrency-mt-unsafe): not of one DIR
         if (entry == NULL)
             break;
-        if (strlen(entry->d_name) >= NAME_CHARS && entry->d_name[0] != '.' &&
-            fstatat(dirfd(dir), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(found.st_mode) && found.st_mtime < now - STALE_S)
+        if (is_stale_session(dirfd(dir), entry->d_name, now))
             (void)unlinkat(dirfd(dir), entry->d_name, 0);
     }
     if (dir != NULL)
@@ -214,7 +248,7 @@ static bool write_over(const char *path, const uint8_t *data, size_t size)
 static void write_new(const char *path, const uint8_t *data, size_t size)
 {
     char *draft = NULL;
-    if (asprintf(&draft, "%s-XXXXXX", path) < 0)
+    if (asprintf(&draft, "%s" DRAFT_END, path) < 0)
         return;
     int fd = mkostemp(draft, O_CLOEXEC); /* mode 0600 */
     if (fd >= 0) {

@@ -287,6 +287,47 @@ static void what_is_old_goes(void **state)
     assert_true(resumes(&credentials, url));
 }
 
+static void put_old_file(const char *name, const char *text, mode_t mode)
+{
+    static const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    char path[400];
+    (void)snprintf(path, sizeof path, "%s/%s", sessions, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(fchmod(fd, mode), 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* The user may name a folder that has other things in it, however old and whatever their names. */
+static void what_is_not_ours_stays(void **state)
+{
+    (void)state;
+#define HEX32 "0123456789abcdef0123456789abcdef"
+    char url[600];
+    struct afar_credentials credentials = usual();
+    assert_false(resumes(&credentials, server.url[0]));
+    assert_int_equal(count_files(), 1);
+    assert_int_equal(unlink(file), 0);
+    put_old_file("a-letter-to-somebody-whom-i-have-not-met.txt", HEX32 HEX32, 0600);
+    put_old_file(HEX32, "a cache that names its files by MD5", 0600);
+    put_old_file(HEX32 "01234567", HEX32 HEX32 "by SHA-1", 0600);
+    put_old_file(HEX32 ".png", HEX32 HEX32, 0600);
+    put_old_file(HEX32 "-old", HEX32 HEX32, 0600);
+    put_old_file("0123456789ABCDEF0123456789ABCDEF", HEX32 HEX32, 0600);
+    put_old_file("1" HEX32, HEX32 HEX32, 0600);
+    put_old_file("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", HEX32 HEX32 "of several people", 0644);
+    /* These two are ours: a session, and what was left of the making of one. */
+    put_old_file("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", HEX32 HEX32 "secret", 0600);
+    put_old_file("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-aZ09xy", HEX32, 0600);
+    assert_int_equal(count_files(), 10);
+    (void)snprintf(url, sizeof url, "tls://localhost:%u", afard_port(&server, 0));
+    assert_false(resumes(&credentials, url));
+    assert_int_equal(count_files(), 8 + 1);
+    assert_true(resumes(&credentials, url));
+}
+
 /* The program: the second of two needs no key. AFAR_SESSIONS is set by the test's server. */
 static void by_the_program(void **state)
 {
@@ -320,6 +361,7 @@ int main(void)
         cmocka_unit_test_teardown(a_damaged_file_is_no_harm, forget),
         cmocka_unit_test_teardown(a_folder_that_cannot_be_is_no_harm, forget),
         cmocka_unit_test_teardown(what_is_old_goes, forget),
+        cmocka_unit_test_teardown(what_is_not_ours_stays, forget),
         cmocka_unit_test(by_the_program),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
