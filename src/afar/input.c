@@ -2,31 +2,30 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "afar/reopen.h"
+
 void input_open(struct input *input, int fd)
 {
     struct stat info;
-    char path[64];
     input->fd = fd;
     input->own_fd = -1;
-    input->is_socket = input->is_pipe = input->ended = false;
+    input->is_socket = input->is_pipe = input->is_terminal = input->ended = false;
     input->failure = 0;
     input->start = input->end = 0;
     if (fstat(fd, &info) != 0)
         return;
     input->is_socket = S_ISSOCK(info.st_mode);
     input->is_pipe = S_ISFIFO(info.st_mode);
-    if (!S_ISFIFO(info.st_mode) && !isatty(fd))
+    input->is_terminal = reopen_is_terminal(fd, &info);
+    if (!input->is_pipe && !input->is_terminal)
         return;
     /* poll(2) says that there is something; another reader of the same pipe may still be faster,
-     * and a read must not wait then. See output.c for why the flag needs a description of our own.
-     */
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    input->own_fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+     * and a read must not wait then. */
+    input->own_fd = reopen_own(fd, &info, O_RDONLY);
     if (input->own_fd >= 0)
         input->fd = input->own_fd;
 }
@@ -58,8 +57,9 @@ bool input_read(struct input *input)
     input->start = 0;
     input->end = got > 0 ? (size_t)got : 0;
     input->ended = got <= 0;
-    /* A closed stdin is an empty one, and so is a terminal that has gone (EIO). */
-    if (got < 0 && errno != EBADF && errno != EIO && errno != ECONNRESET)
+    /* A closed stdin is an empty one (nohup(1) gives one that cannot be read), and so is a terminal
+     * that has gone. Any other error is not the end of the data: some of it is missing. */
+    if (got < 0 && errno != EBADF && !(input->is_terminal && errno == EIO))
         input->failure = errno;
     return true;
 }

@@ -18,6 +18,7 @@ struct input {
     int fd;     /* to read from and to poll */
     int own_fd; /* -1: none */
     bool is_socket;
+    bool is_terminal;
     bool is_pipe; /* that was never full yet */
     bool ended;
     int failure;  /* errno of a read that failed, 0: none; then it has ended too */

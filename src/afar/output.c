@@ -4,26 +4,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIPE_GROWN_BYTES = 262144 };
+#include "afar/reopen.h"
 
-/* A description of our own of the same pipe or terminal: O_NONBLOCK on the one that was given would
- * be seen by every program that shares it, the shell among them. */
-static void reopen(struct output *output, int fd)
-{
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    output->own_fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    output->kind = OUTPUT_CAREFUL;
-    if (output->own_fd >= 0) {
-        output->fd = output->own_fd;
-        output->kind = OUTPUT_NONBLOCKING;
-    }
-}
+enum {
+    PIPE_GROWN_BYTES = 262144,
+    /* What a terminal that is ready for writing takes at least: a pseudo terminal has 256 bytes
+     * then (Linux counts its buffers in these), and each may become two, as a newline does. */
+    TERMINAL_PIECE_BYTES = 128
+};
 
 void output_open(struct output *output, int fd, const char *name)
 {
@@ -33,8 +25,13 @@ void output_open(struct output *output, int fd, const char *name)
         return;
     if (S_ISSOCK(info.st_mode))
         output->kind = OUTPUT_SOCKET;
-    else if (S_ISFIFO(info.st_mode) || isatty(fd))
-        reopen(output, fd);
+    else if (S_ISFIFO(info.st_mode) || reopen_is_terminal(fd, &info)) {
+        output->own_fd = reopen_own(fd, &info, O_WRONLY);
+        output->kind = output->own_fd >= 0 ? OUTPUT_NONBLOCKING : OUTPUT_CAREFUL;
+        output->fd = output->own_fd >= 0 ? output->own_fd : fd;
+        /* pipe(7): one that is ready for writing takes at least PIPE_BUF. */
+        output->piece_bytes = S_ISFIFO(info.st_mode) ? PIPE_BUF : TERMINAL_PIECE_BYTES;
+    }
     output->may_grow = S_ISFIFO(info.st_mode);
 }
 
@@ -52,8 +49,7 @@ static ssize_t write_carefully(const struct output *output, const void *data, si
         errno = EAGAIN;
         return -1;
     }
-    /* pipe(7): one that is ready for writing takes at least this much. */
-    return write(output->fd, data, size < PIPE_BUF ? size : PIPE_BUF);
+    return write(output->fd, data, size < output->piece_bytes ? size : output->piece_bytes);
 }
 
 static ssize_t write_once(const struct output *output, const void *data, size_t size)

@@ -14,7 +14,7 @@
 enum output_kind {
     OUTPUT_PLAIN,       /* regular files and devices: write(2) does not wait */
     OUTPUT_NONBLOCKING, /* a pipe or terminal with a description of our own */
-    OUTPUT_CAREFUL,     /* one that could not be opened again: small writes, asked for before */
+    OUTPUT_CAREFUL,     /* one that cannot be opened again: small writes, asked for before */
     OUTPUT_SOCKET
 };
 
@@ -23,10 +23,11 @@ struct output {
     int fd;           /* to write to and to poll */
     int own_fd;       /* -1: none */
     enum output_kind kind;
-    bool blocked;  /* wait for POLLOUT before the next write */
-    bool may_grow; /* a pipe that was never full yet */
-    bool closed;   /* nobody reads it any more: what comes is dropped */
-    int failure;   /* errno of a write that failed otherwise, 0: none; what comes is dropped */
+    size_t piece_bytes; /* careful: so much at once is taken without waiting */
+    bool blocked;       /* wait for POLLOUT before the next write */
+    bool may_grow;      /* a pipe that was never full yet */
+    bool closed;        /* nobody reads it any more: what comes is dropped */
+    int failure;        /* errno of a write that failed otherwise, 0: none; what comes is dropped */
 };
 
 void output_open(struct output *output, int fd, const char *name);
