@@ -39,6 +39,8 @@ struct reader {
     History *history; /* owned */
     char *line;       /* owned; not interactive */
     size_t line_bytes;
+    size_t number; /* of the last line, from 1 */
+    int failure;   /* errno of a read that failed; 0: none */
 };
 
 struct repl {
@@ -87,19 +89,37 @@ static void reader_close(struct reader *reader)
     free(reader->line);
 }
 
-/* The next line, with its newline where it has one; NULL: no more. Borrowed until the next call. */
-static const char *reader_next(struct reader *reader)
+/* A script's line. What came before an error of the file may be half a line. */
+static const char *read_script(struct reader *reader, size_t *size)
+{
+    ssize_t length = getline(&reader->line, &reader->line_bytes, stdin);
+    int why = errno;
+    if (ferror(stdin) != 0 || (length < 0 && feof(stdin) == 0)) {
+        reader->failure = why != 0 ? why : EIO;
+        return NULL;
+    }
+    *size = length < 0 ? 0 : (size_t)length;
+    return length < 0 ? NULL : reader->line;
+}
+
+static const char *read_terminal(struct reader *reader, size_t *size)
 {
     HistEvent event;
-    if (!reader->interactive)
-        return getline(&reader->line, &reader->line_bytes, stdin) < 0 ? NULL : reader->line;
     int length = 0;
     const char *line = el_gets(reader->editor, &length);
     if (line == NULL || length <= 0)
         return NULL;
     if (strspn(line, " \t\n") < strlen(line))
         (void)history(reader->history, &event, H_ENTER, line);
+    *size = (size_t)length;
     return line;
+}
+
+/* The next line, with its newline where it has one; NULL: no more. Borrowed until the next call. */
+static const char *reader_next(struct reader *reader, size_t *size)
+{
+    reader->number++;
+    return reader->interactive ? read_terminal(reader, size) : read_script(reader, size);
 }
 
 /* "$?" of the line before, where the line asks for it: each line has a shell of its own. */
@@ -154,15 +174,37 @@ static bool is_exit(const char *line, int *status)
     return true;
 }
 
+/* No more lines, or none that can be read: then what follows is not run either. */
+static bool leave(struct repl *repl)
+{
+    if (repl->reader.interactive)
+        (void)putchar('\n');
+    if (repl->reader.failure != 0) {
+        report("repl: cannot read line %zu of standard input: %s", repl->reader.number,
+               strerror(repl->reader.failure));
+        repl->status = STATUS_FAILED;
+    }
+    return false;
+}
+
+/* A shell line cannot have a NUL: what stands before it is another line than the one meant. */
+static bool refuse_nul(struct repl *repl)
+{
+    report("repl: line %zu has a NUL byte in it: it was not run%s", repl->reader.number,
+           repl->reader.interactive ? "" : ", nor what follows");
+    repl->status = STATUS_FAILED;
+    return repl->reader.interactive;
+}
+
 /* Returns false where there is nothing more to do. */
 static bool step(struct repl *repl)
 {
-    const char *read = reader_next(&repl->reader);
-    if (read == NULL) {
-        if (repl->reader.interactive)
-            (void)putchar('\n');
-        return false;
-    }
+    size_t size = 0;
+    const char *read = reader_next(&repl->reader, &size);
+    if (read == NULL)
+        return leave(repl);
+    if (strlen(read) != size)
+        return refuse_nul(repl);
     while (*read == ' ' || *read == '\t')
         read++;
     char *line = strdup(read);
@@ -174,11 +216,11 @@ static bool step(struct repl *repl)
     size_t length = strlen(line);
     while (length > 0 && strchr(" \t\r\n", line[length - 1]) != NULL)
         line[--length] = '\0';
-    bool leave = is_exit(line, &repl->status);
-    if (!leave && length > 0)
+    bool ended = is_exit(line, &repl->status);
+    if (!ended && length > 0)
         run_line(repl, line);
     free(line);
-    return !leave;
+    return !ended;
 }
 
 int repl_main(int argc, char **argv)

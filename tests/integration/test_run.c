@@ -425,6 +425,28 @@ static void repl_keeps_the_status(void **state)
     program_close(&program);
 }
 
+/* A script that cannot be read to its end, or that is none, is not a success. */
+static void repl_wants_a_script(void **state)
+{
+    (void)state;
+    struct program program;
+    char line[1024];
+    char afar[PROGRAM_TEXT_BYTES];
+    (void)snprintf(line, sizeof line, "%.400s repl %.400s </", program_path("afar", afar),
+                   server.url[UNIX]);
+    const char *folder[] = {"sh", "-c", line, NULL};
+    assert_int_equal(program_run(&program, folder, NULL, 0), 125);
+    assert_non_null(strstr(program.stderr_data, "cannot read line 1"));
+    program_close(&program);
+
+    const char *argv[] = {"afar", "repl", server.url[UNIX], NULL};
+    static const char input[] = "echo one\necho two\0 three\necho four\n";
+    assert_int_equal(program_run(&program, argv, input, sizeof input - 1), 125);
+    assert_string_equal(program.stdout_data, "one\n");
+    assert_non_null(strstr(program.stderr_data, "line 2 has a NUL byte"));
+    program_close(&program);
+}
+
 static void the_unix_socket_is_private(void **state)
 {
     (void)state;
@@ -492,6 +514,7 @@ int main(void)
         cmocka_unit_test(the_command_inherits_nothing),
         cmocka_unit_test(ping_says_who_answers),
         cmocka_unit_test(repl_keeps_the_status),
+        cmocka_unit_test(repl_wants_a_script),
         cmocka_unit_test(the_unix_socket_is_private),
         cmocka_unit_test(a_daemon_that_is_meant_to_stay),
         cmocka_unit_test(usage_errors),
