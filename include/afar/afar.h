@@ -102,6 +102,9 @@ struct afar_credentials {
      * the three files above are read when a connection needs them, and what is wrong with them is
      * that connection's AFAR_EINVAL. NULL: none are kept. */
     const char *session_folder;
+    /* Instead of `trust`, and with the same trust_user: asked about every server, and nothing else
+     * counts, neither CA nor name nor date. For a server whose keys you know. NULL: as above. */
+    bool (*trust_alone)(void *user, const char *server_name, const char *pin);
 };
 
 /* What struct afar_credentials starts as. Arguments are members, in the order of the struct:

@@ -1,5 +1,6 @@
 #include "afar/known_hosts.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,17 +13,69 @@
 #include <unistd.h>
 
 #include "afar/draft.h"
+#include "afar/paths.h"
 #include "afar/pin_text.h"
 #include "afar/report.h"
 
+enum { LOCK_WAIT_MS = 10000, LOCK_RETRY_MS = 20 };
+
 static const char default_port[] = "7420";
+static const char byte_order_mark[] = "\xEF\xBB\xBF";
 
 /* ---- names --------------------------------------------------------------------------------------
  */
 
+/* One address has many spellings: this gives one. False: it is not an IPv6 address. */
+static bool spell_ipv6(const char *host, char *out, size_t size)
+{
+    char bare[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+    size_t length = strcspn(host, "%"); /* then a scope, as in fe80::1%eth0 */
+    if (length >= sizeof bare)
+        return false;
+    memcpy(bare, host, length);
+    bare[length] = '\0';
+    if (inet_pton(AF_INET6, bare, &address) != 1)
+        return false;
+    if (IN6_IS_ADDR_V4MAPPED(&address)) /* that is what is connected to */
+        (void)inet_ntop(AF_INET, &address.s6_addr[12], bare, sizeof bare);
+    else
+        (void)inet_ntop(AF_INET6, &address, bare, sizeof bare);
+    bool brackets = strchr(bare, ':') != NULL;
+    return snprintf(out, size, "%s%s%s%s", brackets ? "[" : "", bare, host + length,
+                    brackets ? "]" : "") < (int)size;
+}
+
+/* The host as it is compared: in lower case, without the root's dot, an address in its usual form.
+ */
+static bool spell_host(const char *host, size_t host_size, char *out, size_t size)
+{
+    char text[KNOWN_HOSTS_NAME_BYTES];
+    struct in_addr address;
+    bool bracketed = host[0] == '[';
+    if (bracketed) {
+        host++;
+        host_size = host_size < 2 ? 0 : host_size - 2;
+    }
+    if (host_size > 1 && !bracketed && host[host_size - 1] == '.')
+        host_size--;
+    if (host_size == 0 || host_size >= sizeof text || host_size >= size)
+        return false;
+    memcpy(text, host, host_size);
+    text[host_size] = '\0';
+    for (char *at = text; *at != '\0'; at++)
+        *at = (char)tolower((unsigned char)*at);
+    if (bracketed)
+        return spell_ipv6(text, out, size);
+    if (inet_aton(text, &address) != 0) /* 127.1 and 0x7f000001 are addresses too: getaddrinfo(3) */
+        return inet_ntop(AF_INET, &address, out, (socklen_t)size) != NULL;
+    return snprintf(out, size, "%s", text) < (int)size;
+}
+
 /* What is no good URL is the library's to refuse; here it must only never be taken for another. */
 bool known_hosts_name(const char *url, char name[KNOWN_HOSTS_NAME_BYTES])
 {
+    char spelled[KNOWN_HOSTS_NAME_BYTES];
     const char *mark = strstr(url, "://");
     if (mark != NULL && strncasecmp(url, "tls://", 6) != 0)
         return false;
@@ -42,22 +95,22 @@ bool known_hosts_name(const char *url, char name[KNOWN_HOSTS_NAME_BYTES])
             port++;
     }
     if (host_size == 0 || port_size == 0 || strspn(port, "0123456789") < port_size ||
-        host_size + 1 + port_size >= KNOWN_HOSTS_NAME_BYTES)
+        !spell_host(host, host_size, spelled, sizeof spelled))
         return false;
-    (void)snprintf(name, KNOWN_HOSTS_NAME_BYTES, "%.*s:%.*s", (int)host_size, host, (int)port_size,
-                   port);
-    for (char *at = name; *at != '\0'; at++)
-        *at = (char)tolower((unsigned char)*at);
+    int length = snprintf(name, KNOWN_HOSTS_NAME_BYTES, "%s:%.*s", spelled, (int)port_size, port);
+    if (length >= KNOWN_HOSTS_NAME_BYTES)
+        return false;
     return strpbrk(name, " \t\r\n#") == NULL;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------
  */
 
-/* The whole file. *text is NULL where there is none. */
+/* The whole file. */
 struct text {
-    char *data; /* NUL-terminated */
+    char *data; /* NUL-terminated; NULL: there is none */
     size_t size;
+    size_t start; /* of the first line: after a byte order mark, which some editors put there */
 };
 
 static bool read_descriptor(int fd, const char *file, struct text *text)
@@ -103,10 +156,12 @@ static bool read_text(const char *file, struct text *text)
 {
     *text = (struct text){0};
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would not come back */
-    if (fd < 0 && errno == ENOENT)
+    int why = errno;
+    if (fd < 0 && (why == ENOENT || why == ENOTDIR) && !path_may_exist(file))
         return true;
     if (fd < 0) {
-        report("cannot read '%s': %s", file, strerror(errno));
+        report("cannot read '%s', so which servers are known cannot be told: %s", file,
+               strerror(why));
         return false;
     }
     bool read = read_descriptor(fd, file, text);
@@ -115,6 +170,8 @@ static bool read_text(const char *file, struct text *text)
         report("'%s' is no file of known servers: it has a NUL in it", file);
         read = false;
     }
+    if (read && strncmp(text->data, byte_order_mark, sizeof byte_order_mark - 1) == 0)
+        text->start = sizeof byte_order_mark - 1;
     if (!read) {
         free(text->data);
         *text = (struct text){0};
@@ -126,17 +183,22 @@ static bool read_text(const char *file, struct text *text)
 enum line_kind { LINE_EMPTY, LINE_HOST, LINE_BAD };
 
 struct line {
-    const char *host;
-    size_t host_size;
+    char name[KNOWN_HOSTS_NAME_BYTES]; /* however it is spelled */
     char pin[AFAR_PIN_BYTES];
 };
 
-static bool is_name(const char *text, size_t size)
+static bool take_name(const char *text, size_t size, char name[KNOWN_HOSTS_NAME_BYTES])
 {
+    char written[KNOWN_HOSTS_NAME_BYTES];
     size_t digits = 0;
     while (digits < size && isdigit((unsigned char)text[size - 1 - digits]))
         digits++;
-    return digits > 0 && digits + 1 < size && text[size - 1 - digits] == ':';
+    if (digits == 0 || digits + 1 >= size || text[size - 1 - digits] != ':' ||
+        size >= sizeof written)
+        return false;
+    memcpy(written, text, size);
+    written[size] = '\0';
+    return known_hosts_name(written, name);
 }
 
 static enum line_kind parse_line(const char *text, size_t size, struct line *line)
@@ -156,20 +218,13 @@ static enum line_kind parse_line(const char *text, size_t size, struct line *lin
     }
     if (word_size[0] == 0 || word[0][0] == '#')
         return LINE_EMPTY;
-    if (!is_name(word[0], word_size[0]) || word_size[1] >= sizeof written ||
+    if (!take_name(word[0], word_size[0], line->name) || word_size[1] >= sizeof written ||
         (word_size[2] > 0 && word[2][0] != '#'))
         return LINE_BAD;
     (void)snprintf(written, sizeof written, "%.*s", (int)word_size[1], word[1]);
     if (!pin_parse(written, line->pin))
         return LINE_BAD;
-    line->host = word[0];
-    line->host_size = word_size[0];
     return LINE_HOST;
-}
-
-static bool is_of(const struct line *line, const char *name)
-{
-    return strlen(name) == line->host_size && strncasecmp(name, line->host, line->host_size) == 0;
 }
 
 /* A line that cannot be read may be the very one that would say "this is not the server". */
@@ -179,7 +234,7 @@ static enum known_hosts_answer search(const struct text *text, const char *file,
     enum known_hosts_answer answer = KNOWN_HOSTS_NEVER;
     const char *end = text->data + text->size;
     size_t number = 1;
-    for (const char *at = text->data; at < end; number++) {
+    for (const char *at = text->data + text->start; at < end; number++) {
         struct line line;
         size_t size = strcspn(at, "\n");
         enum line_kind kind = parse_line(at, size, &line);
@@ -189,16 +244,16 @@ static enum known_hosts_answer search(const struct text *text, const char *file,
                    number);
             return KNOWN_HOSTS_BROKEN;
         }
-        if (kind == LINE_EMPTY || !is_of(&line, name))
+        if (kind == LINE_EMPTY || strcmp(line.name, name) != 0)
             continue;
-        bool same = strcmp(line.pin, pin) == 0;
+        bool same = pin != NULL && strcmp(line.pin, pin) == 0;
         if (same || answer == KNOWN_HOSTS_NEVER) {
             memcpy(known->pin, line.pin, sizeof known->pin);
             known->line = number;
             answer = KNOWN_HOSTS_OTHER;
         }
-        if (same)
-            return KNOWN_HOSTS_SAME;
+        if (same || pin == NULL)
+            return same ? KNOWN_HOSTS_SAME : KNOWN_HOSTS_OTHER;
     }
     return answer;
 }
@@ -220,6 +275,24 @@ enum known_hosts_answer known_hosts_look_up(const char *file, const char *name, 
 /* ---- writing ------------------------------------------------------------------------------------
  */
 
+/* Another program needs it for a moment only; one that has been stopped could keep it for ever. */
+static bool lock_in_time(int fd, const char *path)
+{
+    for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += LOCK_RETRY_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            report("cannot lock '%s': %s", path, strerror(errno));
+            return false;
+        }
+        if (waited_ms >= LOCK_WAIT_MS) {
+            report("another program has kept '%s' locked for %d s; end it, and try again", path,
+                   LOCK_WAIT_MS / 1000);
+            return false;
+        }
+        (void)usleep(LOCK_RETRY_MS * 1000);
+    }
+    return true;
+}
+
 /* The file itself is exchanged, so the lock needs one of its own. -1: it has been said why. */
 static int lock(const char *file)
 {
@@ -229,13 +302,10 @@ static int lock(const char *file)
         return -1;
     }
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool locked = fd >= 0;
-    while (locked && flock(fd, LOCK_EX) != 0)
-        locked = errno == EINTR;
-    if (!locked) {
+    if (fd < 0)
         report("cannot lock '%s': %s", path, strerror(errno));
-        if (fd >= 0)
-            (void)close(fd);
+    if (fd >= 0 && !lock_in_time(fd, path)) {
+        (void)close(fd);
         fd = -1;
     }
     free(path);
@@ -314,11 +384,12 @@ bool known_hosts_add(const char *file, const char *name, const char *pin)
 static size_t cut_lines(struct text *text, const char *name)
 {
     size_t removed = 0;
-    size_t kept = 0;
-    for (size_t at = 0; at < text->size;) {
+    size_t kept = text->start;
+    for (size_t at = text->start; at < text->size;) {
         struct line line;
         size_t size = strcspn(text->data + at, "\n");
-        bool cut = parse_line(text->data + at, size, &line) == LINE_HOST && is_of(&line, name);
+        bool cut =
+            parse_line(text->data + at, size, &line) == LINE_HOST && strcmp(line.name, name) == 0;
         size += text->data[at + size] == '\n';
         removed += cut;
         if (!cut) {

@@ -3,7 +3,8 @@
  *
  * Owns:    nothing between calls.
  * Threads: any; several programs may change a file at a time (by a lock on FILE.lock).
- * Blocks:  as long as the file system does; adding and removing, while another program does.
+ * Blocks:  as long as the file system does; adding and removing, 10 s at most while another program
+ *          does.
  * Limits:  a file of KNOWN_HOSTS_FILE_BYTES. What fails has been told to the person
  *          (afar/report.h). */
 #ifndef AFAR_KNOWN_HOSTS_H
@@ -31,10 +32,12 @@ struct known_host {
     size_t line; /* from 1 */
 };
 
-/* "HOST:PORT" in lower case, of a URL for TLS as `afar run` takes it. False: it is none; nothing
- * has been said. */
+/* "HOST:PORT" as servers are compared, of a URL for TLS as `afar run` takes it: in lower case,
+ * without a dot at the end, addresses in their shortest form. False: it is none; nothing has been
+ * said. */
 bool known_hosts_name(const char *url, char name[KNOWN_HOSTS_NAME_BYTES]);
 
+/* `pin` NULL: only whether it is known at all, KNOWN_HOSTS_OTHER. */
 enum known_hosts_answer known_hosts_look_up(const char *file, const char *name, const char *pin,
                                             struct known_host *known);
 

@@ -1,9 +1,10 @@
 #include "afar/paths.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "afar/pin_text.h"
 #include "afar/report.h"
@@ -41,6 +42,34 @@ static bool find_sessions(char **path)
     return given[0] == '\0' || *path != NULL;
 }
 
+/* Whether the nearest ancestor that exists is a folder, in which the rest could be, and is not. The
+ * home of users who have none may be a file, such as /dev/null. */
+static bool is_absent_below(char *path)
+{
+    const char *home = getenv("HOME");
+    struct stat info;
+    for (char *slash = strrchr(path, '/'); slash != NULL; slash = strrchr(path, '/')) {
+        slash[slash == path ? 1 : 0] = '\0';
+        if (lstat(path, &info) == 0)
+            return (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) ||
+                   (!S_ISLNK(info.st_mode) && home != NULL && strcmp(path, home) == 0);
+        if ((errno != ENOENT && errno != ENOTDIR) || slash == path)
+            return false;
+    }
+    return true; /* below the working directory */
+}
+
+bool path_may_exist(const char *path)
+{
+    struct stat info;
+    if (lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR))
+        return true;
+    char *copy = strdup(path);
+    bool absent = copy != NULL && is_absent_below(copy);
+    free(copy);
+    return !absent;
+}
+
 static bool find(char **path, const char *option, const char *variable, const char *file)
 {
     const char *given = option != NULL ? option : getenv(variable);
@@ -50,7 +79,7 @@ static bool find(char **path, const char *option, const char *variable, const ch
     }
     if (!config_file_path(file, path))
         return false;
-    if (*path != NULL && access(*path, F_OK) != 0) {
+    if (*path != NULL && !path_may_exist(*path)) {
         free(*path);
         *path = NULL;
     }
@@ -78,11 +107,12 @@ bool credential_paths_find(struct credential_paths *paths, const struct options 
     *paths = (struct credential_paths){0};
     if (!find_pin(paths, options))
         return false;
-    bool found = find(&paths->ca, options->ca_file, "AFAR_CA", "ca.pem") &&
+    const bool by_pin = paths->pin[0] != '\0';
+    bool found = (by_pin || find(&paths->ca, options->ca_file, "AFAR_CA", "ca.pem")) &&
                  find(&paths->cert, options->cert_file, "AFAR_CERT", "cert.pem") &&
                  find(&paths->key, options->key_file, "AFAR_KEY", "key.pem") &&
                  find_sessions(&paths->sessions);
-    paths->by_known_hosts = paths->ca == NULL && paths->pin[0] == '\0';
+    paths->by_known_hosts = paths->ca == NULL && !by_pin;
     if (found && paths->by_known_hosts)
         found = config_file_path("known_hosts", &paths->known_hosts);
     if (found)

@@ -53,7 +53,10 @@ static bool make_context(struct remote *remote, const struct options *options)
     credentials.session_folder = paths.sessions;
     credentials.pin = paths.pin[0] != '\0' ? paths.pin : NULL;
     if (paths.by_known_hosts) {
-        credentials.trust = trust_check;
+        if (remote->trust.has_keys)
+            credentials.trust_alone = trust_check;
+        else
+            credentials.trust = trust_check;
         credentials.trust_user = &remote->trust;
     }
     status = afar_context_new(&remote->context, secure ? &credentials : NULL, &err);

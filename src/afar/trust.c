@@ -20,9 +20,24 @@ bool trust_open(struct trust *trust, const char *file, const char *url)
     if (file == NULL)
         return true;
     trust->file = strdup(file);
-    if (trust->file == NULL)
+    if (trust->file == NULL) {
         report("out of memory");
-    return trust->file != NULL;
+        return false;
+    }
+    if (trust->name[0] == '\0')
+        return true;
+    switch (known_hosts_look_up(file, trust->name, NULL, &trust->known)) {
+    case KNOWN_HOSTS_SAME:
+    case KNOWN_HOSTS_OTHER:
+        trust->has_keys = true;
+        return true;
+    case KNOWN_HOSTS_NEVER:
+        return true;
+    case KNOWN_HOSTS_BROKEN:
+        break;
+    }
+    trust_close(trust);
+    return false;
 }
 
 void trust_close(struct trust *trust)

@@ -1,5 +1,6 @@
-/* Whether a server that no CA vouches for is the right one: known already, or known from now on
- * because a person says so.
+/* Whether a server is the right one where neither --ca nor a pin decides: by its keys in the file
+ * of known servers, if it has some there; else by the system's CAs; else a person says so, and it
+ * is known from now on.
  *
  * The question is put between two connections: during a handshake the server would not wait. The
  * second one must show the key that was asked about.
@@ -18,6 +19,7 @@
 struct trust {
     char *file;                        /* owned; NULL: there is no place for one */
     char name[KNOWN_HOSTS_NAME_BYTES]; /* of the server, "HOST:PORT" */
+    bool has_keys;                     /* the file has the server: only its keys there count */
     bool asked;                        /* the rest is about the last connection */
     enum known_hosts_answer answer;
     char pin[AFAR_PIN_BYTES]; /* what the server showed */
@@ -30,7 +32,8 @@ enum trust_next {
     TRUST_STOP     /* it has been said why not */
 };
 
-/* `file` NULL: none. `url` is the server's. False: out of memory, which has been said. */
+/* `file` NULL: none. `url` is the server's. False: it has been said why: the file cannot be relied
+ * upon, or memory is out. */
 bool trust_open(struct trust *trust, const char *file, const char *url);
 void trust_close(struct trust *trust);
 

@@ -22,13 +22,15 @@ enum afar_status afar_context_new(struct afar_context **context,
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a context");
     enum afar_status status = AFAR_OK;
     if (credentials != NULL) {
-        const struct tls_client_options options = {.ca_file = given.ca_file,
-                                                   .cert_file = given.cert_file,
-                                                   .key_file = given.key_file,
-                                                   .pin = given.pin,
-                                                   .trust = given.trust,
-                                                   .trust_user = given.trust_user,
-                                                   .defer = given.session_folder != NULL};
+        const struct tls_client_options options = {
+            .ca_file = given.ca_file,
+            .cert_file = given.cert_file,
+            .key_file = given.key_file,
+            .pin = given.pin,
+            .trust = given.trust_alone != NULL ? given.trust_alone : given.trust,
+            .trust_user = given.trust_user,
+            .trust_alone = given.trust_alone != NULL,
+            .defer = given.session_folder != NULL};
         status = session_files_init(&made->sessions, &given, err);
         if (status == AFAR_OK)
             status = tls_context_client_new(&made->tls, &options, err);

@@ -50,7 +50,8 @@ enum afar_status session_files_init(struct session_files *files,
     struct digest *digest = NULL;
     *files = (struct session_files){0};
     if (folder == NULL || folder[0] == '\0' ||
-        (credentials->trust != NULL && credentials->pin == NULL))
+        ((credentials->trust != NULL || credentials->trust_alone != NULL) &&
+         credentials->pin == NULL))
         return AFAR_OK;
     files->folder = strdup(folder);
     if (files->folder == NULL)

@@ -48,6 +48,9 @@ struct tls_client_options {
     const char *pin;
     tls_trust *trust; /* NULL: such a server is refused */
     void *trust_user;
+    /* `trust` is asked about every server, and nothing else counts: neither CA nor name nor date.
+     */
+    bool trust_alone;
     /* The files are read when a handshake needs them: what is wrong with them is that handshake's
      * error.
      */

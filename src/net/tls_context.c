@@ -151,7 +151,7 @@ static enum afar_status load_client_files(struct tls_context *context,
     enum afar_status status = AFAR_OK;
     if (options->cert_file != NULL)
         status = tls_load_identity(context->ssl_ctx, options->cert_file, options->key_file, err);
-    if (status == AFAR_OK && options->pin == NULL)
+    if (status == AFAR_OK && !context->by_key)
         status = tls_load_trust(context->ssl_ctx, options->ca_file, false, err);
     return status;
 }
@@ -172,6 +172,9 @@ enum afar_status tls_context_client_new(struct tls_context **context,
     enum afar_status status = context_new(&made, TLS_client_method(), false, false, err);
     if (status != AFAR_OK)
         goto out;
+    made->trust = options->trust;
+    made->trust_user = options->trust_user;
+    made->by_key = options->pin != NULL || (options->trust != NULL && options->trust_alone);
     if (options->pin != NULL)
         status = tls_pins_set(made, &pin, 1, err);
     if (status == AFAR_OK && options->defer)
@@ -180,8 +183,6 @@ enum afar_status tls_context_client_new(struct tls_context **context,
         status = load_client_files(made, options, err);
     if (status != AFAR_OK)
         goto out;
-    made->trust = options->trust;
-    made->trust_user = options->trust_user;
     tls_verify_init(made->ssl_ctx, SSL_VERIFY_PEER);
     tls_session_client_init(made->ssl_ctx);
     *context = made;

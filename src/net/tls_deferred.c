@@ -45,7 +45,7 @@ static enum afar_status load_locked(struct tls_context *context, struct afar_err
         if (deferred->cert_file != NULL)
             deferred->status = tls_credential_read(&deferred->credential, deferred->cert_file,
                                                    deferred->key_file, &deferred->err);
-        if (deferred->status == AFAR_OK && context->pin_count == 0)
+        if (deferred->status == AFAR_OK && !context->by_key)
             deferred->status =
                 tls_load_trust(context->ssl_ctx, deferred->ca_file, false, &deferred->err);
     }

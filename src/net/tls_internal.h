@@ -78,6 +78,7 @@ struct tls_context {
     size_t pin_count;
     tls_trust *trust; /* client: asked about a server that no CA vouches for; NULL: refused */
     void *trust_user;
+    bool by_key; /* client: a pin, or `trust` alone, decides; the trusted CAs are not read */
     struct tls_deferred *deferred; /* owned; client: files that are still to be read; NULL: none */
 };
 

@@ -166,18 +166,18 @@ static int verify(X509_STORE_CTX *store, void *unused)
     const struct tls_context *context = transport->context;
     X509 *leaf = X509_STORE_CTX_get0_cert(store);
     (void)unused;
-    /* A client that has a pin wants to hear of nothing else. */
-    bool by_pin = !context->is_server && context->pin_count > 0;
+    /* A client that knows the server by its key wants to hear of nothing else. */
+    const bool by_key = context->by_key;
     if (tls_deferred_load(transport->context, NULL) != AFAR_OK)
         return 0; /* tls_handshake says why */
-    int result = by_pin ? 0 : X509_verify_cert(store);
+    int result = by_key ? 0 : X509_verify_cert(store);
     transport->vouched = result == 1;
     if (result == 1) {
         transport->expires_at = tls_chain_expiry(X509_STORE_CTX_get0_chain(store));
         X509_STORE_CTX_set0_verified_chain(store, NULL);
         return 1;
     }
-    int error = by_pin ? X509_V_ERR_CERT_UNTRUSTED : X509_STORE_CTX_get_error(store);
+    int error = by_key ? X509_V_ERR_CERT_UNTRUSTED : X509_STORE_CTX_get_error(store);
     bool accepted = context->is_server
                         ? tls_pins_accept_client(context, store, transport->note)
                         : tls_pins_accept_server(transport, leaf, error, transport->note);

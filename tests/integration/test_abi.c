@@ -40,7 +40,7 @@ struct layout {
     }
 
 static const struct layout layouts[] = {
-    STRUCT(afar_credentials, 64),
+    STRUCT(afar_credentials, 72),
     MEMBER(afar_credentials, size, 0, 8),
     MEMBER(afar_credentials, ca_file, 8, 8),
     MEMBER(afar_credentials, cert_file, 16, 8),
@@ -49,6 +49,7 @@ static const struct layout layouts[] = {
     MEMBER(afar_credentials, trust, 40, 8),
     MEMBER(afar_credentials, trust_user, 48, 8),
     MEMBER(afar_credentials, session_folder, 56, 8),
+    MEMBER(afar_credentials, trust_alone, 64, 8),
     STRUCT(afar_command, 64),
     MEMBER(afar_command, size, 0, 8),
     MEMBER(afar_command, argv, 8, 8),

@@ -102,6 +102,49 @@ static void assert_known(const char *expected)
     assert_string_equal(text, expected);
 }
 
+/* ---- beside the system's CAs
+ * ----------------------------------------------------------------------
+ */
+
+/* A CA of the system's vouches for the server: enough as long as the server's keys are not known.
+ */
+static void test_known_keys_outdo_the_systems_cas(void **state)
+{
+    struct program program;
+    char text[TEXT_BYTES];
+    (void)state;
+    assert_int_equal(setenv("SSL_CERT_FILE", server_cert, 1), 0);
+    assert_int_equal(RUN(&program, "run", server.url[0], "--", "echo", "in"), 0);
+    program_close(&program);
+    (void)snprintf(text, sizeof text, "%s " NO_PIN "\n", name);
+    write_known(text);
+    assert_int_equal(RUN(&program, "run", server.url[0], "--", "echo", "in"), 125);
+    assert_int_equal(program.stdout_size, 0);
+    assert_non_null(strstr(program.stderr_data, "HAS CHANGED"));
+    program_close(&program);
+    write_known(line);
+    assert_int_equal(RUN(&program, "run", server.url[0], "--", "echo", "in"), 0);
+    program_close(&program);
+    assert_int_equal(setenv("SSL_CERT_FILE", "/dev/null", 1), 0);
+}
+
+/* What cannot be read does not make the system's CAs the ones that count. */
+static void test_a_ca_that_cannot_be_read(void **state)
+{
+    char file[PATH_BYTES];
+    struct program program;
+    (void)state;
+    (void)snprintf(file, sizeof file, "%s/afar/ca.pem", folder);
+    assert_int_equal(setenv("SSL_CERT_FILE", server_cert, 1), 0);
+    assert_int_equal(symlink("/nowhere/ca.pem", file), 0);
+    assert_int_equal(RUN(&program, "run", server.url[0], "--", "echo", "in"), 125);
+    assert_int_equal(program.stdout_size, 0);
+    assert_non_null(strstr(program.stderr_data, file));
+    program_close(&program);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(setenv("SSL_CERT_FILE", "/dev/null", 1), 0);
+}
+
 /* ---- without a terminal -------------------------------------------------------------------------
  */
 
@@ -317,6 +360,8 @@ static void test_half_a_terminal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_known_keys_outdo_the_systems_cas),
+        TEST(test_a_ca_that_cannot_be_read),
         TEST(test_unknown_without_a_terminal),
         TEST(test_known),
         TEST(test_changed),

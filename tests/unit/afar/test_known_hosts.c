@@ -93,6 +93,17 @@ static void test_names(void **state)
         {"tls://build-7:8?protocol=headed", "build-7:8"},
         {"[::1]", "[::1]:7420"},
         {"tls://[FE80::1%eth0]:9/?protocol=sized", "[fe80::1%eth0]:9"},
+        {"Build-7.", "build-7:7420"},
+        {"build-7.:1", "build-7:1"},
+        {"[0:0:0:0:0:0:0:1]", "[::1]:7420"},
+        {"[2001:DB8:0::00ff]:1", "[2001:db8::ff]:1"},
+        {"[fe80:0:0::1%eth0]", "[fe80::1%eth0]:7420"},
+        {"[::ffff:127.0.0.1]:5", "127.0.0.1:5"},
+        {"127.1:5", "127.0.0.1:5"},
+        {"0x7f000001:5", "127.0.0.1:5"},
+        {".", ".:7420"},
+        {"[]", NULL},
+        {"[x]", NULL},
         {"tcp://build-7", NULL},
         {"unix:///run/afard.sock", NULL},
         {"", NULL},
@@ -136,7 +147,9 @@ static void test_answers(void **state)
                         "#a:3 sha256:" PIN_A "\n"
                         "a:2 sha256:" PIN_B "\n"
                         "[::1]:1 sha256:BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
-                        "BBBBB");
+                        "BBBBB\n"
+                        "[0:0::0:2]:1 sha256:" PIN_A "\n"
+                        "C.:1 sha256:" PIN_A "\n");
     assert_int_equal(ask(fixture, "a:1", PIN_A), KNOWN_HOSTS_SAME);
     assert_int_equal(known_hosts_look_up(fixture->file, "a:1", PIN_B, &known), KNOWN_HOSTS_OTHER);
     assert_int_equal(known.line, 3);
@@ -149,6 +162,45 @@ static void test_answers(void **state)
     assert_int_equal(ask(fixture, "aa:1", PIN_A), KNOWN_HOSTS_NEVER);
     assert_int_equal(ask(fixture, ":1", PIN_A), KNOWN_HOSTS_NEVER);
     assert_int_equal(ask(fixture, "[::1]:1", PIN_B), KNOWN_HOSTS_SAME);
+    assert_int_equal(ask(fixture, "[::2]:1", PIN_A), KNOWN_HOSTS_SAME);
+    assert_int_equal(ask(fixture, "c:1", PIN_A), KNOWN_HOSTS_SAME);
+}
+
+/* As some editors begin a file. */
+static void test_a_byte_order_mark(void **state)
+{
+    const struct fixture *fixture = *state;
+    size_t removed = 0;
+    write_file(fixture, "\xEF\xBB\xBF"
+                        "a:1 sha256:" PIN_A "\n");
+    assert_int_equal(ask(fixture, "a:1", PIN_A), KNOWN_HOSTS_SAME);
+    assert_int_equal(ask(fixture, "a:1", PIN_B), KNOWN_HOSTS_OTHER);
+    assert_true(known_hosts_add(fixture->file, "b:1", PIN_B));
+    assert_file(fixture, "\xEF\xBB\xBF"
+                         "a:1 sha256:" PIN_A "\nb:1 sha256:" PIN_B "\n");
+    assert_true(known_hosts_remove(fixture->file, "a:1", &removed));
+    assert_int_equal(removed, 1);
+    assert_file(fixture, "\xEF\xBB\xBF"
+                         "b:1 sha256:" PIN_B "\n");
+}
+
+/* That the file is not there is one thing; that it cannot be seen is another. */
+static void test_links_that_lead_nowhere(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct said said;
+    char path[PATH_BYTES + 16];
+    assert_int_equal(symlink("/nowhere/known_hosts", fixture->file), 0);
+    said_begin(&said);
+    assert_int_equal(ask(fixture, "a:1", PIN_A), KNOWN_HOSTS_BROKEN);
+    assert_non_null(strstr(said_end(&said), "cannot read"));
+    (void)snprintf(path, sizeof path, "%s/known_hosts", fixture->file); /* the link as a folder */
+    said_begin(&said);
+    struct known_host known;
+    assert_int_equal(known_hosts_look_up(path, "a:1", PIN_A, &known), KNOWN_HOSTS_BROKEN);
+    assert_non_null(strstr(said_end(&said), "cannot read"));
+    assert_int_equal(unlink(fixture->file), 0);
+    assert_int_equal(known_hosts_look_up(path, "a:1", PIN_A, &known), KNOWN_HOSTS_NEVER);
 }
 
 /* A file that is not what it should be is no reason to take a server for unknown. */
@@ -163,6 +215,7 @@ static void test_broken_files(void **state)
         "a sha256:" PIN_A "\n",
         "a: sha256:" PIN_A "\n",
         ":1 sha256:" PIN_A "\n",
+        "2001:db8::1:7420 sha256:" PIN_A "\n", /* without brackets it could be another */
         "a:1 sha256:" PIN_A "a:2 sha256:" PIN_A "\n",
         "a:1 md5:" PIN_A "\n",
     };
@@ -323,10 +376,16 @@ static void test_many_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_names),        TEST(test_answers),
-        TEST(test_broken_files), TEST(test_files_that_are_not_ours),
-        TEST(test_add),          TEST(test_remove),
-        TEST(test_a_link),       TEST(test_no_place_for_it),
+        TEST(test_names),
+        TEST(test_answers),
+        TEST(test_a_byte_order_mark),
+        TEST(test_links_that_lead_nowhere),
+        TEST(test_broken_files),
+        TEST(test_files_that_are_not_ours),
+        TEST(test_add),
+        TEST(test_remove),
+        TEST(test_a_link),
+        TEST(test_no_place_for_it),
         TEST(test_many_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

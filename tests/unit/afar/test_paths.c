@@ -99,6 +99,70 @@ static void test_a_pin_that_is_none(void **state)
     }
 }
 
+/* A file that is there, but cannot be used, is not as if there were none: then others would be
+ * trusted in its place. What is wrong with it is for whoever opens it to say. */
+static void test_what_cannot_be_seen(void **state)
+{
+    char home[] = "/tmp/afar-paths-XXXXXX";
+    char folder[64];
+    char file[80];
+    struct credential_paths paths;
+    const struct options options = {0};
+    (void)state;
+    assert_non_null(mkdtemp(home));
+    (void)snprintf(folder, sizeof folder, "%s/afar", home);
+    set("XDG_CONFIG_HOME", home);
+    set("AFAR_PIN", NULL);
+    set("AFAR_CA", NULL);
+    static const char *const names[] = {"ca.pem", "cert.pem", "key.pem"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_int_equal(mkdir(folder, 0700), 0);
+        (void)snprintf(file, sizeof file, "%s/%s", folder, names[i]);
+        assert_int_equal(symlink("/nowhere/it.pem", file), 0);
+        assert_true(credential_paths_find(&paths, &options));
+        const char *found[] = {paths.ca, paths.cert, paths.key};
+        for (size_t j = 0; j < sizeof found / sizeof found[0]; j++)
+            assert_int_equal(found[j] != NULL, i == j);
+        assert_int_equal(paths.by_known_hosts, i != 0);
+        credential_paths_close(&paths);
+        assert_int_equal(unlink(file), 0);
+        assert_int_equal(rmdir(folder), 0);
+    }
+    (void)snprintf(file, sizeof file, "%s/ca.pem", folder);
+    assert_false(path_may_exist(file)); /* nor is the folder there */
+    assert_int_equal(symlink("/nowhere/afar", folder), 0);
+    assert_true(path_may_exist(file));
+    assert_int_equal(unlink(folder), 0);
+    assert_int_equal(symlink(folder, folder), 0); /* a loop */
+    assert_true(path_may_exist(file));
+    assert_int_equal(unlink(folder), 0);
+    assert_int_equal(close(open(folder, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    assert_true(path_may_exist(file)); /* somebody has copied the CA to the folder's name */
+    assert_int_equal(unlink(folder), 0);
+    assert_int_equal(rmdir(home), 0);
+    assert_false(path_may_exist(file));
+}
+
+static void test_a_home_that_is_a_file(void **state)
+{
+    const struct options options = {0};
+    struct credential_paths paths;
+    (void)state;
+    set("AFAR_PIN", NULL);
+    set("AFAR_CA", NULL);
+    set("XDG_CONFIG_HOME", NULL);
+    set("HOME", "/dev/null"); /* of a system's user */
+    assert_true(credential_paths_find(&paths, &options));
+    assert_null(paths.ca);
+    assert_null(paths.cert);
+    assert_null(paths.key);
+    credential_paths_close(&paths);
+    set("HOME", "/nonexistent");
+    assert_true(credential_paths_find(&paths, &options));
+    assert_null(paths.ca);
+    credential_paths_close(&paths);
+}
+
 static void test_without_a_home(void **state)
 {
     const struct options options = {0};
@@ -117,8 +181,8 @@ static void test_without_a_home(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_decides),
-        cmocka_unit_test(test_a_pin_that_is_none),
+        cmocka_unit_test(test_what_decides),        cmocka_unit_test(test_a_pin_that_is_none),
+        cmocka_unit_test(test_what_cannot_be_seen), cmocka_unit_test(test_a_home_that_is_a_file),
         cmocka_unit_test(test_without_a_home),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,6 +91,26 @@ static void test_changed(void **state)
     trust_close(&trust);
 }
 
+/* Before anybody connects: whether the keys in the file are all that counts. */
+static void test_who_has_keys(void **state)
+{
+    static const struct {
+        const char *url;
+        bool has_keys;
+    } servers[] = {{"known", true}, {"KNOWN.:7420", true}, {"known:1", false}, {"other", false}};
+    struct trust trust;
+    struct said said;
+    (void)state;
+    for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {
+        assert_true(trust_open(&trust, file, servers[i].url));
+        assert_int_equal(trust.has_keys, servers[i].has_keys);
+        trust_close(&trust);
+    }
+    said_begin(&said);
+    assert_false(trust_open(&trust, folder, "known")); /* a folder is no file */
+    assert_non_null(strstr(said_end(&said), "no plain file"));
+}
+
 /* What another connection said is not this one's. */
 static void test_not_asked(void **state)
 {
@@ -112,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_who_has_keys),
         cmocka_unit_test(test_not_asked),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
