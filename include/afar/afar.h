@@ -236,6 +236,19 @@ AFAR_API int afar_exit_status(const struct afar_receipt *receipt);
 /* "exited", "signaled", "timed_out", … */
 AFAR_API const char *afar_outcome_name(enum afar_outcome outcome);
 
+/* ---- Text for people ---- */
+
+enum afar_escape {
+    AFAR_ESCAPE_TERMINAL, /* control characters and marks of direction as \u001b, bytes that are no
+                             UTF-8 as \xff */
+    AFAR_ESCAPE_STRING    /* what may stand in a string of JSON, which a terminal does not obey */
+};
+
+/* What a server says stands in error messages and receipts as it said it: it may be more than text
+ * to a terminal. Copies `text` to `out` (of `size` bytes, at least 1) so that it is not, cut to fit
+ * between two characters. */
+AFAR_API void afar_escape(char *out, size_t size, const char *text, enum afar_escape how);
+
 /* ---- Other requests ---- */
 
 struct afar_pong {

@@ -8,6 +8,8 @@
 #include "afar/remote.h"
 #include "afar/report.h"
 
+enum { SHOWN_BYTES = 2048 };
+
 static const char help[] =
     "usage: afar ping [options] HOST\n"
     "\n"
@@ -23,21 +25,6 @@ static const char help[] =
     "\n"
     "  afar ping build-7\n"
     "  afar ping http://127.0.0.1:7421/readyz\n";
-
-static void print_json_string(const char *text)
-{
-    (void)putchar('"');
-    for (const char *at = text; *at != '\0'; at++) {
-        unsigned char byte = (unsigned char)*at;
-        if (byte == '"' || byte == '\\')
-            (void)printf("\\%c", byte);
-        else if (byte < 0x20)
-            (void)printf("\\u%04x", byte);
-        else
-            (void)putchar(byte);
-    }
-    (void)putchar('"');
-}
 
 /* Words of letters, digits and _, with a blank between them. Older servers say none. */
 static void print_features(const char *words)
@@ -56,17 +43,19 @@ static void print_features(const char *words)
 
 static void print_pong(const struct remote *remote, const struct afar_pong *pong, bool json)
 {
+    const enum afar_escape how = json ? AFAR_ESCAPE_STRING : AFAR_ESCAPE_TERMINAL;
+    char host[SHOWN_BYTES];
+    char version[SHOWN_BYTES];
+    afar_escape(host, sizeof host, remote->host, how);
+    afar_escape(version, sizeof version, pong->server_version, how);
     if (!json) {
-        (void)printf("pong from %s: time=%" PRIu64 ".%03u ms, server afard %s\n", remote->host,
-                     pong->round_trip_us / 1000, (unsigned)(pong->round_trip_us % 1000),
-                     pong->server_version);
+        (void)printf("pong from %s: time=%" PRIu64 ".%03u ms, server afard %s\n", host,
+                     pong->round_trip_us / 1000, (unsigned)(pong->round_trip_us % 1000), version);
         return;
     }
-    (void)printf("{\"host\":");
-    print_json_string(remote->host);
-    (void)printf(",\"round_trip_us\":%" PRIu64 ",\"server_version\":", pong->round_trip_us);
-    print_json_string(pong->server_version);
-    (void)printf(",\"resumed\":%s", afar_resumed(remote->client) ? "true" : "false");
+    (void)printf(
+        "{\"host\":\"%s\",\"round_trip_us\":%" PRIu64 ",\"server_version\":\"%s\",\"resumed\":%s",
+        host, pong->round_trip_us, version, afar_resumed(remote->client) ? "true" : "false");
     print_features(afar_features(remote->client));
     (void)printf("}\n");
 }
@@ -95,18 +84,19 @@ static bool is_http(const char *host)
     return strncmp(host, scheme, sizeof scheme - 1) == 0;
 }
 
-static void print_health(const char *host, const struct afar_health *health, bool json)
+static void print_health(const char *url, const struct afar_health *health, bool json)
 {
-    if (!json) {
-        (void)printf("%s from %s: time=%" PRIu64 ".%03u ms\n", health->words, host,
+    const enum afar_escape how = json ? AFAR_ESCAPE_STRING : AFAR_ESCAPE_TERMINAL;
+    char host[SHOWN_BYTES];
+    char words[SHOWN_BYTES];
+    afar_escape(host, sizeof host, url, how);
+    afar_escape(words, sizeof words, health->words, how);
+    if (json)
+        (void)printf("{\"host\":\"%s\",\"round_trip_us\":%" PRIu64 ",\"words\":\"%s\"}\n", host,
+                     health->round_trip_us, words);
+    else
+        (void)printf("%s from %s: time=%" PRIu64 ".%03u ms\n", words, host,
                      health->round_trip_us / 1000, (unsigned)(health->round_trip_us % 1000));
-        return;
-    }
-    (void)printf("{\"host\":");
-    print_json_string(host);
-    (void)printf(",\"round_trip_us\":%" PRIu64 ",\"words\":", health->round_trip_us);
-    print_json_string(health->words);
-    (void)printf("}\n");
 }
 
 static int ask_health(const struct options *options)

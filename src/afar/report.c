@@ -1,24 +1,44 @@
 #include "afar/report.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 1024, ERRNO_MAX = 200 };
+enum { LINE_BYTES = 1024, SHOWN_BYTES = 2048, ERRNO_MAX = 200 };
+
+/* Nobody takes it for now. Signals that are held back for the command (afar/signals.h) shall end
+ * the program meanwhile. */
+static void wait_until_taken(void)
+{
+    struct pollfd waiting = {.fd = STDERR_FILENO, .events = POLLOUT};
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    if (poll(&waiting, 1, 0) != 0)
+        return;
+    (void)sigprocmask(SIG_UNBLOCK, &all, &before);
+    (void)poll(&waiting, 1, -1);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+}
 
 void report(const char *format, ...)
 {
     char line[LINE_BYTES] = "afar: ";
+    char shown[SHOWN_BYTES];
     size_t used = strlen(line);
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(line + used, sizeof line - used - 1, format, args);
+    (void)vsnprintf(line + used, sizeof line - used, format, args);
     va_end(args);
-    used = strlen(line);
-    line[used++] = '\n';
+    afar_escape(shown, sizeof shown - 1, line, AFAR_ESCAPE_TERMINAL);
+    used = strlen(shown);
+    shown[used++] = '\n';
+    wait_until_taken();
     /* There is nowhere to report that this failed. */
-    if (write(STDERR_FILENO, line, used) < 0)
+    if (write(STDERR_FILENO, shown, used) < 0)
         return;
 }
 

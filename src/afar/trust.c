@@ -8,6 +8,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include <afar/afar.h>
+
 #include "afar/report.h"
 
 enum { ANSWER_BYTES = 16 };
@@ -93,12 +95,14 @@ static void read_line(int fd, char line[ANSWER_BYTES])
 static bool ask(int terminal, const struct trust *trust)
 {
     char answer[ANSWER_BYTES];
+    char name[2 * KNOWN_HOSTS_NAME_BYTES];
+    afar_escape(name, sizeof name, trust->name, AFAR_ESCAPE_TERMINAL);
     if (dprintf(terminal,
                 "No CA vouches for the server %s, and its key is not known:\n"
                 "    sha256:%s\n"
                 "On the server, 'afar pin' shows what it should be, given its certificate.\n"
                 "Go on, and remember it? [y/N] ",
-                trust->name, trust->pin) < 0)
+                name, trust->pin) < 0)
         return false;
     read_line(terminal, answer);
     return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;

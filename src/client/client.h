@@ -18,6 +18,7 @@
  *   duplex.c       a request and its reply, for these two
  *   json_line.c    a frame as a line of JSON
  *   exit_status.c  a receipt as a shell would see it
+ *   escape.c       text that a terminal does not obey
  *
  * `err` is never NULL in here, except in afar_client_new_on_transport: the functions of afar/afar.h
  * see to that.

@@ -159,6 +159,8 @@ static void values_are_as_recorded(void **state)
         {AFAR_OUTCOME_DISCONNECTED, 5},
         {AFAR_OUTCOME_SPAWN_FAILED, 6},
         {AFAR_OUTCOME_SERVER_LOST, 7},
+        {AFAR_ESCAPE_TERMINAL, 0},
+        {AFAR_ESCAPE_STRING, 1},
         {AFAR_PIN_BYTES, 65},
         {sizeof(enum afar_status), 4},
         {sizeof(enum afar_outcome), 4},
@@ -195,6 +197,7 @@ const struct afar_receipt *afar_receipt(const struct afar_client *);
 enum afar_status afar_wait(struct afar_client *, int64_t, struct afar_error *);
 int afar_exit_status(const struct afar_receipt *);
 const char *afar_outcome_name(enum afar_outcome);
+void afar_escape(char *, size_t, const char *, enum afar_escape);
 enum afar_status afar_ping(struct afar_client *, int64_t, struct afar_pong *, struct afar_error *);
 const char *afar_features(const struct afar_client *);
 bool afar_offers(const struct afar_client *, const char *);
@@ -222,6 +225,7 @@ static const char symbols[] = "afar_begin_program\n"
                               "afar_connect\n"
                               "afar_context_free\n"
                               "afar_context_new\n"
+                              "afar_escape\n"
                               "afar_events\n"
                               "afar_exit_status\n"
                               "afar_fd\n"

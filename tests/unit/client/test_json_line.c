@@ -42,6 +42,14 @@ static void test_text_is_escaped(void **state)
           "{\"a\":1,\"data\":\"q\\\"b\\\\n\\nr\\rt\\tz\\u0000e\\u001bd\\u007f\xc3\xa9\"}");
 }
 
+/* Whoever shows the line on a terminal shall see text and nothing else. */
+static void test_what_a_terminal_would_obey(void **state)
+{
+    (void)state;
+    check("{\"a\":\"\x7F\xC2\x9B\"}", "\xC2\x9B\xE2\x80\xAE", 5,
+          "{\"a\":\"\\u007f\\u009b\",\"data\":\"\\u009b\\u202e\"}");
+}
+
 static void test_other_bytes_are_base64(void **state)
 {
     (void)state;
@@ -90,6 +98,7 @@ int main(void)
         cmocka_unit_test(test_header_alone),
         cmocka_unit_test(test_line_breaks_in_the_header),
         cmocka_unit_test(test_text_is_escaped),
+        cmocka_unit_test(test_what_a_terminal_would_obey),
         cmocka_unit_test(test_other_bytes_are_base64),
         cmocka_unit_test(test_replaces_what_was_there),
         cmocka_unit_test(test_out_of_memory),

@@ -1,0 +1,128 @@
+/* What `afar` does with a server that is not to be believed. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "support/impostor.h"
+
+static struct impostor server;
+
+static int set_up(void **state)
+{
+    (void)state;
+    impostor_open(&server);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    impostor_close(&server);
+    return 0;
+}
+
+#define STARTED "{\"type\":\"started\",\"id\":1,\"job\":\"j\",\"window\":65536}"
+
+/* ---- what a terminal would obey -----------------------------------------------------------------
+ */
+
+/* No control character but the newline, no DEL, no U+0080 to U+009F, and no mark of direction. */
+static void expect_harmless(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        const unsigned char *at = (const unsigned char *)text + i;
+        if ((*at < ' ' && *at != '\n') || *at == 0x7F || (*at == 0xC2 && at[1] < 0xA0) ||
+            (*at == 0xE2 && at[1] == 0x80 && at[2] >= 0xA8 && at[2] <= 0xAE))
+            fail_msg("byte %zu of: %s", i, text);
+    }
+}
+
+/* An escape sequence, written as JSON can: raw where that is allowed, else as an escape. */
+#define EVIL                  \
+    "\\u001b[31m\x7F\xC2\x9B" \
+    "2J\xE2\x80\xAE"
+
+static void test_escapes(void **state)
+{
+    static const char *const last[] = {
+        "{\"type\":\"error\",\"id\":1,\"code\":\"" EVIL "\",\"message\":\"" EVIL "\"}",
+        "{\"type\":\"error\",\"code\":\"" EVIL "\",\"message\":\"" EVIL "\"}",
+        "{\"type\":\"closing\",\"reason\":\"" EVIL "\"}",
+        "{\"type\":\"exit\",\"id\":1,\"seq\":0,\"outcome\":\"" EVIL "\"}",
+        "{\"type\":\"exit\",\"id\":1,\"seq\":0,\"outcome\":\"spawn_failed\",\"message\":\"" EVIL
+        "\","
+        "\"error\":{\"errno\":\"" EVIL "\",\"stage\":\"" EVIL "\"}}",
+        "{\"type\":\"exit\",\"id\":1,\"seq\":0,\"outcome\":\"spawn_failed\","
+        "\"error\":{\"errno\":\"" EVIL "\",\"stage\":\"exec\"}}",
+        "{\"type\":\"exit\",\"id\":1,\"seq\":0,\"outcome\":\"killed\",\"message\":\"" EVIL "\"}",
+        "{\"" EVIL "\":1,\"" EVIL "\":1}",
+        "{\"type\":\"" EVIL "\",\"size\":\"" EVIL "\"}",
+    };
+    static const char *const json[] = {"--json", NULL};
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof last / sizeof last[0]; i++) {
+        impostor_run(&server, i % 2 == 0 ? NULL : json);
+        impostor_say(&server, last[i / 2]);
+        assert_int_not_equal(impostor_finish(&server), 0);
+        assert_true(server.program.stderr_size > 0);
+        expect_harmless(server.program.stderr_data, server.program.stderr_size);
+        expect_harmless(server.program.stdout_data != NULL ? server.program.stdout_data : "",
+                        server.program.stdout_size);
+        impostor_forget(&server);
+    }
+}
+
+static void test_escapes_of_output_in_json(void **state)
+{
+    static const char *const json[] = {"--json", NULL};
+    (void)state;
+    impostor_run(&server, json);
+    impostor_say(&server, "{\"type\":\"started\",\"id\":1,\"job\":\"" EVIL "\",\"window\":65536}");
+    impostor_say_with(&server, "{\"type\":\"stdout\",\"id\":1,\"seq\":0,\"size\":4}",
+                      "a\xC2\x9B\x7F");
+    impostor_say(&server, "{\"type\":\"exit\",\"id\":1,\"seq\":1,\"outcome\":\"exited\",\"code\":3,"
+                          "\"bytes\":{\"stdout\":4}}");
+    assert_int_equal(impostor_finish(&server), 3);
+    expect_harmless(server.program.stdout_data, server.program.stdout_size);
+    assert_non_null(strstr(server.program.stdout_data, "\"data\":\"a\\u009b\\u007f\""));
+    impostor_forget(&server);
+}
+
+/* Also what we are told to connect to, and what a health page says. */
+static void test_escapes_elsewhere(void **state)
+{
+    const char *host[] = {"afar", "ping", "\x1b[31m\xC2\x9B", NULL};
+    struct program program;
+    (void)state;
+    assert_int_equal(program_run(&program, host, NULL, 0), 125);
+    expect_harmless(program.stderr_data, program.stderr_size);
+    program_close(&program);
+    const char *subcommand[] = {"afar", "\x1b[31m\xFF\nx", NULL};
+    assert_int_equal(program_run(&program, subcommand, NULL, 0), 125);
+    expect_harmless(program.stderr_data, program.stderr_size);
+    assert_non_null(strstr(program.stderr_data, "\\u001b[31m\\xff\\nx"));
+    program_close(&program);
+    const char *ping[] = {"afar", "ping", "--json", server.url, NULL};
+    impostor_start(&server, ping);
+    impostor_expect(&server, "\"type\":\"ping\"");
+    impostor_say(&server, "{\"type\":\"pong\",\"id\":1,\"version\":\"\\\"\\\\" EVIL "\"}");
+    assert_int_equal(impostor_finish(&server), 0);
+    expect_harmless(server.program.stdout_data, server.program.stdout_size);
+    assert_non_null(strstr(server.program.stdout_data, "\"server_version\":\"\\\"\\\\"));
+    impostor_forget(&server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_escapes_of_output_in_json),
+        cmocka_unit_test(test_escapes_elsewhere),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
