@@ -219,7 +219,9 @@ AFAR_API void afar_set_heartbeat(struct afar_client *client, int64_t beat_ms, in
 AFAR_API enum afar_status afar_process(struct afar_client *client, struct afar_error *err);
 
 /* The receipt, or NULL while there is none. All output has been taken by the callbacks before it
- * appears. Borrowed until the next afar_start or afar_close. */
+ * appears. One that contradicts what has come (another number of bytes, the end of a command that
+ * never started) does not appear: afar_process says AFAR_EPEER. Borrowed until the next afar_start
+ * or afar_close. */
 AFAR_API const struct afar_receipt *afar_receipt(const struct afar_client *client);
 
 /* afar_process until the receipt is there. Closes standard input first unless that was done.

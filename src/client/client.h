@@ -63,6 +63,7 @@ struct afar_context {
 struct command {
     uint64_t id;
     bool running; /* from afar_start until the receipt or refusal has been handed out */
+    bool queued;
     bool started;
     bool ended;        /* exit or error has come; what it said is in the next three */
     bool refused;      /* it was an error */

@@ -79,7 +79,8 @@ enum afar_status afar_start(struct afar_client *client, const struct afar_comman
     buffer_clear(&current->last_header);
     current->id = client->last_id;
     current->running = true;
-    current->started = current->ended = current->refused = current->has_receipt = false;
+    current->queued = current->started = current->ended = current->refused = current->has_receipt =
+        false;
     current->stdin_open = current->stdin_stream = wanted.with_stdin;
     current->stdin_sent = current->stdin_acked = 0;
     current->stdin_credit = MESSAGE_STDIN_CREDIT_BYTES;
@@ -170,8 +171,11 @@ enum afar_status afar_close_output(struct afar_client *client, int fd, struct af
     enum afar_status status = check_running(client, err);
     if (status != AFAR_OK || client->command.ended)
         return status;
-    return message_put_close(&client->out, client->command.id,
-                             fd == 1 ? STREAM_STDOUT : STREAM_STDERR, err);
+    enum stream stream = fd == 1 ? STREAM_STDOUT : STREAM_STDERR;
+    status = message_put_close(&client->out, client->command.id, stream, err);
+    if (status == AFAR_OK)
+        delivery_close_stream(&client->command.delivery, stream);
+    return status;
 }
 
 enum afar_status afar_signal(struct afar_client *client, const char *name, struct afar_error *err)

@@ -119,6 +119,7 @@ enum afar_status delivery_add(struct delivery *delivery, enum stream stream,
 {
     size_t taken = 0;
     enum afar_status status = AFAR_OK;
+    delivery->received[stream] += frame->size;
     if (delivery->first[stream] == NULL && frame->size > 0)
         status = offer(delivery, stream, frame->payload, frame->size, &taken, err);
     if (status != AFAR_OK)
@@ -223,8 +224,25 @@ enum afar_status delivery_show(struct delivery *delivery, const struct frame_vie
     return status;
 }
 
-enum afar_status delivery_verify(struct delivery *delivery, const struct afar_receipt *receipt,
-                                 struct afar_error *err)
+void delivery_close_stream(struct delivery *delivery, enum stream stream)
+{
+    delivery->closed[stream] = true;
+}
+
+static enum afar_status verify_bytes(const struct delivery *delivery, enum stream stream,
+                                     uint64_t said, struct afar_error *err)
+{
+    uint64_t received = delivery->received[stream];
+    if (received == said || delivery->closed[stream])
+        return AFAR_OK;
+    return afar_fail(err, AFAR_EPEER,
+                     "the receipt counts %" PRIu64 " bytes of %s, but %" PRIu64
+                     " have come: do not trust the output, nor the receipt",
+                     said, stream == STREAM_STDOUT ? "stdout" : "stderr", received);
+}
+
+static enum afar_status verify_digests(struct delivery *delivery,
+                                       const struct afar_receipt *receipt, struct afar_error *err)
 {
     const char *const said[2] = {receipt->stdout_sha256, receipt->stderr_sha256};
     for (int s = 0; s < 2; s++) {
@@ -241,4 +259,16 @@ enum afar_status delivery_verify(struct delivery *delivery, const struct afar_re
                              s == STREAM_STDOUT ? "stdout" : "stderr");
     }
     return AFAR_OK;
+}
+
+enum afar_status delivery_verify(struct delivery *delivery, const struct afar_receipt *receipt,
+                                 struct afar_error *err)
+{
+    /* A server that has lost the command says so, and may have lost count too. */
+    if (receipt->outcome == AFAR_OUTCOME_SERVER_LOST)
+        return AFAR_OK;
+    enum afar_status status = verify_bytes(delivery, STREAM_STDOUT, receipt->stdout_bytes, err);
+    if (status == AFAR_OK)
+        status = verify_bytes(delivery, STREAM_STDERR, receipt->stderr_bytes, err);
+    return status == AFAR_OK ? verify_digests(delivery, receipt, err) : status;
 }

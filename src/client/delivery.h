@@ -37,6 +37,8 @@ struct delivery {
     size_t kept_bytes;    /* on the wire */
     size_t window;        /* the server's; 0 until the command has started */
     size_t unacked_bytes; /* on the wire, taken since the last acknowledgement */
+    uint64_t received[2]; /* bytes of output that have come */
+    bool closed[2];       /* the server was told that nobody reads it: what came is not all */
     uint64_t next_seq;    /* of the frame to come */
     uint64_t acked;       /* as last acknowledged */
     uint64_t progress;    /* grows whenever a callback takes something */
@@ -76,7 +78,11 @@ void delivery_acked(struct delivery *delivery);
 enum afar_status delivery_show(struct delivery *delivery, const struct frame_view *frame,
                                struct afar_error *err);
 
-/* Compares the receipt's digests with what was taken, where they were asked for. AFAR_EPEER. */
+/* Nobody reads this stream any more: how much of it comes is no longer of importance. */
+void delivery_close_stream(struct delivery *delivery, enum stream stream);
+
+/* Compares what the receipt says of the output with what has come: the bytes, and the digests where
+ * they were asked for. AFAR_EPEER. */
 enum afar_status delivery_verify(struct delivery *delivery, const struct afar_receipt *receipt,
                                  struct afar_error *err);
 

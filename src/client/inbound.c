@@ -40,6 +40,18 @@ static enum afar_status on_started(struct afar_client *client, const struct mess
     return delivery_show(&command->delivery, frame, err);
 }
 
+/* The command waits for its place: said once, and before anything else of it. */
+static enum afar_status on_queued(struct afar_client *client, const struct frame_view *frame,
+                                  struct afar_error *err)
+{
+    struct command *command = &client->command;
+    if (command->queued || command->started)
+        return afar_fail(err, AFAR_EPEER, "the command was put into the queue %s",
+                         command->started ? "after it had started" : "twice");
+    command->queued = true;
+    return delivery_show(&command->delivery, frame, err);
+}
+
 static enum afar_status on_output(struct afar_client *client, const struct message *message,
                                   const struct frame_view *frame, struct afar_error *err)
 {
@@ -68,11 +80,44 @@ static enum afar_status end_command(struct command *command, const struct frame_
     return AFAR_OK;
 }
 
+/* A receipt tells of what was: whether the command began must be the same in both. */
+static enum afar_status check_outcome(const struct command *command,
+                                      const struct afar_receipt *receipt, struct afar_error *err)
+{
+    bool began = command->started;
+    switch (receipt->outcome) {
+    case AFAR_OUTCOME_EXITED:
+    case AFAR_OUTCOME_SIGNALED:
+    case AFAR_OUTCOME_TIMED_OUT:
+    case AFAR_OUTCOME_OUTPUT_LIMIT:
+        began = true;
+        break;
+    case AFAR_OUTCOME_SPAWN_FAILED:
+        began = false;
+        break;
+    case AFAR_OUTCOME_KILLED: /* perhaps while it was being started */
+    case AFAR_OUTCOME_DISCONNECTED:
+    case AFAR_OUTCOME_SERVER_LOST:
+        break;
+    }
+    if (began != command->started)
+        return afar_fail(err, AFAR_EPEER, "the receipt says \"%s\" of a command that %s",
+                         afar_outcome_name(receipt->outcome),
+                         command->started ? "had started" : "had not started");
+    if (receipt->stdin_bytes > command->stdin_sent)
+        return afar_fail(err, AFAR_EPEER,
+                         "the receipt counts %" PRIu64 " bytes of stdin, but %" PRIu64 " were sent",
+                         receipt->stdin_bytes, command->stdin_sent);
+    return AFAR_OK;
+}
+
 static enum afar_status on_exit_frame(struct afar_client *client, const struct message *message,
                                       const struct frame_view *frame, struct afar_error *err)
 {
     struct command *command = &client->command;
     enum afar_status status = delivery_count(&command->delivery, message->seq, err);
+    if (status == AFAR_OK)
+        status = check_outcome(command, &message->receipt, err);
     if (status != AFAR_OK)
         return status;
     command->receipt = message->receipt;
@@ -149,7 +194,7 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_STARTED:
         return current ? on_started(client, message, frame, err) : AFAR_OK;
     case MESSAGE_QUEUED:
-        return current ? delivery_show(&client->command.delivery, frame, err) : AFAR_OK;
+        return current ? on_queued(client, frame, err) : AFAR_OK;
     case MESSAGE_STDOUT:
     case MESSAGE_STDERR:
         return current ? on_output(client, message, frame, err) : AFAR_OK;

@@ -9,17 +9,18 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
         return AFAR_OK;
 
     enum afar_status status = AFAR_OK;
-    if (buffer_size(&command->last_header) > 0) {
-        const struct frame_view frame = {.header = buffer_head(&command->last_header),
-                                         .header_size = buffer_size(&command->last_header)};
-        status = delivery_show(&command->delivery, &frame, err);
-        buffer_clear(&command->last_header);
-    }
-    if (status == AFAR_OK && !command->refused) {
+    if (!command->refused) {
         status = delivery_verify(&command->delivery, &command->receipt, err);
         if (status == AFAR_EPEER)
             (void)afar_prefix(err, "%s", client->name);
     }
+    /* Nobody shall see a receipt that is not true. */
+    if (status == AFAR_OK && buffer_size(&command->last_header) > 0) {
+        const struct frame_view frame = {.header = buffer_head(&command->last_header),
+                                         .header_size = buffer_size(&command->last_header)};
+        status = delivery_show(&command->delivery, &frame, err);
+    }
+    buffer_clear(&command->last_header);
     if (status != AFAR_OK)
         return status;
 

@@ -24,10 +24,16 @@ def status(end):
     killed = 128 + int(getattr(signal, f"SIG{end.get('signal')}", end.get("signal", 0)))
     return {"exited": end.get("code"), "signaled": killed, "timed_out": 124, "spawn_failed": 126 +
             (end.get("error") == {"errno": "ENOENT", "stage": "exec"})}.get(end.get("outcome"), 125)
+def check(end, counts, began):  # a receipt that contradicts what came is none
+    for name, count in counts.items():
+        assert end.get("bytes", {}).get(name, 0) == count, f"the receipt counts other {name}"
+    ran = end["outcome"] in ("exited", "signaled", "timed_out", "output_limit")
+    assert began or not ran, "the receipt is of a command that never started"
 def run(stream, words):
     out = bytearray(frame(b"".join(os.fsencode(word) + b"\0" for word in words),
                           type="exec", v=1, id=1, argc=len(words), stdin="stream"))
     data, sent, taken, credit, seq, eof, why = bytearray(), 0, 0, 262144, 0, False, "no receipt"
+    counts, began = {"stdout": 0, "stderr": 0}, False
     while True:
         room = min(65536 if credit == 262144 else 262144, taken + credit - sent) * (not eof)
         ready = select.select([stream] + [0] * (room > 0), [stream] * (len(out) > 0), [])
@@ -44,8 +50,13 @@ def run(stream, words):
             credit, taken = own.get("credit", credit), own.get("stdin", taken)
             why = head["message"] if kind == "error" and "id" not in head else why
             out += frame(type="pong", id=head["id"]) if kind == "ping" else b""
+            began = began or (own and kind == "started")
             if "seq" in own:
                 assert head["seq"] == seq, "a gap in the output"
+                if kind in counts:
+                    counts[kind] += len(rest)
+                elif head["outcome"] != "server_lost":
+                    check(head, counts, began)
                 while rest:
                     del rest[:os.write(1 + (kind == "stderr"), rest)]
                 out += frame(type="ack", id=1, next=(seq := seq + 1))

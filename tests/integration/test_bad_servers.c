@@ -117,12 +117,57 @@ static void test_escapes_elsewhere(void **state)
     impostor_forget(&server);
 }
 
+/* ---- receipts that are not true -----------------------------------------------------------------
+ */
+
+static void test_receipts(void **state)
+{
+    static const struct {
+        const char *started; /* NULL: not */
+        const char *fields;
+        int status;
+        const char *words;
+    } cases[] = {
+        {STARTED, "\"seq\":1,\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdout\":6}", 0, ""},
+        {STARTED, "\"seq\":1,\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdout\":5}", 125,
+         "counts 5 bytes of stdout"},
+        {STARTED, "\"seq\":1,\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdout\":7}", 125,
+         "counts 7 bytes of stdout"},
+        {STARTED,
+         "\"seq\":1,\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdout\":6,\"stderr\":1}", 125,
+         "counts 1 bytes of stderr"},
+        {NULL, "\"seq\":0,\"outcome\":\"exited\",\"code\":0", 125, "had not started"},
+    };
+    static const char *const json[] = {"--json", NULL};
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        char header[256];
+        impostor_run(&server, i % 2 == 0 ? NULL : json);
+        if (cases[i / 2].started != NULL) {
+            impostor_say(&server, STARTED);
+            impostor_say_with(&server, "{\"type\":\"stdout\",\"id\":1,\"seq\":0,\"size\":6}",
+                              "hello\n");
+        }
+        (void)snprintf(header, sizeof header, "{\"type\":\"exit\",\"id\":1,%s}",
+                       cases[i / 2].fields);
+        impostor_say(&server, header);
+        assert_int_equal(impostor_finish(&server), cases[i / 2].status);
+        if (cases[i / 2].status != 0) {
+            assert_non_null(strstr(server.program.stderr_data, cases[i / 2].words));
+            assert_null(strstr(server.program.stdout_data == NULL ? "" : server.program.stdout_data,
+                               "\"exit\""));
+        }
+        impostor_forget(&server);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_escapes_of_output_in_json),
         cmocka_unit_test(test_escapes_elsewhere),
+        cmocka_unit_test(test_receipts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -170,19 +170,23 @@ static void put_output(struct script *script, const char *type, unsigned id, uns
 void script_stdout(struct script *script, unsigned id, unsigned seq, const char *text)
 {
     put_output(script, "stdout", id, seq, text);
+    script->output[0] += strlen(text);
 }
 
 void script_stderr(struct script *script, unsigned id, unsigned seq, const char *text)
 {
     put_output(script, "stderr", id, seq, text);
+    script->output[1] += strlen(text);
 }
 
 void script_exit(struct script *script, unsigned id, unsigned seq, unsigned code)
 {
-    char header[128];
+    char header[192];
     (void)snprintf(header, sizeof header,
-                   "{\"type\":\"exit\",\"id\":%u,\"seq\":%u,\"outcome\":\"exited\",\"code\":%u}",
-                   id, seq, code);
+                   "{\"type\":\"exit\",\"id\":%u,\"seq\":%u,\"outcome\":\"exited\",\"code\":%u,"
+                   "\"bytes\":{\"stdout\":%zu,\"stderr\":%zu}}",
+                   id, seq, code, script->output[0], script->output[1]);
+    script->output[0] = script->output[1] = 0;
     script_frame(script, header);
 }
 

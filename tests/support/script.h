@@ -26,6 +26,7 @@ struct script {
     int at_end_errno;
     enum afar_status on_send; /* other than AFAR_OK: what every send says */
     size_t sends;             /* that took something */
+    size_t output[2]; /* bytes that script_stdout and script_stderr have said since the last exit */
     bool freed;
     /* Of the frames that script_next has read. */
     struct decoder decoder;
@@ -41,6 +42,7 @@ void script_frame(struct script *script, const char *header);
 void script_payload(struct script *script, const char *header, const void *payload, size_t size);
 void script_stdout(struct script *script, unsigned id, unsigned seq, const char *text);
 void script_stderr(struct script *script, unsigned id, unsigned seq, const char *text);
+/* The receipt counts the output of script_stdout and script_stderr. */
 void script_exit(struct script *script, unsigned id, unsigned seq, unsigned code);
 
 /* Takes the next frame that the client has sent. False: there is none. Its payload is copied to

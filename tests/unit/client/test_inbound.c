@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "support/scripted_client.h"
@@ -22,13 +23,13 @@ static void test_output_in_order(void **state)
     assert_string_equal(it->taker.job, "j");
     assert_non_null(afar_receipt(it->client));
     assert_int_equal(afar_receipt(it->client)->code, 5);
-    assert_string_equal(
-        it->taker.frames,
-        "{\"type\":\"started\",\"id\":1,\"job\":\"j\",\"window\":10000}\n"
-        "{\"type\":\"stdout\",\"id\":1,\"seq\":0,\"size\":4,\"data\":\"one \"}\n"
-        "{\"type\":\"stderr\",\"id\":1,\"seq\":1,\"size\":4,\"data\":\"two \"}\n"
-        "{\"type\":\"stdout\",\"id\":1,\"seq\":2,\"size\":5,\"data\":\"three\"}\n"
-        "{\"type\":\"exit\",\"id\":1,\"seq\":3,\"outcome\":\"exited\",\"code\":5}\n");
+    assert_string_equal(it->taker.frames,
+                        "{\"type\":\"started\",\"id\":1,\"job\":\"j\",\"window\":10000}\n"
+                        "{\"type\":\"stdout\",\"id\":1,\"seq\":0,\"size\":4,\"data\":\"one \"}\n"
+                        "{\"type\":\"stderr\",\"id\":1,\"seq\":1,\"size\":4,\"data\":\"two \"}\n"
+                        "{\"type\":\"stdout\",\"id\":1,\"seq\":2,\"size\":5,\"data\":\"three\"}\n"
+                        "{\"type\":\"exit\",\"id\":1,\"seq\":3,\"outcome\":\"exited\",\"code\":5,"
+                        "\"bytes\":{\"stdout\":9,\"stderr\":4}}\n");
 }
 
 static void expect_broken(struct scripted_client *it, const char *words)
@@ -87,6 +88,115 @@ static void test_started_twice(void **state)
     scripted_client_run(it, false, 10000);
     script_frame(&it->script, "{\"type\":\"started\",\"id\":1,\"job\":\"j\",\"window\":1}");
     expect_broken(it, "twice");
+}
+
+static void test_queued_at_the_wrong_time(void **state)
+{
+    struct scripted_client *it = *state;
+    scripted_client_run(it, false, 10000);
+    script_frame(&it->script, "{\"type\":\"queued\",\"id\":1,\"position\":1}");
+    expect_broken(it, "after it had started");
+}
+
+static void test_queued_twice(void **state)
+{
+    struct scripted_client *it = *state;
+    scripted_client_start(it, false, false);
+    script_frame(&it->script, "{\"type\":\"queued\",\"id\":1,\"position\":1}");
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    script_frame(&it->script, "{\"type\":\"queued\",\"id\":1,\"position\":1}");
+    expect_broken(it, "twice");
+}
+
+/* ---- receipts that are not true ---- */
+
+struct lie {
+    bool started;
+    const char *fields; /* of the exit frame */
+    const char *words;  /* NULL: it may be true */
+};
+
+/* After "six" on stdout and "four" on stderr, if it was started. */
+static const struct lie lies[] = {
+    {true, "\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdout\":3,\"stderr\":4}", NULL},
+    {true, "\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdout\":2,\"stderr\":4}",
+     "counts 2 bytes of stdout, but 3 have come"},
+    {true, "\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdout\":4,\"stderr\":4}",
+     "counts 4 bytes of stdout, but 3 have come"},
+    {true, "\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdout\":3,\"stderr\":9000}",
+     "counts 9000 bytes of stderr, but 4 have come"},
+    {true, "\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdout\":3}", "0 bytes of stderr"},
+    {true, "\"outcome\":\"exited\",\"code\":0", "0 bytes of stdout"},
+    {true, "\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdin\":1,\"stdout\":3,\"stderr\":4}",
+     "1 bytes of stdin, but 0 were sent"},
+    {true, "\"outcome\":\"killed\",\"bytes\":{\"stdout\":3,\"stderr\":4}", NULL},
+    {true, "\"outcome\":\"killed\"", "0 bytes of stdout"},
+    {true, "\"outcome\":\"output_limit\",\"bytes\":{\"stdout\":3,\"stderr\":4}", NULL},
+    {true, "\"outcome\":\"server_lost\"", NULL},
+    {true, "\"outcome\":\"spawn_failed\",\"bytes\":{\"stdout\":3,\"stderr\":4}",
+     "\"spawn_failed\" of a command that had started"},
+    {false, "\"outcome\":\"spawn_failed\"", NULL},
+    {false, "\"outcome\":\"killed\"", NULL},
+    {false, "\"outcome\":\"disconnected\"", NULL},
+    {false, "\"outcome\":\"server_lost\"", NULL},
+    {false, "\"outcome\":\"killed\",\"bytes\":{\"stdout\":1}", "1 bytes of stdout"},
+    {false, "\"outcome\":\"exited\",\"code\":0", "\"exited\" of a command that had not started"},
+    {false, "\"outcome\":\"signaled\",\"signal\":\"KILL\"", "\"signaled\" of a command"},
+    {false, "\"outcome\":\"timed_out\"", "\"timed_out\" of a command that had not"},
+    {false, "\"outcome\":\"output_limit\"", "\"output_limit\" of a command that had not"},
+};
+
+static void tell(struct scripted_client *it, const struct lie *lie)
+{
+    char header[256];
+    if (lie->started) {
+        scripted_client_run(it, false, 10000);
+        script_stdout(&it->script, 1, 0, "six");
+        script_stderr(&it->script, 1, 1, "four");
+    } else {
+        scripted_client_start(it, false, false);
+    }
+    (void)snprintf(header, sizeof header, "{\"type\":\"exit\",\"id\":1,\"seq\":%d,%s}",
+                   lie->started ? 2 : 0, lie->fields);
+    script_frame(&it->script, header);
+}
+
+static void test_lies(void **state)
+{
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        struct scripted_client *it = *state;
+        tell(it, &lies[i]);
+        if (lies[i].words != NULL) {
+            expect_broken(it, lies[i].words);
+            assert_null(strstr(it->taker.frames, "\"exit\""));
+        } else {
+            assert_int_equal(scripted_client_process(it), AFAR_OK);
+            assert_non_null(afar_receipt(it->client));
+        }
+        /* What had come was handed out all the same. */
+        assert_string_equal(it->taker.text[0], lies[i].started ? "six" : "");
+        scripted_client_teardown(state);
+        scripted_client_setup(state);
+    }
+}
+
+/* Whoever has closed a stream does not know what of it came too late. */
+static void test_a_closed_stream_is_not_counted(void **state)
+{
+    struct scripted_client *it = *state;
+    scripted_client_run(it, false, 10000);
+    script_stdout(&it->script, 1, 0, "abc");
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_int_equal(afar_close_output(it->client, 1, NULL), AFAR_OK);
+    script_frame(&it->script, "{\"type\":\"exit\",\"id\":1,\"seq\":1,\"outcome\":\"exited\","
+                              "\"code\":0,\"bytes\":{\"stdout\":9}}");
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_non_null(afar_receipt(it->client));
+    /* Of the next command it is counted again. */
+    scripted_client_run(it, false, 10000);
+    script_frame(&it->script, "{\"type\":\"exit\",\"id\":2,\"seq\":0,\"outcome\":\"exited\","
+                              "\"code\":0,\"bytes\":{\"stdout\":9}}");
+    expect_broken(it, "9 bytes of stdout");
 }
 
 static void test_windows_that_cannot_be(void **state)
@@ -213,6 +323,10 @@ int main(void)
         TEST(test_an_exit_that_leaves_a_gap),
         TEST(test_output_before_started),
         TEST(test_started_twice),
+        TEST(test_queued_at_the_wrong_time),
+        TEST(test_queued_twice),
+        TEST(test_lies),
+        TEST(test_a_closed_stream_is_not_counted),
         TEST(test_windows_that_cannot_be),
         TEST(test_a_malformed_message),
         TEST(test_exit_alone),

@@ -61,7 +61,7 @@ static void finish_with_digests(struct scripted_client *it, const char *out, con
     script_stdout(&it->script, 1, 0, "abc");
     (void)snprintf(header, sizeof header,
                    "{\"type\":\"exit\",\"id\":1,\"seq\":1,\"outcome\":\"exited\",\"code\":0,"
-                   "\"sha256\":{\"stdout\":\"%s\",\"stderr\":\"%s\"}}",
+                   "\"bytes\":{\"stdout\":3},\"sha256\":{\"stdout\":\"%s\",\"stderr\":\"%s\"}}",
                    out, err);
     script_frame(&it->script, header);
 }
@@ -87,8 +87,10 @@ static void test_digests_that_are_missing(void **state)
 {
     struct scripted_client *it = *state;
     scripted_client_start(it, false, true);
+    script_frame(&it->script, "{\"type\":\"started\",\"id\":1,\"job\":\"j\",\"window\":1000}");
     script_exit(&it->script, 1, 0, 0);
     assert_int_equal(scripted_client_process(it), AFAR_EPEER);
+    assert_non_null(strstr(it->err.message, "SHA-256 of stdout"));
     assert_null(afar_receipt(it->client));
 }
 
@@ -226,7 +228,7 @@ static void test_every_allocation(void **state)
         script_stdout(&script, 1, 0, "abc");
         (void)snprintf(header, sizeof header,
                        "{\"type\":\"exit\",\"id\":1,\"seq\":1,\"outcome\":\"exited\",\"code\":0,"
-                       "\"sha256\":{\"stdout\":\"%s\",\"stderr\":\"%s\"}}",
+                       "\"bytes\":{\"stdout\":3},\"sha256\":{\"stdout\":\"%s\",\"stderr\":\"%s\"}}",
                        abc_sha256, no_sha256);
         script_frame(&script, header);
         taker.limit[0] = 2; /* so that something is kept */
