@@ -22,7 +22,8 @@
  *          default); then the command is no longer read. Standard input: as much under way as the
  *          server allows (1 MiB by default).
  *
- * Every function that can fail returns enum afar_status and fills in *err (which may be NULL).
+ * Every function that can fail returns enum afar_status; *err (which may be NULL) is filled in if
+ * it fails, and left alone if not.
  *
  * ABI: a program works with the library that it was linked with and with every later one of the
  * same soname (libafar.so.1), without being compiled again. For that
@@ -123,9 +124,10 @@ AFAR_API void afar_context_free(struct afar_context *context);
 
 struct afar_client;
 
-/* Connects and, for TLS, shakes hands and verifies the server's name. `timeout_ms` 0: none.
- * AFAR_EINVAL (URL), AFAR_ESYSTEM, AFAR_ETIMEDOUT, AFAR_ETRUST, AFAR_EPEER, AFAR_ECLOSED,
- * AFAR_ENOMEM; the message says what happened, to which host, and what to do. */
+/* Connects and, for TLS, shakes hands and verifies the server's name. `timeout_ms` 0: none. Without
+ * credentials (`context` NULL, or made of none) TLS trusts the system's CAs and shows no
+ * certificate. AFAR_EINVAL (URL), AFAR_ESYSTEM, AFAR_ETIMEDOUT, AFAR_ETRUST, AFAR_EPEER,
+ * AFAR_ECLOSED, AFAR_ENOMEM; the message says what happened, to which host, and what to do. */
 AFAR_API enum afar_status afar_connect(struct afar_client **client, struct afar_context *context,
                                        const char *url, int64_t timeout_ms, struct afar_error *err);
 
@@ -175,7 +177,8 @@ struct afar_callbacks {
 
 /* Sends the request. AFAR_EINVAL: neither or both of argv and shell, an empty argv, a malformed
  * environment, a command is still running. AFAR_ELIMIT: argv and environment exceed 1 MiB.
- * AFAR_ENOMEM. After any other error the connection is of no use. */
+ * AFAR_ENOMEM. After any other error the connection is of no use. A start that fails leaves neither
+ * a command to wait for nor the last one's receipt. */
 AFAR_API enum afar_status afar_start(struct afar_client *client, const struct afar_command *command,
                                      const struct afar_callbacks *callbacks,
                                      struct afar_error *err);
@@ -194,8 +197,8 @@ AFAR_API enum afar_status afar_close_stdin(struct afar_client *client, struct af
 AFAR_API enum afar_status afar_close_output(struct afar_client *client, int fd,
                                             struct afar_error *err);
 
-/* Signals the command's process group. `name` without SIG: "INT", "TERM", … AFAR_EINVAL: no command
- * runs. An unknown name is refused by the server. */
+/* Signals the command's process group. `name` without SIG: "INT", "TERM", …, or digits for a signal
+ * without a name. AFAR_EINVAL: no command runs, or there is no such signal. */
 AFAR_API enum afar_status afar_signal(struct afar_client *client, const char *name,
                                       struct afar_error *err);
 

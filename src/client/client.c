@@ -58,10 +58,6 @@ static enum afar_status open_transport(struct transport **transport,
                                        struct afar_error *err)
 {
     int fd = -1;
-    if (endpoint->scheme == ENDPOINT_TLS && (context == NULL || context->tls == NULL))
-        return afar_fail(err, AFAR_EINVAL,
-                         "%s needs a context with credentials (a CA, and mostly a certificate)",
-                         endpoint->host);
     enum afar_status status = dial(endpoint, deadline_ms, &fd, err);
     if (status != AFAR_OK)
         return status;
@@ -90,42 +86,74 @@ static enum afar_status shake_hands(struct afar_client *client, int64_t deadline
     }
 }
 
-enum afar_status afar_connect(struct afar_client **client, struct afar_context *context,
-                              const char *url, int64_t timeout_ms, struct afar_error *err)
+static enum afar_status parse_url(struct endpoint *endpoint, const char *url,
+                                  struct afar_error *err)
 {
-    *client = NULL;
-    struct endpoint endpoint;
-    enum afar_status status = endpoint_parse(&endpoint, url, err);
+    enum afar_status status = endpoint_parse(endpoint, url, err);
     if (status != AFAR_OK)
         return status;
-    if (endpoint.inherited)
+    if (endpoint->inherited)
         return afar_fail(err, AFAR_EINVAL, "'%s' is for servers: it does not say where to connect",
                          url);
-    if (endpoint.scheme != ENDPOINT_UNIX && (endpoint.host[0] == '\0' || endpoint.port == 0))
+    if (endpoint->scheme != ENDPOINT_UNIX && (endpoint->host[0] == '\0' || endpoint->port == 0))
         return afar_fail(err, AFAR_EINVAL, "'%s' does not say where to connect", url);
-    int64_t deadline_ms = clock_deadline_ms(timeout_ms);
+    return AFAR_OK;
+}
 
+static enum afar_status connect_to(struct afar_client **client, const struct afar_context *context,
+                                   const struct endpoint *endpoint, int64_t timeout_ms,
+                                   struct afar_error *err)
+{
     struct transport *transport = NULL;
-    status = open_transport(&transport, context, &endpoint, deadline_ms, err);
+    int64_t deadline_ms = clock_deadline_ms(timeout_ms);
+    enum afar_status status = open_transport(&transport, context, endpoint, deadline_ms, err);
     if (status != AFAR_OK)
         return status;
     char name[ENDPOINT_URL_BYTES];
-    endpoint_format(&endpoint, name, sizeof name);
+    endpoint_format(endpoint, name, sizeof name);
     struct afar_client *made = NULL;
     status = afar_client_new_on_transport(&made, transport, name, err);
     if (made == NULL)
         return status;
-    made->scheme = endpoint.scheme;
-    made->protocol = endpoint.protocol;
+    made->scheme = endpoint->scheme;
+    made->protocol = endpoint->protocol;
     status = shake_hands(made, deadline_ms, err);
     if (status != AFAR_OK) {
         afar_close(made);
         return status;
     }
-    if (endpoint.scheme == ENDPOINT_TLS)
-        made->keeper = session_keeper_new(&context->sessions, context->tls, &endpoint);
+    if (endpoint->scheme == ENDPOINT_TLS)
+        made->keeper = session_keeper_new(&context->sessions, context->tls, endpoint);
     *client = made;
     return AFAR_OK;
+}
+
+/* TLS without a context that has credentials: as with empty ones. */
+static enum afar_status connect_without(struct afar_client **client,
+                                        const struct endpoint *endpoint, int64_t timeout_ms,
+                                        struct afar_error *err)
+{
+    const struct afar_credentials none = AFAR_CREDENTIALS_INIT();
+    struct afar_context *context = NULL;
+    enum afar_status status = afar_context_new(&context, &none, err);
+    if (status == AFAR_OK)
+        status = connect_to(client, context, endpoint, timeout_ms, err);
+    afar_context_free(context);
+    return status;
+}
+
+enum afar_status afar_connect(struct afar_client **client, struct afar_context *context,
+                              const char *url, int64_t timeout_ms, struct afar_error *err)
+{
+    struct afar_error why = {0};
+    struct endpoint endpoint;
+    *client = NULL;
+    enum afar_status status = parse_url(&endpoint, url, &why);
+    bool lacks = endpoint.scheme == ENDPOINT_TLS && (context == NULL || context->tls == NULL);
+    if (status == AFAR_OK)
+        status = lacks ? connect_without(client, &endpoint, timeout_ms, &why)
+                       : connect_to(client, context, &endpoint, timeout_ms, &why);
+    return client_tell(status, &why, err);
 }
 
 void afar_keep_session(struct afar_client *client)

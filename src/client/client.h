@@ -20,8 +20,8 @@
  *   exit_status.c  a receipt as a shell would see it
  *   escape.c       text that a terminal does not obey
  *
- * `err` is never NULL in here, except in afar_client_new_on_transport: the functions of afar/afar.h
- * see to that.
+ * The functions of afar/afar.h take an `err` that may be NULL, and write to it only if they fail:
+ * client_tell. All others are given one, except afar_client_new_on_transport.
  *
  * Owns:    see the structs.
  * Threads: a client belongs to one thread at a time.
@@ -126,9 +126,19 @@ enum afar_status afar_client_new_on_transport(struct afar_client **client,
                                               struct transport *transport, const char *name,
                                               struct afar_error *err);
 
+/* For the functions of afar/afar.h, the last step: the caller hears why, if it failed. */
+static inline enum afar_status client_tell(enum afar_status status, const struct afar_error *why,
+                                           struct afar_error *err)
+{
+    if (status != AFAR_OK && err != NULL)
+        *err = *why;
+    return status;
+}
+
 /* ---- client.c ---- */
 
-/* Marks the connection as of no use, and why. Copies that to `err`, and returns its code. */
+/* Marks the connection as of no use, and why. Copies that to `err` (may be NULL), and returns its
+ * code. */
 enum afar_status client_break(struct afar_client *client, const struct afar_error *why,
                               struct afar_error *err);
 
@@ -176,6 +186,12 @@ enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *e
 /* AFAR_EPEER, AFAR_EINVAL (a callback), AFAR_ENOMEM: the connection is of no use. */
 enum afar_status inbound_message(struct afar_client *client, const struct message *message,
                                  const struct frame_view *frame, struct afar_error *err);
+
+/* ---- exit_status.c ---- */
+
+/* The number of a signal's name, without SIG; a signal that has none goes by its digits. 0: no
+ * signal. */
+int client_signal_number(const char *name);
 
 /* ---- duplex.c ---- */
 

@@ -49,14 +49,16 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
     return message_put_exec(&client->out, client->last_id + 1, &request, err);
 }
 
-enum afar_status afar_start(struct afar_client *client, const struct afar_command *command,
-                            const struct afar_callbacks *callbacks, struct afar_error *err)
+static enum afar_status start(struct afar_client *client, const struct afar_command *command,
+                              const struct afar_callbacks *callbacks, struct afar_error *err)
 {
     struct command *current = &client->command;
     struct afar_command wanted;
     struct afar_callbacks called = AFAR_CALLBACKS_INIT();
     if (current->running)
         return afar_fail(err, AFAR_EINVAL, "a command is still running on this connection");
+    /* The last one's: whatever comes now, it does not tell of this one. */
+    current->has_receipt = false;
     enum afar_status status = sized_take(&wanted, sizeof wanted, command, "afar_command", err);
     if (status == AFAR_OK && callbacks != NULL)
         status = sized_take(&called, sizeof called, callbacks, "afar_callbacks", err);
@@ -90,6 +92,13 @@ enum afar_status afar_start(struct afar_client *client, const struct afar_comman
     return AFAR_OK;
 }
 
+enum afar_status afar_start(struct afar_client *client, const struct afar_command *command,
+                            const struct afar_callbacks *callbacks, struct afar_error *err)
+{
+    struct afar_error why = {0};
+    return client_tell(start(client, command, callbacks, &why), &why, err);
+}
+
 const struct afar_receipt *afar_receipt(const struct afar_client *client)
 {
     return client->command.has_receipt ? &client->command.receipt : NULL;
@@ -116,11 +125,10 @@ static size_t stdin_room(const struct afar_client *client, size_t size)
     return size < credit ? size : (size_t)credit;
 }
 
-enum afar_status afar_write_stdin(struct afar_client *client, const void *data, size_t size,
-                                  size_t *taken, struct afar_error *err)
+static enum afar_status write_stdin(struct afar_client *client, const void *data, size_t size,
+                                    size_t *taken, struct afar_error *err)
 {
     struct command *command = &client->command;
-    *taken = 0;
     if (!command->stdin_stream)
         return afar_fail(err, AFAR_EINVAL, "the command was started without stdin");
     if (command->ended) {
@@ -150,38 +158,52 @@ enum afar_status afar_write_stdin(struct afar_client *client, const void *data, 
     return AFAR_OK;
 }
 
+enum afar_status afar_write_stdin(struct afar_client *client, const void *data, size_t size,
+                                  size_t *taken, struct afar_error *err)
+{
+    struct afar_error why = {0};
+    *taken = 0;
+    return client_tell(write_stdin(client, data, size, taken, &why), &why, err);
+}
+
 enum afar_status afar_close_stdin(struct afar_client *client, struct afar_error *err)
 {
     struct command *command = &client->command;
     if (!command->stdin_open)
         return AFAR_OK;
-    enum afar_status status = client_check(client, PROTOCOL_AFAR, err);
+    struct afar_error why = {0};
+    enum afar_status status = client_check(client, PROTOCOL_AFAR, &why);
     if (status == AFAR_OK)
         status =
-            message_put_stdin(&client->out, command->id, command->stdin_sent, NULL, 0, true, err);
+            message_put_stdin(&client->out, command->id, command->stdin_sent, NULL, 0, true, &why);
     if (status == AFAR_OK)
         command->stdin_open = false;
-    return status;
+    return client_tell(status, &why, err);
 }
 
 enum afar_status afar_close_output(struct afar_client *client, int fd, struct afar_error *err)
 {
     if (fd != 1 && fd != 2)
         return afar_fail(err, AFAR_EINVAL, "stream %d: 1 or 2 is meant", fd);
-    enum afar_status status = check_running(client, err);
+    struct afar_error why = {0};
+    enum afar_status status = check_running(client, &why);
     if (status != AFAR_OK || client->command.ended)
-        return status;
+        return client_tell(status, &why, err);
     enum stream stream = fd == 1 ? STREAM_STDOUT : STREAM_STDERR;
-    status = message_put_close(&client->out, client->command.id, stream, err);
+    status = message_put_close(&client->out, client->command.id, stream, &why);
     if (status == AFAR_OK)
         delivery_close_stream(&client->command.delivery, stream);
-    return status;
+    return client_tell(status, &why, err);
 }
 
 enum afar_status afar_signal(struct afar_client *client, const char *name, struct afar_error *err)
 {
-    enum afar_status status = check_running(client, err);
-    if (status != AFAR_OK || client->command.ended)
-        return status;
-    return message_put_signal(&client->out, client->command.id, name, err);
+    struct afar_error why = {0};
+    enum afar_status status = check_running(client, &why);
+    /* The server would refuse it by an error that belongs to no request: nobody would hear it. */
+    if (status == AFAR_OK && client_signal_number(name) == 0)
+        status = afar_fail(&why, AFAR_EINVAL, "'%.40s' is not a signal's name, such as TERM", name);
+    if (status == AFAR_OK && !client->command.ended)
+        status = message_put_signal(&client->out, client->command.id, name, &why);
+    return client_tell(status, &why, err);
 }

@@ -8,12 +8,10 @@ void afar_begin_program(void)
     tls_program_begin();
 }
 
-enum afar_status afar_context_new(struct afar_context **context,
-                                  const struct afar_credentials *credentials,
-                                  struct afar_error *err)
+static enum afar_status make(struct afar_context **context,
+                             const struct afar_credentials *credentials, struct afar_error *err)
 {
     struct afar_credentials given;
-    *context = NULL;
     if (credentials != NULL &&
         sized_take(&given, sizeof given, credentials, "afar_credentials", err) != AFAR_OK)
         return AFAR_EINVAL;
@@ -41,6 +39,15 @@ enum afar_status afar_context_new(struct afar_context **context,
     }
     *context = made;
     return AFAR_OK;
+}
+
+enum afar_status afar_context_new(struct afar_context **context,
+                                  const struct afar_credentials *credentials,
+                                  struct afar_error *err)
+{
+    struct afar_error why = {0};
+    *context = NULL;
+    return client_tell(make(context, credentials, &why), &why, err);
 }
 
 void afar_context_free(struct afar_context *context)

@@ -38,13 +38,12 @@ static enum afar_status await_answer(struct afar_client *client, enum message_ty
     if (control->answer != MESSAGE_ERROR)
         return afar_fail(err, AFAR_EPEER, "%s answered with something else than was asked for",
                          client->name);
-    if (err != NULL)
-        *err = control->refusal;
+    *err = control->refusal;
     return AFAR_EREFUSED;
 }
 
-enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms, struct afar_pong *pong,
-                           struct afar_error *err)
+static enum afar_status ping(struct afar_client *client, int64_t timeout_ms, struct afar_pong *pong,
+                             struct afar_error *err)
 {
     struct afar_pong answer = AFAR_PONG_INIT();
     enum afar_status status = sized_clear(pong, "afar_pong", err);
@@ -64,6 +63,13 @@ enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms, struc
                    client->control.version);
     sized_give(pong, &answer, sizeof answer);
     return AFAR_OK;
+}
+
+enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms, struct afar_pong *pong,
+                           struct afar_error *err)
+{
+    struct afar_error why = {0};
+    return client_tell(ping(client, timeout_ms, pong, &why), &why, err);
 }
 
 const char *afar_features(const struct afar_client *client)
@@ -86,12 +92,13 @@ bool afar_offers(const struct afar_client *client, const char *feature)
 enum afar_status afar_kill(struct afar_client *client, const char *job, const char *name,
                            int64_t timeout_ms, struct afar_error *err)
 {
-    enum afar_status status = check_idle(client, err);
+    struct afar_error why = {0};
+    enum afar_status status = check_idle(client, &why);
     if (status != AFAR_OK)
-        return status;
+        return client_tell(status, &why, err);
     client->last_id++;
-    status = message_put_kill(&client->out, client->last_id, job, name, err);
+    status = message_put_kill(&client->out, client->last_id, job, name, &why);
     if (status == AFAR_OK)
-        status = await_answer(client, MESSAGE_DONE, clock_deadline_ms(timeout_ms), err);
-    return status;
+        status = await_answer(client, MESSAGE_DONE, clock_deadline_ms(timeout_ms), &why);
+    return client_tell(status, &why, err);
 }

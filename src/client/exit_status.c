@@ -1,10 +1,9 @@
-#include <afar/afar.h>
-
 #include <signal.h>
-#include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
 
-#include "wire/message.h"
+#include "base/number.h"
+#include "client/client.h"
 
 /* What timeout(1), env(1) and the shells use. */
 enum {
@@ -15,16 +14,17 @@ enum {
     STATUS_SIGNAL = 128
 };
 
-/* 0 where the name is not known. A signal without a name travels as its number. */
-static int signal_number(const char *name)
+int client_signal_number(const char *name)
 {
     for (int number = 1; number < NSIG; number++) {
         const char *known = sigabbrev_np(number);
         if (known != NULL && strcmp(known, name) == 0)
             return number;
     }
-    long number = strtol(name, NULL, 10);
-    return number > 0 && number < NSIG ? (int)number : 0;
+    uint64_t number = 0;
+    bool nameless = number_parse(name, 1, NSIG - 1, &number, NULL) == AFAR_OK &&
+                    sigabbrev_np((int)number) == NULL;
+    return nameless ? (int)number : 0;
 }
 
 int afar_exit_status(const struct afar_receipt *receipt)
@@ -35,7 +35,7 @@ int afar_exit_status(const struct afar_receipt *receipt)
     case AFAR_OUTCOME_EXITED:
         return receipt->code;
     case AFAR_OUTCOME_SIGNALED:
-        return STATUS_SIGNAL + signal_number(receipt->signal);
+        return STATUS_SIGNAL + client_signal_number(receipt->signal);
     case AFAR_OUTCOME_TIMED_OUT:
         return STATUS_TIMED_OUT;
     case AFAR_OUTCOME_SPAWN_FAILED:

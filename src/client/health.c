@@ -86,7 +86,7 @@ static enum afar_status judge(const char *url, const char *answer, char *words, 
 enum afar_status afar_health(const char *url, int64_t timeout_ms, struct afar_health *health,
                              struct afar_error *err)
 {
-    struct afar_error unwanted = {.code = AFAR_OK};
+    struct afar_error why = {0};
     struct endpoint endpoint;
     char path[PATH_BYTES];
     char answer[ANSWER_BYTES];
@@ -96,24 +96,23 @@ enum afar_status afar_health(const char *url, int64_t timeout_ms, struct afar_he
     const int64_t start_us = clock_now_us();
 
     struct afar_health found = AFAR_HEALTH_INIT();
-    err = err != NULL ? err : &unwanted;
-    enum afar_status status = sized_clear(health, "afar_health", err);
+    enum afar_status status = sized_clear(health, "afar_health", &why);
     if (status != AFAR_OK)
-        return status;
-    status = parse(url, &endpoint, path, err);
+        return client_tell(status, &why, err);
+    status = parse(url, &endpoint, path, &why);
     if (status == AFAR_OK)
-        status = dial(&endpoint, deadline_ms, &fd, err);
+        status = dial(&endpoint, deadline_ms, &fd, &why);
     if (status == AFAR_OK)
-        status = transport_plain_new(&transport, fd, err);
+        status = transport_plain_new(&transport, fd, &why);
     if (status == AFAR_OK) {
-        status = ask(transport, path, deadline_ms, answer, err);
+        status = ask(transport, path, deadline_ms, answer, &why);
         if (status != AFAR_OK)
-            (void)afar_prefix(err, "%s", url);
+            (void)afar_prefix(&why, "%s", url);
     }
     if (status == AFAR_OK)
-        status = judge(url, answer, found.words, sizeof found.words, err);
+        status = judge(url, answer, found.words, sizeof found.words, &why);
     found.round_trip_us = (uint64_t)(clock_now_us() - start_us);
     sized_give(health, &found, sizeof found);
     transport_free(transport);
-    return status;
+    return client_tell(status, &why, err);
 }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "client/client.h"
 #include "client/sized.h"
 #include "net/tls_keygen.h"
 
@@ -16,16 +17,17 @@ enum afar_status afar_keygen(struct afar_identity *identity,
     struct afar_keygen_options given;
     struct afar_identity result = AFAR_IDENTITY_INIT();
     struct tls_identity made = {0};
-    enum afar_status status = sized_clear(identity, "afar_identity", err);
+    struct afar_error why = {0};
+    enum afar_status status = sized_clear(identity, "afar_identity", &why);
     if (status == AFAR_OK)
-        status = sized_take(&given, sizeof given, options, "afar_keygen_options", err);
+        status = sized_take(&given, sizeof given, options, "afar_keygen_options", &why);
     if (status != AFAR_OK)
-        return status;
+        return client_tell(status, &why, err);
     const struct tls_keygen_options wanted = {
         .name = given.name, .hosts = given.hosts, .days = given.days};
-    status = tls_keygen(&made, &wanted, err);
+    status = tls_keygen(&made, &wanted, &why);
     if (status != AFAR_OK)
-        return status;
+        return client_tell(status, &why, err);
     result.cert_pem = made.cert_pem;
     result.key_pem = made.key_pem;
     (void)snprintf(result.pin, sizeof result.pin, "%s", made.pin);
@@ -42,5 +44,6 @@ void afar_identity_close(struct afar_identity *identity)
 
 enum afar_status afar_pin(const char *cert_file, char pin[AFAR_PIN_BYTES], struct afar_error *err)
 {
-    return tls_file_pin(cert_file, pin, err);
+    struct afar_error why = {0};
+    return client_tell(tls_file_pin(cert_file, pin, &why), &why, err);
 }

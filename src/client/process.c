@@ -67,9 +67,9 @@ enum afar_status afar_process(struct afar_client *client, struct afar_error *err
     enum afar_status status = AFAR_OK;
     /* What a command left before the connection ended is still handed out. */
     if (!client->broken || !command->running || !command->ended)
-        status = client_check(client, PROTOCOL_AFAR, err);
+        status = client_check(client, PROTOCOL_AFAR, &why);
     if (status != AFAR_OK)
-        return status;
+        return client_tell(status, &why, err);
 
     status = delivery_retry(&command->delivery, &why);
     if (status == AFAR_OK && !client->broken) {
@@ -89,9 +89,7 @@ enum afar_status afar_process(struct afar_client *client, struct afar_error *err
         command->running = false;
         return client_break(client, &why, err);
     }
-    if (err != NULL)
-        *err = why;
-    return status;
+    return client_tell(status, &why, err);
 }
 
 /* Until something comes, or we have something to say; AFAR_ETIMEDOUT only at the deadline. */
@@ -108,19 +106,20 @@ static enum afar_status wait_for_more(const struct afar_client *client, int64_t 
 enum afar_status afar_wait(struct afar_client *client, int64_t timeout_ms, struct afar_error *err)
 {
     struct command *command = &client->command;
+    struct afar_error why = {0};
     int64_t deadline_ms = clock_deadline_ms(timeout_ms);
     if (!command->running && !command->has_receipt && !client->broken)
         return afar_fail(err, AFAR_EINVAL, "no command is running");
-    enum afar_status status = afar_close_stdin(client, err);
+    enum afar_status status = afar_close_stdin(client, &why);
     while (status == AFAR_OK && !command->has_receipt) {
         uint64_t progress = command->delivery.progress;
-        status = afar_process(client, err);
+        status = afar_process(client, &why);
         if (status != AFAR_OK || command->has_receipt)
             break;
         if (delivery_done(&command->delivery))
-            status = wait_for_more(client, deadline_ms, err);
+            status = wait_for_more(client, deadline_ms, &why);
         else if (command->delivery.progress == progress)
-            status = afar_fail(err, AFAR_EAGAIN, "an output callback takes nothing");
+            status = afar_fail(&why, AFAR_EAGAIN, "an output callback takes nothing");
     }
-    return status;
+    return client_tell(status, &why, err);
 }

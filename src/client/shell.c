@@ -51,10 +51,10 @@ static enum afar_status verify(struct shell_exchange *exchange, struct afar_shel
     return status;
 }
 
-enum afar_status afar_shell_run(struct afar_client *client, const char *line,
-                                void (*on_output)(void *user, const void *data, size_t size),
-                                void *user, int64_t timeout_ms, struct afar_shell_reply *reply,
-                                struct afar_error *err)
+static enum afar_status run_line(struct afar_client *client, const char *line,
+                                 void (*on_output)(void *user, const void *data, size_t size),
+                                 void *user, int64_t timeout_ms, struct afar_shell_reply *reply,
+                                 struct afar_error *err)
 {
     struct afar_shell_reply got = AFAR_SHELL_REPLY_INIT();
     bool headed = client->protocol == PROTOCOL_HEADED;
@@ -81,4 +81,13 @@ enum afar_status afar_shell_run(struct afar_client *client, const char *line,
     tutorial_decoder_close(&exchange.decoder);
     digest_free(exchange.md5);
     return status;
+}
+
+enum afar_status afar_shell_run(struct afar_client *client, const char *line,
+                                void (*on_output)(void *user, const void *data, size_t size),
+                                void *user, int64_t timeout_ms, struct afar_shell_reply *reply,
+                                struct afar_error *err)
+{
+    struct afar_error why = {0};
+    return client_tell(run_line(client, line, on_output, user, timeout_ms, reply, &why), &why, err);
 }

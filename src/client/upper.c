@@ -154,15 +154,18 @@ static enum afar_status upper_datagram(struct afar_client *client, const void *d
 enum afar_status afar_upper(struct afar_client *client, const void *data, size_t size, void *out,
                             int64_t timeout_ms, struct afar_error *err)
 {
-    enum afar_status status = client_check(client, PROTOCOL_UPPER, err);
+    struct afar_error why = {0};
+    enum afar_status status = client_check(client, PROTOCOL_UPPER, &why);
     if (status != AFAR_OK)
-        return status;
+        return client_tell(status, &why, err);
     if (size == 0 || size > DATAGRAM_MAX_BYTES)
         return afar_fail(err, AFAR_EINVAL, "%zu bytes: 1 to %d can be sent", size,
                          DATAGRAM_MAX_BYTES);
-    if (client->scheme == ENDPOINT_UDP)
-        return upper_datagram(client, data, size, out, timeout_ms, err);
     struct echo echo = {.out = out, .left = size};
-    return duplex_exchange(client, data, size, take_echo, &echo, clock_deadline_ms(timeout_ms),
-                           err);
+    if (client->scheme == ENDPOINT_UDP)
+        status = upper_datagram(client, data, size, out, timeout_ms, &why);
+    else
+        status = duplex_exchange(client, data, size, take_echo, &echo,
+                                 clock_deadline_ms(timeout_ms), &why);
+    return client_tell(status, &why, err);
 }

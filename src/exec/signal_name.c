@@ -1,8 +1,11 @@
 #include "exec/signal_name.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/number.h"
 
 int signal_by_name(const char *name)
 {
@@ -11,7 +14,10 @@ int signal_by_name(const char *name)
         if (known != NULL && strcmp(known, name) == 0)
             return number;
     }
-    return 0;
+    uint64_t number = 0;
+    bool nameless = number_parse(name, 1, NSIG - 1, &number, NULL) == AFAR_OK &&
+                    sigabbrev_np((int)number) == NULL;
+    return nameless ? (int)number : 0;
 }
 
 void signal_name(int number, char *name, size_t size)

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* "INT" gives SIGINT; 0 for a name that this system does not know. */
+/* "INT" gives SIGINT, "40" the signal of that number, which has no name; 0 for one that this system
+ * does not know. */
 int signal_by_name(const char *name);
 
 /* "INT" for SIGINT, "34" for a real-time signal. `size` of 16 suffices. */

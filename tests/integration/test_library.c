@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <afar/afar.h>
+#include <afar/keygen.h>
 
 #include "support/afard.h"
 
@@ -22,7 +23,13 @@ static struct afar_context *context;
 static int set_up(void **state)
 {
     (void)state;
-    const char *args[] = {"--listen", "tls://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0", NULL};
+    const char *args[] = {"--listen", "tls://127.0.0.1:0",
+                          "--listen", "tcp://127.0.0.1:0",
+                          "--listen", "tcp://127.0.0.1:0?protocol=headed",
+                          "--listen", "tcp://127.0.0.1:0?protocol=upper",
+                          "--listen", "udp://127.0.0.1:0",
+                          "--http",   "tcp://127.0.0.1:0",
+                          NULL};
     afard_start_tls(&server, args);
     const struct afar_credentials credentials =
         AFAR_CREDENTIALS_INIT(.ca_file = server.ca, .cert_file = server.client_cert,
@@ -242,6 +249,196 @@ static void a_refusal_leaves_the_connection(void **state)
     afar_close(client);
 }
 
+/* ---- errors ---- */
+
+static enum afar_status run_true(struct afar_client *client, struct afar_error *err)
+{
+    const char *argv[] = {"true", NULL};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
+    enum afar_status status = afar_start(client, &command, NULL, err);
+    return status == AFAR_OK ? afar_wait(client, test_deadline_ms(), err) : status;
+}
+
+/* Else the last command's receipt would be taken for this one's. */
+static void a_start_that_fails_leaves_no_receipt(void **state)
+{
+    (void)state;
+    struct afar_client *client = connect_to(1);
+    const struct afar_command none = AFAR_COMMAND_INIT(.shell = NULL);
+    struct afar_error err = {0};
+    assert_int_equal(run_true(client, &err), AFAR_OK);
+    assert_non_null(afar_receipt(client));
+    assert_int_equal(afar_start(client, &none, NULL, &err), AFAR_EINVAL);
+    assert_null(afar_receipt(client));
+    assert_int_equal(afar_wait(client, test_deadline_ms(), &err), AFAR_EINVAL);
+    assert_int_equal(run_true(client, &err), AFAR_OK); /* the connection is still good */
+    afar_close(client);
+}
+
+static void signals_that_there_are_none(void **state)
+{
+    (void)state;
+    struct afar_client *client = connect_to(1);
+    struct afar_error err = {0};
+    bool seen = false;
+    const char *argv[] = {"sleep", "1000", NULL};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_started = note_start, .user = &seen);
+    assert_int_equal(afar_start(client, &command, &callbacks, &err), AFAR_OK);
+    drive(client, started, &seen);
+    static const char *const bogus[] = {"BOGUS", "SIGTERM", "term", "", "0", "65", "9"};
+    for (size_t i = 0; i < sizeof bogus / sizeof bogus[0]; i++)
+        assert_int_equal(afar_signal(client, bogus[i], &err), AFAR_EINVAL);
+    /* One without a name, which the server understands too. */
+    assert_int_equal(afar_signal(client, "40", &err), AFAR_OK);
+    assert_int_equal(afar_wait(client, test_deadline_ms(), &err), AFAR_OK);
+    assert_string_equal(afar_receipt(client)->signal, "40");
+    afar_close(client);
+}
+
+/* What nobody but this test writes there. */
+static const struct afar_error untouched = {.sys_errno = 4711, .message = "untouched"};
+
+#define SUCCEEDS(call)                                           \
+    do {                                                         \
+        struct afar_error err = untouched;                       \
+        assert_int_equal(call, AFAR_OK);                         \
+        assert_memory_equal(&err, &untouched, sizeof untouched); \
+    } while (0)
+
+static void drop(void *user, const void *data, size_t size)
+{
+    (void)user;
+    (void)data;
+    (void)size;
+}
+
+static void a_command_leaves_the_error_alone(unsigned url)
+{
+    static char much[4 << 20];
+    const char *argv[] = {"sh", "-c", "sleep 0.2; echo out; cat >/dev/null", NULL};
+    const struct afar_command command =
+        AFAR_COMMAND_INIT(.argv = argv, .with_stdin = true, .with_digest = true);
+    struct afar_client *client = NULL;
+    struct afar_pong pong = AFAR_PONG_INIT();
+    size_t taken = 0;
+    int64_t patience_ms = test_deadline_ms();
+    SUCCEEDS(afar_connect(&client, context, server.url[url], patience_ms, &err));
+    SUCCEEDS(afar_ping(client, patience_ms, &pong, &err));
+    SUCCEEDS(afar_start(client, &command, NULL, &err));
+    SUCCEEDS(afar_process(client, &err));
+    SUCCEEDS(afar_write_stdin(client, much, sizeof much, &taken, &err)); /* some of it */
+    assert_true(taken > 0 && taken < sizeof much);
+    SUCCEEDS(afar_signal(client, "CONT", &err));
+    SUCCEEDS(afar_close_output(client, 2, &err));
+    SUCCEEDS(afar_close_stdin(client, &err));
+    SUCCEEDS(afar_wait(client, patience_ms, &err));
+    SUCCEEDS(afar_wait(client, patience_ms, &err));
+    SUCCEEDS(afar_process(client, &err));
+    afar_close(client);
+}
+
+static void errors_are_written_by_failures_only(void **state)
+{
+    (void)state;
+    static const char folder[] = "/nowhere/sessions";
+    const struct afar_credentials with_sessions =
+        AFAR_CREDENTIALS_INIT(.ca_file = server.ca, .session_folder = folder);
+    struct afar_context *made = NULL;
+    struct afar_client *client = NULL;
+    struct afar_shell_reply reply = AFAR_SHELL_REPLY_INIT();
+    struct afar_health health = AFAR_HEALTH_INIT();
+    struct afar_identity identity = AFAR_IDENTITY_INIT();
+    const struct afar_keygen_options options = AFAR_KEYGEN_OPTIONS_INIT(.name = "ann", .days = 1);
+    char pin[AFAR_PIN_BYTES];
+    char http[600];
+    char out[4];
+    int64_t patience_ms = test_deadline_ms();
+    a_command_leaves_the_error_alone(0);
+    a_command_leaves_the_error_alone(1);
+    SUCCEEDS(afar_context_new(&made, &with_sessions, &err));
+    afar_context_free(made);
+    SUCCEEDS(afar_context_new(&made, NULL, &err));
+    SUCCEEDS(afar_connect(&client, made, server.url[2], patience_ms, &err));
+    SUCCEEDS(afar_shell_run(client, "echo hello", drop, NULL, patience_ms, &reply, &err));
+    afar_close(client);
+    for (unsigned url = 3; url < 5; url++) {
+        SUCCEEDS(afar_connect(&client, made, server.url[url], patience_ms, &err));
+        SUCCEEDS(afar_upper(client, "abc", 3, out, patience_ms, &err));
+        afar_close(client);
+    }
+    afar_context_free(made);
+    (void)snprintf(http, sizeof http, "http%s", strchr(server.http, ':'));
+    SUCCEEDS(afar_health(http, patience_ms, &health, &err));
+    SUCCEEDS(afar_keygen(&identity, &options, &err));
+    afar_identity_close(&identity);
+    SUCCEEDS(afar_pin(server.ca, pin, &err));
+}
+
+static bool is_killed(struct afar_client *killer, const char *job)
+{
+    SUCCEEDS(afar_kill(killer, job, "KILL", test_deadline_ms(), &err));
+    return true;
+}
+
+static void note_job(void *user, const char *job)
+{
+    (void)snprintf(user, 64, "%s", job);
+}
+
+static bool has_job(const struct afar_client *client, void *argument)
+{
+    (void)client;
+    return *(const char *)argument != '\0';
+}
+
+static void a_kill_leaves_the_error_alone(void **state)
+{
+    (void)state;
+    char job[64] = "";
+    struct afar_client *client = connect_to(1);
+    struct afar_client *killer = connect_to(1);
+    const char *argv[] = {"sleep", "1000", NULL};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_started = note_job, .user = job);
+    SUCCEEDS(afar_start(client, &command, &callbacks, &err));
+    drive(client, has_job, job);
+    assert_true(is_killed(killer, job));
+    SUCCEEDS(afar_wait(client, test_deadline_ms(), &err));
+    assert_int_equal(afar_receipt(client)->outcome, AFAR_OUTCOME_KILLED);
+    afar_close(killer);
+    afar_close(client);
+}
+
+/* TLS without credentials: the system's CAs decide, and no certificate is shown. */
+static void tls_without_a_context(void **state)
+{
+    (void)state;
+    struct afar_context *empty = NULL;
+    assert_int_equal(afar_context_new(&empty, NULL, NULL), AFAR_OK);
+    struct afar_context *contexts[] = {NULL, empty};
+    for (size_t i = 0; i < 2; i++) {
+        struct afar_client *client = NULL;
+        struct afar_error err = {0};
+        struct afar_pong pong = AFAR_PONG_INIT();
+        assert_int_equal(setenv("SSL_CERT_FILE", "/dev/null", 1), 0);
+        assert_int_equal(
+            afar_connect(&client, contexts[i], server.url[0], test_deadline_ms(), &err),
+            AFAR_ETRUST);
+        assert_non_null(strstr(err.message, "CA that we do not trust"));
+        assert_int_equal(setenv("SSL_CERT_FILE", server.ca, 1), 0);
+        assert_int_equal(
+            afar_connect(&client, contexts[i], server.url[0], test_deadline_ms(), &err), AFAR_OK);
+        assert_int_equal(afar_ping(client, test_deadline_ms(), &pong, &err), AFAR_ETRUST);
+        assert_non_null(strstr(err.message, "requires a client certificate"));
+        afar_close(client);
+    }
+    assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+    afar_context_free(empty);
+}
+
 /* What is exported is what the header declares. */
 static void the_shared_library_exports_its_interface(void **state)
 {
@@ -269,6 +466,11 @@ int main(void)
         cmocka_unit_test(signals),
         cmocka_unit_test(input_is_taken_as_fast_as_it_is_read),
         cmocka_unit_test(a_refusal_leaves_the_connection),
+        cmocka_unit_test(a_start_that_fails_leaves_no_receipt),
+        cmocka_unit_test(signals_that_there_are_none),
+        cmocka_unit_test(errors_are_written_by_failures_only),
+        cmocka_unit_test(a_kill_leaves_the_error_alone),
+        cmocka_unit_test(tls_without_a_context),
         cmocka_unit_test(the_shared_library_exports_its_interface),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -16,7 +16,8 @@ static void test_without_credentials(void **state)
     struct afar_error err;
     assert_int_equal(afar_context_new(&context, NULL, &err), AFAR_OK);
     assert_non_null(context);
-    assert_int_equal(afar_connect(&client, context, "tls://localhost:1", 1000, &err), AFAR_EINVAL);
+    /* Not refused for want of them: nobody listens there. */
+    assert_int_equal(afar_connect(&client, context, "tls://127.0.0.1:1", 1000, &err), AFAR_ESYSTEM);
     afar_context_free(context);
     afar_context_free(NULL);
 }

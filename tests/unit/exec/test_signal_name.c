@@ -16,7 +16,11 @@ static void names_and_numbers(void **state)
     assert_int_equal(signal_by_name("USR2"), SIGUSR2);
     assert_int_equal(signal_by_name("SIGINT"), 0);
     assert_int_equal(signal_by_name("int"), 0);
-    assert_int_equal(signal_by_name("9"), 0);
+    assert_int_equal(signal_by_name("9"), 0); /* that has a name */
+    assert_int_equal(signal_by_name("40"), 40);
+    assert_int_equal(signal_by_name("64"), 64);
+    assert_int_equal(signal_by_name("65"), 0);
+    assert_int_equal(signal_by_name("40x"), 0);
     assert_int_equal(signal_by_name(""), 0);
 }
 
