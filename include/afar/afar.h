@@ -177,8 +177,9 @@ struct afar_callbacks {
 
 /* Sends the request. AFAR_EINVAL: neither or both of argv and shell, an empty argv, a malformed
  * environment, a command is still running. AFAR_ELIMIT: argv and environment exceed 1 MiB.
- * AFAR_ENOMEM. After any other error the connection is of no use. A start that fails leaves neither
- * a command to wait for nor the last one's receipt. */
+ * AFAR_ENOMEM. After any other error the connection is of no use, and the request was not sent:
+ * err->reason is "not_sent". So it is with AFAR_ECLOSED where the server has gone or goes. A start
+ * that fails leaves neither a command to wait for nor the last one's receipt. */
 AFAR_API enum afar_status afar_start(struct afar_client *client, const struct afar_command *command,
                                      const struct afar_callbacks *callbacks,
                                      struct afar_error *err);
@@ -218,7 +219,9 @@ AFAR_API void afar_set_heartbeat(struct afar_client *client, int64_t beat_ms, in
 /* Does all that can be done without waiting: sends, receives, calls back. AFAR_OK also where there
  * was nothing to do. AFAR_EREFUSED: the server refused the command, err->reason is the code
  * ("denied", "busy", "unsupported", …); the connection is still good. AFAR_ECLOSED, AFAR_EPEER,
- * AFAR_ETRUST, AFAR_ESYSTEM: the connection is of no use, and the command's fate unknown. */
+ * AFAR_ETRUST, AFAR_ESYSTEM: the connection is of no use, and the command's fate unknown; but with
+ * the err->reason "not_sent", "busy", "draining" or "denied" the server has not begun it and will
+ * not, so that it may be started again on another connection. */
 AFAR_API enum afar_status afar_process(struct afar_client *client, struct afar_error *err);
 
 /* The receipt, or NULL while there is none. All output has been taken by the callbacks before it

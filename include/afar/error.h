@@ -33,8 +33,10 @@ enum { AFAR_ERROR_MESSAGE_BYTES = 512, AFAR_ERROR_REASON_BYTES = 32 };
 /* Its layout is fixed for good: it has no size, so that it can be filled in from anywhere. */
 struct afar_error {
     enum afar_status code;
-    int sys_errno;                          /* 0 where no system call was involved */
-    char reason[AFAR_ERROR_REASON_BYTES];   /* with AFAR_EREFUSED: the error frame's code */
+    int sys_errno; /* 0 where no system call was involved */
+    /* With AFAR_EREFUSED: the error frame's code. Where a connection ends: the code of the server's
+     * last words, if there were any; else, if it has surely not begun the command, "not_sent". */
+    char reason[AFAR_ERROR_REASON_BYTES];
     char message[AFAR_ERROR_MESSAGE_BYTES]; /* one line for a person, no newline at the end */
 };
 

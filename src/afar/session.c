@@ -23,7 +23,9 @@ struct session {
     struct afar_client *client;
     const struct afar_command *command;
     bool json;
-    bool lost; /* the connection is of no use any more, or its command is to be ended */
+    bool lost;  /* the connection is of no use any more, or its command is to be ended */
+    bool retry; /* a command that was not sent may be sent again, once */
+    bool again; /* … and that is to be done */
     bool started;
     bool stdin_blocked; /* the command has not read what it got before */
     bool stdin_done;
@@ -169,6 +171,13 @@ static void pass_on_signals(struct session *session, struct afar_error *err)
 /* ---- the loop -----------------------------------------------------------------------------------
  */
 
+/* The server had gone before, or was going: nothing of the command has happened. */
+static bool may_start_again(const struct session *session, enum afar_status status,
+                            const struct afar_error *err)
+{
+    return session->retry && status == AFAR_ECLOSED && strcmp(err->reason, "not_sent") == 0;
+}
+
 /* Sends, receives, and sees whether it is over. */
 static void process(struct session *session, struct afar_error *err)
 {
@@ -179,7 +188,9 @@ static void process(struct session *session, struct afar_error *err)
     check_outputs(session, err);
     if (session->status >= 0)
         return;
-    if (status != AFAR_OK) {
+    if (may_start_again(session, status, err)) {
+        session->again = true;
+    } else if (status != AFAR_OK) {
         report("%s", err->message);
         session->status = STATUS_FAILED;
         session->lost = status != AFAR_EREFUSED;
@@ -218,7 +229,7 @@ static void wait_ready(struct session *session, struct afar_error *err)
 }
 
 /* False: it has been said why. */
-static bool start(struct session *session, bool retry)
+static bool start(struct session *session)
 {
     const struct afar_callbacks callbacks =
         AFAR_CALLBACKS_INIT(.on_stdout = on_stdout, .on_stderr = on_stderr,
@@ -234,11 +245,10 @@ static bool start(struct session *session, bool retry)
         if (status == AFAR_OK)
             return true;
         session->lost = status != AFAR_EINVAL && status != AFAR_ELIMIT;
-        if (status != AFAR_ECLOSED || !retry)
+        if (!may_start_again(session, status, &err))
             break;
-        /* The server had gone before: it was not sent, so it can safely be sent again. */
         remote_disconnect(remote);
-        retry = false;
+        session->retry = false;
     }
     report("%s", err.message);
     return false;
@@ -264,13 +274,25 @@ static void finish_lines(struct session *session)
         fail(session, session->output[0].name, session->output[0].failure);
 }
 
-static int run(struct session *session, bool retry)
+static void start_again(struct session *session)
+{
+    session->again = session->retry = false;
+    remote_disconnect(session->remote);
+    if (!start(session))
+        session->status = STATUS_FAILED;
+}
+
+static int run(struct session *session)
 {
     struct afar_error err = {0};
-    if (!start(session, retry))
+    if (!start(session))
         session->status = STATUS_FAILED;
     while (session->status < 0) {
         process(session, &err);
+        if (session->again) {
+            start_again(session);
+            continue;
+        }
         if (session->status < 0 && session->stdin_blocked)
             give_input(session, &err);
         if (session->status < 0) {
@@ -294,6 +316,7 @@ int session_run(struct remote *remote, const struct afar_command *command,
     session->remote = remote;
     session->command = command;
     session->json = options->json;
+    session->retry = options->retry;
     session->status = -1;
     if (!signals_open(&session->signals)) {
         report("signalfd: %s", strerror(errno));
@@ -303,7 +326,7 @@ int session_run(struct remote *remote, const struct afar_command *command,
     input_open(&session->input, STDIN_FILENO);
     output_open(&session->output[0], STDOUT_FILENO, "cannot write to standard output");
     output_open(&session->output[1], STDERR_FILENO, "cannot write to standard error");
-    status = run(session, options->retry);
+    status = run(session);
     if (session->lost)
         remote_disconnect(remote);
     output_close(&session->output[0]);

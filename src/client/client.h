@@ -62,7 +62,8 @@ struct afar_context {
 
 struct command {
     uint64_t id;
-    bool running; /* from afar_start until the receipt or refusal has been handed out */
+    bool running;  /* from afar_start until the receipt or refusal has been handed out */
+    bool answered; /* some frame of it has come: the server has read the request */
     bool queued;
     bool started;
     bool ended;        /* exit or error has come; what it said is in the next three */
@@ -106,7 +107,8 @@ struct afar_client {
     struct buffer in;
     struct buffer out;
     struct decoder decoder;
-    bool heard; /* something has come from the server */
+    bool heard;              /* something has come from the server */
+    uint64_t received_bytes; /* so much */
     bool send_failed;
     struct afar_error send_error; /* told only when there is nothing left to read */
     bool broken;                  /* the connection is of no use; why: */
@@ -125,6 +127,9 @@ struct afar_client {
 enum afar_status afar_client_new_on_transport(struct afar_client **client,
                                               struct transport *transport, const char *name,
                                               struct afar_error *err);
+
+/* err->reason where the server has surely not begun the command. */
+#define CLIENT_NOT_SENT "not_sent"
 
 /* For the functions of afar/afar.h, the last step: the caller hears why, if it failed. */
 static inline enum afar_status client_tell(enum afar_status status, const struct afar_error *why,
@@ -183,7 +188,8 @@ enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *e
 
 /* ---- inbound.c ---- */
 
-/* AFAR_EPEER, AFAR_EINVAL (a callback), AFAR_ENOMEM: the connection is of no use. */
+/* AFAR_ECLOSED (it takes no more requests), AFAR_EPEER, AFAR_EINVAL (a callback), AFAR_ENOMEM: the
+ * connection is of no use. */
 enum afar_status inbound_message(struct afar_client *client, const struct message *message,
                                  const struct frame_view *frame, struct afar_error *err);
 

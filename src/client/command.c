@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -8,7 +9,9 @@ enum {
     STDIN_FRAME_BYTES = 65536, /* what every server takes, however it is configured */
     /* With this much unsent, more input waits: small writes would otherwise pile up as frames whose
      * headers are larger than what they carry. */
-    OUT_ENOUGH_BYTES = 1 << 20
+    OUT_ENOUGH_BYTES = 1 << 20,
+    /* A server that sends without end is not waited for. */
+    SETTLE_TURNS = 16
 };
 
 /* ---- the request --------------------------------------------------------------------------------
@@ -49,6 +52,31 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
     return message_put_exec(&client->out, client->last_id + 1, &request, err);
 }
 
+/* What the server has said so far is read to its end, for that may be the connection's: a server
+ * that has gone, or goes, must be noticed before anything is sent. */
+static enum afar_status settle(struct afar_client *client, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    uint64_t before = 0;
+    int turns = 0;
+    do {
+        before = client->received_bytes;
+        status = afar_process(client, err);
+        turns++;
+    } while (status == AFAR_OK && client->received_bytes != before && turns < SETTLE_TURNS);
+    if (status == AFAR_OK && client->closing[0] != '\0') {
+        struct afar_error why;
+        (void)afar_fail(&why, AFAR_ECLOSED, "%s closes the connection (%s)", client->name,
+                        client->closing);
+        status = client_break(client, &why, err);
+    }
+    if (status == AFAR_ECLOSED)
+        (void)afar_prefix(err, "the command was not sent");
+    if (status != AFAR_OK && client->broken)
+        (void)snprintf(err->reason, sizeof err->reason, CLIENT_NOT_SENT);
+    return status;
+}
+
 static enum afar_status start(struct afar_client *client, const struct afar_command *command,
                               const struct afar_callbacks *callbacks, struct afar_error *err)
 {
@@ -66,10 +94,7 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
         status = check_command(&wanted, err);
     if (status != AFAR_OK)
         return status;
-    /* A server that has gone meanwhile is better noticed before: then nothing is unknown. */
-    status = afar_process(client, err);
-    if (status == AFAR_ECLOSED)
-        (void)afar_prefix(err, "the command was not sent");
+    status = settle(client, err);
     if (status == AFAR_OK)
         status = delivery_begin(&current->delivery, &called, wanted.with_digest, err);
     if (status == AFAR_OK)
@@ -81,8 +106,9 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     buffer_clear(&current->last_header);
     current->id = client->last_id;
     current->running = true;
-    current->queued = current->started = current->ended = current->refused = current->has_receipt =
-        false;
+    client->complaint.code = AFAR_OK; /* it was about something else */
+    current->answered = current->queued = current->started = current->ended = current->refused =
+        current->has_receipt = false;
     current->stdin_open = current->stdin_stream = wanted.with_stdin;
     current->stdin_sent = current->stdin_acked = 0;
     current->stdin_credit = MESSAGE_STDIN_CREDIT_BYTES;

@@ -176,6 +176,18 @@ static enum afar_status on_ack(struct afar_client *client, const struct message 
     return delivery_show(&command->delivery, frame, err);
 }
 
+/* The server takes no new request, and a request that it has not answered by then is one that it
+ * has not read. */
+static enum afar_status on_closing(struct afar_client *client, const struct message *message,
+                                   struct afar_error *err)
+{
+    utf8_copy(client->closing, sizeof client->closing,
+              message->word[0] != '\0' ? message->word : "no reason given");
+    if (client->command.running && !client->command.answered)
+        return afar_fail(err, AFAR_ECLOSED, "the server takes no new command");
+    return AFAR_OK;
+}
+
 static void on_answer(struct afar_client *client, const struct message *message)
 {
     struct control *control = &client->control;
@@ -190,6 +202,7 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
                                  const struct frame_view *frame, struct afar_error *err)
 {
     bool current = is_current(client, message);
+    client->command.answered = client->command.answered || current;
     switch (message->type) {
     case MESSAGE_STARTED:
         return current ? on_started(client, message, frame, err) : AFAR_OK;
@@ -214,9 +227,7 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
         on_answer(client, message);
         return AFAR_OK;
     case MESSAGE_CLOSING:
-        utf8_copy(client->closing, sizeof client->closing,
-                  message->word[0] != '\0' ? message->word : "no reason given");
-        return AFAR_OK;
+        return on_closing(client, message, err);
     case MESSAGE_BAD:
         return afar_fail(err, AFAR_EPEER, "a malformed message: %s", message->problem.message);
     case MESSAGE_EXEC:

@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "client/client.h"
@@ -116,6 +118,7 @@ static enum afar_status receive_once(struct afar_client *client, size_t asked, s
         return status;
     status = transport_fill(client->transport, room, asked, received, err);
     buffer_commit(&client->in, *received);
+    client->received_bytes += *received;
     buffer_pace(&client->in, asked, *received);
     if (*received > 0)
         heartbeat_heard(&client->heartbeat);
@@ -137,10 +140,28 @@ static enum afar_status explain_stray(const struct afar_client *client, struct a
                      client->name, stray);
 }
 
+/* Whether the command that was under way when the connection ended has surely not been begun. A
+ * bare end leaves it open. */
+static bool is_not_begun(const struct afar_client *client)
+{
+    static const char *const codes[] = {"busy", "draining", "denied"};
+    const struct command *command = &client->command;
+    if (!command->running || command->answered)
+        return false;
+    /* Said before any request was read; other complaints are about one. */
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (client->complaint.code != AFAR_OK && strcmp(client->complaint.reason, codes[i]) == 0)
+            return true;
+    }
+    return client->closing[0] != '\0';
+}
+
 /* What is known of the request that was under way when the connection ended. */
-static const char *unknown_fate(const struct afar_client *client)
+static const char *fate_of_request(const struct afar_client *client)
 {
     const struct command *command = &client->command;
+    if (is_not_begun(client))
+        return " and has not begun the command";
     if (command->running && command->started)
         return " before the command's receipt; whether it finished is unknown";
     if (command->running && !client->heard && client->scheme == ENDPOINT_TCP)
@@ -154,7 +175,7 @@ static enum afar_status explain_end(const struct afar_client *client, struct afa
 {
     const struct afar_error cause = *err;
     const struct afar_error *complaint = &client->complaint;
-    const char *fate = unknown_fate(client);
+    const char *fate = fate_of_request(client);
     if (complaint->code != AFAR_OK) {
         *err = *complaint;
         (void)afar_prefix(err, "%s closed the connection%s", client->name, fate);
@@ -169,7 +190,18 @@ static enum afar_status explain_end(const struct afar_client *client, struct afa
                         cause.message, fate);
     }
     err->sys_errno = cause.sys_errno;
+    if (err->reason[0] == '\0' && is_not_begun(client))
+        (void)snprintf(err->reason, sizeof err->reason, CLIENT_NOT_SENT);
     return AFAR_ECLOSED;
+}
+
+/* The server has refused us, which it does before it reads any request; with TLS 1.3 we hear of it
+ * only when we believe that we are connected. */
+static enum afar_status explain_refusal(const struct afar_client *client, struct afar_error *err)
+{
+    if (client->command.running && !client->command.answered)
+        (void)snprintf(err->reason, sizeof err->reason, CLIENT_NOT_SENT);
+    return afar_prefix(err, "%s", client->name);
 }
 
 enum afar_status pump_receive(struct afar_client *client, struct afar_error *err)
@@ -204,5 +236,7 @@ enum afar_status pump_receive(struct afar_client *client, struct afar_error *err
     }
     if (status == AFAR_ECLOSED)
         return explain_end(client, err);
+    if (status == AFAR_ETRUST)
+        return explain_refusal(client, err);
     return status == AFAR_EPEER ? explain_stray(client, err) : afar_prefix(err, "%s", client->name);
 }

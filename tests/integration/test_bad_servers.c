@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/impostor.h"
 
@@ -161,6 +162,42 @@ static void test_receipts(void **state)
     }
 }
 
+/* ---- ends that cross the request ----------------------------------------------------------------
+ */
+
+/* The server has said that it closes when the request arrives: it was not read, so that it may be
+ * sent again, once. */
+static void test_a_request_that_crosses_closing(void **state)
+{
+    (void)state;
+    const char *argv[] = {"afar", "repl", server.url, NULL};
+    impostor_start(&server, argv);
+    assert_int_equal(write(server.program.in, "true\n", 5), 5);
+    impostor_expect(&server, "\"type\":\"exec\"");
+    impostor_say(&server, "{\"type\":\"closing\",\"reason\":\"draining\"}");
+    impostor_accept(&server);
+    impostor_expect(&server, "\"type\":\"exec\"");
+    impostor_say(&server, STARTED);
+    impostor_say(&server,
+                 "{\"type\":\"exit\",\"id\":1,\"seq\":0,\"outcome\":\"exited\",\"code\":4}");
+    program_finish(&server.program, NULL, 0);
+    assert_int_equal(impostor_finish(&server), 4);
+    impostor_forget(&server);
+}
+
+/* A bare end leaves it open whether the command ran: never a second time. */
+static void test_a_request_that_meets_the_end(void **state)
+{
+    (void)state;
+    const char *argv[] = {"afar", "repl", server.url, NULL};
+    impostor_start(&server, argv);
+    assert_int_equal(write(server.program.in, "true\n", 5), 5);
+    impostor_expect(&server, "\"type\":\"exec\"");
+    assert_int_equal(impostor_finish(&server), 125);
+    assert_null(strstr(server.program.stderr_data, "not begun"));
+    impostor_forget(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +205,8 @@ int main(void)
         cmocka_unit_test(test_escapes_of_output_in_json),
         cmocka_unit_test(test_escapes_elsewhere),
         cmocka_unit_test(test_receipts),
+        cmocka_unit_test(test_a_request_that_crosses_closing),
+        cmocka_unit_test(test_a_request_that_meets_the_end),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -203,6 +203,41 @@ static void ipv6_and_json_log(void **state)
     assert_int_equal(afard_stop(&server), 0);
 }
 
+static void type_line(const struct program *program, const char *line)
+{
+    assert_int_equal(write(program->in, line, strlen(line)), strlen(line));
+}
+
+/* While a repl waits for its next line: that line is run by the new server. */
+static void a_repl_outlives_a_restart(void **state)
+{
+    (void)state;
+    char unix_url[128];
+    (void)snprintf(unix_url, sizeof unix_url, "unix:///tmp/afar-test-drain-%d.sock", (int)getpid());
+    const char *const urls[] = {"tcp://127.0.0.1:0", unix_url};
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        struct afard server;
+        struct program repl;
+        char url[512];
+        const char *first[] = {"--listen", urls[i], NULL};
+        afard_start(&server, first);
+        (void)snprintf(url, sizeof url, "%s", server.url[0]);
+        const char *argv[] = {"afar", "repl", url, NULL};
+        program_start(&repl, argv, NULL);
+        type_line(&repl, "echo one\n");
+        program_expect(&repl, 1, "one\n");
+        assert_int_equal(afard_stop(&server), 0);
+        const char *again[] = {"--listen", url, NULL};
+        afard_start(&server, again);
+        program_finish(&repl, "echo two\n", 9);
+        assert_string_equal(repl.stderr_data == NULL ? "" : repl.stderr_data, "");
+        assert_int_equal(program_exit_status(&repl), 0);
+        assert_string_equal(repl.stdout_data, "one\ntwo\n");
+        program_close(&repl);
+        assert_int_equal(afard_stop(&server), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +246,7 @@ int main(void)
         cmocka_unit_test(a_second_signal_kills),
         cmocka_unit_test(a_client_that_does_not_read),
         cmocka_unit_test(restart_on_the_same_port),
+        cmocka_unit_test(a_repl_outlives_a_restart),
         cmocka_unit_test(killed_server_leaves_no_success),
         cmocka_unit_test(ipv6_and_json_log),
     };

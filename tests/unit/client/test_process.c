@@ -203,6 +203,41 @@ static void test_wait_for_one_who_leaves(void **state)
     afar_close(client);
 }
 
+/* A server that is restarted says so, and closes, while the client does something else: that must
+ * be seen before the next command is sent, in whatever pieces it came. */
+static void test_start_after_the_servers_end(void **state)
+{
+    (void)state;
+    static const char *const last[] = {
+        NULL, "{\"type\":\"ping\",\"id\":7}", "{\"type\":\"closing\",\"reason\":\"draining\"}",
+        "{\"type\":\"closing\",\"reason\":\"draining\"}" /* and stays */};
+    for (size_t i = 0; i < sizeof last / sizeof last[0]; i++) {
+        int server = -1;
+        struct afar_error err;
+        struct script script;
+        const struct afar_command command = AFAR_COMMAND_INIT(.shell = "x");
+        struct afar_client *client = connect_pair(&server);
+        script_init(&script);
+        if (last[i] != NULL) {
+            script_frame(&script, last[i]);
+            say(server, &script);
+        }
+        if (i < 3)
+            assert_int_equal(shutdown(server, SHUT_WR), 0);
+        assert_int_equal(afar_start(client, &command, NULL, &err), AFAR_ECLOSED);
+        assert_string_equal(err.reason, "not_sent");
+        assert_non_null(strstr(err.message, "the command was not sent"));
+        assert_null(afar_receipt(client));
+        assert_int_equal(afar_wait(client, 0, &err), AFAR_ECLOSED);
+        afar_close(client);
+        char sent[4096] = "";
+        (void)!read(server, sent, sizeof sent - 1); /* nothing, or the answer to the ping */
+        assert_null(memmem(sent, sizeof sent, "exec", 4));
+        script_close(&script);
+        (void)close(server);
+    }
+}
+
 /* ---- out of memory ------------------------------------------------------------------------------
  */
 
@@ -275,6 +310,7 @@ int main(void)
         TEST(test_a_thousand_commands_in_a_row),
         cmocka_unit_test(test_wait),
         cmocka_unit_test(test_wait_for_one_who_leaves),
+        cmocka_unit_test(test_start_after_the_servers_end),
         cmocka_unit_test(test_every_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

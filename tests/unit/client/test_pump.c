@@ -207,6 +207,80 @@ static void test_an_end_that_was_explained(void **state)
     assert_string_equal(it->err.reason, "bad_request");
 }
 
+/* ---- ends by which the server has surely not begun the command ---- */
+
+static void expect_not_begun(struct scripted_client *it, enum afar_status status,
+                             const char *reason)
+{
+    it->script.at_end = status;
+    assert_int_equal(scripted_client_process(it), status);
+    assert_string_equal(it->err.reason, reason);
+    assert_null(strstr(it->err.message, "unknown"));
+}
+
+static void test_no_room(void **state)
+{
+    static const char *const codes[] = {"busy", "draining", "denied"};
+    struct scripted_client *it = *state;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        char header[128];
+        scripted_client_start(it, false, false);
+        (void)snprintf(header, sizeof header,
+                       "{\"type\":\"error\",\"code\":\"%s\",\"message\":\"no\"}", codes[i]);
+        script_frame(&it->script, header);
+        expect_not_begun(it, AFAR_ECLOSED, codes[i]);
+        assert_non_null(strstr(it->err.message, "has not begun the command: no ("));
+        scripted_client_teardown(state);
+        scripted_client_setup(state);
+        it = *state;
+    }
+}
+
+/* The request and this have crossed. The end itself need not have come. */
+static void test_closing_before_any_answer(void **state)
+{
+    struct scripted_client *it = *state;
+    scripted_client_start(it, false, false);
+    script_frame(&it->script, "{\"type\":\"closing\",\"reason\":\"draining\"}");
+    assert_int_equal(scripted_client_process(it), AFAR_ECLOSED);
+    assert_string_equal(it->err.reason, "not_sent");
+    assert_string_equal(it->err.message,
+                        "tcp://there:1 closed the connection (draining) and has not begun the "
+                        "command");
+}
+
+static void test_a_certificate_that_is_refused(void **state)
+{
+    struct scripted_client *it = *state;
+    scripted_client_start(it, false, false);
+    expect_not_begun(it, AFAR_ETRUST, "not_sent");
+}
+
+/* After any answer, nobody knows. */
+static void test_ends_after_an_answer(void **state)
+{
+    struct scripted_client *it = *state;
+    scripted_client_start(it, false, false);
+    script_frame(&it->script, "{\"type\":\"queued\",\"id\":1,\"position\":1}");
+    script_frame(&it->script, "{\"type\":\"closing\",\"reason\":\"draining\"}");
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    it->script.at_end = AFAR_ETRUST;
+    assert_int_equal(scripted_client_process(it), AFAR_ETRUST);
+    assert_string_equal(it->err.reason, "");
+}
+
+/* An old complaint tells nothing of a new command. */
+static void test_a_complaint_about_something_else(void **state)
+{
+    struct scripted_client *it = *state;
+    script_frame(&it->script, "{\"type\":\"error\",\"code\":\"busy\",\"message\":\"no\"}");
+    scripted_client_start(it, false, false);
+    it->script.at_end = AFAR_ECLOSED;
+    assert_int_equal(scripted_client_process(it), AFAR_ECLOSED);
+    assert_string_equal(it->err.reason, "");
+    assert_non_null(strstr(it->err.message, "whether the command ran is unknown"));
+}
+
 static void test_a_reset_without_a_word(void **state)
 {
     struct scripted_client *it = *state;
@@ -319,6 +393,11 @@ int main(void)
         TEST(test_what_is_said_of_the_end),
         TEST(test_an_end_that_was_announced),
         TEST(test_an_end_that_was_explained),
+        TEST(test_no_room),
+        TEST(test_closing_before_any_answer),
+        TEST(test_a_certificate_that_is_refused),
+        TEST(test_ends_after_an_answer),
+        TEST(test_a_complaint_about_something_else),
         TEST(test_a_reset_without_a_word),
         TEST(test_a_network_that_died),
         TEST(test_a_failed_send_is_explained_by_what_was_received),
