@@ -203,6 +203,12 @@ AFAR_API enum afar_status afar_close_output(struct afar_client *client, int fd,
 AFAR_API enum afar_status afar_signal(struct afar_client *client, const char *name,
                                       struct afar_error *err);
 
+/* Gives the command up: one that has not begun never will, and one that runs is ended. Then
+ * afar_process until it says AFAR_EREFUSED with the reason "detached" (err->message says whether it
+ * had begun), or until the receipt or refusal that was on its way. AFAR_EINVAL: no command runs.
+ * (An old server may not know of this, and then does not answer; afar_close does the same.) */
+AFAR_API enum afar_status afar_detach(struct afar_client *client, struct afar_error *err);
+
 /* The descriptor to poll, and for what: POLLIN, POLLOUT or both. The descriptor is -1 once the
  * connection is of no use. */
 AFAR_API int afar_fd(const struct afar_client *client);
@@ -213,8 +219,14 @@ AFAR_API short afar_events(const struct afar_client *client);
 AFAR_API int afar_timeout(const struct afar_client *client);
 
 /* While a command runs and the server is silent, it is sent a ping every `beat_ms` (default 30,000;
- * 0: never), and is given up after `silence_ms` (default 120,000; 0: never) with AFAR_ECLOSED. */
+ * 0: never), and is given up after `silence_ms` (default 120,000; 0: never) with AFAR_ECLOSED.
+ * Before it has said anything at all, it is given up after afar_connect's timeout. */
 AFAR_API void afar_set_heartbeat(struct afar_client *client, int64_t beat_ms, int64_t silence_ms);
+
+/* Asks the server for a sign of life: unless something comes within `within_ms`, afar_process says
+ * AFAR_ECLOSED. AFAR_EINVAL: no command runs. */
+AFAR_API enum afar_status afar_probe(struct afar_client *client, int64_t within_ms,
+                                     struct afar_error *err);
 
 /* Does all that can be done without waiting: sends, receives, calls back. AFAR_OK also where there
  * was nothing to do. AFAR_EREFUSED: the server refused the command, err->reason is the code

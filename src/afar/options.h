@@ -39,6 +39,7 @@ struct options {
     const char *cert_file;
     const char *key_file;
     int64_t connect_timeout_ms;
+    int64_t silence_ms; /* -1: the library's */
     int64_t timeout_ms; /* 0: none */
     int64_t start_within_ms;
     const char **env; /* NULL-terminated; NULL: none */

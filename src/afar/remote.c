@@ -69,8 +69,9 @@ out:
 
 bool remote_open(struct remote *remote, const struct options *options, const char *assumed)
 {
-    *remote =
-        (struct remote){.host = options->host, .connect_timeout_ms = options->connect_timeout_ms};
+    *remote = (struct remote){.host = options->host,
+                              .connect_timeout_ms = options->connect_timeout_ms,
+                              .silence_ms = options->silence_ms};
     remote->url = make_url(options->host, options->protocol, assumed);
     if (remote->url == NULL) {
         report("out of memory");
@@ -88,6 +89,16 @@ void remote_close(struct remote *remote)
     *remote = (struct remote){0};
 }
 
+/* Asked four times before it is given up, as by default. */
+static void set_silence(const struct remote *remote)
+{
+    int64_t beat_ms = remote->silence_ms / 4;
+    if (remote->silence_ms == 0)
+        afar_set_heartbeat(remote->client, 0, 0);
+    else if (remote->silence_ms > 0)
+        afar_set_heartbeat(remote->client, beat_ms > 0 ? beat_ms : 1, remote->silence_ms);
+}
+
 bool remote_connect(struct remote *remote)
 {
     struct afar_error err = {0};
@@ -95,8 +106,10 @@ bool remote_connect(struct remote *remote)
         return true;
     for (;;) {
         if (afar_connect(&remote->client, remote->context, remote->url, remote->connect_timeout_ms,
-                         &err) == AFAR_OK)
+                         &err) == AFAR_OK) {
+            set_silence(remote);
             return true;
+        }
         switch (trust_settle(&remote->trust)) {
         case TRUST_SAY_WHY:
             report("%s", err.message);

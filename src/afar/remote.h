@@ -19,6 +19,7 @@ struct remote {
     const char *host; /* as the user wrote it, for messages */
     char *url;        /* with the protocol that was asked for */
     int64_t connect_timeout_ms;
+    int64_t silence_ms; /* -1: the library's */
     struct trust trust; /* asked where neither a CA nor a pin decides */
     struct afar_context *context;
     struct afar_client *client; /* NULL: not connected */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ static const char help[] =
     "\n"
     "  -e, --env NAME=VALUE, -w, --cwd DIR, -t, --timeout TIME\n"
     "                        for each command, as for 'afar run'\n"
+    "      --silence TIME    as for 'afar run'\n"
     "      --protocol NAME   afar, or the tutorial's sized or headed\n"
     "      --ca, --cert, --key FILE, --pin PIN, --connect-timeout TIME\n"
     "                        as for 'afar run'\n"
@@ -47,7 +49,8 @@ struct repl {
     struct remote remote;
     const struct options *options;
     struct reader reader;
-    int status; /* of the last command */
+    int status;    /* of the last command */
+    int interrupt; /* the signal that came before it had begun; 0: none */
 };
 
 static char *prompt(EditLine *editor)
@@ -134,7 +137,7 @@ static char *with_status(const char *line, int status)
 static void run_line(struct repl *repl, const char *line)
 {
     const struct options *options = repl->options;
-    const struct session_options how = {.retry = true};
+    const struct session_options how = {.retry = true, .taken_back = &repl->interrupt};
     if (remote_is_shell(&repl->remote)) {
         repl->status = shell_line_run(&repl->remote, line, options->timeout_ms);
     } else {
@@ -220,7 +223,9 @@ static bool step(struct repl *repl)
     if (!ended && length > 0)
         run_line(repl, line);
     free(line);
-    return !ended;
+    /* As in a shell: INT at a terminal is meant for the line. */
+    bool end = repl->interrupt != 0 && !(repl->reader.interactive && repl->interrupt == SIGINT);
+    return !ended && !end;
 }
 
 int repl_main(int argc, char **argv)

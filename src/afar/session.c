@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "afar/input.h"
@@ -15,6 +16,10 @@
 
 enum {
     INTERRUPTS_MAX = 3, /* INT or TERM that often: whoever sends them wants out */
+    /* So long a server has to answer: that it has taken a request back, which must be over within a
+     * second; and any sign of life after a signal. */
+    TAKE_BACK_MS = 800,
+    PROBE_MS = 5000,
     WATCHED = 5
 };
 
@@ -30,7 +35,9 @@ struct session {
     bool stdin_blocked; /* the command has not read what it got before */
     bool stdin_done;
     int interrupts;
-    int status; /* -1: not over */
+    int taken_back;     /* the signal for which the request was taken back; 0: it was not */
+    int64_t give_up_ms; /* then: when to wait no longer */
+    int status;         /* -1: not over */
     struct input input;
     struct output output[2]; /* stdout, stderr */
     bool told_closed[2];     /* the command has been told that nobody reads */
@@ -148,23 +155,77 @@ static void check_outputs(struct session *session, struct afar_error *err)
 /* ---- signals ------------------------------------------------------------------------------------
  */
 
-static void pass_on_signals(struct session *session, struct afar_error *err)
+static int64_t now_ms(void)
 {
-    for (;;) {
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Whoever sends it wants the program to end. */
+static bool ends_programs(int number)
+{
+    return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
+}
+
+static void leave(struct session *session)
+{
+    session->status = STATUS_FAILED;
+    session->lost = true;
+}
+
+/* A command that has not begun shall not begin: a signal for it would be delivered when it has. */
+static void take_back(struct session *session, int number, struct afar_error *err)
+{
+    if (session->taken_back != 0) {
+        report("%s: interrupted twice before the command had begun; the connection is closed, "
+               "whether the command begins is unknown",
+               session->remote->host);
+        leave(session);
+        return;
+    }
+    session->taken_back = number;
+    session->give_up_ms = now_ms() + TAKE_BACK_MS;
+    (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
+}
+
+/* The server does not answer. A connection that ends takes a request back, too, once it notices. */
+static void check_taken_back(struct session *session)
+{
+    if (session->taken_back == 0 || session->status >= 0 || now_ms() < session->give_up_ms)
+        return;
+    report("%s: interrupted by %s before the command had begun, and the server does not answer; "
+           "whether the command begins is unknown",
+           session->remote->host, sigabbrev_np(session->taken_back));
+    leave(session);
+}
+
+static void pass_on(struct session *session, int number, struct afar_error *err)
+{
+    bool interrupt = number == SIGINT || number == SIGTERM;
+    session->interrupts += interrupt ? 1 : 0;
+    if (session->interrupts >= INTERRUPTS_MAX) {
+        report("%s: gave up after %d interrupts; the connection is closed, whether the command "
+               "has ended is unknown",
+               session->remote->host, INTERRUPTS_MAX);
+        leave(session);
+        return;
+    }
+    (void)afar_signal(session->client, sigabbrev_np(number), err);
+    if (ends_programs(number))
+        (void)afar_probe(session->client, PROBE_MS, err);
+}
+
+static void take_signals(struct session *session, struct afar_error *err)
+{
+    while (session->status < 0) {
         int number = signals_next(&session->signals);
         if (number == 0)
             return;
-        if (number == SIGINT || number == SIGTERM)
-            session->interrupts++;
-        if (session->interrupts >= INTERRUPTS_MAX) {
-            report("%s: gave up after %d interrupts; the connection is closed, whether the command "
-                   "has ended is unknown",
-                   session->remote->host, INTERRUPTS_MAX);
-            session->status = STATUS_FAILED;
-            session->lost = true;
-            return;
-        }
-        (void)afar_signal(session->client, sigabbrev_np(number), err);
+        if (!session->started && ends_programs(number))
+            take_back(session, number, err);
+        else
+            pass_on(session, number, err);
     }
 }
 
@@ -175,7 +236,8 @@ static void pass_on_signals(struct session *session, struct afar_error *err)
 static bool may_start_again(const struct session *session, enum afar_status status,
                             const struct afar_error *err)
 {
-    return session->retry && status == AFAR_ECLOSED && strcmp(err->reason, "not_sent") == 0;
+    return session->retry && session->taken_back == 0 && status == AFAR_ECLOSED &&
+           strcmp(err->reason, "not_sent") == 0;
 }
 
 /* Sends, receives, and sees whether it is over. */
@@ -191,13 +253,26 @@ static void process(struct session *session, struct afar_error *err)
     if (may_start_again(session, status, err)) {
         session->again = true;
     } else if (status != AFAR_OK) {
-        report("%s", err->message);
+        if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0)
+            report("interrupted by %s: %s", sigabbrev_np(session->taken_back), err->message);
+        else
+            report("%s", err->message);
         session->status = STATUS_FAILED;
         session->lost = status != AFAR_EREFUSED;
     } else if (receipt != NULL) {
         report_receipt(session->remote->host, session->command, receipt);
         session->status = afar_exit_status(receipt);
     }
+}
+
+static int timeout_ms(const struct session *session)
+{
+    int library_ms = afar_timeout(session->client);
+    if (session->taken_back == 0)
+        return library_ms;
+    int64_t left_ms = session->give_up_ms - now_ms();
+    int own_ms = left_ms > 0 ? (int)left_ms : 0;
+    return library_ms >= 0 && library_ms < own_ms ? library_ms : own_ms;
 }
 
 static void wait_ready(struct session *session, struct afar_error *err)
@@ -213,19 +288,30 @@ static void wait_ready(struct session *session, struct afar_error *err)
     /* Where written lines have made room, there is nothing to wait for: the output that was refused
      * is here already. */
     bool room = session->lines_refused && !json_queue_full(&session->lines);
-    if (poll(watched, WATCHED, room ? 0 : afar_timeout(session->client)) < 0) {
+    if (poll(watched, WATCHED, room ? 0 : timeout_ms(session)) < 0) {
         if (errno != EINTR)
             fail(session, "poll", errno);
         return;
     }
     if (watched[0].revents != 0)
-        pass_on_signals(session, err);
+        take_signals(session, err);
     if (watched[2].revents != 0 && input_read(&session->input))
         give_input(session, err);
     for (int i = 0; i < 2; i++) {
         if (watched[3 + i].revents != 0)
             output[i].blocked = false;
     }
+}
+
+/* Unless the connection is there: that was not lost, or is the first. */
+static bool connect_again(struct session *session)
+{
+    if (session->remote->client != NULL)
+        return true;
+    signals_let_through(&session->signals);
+    bool connected = remote_connect(session->remote);
+    signals_hold_back(&session->signals);
+    return connected;
 }
 
 /* False: it has been said why. */
@@ -238,7 +324,7 @@ static bool start(struct session *session)
     struct remote *remote = session->remote;
     struct afar_error err = {0};
     for (;;) {
-        if (!remote_connect(remote))
+        if (!connect_again(session))
             return false;
         enum afar_status status = afar_start(remote->client, session->command, &callbacks, &err);
         session->client = remote->client;
@@ -295,6 +381,7 @@ static int run(struct session *session)
         }
         if (session->status < 0 && session->stdin_blocked)
             give_input(session, &err);
+        check_taken_back(session);
         if (session->status < 0) {
             afar_keep_session(session->client); /* while the command begins: it costs no time */
             wait_ready(session, &err);
@@ -329,6 +416,8 @@ int session_run(struct remote *remote, const struct afar_command *command,
     status = run(session);
     if (session->lost)
         remote_disconnect(remote);
+    if (options->taken_back != NULL)
+        *options->taken_back = session->taken_back;
     output_close(&session->output[0]);
     output_close(&session->output[1]);
     input_close(&session->input);

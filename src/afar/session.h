@@ -16,6 +16,9 @@
 struct session_options {
     bool json;
     bool retry; /* connect again where the server had gone before the command was sent */
+    /* The signal for which the request was taken back, before the command had begun; 0: none. May
+     * be NULL. */
+    int *taken_back;
 };
 
 /* Connects where that was not done yet. Returns the exit status; whatever else is to be said has

@@ -8,18 +8,27 @@ static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUS
 
 bool signals_open(struct signals *signals)
 {
-    sigset_t mask;
-    (void)sigemptyset(&mask);
+    (void)sigemptyset(&signals->mask);
     for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++) {
         struct sigaction action;
         if (sigaction(passed_on[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-            (void)sigaddset(&mask, passed_on[i]);
+            (void)sigaddset(&signals->mask, passed_on[i]);
     }
-    signals->fd = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+    signals->fd = signalfd(-1, &signals->mask, SFD_NONBLOCK | SFD_CLOEXEC);
     if (signals->fd < 0)
         return false;
-    (void)sigprocmask(SIG_BLOCK, &mask, &signals->before);
+    (void)sigprocmask(SIG_BLOCK, &signals->mask, &signals->before);
     return true;
+}
+
+void signals_let_through(const struct signals *signals)
+{
+    (void)sigprocmask(SIG_SETMASK, &signals->before, NULL);
+}
+
+void signals_hold_back(const struct signals *signals)
+{
+    (void)sigprocmask(SIG_BLOCK, &signals->mask, NULL);
 }
 
 int signals_next(const struct signals *signals)

@@ -12,12 +12,18 @@
 
 struct signals {
     int fd; /* to poll for POLLIN */
+    sigset_t mask;
     sigset_t before;
 };
 
 /* INT, TERM, HUP, QUIT, USR1 and USR2 come through `fd` from now on, except those that are ignored
  * (as nohup(1) and a shell's background jobs have it). False: errno says why. */
 bool signals_open(struct signals *signals);
+
+/* While something else is waited for than `fd`, the signals do what they would do without this: end
+ * the program. */
+void signals_let_through(const struct signals *signals);
+void signals_hold_back(const struct signals *signals);
 
 /* Gives the signals back their dispositions; those that came and were not read are forgotten. */
 void signals_close(struct signals *signals);

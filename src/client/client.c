@@ -117,6 +117,7 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
         return status;
     made->scheme = endpoint->scheme;
     made->protocol = endpoint->protocol;
+    made->patience_ms = timeout_ms;
     status = shake_hands(made, deadline_ms, err);
     if (status != AFAR_OK) {
         afar_close(made);

@@ -66,8 +66,9 @@ struct command {
     bool answered; /* some frame of it has come: the server has read the request */
     bool queued;
     bool started;
-    bool ended;        /* exit or error has come; what it said is in the next three */
-    bool refused;      /* it was an error */
+    bool ended;        /* exit, error or detached has come; what it said is in the next three */
+    bool refused;      /* it was no exit */
+    bool detaching;    /* we have given it up */
     bool has_receipt;  /* handed out */
     bool stdin_open;   /* afar_write_stdin may still come */
     bool stdin_stream; /* asked for in the request */
@@ -96,6 +97,9 @@ struct heartbeat {
     int64_t silence_ms; /* 0: for ever */
     int64_t heard_ms;   /* when something came last */
     int64_t beaten_ms;  /* likewise, or when a ping was sent */
+    /* Besides: the server is given up then, unless something comes. DEADLINE_NEVER: it is not. */
+    int64_t answer_by_ms;
+    int64_t ask_at_ms; /* for that, a ping is sent then; DEADLINE_NEVER: it was */
 };
 
 struct afar_client {
@@ -120,6 +124,7 @@ struct afar_client {
     struct command command;
     struct control control;
     struct heartbeat heartbeat;
+    int64_t patience_ms; /* for the server's first answer: as long as for connecting. 0: no limit */
 };
 
 /* A client of the native protocol over a transport whose handshake is done (*moved*, also where
@@ -178,6 +183,10 @@ void heartbeat_init(struct heartbeat *heartbeat);
 
 /* Something has come from the server, or a command begins. */
 void heartbeat_heard(struct heartbeat *heartbeat);
+
+/* Unless something comes within `within_ms`, the server is given up. It is asked for a sign of life
+ * in the middle of that time. */
+void heartbeat_want_answer(struct heartbeat *heartbeat, int64_t within_ms);
 
 /* When heartbeat_beat has something to do, or DEADLINE_NEVER. */
 int64_t heartbeat_deadline_ms(const struct afar_client *client);

@@ -107,13 +107,15 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     current->id = client->last_id;
     current->running = true;
     client->complaint.code = AFAR_OK; /* it was about something else */
-    current->answered = current->queued = current->started = current->ended = current->refused =
-        current->has_receipt = false;
+    current->detaching = current->answered = current->queued = current->started = current->ended =
+        current->refused = current->has_receipt = false;
     current->stdin_open = current->stdin_stream = wanted.with_stdin;
     current->stdin_sent = current->stdin_acked = 0;
     current->stdin_credit = MESSAGE_STDIN_CREDIT_BYTES;
     current->ack_by_ms = DEADLINE_NEVER;
     heartbeat_heard(&client->heartbeat);
+    if (!client->heard && client->patience_ms > 0)
+        heartbeat_want_answer(&client->heartbeat, client->patience_ms);
     pump_send(client);
     return AFAR_OK;
 }
@@ -231,5 +233,17 @@ enum afar_status afar_signal(struct afar_client *client, const char *name, struc
         status = afar_fail(&why, AFAR_EINVAL, "'%.40s' is not a signal's name, such as TERM", name);
     if (status == AFAR_OK && !client->command.ended)
         status = message_put_signal(&client->out, client->command.id, name, &why);
+    return client_tell(status, &why, err);
+}
+
+enum afar_status afar_detach(struct afar_client *client, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    struct afar_error why = {0};
+    enum afar_status status = check_running(client, &why);
+    if (status == AFAR_OK && !command->ended && !command->detaching)
+        status = message_put_detach(&client->out, command->id, &why);
+    if (status == AFAR_OK)
+        command->detaching = true;
     return client_tell(status, &why, err);
 }

@@ -7,12 +7,22 @@ enum { BEAT_MS = 30000, SILENCE_MS = 120000 };
 
 void heartbeat_init(struct heartbeat *heartbeat)
 {
-    *heartbeat = (struct heartbeat){.beat_ms = BEAT_MS, .silence_ms = SILENCE_MS};
+    *heartbeat = (struct heartbeat){.beat_ms = BEAT_MS,
+                                    .silence_ms = SILENCE_MS,
+                                    .answer_by_ms = DEADLINE_NEVER,
+                                    .ask_at_ms = DEADLINE_NEVER};
 }
 
 void heartbeat_heard(struct heartbeat *heartbeat)
 {
     heartbeat->heard_ms = heartbeat->beaten_ms = clock_now_ms();
+    heartbeat->answer_by_ms = heartbeat->ask_at_ms = DEADLINE_NEVER;
+}
+
+void heartbeat_want_answer(struct heartbeat *heartbeat, int64_t within_ms)
+{
+    heartbeat->answer_by_ms = clock_deadline_ms(within_ms);
+    heartbeat->ask_at_ms = clock_deadline_ms(within_ms / 2);
 }
 
 static bool is_waiting(const struct afar_client *client)
@@ -20,15 +30,49 @@ static bool is_waiting(const struct afar_client *client)
     return !client->broken && client->command.running && !client->command.ended;
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When the server has been silent for too long. */
+static int64_t end_ms(const struct heartbeat *heartbeat)
+{
+    bool bounded = heartbeat->beat_ms > 0 && heartbeat->silence_ms > 0;
+    return earlier(bounded ? heartbeat->heard_ms + heartbeat->silence_ms : DEADLINE_NEVER,
+                   heartbeat->answer_by_ms);
+}
+
+/* When a ping is due. */
+static int64_t next_beat_ms(const struct heartbeat *heartbeat)
+{
+    return earlier(heartbeat->beat_ms > 0 ? heartbeat->beaten_ms + heartbeat->beat_ms
+                                          : DEADLINE_NEVER,
+                   heartbeat->ask_at_ms);
+}
+
 int64_t heartbeat_deadline_ms(const struct afar_client *client)
 {
     const struct heartbeat *heartbeat = &client->heartbeat;
-    if (!is_waiting(client) || heartbeat->beat_ms == 0)
+    if (!is_waiting(client))
         return DEADLINE_NEVER;
-    int64_t beat_ms = heartbeat->beaten_ms + heartbeat->beat_ms;
-    int64_t silence_ms =
-        heartbeat->silence_ms == 0 ? DEADLINE_NEVER : heartbeat->heard_ms + heartbeat->silence_ms;
-    return beat_ms < silence_ms ? beat_ms : silence_ms;
+    return earlier(next_beat_ms(heartbeat), end_ms(heartbeat));
+}
+
+static enum afar_status give_up(const struct afar_client *client, int64_t now_ms,
+                                struct afar_error *err)
+{
+    long long silent_s = (long long)(now_ms - client->heartbeat.heard_ms + 500) / 1000;
+    if (!client->heard)
+        return afar_fail(
+            err, AFAR_ECLOSED,
+            "%s has not answered for %lld s; is it an Afar server? Whether the command "
+            "ran is unknown",
+            client->name, silent_s);
+    return afar_fail(err, AFAR_ECLOSED,
+                     "%s has given no sign of life for %lld s; whether the command finished is "
+                     "unknown",
+                     client->name, silent_s);
 }
 
 enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *err)
@@ -37,12 +81,10 @@ enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *e
     int64_t now_ms = clock_now_ms();
     if (now_ms < heartbeat_deadline_ms(client))
         return AFAR_OK;
-    if (heartbeat->silence_ms > 0 && now_ms >= heartbeat->heard_ms + heartbeat->silence_ms)
-        return afar_fail(err, AFAR_ECLOSED,
-                         "%s has given no sign of life for %lld s; whether the command finished is "
-                         "unknown",
-                         client->name, (long long)(now_ms - heartbeat->heard_ms) / 1000);
+    if (now_ms >= end_ms(heartbeat))
+        return give_up(client, now_ms, err);
     heartbeat->beaten_ms = now_ms;
+    heartbeat->ask_at_ms = DEADLINE_NEVER;
     client->last_id++;
     return message_put_ping(&client->out, client->last_id, err);
 }
@@ -51,4 +93,19 @@ void afar_set_heartbeat(struct afar_client *client, int64_t beat_ms, int64_t sil
 {
     client->heartbeat.beat_ms = beat_ms;
     client->heartbeat.silence_ms = silence_ms;
+}
+
+enum afar_status afar_probe(struct afar_client *client, int64_t within_ms, struct afar_error *err)
+{
+    struct afar_error why = {0};
+    enum afar_status status = client_check(client, PROTOCOL_AFAR, &why);
+    if (status == AFAR_OK && !client->command.running)
+        status = afar_fail(&why, AFAR_EINVAL, "no command is running");
+    if (status == AFAR_OK && !client->command.ended) {
+        heartbeat_want_answer(&client->heartbeat, within_ms);
+        client->heartbeat.ask_at_ms = DEADLINE_NEVER;
+        client->last_id++;
+        status = message_put_ping(&client->out, client->last_id, &why);
+    }
+    return client_tell(status, &why, err);
 }

@@ -176,6 +176,21 @@ static enum afar_status on_ack(struct afar_client *client, const struct message 
     return delivery_show(&command->delivery, frame, err);
 }
 
+/* The end of a request that we have given up. */
+static enum afar_status on_detached(struct afar_client *client, const struct frame_view *frame,
+                                    struct afar_error *err)
+{
+    struct command *command = &client->command;
+    if (!command->detaching)
+        return afar_fail(err, AFAR_EPEER, "the server gave a command up that we wanted");
+    (void)afar_fail(&command->refusal, AFAR_EREFUSED, "%s has taken the command back: %s",
+                    client->name,
+                    command->started ? "it had begun, and is ended" : "it was not begun");
+    (void)snprintf(command->refusal.reason, sizeof command->refusal.reason, "detached");
+    command->refused = true;
+    return end_command(command, frame, err);
+}
+
 /* The server takes no new request, and a request that it has not answered by then is one that it
  * has not read. */
 static enum afar_status on_closing(struct afar_client *client, const struct message *message,
@@ -226,6 +241,8 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_DONE:
         on_answer(client, message);
         return AFAR_OK;
+    case MESSAGE_DETACHED:
+        return current ? on_detached(client, frame, err) : AFAR_OK;
     case MESSAGE_CLOSING:
         return on_closing(client, message, err);
     case MESSAGE_BAD:

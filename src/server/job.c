@@ -403,6 +403,7 @@ void job_abandon(struct job *job)
     job->owner = NULL;
     if (job->state == JOB_QUEUED) {
         job->stopping = true;
+        job->stop_outcome = AFAR_OUTCOME_DISCONNECTED;
         leave_queue(job);
         return;
     }

@@ -86,6 +86,9 @@ const char *job_id(const struct job *job);
 /* The owner is going away: no op is called any more, output is dropped, the command is ended. */
 void job_abandon(struct job *job);
 
+/* The command has been started; it may have ended since. */
+bool job_has_run(const struct job *job);
+
 /* Ends the command: TERM to all of it, after kill_grace_ms KILL. `outcome` goes into the receipt.
  * The first call counts. One that is still in the queue is refused in a later turn. */
 void job_stop(struct job *job, enum afar_outcome outcome);

@@ -107,7 +107,8 @@ static void explain_refusal(struct job *job, struct refusal *refusal)
                    : job->spawn_error.message;
     } else if (job->stopping) {
         refusal->code = "draining";
-        text = "the server is shutting down";
+        text = job->stop_outcome == AFAR_OUTCOME_DISCONNECTED ? "its client has given it up"
+                                                              : "the server is shutting down";
     }
     if (counter != COUNTERS && (job->refused != NULL || !job->stopping))
         counters_count(&shared->counters, counter);

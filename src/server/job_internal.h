@@ -147,9 +147,6 @@ void job_free(struct job *job);
 
 /* job.c */
 
-/* The command has been started; it may have ended since. */
-bool job_has_run(const struct job *job);
-
 /* One of its deadlines has changed. */
 void job_set_timer(struct job *job);
 

@@ -105,10 +105,10 @@ static void handle(struct native *native, struct message *message, const uint8_t
     case MESSAGE_JOBS:
         native_refuse_not_offered(native, message, "jobs");
         break;
-    /* These two belong to a running command, which must not end for it. */
     case MESSAGE_DETACH:
-        native_complain(native, "unsupported", "this server does not offer detach");
+        native_detach(native, message);
         break;
+    /* It belongs to a running command, which must not end for it. */
     case MESSAGE_RESIZE:
         native_complain(native, "unsupported", "this server does not offer resize");
         break;
@@ -128,6 +128,7 @@ static void handle(struct native *native, struct message *message, const uint8_t
     case MESSAGE_ERROR:
     case MESSAGE_CLOSING:
     case MESSAGE_DONE:
+    case MESSAGE_DETACHED:
         native_refuse(native, message, "bad_request", "a message that only a server sends", 0);
         break;
     }

@@ -34,7 +34,7 @@ void native_end_request(struct native *native)
     native->job = NULL;
     native->log = NULL;
     native->receipt = NULL;
-    native->attached = native->cut = native->receipt_waits = false;
+    native->attached = native->cut = native->detaching = native->receipt_waits = false;
 }
 
 /* Ends the request; but where part of a frame is on its way, the rest of that frame must still
@@ -50,6 +50,21 @@ static void cut_request(struct native *native)
     native->job = NULL;
     native->cut = true;
     output_log_cut(native->log);
+}
+
+/* Nothing else would now close it. */
+static void close_if_draining(struct native *native)
+{
+    if (native->connection->worker->draining && !native->attached)
+        connection_drain(native->connection);
+}
+
+void native_end_detached(struct native *native)
+{
+    uint64_t id = native->id;
+    cut_request(native);
+    native_check_queued(native, message_put_detached(&native->connection->out, id, NULL));
+    close_if_draining(native);
 }
 
 bool native_is_current(const struct native *native, const struct message *message)
@@ -72,9 +87,7 @@ void native_refuse(struct native *native, const struct message *message, const c
         cut_request(native);
     native_check_queued(native, message_put_error(&native->connection->out, message->has_id,
                                                   message->id, code, text, retry_after_ms, NULL));
-    /* Nothing else would now close it. */
-    if (native->connection->worker->draining && !native->attached)
-        connection_drain(native->connection);
+    close_if_draining(native);
 }
 
 void native_refuse_not_offered(struct native *native, const struct message *message,

@@ -37,6 +37,8 @@ static void job_started(struct job_owner *owner)
         connection_want_flush_within(native->connection, NATIVE_STARTED_WITHIN_MS);
     else
         native_check_queued(native, status);
+    if (native->detaching)
+        native_end_detached(native);
 }
 
 static enum afar_status job_reserve(struct job_owner *owner, enum stream stream, uint8_t **room,
@@ -74,6 +76,10 @@ static void job_ended(struct job_owner *owner, const struct afar_receipt *receip
 {
     struct native *native = native_of(owner);
     native->job = NULL;
+    if (native->detaching) {
+        native_end_detached(native);
+        return;
+    }
     *native->receipt = *receipt;
     native_add_receipt(native);
     connection_want_flush(native->connection);
@@ -83,6 +89,10 @@ static void job_refused(struct job_owner *owner, const char *code, const char *m
 {
     struct native *native = native_of(owner);
     native->job = NULL;
+    if (native->detaching) {
+        native_end_detached(native);
+        return;
+    }
     const struct message request = {.type = MESSAGE_EXEC, .has_id = true, .id = native->id};
     native_refuse(native, &request, code, message, NATIVE_BUSY_RETRY_MS);
 }
@@ -103,7 +113,7 @@ const struct job_owner_ops native_owner_ops = {
 unsigned native_features(const struct native *native)
 {
     const struct rules *rules = native->connection->worker->config->rules;
-    return FEATURE_DIGEST | FEATURE_KILL | FEATURE_START_WITHIN_MS |
+    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_KILL | FEATURE_START_WITHIN_MS |
            (rules_count(rules) > 0 ? (unsigned)FEATURE_USER : 0);
 }
 
@@ -279,4 +289,18 @@ void native_ack(struct native *native, const struct message *message)
     }
     if (native->job != NULL)
         job_resume_output(native->job);
+}
+
+/* Its client does not want it any more. Whether it has begun is known at once, or when the place in
+ * the queue has been given back, or the spawn that is under way has been ended. */
+void native_detach(struct native *native, const struct message *message)
+{
+    if (!native_is_current(native, message) || native->job == NULL || native->detaching)
+        return; /* its end is on its way */
+    if (job_has_run(native->job)) {
+        native_end_detached(native);
+        return;
+    }
+    native->detaching = true;
+    job_stop(native->job, AFAR_OUTCOME_DISCONNECTED);
 }

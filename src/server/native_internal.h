@@ -30,7 +30,8 @@ struct native {
     bool told_features;  /* in a `started` */
     struct job *job;
     struct output_log *log;
-    bool cut; /* ended by an error; only the frame under way is still to be sent */
+    bool cut;       /* ended by an error; only the frame under way is still to be sent */
+    bool detaching; /* its client has given it up, and is told once it is known whether it began */
     bool digest;
     bool stdin_stream;
     bool stdin_eof;
@@ -65,6 +66,9 @@ void native_refuse_not_offered(struct native *native, const struct message *mess
 /* The request that is under way ends here, whatever comes of its job. */
 void native_end_request(struct native *native);
 
+/* Likewise, and the client is told so by "detached". */
+void native_end_detached(struct native *native);
+
 /* True for a message of the request that is under way. */
 bool native_is_current(const struct native *native, const struct message *message);
 
@@ -75,6 +79,7 @@ unsigned native_features(const struct native *native);
 void native_exec(struct native *native, struct message *message, const uint8_t *payload);
 void native_stdin(struct native *native, const struct message *message, const uint8_t *payload);
 void native_ack(struct native *native, const struct message *message);
+void native_detach(struct native *native, const struct message *message);
 void native_add_receipt(struct native *native);
 
 /* What job calls. */

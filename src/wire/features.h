@@ -13,10 +13,11 @@ struct cJSON;
 
 /* A set of these is an unsigned. */
 enum feature {
-    FEATURE_DIGEST = 1 << 0,
-    FEATURE_KILL = 1 << 1,
-    FEATURE_START_WITHIN_MS = 1 << 2,
-    FEATURE_USER = 1 << 3
+    FEATURE_DETACH = 1 << 0,
+    FEATURE_DIGEST = 1 << 1,
+    FEATURE_KILL = 1 << 2,
+    FEATURE_START_WITHIN_MS = 1 << 3,
+    FEATURE_USER = 1 << 4
 };
 
 /* Room for all words, as JSON and as text. */

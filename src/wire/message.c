@@ -21,7 +21,7 @@ static const struct {
     {"ping", MESSAGE_PING},       {"pong", MESSAGE_PONG},       {"ack", MESSAGE_ACK},
     {"queued", MESSAGE_QUEUED},   {"started", MESSAGE_STARTED}, {"stdout", MESSAGE_STDOUT},
     {"stderr", MESSAGE_STDERR},   {"exit", MESSAGE_EXIT},       {"error", MESSAGE_ERROR},
-    {"closing", MESSAGE_CLOSING}, {"done", MESSAGE_DONE},
+    {"closing", MESSAGE_CLOSING}, {"done", MESSAGE_DONE},       {"detached", MESSAGE_DETACHED},
 };
 
 static enum message_type type_of(const char *name)
@@ -164,6 +164,7 @@ static enum afar_status decode_fields(struct message *message, const cJSON *obje
     case MESSAGE_JOBS:
     case MESSAGE_PING:
     case MESSAGE_DONE:
+    case MESSAGE_DETACHED:
     case MESSAGE_UNKNOWN:
     case MESSAGE_BAD:
         return AFAR_OK;

@@ -54,6 +54,7 @@ enum message_type {
     MESSAGE_ERROR,
     MESSAGE_CLOSING,
     MESSAGE_DONE,
+    MESSAGE_DETACHED,
     MESSAGE_UNKNOWN /* a type of a later version; clients ignore it, the server answers bad_request
                      */
 };
@@ -147,6 +148,8 @@ enum afar_status message_put_close(struct buffer *out, uint64_t id, enum stream 
                                    struct afar_error *err);
 enum afar_status message_put_signal(struct buffer *out, uint64_t id, const char *name,
                                     struct afar_error *err);
+enum afar_status message_put_detach(struct buffer *out, uint64_t id, struct afar_error *err);
+enum afar_status message_put_detached(struct buffer *out, uint64_t id, struct afar_error *err);
 enum afar_status message_put_kill(struct buffer *out, uint64_t id, const char *job,
                                   const char *name, struct afar_error *err);
 enum afar_status message_put_ack(struct buffer *out, uint64_t id, uint64_t next,

@@ -130,6 +130,16 @@ enum afar_status message_put_done(struct buffer *out, uint64_t id, struct afar_e
     return put_plain(out, NULL, 0, err, "{\"type\":\"done\",\"id\":%" PRIu64 "}", id);
 }
 
+enum afar_status message_put_detach(struct buffer *out, uint64_t id, struct afar_error *err)
+{
+    return put_plain(out, NULL, 0, err, "{\"type\":\"detach\",\"id\":%" PRIu64 "}", id);
+}
+
+enum afar_status message_put_detached(struct buffer *out, uint64_t id, struct afar_error *err)
+{
+    return put_plain(out, NULL, 0, err, "{\"type\":\"detached\",\"id\":%" PRIu64 "}", id);
+}
+
 enum afar_status message_put_signal(struct buffer *out, uint64_t id, const char *name,
                                     struct afar_error *err)
 {

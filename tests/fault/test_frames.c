@@ -130,6 +130,11 @@ static void check_answer(struct line *line, const struct message *message)
             broken(line, message->id, "the answer to another kind of request");
         check_end(line, request, message);
         break;
+    case MESSAGE_DETACHED:
+        if (request->kind != EXEC)
+            broken(line, message->id, "detached from what is no command");
+        check_end(line, request, message);
+        break;
     case MESSAGE_ERROR:
         if (!message->has_id)
             break;

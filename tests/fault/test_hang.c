@@ -172,6 +172,39 @@ static void it_is_given_up_after_a_while(void **state)
     stop_server();
 }
 
+/* A client that does not want it any more learns that it has not begun. */
+static void a_detach_ends_it(void **state)
+{
+    (void)state;
+    if (!start_server("spawn_timeout_ms=0")) {
+        print_message("skipped: no privilege to mount FUSE in a namespace\n");
+        skip();
+    }
+    int fd = start_hung(true);
+    raw_send_frame(fd, "{\"type\":\"ping\",\"id\":2}");
+    EXPECT(fd, "\"pong\"");
+    raw_send_frame(fd, "{\"type\":\"detach\",\"id\":1}");
+    EXPECT(fd, "{\"type\":\"detached\",\"id\":1}");
+    raw_send_frame(fd, "{\"type\":\"exec\",\"v\":1,\"id\":3,\"argv\":[\"true\"]}");
+    EXPECT(fd, "\"started\"", "\"id\":3");
+    EXPECT(fd, "\"exit\"", "\"id\":3", "\"code\":0");
+    (void)close(fd);
+    /* In its execve nobody can tell: it counts as begun, and is ended. */
+    fd = start_hung(false);
+    raw_send_frame(fd, "{\"type\":\"ping\",\"id\":2}");
+    EXPECT(fd, "\"pong\"");
+    raw_send_frame(fd, "{\"type\":\"detach\",\"id\":1}");
+    char *header = raw_read_header(fd, NULL);
+    assert_non_null(header);
+    bool begun = strstr(header, "\"started\"") != NULL; /* or it had not come so far */
+    assert_true(begun || strstr(header, "\"detached\"") != NULL);
+    free(header);
+    if (begun)
+        EXPECT(fd, "{\"type\":\"detached\",\"id\":1}");
+    (void)close(fd);
+    stop_server();
+}
+
 /* The server goes down although a spawn hangs. */
 static void a_drain_ends_it(void **state)
 {
@@ -197,6 +230,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_is_delayed),
         cmocka_unit_test(it_is_given_up_after_a_while),
+        cmocka_unit_test(a_detach_ends_it),
         cmocka_unit_test(a_drain_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

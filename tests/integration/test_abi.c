@@ -197,6 +197,8 @@ const struct afar_receipt *afar_receipt(const struct afar_client *);
 enum afar_status afar_wait(struct afar_client *, int64_t, struct afar_error *);
 int afar_exit_status(const struct afar_receipt *);
 const char *afar_outcome_name(enum afar_outcome);
+enum afar_status afar_detach(struct afar_client *, struct afar_error *);
+enum afar_status afar_probe(struct afar_client *, int64_t, struct afar_error *);
 void afar_escape(char *, size_t, const char *, enum afar_escape);
 enum afar_status afar_ping(struct afar_client *, int64_t, struct afar_pong *, struct afar_error *);
 const char *afar_features(const struct afar_client *);
@@ -225,6 +227,7 @@ static const char symbols[] = "afar_begin_program\n"
                               "afar_connect\n"
                               "afar_context_free\n"
                               "afar_context_new\n"
+                              "afar_detach\n"
                               "afar_escape\n"
                               "afar_events\n"
                               "afar_exit_status\n"
@@ -239,6 +242,7 @@ static const char symbols[] = "afar_begin_program\n"
                               "afar_outcome_name\n"
                               "afar_pin\n"
                               "afar_ping\n"
+                              "afar_probe\n"
                               "afar_process\n"
                               "afar_receipt\n"
                               "afar_resumed\n"

@@ -94,6 +94,58 @@ static void it_can_be_switched_off(void **state)
     assert_int_equal(pings(it), 1);
 }
 
+/* A server that has never said anything has as long as connecting had. */
+static void the_first_answer_has_a_limit(void **state)
+{
+    struct scripted_client *it = *state;
+    it->client->patience_ms = 10000;
+    scripted_client_start(it, false, false);
+    assert_in_range(afar_timeout(it->client), 1, 5000);
+    it->client->heartbeat.ask_at_ms -= 5000;
+    it->client->heartbeat.answer_by_ms -= 5000;
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_int_equal(pings(it), 1);
+    assert_in_range(afar_timeout(it->client), 1, 5000);
+    it->client->heartbeat.answer_by_ms -= 5000;
+    assert_int_equal(scripted_client_process(it), AFAR_ECLOSED);
+    assert_non_null(strstr(it->err.message, "is it an Afar server?"));
+}
+
+static void a_first_answer_lifts_it(void **state)
+{
+    struct scripted_client *it = *state;
+    it->client->patience_ms = 10000;
+    scripted_client_run(it, false, 1000);
+    assert_in_range(afar_timeout(it->client), 10001, 30000);
+    script_exit(&it->script, 1, 0, 0);
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_int_equal(pings(it), 0);
+    /* Nor is it for the next command on the connection. */
+    scripted_client_start(it, false, false);
+    assert_in_range(afar_timeout(it->client), 10001, 30000);
+}
+
+static void a_probe(void **state)
+{
+    struct scripted_client *it = *state;
+    assert_int_equal(afar_probe(it->client, 5000, NULL), AFAR_EINVAL);
+    scripted_client_run(it, false, 1000);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(afar_probe(it->client, 5000, NULL), AFAR_OK);
+        assert_in_range(afar_timeout(it->client), 1, 5000);
+        assert_int_equal(scripted_client_process(it), AFAR_OK);
+        assert_int_equal(pings(it), 1);
+        if (i == 0) {
+            script_frame(&it->script, "{\"type\":\"pong\",\"id\":2}");
+            assert_int_equal(scripted_client_process(it), AFAR_OK);
+            assert_in_range(afar_timeout(it->client), 5001, 30000);
+        }
+    }
+    it->client->heartbeat.answer_by_ms -= 5000;
+    assert_int_equal(scripted_client_process(it), AFAR_ECLOSED);
+    assert_non_null(strstr(it->err.message, "no sign of life"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +159,11 @@ int main(void)
                                         scripted_client_teardown),
         cmocka_unit_test_setup_teardown(it_can_be_switched_off, scripted_client_setup,
                                         scripted_client_teardown),
+        cmocka_unit_test_setup_teardown(the_first_answer_has_a_limit, scripted_client_setup,
+                                        scripted_client_teardown),
+        cmocka_unit_test_setup_teardown(a_first_answer_lifts_it, scripted_client_setup,
+                                        scripted_client_teardown),
+        cmocka_unit_test_setup_teardown(a_probe, scripted_client_setup, scripted_client_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -255,6 +255,64 @@ static void test_refused_and_then_the_next(void **state)
     assert_int_equal(afar_receipt(it->client)->code, 0);
 }
 
+static void detach(struct scripted_client *it)
+{
+    struct message message = {0};
+    assert_int_equal(afar_detach(it->client, NULL), AFAR_OK);
+    assert_int_equal(afar_detach(it->client, NULL), AFAR_OK); /* said once */
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_int_equal(script_count(&it->script, MESSAGE_DETACH, &message), 1);
+    assert_int_equal(message.id, 1);
+}
+
+static void test_taken_back(void **state)
+{
+    struct scripted_client *it = *state;
+    assert_int_equal(afar_detach(it->client, NULL), AFAR_EINVAL);
+    scripted_client_start(it, true, false);
+    detach(it);
+    script_frame(&it->script, "{\"type\":\"detached\",\"id\":1}");
+    assert_int_equal(scripted_client_process(it), AFAR_EREFUSED);
+    assert_string_equal(it->err.reason, "detached");
+    assert_non_null(strstr(it->err.message, "it was not begun"));
+    assert_null(afar_receipt(it->client));
+    /* The connection is still good. */
+    scripted_client_start(it, false, false);
+    script_frame(&it->script, "{\"type\":\"started\",\"id\":2,\"job\":\"k\",\"window\":1000}");
+    script_exit(&it->script, 2, 0, 0);
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_non_null(afar_receipt(it->client));
+}
+
+static void test_taken_back_when_it_had_begun(void **state)
+{
+    struct scripted_client *it = *state;
+    scripted_client_start(it, false, false);
+    detach(it);
+    script_frame(&it->script, "{\"type\":\"started\",\"id\":1,\"job\":\"k\",\"window\":1000}");
+    script_frame(&it->script, "{\"type\":\"detached\",\"id\":1}");
+    assert_int_equal(scripted_client_process(it), AFAR_EREFUSED);
+    assert_non_null(strstr(it->err.message, "it had begun, and is ended"));
+}
+
+static void test_a_receipt_that_crosses_it(void **state)
+{
+    struct scripted_client *it = *state;
+    scripted_client_run(it, false, 1000);
+    detach(it);
+    script_exit(&it->script, 1, 0, 7);
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_int_equal(afar_receipt(it->client)->code, 7);
+}
+
+static void test_detached_unasked(void **state)
+{
+    struct scripted_client *it = *state;
+    scripted_client_run(it, false, 1000);
+    script_frame(&it->script, "{\"type\":\"detached\",\"id\":1}");
+    expect_broken(it, "that we wanted");
+}
+
 static void test_given_up_while_it_ran(void **state)
 {
     struct scripted_client *it = *state;
@@ -332,6 +390,10 @@ int main(void)
         TEST(test_exit_alone),
         TEST(test_refused_and_then_the_next),
         TEST(test_given_up_while_it_ran),
+        TEST(test_taken_back),
+        TEST(test_taken_back_when_it_had_begun),
+        TEST(test_a_receipt_that_crosses_it),
+        TEST(test_detached_unasked),
         TEST(test_what_is_ignored),
         TEST(test_a_ping_is_answered),
         TEST(test_a_flood_of_pings),

@@ -163,6 +163,26 @@ static void check_done(const struct message *message, const uint8_t *payload)
     assert_int_equal(message->type, MESSAGE_DONE);
 }
 
+static enum afar_status put_detach(struct buffer *out, struct afar_error *err)
+{
+    return message_put_detach(out, ID, err);
+}
+static void check_detach(const struct message *message, const uint8_t *payload)
+{
+    (void)payload;
+    assert_int_equal(message->type, MESSAGE_DETACH);
+}
+
+static enum afar_status put_detached(struct buffer *out, struct afar_error *err)
+{
+    return message_put_detached(out, ID, err);
+}
+static void check_detached(const struct message *message, const uint8_t *payload)
+{
+    (void)payload;
+    assert_int_equal(message->type, MESSAGE_DETACHED);
+}
+
 static enum afar_status put_error(struct buffer *out, struct afar_error *err)
 {
     return message_put_error(out, true, ID, "busy", "no\nroom \"here\" \xFF", 1000000000000000,
@@ -222,6 +242,7 @@ static const struct put_case cases[] = {
     {put_stdin_ack, check_stdin_ack}, {put_ping, check_ping},
     {put_pong, check_pong},           {put_started, check_started},
     {put_exit, check_exit},           {put_done, check_done},
+    {put_detach, check_detach},       {put_detached, check_detached},
     {put_error, check_error},         {put_closing, check_closing},
     {put_exec, check_exec},           {put_exec_payload, check_exec_payload},
 };

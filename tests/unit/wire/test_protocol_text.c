@@ -58,7 +58,8 @@ static size_t take_frame(const char *line, uint8_t *out, size_t space, bool *cli
 static bool from_client(enum message_type type)
 {
     return type == MESSAGE_EXEC || type == MESSAGE_STDIN || type == MESSAGE_CLOSE ||
-           type == MESSAGE_SIGNAL || type == MESSAGE_KILL || type == MESSAGE_PING;
+           type == MESSAGE_SIGNAL || type == MESSAGE_DETACH || type == MESSAGE_KILL ||
+           type == MESSAGE_PING;
 }
 
 /* The set that is written as these words; fails where there is none. */
