@@ -124,7 +124,9 @@ AFAR_API void afar_context_free(struct afar_context *context);
 
 struct afar_client;
 
-/* Connects and, for TLS, shakes hands and verifies the server's name. `timeout_ms` 0: none. Without
+/* Resolves the host's name, connects and, for TLS, shakes hands and verifies the server's name.
+ * `timeout_ms` 0: none, for all of that. (With one, a name is resolved by a thread that the library
+ * starts; where it is given up, that goes on for a while: do not unload the library then.) Without
  * credentials (`context` NULL, or made of none) TLS trusts the system's CAs and shows no
  * certificate. AFAR_EINVAL (URL), AFAR_ESYSTEM, AFAR_ETIMEDOUT, AFAR_ETRUST, AFAR_EPEER,
  * AFAR_ECLOSED, AFAR_ENOMEM; the message says what happened, to which host, and what to do. */

@@ -1,12 +1,51 @@
 #include "net/address.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 
 #include "base/error.h"
+
+/* "localhost", and what ends in ".localhost", with or without the root's dot. */
+static bool is_localhost(const char *host)
+{
+    static const char name[] = "localhost";
+    size_t size = strlen(host);
+    if (size > 0 && host[size - 1] == '.')
+        size--;
+    if (size < sizeof name - 1 ||
+        strncasecmp(host + size - (sizeof name - 1), name, sizeof name - 1) != 0)
+        return false;
+    return size == sizeof name - 1 || host[size - sizeof name] == '.';
+}
+
+bool address_needs_resolver(const char *host)
+{
+    struct in_addr address;
+    return strchr(host, ':') == NULL && inet_aton(host, &address) == 0 && !is_localhost(host);
+}
+
+/* In the order of RFC 6724. 0, or getaddrinfo's error. */
+static int loopback(const char *port, const struct addrinfo *hints, struct addrinfo **list)
+{
+    static const char *const hosts[] = {"::1", "127.0.0.1"};
+    struct addrinfo **tail = list;
+    int rc = 0;
+    for (size_t i = 0; i < 2 && rc == 0; i++) {
+        rc = getaddrinfo(hosts[i], port, hints, tail);
+        if (rc == 0)
+            tail = &(*tail)->ai_next;
+    }
+    if (rc != 0 && tail != list) {
+        freeaddrinfo(*list);
+        *list = NULL;
+    }
+    return rc;
+}
 
 enum afar_status address_resolve(const struct endpoint *endpoint, bool passive,
                                  struct addrinfo **list, struct afar_error *err)
@@ -27,7 +66,10 @@ enum afar_status address_resolve(const struct endpoint *endpoint, bool passive,
         return afar_fail(err, AFAR_EINVAL, "no host is given");
 
     const char *host = endpoint->host[0] == '\0' ? NULL : endpoint->host;
-    int rc = getaddrinfo(host, port, &hints, list);
+    bool local = host != NULL && is_localhost(host);
+    int rc = local && !passive ? EAI_NONAME : getaddrinfo(host, port, &hints, list);
+    if (rc != 0 && local)
+        rc = loopback(port, &hints, list);
     int saved = errno;
     if (rc == 0)
         return AFAR_OK;

@@ -17,10 +17,15 @@
 enum { ADDRESS_TEXT_BYTES = 128 };
 
 /* Resolves host and port of a tls, tcp or udp endpoint. *list is owned by the caller:
- * freeaddrinfo. `passive`: for bind(2), where an empty host means every address.
- * AFAR_ESYSTEM: the resolver's own words, with the host's name. */
+ * freeaddrinfo. `passive`: for bind(2), where an empty host means every address. "localhost" and
+ * names below it are the loopback's addresses, as RFC 6761 wants it; for bind(2) only where the
+ * resolver does not know them. AFAR_ESYSTEM: the resolver's own words, with the host's name. */
 enum afar_status address_resolve(const struct endpoint *endpoint, bool passive,
                                  struct addrinfo **list, struct afar_error *err);
+
+/* False: address_resolve asks no resolver about this host, for connecting: an address, or
+ * localhost. */
+bool address_needs_resolver(const char *host);
 
 /* "127.0.0.1:7420", "[::1]:7420", "unix" or "unix:/path". */
 void address_format(const struct sockaddr *address, socklen_t size, char *text, size_t text_size);

@@ -12,51 +12,162 @@
 
 #include "base/clock.h"
 #include "net/address.h"
+#include "net/lookup.h"
 #include "net/socket.h"
 
-/* One attempt: what became of it, as an errno; 0: connected. */
-static int wait_connected(int fd, int64_t deadline_ms)
-{
-    struct pollfd waiting = {.fd = fd, .events = POLLOUT};
-    int error = 0;
-    socklen_t size = sizeof error;
+/* ---- several addresses at a time: RFC 8305, "Happy Eyeballs"
+ * ----------------------------------------
+ */
 
-    for (;;) {
-        int ready = poll(&waiting, 1, clock_poll_timeout(deadline_ms));
-        if (ready > 0)
-            break;
-        if (ready < 0 && errno != EINTR)
-            return errno;
-        if (ready == 0 && clock_now_ms() >= deadline_ms)
-            return ETIMEDOUT;
-    }
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-        return errno;
-    return error;
+enum {
+    /* §5: so long an attempt has before the next one is made beside it. */
+    STAGGER_MS = 250,
+    ATTEMPTS_MAX = 16, /* under way */
+    ADDRESSES_MAX = 64 /* of a name; no more are tried */
+};
+
+struct attempt {
+    const struct addrinfo *address;
+    int fd;
+};
+
+struct race {
+    const struct addrinfo *addresses[ADDRESSES_MAX]; /* in the order in which they are tried */
+    size_t count;
+    size_t next;
+    struct attempt under_way[ATTEMPTS_MAX]; /* the oldest first */
+    size_t attempts;
+    int64_t next_at_ms;            /* when to try the next one */
+    int failure;                   /* errno of the last attempt that has failed */
+    const struct addrinfo *failed; /* its address; NULL: none has */
+};
+
+static const struct addrinfo *next_of_family(const struct addrinfo *at, int family, bool same)
+{
+    while (at != NULL && (at->ai_family == family) != same)
+        at = at->ai_next;
+    return at;
 }
 
-static int try_address(const struct addrinfo *address, int64_t deadline_ms, int *fd)
+/* §4: in the resolver's order, but IPv6 and IPv4 in turn, so that one of them being dead does not
+ * delay the other. */
+static void put_in_order(struct race *race, const struct addrinfo *list)
 {
-    int made = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (made < 0)
-        return errno;
+    int family = list->ai_family;
+    const struct addrinfo *turn[2] = {list, next_of_family(list, family, false)};
+    for (size_t i = 0; race->count < ADDRESSES_MAX && (turn[0] != NULL || turn[1] != NULL); i++) {
+        const struct addrinfo **at = &turn[turn[i % 2] != NULL ? i % 2 : (i + 1) % 2];
+        race->addresses[race->count++] = *at;
+        *at = next_of_family((*at)->ai_next, family, at == &turn[0]);
+    }
+}
 
-    int failure = 0;
-    if (connect(made, address->ai_addr, address->ai_addrlen) != 0) {
-        failure = errno;
-        /* An interrupted connect goes on by itself, as one in progress does. */
-        if (failure == EINPROGRESS || failure == EINTR)
-            failure = wait_connected(made, deadline_ms);
-    }
-    if (failure != 0) {
-        (void)close(made);
-        return failure;
-    }
+static void note_failure(struct race *race, const struct addrinfo *address, int failure)
+{
+    race->failure = failure;
+    race->failed = address;
+    race->next_at_ms = 0;
+}
+
+static bool won(const struct addrinfo *address, int made, int *fd)
+{
     if (address->ai_socktype == SOCK_STREAM)
         socket_set_tcp_options(made, (sa_family_t)address->ai_family);
     *fd = made;
-    return 0;
+    return true;
 }
+
+/* Short deadlines shall leave some time for every address. */
+static int64_t stagger_ms(const struct race *race, int64_t deadline_ms, int64_t now_ms)
+{
+    int64_t share_ms = (deadline_ms - now_ms) / (int64_t)(race->count - race->next + 1);
+    return deadline_ms != DEADLINE_NEVER && share_ms < STAGGER_MS ? share_ms : STAGGER_MS;
+}
+
+/* Begins the next attempt. True: it has succeeded at once. */
+static bool begin(struct race *race, int64_t deadline_ms, int *fd)
+{
+    int64_t now_ms = clock_now_ms();
+    const struct addrinfo *address = race->addresses[race->next++];
+    int made = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    race->next_at_ms = now_ms + stagger_ms(race, deadline_ms, now_ms);
+    if (made < 0) {
+        note_failure(race, address, errno);
+        return false;
+    }
+    if (connect(made, address->ai_addr, address->ai_addrlen) == 0)
+        return won(address, made, fd);
+    int failure = errno;
+    /* An interrupted connect goes on by itself, as one in progress does. */
+    if (failure == EINPROGRESS || failure == EINTR) {
+        race->under_way[race->attempts++] = (struct attempt){.address = address, .fd = made};
+        return false;
+    }
+    (void)close(made);
+    note_failure(race, address, failure);
+    return false;
+}
+
+/* What became of an attempt that poll(2) has reported. True: it has succeeded. */
+static bool settle(struct race *race, size_t index, int *fd)
+{
+    struct attempt attempt = race->under_way[index];
+    int failure = 0;
+    socklen_t size = sizeof failure;
+    if (getsockopt(attempt.fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0)
+        failure = errno;
+    race->attempts--;
+    memmove(&race->under_way[index], &race->under_way[index + 1],
+            (race->attempts - index) * sizeof race->under_way[0]);
+    if (failure == 0)
+        return won(attempt.address, attempt.fd, fd);
+    (void)close(attempt.fd);
+    note_failure(race, attempt.address, failure);
+    return false;
+}
+
+/* True: one has succeeded. */
+static bool wait_for_one(struct race *race, int64_t until_ms, int *fd)
+{
+    struct pollfd waiting[ATTEMPTS_MAX];
+    size_t count = race->attempts;
+    for (size_t i = 0; i < count; i++)
+        waiting[i] = (struct pollfd){.fd = race->under_way[i].fd, .events = POLLOUT};
+    if (poll(waiting, count, clock_poll_timeout(until_ms)) <= 0)
+        return false; /* EINTR, or it is time */
+    /* From the last to the first, because what is settled is taken out. */
+    for (size_t i = count; i-- > 0;) {
+        if (waiting[i].revents != 0 && settle(race, i, fd))
+            return true;
+    }
+    return false;
+}
+
+/* 0: connected. Else an errno, and race->failed says of which address. */
+static int run_race(struct race *race, int64_t deadline_ms, int *fd)
+{
+    for (;;) {
+        bool more = race->next < race->count && race->attempts < ATTEMPTS_MAX;
+        int64_t now_ms = clock_now_ms();
+        if (more && (race->attempts == 0 || now_ms >= race->next_at_ms)) {
+            if (begin(race, deadline_ms, fd))
+                return 0;
+            continue;
+        }
+        if (race->attempts == 0)
+            return race->failure;
+        if (now_ms >= deadline_ms) {
+            race->failed = race->under_way[0].address;
+            return ETIMEDOUT;
+        }
+        int64_t until_ms = more && race->next_at_ms < deadline_ms ? race->next_at_ms : deadline_ms;
+        if (wait_for_one(race, until_ms, fd))
+            return 0;
+    }
+}
+
+/* ---- a Unix socket ------------------------------------------------------------------------------
+ */
 
 /* A Unix socket whose queue is full cannot be polled for room; connect(2) itself has to wait, as
  * long as SO_SNDTIMEO says. */
@@ -95,6 +206,9 @@ static int try_unix(const struct endpoint *endpoint, int64_t deadline_ms, int *f
     *fd = made;
     return 0;
 }
+
+/* ---- what is said of it -------------------------------------------------------------------------
+ */
 
 /* What to look at, for the failures that a person meets. */
 static const char *hint(int failure)
@@ -154,25 +268,17 @@ static enum afar_status dial_inet(const struct endpoint *endpoint, int64_t deadl
 {
     struct addrinfo *list = NULL;
     char tried[ADDRESS_TEXT_BYTES + 4] = "";
-    int failure = EADDRNOTAVAIL;
-    int left = 0;
+    struct race race = {.failure = EADDRNOTAVAIL};
 
-    enum afar_status status = address_resolve(endpoint, false, &list, err);
+    enum afar_status status = lookup_addresses(endpoint, deadline_ms, &list, err);
     if (status != AFAR_OK)
         return status;
-    for (struct addrinfo *a = list; a != NULL; a = a->ai_next)
-        left++;
-    for (struct addrinfo *a = list; a != NULL; a = a->ai_next, left--) {
-        /* An address that swallows packets must not use up the time of those after it. */
-        int64_t now_ms = clock_now_ms();
-        int64_t share_ms = deadline_ms;
-        if (deadline_ms != DEADLINE_NEVER && deadline_ms > now_ms)
-            share_ms = now_ms + (deadline_ms - now_ms) / left;
-        failure = try_address(a, share_ms, fd);
-        if (failure == 0)
-            break;
-        describe(endpoint, a, tried, sizeof tried);
-    }
+    put_in_order(&race, list);
+    int failure = run_race(&race, deadline_ms, fd);
+    while (race.attempts > 0)
+        (void)close(race.under_way[--race.attempts].fd);
+    if (failure != 0 && race.failed != NULL)
+        describe(endpoint, race.failed, tried, sizeof tried);
     freeaddrinfo(list);
     return failure == 0 ? AFAR_OK : fail(endpoint, tried, failure, err);
 }

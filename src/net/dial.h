@@ -1,8 +1,8 @@
 /* Connecting to an endpoint.
  *
  * Owns nothing; any thread.
- * Blocks:  until connected, failed or the deadline (resolving a name is not bounded by it).
- * Limits:  the deadline. */
+ * Blocks:  until connected, failed or the deadline, which is the resolver's too.
+ * Limits:  the deadline; net/lookup.h's. */
 #ifndef NET_DIAL_H
 #define NET_DIAL_H
 
@@ -10,11 +10,12 @@
 
 #include "net/endpoint.h"
 
-/* Tries each address that the host resolves to, in the resolver's order. *fd is non-blocking,
- * close-on-exec, TCP_NODELAY where it is TCP, connected also for udp, and owned by the caller.
- * The error is a line for a person: which address, what happened, what to look at
+/* Tries the addresses that the host resolves to, in the resolver's order but IPv6 and IPv4 in turn,
+ * one more beside the others whenever they take long; the first that answers is it. *fd is
+ * non-blocking, close-on-exec, TCP_NODELAY where it is TCP, connected also for udp, and owned by
+ * the caller. The error is a line for a person: which address, what happened, what to look at
  * ("cannot connect to tcp://127.0.0.1:7420: Connection refused; is afard running there?").
- * AFAR_ESYSTEM, AFAR_ETIMEDOUT, AFAR_ENOMEM. */
+ * AFAR_ESYSTEM, AFAR_ETIMEDOUT, AFAR_ELIMIT, AFAR_ENOMEM. */
 enum afar_status dial(const struct endpoint *endpoint, int64_t deadline_ms, int *fd,
                       struct afar_error *err);
 

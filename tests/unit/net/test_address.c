@@ -15,6 +15,7 @@
 
 static int resolver_fails; /* an EAI_ code; 0: ask the real one */
 static int resolver_errno;
+static bool resolver_knows_addresses; /* … which need no resolver, all the same */
 
 int __real_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                        struct addrinfo **list);
@@ -23,7 +24,8 @@ int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo
 int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                        struct addrinfo **list)
 {
-    if (resolver_fails != 0) {
+    bool address = host != NULL && (strchr(host, ':') != NULL || strcmp(host, "127.0.0.1") == 0);
+    if (resolver_fails != 0 && !(address && resolver_knows_addresses)) {
         errno = resolver_errno;
         return resolver_fails;
     }
@@ -34,6 +36,7 @@ static int reset(void **state)
 {
     (void)state;
     resolver_fails = resolver_errno = 0;
+    resolver_knows_addresses = false;
     return 0;
 }
 
@@ -214,6 +217,49 @@ static void test_whom_connections_are_counted_by(void **state)
     assert_int_equal(group.size, 0);
 }
 
+/* RFC 6761 §6.3: also in a root that has no /etc/hosts, and without asking. */
+static void test_localhost(void **state)
+{
+    static const char *const names[] = {"localhost", "LocalHost", "localhost.", "db.localhost",
+                                        "a.b.localhost."};
+    static const char *const others[] = {"notlocalhost", "localhost.example.org", "local",
+                                         "localhosts"};
+    struct addrinfo *list = NULL;
+    struct afar_error err;
+    char text[ADDRESS_TEXT_BYTES];
+    (void)state;
+    resolver_fails = EAI_AGAIN;
+    resolver_knows_addresses = true;
+    for (size_t i = 0; i < 2 * sizeof names / sizeof names[0]; i++) {
+        struct endpoint endpoint = parsed("tcp://x:80");
+        strcpy(endpoint.host, names[i / 2]);
+        assert_false(address_needs_resolver(names[i / 2]));
+        /* For listening, after the resolver has failed. */
+        assert_int_equal(address_resolve(&endpoint, i % 2 == 0, &list, &err), AFAR_OK);
+        address_format(list->ai_addr, list->ai_addrlen, text, sizeof text);
+        assert_string_equal(text, "[::1]:80");
+        assert_non_null(list->ai_next);
+        address_format(list->ai_next->ai_addr, list->ai_next->ai_addrlen, text, sizeof text);
+        assert_string_equal(text, "127.0.0.1:80");
+        assert_null(list->ai_next->ai_next);
+        freeaddrinfo(list);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        struct endpoint endpoint = parsed("tcp://x:80");
+        strcpy(endpoint.host, others[i]);
+        assert_true(address_needs_resolver(others[i]));
+        assert_int_equal(address_resolve(&endpoint, false, &list, &err), AFAR_ESYSTEM);
+        assert_null(list);
+    }
+    struct endpoint endpoint = parsed("tcp://localhost:80");
+    resolver_knows_addresses = false; /* out of memory */
+    assert_int_equal(address_resolve(&endpoint, false, &list, &err), AFAR_ESYSTEM);
+    assert_null(list);
+    assert_false(address_needs_resolver("::1"));
+    assert_false(address_needs_resolver("127.1"));
+    assert_false(address_needs_resolver("10.0.0.1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +269,7 @@ int main(void)
         cmocka_unit_test_setup(test_unix_addresses, reset),
         cmocka_unit_test_setup(test_other_families, reset),
         cmocka_unit_test_setup(test_whom_connections_are_counted_by, reset),
+        cmocka_unit_test_setup(test_localhost, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
