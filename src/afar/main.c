@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "afar/commands.h"
 #include "afar/options.h"
 #include "afar/report.h"
+#include "afar/suggest.h"
 
 static const char help[] =
     "usage: afar SUBCOMMAND [options] HOST ...\n"
@@ -22,7 +24,8 @@ static const char help[] =
     "  pin FILE              show by what a certificate's key is known\n"
     "  forget HOST           forget a server's key\n"
     "\n"
-    "  --help, --version     'afar SUBCOMMAND --help' says more\n"
+    "  help [SUBCOMMAND], --version\n"
+    "                        'afar help SUBCOMMAND' says more, as does 'afar SUBCOMMAND --help'\n"
     "\n"
     "HOST is tls://host:port, tcp://host:port, unix:///path or host[:port], which means tls.\n"
     "\n"
@@ -56,8 +59,47 @@ static int print(const char *text)
     return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
 }
 
+/* Whether there is such a subcommand; if so, *status is its exit status. */
+static bool run_subcommand(int argc, char **argv, int *status)
+{
+    for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++) {
+        if (strcmp(argv[0], subcommands[i].name) == 0) {
+            *status = subcommands[i].main(argc, argv);
+            return true;
+        }
+    }
+    return false;
+}
+
+static int unknown_subcommand(const char *name)
+{
+    struct suggestion meant = {0};
+    for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++)
+        suggest(&meant, name, subcommands[i].name);
+    static const char *const others[] = {"help", "--help", "--version"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        suggest(&meant, name, others[i]);
+    if (meant.word != NULL)
+        report("unknown subcommand '%s'; did you mean '%s'? Try 'afar --help'", name, meant.word);
+    else
+        report("unknown subcommand '%s'; try 'afar --help'", name);
+    return STATUS_FAILED;
+}
+
+/* `afar help` and `afar help SUBCOMMAND`. */
+static int show_help(int argc, char **argv)
+{
+    static char option[] = "--help";
+    char *words[] = {argc > 1 ? argv[1] : NULL, option, NULL};
+    int status = STATUS_FAILED;
+    if (argc < 2 || strcmp(argv[1], "help") == 0)
+        return print(help);
+    return run_subcommand(2, words, &status) ? status : unknown_subcommand(argv[1]);
+}
+
 int main(int argc, char **argv)
 {
+    int status = STATUS_FAILED;
     if (occupy_standard_streams() != 0)
         return STATUS_FAILED;
     /* A write to a closed pipe is an error to act on, not an end. */
@@ -73,11 +115,8 @@ int main(int argc, char **argv)
         (void)printf("afar %s\n", afar_version());
         return print("");
     }
+    if (strcmp(argv[1], "help") == 0)
+        return show_help(argc - 1, argv + 1);
     afar_begin_program();
-    for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++) {
-        if (strcmp(argv[1], subcommands[i].name) == 0)
-            return subcommands[i].main(argc - 1, argv + 1);
-    }
-    report("unknown subcommand '%s'; try 'afar --help'", argv[1]);
-    return STATUS_FAILED;
+    return run_subcommand(argc - 1, argv + 1, &status) ? status : unknown_subcommand(argv[1]);
 }

@@ -8,6 +8,7 @@
 
 #include "afar/pin_text.h"
 #include "afar/report.h"
+#include "afar/suggest.h"
 
 enum {
     OPTION_CA = 256, /* those without a letter */
@@ -20,7 +21,6 @@ enum {
     OPTION_JSON,
     OPTION_DIGEST,
     OPTION_TTY,
-    OPTION_COUNT,
     OPTION_PIN,
     OPTION_OUT,
     OPTION_NAME,
@@ -52,13 +52,13 @@ static const struct {
     {{"digest", no_argument, NULL, OPTION_DIGEST}, OPTIONS_RUN},
     {{"tty", no_argument, NULL, OPTION_TTY}, OPTIONS_RUN},
     {{"json", no_argument, NULL, OPTION_JSON}, OPTIONS_JSON},
-    {{"count", required_argument, NULL, OPTION_COUNT}, OPTIONS_COUNT},
+    {{"count", required_argument, NULL, 'c'}, OPTIONS_COUNT},
     {{"out", required_argument, NULL, OPTION_OUT}, OPTIONS_KEYGEN},
     {{"name", required_argument, NULL, OPTION_NAME}, OPTIONS_KEYGEN},
     {{"host", required_argument, NULL, OPTION_HOST}, OPTIONS_KEYGEN},
     {{"days", required_argument, NULL, OPTION_DAYS}, OPTIONS_KEYGEN},
     {{"force", no_argument, NULL, OPTION_FORCE}, OPTIONS_KEYGEN},
-    {{"help", no_argument, NULL, 'h'}, ~0U},
+    {{"help", no_argument, NULL, 'h'}, OPTIONS_ALL},
 };
 
 /* ---- values -------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ static bool take(const char *subcommand, struct options *options, int option, co
     case OPTION_JSON:
         options->json = true;
         return true;
-    case OPTION_COUNT:
+    case 'c':
         return parse_count(subcommand, options, value);
     case OPTION_PIN:
         return parse_pin(subcommand, options, value);
@@ -268,7 +268,7 @@ static void select_options(struct accepted_options *selected, unsigned accepted)
     /* "+": stop at the first other word; ":": say ':' where a value is missing. */
     char *letter = stpcpy(selected->letters, "+:");
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if ((known[i].wanted_by & accepted) == 0)
+        if (((accepted | OPTIONS_ALL) & known[i].wanted_by) == 0)
             continue;
         selected->list[count++] = known[i].option;
         if (known[i].option.val >= 256)
@@ -281,7 +281,27 @@ static void select_options(struct accepted_options *selected, unsigned accepted)
     selected->list[count] = (struct option){NULL, 0, NULL, 0};
 }
 
-static enum options_result bad_option(int result, char *const *argv)
+/* What a long option may have been meant to be. */
+static void unknown_option(const struct accepted_options *selected, const char *subcommand,
+                           const char *name)
+{
+    char written[SUGGEST_MAX_BYTES];
+    struct suggestion meant = {0};
+    if (strncmp(name, "--", 2) == 0) {
+        /* Without its value; what is too long resembles nothing. */
+        (void)snprintf(written, sizeof written, "%.*s", (int)strcspn(name + 2, "="), name + 2);
+        for (const struct option *at = selected->list; at->name != NULL; at++)
+            suggest(&meant, written, at->name);
+    }
+    if (meant.word != NULL)
+        report("%s: unknown option '%s'; did you mean '--%s'? Try 'afar %s --help'", subcommand,
+               name, meant.word, subcommand);
+    else
+        report("%s: unknown option '%s'; try 'afar %s --help'", subcommand, name, subcommand);
+}
+
+static enum options_result bad_option(const struct accepted_options *selected, int result,
+                                      char *const *argv)
 {
     bool is_letter = optopt > 0 && optopt < 256 && isgraph(optopt) != 0;
     char shown[3] = {'-', (char)optopt, '\0'};
@@ -292,7 +312,7 @@ static enum options_result bad_option(int result, char *const *argv)
     if (result == ':')
         report("%s: option '%s' needs a value; try 'afar %s --help'", argv[0], name, argv[0]);
     else
-        report("%s: unknown option '%s'; try 'afar %s --help'", argv[0], name, argv[0]);
+        unknown_option(selected, argv[0], name);
     return OPTIONS_BAD;
 }
 
@@ -307,7 +327,7 @@ parse_some(struct options *options, const struct accepted_options *selected, int
         if (option == 'h')
             return OPTIONS_HELP;
         if (option == '?' || option == ':')
-            return bad_option(option, argv);
+            return bad_option(selected, option, argv);
         if (!take(argv[0], options, option, optarg))
             return OPTIONS_BAD;
     }

@@ -28,7 +28,8 @@ enum options_for {
     OPTIONS_JSON = 1 << 4,
     OPTIONS_TIMEOUT = 1 << 5,
     OPTIONS_KEYGEN = 1 << 6,
-    OPTIONS_NO_HOST = 1 << 7 /* the words begin where HOST would stand */
+    OPTIONS_NO_HOST = 1 << 7, /* the words begin where HOST would stand */
+    OPTIONS_ALL = 1 << 8      /* what each subcommand has */
 };
 
 struct options {

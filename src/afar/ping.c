@@ -16,7 +16,7 @@ static const char help[] =
     "Asks the server for an answer and shows the round trip and the server's version.\n"
     "HOST may also be http://HOST:PORT[/PATH]: then it is the health page that is asked.\n"
     "\n"
-    "      --count N         so many times, one after another (1)\n"
+    "  -c, --count N         so many times, one after another (1)\n"
     "      --json            one JSON object for each\n"
     "      --ca, --cert, --key FILE, --pin PIN, --connect-timeout TIME\n"
     "                        as for 'afar run'\n"

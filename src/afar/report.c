@@ -53,13 +53,23 @@ static const char *describe_errno(const char *name)
     return name;
 }
 
+/* ssh(1) gives its words to a shell, and people expect the same: one word with spaces is a line. */
+static const char *hint(const struct afar_command *command, const struct afar_receipt *receipt)
+{
+    bool line = command->argv != NULL && command->argv[1] == NULL &&
+                strpbrk(command->argv[0], " \t\n") != NULL;
+    return line && strcmp(receipt->error_name, "ENOENT") == 0
+               ? "; -s has a shell run it as a line: 'afar run -s ...'"
+               : "";
+}
+
 static void report_spawn(const char *host, const struct afar_command *command,
                          const struct afar_receipt *receipt)
 {
     const char *program = command->argv != NULL ? command->argv[0] : "/bin/sh";
     const char *why = describe_errno(receipt->error_name);
     if (strcmp(receipt->error_stage, "exec") == 0)
-        report("%s: cannot execute '%s': %s", host, program, why);
+        report("%s: cannot execute '%s': %s%s", host, program, why, hint(command, receipt));
     else if (strcmp(receipt->error_stage, "chdir") == 0 && command->cwd != NULL)
         report("%s: cannot change to directory '%s': %s", host, command->cwd, why);
     else

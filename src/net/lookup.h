@@ -14,11 +14,12 @@
 #include "base/error.h"
 #include "net/endpoint.h"
 
-/* Each ends when the resolver gives up: after some 10 s for each server that resolv.conf(5) names. */
+/* Each ends when the resolver gives up: after some 10 s for each server that resolv.conf(5) names.
+ */
 enum { LOOKUPS_MAX = 32 };
 
-/* As address_resolve for connecting. AFAR_ETIMEDOUT: no answer by the deadline. AFAR_ELIMIT: too many
- * names are being looked up. */
+/* As address_resolve for connecting. AFAR_ETIMEDOUT: no answer by the deadline. AFAR_ELIMIT: too
+ * many names are being looked up. */
 enum afar_status lookup_addresses(const struct endpoint *endpoint, int64_t deadline_ms,
                                   struct addrinfo **list, struct afar_error *err);
 

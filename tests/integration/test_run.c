@@ -491,6 +491,59 @@ static void usage_errors(void **state)
     }
 }
 
+static void expect_words(const char *const *argv, int status, const char *out, const char *err)
+{
+    struct program program;
+    assert_int_equal(program_run(&program, argv, NULL, 0), status);
+    if ((out != NULL && strstr(program.stdout_data, out) == NULL) ||
+        (err != NULL && strstr(program.stderr_data, err) == NULL))
+        fail_msg("'%s %s': %s%s", argv[1], argv[2] != NULL ? argv[2] : "", program.stdout_data,
+                 program.stderr_data);
+    program_close(&program);
+}
+
+#define EXPECT_WORDS(status, out, err, ...) \
+    expect_words((const char *const[]){"afar", __VA_ARGS__, NULL}, status, out, err)
+
+static void what_was_meant(void **state)
+{
+    (void)state;
+    EXPECT_WORDS(125, NULL, "unknown subcommand 'rn'; did you mean 'run'?", "rn");
+    EXPECT_WORDS(125, NULL, "unknown subcommand 'pign'; did you mean 'ping'?", "pign");
+    EXPECT_WORDS(125, NULL, "unknown subcommand 'dance'; try", "dance");
+    EXPECT_WORDS(125, NULL, "unknown option '--tmeout=5'; did you mean '--timeout'?", "run",
+                 "--tmeout=5");
+    EXPECT_WORDS(125, NULL, "unknown option '--no-stdn'; did you mean '--no-stdin'?", "run",
+                 "--no-stdn");
+    EXPECT_WORDS(125, NULL, "unknown option '--wings'; try", "run", "--wings");
+    EXPECT_WORDS(125, NULL, "unknown option '-Z'; try", "run", "-Z");
+    /* What another subcommand has is not this one's. */
+    EXPECT_WORDS(125, NULL, "unknown option '--cuont'; try", "run", "--cuont");
+    EXPECT_WORDS(125, NULL, "did you mean '--count'?", "ping", "--cuont");
+}
+
+static void help_is_a_subcommand_too(void **state)
+{
+    (void)state;
+    EXPECT_WORDS(0, "usage: afar SUBCOMMAND", NULL, "help");
+    EXPECT_WORDS(0, "usage: afar run", NULL, "help", "run");
+    EXPECT_WORDS(0, "usage: afar forget", NULL, "help", "forget");
+    EXPECT_WORDS(125, NULL, "did you mean 'run'?", "help", "rum");
+    EXPECT_WORDS(0, "usage: afar ping", NULL, "ping", "-h");
+    EXPECT_WORDS(0, "pong from", NULL, "ping", "-c", "2", server.url[TCP]);
+}
+
+/* One word with spaces is a line, to those who know ssh; a program's name it is not. */
+static void a_line_without_a_shell(void **state)
+{
+    (void)state;
+    EXPECT_WORDS(127, NULL, "-s has a shell run it as a line", "run", server.url[TCP],
+                 "echo hi | wc -c");
+    EXPECT_WORDS(127, NULL, "No such file or directory\n", "run", server.url[TCP], "no-such-tool");
+    EXPECT_WORDS(127, NULL, "No such file or directory\n", "run", server.url[TCP], "no such tool",
+                 "with a word");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,6 +572,9 @@ int main(void)
         cmocka_unit_test(the_unix_socket_is_private),
         cmocka_unit_test(a_daemon_that_is_meant_to_stay),
         cmocka_unit_test(usage_errors),
+        cmocka_unit_test(what_was_meant),
+        cmocka_unit_test(help_is_a_subcommand_too),
+        cmocka_unit_test(a_line_without_a_shell),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
