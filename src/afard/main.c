@@ -203,6 +203,7 @@ int main(int argc, char **argv)
     struct afar_error err = {.code = AFAR_OK};
     bool usage = false;
 
+    variables_trim(environ);
     enum afar_status status = open_standard_descriptors(&err);
     if (status == AFAR_OK) {
         status = options_parse(&options, argc, argv, &err);

@@ -10,6 +10,7 @@
 enum { KEY_BYTES = 64 }; /* longer than any key */
 
 static const char prefix[] = "AFARD_";
+static const char blanks[] = " \t\r\n";
 
 static bool begins(const char *text, const char *with)
 {
@@ -23,11 +24,20 @@ static bool is_foreign(const char *name)
            begins(name, "PORT_") || begins(name, "SERVICE_");
 }
 
+void variables_trim(char **environment)
+{
+    for (; *environment != NULL; environment++) {
+        char *value = begins(*environment, prefix) ? strchr(*environment, '=') : NULL;
+        size_t size = value != NULL ? strlen(value) : 0;
+        while (size > 1 && strchr(blanks, value[size - 1]) != NULL)
+            value[--size] = '\0';
+    }
+}
+
 /* Several URLs, with blanks between. */
 static enum afar_status set_listeners(struct config *config, const char *value,
                                       struct afar_error *err)
 {
-    static const char blanks[] = " \t\n";
     enum afar_status status = AFAR_OK;
     const char *at = value + strspn(value, blanks);
     config->listen_count = 0;

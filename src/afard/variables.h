@@ -11,6 +11,10 @@
 
 #include "policy/config.h"
 
+/* Takes the blanks and line ends off the ends of the values, in place: a file of variables with CRLF
+ * leaves a CR there. */
+void variables_trim(char **environment);
+
 /* Sets what the variables of "NAME=value" say, after the file and before the command line;
  * listeners there replace those that *config has. An empty value counts as none. Left alone:
  * AFARD_CONFIG, AFARD_DEFAULTS, and what Kubernetes gives to every pod beside a service that is

@@ -7,8 +7,10 @@
  *   - It cuts a line that is longer than its buffer in two, ends one at a NUL byte, ignores what
  *     follows a section's ']', and does not say that a section without keys was there. All of
  *     these are errors here.
- * What stays as inih has it: a ';' after a blank begins a comment (unix:///x;y is kept whole), a
- * '#' only at the beginning of a line, and ':' does for '='. afard.conf(5) says so. */
+ *   - A '#' begins a comment only at the beginning of a line, and is else taken into the value:
+ * here one after a blank does, too, as a ';' does, unless it stands in "…". What stays as inih has
+ * it: a ';' after a blank begins a comment (unix:///x;y is kept whole), and
+ * ':' does for '='. afard.conf(5) says so. */
 #include "policy/config.h"
 
 #include <ctype.h>
@@ -148,6 +150,22 @@ static bool read_line(struct file *file, char *line, size_t size)
     return file->status == AFAR_OK && (any || c == '\n');
 }
 
+/* Ends the line before a comment that begins with a '#' after a blank. */
+static void cut_comment(char *line)
+{
+    bool quoted = false;
+    for (char *at = line; *at != '\0'; at++) {
+        if (*at == '\\' && quoted && at[1] != '\0') {
+            at++;
+        } else if (*at == '"') {
+            quoted = !quoted;
+        } else if (*at == '#' && !quoted && at > line && isspace((unsigned char)at[-1])) {
+            *at = '\0';
+            return;
+        }
+    }
+}
+
 /* inih's ini_reader: like fgets. */
 static char *next_line(char *line, int size, void *user)
 {
@@ -161,6 +179,8 @@ static char *next_line(char *line, int size, void *user)
         enum afar_status status = begin_section(file, line);
         if (status != AFAR_OK)
             place_error(file, status);
+    } else {
+        cut_comment(line);
     }
     return file->status == AFAR_OK ? line : NULL;
 }

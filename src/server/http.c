@@ -35,6 +35,8 @@ bool http_host_is_here(const char *host)
     if (size > 1 && host[0] == '[' && host[size - 1] == ']') {
         host++;
         size -= 2;
+    } else if (size > 1 && host[size - 1] == '.') { /* a name written in full, as "localhost." */
+        size--;
     }
     if (size >= sizeof name)
         return false;

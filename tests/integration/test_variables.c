@@ -57,6 +57,12 @@ static void test_environment(void **state)
                 WORDS("--check", "--listen", "tcp://127.0.0.1:0"), 0, "configuration ok");
     assert_with(WORDS("AFARD_CONFIG=/nonexistent"), WORDS("--check"), 1,
                 "/nonexistent: cannot be read");
+    /* As a file of variables with CRLF leaves them. */
+    assert_with(WORDS("AFARD_LISTEN=tcp://127.0.0.1:0 unix:///tmp/none\r", "AFARD_WORKERS=3 \r",
+                      "AFARD_CONFIG=/dev/null\r", "AFARD_MAX_JOBS=\r"),
+                WORDS("--check"), 0, "configuration ok");
+    assert_with(WORDS("AFARD_LISTEN=tcp://127.0.0.1:0\r\ntcp://127.0.0.1:x\r"), WORDS("--check"), 1,
+                "'x' is not a port");
     assert_with(WORDS("AFARD_CONFIG=/nonexistent"),
                 WORDS("-c", "/dev/null", "--check", "--listen", "tcp://127.0.0.1:0"), 0,
                 "configuration ok");

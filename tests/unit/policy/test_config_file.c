@@ -179,6 +179,9 @@ static void test_forms(void **state)
         "[server] # comment\r\nworkers = 3\r\n",
         "   \t[server]\n   workers   =   3   \n",
         "workers = 3 ; three\n",
+        "workers = 3 # three\n",
+        "workers = 3 \t#\n",
+        "workers = 3 # not \"4\" # nor ; 5\r\n",
         "\xEF\xBB\xBFworkers = 3\n",
         "\xEF\xBB\xBF[server]\nworkers = 3\n",
         "\xEF\xBB\xBF# comment\nworkers = 3\n",
@@ -217,11 +220,15 @@ static void test_semicolons_and_hashes(void **state)
          "listen = unix:///x ;y\n"
          "tls_cert = /a#b\n"
          "tls_key = /a # b\n"
+         "listen = tcp://127.0.0.1:1 # \"here\"\n"
+         "audit_log = /a\" # b\"\n"
          "tls_client_ca = \"/a\"\n");
     assert_string_equal(config.listen[0].path, "/x;y");
     assert_string_equal(config.listen[1].path, "/x");
     assert_string_equal(config.tls_cert, "/a#b");
-    assert_string_equal(config.tls_key, "/a # b");
+    assert_string_equal(config.tls_key, "/a");
+    assert_int_equal(config.listen[2].port, 1);
+    assert_string_equal(config.audit_log, "/a\" # b\""); /* quoted, though quotes stay */
     assert_string_equal(config.tls_client_ca, "\"/a\"");
     config_close(&config);
 }
@@ -245,8 +252,10 @@ static void test_bad_values(void **state)
 {
     assert_refused(*state, "\n[server]\n\n# x\nworkers = many\n", 5,
                    "workers: 'many' is not a whole number from 0 to 1024");
-    assert_refused(*state, "workers = 4 # four\n", 1,
-                   "workers: '4 # four' is not a whole number from 0 to 1024");
+    assert_refused(*state, "workers = 4# four\n", 1,
+                   "workers: '4# four' is not a whole number from 0 to 1024");
+    assert_refused(*state, "workers = # four\n", 1,
+                   "workers: '' is not a whole number from 0 to 1024");
     assert_refused(*state, "workers =\n", 1, "workers: '' is not a whole number from 0 to 1024");
     assert_refused(*state, "tls_cert = ; none\n", 1, "tls_cert: the name of a file was expected");
     assert_refused(*state, "allow_plaintext = maybe", 1,

@@ -83,6 +83,8 @@ static void test_hosts(void **state)
     assert_true(http_host_is_here("127.0.0.1:7421"));
     assert_true(http_host_is_here("localhost"));
     assert_true(http_host_is_here("LocalHost:7421"));
+    assert_true(http_host_is_here("localhost."));
+    assert_true(http_host_is_here("localhost.:7421"));
     assert_true(http_host_is_here("[::1]"));
     assert_true(http_host_is_here("[::1]:7421"));
     assert_true(http_host_is_here("10.1.2.3"));
@@ -90,9 +92,12 @@ static void test_hosts(void **state)
     assert_false(http_host_is_here("evil.example:7421"));
     assert_false(http_host_is_here("127.0.0.1.evil.example"));
     assert_false(http_host_is_here("localhost.evil.example"));
+    assert_false(http_host_is_here("evil.example."));
+    assert_false(http_host_is_here("localhost.."));
     assert_false(http_host_is_here("[evil.example]"));
     assert_false(http_host_is_here("["));
     assert_false(http_host_is_here(":"));
+    assert_false(http_host_is_here("."));
     char name[300];
     memset(name, '1', sizeof name);
     name[sizeof name - 1] = '\0';
