@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <afar/afar.h>
@@ -104,6 +105,8 @@ int main(int argc, char **argv)
         return STATUS_FAILED;
     /* A write to a closed pipe is an error to act on, not an end. */
     (void)signal(SIGPIPE, SIG_IGN);
+    /* A umask that takes rights from the owner would make keys and sessions that he cannot read. */
+    (void)umask(umask(S_IRWXG | S_IRWXO) & (S_IRWXG | S_IRWXO));
 
     if (argc < 2) {
         report("which subcommand: run, repl, ping, echo, keygen, pin or forget? Try 'afar --help'");

@@ -1,6 +1,7 @@
 #include "net/endpoint.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -57,6 +58,12 @@ enum afar_status endpoint_protocol_parse(const char *name, enum endpoint_protoco
     return protocol_parse(name, strlen(name), protocol, err);
 }
 
+static enum afar_status set_protocol(struct endpoint *endpoint, const char *value, size_t size,
+                                     struct afar_error *err)
+{
+    return protocol_parse(value, size, &endpoint->protocol, err);
+}
+
 /* What says, behind a scheme, that the socket is handed over. */
 static const char handed_over[] = "+fd";
 
@@ -92,33 +99,62 @@ static enum afar_status parse_scheme(struct endpoint *endpoint, const char **res
                      shown, text);
 }
 
-/* Reads "name=value&…" after the question mark; `parameters` may be NULL. */
-static enum afar_status parse_parameters(struct endpoint *endpoint, const char *parameters,
+bool endpoint_is_any6(const struct endpoint *endpoint)
+{
+    struct in6_addr address;
+    return inet_pton(AF_INET6, endpoint->host, &address) == 1 && IN6_IS_ADDR_UNSPECIFIED(&address);
+}
+
+static enum afar_status set_ipv6_only(struct endpoint *endpoint, const char *value, size_t size,
+                                      struct afar_error *err)
+{
+    bool yes = size == 3 && memcmp(value, "yes", size) == 0;
+    if (!yes && (size != 2 || memcmp(value, "no", size) != 0))
+        return afar_fail(err, AFAR_EINVAL, "ipv6only is yes or no");
+    if (endpoint->scheme == ENDPOINT_UNIX || endpoint->inherited ||
+        (endpoint->host[0] != '\0' && !endpoint_is_any6(endpoint)))
+        return afar_fail(err, AFAR_EINVAL, "ipv6only is for every address, the host [::]");
+    endpoint->ipv6_only = yes;
+    return AFAR_OK;
+}
+
+static const struct parameter {
+    const char *key; /* with its '=' */
+    enum afar_status (*set)(struct endpoint *, const char *value, size_t size, struct afar_error *);
+} parameter_list[] = {{"protocol=", set_protocol}, {"ipv6only=", set_ipv6_only}};
+
+enum { PARAMETERS = sizeof parameter_list / sizeof parameter_list[0] };
+
+/* Reads "name=value&…" after the question mark; `text` may be NULL. */
+static enum afar_status parse_parameters(struct endpoint *endpoint, const char *text,
                                          struct afar_error *err)
 {
-    static const char key[] = "protocol=";
-    bool seen = false;
+    unsigned seen = 0;
+    enum afar_status status = AFAR_OK;
 
-    while (parameters != NULL) {
-        size_t size = strcspn(parameters, "&");
-        if (size < sizeof key - 1 || memcmp(parameters, key, sizeof key - 1) != 0) {
+    while (text != NULL && status == AFAR_OK) {
+        size_t size = strcspn(text, "&");
+        unsigned i = 0;
+        while (i < PARAMETERS &&
+               strncmp(text, parameter_list[i].key, strlen(parameter_list[i].key)) != 0)
+            i++;
+        if (i == PARAMETERS) {
             int shown = size > SHOWN_BYTES ? SHOWN_BYTES : (int)size;
             return afar_fail(err, AFAR_EINVAL, "unknown parameter '%.*s': expected ?protocol=NAME",
-                             shown, parameters);
+                             shown, text);
         }
-        if (seen)
-            return afar_fail(err, AFAR_EINVAL, "protocol is given twice");
-        seen = true;
-        enum afar_status status = protocol_parse(parameters + sizeof key - 1,
-                                                 size - (sizeof key - 1), &endpoint->protocol, err);
-        if (status != AFAR_OK)
-            return status;
-        parameters = parameters[size] == '&' ? parameters + size + 1 : NULL;
+        size_t key = strlen(parameter_list[i].key);
+        if ((seen & 1U << i) != 0)
+            return afar_fail(err, AFAR_EINVAL, "%.*s is given twice", (int)key - 1, text);
+        seen |= 1U << i;
+        status = parameter_list[i].set(endpoint, text + key, size - key, err);
+        text = text[size] == '&' ? text + size + 1 : NULL;
     }
-    if (endpoint->scheme == ENDPOINT_UDP && endpoint->protocol != PROTOCOL_UPPER)
+    if (status == AFAR_OK && endpoint->scheme == ENDPOINT_UDP &&
+        endpoint->protocol != PROTOCOL_UPPER)
         return afar_fail(err, AFAR_EINVAL, "udp carries only the protocol upper, not %s",
                          protocol_names[endpoint->protocol]);
-    return AFAR_OK;
+    return status;
 }
 
 static enum afar_status parse_path(struct endpoint *endpoint, const char *path, size_t size,
@@ -293,7 +329,10 @@ void endpoint_format(const struct endpoint *endpoint, char *url, size_t size)
         (void)snprintf(where, sizeof where, "%s%s%s:%u", v6 ? "[" : "", endpoint->host,
                        v6 ? "]" : "", endpoint->port);
     }
-    (void)snprintf(url, size, "%s%s://%s%s%s", scheme_names[endpoint->scheme],
+    (void)snprintf(url, size, "%s%s://%s%s%s%s", scheme_names[endpoint->scheme],
                    endpoint->inherited ? handed_over : "", where, is_default ? "" : "?protocol=",
-                   is_default ? "" : protocol_names[endpoint->protocol]);
+                   is_default ? "" : protocol_names[endpoint->protocol],
+                   !endpoint->ipv6_only ? ""
+                   : is_default         ? "?ipv6only=yes"
+                                        : "&ipv6only=yes");
 }

@@ -2,6 +2,9 @@
  *
  *     tls://host:port  tcp://host:port  unix:///path  udp://host:port    ?protocol=NAME
  *
+ * To listen at every address: no host (tls://:7420), or [::] or 0.0.0.0 as the host. The first two
+ * serve IPv4 too; [::] with ?ipv6only=yes serves IPv6 alone, as 0.0.0.0 does IPv4.
+ *
  * To listen only: the same with +fd, at a socket that the service manager has opened and hands over
  * by that name (net/inherited.h). The scheme says what is spoken there all the same.
  *
@@ -37,6 +40,7 @@ struct endpoint {
     enum endpoint_scheme scheme;
     enum endpoint_protocol protocol;
     bool inherited; /* +fd: host is the socket's name, port which one of it, from 1 */
+    bool ipv6_only; /* every address of IPv6 and none of IPv4 (listening only) */
     uint16_t port;  /* 0: the kernel chooses (listening only) */
     char host[ENDPOINT_HOST_BYTES]; /* name or address without brackets; "" for unix */
     char path[ENDPOINT_PATH_BYTES]; /* "" unless unix */
@@ -51,6 +55,9 @@ enum afar_status endpoint_parse(struct endpoint *endpoint, const char *url, stru
 /* Writes the URL; parsing it gives the same endpoint. The protocol is left out where it is what
  * parsing would assume, the port never. `size` of ENDPOINT_URL_BYTES always suffices. */
 void endpoint_format(const struct endpoint *endpoint, char *url, size_t size);
+
+/* True for a host that is every address of IPv6: [::], however it is written. */
+bool endpoint_is_any6(const struct endpoint *endpoint);
 
 /* "afar", "headed", "sized", "upper". */
 const char *endpoint_protocol_name(enum endpoint_protocol protocol);

@@ -153,7 +153,8 @@ static enum afar_status bind_address(struct listener *listener, const struct add
 {
     const struct endpoint *endpoint = &listener->endpoint;
     int on = 1;
-    int v6only = endpoint->host[0] != '\0'; /* [::] means IPv6; no host at all means both */
+    /* Every address means those of IPv4 too, whatever the system's default is. */
+    int v6only = endpoint->ipv6_only || (endpoint->host[0] != '\0' && !endpoint_is_any6(endpoint));
 
     int fd = socket(address->ai_family, socket_type(endpoint), 0);
     if (fd < 0)
@@ -207,6 +208,8 @@ static enum afar_status open_inet(struct listener *listener, int backlog, struct
         for (struct addrinfo *a = list; a != NULL && !bound; a = a->ai_next) {
             if (listener->endpoint.host[0] == '\0' && a->ai_family != any_host_families[pass])
                 continue;
+            if (listener->endpoint.ipv6_only && a->ai_family != AF_INET6)
+                continue;
             if (listener->fd >= 0)
                 (void)close(listener->fd);
             listener->fd = -1;
@@ -221,7 +224,9 @@ static enum afar_status open_inet(struct listener *listener, int backlog, struct
     if (bound)
         status = note_address(listener, err);
     else if (status == AFAR_OK)
-        status = afar_fail(err, AFAR_ESYSTEM, "the machine has neither IPv6 nor IPv4");
+        status = afar_fail(err, AFAR_ESYSTEM,
+                           listener->endpoint.ipv6_only ? "the machine has no IPv6"
+                                                        : "the machine has neither IPv6 nor IPv4");
 out:
     freeaddrinfo(list);
     return status;

@@ -15,11 +15,12 @@
 
 struct listener;
 
-/* Binds and listens; the socket is non-blocking and close-on-exec. SO_REUSEADDR is set (tutorial
- * §8), so that a restart does not meet its own TIME_WAIT. A unix socket's file gets mode 0600
- * before anyone can connect; a stale one (nobody listens) is replaced, one that is served is
- * "address already in use", and a file that is not a socket is never removed.
- * Errors name the URL: AFAR_ESYSTEM (taken port, no permission, …), AFAR_ENOMEM. */
+/* Binds and listens, at [::] and without a host for IPv4 too, unless the endpoint is ipv6_only; the
+ * socket is non-blocking and close-on-exec. SO_REUSEADDR is set (tutorial §8), so that a restart
+ * does not meet its own TIME_WAIT. A unix socket's file gets mode 0600 before anyone can connect; a
+ * stale one (nobody listens) is replaced, one that is served is "address already in use", and a
+ * file that is not a socket is never removed. Errors name the URL: AFAR_ESYSTEM (taken port, no
+ * permission, …), AFAR_ENOMEM. */
 enum afar_status listener_open(struct listener **listener, const struct endpoint *endpoint,
                                int backlog, struct afar_error *err);
 

@@ -259,6 +259,8 @@ static void confine(const struct job *job, struct confinement *confine)
     *confine = (struct confinement){.cgroup_fd = -1};
     restore(&confine->limits[CONFINE_NOFILE], &job->worker->shared->descriptors);
     restore(&confine->limits[CONFINE_CORE], &job->worker->shared->core);
+    confine->set_umask = job->worker->shared->umask_changed;
+    confine->umask = job->worker->shared->umask;
     if (rule == NULL)
         return;
     limit_to(&confine->limits[CONFINE_NOFILE], &rule->nofile);
@@ -266,8 +268,10 @@ static void confine(const struct job *job, struct confinement *confine)
     limit_to(&confine->limits[CONFINE_NPROC], &rule->nproc);
     limit_to(&confine->limits[CONFINE_AS], &rule->as_bytes);
     limit_to(&confine->limits[CONFINE_CPU], &rule->cpu_s);
-    confine->set_umask = rule->umask.set;
-    confine->umask = (mode_t)rule->umask.value;
+    if (rule->umask.set) {
+        confine->set_umask = true;
+        confine->umask = (mode_t)rule->umask.value;
+    }
     confine->set_nice = rule->nice_set;
     confine->nice = rule->nice;
     confine->root = rule->chroot;

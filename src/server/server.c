@@ -4,7 +4,9 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,13 +59,32 @@ static enum afar_status check_exposure(const struct listener *listener, const st
     return AFAR_OK;
 }
 
+/* Whether another listener has every address of IPv4 at the same port, so that this one, of every
+ * address of IPv6, must leave these to it. */
+static bool shares_port(const struct config *config, const struct endpoint *endpoint)
+{
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        const struct endpoint *other = &config->listen[i];
+        if (other->port == endpoint->port && strcmp(other->host, "0.0.0.0") == 0 &&
+            other->scheme != ENDPOINT_UNIX && !other->inherited &&
+            (other->scheme == ENDPOINT_UDP) == (endpoint->scheme == ENDPOINT_UDP))
+            return true;
+    }
+    return false;
+}
+
 /* Opens a socket, or takes the one that was handed over by that name. */
-static enum afar_status open_socket(struct server *server, const struct endpoint *endpoint,
-                                    struct listener **listener, struct afar_error *err)
+static enum afar_status open_socket(struct server *server, const struct config *config,
+                                    const struct endpoint *endpoint, struct listener **listener,
+                                    struct afar_error *err)
 {
     int fd = -1;
-    if (!endpoint->inherited)
-        return listener_open(listener, endpoint, BACKLOG, err);
+    if (!endpoint->inherited) {
+        struct endpoint bound = *endpoint;
+        bound.ipv6_only = bound.ipv6_only || (endpoint->port != 0 && endpoint_is_any6(endpoint) &&
+                                              shares_port(config, endpoint));
+        return listener_open(listener, &bound, BACKLOG, err);
+    }
     enum afar_status status = inherited_take(server->inherited, endpoint, &fd, err);
     return status == AFAR_OK ? listener_adopt(listener, fd, endpoint, err) : status;
 }
@@ -73,7 +94,7 @@ enum afar_status server_open_listener(struct server *server, const struct config
                                       struct listening *listening, struct afar_error *err)
 {
     struct listener *listener = NULL;
-    enum afar_status status = open_socket(server, endpoint, &listener, err);
+    enum afar_status status = open_socket(server, config, endpoint, &listener, err);
     if (status == AFAR_OK)
         status = check_exposure(listener, config, err);
     if (status != AFAR_OK) {
@@ -160,6 +181,15 @@ static enum afar_status set_own_limits(struct server_shared *shared, const struc
     return AFAR_OK;
 }
 
+/* A umask that takes rights from the owner would make sockets and files that the server itself, and
+ * its user's clients, cannot open. Commands get it as it was. */
+static void set_own_umask(struct server_shared *shared)
+{
+    shared->umask = umask(S_IRWXG | S_IRWXO);
+    (void)umask(shared->umask & (S_IRWXG | S_IRWXO));
+    shared->umask_changed = (shared->umask & S_IRWXU) != 0;
+}
+
 /* Looked up by the acceptor's thread alone, and once. */
 static void describe_user(struct server_shared *shared)
 {
@@ -213,6 +243,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
     shared->environment = environ;
     shared->temporary = temporary_folder();
     describe_user(shared);
+    set_own_umask(shared);
     shared->registry = registry_new(config);
     shared->admission = admission_new();
     shared->orphans = orphans_new();
@@ -238,7 +269,8 @@ static enum afar_status open_http(struct server *server, const struct config *co
         (struct metrics_source){.shared = &server->shared, .acceptor = server->acceptor};
     if (!config->http_wanted)
         return AFAR_OK;
-    enum afar_status status = open_socket(server, &config->http, &server->http_listener, err);
+    enum afar_status status =
+        open_socket(server, config, &config->http, &server->http_listener, err);
     if (status == AFAR_OK)
         status = http_start(&server->http, server->http_listener, health_page, &server->metrics,
                             server->shared.log, err);
@@ -317,6 +349,9 @@ enum afar_status server_new(struct server **server, const struct config *config,
         return status;
     }
     server_note_reload(made, settings);
+    /* Everything is open and the workers run. Before anybody can learn the endpoints, so that
+     * /readyz never denies what they have been told. */
+    atomic_store(&made->shared.figures.phase, PHASE_READY);
     *server = made;
     return AFAR_OK;
 }
@@ -483,7 +518,6 @@ void server_tell_ready(struct server *server, const char *trouble)
 
 enum afar_status server_run(struct server *server, struct afar_error *err)
 {
-    atomic_store(&server->shared.figures.phase, PHASE_READY);
     server_tell_ready(server, NULL);
     return acceptor_run(server->acceptor, err);
 }

@@ -54,6 +54,8 @@ struct server_shared {
     uint64_t default_signals;  /* likewise: what commands need not reset */
     struct rlimit descriptors; /* likewise; the server has raised its own … */
     struct rlimit core;        /* … and has set this one to 0: its memory has keys in it */
+    mode_t umask;              /* likewise: what the server was started with */
+    bool umask_changed;        /* … and has changed for itself */
     _Atomic(struct cgroups *) cgroups; /* NULL: none; once it is there it stays */
     const char *temporary;             /* folder for collected output */
     atomic_ullong next_connection;

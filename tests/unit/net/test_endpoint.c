@@ -48,6 +48,12 @@ static const struct good goods[] = {
     {"build7:80", ENDPOINT_TLS, PROTOCOL_AFAR, 80, "build7", "", "tls://build7:80"},
     {"[::1]", ENDPOINT_TLS, PROTOCOL_AFAR, 7420, "::1", "", "tls://[::1]:7420"},
     {"[::1]:80", ENDPOINT_TLS, PROTOCOL_AFAR, 80, "::1", "", "tls://[::1]:80"},
+    {"tls://[::]:80?ipv6only=yes", ENDPOINT_TLS, PROTOCOL_AFAR, 80, "::", "",
+     "tls://[::]:80?ipv6only=yes"},
+    {"tcp://[0::0.0.0.0]?ipv6only=yes&protocol=upper", ENDPOINT_TCP, PROTOCOL_UPPER, 7420,
+     "0::0.0.0.0", "", "tcp://[0::0.0.0.0]:7420?protocol=upper&ipv6only=yes"},
+    {"tls://[::]?ipv6only=no", ENDPOINT_TLS, PROTOCOL_AFAR, 7420, "::", "", "tls://[::]:7420"},
+    {"tls://:80?ipv6only=yes", ENDPOINT_TLS, PROTOCOL_AFAR, 80, "", "", "tls://:80?ipv6only=yes"},
     {"build7?protocol=sized", ENDPOINT_TLS, PROTOCOL_SIZED, 7420, "build7", "",
      "tls://build7:7420?protocol=sized"},
     {"tls+fd://afard.socket", ENDPOINT_TLS, PROTOCOL_AFAR, 1, "afard.socket", "",
@@ -76,6 +82,7 @@ static void test_good_urls(void **state)
         assert_int_equal(endpoint.protocol, good->protocol);
         assert_int_equal(endpoint.port, good->port);
         assert_int_equal(endpoint.inherited, strstr(good->written, "+fd://") != NULL);
+        assert_int_equal(endpoint.ipv6_only, strstr(good->written, "ipv6only=yes") != NULL);
         assert_string_equal(endpoint.host, good->host);
         assert_string_equal(endpoint.path, good->path);
         endpoint_format(&endpoint, url, sizeof url);
@@ -123,6 +130,13 @@ static const struct {
     {"unix:///", "an absolute path"},
     {"unix://run/afard.sock", "an absolute path"},
     {"tls://h?", "unknown parameter '': expected ?protocol=NAME"},
+    {"tls://[::]?ipv6only=", "ipv6only is yes or no"},
+    {"tls://[::]?ipv6only=yesno", "ipv6only is yes or no"},
+    {"tls://[::]?ipv6only=no&ipv6only=yes", "ipv6only is given twice"},
+    {"tls://[::1]?ipv6only=yes", "ipv6only is for every address"},
+    {"tls://localhost?ipv6only=yes", "ipv6only is for every address"},
+    {"unix:///a?ipv6only=yes", "ipv6only is for every address"},
+    {"tls+fd://a?ipv6only=yes", "ipv6only is for every address"},
     {"tls://h?x=1", "unknown parameter 'x=1'"},
     {"tls://h?protocol", "unknown parameter 'protocol'"},
     {"tls://h?protocol=", "unknown protocol '': expected afar, headed, sized or upper"},

@@ -205,6 +205,8 @@ static void test_accepts_tcp(void **state)
         {"tcp://[::1]:0", AF_INET6, "[::1]:", true},
         {"tcp://0.0.0.0:0", AF_INET, "127.0.0.1:", false},
         {"tcp://[::]:0", AF_INET6, "[::1]:", false},
+        {"tls://[::]:0", AF_INET, "127.0.0.1:", false}, /* [::] is every address */
+        {"tcp://[0:0:0::0]:0", AF_INET, "127.0.0.1:", false},
         {"tcp://:0", AF_INET, "127.0.0.1:", false}, /* both families */
         {"tcp://:0", AF_INET6, "[::1]:", false},
     };
@@ -233,12 +235,23 @@ static void test_accepts_tcp(void **state)
     }
 }
 
-static void test_v6_only_where_an_address_is_given(void **state)
+static void test_v6_only_where_it_is_asked_for(void **state)
 {
     (void)state;
-    struct listener *listener = opened("tcp://[::]:0");
-    assert_int_equal(connect_inet(listener, AF_INET), -1);
-    listener_free(listener);
+    static const char *const urls[] = {"tcp://[::]:0?ipv6only=yes", "tls://:0?ipv6only=yes"};
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        struct listener *listener = opened(urls[i]);
+        assert_int_equal(connect_inet(listener, AF_INET), -1);
+        int fd = connect_inet(listener, AF_INET6);
+        assert_true(fd >= 0);
+        (void)close(fd);
+        listener_free(listener);
+    }
+    struct listener *none = NULL;
+    struct afar_error err;
+    no_ipv6 = 1;
+    assert_int_equal(try_open("tcp://:0?ipv6only=yes", &none, &err), AFAR_ESYSTEM);
+    assert_null(none);
 }
 
 static void test_without_ipv6(void **state)
@@ -545,7 +558,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_accepts_tcp, reset),
-        cmocka_unit_test_setup(test_v6_only_where_an_address_is_given, reset),
+        cmocka_unit_test_setup(test_v6_only_where_it_is_asked_for, reset),
         cmocka_unit_test_setup(test_without_ipv6, reset),
         cmocka_unit_test_setup(test_a_restart_gets_its_port_back, reset),
         cmocka_unit_test_setup(test_taken_port, reset),
