@@ -208,3 +208,35 @@ void address_group(const struct sockaddr *address, struct address_group *group)
     group->size = sizeof v4.sin_addr;
     memcpy(group->bytes, &v4.sin_addr, sizeof v4.sin_addr);
 }
+
+enum { USER_BYTES = sizeof(uid_t) + 1 }; /* so that it is no IPv4 address */
+
+void address_group_user(uid_t user, struct address_group *group)
+{
+    *group = (struct address_group){.size = USER_BYTES};
+    memcpy(group->bytes, &user, sizeof user);
+}
+
+void address_group_format(const struct address_group *group, char *text, size_t size)
+{
+    char address[INET6_ADDRSTRLEN] = "";
+    struct in6_addr whole = {0};
+    uid_t user = 0;
+    memcpy(&whole, group->bytes, sizeof group->bytes);
+    memcpy(&user, group->bytes, sizeof user);
+    switch (group->size) {
+    case sizeof(struct in_addr):
+        (void)inet_ntop(AF_INET, group->bytes, address, sizeof address);
+        (void)snprintf(text, size, "%s", address);
+        break;
+    case ADDRESS_GROUP_BYTES:
+        (void)inet_ntop(AF_INET6, &whole, address, sizeof address);
+        (void)snprintf(text, size, "%s/64", address);
+        break;
+    case USER_BYTES:
+        (void)snprintf(text, size, "uid %lu", (unsigned long)user);
+        break;
+    default:
+        (void)snprintf(text, size, "unix");
+    }
+}

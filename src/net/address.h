@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "net/endpoint.h"
 
@@ -34,13 +35,17 @@ void address_format(const struct sockaddr *address, socklen_t size, char *text, 
 bool address_is_loopback(const struct sockaddr *address);
 
 /* Whom connections are counted by: an IPv4 address, or the first 64 bits of an IPv6 one, because a
- * single host commands all of such a network (RFC 6177). Size 0: none (Unix sockets). */
+ * single host commands all of such a network (RFC 6177); a user, of a Unix socket. Size 0: none. */
 enum { ADDRESS_GROUP_BYTES = 8 };
 struct address_group {
     uint8_t bytes[ADDRESS_GROUP_BYTES];
     size_t size;
 };
 void address_group(const struct sockaddr *address, struct address_group *group);
+void address_group_user(uid_t user, struct address_group *group);
+
+/* "192.0.2.1", "2001:db8:1:2::/64", "uid 1000"; "unix" of none. */
+void address_group_format(const struct address_group *group, char *text, size_t size);
 
 /* The port, or 0 where the family has none. */
 uint16_t address_port(const struct sockaddr *address);

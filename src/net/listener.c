@@ -391,6 +391,18 @@ void listener_set_patience(struct listener *listener, uint64_t keepalive_ms,
     socket_set_patience(listener->fd, keepalive_ms, user_timeout_ms);
 }
 
+/* Root and the server's own user are not counted: nothing that is kept from them by that would not
+ * be theirs anyway. */
+static void group_user(int fd, struct address_group *group)
+{
+    struct ucred peer = {0};
+    socklen_t size = sizeof peer;
+    *group = (struct address_group){0};
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid != 0 &&
+        peer.uid != geteuid())
+        address_group_user(peer.uid, group);
+}
+
 enum afar_status listener_accept(struct listener *listener, int *fd, char peer[ADDRESS_TEXT_BYTES],
                                  struct address_group *group, struct afar_error *err)
 {
@@ -416,7 +428,9 @@ enum afar_status listener_accept(struct listener *listener, int *fd, char peer[A
         return AFAR_ESYSTEM;
     }
     address_format((const struct sockaddr *)&address, size, peer, ADDRESS_TEXT_BYTES);
-    if (group != NULL)
+    if (group != NULL && address.ss_family == AF_UNIX)
+        group_user(*fd, group);
+    else if (group != NULL)
         address_group((const struct sockaddr *)&address, group);
     return AFAR_OK;
 }

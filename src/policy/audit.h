@@ -37,7 +37,8 @@ struct audit_options {
 
 /* What a line says; whatever is NULL, 0 or false is left out. All borrowed. */
 struct audit_record {
-    const char *event; /* "start", "end", "denied", "refused", "kill", "handshake_failed" */
+    const char *event; /* "start", "end", "denied", "refused", "kill", "handshake_failed",
+                        * "connection_refused" */
     unsigned long long connection;
     const char *job;
     const char *identity;
@@ -51,6 +52,8 @@ struct audit_record {
     const char *user;
     bool lazy; /* need not be on the disk when audit_write returns, though the options say so */
     pid_t pid;
+    uint64_t more;                      /* such lines, which stand for themselves no more, … */
+    uint64_t more_s;                    /* … within so many seconds */
     const struct afar_receipt *receipt; /* outcome, bytes, resource use and times */
 };
 

@@ -229,6 +229,10 @@ static void add_all(struct line *line, const struct audit_record *record, uint64
         add_number(line, "pid", (uint64_t)record->pid);
     if (record->receipt != NULL)
         add_receipt(line, record->receipt);
+    if (record->more > 0) {
+        add_number(line, "more", record->more);
+        add_number(line, "seconds", record->more_s);
+    }
     if (lost > 0)
         add_number(line, "lost", lost);
 }

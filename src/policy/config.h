@@ -65,7 +65,9 @@ struct config {
     uint64_t max_connections;             /* in all */
     uint64_t max_connections_per_address; /* from one address or IPv6 /64; 0: no limit */
     uint64_t max_unauthenticated;         /* connections whose peer has not yet shown who it is */
-    uint64_t max_jobs;                    /* running or starting, in all */
+    uint64_t
+        max_unauthenticated_per_address; /* the same from one address or IPv6 /64; 0: no limit */
+    uint64_t max_jobs;                   /* running or starting, in all */
     uint64_t max_jobs_per_identity; /* of one client, by any number of connections; 0: no limit */
     uint64_t max_queued;            /* requests that wait for one of the two above */
     uint64_t header_bytes;          /* of a frame */

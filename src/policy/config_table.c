@@ -59,6 +59,8 @@ static const struct config_key keys[] = {
      1024, "the same from one address or IPv6 /64; 0: no limit"},
     {"max_unauthenticated", CONFIG_NUMBER, AT(max_unauthenticated), 1, 1048576, 2048,
      "the same in the middle of their handshake"},
+    {"max_unauthenticated_per_address", CONFIG_NUMBER, AT(max_unauthenticated_per_address), 0,
+     1048576, 256, "these from one address or IPv6 /64; 0: no limit"},
     {"max_jobs", CONFIG_NUMBER, AT(max_jobs), 1, 1048576, 4096,
      "commands running or starting at once"},
     {"max_jobs_per_identity", CONFIG_NUMBER, AT(max_jobs_per_identity), 0, 1048576, 1024,

@@ -68,40 +68,58 @@ static struct worker *least_loaded(const struct acceptor *acceptor)
     return best;
 }
 
-/* The first of many that meet a limit is worth a line; the counter knows the others. */
-static void log_refusal(struct server_shared *shared, const char *peer, enum counter limit)
+/* True: its worker is to write a line of it. */
+static bool count_refusal(struct server_shared *shared, const struct address_group *group,
+                          enum counter limit, bool told)
 {
+    char who[ADDRESS_TEXT_BYTES];
+    address_group_format(group, who, sizeof who);
     counters_count(&shared->counters, limit);
-    unsigned long long times = counters_get(&shared->counters, limit);
-    if ((times & (times - 1)) == 0)
-        log_write(shared->log, LOG_LEVEL_WARN, "connection from %s refused: %s (%llu so far)", peer,
-                  counter_name(limit), times);
+    if (told)
+        return summary_count(shared->summary, SUMMARY_REFUSED, who);
+    summary_add(shared->summary, SUMMARY_REFUSED, who);
+    return false;
+}
+
+/* What can be said of its peer before it has spoken. */
+static enum admission_kind kind_at(const struct door *door)
+{
+    if (door->tls != NULL)
+        return ADMISSION_STRANGER;
+    return listener_endpoint(door->listener)->scheme == ENDPOINT_UNIX ? ADMISSION_KNOWN
+                                                                      : ADMISSION_ANONYMOUS;
 }
 
 static void take_connection(struct door *door, int fd, const char *peer,
                             const struct address_group *group)
 {
     struct server_shared *shared = door->acceptor->shared;
-    struct connection_origin origin = {.fd = fd,
-                                       .peer = peer,
-                                       .tls = door->tls,
-                                       .protocol = door->protocol,
-                                       .kind = listener_endpoint(door->listener)->protocol};
-    enum counter limit = COUNTER_MAX_CONNECTIONS;
-    enum admission_verdict verdict =
-        admission_enter(shared->admission, shared->settings.config, group, &origin.ticket, &limit);
-    if (verdict != ADMISSION_GRANTED)
-        log_refusal(shared, peer, limit);
-    if (verdict == ADMISSION_DROPPED) {
-        (void)close(fd);
-        return;
-    }
-    origin.refusal = verdict == ADMISSION_REFUSED ? counter_name(limit) : NULL;
+    const struct connection_origin origin = {.fd = fd,
+                                             .peer = peer,
+                                             .tls = door->tls,
+                                             .protocol = door->protocol,
+                                             .kind = listener_endpoint(door->listener)->protocol};
+    enum counter limit = COUNTERS;
     struct connection *connection = connection_new(&origin, shared);
     if (connection == NULL) {
-        log_write(shared->log, LOG_LEVEL_ERROR, "connection from %s refused: out of memory", peer);
+        if (summary_count(shared->summary, SUMMARY_REFUSED, "out of memory"))
+            log_write(shared->log, LOG_LEVEL_ERROR, "connection from %s refused: out of memory",
+                      peer);
         return;
     }
+    enum admission_verdict verdict =
+        admission_enter(shared->admission, shared->settings.config, group, kind_at(door),
+                        &connection->ticket, &limit);
+    if (verdict != ADMISSION_GRANTED)
+        connection->note_refusal =
+            count_refusal(shared, group, limit, verdict == ADMISSION_REFUSED);
+    else if (limit != COUNTERS)
+        counters_count(&shared->counters, limit);
+    if (verdict == ADMISSION_DROPPED) {
+        connection_drop(connection);
+        return;
+    }
+    connection->refusal = verdict == ADMISSION_REFUSED ? counter_name(limit) : NULL;
     counters_count(&shared->counters, COUNTER_CONNECTIONS);
     connection_hand_over(connection, least_loaded(door->acceptor));
 }
@@ -120,8 +138,9 @@ static void watch_doors(struct acceptor *acceptor, uint32_t events)
  * away is all that helps. */
 static void pause_accepting(struct acceptor *acceptor, const struct afar_error *err)
 {
-    log_write(acceptor->shared->log, LOG_LEVEL_ERROR, "%s; not accepting for %d ms", err->message,
-              PAUSE_MS);
+    if (summary_count(acceptor->shared->summary, SUMMARY_PAUSED, ""))
+        log_write(acceptor->shared->log, LOG_LEVEL_ERROR, "%s; not accepting for %d ms",
+                  err->message, PAUSE_MS);
     counters_count(&acceptor->shared->counters, COUNTER_ACCEPT_PAUSES);
     watch_doors(acceptor, 0);
     timer_arm(loop_timers(acceptor->loop), &acceptor->pause_timer, clock_deadline_ms(PAUSE_MS));

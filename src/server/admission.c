@@ -4,12 +4,17 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 struct admission {
     pthread_mutex_t lock;
     struct tally addresses; /* all guarded by lock */
-    size_t count;
-    size_t unauthenticated;
+    struct crowd strangers; /* by address, as are … */
+    struct crowd idle;      /* … the anonymous without a request */
+    size_t count;           /* those that are inside, and not leaving */
+    size_t leaving;
     size_t refused;
+    size_t max_connections; /* as the acceptor has said last */
 };
 
 struct admission *admission_new(void)
@@ -19,6 +24,8 @@ struct admission *admission_new(void)
         return NULL;
     (void)pthread_mutex_init(&admission->lock, NULL);
     tally_init(&admission->addresses);
+    crowd_init(&admission->strangers);
+    crowd_init(&admission->idle);
     return admission;
 }
 
@@ -27,26 +34,108 @@ void admission_free(struct admission *admission)
     if (admission == NULL)
         return;
     tally_close(&admission->addresses);
+    crowd_close(&admission->strangers);
+    crowd_close(&admission->idle);
     (void)pthread_mutex_destroy(&admission->lock);
     free(admission);
 }
 
-/* Whether a limit is met, and which. */
-static bool is_full(const struct admission *admission, const struct config *config,
-                    const struct address_group *address, enum counter *limit)
+void admission_exit_init(struct admission_exit *way_out, struct mailbox *mailbox,
+                         void (*deliver)(struct mail *))
 {
-    uint64_t per_address = config->max_connections_per_address;
-    if (admission->count >= config->max_connections)
-        *limit = COUNTER_MAX_CONNECTIONS;
-    else if (admission->unauthenticated >= config->max_unauthenticated)
-        *limit = COUNTER_MAX_UNAUTHENTICATED;
-    else if (per_address > 0 && address->size > 0 &&
-             tally_count(&admission->addresses, address->bytes, address->size) >= per_address)
-        *limit = COUNTER_MAX_CONNECTIONS_PER_ADDRESS;
-    else
+    *way_out = (struct admission_exit){.mailbox = mailbox, .mail = {.deliver = deliver}};
+    list_init(&way_out->tickets);
+}
+
+/* ---- making room; with the lock held ------------------------------------------------------------
+ */
+
+static struct crowd *crowd_of(struct admission *admission, const struct admission_ticket *ticket)
+{
+    return ticket->kind == ADMISSION_STRANGER ? &admission->strangers : &admission->idle;
+}
+
+/* False: there is nobody, or the workers do not keep up. */
+static bool send_away(struct admission *admission, struct crowd_member *member)
+{
+    if (member == NULL || admission->leaving >= ADMISSION_LEAVING_MAX)
         return false;
+    struct admission_ticket *ticket = list_object(member, struct admission_ticket, place);
+    crowd_leave(crowd_of(admission, ticket), member);
+    tally_drop(ticket->address);
+    ticket->address = NULL;
+    ticket->leaving = true;
+    admission->count--;
+    admission->leaving++;
+    list_append(&ticket->exit->tickets, &ticket->to_leave);
+    if (!ticket->exit->posted) {
+        ticket->exit->posted = true;
+        mailbox_post(ticket->exit->mailbox, &ticket->exit->mail);
+    }
     return true;
 }
+
+static struct crowd_member *stranger_to_go(const struct admission *admission)
+{
+    struct crowd_member *oldest = crowd_oldest(&admission->strangers);
+    if (oldest == NULL || clock_now_ms() - oldest->since_ms >= ADMISSION_FAIR_MS)
+        return oldest;
+    return crowd_oldest_of_largest(&admission->strangers);
+}
+
+/* Those who have the same address as the newcomer have to make room for it. */
+static bool make_room_at(struct admission *admission, const struct address_group *address)
+{
+    struct crowd_member *member =
+        crowd_oldest_of(&admission->strangers, address->bytes, address->size);
+    if (member == NULL)
+        member = crowd_oldest_of(&admission->idle, address->bytes, address->size);
+    return send_away(admission, member);
+}
+
+static bool make_room(struct admission *admission)
+{
+    struct crowd_member *member = stranger_to_go(admission);
+    if (member == NULL)
+        member = crowd_oldest_of_largest(&admission->idle);
+    return send_away(admission, member);
+}
+
+/* Whether there is a place, or somebody makes one. */
+static bool has_room(struct admission *admission, const struct config *config,
+                     const struct address_group *address, enum admission_kind kind,
+                     enum counter *limit)
+{
+    const struct crowd *strangers = &admission->strangers;
+    const uint64_t per_address = config->max_connections_per_address;
+    const uint64_t strangers_per_address = config->max_unauthenticated_per_address;
+    const bool counted = address->size > 0;
+    bool room = true;
+
+    if (counted && per_address > 0 &&
+        tally_count(&admission->addresses, address->bytes, address->size) >= per_address) {
+        *limit = COUNTER_MAX_CONNECTIONS_PER_ADDRESS;
+        room = make_room_at(admission, address);
+    }
+    if (room && kind == ADMISSION_STRANGER && counted && strangers_per_address > 0 &&
+        crowd_size_of(strangers, address->bytes, address->size) >= strangers_per_address) {
+        *limit = COUNTER_MAX_UNAUTHENTICATED_PER_ADDRESS;
+        room = make_room_at(admission, address);
+    }
+    if (room && kind == ADMISSION_STRANGER && strangers->count >= config->max_unauthenticated) {
+        *limit = COUNTER_MAX_UNAUTHENTICATED;
+        room = send_away(admission, stranger_to_go(admission));
+    }
+    if (room && admission->count >= config->max_connections) {
+        *limit = COUNTER_MAX_CONNECTIONS;
+        room = make_room(admission);
+    }
+    return room;
+}
+
+/* ---- entering
+ * ------------------------------------------------------------------------------------
+ */
 
 static enum admission_verdict refuse(struct admission *admission, struct admission_ticket *ticket)
 {
@@ -57,67 +146,141 @@ static enum admission_verdict refuse(struct admission *admission, struct admissi
     return ADMISSION_REFUSED;
 }
 
+/* Counts it. False: no memory for that, and so none for the connection. */
+static bool let_in(struct admission *admission, struct admission_ticket *ticket)
+{
+    const struct address_group *group = &ticket->group;
+    if (group->size > 0) {
+        ticket->address = tally_hold(&admission->addresses, group->bytes, group->size);
+        if (ticket->address == NULL)
+            return false;
+    }
+    if (ticket->kind != ADMISSION_KNOWN && !crowd_join(crowd_of(admission, ticket), &ticket->place,
+                                                       group->bytes, group->size, clock_now_ms())) {
+        tally_drop(ticket->address);
+        ticket->address = NULL;
+        return false;
+    }
+    ticket->inside = true;
+    admission->count++;
+    return true;
+}
+
 enum admission_verdict admission_enter(struct admission *admission, const struct config *config,
                                        const struct address_group *address,
-                                       struct admission_ticket *ticket, enum counter *limit)
+                                       enum admission_kind kind, struct admission_ticket *ticket,
+                                       enum counter *limit)
 {
     enum admission_verdict verdict = ADMISSION_GRANTED;
-    *ticket = (struct admission_ticket){0};
+    *limit = COUNTERS;
+    *ticket = (struct admission_ticket){.group = *address, .kind = kind};
+    list_init(&ticket->to_leave);
     (void)pthread_mutex_lock(&admission->lock);
-    if (is_full(admission, config, address, limit)) {
+    admission->max_connections = config->max_connections;
+    if (!has_room(admission, config, address, kind, limit)) {
         verdict = refuse(admission, ticket);
-        goto out;
+    } else if (!let_in(admission, ticket)) {
+        *limit = COUNTER_MAX_CONNECTIONS;
+        verdict = ADMISSION_DROPPED;
     }
-    if (address->size > 0) {
-        ticket->address = tally_hold(&admission->addresses, address->bytes, address->size);
-        if (ticket->address == NULL) { /* no memory for its count is none for the connection */
-            *limit = COUNTER_MAX_CONNECTIONS;
-            verdict = ADMISSION_DROPPED;
-            goto out;
-        }
-    }
-    ticket->inside = ticket->unauthenticated = true;
-    admission->count++;
-    admission->unauthenticated++;
-out:
     (void)pthread_mutex_unlock(&admission->lock);
     return verdict;
 }
 
-/* With the lock held. */
-static void no_longer_unauthenticated(struct admission *admission, struct admission_ticket *ticket)
+void admission_ticket_at(struct admission_ticket *ticket, struct admission_exit *way_out)
 {
-    if (!ticket->unauthenticated)
-        return;
-    assert(admission->unauthenticated > 0);
-    ticket->unauthenticated = false;
-    admission->unauthenticated--;
+    ticket->exit = way_out;
 }
 
-void admission_authenticated(struct admission *admission, struct admission_ticket *ticket)
+struct admission_ticket *admission_next_to_leave(struct admission *admission,
+                                                 struct admission_exit *way_out)
 {
+    struct admission_ticket *ticket = NULL;
     (void)pthread_mutex_lock(&admission->lock);
-    no_longer_unauthenticated(admission, ticket);
+    way_out->posted = !list_empty(&way_out->tickets); /* not again before it was all taken */
+    if (way_out->posted) {
+        ticket = list_object(way_out->tickets.next, struct admission_ticket, to_leave);
+        list_remove(&ticket->to_leave);
+    }
+    (void)pthread_mutex_unlock(&admission->lock);
+    return ticket;
+}
+
+/* ---- inside
+ * --------------------------------------------------------------------------------------
+ */
+
+/* It was told to leave, and stays: there is room again. With the lock held. */
+static bool stay(struct admission *admission, struct admission_ticket *ticket)
+{
+    const struct address_group *group = &ticket->group;
+    if (admission->count >= admission->max_connections)
+        return false;
+    ticket->address = tally_hold(&admission->addresses, group->bytes, group->size);
+    list_remove(&ticket->to_leave);
+    ticket->leaving = false;
+    admission->leaving--;
+    admission->count++;
+    return true;
+}
+
+bool admission_authenticated(struct admission *admission, struct admission_ticket *ticket)
+{
+    bool welcome = true;
+    (void)pthread_mutex_lock(&admission->lock);
+    if (ticket->kind == ADMISSION_STRANGER) {
+        crowd_leave(&admission->strangers, &ticket->place);
+        ticket->kind = ADMISSION_KNOWN;
+        welcome = !ticket->leaving || stay(admission, ticket);
+    }
+    (void)pthread_mutex_unlock(&admission->lock);
+    return welcome;
+}
+
+bool admission_busy(struct admission *admission, struct admission_ticket *ticket)
+{
+    if (ticket->kind != ADMISSION_ANONYMOUS)
+        return true;
+    (void)pthread_mutex_lock(&admission->lock);
+    bool welcome = !ticket->leaving || stay(admission, ticket);
+    crowd_leave(&admission->idle, &ticket->place);
+    (void)pthread_mutex_unlock(&admission->lock);
+    return welcome;
+}
+
+void admission_idle(struct admission *admission, struct admission_ticket *ticket)
+{
+    if (ticket->kind != ADMISSION_ANONYMOUS)
+        return;
+    (void)pthread_mutex_lock(&admission->lock);
+    /* Without memory for it, it is not made to leave: no harm. */
+    if (ticket->inside && !ticket->leaving && ticket->place.group == NULL)
+        (void)crowd_join(&admission->idle, &ticket->place, ticket->group.bytes, ticket->group.size,
+                         clock_now_ms());
     (void)pthread_mutex_unlock(&admission->lock);
 }
 
 void admission_leave(struct admission *admission, struct admission_ticket *ticket)
 {
     (void)pthread_mutex_lock(&admission->lock);
-    no_longer_unauthenticated(admission, ticket);
+    crowd_leave(crowd_of(admission, ticket), &ticket->place);
     tally_drop(ticket->address);
-    if (ticket->inside)
+    if (ticket->leaving) {
+        list_remove(&ticket->to_leave);
+        admission->leaving--;
+    } else if (ticket->inside) {
         admission->count--;
+    }
     if (ticket->refused)
         admission->refused--;
     (void)pthread_mutex_unlock(&admission->lock);
-    *ticket = (struct admission_ticket){0};
+    *ticket = (struct admission_ticket){.kind = ADMISSION_KNOWN};
 }
 
 size_t admission_count(struct admission *admission)
 {
     (void)pthread_mutex_lock(&admission->lock);
-    size_t count = admission->count;
+    size_t count = admission->count + admission->leaving;
     (void)pthread_mutex_unlock(&admission->lock);
     return count;
 }
@@ -125,7 +288,7 @@ size_t admission_count(struct admission *admission)
 size_t admission_unauthenticated(struct admission *admission)
 {
     (void)pthread_mutex_lock(&admission->lock);
-    size_t count = admission->unauthenticated;
+    size_t count = admission->strangers.count;
     (void)pthread_mutex_unlock(&admission->lock);
     return count;
 }

@@ -24,7 +24,8 @@ static void note_free(struct note *note)
 void audit_note_lost(struct server_shared *shared, const char *event, const char *why)
 {
     counters_count(&shared->counters, COUNTER_AUDIT_LOST);
-    log_write(shared->log, LOG_LEVEL_ERROR, "audit: a line (%s) is lost: %s", event, why);
+    if (summary_count(shared->summary, SUMMARY_AUDIT_LOST, ""))
+        log_write(shared->log, LOG_LEVEL_ERROR, "audit: a line (%s) is lost: %s", event, why);
     audit_lost(shared->audit);
 }
 

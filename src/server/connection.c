@@ -15,26 +15,6 @@ enum { HURRY_MS = 1000 /* in a shutdown that does not wait */ };
 /* ---- beginning and end --------------------------------------------------------------------------
  */
 
-void connection_label(const struct connection *connection, char *label, size_t size)
-{
-    if (connection->identity == NULL)
-        (void)snprintf(label, size, "connection %llu from %s", connection->number,
-                       connection->peer);
-    else
-        (void)snprintf(label, size, "connection %llu from %s (%s)", connection->number,
-                       connection->peer, connection->identity);
-}
-
-static void log_line(const struct connection *connection, enum log_level level, const char *text)
-{
-    struct log *log = connection->worker->shared->log;
-    char label[ADDRESS_TEXT_BYTES + IDENTITY_NAME_BYTES + 64];
-    if (!log_enabled(log, level))
-        return;
-    connection_label(connection, label, sizeof label);
-    log_write(log, level, "%s: %s", label, text);
-}
-
 static void free_connection(struct connection *connection)
 {
     if (connection->worker != NULL) {
@@ -90,7 +70,10 @@ void connection_fail(struct connection *connection, enum log_level level, const 
 {
     if (connection->state == CONNECTION_GONE)
         return;
-    log_line(connection, level, why);
+    if (connection->identity != NULL) /* it has been open */
+        connection_say(connection, SUMMARY_CLOSED, level, why);
+    else
+        connection_not_let_in(connection, SUMMARY_HANDSHAKE_FAILED, "handshake_failed", why);
     connection_end(connection);
 }
 
@@ -164,8 +147,8 @@ static void handshake(struct connection *connection)
     if (status != AFAR_OK) {
         counters_count(counters, COUNTER_HANDSHAKES_FAILED);
         figures_handshake(figures, how_it_failed(status));
-        audit_note_refused(connection, "handshake_failed", err.message, NULL);
-        log_line(connection, LOG_LEVEL_WARN, err.message);
+        connection_not_let_in(connection, SUMMARY_HANDSHAKE_FAILED, "handshake_failed",
+                              err.message);
         /* OpenSSL has sent its alert; without this the peer might see a reset instead. */
         connection_begin_closing(connection);
         return;
@@ -173,16 +156,21 @@ static void handshake(struct connection *connection)
     counters_count(counters, COUNTER_HANDSHAKES);
     transport_identity(connection->transport, &identity);
     figures_handshake(figures, how_it_went(connection, &identity));
-    admission_authenticated(connection->worker->shared->admission, &connection->ticket);
+    if (!admission_authenticated(connection->worker->shared->admission, &connection->ticket)) {
+        connection_make_room(connection);
+        return;
+    }
     connection_become(connection, CONNECTION_OPEN);
     status = take_identity(connection, &identity, &err);
     connection->opened_ms = connection->last_input_ms = clock_now_ms();
     /* The handshake's deadline lies sooner than what comes now: left as it is, it would wake us up
      * once more for each connection. */
     connection_set_timer(connection);
-    log_line(connection, LOG_LEVEL_INFO, "open");
+    connection_say(connection, SUMMARY_OPENED, LOG_LEVEL_INFO, "open");
     if (status == AFAR_OK)
         status = connection->protocol->open(connection, &err);
+    if (status == AFAR_OK)
+        connection_begin_slowly(connection);
     if (status != AFAR_OK)
         connection_fail(connection, LOG_LEVEL_ERROR, err.message);
     else if (connection->worker->draining)
@@ -220,28 +208,30 @@ struct connection *connection_new(const struct connection_origin *origin,
     if (connection == NULL || peer == NULL) {
         free(connection);
         free(peer);
-        struct admission_ticket ticket = origin->ticket;
-        admission_leave(shared->admission, &ticket);
         (void)close(origin->fd);
         return NULL;
     }
     connection->fd = origin->fd;
-    connection->ticket = origin->ticket;
-    connection->refusal = origin->refusal;
     connection->give_up_at_ms = connection->flush_at_ms = DEADLINE_NEVER;
     if (origin->tls != NULL)
         tls_context_keep(origin->tls);
     connection->tls = origin->tls;
     connection->protocol = origin->protocol;
     connection->kind = origin->kind;
-    connection->number = atomic_fetch_add(&shared->next_connection, 1) + 1;
     connection->peer = peer;
     list_init(&connection->link);
+    loop_deferred_init(&connection->flush, connection_run_flush);
+    loop_deferred_init(&connection->gone, run_gone);
     loop_source_init(&connection->source);
     buffer_init(&connection->in, origin->protocol->input_limit_bytes);
     buffer_init(&connection->out,
                 shared->settings.config->control_queue_bytes + CONNECTION_TOGETHER_BYTES);
     return connection;
+}
+
+void connection_drop(struct connection *connection)
+{
+    free_connection(connection);
 }
 
 static enum afar_status make_transport(struct connection *connection, struct afar_error *err)
@@ -275,6 +265,10 @@ static void say_no(struct connection *connection)
 {
     size_t sent = 0;
     enum afar_status status = AFAR_OK;
+    char why[80];
+    (void)snprintf(why, sizeof why, "refused: no room (%s)", connection->refusal);
+    if (connection->note_refusal)
+        connection_note(connection, "connection_refused", why);
     if (connection->tls != NULL) {
         uint8_t alert[TLS_REFUSAL_BYTES];
         tls_refusal(alert);
@@ -294,11 +288,14 @@ static void moved_in(struct mail *mail)
 {
     struct connection *connection = list_object(mail, struct connection, mail);
     struct afar_error err;
-    loop_deferred_init(&connection->flush, connection_run_flush);
-    loop_deferred_init(&connection->gone, run_gone);
     list_append(&connection->worker->connections, &connection->link);
     connection->opened_ms = clock_now_ms();
     connection->last_input_ms = connection->last_output_ms = connection->opened_ms;
+    connection->moved_in = true;
+    if (connection->make_room) {
+        connection_make_room(connection);
+        return;
+    }
     if (begin(connection, &err) != AFAR_OK) {
         connection_fail(connection, LOG_LEVEL_ERROR, err.message);
         return;
@@ -314,9 +311,40 @@ static void moved_in(struct mail *mail)
 void connection_hand_over(struct connection *connection, struct worker *worker)
 {
     connection->worker = worker;
+    connection->number = atomic_fetch_add(&worker->shared->next_connection, 1) + 1;
     connection->mail.deliver = moved_in;
+    admission_ticket_at(&connection->ticket, &worker->way_out);
     (void)atomic_fetch_add(&worker->connection_count, 1);
     mailbox_post(&worker->mailbox, &connection->mail);
+}
+
+void connection_make_room(struct connection *connection)
+{
+    connection->make_room = true;
+    if (!connection->moved_in)
+        return; /* its mail is under way, and it stays until then */
+    if (connection->state != CONNECTION_OPEN) {
+        connection_not_let_in(connection, SUMMARY_REFUSED, "connection_refused",
+                              "closed before it has shown who it is: others need its place "
+                              "(max_unauthenticated)");
+        connection_end(connection); /* without a word, which would have to be waited with */
+        return;
+    }
+    connection_say(connection, SUMMARY_CLOSED, LOG_LEVEL_INFO,
+                   "closed while idle: others need its place (max_connections)");
+    connection_drain(connection);
+    connection_hurry(connection);
+}
+
+bool connection_begin_request(struct connection *connection)
+{
+    return !connection->make_room &&
+           admission_busy(connection->worker->shared->admission, &connection->ticket);
+}
+
+void connection_end_request(struct connection *connection)
+{
+    admission_idle(connection->worker->shared->admission, &connection->ticket);
 }
 
 void connection_drain(struct connection *connection)

@@ -69,12 +69,15 @@ struct connection {
     char *peer; /* owned; its address */
     struct admission_ticket ticket;
     const char *refusal;     /* NULL: it is welcome */
+    bool note_refusal;       /* … and a line of it is to be written */
     int fd;                  /* until the transport has it */
     struct tls_context *tls; /* NULL: plain; a reference, until the transport has its own */
     const struct protocol_ops *protocol;
     enum endpoint_protocol kind;
 
     enum connection_state state;
+    bool moved_in;  /* its mail has come: before that the worker has not begun with it … */
+    bool make_room; /* … and need not: somebody else gets its place */
     struct transport *transport;
     char *identity;   /* owned; whom we speak with, as transport_identity names it; NULL: not yet */
     struct peer *who; /* owned; the same in full, for the rules; NULL: nobody has asked yet */
@@ -100,22 +103,25 @@ struct connection {
     int64_t give_up_at_ms; /* DEADLINE_NEVER unless the server is going down */
     int64_t closing_at_ms; /* when CLOSING ends in any case */
     int64_t flush_at_ms;   /* what is held back goes then; DEADLINE_NEVER: nothing is */
+    int64_t held_until_ms; /* not read until then: too much was refused; 0: it is read */
 };
 
 /* What the acceptor knows of one. */
 struct connection_origin {
     int fd;
     const char *peer;
-    struct admission_ticket ticket;
-    const char *refusal;     /* the limit that was met: a word, and the end; NULL: it is welcome */
     struct tls_context *tls; /* NULL: plain; the connection takes a reference of its own */
     const struct protocol_ops *protocol;
     enum endpoint_protocol kind;
 };
 
-/* For the acceptor: takes over fd and ticket (*moved*, also on failure). NULL: out of memory. */
+/* For the acceptor: takes over fd (*moved*, also on failure). NULL: out of memory. It has asked for
+ * no place yet: that is the acceptor's to do, before either of the next two. */
 struct connection *connection_new(const struct connection_origin *origin,
                                   struct server_shared *shared);
+
+/* For the acceptor: it may not even be refused, but is closed at once. */
+void connection_drop(struct connection *connection);
 
 /* For the acceptor: hands it to the worker. */
 void connection_hand_over(struct connection *connection, struct worker *worker);
@@ -141,6 +147,14 @@ bool connection_alive(const struct connection *connection);
 /* Drain: closes it now if it is not busy, else when it no longer is. */
 void connection_drain(struct connection *connection);
 
+/* Somebody else gets its place: what has shown nothing is closed at once, an idle one politely. */
+void connection_make_room(struct connection *connection);
+
+/* Before a request begins; false: it is to make room, and the request is refused. And when one has
+ * ended. */
+bool connection_begin_request(struct connection *connection);
+void connection_end_request(struct connection *connection);
+
 /* It has a second to send what waits; then it is closed in any case. */
 void connection_hurry(struct connection *connection);
 
@@ -151,5 +165,15 @@ enum afar_status connection_judge(struct connection *connection, struct policy_c
 
 /* "connection 7 from 127.0.0.1:5050 (CN=build-7)" */
 void connection_label(const struct connection *connection, char *label, size_t size);
+
+/* Counts a line of that kind; true: it is to be written. */
+bool connection_count_line(const struct connection *connection, enum summary_kind kind);
+
+/* Logs "connection 7 …: code: text", as far as its client has not caused too many such lines. */
+void connection_complain(const struct connection *connection, const char *code, const char *text);
+
+/* A request was refused, or a job signalled: where that happens too often, the next is not read at
+ * once (server/summary.h). */
+void connection_slow_down(struct connection *connection);
 
 #endif

@@ -1,5 +1,5 @@
-/* What connection.c (its life), connection_time.c (its deadlines) and connection_io.c (its bytes)
- * share. For those three only. */
+/* What connection.c (its life), connection_time.c (its deadlines), connection_io.c (its bytes) and
+ * connection_line.c (what is said of it) share. For those only. */
 #ifndef SERVER_CONNECTION_INTERNAL_H
 #define SERVER_CONNECTION_INTERNAL_H
 
@@ -19,6 +19,24 @@ void connection_end(struct connection *connection);
 
 /* The socket is ready, or what it gave before is to be looked at again. */
 void connection_ready(struct loop_source *source, uint32_t events);
+
+/* connection_line.c */
+
+/* Logs "connection 7 …: text", as far as there are not too many lines of that kind. */
+void connection_say(const struct connection *connection, enum summary_kind kind,
+                    enum log_level level, const char *text);
+
+/* The same also to the audit log, with that event: somebody was not let in. connection_note: it has
+ * been counted. */
+void connection_note(struct connection *connection, const char *event, const char *why);
+void connection_not_let_in(struct connection *connection, enum summary_kind kind, const char *event,
+                           const char *why);
+
+/* It has just been opened: not at once where others of the same client have been slowed down. */
+void connection_begin_slowly(struct connection *connection);
+
+/* It has waited long enough. */
+void connection_go_on(struct connection *connection);
 
 /* connection_time.c */
 

@@ -25,7 +25,7 @@ static uint32_t to_epoll(short events)
 bool connection_takes_input(const struct connection *connection)
 {
     return connection->state == CONNECTION_OPEN && !connection->input_paused &&
-           !connection->finishing;
+           !connection->finishing && connection->held_until_ms == 0;
 }
 
 /* Waits for what can go on next. */

@@ -66,6 +66,8 @@ static struct deadline next_deadline(struct connection *connection)
         consider_open(connection, &deadline);
         if (connection->flush_at_ms < deadline.at_ms)
             deadline = (struct deadline){connection->flush_at_ms, COUNTERS};
+        if (connection->held_until_ms != 0 && connection->held_until_ms < deadline.at_ms)
+            deadline = (struct deadline){connection->held_until_ms, COUNTERS};
         break;
     case CONNECTION_CLOSING:
         if (connection->closing_at_ms < deadline.at_ms)
@@ -123,6 +125,8 @@ static void act(struct connection *connection, int64_t now_ms)
         connection_fail(connection, LOG_LEVEL_INFO, "closed: the server is going down");
     } else if (connection->flush_at_ms <= now_ms) {
         connection_want_flush(connection); /* and then the timer is set anew */
+    } else if (connection->held_until_ms != 0 && connection->held_until_ms <= now_ms) {
+        connection_go_on(connection);
     } else if (connection->state == CONNECTION_OPEN) {
         connection->last_heartbeat_ms = now_ms;
         connection->protocol->heartbeat(connection);

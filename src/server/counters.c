@@ -12,6 +12,7 @@ static const char *const names[COUNTERS] = {
     [COUNTER_MAX_CONNECTIONS] = "max_connections",
     [COUNTER_MAX_CONNECTIONS_PER_ADDRESS] = "max_connections_per_address",
     [COUNTER_MAX_UNAUTHENTICATED] = "max_unauthenticated",
+    [COUNTER_MAX_UNAUTHENTICATED_PER_ADDRESS] = "max_unauthenticated_per_address",
     [COUNTER_MAX_JOBS] = "max_jobs",
     [COUNTER_MAX_JOBS_PER_IDENTITY] = "max_jobs_per_identity",
     [COUNTER_MAX_QUEUED] = "max_queued",

@@ -6,13 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
+#include "server/crowd.h"
 
 enum { MEMORY_BYTES = 16384, HOST_BYTES = 64 };
+
+/* A connection. */
+struct guest {
+    struct crowd_member place; /* in none: it was made to leave */
+    struct address_group group;
+    int fd;
+};
 
 struct http {
     struct MHD_Daemon *daemon;
@@ -20,7 +30,66 @@ struct http {
     void *user;
     struct log *log;
     bool local;
+    struct crowd guests; /* by address; its own thread's */
 };
+
+/* ---- who is there; in its own thread ------------------------------------------------------------
+ */
+
+/* libmicrohttpd finds the end of the stream, and closes it. */
+static void send_away(struct http *http, struct crowd_member *member)
+{
+    const struct guest *guest = list_object(member, struct guest, place);
+    crowd_leave(&http->guests, member);
+    (void)shutdown(guest->fd, SHUT_RDWR);
+}
+
+static void make_room(struct http *http, const struct address_group *group)
+{
+    struct crowd *guests = &http->guests;
+    /* Those at a Unix socket have no address, and are all from this machine. */
+    if (group->size > 0 && crowd_size_of(guests, group->bytes, group->size) >= HTTP_PER_ADDRESS_MAX)
+        send_away(http, crowd_oldest_of(guests, group->bytes, group->size));
+    else if (guests->count >= HTTP_GUESTS_MAX)
+        send_away(http, crowd_oldest_of_largest(guests));
+}
+
+static struct guest *enter(struct http *http, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *fd =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct guest *guest = fd != NULL ? calloc(1, sizeof *guest) : NULL;
+    if (guest == NULL)
+        return NULL;
+    guest->fd = fd->connect_fd;
+    if (address != NULL && address->client_addr != NULL)
+        address_group(address->client_addr, &guest->group);
+    make_room(http, &guest->group);
+    /* Without memory for it, it is not made to leave: libmicrohttpd's own limit holds. */
+    (void)crowd_join(&http->guests, &guest->place, guest->group.bytes, guest->group.size,
+                     clock_now_ms());
+    return guest;
+}
+
+/* Its type is libmicrohttpd's. */
+static void come_or_go(void *user, struct MHD_Connection *connection, void **context,
+                       enum MHD_ConnectionNotificationCode what)
+{
+    struct http *http = user;
+    struct guest *guest = *context;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        *context = enter(http, connection);
+    } else if (guest != NULL) {
+        crowd_leave(&http->guests, &guest->place);
+        free(guest);
+        *context = NULL;
+    }
+}
+
+/* ---- what is asked for --------------------------------------------------------------------------
+ */
 
 bool http_host_is_here(const char *host)
 {
@@ -150,6 +219,7 @@ enum afar_status http_start(struct http **http, const struct listener *listener,
         return afar_fail(err, AFAR_ENOMEM, "out of memory for http");
     *made =
         (struct http){.page = page, .user = user, .log = log, .local = listener_is_local(listener)};
+    crowd_init(&made->guests);
     /* It closes what it is given: the listener keeps its own. Where it fails it may or may not have
      * done so; closing it once more could hit somebody else's, and the server ends anyway. */
     int fd = fcntl(listener_fd(listener), F_DUPFD_CLOEXEC, 0);
@@ -161,10 +231,9 @@ enum afar_status http_start(struct http **http, const struct listener *listener,
     made->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, made,
         MHD_OPTION_EXTERNAL_LOGGER, complain, (void *)made, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)HTTP_PER_ADDRESS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)MEMORY_BYTES, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_NOTIFY_CONNECTION,
+        come_or_go, (void *)made, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_END);
     if (made->daemon == NULL) {
         free(made);
         return afar_fail(err, AFAR_ESYSTEM, "http: libmicrohttpd could not start");
@@ -178,5 +247,6 @@ void http_stop(struct http *http)
     if (http == NULL)
         return;
     MHD_stop_daemon(http->daemon);
+    crowd_close(&http->guests);
     free(http);
 }

@@ -3,8 +3,10 @@
  * Owns:    its thread and its connections.
  * Threads: http_start and http_stop from one; pages are made in its own thread.
  * Blocks:  http_stop, until its thread has ended.
- * Limits:  GET and HEAD, no bodies; HTTP_CONNECTIONS_MAX connections, of these HTTP_PER_ADDRESS_MAX
- *          from one address, each silent for at most HTTP_TIMEOUT_S; a request of 8 KiB. */
+ * Limits:  GET and HEAD, no bodies; HTTP_GUESTS_MAX connections, of these HTTP_PER_ADDRESS_MAX from
+ *          one address, each silent for at most HTTP_TIMEOUT_S; a request of 8 KiB. Where there is
+ *          no place, the oldest connection makes room: of the same address, or else of the
+ *          address that has the most. Each is closed after one answer. */
 #ifndef SERVER_HTTP_H
 #define SERVER_HTTP_H
 
@@ -13,7 +15,14 @@
 #include "base/log.h"
 #include "net/listener.h"
 
-enum { HTTP_CONNECTIONS_MAX = 64, HTTP_PER_ADDRESS_MAX = 32, HTTP_TIMEOUT_S = 10 };
+enum {
+    HTTP_GUESTS_MAX = 48,
+    HTTP_PER_ADDRESS_MAX = 8,
+    HTTP_TIMEOUT_S = 5,
+    /* For libmicrohttpd, which sees an end that was made for it only after it has accepted a few.
+     */
+    HTTP_CONNECTIONS_MAX = 64
+};
 
 struct http;
 

@@ -36,7 +36,7 @@ bool job_has_run(const struct job *job)
  */
 
 static struct job *new_job(struct worker *worker, struct job_owner *owner,
-                           struct exec_request *request, const char *label)
+                           struct exec_request *request, const struct job_origin *origin)
 {
     struct job *job = calloc(1, sizeof *job);
     if (job == NULL) {
@@ -47,7 +47,8 @@ static struct job *new_job(struct worker *worker, struct job_owner *owner,
     job->owner = owner;
     job->request = request;
     list_init(&job->link);
-    utf8_copy(job->label, sizeof job->label, label);
+    utf8_copy(job->label, sizeof job->label, origin->label);
+    job->group = origin->group;
     buffer_init(&job->input, (size_t)worker->config->stdin_bytes);
     loop_source_init(&job->exit_source);
     loop_source_init(&job->stdin_source);
@@ -95,7 +96,7 @@ enum afar_status job_start(struct job **job, struct worker *worker, struct job_o
 {
     *job = NULL;
     *position = 0;
-    struct job *made = new_job(worker, owner, request, origin->label);
+    struct job *made = new_job(worker, owner, request, origin);
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a job");
     enum afar_status status =

@@ -24,6 +24,7 @@
 #include <afar/receipt.h>
 
 #include "base/error.h"
+#include "net/address.h"
 #include "policy/decide.h"
 #include "server/counters.h"
 #include "wire/message.h"
@@ -65,7 +66,8 @@ struct job_owner {
 
 /* Who asks. All are copied. */
 struct job_origin {
-    const char *label; /* connection and identity, for log lines */
+    const char *label;          /* connection and identity, for log lines … */
+    struct address_group group; /* … and by what these are summed up, with the identity */
     unsigned long long connection;
     const char *identity;        /* whose jobs are counted together */
     struct policy_client client; /* for the rules */

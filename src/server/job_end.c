@@ -92,13 +92,16 @@ static void explain_refusal(struct job *job, struct refusal *refusal)
     struct server_shared *shared = job->worker->shared;
     const char *text = "the command could not be started in time (start_within_ms)";
     enum counter counter = COUNTER_START_WITHIN;
+    char who[SUMMARY_WHO_BYTES];
     bool denied = false;
     refusal->code = "busy";
     if (job->refused != NULL) {
         denied = strcmp(job->refused, "denied") == 0;
         bool busy = strcmp(job->refused, "busy") == 0;
-        log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job->label, job->entry.id,
-                  job->refused, job->spawn_error.message);
+        summary_who(who, job->identity, &job->group);
+        if (summary_count(shared->summary, SUMMARY_COMPLAINT, who))
+            log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job->label, job->entry.id,
+                      job->refused, job->spawn_error.message);
         refusal->code = job->refused;
         counter = denied ? COUNTER_DENIED : COUNTER_RULE_MAX_JOBS;
         counter = denied || busy ? counter : COUNTERS; /* the loss was counted */

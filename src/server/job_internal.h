@@ -29,6 +29,7 @@ struct job {
     struct registry_entry entry;
     enum job_state state;
     char label[192];
+    struct address_group group; /* where it comes from, for sums */
 
     /* Who asks, where there are rules; fixed. */
     struct rules *rules; /* a reference, since it has its place; NULL: there are none */

@@ -30,9 +30,10 @@ static void deny_kill(struct native *native, const struct message *message)
     native_refuse(native, message, "denied", why, 0);
 }
 
-static void note_kill(const struct native *native, const struct message *message)
+static void note_kill(struct native *native, const struct message *message)
 {
-    const struct connection *connection = native->connection;
+    struct connection *connection = native->connection;
+    connection_slow_down(connection);
     const struct audit_record record = {.event = "kill",
                                         .connection = connection->number,
                                         .job = message->job,
@@ -168,7 +169,8 @@ static void native_input(struct connection *connection)
 {
     struct native *native = session_of(connection);
     struct afar_error err;
-    while (connection_alive(connection) && !connection->finishing) {
+    while (connection_alive(connection) && !connection->finishing &&
+           connection->held_until_ms == 0) {
         struct message message;
         const uint8_t *payload = NULL;
         size_t used = 0;
@@ -262,7 +264,9 @@ static void native_drain(struct connection *connection)
     struct native *native = session_of(connection);
     if (native->attached)
         return;
-    native_check_queued(native, message_put_closing(&connection->out, "draining", NULL));
+    native_check_queued(
+        native, message_put_closing(&connection->out,
+                                    connection->worker->draining ? "draining" : "idle", NULL));
     connection_finish(connection);
 }
 

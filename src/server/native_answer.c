@@ -16,17 +16,10 @@ void native_check_queued(struct native *native, enum afar_status status)
     connection_want_flush(native->connection);
 }
 
-void native_log(struct native *native, const char *code, const char *text)
-{
-    char label[512];
-    connection_label(native->connection, label, sizeof label);
-    log_write(native->connection->worker->shared->log, LOG_LEVEL_WARN, "%s: %s: %s", label, code,
-              text);
-}
-
 void native_end_request(struct native *native)
 {
     buffer_rest(&native->connection->in);
+    connection_end_request(native->connection);
     if (native->job != NULL)
         job_abandon(native->job);
     output_log_free(native->log);
@@ -74,7 +67,8 @@ bool native_is_current(const struct native *native, const struct message *messag
 
 void native_complain(struct native *native, const char *code, const char *text)
 {
-    native_log(native, code, text);
+    connection_complain(native->connection, code, text);
+    connection_slow_down(native->connection);
     native_check_queued(native,
                         message_put_error(&native->connection->out, false, 0, code, text, 0, NULL));
 }
@@ -82,7 +76,8 @@ void native_complain(struct native *native, const char *code, const char *text)
 void native_refuse(struct native *native, const struct message *message, const char *code,
                    const char *text, uint64_t retry_after_ms)
 {
-    native_log(native, code, text);
+    connection_complain(native->connection, code, text);
+    connection_slow_down(native->connection);
     if (native_is_current(native, message))
         cut_request(native);
     native_check_queued(native, message_put_error(&native->connection->out, message->has_id,

@@ -151,7 +151,8 @@ static void refuse_start(struct native *native, const struct message *message,
         code = "denied";
         again = false;
         if (native->connection->worker->config->deny_reason == DENY_REASON_BRIEF) {
-            native_log(native, code, text); /* what the client does not hear */
+            /* What the client does not hear. */
+            connection_complain(native->connection, code, text);
             text = JOB_DENIED_BRIEFLY;
         }
     }
@@ -168,6 +169,11 @@ static void start(struct native *native, struct message *message,
 {
     struct connection *connection = native->connection;
     const struct config *config = connection->worker->config;
+    if (!connection_begin_request(connection)) {
+        native_refuse(native, message, "busy", "the server needs this connection's place",
+                      NATIVE_BUSY_RETRY_MS);
+        return;
+    }
     struct exec_request *request = message_take_exec(message);
     struct afar_error err;
     enum counter limit = COUNTER_MAX_JOBS;
@@ -193,6 +199,7 @@ static void start(struct native *native, struct message *message,
     }
     connection_label(connection, label, sizeof label);
     const struct job_origin origin = {.label = label,
+                                      .group = connection->ticket.group,
                                       .connection = connection->number,
                                       .identity = connection->identity,
                                       .client = *client};

@@ -51,9 +51,6 @@ struct native {
  * not read. */
 void native_check_queued(struct native *native, enum afar_status status);
 
-/* Logs "connection 7 …: code: text". */
-void native_log(struct native *native, const char *code, const char *text);
-
 /* An error about a frame: nothing ends, so it carries no id. */
 void native_complain(struct native *native, const char *code, const char *text);
 

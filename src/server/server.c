@@ -246,8 +246,10 @@ static enum afar_status make_shared(struct server *server, const struct config *
     set_own_umask(shared);
     shared->registry = registry_new(config);
     shared->admission = admission_new();
+    shared->summary = summary_new();
     shared->orphans = orphans_new();
-    if (shared->registry == NULL || shared->admission == NULL || shared->orphans == NULL)
+    if (shared->registry == NULL || shared->admission == NULL || shared->summary == NULL ||
+        shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
     return set_own_limits(shared, config, err);
 }
@@ -371,6 +373,8 @@ void server_free(struct server *server)
     server_unwatch(server);
     service_close(&server->service);
     acceptor_free(server->acceptor);
+    summary_end(server->shared.summary, &server->shared);
+    summary_free(server->shared.summary);
     tls_context_free(server->shared.settings.tls);
     tls_context_free(server->old_tls);
     inherited_free(server->inherited);

@@ -35,6 +35,7 @@ static struct shell *session_of(const struct connection *connection)
 
 static void give_up(struct shell *shell, const char *why)
 {
+    connection_slow_down(shell->connection); /* of the client's next one */
     connection_fail(shell->connection, LOG_LEVEL_WARN, why);
 }
 
@@ -50,6 +51,7 @@ static void end_reply(struct shell *shell)
     shell->chunk = NULL;
     shell->chunk_bytes = 0;
     shell->state = SHELL_IDLE;
+    connection_end_request(shell->connection);
     if (shell->connection->worker->draining)
         connection_finish(shell->connection);
     else
@@ -220,6 +222,10 @@ static void run(struct shell *shell)
     size_t position = 0;
     char label[512];
     connection->asked = true;
+    if (!connection_begin_request(connection)) {
+        give_up(shell, "refused: the server needs this connection's place");
+        return;
+    }
     struct policy_client client;
     if (connection_judge(connection, &client, &err) != AFAR_OK) {
         audit_note_refused(connection, "denied", err.message, NULL);
@@ -236,6 +242,7 @@ static void run(struct shell *shell)
     }
     connection_label(connection, label, sizeof label);
     const struct job_origin origin = {.label = label,
+                                      .group = connection->ticket.group,
                                       .connection = connection->number,
                                       .identity = connection->identity,
                                       .client = client};

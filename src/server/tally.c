@@ -27,7 +27,7 @@ static size_t bucket_of(const void *name, size_t size)
     return hash % TALLY_BUCKETS;
 }
 
-static struct tally_entry *find(const struct tally *tally, const void *name, size_t size)
+struct tally_entry *tally_find(const struct tally *tally, const void *name, size_t size)
 {
     const struct list *head = &tally->buckets[bucket_of(name, size)];
     for (struct list *link = head->next; link != head; link = link->next) {
@@ -40,7 +40,7 @@ static struct tally_entry *find(const struct tally *tally, const void *name, siz
 
 size_t tally_count(const struct tally *tally, const void *name, size_t size)
 {
-    const struct tally_entry *entry = find(tally, name, size);
+    const struct tally_entry *entry = tally_find(tally, name, size);
     return entry == NULL ? 0 : entry->count;
 }
 
@@ -48,13 +48,15 @@ struct tally_entry *tally_hold(struct tally *tally, const void *name, size_t siz
 {
     if (size > TALLY_NAME_BYTES)
         return NULL;
-    struct tally_entry *entry = find(tally, name, size);
+    struct tally_entry *entry = tally_find(tally, name, size);
     if (entry == NULL) {
         entry = malloc(sizeof *entry + size);
         if (entry == NULL)
             return NULL;
         entry->count = entry->places = 0;
         entry->size = size;
+        list_init(&entry->members);
+        list_init(&entry->rank);
         memcpy(entry->name, name, size);
         list_append(&tally->buckets[bucket_of(name, size)], &entry->link);
     }

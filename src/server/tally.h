@@ -22,7 +22,9 @@ struct tally {
 struct tally_entry {
     struct list link;
     size_t count;  /* as many as hold it; the owner reads it under its lock */
-    size_t places; /* the owner's own, 0 in the beginning */
+    size_t places; /* the owner's own, 0 in the beginning … */
+    struct list members;
+    struct list rank; /* … as these two, which are empty */
     size_t size;
     uint8_t name[];
 };
@@ -31,6 +33,9 @@ void tally_init(struct tally *tally);
 
 /* All must have been dropped. */
 void tally_close(struct tally *tally);
+
+/* NULL: nothing holds the name. */
+struct tally_entry *tally_find(const struct tally *tally, const void *name, size_t size);
 
 /* The number of those that hold the name now. */
 size_t tally_count(const struct tally *tally, const void *name, size_t size);

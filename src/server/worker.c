@@ -72,6 +72,15 @@ static void settle(struct mail *mail)
     mailbox_post(worker->boss, &worker->settled_mail);
 }
 
+static void make_room(struct mail *mail)
+{
+    struct worker *worker = list_object(mail, struct worker, way_out.mail);
+    struct admission *admission = worker->shared->admission;
+    for (struct admission_ticket *ticket = admission_next_to_leave(admission, &worker->way_out);
+         ticket != NULL; ticket = admission_next_to_leave(admission, &worker->way_out))
+        connection_make_room(list_object(ticket, struct connection, ticket));
+}
+
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
@@ -95,6 +104,7 @@ static void free_parts(struct worker *worker)
      */
     if (worker->mailbox.source.fd >= 0)
         mailbox_deliver(&worker->mailbox);
+    summary_leave(worker->shared->summary, worker);
     mailbox_close(&worker->mailbox);
     loop_free(worker->loop);
     free(worker);
@@ -119,6 +129,7 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
     made->end_jobs_mail.deliver = end_jobs;
     made->kill_mail.deliver = kill_all;
     made->ended_mail.deliver = boss->ended;
+    admission_exit_init(&made->way_out, &made->mailbox, make_room);
     list_init(&made->connections);
     list_init(&made->jobs);
     loop_source_init(&made->mailbox.source);
@@ -126,6 +137,8 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
     enum afar_status status = loop_new(&made->loop, err);
     if (status == AFAR_OK)
         status = mailbox_open(&made->mailbox, made->loop, err);
+    if (status == AFAR_OK && number == 0)
+        status = summary_at(shared->summary, made, err);
     if (status == AFAR_OK)
         status = companion_start(&made->companion, &made->mailbox, err);
     if (status == AFAR_OK) {

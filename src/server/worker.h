@@ -29,6 +29,7 @@
 #include "server/loop.h"
 #include "server/mailbox.h"
 #include "server/registry.h"
+#include "server/summary.h"
 
 /* What a reload changes. Read-only; what it points to lives until every worker has gone on to the
  * next. */
@@ -47,6 +48,7 @@ struct server_shared {
     struct registry *registry;
     struct orphans *orphans;
     struct admission *admission;
+    struct summary *summary;
     struct counters counters;
     struct figures figures;
     char *const *environment;  /* what commands start from */
@@ -72,6 +74,7 @@ struct worker {
     struct loop *loop;
     struct mailbox mailbox;
     struct companion *companion;
+    struct admission_exit way_out; /* for connections that are to make room */
     struct list connections;
     struct list jobs;
     unsigned audit_notes; /* under way */

@@ -99,6 +99,7 @@ class Stage:
                 "--tls-client-ca", f"{self.certs}/ca.pem", "--print-endpoints", "--log-level", "error", "--set",
                 "max_connections=20000", "--set", "max_connections_per_address=0", "--set",
                 "max_jobs_per_identity=0", "--set", "max_unauthenticated=4096",
+                "--set", "max_unauthenticated_per_address=0",
                 # Who is not root could neither trace it nor see its memory.
                 *(() if os.geteuid() == 0 else ("--set", "dumpable=yes"))]
 

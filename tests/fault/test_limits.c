@@ -6,15 +6,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -110,31 +107,20 @@ static void kill_job(int fd, const char *id, const char *job)
     EXPECT(fd, "\"done\"", id);
 }
 
-static int connect_from(uint16_t port, const char *source)
-{
-    struct sockaddr_in from = {.sin_family = AF_INET};
-    struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(inet_pton(AF_INET, source, &from.sin_addr), 1);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&from, sizeof from), 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
 /* ---- connections --------------------------------------------------------------------------------
  */
 
+/* Places that commands run on are nobody else's. */
 static void connections_in_all(void **state)
 {
     (void)state;
     const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "max_connections=2", NULL};
+    char job[33];
     afard_start(&server, args);
     int first = raw_connect(afard_port(&server, 0));
-    expect_pong(first, "1");
+    start_sleeping(first, job);
     int second = raw_connect(afard_port(&server, 0));
-    expect_pong(second, "1");
+    start_sleeping(second, job);
     for (int i = 0; i < 3; i++) {
         int third = raw_connect(afard_port(&server, 0));
         EXPECT(third, "\"error\"", "\"busy\"", "max_connections", "retry_after_ms");
@@ -147,6 +133,7 @@ static void connections_in_all(void **state)
     program_close(&client);
     expect_pong(first, "2");
     expect_count("max_connections=4");
+    afard_expect_log(&server, "refused: no room (max_connections)");
     (void)close(second);
     expect_pong(first, "3");
     (void)close(first);
@@ -160,19 +147,66 @@ static void connections_by_address(void **state)
     (void)state;
     const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "max_connections_per_address=1",
                           NULL};
+    char job[33];
     afard_start(&server, args);
     int first = raw_connect(afard_port(&server, 0));
-    expect_pong(first, "1");
+    start_sleeping(first, job);
     int second = raw_connect(afard_port(&server, 0));
     EXPECT(second, "\"busy\"", "max_connections_per_address");
     expect_closed(second);
-    int other = connect_from(afard_port(&server, 0), "127.0.0.2");
+    int other = raw_connect_from(afard_port(&server, 0), "127.0.0.2");
     expect_pong(other, "1");
     expect_count("max_connections_per_address=1");
     (void)close(first);
     (void)close(other);
 }
 
+/* Peers without a name cannot keep others out by doing nothing, nor by being many. */
+static void idle_ones_make_room(void **state)
+{
+    (void)state;
+    const char *args[] = {
+        "--listen", "tcp://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0?protocol=sized",
+        "--set",    "max_connections=4", "--set",    "max_connections_per_address=2",
+        NULL};
+    char job[33];
+    afard_start(&server, args);
+    int busy = raw_connect_from(afard_port(&server, 0), "127.0.0.2");
+    start_sleeping(busy, job);
+    int idle = raw_connect_from(afard_port(&server, 0), "127.0.0.2");
+    expect_pong(idle, "1");
+    int third = raw_connect_from(afard_port(&server, 0), "127.0.0.2"); /* of two */
+    EXPECT(idle, "\"closing\"", "\"idle\"");
+    expect_closed(idle);
+    expect_pong(third, "1");
+    /* Four in all: then the address makes room that has the most without a request. */
+    int few = raw_connect_from(afard_port(&server, 0), "127.0.0.3");
+    int many[2];
+    for (unsigned i = 0; i < 2; i++)
+        many[i] = raw_connect_from(afard_port(&server, i), "127.0.0.4");
+    EXPECT(third, "\"closing\"", "\"idle\"");
+    expect_closed(third);
+    expect_pong(few, "1");
+    int one = raw_connect_from(afard_port(&server, 0), "127.0.0.5");
+    EXPECT(many[0], "\"closing\"", "\"idle\"");
+    expect_closed(many[0]);
+    expect_pong(one, "1");
+    raw_send(many[1], "echo sized", 10);
+    char size[10];
+    assert_true(raw_read(many[1], size, sizeof size));
+    assert_memory_equal(size, "\6\0\0\0sized\n", sizeof size);
+    expect_pong(busy, "2");
+    expect_count("max_connections=2 max_connections_per_address=1");
+    kill_job(one, "2", job);
+    EXPECT(busy, "\"exit\"", "\"killed\"");
+    (void)close(busy);
+    (void)close(few);
+    (void)close(one);
+    (void)close(many[1]);
+    afard_expect_calm(&server);
+}
+
+/* Who has not shown who it is makes room for others; who has is served all the while. */
 static void half_open_handshakes(void **state)
 {
     (void)state;
@@ -184,20 +218,25 @@ static void half_open_handshakes(void **state)
     const char *cat[] = {"afar", "run", server.url[0], "--", "sh", "-c", "echo in; cat", NULL};
     program_start(&inside, cat, NULL);
     program_expect(&inside, 1, "in\n");
-    int held[2] = {raw_connect(afard_port(&server, 0)), raw_connect(afard_port(&server, 0))};
-    expect_count("unauthenticated=2");
-    assert_int_equal(program_run(&client, argv, NULL, 0), 125);
-    assert_non_null(strstr(client.stderr_data, "no room for another connection"));
-    program_close(&client);
+    int held[3];
+    for (int i = 0; i < 3; i++) {
+        held[i] = raw_connect(afard_port(&server, 0));
+        if (i < 2)
+            expect_count(i == 0 ? "unauthenticated=1" : "unauthenticated=2");
+    }
+    expect_closed(held[0]);
     expect_count("max_unauthenticated=1");
-    program_finish(&inside, "still\n", 6); /* whoever is in is served */
+    assert_int_equal(program_run(&client, argv, NULL, 0), 0);
+    assert_string_equal(client.stdout_data, "in\n");
+    program_close(&client);
+    expect_closed(held[1]);
+    expect_count("max_unauthenticated=2");
+    afard_expect_log(&server, "others need its place");
+    program_finish(&inside, "still\n", 6);
     assert_string_equal(inside.stdout_data, "in\nstill\n");
     program_close(&inside);
-    (void)close(held[0]);
-    (void)close(held[1]);
+    (void)close(held[2]);
     afard_expect_calm(&server);
-    assert_int_equal(program_run(&client, argv, NULL, 0), 0);
-    program_close(&client);
 }
 
 /* Those that cannot be accepted wait in the kernel; the server neither spins nor loses them. */
@@ -241,7 +280,7 @@ static void a_log_that_nobody_reads(void **state)
 {
     (void)state;
     enum { CLIENTS = 1500 };
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", NULL};
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--log-level", "debug", NULL};
     afard_start(&server, args);
     for (int i = 0; i < CLIENTS; i++) {
         int fd = raw_connect(afard_port(&server, 0));
@@ -249,7 +288,7 @@ static void a_log_that_nobody_reads(void **state)
         (void)close(fd);
     }
     size_t before = server.program.stderr_size;
-    (void)program_expect_after(&server.program, 2, before, "open");
+    (void)program_expect_after(&server.program, 2, before, "closed");
     int fd = raw_connect(afard_port(&server, 0));
     expect_pong(fd, "1");
     afard_expect_log(&server, "lines were lost");
@@ -426,6 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(connections_in_all, tear_down),
         cmocka_unit_test_teardown(connections_by_address, tear_down),
+        cmocka_unit_test_teardown(idle_ones_make_room, tear_down),
         cmocka_unit_test_teardown(half_open_handshakes, tear_down),
         cmocka_unit_test_teardown(out_of_descriptors, tear_down),
         cmocka_unit_test_teardown(a_log_that_nobody_reads, tear_down),

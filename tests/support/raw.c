@@ -1,5 +1,6 @@
 #include "support/raw.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
@@ -17,14 +18,22 @@
 #include "base/clock.h"
 #include "support/program.h"
 
-int raw_connect(uint16_t port)
+int raw_connect_from(uint16_t port, const char *source)
 {
+    struct sockaddr_in from = {.sin_family = AF_INET};
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(inet_pton(AF_INET, source, &from.sin_addr), 1);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&from, sizeof from), 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
     return fd;
+}
+
+int raw_connect(uint16_t port)
+{
+    return raw_connect_from(port, "0.0.0.0"); /* any */
 }
 
 void raw_send(int fd, const void *data, size_t size)

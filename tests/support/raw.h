@@ -14,6 +14,9 @@
 /* A blocking TCP socket, connected to 127.0.0.1. */
 int raw_connect(uint16_t port);
 
+/* The same from that address of 127.0.0.0/8. */
+int raw_connect_from(uint16_t port, const char *source);
+
 void raw_send(int fd, const void *data, size_t size);
 
 /* A frame without payload. */
