@@ -134,7 +134,8 @@ static void place_granted(struct mail *mail)
 {
     struct job *job = list_object(mail, struct job, entry.granted);
     assert(job->state == JOB_QUEUED);
-    bool in_vain = job->stopping || job->owner == NULL || job->start_by_ms <= clock_now_ms();
+    bool in_vain = job->entry.displaced || job->stopping || job->owner == NULL ||
+                   job->start_by_ms <= clock_now_ms();
     if (in_vain || !job_judge_again(job))
         job_end_refused(job);
     else

@@ -108,6 +108,9 @@ static void explain_refusal(struct job *job, struct refusal *refusal)
         text = denied && job->worker->config->deny_reason == DENY_REASON_BRIEF
                    ? JOB_DENIED_BRIEFLY
                    : job->spawn_error.message;
+    } else if (job->entry.displaced) {
+        counter = COUNTER_MAX_QUEUED;
+        text = "other clients need its place in the queue (max_queued)";
     } else if (job->stopping) {
         refusal->code = "draining";
         text = job->stop_outcome == AFAR_OUTCOME_DISCONNECTED ? "its client has given it up"

@@ -17,9 +17,10 @@ struct registry {
     size_t max_queued;
     size_t count;
     size_t queued;
-    struct tally identities;      /* of those that have a place */
-    struct tally rules;           /* likewise */
-    struct list queue;            /* in the order of their coming */
+    struct tally identities; /* of those that have a place */
+    struct tally rules;      /* likewise */
+    struct list queue;       /* in the order of their coming; and by identity: */
+    struct crowd waiting;
     struct list buckets[BUCKETS]; /* of those that have a place */
 };
 
@@ -32,6 +33,7 @@ struct registry *registry_new(const struct config *config)
     tally_init(&registry->identities);
     tally_init(&registry->rules);
     list_init(&registry->queue);
+    crowd_init(&registry->waiting);
     for (size_t i = 0; i < BUCKETS; i++)
         list_init(&registry->buckets[i]);
     registry_set_limits(registry, config);
@@ -45,6 +47,7 @@ void registry_free(struct registry *registry)
     assert(registry->count == 0 && registry->queued == 0);
     tally_close(&registry->identities);
     tally_close(&registry->rules);
+    crowd_close(&registry->waiting);
     (void)pthread_mutex_destroy(&registry->lock);
     free(registry);
 }
@@ -73,6 +76,30 @@ static void take_place(struct registry *registry, struct registry_entry *entry)
     list_append(bucket_of(registry, entry->id), &entry->link);
 }
 
+static void leave_queue(struct registry *registry, struct registry_entry *entry)
+{
+    list_remove(&entry->link);
+    crowd_leave(&registry->waiting, &entry->place);
+    registry->queued--;
+    entry->queued = false;
+}
+
+/* Makes room in a full queue for a request of that identity: of those who have the most requests in
+ * it, the newest is told that it will not be started. False: the identity would then have as many
+ * as they. */
+static bool displace(struct registry *registry, const struct tally_entry *identity)
+{
+    struct crowd_member *member = crowd_newest_of_largest(&registry->waiting);
+    size_t own = crowd_size_of(&registry->waiting, identity->name, identity->size);
+    if (member == NULL || member->group->count <= own + 1)
+        return false;
+    struct registry_entry *entry = list_object(member, struct registry_entry, place);
+    leave_queue(registry, entry);
+    entry->displaced = true;
+    mailbox_post(entry->mailbox, &entry->granted);
+    return true;
+}
+
 /* A place may be free: whoever is first in the queue and whose identity has room gets it. */
 static void grant(struct registry *registry)
 {
@@ -82,15 +109,13 @@ static void grant(struct registry *registry)
         link = link->next;
         if (identity_full(registry, entry))
             continue;
-        list_remove(&entry->link);
-        registry->queued--;
-        entry->queued = false;
+        leave_queue(registry, entry);
         take_place(registry, entry);
         mailbox_post(entry->mailbox, &entry->granted);
     }
 }
 
-/* AFAR_OK, AFAR_EAGAIN or AFAR_ELIMIT. */
+/* AFAR_OK, AFAR_EAGAIN, AFAR_ELIMIT or AFAR_ENOMEM. */
 static enum afar_status place_or_queue(struct registry *registry, struct registry_entry *entry,
                                        bool may_wait, enum counter *limit)
 {
@@ -105,17 +130,22 @@ static enum afar_status place_or_queue(struct registry *registry, struct registr
     if (!may_wait)
         return AFAR_ELIMIT;
     *limit = COUNTER_MAX_QUEUED;
-    if (registry->queued >= registry->max_queued)
+    if (registry->queued >= registry->max_queued && !displace(registry, entry->identity))
         return AFAR_ELIMIT;
+    if (!crowd_join(&registry->waiting, &entry->place, entry->identity->name, entry->identity->size,
+                    0))
+        return AFAR_ENOMEM;
     registry->queued++;
     entry->queued = true;
     list_append(&registry->queue, &entry->link);
     return AFAR_EAGAIN;
 }
 
-static enum afar_status refuse(const struct registry *registry, enum counter limit,
-                               struct afar_error *err)
+static enum afar_status refuse(const struct registry *registry, enum afar_status status,
+                               enum counter limit, struct afar_error *err)
 {
+    if (status == AFAR_ENOMEM)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a job");
     if (limit == COUNTER_MAX_JOBS)
         return afar_fail(err, AFAR_ELIMIT, "%zu jobs are running, which is the limit (max_jobs)",
                          registry->max_jobs);
@@ -151,7 +181,8 @@ enum afar_status registry_claim(struct registry *registry, struct registry_entry
     list_init(&entry->link);
     entry->leader = 0;
     entry->rule = NULL;
-    entry->killed = entry->queued = false;
+    entry->killed = entry->queued = entry->displaced = false;
+    entry->place = (struct crowd_member){.group = NULL};
     entry->mailbox = claim->mailbox;
     (void)pthread_mutex_lock(&registry->lock);
     entry->identity = tally_hold(&registry->identities, claim->identity, strlen(claim->identity));
@@ -160,9 +191,9 @@ enum afar_status registry_claim(struct registry *registry, struct registry_entry
     else
         status = place_or_queue(registry, entry, claim->may_wait, limit);
     *position = registry->queued;
-    if (status == AFAR_ELIMIT) {
+    if (status == AFAR_ELIMIT || (status == AFAR_ENOMEM && entry->identity != NULL)) {
         tally_drop(entry->identity);
-        (void)refuse(registry, *limit, err);
+        status = refuse(registry, status, *limit, err);
     }
     (void)pthread_mutex_unlock(&registry->lock);
     return status;
@@ -172,11 +203,8 @@ bool registry_withdraw(struct registry *registry, struct registry_entry *entry)
 {
     (void)pthread_mutex_lock(&registry->lock);
     bool queued = entry->queued;
-    if (queued) {
-        list_remove(&entry->link);
-        entry->queued = false;
-        registry->queued--;
-    }
+    if (queued)
+        leave_queue(registry, entry);
     (void)pthread_mutex_unlock(&registry->lock);
     return queued;
 }

@@ -1,5 +1,7 @@
 /* All jobs of the server by their id, so that any connection can signal any of them; and the places
- * that they take: so many in all and for each identity, the rest waits in a queue.
+ * that they take: so many in all and for each identity, the rest waits in a queue. Where the queue
+ * is full, an identity that has few requests in it gets the place of the newest of whichever has
+ * the most: so nobody fills it for others.
  *
  * Owns:    its counts; an entry lies inside its job, which its worker owns.
  * Threads: any; one mutex, off the data path, never held across a callback.
@@ -16,6 +18,7 @@
 #include "base/list.h"
 #include "policy/config.h"
 #include "server/counters.h"
+#include "server/crowd.h"
 #include "server/mailbox.h"
 #include "server/tally.h"
 #include "wire/message.h"
@@ -28,10 +31,12 @@ struct registry_entry {
     struct tally_entry *identity;
     struct tally_entry *rule; /* by which it runs, where that has a max_jobs; else NULL */
     bool queued;              /* waits in the queue */
-    struct mailbox *mailbox;  /* of its worker */
-    struct mail granted;      /* deliver: set by the job */
-    pid_t leader;             /* 0: nothing to signal (not yet started, or reaped) */
-    bool killed;              /* a kill request has reached it */
+    bool displaced; /* granted is under way, but to say that others have its place there */
+    struct crowd_member place; /* in the queue, by identity */
+    struct mailbox *mailbox;   /* of its worker */
+    struct mail granted;       /* deliver: set by the job */
+    pid_t leader;              /* 0: nothing to signal (not yet started, or reaped) */
+    bool killed;               /* a kill request has reached it */
 };
 
 /* What a claim asks for. */
@@ -55,8 +60,8 @@ enum afar_status registry_claim(struct registry *registry, struct registry_entry
                                 const struct registry_claim *claim, size_t *position,
                                 enum counter *limit, struct afar_error *err);
 
-/* Takes it out of the queue. False: it has its place already, and entry->granted is under way or
- * delivered; the entry must stay where it is until then. */
+/* Takes it out of the queue. False: it has its place already, or has been displaced, and
+ * entry->granted is under way or delivered; the entry must stay where it is until then. */
 bool registry_withdraw(struct registry *registry, struct registry_entry *entry);
 
 /* Takes one of the `most` places of a rule, besides the one that it has; given back with that. Once

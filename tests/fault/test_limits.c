@@ -366,6 +366,44 @@ static void the_queue(void **state)
     afard_expect_calm(&server);
 }
 
+/* A client's requests that wait for its own commands do not keep those of others out. */
+static void the_queue_is_shared(void **state)
+{
+    (void)state;
+    static const char waiting[] = "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"true\"],"
+                                  "\"start_within_ms\":1000000}";
+    enum { QUEUE = 256 };
+    static int fds[QUEUE];
+    char path[64];
+    char url[80];
+    char job[33];
+    struct program client;
+    (void)snprintf(path, sizeof path, "/tmp/afar-queue-%d", (int)getpid());
+    (void)snprintf(url, sizeof url, "unix://%s", path);
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--listen", url,
+                          "--set",    "max_jobs=1",        NULL};
+    afard_start(&server, args);
+    int first = raw_connect(afard_port(&server, 0));
+    start_sleeping(first, job);
+    for (int i = 0; i < QUEUE; i++) {
+        fds[i] = raw_connect(afard_port(&server, 0));
+        raw_send_frame(fds[i], waiting);
+        EXPECT(fds[i], "\"queued\"");
+    }
+    const char *argv[] = {"afar", "run", "--start-within", "1h", url, "--", "echo", "in", NULL};
+    program_start(&client, argv, NULL);
+    EXPECT(fds[QUEUE - 1], "\"error\"", "\"id\":1", "\"busy\"", "max_queued");
+    expect_pong(fds[QUEUE - 1], "2");
+    expect_count("max_queued=1");
+    for (int i = 0; i < QUEUE; i++)
+        (void)close(fds[i]);
+    (void)close(first);
+    program_finish(&client, NULL, 0);
+    assert_string_equal(client.stdout_data, "in\n");
+    program_close(&client);
+    afard_expect_calm(&server);
+}
+
 static void a_drain_empties_the_queue(void **state)
 {
     (void)state;
@@ -471,6 +509,7 @@ int main(void)
         cmocka_unit_test_teardown(a_log_that_nobody_reads, tear_down),
         cmocka_unit_test_teardown(every_place_taken, tear_down),
         cmocka_unit_test_teardown(the_queue, tear_down),
+        cmocka_unit_test_teardown(the_queue_is_shared, tear_down),
         cmocka_unit_test_teardown(a_drain_empties_the_queue, tear_down),
         cmocka_unit_test_teardown(jobs_by_identity, tear_down),
         cmocka_unit_test_teardown(frames_that_are_too_large, tear_down),

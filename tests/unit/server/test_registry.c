@@ -126,6 +126,55 @@ static void turns_come_in_order(void **state)
     tear_down(&fixture);
 }
 
+/* One identity does not fill the queue for others, and those end up with equal shares. */
+static void a_full_queue_is_shared(void **state)
+{
+    (void)state;
+    enum { MANY = 8 };
+    struct fixture fixture;
+    struct registry_entry running;
+    struct registry_entry greedy[MANY];
+    struct registry_entry others[MANY / 2];
+    struct registry_entry late;
+    set_up(&fixture, 1, 0, MANY);
+    assert_int_equal(claim(&fixture, &running, "a", true).status, AFAR_OK);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(claim(&fixture, &greedy[i], "a", true).status, AFAR_EAGAIN);
+    assert_int_equal(claim(&fixture, &late, "a", true).limit, COUNTER_MAX_QUEUED);
+    for (int i = 0; i < MANY / 2; i++) {
+        struct answer answer = claim(&fixture, &others[i], "b", true);
+        assert_int_equal(answer.status, AFAR_EAGAIN);
+        assert_int_equal(answer.position, MANY);
+        mailbox_deliver(&fixture.mailbox);
+        assert_ptr_equal(last_turn, &greedy[MANY - 1 - i]); /* the newest */
+        assert_true(last_turn->displaced);
+        assert_false(registry_withdraw(fixture.registry, last_turn));
+        registry_remove(fixture.registry, last_turn);
+        assert_int_equal(registry_queued(fixture.registry), MANY);
+        assert_int_equal(registry_count(fixture.registry), 1);
+    }
+    assert_int_equal(claim(&fixture, &late, "b", true).status, AFAR_ELIMIT);
+    assert_int_equal(claim(&fixture, &late, "a", true).status, AFAR_ELIMIT);
+    /* A third one finds room, too; and whose turn it is stays as it was. */
+    assert_int_equal(claim(&fixture, &late, "c", true).status, AFAR_EAGAIN);
+    mailbox_deliver(&fixture.mailbox);
+    assert_true(last_turn->displaced);
+    registry_remove(fixture.registry, last_turn);
+    registry_remove(fixture.registry, &running);
+    mailbox_deliver(&fixture.mailbox);
+    assert_ptr_equal(last_turn, &greedy[0]);
+    assert_false(last_turn->displaced);
+    unsigned left = MANY - 1;
+    for (; left > 0; left--) {
+        registry_remove(fixture.registry, last_turn);
+        mailbox_deliver(&fixture.mailbox);
+        assert_false(last_turn->displaced);
+    }
+    assert_ptr_equal(last_turn, &late);
+    registry_remove(fixture.registry, last_turn);
+    tear_down(&fixture);
+}
+
 static void whoever_withdraws_gets_no_turn(void **state)
 {
     (void)state;
@@ -251,6 +300,7 @@ int main(void)
         cmocka_unit_test(ids_are_unlike_and_limited),
         cmocka_unit_test(a_rule_has_its_own_limit),
         cmocka_unit_test(turns_come_in_order),
+        cmocka_unit_test(a_full_queue_is_shared),
         cmocka_unit_test(whoever_withdraws_gets_no_turn),
         cmocka_unit_test(one_identity_does_not_hold_up_another),
         cmocka_unit_test(higher_limits_let_the_waiting_in),
