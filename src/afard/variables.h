@@ -11,8 +11,8 @@
 
 #include "policy/config.h"
 
-/* Takes the blanks and line ends off the ends of the values, in place: a file of variables with CRLF
- * leaves a CR there. */
+/* Takes the blanks and line ends off the ends of the values, in place: a file of variables with
+ * CRLF leaves a CR there. */
 void variables_trim(char **environment);
 
 /* Sets what the variables of "NAME=value" say, after the file and before the command line;

@@ -148,13 +148,18 @@ out:
 
 /* ---- TCP and UDP ---- */
 
+/* Every address means those of IPv4 too, whatever the system's default is. */
+static bool serves_ipv6_alone(const struct endpoint *endpoint)
+{
+    return endpoint->ipv6_only || (endpoint->host[0] != '\0' && !endpoint_is_any6(endpoint));
+}
+
 static enum afar_status bind_address(struct listener *listener, const struct addrinfo *address,
                                      int backlog, struct afar_error *err)
 {
     const struct endpoint *endpoint = &listener->endpoint;
     int on = 1;
-    /* Every address means those of IPv4 too, whatever the system's default is. */
-    int v6only = endpoint->ipv6_only || (endpoint->host[0] != '\0' && !endpoint_is_any6(endpoint));
+    int v6only = serves_ipv6_alone(endpoint);
 
     int fd = socket(address->ai_family, socket_type(endpoint), 0);
     if (fd < 0)
@@ -192,9 +197,18 @@ static enum afar_status note_address(struct listener *listener, struct afar_erro
     return AFAR_OK;
 }
 
-static enum afar_status open_inet(struct listener *listener, int backlog, struct afar_error *err)
+/* Without a host, IPv6 comes first: that socket takes IPv4 as well. Where the machine has no IPv6,
+ * IPv4 is what remains. With a host, all come at once, in the resolver's order. */
+static bool is_turn_of(const struct endpoint *endpoint, int family, unsigned pass)
 {
     static const int any_host_families[] = {AF_INET6, AF_INET};
+    if (endpoint->ipv6_only && family != AF_INET6)
+        return false;
+    return endpoint->host[0] != '\0' || family == any_host_families[pass];
+}
+
+static enum afar_status open_inet(struct listener *listener, int backlog, struct afar_error *err)
+{
     struct addrinfo *list = NULL;
     bool bound = false;
 
@@ -202,13 +216,9 @@ static enum afar_status open_inet(struct listener *listener, int backlog, struct
     if (status != AFAR_OK)
         return status;
 
-    /* Without a host, IPv6 first: that socket takes IPv4 as well. Where the machine has no IPv6,
-     * IPv4 is what remains. With a host, the resolver's order. */
     for (unsigned pass = 0; pass < 2 && !bound; pass++) {
         for (struct addrinfo *a = list; a != NULL && !bound; a = a->ai_next) {
-            if (listener->endpoint.host[0] == '\0' && a->ai_family != any_host_families[pass])
-                continue;
-            if (listener->endpoint.ipv6_only && a->ai_family != AF_INET6)
+            if (!is_turn_of(&listener->endpoint, a->ai_family, pass))
                 continue;
             if (listener->fd >= 0)
                 (void)close(listener->fd);

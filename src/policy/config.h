@@ -77,6 +77,7 @@ struct config {
     uint64_t tls_watch_ms;          /* between looks at the files of TLS; 0: only at SIGHUP */
     uint64_t handshake_timeout_ms;  /* from accept to the end of the handshake */
     uint64_t first_request_timeout_ms; /* from then to the first frame */
+    uint64_t frame_timeout_ms;         /* from a frame's first byte to its last; 0: no limit */
     uint64_t keepalive_ms;         /* TCP: silence before the peer's machine is asked; 0: never */
     uint64_t tcp_user_timeout_ms;  /* TCP: unacknowledged for so long: gone; 0: the system's */
     uint64_t heartbeat_ms;         /* a job runs, the client is silent: a ping; 0: never */

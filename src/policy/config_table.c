@@ -77,6 +77,8 @@ static const struct config_key keys[] = {
      "from accept to the end of the TLS handshake"},
     {"first_request_timeout_ms", CONFIG_NUMBER, AT(first_request_timeout_ms), 0, DURATION_MAX,
      300000, "from then to the first request; 0: no limit"},
+    {"frame_timeout_ms", CONFIG_NUMBER, AT(frame_timeout_ms), 0, DURATION_MAX, 120000,
+     "from the first byte of a frame to its last; 0: no limit"},
     {"idle_timeout_ms", CONFIG_NUMBER, AT(idle_timeout_ms), 0, DURATION_MAX, 0,
      "a connection without a command and without a byte; 0: no limit"},
     {"write_timeout_ms", CONFIG_NUMBER, AT(write_timeout_ms), 0, DURATION_MAX, 60000,

@@ -9,7 +9,8 @@
  * loop. Threads: made by the acceptor, then moved to its worker by its own mail; the worker's from
  * then on. Blocks:  never. Limits:  what arrives: `input_limit_bytes` of the protocol. What waits
  * to be sent: control_queue_bytes and the session's own. Time: handshake_timeout_ms,
- * first_request_timeout_ms, idle_timeout_ms, write_timeout_ms, heartbeat_timeout_ms. */
+ * first_request_timeout_ms, frame_timeout_ms, idle_timeout_ms, write_timeout_ms,
+ * heartbeat_timeout_ms. */
 #ifndef SERVER_CONNECTION_H
 #define SERVER_CONNECTION_H
 
@@ -100,10 +101,11 @@ struct connection {
     int64_t opened_ms; /* accepted; once open, since then */
     int64_t last_input_ms;
     int64_t last_output_ms;
-    int64_t give_up_at_ms; /* DEADLINE_NEVER unless the server is going down */
-    int64_t closing_at_ms; /* when CLOSING ends in any case */
-    int64_t flush_at_ms;   /* what is held back goes then; DEADLINE_NEVER: nothing is */
-    int64_t held_until_ms; /* not read until then: too much was refused; 0: it is read */
+    int64_t frame_since_ms; /* part of a request has come, the rest has not; 0: none */
+    int64_t give_up_at_ms;  /* DEADLINE_NEVER unless the server is going down */
+    int64_t closing_at_ms;  /* when CLOSING ends in any case */
+    int64_t flush_at_ms;    /* what is held back goes then; DEADLINE_NEVER: nothing is */
+    int64_t held_until_ms;  /* not read until then: too much was refused; 0: it is read */
 };
 
 /* What the acceptor knows of one. */

@@ -37,6 +37,10 @@ static void consider_heartbeat(struct connection *connection, struct deadline *d
 static void consider_open(struct connection *connection, struct deadline *deadline)
 {
     const struct config *config = connection->worker->config;
+    /* Not while we do not read. */
+    if (connection->frame_since_ms != 0 && connection_takes_input(connection))
+        consider(deadline, COUNTER_FRAME_TIMEOUT, connection->frame_since_ms,
+                 config->frame_timeout_ms);
     if (connection->send_blocked) {
         consider(deadline, COUNTER_WRITE_TIMEOUT, connection->last_output_ms,
                  config->write_timeout_ms);
@@ -99,6 +103,8 @@ static const char *why(enum counter limit)
         return "no handshake in time (handshake_timeout_ms)";
     case COUNTER_FIRST_REQUEST_TIMEOUT:
         return "no request in time (first_request_timeout_ms)";
+    case COUNTER_FRAME_TIMEOUT:
+        return "the rest of a frame has not come in time (frame_timeout_ms)";
     case COUNTER_WRITE_TIMEOUT:
         return "the client takes nothing of what is sent (write_timeout_ms)";
     case COUNTER_HEARTBEAT_TIMEOUT:

@@ -31,6 +31,7 @@ static const char *const names[COUNTERS] = {
     [COUNTER_CONTROL_QUEUE_BYTES] = "control_queue_bytes",
     [COUNTER_HANDSHAKE_TIMEOUT] = "handshake_timeout_ms",
     [COUNTER_FIRST_REQUEST_TIMEOUT] = "first_request_timeout_ms",
+    [COUNTER_FRAME_TIMEOUT] = "frame_timeout_ms",
     [COUNTER_IDLE_TIMEOUT] = "idle_timeout_ms",
     [COUNTER_WRITE_TIMEOUT] = "write_timeout_ms",
     [COUNTER_HEARTBEAT_TIMEOUT] = "heartbeat_timeout_ms",

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "exec/signal_name.h"
@@ -147,48 +148,94 @@ static enum afar_status native_open(struct connection *connection, struct afar_e
     native->owner.ops = &native_owner_ops;
     native->connection = connection;
     decoder_init(&native->decoder);
-    decoder_limit(&native->decoder, (size_t)config->header_bytes, (size_t)config->payload_bytes);
+    native->header_is_short = config->header_bytes > NATIVE_HEADER_BYTES;
+    decoder_limit(&native->decoder,
+                  native->header_is_short ? NATIVE_HEADER_BYTES : (size_t)config->header_bytes,
+                  (size_t)config->payload_bytes);
+    decoder_ask(&native->decoder, native_wants, native);
     connection->session = native;
     return AFAR_OK;
 }
 
 /* Framing is lost, or a frame larger than allowed is coming: say so and close. */
-static void refuse_and_close(struct native *native, enum afar_status status,
-                             const struct afar_error *err)
+static void refuse_and_close(struct native *native, enum afar_status status, struct afar_error *err)
 {
     struct counters *counters = &native->connection->worker->shared->counters;
-    if (status == AFAR_ELIMIT)
+    const bool brief = native->connection->worker->config->deny_reason == DENY_REASON_BRIEF;
+    const char *code = status == AFAR_ELIMIT ? "limit" : "bad_request";
+    if (status == AFAR_ELIMIT && native->header_is_short) {
+        counters_count(counters, COUNTER_DENIED);
+        native_deny(native, err);
+        code = "denied";
+    } else if (status == AFAR_ELIMIT) {
         counters_count(counters,
                        native->decoder.payload_over ? COUNTER_PAYLOAD_BYTES : COUNTER_HEADER_BYTES);
-    native_complain(native, status == AFAR_ELIMIT ? "limit" : "bad_request", err->message);
+    }
+    native_complain(native, code,
+                    brief && strcmp(code, "denied") == 0 ? JOB_DENIED_BRIEFLY : err->message);
     buffer_clear(&native->connection->in);
     connection_finish(native->connection);
+}
+
+/* A header is larger than what is allowed to those who may run nothing. False: so it is to others,
+ * or this is one of them. */
+static bool allow_long_headers(struct native *native)
+{
+    const struct config *config = native->connection->worker->config;
+    if (!native->header_is_short || native->decoder.payload_over || !native_may_run(native))
+        return false;
+    native->header_is_short = false;
+    decoder_limit(&native->decoder, (size_t)config->header_bytes, (size_t)config->payload_bytes);
+    return true;
+}
+
+/* One frame. False: there is none (yet), or the connection ends. */
+static bool take_frame(struct native *native)
+{
+    struct connection *connection = native->connection;
+    struct afar_error err;
+    struct message message;
+    const uint8_t *payload = NULL;
+    size_t used = 0;
+    if (!connection_alive(connection) || connection->finishing || connection->held_until_ms != 0)
+        return false;
+    buffer_consume(&connection->in, decoder_skip(&native->decoder, buffer_size(&connection->in)));
+    enum afar_status status =
+        decoder_next(&native->decoder, buffer_head(&connection->in), buffer_size(&connection->in),
+                     &message, &payload, &used, &err);
+    if (status == AFAR_ELIMIT && allow_long_headers(native))
+        return true;
+    if (status == AFAR_EAGAIN)
+        return false;
+    if (status != AFAR_OK) {
+        refuse_and_close(native, status, &err);
+        return false;
+    }
+    connection->asked = true;
+    handle(native, &message, payload);
+    message_close(&message);
+    if (buffer_size(&connection->in) > 0)
+        buffer_consume(&connection->in, used);
+    return true;
 }
 
 static void native_input(struct connection *connection)
 {
     struct native *native = session_of(connection);
-    struct afar_error err;
-    while (connection_alive(connection) && !connection->finishing &&
-           connection->held_until_ms == 0) {
-        struct message message;
-        const uint8_t *payload = NULL;
-        size_t used = 0;
-        enum afar_status status =
-            decoder_next(&native->decoder, buffer_head(&connection->in),
-                         buffer_size(&connection->in), &message, &payload, &used, &err);
-        if (status == AFAR_EAGAIN)
-            return;
-        if (status != AFAR_OK) {
-            refuse_and_close(native, status, &err);
-            return;
-        }
-        connection->asked = true;
-        handle(native, &message, payload);
-        message_close(&message);
-        if (buffer_size(&connection->in) > 0)
-            buffer_consume(&connection->in, used);
-    }
+    const size_t unwanted = native->decoder.unwanted;
+    bool whole = connection->frame_since_ms == 0;
+    while (take_frame(native))
+        whole = true;
+    whole = whole || (unwanted > 0 && native->decoder.unwanted == 0);
+    if (!connection_alive(connection))
+        return;
+    if (buffer_size(&connection->in) == 0 && native->decoder.unwanted == 0)
+        connection->frame_since_ms = 0;
+    else if (whole)
+        connection->frame_since_ms = connection->last_input_ms;
+    /* What much input has left behind; a command's may go on. */
+    if (buffer_size(&connection->in) == 0 && !native->attached)
+        buffer_rest(&connection->in);
 }
 
 static void native_prepare(struct connection *connection)

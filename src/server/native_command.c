@@ -213,9 +213,54 @@ static void start(struct native *native, struct message *message,
                             message_put_queued(&connection->out, native->id, position, NULL));
 }
 
+bool native_may_run(struct native *native)
+{
+    struct policy_client client;
+    struct afar_error err;
+    return connection_judge(native->connection, &client, &err) == AFAR_OK &&
+           policy_may(native->connection->worker->config->rules, &client, POLICY_RUN);
+}
+
+bool native_wants(void *user, const struct message *message)
+{
+    struct native *native = user;
+    if (message->type == MESSAGE_EXEC)
+        return !native->attached && native_may_run(native);
+    return message->type == MESSAGE_STDIN && native_is_current(native, message) &&
+           native->job != NULL && native->stdin_stream &&
+           message->offset + message->size <= native->stdin_acked + native->stdin_credit;
+}
+
+void native_deny(struct native *native, struct afar_error *err)
+{
+    struct connection *connection = native->connection;
+    struct policy_client client;
+    if (connection_judge(connection, &client, err) == AFAR_OK)
+        (void)afar_fail(err, AFAR_EREFUSED, "no rule lets this client (%.100s) run anything",
+                        connection->identity);
+    audit_note_refused(connection, "denied", err->message, NULL);
+}
+
+/* Its payload has not been read, as nobody wants it. */
+static void refuse_unread(struct native *native, struct message *message)
+{
+    struct afar_error err;
+    if (native->attached) {
+        native_refuse(native, message, "bad_request",
+                      "another command is under way on this connection", 0);
+        return;
+    }
+    native_deny(native, &err);
+    refuse_start(native, message, AFAR_EREFUSED, COUNTERS, &err);
+}
+
 void native_exec(struct native *native, struct message *message, const uint8_t *payload)
 {
     struct afar_error err;
+    if (payload == NULL && message->size > 0) {
+        refuse_unread(native, message);
+        return;
+    }
     enum afar_status status =
         exec_request_take_payload(message->exec, payload, message->size, &err);
     if (status != AFAR_OK) {

@@ -10,6 +10,8 @@
 
 enum {
     NATIVE_BUSY_RETRY_MS = 1000,
+    /* The header of a client that may run nothing: what such a one has to say is shorter. */
+    NATIVE_HEADER_BYTES = 4096,
     /* So long `started` may wait for the command's first output or its end: longer than `true`
      * takes on a busy machine, shorter than a person notices. */
     NATIVE_STARTED_WITHIN_MS = 10,
@@ -24,10 +26,11 @@ struct native {
     struct job_owner owner;
     struct connection *connection;
     struct decoder decoder;
-    uint64_t heartbeats; /* pings sent */
-    bool attached;       /* a request is under way: job or at least its log is there */
-    uint64_t id;         /* of that request */
-    bool told_features;  /* in a `started` */
+    bool header_is_short; /* until it is known that the client may run something */
+    uint64_t heartbeats;  /* pings sent */
+    bool attached;        /* a request is under way: job or at least its log is there */
+    uint64_t id;          /* of that request */
+    bool told_features;   /* in a `started` */
     struct job *job;
     struct output_log *log;
     bool cut;       /* ended by an error; only the frame under way is still to be sent */
@@ -73,6 +76,17 @@ bool native_is_current(const struct native *native, const struct message *messag
 
 /* Of enum feature: what this server understands, whatever it lets this client do. */
 unsigned native_features(const struct native *native);
+
+/* Whether any rule lets this client run anything. */
+bool native_may_run(struct native *native);
+
+/* Whether a payload that is on its way is of use: else it is not kept. */
+bool native_wants(void *native, const struct message *message);
+
+/* A request for which nothing is kept, as this client may run nothing: for the audit log, and in
+ * *err what to say. */
+void native_deny(struct native *native, struct afar_error *err);
+
 void native_exec(struct native *native, struct message *message, const uint8_t *payload);
 void native_stdin(struct native *native, const struct message *message, const uint8_t *payload);
 void native_ack(struct native *native, const struct message *message);

@@ -11,8 +11,6 @@
 #include "wire/frame.h"
 #include "wire/tutorial.h"
 
-enum { INPUT_BYTES = 1 << 20 }; /* commands that came while one was running */
-
 enum shell_state { SHELL_IDLE, SHELL_ARRIVING, SHELL_RUNNING, SHELL_HASHING, SHELL_SENDING };
 
 struct shell {
@@ -279,7 +277,7 @@ static void look_for_request(struct shell *shell)
         char why[80];
         (void)snprintf(why, sizeof why, "refused: the client speaks %s", stray);
         give_up(shell, why);
-    } else if (size > config->request_bytes) {
+    } else if (size > config->request_bytes || size >= connection->in.limit_bytes) {
         counters_count(&connection->worker->shared->counters, COUNTER_REQUEST_BYTES);
         give_up(shell, "refused: a command longer than request_bytes");
     } else if (memchr(data, 0, size) != NULL) {
@@ -296,6 +294,7 @@ static void look_for_request(struct shell *shell)
 
 static enum afar_status shell_open(struct connection *connection, struct afar_error *err)
 {
+    const struct config *config = connection->worker->config;
     struct shell *shell = calloc(1, sizeof *shell);
     if (shell == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a session");
@@ -309,6 +308,8 @@ static enum afar_status shell_open(struct connection *connection, struct afar_er
     shell->connection = connection;
     shell->kind = connection->kind == PROTOCOL_SIZED ? TUTORIAL_SIZED : TUTORIAL_HEADED;
     connection->session = shell;
+    /* One byte more shows that a command is too long, also of those that come while one runs. */
+    connection->in.limit_bytes = (size_t)config->request_bytes + 1;
     return AFAR_OK;
 }
 
@@ -359,7 +360,7 @@ static void shell_close(struct connection *connection)
 }
 
 const struct protocol_ops shell_protocol = {
-    .input_limit_bytes = INPUT_BYTES,
+    .input_limit_bytes = 1, /* shell_open knows */
     .open = shell_open,
     .input = shell_input,
     .peek = shell_peek,

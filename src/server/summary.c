@@ -130,16 +130,19 @@ static bool may_write(const struct period *period, const struct peer_counts *pee
            (peer->name == NULL || peer->of[kind].written < kinds[kind].of_one);
 }
 
-static int64_t pace_of(const struct period *period, const struct peer_counts *peer)
+/* How far its refusals are ahead of their pace. */
+static int64_t ahead_ms(const struct period *period, const struct peer_counts *peer)
 {
-    if (peer->refused <= SUMMARY_PACE_FREE)
-        return 0;
-    unsigned long long beyond = peer->refused - SUMMARY_PACE_FREE;
-    int64_t wait_ms = period->since_ms - clock_now_ms();
-    wait_ms += beyond < SUMMARY_PERIOD_MS ? (int64_t)beyond * SUMMARY_PACE_MS : SUMMARY_PERIOD_MS;
-    if (wait_ms > SUMMARY_PACE_MAX_MS)
-        return SUMMARY_PACE_MAX_MS;
-    return wait_ms > 0 ? wait_ms : 0;
+    const unsigned long long counted_most = 2000; /* beyond that, all are as late as can be */
+    unsigned long long refused = peer->refused < counted_most ? peer->refused : counted_most;
+    int64_t due_ms = ((int64_t)refused - SUMMARY_PACE_FREE) * SUMMARY_PACE_MS;
+    int64_t ahead = due_ms - (clock_now_ms() - period->since_ms);
+    return due_ms > 0 && ahead > 0 ? ahead : 0;
+}
+
+static int64_t at_most(int64_t ms, int64_t most_ms)
+{
+    return ms < most_ms ? ms : most_ms;
 }
 
 void summary_who(char who[SUMMARY_WHO_BYTES], const char *identity,
@@ -183,7 +186,7 @@ int64_t summary_pace(struct summary *summary, const char *who)
     (void)pthread_mutex_lock(&summary->lock);
     struct peer_counts *peer = begin_counting(summary, who);
     peer->refused++;
-    int64_t wait_ms = pace_of(summary->now, peer);
+    int64_t wait_ms = at_most(ahead_ms(summary->now, peer), SUMMARY_PACE_MAX_MS);
     (void)pthread_mutex_unlock(&summary->lock);
     return wait_ms;
 }
@@ -194,9 +197,9 @@ int64_t summary_pace_now(struct summary *summary, const char *who)
     (void)pthread_mutex_lock(&summary->lock);
     const struct tally_entry *entry = tally_find(&summary->now->names, who, strlen(who));
     if (entry != NULL)
-        wait_ms = pace_of(summary->now, &summary->now->peers[entry->places]);
+        wait_ms = ahead_ms(summary->now, &summary->now->peers[entry->places]) / 10;
     (void)pthread_mutex_unlock(&summary->lock);
-    return wait_ms;
+    return at_most(wait_ms, SUMMARY_PACE_MAX_MS);
 }
 
 /* ---- the end of a period ------------------------------------------------------------------------

@@ -70,7 +70,7 @@ void summary_add(struct summary *summary, enum summary_kind kind, const char *wh
 /* A request of `who` was refused: for how long its connection is not to be read. */
 int64_t summary_pace(struct summary *summary, const char *who);
 
-/* How long that is for a new connection of the same peer. */
+/* The same for a new connection of a peer: a tenth, as it may belong to another program there. */
 int64_t summary_pace_now(struct summary *summary, const char *who);
 
 #endif

@@ -10,6 +10,23 @@ void decoder_init(struct decoder *decoder)
     decoder->payload_over = false;
     decoder->header_max_bytes = FRAME_HEADER_MAX_BYTES;
     decoder->payload_max_bytes = FRAME_PAYLOAD_MAX_BYTES;
+    decoder->wants = NULL;
+    decoder->user = NULL;
+    decoder->unwanted = 0;
+}
+
+void decoder_ask(struct decoder *decoder, bool (*wants)(void *user, const struct message *message),
+                 void *user)
+{
+    decoder->wants = wants;
+    decoder->user = user;
+}
+
+size_t decoder_skip(struct decoder *decoder, size_t size)
+{
+    size_t skipped = size < decoder->unwanted ? size : decoder->unwanted;
+    decoder->unwanted -= skipped;
+    return skipped;
 }
 
 void decoder_limit(struct decoder *decoder, size_t header_max_bytes, size_t payload_max_bytes)
@@ -110,6 +127,12 @@ enum afar_status decoder_next(struct decoder *decoder, const uint8_t *data, size
         if (status != AFAR_OK)
             return status;
         *used = decoder->header_bytes + message->size;
+        if (size < *used && decoder->wants != NULL && !decoder->wants(decoder->user, message)) {
+            decoder->unwanted = *used - size;
+            *used = size;
+            *payload = NULL;
+            return AFAR_OK;
+        }
         if (size < *used)
             return keep(decoder, message, err);
     }

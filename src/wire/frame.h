@@ -30,6 +30,10 @@ struct decoder {
      * message is large, and an idle connection holds a decoder. */
     struct message *waiting;
     size_t header_bytes; /* prefix and header of that message */
+    /* decoder_ask; NULL: every payload is wanted. */
+    bool (*wants)(void *user, const struct message *message);
+    void *user;
+    size_t unwanted; /* bytes of an unwanted payload that are still to come */
 };
 
 void decoder_init(struct decoder *decoder);
@@ -37,6 +41,16 @@ void decoder_init(struct decoder *decoder);
 /* Accepts less than the protocol allows, in both sizes at most that. */
 void decoder_limit(struct decoder *decoder, size_t header_max_bytes, size_t payload_max_bytes);
 void decoder_close(struct decoder *decoder);
+
+/* From now on asks whether a payload that has not come as a whole is wanted. One that is not needs
+ * no memory: its message is given out at once, without it (*payload is NULL although its size is
+ * not 0), and what comes of it is to be taken off by decoder_skip. */
+void decoder_ask(struct decoder *decoder, bool (*wants)(void *user, const struct message *message),
+                 void *user);
+
+/* How many of the next `size` bytes belong to an unwanted payload: these are to be consumed before
+ * decoder_next is called again. */
+size_t decoder_skip(struct decoder *decoder, size_t size);
 
 /* Looks for one frame at the start of `data`.
  * AFAR_OK: *message is the caller's (message_close), *payload points to its message->size bytes

@@ -23,6 +23,61 @@ static size_t put_frame(uint8_t *out, const char *json, const void *payload, siz
     return FRAME_PREFIX_BYTES + header_bytes + size;
 }
 
+/* ---- payloads that nobody wants ---- */
+
+static unsigned asked;
+
+static bool wants_exec(void *user, const struct message *message)
+{
+    assert_ptr_equal(user, &asked);
+    asked++;
+    return message->type == MESSAGE_EXEC;
+}
+
+static void test_unwanted_payload(void **state)
+{
+    (void)state;
+    uint8_t data[256];
+    size_t first = put_frame(data, "{\"type\":\"ping\",\"id\":1,\"size\":10}", "0123456789", 10);
+    size_t size =
+        first + put_frame(data + first, "{\"type\":\"ping\",\"id\":2,\"size\":1}", "x", 1);
+    struct decoder decoder;
+    struct message message;
+    const uint8_t *payload = data;
+    size_t used = 0;
+    asked = 0;
+    decoder_init(&decoder);
+    decoder_ask(&decoder, wants_exec, &asked);
+    /* Its first three bytes have come. */
+    assert_int_equal(decoder_next(&decoder, data, first - 7, &message, &payload, &used, NULL),
+                     AFAR_OK);
+    assert_int_equal(message.id, 1);
+    assert_int_equal(message.size, 10);
+    assert_null(payload);
+    assert_int_equal(used, first - 7);
+    message_close(&message);
+    assert_int_equal(decoder_skip(&decoder, 3), 3);
+    assert_int_equal(decoder_skip(&decoder, 0), 0);
+    assert_int_equal(decoder_skip(&decoder, size - (first - 4)), 4);
+    assert_int_equal(decoder_skip(&decoder, size - first), 0);
+    /* One that is there as a whole costs nothing, and is given out as ever. */
+    assert_int_equal(
+        decoder_next(&decoder, data + first, size - first, &message, &payload, &used, NULL),
+        AFAR_OK);
+    assert_int_equal(message.id, 2);
+    assert_ptr_equal(payload, data + size - 1);
+    assert_int_equal(used, size - first);
+    assert_int_equal(asked, 1);
+    message_close(&message);
+    /* And one that is wanted is waited for. */
+    size = put_frame(data, "{\"type\":\"exec\",\"v\":1,\"id\":3,\"argc\":1,\"size\":2}", "a", 2);
+    assert_int_equal(decoder_next(&decoder, data, size - 1, &message, &payload, &used, NULL),
+                     AFAR_EAGAIN);
+    assert_int_equal(used, size);
+    assert_int_equal(asked, 2);
+    decoder_close(&decoder);
+}
+
 static void test_prefix_is_little_endian(void **state)
 {
     (void)state;
@@ -429,6 +484,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prefix_is_little_endian),
+        cmocka_unit_test(test_unwanted_payload),
         cmocka_unit_test(test_whole_frame),
         cmocka_unit_test(test_pieces_of_every_size),
         cmocka_unit_test(test_again_says_how_much),
