@@ -138,6 +138,21 @@ static void start_crowd(int family, unsigned addresses, uint16_t port)
     (void)close(ready[0]);
 }
 
+/* Waits until that limit was met: the crowd has come in. */
+static void expect_limit(const char *name)
+{
+    static const char line[] = "since the start: ";
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    const char *found = NULL;
+    while (found == NULL && clock_now_ms() < deadline_ms) {
+        size_t before = server.program.stderr_size;
+        assert_int_equal(kill(server.program.pid, SIGUSR1), 0);
+        found = strstr(program_expect_after(&server.program, 2, before, line), name);
+        (void)poll(NULL, 0, 20);
+    }
+    assert_non_null(found);
+}
+
 /* While they are all there, nobody else is kept out, or waits for longer than it takes. */
 static void expect_service(const char *url)
 {
@@ -165,6 +180,7 @@ static void two_addresses(void **state)
     need_descriptors();
     afard_start_tls(&server, args);
     start_crowd(AF_INET, 2, afard_port(&server, 0));
+    expect_limit(" max_unauthenticated_per_address=");
     expect_service(server.url[0]);
 }
 
@@ -175,6 +191,7 @@ static void a_thousand_addresses(void **state)
     need_descriptors();
     afard_start_tls(&server, args);
     start_crowd(AF_INET, ADDRESSES, afard_port(&server, 0));
+    expect_limit(" max_unauthenticated=");
     expect_service(server.url[0]);
 }
 
@@ -204,6 +221,7 @@ static void a_thousand_networks_of_ipv6(void **state)
     afard_start_tls(&server, args);
     (void)snprintf(url, sizeof url, "tls://[::1]:%u", afard_port(&server, 0));
     start_crowd(AF_INET6, ADDRESSES, afard_port(&server, 0));
+    expect_limit(" max_unauthenticated=");
     expect_service(url);
 }
 

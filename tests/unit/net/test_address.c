@@ -260,6 +260,32 @@ static void test_localhost(void **state)
     assert_false(address_needs_resolver("10.0.0.1"));
 }
 
+static void test_groups_in_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address; /* NULL: a user's */
+        const char *words;
+    } cases[] = {{"192.0.2.7", "192.0.2.7"},
+                 {"::ffff:192.0.2.7", "192.0.2.7"},
+                 {"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
+                 {"::1", "::/64"},
+                 {NULL, "uid 1000"}};
+    char text[ADDRESS_TEXT_BYTES];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct address_group group = {.size = 99};
+        if (cases[i].address == NULL)
+            address_group_user(1000, &group);
+        else
+            group = group_of(cases[i].address);
+        address_group_format(&group, text, sizeof text);
+        assert_string_equal(text, cases[i].words);
+    }
+    const struct address_group none = {.size = 0};
+    address_group_format(&none, text, sizeof text);
+    assert_string_equal(text, "unix");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup(test_failures_are_in_the_resolvers_words, reset),
         cmocka_unit_test_setup(test_formats_and_loopback, reset),
         cmocka_unit_test_setup(test_unix_addresses, reset),
+        cmocka_unit_test(test_groups_in_words),
         cmocka_unit_test_setup(test_other_families, reset),
         cmocka_unit_test_setup(test_whom_connections_are_counted_by, reset),
         cmocka_unit_test_setup(test_localhost, reset),
