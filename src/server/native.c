@@ -163,13 +163,13 @@ static void refuse_and_close(struct native *native, enum afar_status status, str
     struct counters *counters = &native->connection->worker->shared->counters;
     const bool brief = native->connection->worker->config->deny_reason == DENY_REASON_BRIEF;
     const char *code = status == AFAR_ELIMIT ? "limit" : "bad_request";
-    if (status == AFAR_ELIMIT && native->header_is_short) {
+    const bool over = native->decoder.payload_over; /* the payload, and not the header */
+    if (status == AFAR_ELIMIT && native->header_is_short && !over) {
         counters_count(counters, COUNTER_DENIED);
         native_deny(native, err);
         code = "denied";
     } else if (status == AFAR_ELIMIT) {
-        counters_count(counters,
-                       native->decoder.payload_over ? COUNTER_PAYLOAD_BYTES : COUNTER_HEADER_BYTES);
+        counters_count(counters, over ? COUNTER_PAYLOAD_BYTES : COUNTER_HEADER_BYTES);
     }
     native_complain(native, code,
                     brief && strcmp(code, "denied") == 0 ? JOB_DENIED_BRIEFLY : err->message);
