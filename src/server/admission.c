@@ -47,8 +47,7 @@ void admission_exit_init(struct admission_exit *way_out, struct mailbox *mailbox
     list_init(&way_out->tickets);
 }
 
-/* ---- making room; with the lock held ------------------------------------------------------------
- */
+/* ---- making room; with the lock held ---- */
 
 static struct crowd *crowd_of(struct admission *admission, const struct admission_ticket *ticket)
 {

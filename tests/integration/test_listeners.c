@@ -49,8 +49,18 @@ static void name(char path[NAME_BYTES], const char *file)
     (void)snprintf(path, NAME_BYTES, "%s/%s", folder, file);
 }
 
-/* ---- ready before anybody can ask ---------------------------------------------------------------
- */
+/* Runs `before`, and then afard with `rest` as its arguments. */
+static void start_by_shell(struct program *program, const char *before, const char *rest)
+{
+    char afard[PROGRAM_TEXT_BYTES];
+    char script[PROGRAM_TEXT_BYTES + 512];
+    const char *argv[] = {"sh", "-c", script, NULL};
+    (void)snprintf(script, sizeof script, "%s; exec '%s' --print-endpoints %s", before,
+                   program_path("afard", afard), rest);
+    program_start(program, argv, NULL);
+}
+
+/* ---- ready before anybody can ask ---- */
 
 /* A pipe with a name that nobody reads and that has no more room; the descriptor keeps it open. */
 static int full_pipe(const char *path)
@@ -93,17 +103,14 @@ static void ready_before_the_endpoints_are_known(void **state)
     (void)state;
     char fifo[NAME_BYTES];
     char http[NAME_BYTES];
-    char script[PROGRAM_TEXT_BYTES + 512];
-    char afard[PROGRAM_TEXT_BYTES];
+    char rest[2 * NAME_BYTES + 64];
     struct program program;
     name(fifo, "fifo");
     name(http, "http");
     int fd = full_pipe(fifo);
-    (void)snprintf(script, sizeof script,
-                   "exec '%s' --print-endpoints --listen tcp://127.0.0.1:0 --http unix://%s >%s",
-                   program_path("afard", afard), http, fifo);
-    const char *argv[] = {"sh", "-c", script, NULL};
-    program_start(&program, argv, NULL);
+    (void)snprintf(rest, sizeof rest, "--listen tcp://127.0.0.1:0 --http unix://%s >%s", http,
+                   fifo);
+    start_by_shell(&program, ":", rest);
     /* What it says last before it prints them. */
     program_expect(&program, 2, "health and metrics over HTTP");
     char *answer = readyz(http);
@@ -116,28 +123,23 @@ static void ready_before_the_endpoints_are_known(void **state)
     assert_int_equal(unlink(fifo), 0);
 }
 
-/* ---- the mode of a socket
- * ------------------------------------------------------------------------ */
+/* ---- the mode of a socket ---- */
 
 static void usable_whatever_the_umask(void **state)
 {
     (void)state;
     char path[NAME_BYTES];
     char audit[NAME_BYTES];
-    char script[PROGRAM_TEXT_BYTES + 512];
-    char afard[PROGRAM_TEXT_BYTES];
-    char url[160];
+    char rest[2 * NAME_BYTES + 64];
+    char url[NAME_BYTES + 16];
     struct program program;
     struct program client;
     struct stat file;
     name(path, "socket");
     name(audit, "audit");
     (void)snprintf(url, sizeof url, "unix://%s", path);
-    (void)snprintf(script, sizeof script,
-                   "umask 777; exec '%s' --print-endpoints --listen %s --set audit_log=%s",
-                   program_path("afard", afard), url, audit);
-    const char *argv[] = {"sh", "-c", script, NULL};
-    program_start(&program, argv, NULL);
+    (void)snprintf(rest, sizeof rest, "--listen %s --set audit_log=%s", url, audit);
+    start_by_shell(&program, "umask 777", rest);
     program_expect(&program, 1, "listening ");
     assert_int_equal(lstat(path, &file), 0);
     assert_int_equal(file.st_mode & 07777, 0600);
@@ -154,8 +156,7 @@ static void usable_whatever_the_umask(void **state)
     assert_int_equal(unlink(audit), 0);
 }
 
-/* ---- both families
- * ------------------------------------------------------------------------------- */
+/* ---- both families ---- */
 
 /* A port that is free now, in either family. */
 static uint16_t free_port(void)
