@@ -26,11 +26,11 @@ struct native {
     struct job_owner owner;
     struct connection *connection;
     struct decoder decoder;
-    bool header_is_short; /* until it is known that the client may run something */
     uint64_t heartbeats;  /* pings sent */
-    bool attached;        /* a request is under way: job or at least its log is there */
-    uint64_t id;          /* of that request */
+    uint64_t id;          /* of the request that is under way … */
+    bool attached;        /* … if there is one: job or at least its log is there */
     bool told_features;   /* in a `started` */
+    bool header_is_short; /* until it is known that the client may run something */
     struct job *job;
     struct output_log *log;
     bool cut;       /* ended by an error; only the frame under way is still to be sent */

@@ -379,40 +379,6 @@ static void test_accept_errors(void **state)
 
 /* ---- Unix sockets ---- */
 
-/* Users are counted like addresses, but for root and our own. */
-static void test_unix_users(void **state)
-{
-    (void)state;
-    enum { SOMEBODY = 12345 };
-    struct listener *listener = opened(unix_url);
-    struct address_group group = {.size = 99};
-    struct address_group expected;
-    char peer[ADDRESS_TEXT_BYTES];
-    struct afar_error err;
-    int fd = -1;
-    int client = connect_unix();
-    assert_true(client >= 0);
-    assert_int_equal(listener_accept(listener, &fd, peer, &group, &err), AFAR_OK);
-    assert_int_equal(group.size, 0);
-    (void)close(fd);
-    (void)close(client);
-    if (geteuid() == 0) { /* only root can be somebody else */
-        assert_int_equal(chmod(folder, 0711), 0);
-        assert_int_equal(chmod(unix_path, 0666), 0);
-        assert_int_equal(seteuid(SOMEBODY), 0);
-        client = connect_unix();
-        assert_int_equal(seteuid(0), 0);
-        assert_true(client >= 0);
-        assert_int_equal(listener_accept(listener, &fd, peer, &group, &err), AFAR_OK);
-        address_group_user(SOMEBODY, &expected);
-        assert_int_equal(group.size, expected.size);
-        assert_memory_equal(group.bytes, expected.bytes, expected.size);
-        (void)close(fd);
-        (void)close(client);
-    }
-    listener_free(listener);
-}
-
 static void test_unix_socket(void **state)
 {
     (void)state;
@@ -600,7 +566,6 @@ int main(void)
         cmocka_unit_test_setup(test_udp, reset),
         cmocka_unit_test_setup(test_accept_errors, reset),
         cmocka_unit_test_setup(test_unix_socket, reset),
-        cmocka_unit_test_setup(test_unix_users, reset),
         cmocka_unit_test_setup(test_a_stale_socket_is_replaced, reset),
         cmocka_unit_test_setup(test_a_served_socket_is_left_alone, reset),
         cmocka_unit_test_setup(test_other_files_are_never_removed, reset),
