@@ -43,6 +43,15 @@ static void say_user(FILE *out, const struct rule *rule)
     (void)fprintf(out, ")\n");
 }
 
+static void say_directory(FILE *out, const struct policy_decision *decision)
+{
+    char text[SHOWN_BYTES];
+    const char *otherwise = decision->cwd != NULL ? decision->cwd : "the server's";
+    const char *more = decision->cwd_is_home ? ", or / where that cannot be entered" : "";
+    (void)snprintf(text, sizeof text, "what the client asks for, else %s%s", otherwise, more);
+    say(out, "directory", decision->rule->cwd != NULL ? decision->cwd : text);
+}
+
 static void say_environment(FILE *out, const struct rule *rule)
 {
     say(out, "environment",
@@ -93,17 +102,15 @@ static enum afar_status say_allowed(FILE *out, const struct policy_decision *dec
         (void)fprintf(out, "allowed by rule '%s' (%s:%u)\n", rule->name, rule->file, rule->line);
     say(out, "program",
         decision->program != NULL ? decision->program : "as the first word says, found in PATH");
-    enum afar_status status =
-        say_words(out, "words", decision->argv != NULL ? decision->argv : request->argv, err);
+    char *const *argv = decision->argv != NULL ? decision->argv : request->argv;
+    say(out, "argv[0]", argv[0]);
+    enum afar_status status = say_words(out, "words", argv, err);
     if (decision->original != NULL)
         say(out, "and", decision->original);
     say_user(out, rule);
     if (rule->chroot != NULL)
         say(out, "root", rule->chroot);
-    if (rule->cwd != NULL)
-        say(out, "directory", rule->cwd);
-    else
-        say(out, "directory", rule->user.home != NULL ? rule->user.home : "as asked for");
+    say_directory(out, decision);
     say_environment(out, rule);
     say_limits(out, rule);
     return status;

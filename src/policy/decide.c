@@ -11,14 +11,19 @@
 
 enum { SHOWN_BYTES = 100 };
 
-/* What is found out about a request while rules are tried, at most once. */
+/* What is found out about a request while rules are tried. */
 struct trial {
     const struct policy_client *client;
     const struct policy_request *request;
-    bool known;      /* the program has been looked for, in … */
-    char *root;      /* … this root; borrowed from a rule */
-    char *program;   /* owned; NULL: there is none */
-    bool for_client; /* some rule is for this client, but not for this */
+    bool known;       /* the program has been looked for, in … */
+    const char *root; /* … this root; borrowed from a rule */
+    char *found;      /* owned; where the bare name is in the server's PATH; NULL: nowhere */
+
+    /* How far the request came, for the reason of a refusal. */
+    bool for_client;       /* some rule is for this client … */
+    bool for_user;         /* … and for the user that was asked for … */
+    bool for_program;      /* … and for the program, but not with these arguments */
+    const char *resembles; /* a path that a rule names, with the same last name; borrowed */
 };
 
 /* ---- matching -----------------------------------------------------------------------------------
@@ -44,61 +49,59 @@ static const char *last_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-/* Where "./program" starts from, in this rule. */
-static const char *directory_of(const struct rule *rule, const struct policy_request *request)
+/* Whether the template's program could be the one that was asked for: by exactly its path, or by
+ * its bare name, which find_program then looks up. Never by another path: what a client spells must
+ * not choose code, and looking at it could hang. */
+static bool names_program(struct trial *trial, const struct template *template)
 {
-    if (request->cwd != NULL)
-        return request->cwd;
-    if (rule->cwd != NULL)
-        return rule->cwd;
-    return rule->chroot == NULL ? rule->user.home : NULL;
+    const char *asked = trial->request->argv[0];
+    const char *wanted = template->words.at[0];
+    bool is_bare = strchr(asked, '/') == NULL;
+    if (strcmp(is_bare ? last_name(wanted) : wanted, asked) == 0)
+        return true;
+    if (!is_bare && strcmp(last_name(wanted), last_name(asked)) == 0)
+        trial->resembles = wanted;
+    return false;
 }
 
-/* The program that argv[0] means under this rule. AFAR_OK also where there is none. */
+/* Where the server's PATH has the bare name that was asked for. AFAR_OK also where it has none. */
 static enum afar_status find_program(struct trial *trial, const struct rule *rule,
                                      struct afar_error *err)
 {
-    const char *name = trial->request->argv[0];
-    bool relative = name[0] != '/' && strchr(name, '/') != NULL;
-    if (trial->known && !relative && trial->root == NULL && rule->chroot == NULL)
+    if (trial->known && trial->root == NULL && rule->chroot == NULL)
         return AFAR_OK;
-    const struct resolve_place place = {.root = rule->chroot,
-                                        .cwd = directory_of(rule, trial->request),
-                                        .path = trial->request->path};
-    free(trial->program);
-    trial->program = NULL;
+    free(trial->found);
+    trial->found = NULL;
     trial->known = true;
     trial->root = rule->chroot;
-    enum afar_status status = resolve_program(name, &place, &trial->program, err);
+    enum afar_status status = resolve_name(trial->request->argv[0], trial->request->path,
+                                           rule->chroot, &trial->found, err);
     return status == AFAR_EINVAL ? AFAR_OK : status;
 }
 
-/* Whether the template's program is the one that was asked for. */
+/* names_program has said that it could be. */
 static enum afar_status match_program(struct trial *trial, const struct rule *rule,
-                                      const struct template *template, bool *match,
-                                      struct afar_error *err)
+                                      const char *wanted, bool *match, struct afar_error *err)
 {
-    const char *wanted = template->words.at[0];
-    *match = false;
-    /* The last names are the same in any case: spares most rules the file system. */
-    if (strcmp(last_name(wanted), last_name(trial->request->argv[0])) != 0)
+    *match = strchr(trial->request->argv[0], '/') != NULL;
+    if (*match)
         return AFAR_OK;
     enum afar_status status = find_program(trial, rule, err);
-    if (status != AFAR_OK || trial->program == NULL)
-        return status;
-    char *real = resolve_path(wanted, rule->chroot);
-    *match = real != NULL && strcmp(real, trial->program) == 0;
+    char *real = status == AFAR_OK ? resolve_path(wanted, rule->chroot) : NULL;
+    *match = real != NULL && trial->found != NULL && strcmp(real, trial->found) == 0;
+    if (!*match)
+        trial->resembles = wanted;
     free(real);
-    return AFAR_OK;
+    return status;
 }
 
-/* *program: the template names one, and trial->program is it. */
+/* *program: the path that the template names; NULL: it names none. */
 static enum afar_status match_command(struct trial *trial, const struct rule *rule, bool *match,
-                                      bool *program, struct afar_error *err)
+                                      const char **program, struct afar_error *err)
 {
     const struct policy_request *request = trial->request;
     enum afar_status status = AFAR_OK;
-    *program = false;
+    *program = NULL;
     *match = rule->force.count > 0 && rule->command_count == 0 && !rule->shell_set;
     if (*match)
         return AFAR_OK;
@@ -108,12 +111,17 @@ static enum afar_status match_command(struct trial *trial, const struct rule *ru
     }
     for (size_t i = 0; i < rule->command_count && !*match && status == AFAR_OK; i++) {
         const struct template *template = &rule->commands[i];
-        if (!template_match_arguments(template, request->argv))
+        bool any = template_any_program(template);
+        if (!any && !names_program(trial, template))
             continue;
-        *program = !template_any_program(template);
-        *match = !*program;
-        if (*program)
-            status = match_program(trial, rule, template, match, err);
+        if (!template_match_arguments(template, request->argv)) {
+            trial->for_program = true;
+            continue;
+        }
+        *match = any;
+        *program = any ? NULL : template->words.at[0];
+        if (!any)
+            status = match_program(trial, rule, *program, match, err);
     }
     return status;
 }
@@ -211,20 +219,18 @@ static enum afar_status keep_original(struct policy_decision *decision,
     return fail_memory(err);
 }
 
-/* Wrapper, then what is run in it: the forced command, or what was asked for. */
+/* Wrapper, then what is run in it: the forced command, or what was asked for. Where a rule names
+ * the program, its words begin with the rule's path: a program may take the place of its libraries
+ * from argv[0], as Python does. */
 static enum afar_status make_argv(struct policy_decision *decision,
                                   const struct policy_request *request, struct afar_error *err)
 {
     const struct rule *rule = decision->rule;
-    char **inner = rule->force.count > 0 ? rule->force.at : (char **)(uintptr_t)request->argv;
+    char *const *inner = rule->force.count > 0 ? rule->force.at : request->argv;
     size_t used = 0;
-    if (rule->force.count > 0) {
-        free(decision->program);
-        decision->program = strdup(inner[0]);
-        if (decision->program == NULL)
-            return fail_memory(err);
-    }
-    if (rule->force.count == 0 && rule->wrapper.count == 0)
+    if (rule->force.count > 0)
+        decision->program = inner[0];
+    if (decision->program == NULL && rule->wrapper.count == 0)
         return AFAR_OK;
     decision->argv = calloc(rule->wrapper.count + count(inner) + 1, sizeof *decision->argv);
     if (decision->argv == NULL)
@@ -233,16 +239,26 @@ static enum afar_status make_argv(struct policy_decision *decision,
         decision->argv[used++] = rule->wrapper.at[i];
     for (size_t i = 0; inner[i] != NULL; i++)
         decision->argv[used++] = inner[i];
-    if (rule->wrapper.count == 0)
-        return AFAR_OK;
-    /* The wrapper is told the path: it would search for a name in its own way. */
-    if (decision->program != NULL) {
-        free(decision->inner);
-        decision->inner = decision->program;
-        decision->argv[rule->wrapper.count] = decision->inner;
-    }
-    decision->program = strdup(rule->wrapper.at[0]);
-    return decision->program != NULL ? AFAR_OK : fail_memory(err);
+    if (decision->program != NULL)
+        decision->argv[rule->wrapper.count] = (char *)(uintptr_t)decision->program;
+    if (rule->wrapper.count > 0)
+        decision->program = rule->wrapper.at[0];
+    return AFAR_OK;
+}
+
+/* Where it begins. */
+static void choose_directory(struct policy_decision *decision, const struct policy_request *request)
+{
+    const struct rule *rule = decision->rule;
+    decision->cwd = request->cwd;
+    if (rule == NULL || request->cwd != NULL)
+        return;
+    decision->cwd = rule->cwd;
+    if (decision->cwd == NULL && rule->chroot != NULL)
+        decision->cwd = "/";
+    if (decision->cwd == NULL)
+        decision->cwd = rule->user.home;
+    decision->cwd_is_home = decision->cwd != NULL && decision->cwd == rule->user.home;
 }
 
 /* ---- deciding -----------------------------------------------------------------------------------
@@ -252,38 +268,46 @@ static enum afar_status try_rule(struct trial *trial, const struct rule *rule,
                                  struct policy_decision *decision, bool *match,
                                  struct afar_error *err)
 {
-    bool program = false;
+    const char *program = NULL;
     *match = false;
     if (!match_client(rule, trial->client) || (rule->may & POLICY_RUN) == 0)
         return AFAR_OK;
     trial->for_client = true;
     if (!match_user(rule, trial->request->user))
         return AFAR_OK;
+    trial->for_user = true;
     enum afar_status status = match_command(trial, rule, match, &program, err);
     if (status != AFAR_OK || !*match)
         return status;
     decision->rule = rule;
     decision->allowed = true;
-    if (program) {
-        decision->program = trial->program;
-        trial->program = NULL;
-    }
+    decision->program = program;
     return AFAR_OK;
 }
 
+/* The first thing that no rule for the client has. */
 static void say_none(const struct trial *trial, struct policy_decision *decision)
 {
+    const struct policy_request *request = trial->request;
     const char *name = trial->client->names[0] != NULL ? trial->client->names[0] : "nobody";
+    size_t size = sizeof decision->reason;
+    int used =
+        snprintf(decision->reason, size, "no rule lets this client (%.*s) run ", SHOWN_BYTES, name);
+    char *end = decision->reason + used;
+    size -= (size_t)used;
     if (!trial->for_client)
-        (void)snprintf(decision->reason, sizeof decision->reason,
-                       "no rule lets this client (%.*s) run anything", SHOWN_BYTES, name);
-    else if (trial->request->is_shell)
-        (void)snprintf(decision->reason, sizeof decision->reason,
-                       "no rule lets this client (%.*s) run a shell line", SHOWN_BYTES, name);
+        (void)snprintf(end, size, "anything");
+    else if (!trial->for_user)
+        (void)snprintf(end, size, "anything as user '%.*s'", SHOWN_BYTES, request->user);
+    else if (request->is_shell)
+        (void)snprintf(end, size, "a shell line");
+    else if (trial->for_program)
+        (void)snprintf(end, size, "'%.*s' with these arguments", SHOWN_BYTES, request->argv[0]);
+    else if (trial->resembles != NULL)
+        (void)snprintf(end, size, "'%.*s'; there is one for '%.*s'", SHOWN_BYTES, request->argv[0],
+                       SHOWN_BYTES, trial->resembles);
     else
-        (void)snprintf(decision->reason, sizeof decision->reason,
-                       "no rule lets this client (%.*s) run '%.*s' with these arguments",
-                       SHOWN_BYTES, name, SHOWN_BYTES, trial->request->argv[0]);
+        (void)snprintf(end, size, "'%.*s'", SHOWN_BYTES, request->argv[0]);
 }
 
 enum afar_status policy_decide(struct rules *rules, const struct policy_client *client,
@@ -297,6 +321,7 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
     decision->rules = rules_keep(rules);
     if (decision->allowed) {
         decision->rule = rules_otherwise(rules);
+        choose_directory(decision, request);
         return AFAR_OK;
     }
     for (size_t i = 0; i < rules_count(rules) && !match && status == AFAR_OK; i++)
@@ -309,7 +334,9 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
         status = keep_original(decision, request, err);
     if (status == AFAR_OK && decision->allowed)
         status = make_argv(decision, request, err);
-    free(trial.program);
+    if (status == AFAR_OK && decision->allowed)
+        choose_directory(decision, request);
+    free(trial.found);
     if (status != AFAR_OK)
         decision->allowed = false;
     return status;
@@ -317,8 +344,6 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
 
 void policy_decision_close(struct policy_decision *decision)
 {
-    free(decision->program);
-    free(decision->inner);
     free(decision->argv);
     free(decision->original);
     rules_free(decision->rules);

@@ -3,8 +3,9 @@
  *
  * Owns:    a decision owns what it says it owns, and a reference to the rules.
  * Threads: any; the rules are only read.
- * Blocks:  policy_decide, on the file system, where it looks for the program (resolve.h): not for
- *          an event loop. policy_may never.
+ * Blocks:  policy_decide, on the file system, where it looks for a bare name in the server's PATH
+ *          (resolve.h): not for an event loop. It touches no path that the client has chosen: such
+ *          a path may hang. policy_may never.
  * Limits:  none of its own. */
 #ifndef POLICY_DECIDE_H
 #define POLICY_DECIDE_H
@@ -38,11 +39,14 @@ struct policy_decision {
                                          name: rules_otherwise */
     char reason[POLICY_REASON_BYTES]; /* why not; for the operator, not for the client */
 
-    /* What is to be run; NULL: as asked. */
-    char *program;  /* owned; the path to execute, whatever argv[0] says */
-    char **argv;    /* owned; its words are the request's, the rule's and … */
-    char *inner;    /* … this: owned; what a wrapper is told to run */
-    char *original; /* owned; "AFAR_ORIGINAL_COMMAND=…", with a forced command */
+    /* What is to be run; NULL: as asked. The words are the rules' and the request's. */
+    const char *program; /* the path to execute, whatever argv[0] says; borrowed */
+    char **argv;         /* the array is owned, its words are borrowed */
+    char *original;      /* owned; "AFAR_ORIGINAL_COMMAND=…", with a forced command */
+
+    /* Where it begins; NULL: where the server is. Borrowed. */
+    const char *cwd;
+    bool cwd_is_home; /* nobody asked for it by name: where it cannot be entered, "/" will do */
 };
 
 /* `rules` may be NULL. AFAR_OK: decided, either way. AFAR_ENOMEM. policy_decision_close in any

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,47 +129,21 @@ static enum afar_status try_one(const char *directory, size_t size, const char *
 }
 
 /* Only absolute directories: what an empty or a relative one means, the client could choose. */
-static enum afar_status search(const char *name, const struct resolve_place *place, char **path,
-                               struct afar_error *err)
+enum afar_status resolve_name(const char *name, const char *path, const char *root, char **found,
+                              struct afar_error *err)
 {
     enum afar_status status = AFAR_OK;
-    const char *at = place->path;
-    while (status == AFAR_OK && *path == NULL && *at != '\0') {
+    const char *at = path;
+    bool bare = name[0] != '\0' && strchr(name, '/') == NULL;
+    *found = NULL;
+    while (bare && status == AFAR_OK && *found == NULL && *at != '\0') {
         size_t size = strcspn(at, ":");
         if (at[0] == '/')
-            status = try_one(at, size, name, place->root, path, err);
+            status = try_one(at, size, name, root, found, err);
         at += size;
         at += *at == ':';
     }
-    return status;
-}
-
-static enum afar_status resolve_relative(const char *name, const struct resolve_place *place,
-                                         char **path, struct afar_error *err)
-{
-    char here[PATH_MAX] = "/";
-    const char *cwd = place->cwd;
-    if (cwd == NULL && place->root == NULL && getcwd(here, sizeof here) == NULL)
-        return AFAR_OK;
-    if (cwd == NULL)
-        cwd = here;
-    if (cwd[0] != '/')
-        return AFAR_OK;
-    return try_one(cwd, strlen(cwd), name, place->root, path, err);
-}
-
-enum afar_status resolve_program(const char *name, const struct resolve_place *place, char **path,
-                                 struct afar_error *err)
-{
-    enum afar_status status = AFAR_OK;
-    *path = NULL;
-    if (name[0] == '/')
-        status = try_one("", 0, name + 1, place->root, path, err);
-    else if (strchr(name, '/') != NULL)
-        status = resolve_relative(name, place, path, err);
-    else if (name[0] != '\0')
-        status = search(name, place, path, err);
-    if (status == AFAR_OK && *path == NULL)
+    if (status == AFAR_OK && *found == NULL)
         status = afar_fail(err, AFAR_EINVAL, "there is no program '%.*s'", SHOWN_BYTES, name);
     return status;
 }

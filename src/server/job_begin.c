@@ -228,19 +228,6 @@ static enum afar_status make_environment(struct job *job, struct afar_error *err
     return status;
 }
 
-/* Where it begins. NULL: where the server is. */
-static const char *directory_of(const struct job *job)
-{
-    const struct rule *rule = job->decision.rule;
-    if (job->request->cwd != NULL || rule == NULL)
-        return job->request->cwd;
-    if (rule->cwd != NULL)
-        return rule->cwd;
-    if (rule->chroot != NULL)
-        return "/";
-    return rule->user.home;
-}
-
 static void limit_to(struct confine_value *limit, const struct rule_number *number)
 {
     if (number->set)
@@ -329,7 +316,7 @@ static enum afar_status start(struct job *job, struct afar_error *err)
                                                                          : job->request->argv,
                                           .program = decision->program,
                                           .env = job->environment,
-                                          .cwd = directory_of(job),
+                                          .cwd = decision->cwd,
                                           .stdin_pipe = job->request->stdin_stream,
                                           .confine = &confinement,
                                           .seats = job->worker->shared->seats,
@@ -355,7 +342,7 @@ static enum afar_status note_start(struct job *job, struct afar_error *err)
     record.decision = "allowed";
     record.argv = job->request->argv;
     record.env = job->request->env;
-    record.cwd = directory_of(job);
+    record.cwd = job->decision.cwd;
     job->spawned.stage = "audit";
     enum afar_status status = audit_write(shared->audit, &record, err);
     job->audited = status == AFAR_OK || !job->audit_required;

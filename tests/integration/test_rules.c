@@ -100,9 +100,11 @@ static void test_allowed_and_denied(void **state)
                  "[allow env]\nclient = any\ncommand = /usr/bin/env\n",
                  "info");
     assert_run(&fixture, NULL, WORDS("echo", "a", "b c"), 0, "a b c\n");
-    assert_run(&fixture, NULL, WORDS("/usr/../bin/echo"), 0, "\n");
-    assert_run(&fixture, NULL, WORDS("/bin/cat", "/etc/hostname"), 125,
-               "run '/bin/cat' with these arguments");
+    assert_run(&fixture, NULL, WORDS("/bin/echo", "a"), 0, "a\n");
+    assert_run(&fixture, NULL, WORDS("/usr/../bin/echo"), 125,
+               "run '/usr/../bin/echo'; there is one for '/bin/echo'");
+    assert_run(&fixture, NULL, WORDS("/bin/cat", "/etc/hostname"), 125, "run '/bin/cat' (denied)");
+    assert_run(&fixture, NULL, WORDS("env", "x"), 125, "run 'env' with these arguments");
     assert_run(&fixture, WORDS("-s"), WORDS("echo x"), 125, "run a shell line");
     assert_run(&fixture, WORDS("--env", "LC_ALL=C"), WORDS("echo", "x"), 0, "x\n");
     assert_run(&fixture, WORDS("--env", "PATH=/x"), WORDS("echo", "x"), 125,
@@ -134,7 +136,7 @@ static void test_denied_briefly(void **state)
     assert_non_null(strstr(program.stderr_data, "the server does not allow this"));
     assert_null(strstr(program.stderr_data, " rule"));
     program_close(&program);
-    afard_expect_log(&fixture.afard, "run 'false' with these arguments");
+    afard_expect_log(&fixture.afard, "run 'false'");
     close_fixture(&fixture);
 }
 
@@ -185,6 +187,29 @@ static void test_wrapper(void **state)
                  "warn");
     assert_run(&fixture, NULL, WORDS("sh", "-c", "echo $0 $WRAPPED"), 0, "yes\n");
     close_fixture(&fixture);
+}
+
+/* A program may find its libraries by argv[0], as Python does: so the rule says what that is. A
+ * link of the client's own to the program's folder would be another way to it. */
+static void test_argv0_is_the_rules(void **state)
+{
+    struct fixture fixture;
+    char folder[] = "/tmp/afar-argv0-XXXXXX";
+    char link[64];
+    char own[80];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(link, sizeof link, "%s/bin", folder);
+    (void)snprintf(own, sizeof own, "%s/sh", link);
+    assert_int_equal(symlink("/bin", link), 0);
+    open_fixture(&fixture, "[allow x]\nclient = any\ncommand = /bin/sh **\n", "warn");
+    assert_run(&fixture, NULL, WORDS("sh", "-c", "echo $0"), 0, "/bin/sh\n");
+    assert_run(&fixture, NULL, WORDS("/bin/sh", "-c", "echo $0"), 0, "/bin/sh\n");
+    assert_run(&fixture, NULL, WORDS(own, "-c", "echo $0"), 125, "there is one for '/bin/sh'");
+    assert_run(&fixture, WORDS("-w", folder), WORDS("bin/sh", "-c", "echo $0"), 125,
+               "there is one for '/bin/sh'");
+    close_fixture(&fixture);
+    assert_int_equal(unlink(link) | rmdir(folder), 0);
 }
 
 static void test_limits(void **state)
@@ -362,7 +387,9 @@ static void test_explain(void **state)
                      0);
     (void)snprintf(expected, sizeof expected, "allowed by rule 'x' (%s:1)\n", fixture.file);
     assert_non_null(strstr(program.stdout_data, expected));
-    assert_non_null(strstr(program.stdout_data, "sh -c 'touch /tmp/never'"));
+    assert_non_null(strstr(program.stdout_data, "  argv[0]      /bin/sh\n"));
+    assert_non_null(strstr(program.stdout_data, "/bin/sh -c 'touch /tmp/never'"));
+    assert_non_null(strstr(program.stdout_data, "what the client asks for, else the server's\n"));
     assert_non_null(strstr(program.stdout_data, "LANG"));
     assert_non_null(strstr(program.stdout_data, "2000 ms"));
     assert_non_null(strstr(program.stdout_data, "077"));
@@ -374,6 +401,14 @@ static void test_explain(void **state)
                      3);
     assert_string_equal(program.stdout_data,
                         "denied: no rule lets this client (cn:ann) run anything\n");
+    program_close(&program);
+    assert_int_equal(program_run(&program,
+                                 WORDS("afard", "-c", fixture.file, "--explain", "cn:ann", "--from",
+                                       "10.1.2.3", "--user", "bob", "--", "sh", "-c", "x"),
+                                 NULL, 0),
+                     3);
+    assert_string_equal(program.stdout_data,
+                        "denied: no rule lets this client (cn:ann) run anything as user 'bob'\n");
     program_close(&program);
     assert_int_equal(
         program_run(&program, WORDS("afard", "-c", fixture.file, "--explain", "cn:ann"), NULL, 0),
@@ -392,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_forced),
         cmocka_unit_test(test_wrapper),
+        cmocka_unit_test(test_argv0_is_the_rules),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_max_jobs),
         cmocka_unit_test(test_another_user),

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/decider.h"
 #include "support/seeded.h"
@@ -61,9 +62,10 @@ static void test_what_is_run(void **state)
     (void)state;
 #define X "[allow x]\nclient = any\n"
     assert_runs("", "git a", "?|git|a");
-    assert_runs(X "command = @/bin/git **\n", "@/link/../bin/git a",
-                "@/bin/git|@/link/../bin/git|a");
-    assert_runs(X "command = @/bin/ls **\n", "ls", "@/bin/ls|ls");
+    /* What argv[0] is the rule says, and not the client. */
+    assert_runs(X "command = @/bin/git **\n", "@/bin/git a", "@/bin/git|@/bin/git|a");
+    assert_runs(X "command = @/bin/ls **\n", "ls", "@/bin/ls|@/bin/ls");
+    assert_runs(X "command = @/link/git **\n", "git", "@/link/git|@/link/git");
     assert_runs(X "command = **\n", "git a", "?|git|a");
     assert_runs(X "force = /bin/deploy --to \"the site\"\n", "git \"a b\" \"c'd\"",
                 "/bin/deploy|/bin/deploy|--to|the site|AFAR_ORIGINAL_COMMAND=git 'a b' 'c'\\''d'");
@@ -126,13 +128,23 @@ static void test_reasons(void **state)
         const char *words;
         const char *env;
         const char *reason;
+        const char *user;
     } cases[] = {
-        {"cn:bob", "git", NULL, "no rule lets this client (cn:bob) run anything"},
-        {"", "git", NULL, "no rule lets this client (nobody) run anything"},
-        {RUNNER, "-s ls", NULL, "no rule lets this client (" RUNNER ") run a shell line"},
+        {"cn:bob", "git", NULL, "no rule lets this client (cn:bob) run anything", NULL},
+        {"", "git", NULL, "no rule lets this client (nobody) run anything", NULL},
+        {RUNNER, "-s ls", NULL, "no rule lets this client (" RUNNER ") run a shell line", NULL},
         {RUNNER, "git push", NULL,
-         "no rule lets this client (" RUNNER ") run 'git' with these arguments"},
-        {RUNNER, "tool", "SECRET=hush", "rule 'ci' (RULES:1) does not let the client set SECRET"},
+         "no rule lets this client (" RUNNER ") run 'git' with these arguments", NULL},
+        {RUNNER, "cat x", NULL, "no rule lets this client (" RUNNER ") run 'cat'", NULL},
+        {RUNNER, "./git log", NULL,
+         "no rule lets this client (" RUNNER ") run './git'; there is one for '@/bin/git'", NULL},
+        {RUNNER, "/usr/bin/git log", NULL,
+         "no rule lets this client (" RUNNER ") run '/usr/bin/git'; there is one for '@/bin/git'",
+         NULL},
+        {RUNNER, "tool", "SECRET=hush", "rule 'ci' (RULES:1) does not let the client set SECRET",
+         NULL},
+        {RUNNER, "git log", NULL,
+         "no rule lets this client (" RUNNER ") run anything as user 'bob'", "bob"},
     };
     char text[DECIDER_TEXT_BYTES];
     struct config config;
@@ -143,20 +155,82 @@ static void test_reasons(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char answer[64];
         char reason[POLICY_REASON_BYTES];
-        char wanted[POLICY_REASON_BYTES];
-        const struct asked asked = {cases[i].names, NULL, cases[i].words, cases[i].env, NULL, NULL};
+        char expected[POLICY_REASON_BYTES];
+        char wanted[2 * POLICY_REASON_BYTES];
+        const struct asked asked = {cases[i].names, NULL, cases[i].words,
+                                    cases[i].env,   NULL, cases[i].user};
         (void)decider_decide(config.rules, &asked, answer, reason, sizeof reason);
-        const char *place = strstr(cases[i].reason, "RULES");
-        int size = place != NULL ? (int)(place - cases[i].reason) : 0;
+        decider_expand(expected, sizeof expected, cases[i].reason);
+        const char *place = strstr(expected, "RULES");
+        int size = place != NULL ? (int)(place - expected) : 0;
         if (place != NULL)
-            (void)snprintf(wanted, sizeof wanted, "%.*s%s%s", size, cases[i].reason,
+            (void)snprintf(wanted, sizeof wanted, "%.*s%s%s", size, expected,
                            rules_file(config.rules), place + 5);
         else
-            (void)snprintf(wanted, sizeof wanted, "%s", cases[i].reason);
+            (void)snprintf(wanted, sizeof wanted, "%s", expected);
         assert_string_equal(reason, wanted);
         assert_null(strstr(reason, "hush"));
     }
     config_close(&config);
+}
+
+/* Where it begins, which is decided once: for the audit log, for --explain and for the child. */
+static void test_directories(void **state)
+{
+    static const struct {
+        const char *rule;
+        const char *asked;
+        const char *cwd; /* NULL: where the server is */
+        bool is_home;
+    } cases[] = {
+        {"", NULL, NULL, false},
+        {"", "/tmp", "/tmp", false},
+        {"cwd = /srv\n", NULL, "/srv", false},
+        {"cwd = /srv\n", "/srv", "/srv", false},
+        {"user = 0\n", NULL, "/root", true},
+        {"user = 0\n", "/tmp", "/tmp", false},
+        {"user = 0\ncwd = /srv\n", NULL, "/srv", false},
+        {"user = 0\nchroot = /srv\n", NULL, "/", false},
+        {"user = 4294967000\n", NULL, NULL, false}, /* without an entry */
+    };
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: only root can become somebody else\n");
+        skip();
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[256];
+        struct config config;
+        struct decider_request request;
+        struct policy_decision decision;
+        struct afar_error err;
+        const struct asked asked = {ANN, NULL, "x", NULL, cases[i].asked, NULL};
+        (void)snprintf(text, sizeof text, "[allow x]\nclient = any\ncommand = **\n%s",
+                       cases[i].rule);
+        assert_int_equal(decider_load(&config, text, &err), AFAR_OK);
+        decider_request_make(&request, &asked);
+        assert_int_equal(
+            policy_decide(config.rules, &request.client, &request.request, &decision, &err),
+            AFAR_OK);
+        if (cases[i].cwd == NULL)
+            assert_null(decision.cwd);
+        else
+            assert_string_equal(decision.cwd, cases[i].cwd);
+        assert_int_equal(decision.cwd_is_home, cases[i].is_home);
+        policy_decision_close(&decision);
+        decider_request_close(&request);
+        config_close(&config);
+    }
+    /* Without rules, as asked. */
+    struct decider_request request;
+    struct policy_decision decision;
+    const struct asked asked = {ANN, NULL, "x", NULL, "/tmp", NULL};
+    decider_request_make(&request, &asked);
+    assert_int_equal(policy_decide(NULL, &request.client, &request.request, &decision, NULL),
+                     AFAR_OK);
+    assert_string_equal(decision.cwd, "/tmp");
+    policy_decision_close(&decision);
+    decider_request_close(&request);
 }
 
 static void test_may(void **state)
@@ -259,9 +333,9 @@ static void test_adding_a_rule(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_run),   cmocka_unit_test(test_words_for_the_wrapper),
-        cmocka_unit_test(test_reasons),       cmocka_unit_test(test_may),
-        cmocka_unit_test(test_adding_a_rule),
+        cmocka_unit_test(test_what_is_run), cmocka_unit_test(test_words_for_the_wrapper),
+        cmocka_unit_test(test_reasons),     cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_may),         cmocka_unit_test(test_adding_a_rule),
     };
     return cmocka_run_group_tests(tests, decider_make_tree, decider_remove_tree);
 }
