@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { SHOWN_BYTES = 60 };
+enum { SHOWN_BYTES = 60, PREFIX_MIN_BYTES = 3 /* "LC_*" */ };
 
 static const char reserved[] = "AFAR";
 
@@ -45,6 +45,14 @@ static const char *const dangerous[] = {
     "HTTPS_PROXY",  "ALL_PROXY",    "TAR_OPTIONS",
     "GREP_OPTIONS", "RSYNC_*",      "POSIXLY_CORRECT",
     "QT_*",         "GTK_*",        "GIO_*",
+    "CFLAGS",       "CXXFLAGS",     "CPPFLAGS",
+    "LDFLAGS",      "APT_*",        "DPKG_*",
+    "PIP_*",        "UV_*",         "GEM_*",
+    "BUNDLE_*",     "WGETRC",       "DOTNET_*",
+    "CORECLR_*",    "COMPlus_*",    "MAVEN_*",
+    "GRADLE_*",     "ANSIBLE_*",    "LUAROCKS_*",
+    "RPM_*",        "CMAKE_*",      "NINJA*",
+    "CCACHE_*",     "GNUPGHOME",    "INPUTRC",
 };
 
 /* Whether the name of "NAME=value" or "NAME" is as the pattern says. */
@@ -85,6 +93,12 @@ enum afar_status env_pattern_check(const char *pattern, struct afar_error *err)
         return afar_fail(err, AFAR_EINVAL, "'%.*s': names that begin with AFAR are the server's",
                          SHOWN_BYTES, pattern);
     return AFAR_OK;
+}
+
+bool env_pattern_is_wide(const char *pattern)
+{
+    size_t size = strcspn(pattern, "*");
+    return pattern[size] == '*' && size < PREFIX_MIN_BYTES;
 }
 
 bool env_pattern_match(const char *pattern, const char *entry)

@@ -23,4 +23,8 @@ bool env_pattern_match(const char *pattern, const char *entry);
 /* True for those. */
 bool env_is_dangerous(const char *entry);
 
+/* Whether it matches nearly everything ("*", "P*"): among that are names that no list of dangerous
+ * ones can be expected to have. */
+bool env_pattern_is_wide(const char *pattern);
+
 #endif

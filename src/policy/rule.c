@@ -179,6 +179,7 @@ static enum afar_status fail_again(struct afar_error *err)
     return afar_fail(err, AFAR_EINVAL, "given already in this rule");
 }
 
+/* *set: it has been given. */
 static enum afar_status set_flag(bool *flag, bool *set, const char *value, struct afar_error *err)
 {
     if (*set)
@@ -201,6 +202,12 @@ static enum afar_status set_confine(struct rule *rule, const char *value, struct
     enum afar_status status = set_flag(&confine, &rule->confine_set, value, err);
     rule->unconfined = !confine;
     return status;
+}
+
+static enum afar_status set_env_dangerous(struct rule *rule, const char *value,
+                                          struct afar_error *err)
+{
+    return set_flag(&rule->env_dangerous, &rule->env_dangerous_set, value, err);
 }
 
 static enum afar_status set_user(struct rule *rule, const char *value, struct afar_error *err)
@@ -313,6 +320,7 @@ static const struct rule_key {
     {"force", set_force, NULL, 0},
     {"wrapper", set_wrapper, NULL, 0},
     {"env", set_env, NULL, 0},
+    {"env_dangerous", set_env_dangerous, NULL, 0},
     {"user", set_user, NULL, 0},
     {"group", set_group, NULL, 0},
     {"cwd", set_cwd, NULL, 0},
@@ -453,6 +461,21 @@ static enum afar_status check_privileges(const struct rule *rule, struct afar_er
     return AFAR_OK;
 }
 
+/* There are too many variables by which some program can be told what to run for a list of them to
+ * be complete, and every program brings new ones. */
+static enum afar_status check_env(const struct rule *rule, struct afar_error *err)
+{
+    for (size_t i = 0; i < rule->env.count && !rule->env_dangerous; i++) {
+        if (env_pattern_is_wide(rule->env.at[i]))
+            return afar_fail(err, AFAR_EINVAL,
+                             "env = %.*s lets a client set variables by which programs can be made "
+                             "to run something else: name them, or prefixes of 3 letters and more "
+                             "such as LC_*, CI_*; or say env_dangerous = yes",
+                             SHOWN_BYTES, rule->env.at[i]);
+    }
+    return AFAR_OK;
+}
+
 enum afar_status rule_check(const struct rule *rule, struct afar_error *err)
 {
     bool runs = rule->command_count > 0 || rule->shell || rule->force.count > 0;
@@ -463,5 +486,6 @@ enum afar_status rule_check(const struct rule *rule, struct afar_error *err)
         return afar_fail(err, AFAR_EINVAL,
                          "the rule lets nothing run: add command = /PATH ARGUMENT…, command = ** "
                          "for any, shell = yes, or force");
-    return check_privileges(rule, err);
+    enum afar_status status = check_env(rule, err);
+    return status == AFAR_OK ? check_privileges(rule, err) : status;
 }

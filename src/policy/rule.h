@@ -54,7 +54,9 @@ struct rule {
     bool confine_set;
     struct words force; /* run instead of what was asked for */
     struct words wrapper;
-    struct words env; /* names that the client may set; the last letter may be "*" */
+    struct words env;   /* names that the client may set; the last letter may be "*" */
+    bool env_dangerous; /* … and nearly all of them may be meant */
+    bool env_dangerous_set;
 
     struct user user; /* name NULL: the server's */
     bool group_set;

@@ -348,7 +348,7 @@ static int make_files(void **state)
                   "[allow nobody]\nclient = dns:**.nobody\nclient = uid:nobody\nforce = /bin/no\n"
                   "[allow us]\nclient = cn:tester\nclient = any\nfrom = 127.0.0.0/8\n"
                   "command = /bin/sh \"no\" *\ncommand = /bin/sh **\ncommand = **\nshell = yes\n"
-                  "env = *\ntimeout = 1d\nmax_output = 1G\nmax_jobs = 1000\n",
+                  "env = *\nenv_dangerous = yes\ntimeout = 1d\nmax_output = 1G\nmax_jobs = 1000\n",
                   certs.folder, certs.cert[TEST_SERVER], certs.key[TEST_SERVER],
                   certs.cert[TEST_CA], certs.folder);
     return fclose(file) == 0 ? make_more_rules() : -1;

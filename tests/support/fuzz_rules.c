@@ -12,7 +12,8 @@
 
 enum { STARS_MAX = 3, LINES = 4 };
 
-static const char more[] = "\n[allow zz-more]\nclient = any\ncommand = **\nshell = yes\nenv = *\n";
+static const char more[] =
+    "\n[allow zz-more]\nclient = any\ncommand = **\nshell = yes\nenv = *\nenv_dangerous = yes\n";
 
 static void require(bool promise)
 {

@@ -311,7 +311,8 @@ static void test_rule_sections(void **state)
                    "there is a rule 'a' already in line 1");
     assert_refused(*state, "[allow a]\nworkers = 1\n", 2,
                    "unknown key 'workers' in a rule: there are client, from, may, command, shell, "
-                   "force, wrapper, env, user, group, cwd, chroot, confine, umask, nice, timeout, "
+                   "force, wrapper, env, env_dangerous, user, group, cwd, chroot, confine, umask, "
+                   "nice, timeout, "
                    "max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, "
                    "rlimit_cpu, memory, cpu, pids");
     assert_refused(*state, "[allow a]\nshell = yes\nshell = yes\n", 3,

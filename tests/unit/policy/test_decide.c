@@ -27,7 +27,7 @@
 #define PIN                                                                                  \
     "[allow pinned]\n"                                                                       \
     "client = pin:sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n" \
-    "command = @/bin/git **\nenv = *\n"
+    "command = @/bin/git **\nenv = *\nenv_dangerous = yes\n"
 #define ALL CI ADMIN DEPLOY WEB PIN
 
 #define RUNNER "uri:spiffe://prod/ci/runner-7"
@@ -306,6 +306,13 @@ static const struct {
     {ALL, {THE_PIN, NULL, "git", "GLIBC_TUNABLES=x", NULL, NULL}, "no"},
     {ALL, {THE_PIN, NULL, "git", "PAGER=evil", NULL, NULL}, "no"},
     {ALL, {THE_PIN, NULL, "git", "HOME=/evil", NULL, NULL}, "no"},
+    {ALL, {THE_PIN, NULL, "git", "CFLAGS=-fplugin=/evil.so", NULL, NULL}, "no"},
+    {ALL, {THE_PIN, NULL, "git", "APT_CONFIG=/evil", NULL, NULL}, "no"},
+    {ALL, {THE_PIN, NULL, "git", "PIP_CONFIG_FILE=/evil", NULL, NULL}, "no"},
+    {ALL, {THE_PIN, NULL, "git", "GEM_PATH=/evil", NULL, NULL}, "no"},
+    {ALL, {THE_PIN, NULL, "git", "WGETRC=/evil", NULL, NULL}, "no"},
+    {ALL, {THE_PIN, NULL, "git", "DOTNET_STARTUP_HOOKS=/evil.dll", NULL, NULL}, "no"},
+    {ALL, {THE_PIN, NULL, "git", "MAKEFLAGS=--eval=x", NULL, NULL}, "no"},
     {ALL, {THE_PIN, NULL, "git", "BASH_FUNC_git%%=x", NULL, NULL}, "no"},
     {ALL, {THE_PIN, NULL, "git", "\"x()=y\"", NULL, NULL}, "no"},
     {ALL, {THE_PIN, NULL, "git", "AFAR_ORIGINAL_COMMAND=x", NULL, NULL}, "no"},
@@ -317,7 +324,7 @@ static const struct {
     {"[allow x]\nclient = any\ncommand = **\nenv = LD_*\n",
      {ANN, NULL, "x", "LD_PRELOAD=/x", NULL, NULL},
      "no"},
-    {"[allow x]\nclient = any\ncommand = **\nenv = P*\n",
+    {"[allow x]\nclient = any\ncommand = **\nenv = PAT*\n",
      {ANN, NULL, "x", "PATH=/x", NULL, NULL},
      "no"},
     {"[allow x]\nclient = any\ncommand = @/bin/git\nenv = PATH\n",
@@ -340,7 +347,7 @@ static const struct {
      {ANN, NULL, "tool", NULL, NULL, NULL},
      "b"},
     {"[allow a]\nclient = cn:*\ncommand = @/bin/git **\n[allow b]\nclient = any\ncommand = **\nenv "
-     "= *\n",
+     "= *\nenv_dangerous = yes\n",
      {ANN, NULL, "git", "FOO=1", NULL, NULL},
      "no"},
     {"[allow a]\nclient = any\nmay = kill\n[allow b]\nclient = any\ncommand = **\n",

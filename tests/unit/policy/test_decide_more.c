@@ -275,7 +275,8 @@ static const char *const commands[] = {"command = @/bin/git **",
                                        "force = /bin/x",
                                        "command = * a",
                                        "may = kill"};
-static const char *const extras[] = {"", "env = FOO", "env = *", "cwd = /srv", "from = 10.0.0.0/8"};
+static const char *const extras[] = {"", "env = FOO", "env = *\nenv_dangerous = yes", "cwd = /srv",
+                                     "from = 10.0.0.0/8"};
 static const char *const asked_names[] = {"cn:a", "cn:b", "dns:h.x", "uri:spiffe://s/t", "uid:7"};
 static const char *const asked_words[] = {"git", "git a", "tool", "@/evil/git a", "-s ls", "x a"};
 static const char *const asked_env[] = {NULL, "FOO=1", "PATH=/x"};

@@ -81,6 +81,7 @@ static const struct {
      "command: ''a b'': a word with \\ or ' in it must stand in \"…\""},
     {"command", "/bin/git \"a\\n\"",
      "command: '\"a\\n\"': a quote that does not end, or an escape other than \\\" and \\\\"},
+    {"env_dangerous", "maybe", "env_dangerous: 'maybe' is neither yes nor no"},
     {"shell", "maybe", "shell: 'maybe' is neither yes nor no"},
     {"force", "ls",
      "force: 'ls': a command begins with its program's absolute path, as /usr/bin/git"},
@@ -152,7 +153,9 @@ static const struct {
     {"pids", "0", "pids: '0' is not a whole number from 1 to 1048576"},
     {"users", "x",
      "unknown key 'users' in a rule: there are client, from, may, command, shell, force, "
-     "wrapper, env, user, group, cwd, chroot, confine, umask, nice, timeout, max_output, max_jobs, "
+     "wrapper, env, env_dangerous, user, group, cwd, chroot, confine, umask, nice, timeout, "
+     "max_output, "
+     "max_jobs, "
      "rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, memory, cpu, pids"},
 };
 
@@ -225,10 +228,15 @@ static void test_values(void **state)
 static void test_given_twice(void **state)
 {
     static const char *const pairs[][2] = {
-        {"shell", "no"},     {"user", "0"},     {"group", "0"},       {"cwd", "/"},
-        {"chroot", "/"},     {"umask", "077"},  {"nice", "1"},        {"timeout", "1s"},
-        {"max_output", "1"}, {"max_jobs", "1"}, {"rlimit_as", "1G"},  {"memory", "1M"},
-        {"cpu", "1"},        {"pids", "1"},     {"rlimit_cpu", "1s"}, {"rlimit_core", "0"},
+        {"shell", "no"},      {"env_dangerous", "no"},
+        {"user", "0"},        {"group", "0"},
+        {"cwd", "/"},         {"chroot", "/"},
+        {"umask", "077"},     {"nice", "1"},
+        {"timeout", "1s"},    {"max_output", "1"},
+        {"max_jobs", "1"},    {"rlimit_as", "1G"},
+        {"memory", "1M"},     {"cpu", "1"},
+        {"pids", "1"},        {"rlimit_cpu", "1s"},
+        {"rlimit_core", "0"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
@@ -259,6 +267,12 @@ static void test_the_whole(void **state)
     check_says(rule, "the rule lets nothing run");
     set(rule, "command", "/bin/true");
     assert_int_equal(rule_check(rule, NULL), AFAR_OK);
+    set(rule, "env", "LANG, LC_*");
+    assert_int_equal(rule_check(rule, NULL), AFAR_OK);
+    set(rule, "env", "P*");
+    check_says(rule, "env = P* lets a client set variables by which programs can be made to run");
+    set(rule, "env_dangerous", "yes");
+    assert_int_equal(rule_check(rule, NULL), AFAR_OK);
     if (geteuid() != 0) {
         set(rule, "nice", "-1");
         check_says(rule, "a negative nice wants a server that was started as root");
@@ -268,6 +282,10 @@ static void test_the_whole(void **state)
     set(rule, "client", "any");
     set(rule, "may", "kill");
     assert_int_equal(rule_check(rule, NULL), AFAR_OK);
+    set(rule, "env", "*");
+    check_says(rule, "or say env_dangerous = yes");
+    set(rule, "env_dangerous", "no");
+    check_says(rule, "or say env_dangerous = yes");
     rule_free(rule);
 }
 
