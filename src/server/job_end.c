@@ -98,10 +98,6 @@ static void explain_refusal(struct job *job, struct refusal *refusal)
     if (job->refused != NULL) {
         denied = strcmp(job->refused, "denied") == 0;
         bool busy = strcmp(job->refused, "busy") == 0;
-        summary_who(who, job->identity, &job->group);
-        if (summary_count(shared->summary, SUMMARY_COMPLAINT, who))
-            log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job->label, job->entry.id,
-                      job->refused, job->spawn_error.message);
         refusal->code = job->refused;
         counter = denied ? COUNTER_DENIED : COUNTER_RULE_MAX_JOBS;
         counter = denied || busy ? counter : COUNTERS; /* the loss was counted */
@@ -118,8 +114,15 @@ static void explain_refusal(struct job *job, struct refusal *refusal)
     }
     if (counter != COUNTERS && (job->refused != NULL || !job->stopping))
         counters_count(&shared->counters, counter);
-    job_note(job, denied ? "denied" : "refused",
-             job->refused != NULL ? job->spawn_error.message : text, NULL);
+    const char *reason = job->refused != NULL ? job->spawn_error.message : text;
+    /* Once: the owner only answers. A client that has left the queue was not refused. */
+    bool left = job->refused == NULL && job->stopping &&
+                job->stop_outcome == AFAR_OUTCOME_DISCONNECTED;
+    summary_who(who, job->identity, &job->group);
+    if (!left && summary_count(shared->summary, SUMMARY_COMPLAINT, who))
+        log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job->label, job->entry.id,
+                  refusal->code, reason);
+    job_note(job, denied ? "denied" : "refused", reason, NULL);
     utf8_copy(refusal->text, sizeof refusal->text, text);
 }
 

@@ -73,16 +73,31 @@ void native_complain(struct native *native, const char *code, const char *text)
                         message_put_error(&native->connection->out, false, 0, code, text, 0, NULL));
 }
 
-void native_refuse(struct native *native, const struct message *message, const char *code,
+/* Whether the same request may be let through a little later. Nothing else has a retry_after_ms: a
+ * client that is denied must not come again and again. */
+static bool may_pass_later(const char *code)
+{
+    return strcmp(code, "busy") == 0 || strcmp(code, "draining") == 0 ||
+           strcmp(code, "internal") == 0;
+}
+
+void native_answer(struct native *native, const struct message *message, const char *code,
                    const char *text, uint64_t retry_after_ms)
 {
-    connection_complain(native->connection, code, text);
     connection_slow_down(native->connection);
     if (native_is_current(native, message))
         cut_request(native);
     native_check_queued(native, message_put_error(&native->connection->out, message->has_id,
-                                                  message->id, code, text, retry_after_ms, NULL));
+                                                  message->id, code, text,
+                                                  may_pass_later(code) ? retry_after_ms : 0, NULL));
     close_if_draining(native);
+}
+
+void native_refuse(struct native *native, const struct message *message, const char *code,
+                   const char *text, uint64_t retry_after_ms)
+{
+    connection_complain(native->connection, code, text);
+    native_answer(native, message, code, text, retry_after_ms);
 }
 
 void native_refuse_not_offered(struct native *native, const struct message *message,

@@ -94,7 +94,8 @@ static void job_refused(struct job_owner *owner, const char *code, const char *m
         return;
     }
     const struct message request = {.type = MESSAGE_EXEC, .has_id = true, .id = native->id};
-    native_refuse(native, &request, code, message, NATIVE_BUSY_RETRY_MS);
+    native_answer(native, &request, code, message,
+                  NATIVE_BUSY_RETRY_MS); /* the job has logged it */
 }
 
 const struct job_owner_ops native_owner_ops = {
@@ -150,18 +151,17 @@ static void refuse_start(struct native *native, const struct message *message,
         counters_count(counters, COUNTER_DENIED);
         code = "denied";
         again = false;
-        if (native->connection->worker->config->deny_reason == DENY_REASON_BRIEF) {
-            /* What the client does not hear. */
-            connection_complain(native->connection, code, text);
-            text = JOB_DENIED_BRIEFLY;
-        }
     }
     if (status == AFAR_ELIMIT) {
         counters_count(counters, limit);
         again = limit != COUNTER_ARGV_BYTES && limit != COUNTER_ENV_BYTES;
         code = again ? "busy" : "limit";
     }
-    native_refuse(native, message, code, text, again ? NATIVE_BUSY_RETRY_MS : 0);
+    connection_complain(native->connection, code, text); /* also what the client does not hear */
+    if (status == AFAR_EREFUSED &&
+        native->connection->worker->config->deny_reason == DENY_REASON_BRIEF)
+        text = JOB_DENIED_BRIEFLY;
+    native_answer(native, message, code, text, again ? NATIVE_BUSY_RETRY_MS : 0);
 }
 
 static void start(struct native *native, struct message *message,

@@ -57,7 +57,11 @@ void native_check_queued(struct native *native, enum afar_status status);
 /* An error about a frame: nothing ends, so it carries no id. */
 void native_complain(struct native *native, const char *code, const char *text);
 
-/* An error that ends a request. */
+/* An error that ends a request. retry_after_ms is left out of what is final, such as "denied". */
+void native_answer(struct native *native, const struct message *message, const char *code,
+                   const char *text, uint64_t retry_after_ms);
+
+/* The same, logged. */
 void native_refuse(struct native *native, const struct message *message, const char *code,
                    const char *text, uint64_t retry_after_ms);
 void native_refuse_not_offered(struct native *native, const struct message *message,

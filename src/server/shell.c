@@ -31,10 +31,15 @@ static struct shell *session_of(const struct connection *connection)
     return connection->session;
 }
 
-static void give_up(struct shell *shell, const char *why)
+static void close_for(struct shell *shell, enum log_level level, const char *why)
 {
     connection_slow_down(shell->connection); /* of the client's next one */
-    connection_fail(shell->connection, LOG_LEVEL_WARN, why);
+    connection_fail(shell->connection, level, why);
+}
+
+static void give_up(struct shell *shell, const char *why)
+{
+    close_for(shell, LOG_LEVEL_WARN, why);
 }
 
 /* ---- the reply ----------------------------------------------------------------------------------
@@ -179,7 +184,7 @@ static void job_refused(struct job_owner *owner, const char *code, const char *m
     struct shell *shell = shell_of(owner);
     (void)code;
     shell->job = NULL;
-    give_up(shell, message);
+    close_for(shell, LOG_LEVEL_DEBUG, message); /* the job has logged it */
 }
 
 static const struct job_owner_ops owner_ops = {

@@ -140,6 +140,41 @@ static void test_denied_briefly(void **state)
     close_fixture(&fixture);
 }
 
+static size_t count(const char *text, const char *wanted)
+{
+    size_t found = 0;
+    for (text = strstr(text, wanted); text != NULL; text = strstr(text + 1, wanted))
+        found++;
+    return found;
+}
+
+/* By the rules that are for the client, or by none being so; where the client hears why, or not. */
+static void test_denied_once(void **state)
+{
+    static const char *const rules[] = {
+        "[allow x]\nclient = any\ncommand = /bin/true\n",
+        "[allow x]\nclient = cn:x\ncommand = /bin/true\n",
+        "deny_reason = brief\n[allow x]\nclient = any\ncommand = /bin/true\n",
+        "deny_reason = brief\n[allow x]\nclient = cn:x\ncommand = /bin/true\n",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        struct fixture fixture;
+        struct program program;
+        open_fixture(&fixture, rules[i], "info");
+        assert_int_equal(run(&fixture, &program, NULL, WORDS("false")), 125);
+        assert_non_null(strstr(program.stderr_data, "(denied)"));
+        /* It is final: a client that is told when to try again would do so for ever. */
+        assert_null(strstr(program.stderr_data, "try again"));
+        program_close(&program);
+        assert_int_equal(kill(fixture.afard.program.pid, SIGHUP), 0);
+        afard_expect_log(&fixture.afard, "reloaded"); /* and what came before it */
+        assert_int_equal(count(fixture.afard.program.stderr_data, "denied: "), 1);
+        assert_int_equal(count(fixture.afard.program.stderr_data, "no rule lets this client"), 1);
+        close_fixture(&fixture);
+    }
+}
+
 static void test_reload(void **state)
 {
     struct fixture fixture;
@@ -424,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_allowed_and_denied),
         cmocka_unit_test(test_nobody),
         cmocka_unit_test(test_denied_briefly),
+        cmocka_unit_test(test_denied_once),
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_forced),
         cmocka_unit_test(test_wrapper),
