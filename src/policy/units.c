@@ -59,11 +59,13 @@ enum afar_status duration_parse(const char *text, uint64_t *duration_ms, struct 
 enum afar_status size_parse(const char *text, uint64_t *size_bytes, struct afar_error *err)
 {
     static const struct unit units[] = {
-        {"", 1}, {"K", UINT64_C(1) << 10}, {"M", UINT64_C(1) << 20}, {"G", UINT64_C(1) << 30}};
-    if (parse(text, units, sizeof units / sizeof units[0], SIZE_MAX_BYTES, size_bytes))
+        {"B", 1}, {"K", UINT64_C(1) << 10}, {"M", UINT64_C(1) << 20}, {"G", UINT64_C(1) << 30}};
+    *size_bytes = 0;
+    if (strcmp(text, "0") == 0 ||
+        parse(text, units, sizeof units / sizeof units[0], SIZE_MAX_BYTES, size_bytes))
         return AFAR_OK;
     return afar_fail(err, AFAR_EINVAL,
-                     "'%.*s' is no size: a number of bytes, or one with K, M or G was expected",
+                     "'%.*s' is not a size: a number with B, K, M or G, such as 512M, was expected",
                      SHOWN_BYTES, text);
 }
 

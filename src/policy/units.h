@@ -15,7 +15,8 @@
  * readers one would take a bare 30 for seconds. AFAR_EINVAL. */
 enum afar_status duration_parse(const char *text, uint64_t *duration_ms, struct afar_error *err);
 
-/* "4096", "64K", "10M", "2G", powers of 1,024 → bytes. AFAR_EINVAL. */
+/* "4096B", "64K", "10M", "2G", powers of 1,024 → bytes. The unit must be there, but for "0":
+ * "memory = 512" is hardly meant in bytes. AFAR_EINVAL. */
 enum afar_status size_parse(const char *text, uint64_t *size_bytes, struct afar_error *err);
 
 /* "2" or "0.5" processors → thousandths, at least 10. AFAR_EINVAL. */
