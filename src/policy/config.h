@@ -116,9 +116,9 @@ enum afar_status config_set(struct config *config, const char *key, const char *
                             struct afar_error *err);
 
 /* Reads an INI file: keys in the section [server] (or before any section), rules in sections
- * [allow NAME]. The error names file,
- * line and what was expected: "afard.conf:12: workers: 'many' is not a whole number from 0 to
- * 1024". AFAR_EINVAL, AFAR_ESYSTEM (cannot be read), AFAR_ENOMEM. */
+ * [allow NAME]. The error names file, line and what was expected: "afard.conf:12: workers: 'many'
+ * is not a whole number from 0 to 1024". AFAR_EINVAL (also: others can change the file, see
+ * trusted.h), AFAR_ESYSTEM (cannot be read), AFAR_ENOMEM. */
 enum afar_status config_load(struct config *config, const char *path, struct afar_error *err);
 
 /* The same before all others, for the settings of a container's image or a unit: what another file,

@@ -265,6 +265,8 @@ static enum afar_status open_file(struct file *file)
         return afar_fail_errno(file->err, errno, "%.*s: cannot be read", PATH_SHOWN_BYTES, path);
     if (file->rules_only)
         status = trusted_check(fileno(file->stream), path, file->err);
+    if (status == AFAR_OK)
+        status = trusted_check_file(fileno(file->stream), path, file->err);
     if (status != AFAR_OK)
         (void)fclose(file->stream);
     return status;

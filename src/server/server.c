@@ -12,6 +12,7 @@
 
 #include "base/utf8.h"
 #include "exec/spawn.h"
+#include "policy/trusted.h"
 
 enum { BACKLOG = 1024, WORKERS_MIN = 4 };
 
@@ -116,6 +117,22 @@ void server_tls_files(const struct config *config, const char *paths[FILE_WATCH_
     paths[3] = config->tls_crl;
 }
 
+/* Whoever can change these decides who is let in. */
+static enum afar_status check_trusted(const struct config *config, struct afar_error *err)
+{
+    const struct {
+        const char *key;
+        const char *path;
+    } files[] = {{"tls_client_ca", config->tls_client_ca}, {"tls_crl", config->tls_crl}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        enum afar_status status =
+            files[i].path == NULL ? AFAR_OK : trusted_check_path(files[i].path, err);
+        if (status != AFAR_OK)
+            return afar_prefix(err, "%s", files[i].key);
+    }
+    return AFAR_OK;
+}
+
 enum afar_status server_open_tls(struct tls_context **tls, const struct config *config,
                                  struct afar_error *err)
 {
@@ -134,6 +151,8 @@ enum afar_status server_open_tls(struct tls_context **tls, const struct config *
                                                .allow_tls12 = config->tls_allow_12,
                                                .pins = pins.at,
                                                .pin_count = pins.count};
+    if (status == AFAR_OK)
+        status = check_trusted(config, err);
     if (status == AFAR_OK)
         status = tls_context_server_new(tls, &options, err);
     words_close(&pins);

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -314,6 +315,10 @@ static void test_bad_certificates(void **state)
     assert_tls_refused(cert, key, place.config, place.config);
     assert_tls_refused(place.folder, key, client_ca, place.folder);
     assert_tls_refused(cert, certs->key[TEST_CLIENT], client_ca, certs->key[TEST_CLIENT]);
+    /* Whoever can change the CA decides who is let in. */
+    assert_int_equal(chmod(client_ca, 0666), 0);
+    assert_tls_refused(cert, key, client_ca, "others can write to it");
+    assert_int_equal(chmod(client_ca, 0644), 0);
 }
 
 static void test_certificates_not_given(void **state)
@@ -338,6 +343,13 @@ static void test_bad_file(void **state)
     assert_run(WORDS("-c", place.config, "--check"), 1, "", expected);
     /* The file must be right even where the command line says otherwise. */
     assert_run(WORDS("--workers", "1", "-c", place.config), 1, "", expected);
+
+    write_config("listen = tcp://127.0.0.1:0\n");
+    assert_int_equal(chmod(place.config, 0666), 0);
+    assert_one_line(WORDS("-c", place.config), place.config, "others can write to it");
+    assert_one_line(WORDS("-c", place.config, "--explain", "any", "--", "ls"), place.config,
+                    "chmod");
+    assert_int_equal(chmod(place.config, 0644), 0);
 
     assert_run(WORDS("-c", "/nonexistent/afard.conf"), 1, "",
                "afard: /nonexistent/afard.conf: cannot be read: No such file or directory\n");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/config.h"
@@ -20,7 +21,7 @@ static void require(bool promise)
 static int make_file(const uint8_t *data, size_t size, char path[64])
 {
     int fd = memfd_create("config", MFD_CLOEXEC);
-    require(fd >= 0);
+    require(fd >= 0 && fchmod(fd, 0600) == 0);
     while (size > 0) {
         ssize_t written = write(fd, data, size);
         require(written > 0);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/config.h"
@@ -25,7 +26,7 @@ static void require(bool promise)
 static int make_file(const char *data, size_t size, const char *tail, char path[64])
 {
     int fd = memfd_create("rules", MFD_CLOEXEC);
-    require(fd >= 0);
+    require(fd >= 0 && fchmod(fd, 0600) == 0);
     require(write(fd, data, size) == (ssize_t)size);
     require(write(fd, tail, strlen(tail)) == (ssize_t)strlen(tail));
     (void)snprintf(path, 64, "/proc/self/fd/%d", fd);

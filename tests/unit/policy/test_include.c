@@ -206,7 +206,8 @@ static void test_writable_by_others(void **state)
     put(place, "afard.conf", "include = rules.d/*.conf\n");
     put(place, "rules.d/a.conf", RULE("ls"));
     set_mode(place, "rules.d/a.conf", 0664);
-    assert_refused(place, "a.conf: others can write to it and change the rules: chmod go-w it");
+    assert_refused(place,
+                   "a.conf: others can write to it and change what clients may do: chmod go-w it");
     set_mode(place, "rules.d/a.conf", 0602);
     assert_refused(place, "a.conf: others can write to it");
     set_mode(place, "rules.d/a.conf", 0640);
@@ -220,11 +221,12 @@ static void test_writable_by_others(void **state)
     char path[PATH_BYTES];
     path_of(place, "rules.d/a.conf", path);
     assert_int_equal(chown(path, SOMEBODY, 0), 0);
-    assert_refused(place, "a.conf: it belongs to uid 54881, who could change the rules");
+    assert_refused(place, "a.conf: it belongs to uid 54881, who could change what clients may do");
     assert_int_equal(chown(path, 0, 0), 0);
     path_of(place, "rules.d", path);
     assert_int_equal(chown(path, SOMEBODY, 0), 0);
-    assert_refused(place, "rules.d/: it belongs to uid 54881, who could change the rules");
+    assert_refused(place,
+                   "rules.d/: it belongs to uid 54881, who could change what clients may do");
 }
 
 /* ---- defaults -----------------------------------------------------------------------------------
