@@ -63,17 +63,17 @@ static const char *hint(const struct afar_command *command, const struct afar_re
                : "";
 }
 
+/* The server knows best which path it was about. */
 static void report_spawn(const char *host, const struct afar_command *command,
                          const struct afar_receipt *receipt)
 {
     const char *program = command->argv != NULL ? command->argv[0] : "/bin/sh";
-    const char *why = describe_errno(receipt->error_name);
-    if (strcmp(receipt->error_stage, "exec") == 0)
-        report("%s: cannot execute '%s': %s%s", host, program, why, hint(command, receipt));
-    else if (strcmp(receipt->error_stage, "chdir") == 0 && command->cwd != NULL)
-        report("%s: cannot change to directory '%s': %s", host, command->cwd, why);
+    const char *more = strcmp(receipt->error_stage, "exec") == 0 ? hint(command, receipt) : "";
+    if (receipt->message[0] != '\0')
+        report("%s: %s%s", host, receipt->message, more);
     else
-        report("%s: cannot start '%s' (%s): %s", host, program, receipt->error_stage, why);
+        report("%s: cannot start '%s' (%s): %s%s", host, program, receipt->error_stage,
+               describe_errno(receipt->error_name), more);
 }
 
 static void report_timeout(const char *host, const struct afar_command *command,
@@ -97,6 +97,8 @@ void report_receipt(const char *host, const struct afar_command *command,
     switch (receipt->outcome) {
     case AFAR_OUTCOME_EXITED:
     case AFAR_OUTCOME_SIGNALED:
+        if (receipt->message[0] != '\0')
+            report("%s: %s", host, receipt->message);
         break;
     case AFAR_OUTCOME_TIMED_OUT:
         report_timeout(host, command, receipt);

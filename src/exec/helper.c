@@ -42,6 +42,7 @@ struct order {
     size_t argc;
     size_t envc;
     bool has_cwd;
+    bool cwd_optional;
     bool has_root;
 };
 
@@ -87,6 +88,7 @@ static enum afar_status put_all(int fd, const struct helper_order *order, struct
                                .argc = count_words(order->argv),
                                .envc = count_words(order->env),
                                .has_cwd = order->cwd != NULL,
+                               .cwd_optional = order->cwd_optional,
                                .has_root = confine->root != NULL};
     enum afar_status status = put(fd, &head, sizeof head, err);
     if (status == AFAR_OK)
@@ -343,7 +345,7 @@ int helper_main(void)
         return give_up(STAGE_CHROOT, errno);
     if (!switch_user(&work))
         return give_up(STAGE_USER, errno);
-    if (work.cwd != NULL && chdir(work.cwd) != 0)
+    if (work.cwd != NULL && chdir(work.cwd) != 0 && (!work.order.cwd_optional || chdir("/") != 0))
         return give_up(STAGE_CHDIR, errno);
     say(STAGE_ABOUT, 0);
     return give_up(STAGE_EXEC, run(&work));

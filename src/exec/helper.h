@@ -16,6 +16,8 @@
 #ifndef EXEC_HELPER_H
 #define EXEC_HELPER_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "exec/confine.h"
 
@@ -28,7 +30,8 @@ struct helper_order {
     char *const *candidates; /* paths to try, as execvp(3) does */
     char *const *argv;
     char *const *env;
-    const char *cwd; /* NULL: where it is; with a root: there */
+    const char *cwd;   /* NULL: where it is; with a root: there */
+    bool cwd_optional; /* where it cannot be entered, "/" will do */
     const struct confinement *confine;
 };
 

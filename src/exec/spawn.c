@@ -32,6 +32,7 @@ struct child {
     char *const *argv;
     char *const *env;
     const char *cwd;
+    bool cwd_optional;
     const struct confinement *confine;
     const struct rlimit *limits; /* CONFINE_LIMITS of them */
     const int *resources;        /* likewise */
@@ -173,7 +174,8 @@ IN_CHILD static int child_main(void *argument)
     if (set_limits(child) < 0)
         return fail_child(child);
     child->stage = "chdir";
-    if (child->cwd != NULL && syscall(SYS_chdir, child->cwd) < 0)
+    if (child->cwd != NULL && syscall(SYS_chdir, child->cwd) < 0 &&
+        (!child->cwd_optional || syscall(SYS_chdir, "/") < 0))
         return fail_child(child);
     child->stage = "exec";
 
@@ -347,19 +349,26 @@ static bool take_pidfd(struct spawn_control *control, int *pidfd)
 /* ---- the whole ----------------------------------------------------------------------------------
  */
 
+/* What failed, and the path that it was about. */
 static enum afar_status explain(const struct spawn_request *request, const char *stage, int failed,
                                 struct afar_error *err)
 {
+    const char *root = request->confine != NULL ? request->confine->root : NULL;
     if (strcmp(stage, stage_fence) == 0)
         return afar_fail_errno(err, failed,
                                "cannot keep '%s' away from the server's files (Landlock)",
                                request->argv[0]);
-    if (strcmp(stage, "exec") != 0 && strcmp(stage, "chdir") != 0)
-        return afar_fail_errno(err, failed, "cannot execute '%s' as its rule says (%s)",
-                               request->argv[0], stage);
+    if (strcmp(stage, "chroot") == 0)
+        return afar_fail_errno(err, failed, "cannot change to the root directory '%s'", root);
+    if (strcmp(stage, "chdir") == 0 && root != NULL)
+        return afar_fail_errno(err, failed, "cannot change to directory '%s' in the root '%s'",
+                               request->cwd, root);
     if (strcmp(stage, "chdir") == 0)
         return afar_fail_errno(err, failed, "cannot change to directory '%s'", request->cwd);
-    return afar_fail_errno(err, failed, "cannot execute '%s'", request->argv[0]);
+    if (strcmp(stage, "exec") == 0)
+        return afar_fail_errno(err, failed, "cannot execute '%s'", request->argv[0]);
+    return afar_fail_errno(err, failed, "cannot execute '%s' as its rule says (%s)",
+                           request->argv[0], stage);
 }
 
 /* The way to the helper and back. */
@@ -491,6 +500,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     struct child child = {.argv = request->argv,
                           .env = request->env,
                           .cwd = request->cwd,
+                          .cwd_optional = request->cwd_optional,
                           .confine = request->confine,
                           .limits = limits,
                           .resources = resources,
@@ -518,6 +528,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
                                            .argv = request->argv,
                                            .env = request->env,
                                            .cwd = request->cwd,
+                                           .cwd_optional = request->cwd_optional,
                                            .confine = request->confine};
         status = open_helper(&helper, &order, err);
         if (status != AFAR_OK)

@@ -24,6 +24,7 @@ struct spawn_request {
     const char *program; /* what is executed whatever argv[0] says; NULL: that */
     char *const *env;    /* NULL-terminated, complete; its PATH is the one that is searched */
     const char *cwd;     /* NULL: the server's */
+    bool cwd_optional;   /* where it cannot be entered, the command begins in "/" */
     bool stdin_pipe;     /* otherwise /dev/null */
     const struct confinement *confine; /* NULL: as the server is */
     struct seats *seats;               /* faster where many descriptors are open; NULL: none */

@@ -317,6 +317,7 @@ static enum afar_status start(struct job *job, struct afar_error *err)
                                           .program = decision->program,
                                           .env = job->environment,
                                           .cwd = decision->cwd,
+                                          .cwd_optional = decision->cwd_is_home,
                                           .stdin_pipe = job->request->stdin_stream,
                                           .confine = &confinement,
                                           .seats = job->worker->shared->seats,

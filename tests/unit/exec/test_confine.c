@@ -24,71 +24,19 @@
 #include <unistd.h>
 
 #include "exec/helper.h"
-#include "exec/process.h"
 #include "exec/spawn.h"
 #include "support/program.h"
+#include "support/spawned.h"
 
-enum { TEXT_BYTES = 8192, NOBODY = 54871 };
+enum { TEXT_BYTES = SPAWNED_TEXT_BYTES, NOBODY = 54871 };
 
 static char *environment[] = {"PATH=/usr/bin:/bin", "SECRET=hush", NULL};
-
-static unsigned open_descriptors(void)
-{
-    unsigned count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    (void)closedir(folder);
-    return count;
-}
-
-static void read_all(int fd, char *text, size_t size)
-{
-    size_t used = 0;
-    for (;;) {
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        assert_int_equal(poll(&wait, 1, (int)test_deadline_ms()), 1);
-        ssize_t got = read(fd, text + used, size - 1 - used);
-        assert_true(got >= 0);
-        if (got == 0)
-            break;
-        used += (size_t)got;
-    }
-    text[used] = '\0';
-}
-
-static void reap(struct spawn_result *result)
-{
-    struct process process = {.pid = result->pid, .pidfd = result->pidfd};
-    struct process_end end;
-    struct pollfd wait = {.fd = result->pidfd, .events = POLLIN};
-    assert_int_equal(poll(&wait, 1, (int)test_deadline_ms()), 1);
-    assert_int_equal(process_reap(&process, &end, NULL), AFAR_OK);
-}
-
-/* Runs it and gives what it prints on both streams. */
-static void run_request(const struct spawn_request *request, char text[TEXT_BYTES])
-{
-    struct spawn_result result;
-    struct afar_error err;
-    char errors[TEXT_BYTES];
-    unsigned before = open_descriptors();
-    if (spawn_process(request, NULL, &result, &err) != AFAR_OK)
-        fail_msg("%s: %s", result.stage, err.message);
-    read_all(result.stdout_fd, text, TEXT_BYTES);
-    read_all(result.stderr_fd, errors, sizeof errors);
-    assert_int_equal(close(result.stdout_fd) | close(result.stderr_fd), 0);
-    reap(&result);
-    assert_string_equal(errors, "");
-    assert_int_equal(open_descriptors(), before);
-}
 
 static void run(const struct confinement *confine, const char *script, char text[TEXT_BYTES])
 {
     char *argv[] = {"sh", "-c", (char *)(uintptr_t)script, NULL};
     const struct spawn_request request = {.argv = argv, .env = environment, .confine = confine};
-    run_request(&request, text);
+    spawned_run(&request, text);
 }
 
 static void assert_fails(const struct confinement *confine, const char *cwd, const char *program,
@@ -97,15 +45,8 @@ static void assert_fails(const struct confinement *confine, const char *cwd, con
     char *argv[] = {(char *)(uintptr_t)program, NULL};
     const struct spawn_request request = {
         .argv = argv, .env = environment, .cwd = cwd, .confine = confine};
-    struct spawn_result result;
     struct afar_error err;
-    unsigned before = open_descriptors();
-    assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_ESYSTEM);
-    assert_string_equal(result.stage, stage);
-    assert_int_equal(err.sys_errno, sys_errno);
-    assert_int_equal(open_descriptors(), before);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    assert_int_equal(errno, ECHILD);
+    spawned_fail(&request, stage, sys_errno, &err);
 }
 
 static void need_root(void)
@@ -277,10 +218,10 @@ static void the_helper_has_no_environment(void **state)
     struct afar_error err;
     if (spawn_process(&request, NULL, &result, &err) != AFAR_OK)
         fail_msg("%s", err.message); /* LD_DEBUG=help would end the helper */
-    read_all(result.stdout_fd, text, sizeof text);
-    read_all(result.stderr_fd, text, sizeof text);
+    spawned_read_all(result.stdout_fd, text, sizeof text);
+    spawned_read_all(result.stderr_fd, text, sizeof text);
     assert_int_equal(close(result.stdout_fd) | close(result.stderr_fd), 0);
-    reap(&result);
+    spawned_reap(&result);
 }
 
 /* ---- another root directory ---------------------------------------------------------------------
@@ -306,7 +247,7 @@ static void another_root(void **state)
     confine.root = folder;
     const struct spawn_request request = {
         .argv = argv, .env = environment, .cwd = "/bin", .confine = &confine};
-    run_request(&request, text);
+    spawned_run(&request, text);
     assert_string_equal(text, "/bin\n/bin /tmp*\nsh\n");
     assert_fails(&confine, "/usr", "sh", "chdir", ENOENT);
     assert_fails(&confine, NULL, "/usr/bin/true", "exec", ENOENT);
@@ -344,13 +285,13 @@ static void a_helper_that_hangs_is_cancelled(void **state)
     confine.nice = 19; /* the sign to hang */
     confine.set_nice = true;
     spawn_control_init(&control);
-    unsigned before = open_descriptors();
+    unsigned before = spawned_descriptors();
     assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &control), 0);
     assert_int_equal(spawn_process(&request, &control, &result, &err), AFAR_ESYSTEM);
     assert_int_equal(err.sys_errno, ECANCELED);
     assert_string_equal(result.stage, "helper");
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(spawned_descriptors(), before);
     spawn_control_close(&control);
 }
 
