@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,15 +18,16 @@ enum { SHOWN_BYTES = 100, LINK_BYTES = 64 };
 /* ---- directories --------------------------------------------------------------------------------
  */
 
-/* Opens `directory` as a process with that root would (openat2(2), RESOLVE_IN_ROOT). -1: errno. */
-static int open_in_root(const char *root, const char *directory)
+/* Opens `path`, to look at it, as a process with that root would (openat2(2), RESOLVE_IN_ROOT). -1:
+ * errno. */
+static int open_in_root(const char *root, const char *path, int flags)
 {
-    const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+    const struct open_how how = {.flags = (unsigned long long)(O_PATH | O_CLOEXEC | flags),
                                  .resolve = RESOLVE_IN_ROOT};
     int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root_fd < 0)
         return -1;
-    int fd = (int)syscall(SYS_openat2, root_fd, directory, &how, sizeof how);
+    int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
     int failed = errno;
     (void)close(root_fd);
     errno = failed;
@@ -65,7 +67,7 @@ static bool real_directory(const char *directory, const char *root, char real[PA
 {
     if (root == NULL)
         return realpath(directory, real) != NULL;
-    int fd = open_in_root(root, directory);
+    int fd = open_in_root(root, directory, O_DIRECTORY);
     if (fd < 0)
         return false;
     bool known = name_of(fd, real) && strip_root(real, root);
@@ -97,6 +99,11 @@ char *resolve_path(const char *path, const char *root)
     return asprintf(&made, "%s%s%s", real, slash, name) < 0 ? NULL : made;
 }
 
+static bool is_executable(const struct stat *info)
+{
+    return S_ISREG(info->st_mode) && (info->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0;
+}
+
 /* Whether execve would take it for a program, as far as can be told without being the user that
  * runs it. Within another root, where a link leads is known only there. */
 static bool is_program(const char *path, const char *root)
@@ -109,7 +116,7 @@ static bool is_program(const char *path, const char *root)
         return false;
     if (root != NULL && S_ISLNK(status.st_mode))
         return true;
-    return S_ISREG(status.st_mode) && (status.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0;
+    return is_executable(&status);
 }
 
 /* *path stays NULL where there is none. */
@@ -146,4 +153,29 @@ enum afar_status resolve_name(const char *name, const char *path, const char *ro
     if (status == AFAR_OK && *found == NULL)
         status = afar_fail(err, AFAR_EINVAL, "there is no program '%.*s'", SHOWN_BYTES, name);
     return status;
+}
+
+/* 0, or an errno. */
+static int look_at(int fd, enum resolve_kind kind)
+{
+    struct stat info;
+    if (fd < 0 || fstat(fd, &info) != 0)
+        return errno;
+    if (kind == RESOLVE_DIRECTORY)
+        return S_ISDIR(info.st_mode) ? 0 : ENOTDIR;
+    return is_executable(&info) ? 0 : EACCES;
+}
+
+enum afar_status resolve_look(const char *path, const char *root, enum resolve_kind kind,
+                              struct afar_error *err)
+{
+    int fd = open_in_root(root != NULL ? root : "/", path, 0);
+    int failed = look_at(fd, kind);
+    if (fd >= 0)
+        (void)close(fd);
+    if (failed == 0)
+        return AFAR_OK;
+    return root == NULL ? afar_fail_errno(err, failed, "'%.*s'", SHOWN_BYTES, path)
+                        : afar_fail_errno(err, failed, "'%.*s' in '%.*s'", SHOWN_BYTES, path,
+                                          SHOWN_BYTES, root);
 }

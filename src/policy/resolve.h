@@ -20,4 +20,10 @@ enum afar_status resolve_name(const char *name, const char *path, const char *ro
  * there, or out of memory. */
 char *resolve_path(const char *path, const char *root);
 
+enum resolve_kind { RESOLVE_DIRECTORY, RESOLVE_PROGRAM };
+
+/* Whether there is such a thing, seen from `root` (NULL: here). AFAR_ESYSTEM: no, and why not. */
+enum afar_status resolve_look(const char *path, const char *root, enum resolve_kind kind,
+                              struct afar_error *err);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/number.h"
 #include "policy/env_pattern.h"
+#include "policy/privileges.h"
 #include "policy/units.h"
 
 enum { SHOWN_BYTES = 80, NICE_MIN = -20, NICE_MAX = 19, UMASK_MAX = 0777 };
@@ -439,28 +440,6 @@ bool rule_wants_cgroup(const struct rule *rule)
     return rule->memory_bytes.set || rule->cpu_millis.set || rule->pids.set;
 }
 
-/* Only root may do these. */
-static enum afar_status check_privileges(const struct rule *rule, struct afar_error *err)
-{
-    if (geteuid() == 0)
-        return AFAR_OK;
-    if (rule->user.name != NULL && rule->user.uid != geteuid())
-        return afar_fail(err, AFAR_EINVAL,
-                         "user = %.*s: this server runs as uid %u and cannot become another user; "
-                         "start it as root, or leave user out",
-                         SHOWN_BYTES, rule->user.name, (unsigned)geteuid());
-    if (rule_switches(rule))
-        return afar_fail(err, AFAR_EINVAL,
-                         "user, group and chroot want a server that was started as root; this one "
-                         "runs as uid %u",
-                         (unsigned)geteuid());
-    if (rule->nice_set && rule->nice < 0)
-        return afar_fail(err, AFAR_EINVAL,
-                         "a negative nice wants a server that was started as "
-                         "root");
-    return AFAR_OK;
-}
-
 /* There are too many variables by which some program can be told what to run for a list of them to
  * be complete, and every program brings new ones. */
 static enum afar_status check_env(const struct rule *rule, struct afar_error *err)
@@ -487,5 +466,5 @@ enum afar_status rule_check(const struct rule *rule, struct afar_error *err)
                          "the rule lets nothing run: add command = /PATH ARGUMENT…, command = ** "
                          "for any, shell = yes, or force");
     enum afar_status status = check_env(rule, err);
-    return status == AFAR_OK ? check_privileges(rule, err) : status;
+    return status == AFAR_OK ? privileges_check(rule, err) : status;
 }

@@ -12,6 +12,7 @@
 
 #include "base/utf8.h"
 #include "exec/spawn.h"
+#include "policy/review.h"
 #include "policy/trusted.h"
 
 enum { BACKLOG = 1024, WORKERS_MIN = 4 };
@@ -171,7 +172,7 @@ enum afar_status server_check(const struct config *config, struct words *warning
     *warnings = separation.warnings;
     separation.warnings = (struct words){0};
     separation_close(&separation);
-    return status;
+    return status == AFAR_OK ? review_rules(config->rules, warnings, err) : status;
 }
 
 static const char *temporary_folder(void)

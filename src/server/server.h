@@ -23,8 +23,9 @@ struct server;
 enum afar_status server_block_signals(struct afar_error *err);
 
 /* All that can be known of a configuration without opening a socket or resolving a name: whether
- * its certificates can be used, and what commands can do to the server's own files, for which
- * *warnings gets a line each (words_close, in any case). AFAR_EINVAL, AFAR_ESYSTEM, AFAR_ENOMEM. */
+ * its certificates can be used, what commands can do to the server's own files, and what
+ * policy/review.h says of the rules: *warnings gets a line each (words_close, in any case).
+ * AFAR_EINVAL, AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status server_check(const struct config *config, struct words *warnings,
                               struct afar_error *err);
 

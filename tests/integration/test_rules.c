@@ -13,131 +13,60 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "support/afard.h"
-#include "support/program.h"
+#include "support/ruled.h"
 
 enum { TEXT_BYTES = 4096 };
-
-struct fixture {
-    struct afard afard;
-    char file[64];
-};
-
-static void write_rules(const struct fixture *fixture, const char *text)
-{
-    FILE *file = fopen(fixture->file, "we");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void open_fixture(struct fixture *fixture, const char *rules, const char *log_level)
-{
-    const char *args[] = {"-c",          fixture->file, "--listen", "unix://@",
-                          "--log-level", log_level,     NULL};
-    char url[128];
-    *fixture = (struct fixture){.file = "/tmp/afar-rules-XXXXXX"};
-    int fd = mkstemp(fixture->file);
-    assert_true(fd >= 0);
-    assert_int_equal(close(fd), 0);
-    write_rules(fixture, rules);
-    (void)snprintf(url, sizeof url, "unix://%s.sock", fixture->file);
-    args[3] = url;
-    afard_start(&fixture->afard, args);
-}
-
-static void close_fixture(struct fixture *fixture)
-{
-    afard_expect_calm(&fixture->afard);
-    assert_int_equal(afard_stop(&fixture->afard), 0);
-    assert_int_equal(unlink(fixture->file), 0);
-}
-
-/* `afar run OPTIONS URL -- WORDS`, both lists ended by NULL. Its exit status. */
-static int run(const struct fixture *fixture, struct program *program, const char *const *options,
-               const char *const *words)
-{
-    const char *argv[PROGRAM_ARGS_MAX] = {"afar", "run", "-n"};
-    size_t used = 3;
-    for (; options != NULL && *options != NULL; options++)
-        argv[used++] = *options;
-    argv[used++] = fixture->afard.url[0];
-    argv[used++] = "--";
-    for (; *words != NULL; words++)
-        argv[used++] = *words;
-    argv[used] = NULL;
-    return program_run(program, argv, NULL, 0);
-}
-
-#define WORDS(...)        \
-    (const char *const[]) \
-    {                     \
-        __VA_ARGS__, NULL \
-    }
-
-static void assert_run(const struct fixture *fixture, const char *const *options,
-                       const char *const *words, int status, const char *output)
-{
-    struct program program;
-    int got = run(fixture, &program, options, words);
-    if (got != status)
-        fail_msg("status %d, not %d: %s%s", got, status, program.stdout_data, program.stderr_data);
-    const char *stream = status == 125 ? program.stderr_data : program.stdout_data;
-    if (strstr(stream, output) == NULL)
-        fail_msg("'%s' is not in: %s%s", output, program.stdout_data, program.stderr_data);
-    program_close(&program);
-}
 
 /* ---- decisions ---------------------------------------------------------------------------------
  */
 
 static void test_allowed_and_denied(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     (void)state;
-    open_fixture(&fixture,
-                 "[allow echo]\nclient = any\ncommand = /bin/echo **\nenv = LC_*\n"
-                 "[allow env]\nclient = any\ncommand = /usr/bin/env\n",
-                 "info");
-    assert_run(&fixture, NULL, WORDS("echo", "a", "b c"), 0, "a b c\n");
-    assert_run(&fixture, NULL, WORDS("/bin/echo", "a"), 0, "a\n");
-    assert_run(&fixture, NULL, WORDS("/usr/../bin/echo"), 125,
-               "run '/usr/../bin/echo'; there is one for '/bin/echo'");
-    assert_run(&fixture, NULL, WORDS("/bin/cat", "/etc/hostname"), 125, "run '/bin/cat' (denied)");
-    assert_run(&fixture, NULL, WORDS("env", "x"), 125, "run 'env' with these arguments");
-    assert_run(&fixture, WORDS("-s"), WORDS("echo x"), 125, "run a shell line");
-    assert_run(&fixture, WORDS("--env", "LC_ALL=C"), WORDS("echo", "x"), 0, "x\n");
-    assert_run(&fixture, WORDS("--env", "PATH=/x"), WORDS("echo", "x"), 125,
-               "does not let the client set PATH");
-    assert_run(&fixture, WORDS("--env", "X=hush"), WORDS("echo", "x"), 125, "set X");
-    afard_expect_log(&fixture.afard, "denied: rule 'echo'");
-    assert_null(strstr(fixture.afard.program.stderr_data, "hush"));
-    close_fixture(&fixture);
+    ruled_open(&ruled,
+               "[allow echo]\nclient = any\ncommand = /bin/echo **\nenv = LC_*\n"
+               "[allow env]\nclient = any\ncommand = /usr/bin/env\n",
+               "info");
+    ruled_expect(&ruled, NULL, WORDS("echo", "a", "b c"), 0, "a b c\n");
+    ruled_expect(&ruled, NULL, WORDS("/bin/echo", "a"), 0, "a\n");
+    ruled_expect(&ruled, NULL, WORDS("/usr/../bin/echo"), 125,
+                 "run '/usr/../bin/echo'; there is one for '/bin/echo'");
+    ruled_expect(&ruled, NULL, WORDS("/bin/cat", "/etc/hostname"), 125, "run '/bin/cat' (denied)");
+    ruled_expect(&ruled, NULL, WORDS("env", "x"), 125, "run 'env' with these arguments");
+    ruled_expect(&ruled, WORDS("-s"), WORDS("echo x"), 125, "run a shell line");
+    ruled_expect(&ruled, WORDS("--env", "LC_ALL=C"), WORDS("echo", "x"), 0, "x\n");
+    ruled_expect(&ruled, WORDS("--env", "PATH=/x"), WORDS("echo", "x"), 125,
+                 "does not let the client set PATH");
+    ruled_expect(&ruled, WORDS("--env", "X=hush"), WORDS("echo", "x"), 125, "set X");
+    afard_expect_log(&ruled.afard, "denied: rule 'echo'");
+    assert_null(strstr(ruled.afard.program.stderr_data, "hush"));
+    ruled_close(&ruled);
 }
 
 static void test_nobody(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     (void)state;
-    open_fixture(&fixture, "deny_reason = brief\n[allow x]\nclient = cn:x\ncommand = **\n", "info");
-    assert_run(&fixture, NULL, WORDS("true"), 125, "the server does not allow this");
-    afard_expect_log(&fixture.afard, "no rule lets this client (uid=");
-    close_fixture(&fixture);
+    ruled_open(&ruled, "deny_reason = brief\n[allow x]\nclient = cn:x\ncommand = **\n", "info");
+    ruled_expect(&ruled, NULL, WORDS("true"), 125, "the server does not allow this");
+    afard_expect_log(&ruled.afard, "no rule lets this client (uid=");
+    ruled_close(&ruled);
 }
 
 static void test_denied_briefly(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     struct program program;
     (void)state;
-    open_fixture(&fixture, "deny_reason = brief\n[allow x]\nclient = any\ncommand = /bin/true\n",
-                 "info");
-    assert_int_equal(run(&fixture, &program, NULL, WORDS("false")), 125);
+    ruled_open(&ruled, "deny_reason = brief\n[allow x]\nclient = any\ncommand = /bin/true\n",
+               "info");
+    assert_int_equal(ruled_run(&ruled, &program, NULL, WORDS("false")), 125);
     assert_non_null(strstr(program.stderr_data, "the server does not allow this"));
     assert_null(strstr(program.stderr_data, " rule"));
     program_close(&program);
-    afard_expect_log(&fixture.afard, "run 'false'");
-    close_fixture(&fixture);
+    afard_expect_log(&ruled.afard, "run 'false'");
+    ruled_close(&ruled);
 }
 
 static size_t count(const char *text, const char *wanted)
@@ -159,39 +88,39 @@ static void test_denied_once(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        struct fixture fixture;
+        struct ruled ruled;
         struct program program;
-        open_fixture(&fixture, rules[i], "info");
-        assert_int_equal(run(&fixture, &program, NULL, WORDS("false")), 125);
+        ruled_open(&ruled, rules[i], "info");
+        assert_int_equal(ruled_run(&ruled, &program, NULL, WORDS("false")), 125);
         assert_non_null(strstr(program.stderr_data, "(denied)"));
         /* It is final: a client that is told when to try again would do so for ever. */
         assert_null(strstr(program.stderr_data, "try again"));
         program_close(&program);
-        assert_int_equal(kill(fixture.afard.program.pid, SIGHUP), 0);
-        afard_expect_log(&fixture.afard, "reloaded"); /* and what came before it */
-        assert_int_equal(count(fixture.afard.program.stderr_data, "denied: "), 1);
-        assert_int_equal(count(fixture.afard.program.stderr_data, "no rule lets this client"), 1);
-        close_fixture(&fixture);
+        assert_int_equal(kill(ruled.afard.program.pid, SIGHUP), 0);
+        afard_expect_log(&ruled.afard, "reloaded"); /* and what came before it */
+        assert_int_equal(count(ruled.afard.program.stderr_data, "denied: "), 1);
+        assert_int_equal(count(ruled.afard.program.stderr_data, "no rule lets this client"), 1);
+        ruled_close(&ruled);
     }
 }
 
 static void test_reload(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     (void)state;
-    open_fixture(&fixture, "[allow x]\nclient = any\ncommand = /bin/true\n", "info");
-    assert_run(&fixture, NULL, WORDS("true"), 0, "");
-    assert_run(&fixture, NULL, WORDS("echo"), 125, "echo");
-    write_rules(&fixture, "[allow x]\nclient = any\ncommand = /bin/echo\n");
-    assert_int_equal(kill(fixture.afard.program.pid, SIGHUP), 0);
-    afard_expect_log(&fixture.afard, "reloaded");
-    assert_run(&fixture, NULL, WORDS("true"), 125, "true");
-    assert_run(&fixture, NULL, WORDS("echo"), 0, "\n");
-    write_rules(&fixture, "[allow x]\nclient = nobody\ncommand = /bin/echo\n");
-    assert_int_equal(kill(fixture.afard.program.pid, SIGHUP), 0);
-    afard_expect_log(&fixture.afard, "'nobody' is no client");
-    assert_run(&fixture, NULL, WORDS("echo"), 0, "\n");
-    close_fixture(&fixture);
+    ruled_open(&ruled, "[allow x]\nclient = any\ncommand = /bin/true\n", "info");
+    ruled_expect(&ruled, NULL, WORDS("true"), 0, "");
+    ruled_expect(&ruled, NULL, WORDS("echo"), 125, "echo");
+    ruled_write(&ruled, "[allow x]\nclient = any\ncommand = /bin/echo\n");
+    assert_int_equal(kill(ruled.afard.program.pid, SIGHUP), 0);
+    afard_expect_log(&ruled.afard, "reloaded");
+    ruled_expect(&ruled, NULL, WORDS("true"), 125, "true");
+    ruled_expect(&ruled, NULL, WORDS("echo"), 0, "\n");
+    ruled_write(&ruled, "[allow x]\nclient = nobody\ncommand = /bin/echo\n");
+    assert_int_equal(kill(ruled.afard.program.pid, SIGHUP), 0);
+    afard_expect_log(&ruled.afard, "'nobody' is no client");
+    ruled_expect(&ruled, NULL, WORDS("echo"), 0, "\n");
+    ruled_close(&ruled);
 }
 
 /* ---- what is run --------------------------------------------------------------------------------
@@ -199,36 +128,36 @@ static void test_reload(void **state)
 
 static void test_forced(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     (void)state;
-    open_fixture(&fixture,
-                 "[allow x]\nclient = any\n"
-                 "force = /bin/sh -c \"echo $AFAR_ORIGINAL_COMMAND\"\n",
-                 "warn");
-    assert_run(&fixture, NULL, WORDS("rm", "-rf", "a b"), 0, "rm -rf 'a b'\n");
-    assert_run(&fixture, WORDS("-s"), WORDS("ls | wc"), 0, "ls | wc\n");
-    assert_run(&fixture, WORDS("--env", "AFAR_ORIGINAL_COMMAND=x"), WORDS("ls"), 125,
-               "AFAR_ORIGINAL_COMMAND");
-    close_fixture(&fixture);
+    ruled_open(&ruled,
+               "[allow x]\nclient = any\n"
+               "force = /bin/sh -c \"echo $AFAR_ORIGINAL_COMMAND\"\n",
+               "warn");
+    ruled_expect(&ruled, NULL, WORDS("rm", "-rf", "a b"), 0, "rm -rf 'a b'\n");
+    ruled_expect(&ruled, WORDS("-s"), WORDS("ls | wc"), 0, "ls | wc\n");
+    ruled_expect(&ruled, WORDS("--env", "AFAR_ORIGINAL_COMMAND=x"), WORDS("ls"), 125,
+                 "AFAR_ORIGINAL_COMMAND");
+    ruled_close(&ruled);
 }
 
 static void test_wrapper(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     (void)state;
-    open_fixture(&fixture,
-                 "[allow x]\nclient = any\nwrapper = /usr/bin/env\nwrapper = WRAPPED=yes\n"
-                 "command = /bin/sh **\n",
-                 "warn");
-    assert_run(&fixture, NULL, WORDS("sh", "-c", "echo $0 $WRAPPED"), 0, "yes\n");
-    close_fixture(&fixture);
+    ruled_open(&ruled,
+               "[allow x]\nclient = any\nwrapper = /usr/bin/env\nwrapper = WRAPPED=yes\n"
+               "command = /bin/sh **\n",
+               "warn");
+    ruled_expect(&ruled, NULL, WORDS("sh", "-c", "echo $0 $WRAPPED"), 0, "yes\n");
+    ruled_close(&ruled);
 }
 
 /* A program may find its libraries by argv[0], as Python does: so the rule says what that is. A
  * link of the client's own to the program's folder would be another way to it. */
 static void test_argv0_is_the_rules(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     char folder[] = "/tmp/afar-argv0-XXXXXX";
     char link[64];
     char own[80];
@@ -237,108 +166,108 @@ static void test_argv0_is_the_rules(void **state)
     (void)snprintf(link, sizeof link, "%s/bin", folder);
     (void)snprintf(own, sizeof own, "%s/sh", link);
     assert_int_equal(symlink("/bin", link), 0);
-    open_fixture(&fixture, "[allow x]\nclient = any\ncommand = /bin/sh **\n", "warn");
-    assert_run(&fixture, NULL, WORDS("sh", "-c", "echo $0"), 0, "/bin/sh\n");
-    assert_run(&fixture, NULL, WORDS("/bin/sh", "-c", "echo $0"), 0, "/bin/sh\n");
-    assert_run(&fixture, NULL, WORDS(own, "-c", "echo $0"), 125, "there is one for '/bin/sh'");
-    assert_run(&fixture, WORDS("-w", folder), WORDS("bin/sh", "-c", "echo $0"), 125,
-               "there is one for '/bin/sh'");
-    close_fixture(&fixture);
+    ruled_open(&ruled, "[allow x]\nclient = any\ncommand = /bin/sh **\n", "warn");
+    ruled_expect(&ruled, NULL, WORDS("sh", "-c", "echo $0"), 0, "/bin/sh\n");
+    ruled_expect(&ruled, NULL, WORDS("/bin/sh", "-c", "echo $0"), 0, "/bin/sh\n");
+    ruled_expect(&ruled, NULL, WORDS(own, "-c", "echo $0"), 125, "there is one for '/bin/sh'");
+    ruled_expect(&ruled, WORDS("-w", folder), WORDS("bin/sh", "-c", "echo $0"), 125,
+                 "there is one for '/bin/sh'");
+    ruled_close(&ruled);
     assert_int_equal(unlink(link) | rmdir(folder), 0);
 }
 
 static void test_limits(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     struct program program;
     (void)state;
-    open_fixture(&fixture,
-                 "kill_grace_ms = 0\n[allow slow]\nclient = any\ncommand = /bin/sleep *\n"
-                 "timeout = 200ms\nmax_jobs = 1\n"
-                 "[allow much]\nclient = any\ncommand = /usr/bin/yes\nmax_output = 10K\n"
-                 "[allow exact]\nclient = any\ncommand = /usr/bin/head **\nmax_output = 4K\n",
-                 "warn");
-    assert_run(&fixture, NULL, WORDS("sleep", "60"), 124, "");
-    assert_int_equal(run(&fixture, &program, NULL, WORDS("yes")), 125);
+    ruled_open(&ruled,
+               "kill_grace_ms = 0\n[allow slow]\nclient = any\ncommand = /bin/sleep *\n"
+               "timeout = 200ms\nmax_jobs = 1\n"
+               "[allow much]\nclient = any\ncommand = /usr/bin/yes\nmax_output = 10K\n"
+               "[allow exact]\nclient = any\ncommand = /usr/bin/head **\nmax_output = 4K\n",
+               "warn");
+    ruled_expect(&ruled, NULL, WORDS("sleep", "60"), 124, "");
+    assert_int_equal(ruled_run(&ruled, &program, NULL, WORDS("yes")), 125);
     assert_int_equal(program.stdout_size, 10240);
     assert_non_null(strstr(program.stderr_data, "max_output"));
     program_close(&program);
-    assert_int_equal(run(&fixture, &program, NULL, WORDS("head", "-c", "4096", "/dev/zero")), 0);
+    assert_int_equal(ruled_run(&ruled, &program, NULL, WORDS("head", "-c", "4096", "/dev/zero")),
+                     0);
     assert_int_equal(program.stdout_size, 4096);
     program_close(&program);
-    assert_int_equal(run(&fixture, &program, NULL, WORDS("head", "-c", "4097", "/dev/zero")), 125);
+    assert_int_equal(ruled_run(&ruled, &program, NULL, WORDS("head", "-c", "4097", "/dev/zero")),
+                     125);
     assert_int_equal(program.stdout_size, 4096);
     program_close(&program);
-    close_fixture(&fixture);
+    ruled_close(&ruled);
 }
 
 static void test_max_jobs(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     struct program first;
     (void)state;
-    open_fixture(&fixture, "[allow x]\nclient = any\ncommand = /bin/cat\nmax_jobs = 1\n", "info");
-    const char *argv[] = {"afar", "run", fixture.afard.url[0], "--", "cat", NULL};
+    ruled_open(&ruled, "[allow x]\nclient = any\ncommand = /bin/cat\nmax_jobs = 1\n", "info");
+    const char *argv[] = {"afar", "run", ruled.afard.url[0], "--", "cat", NULL};
     program_start(&first, argv, NULL);
     assert_int_equal(write(first.in, "x", 1), 1);
     program_expect(&first, 1, "x"); /* it runs */
-    assert_run(&fixture, NULL, WORDS("cat"), 125, "the rule 'x'");
+    ruled_expect(&ruled, NULL, WORDS("cat"), 125, "the rule 'x'");
     program_finish(&first, NULL, 0);
     assert_int_equal(program_exit_status(&first), 0);
     program_close(&first);
-    assert_run(&fixture, NULL, WORDS("cat"), 0, "");
-    close_fixture(&fixture);
+    ruled_expect(&ruled, NULL, WORDS("cat"), 0, "");
+    ruled_close(&ruled);
 }
 
 static void test_another_user(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     (void)state;
     if (geteuid() != 0) {
         print_message("skipped: only root can become somebody else\n");
         skip();
     }
-    open_fixture(&fixture,
-                 "[allow x]\nclient = any\ncommand = /bin/sh **\ncommand = /bin/sleep *\n"
-                 "user = nobody\ncwd = /\numask = 027\nrlimit_nofile = 99\nnice = 3\nenv = FOO\n"
-                 "timeout = 1d\n",
-                 "info");
-    assert_run(&fixture, NULL,
-               WORDS("sh", "-c",
-                     "id -un; id -G; pwd; umask; ulimit -n; nice; echo $USER $FOO $PATH; "
-                     "grep NoNewPrivs /proc/self/status"),
-               0,
-               "nobody\n65534\n/\n0027\n99\n3\n"
-               "nobody /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
-               "NoNewPrivs:\t1\n");
-    assert_run(&fixture, WORDS("--env", "FOO=bar"), WORDS("sh", "-c", "echo $FOO"), 0, "bar\n");
-    assert_run(&fixture, NULL, WORDS("sh", "-c", "cat /etc/shadow 2>&1"), 1, "ermission denied");
+    ruled_open(&ruled,
+               "[allow x]\nclient = any\ncommand = /bin/sh **\ncommand = /bin/sleep *\n"
+               "user = nobody\ncwd = /\numask = 027\nrlimit_nofile = 99\nnice = 3\nenv = FOO\n"
+               "timeout = 1d\n",
+               "info");
+    ruled_expect(&ruled, NULL,
+                 WORDS("sh", "-c",
+                       "id -un; id -G; pwd; umask; ulimit -n; nice; echo $USER $FOO $PATH; "
+                       "grep NoNewPrivs /proc/self/status"),
+                 0,
+                 "nobody\n65534\n/\n0027\n99\n3\n"
+                 "nobody /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+                 "NoNewPrivs:\t1\n");
+    ruled_expect(&ruled, WORDS("--env", "FOO=bar"), WORDS("sh", "-c", "echo $FOO"), 0, "bar\n");
+    ruled_expect(&ruled, NULL, WORDS("sh", "-c", "cat /etc/shadow 2>&1"), 1, "ermission denied");
     /* His processes are ended like all others, though he has left them. */
-    assert_run(&fixture, WORDS("--timeout", "1"), WORDS("sh", "-c", "sleep 60 & sleep 60"), 124,
-               "");
-    close_fixture(&fixture);
+    ruled_expect(&ruled, WORDS("--timeout", "1"), WORDS("sh", "-c", "sleep 60 & sleep 60"), 124,
+                 "");
+    ruled_close(&ruled);
 }
 
 /* The server that cannot is told so before it starts. */
 static void test_who_is_not_root(void **state)
 {
-    struct fixture fixture = {.file = "/tmp/afar-rules-XXXXXX"};
+    struct ruled ruled;
     struct program program;
     (void)state;
     if (geteuid() != 0) {
         print_message("skipped: only root can become somebody else\n");
         skip();
     }
-    int fd = mkstemp(fixture.file);
-    assert_true(fd >= 0);
-    assert_int_equal(fchmod(fd, 0644) | close(fd), 0);
-    write_rules(&fixture, "[allow x]\nclient = any\ncommand = **\nuser = daemon\n");
+    ruled_make_file(&ruled, "[allow x]\nclient = any\ncommand = **\nuser = daemon\n");
+    assert_int_equal(chmod(ruled.file, 0644), 0);
     char afard[PROGRAM_TEXT_BYTES];
     (void)program_path("afard", afard);
     int status =
         program_run(&program,
                     WORDS("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", afard,
-                          "-c", fixture.file, "--listen", "tcp://127.0.0.1:0", "--check"),
+                          "-c", ruled.file, "--listen", "tcp://127.0.0.1:0", "--check"),
                     NULL, 0);
     if (status == 126 || status == 127) {
         print_message("skipped: nobody cannot reach the program\n");
@@ -348,32 +277,32 @@ static void test_who_is_not_root(void **state)
     assert_non_null(strstr(program.stderr_data, ":1: [allow x]: user = daemon: this server runs as "
                                                 "uid 65534 and cannot become another user"));
     program_close(&program);
-    assert_int_equal(unlink(fixture.file), 0);
+    assert_int_equal(unlink(ruled.file), 0);
 }
 
 /* Where there is no cgroup to be had, its command fails, and the start has said so. */
 static void test_cgroup(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     struct program program;
     (void)state;
-    open_fixture(&fixture, "[allow x]\nclient = any\ncommand = /bin/true\nmemory = 64M\n", "info");
-    int status = run(&fixture, &program, NULL, WORDS("true"));
+    ruled_open(&ruled, "[allow x]\nclient = any\ncommand = /bin/true\nmemory = 64M\n", "info");
+    int status = ruled_run(&ruled, &program, NULL, WORDS("true"));
     if (status == 0) {
         print_message("there are cgroups here\n");
     } else {
         assert_int_equal(status, 126);
         assert_non_null(strstr(program.stderr_data, "cgroup"));
-        afard_expect_log(&fixture.afard, "rule 'x' wants a cgroup: its commands will fail");
+        afard_expect_log(&ruled.afard, "rule 'x' wants a cgroup: its commands will fail");
     }
     program_close(&program);
-    close_fixture(&fixture);
+    ruled_close(&ruled);
 }
 
 /* The key is in its memory. */
 static void test_nobody_looks_in(void **state)
 {
-    struct fixture fixture;
+    struct ruled ruled;
     char command[256];
     (void)state;
     if (geteuid() != 0) {
@@ -381,12 +310,12 @@ static void test_nobody_looks_in(void **state)
             "skipped: the server is made dumpable for the tests where they are not root\n");
         skip();
     }
-    open_fixture(&fixture, "[allow x]\nclient = any\nshell = yes\n", "warn");
+    ruled_open(&ruled, "[allow x]\nclient = any\nshell = yes\n", "warn");
     /* What is not dumpable belongs to root, as far as /proc is concerned (proc(5)); and so it is
      * seen from a user namespace, which has no rights over it, even by its own user. */
     (void)snprintf(command, sizeof command, "grep -c '^Max core file size *0 ' /proc/%d/limits",
-                   (int)fixture.afard.program.pid);
-    assert_run(&fixture, WORDS("-s"), WORDS(command), 0, "1\n");
+                   (int)ruled.afard.program.pid);
+    ruled_expect(&ruled, WORDS("-s"), WORDS(command), 0, "1\n");
     /* A command has what the server was started with. */
     struct rlimit limit;
     char expected[64];
@@ -396,8 +325,8 @@ static void test_nobody_looks_in(void **state)
     else
         (void)snprintf(expected, sizeof expected, "%llu\n",
                        (unsigned long long)limit.rlim_cur / 512);
-    assert_run(&fixture, WORDS("-s"), WORDS("ulimit -c"), 0, expected);
-    close_fixture(&fixture);
+    ruled_expect(&ruled, WORDS("-s"), WORDS("ulimit -c"), 0, expected);
+    ruled_close(&ruled);
 }
 
 /* ---- afard --explain ----------------------------------------------------------------------------
@@ -407,20 +336,17 @@ static void test_explain(void **state)
 {
     static const char rules[] = "[allow x]\nclient = cn:ann\nfrom = 10.0.0.0/8\n"
                                 "command = /bin/sh -c *\nenv = LANG\ntimeout = 2s\numask = 077\n";
-    struct fixture fixture = {.file = "/tmp/afar-rules-XXXXXX"};
+    struct ruled ruled;
     struct program program;
     char expected[TEXT_BYTES];
     (void)state;
-    int fd = mkstemp(fixture.file);
-    assert_true(fd >= 0);
-    assert_int_equal(close(fd), 0);
-    write_rules(&fixture, rules);
+    ruled_make_file(&ruled, rules);
     assert_int_equal(program_run(&program,
-                                 WORDS("afard", "-c", fixture.file, "--explain", "dns:x,cn:ann",
+                                 WORDS("afard", "-c", ruled.file, "--explain", "dns:x,cn:ann",
                                        "--from", "10.1.2.3", "--", "sh", "-c", "touch /tmp/never"),
                                  NULL, 0),
                      0);
-    (void)snprintf(expected, sizeof expected, "allowed by rule 'x' (%s:1)\n", fixture.file);
+    (void)snprintf(expected, sizeof expected, "allowed by rule 'x' (%s:1)\n", ruled.file);
     assert_non_null(strstr(program.stdout_data, expected));
     assert_non_null(strstr(program.stdout_data, "  argv[0]      /bin/sh\n"));
     assert_non_null(strstr(program.stdout_data, "/bin/sh -c 'touch /tmp/never'"));
@@ -429,16 +355,16 @@ static void test_explain(void **state)
     assert_non_null(strstr(program.stdout_data, "2000 ms"));
     assert_non_null(strstr(program.stdout_data, "077"));
     program_close(&program);
-    assert_int_equal(program_run(&program,
-                                 WORDS("afard", "-c", fixture.file, "--explain", "cn:ann", "--",
-                                       "sh", "-c", "x"),
-                                 NULL, 0),
-                     3);
+    assert_int_equal(
+        program_run(&program,
+                    WORDS("afard", "-c", ruled.file, "--explain", "cn:ann", "--", "sh", "-c", "x"),
+                    NULL, 0),
+        3);
     assert_string_equal(program.stdout_data,
                         "denied: no rule lets this client (cn:ann) run anything\n");
     program_close(&program);
     assert_int_equal(program_run(&program,
-                                 WORDS("afard", "-c", fixture.file, "--explain", "cn:ann", "--from",
+                                 WORDS("afard", "-c", ruled.file, "--explain", "cn:ann", "--from",
                                        "10.1.2.3", "--user", "bob", "--", "sh", "-c", "x"),
                                  NULL, 0),
                      3);
@@ -446,11 +372,10 @@ static void test_explain(void **state)
                         "denied: no rule lets this client (cn:ann) run anything as user 'bob'\n");
     program_close(&program);
     assert_int_equal(
-        program_run(&program, WORDS("afard", "-c", fixture.file, "--explain", "cn:ann"), NULL, 0),
-        2);
+        program_run(&program, WORDS("afard", "-c", ruled.file, "--explain", "cn:ann"), NULL, 0), 2);
     program_close(&program);
     assert_int_equal(access("/tmp/never", F_OK), -1);
-    assert_int_equal(unlink(fixture.file), 0);
+    assert_int_equal(unlink(ruled.file), 0);
 }
 
 int main(void)
