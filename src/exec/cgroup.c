@@ -253,13 +253,13 @@ enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
     return status;
 }
 
-void cgroup_kill(const struct cgroups *cgroups, const char *name)
+bool cgroup_kill(const struct cgroups *cgroups, const char *name)
 {
     char file[CGROUP_NAME_BYTES + 16];
     char directory[CGROUP_NAME_BYTES];
     name_of(name, directory);
     (void)snprintf(file, sizeof file, "%s/cgroup.kill", directory);
-    (void)write_text(cgroups->fd, file, "1"); /* since Linux 5.14; the group's KILL went before */
+    return write_text(cgroups->fd, file, "1") == 0;
 }
 
 bool cgroup_remove(const struct cgroups *cgroups, const char *name)

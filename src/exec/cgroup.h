@@ -46,8 +46,8 @@ enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
                              const struct cgroup_limits *limits, int *procs_fd,
                              struct afar_error *err);
 
-/* Kills all that is in it. Where it is gone, nothing. */
-void cgroup_kill(const struct cgroups *cgroups, const char *name);
+/* Kills all that is in it. False: it is gone, or an old kernel cannot (before 5.14). */
+bool cgroup_kill(const struct cgroups *cgroups, const char *name);
 
 /* False: somebody is still in it. */
 bool cgroup_remove(const struct cgroups *cgroups, const char *name);

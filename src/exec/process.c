@@ -19,28 +19,27 @@ enum { ROUNDS_MAX = 8 };
 /* All are found before any is signalled: the children of a dead parent are handed to another and no
  * longer recognised. The group comes first, so that a shell does not go on to its next command
  * because the one before was ended. */
-static void signal_family(const struct family *family, pid_t leader, int number)
+static bool signal_family(const struct family *family, pid_t leader, int number)
 {
-    (void)process_signal_group(leader, number);
+    bool group = process_signal_group(leader, number);
     (void)family_signal(family, number);
+    return group;
 }
 
-void process_signal_tree(pid_t leader, int number)
+bool process_signal_tree(pid_t leader, int number)
 {
     struct family *family = family_new();
-    if (family == NULL) {
-        /* The group gets its signal, and the rest falls to the linger limit. */
-        (void)process_signal_group(leader, number);
-        return;
-    }
+    if (family == NULL) /* the group gets its signal, and the rest falls to the linger limit */
+        return process_signal_group(leader, number);
     size_t found = family_add_descendants(family, leader);
     /* Before a KILL they are stopped until no new ones are found: they might fork while we look. */
     for (int round = 0; number == SIGKILL && found > 0 && round < ROUNDS_MAX; round++) {
-        signal_family(family, leader, SIGSTOP);
+        (void)signal_family(family, leader, SIGSTOP);
         found = family_add_descendants(family, leader);
     }
-    signal_family(family, leader, number);
+    bool group = signal_family(family, leader, number);
     family_free(family);
+    return group;
 }
 
 static uint64_t to_us(struct timeval time)

@@ -32,10 +32,10 @@ struct process_end {
  * strangers from being hit. False where the group is empty or may not be signalled. */
 bool process_signal_group(pid_t leader, int number);
 
-/* Signals the group and every descendant that /proc still connects with the leader, also those that
- * made sessions of their own. A descendant whose parent has died is not connected any more: that
- * one is for orphans.h. */
-void process_signal_tree(pid_t leader, int number);
+/* Signals the group (false: as above) and every descendant that /proc still connects with the
+ * leader, also those that made sessions of their own. A descendant whose parent has died is not
+ * connected any more: that one is for orphans.h. */
+bool process_signal_tree(pid_t leader, int number);
 
 /* Takes the command's end, for good: its pid may be reused after this. AFAR_EAGAIN: it still runs.
  * AFAR_ESYSTEM. */

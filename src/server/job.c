@@ -14,6 +14,8 @@
 #include "exec/signal_name.h"
 #include "server/job_internal.h"
 
+enum { REAP_TRIES = 100 };
+
 static void spawn_done(struct mail *mail);
 static void place_granted(struct mail *mail);
 static void timer_fired(struct timer *timer);
@@ -155,6 +157,27 @@ static void leave_queue(struct job *job)
 /* ---- in between ---------------------------------------------------------------------------------
  */
 
+/* A signal that is to end it. What could not be sent must not be taken for done. */
+static void signal_to_end(struct job *job, int number)
+{
+    if (job_signal_all(job, number))
+        job->stop_reached = true;
+    else
+        log_write(job->worker->shared->log, LOG_LEVEL_WARN,
+                  "%s: job %s: cannot send it SIG%s: its processes are another user's, and the "
+                  "server lacks CAP_KILL",
+                  job->label, job->entry.id, number == SIGKILL ? "KILL" : "TERM");
+}
+
+/* Where no signal of ours has reached it, it has ended by itself, whatever was meant to happen. But
+ * where output was cut, that is what is to be said. */
+static void judge_end(struct job *job)
+{
+    job->stop_failed =
+        job->stopping && !job->stop_reached && job->stop_outcome != AFAR_OUTCOME_OUTPUT_LIMIT;
+    job->stopping = job->stopping && !job->stop_failed;
+}
+
 static void exit_ready(struct loop_source *source, uint32_t events)
 {
     struct job *job = list_object(source, struct job, exit_source);
@@ -162,6 +185,7 @@ static void exit_ready(struct loop_source *source, uint32_t events)
     (void)events;
     loop_remove(job->worker->loop, source);
     become(job, JOB_DRAINING);
+    judge_end(job);
     job->exited_us = clock_now_us();
     job->timeout_at_ms = job->kill_at_ms = DEADLINE_NEVER;
     job->linger_at_ms = clock_deadline_ms((int64_t)config->linger_ms);
@@ -183,11 +207,14 @@ static enum afar_status begin_running(struct job *job, struct afar_error *err)
 /* It runs, but cannot be watched: end it here and now. */
 static void give_up(struct job *job, const struct afar_error *err)
 {
-    loop_remove(job->worker->loop, &job->exit_source);
-    job_signal_all(job, SIGKILL);
     struct process_end end;
-    while (process_reap(&job->process, &end, NULL) == AFAR_EAGAIN)
-        (void)usleep(1000); /* a killed process ends at once */
+    loop_remove(job->worker->loop, &job->exit_source);
+    signal_to_end(job, SIGKILL);
+    /* A killed process ends at once. One that cannot be killed keeps its pid from others. */
+    for (int i = 0; i < REAP_TRIES && process_reap(&job->process, &end, NULL) == AFAR_EAGAIN; i++)
+        (void)usleep(1000);
+    if (job->process.pidfd >= 0)
+        (void)close(job->process.pidfd);
     job->spawn_error = *err;
     job->spawned.stage = "watch";
     job_end_not_spawned(job);
@@ -291,7 +318,7 @@ static void end_linger(struct job *job)
         return;
     job->held_open = true;
     counters_count(&job->worker->shared->counters, COUNTER_LINGER);
-    job_signal_all(job, SIGKILL);
+    (void)job_signal_all(job, SIGKILL);
     job->linger_at_ms = job->linger_max_at_ms = DEADLINE_NEVER;
     job_streams_read(job);
 }
@@ -321,7 +348,7 @@ static void run_timers(struct job *job, int64_t now_ms)
         time_out(job);
     if (job->kill_at_ms <= now_ms) {
         job->kill_at_ms = DEADLINE_NEVER;
-        job_signal_all(job, SIGKILL);
+        signal_to_end(job, SIGKILL);
     }
     if (job->state == JOB_DRAINING && !job->held_open &&
         (job->linger_at_ms <= now_ms || job->linger_max_at_ms <= now_ms))
@@ -373,9 +400,9 @@ void job_stop(struct job *job, enum afar_outcome outcome)
         spawn_cancel(&job->control);
         return;
     }
-    job_signal_all(job, SIGTERM);
+    signal_to_end(job, SIGTERM);
     /* One that is stopped would not see it. */
-    job_signal_all(job, SIGCONT);
+    (void)job_signal_all(job, SIGCONT);
     uint64_t grace_ms = job->worker->config->kill_grace_ms;
     job->kill_at_ms = clock_now_ms() + (int64_t)grace_ms;
     job_set_timer(job);
@@ -392,7 +419,7 @@ void job_kill(struct job *job, enum afar_outcome outcome)
     job_stop(job, outcome);
     if (job->state == JOB_RUNNING) {
         job->kill_at_ms = DEADLINE_NEVER;
-        job_signal_all(job, SIGKILL);
+        signal_to_end(job, SIGKILL);
     } else if (job->state == JOB_DRAINING) {
         job->linger_at_ms = 0; /* whoever holds the output has had its time */
         job_set_timer(job);
@@ -420,6 +447,8 @@ void job_signal(struct job *job, int number)
 {
     if (job->state == JOB_QUEUED || job->state == JOB_SPAWNING)
         job->early_signal = number;
-    else
-        (void)process_signal_group(job->process.pid, number);
+    else if (!process_signal_group(job->process.pid, number))
+        log_write(job->worker->shared->log, LOG_LEVEL_WARN,
+                  "%s: job %s: its client's signal %d could not be sent: %s", job->label,
+                  job->entry.id, number, strerror(errno));
 }

@@ -195,6 +195,10 @@ void job_end_finished(struct job *job)
     if (job->output_over)
         utf8_copy(receipt.message, sizeof receipt.message,
                   "its output was cut: its rule allows no more (max_output)");
+    if (job->stop_failed)
+        (void)snprintf(receipt.message, sizeof receipt.message,
+                       "it was to be ended (%s), but the server may not signal its processes",
+                       message_outcome_name(job->stop_outcome));
     if (job->output_lost)
         utf8_copy(receipt.message, sizeof receipt.message, "its output could not be read");
     counters_count(&job->worker->shared->counters, COUNTER_JOBS_ENDED);

@@ -81,6 +81,8 @@ struct job {
     unsigned sweeps;
 
     bool stopping;
+    bool stop_reached; /* a signal to end it has reached it … */
+    bool stop_failed;  /* … or none could, and it has ended by itself */
     enum afar_outcome stop_outcome;
     int early_signal;    /* came while SPAWNING */
     bool held_open;      /* linger has run out: read what is there, then close */
@@ -130,8 +132,9 @@ bool job_streams_paused(const struct job *job);
 /* job_tree.c */
 
 /* Signals all of the job: its group, all that descends from it, and the orphans among that. Until
- * the leader has been reaped. */
-void job_signal_all(const struct job *job, int number);
+ * the leader has been reaped. False: the command itself could not be signalled (a process that has
+ * become another user's, and no CAP_KILL). */
+bool job_signal_all(const struct job *job, int number);
 
 /* Kills what is left of the job. False: something is still there, look again at sweep_at_ms. */
 bool job_sweep(struct job *job);

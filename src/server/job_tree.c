@@ -16,12 +16,13 @@ static size_t signal_orphans(const struct job *job, int number)
     return orphans_signal(job->worker->shared->orphans, &mark, number);
 }
 
-void job_signal_all(const struct job *job, int number)
+bool job_signal_all(const struct job *job, int number)
 {
-    process_signal_tree(job->process.pid, number);
+    bool reached = process_signal_tree(job->process.pid, number);
     if (job->has_cgroup && number == SIGKILL)
-        cgroup_kill(job->cgroups, job->entry.id);
+        reached = cgroup_kill(job->cgroups, job->entry.id) || reached;
     (void)signal_orphans(job, number);
+    return reached;
 }
 
 /* Whoever has hidden from all else is still in the job's cgroup. 1: somebody was. */
@@ -29,7 +30,7 @@ static size_t leave_cgroup(struct job *job)
 {
     if (!job->has_cgroup)
         return 0;
-    cgroup_kill(job->cgroups, job->entry.id);
+    (void)cgroup_kill(job->cgroups, job->entry.id);
     job->has_cgroup = !cgroup_remove(job->cgroups, job->entry.id);
     return job->has_cgroup;
 }

@@ -60,14 +60,20 @@ static void on_kill(struct native *native, const struct message *message)
                       0);
         return;
     }
-    if (number == 0)
+    if (number == 0) {
         native_refuse(native, message, "bad_request",
                       "a signal name that this system does not know", 0);
-    else if (!policy_may(rules, &client, POLICY_KILL))
+        return;
+    }
+    if (!policy_may(rules, &client, POLICY_KILL)) {
         deny_kill(native, message);
-    else if (!registry_signal(registry, message->job, whose, number))
-        native_refuse(native, message, "not_found", "no such job is running", 0);
-    else {
+        return;
+    }
+    status = registry_signal(registry, message->job, whose, number, &err);
+    if (status != AFAR_OK) {
+        native_refuse(native, message, status == AFAR_EINVAL ? "not_found" : "internal",
+                      err.message, 0);
+    } else {
         note_kill(native, message);
         native_check_queued(native, message_put_done(&native->connection->out, message->id, NULL));
     }

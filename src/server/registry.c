@@ -1,6 +1,7 @@
 #include "server/registry.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,21 +268,27 @@ static bool is_of(const struct registry_entry *entry, const char *identity)
            (entry->identity->size == size && memcmp(entry->identity->name, identity, size) == 0);
 }
 
-bool registry_signal(struct registry *registry, const char *id, const char *identity, int number)
+enum afar_status registry_signal(struct registry *registry, const char *id, const char *identity,
+                                 int number, struct afar_error *err)
 {
-    bool found = false;
+    enum afar_status status = afar_fail(err, AFAR_EINVAL, "no such job is running");
     (void)pthread_mutex_lock(&registry->lock);
     const struct list *head = bucket_of(registry, id);
-    for (struct list *link = head->next; link != head && !found; link = link->next) {
+    for (struct list *link = head->next; link != head; link = link->next) {
         struct registry_entry *entry = list_object(link, struct registry_entry, link);
-        if (strcmp(entry->id, id) == 0 && entry->leader > 0 && is_of(entry, identity)) {
-            /* Under the lock: the leader cannot be reaped meanwhile. */
-            found = process_signal_group(entry->leader, number);
-            entry->killed = entry->killed || found;
+        if (strcmp(entry->id, id) != 0 || entry->leader <= 0 || !is_of(entry, identity))
+            continue;
+        /* Under the lock: the leader cannot be reaped meanwhile. */
+        if (process_signal_group(entry->leader, number)) {
+            entry->killed = true;
+            status = AFAR_OK;
+        } else {
+            status = afar_fail_errno(err, errno, "the job's processes cannot be signalled");
         }
+        break;
     }
     (void)pthread_mutex_unlock(&registry->lock);
-    return found;
+    return status;
 }
 
 size_t registry_count(struct registry *registry)

@@ -80,9 +80,10 @@ bool registry_clear_leader(struct registry *registry, struct registry_entry *ent
  * way. */
 void registry_remove(struct registry *registry, struct registry_entry *entry);
 
-/* Signals the process group of a job. False: no such job runs, or it is not `identity`'s (NULL:
- * anybody's will do). */
-bool registry_signal(struct registry *registry, const char *id, const char *identity, int number);
+/* Signals the process group of a job. AFAR_EINVAL: no such job runs, or it is not `identity`'s
+ * (NULL: anybody's will do). AFAR_ESYSTEM: it runs, but could not be signalled. */
+enum afar_status registry_signal(struct registry *registry, const char *id, const char *identity,
+                                 int number, struct afar_error *err);
 
 /* Jobs that have a place; requests that wait for one. */
 size_t registry_count(struct registry *registry);

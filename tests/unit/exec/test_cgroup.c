@@ -149,11 +149,11 @@ static void what_is_written(void **state)
     assert_int_equal(write(fd, "0", 1), 1);
     assert_string_equal(get("job-0011/cgroup.procs"), "0");
     assert_int_equal(close(fd), 0);
-    cgroup_kill(cgroups, "0011");
+    (void)cgroup_kill(cgroups, "0011");
     assert_string_equal(get("job-0011/cgroup.kill"), "1");
     assert_true(cgroup_remove(cgroups, "0011"));
     assert_true(cgroup_remove(cgroups, "0011")); /* it is gone */
-    cgroup_kill(cgroups, "0011");
+    (void)cgroup_kill(cgroups, "0011");
     cgroups_close(cgroups);
 }
 
@@ -232,7 +232,7 @@ static int use_real_one(const char *folder)
     }
     if (dprintf(fd, "%ld", (long)pid) <= 0 || cgroup_remove(cgroups, "x"))
         return 2;
-    cgroup_kill(cgroups, "x");
+    (void)cgroup_kill(cgroups, "x");
     int status = 0;
     if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
         return 3;

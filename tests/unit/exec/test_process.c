@@ -151,7 +151,7 @@ static void the_tree_has_other_sessions_too(void **state)
                     "2>&1 & echo $$ $a $!; wait' & wait");
     read_line(&command, line, sizeof line);
     assert_int_equal(sscanf(line, "%d %d %d", &pids[0], &pids[1], &pids[2]), 3);
-    process_signal_tree(command.process.pid, SIGKILL);
+    assert_true(process_signal_tree(command.process.pid, SIGKILL));
     for (int i = 0; i < 3; i++)
         wait_until_gone(pids[i]);
     reap(&command, &end);

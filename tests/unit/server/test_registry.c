@@ -242,6 +242,8 @@ static void higher_limits_let_the_waiting_in(void **state)
     tear_down(&fixture);
 }
 
+enum { NO_SUCH_PID = 0x3fffffff }; /* beyond the kernel's PID_MAX_LIMIT */
+
 static void only_a_running_job_is_signalled(void **state)
 {
     (void)state;
@@ -258,18 +260,25 @@ static void only_a_running_job_is_signalled(void **state)
     (void)setpgid(pid, pid); /* whoever is first */
     set_up(&fixture, 10, 0, 0);
     assert_int_equal(claim(&fixture, &entry, "a", false).status, AFAR_OK);
-    assert_false(registry_signal(fixture.registry, entry.id, NULL, SIGTERM)); /* not started yet */
+    /* Not started yet. */
+    assert_int_equal(registry_signal(fixture.registry, entry.id, NULL, SIGTERM, NULL), AFAR_EINVAL);
     registry_set_leader(fixture.registry, &entry, pid);
-    assert_false(registry_signal(fixture.registry, "0000", NULL, SIGTERM));
-    assert_false(registry_signal(fixture.registry, "", NULL, SIGTERM));
-    assert_false(registry_signal(fixture.registry, entry.id, "b", SIGTERM)); /* not b's */
-    assert_false(registry_signal(fixture.registry, entry.id, "aa", SIGTERM));
-    assert_true(registry_signal(fixture.registry, entry.id, "a", SIGTERM));
+    assert_int_equal(registry_signal(fixture.registry, "0000", NULL, SIGTERM, NULL), AFAR_EINVAL);
+    assert_int_equal(registry_signal(fixture.registry, "", NULL, SIGTERM, NULL), AFAR_EINVAL);
+    /* Not b's. */
+    assert_int_equal(registry_signal(fixture.registry, entry.id, "b", SIGTERM, NULL), AFAR_EINVAL);
+    assert_int_equal(registry_signal(fixture.registry, entry.id, "aa", SIGTERM, NULL), AFAR_EINVAL);
+    /* A signal that could not be sent is not taken for one that was. */
+    registry_set_leader(fixture.registry, &entry, NO_SUCH_PID);
+    assert_int_equal(registry_signal(fixture.registry, entry.id, "a", SIGTERM, NULL), AFAR_ESYSTEM);
+    assert_false(registry_clear_leader(fixture.registry, &entry));
+    registry_set_leader(fixture.registry, &entry, pid);
+    assert_int_equal(registry_signal(fixture.registry, entry.id, "a", SIGTERM, NULL), AFAR_OK);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(WTERMSIG(status), SIGTERM);
     assert_true(registry_clear_leader(fixture.registry, &entry));
     /* The pid may be a stranger's now. */
-    assert_false(registry_signal(fixture.registry, entry.id, NULL, SIGTERM));
+    assert_int_equal(registry_signal(fixture.registry, entry.id, NULL, SIGTERM, NULL), AFAR_EINVAL);
     registry_remove(fixture.registry, &entry);
     tear_down(&fixture);
 }
