@@ -32,6 +32,7 @@ static const char *const stage_names[] = {"exec", "helper", "limits", "chroot",
 struct report {
     int stage;
     int failed;
+    struct interpreter_head head;
 };
 
 /* The order as it lies in the file: this, the groups, then strings, each with its NUL. Both sides
@@ -127,7 +128,7 @@ enum afar_status helper_put_order(const struct helper_order *order, int *fd, str
     return AFAR_OK;
 }
 
-bool helper_wait(int status_fd, const char **stage, int *failed)
+bool helper_wait(int status_fd, const char **stage, int *failed, struct interpreter_head *head)
 {
     struct report report;
     bool about = false;
@@ -144,6 +145,7 @@ bool helper_wait(int status_fd, const char **stage, int *failed)
         if (report.stage > STAGE_ABOUT && report.stage <= STAGE_EXEC) {
             *stage = stage_names[report.stage];
             *failed = report.failed;
+            *head = report.head;
         }
     }
 }
@@ -151,16 +153,19 @@ bool helper_wait(int status_fd, const char **stage, int *failed)
 /* ---- the program --------------------------------------------------------------------------------
  */
 
-static void say(enum stage stage, int failed)
+/* `paths`: those of a program that could not be executed. NULL: it is about something else. */
+static void say(enum stage stage, int failed, char *const *paths)
 {
-    const struct report report = {.stage = (int)stage, .failed = failed};
+    struct report report = {.stage = (int)stage, .failed = failed};
+    if (paths != NULL)
+        interpreter_look(paths, &report.head);
     ssize_t written = write(HELPER_STATUS_FD, &report, sizeof report);
     (void)written;
 }
 
 static int give_up(enum stage stage, int failed)
 {
-    say(stage, failed);
+    say(stage, failed, NULL);
     _exit(127);
 }
 
@@ -347,6 +352,7 @@ int helper_main(void)
         return give_up(STAGE_USER, errno);
     if (work.cwd != NULL && chdir(work.cwd) != 0 && (!work.order.cwd_optional || chdir("/") != 0))
         return give_up(STAGE_CHDIR, errno);
-    say(STAGE_ABOUT, 0);
-    return give_up(STAGE_EXEC, run(&work));
+    say(STAGE_ABOUT, 0, NULL);
+    say(STAGE_EXEC, run(&work), work.candidates);
+    _exit(127);
 }

@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "exec/confine.h"
+#include "exec/interpreter.h"
 
 #define HELPER_NAME "afard-exec"
 
@@ -40,9 +41,10 @@ struct helper_order {
 enum afar_status helper_put_order(const struct helper_order *order, int *fd,
                                   struct afar_error *err);
 
-/* Waits for what it says. True: the command was started. Otherwise *stage is a constant, and
- * *failed an errno (ECANCELED: it was killed). */
-bool helper_wait(int status_fd, const char **stage, int *failed);
+/* Waits for what it says. True: the command was started. Otherwise *stage is a constant, *failed an
+ * errno (ECANCELED: it was killed), and *head the beginning of a program that could not be executed
+ * (as it was, where nothing is known). */
+bool helper_wait(int status_fd, const char **stage, int *failed, struct interpreter_head *head);
 
 /* The program. Returns only where it has failed. */
 int helper_main(void);

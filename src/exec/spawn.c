@@ -17,6 +17,7 @@
 #include "exec/environment.h"
 #include "exec/fence.h"
 #include "exec/helper.h"
+#include "exec/interpreter.h"
 
 #ifdef __SANITIZE_THREAD__
 /* TSan's wrapper of clone tells the child's thread state that it has forked, and with CLONE_VM that
@@ -46,6 +47,7 @@ struct child {
     const char *volatile stage; /* where it is */
     volatile int failed_errno;
     volatile bool failed;
+    struct interpreter_head head; /* of the program that could not be executed */
 };
 
 /* It could not get a table of its own by itself (a sandbox may forbid that), and has done nothing.
@@ -194,6 +196,9 @@ IN_CHILD static int child_main(void *argument)
     }
     if (denied != 0)
         errno = denied;
+    const int failed_errno = errno;
+    interpreter_look(child->candidates, &child->head);
+    errno = failed_errno;
     return fail_child(child);
 }
 
@@ -351,8 +356,9 @@ static bool take_pidfd(struct spawn_control *control, int *pidfd)
 
 /* What failed, and the path that it was about. */
 static enum afar_status explain(const struct spawn_request *request, const char *stage, int failed,
-                                struct afar_error *err)
+                                const struct interpreter_head *head, struct afar_error *err)
 {
+    char why[INTERPRETER_HEAD_BYTES + 64];
     const char *root = request->confine != NULL ? request->confine->root : NULL;
     if (strcmp(stage, stage_fence) == 0)
         return afar_fail_errno(err, failed,
@@ -365,6 +371,8 @@ static enum afar_status explain(const struct spawn_request *request, const char 
                                request->cwd, root);
     if (strcmp(stage, "chdir") == 0)
         return afar_fail_errno(err, failed, "cannot change to directory '%s'", request->cwd);
+    if (strcmp(stage, "exec") == 0 && interpreter_explain(head, why, sizeof why))
+        return afar_fail_errno(err, failed, "cannot execute '%s': %s", request->argv[0], why);
     if (strcmp(stage, "exec") == 0)
         return afar_fail_errno(err, failed, "cannot execute '%s'", request->argv[0]);
     return afar_fail_errno(err, failed, "cannot execute '%s' as its rule says (%s)",
@@ -406,11 +414,12 @@ static enum afar_status open_helper(struct helper_pipes *helper, const struct he
 }
 
 /* Our end of its status must be the only thing that keeps it open. */
-static bool wait_for_helper(struct helper_pipes *helper, const char **stage, int *failed)
+static bool wait_for_helper(struct helper_pipes *helper, const char **stage, int *failed,
+                            struct interpreter_head *head)
 {
     (void)close(helper->its);
     helper->its = -1;
-    bool started = helper_wait(helper->ours, stage, failed);
+    bool started = helper_wait(helper->ours, stage, failed, head);
     if (started)
         *stage = "exec";
     return started;
@@ -431,7 +440,8 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
     const char *stage = child->stage;
     bool failed = child->failed;
     int failed_errno = child->failed_errno;
-    if (pid >= 0 && !failed && helper != NULL && !wait_for_helper(helper, &stage, &failed_errno))
+    if (pid >= 0 && !failed && helper != NULL &&
+        !wait_for_helper(helper, &stage, &failed_errno, &child->head))
         failed = true;
     bool cancelled = take_pidfd(control, &pidfd);
     if (pid < 0)
@@ -440,7 +450,8 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
     if (failed || (cancelled && strcmp(stage, "exec") != 0)) {
         reap(pidfd);
         result->stage = stage;
-        return explain(request, result->stage, failed ? failed_errno : ECANCELED, err);
+        return explain(request, result->stage, failed ? failed_errno : ECANCELED, &child->head,
+                       err);
     }
     result->pid = pid;
     result->pidfd = pidfd;

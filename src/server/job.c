@@ -445,10 +445,11 @@ void job_abandon(struct job *job)
 
 void job_signal(struct job *job, int number)
 {
+    char space[24];
     if (job->state == JOB_QUEUED || job->state == JOB_SPAWNING)
         job->early_signal = number;
     else if (!process_signal_group(job->process.pid, number))
         log_write(job->worker->shared->log, LOG_LEVEL_WARN,
-                  "%s: job %s: its client's signal %d could not be sent: %s", job->label,
-                  job->entry.id, number, strerror(errno));
+                  "%s: job %s: its client's signal %d could not be sent (%s)", job->label,
+                  job->entry.id, number, errno_name(errno, space));
 }

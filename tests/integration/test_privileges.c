@@ -27,7 +27,8 @@ static void need_root(void)
     }
 }
 
-/* `afard --check` of these rules, with the capabilities that setpriv is told to leave. NULL: all. */
+/* `afard --check` of these rules, with the capabilities that setpriv is told to leave. NULL: all.
+ */
 static void check(const char *rules, const char *bounding_set, int status, const char *said)
 {
     struct ruled ruled;
@@ -60,8 +61,7 @@ static void test_capabilities_are_named(void **state)
         const char *missing; /* NULL: it does without */
     } cases[] = {
         {RULE "user = daemon\n", "-kill", "does not have: CAP_KILL;"},
-        {RULE "user = daemon\n", "-all,+setuid,+setgid",
-         "does not have: CAP_SETPCAP, CAP_KILL;"},
+        {RULE "user = daemon\n", "-all,+setuid,+setgid", "does not have: CAP_SETPCAP, CAP_KILL;"},
         {RULE "user = daemon\n", "-all",
          "does not have: CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL;"},
         {RULE "user = daemon\n", "-all,+setuid,+setgid,+setpcap,+kill", NULL},
@@ -97,7 +97,8 @@ static void test_warnings(void **state)
     check(RULE "chroot = /nonexistent/b\n", "+all", 0, "chroot: '/nonexistent/b'");
     check(RULE "chroot = /usr\ncwd = /nonexistent/c\n", "+all", 0,
           "cwd: '/nonexistent/c' in '/usr'");
-    check("[allow x]\nclient = any\nforce = /nonexistent/d\n", "+all", 0, "force: '/nonexistent/d'");
+    check("[allow x]\nclient = any\nforce = /nonexistent/d\n", "+all", 0,
+          "force: '/nonexistent/d'");
     check(RULE "wrapper = /etc/passwd\n", "+all", 0, "wrapper: '/etc/passwd': Permission denied");
     check("[allow x]\nclient = any\ncommand = /nonexistent/e **\n", "+all", 0,
           "command: '/nonexistent/e'");
@@ -167,8 +168,8 @@ static void test_a_home_that_is_missing(void **state)
 /* ---- a command that cannot be ended ------------------------------------------------------------
  */
 
-/* Run as `test_privileges --root`, set-user-ID: becomes somebody whom the server may not signal, and
- * ends with its input. */
+/* Run as `test_privileges --root`, set-user-ID: becomes somebody whom the server may not signal,
+ * and ends with its input. */
 static int become_root(void)
 {
     char byte = 0;
@@ -258,8 +259,10 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--root") == 0)
         return become_root();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_capabilities_are_named), cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_no_warnings),            cmocka_unit_test(test_a_home_that_is_missing),
+        cmocka_unit_test(test_capabilities_are_named),
+        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_no_warnings),
+        cmocka_unit_test(test_a_home_that_is_missing),
         cmocka_unit_test(test_what_cannot_be_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

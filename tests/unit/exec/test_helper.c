@@ -1,4 +1,4 @@
-/* Where a command begins, by the helper and without it. */
+/* Where a command begins and what it is run by: by the helper and without it. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "exec/helper.h"
@@ -90,6 +91,109 @@ static void other_directories_must_be_there(void **state)
                                      "'/usr': No such file or directory");
 }
 
+/* ---- what it is run by -------------------------------------------------------------------------
+ */
+
+/* execve says ENOENT where "#!" names something that is not there, as if the script were not. */
+static void the_interpreter_is_named(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *message; /* after "cannot execute 'PATH'" */
+        int sys_errno;
+    } cases[] = {
+        {"#!/usr/bin/perl9\nx\n", ": bad interpreter '/usr/bin/perl9': No such file or directory",
+         ENOENT},
+        {"#! \t/usr/bin/perl9 -w\nx\n",
+         ": bad interpreter '/usr/bin/perl9': No such file or directory", ENOENT},
+        {"#!/bin/sh\r\necho x\r\n",
+         ": bad interpreter '/bin/sh^M' (its lines end in CR LF): No such file or directory",
+         ENOENT},
+        {"#!/etc/passwd\n", ": bad interpreter '/etc/passwd': Permission denied", EACCES},
+        {"#!/etc/passwd/x\n", ": bad interpreter '/etc/passwd/x': Not a directory", ENOTDIR},
+        {"no program\n", ": Exec format error", ENOEXEC},
+    };
+    char folder[] = "/tmp/afar-script-XXXXXX";
+    char path[64];
+    char list[128];
+    const struct confinement *way[2];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chmod(folder, 0755), 0);
+    (void)snprintf(path, sizeof path, "%s/script", folder);
+    (void)snprintf(list, sizeof list, "PATH=/nonexistent:%s:/nonexistent", folder);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        FILE *file = fopen(path, "we");
+        assert_non_null(file);
+        assert_true(fputs(cases[i].text, file) >= 0);
+        assert_int_equal(fclose(file), 0);
+        assert_int_equal(chmod(path, 0755), 0);
+        for (size_t j = 0, count = ways(way); j < count; j++) {
+            char *argv[] = {"script", NULL};
+            char *env[] = {list, NULL};
+            char expected[256];
+            const struct spawn_request by_path = {
+                .argv = argv, .program = path, .env = environment, .confine = way[j]};
+            const struct spawn_request by_name = {.argv = argv, .env = env, .confine = way[j]};
+            struct afar_error err;
+            (void)snprintf(expected, sizeof expected, "cannot execute 'script'%s",
+                           cases[i].message);
+            spawned_fail(&by_path, "exec", cases[i].sys_errno, &err);
+            assert_string_equal(err.message, expected);
+            if (cases[i].sys_errno == ENOTDIR)
+                continue; /* by name, the last folder's error counts */
+            spawned_fail(&by_name, "exec", cases[i].sys_errno, &err);
+            assert_string_equal(err.message, expected);
+        }
+    }
+    assert_int_equal(unlink(path) | rmdir(folder), 0);
+}
+
+/* Where the program itself is not there, or is not one, nothing is said of an interpreter. */
+static void nothing_else_is(void **state)
+{
+    static const struct {
+        const char *path;
+        int sys_errno;
+    } cases[] = {{"/nonexistent/x", ENOENT},
+                 {"/etc/passwd", EACCES},
+                 {"/dev/null", EACCES},
+                 {"/tmp", EACCES}};
+    const struct confinement *way[2];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t j = 0, count = ways(way); j < count; j++) {
+            char *argv[] = {"x", NULL};
+            const struct spawn_request request = {
+                .argv = argv, .program = cases[i].path, .env = environment, .confine = way[j]};
+            struct afar_error err;
+            spawned_fail(&request, "exec", cases[i].sys_errno, &err);
+            assert_null(strstr(err.message, "interpreter"));
+        }
+    }
+}
+
+static void a_loader_that_is_not_there(void **state)
+{
+    struct interpreter_head head = {.size = 8,
+                                    .bytes = "\x7f"
+                                             "ELF"};
+    char text[256];
+    (void)state;
+    assert_true(interpreter_explain(&head, text, sizeof text));
+    assert_non_null(strstr(text, "the loader that it was built for is not here"));
+    head.size = 3;
+    assert_false(interpreter_explain(&head, text, sizeof text));
+    head = (struct interpreter_head){.size = 2, .bytes = "#!"};
+    assert_true(interpreter_explain(&head, text, sizeof text));
+    assert_string_equal(text, "bad interpreter ''");
+    /* A line without an end. */
+    head.size = sizeof head.bytes;
+    memset(head.bytes + 2, 'x', sizeof head.bytes - 2);
+    assert_true(interpreter_explain(&head, text, 20));
+    assert_string_equal(text, "bad interpreter 'xx");
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
@@ -101,6 +205,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_home_may_be_missing),
         cmocka_unit_test(other_directories_must_be_there),
+        cmocka_unit_test(the_interpreter_is_named),
+        cmocka_unit_test(nothing_else_is),
+        cmocka_unit_test(a_loader_that_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
