@@ -30,6 +30,7 @@ struct confine_value {
 
 struct confinement {
     struct confine_value limits[CONFINE_LIMITS];
+    bool reset_oom; /* the server is protected from the want of memory: see inheritance.h */
     bool set_umask;
     bool set_nice;
     bool set_group;

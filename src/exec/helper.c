@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "exec/inheritance.h"
+
 enum { LOWEST_FD = 10, CAPABILITIES_MAX = 64 };
 
 /* What it says by its status: ABOUT just before the command's execve, or where it has failed. */
@@ -258,6 +260,8 @@ static bool set_limits(const struct confinement *confine)
             prlimit(0, (unsigned)confine_resource((enum confine_limit)i), &limit, NULL) != 0)
             return false;
     }
+    if (confine->reset_oom)
+        inheritance_reset_oom();
     if (confine->set_umask)
         (void)umask(confine->umask);
     return !confine->set_nice || setpriority(PRIO_PROCESS, 0, confine->nice) == 0;
@@ -348,6 +352,9 @@ int helper_main(void)
         return give_up(STAGE_LIMITS, errno);
     if (work.root != NULL && (chroot(work.root) != 0 || chdir("/") != 0))
         return give_up(STAGE_CHROOT, errno);
+    /* While root's quota of keys counts: the user's may be used up. */
+    if (work.order.confine.set_user && !inheritance_leave())
+        return give_up(STAGE_USER, errno);
     if (!switch_user(&work))
         return give_up(STAGE_USER, errno);
     if (work.cwd != NULL && chdir(work.cwd) != 0 && (!work.order.cwd_optional || chdir("/") != 0))

@@ -7,7 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* As in spawn.c: sanitizers keep state per thread, and here two processes may share one thread's. */
+/* As in spawn.c: sanitizers keep state per thread, and here two processes may share one thread's.
+ */
 #define IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
 
 /* ---- in the child ------------------------------------------------------------------------------
@@ -64,9 +65,11 @@ bool interpreter_explain(const struct interpreter_head *head, char *text, size_t
     char interpreter[INTERPRETER_HEAD_BYTES];
     if (head->size == 0)
         return false;
-    if (begins(head, "\x7f" "ELF")) {
-        (void)snprintf(text, size, "the loader that it was built for is not here (is it for another "
-                                   "C library or processor?)");
+    if (begins(head, "\x7f"
+                     "ELF")) {
+        (void)snprintf(text, size,
+                       "the loader that it was built for is not here (is it for another "
+                       "C library or processor?)");
         return true;
     }
     if (!begins(head, "#!"))

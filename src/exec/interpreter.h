@@ -21,8 +21,8 @@ struct interpreter_head {
 };
 
 /* Reads the beginning of the first path, in a NULL-terminated list, that is a program which this
- * process may execute and read. Changes errno. To be called where execve has failed; also in a child
- * that shares the server's memory: it makes system calls only. */
+ * process may execute and read. Changes errno. To be called where execve has failed; also in a
+ * child that shares the server's memory: it makes system calls only. */
 void interpreter_look(char *const *paths, struct interpreter_head *head);
 
 /* Writes what is wrong, as a shell says it: "bad interpreter '/usr/bin/perl9'". False: nothing is

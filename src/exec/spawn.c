@@ -17,6 +17,7 @@
 #include "exec/environment.h"
 #include "exec/fence.h"
 #include "exec/helper.h"
+#include "exec/inheritance.h"
 #include "exec/interpreter.h"
 
 #ifdef __SANITIZE_THREAD__
@@ -114,6 +115,8 @@ IN_CHILD static long set_limits(struct child *child)
             syscall(SYS_prlimit64, 0, child->resources[i], &child->limits[i], NULL) < 0)
             return -1;
     }
+    if (confine != NULL && confine->reset_oom)
+        inheritance_reset_oom();
     if (confine != NULL && confine->set_umask)
         (void)syscall(SYS_umask, confine->umask);
     if (confine != NULL && confine->set_nice &&

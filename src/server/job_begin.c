@@ -243,7 +243,8 @@ static void restore(struct confine_value *limit, const struct rlimit *was)
 static void confine(const struct job *job, struct confinement *confine)
 {
     const struct rule *rule = job->decision.rule;
-    *confine = (struct confinement){.cgroup_fd = -1};
+    *confine =
+        (struct confinement){.cgroup_fd = -1, .reset_oom = job->worker->shared->oom_protected};
     restore(&confine->limits[CONFINE_NOFILE], &job->worker->shared->descriptors);
     restore(&confine->limits[CONFINE_CORE], &job->worker->shared->core);
     confine->set_umask = job->worker->shared->umask_changed;

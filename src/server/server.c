@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
+#include "exec/inheritance.h"
 #include "exec/spawn.h"
 #include "policy/review.h"
 #include "policy/trusted.h"
@@ -260,6 +261,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
     struct server_shared *shared = &server->shared;
     shared->seats = seats_open(); /* before all other descriptors: they are to be low */
     shared->default_signals = spawn_default_signals();
+    shared->oom_protected = inheritance_oom_protected();
     shared->environment = environ;
     shared->temporary = temporary_folder();
     describe_user(shared);

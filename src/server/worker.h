@@ -54,6 +54,7 @@ struct server_shared {
     char *const *environment;  /* what commands start from */
     struct seats *seats;       /* for spawning; may be NULL */
     uint64_t default_signals;  /* likewise: what commands need not reset */
+    bool oom_protected;        /* which commands are not to be */
     struct rlimit descriptors; /* likewise; the server has raised its own … */
     struct rlimit core;        /* … and has set this one to 0: its memory has keys in it */
     mode_t umask;              /* likewise: what the server was started with */

@@ -313,6 +313,7 @@ enum fault {
     FAULT_SETGROUPS_LIES,
     FAULT_BOUNDING_SET,
     FAULT_CAPSET,
+    FAULT_KEYRING,
     FAULT_NO_NEW_PRIVS,
     FAULT_DUMPABLE,
     FAULT_GETRESUID,
@@ -407,7 +408,8 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 __attribute__((no_sanitize("address", "undefined", "thread"))) long
 __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-    if (number == SYS_capset && fails(FAULT_CAPSET))
+    if ((number == SYS_capset && fails(FAULT_CAPSET)) ||
+        (number == SYS_keyctl && fails(FAULT_KEYRING)))
         return -1;
     return __real_syscall(number, a, b, c, d, e, f);
 }
@@ -437,9 +439,10 @@ static void no_half_way(void **state)
         [FAULT_CAPSET] = "user",         [FAULT_NO_NEW_PRIVS] = "user",
         [FAULT_DUMPABLE] = "user",       [FAULT_GETRESUID] = "user",
         [FAULT_GETRESGID] = "user",      [FAULT_GETGROUPS] = "user",
-        [FAULT_ROOT_AGAIN] = "user",     [FAULT_CHDIR] = "chroot",
-        [FAULT_EXECVE] = "exec",         [FAULT_MALLOC] = "helper",
-        [FAULT_CALLOC] = "helper",       [FAULT_PREAD] = "helper",
+        [FAULT_KEYRING] = "user",        [FAULT_ROOT_AGAIN] = "user",
+        [FAULT_CHDIR] = "chroot",        [FAULT_EXECVE] = "exec",
+        [FAULT_MALLOC] = "helper",       [FAULT_CALLOC] = "helper",
+        [FAULT_PREAD] = "helper",
     };
     (void)state;
     need_root();
