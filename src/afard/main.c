@@ -138,8 +138,8 @@ static enum afar_status serve(const struct config *config, const struct options 
     if (status == AFAR_OK)
         status = server_run(server, err);
 out:
-    server_free(server);
-    log_free(log);
+    if (server_free(server))
+        log_free(log);
     return status;
 }
 

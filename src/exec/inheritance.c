@@ -8,7 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* As in spawn.c: sanitizers keep state per thread, and here two processes may share one thread's. */
+/* As in spawn.c: sanitizers keep state per thread, and here two processes may share one thread's.
+ */
 #define IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
 
 enum { ADJUSTMENT_BYTES = 8 }; /* "-1000\n" */

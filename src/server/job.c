@@ -64,6 +64,7 @@ static struct job *new_job(struct worker *worker, struct job_owner *owner,
     job->timeout_at_ms = job->kill_at_ms = job->linger_at_ms = DEADLINE_NEVER;
     job->linger_max_at_ms = job->retry_at_ms = DEADLINE_NEVER;
     job->entry.granted.deliver = place_granted;
+    job->entry.may_spawn.deliver = job_spawn_turn;
     job->task.work = job_begin;
     job->task.done.deliver = spawn_done;
     return job;
@@ -79,9 +80,7 @@ static void begin_spawning(struct job *job)
     fence_free(job->fence);
     job->fence = fence_keep(worker->fence);
     job->start_by_ms = DEADLINE_NEVER;
-    job->spawn_by_ms = clock_deadline_ms((int64_t)worker->config->spawn_timeout_ms);
-    companion_post(worker->companion, &job->task);
-    timer_arm(loop_timers(worker->loop), &job->timer, job->spawn_by_ms);
+    job_spawn_begin(job);
 }
 
 static void begin_waiting(struct job *job)
@@ -234,11 +233,37 @@ static uint64_t timeout_of(const struct job *job)
     return timeout_ms;
 }
 
+/* A job that was given up: its companion is back, too late for all but clearing up. True: it is
+ * gone.
+ */
+static bool came_back(struct job *job)
+{
+    bool started = !job->too_late && job->refused == NULL && job->spawn_status == AFAR_OK;
+    if (started && !job->worker->ended) { /* killed in its execve: its end is seen as ever */
+        list_remove(&job->link);
+        list_append(&job->worker->jobs, &job->link);
+        return false;
+    }
+    if (started) { /* nobody will see its end */
+        (void)process_signal_group(job->spawned.pid, SIGKILL);
+        const int fds[] = {job->spawned.pidfd, job->spawned.stdin_fd, job->spawned.stdout_fd,
+                           job->spawned.stderr_fd};
+        for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+            if (fds[i] >= 0)
+                (void)close(fds[i]);
+        }
+    }
+    job_end_quietly(job);
+    return true;
+}
+
 static void spawn_done(struct mail *mail)
 {
     struct job *job = list_object(mail, struct job, task.done);
     struct afar_error err = {0};
     job->spawn_by_ms = DEADLINE_NEVER;
+    if (job->given_up && came_back(job))
+        return;
     if (job->too_late || job->refused != NULL) {
         job_end_refused(job);
         return;
@@ -323,15 +348,6 @@ static void end_linger(struct job *job)
     job_streams_read(job);
 }
 
-/* Its chdir or execve hangs. */
-static void end_spawn(struct job *job)
-{
-    counters_count(&job->worker->shared->counters, COUNTER_SPAWN_TIMEOUT);
-    job->spawn_by_ms = DEADLINE_NEVER;
-    job->spawn_timed_out = true;
-    spawn_cancel(&job->control);
-}
-
 static void time_out(struct job *job)
 {
     counters_count(&job->worker->shared->counters, COUNTER_JOB_TIMEOUT);
@@ -363,8 +379,8 @@ static void timer_fired(struct timer *timer)
         leave_queue(job);
         return;
     case JOB_SPAWNING:
-        end_spawn(job);
-        break;
+        job_spawn_timer(job);
+        return;
     case JOB_RUNNING:
     case JOB_DRAINING:
         run_timers(job, clock_now_ms());
@@ -390,14 +406,14 @@ void job_stop(struct job *job, enum afar_outcome outcome)
         return;
     job->stopping = true;
     job->stop_outcome = outcome;
-    job->timeout_at_ms = job->spawn_by_ms = DEADLINE_NEVER;
+    job->timeout_at_ms = DEADLINE_NEVER;
     if (job->state == JOB_QUEUED) {
         job->start_by_ms = 0; /* refused by the timer: the caller may be in the middle of a list */
         timer_arm(loop_timers(job->worker->loop), &job->timer, 0);
         return;
     }
     if (job->state == JOB_SPAWNING) {
-        spawn_cancel(&job->control);
+        job_spawn_stop(job);
         return;
     }
     signal_to_end(job, SIGTERM);
@@ -420,6 +436,8 @@ void job_kill(struct job *job, enum afar_outcome outcome)
     if (job->state == JOB_RUNNING) {
         job->kill_at_ms = DEADLINE_NEVER;
         signal_to_end(job, SIGKILL);
+        if (!job->stop_reached) /* the server ends without it */
+            job_end_given_up(job);
     } else if (job->state == JOB_DRAINING) {
         job->linger_at_ms = 0; /* whoever holds the output has had its time */
         job_set_timer(job);

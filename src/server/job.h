@@ -98,7 +98,8 @@ void job_stop(struct job *job, enum afar_outcome outcome);
 /* The server takes nothing new: a job that is still in the queue is refused in a later turn. */
 void job_drain(struct job *job);
 
-/* KILL, now. */
+/* KILL, now: the server goes down. What cannot be killed is given up: its owner is told, and it
+ * leaves worker->jobs. */
 void job_kill(struct job *job, enum afar_outcome outcome);
 
 /* Signals the command's process group; remembered until it runs. */

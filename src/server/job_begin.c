@@ -122,7 +122,7 @@ void job_note(const struct job *job, const char *event, const char *reason,
     struct audit_record record = make_record(job, event);
     record.reason = reason;
     record.receipt = receipt;
-    record.pid = job->spawned.pid;
+    record.pid = job->state == JOB_SPAWNING && job->spawn_cancelled ? 0 : job->spawned.pid;
     if (receipt == NULL) {
         record.decision = "denied";
         record.argv = job->request->argv;
@@ -362,6 +362,7 @@ void job_begin(struct task *task)
     struct job *job = list_object(task, struct job, task);
     struct afar_error *err = &job->spawn_error;
     job->spawn_begin_us = clock_now_us();
+    atomic_store(&job->spawn_begun_ms, job->spawn_begin_us / 1000);
     uint64_t within_ms = job->request->start_within_ms;
     job->too_late =
         within_ms > 0 && (uint64_t)(job->spawn_begin_us - job->created_us) / 1000 > within_ms;
@@ -374,6 +375,7 @@ void job_begin(struct task *task)
         job->spawn_status = make_environment(job, err);
     if (job->spawn_status == AFAR_OK)
         job->spawn_status = note_start(job, err);
+    atomic_store(&job->starting, true);
     if (job->spawn_status == AFAR_OK)
         job->spawn_status = start(job, err);
     job->spawn_end_us = clock_now_us();

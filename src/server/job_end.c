@@ -1,6 +1,7 @@
 /* How a job ends: its receipt, and its memory. */
 #include "server/job_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 void job_free(struct job *job)
 {
     figures_job(&job->worker->shared->figures, job->state, JOB_NEW);
+    if (job->given_up)
+        (void)atomic_fetch_sub(&job->worker->shared->figures.stuck, 1);
     if (job->timer.fire != NULL)
         timer_detach(loop_timers(job->worker->loop), &job->timer);
     list_remove(&job->link);
@@ -28,22 +31,6 @@ void job_free(struct job *job)
     buffer_close(&job->input);
     spawn_control_close(&job->control);
     free(job);
-}
-
-/* Takes the job out of the world; the owner hears of it last, when nothing of the job is left. */
-static void end_job(struct job *job, const struct afar_receipt *receipt)
-{
-    struct worker *worker = job->worker;
-    struct job_owner *owner = job->owner;
-    figures_ended(&worker->shared->figures, receipt);
-    if (job->audited)
-        job_note(job, "end", NULL, receipt);
-    registry_remove(worker->shared->registry, &job->entry);
-    job_streams_close(job);
-    job_free(job);
-    if (owner != NULL)
-        owner->ops->ended(owner, receipt);
-    worker_check_ended(worker);
 }
 
 static void log_end(const struct job *job, const struct afar_receipt *receipt)
@@ -63,22 +50,106 @@ static void log_end(const struct job *job, const struct afar_receipt *receipt)
                   (unsigned long long)receipt->run_us / 1000);
 }
 
-void job_end_not_spawned(struct job *job)
+/* Its end, for all but its owner. Once: where it was given up before, this has been done. */
+static void note_end(struct job *job, const struct afar_receipt *receipt)
+{
+    if (!job->given_up) {
+        figures_ended(&job->worker->shared->figures, receipt);
+        log_end(job, receipt);
+    }
+    if (job->audited && !job->end_noted)
+        job_note(job, "end", NULL, receipt);
+    job->end_noted = job->audited;
+}
+
+/* Takes the job out of the world; the owner hears of it last, when nothing of the job is left. */
+static void end_job(struct job *job, const struct afar_receipt *receipt)
+{
+    struct worker *worker = job->worker;
+    struct job_owner *owner = job->owner;
+    note_end(job, receipt);
+    registry_remove(worker->shared->registry, &job->entry);
+    job_streams_close(job);
+    job_free(job);
+    if (owner != NULL)
+        owner->ops->ended(owner, receipt);
+    worker_check_ended(worker);
+}
+
+/* Why nothing was started. */
+static void fill_not_spawned(struct job *job, int sys_errno, const char *stage, const char *message,
+                             struct afar_receipt *receipt)
 {
     char space[24];
-    struct afar_receipt receipt = {
+    *receipt = (struct afar_receipt){
         .outcome = job->stopping ? job->stop_outcome : AFAR_OUTCOME_SPAWN_FAILED, .code = -1};
-    (void)snprintf(receipt.error_name, sizeof receipt.error_name, "%s",
-                   errno_name(job->spawn_error.sys_errno, space));
-    (void)snprintf(receipt.error_stage, sizeof receipt.error_stage, "%s", job->spawned.stage);
-    utf8_copy(receipt.message, sizeof receipt.message, job->spawn_error.message);
+    (void)snprintf(receipt->error_name, sizeof receipt->error_name, "%s",
+                   errno_name(sys_errno, space));
+    (void)snprintf(receipt->error_stage, sizeof receipt->error_stage, "%s", stage);
+    utf8_copy(receipt->message, sizeof receipt->message, message);
+    for (int i = 0; i < 2 && job->digest[i] != NULL; i++)
+        (void)digest_finish(job->digest[i],
+                            i == 0 ? receipt->stdout_sha256 : receipt->stderr_sha256, NULL);
+}
+
+void job_end_not_spawned(struct job *job)
+{
+    struct afar_receipt receipt;
+    fill_not_spawned(job, job->spawn_error.sys_errno, job->spawned.stage, job->spawn_error.message,
+                     &receipt);
     receipt.queued_us = (uint64_t)(job->spawn_begin_us - job->created_us);
     receipt.spawn_us = (uint64_t)(job->spawn_end_us - job->spawn_begin_us);
-    for (int i = 0; i < 2 && job->digest[i] != NULL; i++)
-        (void)digest_finish(job->digest[i], i == 0 ? receipt.stdout_sha256 : receipt.stderr_sha256,
-                            NULL);
-    log_end(job, &receipt);
     end_job(job, &receipt);
+}
+
+/* What the companion writes must not be read here, unless it has said that it is done with it. */
+static void fill_given_up(struct job *job, struct afar_receipt *receipt)
+{
+    if (job_has_run(job)) {
+        *receipt = (struct afar_receipt){.outcome = AFAR_OUTCOME_SERVER_LOST, .code = -1};
+        utf8_copy(receipt->message, sizeof receipt->message,
+                  "the server ends, and may not signal its processes: it goes on");
+        return;
+    }
+    fill_not_spawned(
+        job, job->spawn_timed_out ? ETIMEDOUT : ECANCELED, "spawn",
+        "its directory or its program does not answer, and its process cannot be ended "
+        "before that does",
+        receipt);
+    receipt->spawn_us = (uint64_t)(clock_now_us() - job->created_us);
+}
+
+void job_end_given_up(struct job *job)
+{
+    struct worker *worker = job->worker;
+    struct job_owner *owner = job->owner;
+    struct afar_receipt receipt;
+    fill_given_up(job, &receipt);
+    figures_ended(&worker->shared->figures, &receipt);
+    log_end(job, &receipt);
+    if (atomic_load(&job->starting) && job->audited) {
+        job_note(job, "end", NULL, &receipt);
+        job->end_noted = true;
+    }
+    job->given_up = true;
+    job->owner = NULL;
+    (void)atomic_fetch_add(&worker->shared->figures.stuck, 1);
+    list_remove(&job->link);
+    list_append(&worker->stuck, &job->link);
+    if (owner != NULL)
+        owner->ops->ended(owner, &receipt);
+    worker_check_ended(worker);
+}
+
+void job_end_quietly(struct job *job)
+{
+    struct worker *worker = job->worker;
+    struct afar_receipt receipt;
+    fill_given_up(job, &receipt);
+    note_end(job, &receipt);
+    registry_remove(worker->shared->registry, &job->entry);
+    job_free(job);
+    worker_check_ended(worker);
 }
 
 /* Why a job never started. */
@@ -116,8 +187,8 @@ static void explain_refusal(struct job *job, struct refusal *refusal)
         counters_count(&shared->counters, counter);
     const char *reason = job->refused != NULL ? job->spawn_error.message : text;
     /* Once: the owner only answers. A client that has left the queue was not refused. */
-    bool left = job->refused == NULL && job->stopping &&
-                job->stop_outcome == AFAR_OUTCOME_DISCONNECTED;
+    bool left =
+        job->refused == NULL && job->stopping && job->stop_outcome == AFAR_OUTCOME_DISCONNECTED;
     summary_who(who, job->identity, &job->group);
     if (!left && summary_count(shared->summary, SUMMARY_COMPLAINT, who))
         log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job->label, job->entry.id,
@@ -202,6 +273,5 @@ void job_end_finished(struct job *job)
     if (job->output_lost)
         utf8_copy(receipt.message, sizeof receipt.message, "its output could not be read");
     counters_count(&job->worker->shared->counters, COUNTER_JOBS_ENDED);
-    log_end(job, &receipt);
     end_job(job, &receipt);
 }

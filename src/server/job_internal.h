@@ -1,6 +1,9 @@
-/* What job.c, job_begin.c, job_streams.c, job_tree.c and job_end.c share. For those five only. */
+/* What job.c, job_begin.c, job_spawn.c, job_streams.c, job_tree.c and job_end.c share. For those
+ * six only. */
 #ifndef SERVER_JOB_INTERNAL_H
 #define SERVER_JOB_INTERNAL_H
+
+#include <stdatomic.h>
 
 #include "base/digest.h"
 #include "exec/cgroup.h"
@@ -51,7 +54,17 @@ struct job {
     enum afar_status spawn_status;
     struct afar_error spawn_error;
     bool too_late;
+    /* The companion has decided and written down: `decision` and `audited` may be read. */
+    atomic_bool starting;
+    _Atomic int64_t spawn_begun_ms; /* 0: the companion has not begun */
+
+    /* The worker's while SPAWNING: see job_spawn.c. */
+    int64_t spawn_posted_ms;
+    int64_t spawn_timeout_ms; /* as it was then; 0: no limit */
+    bool spawn_waits;         /* for its identity's turn: entry.may_spawn */
+    bool spawn_cancelled;
     bool spawn_timed_out;
+    bool given_up; /* its owner has been told; its companion hangs */
     int64_t created_us;
     int64_t spawn_begin_us;
     int64_t spawn_end_us;
@@ -88,7 +101,8 @@ struct job {
     bool held_open;      /* linger has run out: read what is there, then close */
     bool audit_required; /* no start without a line */
     bool has_cgroup;     /* of its id's name; to be removed */
-    bool audited;        /* its start is in the audit log, and its end belongs there too */
+    bool audited;        /* its start is in the audit log, and its end belongs there too … */
+    bool end_noted;      /* … where it is now */
     bool output_lost;    /* a pipe could not be read to its end */
     bool output_over;    /* more than its rule's max_output has come; the rest is dropped */
     int64_t exited_us;
@@ -110,6 +124,17 @@ void job_note(const struct job *job, const char *event, const char *reason,
 
 /* The companion's part: decides, and starts it where it may be. */
 void job_begin(struct task *task);
+
+/* job_spawn.c: the worker's part of starting, while SPAWNING. Each but the first may end the job.
+ */
+
+void job_spawn_begin(struct job *job);
+/* entry.may_spawn: its identity may start one more. */
+void job_spawn_turn(struct mail *mail);
+/* spawn_by_ms has come. */
+void job_spawn_timer(struct job *job);
+/* It is to end, in a later turn. */
+void job_spawn_stop(struct job *job);
 
 /* job_streams.c */
 
@@ -145,6 +170,11 @@ bool job_sweep(struct job *job);
 void job_end_finished(struct job *job);
 /* It was never started: as job->spawn_error and job->spawned.stage say. */
 void job_end_not_spawned(struct job *job);
+/* Its start, or (as the server goes down) its process, hangs and cannot be ended: its owner is
+ * told, the job stays until that is over. */
+void job_end_given_up(struct job *job);
+/* Now it is, and nothing was started. */
+void job_end_quietly(struct job *job);
 /* It was never started: too late, not allowed, or the server is going down. */
 void job_end_refused(struct job *job);
 void job_free(struct job *job);

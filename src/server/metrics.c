@@ -88,6 +88,11 @@ static void write_jobs(FILE *out, struct server_shared *shared)
                       message_outcome_name((enum afar_outcome)i), load(&figures->outcomes[i]));
     (void)fprintf(out, "afard_jobs_ended_total{outcome=\"refused\"} %llu\n",
                   load(&figures->refused));
+    counter(out, "afard_spawns_stuck_total",
+            "Commands that were given up because their start hangs beyond the reach of KILL.",
+            counters_get(&shared->counters, COUNTER_SPAWNS_STUCK));
+    gauge(out, "afard_stuck_spawns", "Of these, how many hang still.",
+          (double)atomic_load_explicit(&figures->stuck, memory_order_relaxed));
     metrics_write_histogram(out, "afard_job_queue_seconds",
                             "From a request to the start of its command.", &figures->queued);
     metrics_write_histogram(out, "afard_job_run_seconds",
@@ -104,6 +109,7 @@ static bool is_limit(enum counter which)
     case COUNTER_JOBS:
     case COUNTER_JOBS_ENDED:
     case COUNTER_JOBS_QUEUED:
+    case COUNTER_SPAWNS_STUCK:
     case COUNTER_AUDIT_LOST:
     case COUNTER_ACCEPT_PAUSES:
     case COUNTER_RELOADS:

@@ -16,6 +16,7 @@ struct registry {
     size_t max_jobs; /* all guarded by lock */
     size_t max_per_identity;
     size_t max_queued;
+    size_t max_spawns; /* of one identity at a time; 0: no limit */
     size_t count;
     size_t queued;
     struct tally identities; /* of those that have a place */
@@ -101,6 +102,29 @@ static bool displace(struct registry *registry, const struct tally_entry *identi
     return true;
 }
 
+static bool may_spawn(const struct registry *registry, const struct tally_entry *identity)
+{
+    return registry->max_spawns == 0 || identity->spawns < registry->max_spawns;
+}
+
+/* Gives back what the entry has, if it has one, to those of its identity that wait: `members`. */
+static void end_spawn(struct registry *registry, struct registry_entry *entry)
+{
+    struct tally_entry *identity = entry->identity;
+    if (!entry->spawning)
+        return;
+    entry->spawning = false;
+    identity->spawns--;
+    while (!list_empty(&identity->members) && may_spawn(registry, identity)) {
+        struct registry_entry *next =
+            list_object(identity->members.next, struct registry_entry, spawn_link);
+        list_remove(&next->spawn_link);
+        next->spawning = true;
+        identity->spawns++;
+        mailbox_post(next->mailbox, &next->may_spawn);
+    }
+}
+
 /* A place may be free: whoever is first in the queue and whose identity has room gets it. */
 static void grant(struct registry *registry)
 {
@@ -168,6 +192,7 @@ void registry_set_limits(struct registry *registry, const struct config *config)
     registry->max_jobs = config->max_jobs;
     registry->max_per_identity = config->max_jobs_per_identity;
     registry->max_queued = config->max_queued;
+    registry->max_spawns = config->spawns_per_identity;
     grant(registry);
     (void)pthread_mutex_unlock(&registry->lock);
 }
@@ -182,8 +207,9 @@ enum afar_status registry_claim(struct registry *registry, struct registry_entry
     list_init(&entry->link);
     entry->leader = 0;
     entry->rule = NULL;
-    entry->killed = entry->queued = entry->displaced = false;
+    entry->killed = entry->queued = entry->displaced = entry->spawning = false;
     entry->place = (struct crowd_member){.group = NULL};
+    list_init(&entry->spawn_link);
     entry->mailbox = claim->mailbox;
     (void)pthread_mutex_lock(&registry->lock);
     entry->identity = tally_hold(&registry->identities, claim->identity, strlen(claim->identity));
@@ -229,10 +255,34 @@ enum afar_status registry_claim_rule(struct registry *registry, struct registry_
     return status;
 }
 
+bool registry_begin_spawn(struct registry *registry, struct registry_entry *entry)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    entry->spawning = may_spawn(registry, entry->identity);
+    if (entry->spawning)
+        entry->identity->spawns++;
+    else
+        list_append(&entry->identity->members, &entry->spawn_link);
+    bool begun = entry->spawning; /* the other thread may change it from now on */
+    (void)pthread_mutex_unlock(&registry->lock);
+    return begun;
+}
+
+bool registry_withdraw_spawn(struct registry *registry, struct registry_entry *entry)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    bool waits = !list_empty(&entry->spawn_link);
+    if (waits)
+        list_remove(&entry->spawn_link);
+    (void)pthread_mutex_unlock(&registry->lock);
+    return waits;
+}
+
 void registry_set_leader(struct registry *registry, struct registry_entry *entry, pid_t leader)
 {
     (void)pthread_mutex_lock(&registry->lock);
     entry->leader = leader;
+    end_spawn(registry, entry);
     (void)pthread_mutex_unlock(&registry->lock);
 }
 
@@ -248,7 +298,8 @@ bool registry_clear_leader(struct registry *registry, struct registry_entry *ent
 void registry_remove(struct registry *registry, struct registry_entry *entry)
 {
     (void)pthread_mutex_lock(&registry->lock);
-    assert(!entry->queued);
+    assert(!entry->queued && list_empty(&entry->spawn_link));
+    end_spawn(registry, entry);
     if (!list_empty(&entry->link)) { /* not withdrawn: it had a place */
         list_remove(&entry->link);
         registry->count--;

@@ -35,6 +35,9 @@ struct registry_entry {
     struct crowd_member place; /* in the queue, by identity */
     struct mailbox *mailbox;   /* of its worker */
     struct mail granted;       /* deliver: set by the job */
+    bool spawning;             /* one of its identity's spawns is its own … */
+    struct list spawn_link;    /* … or it waits for one */
+    struct mail may_spawn;     /* deliver: set by the job */
     pid_t leader;              /* 0: nothing to signal (not yet started, or reaped) */
     bool killed;               /* a kill request has reached it */
 };
@@ -68,6 +71,14 @@ bool registry_withdraw(struct registry *registry, struct registry_entry *entry);
  * for an entry. AFAR_ELIMIT: there is none. AFAR_ENOMEM. */
 enum afar_status registry_claim_rule(struct registry *registry, struct registry_entry *entry,
                                      const char *rule, uint64_t most, struct afar_error *err);
+
+/* Takes one of the spawns that its identity may have under way (spawns_per_identity); given back by
+ * registry_set_leader or registry_remove. False: it waits; entry->may_spawn comes when it has one.
+ */
+bool registry_begin_spawn(struct registry *registry, struct registry_entry *entry);
+
+/* It waits no longer. False: entry->may_spawn is under way, as with registry_withdraw. */
+bool registry_withdraw_spawn(struct registry *registry, struct registry_entry *entry);
 
 /* The job runs; it can be signalled from now on. */
 void registry_set_leader(struct registry *registry, struct registry_entry *entry, pid_t leader);

@@ -369,7 +369,7 @@ enum afar_status server_new(struct server **server, const struct config *config,
     if (status == AFAR_OK)
         close_unwanted(made);
     if (status != AFAR_OK) {
-        server_free(made);
+        (void)server_free(made);
         return status;
     }
     server_note_reload(made, settings);
@@ -386,16 +386,22 @@ void server_on_hang_up(struct server *server, server_load *load, void *user)
     server->load_user = user;
 }
 
-void server_free(struct server *server)
+bool server_free(struct server *server)
 {
     if (server == NULL)
-        return;
+        return true;
     http_stop(server->http);
     listener_free(server->http_listener);
     server_unwatch(server);
     service_close(&server->service);
     acceptor_free(server->acceptor);
     summary_end(server->shared.summary, &server->shared);
+    if (atomic_load(&server->shared.figures.stuck) > 0) {
+        log_write(server->shared.log, LOG_LEVEL_WARN,
+                  "%lld commands were given up and hang still in the kernel",
+                  atomic_load(&server->shared.figures.stuck));
+        return false;
+    }
     summary_free(server->shared.summary);
     tls_context_free(server->shared.settings.tls);
     tls_context_free(server->old_tls);
@@ -411,6 +417,7 @@ void server_free(struct server *server)
     config_free(server->loaded);
     config_free(server->old_config);
     free(server);
+    return true;
 }
 
 enum afar_status server_print_endpoints(const struct server *server, FILE *out,

@@ -12,6 +12,7 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -35,7 +36,9 @@ enum afar_status server_check(const struct config *config, struct words *warning
  * certificate; a taken port. AFAR_EINVAL, AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status server_new(struct server **server, const struct config *config, struct log *log,
                             struct afar_error *err);
-void server_free(struct server *server);
+/* False: threads hang in the kernel, with commands that were given up, and use part of the server
+ * and its log still. It stays; the process is to end. */
+bool server_free(struct server *server);
 
 /* Reads the configuration anew: *config is the server's (config_free), also where this fails (NULL:
  * none). Runs on the server's main thread. */

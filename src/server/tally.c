@@ -53,7 +53,7 @@ struct tally_entry *tally_hold(struct tally *tally, const void *name, size_t siz
         entry = malloc(sizeof *entry + size);
         if (entry == NULL)
             return NULL;
-        entry->count = entry->places = 0;
+        entry->count = entry->places = entry->spawns = 0;
         entry->size = size;
         list_init(&entry->members);
         list_init(&entry->rank);

@@ -23,6 +23,7 @@ struct tally_entry {
     struct list link;
     size_t count;  /* as many as hold it; the owner reads it under its lock */
     size_t places; /* the owner's own, 0 in the beginning … */
+    size_t spawns; /* … likewise … */
     struct list members;
     struct list rank; /* … as these two, which are empty */
     size_t size;

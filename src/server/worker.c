@@ -56,10 +56,13 @@ static void end_jobs(struct mail *mail)
 static void kill_all(struct mail *mail)
 {
     struct worker *worker = list_object(mail, struct worker, kill_mail);
-    for (struct list *link = worker->jobs.next; link != &worker->jobs; link = link->next)
+    struct list *link = worker->jobs.next;
+    while (link != &worker->jobs) {
+        struct list *next = link->next; /* one that cannot be killed leaves the list */
         job_kill(list_object(link, struct job, link), AFAR_OUTCOME_KILLED);
-    for (struct list *link = worker->connections.next; link != &worker->connections;
-         link = link->next)
+        link = next;
+    }
+    for (link = worker->connections.next; link != &worker->connections; link = link->next)
         connection_hurry(list_object(link, struct connection, link));
 }
 
@@ -99,12 +102,14 @@ static void *worker_main(void *argument)
 
 static void free_parts(struct worker *worker)
 {
-    companion_stop(worker->companion);
+    bool hangs = !companion_stop(worker->companion);
     /* Collectors that were given up while the companion was busy with them are freed by their mail.
      */
     if (worker->mailbox.source.fd >= 0)
         mailbox_deliver(&worker->mailbox);
     summary_leave(worker->shared->summary, worker);
+    if (hangs || !list_empty(&worker->stuck))
+        return;
     mailbox_close(&worker->mailbox);
     loop_free(worker->loop);
     free(worker);
@@ -132,6 +137,7 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
     admission_exit_init(&made->way_out, &made->mailbox, make_room);
     list_init(&made->connections);
     list_init(&made->jobs);
+    list_init(&made->stuck);
     loop_source_init(&made->mailbox.source);
 
     enum afar_status status = loop_new(&made->loop, err);

@@ -78,6 +78,7 @@ struct worker {
     struct admission_exit way_out; /* for connections that are to make room */
     struct list connections;
     struct list jobs;
+    struct list stuck;    /* jobs that were given up: the thread ends without them */
     unsigned audit_notes; /* under way */
     bool draining;        /* no new jobs; the thread ends when both lists are empty */
     bool ended;
@@ -112,8 +113,9 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
 /* Waits for the thread, which must have been drained. */
 void worker_join(struct worker *worker);
 
-/* After worker_join of this and of all other workers: until then its last mail may hang in the
- * acceptor's mailbox, where the others hang theirs behind it. */
+/* (Where jobs hang that were given up, so does what they use, and it stays: figures.stuck is not 0
+ * then.) After worker_join of this and of all other workers: until then its last mail may hang in
+ * the acceptor's mailbox, where the others hang theirs behind it. */
 void worker_free(struct worker *worker);
 
 /* From the acceptor: go by these settings from now on. Not again before it has settled. */

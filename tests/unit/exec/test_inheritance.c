@@ -1,5 +1,5 @@
-/* What a command must not have from the server: its keys, its place before all others when memory is
- * short, the switches that make attacks on it easier. */
+/* What a command must not have from the server: its keys, its place before all others when memory
+ * is short, the switches that make attacks on it easier. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -269,7 +269,7 @@ static void a_companion_works_elsewhere(void **state)
     /* What was posted before the end is done; its mail can still be fetched. */
     works[0].done = 0;
     companion_post(companion, &works[0].task);
-    companion_stop(companion);
+    assert_true(companion_stop(companion));
     mailbox_deliver(&mailbox);
     assert_int_equal(works[0].done, 1);
     mailbox_close(&mailbox);

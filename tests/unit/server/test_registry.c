@@ -283,6 +283,61 @@ static void only_a_running_job_is_signalled(void **state)
     tear_down(&fixture);
 }
 
+/* ---- spawns ----
+ */
+
+static unsigned spawn_turns;
+static struct registry_entry *last_spawn_turn;
+
+static void spawn_turn(struct mail *mail)
+{
+    spawn_turns++;
+    last_spawn_turn = list_object(mail, struct registry_entry, may_spawn);
+}
+
+/* So many of one identity at a time; the others wait in the order of their coming. */
+static void an_identity_has_a_share_of_the_spawns(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct registry_entry a[4];
+    struct registry_entry b;
+    set_up(&fixture, 10, 0, 0);
+    fixture.config.spawns_per_identity = 2;
+    registry_set_limits(fixture.registry, &fixture.config);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(claim(&fixture, &a[i], "a", false).status, AFAR_OK);
+        a[i].may_spawn.deliver = spawn_turn;
+        assert_int_equal(registry_begin_spawn(fixture.registry, &a[i]), i < 2);
+    }
+    assert_int_equal(claim(&fixture, &b, "b", false).status, AFAR_OK);
+    assert_true(registry_begin_spawn(fixture.registry, &b));
+    registry_remove(fixture.registry, &b);
+    mailbox_deliver(&fixture.mailbox);
+    assert_int_equal(spawn_turns, 0);
+    /* One runs: the next may begin. */
+    registry_set_leader(fixture.registry, &a[0], NO_SUCH_PID);
+    mailbox_deliver(&fixture.mailbox);
+    assert_int_equal(spawn_turns, 1);
+    assert_ptr_equal(last_spawn_turn, &a[2]);
+    assert_false(registry_withdraw_spawn(fixture.registry, &a[2]));
+    /* One that has waited in vain, and one that ends after it ran, give nothing back. */
+    assert_true(registry_withdraw_spawn(fixture.registry, &a[3]));
+    registry_remove(fixture.registry, &a[3]);
+    registry_remove(fixture.registry, &a[0]);
+    assert_int_equal(claim(&fixture, &a[0], "a", false).status, AFAR_OK);
+    a[0].may_spawn.deliver = spawn_turn;
+    assert_false(registry_begin_spawn(fixture.registry, &a[0]));
+    /* One that could not be started does. */
+    registry_remove(fixture.registry, &a[1]);
+    mailbox_deliver(&fixture.mailbox);
+    assert_int_equal(spawn_turns, 2);
+    assert_ptr_equal(last_spawn_turn, &a[0]);
+    registry_remove(fixture.registry, &a[0]);
+    registry_remove(fixture.registry, &a[2]);
+    tear_down(&fixture);
+}
+
 static void a_rule_has_its_own_limit(void **state)
 {
     struct fixture fixture;
@@ -307,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_unlike_and_limited),
+        cmocka_unit_test(an_identity_has_a_share_of_the_spawns),
         cmocka_unit_test(a_rule_has_its_own_limit),
         cmocka_unit_test(turns_come_in_order),
         cmocka_unit_test(a_full_queue_is_shared),
