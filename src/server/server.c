@@ -398,7 +398,7 @@ bool server_free(struct server *server)
     summary_end(server->shared.summary, &server->shared);
     if (atomic_load(&server->shared.figures.stuck) > 0) {
         log_write(server->shared.log, LOG_LEVEL_WARN,
-                  "%lld commands were given up and hang still in the kernel",
+                  "%lld commands were given up, and go on: they cannot be ended",
                   atomic_load(&server->shared.figures.stuck));
         return false;
     }

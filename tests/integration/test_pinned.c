@@ -159,7 +159,7 @@ static void test_a_pinned_client_claims_nothing(void **state)
     afard_start(&afard,
                 WORDS("-c", in_folder("afard.conf", path), "--listen", "tls://127.0.0.1:0"));
     assert_int_equal(run(&afard, "ann", pin, "echo", "hello\n"), 0);
-    assert_int_equal(run(&afard, "ann", pin, "cat", "with these arguments"), 125);
+    assert_int_equal(run(&afard, "ann", pin, "cat", "run 'cat' (denied)"), 125);
     assert_int_equal(afard_stop(&afard), 0);
 }
 

@@ -209,7 +209,7 @@ static bool start_as_nobody(struct program *server, char url[128])
     program_start(server,
                   WORDS(AS_NOBODY, afard, "--print-endpoints", "--listen", "tcp://127.0.0.1:0",
                         "--set", "kill_grace_ms=50"),
-                  NULL);
+                  (const char *const[]){"ASAN_OPTIONS=detect_leaks=0", NULL}); /* see server_free */
     program_expect(server, 1, "listening ");
     program_expect(server, 1, "\n");
     (void)snprintf(url, 128, "%s", strstr(server->stdout_data, "tcp://"));
@@ -247,10 +247,20 @@ static void test_what_cannot_be_ended(void **state)
     assert_non_null(strstr(client.stdout_data, "it was to be ended (timed_out), but the server may "
                                                "not signal its processes"));
     program_close(&client);
+    /* Nor does the server wait for it when it ends. */
+    program_start(&client, WORDS("afar", "run", "--json", url, "--", copy, "--root"), NULL);
+    program_expect(&client, 1, "root");
     assert_int_equal(kill(server.pid, SIGTERM), 0);
+    program_expect(&server, 2, "draining: ");
+    assert_int_equal(kill(server.pid, SIGTERM), 0); /* at once */
     program_finish(&server, NULL, 0);
     assert_int_equal(program_exit_status(&server), 0);
+    assert_non_null(strstr(server.stderr_data, "1 commands were given up, and go on"));
     program_close(&server);
+    program_finish(&client, NULL, 0);
+    assert_int_equal(program_exit_status(&client), 125);
+    assert_non_null(strstr(client.stdout_data, "\"outcome\":\"server_lost\""));
+    program_close(&client);
     assert_int_equal(unlink(copy) | rmdir(folder), 0);
 }
 
