@@ -1,5 +1,6 @@
 #include "afard/explain.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,7 @@ static enum afar_status say_allowed(FILE *out, const struct policy_decision *dec
     say(out, "program",
         decision->program != NULL ? decision->program : "as the first word says, found in PATH");
     char *const *argv = decision->argv != NULL ? decision->argv : request->argv;
+    assert(argv != NULL); /* there is a command: options.c has seen to it */
     say(out, "argv[0]", argv[0]);
     enum afar_status status = say_words(out, "words", argv, err);
     if (decision->original != NULL)

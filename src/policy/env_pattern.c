@@ -98,7 +98,7 @@ enum afar_status env_pattern_check(const char *pattern, struct afar_error *err)
 bool env_pattern_is_wide(const char *pattern)
 {
     size_t size = strcspn(pattern, "*");
-    return pattern[size] == '*' && size < PREFIX_MIN_BYTES;
+    return size < PREFIX_MIN_BYTES && pattern[size] == '*';
 }
 
 bool env_pattern_match(const char *pattern, const char *entry)
