@@ -9,9 +9,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "exec/helper.h"
 #include "exec/process.h"
 #include "support/program.h"
 
@@ -77,4 +81,14 @@ void spawned_fail(const struct spawn_request *request, const char *stage, int sy
     assert_int_equal(spawned_descriptors(), before);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(errno, ECHILD);
+}
+
+bool spawned_main(int argc, char **argv, int *status)
+{
+    bool helper = argc > 0 && strcmp(argv[0], HELPER_NAME) == 0;
+    bool valgrind = getenv("VALGRIND") != NULL;
+    if (!helper && valgrind)
+        (void)puts("skipped: valgrind makes a fork of a child that shares our memory");
+    *status = helper ? helper_main() : 0;
+    return helper || valgrind;
 }

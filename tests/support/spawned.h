@@ -27,4 +27,8 @@ void spawned_run(const struct spawn_request *request, char text[SPAWNED_TEXT_BYT
 void spawned_fail(const struct spawn_request *request, const char *stage, int sys_errno,
                   struct afar_error *err);
 
+/* The test's main begins with it. True: it is the helper, or valgrind is at work, which makes a
+ * fork of a child that shares our memory; *status is what main returns. */
+bool spawned_main(int argc, char **argv, int *status);
+
 #endif

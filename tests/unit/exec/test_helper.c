@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "exec/helper.h"
+#include "exec/interpreter.h"
 #include "support/spawned.h"
 
 enum { NOBODY = 54871 };
@@ -196,12 +196,9 @@ static void a_loader_that_is_not_there(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
-        return helper_main();
-    if (getenv("VALGRIND") != NULL) {
-        (void)puts("skipped: valgrind makes a fork of a child that shares our memory");
-        return 0;
-    }
+    int status = 0;
+    if (spawned_main(argc, argv, &status))
+        return status;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_home_may_be_missing),
         cmocka_unit_test(other_directories_must_be_there),

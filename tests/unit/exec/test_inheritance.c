@@ -15,7 +15,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "exec/helper.h"
 #include "exec/inheritance.h"
 #include "support/spawned.h"
 
@@ -121,12 +120,9 @@ static void addresses_are_random(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
-        return helper_main();
-    if (getenv("VALGRIND") != NULL) {
-        (void)puts("skipped: valgrind makes a fork of a child that shares our memory");
-        return 0;
-    }
+    int status = 0;
+    if (spawned_main(argc, argv, &status))
+        return status;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_stay_with_the_server),
         cmocka_unit_test(nobody_dies_for_a_command),

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,6 +19,7 @@
 #include "exec/process.h"
 #include "exec/spawn.h"
 #include "support/alloc_fault.h"
+#include "support/spawned.h"
 
 static int fail_pipe_at; /* the nth call fails; 0: none */
 static bool fail_clone;
@@ -54,38 +54,12 @@ static bool under_valgrind(void)
     return getenv("VALGRIND") != NULL;
 }
 
-static unsigned open_descriptors(void)
-{
-    unsigned count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    (void)closedir(folder);
-    return count;
-}
-
-static void read_all(int fd, char *text, size_t size)
-{
-    size_t used = 0;
-    for (;;) {
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        assert_int_equal(poll(&wait, 1, 60000), 1);
-        ssize_t got = read(fd, text + used, size - 1 - used);
-        assert_true(got >= 0);
-        if (got == 0)
-            break;
-        used += (size_t)got;
-    }
-    text[used] = '\0';
-}
-
 static void finish(struct spawn_result *result, char *text, size_t size, struct process_end *end)
 {
     struct process process = {.pid = result->pid, .pidfd = result->pidfd};
     if (result->stdin_fd >= 0)
         (void)close(result->stdin_fd);
-    read_all(result->stdout_fd, text, size);
+    spawned_read_all(result->stdout_fd, text, size);
     struct pollfd wait = {.fd = process.pidfd, .events = POLLIN};
     assert_int_equal(poll(&wait, 1, 60000), 1);
     assert_int_equal(process_reap(&process, end, NULL), AFAR_OK);
@@ -102,7 +76,7 @@ static void a_command(void **state)
     struct spawn_result result;
     struct process_end end;
     char text[256];
-    unsigned before = open_descriptors();
+    unsigned before = spawned_descriptors();
     assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
     assert_int_equal(result.stdin_fd, -1);
     assert_true((fcntl(result.stdout_fd, F_GETFL) & O_NONBLOCK) != 0);
@@ -112,7 +86,7 @@ static void a_command(void **state)
     assert_true(end.exited);
     assert_int_equal(end.code, 3);
     assert_true(end.max_rss_bytes > 0);
-    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(spawned_descriptors(), before);
 }
 
 static void standard_input(void **state)
@@ -225,7 +199,7 @@ static void from_a_seat(void **state)
     struct stat before;
     struct stat after;
     assert_int_equal(fstat(STDERR_FILENO, &before), 0);
-    unsigned count = open_descriptors();
+    unsigned count = spawned_descriptors();
     for (int i = 0; i < 2 * SEATS; i++) {
         request.argv = lists;
         assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
@@ -236,7 +210,7 @@ static void from_a_seat(void **state)
         request.argv = missing;
         assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_ESYSTEM);
         assert_string_equal(result.stage, "exec");
-        assert_int_equal(open_descriptors(), count);
+        assert_int_equal(spawned_descriptors(), count);
     }
     assert_int_equal(fstat(STDERR_FILENO, &after), 0);
     assert_int_equal(after.st_ino, before.st_ino);
@@ -270,12 +244,12 @@ static void expect_failure(char *const *argv, char *const *env, const char *cwd,
     const struct spawn_request request = {.argv = argv, .env = env, .cwd = cwd};
     struct spawn_result result;
     struct afar_error err = {0};
-    unsigned before = open_descriptors();
+    unsigned before = spawned_descriptors();
     assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_ESYSTEM);
     assert_string_equal(result.stage, stage);
     assert_int_equal(err.sys_errno, sys_errno);
     assert_int_equal(result.pid, -1);
-    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(spawned_descriptors(), before);
 }
 
 static void what_cannot_be_executed(void **state)
@@ -339,7 +313,7 @@ static void no_descriptors_and_no_processes(void **state)
     const struct spawn_request request = {.argv = argv, .env = environment, .stdin_pipe = true};
     struct spawn_result result;
     struct afar_error err;
-    unsigned before = open_descriptors();
+    unsigned before = spawned_descriptors();
     for (int n = 1; n <= 3; n++) {
         fail_pipe_at = n;
         assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_ESYSTEM);
@@ -360,7 +334,7 @@ static void no_descriptors_and_no_processes(void **state)
     assert_int_equal(err.sys_errno, EAGAIN);
     assert_string_equal(result.stage, "clone");
 #endif
-    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(spawned_descriptors(), before);
 }
 
 static void no_memory(void **state)
@@ -369,7 +343,7 @@ static void no_memory(void **state)
     char *argv[] = {"true", NULL};
     const struct spawn_request request = {.argv = argv, .env = environment};
     struct spawn_result result;
-    unsigned before = open_descriptors();
+    unsigned before = spawned_descriptors();
     for (int n = 1;; n++) {
         alloc_fault_arm(n);
         enum afar_status status = spawn_process(&request, NULL, &result, NULL);
@@ -382,7 +356,7 @@ static void no_memory(void **state)
         }
         assert_int_equal(status, AFAR_ENOMEM);
     }
-    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(spawned_descriptors(), before);
 }
 
 static void what_is_cancelled_before_it_begins(void **state)
@@ -393,13 +367,13 @@ static void what_is_cancelled_before_it_begins(void **state)
     struct spawn_control control;
     struct spawn_result result;
     struct afar_error err;
-    unsigned before = open_descriptors();
+    unsigned before = spawned_descriptors();
     spawn_control_init(&control);
     spawn_cancel(&control);
     assert_int_equal(spawn_process(&request, &control, &result, &err), AFAR_ESYSTEM);
     assert_int_equal(err.sys_errno, ECANCELED);
     assert_string_equal(result.stage, "clone");
-    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(spawned_descriptors(), before);
     spawn_control_close(&control);
 }
 
