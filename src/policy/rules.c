@@ -151,7 +151,11 @@ enum afar_status rules_check(const struct rules *rules, struct afar_error *err)
             return status;
         }
     }
-    return rules->otherwise == NULL ? AFAR_OK : rule_check(rules->otherwise, err);
+    enum afar_status status =
+        rules->otherwise == NULL ? AFAR_OK : rule_check(rules->otherwise, err);
+    if (status != AFAR_OK)
+        (void)afar_prefix(err, "[server]");
+    return status;
 }
 
 enum afar_status rules_pins(const struct rules *rules, struct words *pins, struct afar_error *err)

@@ -65,6 +65,8 @@ static void test_capabilities_are_named(void **state)
         {RULE "user = daemon\n", "-all",
          "does not have: CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL;"},
         {RULE "user = daemon\n", "-all,+setuid,+setgid,+setpcap,+kill", NULL},
+        {"user = daemon\n", "-kill", "[server]: what it says of user"},
+        {"user = daemon\n" RULE, "-kill", "[allow x]: what it says of user"},
         {RULE "user = root\n", "-all,+setgid", NULL},
         {RULE "group = daemon\n", "-setgid", "CAP_SETGID"},
         {RULE "chroot = /usr\n", "-sys_chroot", "CAP_SYS_CHROOT"},
