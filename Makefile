@@ -253,7 +253,7 @@ $(B)/tests/fault/test_%: $(B)/obj/tests/fault/test_%.o $(SUPPORT) $(ARCHIVES)
 
 # These wrap every call that can fail. Not in the archive: other tests wrap a few by themselves.
 INJECT := $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(wildcard tests/support/inject*.c))
-$(B)/tests/fault/test_injection $(B)/tests/fault/test_faults: $(INJECT)
+$(B)/tests/fault/test_injection $(B)/tests/fault/test_faults $(B)/tests/fault/test_sweeping $(B)/tests/fault/test_receipts: $(INJECT)
 
 # As a user would compile it: only the public headers and the library.
 $(EXAMPLE): tests/integration/example.c $(SHARED)

@@ -32,7 +32,37 @@ enum {
     AFAR_ERRNO_NAME_BYTES = 24,
     AFAR_STAGE_NAME_BYTES = 24,
     AFAR_RECEIPT_MESSAGE_BYTES = 256,
-    AFAR_DIGEST_HEX_BYTES = 65 /* SHA-256 in hex and a NUL */
+    AFAR_DIGEST_HEX_BYTES = 65, /* SHA-256 in hex and a NUL */
+    AFAR_LIMIT_NAME_BYTES = 16,
+    AFAR_PROCESS_NAME_BYTES = 16,
+    AFAR_PROCESSES_NAMED = 4
+};
+
+/* Whose limit it was. */
+enum afar_limit_owner { AFAR_BY_UNKNOWN, AFAR_BY_REQUEST, AFAR_BY_RULE, AFAR_BY_SERVER };
+
+/* The limit that ended the command or a part of it. Of the numbers only the one that fits its kind
+ * is not 0. */
+struct afar_limit {
+    char name[AFAR_LIMIT_NAME_BYTES]; /* "timeout", "spawn_timeout", "output", "memory", "pids",
+                                         "cpu", …; "": none */
+    enum afar_limit_owner by;
+    uint64_t ms;
+    uint64_t bytes;
+    uint64_t count;
+};
+
+/* Who has ended a command whose outcome is AFAR_OUTCOME_KILLED. */
+enum afar_killer { AFAR_KILLED_UNKNOWN, AFAR_KILLED_BY_REQUEST, AFAR_KILLED_BY_SHUTDOWN };
+
+struct afar_process {
+    uint64_t pid;
+    char name[AFAR_PROCESS_NAME_BYTES]; /* as it calls itself */
+};
+
+struct afar_processes {
+    uint64_t count;
+    struct afar_process first[AFAR_PROCESSES_NAMED]; /* as many of them as there are, at most */
 };
 
 /* Made by the library, so new members can be appended to it; `size` says which ones there are. */
@@ -52,12 +82,16 @@ struct afar_receipt {
     char stderr_sha256[AFAR_DIGEST_HEX_BYTES];
     uint64_t user_us; /* processor time of the command and the children it waited for */
     uint64_t system_us;
-    uint64_t max_rss_bytes;
-    uint64_t queued_us;   /* from request to spawn */
-    uint64_t spawn_us;    /* spawning, to the successful execve */
-    uint64_t run_us;      /* from execve to the command's end */
-    uint64_t drain_us;    /* from its end to the end of its output */
-    bool stdio_held_open; /* a process that outlived the command held its output open */
+    uint64_t max_rss_bytes; /* 0: not known */
+    uint64_t queued_us;     /* from request to spawn */
+    uint64_t spawn_us;      /* spawning, to the successful execve */
+    uint64_t run_us;        /* from execve to the command's end */
+    uint64_t drain_us;      /* from its end to the end of its output */
+    bool stdio_held_open;   /* a process that outlived the command held its output open */
+    struct afar_limit limit;
+    enum afar_killer killed_by;
+    struct afar_processes ended;   /* that the command left behind, and the server has ended */
+    struct afar_processes held_by; /* those of them that held its output open */
 };
 
 #ifdef __cplusplus

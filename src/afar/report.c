@@ -76,24 +76,140 @@ static void report_spawn(const char *host, const struct afar_command *command,
                describe_errno(receipt->error_name), more);
 }
 
+/* "90 ms", "5 s" */
+static void format_time(uint64_t ms, char *text, size_t size)
+{
+    bool whole = ms % 1000 == 0;
+    (void)snprintf(text, size, "%llu %s", (unsigned long long)(whole ? ms / 1000 : ms),
+                   whole ? "s" : "ms");
+}
+
+/* "64 MiB", "1000 bytes" */
+static void format_bytes(uint64_t bytes, char *text, size_t size)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+    while (bytes > 0 && bytes % 1024 == 0 && unit + 1 < sizeof units / sizeof units[0]) {
+        bytes /= 1024;
+        unit++;
+    }
+    (void)snprintf(text, size, "%llu %s", (unsigned long long)bytes, units[unit]);
+}
+
+/* ", the limit of its rule (timeout)" */
+static void format_owner(const struct afar_limit *limit, const char *rule_key,
+                         const char *server_key, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (limit->by == AFAR_BY_RULE)
+        (void)snprintf(text, size, ", the limit of its rule (%s)", rule_key);
+    else if (limit->by == AFAR_BY_SERVER)
+        (void)snprintf(text, size, ", the server's own limit (%s)", server_key);
+}
+
+/* Older servers do not say which limit it was. */
 static void report_timeout(const char *host, const struct afar_command *command,
                            const struct afar_receipt *receipt)
 {
+    char time[32];
+    char owner[80];
+    if (receipt->limit.ms > 0) {
+        format_time(receipt->limit.ms, time, sizeof time);
+        format_owner(&receipt->limit, "timeout", "job_timeout_ms", owner, sizeof owner);
+        report("%s: command timed out after %s%s", host, time, owner);
+        return;
+    }
     double seconds = (double)receipt->run_us / 1e6;
-    if (command->timeout_ms > 0 && command->timeout_ms % 1000 == 0)
-        report("%s: command timed out after %lld s", host, (long long)command->timeout_ms / 1000);
-    else if (command->timeout_ms > 0)
-        report("%s: command timed out after %lld ms", host, (long long)command->timeout_ms);
-    else
-        report("%s: command timed out after %.1f s, by the server's own limit", host, seconds);
+    report("%s: command timed out after %.1f s%s", host, seconds,
+           command->timeout_ms > 0 ? "" : ", by the server's own limit");
+}
+
+/* What limited it, where that did not end it as a whole. */
+static void report_limit(const char *host, const struct afar_limit *limit)
+{
+    char amount[32];
+    if (strcmp(limit->name, "memory") == 0) {
+        format_bytes(limit->bytes, amount, sizeof amount);
+        report("%s: the command, or a process of it, was killed for want of memory: it may have %s",
+               host, amount);
+    } else if (strcmp(limit->name, "cpu") == 0) {
+        format_time(limit->ms, amount, sizeof amount);
+        report("%s: the command was killed: it may use %s of processor time", host, amount);
+    } else if (strcmp(limit->name, "pids") == 0) {
+        report("%s: the command could not start more processes: it may have %llu", host,
+               (unsigned long long)limit->count);
+    }
+}
+
+static void report_output_limit(const char *host, const struct afar_receipt *receipt)
+{
+    char amount[32];
+    char owner[80];
+    const char *more = receipt->message[0] != '\0' ? ": " : "";
+    if (receipt->limit.bytes == 0) {
+        report("%s: command ended by the server: more output than it allows%s%s", host, more,
+               receipt->message);
+        return;
+    }
+    format_bytes(receipt->limit.bytes, amount, sizeof amount);
+    format_owner(&receipt->limit, "max_output", "collect_max_bytes", owner, sizeof owner);
+    report("%s: command ended by the server: more output than %s%s", host, amount, owner);
+}
+
+static void report_killed(const char *host, const struct afar_receipt *receipt)
+{
+    static const char *const by[] = {
+        [AFAR_KILLED_UNKNOWN] = "another request or the server's shutdown",
+        [AFAR_KILLED_BY_REQUEST] = "another request",
+        [AFAR_KILLED_BY_SHUTDOWN] = "the server's shutdown",
+    };
+    const char *more = receipt->message[0] != '\0' ? ": " : "";
+    report("%s: command killed by %s%s%s", host, by[receipt->killed_by], more, receipt->message);
+}
+
+/* ": sleep (pid 4711), nohup (pid 4712), …" */
+static void format_names(const struct afar_processes *processes, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < AFAR_PROCESSES_NAMED && i < processes->count && used < size; i++) {
+        if (processes->first[i].pid > 0)
+            used += (size_t)snprintf(text + used, size - used, "%s %s (pid %llu)",
+                                     i == 0 ? ":" : ",", processes->first[i].name,
+                                     (unsigned long long)processes->first[i].pid);
+    }
+    if (processes->count > AFAR_PROCESSES_NAMED && used < size)
+        (void)snprintf(text + used, size - used, ", …");
+}
+
+/* In one line what the command has left behind. */
+static void report_left(const char *host, const struct afar_receipt *receipt)
+{
+    char names[256];
+    char all[64] = "";
+    const struct afar_processes *ended = &receipt->ended;
+    const struct afar_processes *held = &receipt->held_by;
+    unsigned long long count = ended->count;
+    if (receipt->stdio_held_open) {
+        format_names(held, names, sizeof names);
+        if (count > held->count && held->count > 0)
+            (void)snprintf(all, sizeof all, "; %llu were ended in all", count);
+        report("%s: %s that outlived the command held its output open and %s ended%s%s", host,
+               held->count > 1 ? "processes" : "a process", held->count > 1 ? "were" : "was", names,
+               all);
+    } else if (count > 0) {
+        format_names(ended, names, sizeof names);
+        report("%s: the command left %llu process%s behind, which the server has ended%s", host,
+               count, count > 1 ? "es" : "", names);
+    }
 }
 
 void report_receipt(const char *host, const struct afar_command *command,
                     const struct afar_receipt *receipt)
 {
     const char *more = receipt->message[0] != '\0' ? ": " : "";
-    if (receipt->stdio_held_open)
-        report("%s: a process that outlived the command held its output open and was ended", host);
+    report_left(host, receipt);
+    report_limit(host, &receipt->limit);
     switch (receipt->outcome) {
     case AFAR_OUTCOME_EXITED:
     case AFAR_OUTCOME_SIGNALED:
@@ -107,12 +223,10 @@ void report_receipt(const char *host, const struct afar_command *command,
         report_spawn(host, command, receipt);
         break;
     case AFAR_OUTCOME_OUTPUT_LIMIT:
-        report("%s: command ended by the server: more output than it allows%s%s", host, more,
-               receipt->message);
+        report_output_limit(host, receipt);
         break;
     case AFAR_OUTCOME_KILLED:
-        report("%s: command killed by another request or the server's shutdown%s%s", host, more,
-               receipt->message);
+        report_killed(host, receipt);
         break;
     case AFAR_OUTCOME_DISCONNECTED:
     case AFAR_OUTCOME_SERVER_LOST:

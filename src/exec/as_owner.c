@@ -10,26 +10,39 @@
 
 enum { PATH_BYTES = 32 };
 
-int as_owner_open(pid_t pid, const char *path)
+bool as_owner_enter(pid_t pid, struct as_owner *owner)
 {
     char process[PATH_BYTES];
-    struct stat owner;
+    struct stat info;
     (void)snprintf(process, sizeof process, "/proc/%d", (int)pid);
-    if (stat(process, &owner) != 0)
-        return -1;
-    if (owner.st_uid == geteuid()) {
+    if (stat(process, &info) != 0)
+        return false;
+    if (info.st_uid == geteuid()) {
         errno = EACCES;
-        return -1;
+        return false;
     }
-    int dumpable = prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
-    (void)setfsgid(owner.st_gid);
-    (void)setfsuid(owner.st_uid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    owner->dumpable = prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
+    (void)setfsgid(info.st_gid);
+    (void)setfsuid(info.st_uid);
+    return true;
+}
+
+void as_owner_leave(const struct as_owner *owner)
+{
     int failed = errno;
     (void)setfsuid(geteuid());
     (void)setfsgid(getegid());
     /* Both have made it what /proc/sys/fs/suid_dumpable says. */
-    (void)prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1UL : 0UL, 0UL, 0UL, 0UL);
+    (void)prctl(PR_SET_DUMPABLE, owner->dumpable == 1 ? 1UL : 0UL, 0UL, 0UL, 0UL);
     errno = failed;
+}
+
+int as_owner_open(pid_t pid, const char *path)
+{
+    struct as_owner owner;
+    if (!as_owner_enter(pid, &owner))
+        return -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    as_owner_leave(&owner);
     return fd;
 }

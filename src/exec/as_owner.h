@@ -8,10 +8,19 @@
 #ifndef EXEC_AS_OWNER_H
 #define EXEC_AS_OWNER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Opens a file under /proc/PID for reading, as the user and group that the process runs as. -1:
  * errno; EACCES also where this is the same user, who could have opened it. */
 int as_owner_open(pid_t pid, const char *path);
+
+/* From here to as_owner_leave the thread opens as the user and group that the process runs as.
+ * False: it is gone, or this is the same user; then nothing has changed. */
+struct as_owner {
+    int dumpable;
+};
+bool as_owner_enter(pid_t pid, struct as_owner *owner);
+void as_owner_leave(const struct as_owner *owner);
 
 #endif

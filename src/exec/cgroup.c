@@ -262,6 +262,52 @@ bool cgroup_kill(const struct cgroups *cgroups, const char *name)
     return write_text(cgroups->fd, file, "1") == 0;
 }
 
+/* -1: it is not there. */
+static int open_of(const struct cgroups *cgroups, const char *name, const char *file)
+{
+    char path[CGROUP_NAME_BYTES + 32];
+    char directory[CGROUP_NAME_BYTES];
+    name_of(name, directory);
+    (void)snprintf(path, sizeof path, "%s/%s", directory, file);
+    return openat(cgroups->fd, path, O_RDONLY | O_CLOEXEC);
+}
+
+void cgroup_list(const struct cgroups *cgroups, const char *name, struct proc_numbers *pids)
+{
+    int fd = open_of(cgroups, name, "cgroup.procs");
+    if (fd < 0)
+        return;
+    while (proc_read_piece(fd, pids) > 0)
+        ;
+    (void)close(fd);
+}
+
+/* The number behind `key` at the beginning of a line. */
+static void read_event(const struct cgroups *cgroups, const char *name, const char *file,
+                       const char *key, uint64_t *count)
+{
+    char text[LINE_BYTES];
+    int fd = open_of(cgroups, name, file);
+    if (fd < 0)
+        return;
+    ssize_t got = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    text[got > 0 ? got : 0] = '\0';
+    size_t length = strlen(key);
+    for (const char *line = text; *line != '\0'; line += *line == '\n') {
+        if (strncmp(line, key, length) == 0 && line[length] == ' ')
+            *count = strtoull(line + length + 1, NULL, 10);
+        line += strcspn(line, "\n");
+    }
+}
+
+void cgroup_read_events(const struct cgroups *cgroups, const char *name,
+                        struct cgroup_events *events)
+{
+    read_event(cgroups, name, "memory.events", "oom_kill", &events->memory_kills);
+    read_event(cgroups, name, "pids.events", "max", &events->pids_refused);
+}
+
 bool cgroup_remove(const struct cgroups *cgroups, const char *name)
 {
     char directory[CGROUP_NAME_BYTES];

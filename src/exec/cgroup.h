@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "exec/proc.h"
 
 enum { CGROUP_NAME_BYTES = 64 };
 
@@ -48,6 +49,18 @@ enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
 
 /* Kills all that is in it. False: it is gone, or an old kernel cannot (before 5.14). */
 bool cgroup_kill(const struct cgroups *cgroups, const char *name);
+
+/* Adds those that are in it. */
+void cgroup_list(const struct cgroups *cgroups, const char *name, struct proc_numbers *pids);
+
+/* What has happened in it because of its limits. */
+struct cgroup_events {
+    uint64_t memory_kills; /* processes that the kernel has killed for want of memory */
+    uint64_t pids_refused; /* forks that failed */
+};
+/* Leaves *events as it is where nothing can be read. */
+void cgroup_read_events(const struct cgroups *cgroups, const char *name,
+                        struct cgroup_events *events);
 
 /* False: somebody is still in it. */
 bool cgroup_remove(const struct cgroups *cgroups, const char *name);

@@ -2,12 +2,18 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/utf8.h"
 #include "exec/proc.h"
+
+enum { FIRST_ROOM = 64 };
 
 enum kinship {
     OURS,
@@ -21,45 +27,128 @@ enum kinship {
 
 struct relative {
     pid_t pid;
-    unsigned long long start;
     enum kinship kinship;
+    unsigned long long start;
+    bool stopped;
+    bool gone; /* as was seen last */
+    bool counted;
+    bool denied;
 };
 
 struct family {
-    struct relative members[FAMILY_MAX];
+    struct relative *members;
     size_t count;
-    size_t found; /* that are ours, in this walk */
+    size_t room;
+    unsigned *index; /* 2 * room places: 1 + where the member of that pid is; 0: none */
+    size_t at;       /* of family_walk, family_find_holders or family_signal: the next member */
+    size_t found;    /* that are ours, in this round */
+    struct afar_processes counted;
+    struct candidate *candidates; /* that are still to be looked at, from next_candidate on */
+    size_t candidate_count;
+    size_t candidate_room;
+    size_t next_candidate;
 };
+
+struct candidate {
+    pid_t pid;
+    pid_t parent; /* which it must have; 0: any */
+    enum family_claim claim;
+};
+
+/* ---- the set ------------------------------------------------------------------------------------
+ */
 
 struct family *family_new(void)
 {
-    struct family *family = proc_is_ours() ? malloc(sizeof *family) : NULL;
-    if (family != NULL)
-        family->count = family->found = 0;
-    return family;
+    return proc_is_ours() ? calloc(1, sizeof(struct family)) : NULL;
 }
 
 void family_free(struct family *family)
 {
+    if (family == NULL)
+        return;
+    free(family->members);
+    free(family->index);
+    free(family->candidates);
     free(family);
 }
 
-static struct relative *find(struct family *family, pid_t pid, const struct proc_stat *stat)
+/* Where the pid is, or where it would be. Half of the places are free. */
+static unsigned *place_of(const struct family *family, pid_t pid)
 {
-    for (size_t i = 0; i < family->count; i++) {
-        if (family->members[i].pid == pid && family->members[i].start == stat->start)
-            return &family->members[i];
+    size_t places = 2 * family->room;
+    size_t at = (size_t)pid * 2654435761U % places;
+    while (family->index[at] != 0 && family->members[family->index[at] - 1].pid != pid)
+        at = (at + 1) % places;
+    return &family->index[at];
+}
+
+static void index_all(struct family *family)
+{
+    memset(family->index, 0, 2 * family->room * sizeof *family->index);
+    for (size_t i = 0; i < family->count; i++)
+        *place_of(family, family->members[i].pid) = (unsigned)i + 1;
+}
+
+static bool grow(struct family *family)
+{
+    size_t room = family->room == 0 ? FIRST_ROOM : 2 * family->room;
+    unsigned *index = room > FAMILY_MAX ? NULL : calloc(2 * room, sizeof *index);
+    struct relative *members =
+        index == NULL ? NULL : realloc(family->members, room * sizeof *members);
+    if (members == NULL) {
+        free(index);
+        return false;
     }
-    return NULL;
+    free(family->index);
+    family->members = members;
+    family->index = index;
+    family->room = room;
+    index_all(family);
+    return true;
+}
+
+/* Makes room where those that have ended had theirs. Only between two walks, which count places. */
+static void forget_gone(struct family *family)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < family->count; i++) {
+        if (!family->members[i].gone)
+            family->members[kept++] = family->members[i];
+    }
+    family->count = kept;
+    index_all(family);
+}
+
+static struct relative *find(struct family *family, pid_t pid, unsigned long long start)
+{
+    unsigned at = family->room == 0 ? 0 : *place_of(family, pid);
+    struct relative *member = at == 0 ? NULL : &family->members[at - 1];
+    if (member != NULL && member->start != start) {
+        /* The pid has another owner now: the one that had it has ended. */
+        *member = (struct relative){.pid = pid, .start = start, .kinship = STRANGER};
+    }
+    return member;
+}
+
+static void count_in(struct afar_processes *processes, pid_t pid, const char *name)
+{
+    if (processes->count < AFAR_PROCESSES_NAMED) {
+        struct afar_process *process = &processes->first[processes->count];
+        process->pid = (uint64_t)pid;
+        utf8_copy(process->name, sizeof process->name, name);
+    }
+    processes->count++;
 }
 
 /* Once ours, for ever ours. A stranger is only kept where something else was thought of it before:
  * there may be many. */
-static void add(struct family *family, pid_t pid, const struct proc_stat *stat,
+static void put(struct family *family, pid_t pid, const struct proc_stat *stat,
                 enum kinship kinship)
 {
-    struct relative *member = find(family, pid, stat);
-    if (member == NULL && kinship != STRANGER && family->count < FAMILY_MAX) {
+    struct relative *member = find(family, pid, stat->start);
+    if (member == NULL && kinship != STRANGER && (family->count < family->room || grow(family))) {
+        *place_of(family, pid) = (unsigned)family->count + 1;
         member = &family->members[family->count++];
         *member = (struct relative){.pid = pid, .start = stat->start, .kinship = STRANGER};
     }
@@ -69,113 +158,221 @@ static void add(struct family *family, pid_t pid, const struct proc_stat *stat,
     family->found += kinship == OURS;
 }
 
+void family_describe(const struct family *family, struct afar_processes *processes)
+{
+    *processes = family->counted;
+}
+
+/* ---- finding ------------------------------------------------------------------------------------
+ */
+
+void family_begin_round(struct family *family)
+{
+    if (family->room == FAMILY_MAX && family->count == family->room)
+        forget_gone(family);
+    family->at = family->found = family->candidate_count = family->next_candidate = 0;
+}
+
+size_t family_found(const struct family *family)
+{
+    return family->found;
+}
+
 static enum kinship judge(pid_t pid, struct proc_stat *stat, const struct family_mark *mark)
 {
+    char rest[2];
     if (stat->session == mark->session)
         return OURS;
-    /* Twice: without an environment it may have been in an execve that is now done. */
-    for (int look = 0; look < 2; look++) {
-        enum proc_answer answer = proc_has_variable(pid, mark->variable);
-        if (answer == PROC_YES || answer == PROC_NO)
-            return answer == PROC_YES ? OURS : STRANGER;
-        if (!proc_read_stat(pid, stat) || stat->dead)
-            return STRANGER;
-        if (stat->exiting)
-            return DYING;
-        /* What runs with more rights than ours is bare to us for ever. */
-        if (answer == PROC_DENIED || stat->bare)
-            return answer == PROC_DENIED ? STRANGER : STARTING;
+    switch (proc_find_mark(pid, stat, mark->variable, rest, sizeof rest)) {
+    case PROC_MARKED:
+        return rest[0] == '\0' ? OURS : STRANGER;
+    case PROC_DYING:
+        return DYING;
+    case PROC_STARTING:
+        return STARTING;
+    case PROC_UNMARKED:
+        break;
     }
     return STRANGER;
 }
 
-/* `mark` NULL: all are ours. */
-static void add_children_of_thread(struct family *family, pid_t parent, pid_t thread,
-                                   const struct family_mark *mark)
+static void propose(struct family *family, const struct candidate *candidate)
 {
-    pid_t *pids = NULL;
-    size_t count = proc_children(parent, thread, &pids);
-    for (size_t i = 0; i < count; i++) {
-        struct proc_stat stat;
-        /* It may have ended meanwhile, and a stranger have got its pid. */
-        if (!proc_read_stat(pids[i], &stat) || stat.dead || stat.parent != parent)
-            continue;
-        add(family, pids[i], &stat, mark == NULL ? OURS : judge(pids[i], &stat, mark));
+    if (family->candidate_count == family->candidate_room) {
+        size_t room = family->candidate_room == 0 ? FIRST_ROOM : 2 * family->candidate_room;
+        struct candidate *grown = realloc(family->candidates, room * sizeof *grown);
+        if (grown == NULL)
+            return; /* whoever looks again finds it */
+        family->candidates = grown;
+        family->candidate_room = room;
     }
-    free(pids);
+    family->candidates[family->candidate_count++] = *candidate;
 }
 
-static void add_children(struct family *family, pid_t parent, const struct family_mark *mark)
+void family_propose(struct family *family, pid_t pid, enum family_claim claim)
+{
+    propose(family, &(struct candidate){.pid = pid, .claim = claim});
+}
+
+static void propose_children(struct family *family, pid_t parent, enum family_claim claim)
 {
     char path[64];
+    struct proc_numbers pids = {0};
     (void)snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
     DIR *tasks = opendir(path);
     if (tasks == NULL)
         return;
     for (const struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks)) {
         if (task->d_name[0] != '.')
-            add_children_of_thread(family, parent, (pid_t)strtol(task->d_name, NULL, 10), mark);
+            proc_add_children(parent, (pid_t)strtol(task->d_name, NULL, 10), &pids);
     }
     (void)closedir(tasks);
+    for (size_t i = 0; i < pids.count; i++)
+        propose(family, &(struct candidate){.pid = pids.at[i], .parent = parent, .claim = claim});
+    free(pids.at);
 }
 
-/* Theirs, and those of what is found by this. The pid of one that has ended may be a stranger's. */
-static void add_children_of_members(struct family *family, const struct family_mark *mark)
+void family_propose_children(struct family *family, pid_t parent)
 {
-    for (size_t i = 0; i < family->count; i++) {
-        const struct relative *member = &family->members[i];
+    propose_children(family, parent, FAMILY_SURE);
+}
+
+/* False: time is over. */
+static bool look_at_candidates(struct family *family, const struct family_mark *mark,
+                               int64_t until_us)
+{
+    while (family->next_candidate < family->candidate_count) {
+        const struct candidate *candidate = &family->candidates[family->next_candidate++];
         struct proc_stat stat;
-        if (member->kinship != STRANGER && proc_read_stat(member->pid, &stat) &&
-            stat.start == member->start)
-            add_children(family, member->pid, member->kinship == OURS ? NULL : mark);
+        /* It may have ended meanwhile, and a stranger have got its pid. */
+        if (proc_read_stat(candidate->pid, &stat) && !stat.dead &&
+            (candidate->parent == 0 || candidate->parent == stat.parent))
+            put(family, candidate->pid, &stat,
+                candidate->claim == FAMILY_SURE ? OURS : judge(candidate->pid, &stat, mark));
+        if (clock_now_us() >= until_us)
+            return false;
     }
-}
-
-size_t family_add_descendants(struct family *family, pid_t parent)
-{
-    family->found = 0;
-    add_children(family, parent, NULL);
-    add_children_of_members(family, NULL);
-    return family->found;
-}
-
-size_t family_add_marked(struct family *family, const pid_t *pids, size_t count,
-                         const struct family_mark *mark)
-{
-    family->found = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct proc_stat stat;
-        if (proc_read_stat(pids[i], &stat) && !stat.dead)
-            add(family, pids[i], &stat, judge(pids[i], &stat, mark));
-    }
-    add_children_of_members(family, mark);
-    return family->found;
+    family->candidate_count = family->next_candidate = 0;
+    return true;
 }
 
 /* The pidfd names whoever has the pid now; the time of birth tells whether that is the one that was
- * found. False: it has ended. */
-static bool signal_one(const struct relative *member, int number)
+ * found. */
+static void signal_one(struct relative *member, int number)
 {
     struct proc_stat stat;
     int pidfd = (int)syscall(SYS_pidfd_open, member->pid, 0);
-    if (pidfd < 0)
-        return errno != ESRCH;
-    bool there = proc_read_stat(member->pid, &stat) && stat.start == member->start && !stat.dead;
-    if (there && syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) != 0)
-        there = errno != ESRCH;
+    if (pidfd < 0) {
+        member->gone = errno == ESRCH;
+        return;
+    }
+    member->gone = !proc_read_stat(member->pid, &stat) || stat.start != member->start || stat.dead;
+    member->denied = false;
+    if (!member->gone && syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) != 0) {
+        member->gone = errno == ESRCH;
+        member->denied = errno == EPERM;
+    }
     (void)close(pidfd);
-    return there;
 }
 
-size_t family_signal(const struct family *family, int number)
+/* The pid of one that has ended may be a stranger's. */
+static bool is_there(const struct relative *member)
 {
-    size_t count = 0;
+    struct proc_stat stat;
+    return proc_read_stat(member->pid, &stat) && stat.start == member->start;
+}
+
+static void look_behind(struct family *family, struct relative *member, bool stop)
+{
+    if (member->kinship == STRANGER || member->gone || !is_there(member))
+        return;
+    if (stop && member->kinship == OURS && !member->stopped) {
+        signal_one(member, SIGSTOP);
+        member->stopped = true;
+    }
+    propose_children(family, member->pid, member->kinship == OURS ? FAMILY_SURE : FAMILY_MARKED);
+}
+
+bool family_walk(struct family *family, const struct family_mark *mark, bool stop, int64_t until_us)
+{
+    while (look_at_candidates(family, mark, until_us)) {
+        if (family->at == family->count) {
+            family->at = 0;
+            return true;
+        }
+        look_behind(family, &family->members[family->at], stop);
+        family->at++;
+        if (clock_now_us() >= until_us)
+            return false;
+    }
+    return false;
+}
+
+static bool is_meant(const struct relative *member)
+{
+    return !member->gone && (member->kinship == OURS || member->kinship == STARTING);
+}
+
+bool family_look(struct family *family, bool count, int64_t until_us)
+{
+    while (family->at < family->count) {
+        struct proc_stat stat;
+        struct relative *member = &family->members[family->at++];
+        if (is_meant(member)) {
+            member->gone =
+                !proc_read_stat(member->pid, &stat) || stat.start != member->start || stat.dead;
+            if (count && !member->gone && !member->counted && !stat.exiting) {
+                member->counted = true;
+                count_in(&family->counted, member->pid, stat.name);
+            }
+        }
+        if (clock_now_us() >= until_us)
+            return false;
+    }
+    family->at = 0;
+    return true;
+}
+
+bool family_find_holders(struct family *family, const ino_t *pipes, size_t count,
+                         struct afar_processes *holders, int64_t until_us)
+{
+    while (family->at < family->count) {
+        struct proc_stat stat;
+        const struct relative *member = &family->members[family->at++];
+        if (member->kinship == OURS && !member->gone && proc_has_pipe(member->pid, pipes, count) &&
+            proc_read_stat(member->pid, &stat) && stat.start == member->start)
+            count_in(holders, member->pid, stat.name);
+        if (clock_now_us() >= until_us)
+            return false;
+    }
+    family->at = 0;
+    return true;
+}
+
+/* ---- signalling ---------------------------------------------------------------------------------
+ */
+
+bool family_signal(struct family *family, int number, int64_t until_us)
+{
+    while (family->at < family->count) {
+        struct relative *member = &family->members[family->at++];
+        if (is_meant(member))
+            signal_one(member, member->kinship == OURS ? number : 0);
+        if (clock_now_us() >= until_us)
+            return false;
+    }
+    family->at = 0;
+    return true;
+}
+
+size_t family_living(const struct family *family, size_t *denied)
+{
+    size_t living = 0;
+    *denied = 0;
     for (size_t i = 0; i < family->count; i++) {
         const struct relative *member = &family->members[i];
-        if (member->kinship == OURS)
-            count += signal_one(member, number);
-        else if (member->kinship == STARTING)
-            count += signal_one(member, 0);
+        living += is_meant(member);
+        *denied += is_meant(member) && member->denied;
     }
-    return count;
+    return living;
 }

@@ -1,17 +1,27 @@
 /* A family of processes, as /proc shows it: found by their parents or by a mark, then signalled.
+ * There may be many thousands, so that everything that goes through them all can be done in parts:
+ * it goes on until `until_us` (base/clock.h) and says whether it has come to the end.
+ *
+ * A search goes in rounds: family_begin_round, then family_propose the roots, then family_walk to
+ * the end; again while family_found says that the round has found somebody: what is found may have
+ * forked meanwhile.
  *
  * Owns:    its list. No descriptor is kept: a member is named by pid and time of birth.
  * Threads: one owner.
  * Blocks:  as proc.h says.
- * Limits:  FAMILY_MAX members; who looks again finds the others once these have ended. */
+ * Limits:  FAMILY_MAX members; who looks again finds the others once these have ended. A part ends
+ *          with the process that it is at when its time is over. */
 #ifndef EXEC_FAMILY_H
 #define EXEC_FAMILY_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
-enum { FAMILY_MAX = 1024 };
+#include <afar/receipt.h>
+
+enum { FAMILY_MAX = 65536 };
 
 struct family;
 
@@ -25,17 +35,42 @@ struct family_mark {
 struct family *family_new(void);
 void family_free(struct family *family);
 
-/* The children of `parent`, and theirs. What was found before is kept, and looked at again: it may
- * have forked since. Returns how many are new. */
-size_t family_add_descendants(struct family *family, pid_t parent);
+void family_begin_round(struct family *family);
 
-/* Those of `pids` that carry the mark, and their descendants; likewise. */
-size_t family_add_marked(struct family *family, const pid_t *pids, size_t count,
-                         const struct family_mark *mark);
+/* Of this round: how many are new. */
+size_t family_found(const struct family *family);
 
-/* Signals every member that still lives, and nobody else, whoever may have its pid by now. Returns
- * how many do, also those that could not be signalled, that are dying already, or whose mark cannot
- * be read yet (these are not signalled). */
-size_t family_signal(const struct family *family, int number);
+/* Each of these is looked at, and added where it is one of the family, by the next family_walk. */
+enum family_claim {
+    FAMILY_SURE,  /* it is one */
+    FAMILY_MARKED /* it is one if it has the mark */
+};
+void family_propose(struct family *family, pid_t pid, enum family_claim claim);
+void family_propose_children(struct family *family, pid_t parent);
+
+/* Adds what was proposed, the children of all members, and theirs. With `stop` each member is
+ * stopped first, as what is stopped cannot fork. False: time is over, call again. */
+bool family_walk(struct family *family, const struct family_mark *mark, bool stop,
+                 int64_t until_us);
+
+/* Sees which members still live. With `count` those that do, and are not dying by themselves, are
+ * counted, each once. False: time is over, call again. */
+bool family_look(struct family *family, bool count, int64_t until_us);
+
+/* Those that were counted. */
+void family_describe(const struct family *family, struct afar_processes *processes);
+
+/* Counts the living members that have one of these pipes open. False: time is over, call again. */
+bool family_find_holders(struct family *family, const ino_t *pipes, size_t count,
+                         struct afar_processes *holders, int64_t until_us);
+
+/* Signals every member that still lives, and nobody else, whoever may have its pid by now. False:
+ * time is over, call again with the same number. */
+bool family_signal(struct family *family, int number, int64_t until_us);
+
+/* How many lived when family_look or family_signal came to them, also those that may not be
+ * signalled, that are dying already, or whose mark cannot be read yet (these are not signalled).
+ * *denied: so many of them may not be signalled. */
+size_t family_living(const struct family *family, size_t *denied);
 
 #endif

@@ -1,37 +1,82 @@
 #include "exec/orphans.h"
 
+#include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/list.h"
 #include "exec/proc.h"
 
-/* As in process.c: what is found is stopped, and what is stopped cannot fork. */
-enum { ROUNDS_MAX = 8 };
-
-struct orphans {
-    pthread_mutex_t lock; /* held while the main thread's children are reaped, or listed */
+enum {
+    BUCKETS = 256,
+    VALUE_BYTES = 64,
+    /* More than these, and walking to the end of the kernel's list takes longer than an event loop
+     * should wait: 0.1 ms. */
+    LOOP_MAX = 4096,
+    /* The list of a few can be read anew there too; one read has 1 KiB of it. */
+    FEW = 128,
+    FEW_READS = 2,
+    /* An orphan that cannot be known yet (it is in an execve, or dying) is looked at again after
+     * 1, 2, 4, … ms; whoever needs to know waits for PATIENCE_MS of that, then it is a stranger to
+     * him; after LOOKS_MAX looks (a second) it is one to all. */
+    LOOKS_MAX = 10,
+    PATIENCE_MS = 50,
+    /* So many of those that cannot be known yet may be dying, and have children of anybody. */
+    UNKNOWN_MAX = 256,
+    /* Should somebody else reap one of the main thread's children, we are wrong for so long. */
+    ANEW_MS = 1000
 };
 
-struct orphans *orphans_new(void)
-{
-    struct orphans *orphans = calloc(1, sizeof *orphans);
-    if (orphans != NULL)
-        (void)pthread_mutex_init(&orphans->lock, NULL);
-    return orphans;
-}
+enum kind {
+    NEW,
+    UNKNOWN,  /* for now */
+    STRANGER, /* it has no such variable, or is gone */
+    MARKED    /* it has one */
+};
 
-void orphans_free(struct orphans *orphans)
-{
-    if (orphans == NULL)
-        return;
-    (void)pthread_mutex_destroy(&orphans->lock);
-    free(orphans);
-}
+struct orphan {
+    struct list by_pid;
+    struct list by_session;   /* where it has been looked at */
+    struct list by_value;     /* where it is marked */
+    struct list waiting;      /* in `fresh`, `waiting` or `looked_at` below */
+    uint64_t number;          /* they are numbered as they come */
+    uint64_t value;           /* hash of the variable's value: who finds it looks again */
+    unsigned long long start; /* 0: not known */
+    int64_t known_ms;         /* since when */
+    int64_t look_at_ms;       /* where it is waiting */
+    unsigned looks;
+    unsigned generation; /* of the last reading of the list in which it was */
+    pid_t pid;
+    pid_t session;
+    enum kind kind;
+};
+
+struct orphans {
+    const char *prefix;
+    pthread_mutex_t lock; /* guards all that follows */
+    int fd;               /* the list of the main thread's children; -1: none */
+    bool stale;           /* somebody was reaped: where we are in it is not what it was */
+    struct proc_numbers numbers;
+    unsigned generation;
+    int64_t anew_at_ms;
+    size_t count;
+    uint64_t last;         /* number */
+    struct list fresh;     /* of which nothing is known; in the order of their numbers */
+    struct list waiting;   /* NEW and UNKNOWN, and their birth is known */
+    struct list looked_at; /* a thread is at each of them; all three by the same link */
+    struct list by_pid[BUCKETS];
+    struct list by_session[BUCKETS];
+    struct list by_value[BUCKETS];
+};
+
+/* ---- making -------------------------------------------------------------------------------------
+ */
 
 bool orphans_adopt(void)
 {
@@ -45,49 +90,383 @@ bool orphans_are_adopted(void)
     return subreaper != 0 || getpid() == 1;
 }
 
-void orphans_reap(struct orphans *orphans)
+struct orphans *orphans_new(const char *prefix)
+{
+    char path[64];
+    struct orphans *orphans = calloc(1, sizeof *orphans);
+    if (orphans == NULL)
+        return NULL;
+    orphans->prefix = prefix;
+    (void)pthread_mutex_init(&orphans->lock, NULL);
+    list_init(&orphans->fresh);
+    list_init(&orphans->waiting);
+    list_init(&orphans->looked_at);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        list_init(&orphans->by_pid[i]);
+        list_init(&orphans->by_session[i]);
+        list_init(&orphans->by_value[i]);
+    }
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    bool reads = orphans_are_adopted() && proc_is_ours();
+    orphans->fd = reads ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    return orphans;
+}
+
+/* The next of these four are for who holds the lock. */
+
+static struct list *bucket(struct list buckets[BUCKETS], uint64_t key)
+{
+    return &buckets[key % BUCKETS];
+}
+
+static void forget(struct orphans *orphans, struct orphan *orphan)
+{
+    list_remove(&orphan->by_pid);
+    list_remove(&orphan->by_session);
+    list_remove(&orphan->by_value);
+    list_remove(&orphan->waiting);
+    free(orphan);
+    orphans->count--;
+}
+
+static struct orphan *find(struct orphans *orphans, pid_t pid)
+{
+    const struct list *head = bucket(orphans->by_pid, (uint64_t)pid);
+    for (struct list *link = head->next; link != head; link = link->next) {
+        struct orphan *orphan = list_object(link, struct orphan, by_pid);
+        if (orphan->pid == pid)
+            return orphan;
+    }
+    return NULL;
+}
+
+/* False: out of memory. */
+static bool know(struct orphans *orphans, pid_t pid)
+{
+    struct orphan *orphan = find(orphans, pid);
+    if (orphan == NULL) {
+        orphan = calloc(1, sizeof *orphan);
+        if (orphan == NULL)
+            return false;
+        orphan->pid = pid;
+        orphan->number = ++orphans->last;
+        orphan->known_ms = clock_now_ms();
+        list_init(&orphan->by_session);
+        list_init(&orphan->by_value);
+        list_init(&orphan->waiting);
+        list_append(bucket(orphans->by_pid, (uint64_t)pid), &orphan->by_pid);
+        list_append(&orphans->fresh, &orphan->waiting);
+        orphans->count++;
+    }
+    orphan->generation = orphans->generation;
+    return true;
+}
+
+void orphans_free(struct orphans *orphans)
+{
+    if (orphans == NULL)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (!list_empty(&orphans->by_pid[i]))
+            forget(orphans, list_object(orphans->by_pid[i].next, struct orphan, by_pid));
+    }
+    if (orphans->fd >= 0)
+        (void)close(orphans->fd);
+    free(orphans->numbers.at);
+    (void)pthread_mutex_destroy(&orphans->lock);
+    free(orphans);
+}
+
+/* ---- the list
+ * ------------------------------------------------------------------------------------ Each of
+ * these with the lock held. */
+
+/* Reads once. False: that was the end, or it failed (and is stale). */
+static bool read_piece(struct orphans *orphans)
+{
+    struct proc_numbers *numbers = &orphans->numbers;
+    ssize_t got = proc_read_piece(orphans->fd, numbers);
+    orphans->stale = orphans->stale || got < 0;
+    for (size_t i = 0; i < numbers->count; i++)
+        orphans->stale = !know(orphans, numbers->at[i]) || orphans->stale;
+    numbers->count = 0;
+    return got > 0;
+}
+
+static bool is_due_anew(const struct orphans *orphans)
+{
+    return orphans->stale || (orphans->count > 0 && orphans->anew_at_ms <= clock_now_ms());
+}
+
+static void forget_unlisted(struct orphans *orphans)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        struct list *link = orphans->by_pid[i].next;
+        while (link != &orphans->by_pid[i]) {
+            struct orphan *orphan = list_object(link, struct orphan, by_pid);
+            link = link->next;
+            if (orphan->generation != orphans->generation)
+                forget(orphans, orphan);
+        }
+    }
+}
+
+/* From the beginning: those that are not in it any more are forgotten. With at most so many reads;
+ * stale, where that was not all. */
+static void read_anew(struct orphans *orphans, size_t reads)
+{
+    orphans->stale = lseek(orphans->fd, 0, SEEK_SET) != 0;
+    orphans->numbers.value = 0;
+    orphans->numbers.inside = false;
+    orphans->generation++;
+    bool more = true;
+    for (size_t i = 0; more && i < reads; i++)
+        more = read_piece(orphans);
+    orphans->stale = orphans->stale || more;
+    if (orphans->stale)
+        return;
+    orphans->anew_at_ms = clock_now_ms() + ANEW_MS;
+    forget_unlisted(orphans);
+}
+
+bool orphans_reap(struct orphans *orphans, int64_t until_us)
 {
     siginfo_t info;
-    (void)pthread_mutex_lock(&orphans->lock);
-    do {
+    bool more = true;
+    while (more && clock_now_us() < until_us) {
         info.si_pid = 0;
-    } while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WNOTHREAD) == 0 && info.si_pid != 0);
-    (void)pthread_mutex_unlock(&orphans->lock);
-}
-
-/* One walk; *family is made when it is first needed, and stays NULL while there is no orphan at
- * all. Returns how many of that mark are new. */
-static size_t find(struct orphans *orphans, struct family **family, const struct family_mark *mark)
-{
-    pid_t *pids = NULL;
-    size_t found = 0;
-    (void)pthread_mutex_lock(&orphans->lock);
-    size_t count = proc_children(getpid(), getpid(), &pids);
-    (void)pthread_mutex_unlock(&orphans->lock);
-    if (count > 0 && *family == NULL)
-        *family = family_new();
-    if (*family != NULL)
-        found = family_add_marked(*family, pids, count, mark);
-    free(pids);
-    return found;
-}
-
-size_t orphans_signal(struct orphans *orphans, const struct family_mark *mark, int number)
-{
-    struct family *family = NULL;
-    size_t found = find(orphans, &family, mark);
-    if (family == NULL)
-        return 0;
-    /* Another look, also where nothing was found: one may have been handed on meanwhile, just after
-     * we had looked where it went. */
-    for (int round = 0; number == SIGKILL && round < ROUNDS_MAX; round++) {
-        if (found > 0)
-            (void)family_signal(family, SIGSTOP);
-        found = find(orphans, &family, mark);
-        if (found == 0)
-            break;
+        (void)pthread_mutex_lock(&orphans->lock);
+        more = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WNOTHREAD) == 0 && info.si_pid != 0;
+        if (more) {
+            struct orphan *orphan = find(orphans, info.si_pid);
+            if (orphan != NULL)
+                forget(orphans, orphan);
+            orphans->stale = true;
+        }
+        (void)pthread_mutex_unlock(&orphans->lock);
     }
-    size_t count = family_signal(family, number);
-    family_free(family);
-    return count;
+    return more;
+}
+
+/* ---- looking at one
+ * ------------------------------------------------------------------------------ */
+
+/* FNV-1a. */
+static uint64_t hash(const char *value)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (const char *at = value; *at != '\0'; at++)
+        hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+    return hash;
+}
+
+/* Whether the search is about it, whosever it may be. */
+static bool is_meant(const struct orphans_search *search, const struct orphan *orphan)
+{
+    return orphan->number <= search->last && orphan->start >= search->since;
+}
+
+static enum kind judge(pid_t pid, const char *prefix, struct proc_stat *stat, char *value,
+                       size_t size)
+{
+    switch (proc_find_mark(pid, stat, prefix, value, size)) {
+    case PROC_MARKED:
+        return MARKED;
+    case PROC_DYING:
+    case PROC_STARTING:
+        return UNKNOWN;
+    case PROC_UNMARKED:
+        break;
+    }
+    return STRANGER;
+}
+
+/* Called with the lock held. The next one that the search must look at now; NULL: none. */
+static struct orphan *next_to_look_at(struct orphans *orphans, const struct orphans_search *search)
+{
+    if (!list_empty(&orphans->fresh)) {
+        struct orphan *orphan = list_object(orphans->fresh.next, struct orphan, waiting);
+        if (orphan->number <= search->last)
+            return orphan;
+    }
+    int64_t now_ms = clock_now_ms();
+    for (struct list *link = orphans->waiting.next; link != &orphans->waiting; link = link->next) {
+        struct orphan *orphan = list_object(link, struct orphan, waiting);
+        if (is_meant(search, orphan) && orphan->look_at_ms <= now_ms)
+            return orphan;
+    }
+    return NULL;
+}
+
+/* Called with the lock held. `kind` NEW: only its birth is known. */
+static void note(struct orphans *orphans, struct orphan *orphan, enum kind kind,
+                 const struct proc_stat *stat, const char *value)
+{
+    orphan->start = stat->start;
+    orphan->session = stat->session;
+    list_remove(&orphan->waiting);
+    list_remove(&orphan->by_session);
+    list_append(bucket(orphans->by_session, (uint64_t)stat->session), &orphan->by_session);
+    if (kind != NEW) {
+        orphan->looks++;
+        orphan->look_at_ms = clock_now_ms() + (1 << (orphan->looks - 1));
+    }
+    orphan->kind = kind == UNKNOWN && orphan->looks >= LOOKS_MAX ? STRANGER : kind;
+    if (orphan->kind == NEW || orphan->kind == UNKNOWN)
+        list_append(&orphans->waiting, &orphan->waiting);
+    if (orphan->kind != MARKED)
+        return;
+    orphan->value = hash(value);
+    list_append(bucket(orphans->by_value, orphan->value), &orphan->by_value);
+}
+
+/* Looks at the next one; at one that is too old to be meant no more than that takes. The lock is
+ * not held meanwhile: it may be reaped, and forgotten. False: there is none. */
+static bool look_at_one(struct orphans *orphans, const struct orphans_search *search)
+{
+    struct proc_stat stat = {0};
+    char value[VALUE_BYTES] = "";
+    enum kind kind = STRANGER;
+    (void)pthread_mutex_lock(&orphans->lock);
+    struct orphan *orphan = next_to_look_at(orphans, search);
+    if (orphan == NULL) {
+        (void)pthread_mutex_unlock(&orphans->lock);
+        return false;
+    }
+    list_remove(&orphan->waiting);
+    list_append(&orphans->looked_at, &orphan->waiting);
+    pid_t pid = orphan->pid;
+    uint64_t number = orphan->number;
+    (void)pthread_mutex_unlock(&orphans->lock);
+    if (proc_read_stat(pid, &stat) && !stat.dead && stat.parent == getpid())
+        kind = stat.start < search->since ? NEW
+                                          : judge(pid, orphans->prefix, &stat, value, sizeof value);
+    (void)pthread_mutex_lock(&orphans->lock);
+    orphan = find(orphans, pid);
+    if (orphan != NULL && orphan->number == number)
+        note(orphans, orphan, kind, &stat, value);
+    (void)pthread_mutex_unlock(&orphans->lock);
+    return true;
+}
+
+/* ---- whose
+ * --------------------------------------------------------------------------------------- */
+
+static const char *value_of(const struct orphans *orphans, const struct family_mark *mark)
+{
+    return mark->variable + strlen(orphans->prefix);
+}
+
+/* Called with the lock held. The next in its bucket after `link`; NULL: no more. */
+static struct orphan *next_of_session(struct orphans *orphans, pid_t session,
+                                      const struct list *link)
+{
+    const struct list *head = bucket(orphans->by_session, (uint64_t)session);
+    for (link = link == NULL ? head->next : link->next; link != head; link = link->next) {
+        struct orphan *orphan = list_object(link, struct orphan, by_session);
+        if (orphan->session == session)
+            return orphan;
+    }
+    return NULL;
+}
+
+static struct orphan *next_of_value(struct orphans *orphans, uint64_t value,
+                                    const struct list *link)
+{
+    const struct list *head = bucket(orphans->by_value, value);
+    for (link = link == NULL ? head->next : link->next; link != head; link = link->next) {
+        struct orphan *orphan = list_object(link, struct orphan, by_value);
+        if (orphan->value == value)
+            return orphan;
+    }
+    return NULL;
+}
+
+bool orphans_none(struct orphans *orphans, const struct family_mark *mark)
+{
+    if (orphans->fd < 0)
+        return true;
+    if (pthread_mutex_trylock(&orphans->lock) != 0)
+        return false;
+    if (is_due_anew(orphans) && orphans->count <= FEW)
+        read_anew(orphans, FEW_READS);
+    bool none = !is_due_anew(orphans) && orphans->count <= LOOP_MAX && !read_piece(orphans) &&
+                list_empty(&orphans->fresh) && list_empty(&orphans->waiting) &&
+                list_empty(&orphans->looked_at) &&
+                next_of_session(orphans, mark->session, NULL) == NULL &&
+                next_of_value(orphans, hash(value_of(orphans, mark)), NULL) == NULL;
+    (void)pthread_mutex_unlock(&orphans->lock);
+    return none;
+}
+
+/* ---- searching
+ * ----------------------------------------------------------------------------------- */
+
+static void begin(struct orphans *orphans, struct orphans_search *search)
+{
+    (void)pthread_mutex_lock(&orphans->lock);
+    if (is_due_anew(orphans))
+        read_anew(orphans, SIZE_MAX);
+    while (read_piece(orphans))
+        ;
+    search->last = orphans->last;
+    search->begun = true;
+    (void)pthread_mutex_unlock(&orphans->lock);
+}
+
+static bool propose(struct family *family, const struct orphans_search *search,
+                    const struct orphan *orphan)
+{
+    bool meant = is_meant(search, orphan);
+    if (meant)
+        family_propose(family, orphan->pid, FAMILY_MARKED);
+    return meant;
+}
+
+/* Whether one of these may be meant, cannot be known yet, and is worth waiting for. */
+static bool must_wait(const struct list *head, const struct orphans_search *search)
+{
+    int64_t now_ms = clock_now_ms();
+    for (const struct list *link = head->next; link != head; link = link->next) {
+        const struct orphan *orphan = list_object(link, struct orphan, waiting);
+        bool meant = orphan->start == 0 ? orphan->number <= search->last : is_meant(search, orphan);
+        if (meant && now_ms - orphan->known_ms < PATIENCE_MS)
+            return true;
+    }
+    return false;
+}
+
+static void propose_all(struct orphans *orphans, const struct orphans_search *search,
+                        const struct family_mark *mark, struct family *family)
+{
+    uint64_t value = hash(value_of(orphans, mark));
+    for (struct orphan *orphan = next_of_session(orphans, mark->session, NULL); orphan != NULL;
+         orphan = next_of_session(orphans, mark->session, &orphan->by_session))
+        (void)propose(family, search, orphan);
+    for (struct orphan *orphan = next_of_value(orphans, value, NULL); orphan != NULL;
+         orphan = next_of_value(orphans, value, &orphan->by_value))
+        (void)propose(family, search, orphan);
+    struct list *link = orphans->waiting.next;
+    for (int i = 0; link != &orphans->waiting && i < UNKNOWN_MAX; link = link->next)
+        i += propose(family, search, list_object(link, struct orphan, waiting));
+}
+
+enum orphans_answer orphans_find(struct orphans *orphans, struct orphans_search *search,
+                                 struct family *family, const struct family_mark *mark,
+                                 int64_t until_us)
+{
+    if (orphans->fd < 0)
+        return ORPHANS_FOUND;
+    if (!search->begun)
+        begin(orphans, search);
+    while (look_at_one(orphans, search)) {
+        if (clock_now_us() >= until_us)
+            return ORPHANS_MORE;
+    }
+    (void)pthread_mutex_lock(&orphans->lock);
+    bool wait = must_wait(&orphans->waiting, search) || must_wait(&orphans->looked_at, search);
+    if (!wait)
+        propose_all(orphans, search, mark, family);
+    (void)pthread_mutex_unlock(&orphans->lock);
+    return wait ? ORPHANS_WAIT : ORPHANS_FOUND;
 }

@@ -1,5 +1,6 @@
 #include "exec/proc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -15,6 +16,7 @@ enum {
     PATH_BYTES = 64,
     LINE_BYTES = 1024,
     PIECE_BYTES = 4096,
+    THREADS_MAX = 16,
     EXITING_FLAG = 0x4 /* PF_EXITING of linux/sched.h, which proc(5) refers to */
 };
 
@@ -63,6 +65,7 @@ static bool parse_stat(char *line, struct proc_stat *stat)
     char *fields[FIELDS] = {NULL};
     char *rest = NULL;
     char *end = strrchr(line, ')');
+    const char *name = strchr(line, '(');
     char *word = end != NULL ? strtok_r(end + 1, " \n", &rest) : NULL;
     for (int i = FIELD_STATE; i < FIELDS && word != NULL; i++) {
         fields[i] = word;
@@ -79,6 +82,9 @@ static bool parse_stat(char *line, struct proc_stat *stat)
     stat->parent = (pid_t)strtol(fields[FIELD_PARENT], NULL, 10);
     stat->session = (pid_t)strtol(fields[FIELD_SESSION], NULL, 10);
     stat->start = strtoull(fields[FIELD_START], NULL, 10);
+    if (name == NULL || name >= end)
+        name = end - 1;
+    (void)snprintf(stat->name, sizeof stat->name, "%.*s", (int)(end - name - 1), name + 1);
     return true;
 }
 
@@ -96,17 +102,7 @@ bool proc_read_stat(pid_t pid, struct proc_stat *stat)
     return parse_stat(line, stat);
 }
 
-/* A list of numbers that comes in pieces. */
-struct numbers {
-    pid_t *at;
-    size_t count;
-    size_t room;
-    pid_t value;
-    bool inside; /* one that may go on in the next piece */
-};
-
-/* False: out of memory. */
-static bool numbers_end_one(struct numbers *numbers)
+static bool end_number(struct proc_numbers *numbers)
 {
     if (!numbers->inside)
         return true;
@@ -124,13 +120,13 @@ static bool numbers_end_one(struct numbers *numbers)
     return true;
 }
 
-static bool numbers_piece(struct numbers *numbers, const char *piece, size_t size)
+static bool add_piece(struct proc_numbers *numbers, const char *piece, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         if (piece[i] >= '0' && piece[i] <= '9') {
             numbers->value = 10 * numbers->value + (piece[i] - '0');
             numbers->inside = true;
-        } else if (!numbers_end_one(numbers)) {
+        } else if (!end_number(numbers)) {
             return false;
         }
     }
@@ -138,84 +134,182 @@ static bool numbers_piece(struct numbers *numbers, const char *piece, size_t siz
 }
 
 /* Each command's end asks this: no stdio, which would ask the kernel twice more. */
-size_t proc_children(pid_t pid, pid_t thread, pid_t **pids)
+ssize_t proc_read_piece(int fd, struct proc_numbers *numbers)
+{
+    char piece[LINE_BYTES];
+    ssize_t got = read_some(fd, piece, sizeof piece);
+    bool done = got > 0 ? add_piece(numbers, piece, (size_t)got) : got == 0 && end_number(numbers);
+    return done ? got : -1;
+}
+
+void proc_add_children(pid_t pid, pid_t thread, struct proc_numbers *pids)
 {
     char name[NAME_BYTES];
-    char piece[LINE_BYTES];
-    struct numbers numbers = {0};
-    *pids = NULL;
     (void)snprintf(name, sizeof name, "task/%d/children", (int)thread);
     int fd = open_file(pid, name);
     if (fd < 0)
-        return 0;
-    ssize_t got = read_some(fd, piece, sizeof piece);
-    while (got > 0 && numbers_piece(&numbers, piece, (size_t)got))
-        got = read_some(fd, piece, sizeof piece);
+        return;
+    while (proc_read_piece(fd, pids) > 0)
+        ;
+    pids->value = 0;
+    pids->inside = false;
     (void)close(fd);
-    if (got == 0)
-        (void)numbers_end_one(&numbers);
-    *pids = numbers.at;
-    return numbers.count;
 }
 
 /* Looks for one entry in NUL-terminated entries that come in pieces. */
 struct search {
-    const char *variable;
+    const char *prefix;
     size_t length;
     size_t matched; /* bytes of the current entry so far; SIZE_MAX: it is another one */
     bool found;
+    char *value; /* where the rest of the entry goes */
+    size_t room;
+    size_t used;
 };
 
-static void search_piece(struct search *search, const char *piece, size_t size)
+static void search_byte(struct search *search, char byte)
 {
-    for (size_t i = 0; i < size && !search->found; i++) {
-        if (piece[i] == '\0') {
-            search->found = search->matched == search->length;
-            search->matched = 0;
-        } else if (search->matched < search->length &&
-                   piece[i] == search->variable[search->matched]) {
-            search->matched++;
-        } else {
-            search->matched = SIZE_MAX;
-        }
+    if (byte == '\0') {
+        search->found = search->matched == search->length;
+        search->matched = 0;
+    } else if (search->matched < search->length && byte == search->prefix[search->matched]) {
+        search->matched++;
+    } else if (search->matched != search->length) {
+        search->matched = SIZE_MAX;
+    } else if (search->used + 1 < search->room) {
+        search->value[search->used++] = byte;
     }
 }
 
-static enum proc_answer file_has_variable(int fd, const char *variable)
+static enum proc_answer search_file(int fd, struct search *search)
 {
     char piece[PIECE_BYTES];
-    struct search search = {.variable = variable, .length = strlen(variable)};
     size_t total = 0;
+    search->length = strlen(search->prefix);
     ssize_t got = read_some(fd, piece, sizeof piece);
-    while (got > 0 && !search.found && total < PROC_ENVIRON_MAX_BYTES) {
-        search_piece(&search, piece, (size_t)got);
+    while (got > 0 && !search->found && total < PROC_ENVIRON_MAX_BYTES) {
+        for (ssize_t i = 0; i < got && !search->found; i++)
+            search_byte(search, piece[i]);
         total += (size_t)got;
         got = read_some(fd, piece, sizeof piece);
     }
-    if (search.found)
+    if (search->found)
         return PROC_YES;
     return total == 0 && got == 0 ? PROC_EMPTY : PROC_NO;
 }
 
 /* Of another user's it may be readable to that user only. */
-static int open_environment(pid_t pid)
+static int open_environment(pid_t pid, pid_t thread)
 {
     char path[PATH_BYTES];
-    int fd = open_file(pid, "environ");
-    if (fd >= 0 || errno != EACCES)
-        return fd;
-    (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-    return as_owner_open(pid, path);
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/environ", (int)pid, (int)thread);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 || errno != EACCES ? fd : as_owner_open(pid, path);
 }
 
-enum proc_answer proc_has_variable(pid_t pid, const char *variable)
+enum proc_answer proc_get_variable(pid_t pid, pid_t thread, const char *prefix, char *value,
+                                   size_t size)
 {
-    int fd = open_environment(pid);
+    struct search search = {.prefix = prefix, .value = value, .room = size};
+    value[0] = '\0';
+    int fd = open_environment(pid, thread);
     if (fd < 0 && (errno == EACCES || errno == EPERM))
         return PROC_DENIED;
     if (fd < 0)
         return errno == ESRCH || errno == ENOENT ? PROC_EMPTY : PROC_NO;
-    enum proc_answer answer = file_has_variable(fd, variable);
+    enum proc_answer answer = search_file(fd, &search);
     (void)close(fd);
+    value[search.found ? search.used : 0] = '\0';
     return answer;
+}
+
+/* By another thread than the first, which has ended. */
+static enum proc_answer ask_others(pid_t pid, const char *prefix, char *value, size_t size)
+{
+    char path[PATH_BYTES];
+    enum proc_answer answer = PROC_EMPTY;
+    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return PROC_EMPTY;
+    const struct dirent *entry = readdir(folder);
+    for (int i = 0; entry != NULL && answer != PROC_YES && answer != PROC_NO && i < THREADS_MAX;
+         i++) {
+        pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (thread > 0 && thread != pid)
+            answer = proc_get_variable(pid, thread, prefix, value, size);
+        entry = readdir(folder);
+    }
+    (void)closedir(folder);
+    return answer;
+}
+
+enum proc_mark proc_find_mark(pid_t pid, struct proc_stat *stat, const char *prefix, char *value,
+                              size_t size)
+{
+    /* Twice: without an environment it may have been in an execve that is now done. */
+    for (int look = 0; look < 2; look++) {
+        enum proc_answer answer = stat->exiting ? ask_others(pid, prefix, value, size)
+                                                : proc_get_variable(pid, pid, prefix, value, size);
+        if (answer == PROC_YES || answer == PROC_NO)
+            return answer == PROC_YES ? PROC_MARKED : PROC_UNMARKED;
+        bool was_exiting = stat->exiting;
+        if (!proc_read_stat(pid, stat) || stat->dead)
+            return PROC_UNMARKED;
+        if (stat->exiting && was_exiting)
+            return PROC_DYING;
+        /* What runs with more rights than ours is bare to us for ever. */
+        if (!stat->exiting && (answer == PROC_DENIED || stat->bare))
+            return answer == PROC_DENIED ? PROC_UNMARKED : PROC_STARTING;
+    }
+    return stat->exiting ? PROC_DYING : PROC_UNMARKED;
+}
+
+/* "pipe:[12345]" (proc_pid_fd(5)). */
+static bool is_pipe(pid_t pid, const char *name, const ino_t *pipes, size_t count)
+{
+    char path[PATH_BYTES];
+    char text[PATH_BYTES];
+    (void)snprintf(path, sizeof path, "/proc/%d/fd/%.20s", (int)pid, name);
+    ssize_t size = readlink(path, text, sizeof text - 1);
+    if (size < 0)
+        return false;
+    text[size] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(path, sizeof path, "pipe:[%llu]", (unsigned long long)pipes[i]);
+        if (strcmp(text, path) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* *denied: we may not look. */
+static bool has_pipe(pid_t pid, const ino_t *pipes, size_t count, bool *denied)
+{
+    char path[PATH_BYTES];
+    bool found = false;
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *folder = opendir(path);
+    *denied = folder == NULL && errno == EACCES;
+    if (folder == NULL)
+        return false;
+    const struct dirent *entry = readdir(folder);
+    for (int i = 0; entry != NULL && !found && i < PROC_FDS_MAX; i++) {
+        found = is_pipe(pid, entry->d_name, pipes, count);
+        entry = readdir(folder);
+    }
+    (void)closedir(folder);
+    return found;
+}
+
+bool proc_has_pipe(pid_t pid, const ino_t *pipes, size_t count)
+{
+    struct as_owner owner;
+    bool denied = false;
+    bool found = has_pipe(pid, pipes, count, &denied);
+    if (!denied || !as_owner_enter(pid, &owner))
+        return found;
+    found = has_pipe(pid, pipes, count, &denied);
+    as_owner_leave(&owner);
+    return found;
 }

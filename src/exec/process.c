@@ -6,40 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "exec/family.h"
-
 bool process_signal_group(pid_t leader, int number)
 {
     return kill(-leader, number) == 0;
-}
-
-/* For one that forks faster than it can be found; what is found is stopped, and cannot fork. */
-enum { ROUNDS_MAX = 8 };
-
-/* All are found before any is signalled: the children of a dead parent are handed to another and no
- * longer recognised. The group comes first, so that a shell does not go on to its next command
- * because the one before was ended. */
-static bool signal_family(const struct family *family, pid_t leader, int number)
-{
-    bool group = process_signal_group(leader, number);
-    (void)family_signal(family, number);
-    return group;
-}
-
-bool process_signal_tree(pid_t leader, int number)
-{
-    struct family *family = family_new();
-    if (family == NULL) /* the group gets its signal, and the rest falls to the linger limit */
-        return process_signal_group(leader, number);
-    size_t found = family_add_descendants(family, leader);
-    /* Before a KILL they are stopped until no new ones are found: they might fork while we look. */
-    for (int round = 0; number == SIGKILL && found > 0 && round < ROUNDS_MAX; round++) {
-        (void)signal_family(family, leader, SIGSTOP);
-        found = family_add_descendants(family, leader);
-    }
-    bool group = signal_family(family, leader, number);
-    family_free(family);
-    return group;
 }
 
 static uint64_t to_us(struct timeval time)
@@ -71,4 +40,11 @@ enum afar_status process_reap(struct process *process, struct process_end *end,
     process->pidfd = -1;
     process->pid = -1;
     return AFAR_OK;
+}
+
+bool process_has_ended(const struct process *process)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+           info.si_pid != 0;
 }

@@ -1,9 +1,9 @@
-/* A running command and what descends from it: signals, its end, its resource use.
+/* A running command: signals to its group, its end, its resource use.
  *
  * Owns:    a struct process owns the pidfd; process_reap closes it.
  * Threads: one owner.
  * Blocks:  never.
- * Limits:  process_signal_tree looks at FAMILY_MAX descendants at most. */
+ * Limits:  none. (What descends from it is sweep.h's.) */
 #ifndef EXEC_PROCESS_H
 #define EXEC_PROCESS_H
 
@@ -32,10 +32,8 @@ struct process_end {
  * strangers from being hit. False where the group is empty or may not be signalled. */
 bool process_signal_group(pid_t leader, int number);
 
-/* Signals the group (false: as above) and every descendant that /proc still connects with the
- * leader, also those that made sessions of their own. A descendant whose parent has died is not
- * connected any more: that one is for orphans.h. */
-bool process_signal_tree(pid_t leader, int number);
+/* Whether process_reap would take its end now, or fail. */
+bool process_has_ended(const struct process *process);
 
 /* Takes the command's end, for good: its pid may be reused after this. AFAR_EAGAIN: it still runs.
  * AFAR_ESYSTEM. */

@@ -40,6 +40,7 @@ struct figures {
     atomic_ullong outcomes[FIGURES_OUTCOMES]; /* by enum afar_outcome */
     atomic_ullong refused;                    /* jobs that were never begun */
     atomic_llong stuck; /* jobs that were given up, and hang in the kernel before their start */
+    atomic_llong hung_looks; /* at a job's processes, given up likewise (job_tree.c) */
     atomic_ullong handshakes[HANDSHAKE_RESULTS];
     atomic_ullong received_bytes; /* what the protocols carry, without TLS */
     atomic_ullong sent_bytes;

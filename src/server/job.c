@@ -14,7 +14,7 @@
 #include "exec/signal_name.h"
 #include "server/job_internal.h"
 
-enum { REAP_TRIES = 100 };
+enum { POLL_MAX_MS = 64 };
 
 static void spawn_done(struct mail *mail);
 static void place_granted(struct mail *mail);
@@ -62,7 +62,8 @@ static struct job *new_job(struct worker *worker, struct job_owner *owner,
     job->created_us = clock_now_us();
     job->start_by_ms = job->spawn_by_ms = DEADLINE_NEVER;
     job->timeout_at_ms = job->kill_at_ms = job->linger_at_ms = DEADLINE_NEVER;
-    job->linger_max_at_ms = job->retry_at_ms = DEADLINE_NEVER;
+    job->linger_max_at_ms = job->retry_at_ms = job->poll_at_ms = DEADLINE_NEVER;
+    job_tree_init(job);
     job->entry.granted.deliver = place_granted;
     job->entry.may_spawn.deliver = job_spawn_turn;
     job->task.work = job_begin;
@@ -156,16 +157,20 @@ static void leave_queue(struct job *job)
 /* ---- in between ---------------------------------------------------------------------------------
  */
 
-/* A signal that is to end it. What could not be sent must not be taken for done. */
-static void signal_to_end(struct job *job, int number)
+/* A signal that is to end it: TERM, or KILL. What could not be sent must not be taken for done.
+ * (All of it is signalled a little later, but whether that may be done can be told now.) */
+static void signal_to_end(struct job *job, enum tree_want want)
 {
-    if (job_signal_all(job, number))
+    bool kill = want == TREE_KILL;
+    if (process_signal_group(job->process.pid, 0) ||
+        (kill && job->has_cgroup && cgroup_kill(job->cgroups, job->entry.id)))
         job->stop_reached = true;
     else
         log_write(job->worker->shared->log, LOG_LEVEL_WARN,
                   "%s: job %s: cannot send it SIG%s: its processes are another user's, and the "
                   "server lacks CAP_KILL",
-                  job->label, job->entry.id, number == SIGKILL ? "KILL" : "TERM");
+                  job->label, job->entry.id, kill ? "KILL" : "TERM");
+    job_tree_want(job, want);
 }
 
 /* Where no signal of ours has reached it, it has ended by itself, whatever was meant to happen. But
@@ -177,19 +182,24 @@ static void judge_end(struct job *job)
     job->stopping = job->stopping && !job->stop_failed;
 }
 
-static void exit_ready(struct loop_source *source, uint32_t events)
+static void command_ended(struct job *job)
 {
-    struct job *job = list_object(source, struct job, exit_source);
     const struct config *config = job->worker->config;
-    (void)events;
-    loop_remove(job->worker->loop, source);
     become(job, JOB_DRAINING);
     judge_end(job);
     job->exited_us = clock_now_us();
-    job->timeout_at_ms = job->kill_at_ms = DEADLINE_NEVER;
+    job->timeout_at_ms = job->kill_at_ms = job->poll_at_ms = DEADLINE_NEVER;
     job->linger_at_ms = clock_deadline_ms((int64_t)config->linger_ms);
     job->linger_max_at_ms = clock_deadline_ms((int64_t)config->linger_max_ms);
     job_streams_read(job);
+}
+
+static void exit_ready(struct loop_source *source, uint32_t events)
+{
+    struct job *job = list_object(source, struct job, exit_source);
+    (void)events;
+    loop_remove(job->worker->loop, source);
+    command_ended(job);
     job_advance(job);
 }
 
@@ -203,34 +213,47 @@ static enum afar_status begin_running(struct job *job, struct afar_error *err)
     return status;
 }
 
-/* It runs, but cannot be watched: end it here and now. */
+/* It runs, but cannot be watched: it is ended at once, and asked for its end now and then. */
 static void give_up(struct job *job, const struct afar_error *err)
 {
-    struct process_end end;
-    loop_remove(job->worker->loop, &job->exit_source);
-    signal_to_end(job, SIGKILL);
-    /* A killed process ends at once. One that cannot be killed keeps its pid from others. */
-    for (int i = 0; i < REAP_TRIES && process_reap(&job->process, &end, NULL) == AFAR_EAGAIN; i++)
-        (void)usleep(1000);
-    if (job->process.pidfd >= 0)
-        (void)close(job->process.pidfd);
+    job->unwatched = true;
     job->spawn_error = *err;
     job->spawned.stage = "watch";
-    job_end_not_spawned(job);
+    loop_remove(job->worker->loop, &job->exit_source);
+    job_streams_close(job);
+    job->poll_pause_ms = 1;
+    job->poll_at_ms = clock_now_ms() + job->poll_pause_ms;
+    signal_to_end(job, TREE_KILL);
+    job_set_timer(job);
+}
+
+static void poll_end(struct job *job)
+{
+    if (process_has_ended(&job->process)) {
+        command_ended(job);
+        return;
+    }
+    job->poll_pause_ms = job->poll_pause_ms < POLL_MAX_MS ? 2 * job->poll_pause_ms : POLL_MAX_MS;
+    job->poll_at_ms = clock_now_ms() + job->poll_pause_ms;
 }
 
 /* The shortest of what was asked for, what its rule says and what all may have. 0: none. */
-static uint64_t timeout_of(const struct job *job)
+static void set_timeout(struct job *job)
 {
     const struct rule *rule = job->decision.rule;
-    uint64_t timeout_ms = job->request->timeout_ms;
-    uint64_t bounds_ms[] = {job->worker->config->job_timeout_ms,
-                            rule != NULL && rule->timeout_ms.set ? rule->timeout_ms.value : 0};
-    for (size_t i = 0; i < sizeof bounds_ms / sizeof bounds_ms[0]; i++) {
-        if (bounds_ms[i] > 0 && (timeout_ms == 0 || timeout_ms > bounds_ms[i]))
-            timeout_ms = bounds_ms[i];
+    const struct {
+        uint64_t ms;
+        enum afar_limit_owner by;
+    } bounds[] = {{job->request->timeout_ms, AFAR_BY_REQUEST},
+                  {rule != NULL && rule->timeout_ms.set ? rule->timeout_ms.value : 0, AFAR_BY_RULE},
+                  {job->worker->config->job_timeout_ms, AFAR_BY_SERVER}};
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        if (bounds[i].ms > 0 && (job->timeout_ms == 0 || bounds[i].ms < job->timeout_ms)) {
+            job->timeout_ms = bounds[i].ms;
+            job->timeout_by = bounds[i].by;
+        }
     }
-    return timeout_ms;
+    job->timeout_at_ms = clock_deadline_ms((int64_t)job->timeout_ms);
 }
 
 /* A job that was given up: its companion is back, too late for all but clearing up. True: it is
@@ -281,7 +304,7 @@ static void spawn_done(struct mail *mail)
         return;
     }
     registry_set_leader(job->worker->shared->registry, &job->entry, job->process.pid);
-    job->timeout_at_ms = clock_deadline_ms((int64_t)timeout_of(job));
+    set_timeout(job);
     if (job->owner != NULL)
         job->owner->ops->started(job->owner);
     if (job->early_signal != 0)
@@ -302,14 +325,18 @@ static int64_t earliest(const struct job *job)
         return job->start_by_ms;
     if (job->state == JOB_SPAWNING)
         return job->spawn_by_ms;
-    if (job->state == JOB_SWEEPING)
-        return job->sweep_at_ms;
+    if (job->tree.again_at_ms < deadline_ms)
+        deadline_ms = job->tree.again_at_ms;
+    if (job->tree.stuck_at_ms < deadline_ms)
+        deadline_ms = job->tree.stuck_at_ms;
+    if (job->poll_at_ms < deadline_ms)
+        deadline_ms = job->poll_at_ms;
     if (job->kill_at_ms < deadline_ms)
         deadline_ms = job->kill_at_ms;
     if (job->retry_at_ms < deadline_ms)
         deadline_ms = job->retry_at_ms;
     /* Linger time counts only while the output is being read. */
-    if (job->state == JOB_DRAINING && !job->held_open && !job_streams_paused(job)) {
+    if (job->state == JOB_DRAINING && !job->lingered && !job_streams_paused(job)) {
         if (job->linger_at_ms < deadline_ms)
             deadline_ms = job->linger_at_ms;
         if (job->linger_max_at_ms < deadline_ms)
@@ -327,7 +354,7 @@ void job_advance(struct job *job)
 {
     if (job->state == JOB_DRAINING && job_streams_ended(job))
         become(job, JOB_SWEEPING);
-    if (job->state == JOB_SWEEPING && job_sweep(job)) {
+    if (job->state == JOB_SWEEPING && job_tree_swept(job)) {
         job_end_finished(job);
         return;
     }
@@ -336,15 +363,21 @@ void job_advance(struct job *job)
 
 /* The command has ended, but someone it left behind holds its output open and has been quiet for
  * long enough, or has talked for too long. */
-static void end_linger(struct job *job)
+static void kill_holders(struct job *job)
 {
     job_streams_read(job);
     if (job_streams_ended(job) || job_streams_paused(job))
         return;
-    job->held_open = true;
-    counters_count(&job->worker->shared->counters, COUNTER_LINGER);
-    (void)job_signal_all(job, SIGKILL);
+    job->lingered = true;
     job->linger_at_ms = job->linger_max_at_ms = DEADLINE_NEVER;
+    counters_count(&job->worker->shared->counters, COUNTER_LINGER);
+    job_tree_want(job, TREE_LINGER);
+}
+
+void job_end_linger(struct job *job, const struct afar_processes *holders)
+{
+    job->held_by = *holders; /* (who may be gone already, and the streams have ended) */
+    job->held_open = !job_streams_ended(job);
     job_streams_read(job);
 }
 
@@ -364,11 +397,14 @@ static void run_timers(struct job *job, int64_t now_ms)
         time_out(job);
     if (job->kill_at_ms <= now_ms) {
         job->kill_at_ms = DEADLINE_NEVER;
-        signal_to_end(job, SIGKILL);
+        signal_to_end(job, TREE_KILL);
     }
-    if (job->state == JOB_DRAINING && !job->held_open &&
+    job_tree_run_timers(job, now_ms);
+    if (job->poll_at_ms <= now_ms)
+        poll_end(job);
+    if (job->state == JOB_DRAINING && !job->lingered &&
         (job->linger_at_ms <= now_ms || job->linger_max_at_ms <= now_ms))
-        end_linger(job);
+        kill_holders(job);
 }
 
 static void timer_fired(struct timer *timer)
@@ -383,10 +419,10 @@ static void timer_fired(struct timer *timer)
         return;
     case JOB_RUNNING:
     case JOB_DRAINING:
+    case JOB_SWEEPING:
         run_timers(job, clock_now_ms());
         break;
     case JOB_NEW:
-    case JOB_SWEEPING:
         break;
     }
     job_advance(job);
@@ -416,9 +452,7 @@ void job_stop(struct job *job, enum afar_outcome outcome)
         job_spawn_stop(job);
         return;
     }
-    signal_to_end(job, SIGTERM);
-    /* One that is stopped would not see it. */
-    (void)job_signal_all(job, SIGCONT);
+    signal_to_end(job, TREE_END);
     uint64_t grace_ms = job->worker->config->kill_grace_ms;
     job->kill_at_ms = clock_now_ms() + (int64_t)grace_ms;
     job_set_timer(job);
@@ -435,7 +469,7 @@ void job_kill(struct job *job, enum afar_outcome outcome)
     job_stop(job, outcome);
     if (job->state == JOB_RUNNING) {
         job->kill_at_ms = DEADLINE_NEVER;
-        signal_to_end(job, SIGKILL);
+        signal_to_end(job, TREE_KILL);
         if (!job->stop_reached) /* the server ends without it */
             job_end_given_up(job);
     } else if (job->state == JOB_DRAINING) {

@@ -32,6 +32,9 @@
 /* What a client hears where deny_reason is brief. */
 #define JOB_DENIED_BRIEFLY "the server does not allow this"
 
+/* In the environment of all of a job's processes, by which its orphans are known. */
+#define JOB_VARIABLE "AFAR_JOB="
+
 struct job;
 struct job_owner;
 struct worker;

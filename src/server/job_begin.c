@@ -256,6 +256,7 @@ static void confine(const struct job *job, struct confinement *confine)
     limit_to(&confine->limits[CONFINE_NPROC], &rule->nproc);
     limit_to(&confine->limits[CONFINE_AS], &rule->as_bytes);
     limit_to(&confine->limits[CONFINE_CPU], &rule->cpu_s);
+    confine->limits[CONFINE_CPU].hard++; /* so that XCPU comes first, and says what it was */
     if (rule->umask.set) {
         confine->set_umask = true;
         confine->umask = (mode_t)rule->umask.value;

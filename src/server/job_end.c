@@ -2,15 +2,22 @@
 #include "server/job_internal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "exec/environment.h"
 #include "exec/signal_name.h"
+
+enum {
+    /* What the kernel counts of memory is exact to some pages for each processor. */
+    PEAK_MARGIN_BYTES = 4 << 20
+};
 
 void job_free(struct job *job)
 {
@@ -29,25 +36,109 @@ void job_free(struct job *job)
     digest_free(job->digest[0]);
     digest_free(job->digest[1]);
     buffer_close(&job->input);
+    job_tree_close(job);
     spawn_control_close(&job->control);
     free(job);
+}
+
+/* ", 3 left behind and ended: sleep (pid 4711), …"; nothing where there was none. */
+static void describe_left(const struct afar_receipt *receipt, char *text, size_t size)
+{
+    const struct afar_processes *ended = &receipt->ended;
+    size_t used = 0;
+    text[0] = '\0';
+    if (ended->count == 0)
+        return;
+    used = (size_t)snprintf(text, size,
+                            ", %llu left behind and ended:", (unsigned long long)ended->count);
+    for (size_t i = 0; i < AFAR_PROCESSES_NAMED && i < ended->count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s %s (pid %llu)", i == 0 ? "" : ",",
+                                 ended->first[i].name, (unsigned long long)ended->first[i].pid);
+    if (ended->count > AFAR_PROCESSES_NAMED && used < size)
+        (void)snprintf(text + used, size - used, ", …");
+}
+
+/* ", limit timeout of the rule"; nothing where none was met. */
+static void describe_limit(const struct afar_receipt *receipt, char *text, size_t size)
+{
+    const char *by = message_limit_owner_name(receipt->limit.by);
+    text[0] = '\0';
+    if (receipt->limit.name[0] != '\0')
+        (void)snprintf(text, size, ", limit %s of the %s", receipt->limit.name, by);
 }
 
 static void log_end(const struct job *job, const struct afar_receipt *receipt)
 {
     struct log *log = job->worker->shared->log;
     const char *outcome = message_outcome_name(receipt->outcome);
-    if (receipt->outcome == AFAR_OUTCOME_SPAWN_FAILED)
+    char how[64];
+    char limit[64];
+    char left[256];
+    if (receipt->outcome == AFAR_OUTCOME_SPAWN_FAILED) {
         log_write(log, LOG_LEVEL_INFO, "%s: job %s: %s: %s", job->label, job->entry.id, outcome,
                   receipt->message);
-    else if (receipt->signal[0] != '\0')
-        log_write(log, LOG_LEVEL_INFO, "%s: job %s: '%s' %s, by signal %s, after %llu ms",
-                  job->label, job->entry.id, job->request->argv[0], outcome, receipt->signal,
-                  (unsigned long long)receipt->run_us / 1000);
+        return;
+    }
+    describe_limit(receipt, limit, sizeof limit);
+    describe_left(receipt, left, sizeof left);
+    if (receipt->signal[0] != '\0')
+        (void)snprintf(how, sizeof how, "by signal %s", receipt->signal);
     else
-        log_write(log, LOG_LEVEL_INFO, "%s: job %s: '%s' %s, status %d, after %llu ms", job->label,
-                  job->entry.id, job->request->argv[0], outcome, receipt->code,
-                  (unsigned long long)receipt->run_us / 1000);
+        (void)snprintf(how, sizeof how, "status %d", receipt->code);
+    log_write(log, LOG_LEVEL_INFO, "%s: job %s: '%.200s' %s, %s, after %llu ms%s%s", job->label,
+              job->entry.id, job->request->argv[0], outcome, how,
+              (unsigned long long)receipt->run_us / 1000, limit, left);
+}
+
+static void set_limit(struct afar_receipt *receipt, const char *name, enum afar_limit_owner by)
+{
+    (void)snprintf(receipt->limit.name, sizeof receipt->limit.name, "%s", name);
+    receipt->limit.by = by;
+}
+
+/* The kernel's limit on processor time: XCPU, and a second later a KILL, which looks like any
+ * other. (The kernel counts by the clock's ticks, and usage is more exact.) */
+static bool is_out_of_cpu(const struct rule *rule, const struct process_end *end)
+{
+    uint64_t used_us = end->user_us + end->system_us;
+    if (!rule->cpu_s.set || end->exited)
+        return false;
+    return end->signal == SIGXCPU ||
+           (end->signal == SIGKILL && used_us >= rule->cpu_s.value * 1000000);
+}
+
+static void set_spawn_limit(const struct job *job, struct afar_receipt *receipt)
+{
+    set_limit(receipt, "spawn_timeout", AFAR_BY_SERVER);
+    receipt->limit.ms = (uint64_t)job->spawn_timeout_ms;
+}
+
+/* Which limit it was that ended it, or a part of it, and whose. */
+static void explain_limit(const struct job *job, const struct process_end *end,
+                          struct afar_receipt *receipt)
+{
+    const struct rule *rule = job->decision.rule;
+    const struct cgroup_events *events = &job->tree.result.events;
+    struct afar_limit *limit = &receipt->limit;
+    if (job->spawn_timed_out) {
+        set_spawn_limit(job, receipt);
+    } else if (receipt->outcome == AFAR_OUTCOME_TIMED_OUT) {
+        set_limit(receipt, "timeout", job->timeout_by);
+        limit->ms = job->timeout_ms;
+    } else if (receipt->outcome == AFAR_OUTCOME_OUTPUT_LIMIT) {
+        bool by_rule = job->output_over && rule != NULL;
+        set_limit(receipt, "output", by_rule ? AFAR_BY_RULE : AFAR_BY_SERVER);
+        limit->bytes = by_rule ? rule->max_output.value : job->worker->config->collect_max_bytes;
+    } else if (rule != NULL && events->memory_kills > 0) {
+        set_limit(receipt, "memory", AFAR_BY_RULE);
+        limit->bytes = rule->memory_bytes.value;
+    } else if (rule != NULL && is_out_of_cpu(rule, end)) {
+        set_limit(receipt, "cpu", AFAR_BY_RULE);
+        limit->ms = rule->cpu_s.value * 1000;
+    } else if (rule != NULL && events->pids_refused > 0) {
+        set_limit(receipt, "pids", AFAR_BY_RULE);
+        limit->count = rule->pids.value;
+    }
 }
 
 /* Its end, for all but its owner. Once: where it was given up before, this has been done. */
@@ -87,6 +178,10 @@ static void fill_not_spawned(struct job *job, int sys_errno, const char *stage, 
                    errno_name(sys_errno, space));
     (void)snprintf(receipt->error_stage, sizeof receipt->error_stage, "%s", stage);
     utf8_copy(receipt->message, sizeof receipt->message, message);
+    if (receipt->outcome == AFAR_OUTCOME_KILLED)
+        receipt->killed_by = AFAR_KILLED_BY_SHUTDOWN;
+    if (job->spawn_timed_out)
+        set_spawn_limit(job, receipt);
     for (int i = 0; i < 2 && job->digest[i] != NULL; i++)
         (void)digest_finish(job->digest[i],
                             i == 0 ? receipt->stdout_sha256 : receipt->stderr_sha256, NULL);
@@ -212,6 +307,28 @@ void job_end_refused(struct job *job)
     worker_check_ended(worker);
 }
 
+/* Where we have ended all of it, that says enough. */
+static void name_left(const struct job *job, struct afar_receipt *receipt)
+{
+    if (!job->stopping)
+        receipt->ended = job->tree.result.found;
+    if (job->lingered)
+        receipt->held_by = job->held_by;
+}
+
+/* The kernel carries the peak of the memory in which an execve was called over to the new program,
+ * and a command is started in the server's own (vfork): what is not above the server's peak may be
+ * that. Ours only grows, so that an old value is as good as long as it says no. */
+static uint64_t own_peak(struct worker *worker, uint64_t max_rss_bytes)
+{
+    struct rusage usage;
+    if (max_rss_bytes <= worker->peak_bytes + PEAK_MARGIN_BYTES)
+        return 0;
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        worker->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    return max_rss_bytes > worker->peak_bytes + PEAK_MARGIN_BYTES ? max_rss_bytes : 0;
+}
+
 static void fill_receipt(struct job *job, const struct process_end *end, bool killed,
                          struct afar_receipt *receipt)
 {
@@ -225,12 +342,12 @@ static void fill_receipt(struct job *job, const struct process_end *end, bool ki
         .stderr_bytes = job->output_bytes[STREAM_STDERR],
         .user_us = end->user_us,
         .system_us = end->system_us,
-        .max_rss_bytes = end->max_rss_bytes,
+        .max_rss_bytes = own_peak(job->worker, end->max_rss_bytes),
         .queued_us = (uint64_t)(job->spawn_begin_us - job->created_us),
         .spawn_us = (uint64_t)(job->spawn_end_us - job->spawn_begin_us),
         .run_us = (uint64_t)(job->exited_us - job->spawn_end_us),
         .drain_us = (uint64_t)(now_us - job->exited_us),
-        .stdio_held_open = job->held_open,
+        .stdio_held_open = job->lingered,
     };
     if (!end->exited)
         signal_name(end->signal, receipt->signal, sizeof receipt->signal);
@@ -238,6 +355,10 @@ static void fill_receipt(struct job *job, const struct process_end *end, bool ki
         receipt->outcome = job->stop_outcome;
     else if (killed && !end->exited)
         receipt->outcome = AFAR_OUTCOME_KILLED;
+    if (receipt->outcome == AFAR_OUTCOME_KILLED)
+        receipt->killed_by = job->stopping ? AFAR_KILLED_BY_SHUTDOWN : AFAR_KILLED_BY_REQUEST;
+    explain_limit(job, end, receipt);
+    name_left(job, receipt);
     if (job->digest[0] != NULL) {
         (void)digest_finish(job->digest[0], receipt->stdout_sha256, NULL);
         (void)digest_finish(job->digest[1], receipt->stderr_sha256, NULL);
@@ -257,6 +378,10 @@ void job_end_finished(struct job *job)
         log_write(job->worker->shared->log, LOG_LEVEL_ERROR, "%s: job %s: %s", job->label,
                   job->entry.id, status == AFAR_EAGAIN ? "not to be reaped" : err.message);
         (void)close(job->process.pidfd);
+    }
+    if (job->unwatched) {
+        job_end_not_spawned(job);
+        return;
     }
     if (status != AFAR_OK || job->output_lost) {
         job->stopping = true;

@@ -9,12 +9,31 @@
 #include "exec/cgroup.h"
 #include "exec/process.h"
 #include "exec/spawn.h"
+#include "exec/sweep.h"
 #include "policy/decide.h"
 #include "server/job.h"
 #include "server/worker.h"
 
-/* In the environment of all of a job's processes, by which its orphans are known. */
-#define JOB_VARIABLE "AFAR_JOB="
+/* What is to be done to all of a job's processes; bits. */
+enum tree_want {
+    TREE_END = 1 << 0,    /* TERM, and CONT: one that is stopped would not see it */
+    TREE_KILL = 1 << 1,   /* KILL */
+    TREE_LINGER = 1 << 2, /* the same to those that hold its output open, who are named */
+    TREE_SWEEP = 1 << 3   /* the same until none is left */
+};
+
+/* Its processes are looked for in the worker's sweeper, a part at a time. */
+struct job_tree {
+    struct tree_op *op;         /* owned; what the sweeper works on; NULL: none yet */
+    bool busy;                  /* the op is in the sweeper, or waits for again_at_ms */
+    enum tree_want does;        /* while busy */
+    unsigned wanted;            /* enum tree_want, not begun yet */
+    bool swept;                 /* nothing is left, or it has been given up */
+    unsigned stuck;             /* so many ops hang and were given up */
+    int64_t again_at_ms;        /* the op goes on, or memory is tried for again */
+    int64_t stuck_at_ms;        /* is looked at whether it hangs */
+    struct sweep_result result; /* of the last op */
+};
 
 struct job_pipe {
     struct loop_source source; /* fd -1: closed */
@@ -86,19 +105,26 @@ struct job {
     int64_t start_by_ms; /* while QUEUED */
     int64_t spawn_by_ms; /* while SPAWNING */
     int64_t timeout_at_ms;
+    uint64_t timeout_ms;              /* the shortest that there is for it … */
+    enum afar_limit_owner timeout_by; /* … and whose it is */
     int64_t kill_at_ms;
     int64_t linger_at_ms;
     int64_t linger_max_at_ms;
     int64_t retry_at_ms;
-    int64_t sweep_at_ms; /* while SWEEPING */
-    unsigned sweeps;
+    int64_t poll_at_ms; /* where its end cannot be watched */
+    int64_t poll_pause_ms;
+
+    struct job_tree tree;
 
     bool stopping;
     bool stop_reached; /* a signal to end it has reached it … */
     bool stop_failed;  /* … or none could, and it has ended by itself */
     enum afar_outcome stop_outcome;
-    int early_signal;    /* came while SPAWNING */
-    bool held_open;      /* linger has run out: read what is there, then close */
+    int early_signal; /* came while SPAWNING */
+    bool lingered;    /* linger has run out: whoever holds its output open is being killed … */
+    bool held_open;   /* … and has been: read what is there, then close */
+    struct afar_processes held_by; /* where lingered */
+    bool unwatched;      /* its end could not be watched: it is killed, and counts as not started */
     bool audit_required; /* no start without a line */
     bool has_cgroup;     /* of its id's name; to be removed */
     bool audited;        /* its start is in the audit log, and its end belongs there too … */
@@ -154,15 +180,20 @@ bool job_streams_ended(const struct job *job);
 /* True where a stream that has not ended is not being read, for want of room. */
 bool job_streams_paused(const struct job *job);
 
-/* job_tree.c */
+/* job_tree.c. All of the job: its group, all that descends from it, and the orphans among that.
+ * Until the leader has been reaped. */
 
-/* Signals all of the job: its group, all that descends from it, and the orphans among that. Until
- * the leader has been reaped. False: the command itself could not be signalled (a process that has
- * become another user's, and no CAP_KILL). */
-bool job_signal_all(const struct job *job, int number);
+void job_tree_init(struct job *job);
+void job_tree_close(struct job *job);
 
-/* Kills what is left of the job. False: something is still there, look again at sweep_at_ms. */
-bool job_sweep(struct job *job);
+/* Does this to all of them, soon. */
+void job_tree_want(struct job *job, enum tree_want want);
+
+/* tree.again_at_ms or tree.stuck_at_ms may have come. */
+void job_tree_run_timers(struct job *job, int64_t now_ms);
+
+/* True: nothing is left of it, or it has been given up. False: job_advance is called again. */
+bool job_tree_swept(struct job *job);
 
 /* job_end.c. After each of the first three the job is gone, and its owner has been told. */
 
@@ -180,6 +211,9 @@ void job_end_refused(struct job *job);
 void job_free(struct job *job);
 
 /* job.c */
+
+/* Whoever held its output open has been killed. */
+void job_end_linger(struct job *job, const struct afar_processes *holders);
 
 /* One of its deadlines has changed. */
 void job_set_timer(struct job *job);

@@ -8,7 +8,21 @@
 
 #include "base/clock.h"
 
-enum { PAUSE_MS = 100 };
+enum {
+    PAUSE_MS = 100,
+    /* Where thousands end at once, the acceptor does not reap all of them in one turn. */
+    TURN_US = 2000,
+    NEXT_MS = 1
+};
+
+/* Looks away for a while, or until the next turn if there is more. */
+static void reap(struct reaper *reaper)
+{
+    bool more = orphans_reap(reaper->orphans, clock_now_us() + TURN_US);
+    timer_arm(loop_timers(reaper->loop), &reaper->timer,
+              clock_now_ms() + (more ? NEXT_MS : PAUSE_MS));
+    reaper->more = more;
+}
 
 static void look(struct loop_source *source, uint32_t events)
 {
@@ -17,16 +31,16 @@ static void look(struct loop_source *source, uint32_t events)
     (void)events;
     while (read(source->fd, &info, sizeof info) == (ssize_t)sizeof info)
         ;
-    orphans_reap(reaper->orphans);
-    /* Looking away cannot fail, or else it is looked again at once. */
-    if (loop_set_events(reaper->loop, source, 0, NULL) == AFAR_OK)
-        timer_arm(loop_timers(reaper->loop), &reaper->timer, clock_now_ms() + PAUSE_MS);
+    (void)loop_set_events(reaper->loop, source, 0, NULL); /* looking away cannot fail */
+    reap(reaper);
 }
 
 static void pause_over(struct timer *timer)
 {
     struct reaper *reaper = list_object(timer, struct reaper, timer);
-    if (loop_set_events(reaper->loop, &reaper->source, EPOLLIN, NULL) != AFAR_OK)
+    if (reaper->more)
+        reap(reaper);
+    else if (loop_set_events(reaper->loop, &reaper->source, EPOLLIN, NULL) != AFAR_OK)
         timer_arm(loop_timers(reaper->loop), timer, clock_now_ms() + PAUSE_MS);
 }
 

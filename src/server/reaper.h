@@ -6,7 +6,7 @@
  * Owns:    a signalfd and a timer.
  * Threads: the loop's, which must be the process's main thread, and must have blocked SIGCHLD.
  * Blocks:  never.
- * Limits:  none. */
+ * Limits:  2 ms of reaping in a turn. */
 #ifndef SERVER_REAPER_H
 #define SERVER_REAPER_H
 
@@ -18,6 +18,7 @@ struct reaper {
     struct orphans *orphans;
     struct loop_source source;
     struct timer timer;
+    bool more; /* the last turn was too short for all */
 };
 
 /* `orphans` is *kept*. Where no orphans come to this process there is nothing to do, and nothing is

@@ -15,6 +15,7 @@
 #include "exec/spawn.h"
 #include "policy/review.h"
 #include "policy/trusted.h"
+#include "server/job.h"
 
 enum { BACKLOG = 1024, WORKERS_MIN = 4 };
 
@@ -269,7 +270,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
     shared->registry = registry_new(config);
     shared->admission = admission_new();
     shared->summary = summary_new();
-    shared->orphans = orphans_new();
+    shared->orphans = orphans_new(JOB_VARIABLE);
     if (shared->registry == NULL || shared->admission == NULL || shared->summary == NULL ||
         shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
@@ -396,12 +397,12 @@ bool server_free(struct server *server)
     service_close(&server->service);
     acceptor_free(server->acceptor);
     summary_end(server->shared.summary, &server->shared);
-    if (atomic_load(&server->shared.figures.stuck) > 0) {
+    long long stuck = atomic_load(&server->shared.figures.stuck);
+    if (stuck > 0)
         log_write(server->shared.log, LOG_LEVEL_WARN,
-                  "%lld commands were given up, and go on: they cannot be ended",
-                  atomic_load(&server->shared.figures.stuck));
+                  "%lld commands were given up, and go on: they cannot be ended", stuck);
+    if (stuck > 0 || atomic_load(&server->shared.figures.hung_looks) > 0)
         return false;
-    }
     summary_free(server->shared.summary);
     tls_context_free(server->shared.settings.tls);
     tls_context_free(server->old_tls);

@@ -103,6 +103,7 @@ static void *worker_main(void *argument)
 static void free_parts(struct worker *worker)
 {
     bool hangs = !companion_stop(worker->companion);
+    hangs = !companion_stop(worker->sweeper) || hangs;
     /* Collectors that were given up while the companion was busy with them are freed by their mail.
      */
     if (worker->mailbox.source.fd >= 0)
@@ -147,6 +148,8 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
         status = summary_at(shared->summary, made, err);
     if (status == AFAR_OK)
         status = companion_start(&made->companion, &made->mailbox, err);
+    if (status == AFAR_OK)
+        status = companion_start(&made->sweeper, &made->mailbox, err);
     if (status == AFAR_OK) {
         int failed = pthread_create(&made->thread, NULL, worker_main, made);
         if (failed != 0)

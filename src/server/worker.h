@@ -1,10 +1,10 @@
 /* A worker: one thread, one event loop, the connections and jobs that were given to it.
  *
- * Owns:    its loop, mailbox, companion, and every connection and job in its lists. They are
- * reached from its own thread only; other threads post to its mailbox. Threads: worker_start,
- * worker_free and the three worker_post_… from the acceptor; connection_count from any; everything
- * else from the worker's thread. Blocks:  worker_join, until the thread has ended. Limits:  see
- * struct config. */
+ * Owns:    its loop, mailbox, companion and sweeper, and every connection and job in its lists.
+ * They are reached from its own thread only; other threads post to its mailbox. Threads:
+ * worker_start, worker_free and the three worker_post_… from the acceptor; connection_count from
+ * any; everything else from the worker's thread. Blocks:  worker_join, until the thread has ended.
+ * Limits:  see struct config. */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
 
@@ -75,11 +75,13 @@ struct worker {
     struct loop *loop;
     struct mailbox mailbox;
     struct companion *companion;
+    struct companion *sweeper;     /* for jobs' ends: no spawn that hangs keeps them waiting */
     struct admission_exit way_out; /* for connections that are to make room */
     struct list connections;
     struct list jobs;
     struct list stuck;    /* jobs that were given up: the thread ends without them */
     unsigned audit_notes; /* under way */
+    uint64_t peak_bytes;  /* the server's largest memory, as far as it was asked for */
     bool draining;        /* no new jobs; the thread ends when both lists are empty */
     bool ended;
     uint8_t scratch[WORKER_SCRATCH_BYTES]; /* for bytes that nobody keeps */

@@ -29,7 +29,8 @@ enum {
     MESSAGE_STDIN_FRAME_BYTES = 256 * 1024,
     MESSAGE_JOB_ID_BYTES = 33, /* 128 random bits in hex and a NUL */
     MESSAGE_TEXT_BYTES = 512,
-    MESSAGE_WORD_BYTES = 32
+    MESSAGE_WORD_BYTES = 32,
+    MESSAGE_EXIT_BYTES = 3072 /* an exit frame has no more, whatever is in the receipt */
 };
 
 enum message_type {
@@ -187,5 +188,9 @@ size_t message_write_output_head(uint8_t out[MESSAGE_OUTPUT_HEAD_BYTES], uint64_
 /* "exited", "signaled", …; and back (false: unknown). */
 const char *message_outcome_name(enum afar_outcome outcome);
 bool message_outcome_parse(const char *name, enum afar_outcome *outcome);
+
+/* "request", "rule", "server"; "request", "shutdown"; "" where it is not known. */
+const char *message_limit_owner_name(enum afar_limit_owner owner);
+const char *message_killer_name(enum afar_killer killer);
 
 #endif

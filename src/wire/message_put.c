@@ -1,6 +1,7 @@
 /* The encoding half of wire/message.h. */
 #include "wire/message.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -200,7 +201,10 @@ enum afar_status message_put_exit(struct buffer *out, uint64_t id, uint64_t seq,
     cJSON *object = new_object("exit", true, id);
     bool ok = object != NULL && json_add_integer(object, "seq", seq) &&
               receipt_encode(receipt, digest, object);
-    return put_object(out, object, ok, NULL, 0, err);
+    size_t before = buffer_size(out);
+    enum afar_status status = put_object(out, object, ok, NULL, 0, err);
+    assert(buffer_size(out) - before <= MESSAGE_EXIT_BYTES);
+    return status;
 }
 
 enum afar_status message_put_error(struct buffer *out, bool has_id, uint64_t id, const char *code,

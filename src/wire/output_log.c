@@ -204,7 +204,7 @@ enum afar_status output_log_finish(struct output_log *log, const struct afar_rec
 {
     assert(log->reserved == NULL && !log->has_receipt);
     struct buffer frame;
-    buffer_init(&frame, FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES);
+    buffer_init(&frame, MESSAGE_EXIT_BYTES);
     enum afar_status status =
         message_put_exit(&frame, log->id, log->next_seq, receipt, digest, err);
     if (status != AFAR_OK)

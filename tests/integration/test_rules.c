@@ -187,8 +187,18 @@ static void test_limits(void **state)
                "[allow much]\nclient = any\ncommand = /usr/bin/yes\nmax_output = 10K\n"
                "[allow exact]\nclient = any\ncommand = /usr/bin/head **\nmax_output = 4K\n",
                "warn");
-    ruled_expect(&ruled, NULL, WORDS("sleep", "60"), 124, "");
+    assert_int_equal(ruled_run(&ruled, &program, WORDS("--timeout", "1h"), WORDS("sleep", "60")),
+                     124);
+    assert_non_null(strstr(program.stderr_data,
+                           ": command timed out after 200 ms, the limit of its rule (timeout)\n"));
+    program_close(&program);
+    assert_int_equal(ruled_run(&ruled, &program, WORDS("--timeout", "100ms"), WORDS("sleep", "60")),
+                     124);
+    assert_non_null(strstr(program.stderr_data, ": command timed out after 100 ms\n"));
+    program_close(&program);
     assert_int_equal(ruled_run(&ruled, &program, NULL, WORDS("yes")), 125);
+    assert_non_null(
+        strstr(program.stderr_data, ": more output than 10 KiB, the limit of its rule"));
     assert_int_equal(program.stdout_size, 10240);
     assert_non_null(strstr(program.stderr_data, "max_output"));
     program_close(&program);

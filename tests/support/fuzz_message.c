@@ -48,6 +48,23 @@ static struct message read_back(const struct buffer *out)
     return message;
 }
 
+static bool same_processes(const struct afar_processes *a, const struct afar_processes *b)
+{
+    bool same = a->count == b->count;
+    for (int i = 0; i < AFAR_PROCESSES_NAMED; i++)
+        same = same && a->first[i].pid == b->first[i].pid &&
+               strcmp(a->first[i].name, b->first[i].name) == 0;
+    return same;
+}
+
+/* A limit without a name is none. */
+static bool same_limit(const struct afar_limit *a, const struct afar_limit *b)
+{
+    return strcmp(a->name, b->name) == 0 &&
+           (a->name[0] == '\0' ||
+            (a->by == b->by && a->ms == b->ms && a->bytes == b->bytes && a->count == b->count));
+}
+
 static bool same_receipt(const struct afar_receipt *a, const struct afar_receipt *b)
 {
     return a->outcome == b->outcome && a->code == b->code && strcmp(a->signal, b->signal) == 0 &&
@@ -58,7 +75,9 @@ static bool same_receipt(const struct afar_receipt *a, const struct afar_receipt
            a->stderr_bytes == b->stderr_bytes && a->user_us == b->user_us &&
            a->system_us == b->system_us && a->max_rss_bytes == b->max_rss_bytes &&
            a->queued_us == b->queued_us && a->spawn_us == b->spawn_us && a->run_us == b->run_us &&
-           a->drain_us == b->drain_us;
+           a->drain_us == b->drain_us && same_limit(&a->limit, &b->limit) &&
+           a->killed_by == b->killed_by && same_processes(&a->ended, &b->ended) &&
+           same_processes(&a->held_by, &b->held_by);
 }
 
 /* A message that was understood can be said again, and is understood the same. */

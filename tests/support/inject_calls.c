@@ -95,6 +95,7 @@ const struct inject_call inject_calls[CALLS] = {
     [CALL_PRCTL] = {"prctl", {EINVAL}},
     [CALL_FDOPEN] = {"fdopen", {ENOMEM}},
     [CALL_READLINK] = {"readlink", {ENOENT}},
+    [CALL_LSEEK] = {"lseek", {EINVAL}},
 };
 /* ---- memory ------------------------------------------------------------------------------------
  */

@@ -74,6 +74,7 @@ enum call {
     CALL_PRCTL,
     CALL_FDOPEN,
     CALL_READLINK,
+    CALL_LSEEK,
     CALL_REALPATH,
     CALL_FSTATAT,
     CALL_GETCWD,

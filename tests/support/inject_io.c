@@ -5,7 +5,7 @@
 // wrap: recv recvfrom send sendto __recv_chk __recvfrom_chk getaddrinfo getnameinfo
 // wrap: read write pread pwrite __read_chk __pread_chk pipe2 fcntl open close mkostemp fchmod
 // wrap: dup3 getrlimit setrlimit
-// wrap: flock stat lstat unlink readlink fopen fdopen fread __fread_chk opendir
+// wrap: flock stat lstat unlink readlink lseek fopen fdopen fread __fread_chk opendir
 #include "support/inject_internal.h"
 
 #include <dirent.h>
@@ -332,6 +332,7 @@ WRAPS(int, lstat, const char *path, struct stat *found);
 WRAPS(int, unlink, const char *path);
 WRAPS(FILE *, fopen, const char *path, const char *mode);
 WRAPS(FILE *, fdopen, int fd, const char *mode);
+WRAPS(off_t, lseek, int fd, off_t offset, int whence);
 WRAPS(ssize_t, readlink, const char *path, char *text, size_t size);
 WRAPS(size_t, fread, void *data, size_t size, size_t count, FILE *file);
 WRAPS(size_t, __fread_chk, void *data, size_t room, size_t size, size_t count, FILE *file);
@@ -389,6 +390,12 @@ ssize_t __wrap_readlink(const char *path, char *text, size_t size)
 {
     int failure = FAILURE(CALL_READLINK);
     return failure != 0 ? inject_fail(failure) : __real_readlink(path, text, size);
+}
+
+off_t __wrap_lseek(int fd, off_t offset, int whence)
+{
+    int failure = FAILURE(CALL_LSEEK);
+    return failure != 0 ? inject_fail(failure) : __real_lseek(fd, offset, whence);
 }
 
 size_t __wrap_fread(void *data, size_t size, size_t count, FILE *file)

@@ -104,9 +104,10 @@ static enum inject_end serve(char *path, int log_fd, FILE *report)
     else
         (void)dprintf(log_fd, "server_run: %s\n", err.message);
 out:
-    server_free(server);
-    config_free(config);
-    log_free(log);
+    if (server_free(server)) {
+        config_free(config);
+        log_free(log);
+    }
     (void)fflush(report);
     return end;
 }

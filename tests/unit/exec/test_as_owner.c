@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,11 +32,14 @@ static void need_root(void)
     skip();
 }
 
+static ino_t its_pipe;
+
 /* Theirs, with AFAR_X=1 in its environment. */
 static pid_t start_theirs(void)
 {
     int ready[2];
     char byte = 0;
+    struct stat info;
     static char *const argv[] = {"sh", "-c", "echo; sleep 1000", NULL};
     static char *const environment[] = {"PATH=/usr/bin:/bin", "AFAR_X=1", NULL};
     assert_int_equal(pipe(ready), 0);
@@ -51,6 +55,8 @@ static pid_t start_theirs(void)
         _exit(127);
     }
     assert_true(pid > 0);
+    assert_int_equal(fstat(ready[1], &info), 0);
+    its_pipe = info.st_ino;
     (void)close(ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1); /* it has done its execve */
     (void)close(ready[0]);
@@ -71,8 +77,11 @@ static int look(pid_t pid, uint32_t capabilities, enum proc_answer expected)
     (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
     if (prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) != 0 || !keep_capabilities(capabilities))
         return 1;
-    if (proc_has_variable(pid, "AFAR_X=1") != expected)
+    char value[8];
+    if (proc_get_variable(pid, pid, "AFAR_X=", value, sizeof value) != expected)
         return 2;
+    if (proc_has_pipe(pid, &its_pipe, 1) != (expected == PROC_YES))
+        return 5;
     /* Nothing of the other user has stayed. */
     if (setfsuid((uid_t)-1) != 0 || setfsgid((gid_t)-1) != 0)
         return 3;

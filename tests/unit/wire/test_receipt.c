@@ -11,6 +11,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/buffer.h"
 #include "base/utf8.h"
 #include "support/alloc_fault.h"
 #include "wire/message.h"
@@ -39,6 +40,12 @@ static struct afar_receipt full(void)
         .run_us = 9,
         .drain_us = 10,
         .stdio_held_open = true,
+        .limit = {.name = "memory", .by = AFAR_BY_RULE, .bytes = 1 << 20},
+        .killed_by = AFAR_KILLED_BY_SHUTDOWN,
+        .ended =
+            {.count = 5,
+             .first = {{11, "sleep"}, {12, "\xc3\xa4"}, {13, ""}, {MESSAGE_INTEGER_MAX, "x y"}}},
+        .held_by = {.count = 2, .first = {{11, "sleep"}, {12, "tail"}}},
     };
     memset(receipt.stdout_sha256, 'a', 64);
     memset(receipt.stderr_sha256, 'b', 64);
@@ -62,6 +69,15 @@ static struct afar_receipt round_trip(const struct afar_receipt *receipt, bool d
     return got;
 }
 
+static void assert_processes_equal(const struct afar_processes *a, const struct afar_processes *b)
+{
+    assert_true(a->count == b->count);
+    for (int i = 0; i < AFAR_PROCESSES_NAMED; i++) {
+        assert_true(a->first[i].pid == b->first[i].pid);
+        assert_string_equal(a->first[i].name, b->first[i].name);
+    }
+}
+
 static void assert_receipts_equal(const struct afar_receipt *a, const struct afar_receipt *b)
 {
     assert_int_equal(a->outcome, b->outcome);
@@ -81,6 +97,13 @@ static void assert_receipts_equal(const struct afar_receipt *a, const struct afa
     assert_true(a->queued_us == b->queued_us && a->spawn_us == b->spawn_us);
     assert_true(a->run_us == b->run_us && a->drain_us == b->drain_us);
     assert_int_equal(a->stdio_held_open, b->stdio_held_open);
+    assert_string_equal(a->limit.name, b->limit.name);
+    assert_int_equal(a->limit.by, b->limit.by);
+    assert_true(a->limit.ms == b->limit.ms && a->limit.bytes == b->limit.bytes);
+    assert_true(a->limit.count == b->limit.count);
+    assert_int_equal(a->killed_by, b->killed_by);
+    assert_processes_equal(&a->ended, &b->ended);
+    assert_processes_equal(&a->held_by, &b->held_by);
 }
 
 static void test_every_field(void **state)
@@ -151,6 +174,67 @@ static enum afar_status decode(const char *json, struct afar_receipt *receipt)
     return status;
 }
 
+/* The log keeps room for it before it is known, and so does a file. */
+static void test_no_receipt_is_too_large(void **state)
+{
+    (void)state;
+    static const char fills[] = {'"', '\\', 'x', '\n', '\xff', '\x7f'};
+    for (size_t i = 0; i < sizeof fills; i++) {
+        struct afar_receipt receipt = full();
+        struct buffer out;
+        char *const texts[] = {receipt.signal,    receipt.error_name,    receipt.error_stage,
+                               receipt.message,   receipt.stdout_sha256, receipt.stderr_sha256,
+                               receipt.limit.name};
+        const size_t sizes[] = {sizeof receipt.signal,        sizeof receipt.error_name,
+                                sizeof receipt.error_stage,   sizeof receipt.message,
+                                sizeof receipt.stdout_sha256, sizeof receipt.stderr_sha256,
+                                sizeof receipt.limit.name};
+        for (size_t text = 0; text < sizeof texts / sizeof texts[0]; text++) {
+            memset(texts[text], fills[i], sizes[text]);
+            texts[text][sizes[text] - 1] = '\0';
+        }
+        for (int process = 0; process < AFAR_PROCESSES_NAMED; process++) {
+            receipt.ended.first[process] = (struct afar_process){.pid = UINT64_MAX};
+            memset(receipt.ended.first[process].name, fills[i], AFAR_PROCESS_NAME_BYTES - 1);
+        }
+        receipt.ended.count = UINT64_MAX;
+        receipt.held_by = receipt.ended;
+        receipt.limit.ms = receipt.limit.bytes = receipt.limit.count = UINT64_MAX;
+        receipt.stdin_bytes = receipt.stdout_bytes = receipt.stderr_bytes = UINT64_MAX;
+        receipt.user_us = receipt.system_us = receipt.max_rss_bytes = UINT64_MAX;
+        receipt.queued_us = receipt.spawn_us = receipt.run_us = receipt.drain_us = UINT64_MAX;
+        buffer_init(&out, 65536);
+        assert_int_equal(message_put_exit(&out, UINT64_MAX, UINT64_MAX, &receipt, true, &err),
+                         AFAR_OK);
+        if (buffer_size(&out) > MESSAGE_EXIT_BYTES)
+            fail_msg("%zu bytes", buffer_size(&out));
+        buffer_close(&out);
+    }
+}
+
+static void test_words_of_later_versions(void **state)
+{
+    (void)state;
+    struct afar_receipt receipt;
+    assert_int_equal(decode("{\"outcome\":\"killed\",\"killed_by\":\"the weather\",\"limit\":"
+                            "{\"name\":\"patience of the operator\",\"by\":\"fate\",\"ms\":3},"
+                            "\"ended\":{\"count\":9,\"first\":[{\"pid\":1,\"name\":\"a\\nb\"},"
+                            "{\"pid\":2,\"name\":\"a name that is too long\"},{\"pid\":3},"
+                            "{\"pid\":4},{\"pid\":5,\"name\":7}]},\"held_by\":{\"count\":1}}",
+                            &receipt),
+                     AFAR_OK);
+    assert_int_equal(receipt.killed_by, AFAR_KILLED_UNKNOWN);
+    assert_string_equal(receipt.limit.name, "patience of the");
+    assert_int_equal(receipt.limit.by, AFAR_BY_UNKNOWN);
+    assert_int_equal(receipt.limit.ms, 3);
+    assert_int_equal(receipt.ended.count, 9);
+    assert_string_equal(receipt.ended.first[0].name, "a?b");
+    assert_string_equal(receipt.ended.first[1].name, "a name that is ");
+    assert_int_equal(receipt.ended.first[3].pid, 4);
+    assert_int_equal(receipt.held_by.count, 1);
+    assert_int_equal(receipt.held_by.first[0].pid, 0);
+}
+
 static void test_what_it_needs(void **state)
 {
     (void)state;
@@ -186,6 +270,13 @@ static void test_wrong_fields(void **state)
         {"bytes", "1 null [] {\"stdin\":-1} {\"stdout\":\"1\"} {\"stderr\":9007199254740992}"},
         {"usage", "1 {\"user_us\":null} {\"system_us\":1.5} {\"max_rss_bytes\":true}"},
         {"timing", "\"\" {\"queued_us\":-1} {\"spawn_us\":[]} {\"run_us\":{}} {\"drain_us\":\"\"}"},
+        {"limit", "1 null [] {\"name\":1} {\"by\":null} {\"ms\":-1} {\"bytes\":\"1\"} "
+                  "{\"count\":1.5}"},
+        {"killed_by", "1 null {}"},
+        {"ended", "1 null [] {} {\"count\":-1} {\"count\":1,\"first\":1} "
+                  "{\"count\":1,\"first\":[1]} {\"count\":1,\"first\":[{}]} "
+                  "{\"count\":1,\"first\":[{\"pid\":1,\"name\":1}]}"},
+        {"held_by", "1 {\"count\":null}"},
         {"sha256", "1 {} {\"stdout\":\"a\"} {\"stderr\":\"a\"} {\"stdout\":1,\"stderr\":\"a\"}"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -238,6 +329,8 @@ int main(void)
         cmocka_unit_test(test_every_field),
         cmocka_unit_test(test_every_outcome),
         cmocka_unit_test(test_strange_values_still_make_a_receipt),
+        cmocka_unit_test(test_no_receipt_is_too_large),
+        cmocka_unit_test(test_words_of_later_versions),
         cmocka_unit_test(test_what_it_needs),
         cmocka_unit_test(test_wrong_fields),
         cmocka_unit_test(test_out_of_memory),
