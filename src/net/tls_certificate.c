@@ -41,7 +41,7 @@ bool tls_copy_name(char *out, size_t size, const char *prefix, const unsigned ch
     return true;
 }
 
-static bool copy_common_name(char *out, size_t size, const X509_NAME *name)
+static bool copy_common_name(char *out, size_t size, const char *prefix, const X509_NAME *name)
 {
     unsigned char *utf8 = NULL;
     int at = -1;
@@ -56,7 +56,7 @@ static bool copy_common_name(char *out, size_t size, const X509_NAME *name)
         return false;
     const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, at);
     int length = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(entry));
-    bool copied = tls_copy_name(out, size, "CN=", utf8, length);
+    bool copied = tls_copy_name(out, size, prefix, utf8, length);
     OPENSSL_free(utf8);
     return copied;
 }
@@ -65,7 +65,7 @@ void tls_subject_text(const X509_NAME *name, char *text, size_t size)
 {
     char whole[256];
 
-    if (name != NULL && copy_common_name(text, size, name))
+    if (name != NULL && copy_common_name(text, size, "CN=", name))
         return;
     if (name == NULL || X509_NAME_entry_count(name) == 0 ||
         X509_NAME_oneline(name, whole, sizeof whole) == NULL) {
@@ -121,14 +121,16 @@ void tls_names_text(X509 *certificate, char *text, size_t size)
     GENERAL_NAMES_free(names);
 }
 
-static bool copy_alternative(char *out, size_t size, const GENERAL_NAMES *names, int type)
+static bool copy_alternative(char *out, size_t size, const GENERAL_NAMES *names, int type,
+                             const char *prefix)
 {
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
         if (name->type != type)
             continue;
         const ASN1_STRING *string = name->d.ia5; /* URI, DNS and email alike */
-        if (tls_copy_name(out, size, "", ASN1_STRING_get0_data(string), ASN1_STRING_length(string)))
+        if (tls_copy_name(out, size, prefix, ASN1_STRING_get0_data(string),
+                          ASN1_STRING_length(string)))
             return true;
     }
     return false;
@@ -144,14 +146,19 @@ static void copy_pin(char *out, size_t size, const X509 *certificate)
 
 void tls_identity_name(X509 *certificate, bool vouched, char name[IDENTITY_NAME_BYTES])
 {
-    static const int preferred[] = {GEN_URI, GEN_DNS, GEN_EMAIL};
+    static const struct {
+        int type;
+        const char *prefix;
+    } preferred[] = {{GEN_URI, "uri:"}, {GEN_DNS, "dns:"}, {GEN_EMAIL, "email:"}};
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     bool found = false;
 
     for (size_t i = 0; vouched && i < sizeof preferred / sizeof preferred[0] && !found; i++)
-        found = copy_alternative(name, IDENTITY_NAME_BYTES, names, preferred[i]);
+        found = copy_alternative(name, IDENTITY_NAME_BYTES, names, preferred[i].type,
+                                 preferred[i].prefix);
     if (vouched && !found)
-        found = copy_common_name(name, IDENTITY_NAME_BYTES, X509_get_subject_name(certificate));
+        found =
+            copy_common_name(name, IDENTITY_NAME_BYTES, "cn:", X509_get_subject_name(certificate));
     if (!found)
         copy_pin(name, IDENTITY_NAME_BYTES, certificate);
     GENERAL_NAMES_free(names);

@@ -86,6 +86,13 @@ struct tls_context {
 
 /* What the callbacks, which OpenSSL gives no more than the SSL, leave behind for tls_fail. It is
  * the SSL's app data. */
+enum { TLS_OWNER_BYTES = 32 };
+
+struct tls_owner {
+    bool is_pin; /* the hash of the client's key; else of its CA and its names */
+    uint8_t hash[TLS_OWNER_BYTES];
+};
+
 struct transport_tls {
     struct transport base;       /* first, as net/transport_ops.h wants it */
     struct tls_context *context; /* a reference */
@@ -96,6 +103,7 @@ struct transport_tls {
     bool failed;                 /* a fatal error: OpenSSL allows no further call */
     bool send_failed;            /* the same for sending; an alert may still be there to be read */
     bool vouched;                /* server: a CA vouches for the client's names */
+    struct tls_owner owner;      /* server: whose jobs the client's are */
     bool offers;                 /* client: a session is offered, files may not be needed */
     bool known;                  /* peer_name, and a server's chain, are this peer's */
     bool more;                   /* the last receive gave bytes: there may be others behind them */
@@ -117,6 +125,17 @@ struct transport_tls {
 };
 
 struct transport_tls *transport_tls_of(const SSL *ssl);
+
+/* ---- tls_owner.c ---- */
+
+/* Of the client whose certificate is `leaf`, by the chain that was verified, from that to the
+ * configured CA; NULL: it is accepted for its key alone. False: out of memory. */
+bool tls_owner(X509 *leaf, const STACK_OF(X509) * chain, struct tls_owner *owner);
+
+/* As struct identity has it. */
+void tls_owner_text(const struct tls_owner *owner, char text[IDENTITY_OWNER_BYTES]);
+
+/* ---- transport_tls.c ---- */
 
 /* Sees to the peer's name and, on the server, chain, once there is a certificate or a ticket that
  * told them. AFAR_ENOMEM. */
@@ -225,6 +244,7 @@ enum afar_status tls_peer(const struct transport *base, struct peer *peer, struc
 /* Writes the SHA-256 of the certificate's public key (its SubjectPublicKeyInfo, RFC 5280 §4.1), in
  * lower-case hex. False: it cannot be computed. */
 bool tls_pin(const X509 *certificate, char pin[TLS_PIN_BYTES]);
+bool tls_pin_hash(const X509 *certificate, uint8_t hash[TLS_OWNER_BYTES]);
 
 /* ---- tls_pins.c ---- */
 
@@ -246,6 +266,7 @@ bool tls_pins_accept_server(const struct transport_tls *transport, X509 *leaf, i
 struct tls_ticket {
     int64_t expires_at; /* Unix time; of the client's chain */
     bool vouched;
+    struct tls_owner owner;
     const char *name; /* not terminated */
     size_t name_bytes;
     const uint8_t *chain; /* DER, leaf first */
@@ -254,7 +275,7 @@ struct tls_ticket {
 
 /* False: these are not such data. */
 bool tls_ticket_read(struct tls_ticket *ticket, const void *data, size_t size);
-/* Says how many bytes it has written: 11, the name's and the chain's. */
+/* Says how many bytes it has written: 43, the name's and the chain's. */
 size_t tls_ticket_write(const struct tls_ticket *ticket, uint8_t *data);
 
 void tls_session_server_init(SSL_CTX *ctx);

@@ -68,7 +68,8 @@ static X509 *read_chain(const struct transport_tls *transport, STACK_OF(X509) * 
 }
 
 struct verdict {
-    bool vouched;       /* a CA says so, */
+    bool vouched; /* a CA says so, */
+    struct tls_owner owner;
     int64_t expires_at; /* and this is when it, or else the key's own certificate, says no more */
 };
 
@@ -93,11 +94,15 @@ static enum afar_status verify(const struct transport_tls *transport,
     verdict->vouched = X509_verify_cert(store) == 1;
     verdict->expires_at = verdict->vouched ? tls_chain_expiry(X509_STORE_CTX_get0_chain(store))
                                            : tls_time_unix(X509_get0_notAfter(leaf));
-    if (verdict->vouched)
-        goto out;
-    tls_note_refusal(transport, store, note);
-    if (!tls_pins_accept_client(context, store, note))
-        status = afar_fail(err, AFAR_ETRUST, "%s", note);
+    if (!verdict->vouched) {
+        tls_note_refusal(transport, store, note);
+        if (!tls_pins_accept_client(context, store, note))
+            status = afar_fail(err, AFAR_ETRUST, "%s", note);
+    }
+    if (status == AFAR_OK &&
+        !tls_owner(leaf, verdict->vouched ? X509_STORE_CTX_get0_chain(store) : NULL,
+                   &verdict->owner))
+        status = tls_fail_local(err, "tls_owner");
 out:
     X509_STORE_CTX_free(store);
     return status;
@@ -120,6 +125,7 @@ static enum afar_status judge_anew(struct transport_tls *transport, struct tls_c
     if (status != AFAR_OK)
         return status;
     transport->vouched = verdict.vouched;
+    transport->owner = verdict.owner;
     transport->expires_at = verdict.expires_at;
     tls_context_keep(context);
     tls_context_free(transport->judged_by);

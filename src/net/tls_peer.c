@@ -12,16 +12,21 @@
 
 enum { NAME_BYTES = 1024 };
 
+bool tls_pin_hash(const X509 *certificate, uint8_t hash[TLS_OWNER_BYTES])
+{
+    unsigned char *key = NULL;
+    int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key);
+    bool done = size > 0 && EVP_Digest(key, (size_t)size, hash, NULL, EVP_sha256(), NULL) == 1;
+    OPENSSL_free(key);
+    return done;
+}
+
 bool tls_pin(const X509 *certificate, char pin[TLS_PIN_BYTES])
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned char *key = NULL;
-    unsigned length = 0;
-    int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key);
-    bool done = size > 0 && EVP_Digest(key, (size_t)size, digest, &length, EVP_sha256(), NULL) == 1;
-    OPENSSL_free(key);
-    for (size_t i = 0; done && i < length; i++)
-        (void)snprintf(pin + 2 * i, 3, "%02x", digest[i]);
+    uint8_t hash[TLS_OWNER_BYTES];
+    bool done = tls_pin_hash(certificate, hash);
+    for (size_t i = 0; done && i < sizeof hash; i++)
+        (void)snprintf(pin + 2 * i, 3, "%02x", hash[i]);
     return done;
 }
 

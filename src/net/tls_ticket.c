@@ -1,7 +1,7 @@
 /* The server's session tickets: all that it will want to know of a client that comes back with one.
  *
- *   expires_at (8 bytes, little-endian)  vouched (1)  length of the name (2)  the name  the chain,
- * DER
+ *   expires_at (8 bytes, little-endian)  1: vouched, 2: the owner is a pin (1)  owner (32)
+ *   length of the name (2)  the name  the chain, DER
  *
  * OpenSSL puts the client's certificate into each ticket, and takes it apart again on resuming,
  * which costs more than all the rest of it. So it is taken out of the session, and the chain as we
@@ -17,7 +17,9 @@
 
 enum {
     EXPIRY_BYTES = 8,
-    HEAD_BYTES = EXPIRY_BYTES + 1 + 2,
+    HEAD_BYTES = EXPIRY_BYTES + 1 + TLS_OWNER_BYTES + 2,
+    FLAG_VOUCHED = 1,
+    FLAG_PIN = 2,
     /* A client with longer chains shakes hands in full each time. */
     CHAIN_BYTES_MAX = 16 * 1024
 };
@@ -31,7 +33,10 @@ bool tls_ticket_read(struct tls_ticket *ticket, const void *data, size_t size)
     for (int i = 0; i < EXPIRY_BYTES; i++)
         expires_at |= (uint64_t)*at++ << (8 * i);
     ticket->expires_at = (int64_t)expires_at;
-    ticket->vouched = *at++ == 1;
+    ticket->vouched = (*at & FLAG_VOUCHED) != 0;
+    ticket->owner.is_pin = (*at++ & FLAG_PIN) != 0;
+    memcpy(ticket->owner.hash, at, TLS_OWNER_BYTES);
+    at += TLS_OWNER_BYTES;
     ticket->name_bytes = (size_t)at[0] | (size_t)at[1] << 8;
     ticket->name = (const char *)at + 2;
     size -= HEAD_BYTES;
@@ -47,7 +52,9 @@ size_t tls_ticket_write(const struct tls_ticket *ticket, uint8_t *data)
     uint8_t *at = data;
     for (int i = 0; i < EXPIRY_BYTES; i++)
         *at++ = (uint8_t)((uint64_t)ticket->expires_at >> (8 * i));
-    *at++ = ticket->vouched;
+    *at++ = (uint8_t)((ticket->vouched ? FLAG_VOUCHED : 0) | (ticket->owner.is_pin ? FLAG_PIN : 0));
+    memcpy(at, ticket->owner.hash, TLS_OWNER_BYTES);
+    at += TLS_OWNER_BYTES;
     *at++ = (uint8_t)ticket->name_bytes;
     *at++ = (uint8_t)(ticket->name_bytes >> 8);
     memcpy(at, ticket->name, ticket->name_bytes);
@@ -86,6 +93,7 @@ static int ticket_made(SSL *ssl, void *unused)
         return 0;
     const struct tls_ticket ticket = {.expires_at = transport->expires_at,
                                       .vouched = transport->vouched,
+                                      .owner = transport->owner,
                                       .name = transport->peer_name,
                                       .name_bytes = strlen(transport->peer_name),
                                       .chain = transport->chain,
@@ -121,6 +129,7 @@ static bool take(struct transport_tls *transport, const struct tls_ticket *ticke
     transport->chain_bytes = ticket->chain_bytes;
     transport->expires_at = ticket->expires_at;
     transport->vouched = ticket->vouched;
+    transport->owner = ticket->owner;
     return true;
 }
 

@@ -158,6 +158,18 @@ static int note_one(int ok, X509_STORE_CTX *store)
     return ok;
 }
 
+/* Lets go of the chain. 0: out of memory. */
+static int know_owner(struct transport_tls *transport, X509_STORE_CTX *store, bool vouched)
+{
+    bool known = !transport->context->is_server ||
+                 tls_owner(X509_STORE_CTX_get0_cert(store),
+                           vouched ? X509_STORE_CTX_get0_chain(store) : NULL, &transport->owner);
+    X509_STORE_CTX_set0_verified_chain(store, NULL);
+    if (!known)
+        X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
+    return known;
+}
+
 /* As OpenSSL would do it itself, but that the connection does not keep the chain: all that is ever
  * asked of it is when it expires. */
 static int verify(X509_STORE_CTX *store, void *unused)
@@ -174,8 +186,7 @@ static int verify(X509_STORE_CTX *store, void *unused)
     transport->vouched = result == 1;
     if (result == 1) {
         transport->expires_at = tls_chain_expiry(X509_STORE_CTX_get0_chain(store));
-        X509_STORE_CTX_set0_verified_chain(store, NULL);
-        return 1;
+        return know_owner(transport, store, true);
     }
     int error = by_key ? X509_V_ERR_CERT_UNTRUSTED : X509_STORE_CTX_get_error(store);
     bool accepted = context->is_server
@@ -186,9 +197,9 @@ static int verify(X509_STORE_CTX *store, void *unused)
         return result;
     transport->note[0] = '\0';
     transport->expires_at = tls_time_unix(X509_get0_notAfter(leaf));
-    X509_STORE_CTX_set0_verified_chain(store, NULL);
+    result = know_owner(transport, store, false);
     ERR_clear_error();
-    return 1;
+    return result;
 }
 
 void tls_verify_init(SSL_CTX *ctx, int mode)

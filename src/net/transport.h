@@ -28,11 +28,17 @@ struct tls_context;
 
 enum identity_kind { IDENTITY_ANONYMOUS, IDENTITY_UNIX, IDENTITY_CERTIFICATE };
 
-enum { IDENTITY_NAME_BYTES = 256 };
+enum { IDENTITY_NAME_BYTES = 256, IDENTITY_OWNER_BYTES = 80 };
 
 struct identity {
     enum identity_kind kind;
-    char name[IDENTITY_NAME_BYTES]; /* "anonymous", "uid=0 gid=0", "CN=build-7"; printable UTF-8 */
+    char name[IDENTITY_NAME_BYTES]; /* "anonymous", "uid:0 gid:0", "cn:build-7": one of the names of
+                                       net/peer.h, for logs; printable UTF-8. Others may have it too
+                                     */
+    /* Whose jobs are whose: "uid=0"; "pin:sha256:…" of a key that no CA vouches for; else
+     * "sha256:…" over the CA and all names, which a renewed certificate keeps. No two clients share
+     * it, but those who are "anonymous". */
+    char owner[IDENTITY_OWNER_BYTES];
     int64_t expires_at; /* Unix time at which the certificate (or its chain) expires; 0: never */
 };
 

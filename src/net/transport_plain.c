@@ -86,11 +86,13 @@ static void plain_identity(const struct transport *transport, struct identity *i
     memset(identity, 0, sizeof *identity);
     identity->kind = IDENTITY_ANONYMOUS;
     (void)snprintf(identity->name, sizeof identity->name, "anonymous");
+    (void)snprintf(identity->owner, sizeof identity->owner, "anonymous");
     if (!peer_credentials(transport, &peer))
         return;
     identity->kind = IDENTITY_UNIX;
-    (void)snprintf(identity->name, sizeof identity->name, "uid=%u gid=%u", (unsigned)peer.uid,
+    (void)snprintf(identity->name, sizeof identity->name, "uid:%u gid:%u", (unsigned)peer.uid,
                    (unsigned)peer.gid);
+    (void)snprintf(identity->owner, sizeof identity->owner, "uid=%u", (unsigned)peer.uid);
 }
 
 static enum afar_status plain_peer(const struct transport *transport, struct peer *peer,

@@ -345,11 +345,13 @@ static void tls_identity(const struct transport *base, struct identity *identity
     if (!transport->established) {
         identity->kind = IDENTITY_ANONYMOUS;
         (void)snprintf(identity->name, sizeof identity->name, "anonymous");
+        (void)snprintf(identity->owner, sizeof identity->owner, "anonymous");
         return;
     }
     identity->kind = IDENTITY_CERTIFICATE;
     identity->expires_at = transport->expires_at;
     (void)snprintf(identity->name, sizeof identity->name, "%s", transport->peer_name);
+    tls_owner_text(&transport->owner, identity->owner);
 }
 
 /* Only what had to be agreed on is ever agreed on, so that it is our own string. */

@@ -365,7 +365,7 @@ static void test_as_each_others_ca(void **state)
                      0);
     assert_string_equal(program.stdout_data, "in\n");
     program_close(&program);
-    afard_expect_log(&server, "(CN=ann)");
+    afard_expect_log(&server, "(cn:ann)");
     assert_int_equal(afard_stop(&server), 0);
 }
 

@@ -171,7 +171,7 @@ static void good_certificates_and_a_resumed_session(void **state)
     }
     afar_context_free(context);
     /* The resumed connections are known by the same certificate. */
-    afard_expect_log(&server, "(CN=tester): open");
+    afard_expect_log(&server, "(cn:tester): open");
     assert_int_equal(count_lines_with(server.program.stderr_data, "anonymous"), 0);
     assert_int_equal(afard_stop(&server), 0);
 }

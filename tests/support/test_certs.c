@@ -63,6 +63,12 @@ static const struct recipe recipes[TEST_CERTS] = {
     [TEST_CLIENT_EMAIL] = {"client-email", "tester", "email:tester@example.org", "clientAuth", NULL,
                            0, 0},
     [TEST_CLIENT_NASTY] = {"client-nasty", "tester\nroot", NULL, "clientAuth", NULL, 0, 0},
+    [TEST_CLIENT_RENEWED] = {"client-renewed", "tester",
+                             "URI:spiffe://afar/build,email:tester@example.org,DNS:build.example",
+                             "clientAuth", NULL, 0, 0},
+    [TEST_CLIENT_TWIN] = {"client-twin", "twin", "URI:spiffe://afar/build", "clientAuth", NULL, 0,
+                          0},
+    [TEST_CLIENT_NAMELESS] = {"client-nameless", NULL, NULL, "clientAuth", NULL, 0, 0},
 };
 
 /* What has been made so far; the keys of the CAs are needed for what follows. */
@@ -127,6 +133,7 @@ static bool make(struct workshop *workshop, int which)
         return false;
     X509 *issuer = workshop->cert[by];
     X509_NAME *name = X509_get_subject_name(cert);
+    const char *word = recipe->common_name != NULL ? recipe->common_name : "Afar";
 
     /* The past minute: clocks of containers differ a little, and so do tests' machines. */
     return X509_set_version(cert, X509_VERSION_3) == 1 &&
@@ -134,8 +141,8 @@ static bool make(struct workshop *workshop, int which)
            X509_gmtime_adj(X509_getm_notBefore(cert), recipe->starts_s - 60) != NULL &&
            X509_gmtime_adj(X509_getm_notAfter(cert), ends_s) != NULL &&
            X509_set_pubkey(cert, key) == 1 &&
-           X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-                                      (const unsigned char *)recipe->common_name, -1, -1, 0) == 1 &&
+           X509_NAME_add_entry_by_txt(name, recipe->common_name != NULL ? "CN" : "O", MBSTRING_UTF8,
+                                      (const unsigned char *)word, -1, -1, 0) == 1 &&
            X509_set_issuer_name(cert, X509_get_subject_name(issuer)) == 1 &&
            add_extensions(cert, issuer, recipe) &&
            X509_sign(cert, workshop->key[by], EVP_sha256()) > 0;

@@ -38,6 +38,9 @@ enum test_cert {
     TEST_CLIENT_DNS,       /* email tester@example.org, DNS build.example, CN */
     TEST_CLIENT_EMAIL,     /* email tester@example.org, CN */
     TEST_CLIENT_NASTY,     /* CN with a newline: not fit to be shown */
+    TEST_CLIENT_RENEWED,   /* TEST_CLIENT_URI's names in another order, another key */
+    TEST_CLIENT_TWIN,      /* the first of TEST_CLIENT_URI's names, another CN */
+    TEST_CLIENT_NAMELESS,  /* neither CN nor alternative names */
     TEST_CERTS
 };
 

@@ -50,11 +50,11 @@ static void assert_identity(enum test_cert which, const char *expected)
 static void test_identity_prefers_uri_then_dns_then_email_then_cn(void **state)
 {
     (void)state;
-    assert_identity(TEST_CLIENT_URI, "spiffe://afar/build");
-    assert_identity(TEST_CLIENT_DNS, "build.example");
-    assert_identity(TEST_CLIENT_EMAIL, "tester@example.org");
-    assert_identity(TEST_CLIENT, "CN=tester");
-    assert_identity(TEST_SERVER, "localhost");
+    assert_identity(TEST_CLIENT_URI, "uri:spiffe://afar/build");
+    assert_identity(TEST_CLIENT_DNS, "dns:build.example");
+    assert_identity(TEST_CLIENT_EMAIL, "email:tester@example.org");
+    assert_identity(TEST_CLIENT, "cn:tester");
+    assert_identity(TEST_SERVER, "dns:localhost");
 }
 
 /* Signed, as its fingerprint is that of all of its bytes. */
@@ -129,24 +129,25 @@ static void test_names_in_utf8(void **state)
     char name[IDENTITY_NAME_BYTES];
     X509 *certificate = named("b\xc3\xbcro", 5, false);
     tls_identity_name(certificate, true, name);
-    assert_string_equal(name, "CN=b\xc3\xbcro");
+    assert_string_equal(name, "cn:b\xc3\xbcro");
     X509_free(certificate);
 }
 
 /* The longest name that still fits, and the first that does not. */
 static void test_longest_identity(void **state)
 {
+    enum { LONGEST = IDENTITY_NAME_BYTES - sizeof "dns:" };
     (void)state;
     char text[300];
     char name[IDENTITY_NAME_BYTES];
     memset(text, 'n', sizeof text);
 
-    X509 *certificate = named(text, IDENTITY_NAME_BYTES - 1, true);
+    X509 *certificate = named(text, LONGEST, true);
     tls_identity_name(certificate, true, name);
     assert_int_equal(strlen(name), IDENTITY_NAME_BYTES - 1);
-    assert_int_equal(name[0], 'n');
+    assert_memory_equal(name, "dns:n", 5);
     X509_free(certificate);
-    certificate = named(text, IDENTITY_NAME_BYTES, true);
+    certificate = named(text, LONGEST + 1, true);
     tls_identity_name(certificate, true, name);
     assert_memory_equal(name, "pin:sha256:", 11);
     X509_free(certificate);

@@ -101,7 +101,7 @@ static void assert_all_works(struct tls_pair *pair)
     tls_pair_exchange(pair->server, pair->client, 100000);
     transport_identity(pair->server, &identity);
     assert_int_equal(identity.kind, IDENTITY_CERTIFICATE);
-    assert_string_equal(identity.name, "CN=tester");
+    assert_string_equal(identity.name, "cn:tester");
     assert_true(identity.expires_at > 0);
     assert_string_equal(transport_alpn(pair->server), TLS_ALPN_AFAR);
 }

@@ -30,21 +30,29 @@ static void test_what_is_written_is_read(void **state)
     const struct tls_ticket tickets[] = {
         {.expires_at = 1000,
          .vouched = true,
-         .name = "CN=ann",
+         .owner = {.hash = {1, 2, 3, [31] = 4}},
+         .name = "cn:ann",
          .name_bytes = 6,
          .chain = chain,
          .chain_bytes = sizeof chain},
-        {.expires_at = INT64_MAX, .name = "", .name_bytes = 0, .chain = chain, .chain_bytes = 1},
+        {.expires_at = INT64_MAX,
+         .owner = {.is_pin = true, .hash = {9}},
+         .name = "",
+         .name_bytes = 0,
+         .chain = chain,
+         .chain_bytes = 1},
     };
     for (size_t i = 0; i < sizeof tickets / sizeof tickets[0]; i++) {
         struct tls_ticket read;
-        uint8_t data[64];
+        uint8_t data[96];
         const struct tls_ticket *ticket = &tickets[i];
         size_t size = tls_ticket_write(ticket, data);
-        assert_int_equal(size, 11 + ticket->name_bytes + ticket->chain_bytes);
+        assert_int_equal(size, 43 + ticket->name_bytes + ticket->chain_bytes);
         assert_true(tls_ticket_read(&read, data, size));
         assert_int_equal(read.expires_at, ticket->expires_at);
         assert_int_equal(read.vouched, ticket->vouched);
+        assert_int_equal(read.owner.is_pin, ticket->owner.is_pin);
+        assert_memory_equal(read.owner.hash, ticket->owner.hash, TLS_OWNER_BYTES);
         assert_int_equal(read.name_bytes, ticket->name_bytes);
         assert_memory_equal(read.name, ticket->name, ticket->name_bytes);
         assert_int_equal(read.chain_bytes, ticket->chain_bytes);
@@ -66,11 +74,11 @@ static void test_a_name_beyond_the_data(void **state)
     struct tls_ticket read;
     uint8_t data[600] = {0};
     for (size_t size = 590; size < 600; size++) {
-        data[9] = (uint8_t)size;
-        data[10] = (uint8_t)(size >> 8);
+        data[41] = (uint8_t)size;
+        data[42] = (uint8_t)(size >> 8);
         assert_false(tls_ticket_read(&read, data, sizeof data));
     }
-    data[9] = data[10] = 0xff;
+    data[41] = data[42] = 0xff;
     assert_false(tls_ticket_read(&read, data, sizeof data));
 }
 
@@ -91,7 +99,7 @@ static bool connect_once(struct tls_context *client, struct tls_context *server,
     bool resumed = transport_resumed(pair.server);
     transport_identity(pair.server, &identity);
     *expires_at = identity.expires_at;
-    assert_string_equal(identity.name, "CN=tester");
+    assert_string_equal(identity.name, "cn:tester");
     assert_int_equal(transport_peer(pair.server, peer, &err), AFAR_OK);
     assert_int_equal(transport_judge(pair.server, server, &err), AFAR_OK);
     tls_pair_close(&pair);

@@ -213,10 +213,12 @@ static void test_identities(void **state)
 
     transport_identity(ends.transport, &identity);
     assert_int_equal(identity.kind, IDENTITY_UNIX);
-    (void)snprintf(expected, sizeof expected, "uid=%u gid=%u", (unsigned)getuid(),
+    (void)snprintf(expected, sizeof expected, "uid:%u gid:%u", (unsigned)getuid(),
                    (unsigned)getgid());
     assert_string_equal(identity.name, expected);
     assert_int_equal(identity.expires_at, 0);
+    (void)snprintf(expected, sizeof expected, "uid=%u", (unsigned)getuid());
+    assert_string_equal(identity.owner, expected); /* another group makes nobody else of him */
     close_ends(&ends);
 
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -224,6 +226,7 @@ static void test_identities(void **state)
     transport_identity(inet, &identity);
     assert_int_equal(identity.kind, IDENTITY_ANONYMOUS);
     assert_string_equal(identity.name, "anonymous");
+    assert_string_equal(identity.owner, "anonymous");
     transport_free(inet);
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }

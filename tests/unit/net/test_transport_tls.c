@@ -117,11 +117,11 @@ static void test_peers_are_known_by_their_certificates(void **state)
     shake_hands(&pair);
     transport_identity(pair.server, &identity);
     assert_int_equal(identity.kind, IDENTITY_CERTIFICATE);
-    assert_string_equal(identity.name, "CN=tester");
+    assert_string_equal(identity.name, "cn:tester");
     assert_in_range(identity.expires_at, now + 86400, now + 2 * 86400 + 60); /* the leaf's */
     transport_identity(pair.client, &identity);
     assert_int_equal(identity.kind, IDENTITY_CERTIFICATE);
-    assert_string_equal(identity.name, "localhost");
+    assert_string_equal(identity.name, "dns:localhost");
     assert_true(identity.expires_at > now + 3000L * 86400);
     assert_string_equal(transport_alpn(pair.client), "");
     tls_pair_close(&pair);
@@ -200,7 +200,7 @@ static void test_tls12_where_asked_for(void **state)
         shake_hands(&pair);
         assert_int_equal(transport_resumed(pair.server), i > 0);
         transport_identity(pair.server, &identity);
-        assert_string_equal(identity.name, "CN=tester");
+        assert_string_equal(identity.name, "cn:tester");
         assert_true(identity.expires_at > (int64_t)time(NULL));
         tls_pair_exchange(pair.client, pair.server, 40000);
         tls_pair_exchange(pair.server, pair.client, 40000);
