@@ -6,8 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/utf8.h"
+#include "base/escape.h"
 #include "exec/environment.h"
+#include "policy/client_pattern.h"
 #include "policy/decide.h"
 
 enum { LABEL_COLUMNS = 12, SHOWN_BYTES = 4096 };
@@ -16,7 +17,7 @@ enum { LABEL_COLUMNS = 12, SHOWN_BYTES = 4096 };
 static void say(FILE *out, const char *label, const char *value)
 {
     char text[SHOWN_BYTES];
-    utf8_copy(text, sizeof text, value);
+    escape_text(text, sizeof text, value, ESCAPE_TERMINAL);
     (void)fprintf(out, "  %-*s %s\n", LABEL_COLUMNS, label, text);
 }
 
@@ -118,17 +119,37 @@ static enum afar_status say_allowed(FILE *out, const struct policy_decision *dec
     return status;
 }
 
+/* One that no client can have would only be denied, as if the rules were the reason. */
+static enum afar_status take_name(struct words *names, const char *text, size_t size,
+                                  struct afar_error *err)
+{
+    char *name = NULL;
+    char *copy = strndup(text, size);
+    if (copy == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory");
+    enum afar_status status = client_name_parse(&name, copy, err);
+    if (status == AFAR_OK)
+        status = words_add(names, name, strlen(name), err);
+    free(name);
+    free(copy);
+    return status;
+}
+
+/* Commas between them, and blanks too: a common name may have blanks in it. */
 static enum afar_status take_names(struct words *names, const char *identity,
                                    struct afar_error *err)
 {
-    static const char separators[] = ", \t";
     enum afar_status status = AFAR_OK;
-    const char *at = identity + strspn(identity, separators);
+    const char *at = identity;
     while (*at != '\0' && status == AFAR_OK) {
-        size_t size = strcspn(at, separators);
-        status = words_add(names, at, size, err);
-        at += size;
-        at += strspn(at, separators);
+        at += strspn(at, ", \t");
+        size_t size = strcspn(at, ",");
+        const char *next = at + size;
+        while (size > 0 && (at[size - 1] == ' ' || at[size - 1] == '\t'))
+            size--;
+        if (size > 0)
+            status = take_name(names, at, size, err);
+        at = next;
     }
     if (status == AFAR_OK && names->count == 0)
         return afar_fail(err, AFAR_EINVAL, "--explain: a client such as cn:ann was expected");

@@ -9,7 +9,7 @@
 
 #include "afard/options.h"
 #include "afard/variables.h"
-#include "base/utf8.h"
+#include "base/escape.h"
 #include "exec/helper.h"
 #include "exec/orphans.h"
 #include "policy/audit_verify.h"
@@ -36,8 +36,8 @@ static enum afar_status open_standard_descriptors(struct afar_error *err)
 /* One line, whatever a file name or a value in it may contain. */
 static void print_error(const struct afar_error *err, const char *hint)
 {
-    char line[sizeof err->message];
-    utf8_copy(line, sizeof line, err->message);
+    char line[2 * sizeof err->message];
+    escape_text(line, sizeof line, err->message, ESCAPE_TERMINAL);
     (void)fprintf(stderr, "afard: %s%s\n", line, hint);
 }
 
@@ -55,7 +55,7 @@ static enum afar_status check_only(const struct config *config, struct afar_erro
     enum afar_status status = server_check(config, &warnings, err);
     for (size_t i = 0; i < warnings.count && status == AFAR_OK; i++) {
         char line[AFAR_ERROR_MESSAGE_BYTES * 2];
-        utf8_copy(line, sizeof line, warnings.at[i]);
+        escape_text(line, sizeof line, warnings.at[i], ESCAPE_TERMINAL);
         (void)fprintf(stderr, "afard: warning: %s\n", line);
     }
     words_close(&warnings);

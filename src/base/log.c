@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/escape.h"
 #include "base/utf8.h"
 
 enum { LINE_BYTES = 1024 };
@@ -79,7 +80,7 @@ static size_t escape(const char *text, bool json, char *out, size_t size)
     size_t left = strlen(text);
     size_t used = 0;
     while (left > 0) {
-        char piece[8];
+        char piece[ESCAPE_BYTES];
         size_t taken = utf8_sequence(bytes, left);
         size_t length = taken;
         if (taken == 0 || utf8_control(bytes, taken)) {
@@ -92,8 +93,10 @@ static size_t escape(const char *text, bool json, char *out, size_t size)
             piece[0] = '\\';
             piece[1] = (char)bytes[0];
             length = 2;
+        } else if (taken > 1) { /* some make the text around them look other than it is */
+            length = escape_one(bytes, left, ESCAPE_STRING, piece, &taken);
         } else {
-            memcpy(piece, bytes, taken);
+            piece[0] = (char)bytes[0];
         }
         if (length > size - used)
             break;

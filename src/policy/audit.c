@@ -212,11 +212,11 @@ static enum afar_status sync_to(struct audit *audit, uint64_t number, struct afa
                            "the audit log '%.200s' could not be brought to the disk", audit->path);
 }
 
-static enum afar_status write_locked(struct audit *audit, const struct audit_record *record,
+static enum afar_status write_locked(struct audit *audit, const struct buffer *body, bool lazy,
                                      struct buffer *line, struct afar_error *err)
 {
     char hash[AUDIT_HASH_BYTES] = "";
-    enum afar_status status = audit_put_line(line, record, audit->lost, audit->seq,
+    enum afar_status status = audit_put_line(line, body, audit->lost, audit->seq,
                                              audit->chain ? audit->prev : NULL, hash, err);
     if (status != AFAR_OK)
         return status;
@@ -235,21 +235,33 @@ static enum afar_status write_locked(struct audit *audit, const struct audit_rec
     audit->appended++;
     if (audit->chain)
         memcpy(audit->prev, hash, sizeof audit->prev);
-    return audit->sync && !record->lazy ? sync_to(audit, audit->appended, err) : AFAR_OK;
+    return audit->sync && !lazy ? sync_to(audit, audit->appended, err) : AFAR_OK;
 }
 
 /* ---- verbs --------------------------------------------------------------------------------------
  */
 
-enum afar_status audit_write(struct audit *audit, const struct audit_record *record,
-                             struct afar_error *err)
+enum afar_status audit_write_body(struct audit *audit, const struct buffer *body, bool lazy,
+                                  struct afar_error *err)
 {
     struct buffer line;
     buffer_init(&line, AUDIT_LINE_BYTES);
     (void)pthread_mutex_lock(&audit->lock);
-    enum afar_status status = write_locked(audit, record, &line, err);
+    enum afar_status status = write_locked(audit, body, lazy, &line, err);
     (void)pthread_mutex_unlock(&audit->lock);
     buffer_close(&line);
+    return status;
+}
+
+enum afar_status audit_write(struct audit *audit, const struct audit_record *record,
+                             struct afar_error *err)
+{
+    struct buffer body;
+    buffer_init(&body, AUDIT_LINE_BYTES);
+    enum afar_status status = audit_render(&body, record, err);
+    if (status == AFAR_OK)
+        status = audit_write_body(audit, &body, record->lazy, err);
+    buffer_close(&body);
     return status;
 }
 

@@ -10,7 +10,8 @@
  * Threads: any.
  * Blocks:  audit_write, on the disk: not for an event loop. Threads that write at once share the
  *          waiting.
- * Limits:  AUDIT_LINE_BYTES a line; of a command AUDIT_ARGV_BYTES are written. */
+ * Limits:  AUDIT_LINE_BYTES a line; of each field no more than is said below. What is cut is marked
+ *          as cut, and the hash of the whole stands beside it. */
 #ifndef POLICY_AUDIT_H
 #define POLICY_AUDIT_H
 
@@ -22,10 +23,17 @@
 #include <afar/receipt.h>
 
 #include "base/buffer.h"
-#include "base/digest.h"
 #include "base/error.h"
 
-enum { AUDIT_LINE_BYTES = 262144, AUDIT_ARGV_BYTES = 16384, AUDIT_TEXT_BYTES = 2048 };
+enum {
+    AUDIT_LINE_BYTES = 262144,
+    AUDIT_ARGV_BYTES = 16384,
+    AUDIT_ENV_BYTES = 8192,
+    AUDIT_CWD_BYTES = 4096,
+    AUDIT_NAMES_BYTES = 4096,
+    AUDIT_NAMES_MAX = 256, /* a client with more is turned away: net/peer.h */
+    AUDIT_TEXT_BYTES = 1024
+};
 
 struct audit;
 
@@ -41,7 +49,9 @@ struct audit_record {
                         * "connection_refused" */
     unsigned long long connection;
     const char *job;
-    const char *identity;
+    const char *identity; /* one of its names */
+    const char *owner;
+    char *const *names; /* all of them, as net/peer.h has them; the pin is a field of its own */
     const char *address;
     const char *rule;
     const char *decision; /* "allowed", "denied" */
@@ -69,6 +79,15 @@ void audit_close(struct audit *audit);
 enum afar_status audit_write(struct audit *audit, const struct audit_record *record,
                              struct afar_error *err);
 
+/* The fields of a record, added to `body`, for audit_write_body later: a copy of all that the line
+ * will say. AFAR_ENOMEM, AFAR_ELIMIT. */
+enum afar_status audit_render(struct buffer *body, const struct audit_record *record,
+                              struct afar_error *err);
+
+/* As audit_write; `lazy` is the record's. */
+enum afar_status audit_write_body(struct audit *audit, const struct buffer *body, bool lazy,
+                                  struct afar_error *err);
+
 /* A line could not be written and will not be: the next one says how many. */
 void audit_lost(struct audit *audit);
 
@@ -80,11 +99,11 @@ enum afar_status audit_reopen(struct audit *audit, struct afar_error *err);
 
 enum { AUDIT_HASH_BYTES = 65 };
 
-/* Appends the record's line without its newline, and, with `prev`, in a chain; `hash` is then the
- * line's. AFAR_ENOMEM, AFAR_ELIMIT. */
-enum afar_status audit_put_line(struct buffer *out, const struct audit_record *record,
-                                uint64_t lost, uint64_t seq, const char *prev,
-                                char hash[AUDIT_HASH_BYTES], struct afar_error *err);
+/* Appends the line of a rendered record without its newline, and, with `prev`, in a chain; `hash`
+ * is then the line's. AFAR_ENOMEM, AFAR_ELIMIT. */
+enum afar_status audit_put_line(struct buffer *out, const struct buffer *body, uint64_t lost,
+                                uint64_t seq, const char *prev, char hash[AUDIT_HASH_BYTES],
+                                struct afar_error *err);
 
 /* Takes a line of a chain apart. False: it is none, or its hash is not its own. */
 bool audit_check_line(const char *line, size_t size, uint64_t *seq, char prev[AUDIT_HASH_BYTES],

@@ -80,6 +80,18 @@ enum afar_status client_pattern_parse(struct client_pattern *pattern, const char
                      SHOWN_BYTES, text);
 }
 
+enum afar_status client_name_parse(char **name, const char *text, struct afar_error *err)
+{
+    struct client_pattern pattern;
+    *name = NULL;
+    if (strcmp(text, "any") == 0)
+        return afar_fail(err, AFAR_EINVAL, "'any' is everybody, and not the name of one client");
+    enum afar_status status = client_pattern_parse(&pattern, text, err);
+    if (status == AFAR_OK)
+        *name = pattern.text; /* moved */
+    return status;
+}
+
 void client_pattern_close(struct client_pattern *pattern)
 {
     free(pattern->text);

@@ -34,6 +34,10 @@ enum afar_status client_pattern_parse(struct client_pattern *pattern, const char
                                       struct afar_error *err);
 void client_pattern_close(struct client_pattern *pattern);
 
+/* A name as a client has it, as a person writes it; *name is the caller's ("uid:33" for
+ * uid:www-data). AFAR_EINVAL: no client has a name of this form. AFAR_ENOMEM. */
+enum afar_status client_name_parse(char **name, const char *text, struct afar_error *err);
+
 bool client_pattern_match(const struct client_pattern *pattern, char *const *names);
 
 /* The 64 hex digits of a "pin:sha256:…", else NULL. Borrowed. */

@@ -32,6 +32,7 @@ static void free_connection(struct connection *connection)
     buffer_close(&connection->in);
     buffer_close(&connection->out);
     free(connection->identity);
+    free(connection->owner);
     peer_free(connection->who);
     free(connection->peer);
     free(connection);
@@ -94,6 +95,26 @@ static enum afar_status take_identity(struct connection *connection,
                                         : afar_fail(err, AFAR_ENOMEM, "out of memory for a name");
 }
 
+/* Who it is, by the last context that has judged it. */
+static enum afar_status know_client(struct connection *connection, struct afar_error *err)
+{
+    const struct worker *worker = connection->worker;
+    struct identity identity;
+    if (connection->owner != NULL && connection->who_by == worker->tls)
+        return AFAR_OK;
+    transport_identity(connection->transport, &identity);
+    free(connection->owner);
+    peer_free(connection->who);
+    connection->who = NULL;
+    connection->who_by = worker->tls;
+    connection->owner = strdup(identity.owner);
+    if (connection->owner == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a name");
+    if (rules_count(worker->config->rules) == 0 && worker->shared->audit == NULL)
+        return AFAR_OK;
+    return transport_peer(connection->transport, &connection->who, err);
+}
+
 enum afar_status connection_judge(struct connection *connection, struct policy_client *who,
                                   struct afar_error *err)
 {
@@ -101,14 +122,12 @@ enum afar_status connection_judge(struct connection *connection, struct policy_c
     const struct worker *worker = connection->worker;
     *who = (struct policy_client){.names = nobody, .address = connection->peer};
     enum afar_status status = transport_judge(connection->transport, worker->tls, err);
-    if (status != AFAR_OK || rules_count(worker->config->rules) == 0)
-        return status;
-    if (connection->who == NULL || connection->who_by != worker->tls) {
-        peer_free(connection->who);
-        status = transport_peer(connection->transport, &connection->who, err);
-        connection->who_by = worker->tls;
-    }
-    if (status == AFAR_OK && connection->who->names != NULL)
+    /* Also of one that is turned away: the audit log says who it was. */
+    struct afar_error unknown;
+    enum afar_status known = know_client(connection, status == AFAR_OK ? err : &unknown);
+    if (status == AFAR_OK)
+        status = known;
+    if (status == AFAR_OK && connection->who != NULL && connection->who->names != NULL)
         who->names = connection->who->names;
     return status;
 }

@@ -81,8 +81,9 @@ struct connection {
     bool make_room; /* … and need not: somebody else gets its place */
     struct transport *transport;
     char *identity;   /* owned; whom we speak with, as transport_identity names it; NULL: not yet */
-    struct peer *who; /* owned; the same in full, for the rules; NULL: nobody has asked yet */
-    const void *who_by; /* … as judged by this context; only compared */
+    char *owner;      /* owned; whose its jobs are, likewise; NULL: nobody has asked yet */
+    struct peer *who; /* owned; all its names, for the rules and the audit log; NULL: likewise */
+    const void *who_by; /* both as judged by this context; only compared */
     struct loop_source source;
     struct loop_deferred flush; /* send at the end of the turn, once for all that came up in it */
     struct loop_deferred gone;
@@ -161,11 +162,12 @@ void connection_end_request(struct connection *connection);
 void connection_hurry(struct connection *connection);
 
 /* Before anything that the client asks for: whether it would still be let in, as transport_judge
- * says; and where there are rules, fills in *who for them. AFAR_ETRUST, AFAR_ENOMEM. */
+ * says; and where there are rules or an audit log, fills in *who for them. connection->owner is
+ * there from then on. AFAR_ETRUST, AFAR_ENOMEM. */
 enum afar_status connection_judge(struct connection *connection, struct policy_client *who,
                                   struct afar_error *err);
 
-/* "connection 7 from 127.0.0.1:5050 (CN=build-7)" */
+/* "connection 7 from 127.0.0.1:5050 (cn:build-7)" */
 void connection_label(const struct connection *connection, char *label, size_t size);
 
 /* Counts a line of that kind; true: it is to be written. */

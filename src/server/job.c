@@ -108,7 +108,7 @@ enum afar_status job_start(struct job **job, struct worker *worker, struct job_o
     for (int i = 0; i < 2 && status == AFAR_OK && request->digest; i++)
         status = digest_new(&made->digest[i], "sha256", err);
     if (status == AFAR_OK) {
-        const struct registry_claim claim = {.identity = origin->identity,
+        const struct registry_claim claim = {.identity = origin->owner,
                                              .may_wait = request->start_within_ms > 0,
                                              .mailbox = &worker->mailbox};
         status =

@@ -72,8 +72,9 @@ struct job_origin {
     const char *label;          /* connection and identity, for log lines … */
     struct address_group group; /* … and by what these are summed up, with the identity */
     unsigned long long connection;
-    const char *identity;        /* whose jobs are counted together */
-    struct policy_client client; /* for the rules */
+    const char *identity;        /* a name of the client, for people */
+    const char *owner;           /* whose jobs are counted together */
+    struct policy_client client; /* for the rules and the audit log */
 };
 
 /* Starts `request` (*moved*, also on failure), or, where there is no place for it and it has a

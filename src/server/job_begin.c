@@ -73,9 +73,12 @@ enum afar_status job_prepare(struct job *job, const struct job_origin *origin, e
     const struct config *config = job->worker->config;
     utf8_copy(job->address, sizeof job->address, origin->client.address);
     utf8_copy(job->identity, sizeof job->identity, origin->identity);
+    utf8_copy(job->owner_name, sizeof job->owner_name, origin->owner);
     job->connection = origin->connection;
     job->audit_required = config->audit == AUDIT_REQUIRED;
     enum afar_status status = make_argv(job->request, err);
+    if (status == AFAR_OK)
+        status = keep_names(job, origin->client.names, err);
     if (status == AFAR_OK)
         status = check_size(job->request, config, limit, err);
     if (status != AFAR_OK || rules_count(config->rules) == 0)
@@ -86,7 +89,7 @@ enum afar_status job_prepare(struct job *job, const struct job_origin *origin, e
                          origin->identity);
     job->rules = rules_keep(config->rules);
     job->cgroups = atomic_load(&job->worker->shared->cgroups);
-    return keep_names(job, origin->client.names, err);
+    return AFAR_OK;
 }
 
 bool job_judge_again(struct job *job)
@@ -111,6 +114,8 @@ static struct audit_record make_record(const struct job *job, const char *event)
                                  .connection = job->connection,
                                  .job = job->entry.id[0] != '\0' ? job->entry.id : NULL,
                                  .identity = job->identity,
+                                 .owner = job->owner_name,
+                                 .names = job->names.at,
                                  .address = job->address,
                                  .rule = rule != NULL ? rule->name : NULL,
                                  .user = switches ? rule->user.name : job->worker->shared->user};

@@ -53,12 +53,13 @@ struct job {
     char label[192];
     struct address_group group; /* where it comes from, for sums */
 
-    /* Who asks, where there are rules; fixed. */
+    /* Who asks; fixed. */
     struct rules *rules; /* a reference, since it has its place; NULL: there are none */
     struct fence *fence; /* likewise; NULL: none */
-    struct words names;
+    struct words names;  /* for the rules and the audit log */
     char address[ADDRESS_TEXT_BYTES];
     char identity[IDENTITY_NAME_BYTES];
+    char owner_name[IDENTITY_OWNER_BYTES]; /* whose it is */
     unsigned long long connection;
     const struct cgroups *cgroups;
 

@@ -39,6 +39,9 @@ static void note_kill(struct native *native, const struct message *message)
                                         .connection = connection->number,
                                         .job = message->job,
                                         .identity = connection->identity,
+                                        .owner = connection->owner,
+                                        .names =
+                                            connection->who != NULL ? connection->who->names : NULL,
                                         .address = connection->peer,
                                         .reason = message->name};
     audit_note(connection->worker, &record);
@@ -50,8 +53,6 @@ static void on_kill(struct native *native, const struct message *message)
     struct registry *registry = connection->worker->shared->registry;
     const struct rules *rules = connection->worker->config->rules;
     int number = signal_by_name(message->name);
-    /* With rules, everyone's jobs are his own. */
-    const char *whose = rules_count(rules) > 0 ? connection->identity : NULL;
     struct afar_error err;
     struct policy_client client;
     enum afar_status status = connection_judge(connection, &client, &err);
@@ -69,7 +70,9 @@ static void on_kill(struct native *native, const struct message *message)
         deny_kill(native, message);
         return;
     }
-    status = registry_signal(registry, message->job, whose, number, &err);
+    /* With rules, a client may signal only its own jobs. */
+    const char *owner = rules_count(rules) > 0 ? connection->owner : NULL;
+    status = registry_signal(registry, message->job, owner, number, &err);
     if (status != AFAR_OK) {
         native_refuse(native, message, status == AFAR_EINVAL ? "not_found" : "internal",
                       err.message, 0);

@@ -202,6 +202,7 @@ static void start(struct native *native, struct message *message,
                                       .group = connection->ticket.group,
                                       .connection = connection->number,
                                       .identity = connection->identity,
+                                      .owner = connection->owner,
                                       .client = *client};
     native->attached = true;
     enum afar_status status = job_start(&native->job, connection->worker, &native->owner, request,

@@ -248,6 +248,7 @@ static void run(struct shell *shell)
                                       .group = connection->ticket.group,
                                       .connection = connection->number,
                                       .identity = connection->identity,
+                                      .owner = connection->owner,
                                       .client = client};
     enum afar_status status = job_start(&shell->job, connection->worker, &shell->owner, request,
                                         &origin, &position, &limit, &err);

@@ -81,8 +81,9 @@ struct worker {
     struct list jobs;
     struct list stuck;    /* jobs that were given up: the thread ends without them */
     unsigned audit_notes; /* under way */
-    uint64_t peak_bytes;  /* the server's largest memory, as far as it was asked for */
-    bool draining;        /* no new jobs; the thread ends when both lists are empty */
+    size_t audit_note_bytes;
+    uint64_t peak_bytes; /* the server's largest memory, as far as it was asked for */
+    bool draining;       /* no new jobs; the thread ends when both lists are empty */
     bool ended;
     uint8_t scratch[WORKER_SCRATCH_BYTES]; /* for bytes that nobody keeps */
 

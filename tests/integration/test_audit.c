@@ -17,10 +17,11 @@
 #include <cjson/cJSON.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "support/afard.h"
 #include "support/program.h"
 
-enum { TEXT_BYTES = 65536, LINES_MAX = 64 };
+enum { TEXT_BYTES = 1 << 20, LINES_MAX = 64 };
 
 struct fixture {
     struct afard afard;
@@ -199,6 +200,139 @@ static void test_refusals(void **state)
     close_fixture(&fixture);
 }
 
+static void assert_hash(const cJSON *line, const char *const *words)
+{
+    struct digest *digest = NULL;
+    char hex[DIGEST_HEX_BYTES];
+    assert_int_equal(digest_new(&digest, "sha256", NULL), AFAR_OK);
+    for (; *words != NULL; words++)
+        assert_int_equal(digest_update(digest, *words, strlen(*words) + 1, NULL), AFAR_OK);
+    assert_int_equal(digest_finish(digest, hex, NULL), AFAR_OK);
+    digest_free(digest);
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(line, "argv_cut")));
+    assert_text(line, "argv_sha256", hex);
+}
+
+/* The words of a command and their sizes, around AUDIT_ARGV_BYTES of policy/audit.h. */
+enum { WORD_MAX = 120000, ARGV_BYTES = 16384 };
+static const size_t word_sizes[] = {1, 2000, 16200, 16340, 16384, 17000, 60000, WORD_MAX};
+enum { WORD_SIZES = sizeof word_sizes / sizeof word_sizes[0] };
+
+static void fill_word(char word[WORD_MAX + 1], size_t size)
+{
+    memset(word, 'w', size);
+    word[size] = '\0';
+}
+
+static size_t size_of(const char *const *words)
+{
+    size_t size = 0;
+    for (; *words != NULL; words++)
+        size += strlen(*words) + 1;
+    return size;
+}
+
+/* Of all sizes: the command says what it has got, and the line says the same. */
+static void test_what_it_says_is_what_ran(void **state)
+{
+    static char word[WORD_MAX + 1];
+    static char script[] = "sha256sum </proc/$$/cmdline; pwd";
+    struct fixture fixture;
+    struct lines lines;
+    struct program program;
+    (void)state;
+    open_fixture(&fixture, "");
+    for (size_t i = 0; i < WORD_SIZES; i++) {
+        fill_word(word, word_sizes[i]);
+        const char *argv[] = {"afar", "run",  "-n", fixture.url, "--", "sh",
+                              "-c",   script, "sh", word,        NULL};
+        assert_int_equal(program_run(&program, argv, NULL, 0), 0);
+        wait_for_lines(&lines, &fixture, 2);
+        const cJSON *line = lines.at[0];
+        assert_text(line, "event", "start");
+        assert_int_equal(has(line, "argv_cut"), size_of(argv + 5) > ARGV_BYTES);
+        if (has(line, "argv_cut")) {
+            assert_hash(line, argv + 5);
+            assert_memory_equal(program.stdout_data,
+                                cJSON_GetObjectItem(line, "argv_sha256")->valuestring, 64);
+        } else {
+            assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(line, "argv")), 5);
+            assert_string_equal(
+                cJSON_GetArrayItem(cJSON_GetObjectItem(line, "argv"), 4)->valuestring, word);
+        }
+        free_lines(&lines);
+        program_close(&program);
+        assert_int_equal(truncate(fixture.log, 0), 0);
+    }
+    close_fixture(&fixture);
+}
+
+/* Of one that was turned away too all words count, whatever is kept of them. */
+static void test_what_was_denied(void **state)
+{
+    static char word[WORD_MAX + 1];
+    struct fixture fixture;
+    struct lines lines;
+    (void)state;
+    open_fixture(&fixture, RULES);
+    for (size_t i = 0; i < WORD_SIZES; i++) {
+        fill_word(word, word_sizes[i]);
+        const char *const words[] = {"cat", word, "and", "more", NULL};
+        assert_int_equal(run(&fixture, words), 125);
+        wait_for_lines(&lines, &fixture, 1);
+        const cJSON *line = lines.at[0];
+        assert_text(line, "event", "denied");
+        assert_int_equal(has(line, "argv_cut"), size_of(words) > ARGV_BYTES);
+        if (has(line, "argv_cut"))
+            assert_hash(line, words);
+        else
+            assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(line, "argv")), 4);
+        free_lines(&lines);
+        assert_int_equal(truncate(fixture.log, 0), 0);
+    }
+    close_fixture(&fixture);
+}
+
+/* A long name hides no other, and a long directory is not another one. */
+static void test_long_names(void **state)
+{
+    enum { DEPTH = 13, NAME = 250, LONG = 3000 };
+    char directory[DEPTH * (NAME + 1) + 128];
+    char variable[LONG + 8];
+    struct fixture fixture;
+    struct lines lines;
+    struct program program;
+    (void)state;
+    open_fixture(&fixture, "");
+    memset(variable, 'N', LONG);
+    (void)snprintf(variable + LONG, sizeof variable - LONG, "=hush");
+    (void)snprintf(directory, sizeof directory, "%s", fixture.folder);
+    for (int i = 0; i < DEPTH; i++) {
+        size_t used = strlen(directory);
+        directory[used] = '/';
+        memset(directory + used + 1, 'd', NAME);
+        directory[used + 1 + NAME] = '\0';
+        assert_int_equal(mkdir(directory, 0755), 0);
+    }
+    const char *argv[] = {"afar",  "run",    "-n",    "-w",          directory,
+                          "--env", variable, "--env", "LD_PRELOAD=", fixture.url,
+                          "--",    "sh",     "-c",    "pwd",         NULL};
+    assert_int_equal(program_run(&program, argv, NULL, 0), 0);
+    wait_for_lines(&lines, &fixture, 2);
+    assert_text(lines.at[0], "cwd", directory);
+    assert_memory_equal(program.stdout_data, directory, strlen(directory));
+    const cJSON *env = cJSON_GetObjectItem(lines.at[0], "env");
+    assert_int_equal(strlen(cJSON_GetArrayItem(env, 0)->valuestring), LONG);
+    assert_string_equal(cJSON_GetArrayItem(env, 1)->valuestring, "LD_PRELOAD");
+    free_lines(&lines);
+    program_close(&program);
+    for (int i = 0; i < DEPTH; i++) {
+        assert_int_equal(rmdir(directory), 0);
+        *strrchr(directory, '/') = '\0';
+    }
+    close_fixture(&fixture);
+}
+
 /* One that could not be spawned has begun, and ended. */
 static void test_not_spawned(void **state)
 {
@@ -306,9 +440,15 @@ static void test_handshake(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_command),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_not_spawned), cmocka_unit_test(test_rotated),
-        cmocka_unit_test(test_required),    cmocka_unit_test(test_counted),
+        cmocka_unit_test(test_a_command),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_what_it_says_is_what_ran),
+        cmocka_unit_test(test_what_was_denied),
+        cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_not_spawned),
+        cmocka_unit_test(test_rotated),
+        cmocka_unit_test(test_required),
+        cmocka_unit_test(test_counted),
         cmocka_unit_test(test_handshake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,10 @@ static void test_text_line(void **state)
                      7);
     assert_int_equal(end, 25);
     assert_string_equal(line + end, "debug a\\x0ab\\x09c\\x7f\\xff\\xc2\\x9b\u4f60 \"q\" \\\n");
+    /* Without being a control character, it turns the text around. */
+    log_write(log, LOG_LEVEL_DEBUG, "(cn:\u202ebob\u2066)\u2028");
+    line = written(fixture);
+    assert_string_equal(line + end, "debug (cn:\\u202ebob\\u2066)\\u2028\n");
     log_free(log);
 }
 
