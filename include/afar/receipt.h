@@ -41,7 +41,8 @@ enum {
 /* Whose limit it was. */
 enum afar_limit_owner { AFAR_BY_UNKNOWN, AFAR_BY_REQUEST, AFAR_BY_RULE, AFAR_BY_SERVER };
 
-/* The limit that ended the command or a part of it. Of the numbers only the one that fits its kind
+/* The limit that ended the command or a part of it. (It lies in the receipt, and so stays as it is,
+ * as the two structs with processes do.) Of the numbers only the one that fits its kind
  * is not 0. */
 struct afar_limit {
     char name[AFAR_LIMIT_NAME_BYTES]; /* "timeout", "spawn_timeout", "output", "memory", "pids",

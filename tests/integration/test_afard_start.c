@@ -243,7 +243,7 @@ static void test_usage_errors(void **state)
         {{"--set", "quiet_ms="}, "quiet_ms: '' is not a whole number from 1 to 60000"},
         {{"--set", "port=1"}, "unknown key 'port'; afard.conf(5) lists the keys"},
         /* One line, whatever is in it. */
-        {{"--set", "a\nb=1"}, "unknown key 'a?b'; afard.conf(5) lists the keys"},
+        {{"--set", "a\nb=1"}, "unknown key 'a\\nb'; afard.conf(5) lists the keys"},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char expected[TEXT_BYTES];

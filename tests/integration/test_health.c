@@ -230,8 +230,8 @@ static void workers_that_hang(void **state)
         print_message("ptrace(2) is not allowed here: skipped\n");
         skip();
     }
-    assert_in_range(workers.count, 2 * 2,
-                    2 * 2 + 1); /* each has a companion; TSan one of its own */
+    /* Each has a companion and a sweeper; TSan one of its own. */
+    assert_in_range(workers.count, 3 * 2, 3 * 2 + 1);
     threads_freeze(&workers);
     int fd = raw_connect(afard_port(&server, 0));
     raw_send_frame(fd, "{\"type\":\"ping\",\"id\":1}");

@@ -50,7 +50,7 @@ static void test_nobody(void **state)
     (void)state;
     ruled_open(&ruled, "deny_reason = brief\n[allow x]\nclient = cn:x\ncommand = **\n", "info");
     ruled_expect(&ruled, NULL, WORDS("true"), 125, "the server does not allow this");
-    afard_expect_log(&ruled.afard, "no rule lets this client (uid=");
+    afard_expect_log(&ruled.afard, "no rule lets this client (uid:");
     ruled_close(&ruled);
 }
 
@@ -383,6 +383,26 @@ static void test_explain(void **state)
     program_close(&program);
     assert_int_equal(
         program_run(&program, WORDS("afard", "-c", ruled.file, "--explain", "cn:ann"), NULL, 0), 2);
+    program_close(&program);
+    /* Names that nobody can have are not judged: "denied" would be read as the rules' word. */
+    static const char *const strange[] = {"CN=ann", "ann", "any", "CN:ann", "cn:ann,ann@x", "uid="};
+    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
+        assert_int_equal(program_run(&program,
+                                     WORDS("afard", "-c", ruled.file, "--explain", strange[i],
+                                           "--from", "10.1.2.3", "--", "sh", "-c", "x"),
+                                     NULL, 0),
+                         1);
+        assert_string_equal(program.stdout_data, "");
+        assert_non_null(strstr(program.stderr_data, "afard: '"));
+        program_close(&program);
+    }
+    /* What is not text on a terminal is spelled out. */
+    assert_int_equal(program_run(&program,
+                                 WORDS("afard", "-c", ruled.file, "--explain", "cn:a b , cn:ann",
+                                       "--from", "10.1.2.3", "--", "sh", "-c", "\xe2\x80\xaex"),
+                                 NULL, 0),
+                     0);
+    assert_non_null(strstr(program.stdout_data, "\\u202ex"));
     program_close(&program);
     assert_int_equal(access("/tmp/never", F_OK), -1);
     assert_int_equal(unlink(ruled.file), 0);
