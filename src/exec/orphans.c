@@ -112,7 +112,7 @@ struct orphans *orphans_new(const char *prefix)
     return orphans;
 }
 
-/* The next of these four are for who holds the lock. */
+/* These are for who holds the lock. */
 
 static struct list *bucket(struct list buckets[BUCKETS], uint64_t key)
 {
@@ -162,14 +162,26 @@ static bool know(struct orphans *orphans, pid_t pid)
     return true;
 }
 
+/* Those that were not in the list when it was read last. */
+static void forget_unlisted(struct orphans *orphans)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        struct list *link = orphans->by_pid[i].next;
+        while (link != &orphans->by_pid[i]) {
+            struct orphan *orphan = list_object(link, struct orphan, by_pid);
+            link = link->next;
+            if (orphan->generation != orphans->generation)
+                forget(orphans, orphan);
+        }
+    }
+}
+
 void orphans_free(struct orphans *orphans)
 {
     if (orphans == NULL)
         return;
-    for (size_t i = 0; i < BUCKETS; i++) {
-        while (!list_empty(&orphans->by_pid[i]))
-            forget(orphans, list_object(orphans->by_pid[i].next, struct orphan, by_pid));
-    }
+    orphans->generation++;
+    forget_unlisted(orphans);
     if (orphans->fd >= 0)
         (void)close(orphans->fd);
     free(orphans->numbers.at);
@@ -196,19 +208,6 @@ static bool read_piece(struct orphans *orphans)
 static bool is_due_anew(const struct orphans *orphans)
 {
     return orphans->stale || (orphans->count > 0 && orphans->anew_at_ms <= clock_now_ms());
-}
-
-static void forget_unlisted(struct orphans *orphans)
-{
-    for (size_t i = 0; i < BUCKETS; i++) {
-        struct list *link = orphans->by_pid[i].next;
-        while (link != &orphans->by_pid[i]) {
-            struct orphan *orphan = list_object(link, struct orphan, by_pid);
-            link = link->next;
-            if (orphan->generation != orphans->generation)
-                forget(orphans, orphan);
-        }
-    }
 }
 
 /* From the beginning: those that are not in it any more are forgotten. With at most so many reads;

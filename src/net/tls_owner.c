@@ -33,16 +33,21 @@ static void add(struct names *names, const char *kind, const uint8_t *data, int 
 {
     size_t kind_bytes = strlen(kind);
     struct name *longer = realloc(names->at, (names->count + 1) * sizeof *longer);
-    uint8_t *copy = size >= 0 ? malloc(kind_bytes + (size_t)size) : NULL;
-    names->at = longer != NULL ? longer : names->at;
-    if (longer == NULL || copy == NULL) {
-        free(copy);
+    if (longer == NULL || size < 0) {
+        names->at = longer != NULL ? longer : names->at;
+        names->failed = true;
+        return;
+    }
+    names->at = longer;
+    uint8_t *copy = malloc(kind_bytes + (size_t)size);
+    if (copy == NULL) {
         names->failed = true;
         return;
     }
     memcpy(copy, kind, kind_bytes);
-    memcpy(copy + kind_bytes, data, (size_t)size);
-    longer[names->count++] = (struct name){.data = copy, .size = kind_bytes + (size_t)size};
+    if (size > 0)
+        memcpy(copy + kind_bytes, data, (size_t)size);
+    names->at[names->count++] = (struct name){.data = copy, .size = kind_bytes + (size_t)size};
 }
 
 static void close_names(struct names *names)

@@ -37,6 +37,11 @@ static void *command_main(void *argument)
     return NULL;
 }
 
+struct orphans *threaded_orphans(void)
+{
+    return orphans_adopt() && orphans_are_adopted() ? orphans_new("AFAR_JOB=") : NULL;
+}
+
 void threaded_start(struct threaded *command, const char *name, const char *script)
 {
     *command = (struct threaded){.script = script};

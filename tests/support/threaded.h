@@ -30,6 +30,9 @@ struct threaded {
     char line[128]; /* what it has printed */
 };
 
+/* Makes the process a subreaper whose orphans are known by AFAR_JOB. NULL: it cannot be. */
+struct orphans *threaded_orphans(void);
+
 /* Starts sh -c SCRIPT; `name` is part of its variable. */
 void threaded_start(struct threaded *command, const char *name, const char *script);
 

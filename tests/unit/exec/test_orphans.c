@@ -39,9 +39,7 @@ static void expect_processes_with(const char *variable, size_t count)
 static int set_up(void **state)
 {
     (void)state;
-    if (!orphans_adopt() || !orphans_are_adopted())
-        return 1;
-    orphans = orphans_new("AFAR_JOB=");
+    orphans = threaded_orphans();
     return orphans == NULL;
 }
 

@@ -24,9 +24,7 @@ static struct orphans *orphans;
 static int set_up(void **state)
 {
     (void)state;
-    if (!orphans_adopt() || !orphans_are_adopted())
-        return 1;
-    orphans = orphans_new("AFAR_JOB=");
+    orphans = threaded_orphans();
     return orphans == NULL;
 }
 
