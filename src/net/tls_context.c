@@ -35,6 +35,32 @@ void tls_context_free(struct tls_context *context)
     free(context);
 }
 
+/* Groups in which one side's part of a key exchange costs at most some ten times what it costs in
+ * X25519. OpenSSL's own list also has the finite fields up to 8192 bits, some three hundred times
+ * as expensive, which any stranger could ask a server for. */
+static enum afar_status set_groups(SSL_CTX *ctx, struct afar_error *err)
+{
+    if (SSL_CTX_set1_groups_list(ctx, "X25519:P-256:X448:P-384:P-521") == 1)
+        return AFAR_OK;
+    ERR_clear_error(); /* some of OpenSSL's providers (FIPS) do not have all of them */
+    if (SSL_CTX_set1_groups_list(ctx, "P-256:P-384:P-521") == 1)
+        return AFAR_OK;
+    return tls_fail_local(err, "SSL_CTX_set1_groups_list");
+}
+
+/* OpenSSL's own list has SHA-224 too, which RFC 8446 §4.2.3 does not allow to be offered. (With RSA
+ * PKCS #1 certificates alone are signed.) */
+static enum afar_status set_signatures(SSL_CTX *ctx, struct afar_error *err)
+{
+    static const char list[] = "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:"
+                               "rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"
+                               "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
+                               "RSA+SHA256:RSA+SHA384:RSA+SHA512";
+    return SSL_CTX_set1_sigalgs_list(ctx, list) == 1
+               ? AFAR_OK
+               : tls_fail_local(err, "SSL_CTX_set1_sigalgs_list");
+}
+
 /* What both sides have in common. */
 static enum afar_status configure(SSL_CTX *ctx, bool allow_tls12, struct afar_error *err)
 {
@@ -64,7 +90,8 @@ static enum afar_status configure(SSL_CTX *ctx, bool allow_tls12, struct afar_er
     if (SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                       "TLS_CHACHA20_POLY1305_SHA256") != 1)
         return tls_fail_local(err, "SSL_CTX_set_ciphersuites");
-    return AFAR_OK;
+    enum afar_status status = set_groups(ctx, err);
+    return status == AFAR_OK ? set_signatures(ctx, err) : status;
 }
 
 static enum afar_status context_new(struct tls_context **context, const SSL_METHOD *method,
