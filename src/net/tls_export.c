@@ -1,6 +1,7 @@
 /* A client's session, for another process.
  *
- *   "AFARTLS1"  expires_at (8 bytes, little-endian)  length of the name (2)  the name  the session
+ *   "AFARTLS2"  expires_at (8 bytes, little-endian)  since (8)  length of the name (2)  the name
+ *   the session
  *
  * The session is OpenSSL's DER without the server's certificate ([3] of its SEQUENCE; ssl_asn1.c's
  * comment, "peer"): decoding that would cost more than resuming saves. */
@@ -8,16 +9,30 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/err.h>
 
 #include "net/tls_error.h"
 
-enum { EXPIRY_BYTES = 8, LENGTH_BYTES = 2, PEER_TAG = 3 };
+enum { TIME_BYTES = 8, LENGTH_BYTES = 2, PEER_TAG = 3 };
 
-static const char magic[] = "AFARTLS1";
-enum { HEAD_BYTES = sizeof magic - 1 + EXPIRY_BYTES + LENGTH_BYTES };
+static const char magic[] = "AFARTLS2";
+enum { HEAD_BYTES = sizeof magic - 1 + TIME_BYTES + TIME_BYTES + LENGTH_BYTES };
+
+static uint8_t *put_number(uint8_t *at, uint64_t number, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        *at++ = (uint8_t)(number >> (8 * i));
+    return at;
+}
+
+static const uint8_t *take_number(const uint8_t *at, uint64_t *number, int bytes)
+{
+    *number = 0;
+    for (int i = 0; i < bytes; i++)
+        *number |= (uint64_t)*at++ << (8 * i);
+    return at;
+}
 
 bool tls_session_strip(uint8_t *der, size_t *size)
 {
@@ -62,10 +77,9 @@ static enum afar_status encode(const struct tls_saved_session *saved, uint8_t **
     uint8_t *at = made;
     memcpy(at, magic, sizeof magic - 1);
     at += sizeof magic - 1;
-    for (int i = 0; i < EXPIRY_BYTES; i++)
-        *at++ = (uint8_t)((uint64_t)saved->expires_at >> (8 * i));
-    for (int i = 0; i < LENGTH_BYTES; i++)
-        *at++ = (uint8_t)(name_size >> (8 * i));
+    at = put_number(at, (uint64_t)saved->expires_at, TIME_BYTES);
+    at = put_number(at, (uint64_t)saved->since, TIME_BYTES);
+    at = put_number(at, name_size, LENGTH_BYTES);
     memcpy(at, saved->peer_name, name_size);
     at += name_size;
     uint8_t *der = at;
@@ -100,18 +114,19 @@ enum afar_status tls_context_export(struct tls_context *context, const char *ser
 static SSL_SESSION *decode(const uint8_t *data, size_t size, struct tls_saved_session *saved)
 {
     uint64_t expires_at = 0;
-    size_t name_size = 0;
+    uint64_t since = 0;
+    uint64_t name_size = 0;
     if (size < HEAD_BYTES || memcmp(data, magic, sizeof magic - 1) != 0)
         return NULL;
     const uint8_t *at = data + sizeof magic - 1;
-    for (int i = 0; i < EXPIRY_BYTES; i++)
-        expires_at |= (uint64_t)*at++ << (8 * i);
-    for (int i = 0; i < LENGTH_BYTES; i++)
-        name_size |= (size_t)*at++ << (8 * i);
+    at = take_number(at, &expires_at, TIME_BYTES);
+    at = take_number(at, &since, TIME_BYTES);
+    at = take_number(at, &name_size, LENGTH_BYTES);
     size -= HEAD_BYTES;
     if (name_size > size || name_size >= IDENTITY_NAME_BYTES || size - name_size > INT32_MAX)
         return NULL;
     saved->expires_at = (int64_t)expires_at;
+    saved->since = (int64_t)since;
     saved->peer_name = strndup((const char *)at, name_size);
     at += name_size;
     const uint8_t *end = at + (size - name_size);
@@ -132,8 +147,7 @@ enum afar_status tls_context_import(struct tls_context *context, const char *ser
     saved.session = decode(data, size, &saved);
     saved.server_name = strdup(server_name);
     bool good = saved.session != NULL && saved.server_name != NULL &&
-                SSL_SESSION_is_resumable(saved.session) == 1 &&
-                saved.expires_at > (int64_t)time(NULL);
+                SSL_SESSION_is_resumable(saved.session) == 1 && tls_session_is_fresh(&saved);
     ERR_clear_error();
     if (good)
         tls_session_keep(context, &saved);

@@ -6,6 +6,8 @@
  *   tls_keygen.c       new keys and certificates (net/tls_keygen.h)
  *   tls_certificate.c  what a certificate says, in words
  *   tls_verify.c       why a certificate was not accepted
+ *   tls_own.c          what clients will think of our own
+ *   tls_lists.c        for how long revocation lists answer for it
  *   tls_judge.c        the same once more, of an open connection
  *   tls_peer.c         all its names, and its key's pin
  *   tls_pins.c         peers that are accepted for their key's sake
@@ -42,6 +44,10 @@
 
 enum {
     TLS_NOTE_BYTES = 384,
+    /* A full handshake is needed again after this, however often the session was resumed meanwhile.
+     * OpenSSL's default is 2 hours, from the last time; an hour is the usual choice. What a
+     * certificate's short life ends earlier ends earlier. */
+    TLS_SESSION_LIFE_S = 3600,
     /* Of a send. */
     TLS_BATCH_RECORDS = 16,
     TLS_BATCH_BYTES = TLS_BATCH_RECORDS * SSL3_RT_MAX_PLAIN_LENGTH,
@@ -61,6 +67,7 @@ struct tls_saved_session {
     char *server_name;    /* owned */
     char *peer_name;      /* owned; whom the server was known by; NULL: its certificate says */
     int64_t expires_at;   /* of the server's chain: resuming does not look at it again */
+    int64_t since;        /* Unix time of the full handshake */
     uint64_t age;         /* for finding the oldest */
 };
 
@@ -68,6 +75,7 @@ struct tls_context {
     SSL_CTX *ssl_ctx;          /* owned */
     BIO_METHOD *socket_method; /* owned; see tls_bio.c */
     bool is_server;
+    int64_t lists_until;    /* a server's revocation lists; Unix time, 0: there are none */
     atomic_uint references; /* the maker's and each transport's */
     pthread_mutex_t lock;   /* guards the three below */
     struct tls_saved_session saved[TLS_SESSIONS_MAX];
@@ -83,6 +91,23 @@ struct tls_context {
 };
 
 /* ---- Transports ---- */
+
+/* What a peer has made OpenSSL do: tls_guard.c. */
+struct tls_guard {
+    bool hello_wanted; /* the next message of a handshake is a hello */
+    uint8_t record_size;
+    uint8_t message_size;
+    uint8_t record[SSL3_RT_HEADER_LENGTH];  /* of the record, as far as it has come */
+    uint8_t message[SSL3_HM_HEADER_LENGTH]; /* of the hello */
+    size_t record_left;                     /* bytes of the record that are still to come */
+    unsigned handshake_records;
+    unsigned handshake_messages;
+    unsigned turn_records; /* of the present receive */
+    size_t turn_bytes;
+    unsigned later_count; /* messages after the handshake, and their records, since … */
+    int64_t later_since_ms;
+    const char *broken_by; /* what the peer does that ends the connection; NULL: nothing */
+};
 
 /* What the callbacks, which OpenSSL gives no more than the SSL, leave behind for tls_fail. It is
  * the SSL's app data. */
@@ -113,7 +138,9 @@ struct transport_tls {
     bool held;                   /* it lies in the BIO and waits for the socket */
     char *peer_name;             /* owned; of the certificate; NULL: not established */
     int64_t expires_at;          /* Unix time; of the peer's chain, 0: no peer certificate */
-    uint8_t *chain;              /* owned; server: the client's certificates, DER, leaf first */
+    int64_t since;               /* Unix time of the full handshake with this peer */
+    bool by_list;   /* a revocation list ends sooner than the chain: that is expires_at */
+    uint8_t *chain; /* owned; server: the client's certificates, DER, leaf first */
     size_t chain_bytes;
     struct tls_context *judged_by; /* a reference; who accepted them last, NULL: the handshake */
     /* What the peer sent first: tells those who do not speak TLS. */
@@ -210,6 +237,25 @@ void tls_identity_name(X509 *certificate, bool vouched, char name[IDENTITY_NAME_
 /* The earliest notAfter of a chain, 0 where it is NULL or empty. */
 int64_t tls_chain_expiry(const STACK_OF(X509) * chain);
 
+/* ---- tls_names.c ---- */
+
+/* "localhost, 127.0.0.1, ::1" (cut with "…"), or "no name at all". */
+void tls_names_text(X509 *certificate, char *text, size_t size);
+
+/* Why it is not for that name or address although it looks as if it were; NULL: it does not. */
+const char *tls_names_reason(X509 *certificate, const char *wanted);
+
+/* ---- tls_lists.c ---- */
+
+/* Until when what was found of a chain holds: until a certificate in it expires, or, with
+ * revocation lists, until there is none of one of its issuers any more that has not expired
+ * (*by_list: that is sooner). The chain is the verified one of `store`. */
+int64_t tls_valid_until(const X509_STORE_CTX *store, bool *by_list);
+
+/* Until when there is a list of each issuer of which there is one; 0: there are none, or they do
+ * not end. */
+int64_t tls_lists_until(const SSL_CTX *ctx);
+
 /* ---- tls_verify.c ---- */
 
 /* Makes `ctx` verify its peers: what is found goes to the transport's expires_at, or else to its
@@ -264,9 +310,11 @@ bool tls_pins_accept_server(const struct transport_tls *transport, X509 *leaf, i
 
 /* What a ticket says of its client. Pointers are into what it was read from. */
 struct tls_ticket {
-    int64_t expires_at; /* Unix time; of the client's chain */
+    int64_t expires_at; /* Unix time; of the client's chain, or of a revocation list */
+    int64_t since;      /* Unix time of the full handshake */
     bool vouched;
     struct tls_owner owner;
+    bool by_list;
     const char *name; /* not terminated */
     size_t name_bytes;
     const uint8_t *chain; /* DER, leaf first */
@@ -275,7 +323,7 @@ struct tls_ticket {
 
 /* False: these are not such data. */
 bool tls_ticket_read(struct tls_ticket *ticket, const void *data, size_t size);
-/* Says how many bytes it has written: 43, the name's and the chain's. */
+/* Says how many bytes it has written: 51, the name's and the chain's. */
 size_t tls_ticket_write(const struct tls_ticket *ticket, uint8_t *data);
 
 void tls_session_server_init(SSL_CTX *ctx);
@@ -291,6 +339,9 @@ void tls_session_client_init(SSL_CTX *ctx);
 
 /* Offers the last session of the transport's server, where there is one, and forgets it. */
 void tls_session_offer(struct transport_tls *transport);
+
+/* Whether the session may still be offered. */
+bool tls_session_is_fresh(const struct tls_saved_session *saved);
 
 /* The place of that server, or NULL. The context is locked. */
 struct tls_saved_session *tls_session_find(struct tls_context *context, const char *server_name);

@@ -70,7 +70,8 @@ static X509 *read_chain(const struct transport_tls *transport, STACK_OF(X509) * 
 struct verdict {
     bool vouched; /* a CA says so, */
     struct tls_owner owner;
-    int64_t expires_at; /* and this is when it, or else the key's own certificate, says no more */
+    int64_t expires_at; /* and this is when it, or else the key's own certificate, says no more; */
+    bool by_list;       /* or a revocation list */
 };
 
 /* The same as in the handshake: trust, dates, revocation, that it is made for clients, or that it
@@ -92,7 +93,7 @@ static enum afar_status verify(const struct transport_tls *transport,
         goto out;
     }
     verdict->vouched = X509_verify_cert(store) == 1;
-    verdict->expires_at = verdict->vouched ? tls_chain_expiry(X509_STORE_CTX_get0_chain(store))
+    verdict->expires_at = verdict->vouched ? tls_valid_until(store, &verdict->by_list)
                                            : tls_time_unix(X509_get0_notAfter(leaf));
     if (!verdict->vouched) {
         tls_note_refusal(transport, store, note);
@@ -127,6 +128,7 @@ static enum afar_status judge_anew(struct transport_tls *transport, struct tls_c
     transport->vouched = verdict.vouched;
     transport->owner = verdict.owner;
     transport->expires_at = verdict.expires_at;
+    transport->by_list = verdict.by_list;
     tls_context_keep(context);
     tls_context_free(transport->judged_by);
     transport->judged_by = context;
@@ -146,6 +148,10 @@ enum afar_status tls_judge(struct transport *base, struct tls_context *context,
         status = judge_anew(transport, context, err);
     if (status == AFAR_OK && transport->expires_at > 0 &&
         transport->expires_at <= (int64_t)time(NULL))
-        status = afar_fail(err, AFAR_ETRUST, "the client's certificate, or its CA, has expired");
+        status = afar_fail(err, AFAR_ETRUST, "%s",
+                           transport->by_list
+                               ? "the client's certificate may have been revoked: the revocation "
+                                 "list of its issuer has expired (tls_crl)"
+                               : "the client's certificate, or its CA, has expired");
     return status;
 }

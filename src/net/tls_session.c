@@ -61,13 +61,15 @@ static int session_given(SSL *ssl, SSL_SESSION *session)
 {
     struct transport_tls *transport = transport_tls_of(ssl);
     struct tls_context *context = transport->context;
-    struct tls_saved_session copy = {.expires_at = transport->expires_at};
+    /* (TLS 1.2 gives it in the middle of the handshake.) */
+    bool begins = !transport->known && SSL_session_reused(ssl) != 1;
+    struct tls_saved_session copy = {.expires_at = transport->expires_at,
+                                     .since = begins ? (int64_t)time(NULL) : transport->since};
 
     if (SSL_SESSION_is_resumable(session) != 1)
         return 0;
     copy.session = SSL_SESSION_dup(session);
     copy.server_name = strdup(transport->server_name);
-    /* (TLS 1.2 gives it in the middle of the handshake.) */
     bool named = transport->peer_name != NULL;
     if (named)
         copy.peer_name = strdup(transport->peer_name);
@@ -85,6 +87,15 @@ void tls_session_client_init(SSL_CTX *ctx)
     SSL_CTX_sess_set_new_cb(ctx, session_given);
 }
 
+/* A server that goes on giving sessions is asked who it is once in a while all the same. (A clock
+ * that was set back makes one older than it seems.) */
+bool tls_session_is_fresh(const struct tls_saved_session *saved)
+{
+    int64_t now = (int64_t)time(NULL);
+    return saved->expires_at > now && saved->since <= now &&
+           now - saved->since < TLS_SESSION_LIFE_S;
+}
+
 void tls_session_offer(struct transport_tls *transport)
 {
     struct tls_context *context = transport->context;
@@ -98,9 +109,10 @@ void tls_session_offer(struct transport_tls *transport)
     }
     (void)pthread_mutex_unlock(&context->lock);
 
-    if (taken.session != NULL && taken.expires_at > (int64_t)time(NULL) &&
+    if (taken.session != NULL && tls_session_is_fresh(&taken) &&
         SSL_set_session(transport->ssl, taken.session) == 1) {
         transport->expires_at = taken.expires_at;
+        transport->since = taken.since;
         transport->offers = true;
         transport->peer_name = taken.peer_name;
         taken.peer_name = NULL;

@@ -185,7 +185,7 @@ static int verify(X509_STORE_CTX *store, void *unused)
     int result = by_key ? 0 : X509_verify_cert(store);
     transport->vouched = result == 1;
     if (result == 1) {
-        transport->expires_at = tls_chain_expiry(X509_STORE_CTX_get0_chain(store));
+        transport->expires_at = tls_valid_until(store, &transport->by_list);
         return know_owner(transport, store, true);
     }
     int error = by_key ? X509_V_ERR_CERT_UNTRUSTED : X509_STORE_CTX_get_error(store);
@@ -197,6 +197,7 @@ static int verify(X509_STORE_CTX *store, void *unused)
         return result;
     transport->note[0] = '\0';
     transport->expires_at = tls_time_unix(X509_get0_notAfter(leaf));
+    transport->by_list = false;
     result = know_owner(transport, store, false);
     ERR_clear_error();
     return result;

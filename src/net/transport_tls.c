@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -85,6 +86,7 @@ enum afar_status tls_know_peer(struct transport_tls *transport, struct afar_erro
         enum afar_status status = is_server ? tls_keep_chain(transport, err) : AFAR_OK;
         if (status != AFAR_OK)
             return status;
+        transport->since = (int64_t)time(NULL);
     }
     transport->known = true;
     return AFAR_OK;

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -37,7 +38,15 @@ static void add_extensions(X509 *certificate, X509 *issuer, const struct issue *
     add_extension(certificate, issuer, NID_subject_key_identifier, "hash");
     add_extension(certificate, issuer, NID_authority_key_identifier, "keyid");
     if (!order->is_ca)
-        add_extension(certificate, issuer, NID_ext_key_usage, "clientAuth");
+        add_extension(certificate, issuer, NID_ext_key_usage,
+                      order->is_server ? "serverAuth" : "clientAuth");
+    if (order->comment_bytes > 0) {
+        char *comment = calloc(1, order->comment_bytes + 1);
+        assert_non_null(comment);
+        memset(comment, 'c', order->comment_bytes);
+        add_extension(certificate, issuer, NID_netscape_comment, comment);
+        free(comment);
+    }
     if (order->names != NULL)
         assert_int_equal(X509_add1_ext_i2d(certificate, NID_subject_alt_name, order->names, 0, 0),
                          1);
@@ -46,7 +55,8 @@ static void add_extensions(X509 *certificate, X509 *issuer, const struct issue *
 void issue(struct issued *made, const struct issue *order)
 {
     uint32_t serial = 0;
-    made->key = order->rsa_bits > 0 ? EVP_RSA_gen(order->rsa_bits) : EVP_EC_gen("P-256");
+    made->key = order->rsa_bits > 0 ? EVP_RSA_gen(order->rsa_bits)
+                                    : EVP_EC_gen(order->curve != NULL ? order->curve : "P-256");
     made->certificate = X509_new();
     assert_non_null(made->key);
     assert_non_null(made->certificate);
@@ -61,7 +71,8 @@ void issue(struct issued *made, const struct issue *order)
                          1);
     assert_int_equal(X509_set_version(certificate, X509_VERSION_3), 1);
     assert_int_equal(ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial + 1ULL), 1);
-    assert_non_null(X509_gmtime_adj(X509_getm_notBefore(certificate), -MINUTE_S));
+    assert_non_null(X509_gmtime_adj(X509_getm_notBefore(certificate),
+                                    order->begins_s != 0 ? order->begins_s : -MINUTE_S));
     assert_non_null(X509_gmtime_adj(X509_getm_notAfter(certificate),
                                     order->valid_s != 0 ? order->valid_s : DAY_S));
     assert_int_equal(X509_set_pubkey(certificate, made->key), 1);
@@ -122,9 +133,15 @@ static void add_revoked(X509_CRL *list, const struct issued *revoked, ASN1_TIME 
 
 void issue_write_list(const struct issued *issuer, const struct issued *revoked, const char *path)
 {
+    issue_write_list_until(issuer, revoked, DAY_S, path);
+}
+
+void issue_write_list_until(const struct issued *issuer, const struct issued *revoked, long ends_s,
+                            const char *path)
+{
     X509_CRL *list = X509_CRL_new();
     ASN1_TIME *now = X509_gmtime_adj(NULL, -MINUTE_S);
-    ASN1_TIME *later = X509_gmtime_adj(NULL, DAY_S);
+    ASN1_TIME *later = X509_gmtime_adj(NULL, ends_s);
     assert_non_null(list);
     assert_int_equal(X509_CRL_set_version(list, 1), 1);
     assert_int_equal(X509_CRL_set_issuer_name(list, X509_get_subject_name(issuer->certificate)), 1);

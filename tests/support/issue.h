@@ -26,9 +26,13 @@ struct issue {
     const struct issued *issuer; /* NULL: itself */
     const char *common_names[4]; /* up to the first NULL */
     GENERAL_NAMES *names;        /* NULL: none */
-    bool is_ca;                  /* else for clients */
-    long valid_s;                /* from now; 0: a day */
-    unsigned rsa_bits;           /* 0: P-256 */
+    bool is_ca;                  /* else for clients, or: */
+    bool is_server;
+    long begins_s;        /* valid from then, from now; 0: since a minute ago */
+    long valid_s;         /* until then, from now; 0: a day */
+    unsigned rsa_bits;    /* 0: a curve: */
+    const char *curve;    /* NULL: P-256 */
+    size_t comment_bytes; /* that it is longer by */
 };
 
 void issue(struct issued *made, const struct issue *order);
@@ -43,7 +47,9 @@ void issue_write(const struct issued *issued, const struct issued *also, const c
                  const char *key_path);
 
 /* A list of the issuer's in which this certificate stands; NULL: an empty one. It is added to the
- * file. */
+ * file, and ends in a day; the second: in `ends_s`. */
 void issue_write_list(const struct issued *issuer, const struct issued *revoked, const char *path);
+void issue_write_list_until(const struct issued *issuer, const struct issued *revoked, long ends_s,
+                            const char *path);
 
 #endif
