@@ -31,6 +31,7 @@ static void dates_text(const X509 *own, char *text, size_t size)
 static void name_text(const struct transport_tls *transport, X509 *own, char *text, size_t size)
 {
     const char *wanted = SSL_get_servername(transport->ssl, TLSEXT_NAMETYPE_host_name);
+    const char *reason = wanted != NULL ? tls_names_reason(own, wanted) : NULL;
     char names[NAME_BYTES];
 
     tls_names_text(own, names, sizeof names);
@@ -38,7 +39,8 @@ static void name_text(const struct transport_tls *transport, X509 *own, char *te
         (void)snprintf(text, size, "the address that it connects to may not be in it; it is for %s",
                        names);
     else if (X509_check_host(own, wanted, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) != 1)
-        (void)snprintf(text, size, "it is not for '%.64s' but for %s", wanted, names);
+        (void)snprintf(text, size, "it is not for '%.64s' but for %s%s%s", wanted, names,
+                       reason != NULL ? ": " : "", reason != NULL ? reason : "");
     else
         (void)snprintf(text, size, "it says that it is bad");
 }
@@ -59,7 +61,8 @@ static enum afar_status refused_certificate(const struct transport_tls *transpor
         (void)snprintf(why, sizeof why, "unknown CA; ours was issued by '%s'", issuer);
         break;
     case SSL_AD_UNSUPPORTED_CERTIFICATE:
-        (void)snprintf(why, sizeof why, "it is not made for this use (extended key usage %s)",
+        (void)snprintf(why, sizeof why,
+                       "it, or its CA, is not made for this use (extended key usage %s)",
                        is_server ? "serverAuth" : "clientAuth");
         break;
     case SSL_AD_CERTIFICATE_REVOKED:
@@ -72,6 +75,9 @@ static enum afar_status refused_certificate(const struct transport_tls *transpor
         if (alert == SSL_AD_CERTIFICATE_EXPIRED)
             (void)snprintf(why, sizeof why,
                            "it says that it, or its CA, has expired; do the clocks agree?");
+        else if (is_server && alert == SSL_AD_CERTIFICATE_UNKNOWN)
+            (void)snprintf(why, sizeof why,
+                           "it does not say why; it may know us by another key (--pin)");
         else if (is_server && own != NULL)
             name_text(transport, own, why, sizeof why);
         else
@@ -79,6 +85,34 @@ static enum afar_status refused_certificate(const struct transport_tls *transpor
         break;
     }
     return afar_fail(err, AFAR_ETRUST, "the %s refused our certificate: %s", peer, why);
+}
+
+/* "EC secp256k1" */
+static void key_text(const X509 *certificate, char *text, size_t size)
+{
+    const EVP_PKEY *key = X509_get0_pubkey(certificate);
+    const char *type = key != NULL ? EVP_PKEY_get0_type_name(key) : NULL;
+    char group[NAME_BYTES / 2] = "";
+    if (key != NULL)
+        (void)EVP_PKEY_get_group_name(key, group, sizeof group, NULL);
+    (void)snprintf(text, size, "%s%s%s", type != NULL ? type : "unknown",
+                   group[0] != '\0' ? " " : "", group);
+}
+
+/* A client that has a certificate, but no signature that the server takes, shows none. */
+static enum afar_status certificate_required(const struct transport_tls *transport,
+                                             struct afar_error *err)
+{
+    const X509 *own = SSL_get_certificate(transport->ssl);
+    char key[NAME_BYTES];
+    if (own == NULL)
+        return afar_fail(err, AFAR_ETRUST,
+                         "the server requires a client certificate (use --cert and --key)");
+    key_text(own, key, sizeof key);
+    return afar_fail(err, AFAR_ETRUST,
+                     "the server requires a client certificate, and takes no signature that the "
+                     "key of ours (%s) can make",
+                     key);
 }
 
 static bool shows_certificate(const struct transport_tls *transport)
@@ -97,6 +131,23 @@ static enum afar_status nothing_in_common(const struct transport_tls *transport,
                      "the %s refused the TLS handshake: no cipher or key type in "
                      "common",
                      transport->context->is_server ? "client" : "server");
+}
+
+/* A signature that is wrong: of our certificate, whose issuer is another CA of the name that the
+ * peer knows, or in the handshake itself. */
+static enum afar_status decrypt_error(const struct transport_tls *transport, struct afar_error *err)
+{
+    const char *peer = transport->context->is_server ? "client" : "server";
+    const X509 *own = SSL_get_certificate(transport->ssl);
+    char issuer[NAME_BYTES];
+    if (own == NULL)
+        return afar_fail(err, AFAR_EPEER, "the %s found a wrong signature in the TLS handshake",
+                         peer);
+    tls_subject_text(X509_get_issuer_name(own), issuer, sizeof issuer);
+    return afar_fail(err, AFAR_ETRUST,
+                     "the %s refused our certificate: a signature is wrong; it may trust another "
+                     "CA of the same name ('%s')",
+                     peer, issuer);
 }
 
 static enum afar_status no_protocol(const struct transport_tls *transport, struct afar_error *err)
@@ -124,8 +175,9 @@ enum afar_status tls_fail_alert(const struct transport_tls *transport, int alert
     case SSL_AD_UNKNOWN_CA:
         return refused_certificate(transport, alert, err);
     case SSL_AD_CERTIFICATE_REQUIRED:
-        return afar_fail(err, AFAR_ETRUST,
-                         "the server requires a client certificate (use --cert and --key)");
+        return certificate_required(transport, err);
+    case SSL_AD_DECRYPT_ERROR:
+        return decrypt_error(transport, err);
     case SSL_AD_HANDSHAKE_FAILURE:
     case SSL_AD_INSUFFICIENT_SECURITY:
         return nothing_in_common(transport, err);
@@ -141,6 +193,10 @@ enum afar_status tls_fail_alert(const struct transport_tls *transport, int alert
     case SSL_AD_ACCESS_DENIED:
         return afar_fail(err, AFAR_ETRUST, "the %s denies us access", peer);
     case SSL_AD_INTERNAL_ERROR:
+        if (transport->context->is_server)
+            return afar_fail(err, AFAR_EPEER,
+                             "the client gave up: something failed on its side, such as a file "
+                             "that it cannot use; its own message says what");
         return afar_fail(err, AFAR_EPEER,
                          "the %s failed, or has no room for another connection; try again later",
                          peer);

@@ -1,6 +1,5 @@
 #include "net/tls_internal.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -73,52 +72,6 @@ void tls_subject_text(const X509_NAME *name, char *text, size_t size)
         return;
     }
     utf8_copy(text, size, whole);
-}
-
-/* One subject alternative name in text; false for kinds that name no host. */
-static bool host_text(const GENERAL_NAME *name, char *text, size_t size)
-{
-    const ASN1_STRING *string = NULL;
-    const unsigned char *data = NULL;
-
-    switch (name->type) {
-    case GEN_DNS:
-        string = name->d.dNSName;
-        return tls_copy_name(text, size, "", ASN1_STRING_get0_data(string),
-                             ASN1_STRING_length(string));
-    case GEN_IPADD:
-        string = name->d.iPAddress;
-        data = ASN1_STRING_get0_data(string);
-        if (ASN1_STRING_length(string) == 4)
-            return inet_ntop(AF_INET, data, text, (socklen_t)size) != NULL;
-        if (ASN1_STRING_length(string) == 16)
-            return inet_ntop(AF_INET6, data, text, (socklen_t)size) != NULL;
-        return false;
-    default:
-        return false;
-    }
-}
-
-void tls_names_text(X509 *certificate, char *text, size_t size)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    size_t used = 0;
-
-    text[0] = '\0';
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        char one[IDENTITY_NAME_BYTES];
-        if (!host_text(sk_GENERAL_NAME_value(names, i), one, sizeof one))
-            continue;
-        size_t needed = strlen(one) + 2;
-        if (used + needed + sizeof ", …" > size) {
-            (void)snprintf(text + used, size - used, ", …");
-            break;
-        }
-        used += (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", one);
-    }
-    if (text[0] == '\0')
-        (void)snprintf(text, size, "no host name or address at all");
-    GENERAL_NAMES_free(names);
 }
 
 static bool copy_alternative(char *out, size_t size, const GENERAL_NAMES *names, int type,

@@ -212,6 +212,41 @@ static EVP_PKEY *decode_key(BIO *bio, const EVP_PKEY *public_key, bool *asked)
     return key;
 }
 
+static bool contains(const struct file *file, const char *text)
+{
+    return memmem(file->data, file->size, text, strlen(text)) != NULL;
+}
+
+/* No key could be read from it. */
+static enum afar_status fail_key(const struct file *file, const char *path, bool asked,
+                                 struct afar_error *err)
+{
+    static const char what[] = "the key file";
+    bool der = file->size > 4 && (uint8_t)file->data[0] == 0x30;
+    /* (In a program that knows no ciphers by name it is not asked for in the old format.) */
+    if (asked || contains(file, "ENCRYPTED"))
+        return afar_fail(err, AFAR_EINVAL,
+                         "%s '%s' is encrypted; a key without a passphrase is needed", what, path);
+    if (contains(file, "BEGIN OPENSSH PRIVATE KEY"))
+        return afar_fail(
+            err, AFAR_EINVAL,
+            "%s '%s' is in OpenSSH's own format: convert a copy of it (ssh-keygen -p -m "
+            "PEM -f COPY, not for Ed25519), or make a key for Afar (afar keygen)",
+            what, path);
+    if (contains(file, "PuTTY-User-Key-File"))
+        return afar_fail(err, AFAR_EINVAL, "%s '%s' is in PuTTY's own format; PEM is needed", what,
+                         path);
+    if (der)
+        return afar_fail(
+            err, AFAR_EINVAL,
+            "%s '%s' is not PEM but binary (DER or PKCS #12): convert it, as by openssl "
+            "pkey -inform DER or openssl pkcs12 -noenc",
+            what, path);
+    if (!contains(file, "PRIVATE KEY-----"))
+        return afar_fail(err, AFAR_EINVAL, "%s '%s' contains no PEM private key", what, path);
+    return afar_fail(err, AFAR_EINVAL, "%s '%s' is damaged", what, path);
+}
+
 static enum afar_status read_key(struct tls_credential *credential, const char *cert_file,
                                  const char *path, struct afar_error *err)
 {
@@ -229,15 +264,7 @@ static enum afar_status read_key(struct tls_credential *credential, const char *
     if (key == NULL && !asked && BIO_reset(bio) == 1)
         key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &asked);
     if (key == NULL) {
-        /* (In a program that knows no ciphers by name it is not asked for in the old format.) */
-        if (asked || memmem(file.data, file.size, "ENCRYPTED", 9) != NULL)
-            status =
-                afar_fail(err, AFAR_EINVAL,
-                          "%s '%s' is encrypted; a key without a passphrase is needed", what, path);
-        else if (memmem(file.data, file.size, "PRIVATE KEY-----", 16) == NULL)
-            status = afar_fail(err, AFAR_EINVAL, "%s '%s' contains no PEM private key", what, path);
-        else
-            status = afar_fail(err, AFAR_EINVAL, "%s '%s' is damaged", what, path);
+        status = fail_key(&file, path, asked, err);
         ERR_clear_error();
         goto out;
     }
@@ -261,6 +288,37 @@ out:
     return status;
 }
 
+/* TLS 1.3 signs with few kinds of keys (RFC 8446 §4.2.3); with another the handshake would fail,
+ * and the peer could not know why. */
+static enum afar_status check_kind(const EVP_PKEY *key, const char *path, struct afar_error *err)
+{
+    static const char *const kinds[] = {"RSA", "RSA-PSS", "ED25519", "ED448"};
+    static const char *const curves[] = {"prime256v1", "secp384r1", "secp521r1"};
+    const char *kind = EVP_PKEY_get0_type_name(key);
+    char curve[80] = "";
+    for (size_t i = 0; kind != NULL && i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strcmp(kind, kinds[i]) == 0)
+            return AFAR_OK;
+    }
+    (void)EVP_PKEY_get_group_name(key, curve, sizeof curve, NULL);
+    for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
+        if (strcmp(curve, curves[i]) == 0)
+            return AFAR_OK;
+    }
+    ERR_clear_error();
+    if (kind != NULL && strcmp(kind, "EC") == 0)
+        return afar_fail(
+            err, AFAR_EINVAL,
+            "the key in '%s' is on the curve %s, which TLS 1.3 cannot use: P-256, P-384 "
+            "or P-521 is needed",
+            path, curve[0] != '\0' ? curve : "of a kind without a name");
+    return afar_fail(
+        err, AFAR_EINVAL,
+        "the key in '%s' is of the kind %s, which TLS 1.3 cannot use: RSA, EC, Ed25519 "
+        "or Ed448 is needed",
+        path, kind != NULL ? kind : "unknown");
+}
+
 void tls_credential_close(struct tls_credential *credential)
 {
     X509_free(credential->leaf);
@@ -276,6 +334,8 @@ enum afar_status tls_credential_read(struct tls_credential *credential, const ch
     enum afar_status status = read_chain(credential, cert_file, err);
     if (status == AFAR_OK)
         status = read_key(credential, cert_file, key_file, err);
+    if (status == AFAR_OK)
+        status = check_kind(credential->key, key_file, err);
     if (status != AFAR_OK)
         tls_credential_close(credential);
     return status;

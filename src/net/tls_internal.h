@@ -5,6 +5,7 @@
  *   tls_files.c        certificates and keys from PEM files
  *   tls_keygen.c       new keys and certificates (net/tls_keygen.h)
  *   tls_certificate.c  what a certificate says, in words
+ *   tls_names.c        which hosts it is for
  *   tls_verify.c       why a certificate was not accepted
  *   tls_own.c          what clients will think of our own
  *   tls_lists.c        for how long revocation lists answer for it
@@ -226,9 +227,6 @@ void tls_time_text(const ASN1_TIME *time, char *text, size_t size);
 
 /* "CN=build-7", or the whole subject where it has no CN, or "without a name". */
 void tls_subject_text(const X509_NAME *name, char *text, size_t size);
-
-/* "localhost, 127.0.0.1, ::1" (cut with "…"), or "no name at all". */
-void tls_names_text(X509 *certificate, char *text, size_t size);
 
 /* Fills in the name by which logs know the peer: of the certificate, where a CA vouches for what it
  * says, else the pin of its key. */

@@ -60,12 +60,14 @@ static void note_issuer(const struct refusal *refusal)
 
 static void note_names(const struct refusal *refusal)
 {
+    const char *reason = tls_names_reason(refusal->certificate, refusal->transport->server_name);
     char names[160];
 
     tls_names_text(refusal->certificate, names, sizeof names);
     (void)snprintf(refusal->note, TLS_NOTE_BYTES,
-                   "the server's certificate is not for '%.64s'; it is for %s",
-                   refusal->transport->server_name, names);
+                   "the server's certificate is not for '%.64s'; it is for %s%s%s",
+                   refusal->transport->server_name, names, reason != NULL ? ": " : "",
+                   reason != NULL ? reason : "");
 }
 
 static void note_refusal(const struct refusal *refusal, int error)
@@ -170,6 +172,26 @@ static int know_owner(struct transport_tls *transport, X509_STORE_CTX *store, bo
     return known;
 }
 
+/* What the alert shall say, where OpenSSL's choice for `error` would blame the peer's certificate
+ * for something else: lists that we do not have (anything that OpenSSL has no alert for becomes
+ * certificate_unknown), or a key that is not the one we know. */
+static int error_to_tell(int error, bool by_key)
+{
+    switch (error) {
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+    case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD:
+    case X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD:
+        return X509_V_ERR_CRL_PATH_VALIDATION_ERROR;
+    default:
+        return by_key ? X509_V_ERR_CRL_PATH_VALIDATION_ERROR : error;
+    }
+}
+
 /* As OpenSSL would do it itself, but that the connection does not keep the chain: all that is ever
  * asked of it is when it expires. */
 static int verify(X509_STORE_CTX *store, void *unused)
@@ -180,8 +202,11 @@ static int verify(X509_STORE_CTX *store, void *unused)
     (void)unused;
     /* A client that knows the server by its key wants to hear of nothing else. */
     const bool by_key = context->by_key;
-    if (tls_deferred_load(transport->context, NULL) != AFAR_OK)
-        return 0; /* tls_handshake says why */
+    if (tls_deferred_load(transport->context, NULL) != AFAR_OK) {
+        /* tls_handshake says why; to the server it is our own trouble (internal_error). */
+        X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED);
+        return 0;
+    }
     int result = by_key ? 0 : X509_verify_cert(store);
     transport->vouched = result == 1;
     if (result == 1) {
@@ -192,7 +217,7 @@ static int verify(X509_STORE_CTX *store, void *unused)
     bool accepted = context->is_server
                         ? tls_pins_accept_client(context, store, transport->note)
                         : tls_pins_accept_server(transport, leaf, error, transport->note);
-    X509_STORE_CTX_set_error(store, accepted ? X509_V_OK : error);
+    X509_STORE_CTX_set_error(store, accepted ? X509_V_OK : error_to_tell(error, by_key));
     if (!accepted)
         return result;
     transport->note[0] = '\0';

@@ -34,7 +34,7 @@ struct alert {
 static const struct alert alerts[] = {
     {SSL_AD_CERTIFICATE_UNKNOWN, AFAR_ETRUST,
      "the server refused our certificate: the server's log says why",
-     "the client refused our certificate: the address that it connects to"},
+     "the client refused our certificate: it does not say why; it may know us by another key"},
     {SSL_AD_CERTIFICATE_REVOKED, AFAR_ETRUST,
      "the server refused our certificate: it has been revoked",
      "the client refused our certificate: it has been revoked"},
@@ -47,8 +47,16 @@ static const struct alert alerts[] = {
      "no cipher or key type in common"},
     {SSL_AD_INTERNAL_ERROR, AFAR_EPEER,
      "the server failed, or has no room for another connection; try again later",
-     "the client failed, or has no room for another connection; try again later"},
-    {SSL_AD_DECRYPT_ERROR, AFAR_EPEER, "decrypt error", "decrypt error"},
+     "the client gave up: something failed on its side, such as a file that it cannot use"},
+    {SSL_AD_DECRYPT_ERROR, AFAR_ETRUST,
+     "the server refused our certificate: a signature is wrong; it may trust another CA of the "
+     "same "
+     "name ('CN=Afar test CA')",
+     "the client refused our certificate: a signature is wrong"},
+    {SSL_AD_CERTIFICATE_REQUIRED, AFAR_ETRUST,
+     "takes no signature that the key of ours (EC prime256v1) can make",
+     "the server requires a client certificate"},
+    {SSL_AD_RECORD_OVERFLOW, AFAR_EPEER, "record overflow", "record overflow"},
 };
 
 static void test_alerts(void **state)

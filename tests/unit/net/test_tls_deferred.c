@@ -120,6 +120,8 @@ static void refused(struct tls_context *client, const char *expected)
         shake(&pair, client);
         assert_int_equal(pair.client_status, AFAR_EINVAL);
         tls_pair_assert_line(&pair.client_err, expected);
+        /* The server is not told that it is its own certificate's fault. */
+        assert_int_not_equal(pair.server_status, AFAR_ETRUST);
         tls_pair_close(&pair);
     }
     tls_context_free(client);
@@ -138,6 +140,25 @@ static void test_what_is_wrong_with_them(void **state)
     refused(new_client(ca, cert, "/nonexistent/key"),
             "cannot read the key file '/nonexistent/key'");
     refused(new_client(ca, cert, certs.key[TEST_SERVER]), "does not belong to the certificate");
+}
+
+/* Also where they are asked for first while its certificate is looked at. */
+static void test_the_server_is_not_blamed(void **state)
+{
+    (void)state;
+    struct tls_pair pair;
+    struct tls_context *client =
+        new_client("/nonexistent/ca", certs.cert[TEST_CLIENT], certs.key[TEST_CLIENT]);
+    tls_pair_open(&pair, client, server, "localhost", NULL, NULL, 300000);
+    ((struct transport_tls *)(void *)pair.client)->offers = true; /* as if it would resume */
+    tls_pair_handshake(&pair);
+    assert_int_equal(pair.client_status, AFAR_EINVAL);
+    assert_int_equal(pair.server_status, AFAR_EPEER);
+    tls_pair_assert_line(&pair.server_err,
+                         "the client gave up: something failed on its side, such as a file that it "
+                         "cannot use; its own message says what");
+    tls_pair_close(&pair);
+    tls_context_free(client);
 }
 
 static void test_a_server_of_another_ca(void **state)
@@ -170,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_in_time),
         cmocka_unit_test(test_resuming_needs_none),
         cmocka_unit_test(test_what_is_wrong_with_them),
+        cmocka_unit_test(test_the_server_is_not_blamed),
         cmocka_unit_test(test_a_server_of_another_ca),
         cmocka_unit_test(test_without_a_certificate),
     };

@@ -15,12 +15,15 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 
 #include "support/alloc_fault.h"
+#include "support/issue.h"
 #include "support/tls_pair.h"
 
 static struct test_certs certs;
 static char file_path[TEST_CERT_PATH_BYTES]; /* for what a test writes */
+static char key_path[TEST_CERT_PATH_BYTES];
 
 static int read_errno;     /* every read fails so; 0: none does */
 static int read_interrupt; /* that many reads are interrupted first */
@@ -47,6 +50,7 @@ static int set_up(void **state)
     if (!test_certs_make(&certs))
         return -1;
     (void)snprintf(file_path, sizeof file_path, "%s/own.pem", certs.folder);
+    (void)snprintf(key_path, sizeof key_path, "%s/own-key.pem", certs.folder);
     (void)umask(077); /* a key that others can read is refused, which is another test's */
     return 0;
 }
@@ -55,6 +59,7 @@ static int tear_down(void **state)
 {
     (void)state;
     (void)unlink(file_path);
+    (void)unlink(key_path);
     test_certs_remove(&certs);
     return 0;
 }
@@ -266,6 +271,74 @@ static void test_encrypted_key(void **state)
             "is encrypted; a key without a passphrase is needed");
 }
 
+static void test_keys_in_other_formats(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t size; /* 0: of a string */
+        const char *line;
+    } keys[] = {
+        {"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n"
+         "-----END OPENSSH PRIVATE KEY-----\n",
+         0, "is in OpenSSH's own format: convert a copy of it (ssh-keygen -p -m PEM -f COPY"},
+        {"PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", 0, "is in PuTTY's own format"},
+        {"0\x81\x87\x02\x01\x00", 6, "is not PEM but binary (DER or PKCS #12)"},
+        {"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", 0,
+         "contains no PEM private key"},
+        {"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", 0, "is damaged"},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        struct afar_error err;
+        write_file(keys[i].text, keys[i].size > 0 ? keys[i].size : strlen(keys[i].text));
+        refused(load_identity(certs.cert[TEST_SERVER], file_path, &err), &err, file_path,
+                keys[i].line);
+    }
+}
+
+/* Kinds that nobody could shake hands with are refused here, where it can be told why. */
+static void test_kinds_of_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        const char *curve; /* or length */
+        const char *line;  /* NULL: it is good */
+    } kinds[] = {
+        {"EC", "P-256", NULL},
+        {"EC", "P-384", NULL},
+        {"EC", "P-521", NULL},
+        {"ED25519", NULL, NULL},
+        {"ED448", NULL, NULL},
+        {"RSA", "2048", NULL},
+        {"EC", "secp256k1", "is on the curve secp256k1, which TLS 1.3 cannot use: P-256, P-384"},
+        {"EC", "brainpoolP256r1", "is on the curve brainpoolP256r1"},
+        {"EC", "P-224", "is on the curve secp224r1"},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct afar_error err;
+        struct issued made = {.certificate = X509_new()};
+        bool is_ec = strcmp(kinds[i].type, "EC") == 0;
+        bool is_rsa = strcmp(kinds[i].type, "RSA") == 0;
+        made.key = is_ec    ? EVP_EC_gen(kinds[i].curve)
+                   : is_rsa ? EVP_RSA_gen(2048)
+                            : EVP_PKEY_Q_keygen(NULL, NULL, kinds[i].type);
+        assert_non_null(made.key);
+        assert_non_null(X509_gmtime_adj(X509_getm_notBefore(made.certificate), 0));
+        assert_non_null(X509_gmtime_adj(X509_getm_notAfter(made.certificate), 1000));
+        assert_int_equal(X509_set_pubkey(made.certificate, made.key), 1);
+        assert_true(X509_sign(made.certificate, made.key, is_ec || is_rsa ? EVP_sha256() : NULL) >
+                    0);
+        issue_write(&made, NULL, file_path, key_path);
+        enum afar_status status = load_identity(file_path, key_path, &err);
+        if (kinds[i].line == NULL && status != AFAR_OK)
+            fail_msg("%s %s: %s", kinds[i].type, kinds[i].curve, err.message);
+        if (kinds[i].line != NULL)
+            refused(status, &err, key_path, kinds[i].line);
+        issued_close(&made);
+    }
+}
+
 static void test_too_large(void **state)
 {
     (void)state;
@@ -320,6 +393,8 @@ int main(void)
         cmocka_unit_test_setup(test_damaged, clear_faults),
         cmocka_unit_test_setup(test_key_of_another_certificate, clear_faults),
         cmocka_unit_test_setup(test_encrypted_key, clear_faults),
+        cmocka_unit_test_setup(test_keys_in_other_formats, clear_faults),
+        cmocka_unit_test_setup(test_kinds_of_keys, clear_faults),
         cmocka_unit_test_setup(test_too_large, clear_faults),
         cmocka_unit_test_setup(test_weak_key, clear_faults),
         cmocka_unit_test_setup(test_no_memory, clear_faults),

@@ -77,7 +77,8 @@ static const struct quarrel quarrels[] = {
      "the server's certificate (CN=afard) is not made for this use: it lacks the extended key "
      "usage serverAuth",
      AFAR_ETRUST,
-     "the client refused our certificate: it is not made for this use (extended key usage "
+     "the client refused our certificate: it, or its CA, is not made for this use (extended key "
+     "usage "
      "serverAuth)"},
     {"unknown CA of the client", TEST_CLIENT_OTHER_CA, TEST_CA, TEST_SERVER, TEST_CA, "localhost",
      AFAR_ETRUST,
@@ -97,7 +98,8 @@ static const struct quarrel quarrels[] = {
      "the client's certificate (CN=tester) is not valid before 20"},
     {"client with a server's certificate", TEST_CLIENT_AS_SERVER, TEST_CA, TEST_SERVER, TEST_CA,
      "localhost", AFAR_ETRUST,
-     "the server refused our certificate: it is not made for this use (extended key usage "
+     "the server refused our certificate: it, or its CA, is not made for this use (extended key "
+     "usage "
      "clientAuth)",
      AFAR_ETRUST,
      "the client's certificate (CN=tester) is not made for this use: it lacks the extended key "
