@@ -5,7 +5,10 @@
  *          hold a reference: a context may be freed before them.
  * Threads: a context may be shared by any number of threads once made; a transport may not.
  * Blocks:  making a context reads files; the rest never.
- * Limits:  TLS 1.3, or 1.2 where asked for; no renegotiation, no compression, no early data. */
+ * Limits:  TLS 1.3, or 1.2 where asked for; no renegotiation, no compression, no early data. A
+ * hello has at most 16 KiB, a client's certificates chain_bytes, a handshake 512 records; a session
+ * lasts for an hour from the full handshake on. What a peer can make one call cost is bounded:
+ * net/tls_guard.c. */
 #ifndef NET_TLS_H
 #define NET_TLS_H
 
@@ -17,7 +20,11 @@
 
 #define TLS_ALPN_AFAR "afar/1" /* required for the native protocol */
 
-enum { TLS_PIN_BYTES = 65 }; /* 64 hex digits and a NUL */
+enum {
+    TLS_PIN_BYTES = 65, /* 64 hex digits and a NUL */
+    /* Of a client's certificates, in all. Four of RSA 4096 with many names are some 10 KB. */
+    TLS_CHAIN_BYTES = 16 * 1024
+};
 
 struct tls_context;
 
@@ -28,6 +35,7 @@ struct tls_server_options {
         *client_ca_file;  /* PEM; clients must show a certificate that leads to one of these */
     const char *crl_file; /* PEM; revocation lists of all CAs on clients' chains; NULL: none */
     bool allow_tls12;
+    size_t chain_bytes; /* of a client's certificates; 0: TLS_CHAIN_BYTES */
     /* Keys whose owners are let in whoever issued their certificate, as 64 hex digits each. With
      * some, client_ca_file may be NULL. Their certificates must be in date and made for clients; of
      * their names nobody but they themselves says that they are true: net/peer.h. */
@@ -68,8 +76,19 @@ enum afar_status tls_context_server_new(struct tls_context **context,
 enum afar_status tls_context_client_new(struct tls_context **context,
                                         const struct tls_client_options *options,
                                         struct afar_error *err);
-/* When a server's own certificate expires (Unix time); 0: it has none. */
-int64_t tls_context_expires_at(const struct tls_context *context);
+/* Until when (Unix time) what a server shows, and what it judges clients by, is of use; 0: there is
+ * no such thing. */
+struct tls_ends {
+    int64_t own;   /* its own certificate */
+    int64_t chain; /* the first of those that it sends with it. Clients may do without. */
+    int64_t lists; /* the revocation lists: then no client of one of the CAs is let in */
+};
+void tls_context_ends(const struct tls_context *context, struct tls_ends *ends);
+
+/* Whether clients can accept a server's own certificate now. AFAR_EAGAIN: not yet, it is not valid
+ * before some time. AFAR_EINVAL: it has expired, or is not made for servers. (A client that knows
+ * the server by its key alone would, but no other.) */
+enum afar_status tls_context_check_own(const struct tls_context *context, struct afar_error *err);
 
 /* One more reference; each wants its tls_context_free. */
 void tls_context_keep(struct tls_context *context);

@@ -6,17 +6,6 @@
 
 #include "net/tls_error.h"
 
-/* Resuming an older session than this means a full handshake. OpenSSL's default is 2 hours for
- * tickets; an hour is the usual choice, and what a certificate's short life ends earlier still
- * ends earlier. */
-enum { SESSION_LIFE_S = 3600 };
-
-int64_t tls_context_expires_at(const struct tls_context *context)
-{
-    const X509 *leaf = SSL_CTX_get0_certificate(context->ssl_ctx);
-    return leaf != NULL ? tls_time_unix(X509_get0_notAfter(leaf)) : 0;
-}
-
 void tls_context_keep(struct tls_context *context)
 {
     (void)atomic_fetch_add(&context->references, 1);
@@ -75,7 +64,7 @@ static enum afar_status configure(SSL_CTX *ctx, bool allow_tls12, struct afar_er
                                     SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_security_level(ctx, 2); /* 112 bits: RSA 2048 and up, no SHA-1 signatures */
     (void)SSL_CTX_set_max_early_data(ctx, 0);
-    (void)SSL_CTX_set_timeout(ctx, SESSION_LIFE_S);
+    (void)SSL_CTX_set_timeout(ctx, TLS_SESSION_LIFE_S);
     /* A CA file may name an intermediate CA alone: whom it issued to is trusted, its siblings are
      * not. */
     (void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
@@ -155,6 +144,9 @@ enum afar_status tls_context_server_new(struct tls_context **context,
         status = tls_load_revoked(made->ssl_ctx, options->crl_file, err);
     if (status != AFAR_OK)
         goto out;
+    made->lists_until = tls_lists_until(made->ssl_ctx);
+    SSL_CTX_set_max_cert_list(
+        made->ssl_ctx, (long)(options->chain_bytes != 0 ? options->chain_bytes : TLS_CHAIN_BYTES));
     /* With these, OpenSSL also checks that the certificate allows client use. */
     tls_verify_init(made->ssl_ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
     if (SSL_CTX_set_session_id_context(made->ssl_ctx, session_context,

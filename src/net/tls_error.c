@@ -106,6 +106,18 @@ static enum afar_status fail_version(const struct transport_tls *transport, stru
                      peer_of(transport), only_13 ? "" : " or 1.2");
 }
 
+/* A message of the handshake that is longer than such a message may be. The only one that
+ * well-meant peers make so long is their certificates. */
+static enum afar_status fail_size(const struct transport_tls *transport, struct afar_error *err)
+{
+    bool is_server = transport->context->is_server;
+    return afar_fail(err, AFAR_EPEER,
+                     "the %s announces too long a message in the TLS handshake; certificates may "
+                     "have %ld bytes%s",
+                     peer_of(transport), SSL_get_max_cert_list(transport->ssl),
+                     is_server ? " (tls_chain_bytes)" : "");
+}
+
 /* The peer has gone without a TLS goodbye. */
 enum afar_status tls_fail_socket(const struct transport_tls *transport, int sys_errno,
                                  struct afar_error *err)
@@ -163,6 +175,8 @@ static enum afar_status fail_ssl(struct transport_tls *transport, struct afar_er
     case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
         return afar_fail(err, AFAR_ETRUST, "the %s and we have no cipher or key type in common",
                          peer_of(transport));
+    case SSL_R_EXCESSIVE_MESSAGE_SIZE:
+        return fail_size(transport, err);
     case SSL_R_BAD_WRITE_RETRY:
     case SSL_R_BAD_LENGTH:
         return afar_fail(err, AFAR_EBUG, "a send was not repeated with the same bytes");

@@ -76,6 +76,8 @@ struct config {
     uint64_t payload_bytes;         /* of a frame */
     uint64_t argv_bytes;            /* all words of a command, with their NULs */
     uint64_t env_bytes;             /* all of the environment that a request adds, likewise */
+    uint64_t tls_expiry_warning;    /* days before an end that it is said; 0: never */
+    uint64_t tls_chain_bytes;       /* of a client's certificates */
     uint64_t tls_watch_ms;          /* between looks at the files of TLS; 0: only at SIGHUP */
     uint64_t handshake_timeout_ms;  /* from accept to the end of the handshake */
     uint64_t first_request_timeout_ms; /* from then to the first frame */

@@ -44,7 +44,10 @@ struct figures {
     atomic_ullong handshakes[HANDSHAKE_RESULTS];
     atomic_ullong received_bytes; /* what the protocols carry, without TLS */
     atomic_ullong sent_bytes;
-    atomic_llong certificate_expires_at; /* Unix time; 0: there is none */
+    atomic_llong certificate_expires_at; /* Unix time; 0: there is none; likewise: */
+    atomic_llong chain_expires_at;       /* what is sent with it */
+    atomic_llong lists_expire_at;        /* revocation lists */
+    atomic_llong expiry_warning_s;       /* that long before, it is said; 0: never */
     atomic_llong reloaded_at;            /* the last time that it went well, or the start */
     atomic_bool reload_failed;           /* the last one did not */
     atomic_llong exposed_users;          /* who can get at the server's own files by commands */

@@ -1,6 +1,7 @@
 #include "server/metrics.h"
 
 #include <inttypes.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "server/own_usage.h"
@@ -137,6 +138,35 @@ static void write_limits(FILE *out, struct server_shared *shared)
             counters_get(&shared->counters, COUNTER_AUDIT_LOST));
 }
 
+/* Within tls_expiry_warning of its end, or after it. */
+static bool ends_soon(struct figures *figures, const atomic_llong *end)
+{
+    const long long at = atomic_load(end);
+    const long long warning_s = atomic_load(&figures->expiry_warning_s);
+    return at != 0 && warning_s != 0 && at - (long long)time(NULL) <= warning_s;
+}
+
+static void write_ends(FILE *out, struct figures *figures)
+{
+    const long long own_at = atomic_load(&figures->certificate_expires_at);
+    const long long lists_at = atomic_load(&figures->lists_expire_at);
+    if (own_at != 0)
+        gauge(out, "afard_certificate_expiry_timestamp_seconds",
+              "When the server's own certificate expires (Unix time).", (double)own_at);
+    if (lists_at != 0)
+        gauge(out, "afard_revocation_list_expiry_timestamp_seconds",
+              "When the first revocation list of a CA ends (Unix time).", (double)lists_at);
+    if (own_at != 0)
+        gauge(out, "afard_tls_expiry_warning",
+              "1 where one of these, or a certificate sent with the server's own, ends within "
+              "tls_expiry_warning days, or has ended.",
+              ends_soon(figures, &figures->certificate_expires_at) ||
+                      ends_soon(figures, &figures->chain_expires_at) ||
+                      ends_soon(figures, &figures->lists_expire_at)
+                  ? 1
+                  : 0);
+}
+
 static void write_settings(FILE *out, struct server_shared *shared)
 {
     struct figures *figures = &shared->figures;
@@ -155,10 +185,7 @@ static void write_settings(FILE *out, struct server_shared *shared)
     gauge(out, "afard_exposed_users",
           "Users that commands run as who can get at the server's own files; the log names them.",
           (double)atomic_load(&figures->exposed_users));
-    if (atomic_load(&figures->certificate_expires_at) != 0)
-        gauge(out, "afard_certificate_expiry_timestamp_seconds",
-              "When the server's own certificate expires (Unix time).",
-              (double)atomic_load(&figures->certificate_expires_at));
+    write_ends(out, figures);
 }
 
 static void write_workers(FILE *out, const struct metrics_source *source)

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 /* A reload that has been prepared. */
 struct fresh {
     struct config *config;
@@ -97,7 +99,7 @@ static enum afar_status prepare(struct server *server, struct fresh *fresh, stru
         file_watch_note(&fresh->watch, files);
     }
     if (status == AFAR_OK)
-        status = server_open_tls(&fresh->tls, fresh->config, err);
+        status = server_open_good_tls(&fresh->tls, fresh->config, err);
     if (status == AFAR_OK)
         status = separation_make(&fresh->separation, fresh->config, err);
     for (unsigned i = 0; status == AFAR_OK && i < fresh->config->listen_count; i++) {
@@ -139,6 +141,7 @@ static void commit(struct server *server, struct fresh *fresh)
     server->old_tls = server->shared.settings.tls;
     server->loaded = fresh->config;
     server->watch = fresh->watch;
+    server->renew_at_ms = DEADLINE_NEVER; /* it has been done */
     server->old_separation = server->separation;
     server->separation = fresh->separation;
     server->shared.settings = (struct server_settings){

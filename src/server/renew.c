@@ -2,10 +2,17 @@
  * volume's sidecar, certbot) need not know of us. The rest of the configuration stays as it is. */
 #include "server/server_internal.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 
-/* A look finds them changing: the next one comes sooner. */
-enum { SETTLE_MS = 1000 };
+enum {
+    SETTLE_MS = 1000, /* a look finds them changing: the next one comes sooner */
+    /* They could not be used, perhaps for a reason that passes (no descriptors, a date that is
+     * still to come): tried again after this, then after twice as long, … */
+    RETRY_MS = 1000,
+    RETRY_MAX_MS = 5 * 60 * 1000
+};
 
 static void look_again_in(struct server *server, int64_t after_ms)
 {
@@ -13,24 +20,47 @@ static void look_again_in(struct server *server, int64_t after_ms)
               clock_deadline_ms(after_ms));
 }
 
+/* What was said before is not said again. */
+static void note_failure(struct server *server, const struct afar_error *err)
+{
+    server->renew_wait_ms = server->renew_wait_ms == 0 ? RETRY_MS : server->renew_wait_ms * 2;
+    if (server->renew_wait_ms > RETRY_MAX_MS)
+        server->renew_wait_ms = RETRY_MAX_MS;
+    server->renew_at_ms = clock_deadline_ms(server->renew_wait_ms);
+    counters_count(&server->shared.counters, COUNTER_RELOADS_FAILED);
+    server_note_reload(server, NULL);
+    if (strcmp(server->renew_trouble.message, err->message) == 0)
+        return;
+    server->renew_trouble = *err;
+    log_write(server->shared.log, LOG_LEVEL_ERROR,
+              "certificates: they were replaced, the old ones stay: %s; will be tried again",
+              err->message);
+}
+
 static void renew(struct server *server)
 {
     struct server_settings *settings = &server->shared.settings;
     struct tls_context *tls;
     struct afar_error err;
-    if (server_open_tls(&tls, settings->config, &err) != AFAR_OK) {
-        counters_count(&server->shared.counters, COUNTER_RELOADS_FAILED);
-        server_note_reload(server, NULL);
-        log_write(server->shared.log, LOG_LEVEL_ERROR,
-                  "certificates: they were replaced, the old ones stay: %s", err.message);
+    if (server_open_good_tls(&tls, settings->config, &err) != AFAR_OK) {
+        note_failure(server, &err);
         return;
     }
+    server->renew_at_ms = DEADLINE_NEVER;
     server->old_tls = settings->tls;
     settings->tls = tls;
     server_note_reload(server, settings);
     server->renewed = true;
     server->settling = true;
     acceptor_settle(server->acceptor);
+}
+
+/* They have changed: what was the matter with those before does not matter. */
+static void renew_first(struct server *server)
+{
+    server->renew_wait_ms = 0;
+    server->renew_trouble = (struct afar_error){.code = AFAR_OK};
+    renew(server);
 }
 
 static void look(struct timer *timer)
@@ -47,13 +77,19 @@ static void look(struct timer *timer)
     server_tls_files(config, files);
     enum file_watch_news news = file_watch_look(&server->watch, files);
     if (news == FILE_WATCH_CHANGED)
+        renew_first(server);
+    else if (news == FILE_WATCH_SAME && clock_now_ms() >= server->renew_at_ms)
         renew(server);
-    else if (news == FILE_WATCH_CHANGING && every_ms > SETTLE_MS)
+    int64_t retry_ms = server->renew_at_ms - clock_now_ms();
+    if (news == FILE_WATCH_CHANGING && every_ms > SETTLE_MS)
         look_again_in(server, SETTLE_MS);
+    else if (server->renew_at_ms != DEADLINE_NEVER && retry_ms < every_ms)
+        look_again_in(server, retry_ms > 0 ? retry_ms : 1);
 }
 
 enum afar_status server_watch(struct server *server, struct afar_error *err)
 {
+    server->renew_at_ms = DEADLINE_NEVER;
     enum afar_status status =
         timer_attach(loop_timers(acceptor_loop(server->acceptor)), &server->watch_timer, look, err);
     server->watching = status == AFAR_OK;

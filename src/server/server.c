@@ -152,6 +152,7 @@ enum afar_status server_open_tls(struct tls_context **tls, const struct config *
                                                .client_ca_file = config->tls_client_ca,
                                                .crl_file = config->tls_crl,
                                                .allow_tls12 = config->tls_allow_12,
+                                               .chain_bytes = (size_t)config->tls_chain_bytes,
                                                .pins = pins.at,
                                                .pin_count = pins.count};
     if (status == AFAR_OK)
@@ -162,12 +163,25 @@ enum afar_status server_open_tls(struct tls_context **tls, const struct config *
     return status;
 }
 
+enum afar_status server_open_good_tls(struct tls_context **tls, const struct config *config,
+                                      struct afar_error *err)
+{
+    enum afar_status status = server_open_tls(tls, config, err);
+    if (status == AFAR_OK && *tls != NULL)
+        status = tls_context_check_own(*tls, err);
+    if (status == AFAR_OK)
+        return status;
+    tls_context_free(*tls);
+    *tls = NULL;
+    return status;
+}
+
 enum afar_status server_check(const struct config *config, struct words *warnings,
                               struct afar_error *err)
 {
     struct tls_context *tls = NULL;
     struct separation separation = {.fence = NULL};
-    enum afar_status status = server_open_tls(&tls, config, err);
+    enum afar_status status = server_open_good_tls(&tls, config, err);
     tls_context_free(tls);
     if (status == AFAR_OK)
         status = separation_make(&separation, config, err);
@@ -175,6 +189,21 @@ enum afar_status server_check(const struct config *config, struct words *warning
     separation.warnings = (struct words){0};
     separation_close(&separation);
     return status == AFAR_OK ? review_rules(config->rules, warnings, err) : status;
+}
+
+/* At the start a certificate that will be good later is better than no server: the clock may still
+ * be wrong. */
+static enum afar_status open_first_tls(struct server *server, const struct config *config,
+                                       struct afar_error *err)
+{
+    struct tls_context **tls = &server->shared.settings.tls;
+    enum afar_status status = server_open_tls(tls, config, err);
+    if (status == AFAR_OK && *tls != NULL)
+        status = tls_context_check_own(*tls, err);
+    if (status != AFAR_EAGAIN)
+        return status;
+    log_write(server->shared.log, LOG_LEVEL_WARN, "%s", err->message);
+    return AFAR_OK;
 }
 
 static const char *temporary_folder(void)
@@ -310,8 +339,7 @@ void server_note_reload(struct server *server, const struct server_settings *set
         return;
     atomic_store(&figures->exposed_users, (long long)server->separation.warnings.count);
     atomic_store(&figures->reloaded_at, (long long)time(NULL));
-    atomic_store(&figures->certificate_expires_at,
-                 settings->tls != NULL ? (long long)tls_context_expires_at(settings->tls) : 0);
+    server_note_ends(server);
 }
 
 static void begin_drain(void *user)
@@ -343,7 +371,7 @@ enum afar_status server_new(struct server **server, const struct config *config,
     server_tls_files(config, files);
     file_watch_note(&made->watch, files);
     if (status == AFAR_OK)
-        status = server_open_tls(&settings->tls, config, err);
+        status = open_first_tls(made, config, err);
     if (status == AFAR_OK)
         status = open_audit(&made->shared, config, err);
     if (status == AFAR_OK)
@@ -357,6 +385,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
         status = service_open(&made->service, made->acceptor, &made->shared, err);
     if (status == AFAR_OK)
         status = server_watch(made, err);
+    if (status == AFAR_OK)
+        status = server_watch_ends(made, err);
     if (status == AFAR_OK)
         status = acceptor_start_workers(made->acceptor, worker_count(config), err);
     for (unsigned i = 0; status == AFAR_OK && i < config->listen_count; i++) {
@@ -394,6 +424,7 @@ bool server_free(struct server *server)
     http_stop(server->http);
     listener_free(server->http_listener);
     server_unwatch(server);
+    server_unwatch_ends(server);
     service_close(&server->service);
     acceptor_free(server->acceptor);
     summary_end(server->shared.summary, &server->shared);

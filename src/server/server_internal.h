@@ -48,8 +48,14 @@ struct server {
 
     struct file_watch watch; /* of the files that the TLS context was made from */
     struct timer watch_timer;
-    bool watching; /* the timer is attached */
-    bool renewed;  /* what settles is not a SIGHUP's, but new certificates alone */
+    struct timer ends_timer; /* looks at when certificates end */
+    int64_t renew_at_ms;     /* certificates could not be renewed: when to try again; or never */
+    int64_t renew_wait_ms;   /* how long it was to wait for that */
+    int64_t ends_told_at;    /* Unix time at which the log was told of ends last; 0: not yet */
+    struct afar_error renew_trouble; /* what the log was told of it last */
+    bool watching;                   /* the first timer is attached */
+    bool watching_ends;              /* the second is */
+    bool renewed; /* what settles is not a SIGHUP's, but new certificates alone */
 };
 
 /* server.c */
@@ -61,6 +67,10 @@ void server_tell_ready(struct server *server, const char *trouble);
 /* NULL where the configuration has no TLS listener. As tls_context_server_new. */
 enum afar_status server_open_tls(struct tls_context **tls, const struct config *config,
                                  struct afar_error *err);
+
+/* The same, and only where clients can accept the server's certificate: tls_context_check_own. */
+enum afar_status server_open_good_tls(struct tls_context **tls, const struct config *config,
+                                      struct afar_error *err);
 
 /* Where a rule wants cgroups and there are none yet, sees to them; says where they cannot be had.
  */
@@ -86,6 +96,12 @@ enum afar_status server_watch(struct server *server, struct afar_error *err);
 /* The configuration has changed. */
 void server_watch_again(struct server *server);
 void server_unwatch(struct server *server);
+
+/* ends.c: says in time when certificates and revocation lists end. AFAR_ENOMEM. */
+enum afar_status server_watch_ends(struct server *server, struct afar_error *err);
+void server_unwatch_ends(struct server *server);
+/* There are others: says it again where it is so. */
+void server_note_ends(struct server *server);
 
 /* The settings have been changed, or (NULL) could not be. */
 void server_note_reload(struct server *server, const struct server_settings *settings);

@@ -1,0 +1,158 @@
+// wrap: time
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/issue.h"
+#include "support/tls_pair.h"
+
+enum { DAY_S = 86400 };
+
+static struct test_certs certs;
+static time_t skew_s;
+static char folder[48];
+static struct issued issuer;
+
+time_t __real_time(time_t *out);
+time_t __wrap_time(time_t *out);
+time_t __wrap_time(time_t *out)
+{
+    time_t now = __real_time(NULL) + skew_s;
+    if (out != NULL)
+        *out = now;
+    return now;
+}
+
+static const char *file(const char *name)
+{
+    static char paths[4][96];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)snprintf(folder, sizeof folder, "/tmp/afar-own-XXXXXX");
+    if (mkdtemp(folder) == NULL || !test_certs_make(&certs))
+        return -1;
+    issue(&issuer, &(struct issue){.common_names = {"CA"}, .is_ca = true});
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    issued_close(&issuer);
+    test_certs_remove(&certs);
+    (void)unlink(file("cert.pem"));
+    (void)unlink(file("key.pem"));
+    (void)unlink(file("lists.pem"));
+    return rmdir(folder);
+}
+
+static void test_what_clients_would_say(void **state)
+{
+    (void)state;
+    static const struct {
+        enum test_cert cert;
+        enum afar_status status;
+        const char *line;
+    } cases[] = {
+        {TEST_SERVER, AFAR_OK, NULL},
+        {TEST_SERVER_CHAIN, AFAR_OK, NULL},
+        {TEST_SERVER_SELF_SIGNED, AFAR_OK, NULL},
+        {TEST_SERVER_EXPIRED, AFAR_EINVAL, "expired on 20"},
+        {TEST_SERVER_FUTURE, AFAR_EAGAIN,
+         "no client will accept it until then; is the clock right?"},
+        {TEST_SERVER_AS_CLIENT, AFAR_EINVAL, "is not made for servers"},
+        {TEST_CLIENT, AFAR_EINVAL, "is not made for servers"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tls_context *context = tls_pair_server_context(&certs, cases[i].cert, TEST_CA);
+        struct afar_error err;
+        assert_int_equal(tls_context_check_own(context, &err), cases[i].status);
+        if (cases[i].line != NULL)
+            tls_pair_assert_line(&err, cases[i].line);
+        tls_context_free(context);
+    }
+}
+
+static void test_by_time(void **state)
+{
+    (void)state;
+    struct tls_context *context = tls_pair_server_context(&certs, TEST_SERVER_FUTURE, TEST_CA);
+    struct tls_ends ends;
+    struct afar_error err;
+    tls_context_ends(context, &ends);
+    skew_s = DAY_S + 3600;
+    assert_int_equal(tls_context_check_own(context, &err), AFAR_OK);
+    skew_s = (time_t)(ends.own - __real_time(NULL)) - 60;
+    assert_int_equal(tls_context_check_own(context, &err), AFAR_OK);
+    skew_s += 60;
+    assert_int_equal(tls_context_check_own(context, &err), AFAR_EINVAL);
+    skew_s = 0;
+    tls_context_free(context);
+}
+
+/* Of what else a server has, the first that ends; of an issuer's lists the last. */
+static void test_what_ends_when(void **state)
+{
+    (void)state;
+    struct issued between;
+    struct issued leaf;
+    struct issued other;
+    struct tls_context *context = NULL;
+    struct tls_ends ends;
+    const time_t now = __real_time(NULL);
+    issue(&between,
+          &(struct issue){
+              .issuer = &issuer, .common_names = {"between"}, .is_ca = true, .valid_s = 5 * DAY_S});
+    issue(&leaf, &(struct issue){.issuer = &between,
+                                 .common_names = {"leaf"},
+                                 .is_server = true,
+                                 .valid_s = 7 * DAY_S});
+    issue(&other, &(struct issue){.common_names = {"other CA"}, .is_ca = true});
+    issue_write(&leaf, &between, file("cert.pem"), file("key.pem"));
+    issue_write_list_until(&issuer, NULL, DAY_S, file("lists.pem"));
+    issue_write_list_until(&issuer, NULL, 9 * DAY_S, file("lists.pem"));
+    issue_write_list_until(&other, NULL, 3 * DAY_S, file("lists.pem"));
+    const struct tls_server_options options = {.cert_file = file("cert.pem"),
+                                               .key_file = file("key.pem"),
+                                               .client_ca_file = certs.cert[TEST_CA],
+                                               .crl_file = file("lists.pem")};
+    assert_int_equal(tls_context_server_new(&context, &options, NULL), AFAR_OK);
+    tls_context_ends(context, &ends);
+    assert_in_range(ends.own, now + 7 * DAY_S - 60, now + 7 * DAY_S + 60);
+    assert_in_range(ends.chain, now + 5 * DAY_S - 60, now + 5 * DAY_S + 60);
+    assert_in_range(ends.lists, now + 3 * DAY_S - 60, now + 3 * DAY_S + 60);
+    tls_context_free(context);
+
+    context = tls_pair_server_context(&certs, TEST_SERVER, TEST_CA);
+    tls_context_ends(context, &ends);
+    assert_int_equal(ends.chain, 0);
+    assert_int_equal(ends.lists, 0);
+    tls_context_free(context);
+    issued_close(&between);
+    issued_close(&leaf);
+    issued_close(&other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_clients_would_say),
+        cmocka_unit_test(test_by_time),
+        cmocka_unit_test(test_what_ends_when),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
