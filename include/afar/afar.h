@@ -217,7 +217,8 @@ AFAR_API int afar_fd(const struct afar_client *client);
 AFAR_API short afar_events(const struct afar_client *client);
 
 /* For how many milliseconds to poll at most, as poll(2) wants it (-1: for ever): then afar_process
- * has something to send: a heartbeat, or that it has taken what came. */
+ * has something to send (a heartbeat, or that it has taken what came), or more to receive that
+ * poll(2) does not know of. */
 AFAR_API int afar_timeout(const struct afar_client *client);
 
 /* While a command runs and the server is silent, it is sent a ping every `beat_ms` (default 30,000;

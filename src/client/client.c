@@ -209,6 +209,10 @@ short afar_events(const struct afar_client *client)
     short events = transport_recv_events(client->transport);
     if (buffer_size(&client->out) > 0 && !client->send_failed)
         events = (short)(events | transport_send_events(client->transport));
+    /* poll(2) does not report what TLS already holds: what is there nearly always is room to send.
+     */
+    if (transport_pending(client->transport))
+        events = (short)(events | POLLOUT);
     return events;
 }
 
@@ -218,6 +222,8 @@ enum afar_status client_wait_ready(const struct afar_client *client, short event
     struct pollfd waiting = {.fd = transport_fd(client->transport), .events = events};
     if (clock_now_ms() >= deadline_ms)
         return afar_fail(err, AFAR_ETIMEDOUT, "no answer in time");
+    if (transport_pending(client->transport))
+        return AFAR_OK;
     if (poll(&waiting, 1, clock_poll_timeout(deadline_ms)) < 0 && errno != EINTR)
         return afar_fail_errno(err, errno, "poll");
     return AFAR_OK;

@@ -42,6 +42,9 @@ static int64_t deadline_ms_of(const struct afar_client *client)
 
 int afar_timeout(const struct afar_client *client)
 {
+    /* A turn was ended for the caller's sake. */
+    if (!client->broken && transport_pending(client->transport))
+        return 0;
     return clock_poll_timeout(deadline_ms_of(client));
 }
 

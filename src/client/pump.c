@@ -5,8 +5,9 @@
 #include "base/clock.h"
 #include "client/client.h"
 
-/* In one turn, so that the caller's other work gets its own. */
-enum { TURN_BYTES = 1 << 20 };
+/* In one turn, so that the caller's other work gets its own: signals, a deadline. The second is for
+ * servers that send much and say little. */
+enum { TURN_BYTES = 1 << 20, TURN_RECEIVES = 16 };
 
 /* An acknowledgement for each frame would cost both sides as much as the frame; the next one or the
  * command's end often makes it needless. */
@@ -208,7 +209,7 @@ enum afar_status pump_receive(struct afar_client *client, struct afar_error *err
 {
     enum afar_status status = AFAR_OK;
     size_t total = 0;
-    while (status == AFAR_OK) {
+    for (int receives = 1; status == AFAR_OK; receives++) {
         size_t asked = client->in.pace_bytes;
         size_t received = 0;
         struct afar_error why = {0};
@@ -222,9 +223,9 @@ enum afar_status pump_receive(struct afar_client *client, struct afar_error *err
             break;
         /* A short read has taken all there was; after a failed send there may be last words. */
         bool drained = received < asked && !client->send_failed;
-        /* poll(2) would not report what TLS already holds. */
         total += received;
-        if ((drained || total >= TURN_BYTES) && !transport_pending(client->transport))
+        if (total >= TURN_BYTES || receives >= TURN_RECEIVES ||
+            (drained && !transport_pending(client->transport)))
             return AFAR_OK;
     }
     if (status == AFAR_EAGAIN && !client->send_failed)

@@ -58,14 +58,18 @@ static int select_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* A client that offers none at all would not reach select_protocol. */
-static int require_offer(SSL *ssl, int *alert, void *unused)
+/* The hello has come. A client that offers no protocol at all would not reach select_protocol. */
+static int take_hello(SSL *ssl, int *alert, void *unused)
 {
     struct transport_tls *transport = transport_tls_of(ssl);
     const unsigned char *extension = NULL;
     size_t size = 0;
 
     (void)unused;
+    if (!tls_guard_takes_hello(ssl, transport->note)) {
+        *alert = SSL_AD_ILLEGAL_PARAMETER;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
     if (transport->alpn == NULL ||
         SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation,
                                   &extension, &size) == 1)
@@ -80,7 +84,7 @@ static int require_offer(SSL *ssl, int *alert, void *unused)
 void tls_alpn_server_init(SSL_CTX *ctx)
 {
     SSL_CTX_set_alpn_select_cb(ctx, select_protocol, NULL);
-    SSL_CTX_set_client_hello_cb(ctx, require_offer, NULL);
+    SSL_CTX_set_client_hello_cb(ctx, take_hello, NULL);
 }
 
 enum afar_status tls_alpn_offer(struct transport_tls *transport, struct afar_error *err)

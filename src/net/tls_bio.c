@@ -11,8 +11,9 @@
 /* Records that leave together: a system call for each would cost more than encrypting it. */
 struct tls_socket {
     int fd;
-    uint8_t *held; /* NULL: what is written is sent at once */
-    size_t start;  /* of what has not been sent */
+    struct tls_guard *guard; /* kept; NULL: reading is not bounded here */
+    uint8_t *held;           /* NULL: what is written is sent at once */
+    size_t start;            /* of what has not been sent */
     size_t end;
 };
 
@@ -32,14 +33,21 @@ static bool worth_retrying(int sys_errno)
 
 static int socket_read(BIO *bio, char *data, int size)
 {
+    const struct tls_socket *socket = socket_of(bio);
     ssize_t count = 0;
 
     BIO_clear_retry_flags(bio);
     if (size <= 0)
         return 0;
+    if (socket->guard != NULL && tls_guard_spent(socket->guard)) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
     do {
-        count = recv(socket_of(bio)->fd, data, (size_t)size, 0);
+        count = recv(socket->fd, data, (size_t)size, 0);
     } while (count < 0 && errno == EINTR);
+    if (count > 0 && socket->guard != NULL)
+        socket->guard->turn_bytes += (size_t)count;
     if (count < 0 && worth_retrying(errno))
         BIO_set_retry_read(bio);
     if (count == 0)
@@ -130,6 +138,14 @@ static long socket_ctrl(BIO *bio, int command, long number, void *pointer)
     }
 }
 
+bool tls_bio_guard(BIO *bio, struct tls_guard *guard)
+{
+    if (BIO_method_type(bio) != BIO_TYPE_SOCKET)
+        return false;
+    socket_of(bio)->guard = guard;
+    return true;
+}
+
 BIO_METHOD *tls_bio_method_new(void)
 {
     BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOCKET, "afar socket");
@@ -160,38 +176,4 @@ BIO *tls_bio_new(const BIO_METHOD *method, int fd)
     BIO_set_data(bio, socket);
     BIO_set_init(bio, 1);
     return bio;
-}
-
-/* Called by the BIO around each of its operations. */
-static long watch(BIO *bio, int operation, const char *data, size_t size, int argi, long argl,
-                  int result, size_t *processed)
-{
-    struct transport_tls *transport = (struct transport_tls *)(void *)BIO_get_callback_arg(bio);
-
-    (void)size;
-    (void)argi;
-    (void)argl;
-    if (operation != (BIO_CB_READ | BIO_CB_RETURN) || result <= 0 || processed == NULL)
-        return result;
-    size_t room = sizeof transport->first - transport->first_size;
-    size_t count = *processed < room ? *processed : room;
-    memcpy(transport->first + transport->first_size, data, count);
-    transport->first_size += count;
-    return result;
-}
-
-void tls_bio_watch(struct transport_tls *transport)
-{
-    BIO *bio = SSL_get_rbio(transport->ssl);
-    BIO_set_callback_arg(bio, (char *)transport);
-    BIO_set_callback_ex(bio, watch);
-}
-
-void tls_bio_unwatch(struct transport_tls *transport)
-{
-    BIO *bio = SSL_get_rbio(transport->ssl);
-    if (bio == NULL)
-        return;
-    BIO_set_callback_ex(bio, NULL);
-    BIO_set_callback_arg(bio, NULL);
 }

@@ -193,6 +193,13 @@ enum afar_status tls_fail(struct transport_tls *transport, int result, int sys_e
     enum afar_status status = AFAR_EBUG;
     int kind = SSL_get_error(transport->ssl, result);
 
+    if (transport->guard.broken_by != NULL) {
+        transport->failed = true;
+        ERR_clear_error();
+        return afar_fail(err, AFAR_EPEER, "the %s %s", peer_of(transport),
+                         transport->guard.broken_by);
+    }
+
     switch (kind) {
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE:

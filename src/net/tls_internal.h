@@ -18,7 +18,8 @@
  *   tls_ticket.c       a server's session tickets
  *   tls_session.c      a client's sessions to offer again
  *   tls_alpn.c         agreeing on a protocol
- *   tls_bio.c          the socket under an SSL; what the peer sent first
+ *   tls_bio.c          the socket under an SSL
+ *   tls_guard.c        limits on what a peer can make OpenSSL do
  *   tls_error.c        one line for a person from what OpenSSL says
  *   tls_alert.c        the same for what the peer says by an alert
  *   tls_program.c      for programs that soon end
@@ -132,7 +133,7 @@ struct transport_tls {
     struct tls_owner owner;      /* server: whose jobs the client's are */
     bool offers;                 /* client: a session is offered, files may not be needed */
     bool known;                  /* peer_name, and a server's chain, are this peer's */
-    bool more;                   /* the last receive gave bytes: there may be others behind them */
+    bool more;                   /* the last receive gave bytes, and there are others behind them */
     bool heard;                  /* something has been received since the handshake */
     size_t retry_bytes;          /* of a send that has to be repeated; 0: none */
     size_t begun_bytes;          /* of a record behind it that has to be repeated next */
@@ -147,6 +148,7 @@ struct transport_tls {
     /* What the peer sent first: tells those who do not speak TLS. */
     uint8_t first[TLS_FIRST_BYTES];
     size_t first_size;
+    struct tls_guard guard;
     /* Owned; TLS_NOTE_BYTES: why we did not accept a certificate or protocol, "" where we did.
      * NULL once established. */
     char *note;
@@ -372,8 +374,27 @@ bool tls_bio_hold(BIO *bio);
  * socket is writable; nothing else may be written before. AFAR_ESYSTEM: errno says why not. */
 enum afar_status tls_bio_release(BIO *bio);
 
-/* Notes in the transport what comes first from its peer, until tls_bio_unwatch. */
-void tls_bio_watch(struct transport_tls *transport);
-void tls_bio_unwatch(struct transport_tls *transport);
+/* What is read counts as `guard` has it (*kept*), and stops where that is spent. False: it does
+ * not, as the BIO is none of ours. */
+bool tls_bio_guard(BIO *bio, struct tls_guard *guard);
+
+/* ---- tls_guard.c ---- */
+
+/* Watches over what comes from the peer; once the transport's BIOs are set. Until the handshake is
+ * complete it also notes in the transport what came first. */
+void tls_guard_watch(struct transport_tls *transport);
+
+/* The handshake is complete: what was only about that is looked at no more. */
+void tls_guard_settle(struct transport_tls *transport);
+
+/* Whether the hello, which OpenSSL has received and not looked at yet, is within limits; else the
+ * note says what is not. */
+bool tls_guard_takes_hello(SSL *ssl, char note[TLS_NOTE_BYTES]);
+
+/* A receive (or a step of the handshake) begins: what it may cost is counted anew. */
+void tls_guard_begin(struct tls_guard *guard);
+
+/* It has cost enough: there may be more to read, later. */
+bool tls_guard_spent(const struct tls_guard *guard);
 
 #endif

@@ -23,8 +23,15 @@ int transport_fd(const struct transport *transport)
     return transport->fd;
 }
 
+static void begin(struct transport *transport)
+{
+    if (transport->ops->begin != NULL)
+        transport->ops->begin(transport);
+}
+
 enum afar_status transport_handshake(struct transport *transport, struct afar_error *err)
 {
+    begin(transport);
     return transport->ops->handshake(transport, err);
 }
 
@@ -34,6 +41,7 @@ enum afar_status transport_recv(struct transport *transport, void *data, size_t 
     *received = 0;
     if (size == 0)
         return afar_fail(err, AFAR_EBUG, "a receive of no bytes");
+    begin(transport);
     return transport->ops->recv(transport, data, size, received, err);
 }
 
@@ -77,9 +85,13 @@ enum afar_status transport_fill(struct transport *transport, void *data, size_t 
 {
     enum afar_status status = AFAR_OK;
     size_t total = 0;
+    *received = 0;
+    if (size == 0)
+        return afar_fail(err, AFAR_EBUG, "a receive of no bytes");
+    begin(transport);
     do {
         size_t count = 0;
-        status = transport_recv(transport, (char *)data + total, size - total, &count, err);
+        status = transport->ops->recv(transport, (char *)data + total, size - total, &count, err);
         total += count;
     } while (status == AFAR_OK && total < size && transport_pending(transport));
     *received = total;

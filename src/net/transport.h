@@ -78,7 +78,8 @@ bool transport_pending(const struct transport *transport);
 
 /* transport_recv again and again, while there is room and transport_pending: TLS gives one record
  * at a time. Also with any other status than AFAR_OK *received bytes have come before; AFAR_EAGAIN
- * only where that is 0. */
+ * only where that is 0. It takes a bounded time, whatever the peer sends: where less than `size`
+ * has come and transport_pending is true, do something else before the next call. */
 enum afar_status transport_fill(struct transport *transport, void *data, size_t size,
                                 size_t *received, struct afar_error *err);
 

@@ -1,6 +1,6 @@
-/* What a kind of transport implements; `judge` may be NULL: no peer is ever refused. For src/net/
- * and for the tests' in-memory transport; everyone else uses net/transport.h, whose contracts these
- * functions fulfil.
+/* What a kind of transport implements; `judge` may be NULL: no peer is ever refused. So may
+ * `begin`: a receive costs what it gives, and no more. For src/net/ and for the tests' in-memory
+ * transport; everyone else uses net/transport.h, whose contracts these functions fulfil.
  *
  * An implementation embeds `struct transport` as its first member. */
 #ifndef NET_TRANSPORT_OPS_H
@@ -12,6 +12,9 @@ struct peer;
 
 struct transport_ops {
     enum afar_status (*handshake)(struct transport *, struct afar_error *);
+    /* Before a handshake's step, a receive, or several that fill one buffer: what the peer can make
+     * them cost is counted from here on. */
+    void (*begin)(struct transport *);
     enum afar_status (*recv)(struct transport *, void *, size_t, size_t *, struct afar_error *);
     enum afar_status (*send)(struct transport *, const void *, size_t, size_t *,
                              struct afar_error *);

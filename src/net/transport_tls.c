@@ -41,20 +41,27 @@ static enum afar_status fail_again(struct afar_error *err)
 
 /* ---- Handshake ---- */
 
-/* Tells a peer that does not speak TLS what it has met, as far as one can: our own plain client
- * knows an alert when it sees one. Best effort, once. */
-static void answer_plaintext(struct transport_tls *transport)
+/* Tells a peer that does not speak TLS, or whose hello was not read, what it has met, as far as one
+ * can: our own plain client knows an alert when it sees one. Best effort, once. */
+static void answer_stranger(struct transport_tls *transport)
 {
     static const char http[] = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n"
                                "This port speaks TLS, and not HTTP.\n";
-    /* Alert, version 3.3, 2 bytes: fatal, protocol_version. */
-    static const unsigned char alert[] = {
-        0x15, 0x03, 0x03, 0, 2, SSL3_AL_FATAL, TLS1_AD_PROTOCOL_VERSION};
+    bool speaks_tls = transport->guard.broken_by != NULL;
+    /* Alert, version 3.3, 2 bytes: fatal, and why. */
+    const unsigned char alert[] = {0x15,
+                                   0x03,
+                                   0x03,
+                                   0,
+                                   2,
+                                   SSL3_AL_FATAL,
+                                   speaks_tls ? SSL3_AD_ILLEGAL_PARAMETER
+                                              : TLS1_AD_PROTOCOL_VERSION};
     BIO *bio = SSL_get_wbio(transport->ssl);
 
-    if (BIO_number_written(bio) > 0) /* OpenSSL has sent an alert of its own */
+    if (BIO_number_written(bio) > 0) /* OpenSSL has sent an alert, or a hello, of its own */
         return;
-    if (tls_first_is_http(transport))
+    if (!speaks_tls && tls_first_is_http(transport))
         (void)BIO_write(bio, http, sizeof http - 1);
     else
         (void)BIO_write(bio, alert, sizeof alert);
@@ -106,7 +113,7 @@ static enum afar_status handshake_done(struct transport_tls *transport, struct a
     status = tls_know_peer(transport, err);
     if (status != AFAR_OK)
         return status;
-    tls_bio_unwatch(transport);
+    tls_guard_settle(transport);
     if (is_server)
         tls_release(transport->ssl);
     free(transport->note);
@@ -154,19 +161,26 @@ static enum afar_status tls_handshake(struct transport *base, struct afar_error 
     int result = SSL_do_handshake(transport->ssl);
     int saved = errno;
     enum afar_status status = AFAR_OK;
-    if (result == 1)
+    if (result == 1 && transport->guard.broken_by == NULL)
         status = handshake_done(transport, err);
     else
         status = handshake_stopped(transport, result, saved, err);
     if (status == AFAR_OK || status == AFAR_EAGAIN)
         return status;
-    if (transport->context->is_server && tls_check_first(transport, NULL) != AFAR_OK)
-        answer_plaintext(transport);
+    bool stranger =
+        transport->guard.broken_by != NULL || tls_check_first(transport, NULL) != AFAR_OK;
+    if (transport->context->is_server && stranger)
+        answer_stranger(transport);
     transport->failed = true;
     return status;
 }
 
 /* ---- Data ---- */
+
+static void tls_begin(struct transport *base)
+{
+    tls_guard_begin(&tls_of(base)->guard);
+}
 
 static enum afar_status tls_recv(struct transport *base, void *data, size_t size, size_t *received,
                                  struct afar_error *err)
@@ -178,12 +192,15 @@ static enum afar_status tls_recv(struct transport *base, void *data, size_t size
         return status;
     if (transport->failed)
         return fail_again(err);
+    if (tls_guard_spent(&transport->guard)) /* what is pending stays so */
+        return afar_fail(err, AFAR_EAGAIN, "TLS has been read from for long enough");
 
     ERR_clear_error();
     errno = 0;
     int result = SSL_read_ex(transport->ssl, data, size, received);
     int saved = errno;
-    transport->more = result == 1;
+    /* What was read ahead may be part of a record: then the next receive says so. */
+    transport->more = result == 1 && SSL_has_pending(transport->ssl) == 1;
     if (result == 1) {
         base->recv_events = POLLIN;
         transport->heard = true;
@@ -208,12 +225,15 @@ static enum afar_status why_gone(struct transport_tls *transport, struct afar_er
     size_t count = 0;
 
     transport->send_failed = true;
+    tls_guard_begin(&transport->guard);
     ERR_clear_error();
     errno = 0;
     int result = SSL_peek_ex(transport->ssl, &byte, sizeof byte, &count);
     int saved = errno;
-    if (result == 1) /* data that transport_recv will give, perhaps with the reason behind it */
+    if (result == 1) { /* data that transport_recv will give, perhaps with the reason behind it */
+        transport->more = true;
         return AFAR_ECLOSED;
+    }
     enum afar_status status = tls_fail(transport, result, saved, &told);
     if (status != AFAR_ETRUST && status != AFAR_EPEER)
         return AFAR_ECLOSED;
@@ -314,10 +334,7 @@ static enum afar_status tls_send(struct transport *base, const void *data, size_
 
 static bool tls_pending(const struct transport *base)
 {
-    const struct transport_tls *transport = tls_of_const(base);
-    /* What was read ahead may be part of a record: then the next receive says so. */
-    return SSL_pending(transport->ssl) > 0 ||
-           (transport->more && SSL_has_pending(transport->ssl) == 1);
+    return tls_of_const(base)->more;
 }
 
 static void tls_shutdown(struct transport *base)
@@ -386,6 +403,7 @@ static void tls_free(struct transport *base)
 
 static const struct transport_ops tls_ops = {
     .handshake = tls_handshake,
+    .begin = tls_begin,
     .recv = tls_recv,
     .send = tls_send,
     .pending = tls_pending,
@@ -463,7 +481,7 @@ enum afar_status transport_tls_over(struct transport **transport, struct tls_con
         goto out;
     SSL_set_bio(made->ssl, from_peer, to_peer);
     from_peer = to_peer = NULL;
-    tls_bio_watch(made);
+    tls_guard_watch(made);
     *transport = &made->base;
     made = NULL;
 out:

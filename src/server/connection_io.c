@@ -244,7 +244,8 @@ void connection_receive(struct connection *connection)
         /* Where it finishes, our last words come first. */
         if (status != AFAR_OK && connection_takes_input(connection))
             receive_stopped(connection, status, &err);
-        if (status != AFAR_OK || (got < size && !transport_pending(connection->transport)))
+        /* It took less: there is no more, or (transport_fill) others come first. */
+        if (status != AFAR_OK || got < size)
             return;
     }
 }

@@ -31,18 +31,32 @@ static enum afar_status end_handshake(struct transport *transport, struct afar_e
     return AFAR_OK;
 }
 
+static void end_begin(struct transport *transport)
+{
+    struct script *script = script_of(transport);
+    script->turn_left = script->turn_bytes;
+}
+
 static enum afar_status end_recv(struct transport *transport, void *data, size_t size,
                                  size_t *received, struct afar_error *err)
 {
     struct script *script = script_of(transport);
     size_t left = buffer_size(&script->to_client);
+    if (script->answers && script->sends == 0)
+        return afar_fail(err, AFAR_EAGAIN, "the script waits");
     if (left == 0) {
         (void)afar_fail(err, script->at_end, "the script has ended");
         if (err != NULL)
             err->sys_errno = script->at_end_errno;
         return script->at_end;
     }
+    if (script->turn_bytes > 0 && script->turn_left == 0)
+        return afar_fail(err, AFAR_EAGAIN, "later");
     *received = left < size ? left : size;
+    if (script->turn_bytes > 0) {
+        *received = *received < script->turn_left ? *received : script->turn_left;
+        script->turn_left -= *received;
+    }
     if (script->piece > 0 && *received > script->piece)
         *received = script->piece;
     memcpy(data, buffer_head(&script->to_client), *received);
@@ -69,7 +83,8 @@ static enum afar_status end_send(struct transport *transport, const void *data, 
 static bool end_pending(const struct transport *transport)
 {
     const struct script *script = script_of((struct transport *)transport);
-    const bool more = script->piece > 0 && buffer_size(&script->to_client) > 0;
+    const bool bound = script->piece > 0 || script->turn_bytes > 0;
+    const bool more = bound && buffer_size(&script->to_client) > 0;
     return more || script->at_end != AFAR_EAGAIN;
 }
 
@@ -104,6 +119,7 @@ static void end_free(struct transport *transport)
 
 static const struct transport_ops ops = {
     .handshake = end_handshake,
+    .begin = end_begin,
     .recv = end_recv,
     .send = end_send,
     .pending = end_pending,

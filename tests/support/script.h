@@ -20,13 +20,16 @@ enum { SCRIPT_BYTES = 32 << 20 };
 struct script {
     struct buffer to_client;
     struct buffer from_client;
-    size_t piece;            /* a receive gets at most this; 0: all */
+    size_t piece;      /* a receive gets at most this; 0: all */
+    size_t turn_bytes; /* a fill gets at most this, although more is pending; 0: all */
+    size_t turn_left;
     size_t send_room;        /* so many bytes are taken, then AFAR_EAGAIN */
     enum afar_status at_end; /* what a receive says where nothing is left; AFAR_EAGAIN at first */
     int at_end_errno;
     enum afar_status on_send; /* other than AFAR_OK: what every send says */
     size_t sends;             /* that took something */
     size_t output[2]; /* bytes that script_stdout and script_stderr have said since the last exit */
+    bool answers;             /* nothing comes before one of them */
     bool freed;
     /* Of the frames that script_next has read. */
     struct decoder decoder;

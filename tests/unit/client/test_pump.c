@@ -379,6 +379,45 @@ static void test_a_turn_has_an_end(void **state)
     free(payload);
 }
 
+/* It ends as well where the server makes each byte cost much. The caller's poll(2) does not wait
+ * then, whatever its descriptor has, so that nothing is forgotten. */
+static void test_a_turn_ends_although_more_is_pending(void **state)
+{
+    struct scripted_client *it = *state;
+    unsigned turns = 0;
+    scripted_client_run(it, false, 100000);
+    it->script.turn_bytes = 10;
+    for (unsigned i = 0; i < 40; i++)
+        script_stdout(&it->script, 1, i, "0123456789");
+    size_t total = buffer_size(&it->script.to_client);
+    while (buffer_size(&it->script.to_client) > 0) {
+        size_t before = buffer_size(&it->script.to_client);
+        assert_int_equal(scripted_client_process(it), AFAR_OK);
+        assert_in_range(before - buffer_size(&it->script.to_client), 1, 200);
+        turns++;
+        if (buffer_size(&it->script.to_client) > 0) {
+            assert_int_equal(afar_timeout(it->client), 0);
+            assert_int_equal(afar_events(it->client), POLLIN | POLLOUT);
+        }
+    }
+    assert_true(turns >= total / 200);
+    assert_int_equal(it->taker.bytes[0], 400);
+    assert_int_not_equal(afar_timeout(it->client), 0);
+    assert_int_equal(afar_events(it->client), POLLIN);
+}
+
+/* Nor does waiting with a deadline outlast that. */
+static void test_a_deadline_holds_although_more_is_pending(void **state)
+{
+    struct scripted_client *it = *state;
+    scripted_client_run(it, false, 100000000);
+    it->script.turn_bytes = 1;
+    for (unsigned i = 0; i < 200000; i++)
+        script_frame(&it->script, "{\"type\":\"pong\",\"id\":77}");
+    assert_int_equal(afar_wait(it->client, 20, &it->err), AFAR_ETIMEDOUT);
+    assert_true(buffer_size(&it->script.to_client) > 0);
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -405,6 +444,8 @@ int main(void)
         TEST(test_trust_is_told_as_such),
         cmocka_unit_test(test_other_protocols),
         TEST(test_a_turn_has_an_end),
+        TEST(test_a_turn_ends_although_more_is_pending),
+        TEST(test_a_deadline_holds_although_more_is_pending),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

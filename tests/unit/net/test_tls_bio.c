@@ -176,12 +176,36 @@ static void test_a_broken_pipe_keeps_its_number(void **state)
     close_fixture(&fixture);
 }
 
+/* What a guard has spent is read later. */
+static void test_a_guard_is_asked(void **state)
+{
+    (void)state;
+    struct fixture fixture = open_fixture();
+    struct tls_guard guard = {.broken_by = NULL};
+    char data[16];
+    assert_int_equal(write(fixture.peer_fd, "hello", 5), 5);
+    assert_true(tls_bio_guard(fixture.bio, &guard));
+    assert_int_equal(BIO_read(fixture.bio, data, 2), 2);
+    assert_int_equal(guard.turn_bytes, 2);
+    guard.turn_bytes = 1 << 24;
+    assert_true(tls_guard_spent(&guard));
+    assert_int_equal(BIO_read(fixture.bio, data, sizeof data), -1);
+    assert_true(BIO_should_read(fixture.bio));
+    tls_guard_begin(&guard);
+    guard.turn_records = 1 << 16;
+    assert_int_equal(BIO_read(fixture.bio, data, sizeof data), -1);
+    tls_guard_begin(&guard);
+    assert_int_equal(BIO_read(fixture.bio, data, sizeof data), 3);
+    close_fixture(&fixture);
+}
+
 static void test_only_our_own_holds(void **state)
 {
     (void)state;
     BIO *memory = BIO_new(BIO_s_mem());
     assert_non_null(memory);
     assert_false(tls_bio_hold(memory));
+    assert_false(tls_bio_guard(memory, NULL));
     assert_int_equal(tls_bio_release(memory), AFAR_OK);
     BIO_free(memory);
 }
@@ -192,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_what_is_held_leaves_together),
         cmocka_unit_test(test_what_is_held_comes_first),
         cmocka_unit_test(test_a_broken_pipe_keeps_its_number),
+        cmocka_unit_test(test_a_guard_is_asked),
         cmocka_unit_test(test_only_our_own_holds),
         cmocka_unit_test(test_reads_writes_and_waits),
         cmocka_unit_test(test_a_full_socket_is_waited_for),
