@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "client/client.h"
 
 enum { PIECE_BYTES = 16384 };
@@ -45,6 +46,8 @@ static enum afar_status run(struct afar_client *client, const uint8_t *at, size_
             status = take(user, piece, received, err);
             if (status != AFAR_EAGAIN)
                 return status;
+            if (clock_now_ms() >= deadline_ms) /* however much is coming */
+                return afar_fail(err, AFAR_ETIMEDOUT, "the reply was not complete in time");
             continue;
         }
         if (status == AFAR_EAGAIN && client->send_failed) {

@@ -46,11 +46,13 @@ struct datagram_exchange {
 /* Datagrams get lost and come late: an answer to an earlier question is not taken for this one's.
  * AFAR_EAGAIN: not here yet. */
 static enum afar_status receive_datagrams(struct afar_client *client,
-                                          struct datagram_exchange *exchange,
+                                          struct datagram_exchange *exchange, int64_t deadline_ms,
                                           struct afar_error *err)
 {
     for (;;) {
         size_t received = 0;
+        if (clock_now_ms() >= deadline_ms) /* however many others come */
+            return afar_fail(err, AFAR_ETIMEDOUT, "no answer in time");
         enum afar_status status =
             transport_recv(client->transport, exchange->room, exchange->size + 1, &received, err);
         if (status == AFAR_ECLOSED) {
@@ -81,7 +83,7 @@ static enum afar_status await_datagram(struct afar_client *client,
                                        struct afar_error *err)
 {
     for (;;) {
-        enum afar_status status = receive_datagrams(client, exchange, err);
+        enum afar_status status = receive_datagrams(client, exchange, deadline_ms, err);
         if (status == AFAR_EAGAIN)
             status = client_wait_ready(client, transport_recv_events(client->transport),
                                        deadline_ms, err);

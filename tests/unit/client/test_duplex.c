@@ -63,6 +63,33 @@ static void test_no_reply_in_time(void **state)
     assert_int_equal(client_check(it->client, PROTOCOL_AFAR, &it->err), AFAR_ETIMEDOUT);
 }
 
+static enum afar_status swallow(void *user, const uint8_t *data, size_t size,
+                                struct afar_error *err)
+{
+    (void)user;
+    (void)data;
+    (void)size;
+    (void)err;
+    return AFAR_EAGAIN;
+}
+
+/* However much of it comes. */
+static void test_a_reply_without_end(void **state)
+{
+    struct scripted_client *it = *state;
+    enum { BYTES = 16 << 20 };
+    uint8_t *data = calloc(1, BYTES);
+    assert_non_null(data);
+    script_bytes(&it->script, data, BYTES);
+    free(data);
+    it->script.answers = true;
+    it->script.piece = 1;
+    assert_int_equal(
+        duplex_exchange(it->client, "x", 1, swallow, NULL, clock_deadline_ms(1), &it->err),
+        AFAR_ETIMEDOUT);
+    assert_true(buffer_size(&it->script.to_client) > 0);
+}
+
 /* A peer that returns what it gets through small buffers: one that first sent everything would wait
  * for ever. */
 static void test_both_directions_at_once(void **state)
@@ -108,11 +135,9 @@ int main(void)
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, scripted_client_setup, scripted_client_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_what_comes_unasked),
-        TEST(test_a_server_that_has_gone),
-        TEST(test_a_send_that_fails),
-        TEST(test_no_reply_in_time),
-        cmocka_unit_test(test_both_directions_at_once),
+        TEST(test_what_comes_unasked),  TEST(test_a_server_that_has_gone),
+        TEST(test_a_send_that_fails),   TEST(test_no_reply_in_time),
+        TEST(test_a_reply_without_end), cmocka_unit_test(test_both_directions_at_once),
     };
     (void)signal(SIGCHLD, SIG_IGN); /* the children need no waiting for */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+// wrap: recv
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -15,6 +16,18 @@
 #include <unistd.h>
 
 #include "support/scripted_client.h"
+
+static bool flood; /* whoever receives gets another answer than its own, without end */
+
+ssize_t __real_recv(int fd, void *data, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *data, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *data, size_t size, int flags)
+{
+    if (!flood)
+        return __real_recv(fd, data, size, flags);
+    memset(data, '?', 1);
+    return 1;
+}
 
 /* ---- streams ------------------------------------------------------------------------------------
  */
@@ -127,6 +140,23 @@ static void test_a_wrong_datagram(void **state)
     assert_non_null(strstr(err.message, "not with what was sent"));
 }
 
+static void test_wrong_datagrams_without_end(void **state)
+{
+    (void)state;
+    struct afar_error err;
+    char url[64];
+    char out[1];
+    struct afar_client *client = NULL;
+    int fd = bind_udp(url);
+    assert_int_equal(afar_connect(&client, NULL, url, 1000, &err), AFAR_OK);
+    flood = true;
+    assert_int_equal(afar_upper(client, "a", 1, out, 20, &err), AFAR_EPEER);
+    flood = false;
+    assert_non_null(strstr(err.message, "not with what was sent"));
+    (void)close(fd);
+    afar_close(client);
+}
+
 static void test_silence(void **state)
 {
     (void)state;
@@ -149,8 +179,11 @@ int main(void)
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, scripted_client_setup, scripted_client_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_more_than_was_sent),    TEST(test_sizes),
-        cmocka_unit_test(test_datagrams), cmocka_unit_test(test_a_wrong_datagram),
+        TEST(test_more_than_was_sent),
+        TEST(test_sizes),
+        cmocka_unit_test(test_datagrams),
+        cmocka_unit_test(test_a_wrong_datagram),
+        cmocka_unit_test(test_wrong_datagrams_without_end),
         cmocka_unit_test(test_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
