@@ -9,10 +9,10 @@
  *     nothing to give to us (empty records, handshake messages) and something to read.
  *   - Messages of the handshake that come after it (new keys, tickets) are bounded by the minute.
  *
- * The first and the fourth are done by the BIO's callback, which works with any kind of BIO (or later
- * by our own BIO itself), the others by OpenSSL's callback for each record and message. That one cannot fail: it tells OpenSSL
- * that the peer has shut down, so that nothing else is processed, and leaves the reason in
- * `broken_by`, which the transport looks at after each call. */
+ * The first and the fourth are done by the BIO's callback, which works with any kind of BIO (or
+ * later by our own BIO itself), the others by OpenSSL's callback for each record and message. That
+ * one cannot fail: it tells OpenSSL that the peer has shut down, so that nothing else is processed,
+ * and leaves the reason in `broken_by`, which the transport looks at after each call. */
 #include "net/tls_internal.h"
 
 #include <stdio.h>

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "server/connection.h"
+#include "server/giveback.h"
 #include "server/native.h"
 #include "server/reaper.h"
 #include "server/shell.h"
@@ -45,6 +46,7 @@ struct acceptor {
     struct reaper reaper;
     struct timer pause_timer;
     struct timer drain_timer;
+    struct giveback giveback;
     bool attached; /* the timers are */
     bool draining; /* the first signal has come */
     bool ending;   /* drain_ms are over */
@@ -66,6 +68,22 @@ static struct worker *least_loaded(const struct acceptor *acceptor)
         }
     }
     return best;
+}
+
+static size_t count_connections(void *user)
+{
+    const struct acceptor *acceptor = user;
+    size_t count = 0;
+    for (unsigned i = 0; i < acceptor->worker_count; i++)
+        count += atomic_load(&acceptor->workers[i]->connection_count);
+    return count;
+}
+
+static void give_back(void *user)
+{
+    const struct acceptor *acceptor = user;
+    for (unsigned i = 0; i < acceptor->worker_count; i++)
+        worker_post_give_back(acceptor->workers[i]);
 }
 
 /* True: its worker is to write a line of it. */
@@ -122,6 +140,7 @@ static void take_connection(struct door *door, int fd, const char *peer,
     connection->refusal = verdict == ADMISSION_REFUSED ? counter_name(limit) : NULL;
     counters_count(&shared->counters, COUNTER_CONNECTIONS);
     connection_hand_over(connection, least_loaded(door->acceptor));
+    giveback_note(&door->acceptor->giveback, count_connections(door->acceptor));
 }
 
 static void watch_doors(struct acceptor *acceptor, uint32_t events)
@@ -361,6 +380,9 @@ enum afar_status acceptor_new(struct acceptor **acceptor, struct server_shared *
             timer_detach(loop_timers(made->loop), &made->pause_timer);
         made->attached = status == AFAR_OK;
     }
+    if (status == AFAR_OK)
+        status = giveback_open(&made->giveback, loop_timers(made->loop), count_connections,
+                               give_back, made, err);
     if (status != AFAR_OK) {
         acceptor_free(made);
         return status;
@@ -394,6 +416,7 @@ void acceptor_free(struct acceptor *acceptor)
             (void)close(fd);
         reaper_close(&acceptor->reaper);
         mailbox_close(&acceptor->mailbox);
+        giveback_close(&acceptor->giveback);
         if (acceptor->attached) {
             timer_detach(loop_timers(acceptor->loop), &acceptor->pause_timer);
             timer_detach(loop_timers(acceptor->loop), &acceptor->drain_timer);

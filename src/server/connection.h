@@ -33,7 +33,8 @@ struct protocol_ops {
     const char *alpn; /* required on TLS; NULL: none */
     /* The handshake is done. The session, kept in connection->session, is the protocol's. */
     enum afar_status (*open)(struct connection *, struct afar_error *);
-    /* connection->in has grown. */
+    /* connection->in has grown, or some was left in it. One turn is to cost others little, however
+     * many requests there are: see connection_may_take. */
     void (*input)(struct connection *);
     /* Before sending: put what is due into connection->out. May be NULL. */
     void (*prepare)(struct connection *);
@@ -91,13 +92,15 @@ struct connection {
     struct buffer in;
     struct buffer out;
     void *session;
-    bool input_paused;   /* the protocol cannot take more now */
-    bool send_blocked;   /* the socket took nothing; wait for transport_send_events */
-    bool blocked_inside; /* … of the session's bytes, which must come next: TLS requires it */
-    bool send_more;      /* this turn's share is used up, and perhaps there is more */
-    bool read_more;      /* the transport holds bytes that epoll will not report: next turn */
-    bool finishing;      /* close once everything is sent */
-    bool asked;          /* there has been a request; the protocol sets it */
+    bool input_paused;    /* the protocol cannot take more now */
+    bool input_left;      /* it has left some for the next turn */
+    unsigned input_taken; /* requests, in this turn */
+    bool send_blocked;    /* the socket took nothing; wait for transport_send_events */
+    bool blocked_inside;  /* … of the session's bytes, which must come next: TLS requires it */
+    bool send_more;       /* this turn's share is used up, and perhaps there is more */
+    bool read_more;       /* the transport holds bytes that epoll will not report: next turn */
+    bool finishing;       /* close once everything is sent */
+    bool asked;           /* there has been a request; the protocol sets it */
     int64_t last_heartbeat_ms;
     int64_t opened_ms; /* accepted; once open, since then */
     int64_t last_input_ms;
@@ -137,6 +140,10 @@ void connection_want_flush_within(struct connection *connection, int64_t within_
 
 /* The protocol can, or cannot, take more input. */
 void connection_pause_input(struct connection *connection, bool paused);
+
+/* For each request that the protocol is about to take. False: no more in this turn, others come
+ * first; `input` is called again in the next. */
+bool connection_may_take(struct connection *connection);
 
 /* Send what waits, then close politely. */
 void connection_finish(struct connection *connection);

@@ -209,6 +209,8 @@ static bool take_frame(struct native *native)
     if (!connection_alive(connection) || connection->finishing || connection->held_until_ms != 0)
         return false;
     buffer_consume(&connection->in, decoder_skip(&native->decoder, buffer_size(&connection->in)));
+    if (buffer_size(&connection->in) == 0 || !connection_may_take(connection))
+        return false;
     enum afar_status status =
         decoder_next(&native->decoder, buffer_head(&connection->in), buffer_size(&connection->in),
                      &message, &payload, &used, &err);

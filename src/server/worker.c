@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "server/connection.h"
+#include "server/giveback.h"
 #include "server/job.h"
 #include "server/job_internal.h"
 #include "server/udp_upper.h"
@@ -84,6 +85,13 @@ static void make_room(struct mail *mail)
         connection_make_room(list_object(ticket, struct connection, ticket));
 }
 
+static void give_back(struct mail *mail)
+{
+    struct worker *worker = list_object(mail, struct worker, give_back_mail);
+    atomic_store(&worker->giving_back, false);
+    giveback_trim_own();
+}
+
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
@@ -134,6 +142,7 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
     made->drain_mail.deliver = drain;
     made->end_jobs_mail.deliver = end_jobs;
     made->kill_mail.deliver = kill_all;
+    made->give_back_mail.deliver = give_back;
     made->ended_mail.deliver = boss->ended;
     admission_exit_init(&made->way_out, &made->mailbox, make_room);
     list_init(&made->connections);
@@ -178,6 +187,12 @@ void worker_post_settings(struct worker *worker, const struct server_settings *s
 {
     worker->next_settings = *settings;
     mailbox_post(&worker->mailbox, &worker->settings_mail);
+}
+
+void worker_post_give_back(struct worker *worker)
+{
+    if (!atomic_exchange(&worker->giving_back, true))
+        mailbox_post(&worker->mailbox, &worker->give_back_mail);
 }
 
 void worker_post_drain(struct worker *worker)

@@ -100,6 +100,8 @@ struct worker {
     struct mail end_jobs_mail;
     struct mail kill_mail;
     struct mail ended_mail;
+    struct mail give_back_mail;
+    atomic_bool giving_back; /* that mail is under way */
 };
 
 /* What a worker tells the acceptor, in the acceptor's thread. */
@@ -129,6 +131,9 @@ void worker_post_settings(struct worker *worker, const struct server_settings *s
 void worker_post_drain(struct worker *worker);
 void worker_post_end_jobs(struct worker *worker);
 void worker_post_kill(struct worker *worker);
+
+/* From the acceptor: gives back what malloc(3) keeps for this thread alone (server/giveback.h). */
+void worker_post_give_back(struct worker *worker);
 
 /* True on the worker's own thread, which alone may touch its connections and jobs. */
 bool worker_is_here(const struct worker *worker);

@@ -29,7 +29,7 @@ struct script {
     enum afar_status on_send; /* other than AFAR_OK: what every send says */
     size_t sends;             /* that took something */
     size_t output[2]; /* bytes that script_stdout and script_stderr have said since the last exit */
-    bool answers;             /* nothing comes before one of them */
+    bool answers;     /* nothing comes before one of them */
     bool freed;
     /* Of the frames that script_next has read. */
     struct decoder decoder;

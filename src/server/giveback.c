@@ -1,0 +1,72 @@
+#include "server/giveback.h"
+
+#include <stdlib.h> /* which says whose C library it is */
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+#include "base/clock.h"
+#include "base/list.h"
+
+/* All free pages of all threads' parts of the heap, but for those at the end of a part: glibc gives
+ * these back only when something is freed right before them, by a thread that uses that part. */
+static void give_back(struct giveback *giveback)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+    giveback->given_back(giveback->user);
+}
+
+void giveback_trim_own(void)
+{
+    /* Less than what malloc(3) takes from the system directly (128 KiB at least), and more than
+     * most gaps that are left elsewhere; several, since there may be larger ones. Not touched. */
+    enum { BLOCK_BYTES = 120 * 1024, BLOCKS = 16 };
+    void *volatile blocks[BLOCKS]; /* or a compiler sees that nobody uses them */
+    for (int i = 0; i < BLOCKS; i++)
+        blocks[i] = malloc(BLOCK_BYTES);
+    for (int i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+}
+
+static void look(struct timer *timer)
+{
+    struct giveback *giveback = list_object(timer, struct giveback, timer);
+    size_t count = giveback->count(giveback->user);
+    if (count > giveback->most)
+        giveback->most = count;
+    /* Where half of them are still there, it waits for the others. */
+    if (giveback->most - count >= GIVEBACK_MIN && count <= giveback->most / 2) {
+        give_back(giveback);
+        giveback->most = count;
+    }
+    if (giveback->most >= GIVEBACK_MIN)
+        timer_arm(giveback->timers, timer, clock_deadline_ms(GIVEBACK_LOOK_MS));
+}
+
+enum afar_status giveback_open(struct giveback *giveback, struct timers *timers, size_t (*count)(void *user),
+                            void (*given_back)(void *user), void *user, struct afar_error *err)
+{
+    *giveback =
+        (struct giveback){.timers = timers, .count = count, .given_back = given_back, .user = user};
+    enum afar_status status = timer_attach(timers, &giveback->timer, look, err);
+    if (status != AFAR_OK)
+        giveback->timers = NULL;
+    return status;
+}
+
+void giveback_close(struct giveback *giveback)
+{
+    if (giveback->timers != NULL)
+        timer_detach(giveback->timers, &giveback->timer);
+    giveback->timers = NULL;
+}
+
+void giveback_note(struct giveback *giveback, size_t count)
+{
+    if (count > giveback->most)
+        giveback->most = count;
+    if (giveback->most >= GIVEBACK_MIN && giveback->timer.deadline_ms == DEADLINE_NEVER)
+        timer_arm(giveback->timers, &giveback->timer, clock_deadline_ms(GIVEBACK_LOOK_MS));
+}
