@@ -2,6 +2,8 @@
  * all the time (server/metrics.c). */
 #include "server/server_internal.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -17,40 +19,78 @@ static void time_text(int64_t at, char text[TIME_BYTES])
         text[0] = '\0';
 }
 
-/* One of them; `ends_at` 0: it does not end. `so` is what follows from its end. True: there was
- * something to say. */
-static bool tell(struct server *server, const char *what, int64_t ends_at, const char *so)
+enum { ENDINGS = 3, LINE_BYTES = 320 };
+
+struct ending {
+    const char *what;
+    const char *so; /* what follows from its end */
+    int64_t at;     /* 0: it does not end */
+};
+
+static void list(const struct tls_context *tls, struct ending endings[ENDINGS])
 {
-    const int64_t now = (int64_t)time(NULL);
-    const int64_t days = (int64_t)server->shared.settings.config->tls_expiry_warning;
+    struct tls_ends ends;
+    tls_context_ends(tls, &ends);
+    endings[0] = (struct ending){.what = "the server's certificate (tls_cert)",
+                                 .so = "no client accepts it; renew it",
+                                 .at = ends.own};
+    endings[1] =
+        (struct ending){.what = "a certificate that is sent with the server's own (tls_cert)",
+                        .so = "clients that need it do not accept the server's; renew them",
+                        .at = ends.chain};
+    endings[2] = (struct ending){.what = "a revocation list (tls_crl)",
+                                 .so = "no client of its CA is let in; fetch it anew",
+                                 .at = ends.lists};
+}
+
+/* What there is to say of it now; false: nothing. */
+static bool describe(const struct ending *ending, const struct config *config, int64_t now,
+                     char line[LINE_BYTES])
+{
+    const int64_t days = (int64_t)config->tls_expiry_warning;
     char when[TIME_BYTES];
-    if (ends_at == 0 || days == 0 || ends_at - now > days * DAY_S)
+    if (ending->at == 0 || days == 0 || ending->at - now > days * DAY_S)
         return false;
-    time_text(ends_at, when);
-    if (ends_at <= now)
-        log_write(server->shared.log, LOG_LEVEL_ERROR, "%s ended on %s: %s", what, when, so);
+    time_text(ending->at, when);
+    if (ending->at <= now)
+        (void)snprintf(line, LINE_BYTES, "%s ended on %s: %s", ending->what, when, ending->so);
     else
-        log_write(server->shared.log, LOG_LEVEL_WARN,
-                  "%s ends on %s, in %lld days (tls_expiry_warning): then %s", what, when,
-                  (long long)((ends_at - now) / DAY_S), so);
+        (void)snprintf(line, LINE_BYTES,
+                       "%s ends on %s, in %lld days (tls_expiry_warning): then %s", ending->what,
+                       when, (long long)((ending->at - now) / DAY_S), ending->so);
     return true;
 }
 
 static void tell_all(struct server *server)
 {
-    const struct tls_context *tls = server->shared.settings.tls;
-    struct tls_ends ends;
-    if (tls == NULL)
+    const struct server_settings *settings = &server->shared.settings;
+    const int64_t now = (int64_t)time(NULL);
+    struct ending endings[ENDINGS];
+    char line[LINE_BYTES];
+    if (settings->tls == NULL)
         return;
-    tls_context_ends(tls, &ends);
-    bool told = tell(server, "the server's certificate (tls_cert)", ends.own,
-                     "no client accepts it; renew it");
-    told |= tell(server, "a certificate that is sent with the server's own (tls_cert)", ends.chain,
-                 "clients that need it do not accept the server's; renew them");
-    told |= tell(server, "a revocation list (tls_crl)", ends.lists,
-                 "no client of its CA is let in; fetch it anew");
-    if (told)
-        server->ends_told_at = (int64_t)time(NULL);
+    list(settings->tls, endings);
+    for (int i = 0; i < ENDINGS; i++) {
+        if (!describe(&endings[i], settings->config, now, line))
+            continue;
+        log_write(server->shared.log, endings[i].at <= now ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "%s",
+                  line);
+        server->ends_told_at = now;
+    }
+}
+
+enum afar_status server_warn_of_ends(const struct tls_context *tls, const struct config *config,
+                                     struct words *warnings, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    struct ending endings[ENDINGS];
+    char line[LINE_BYTES];
+    list(tls, endings);
+    for (int i = 0; i < ENDINGS && status == AFAR_OK; i++) {
+        if (describe(&endings[i], config, (int64_t)time(NULL), line))
+            status = words_add(warnings, line, strlen(line), err);
+    }
+    return status;
 }
 
 static void look(struct timer *timer)

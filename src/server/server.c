@@ -182,13 +182,17 @@ enum afar_status server_check(const struct config *config, struct words *warning
     struct tls_context *tls = NULL;
     struct separation separation = {.fence = NULL};
     enum afar_status status = server_open_good_tls(&tls, config, err);
-    tls_context_free(tls);
     if (status == AFAR_OK)
         status = separation_make(&separation, config, err);
     *warnings = separation.warnings;
     separation.warnings = (struct words){0};
     separation_close(&separation);
-    return status == AFAR_OK ? review_rules(config->rules, warnings, err) : status;
+    if (status == AFAR_OK)
+        status = review_rules(config->rules, warnings, err);
+    if (status == AFAR_OK && tls != NULL)
+        status = server_warn_of_ends(tls, config, warnings, err);
+    tls_context_free(tls);
+    return status;
 }
 
 /* At the start a certificate that will be good later is better than no server: the clock may still

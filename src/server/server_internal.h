@@ -102,6 +102,9 @@ enum afar_status server_watch_ends(struct server *server, struct afar_error *err
 void server_unwatch_ends(struct server *server);
 /* There are others: says it again where it is so. */
 void server_note_ends(struct server *server);
+/* The same in words, for --check. AFAR_ENOMEM. */
+enum afar_status server_warn_of_ends(const struct tls_context *tls, const struct config *config,
+                                     struct words *warnings, struct afar_error *err);
 
 /* The settings have been changed, or (NULL) could not be. */
 void server_note_reload(struct server *server, const struct server_settings *settings);

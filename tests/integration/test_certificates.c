@@ -165,6 +165,17 @@ static void check_and_start(void **state)
     }
     put_certificate(&good);
     expect_afard("--check", 0, "configuration ok");
+    /* What is good, and not for long. */
+    put_certificate(&(struct issue){.is_server = true, .valid_s = 2L * DAY_S + 3600});
+    struct program program;
+    const char *argv[] = {
+        "afard",      "--listen",       "tls://127.0.0.1:0", "--tls-client-ca", file("ca.pem"),
+        "--tls-cert", file("cert.pem"), "--tls-key",         file("key.pem"),   "--check",
+        NULL};
+    assert_int_equal(program_run(&program, argv, NULL, 0), 0);
+    assert_non_null(strstr(program.stderr_data,
+                           "afard: warning: the server's certificate (tls_cert) ends on 20"));
+    program_close(&program);
 }
 
 static void a_reload_keeps_what_is_good(void **state)
