@@ -17,7 +17,6 @@
 #include "base/clock.h"
 #include "support/afard.h"
 #include "support/issue.h"
-#include "support/raw.h"
 
 enum { DAY_S = 86400 };
 
@@ -248,24 +247,6 @@ static void a_renewal_is_tried_again(void **state)
     assert_int_equal(afard_stop(&server), 0);
 }
 
-static double metric(const char *name)
-{
-    static const char request[] = "GET /metrics HTTP/1.0\r\n\r\n";
-    char line[128];
-    double value = -1;
-    size_t size = 0;
-    int fd = raw_connect((uint16_t)atoi(strrchr(server.http, ':') + 1));
-    raw_send(fd, request, sizeof request - 1);
-    char *answer = raw_read_rest(fd, &size);
-    (void)snprintf(line, sizeof line, "\n%s ", name);
-    const char *at = strstr(answer, line);
-    if (at != NULL)
-        value = strtod(at + strlen(line), NULL);
-    free(answer);
-    (void)close(fd);
-    return value;
-}
-
 static void an_end_is_announced(void **state)
 {
     (void)state;
@@ -274,17 +255,17 @@ static void an_end_is_announced(void **state)
     start("tls_watch_ms=20", NULL);
     afard_expect_log(&server, "warn the server's certificate (tls_cert) ends on 20");
     afard_expect_log(&server, " UTC, in 5 days (tls_expiry_warning): then no client accepts it");
-    assert_int_equal((int)metric("afard_tls_expiry_warning"), 1);
+    assert_int_equal((int)afard_metric(&server, "afard_tls_expiry_warning"), 1);
     size_t before = server.program.stderr_size;
     put_certificate(&good);
     (void)program_expect_after(&server.program, 2, before, "have been read anew");
-    assert_int_equal((int)metric("afard_tls_expiry_warning"), 0);
+    assert_int_equal((int)afard_metric(&server, "afard_tls_expiry_warning"), 0);
     assert_null(strstr(server.program.stderr_data + before, " ends on "));
     assert_int_equal(afard_stop(&server), 0);
 
     put_certificate(&short_lived);
     start("tls_watch_ms=20", "tls_expiry_warning=4");
-    assert_int_equal((int)metric("afard_tls_expiry_warning"), 0);
+    assert_int_equal((int)afard_metric(&server, "afard_tls_expiry_warning"), 0);
     assert_null(strstr(server.program.stderr_data, " ends on "));
     assert_int_equal(afard_stop(&server), 0);
 }
@@ -300,8 +281,8 @@ static void the_end_of_a_list_is_announced(void **state)
     start("tls_watch_ms=0", setting);
     afard_expect_log(&server, "warn a revocation list (tls_crl) ends on 20");
     afard_expect_log(&server, "in 3 days (tls_expiry_warning): then no client of its CA is let in");
-    assert_int_equal((int)metric("afard_tls_expiry_warning"), 1);
-    assert_true(metric("afard_revocation_list_expiry_timestamp_seconds") > 1e9);
+    assert_int_equal((int)afard_metric(&server, "afard_tls_expiry_warning"), 1);
+    assert_true(afard_metric(&server, "afard_revocation_list_expiry_timestamp_seconds") > 1e9);
     assert_int_equal(ping(NULL, 0), 0);
     assert_int_equal(afard_stop(&server), 0);
     assert_int_equal(unlink(file("lists.pem")), 0);

@@ -154,18 +154,7 @@ static void a_server_changes_keys_without_end(void **state)
 /* Turns of the workers' loops so far. */
 static unsigned long turns(void)
 {
-    static const char request[] = "GET /metrics HTTP/1.0\r\n\r\n";
-    static const char name[] = "\nafard_worker_lag_seconds_count ";
-    size_t size = 0;
-    int fd = raw_connect((uint16_t)atoi(strrchr(server.http, ':') + 1));
-    raw_send(fd, request, sizeof request - 1);
-    char *answer = raw_read_rest(fd, &size);
-    const char *at = strstr(answer, name);
-    assert_non_null(at);
-    unsigned long count = strtoul(at + sizeof name - 1, NULL, 10);
-    free(answer);
-    (void)close(fd);
-    return count;
+    return (unsigned long)afard_metric(&server, "afard_worker_lag_seconds_count");
 }
 
 /* They are taken some at a time, so that others get their turn; all of them, and in order. */

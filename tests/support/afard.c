@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "support/raw.h"
 
 static void make_folder(struct afard *afard)
 {
@@ -178,6 +179,22 @@ long afard_peak_kib(const struct afard *afard)
     }
     (void)fclose(file);
     return peak_kib;
+}
+
+double afard_metric(const struct afard *afard, const char *name)
+{
+    static const char request[] = "GET /metrics HTTP/1.0\r\n\r\n";
+    char line[128];
+    size_t size = 0;
+    int fd = raw_connect((uint16_t)atoi(strrchr(afard->http, ':') + 1));
+    raw_send(fd, request, sizeof request - 1);
+    char *answer = raw_read_rest(fd, &size);
+    (void)snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = strstr(answer, line);
+    double value = at != NULL ? strtod(at + strlen(line), NULL) : -1;
+    free(answer);
+    (void)close(fd);
+    return value;
 }
 
 void afard_expect_calm(const struct afard *afard)

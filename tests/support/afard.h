@@ -48,6 +48,9 @@ unsigned afard_children(const struct afard *afard);
 /* Peak memory so far, in KiB (VmHWM). */
 long afard_peak_kib(const struct afard *afard);
 
+/* A number without labels of /metrics, by its name; -1: there is none. With --http only. */
+double afard_metric(const struct afard *afard, const char *name);
+
 /* Waits until it has as many descriptors as at its start (if they can be counted), and no child. */
 void afard_expect_calm(const struct afard *afard);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "support/issue.h"
+#include "support/skewed_time.h"
 #include "support/tls_pair.h"
 
 enum { HOUR_S = 3600, DAY_S = 24 * HOUR_S };
@@ -20,17 +21,6 @@ static struct issued ca;
 static struct issued between;
 static struct issued leaf;
 static char folder[48];
-static time_t skew_s; /* as our own code sees it */
-
-time_t __real_time(time_t *out);
-time_t __wrap_time(time_t *out);
-time_t __wrap_time(time_t *out)
-{
-    time_t now = __real_time(NULL) + skew_s;
-    if (out != NULL)
-        *out = now;
-    return now;
-}
 
 static const char *file(const char *name)
 {

@@ -11,24 +11,14 @@
 #include <unistd.h>
 
 #include "support/issue.h"
+#include "support/skewed_time.h"
 #include "support/tls_pair.h"
 
 enum { DAY_S = 86400 };
 
 static struct test_certs certs;
-static time_t skew_s;
 static char folder[48];
 static struct issued issuer;
-
-time_t __real_time(time_t *out);
-time_t __wrap_time(time_t *out);
-time_t __wrap_time(time_t *out)
-{
-    time_t now = __real_time(NULL) + skew_s;
-    if (out != NULL)
-        *out = now;
-    return now;
-}
 
 static const char *file(const char *name)
 {

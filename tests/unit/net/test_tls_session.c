@@ -9,23 +9,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "support/skewed_time.h"
 #include "support/tls_pair.h"
 
 static struct test_certs certs;
 
 /* Added to the clock that our own code sees; OpenSSL's stays right. */
-static time_t skew_s;
 static bool no_memory;
-
-time_t __real_time(time_t *out);
-time_t __wrap_time(time_t *out);
-time_t __wrap_time(time_t *out)
-{
-    time_t now = __real_time(NULL) + skew_s;
-    if (out != NULL)
-        *out = now;
-    return now;
-}
 
 char *__real_strdup(const char *text);
 char *__wrap_strdup(const char *text);

@@ -12,19 +12,8 @@
 #include <unistd.h>
 
 #include "support/issue.h"
+#include "support/skewed_time.h"
 #include "support/tls_pair.h"
-
-static time_t skew_s; /* added to the clock that our own code sees */
-
-time_t __real_time(time_t *out);
-time_t __wrap_time(time_t *out);
-time_t __wrap_time(time_t *out)
-{
-    time_t now = __real_time(NULL) + skew_s;
-    if (out != NULL)
-        *out = now;
-    return now;
-}
 
 static void test_what_is_written_is_read(void **state)
 {
