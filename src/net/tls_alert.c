@@ -76,8 +76,9 @@ static enum afar_status refused_certificate(const struct transport_tls *transpor
             (void)snprintf(why, sizeof why,
                            "it says that it, or its CA, has expired; do the clocks agree?");
         else if (is_server && alert == SSL_AD_CERTIFICATE_UNKNOWN)
-            (void)snprintf(why, sizeof why,
-                           "it does not say why; it may know us by another key (--pin)");
+            (void)snprintf(
+                why, sizeof why,
+                "it does not say why; it may know us by another key (--pin, known_hosts)");
         else if (is_server && own != NULL)
             name_text(transport, own, why, sizeof why);
         else

@@ -381,7 +381,7 @@ static void a_client_knows_its_server_by_its_key(void **state)
     tls_pair_assert_line(&parties.pair.client_err, line);
     /* The server does not look for what is wrong with its names. */
     tls_pair_assert_line(&parties.pair.server_err,
-                         "it does not say why; it may know us by another key (--pin)");
+                         "it does not say why; it may know us by another key (--pin, known_hosts)");
     part(&parties);
 }
 
