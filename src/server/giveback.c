@@ -20,9 +20,11 @@ static void give_back(struct giveback *giveback)
 
 void giveback_trim_own(void)
 {
-    /* Less than what malloc(3) takes from the system directly (128 KiB at least), and more than
-     * most gaps that are left elsewhere; several, since there may be larger ones. Not touched. */
-    enum { BLOCK_BYTES = 120 * 1024, BLOCKS = 16 };
+    /* Less than what malloc(3) takes from the system directly (128 KiB at least), so that it comes
+     * from this thread's part; and together more than the gaps there and than what malloc(3) keeps
+     * at its end by itself. That end grows meanwhile, and then all of it goes at once. Nothing of
+     * it is touched. */
+    enum { BLOCK_BYTES = 120 * 1024, BLOCKS = 512 };
     void *volatile blocks[BLOCKS]; /* or a compiler sees that nobody uses them */
     for (int i = 0; i < BLOCKS; i++)
         blocks[i] = malloc(BLOCK_BYTES);
@@ -45,8 +47,9 @@ static void look(struct timer *timer)
         timer_arm(giveback->timers, timer, clock_deadline_ms(GIVEBACK_LOOK_MS));
 }
 
-enum afar_status giveback_open(struct giveback *giveback, struct timers *timers, size_t (*count)(void *user),
-                            void (*given_back)(void *user), void *user, struct afar_error *err)
+enum afar_status giveback_open(struct giveback *giveback, struct timers *timers,
+                               size_t (*count)(void *user), void (*given_back)(void *user),
+                               void *user, struct afar_error *err)
 {
     *giveback =
         (struct giveback){.timers = timers, .count = count, .given_back = given_back, .user = user};

@@ -32,12 +32,13 @@ struct giveback {
 };
 
 /* AFAR_ENOMEM. */
-enum afar_status giveback_open(struct giveback *giveback, struct timers *timers, size_t (*count)(void *user),
-                            void (*given_back)(void *user), void *user, struct afar_error *err);
+enum afar_status giveback_open(struct giveback *giveback, struct timers *timers,
+                               size_t (*count)(void *user), void (*given_back)(void *user),
+                               void *user, struct afar_error *err);
 void giveback_close(struct giveback *giveback);
 
 /* Any thread: gives back the free memory at the end of its own part of the heap, which no other
- * thread can do for it. Microseconds. */
+ * thread can do for it. Takes about a millisecond. */
 void giveback_trim_own(void);
 
 /* There is another connection; `count` with it. */

@@ -255,7 +255,7 @@ static void strangers_cost_little(void **state)
         assert_in_range(most_kib - before_kib, 0, STRANGERS * STRANGER_KIB_MAX);
         for (size_t n = 0; n < STRANGERS; n++)
             (void)close(fds[n]);
-        /* A quarter of what they had may stay. (Once is enough: it takes CROWD_LOOK_MS.) */
+        /* A quarter of what they had may stay. (Once is enough: it takes GIVEBACK_LOOK_MS.) */
         while (i == 1 && resident_kib() - before_kib > (most_kib - before_kib) / 4) {
             if (clock_now_ms() > deadline_ms)
                 fail_msg("%ld KiB before, %ld with strangers, %ld after they have gone", before_kib,
