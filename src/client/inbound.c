@@ -256,6 +256,9 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_ATTACH:
     case MESSAGE_KILL:
     case MESSAGE_JOBS:
+    case MESSAGE_FORGET:
+    case MESSAGE_ATTACHED:
+    case MESSAGE_CUT:
     case MESSAGE_UNKNOWN:
         return AFAR_OK; /* of a later version, or none of our business */
     }

@@ -116,6 +116,9 @@ static void handle(struct native *native, struct message *message, const uint8_t
     case MESSAGE_JOBS:
         native_refuse_not_offered(native, message, "jobs");
         break;
+    case MESSAGE_FORGET:
+        native_refuse_not_offered(native, message, "forget");
+        break;
     case MESSAGE_DETACH:
         native_detach(native, message);
         break;
@@ -139,6 +142,8 @@ static void handle(struct native *native, struct message *message, const uint8_t
     case MESSAGE_ERROR:
     case MESSAGE_CLOSING:
     case MESSAGE_DONE:
+    case MESSAGE_ATTACHED:
+    case MESSAGE_CUT:
     case MESSAGE_DETACHED:
         native_refuse(native, message, "bad_request", "a message that only a server sends", 0);
         break;

@@ -26,12 +26,14 @@ static enum afar_status job_judge(struct job_owner *owner, struct policy_client 
 static void job_started(struct job_owner *owner)
 {
     struct native *native = native_of(owner);
-    enum afar_status status = message_put_started(
-        &native->connection->out, native->id, job_id(native->job), output_log_capacity(native->log),
-        native->stdin_stream && native->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES
-            ? native->stdin_credit
-            : 0,
-        native->told_features ? 0 : native_features(native), NULL);
+    const bool more = native->stdin_stream && native->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
+    const struct message_started started = {
+        .job = job_id(native->job),
+        .window = output_log_capacity(native->log),
+        .credit = more ? native->stdin_credit : 0,
+        .features = native->told_features ? 0 : native_features(native)};
+    enum afar_status status =
+        message_put_started(&native->connection->out, native->id, &started, NULL);
     native->told_features = true;
     if (status == AFAR_OK && !native->stdin_stream)
         connection_want_flush_within(native->connection, NATIVE_STARTED_WITHIN_MS);
@@ -130,10 +132,8 @@ static const char *not_offered(const struct exec_request *request, const struct 
         return "user"; /* who may become whom is for rules to say */
     if (request->key != NULL)
         return "key";
-    if (request->on_disconnect == ON_DISCONNECT_GRACE)
-        return "on_disconnect: grace";
-    if (request->on_disconnect == ON_DISCONNECT_DETACH)
-        return "on_disconnect: detach";
+    if (request->keep)
+        return "keep";
     if (request->when_full == WHEN_FULL_CUT)
         return "when_full: cut";
     return NULL;

@@ -8,6 +8,7 @@
 
 #include "wire/frame.h"
 #include "wire/json_field.h"
+#include "wire/message_run.h"
 
 void exec_request_free(struct exec_request *request)
 {
@@ -22,15 +23,14 @@ void exec_request_free(struct exec_request *request)
     free(request);
 }
 
-/* What a client may name in "must": everything that this version understands. */
+/* What a client may name in "must": everything that the server understands, and either does or
+ * refuses. What it only reads (holder, resume_ms, leave, window_max) is not here. */
 static bool known_field(const char *name)
 {
-    static const char *const known[] = {"type",     "v",     "id",         "size",
-                                        "argv",     "shell", "env",        "cwd",
-                                        "user",     "argc",  "envc",       "cwdc",
-                                        "stdin",    "pty",   "timeout_ms", "start_within_ms",
-                                        "digest",   "must",  "key",        "on_disconnect",
-                                        "when_full"};
+    static const char *const known[] = {
+        "type",   "v",    "id",   "size",      "argv",  "shell", "env",        "cwd",
+        "user",   "argc", "envc", "cwdc",      "stdin", "pty",   "timeout_ms", "start_within_ms",
+        "digest", "must", "key",  "when_full", "keep"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)
             return true;
@@ -61,7 +61,7 @@ static enum afar_status decode_must(struct exec_request *request, const cJSON *o
 /* A field that is one of a few words. Absent: the first of them. */
 struct choice {
     const char *key;
-    const char *words[3];
+    const char *words[2];
     const char *expected;
 };
 
@@ -75,7 +75,7 @@ static enum afar_status decode_choice(const cJSON *object, const struct choice *
     enum afar_status status = json_get_string(object, choice->key, true, word, sizeof word, err);
     if (status != AFAR_OK)
         return status;
-    for (size_t i = 0; i < 3 && choice->words[i] != NULL; i++) {
+    for (size_t i = 0; i < 2; i++) {
         if (strcmp(word, choice->words[i]) == 0) {
             *at = i;
             return AFAR_OK;
@@ -88,21 +88,20 @@ static enum afar_status decode_choices(struct exec_request *request, const cJSON
                                        struct afar_error *err)
 {
     static const struct choice choices[] = {
-        {"on_disconnect", {"kill", "grace", "detach"}, "kill, grace or detach"},
         {"when_full", {"block", "cut"}, "block or cut"},
         {"stdin", {"none", "stream"}, "none or stream"},
         {"digest", {"none", "sha256"}, "none or sha256"},
     };
-    size_t at[4] = {0};
-    for (size_t i = 0; i < 4; i++) {
+    enum { CHOICES = sizeof choices / sizeof choices[0] };
+    size_t at[CHOICES] = {0};
+    for (size_t i = 0; i < CHOICES; i++) {
         enum afar_status status = decode_choice(object, &choices[i], &at[i], err);
         if (status != AFAR_OK)
             return status;
     }
-    request->on_disconnect = (enum on_disconnect)at[0];
-    request->when_full = (enum when_full)at[1];
-    request->stdin_stream = at[2] == 1;
-    request->digest = at[3] == 1;
+    request->when_full = (enum when_full)at[0];
+    request->stdin_stream = at[1] == 1;
+    request->digest = at[2] == 1;
     return AFAR_OK;
 }
 
@@ -155,6 +154,32 @@ static enum afar_status decode_numbers(struct exec_request *request, const cJSON
     return status;
 }
 
+/* Whether it outlives its connection, for how long, and for whom. */
+static enum afar_status decode_survival(struct exec_request *request, const cJSON *object,
+                                        struct afar_error *err)
+{
+    enum afar_status status = json_get_bool(object, "keep", &request->keep, err);
+    if (status == AFAR_OK)
+        status = json_get_bool(object, "leave", &request->leave, err);
+    if (status == AFAR_OK)
+        status = json_get_integer(object, "resume_ms", false, &request->resume_ms, err);
+    if (status == AFAR_OK)
+        status = message_get_holder(object, false, request->holder, err);
+    if (status == AFAR_OK)
+        status = message_get_window_max(object, &request->window_max, err);
+    if (status == AFAR_OK)
+        status = json_get_text(object, "key", &request->key, err);
+    if (status != AFAR_OK)
+        return status;
+    if (request->resume_ms > 0 && request->holder[0] == '\0')
+        return afar_fail(err, AFAR_EPEER, "\"resume_ms\" needs a \"holder\"");
+    size_t length = request->key == NULL ? 1 : strlen(request->key);
+    if (length == 0 || length >= MESSAGE_KEY_BYTES)
+        return afar_fail(err, AFAR_EPEER, "\"key\" has %zu bytes, 1 to %d are allowed", length,
+                         MESSAGE_KEY_BYTES - 1);
+    return AFAR_OK;
+}
+
 static enum afar_status check_env(char **env, struct afar_error *err)
 {
     for (char **at = env; at != NULL && *at != NULL; at++) {
@@ -195,7 +220,7 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
     if (status == AFAR_OK)
         status = json_get_text(object, "user", &made->user, err);
     if (status == AFAR_OK)
-        status = json_get_text(object, "key", &made->key, err);
+        status = decode_survival(made, object, err);
     if (status == AFAR_OK)
         status = decode_choices(made, object, err);
     if (status == AFAR_OK)

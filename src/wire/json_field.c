@@ -131,3 +131,8 @@ bool json_add_integer(struct cJSON *object, const char *key, uint64_t value)
                    value < MESSAGE_INTEGER_MAX ? value : MESSAGE_INTEGER_MAX);
     return cJSON_AddRawToObject(object, key, digits) != NULL;
 }
+
+bool json_add_positive(struct cJSON *object, const char *key, uint64_t value)
+{
+    return value == 0 || json_add_integer(object, key, value);
+}

@@ -45,4 +45,7 @@ enum afar_status json_get_strings(const struct cJSON *object, const char *key, s
  */
 bool json_add_integer(struct cJSON *object, const char *key, uint64_t value);
 
+/* The same, but nothing for 0. */
+bool json_add_positive(struct cJSON *object, const char *key, uint64_t value);
+
 #endif

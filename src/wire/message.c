@@ -1,5 +1,6 @@
 #include "wire/message.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -9,6 +10,7 @@
 #include "wire/frame.h"
 #include "wire/json_check.h"
 #include "wire/json_field.h"
+#include "wire/message_run.h"
 #include "wire/receipt.h"
 
 static const struct {
@@ -21,7 +23,8 @@ static const struct {
     {"ping", MESSAGE_PING},       {"pong", MESSAGE_PONG},       {"ack", MESSAGE_ACK},
     {"queued", MESSAGE_QUEUED},   {"started", MESSAGE_STARTED}, {"stdout", MESSAGE_STDOUT},
     {"stderr", MESSAGE_STDERR},   {"exit", MESSAGE_EXIT},       {"error", MESSAGE_ERROR},
-    {"closing", MESSAGE_CLOSING}, {"done", MESSAGE_DONE},       {"detached", MESSAGE_DETACHED},
+    {"closing", MESSAGE_CLOSING}, {"done", MESSAGE_DONE},       {"attached", MESSAGE_ATTACHED},
+    {"cut", MESSAGE_CUT},         {"forget", MESSAGE_FORGET},   {"detached", MESSAGE_DETACHED},
 };
 
 static enum message_type type_of(const char *name)
@@ -90,20 +93,9 @@ static enum afar_status decode_error(struct message *message, const cJSON *objec
         status = json_get_line(object, "message", message->text, sizeof message->text, err);
     if (status == AFAR_OK)
         status = json_get_integer(object, "retry_after_ms", false, &message->retry_after_ms, err);
-    return status;
-}
-
-static enum afar_status decode_started(struct message *message, const cJSON *object,
-                                       struct afar_error *err)
-{
-    enum afar_status status =
-        json_get_string(object, "job", true, message->job, sizeof message->job, err);
     if (status == AFAR_OK)
-        status = json_get_integer(object, "window", true, &message->window, err);
-    if (status == AFAR_OK)
-        status = json_get_integer(object, "credit", false, &message->credit, err);
-    if (status == AFAR_OK)
-        status = features_decode(object, message->text, sizeof message->text, err);
+        status =
+            json_get_string(object, "server", false, message->server, sizeof message->server, err);
     return status;
 }
 
@@ -144,7 +136,17 @@ static enum afar_status decode_fields(struct message *message, const cJSON *obje
     case MESSAGE_ACK:
         return decode_ack(message, object, err);
     case MESSAGE_STARTED:
-        return decode_started(message, object, err);
+        return message_decode_started(message, object, err);
+    case MESSAGE_ATTACH:
+        return message_decode_attach(message, object, err);
+    case MESSAGE_ATTACHED:
+        return message_decode_attached(message, object, err);
+    case MESSAGE_CUT:
+        return message_decode_cut(message, object, err);
+    case MESSAGE_JOBS:
+        return message_decode_jobs(message, object, err);
+    case MESSAGE_FORGET:
+        return json_get_string(object, "job", true, message->job, sizeof message->job, err);
     case MESSAGE_QUEUED:
         return json_get_integer(object, "position", true, &message->position, err);
     case MESSAGE_STDOUT:
@@ -160,11 +162,9 @@ static enum afar_status decode_fields(struct message *message, const cJSON *obje
         return decode_pong(message, object, err);
     case MESSAGE_RESIZE:
     case MESSAGE_DETACH:
-    case MESSAGE_ATTACH:
-    case MESSAGE_JOBS:
+    case MESSAGE_DETACHED:
     case MESSAGE_PING:
     case MESSAGE_DONE:
-    case MESSAGE_DETACHED:
     case MESSAGE_UNKNOWN:
     case MESSAGE_BAD:
         return AFAR_OK;
@@ -244,6 +244,8 @@ void message_close(struct message *message)
 {
     exec_request_free(message->exec);
     message->exec = NULL;
+    free(message->jobs);
+    message->jobs = NULL;
 }
 
 struct exec_request *message_take_exec(struct message *message)

@@ -1,9 +1,7 @@
 /* The encoding half of wire/message.h. */
 #include "wire/message.h"
 
-#include <assert.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,81 +12,8 @@
 #include "wire/features.h"
 #include "wire/frame.h"
 #include "wire/json_field.h"
+#include "wire/put.h"
 #include "wire/receipt.h"
-
-/* One frame: prefix, header, payload. Nothing is added unless all of it is. */
-static enum afar_status put_frame(struct buffer *out, const char *header, size_t header_bytes,
-                                  const void *payload, size_t size, struct afar_error *err)
-{
-    if (header_bytes > FRAME_HEADER_MAX_BYTES)
-        return afar_fail(err, AFAR_ELIMIT, "a frame header of %zu bytes, %d at most are allowed",
-                         header_bytes, FRAME_HEADER_MAX_BYTES);
-    if (size > FRAME_PAYLOAD_MAX_BYTES)
-        return afar_fail(err, AFAR_ELIMIT, "a payload of %zu bytes, %d at most are allowed", size,
-                         FRAME_PAYLOAD_MAX_BYTES);
-    uint8_t *room = NULL;
-    enum afar_status status =
-        buffer_reserve(out, FRAME_PREFIX_BYTES + header_bytes + size, &room, err);
-    if (status != AFAR_OK)
-        return status;
-    frame_put_prefix(room, header_bytes);
-    memcpy(room + FRAME_PREFIX_BYTES, header, header_bytes);
-    if (size > 0)
-        memcpy(room + FRAME_PREFIX_BYTES + header_bytes, payload, size);
-    buffer_commit(out, FRAME_PREFIX_BYTES + header_bytes + size);
-    return AFAR_OK;
-}
-
-/* For headers of numbers and fixed words, where nothing needs escaping. */
-static enum afar_status put_plain(struct buffer *out, const void *payload, size_t size,
-                                  struct afar_error *err, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
-
-static enum afar_status put_plain(struct buffer *out, const void *payload, size_t size,
-                                  struct afar_error *err, const char *format, ...)
-{
-    char header[512];
-    va_list args;
-    va_start(args, format);
-    int length = vsnprintf(header, sizeof header, format, args);
-    va_end(args);
-    if (length < 0 || (size_t)length >= sizeof header)
-        return afar_fail(err, AFAR_EBUG, "a plain header of %d bytes", length);
-    return put_frame(out, header, (size_t)length, payload, size, err);
-}
-
-static enum afar_status out_of_memory(struct afar_error *err)
-{
-    return afar_fail(err, AFAR_ENOMEM, "out of memory for a frame");
-}
-
-/* Frees `object`. `ok`: whether building it succeeded. */
-static enum afar_status put_object(struct buffer *out, cJSON *object, bool ok, const void *payload,
-                                   size_t size, struct afar_error *err)
-{
-    char *header = ok ? cJSON_PrintUnformatted(object) : NULL;
-    cJSON_Delete(object);
-    if (header == NULL)
-        return out_of_memory(err);
-    /* cJSON copies any byte; the peer would close the connection over it. */
-    enum afar_status status =
-        utf8_valid(header, strlen(header))
-            ? put_frame(out, header, strlen(header), payload, size, err)
-            : afar_fail(err, AFAR_EINVAL, "a name in the request is not UTF-8");
-    cJSON_free(header);
-    return status;
-}
-
-static cJSON *new_object(const char *type, bool has_id, uint64_t id)
-{
-    cJSON *object = cJSON_CreateObject();
-    if (object == NULL || cJSON_AddStringToObject(object, "type", type) == NULL ||
-        (has_id && !json_add_integer(object, "id", id))) {
-        cJSON_Delete(object);
-        return NULL;
-    }
-    return object;
-}
 
 enum afar_status message_put_stdin(struct buffer *out, uint64_t id, uint64_t offset,
                                    const void *data, size_t size, bool eof, struct afar_error *err)
@@ -144,7 +69,7 @@ enum afar_status message_put_detached(struct buffer *out, uint64_t id, struct af
 enum afar_status message_put_signal(struct buffer *out, uint64_t id, const char *name,
                                     struct afar_error *err)
 {
-    cJSON *object = new_object("signal", true, id);
+    cJSON *object = put_new_object("signal", true, id);
     bool ok = object != NULL && cJSON_AddStringToObject(object, "name", name) != NULL;
     return put_object(out, object, ok, NULL, 0, err);
 }
@@ -152,7 +77,7 @@ enum afar_status message_put_signal(struct buffer *out, uint64_t id, const char 
 enum afar_status message_put_kill(struct buffer *out, uint64_t id, const char *job,
                                   const char *name, struct afar_error *err)
 {
-    cJSON *object = new_object("kill", true, id);
+    cJSON *object = put_new_object("kill", true, id);
     bool ok = object != NULL && cJSON_AddStringToObject(object, "job", job) != NULL &&
               cJSON_AddStringToObject(object, "name", name) != NULL;
     return put_object(out, object, ok, NULL, 0, err);
@@ -162,7 +87,7 @@ enum afar_status message_put_pong(struct buffer *out, uint64_t id, const char *v
                                   unsigned features, struct afar_error *err)
 {
     char words[FEATURES_BYTES];
-    cJSON *object = new_object("pong", true, id);
+    cJSON *object = put_new_object("pong", true, id);
     bool ok = object != NULL && cJSON_AddStringToObject(object, "version", version) != NULL;
     features_write(words, features);
     if (features != 0)
@@ -178,32 +103,41 @@ enum afar_status message_put_queued(struct buffer *out, uint64_t id, uint64_t po
                      position);
 }
 
-enum afar_status message_put_started(struct buffer *out, uint64_t id, const char *job,
-                                     uint64_t window, uint64_t credit, unsigned features,
-                                     struct afar_error *err)
+enum afar_status message_put_exit_rest(struct buffer *out, uint64_t seq,
+                                       const struct afar_receipt *receipt, bool digest,
+                                       struct afar_error *err)
 {
-    char more[48] = "";
-    char words[FEATURES_BYTES] = "";
-    if (credit > 0)
-        (void)snprintf(more, sizeof more, ",\"credit\":%" PRIu64, credit);
-    if (features != 0)
-        features_write(words, features);
-    return put_plain(out, NULL, 0, err,
-                     "{\"type\":\"started\",\"id\":%" PRIu64 ",\"job\":\"%s\",\"window\":%" PRIu64
-                     "%s%s%s}",
-                     id, job, window, more, features != 0 ? ",\"features\":" : "", words);
+    cJSON *object = cJSON_CreateObject();
+    bool ok = object != NULL && json_add_integer(object, "seq", seq) &&
+              receipt_encode(receipt, digest, object);
+    char *text = ok ? cJSON_PrintUnformatted(object) : NULL;
+    cJSON_Delete(object);
+    if (text == NULL)
+        return put_out_of_memory(err);
+    text[0] = ','; /* where it is an object of its own, { */
+    enum afar_status status = utf8_valid(text, strlen(text))
+                                  ? buffer_append(out, text, strlen(text), err)
+                                  : put_not_utf8(err);
+    cJSON_free(text);
+    return status;
 }
 
 enum afar_status message_put_exit(struct buffer *out, uint64_t id, uint64_t seq,
                                   const struct afar_receipt *receipt, bool digest,
                                   struct afar_error *err)
 {
-    cJSON *object = new_object("exit", true, id);
-    bool ok = object != NULL && json_add_integer(object, "seq", seq) &&
-              receipt_encode(receipt, digest, object);
-    size_t before = buffer_size(out);
-    enum afar_status status = put_object(out, object, ok, NULL, 0, err);
-    assert(buffer_size(out) - before <= MESSAGE_EXIT_BYTES);
+    struct buffer header;
+    uint8_t head[MESSAGE_OUTPUT_HEAD_BYTES];
+    size_t head_bytes = message_write_head(head, "exit", id, 0);
+    buffer_init(&header, FRAME_HEADER_MAX_BYTES);
+    enum afar_status status =
+        buffer_append(&header, head + FRAME_PREFIX_BYTES, head_bytes - FRAME_PREFIX_BYTES, err);
+    if (status == AFAR_OK)
+        status = message_put_exit_rest(&header, seq, receipt, digest, err);
+    if (status == AFAR_OK)
+        status =
+            put_frame(out, (const char *)buffer_head(&header), buffer_size(&header), NULL, 0, err);
+    buffer_close(&header);
     return status;
 }
 
@@ -213,7 +147,7 @@ enum afar_status message_put_error(struct buffer *out, bool has_id, uint64_t id,
 {
     char clean[MESSAGE_TEXT_BYTES];
     utf8_copy(clean, sizeof clean, text);
-    cJSON *object = new_object("error", has_id, id);
+    cJSON *object = put_new_object("error", has_id, id);
     bool ok = object != NULL && cJSON_AddStringToObject(object, "code", code) != NULL &&
               cJSON_AddStringToObject(object, "message", clean) != NULL;
     if (retry_after_ms > 0)
@@ -223,7 +157,7 @@ enum afar_status message_put_error(struct buffer *out, bool has_id, uint64_t id,
 
 enum afar_status message_put_closing(struct buffer *out, const char *reason, struct afar_error *err)
 {
-    cJSON *object = new_object("closing", false, 0);
+    cJSON *object = put_new_object("closing", false, 0);
     bool ok = object != NULL && cJSON_AddStringToObject(object, "reason", reason) != NULL;
     return put_object(out, object, ok, NULL, 0, err);
 }
@@ -238,6 +172,43 @@ size_t message_write_output_head(uint8_t out[MESSAGE_OUTPUT_HEAD_BYTES], uint64_
                  stream == STREAM_STDOUT ? "stdout" : "stderr", id, seq, size);
     frame_put_prefix(out, (size_t)length);
     return FRAME_PREFIX_BYTES + (size_t)length;
+}
+
+static size_t count_digits(uint64_t number)
+{
+    size_t digits = 1;
+    for (; number >= 10; number /= 10)
+        digits++;
+    return digits;
+}
+
+size_t message_output_head_most(uint64_t seq, size_t size)
+{
+    static const char without_numbers[] = "{\"type\":\"stdout\",\"id\":,\"seq\":,\"size\":}";
+    enum { ID_DIGITS = 16 }; /* of MESSAGE_INTEGER_MAX */
+    return FRAME_PREFIX_BYTES + sizeof without_numbers - 1 + ID_DIGITS + count_digits(seq) +
+           count_digits(size);
+}
+
+size_t message_write_head(uint8_t out[MESSAGE_OUTPUT_HEAD_BYTES], const char *type, uint64_t id,
+                          size_t rest_bytes)
+{
+    int length =
+        snprintf((char *)out + FRAME_PREFIX_BYTES, MESSAGE_OUTPUT_HEAD_BYTES - FRAME_PREFIX_BYTES,
+                 "{\"type\":\"%s\",\"id\":%" PRIu64, type, id);
+    frame_put_prefix(out, (size_t)length + rest_bytes);
+    return FRAME_PREFIX_BYTES + (size_t)length;
+}
+
+size_t message_write_cut_rest(char out[MESSAGE_CUT_REST_BYTES], uint64_t seq, uint64_t next,
+                              const uint64_t lost[2])
+{
+    /* Four numbers of at most 20 digits and 38 other bytes. */
+    int length = snprintf(out, MESSAGE_CUT_REST_BYTES,
+                          ",\"seq\":%" PRIu64 ",\"next\":%" PRIu64 ",\"stdout\":%" PRIu64
+                          ",\"stderr\":%" PRIu64 "}",
+                          seq, next, lost[STREAM_STDOUT], lost[STREAM_STDERR]);
+    return (size_t)length;
 }
 
 /* ---- exec ---------------------------------------------------------------------------------------
@@ -298,29 +269,36 @@ static bool add_text(cJSON *object, const char *key, const char *text)
     return text == NULL || cJSON_AddStringToObject(object, key, text) != NULL;
 }
 
-static bool add_number(cJSON *object, const char *key, uint64_t number)
+/* A server that does not know the field must not run the command without it. */
+static bool add_must(cJSON *object, const char *name)
 {
-    return number == 0 || json_add_integer(object, key, number);
+    cJSON *must = cJSON_AddArrayToObject(object, "must");
+    cJSON *item = must == NULL ? NULL : cJSON_CreateString(name);
+    return item != NULL && cJSON_AddItemToArray(must, item);
 }
 
 static bool add_options(cJSON *object, const struct exec_request *request)
 {
-    static const char *const disconnects[] = {"kill", "grace", "detach"};
     bool ok = add_text(object, "shell", request->shell) &&
               add_text(object, "user", request->user) && add_text(object, "key", request->key) &&
-              add_number(object, "timeout_ms", request->timeout_ms) &&
-              add_number(object, "start_within_ms", request->start_within_ms);
+              json_add_positive(object, "timeout_ms", request->timeout_ms) &&
+              json_add_positive(object, "start_within_ms", request->start_within_ms);
     if (request->stdin_stream)
         ok = ok && add_text(object, "stdin", "stream");
     if (request->digest)
         ok = ok && add_text(object, "digest", "sha256");
     if (request->pty)
         ok = ok && cJSON_AddTrueToObject(object, "pty");
-    if (request->on_disconnect != ON_DISCONNECT_KILL)
-        ok = ok && add_text(object, "on_disconnect", disconnects[request->on_disconnect]);
     if (request->when_full == WHEN_FULL_CUT)
         ok = ok && add_text(object, "when_full", "cut");
-    return ok;
+    if (request->keep)
+        ok = ok && cJSON_AddTrueToObject(object, "keep") && add_must(object, "keep");
+    if (request->leave)
+        ok = ok && cJSON_AddTrueToObject(object, "leave");
+    if (request->holder[0] != '\0')
+        ok = ok && add_text(object, "holder", request->holder);
+    return ok && json_add_positive(object, "resume_ms", request->resume_ms) &&
+           json_add_positive(object, "window_max", request->window_max);
 }
 
 /* Puts the words into `payload`, each with its NUL. */
@@ -351,16 +329,16 @@ static enum afar_status put_exec(struct buffer *out, uint64_t id,
     if (status != AFAR_OK)
         goto out;
 
-    cJSON *object = new_object("exec", true, id);
+    cJSON *object = put_new_object("exec", true, id);
     bool ok = object != NULL && json_add_integer(object, "v", MESSAGE_VERSION);
     if (in_json)
         ok = ok && add_strings(object, "argv", request->argv) &&
              add_strings(object, "env", request->env) && add_text(object, "cwd", request->cwd);
     else
-        ok = ok && add_number(object, "argc", count_strings(request->argv)) &&
-             add_number(object, "envc", count_strings(request->env)) &&
-             add_number(object, "cwdc", request->cwd != NULL ? 1 : 0) &&
-             add_number(object, "size", buffer_size(&payload));
+        ok = ok && json_add_positive(object, "argc", count_strings(request->argv)) &&
+             json_add_positive(object, "envc", count_strings(request->env)) &&
+             json_add_positive(object, "cwdc", request->cwd != NULL ? 1 : 0) &&
+             json_add_positive(object, "size", buffer_size(&payload));
     ok = ok && add_options(object, request);
     status = put_object(out, object, ok, buffer_head(&payload), buffer_size(&payload), err);
 out:

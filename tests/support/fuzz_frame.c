@@ -48,6 +48,9 @@ static void check_exec(const struct exec_request *request)
     require(same_list(again->env, request->env));
     require((again->cwd == NULL) == (request->cwd == NULL));
     require(again->cwd == NULL || strcmp(again->cwd, request->cwd) == 0);
+    require(strcmp(again->holder, request->holder) == 0 && again->keep == request->keep);
+    require(again->resume_ms == request->resume_ms && again->leave == request->leave);
+    require(again->window_max == request->window_max);
     message_close(&message);
     decoder_close(&decoder);
     buffer_close(&out);

@@ -14,6 +14,10 @@
 #include "wire/exec_request.h"
 #include "wire/frame.h"
 
+#define HOLDER "0123456789abc~!_"
+#define TEN "xxxxxxxxxx"
+#define LONG_KEY TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "xxxxxxxxx" /* 129 bytes */
+
 static struct afar_error err;
 
 /* NULL: the message is bad, and err says why. */
@@ -57,8 +61,10 @@ static void test_least(void **state)
     assert_false(request->pty);
     assert_false(request->digest);
     assert_true(request->timeout_ms == 0 && request->start_within_ms == 0);
-    assert_int_equal(request->on_disconnect, ON_DISCONNECT_KILL);
     assert_int_equal(request->when_full, WHEN_FULL_BLOCK);
+    assert_false(request->keep || request->leave);
+    assert_string_equal(request->holder, "");
+    assert_true(request->resume_ms == 0 && request->window_max == 0);
     assert_string_equal(request->unknown_must, "");
     exec_request_free(request);
     exec_request_free(NULL);
@@ -72,7 +78,8 @@ static void test_everything(void **state)
                "wc\",\"env\":[\"A=\",\"B=c=d\"],\"cwd\":\"/tmp\",\"user\":\"u\",\"key\":\"k\","
                "\"stdin\":\"stream\",\"pty\":true,\"digest\":\"sha256\",\"timeout_ms\":5,\"start_"
                "within_ms\":6,"
-               "\"on_disconnect\":\"grace\",\"when_full\":\"cut\"");
+               "\"when_full\":\"cut\",\"keep\":true,\"leave\":true,\"resume_ms\":7,"
+               "\"holder\":\"" HOLDER "\",\"window_max\":262144");
     assert_non_null(request);
     assert_null(request->argv);
     assert_string_equal(request->shell, "ls | wc");
@@ -84,14 +91,15 @@ static void test_everything(void **state)
     assert_string_equal(request->key, "k");
     assert_true(request->stdin_stream && request->pty && request->digest);
     assert_true(request->timeout_ms == 5 && request->start_within_ms == 6);
-    assert_int_equal(request->on_disconnect, ON_DISCONNECT_GRACE);
     assert_int_equal(request->when_full, WHEN_FULL_CUT);
+    assert_true(request->keep && request->leave && request->resume_ms == 7);
+    assert_string_equal(request->holder, HOLDER);
+    assert_true(request->window_max == MESSAGE_WINDOW_MIN_BYTES);
     exec_request_free(request);
-    request = decode("\"v\":1,\"shell\":\"x\",\"stdin\":\"none\",\"digest\":\"none\",\"on_"
-                     "disconnect\":\"detach\",\"when_full\":\"block\"");
+    request = decode("\"v\":1,\"shell\":\"x\",\"stdin\":\"none\",\"digest\":\"none\","
+                     "\"when_full\":\"block\",\"keep\":false,\"resume_ms\":0");
     assert_non_null(request);
-    assert_false(request->stdin_stream || request->digest);
-    assert_int_equal(request->on_disconnect, ON_DISCONNECT_DETACH);
+    assert_false(request->stdin_stream || request->digest || request->keep);
     exec_request_free(request);
 }
 
@@ -115,10 +123,16 @@ static void test_bad_fields(void **state)
         {"env", "1 null {\"A\":\"b\"} [\"A\"] [\"=b\"] [\"\"] [1]"},
         {"cwd", "1 null []"},
         {"user", "1 null []"},
-        {"key", "1 null []"},
+        {"key", "1 null [] \"\" \"" LONG_KEY "\""},
+        {"keep", "1 0 null \"true\""},
+        {"leave", "1 0 null \"true\""},
+        {"holder",
+         "1 null [] \"\" \"123456789012345\" \"" HOLDER HOLDER HOLDER HOLDER "x\" "
+         "\"123456789012345\\u007f\" \"123456789012345\\u0020\" \"12345678901234\u00e9\""},
+        {"resume_ms", "-1 1.5 null \"1\" 9007199254740992 1000"}, /* without a holder */
+        {"window_max", "-1 1.5 null \"1\" 0 262143"},
         {"stdin", "1 null true \"Stream\" \"\" \"streamstreamstreamstreamstreamstream\""},
         {"digest", "1 null true \"md5\" \"\""},
-        {"on_disconnect", "1 null \"\" \"Kill\""},
         {"when_full", "1 null \"\" \"drop\""},
         {"pty", "1 0 null \"true\""},
         {"timeout_ms", "-1 1.5 null \"1\" 9007199254740992"},
@@ -129,7 +143,7 @@ static void test_bad_fields(void **state)
         {"cwdc", "-1 1.5 null true 2 9007199254740991"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        char values[256];
+        char values[1024];
         (void)snprintf(values, sizeof values, "%s", wrong[i].values);
         char *rest = NULL;
         for (char *value = strtok_r(values, " ", &rest); value != NULL;
@@ -171,7 +185,7 @@ static void test_must(void **state)
                "\"shell\",\"env\",\"cwd\",\"user\",\"argc\","
                "\"envc\",\"cwdc\",\"stdin\",\"pty\",\"timeout_ms\",\"start_within_ms\",\"digest\","
                "\"must\",\"key\","
-               "\"on_disconnect\",\"when_full\"]");
+               "\"keep\",\"when_full\"]");
     assert_non_null(request);
     assert_string_equal(request->unknown_must, "");
     exec_request_free(request);
@@ -339,7 +353,11 @@ static void assert_round_trip(const struct exec_request *request, bool expect_pa
     assert_int_equal(got->digest, request->digest);
     assert_true(got->timeout_ms == request->timeout_ms);
     assert_true(got->start_within_ms == request->start_within_ms);
-    assert_int_equal(got->on_disconnect, request->on_disconnect);
+    assert_int_equal(got->keep, request->keep);
+    assert_int_equal(got->leave, request->leave);
+    assert_string_equal(got->holder, request->holder);
+    assert_true(got->resume_ms == request->resume_ms && got->window_max == request->window_max);
+    assert_string_equal(got->unknown_must, "");
     assert_int_equal(got->when_full, request->when_full);
     exec_request_free(got);
 }
@@ -372,13 +390,16 @@ static void test_round_trips(void **state)
                                     .digest = true,
                                     .timeout_ms = MESSAGE_INTEGER_MAX,
                                     .start_within_ms = 1000000000000000,
-                                    .on_disconnect = ON_DISCONNECT_DETACH,
+                                    .keep = true,
+                                    .leave = true,
+                                    .holder = HOLDER,
+                                    .resume_ms = 60000,
+                                    .window_max = MESSAGE_INTEGER_MAX,
                                     .when_full = WHEN_FULL_CUT};
     assert_round_trip(&request, false);
     request.argv = bytes;
     assert_round_trip(&request, true);
     request.argv = long_words;
-    request.on_disconnect = ON_DISCONNECT_GRACE;
     assert_round_trip(&request, true);
     request = (struct exec_request){.shell = (char *)"ls | wc"};
     assert_round_trip(&request, false);

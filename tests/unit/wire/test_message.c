@@ -53,7 +53,9 @@ static void test_every_type(void **state)
     assert_string_equal(decoded.name, "INT");
     assert_type("{\"type\":\"resize\",\"id\":1}", MESSAGE_RESIZE);
     assert_type("{\"type\":\"detach\",\"id\":1}", MESSAGE_DETACH);
-    assert_type("{\"type\":\"attach\",\"id\":1}", MESSAGE_ATTACH);
+    assert_type("{\"type\":\"detached\",\"id\":1}", MESSAGE_DETACHED);
+    assert_type("{\"type\":\"forget\",\"id\":1,\"job\":\"ab\"}", MESSAGE_FORGET);
+    assert_string_equal(decoded.job, "ab");
     assert_type("{\"type\":\"kill\",\"id\":1,\"job\":\"0123456789abcdef0123456789abcdef\",\"name\":"
                 "\"TERM\"}",
                 MESSAGE_KILL);
@@ -121,9 +123,10 @@ static void test_ids(void **state)
         assert_false(decoded.has_id);
         assert_int_equal(decoded.size, 3);
     }
-    const char *const need[] = {"exec",    "stdin",  "close",  "signal", "resize", "detach",
-                                "attach",  "kill",   "jobs",   "ping",   "pong",   "ack",
-                                "started", "stdout", "stderr", "exit",   "done"};
+    const char *const need[] = {"exec",    "stdin",  "close",   "signal", "resize", "detach",
+                                "attach",  "kill",   "jobs",    "ping",   "pong",   "ack",
+                                "started", "stdout", "stderr",  "exit",   "done",   "attached",
+                                "cut",     "forget", "detached"};
     for (size_t i = 0; i < sizeof need / sizeof need[0]; i++) {
         char json[128];
         (void)snprintf(json, sizeof json, "{\"type\":\"%s\"}", need[i]);
@@ -171,6 +174,8 @@ static void test_every_field_wrong(void **state)
         {"error", "", "code", "1 null \"12345678901234567890123456789012\"", true},
         {"error", "\"code\":\"busy\",", "message", "1 null []", false},
         {"error", "\"code\":\"busy\",", "retry_after_ms", "-1 null \"1\"", false},
+        {"error", "\"code\":\"not_found\",", "server", "1 null []", false},
+        {"forget", "", "job", "1 null \"012345678901234567890123456789012\" {}", true},
         {"closing", "", "reason", "1 null []", false},
         {"pong", "", "version", "1 null []", false},
     };

@@ -127,8 +127,11 @@ static void check_pong(const struct message *message, const uint8_t *payload)
 
 static enum afar_status put_started(struct buffer *out, struct afar_error *err)
 {
-    return message_put_started(out, ID, "0123456789abcdef0123456789abcdef", 2097152, 1048576,
-                               FEATURE_KILL, err);
+    const struct message_started started = {.job = "0123456789abcdef0123456789abcdef",
+                                            .window = 2097152,
+                                            .credit = 1048576,
+                                            .features = FEATURE_KILL};
+    return message_put_started(out, ID, &started, err);
 }
 static void check_started(const struct message *message, const uint8_t *payload)
 {
@@ -366,10 +369,11 @@ static void test_what_no_header_can_carry(void **state)
     buffer_close(&out);
 
     /* Longer than any caller's: an id is 32 digits. */
-    char job[600];
+    char job[900];
     memset(job, 'j', sizeof job);
     job[sizeof job - 1] = '\0';
-    assert_int_equal(message_put_started(&out, 1, job, 1, 0, 0, &err), AFAR_EBUG);
+    const struct message_started started = {.job = job, .window = 1};
+    assert_int_equal(message_put_started(&out, 1, &started, &err), AFAR_EBUG);
 }
 
 static void test_output_head(void **state)
@@ -395,6 +399,8 @@ static void test_output_head(void **state)
         assert_true(message.id == heads[i].id && message.seq == heads[i].seq &&
                     message.size == heads[i].size);
         message_close(&message);
+        size_t most = message_output_head_most(heads[i].seq, heads[i].size);
+        assert_true(i == 0 ? most == size + 15 : most == size); /* 16 digits of the id, or one */
     }
     /* Numbers no caller has: still within the array. */
     uint8_t head[MESSAGE_OUTPUT_HEAD_BYTES];

@@ -58,8 +58,18 @@ static size_t take_frame(const char *line, uint8_t *out, size_t space, bool *cli
 static bool from_client(enum message_type type)
 {
     return type == MESSAGE_EXEC || type == MESSAGE_STDIN || type == MESSAGE_CLOSE ||
-           type == MESSAGE_SIGNAL || type == MESSAGE_DETACH || type == MESSAGE_KILL ||
-           type == MESSAGE_PING;
+           type == MESSAGE_SIGNAL || type == MESSAGE_KILL || type == MESSAGE_PING ||
+           type == MESSAGE_ATTACH || type == MESSAGE_DETACH || type == MESSAGE_FORGET;
+}
+
+static void put_cut(struct buffer *out, const struct message *message)
+{
+    char rest[MESSAGE_CUT_REST_BYTES];
+    uint8_t head[MESSAGE_OUTPUT_HEAD_BYTES];
+    size_t bytes = message_write_cut_rest(rest, message->seq, message->cut.next, message->cut.lost);
+    size_t head_bytes = message_write_head(head, "cut", message->id, bytes);
+    assert_int_equal(buffer_append(out, head, head_bytes, NULL), AFAR_OK);
+    assert_int_equal(buffer_append(out, rest, bytes, NULL), AFAR_OK);
 }
 
 /* The set that is written as these words; fails where there is none. */
@@ -94,7 +104,7 @@ static void check_frame(const char *line, const uint8_t *data, size_t size, bool
     if (message.type == MESSAGE_BAD)
         fail_msg("%s: %s", message.problem.message, line);
     assert_int_not_equal(message.type, MESSAGE_UNKNOWN);
-    if (message.type != MESSAGE_ACK)
+    if (message.type != MESSAGE_ACK && message.type != MESSAGE_JOBS)
         assert_int_equal(from_client(message.type), client);
     if (message.exec != NULL)
         assert_int_equal(exec_request_take_payload(message.exec, payload, message.size, &err),
@@ -107,10 +117,21 @@ static void check_frame(const char *line, const uint8_t *data, size_t size, bool
         assert_int_equal(message_put_exit(&out, message.id, message.seq, &message.receipt,
                                           message.receipt.stdout_sha256[0] != '\0', &err),
                          AFAR_OK);
+    const struct message_started started = {
+        .job = message.job,
+        .window = message.window,
+        .credit = message.credit,
+        .resume_ms = message.resume_ms,
+        .kept = message.kept,
+        .features = message.type == MESSAGE_STARTED ? features_of(message.text) : 0,
+        .server = message.server[0] != '\0' ? message.server : NULL};
     if (message.type == MESSAGE_STARTED)
-        assert_int_equal(message_put_started(&out, message.id, message.job, message.window,
-                                             message.credit, features_of(message.text), &err),
+        assert_int_equal(message_put_started(&out, message.id, &started, &err), AFAR_OK);
+    if (message.type == MESSAGE_ATTACHED)
+        assert_int_equal(message_put_attached(&out, message.id, &started, &message.attached, &err),
                          AFAR_OK);
+    if (message.type == MESSAGE_CUT)
+        put_cut(&out, &message);
     if (message.type == MESSAGE_PONG)
         assert_int_equal(
             message_put_pong(&out, message.id, message.word, features_of(message.text), &err),
