@@ -7,26 +7,35 @@
 #include "base/buffer.h"
 #include "wire/frame.h"
 
-/* One frame. The header is written in front of the payload once its size is known, so the payload
- * is read from the pipe to where it is sent from. */
+enum kind { KIND_STDOUT = STREAM_STDOUT, KIND_STDERR = STREAM_STDERR, KIND_CUT, KIND_EXIT };
+
+/* One frame: its head is written in front of the content when it is sent, so the payload is read
+ * from the pipe to where it is sent from. The content is the payload; where there is none, the rest
+ * of the header, which is the same for every request. */
 struct entry {
     struct entry *next;
     uint64_t seq;
     size_t room_bytes; /* for a payload */
-    size_t start;      /* the frame is bytes[start] … bytes[end - 1] */
+    size_t start;      /* the frame is bytes[start] … bytes[end - 1], once its head is made */
     size_t end;
-    uint8_t bytes[];
+    uint32_t counted; /* against the capacity */
+    enum kind kind;
+    uint8_t bytes[]; /* room for the head, content; of a cut, what was lost */
 };
 
 struct output_log {
     uint64_t id;
     size_t capacity_bytes;
-    size_t held_bytes; /* on the wire, all entries, without the receipt */
+    size_t held_bytes; /* counted, all entries, without the receipt */
     uint64_t next_seq;
-    struct entry *first; /* oldest that is not acknowledged */
+    uint64_t acked;
+    uint64_t ever_sent;
+    uint64_t released_bytes[2]; /* of what is not held any more, by stream */
+    struct entry *first;        /* oldest that is held */
     struct entry *last;
     struct entry *unsent;   /* oldest that is not sent whole; NULL: all are */
     size_t sent_bytes;      /* of `unsent` */
+    bool head_made;         /* of `unsent` */
     struct entry *reserved; /* between reserve and commit */
     bool has_receipt;
     /* While output comes fast: larger frames, and blocks that are used again, because a new one's
@@ -57,16 +66,20 @@ static void free_spares(struct output_log *log)
     log->spare_bytes = 0;
 }
 
+static void free_entries(struct output_log *log)
+{
+    while (log->first != NULL) {
+        struct entry *entry = log->first;
+        log->first = entry->next;
+        free(entry);
+    }
+}
+
 void output_log_free(struct output_log *log)
 {
     if (log == NULL)
         return;
-    struct entry *entry = log->first;
-    while (entry != NULL) {
-        struct entry *next = entry->next;
-        free(entry);
-        entry = next;
-    }
+    free_entries(log);
     free(log->reserved);
     free_spares(log);
     free(log);
@@ -85,6 +98,12 @@ size_t output_log_held(const struct output_log *log)
 static size_t entry_size(const struct entry *entry)
 {
     return entry->end - entry->start;
+}
+
+/* One beyond the frames that the entry stands for. */
+static uint64_t entry_beyond(const struct output_log *log, const struct entry *entry)
+{
+    return entry->next != NULL ? entry->next->seq : log->next_seq;
 }
 
 static struct entry *take_entry(struct output_log *log, size_t room_bytes)
@@ -155,10 +174,11 @@ enum afar_status output_log_reserve(struct output_log *log, uint8_t **room, size
     return AFAR_OK;
 }
 
-static void add_entry(struct output_log *log, struct entry *entry)
+static void add_entry(struct output_log *log, struct entry *entry, uint64_t beyond)
 {
     entry->next = NULL;
-    entry->seq = log->next_seq++;
+    entry->seq = log->next_seq;
+    log->next_seq = beyond;
     if (log->last == NULL)
         log->first = entry;
     else
@@ -187,50 +207,98 @@ void output_log_commit(struct output_log *log, enum stream stream, size_t size)
         give_entry(log, entry);
         return;
     }
-    uint8_t head[MESSAGE_OUTPUT_HEAD_BYTES];
-    size_t head_bytes = message_write_output_head(head, log->id, stream, log->next_seq, size);
-    entry->start = MESSAGE_OUTPUT_HEAD_BYTES - head_bytes;
+    entry->kind = (enum kind)stream;
     entry->end = MESSAGE_OUTPUT_HEAD_BYTES + size;
-    memcpy(entry->bytes + entry->start, head, head_bytes);
+    entry->counted = (uint32_t)(size + message_output_head_most(log->next_seq, size));
     set_pace(log, entry->room_bytes, size);
     if (!is_fast(log) || size < entry->room_bytes / 2)
         entry = shrink(entry, size);
-    log->held_bytes += entry_size(entry);
-    add_entry(log, entry);
+    log->held_bytes += entry->counted;
+    add_entry(log, entry, log->next_seq + 1);
+}
+
+/* An entry of which `rest` is all but the beginning of the header. NULL: out of memory. */
+static struct entry *new_header(enum kind kind, const void *rest, size_t rest_bytes, size_t more)
+{
+    struct entry *entry = malloc(sizeof *entry + MESSAGE_OUTPUT_HEAD_BYTES + rest_bytes + more);
+    if (entry == NULL)
+        return NULL;
+    entry->kind = kind;
+    entry->room_bytes = 0;
+    entry->end = MESSAGE_OUTPUT_HEAD_BYTES + rest_bytes;
+    memcpy(entry->bytes + MESSAGE_OUTPUT_HEAD_BYTES, rest, rest_bytes);
+    return entry;
 }
 
 enum afar_status output_log_finish(struct output_log *log, const struct afar_receipt *receipt,
                                    bool digest, struct afar_error *err)
 {
     assert(log->reserved == NULL && !log->has_receipt);
-    struct buffer frame;
-    buffer_init(&frame, MESSAGE_EXIT_BYTES);
-    enum afar_status status =
-        message_put_exit(&frame, log->id, log->next_seq, receipt, digest, err);
+    struct buffer rest;
+    buffer_init(&rest, MESSAGE_EXIT_BYTES);
+    enum afar_status status = message_put_exit_rest(&rest, log->next_seq, receipt, digest, err);
     if (status != AFAR_OK)
         goto out;
-    struct entry *entry = malloc(sizeof *entry + buffer_size(&frame));
+    struct entry *entry = new_header(KIND_EXIT, buffer_head(&rest), buffer_size(&rest), 0);
     if (entry == NULL) {
         status = afar_fail(err, AFAR_ENOMEM, "out of memory for a receipt");
         goto out;
     }
-    entry->room_bytes = 0;
-    entry->start = 0;
-    entry->end = buffer_size(&frame);
-    memcpy(entry->bytes, buffer_head(&frame), entry->end);
-    add_entry(log, entry);
+    entry->counted = 0; /* it has room of its own */
+    add_entry(log, entry, log->next_seq + 1);
     log->has_receipt = true;
 out:
-    buffer_close(&frame);
+    buffer_close(&rest);
     return status;
 }
 
-bool output_log_peek(const struct output_log *log, const uint8_t **data, size_t *size)
+enum afar_status output_log_add_cut(struct output_log *log, uint64_t next, const uint64_t lost[2],
+                                    struct afar_error *err)
 {
-    if (log->unsent == NULL)
+    assert(log->reserved == NULL && !log->has_receipt && next > log->next_seq);
+    char rest[MESSAGE_CUT_REST_BYTES];
+    size_t rest_bytes = message_write_cut_rest(rest, log->next_seq, next, lost);
+    size_t counted = MESSAGE_OUTPUT_HEAD_BYTES + rest_bytes;
+    if (log->held_bytes + counted > log->capacity_bytes)
+        return AFAR_EAGAIN;
+    struct entry *entry = new_header(KIND_CUT, rest, rest_bytes, 2 * sizeof lost[0]);
+    if (entry == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a cut");
+    memcpy(entry->bytes + entry->end, lost, 2 * sizeof lost[0]);
+    entry->counted = (uint32_t)counted;
+    log->held_bytes += counted;
+    add_entry(log, entry, next);
+    return AFAR_OK;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------
+ */
+
+static void make_head(struct output_log *log, struct entry *entry)
+{
+    uint8_t head[MESSAGE_OUTPUT_HEAD_BYTES];
+    size_t content = entry->end - MESSAGE_OUTPUT_HEAD_BYTES;
+    size_t head_bytes = 0;
+    if (entry->kind == KIND_EXIT || entry->kind == KIND_CUT)
+        head_bytes =
+            message_write_head(head, entry->kind == KIND_EXIT ? "exit" : "cut", log->id, content);
+    else
+        head_bytes =
+            message_write_output_head(head, log->id, (enum stream)entry->kind, entry->seq, content);
+    entry->start = MESSAGE_OUTPUT_HEAD_BYTES - head_bytes;
+    memcpy(entry->bytes + entry->start, head, head_bytes);
+    log->head_made = true;
+}
+
+bool output_log_peek(struct output_log *log, const uint8_t **data, size_t *size)
+{
+    struct entry *entry = log->unsent;
+    if (entry == NULL)
         return false;
-    *data = log->unsent->bytes + log->unsent->start + log->sent_bytes;
-    *size = entry_size(log->unsent) - log->sent_bytes;
+    if (!log->head_made)
+        make_head(log, entry);
+    *data = entry->bytes + entry->start + log->sent_bytes;
+    *size = entry_size(entry) - log->sent_bytes;
     return true;
 }
 
@@ -239,35 +307,99 @@ bool output_log_inside_frame(const struct output_log *log)
     return log->sent_bytes > 0;
 }
 
-void output_log_sent(struct output_log *log, size_t size)
+static void set_cursor(struct output_log *log, struct entry *entry)
 {
-    assert(log->unsent != NULL && size <= entry_size(log->unsent) - log->sent_bytes);
-    log->sent_bytes += size;
-    if (log->sent_bytes == entry_size(log->unsent)) {
-        log->unsent = log->unsent->next;
-        log->sent_bytes = 0;
+    log->unsent = entry;
+    log->sent_bytes = 0;
+    log->head_made = false;
+}
+
+/* What the entry holds of each stream. */
+static void add_bytes(const struct entry *entry, uint64_t bytes[2])
+{
+    uint64_t lost[2];
+    if (entry->kind == KIND_CUT) {
+        memcpy(lost, entry->bytes + entry->end, sizeof lost);
+        bytes[STREAM_STDOUT] += lost[STREAM_STDOUT];
+        bytes[STREAM_STDERR] += lost[STREAM_STDERR];
+    } else if (entry->kind != KIND_EXIT) {
+        bytes[entry->kind] += entry->end - MESSAGE_OUTPUT_HEAD_BYTES;
     }
 }
 
-enum afar_status output_log_ack(struct output_log *log, uint64_t next, struct afar_error *err)
+/* Lets go of what is acknowledged, as far as it is not to be sent. */
+static void release(struct output_log *log)
 {
-    uint64_t sent = log->unsent == NULL ? log->next_seq : log->unsent->seq;
-    if (next > sent)
-        return afar_fail(err, AFAR_EPEER, "ack of frame %llu, only %llu were sent",
-                         (unsigned long long)next, (unsigned long long)sent);
-    while (log->first != NULL && log->first != log->unsent && log->first->seq < next) {
+    while (log->first != NULL && log->first != log->unsent &&
+           entry_beyond(log, log->first) <= log->acked) {
         struct entry *entry = log->first;
-        bool receipt = log->has_receipt && entry == log->last;
         log->first = entry->next;
         if (log->first == NULL)
             log->last = NULL;
-        if (!receipt)
-            log->held_bytes -= entry_size(entry);
+        log->held_bytes -= entry->counted;
+        add_bytes(entry, log->released_bytes);
         give_entry(log, entry);
     }
     if (log->first == NULL)
         free_spares(log); /* nothing more may come for long */
+}
+
+void output_log_sent(struct output_log *log, size_t size)
+{
+    struct entry *entry = log->unsent;
+    assert(entry != NULL && log->head_made && size <= entry_size(entry) - log->sent_bytes);
+    log->sent_bytes += size;
+    if (log->sent_bytes < entry_size(entry))
+        return;
+    uint64_t beyond = entry_beyond(log, entry);
+    set_cursor(log, entry->next);
+    if (beyond > log->ever_sent)
+        log->ever_sent = beyond;
+    if (beyond <= log->acked)
+        release(log);
+}
+
+enum afar_status output_log_ack(struct output_log *log, uint64_t next, struct afar_error *err)
+{
+    if (next > log->ever_sent)
+        return afar_fail(err, AFAR_EPEER, "ack of frame %llu, only %llu were sent",
+                         (unsigned long long)next, (unsigned long long)log->ever_sent);
+    if (next > log->acked)
+        log->acked = next;
+    release(log);
     return AFAR_OK;
+}
+
+enum afar_status output_log_rewind(struct output_log *log, uint64_t id, uint64_t next,
+                                   struct afar_error *err)
+{
+    struct entry *entry = log->first;
+    while (entry != NULL && entry->seq < next)
+        entry = entry->next;
+    uint64_t found = entry != NULL ? entry->seq : log->next_seq;
+    if (found != next || next > log->ever_sent)
+        return afar_fail(err, AFAR_EPEER, "frame %llu is not held: %llu to %llu were sent and are",
+                         (unsigned long long)next, (unsigned long long)output_log_first(log),
+                         (unsigned long long)log->ever_sent);
+    log->id = id;
+    set_cursor(log, entry);
+    return AFAR_OK;
+}
+
+void output_log_restart(struct output_log *log, uint64_t id, uint64_t next,
+                        const uint64_t bytes_before[2])
+{
+    assert(log->reserved == NULL);
+    free_entries(log);
+    free_spares(log);
+    log->last = NULL;
+    set_cursor(log, NULL);
+    log->id = id;
+    log->held_bytes = 0;
+    log->has_receipt = false;
+    log->next_seq = log->acked = log->ever_sent = next;
+    for (int s = 0; s < 2; s++)
+        log->released_bytes[s] = bytes_before[s];
 }
 
 void output_log_cut(struct output_log *log)
@@ -275,22 +407,54 @@ void output_log_cut(struct output_log *log)
     if (log->unsent == NULL)
         return;
     struct entry *entry = log->unsent->next;
+    log->next_seq = entry_beyond(log, log->unsent);
     log->unsent->next = NULL;
     log->last = log->unsent;
-    log->next_seq = log->unsent->seq + 1;
+    if (log->ever_sent > log->next_seq)
+        log->ever_sent = log->next_seq;
     while (entry != NULL) {
         struct entry *next = entry->next;
-        bool receipt = log->has_receipt && next == NULL;
-        if (receipt)
+        if (entry->kind == KIND_EXIT)
             log->has_receipt = false; /* or it would count as sent */
-        else
-            log->held_bytes -= entry_size(entry);
+        log->held_bytes -= entry->counted;
         free(entry);
         entry = next;
     }
 }
 
+/* ---- what is known of it ------------------------------------------------------------------------
+ */
+
 bool output_log_finished(const struct output_log *log)
 {
     return log->has_receipt && log->unsent == NULL;
+}
+
+bool output_log_acknowledged(const struct output_log *log)
+{
+    return log->has_receipt && log->acked == log->next_seq;
+}
+
+uint64_t output_log_first(const struct output_log *log)
+{
+    return log->first != NULL ? log->first->seq : log->next_seq;
+}
+
+uint64_t output_log_end(const struct output_log *log)
+{
+    return log->next_seq;
+}
+
+uint64_t output_log_ever_sent(const struct output_log *log)
+{
+    return log->ever_sent;
+}
+
+void output_log_bytes_before(const struct output_log *log, uint64_t next, uint64_t bytes[2])
+{
+    for (int s = 0; s < 2; s++)
+        bytes[s] = log->released_bytes[s];
+    for (const struct entry *entry = log->first; entry != NULL && entry->seq < next;
+         entry = entry->next)
+        add_bytes(entry, bytes);
 }
