@@ -119,10 +119,12 @@ struct message_attach {
     bool has_next; /* the next two are said; otherwise from the first frame that is held */
     uint64_t next; /* the first frame that it wants */
     uint64_t ack;  /* every frame below this has been taken; not above `next` */
-    bool watch;    /* it only reads, and takes nothing over */
-    bool output;   /* it wants output; with `watch`, otherwise true */
-    bool follow;   /* also what is still to come; likewise */
-    uint64_t window_max; /* 0: not said */
+    bool has_next_bytes;
+    uint64_t next_bytes[2]; /* of each stream, before `next`, as the client has counted them */
+    bool watch;             /* it only reads, and takes nothing over */
+    bool output;            /* it wants output; with `watch`, otherwise true */
+    bool follow;            /* also what is still to come; likewise */
+    uint64_t window_max;    /* 0: not said */
 };
 
 /* attached: what the host knows of the run. */

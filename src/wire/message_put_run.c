@@ -54,6 +54,12 @@ static bool add_streams(cJSON *object, const uint64_t bytes[2])
            json_add_integer(object, "stderr", bytes[STREAM_STDERR]);
 }
 
+static bool add_bytes(cJSON *object, const char *key, const uint64_t bytes[2])
+{
+    cJSON *group = cJSON_AddObjectToObject(object, key);
+    return group != NULL && add_streams(group, bytes);
+}
+
 enum afar_status message_put_attached(struct buffer *out, uint64_t id,
                                       const struct message_started *started,
                                       const struct message_attached *attached,
@@ -69,8 +75,7 @@ enum afar_status message_put_attached(struct buffer *out, uint64_t id,
         json_add_positive(object, "resume_ms", started->resume_ms) &&
         json_add_integer(object, "first", attached->first) &&
         json_add_integer(object, "end", attached->end);
-    cJSON *bytes = ok ? cJSON_AddObjectToObject(object, "first_bytes") : NULL;
-    ok = bytes != NULL && add_streams(bytes, attached->first_bytes) &&
+    ok = ok && add_bytes(object, "first_bytes", attached->first_bytes) &&
          json_add_integer(object, "stdin", attached->stdin_received) &&
          json_add_integer(object, "taken", attached->stdin_taken);
     if (attached->stdin_eof)
@@ -101,6 +106,8 @@ enum afar_status message_put_attach(struct buffer *out, uint64_t id, const char 
     if (attach->has_next)
         ok = ok && json_add_integer(object, "next", attach->next) &&
              json_add_integer(object, "ack", attach->ack);
+    if (attach->has_next_bytes)
+        ok = ok && add_bytes(object, "next_bytes", attach->next_bytes);
     if (attach->watch)
         ok = ok && cJSON_AddTrueToObject(object, "watch");
     if (attach->watch && !attach->output)

@@ -102,6 +102,16 @@ enum afar_status message_decode_started(struct message *message, const struct cJ
     return status;
 }
 
+/* An object of that name with "stdout" and "stderr". */
+static enum afar_status get_bytes(const cJSON *object, const char *key, uint64_t bytes[2],
+                                  struct afar_error *err)
+{
+    const cJSON *group = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (!cJSON_IsObject(group))
+        return afar_fail(err, AFAR_EPEER, "\"%s\" must be an object", key);
+    return get_streams(group, bytes, err);
+}
+
 /* From which frame on. */
 static enum afar_status get_next(struct message_attach *attach, const cJSON *object,
                                  struct afar_error *err)
@@ -109,11 +119,16 @@ static enum afar_status get_next(struct message_attach *attach, const cJSON *obj
     attach->has_next = has(object, "next");
     if (attach->has_next != has(object, "ack"))
         return afar_fail(err, AFAR_EPEER, "\"next\" and \"ack\" go together");
-    if (attach->resume && !attach->has_next)
-        return afar_fail(err, AFAR_EPEER, "\"resume\" needs \"next\" and \"ack\"");
+    attach->has_next_bytes = has(object, "next_bytes");
+    if (attach->resume && !(attach->has_next && attach->has_next_bytes))
+        return afar_fail(err, AFAR_EPEER, "\"resume\" needs \"next\", \"ack\" and \"next_bytes\"");
     enum afar_status status = json_get_integer(object, "next", false, &attach->next, err);
     if (status == AFAR_OK)
         status = json_get_integer(object, "ack", false, &attach->ack, err);
+    if (status == AFAR_OK && attach->has_next_bytes && !attach->has_next)
+        status = afar_fail(err, AFAR_EPEER, "\"next_bytes\" needs \"next\"");
+    if (status == AFAR_OK && attach->has_next_bytes)
+        status = get_bytes(object, "next_bytes", attach->next_bytes, err);
     if (status == AFAR_OK && attach->ack > attach->next)
         status = afar_fail(err, AFAR_EPEER, "\"ack\" is beyond \"next\"");
     return status;
@@ -157,17 +172,6 @@ enum afar_status message_decode_attach(struct message *message, const struct cJS
     return status;
 }
 
-static enum afar_status get_first_bytes(uint64_t bytes[2], const cJSON *object,
-                                        struct afar_error *err)
-{
-    const cJSON *group = cJSON_GetObjectItemCaseSensitive(object, "first_bytes");
-    if (group == NULL)
-        return AFAR_OK;
-    if (!cJSON_IsObject(group))
-        return afar_fail(err, AFAR_EPEER, "\"first_bytes\" must be an object");
-    return get_streams(group, bytes, err);
-}
-
 enum afar_status message_decode_attached(struct message *message, const struct cJSON *object,
                                          struct afar_error *err)
 {
@@ -189,7 +193,7 @@ enum afar_status message_decode_attached(struct message *message, const struct c
     if (status == AFAR_OK)
         status = json_get_integer(object, "window_max", false, &attached->window_max, err);
     if (status == AFAR_OK)
-        status = get_first_bytes(attached->first_bytes, object, err);
+        status = get_bytes(object, "first_bytes", attached->first_bytes, err);
     if (status == AFAR_OK &&
         (attached->first > attached->end || attached->stdin_taken > attached->stdin_received))
         status = afar_fail(err, AFAR_EPEER,

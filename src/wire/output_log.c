@@ -30,6 +30,7 @@ struct output_log {
     uint64_t next_seq;
     uint64_t acked;
     uint64_t ever_sent;
+    uint64_t gate;              /* nothing is sent until all below it is acknowledged */
     uint64_t released_bytes[2]; /* of what is not held any more, by stream */
     struct entry *first;        /* oldest that is held */
     struct entry *last;
@@ -293,7 +294,7 @@ static void make_head(struct output_log *log, struct entry *entry)
 bool output_log_peek(struct output_log *log, const uint8_t **data, size_t *size)
 {
     struct entry *entry = log->unsent;
-    if (entry == NULL)
+    if (entry == NULL || log->acked < log->gate)
         return false;
     if (!log->head_made)
         make_head(log, entry);
@@ -370,14 +371,28 @@ enum afar_status output_log_ack(struct output_log *log, uint64_t next, struct af
     return AFAR_OK;
 }
 
-enum afar_status output_log_rewind(struct output_log *log, uint64_t id, uint64_t next,
-                                   struct afar_error *err)
+/* Finds the entry that begins with frame `next`; *found is NULL where that is the frame which will
+ * be added next. False: it is not held, or was never due. */
+static bool find_entry(const struct output_log *log, uint64_t next, struct entry **found)
 {
     struct entry *entry = log->first;
     while (entry != NULL && entry->seq < next)
         entry = entry->next;
-    uint64_t found = entry != NULL ? entry->seq : log->next_seq;
-    if (found != next || next > log->ever_sent)
+    *found = entry;
+    return next <= log->ever_sent && next == (entry != NULL ? entry->seq : log->next_seq);
+}
+
+bool output_log_has(const struct output_log *log, uint64_t next)
+{
+    struct entry *entry = NULL;
+    return find_entry(log, next, &entry);
+}
+
+enum afar_status output_log_rewind(struct output_log *log, uint64_t id, uint64_t next,
+                                   struct afar_error *err)
+{
+    struct entry *entry = NULL;
+    if (!find_entry(log, next, &entry))
         return afar_fail(err, AFAR_EPEER, "frame %llu is not held: %llu to %llu were sent and are",
                          (unsigned long long)next, (unsigned long long)output_log_first(log),
                          (unsigned long long)log->ever_sent);
@@ -386,10 +401,10 @@ enum afar_status output_log_rewind(struct output_log *log, uint64_t id, uint64_t
     return AFAR_OK;
 }
 
-void output_log_restart(struct output_log *log, uint64_t id, uint64_t next,
+void output_log_restart(struct output_log *log, uint64_t id, uint64_t next, uint64_t acked,
                         const uint64_t bytes_before[2])
 {
-    assert(log->reserved == NULL);
+    assert(log->reserved == NULL && acked <= next);
     free_entries(log);
     free_spares(log);
     log->last = NULL;
@@ -397,7 +412,8 @@ void output_log_restart(struct output_log *log, uint64_t id, uint64_t next,
     log->id = id;
     log->held_bytes = 0;
     log->has_receipt = false;
-    log->next_seq = log->acked = log->ever_sent = next;
+    log->next_seq = log->ever_sent = log->gate = next;
+    log->acked = acked;
     for (int s = 0; s < 2; s++)
         log->released_bytes[s] = bytes_before[s];
 }
@@ -443,6 +459,11 @@ uint64_t output_log_first(const struct output_log *log)
 uint64_t output_log_end(const struct output_log *log)
 {
     return log->next_seq;
+}
+
+uint64_t output_log_cursor(const struct output_log *log)
+{
+    return log->unsent != NULL ? log->unsent->seq : log->next_seq;
 }
 
 uint64_t output_log_ever_sent(const struct output_log *log)

@@ -81,9 +81,14 @@ enum afar_status output_log_ack(struct output_log *log, uint64_t next, struct af
 enum afar_status output_log_rewind(struct output_log *log, uint64_t id, uint64_t next,
                                    struct afar_error *err);
 
-/* Forgets everything, and goes on with frame `next` as the next to be added, before which so many
- * bytes of stdout and stderr lie. For logs that are filled from elsewhere. */
-void output_log_restart(struct output_log *log, uint64_t id, uint64_t next,
+/* Whether that can be done. */
+bool output_log_has(const struct output_log *log, uint64_t next);
+
+/* Forgets everything, and goes on with frame `next` as the next to be added, for the request `id`;
+ * so many bytes of stdout and stderr lie before it. The peer has taken every frame below `acked`
+ * (at most `next`), and what it holds of the rest is not known here: so nothing is sent until it
+ * has acknowledged that too. For logs that are filled from elsewhere. */
+void output_log_restart(struct output_log *log, uint64_t id, uint64_t next, uint64_t acked,
                         const uint64_t bytes_before[2]);
 
 /* Drops every unsent frame but the first, which may be under way: the request ends by an error
@@ -101,6 +106,9 @@ uint64_t output_log_first(const struct output_log *log);
 
 /* The frame that will be added next: one beyond the newest. */
 uint64_t output_log_end(const struct output_log *log);
+
+/* The frame that is sent next, or is being sent; where all are sent, output_log_end. */
+uint64_t output_log_cursor(const struct output_log *log);
 
 /* One beyond the newest frame that was ever sent whole. */
 uint64_t output_log_ever_sent(const struct output_log *log);

@@ -129,8 +129,10 @@ static bool same_attach(const struct message_attach *a, const struct message_att
 {
     return strcmp(a->holder, b->holder) == 0 && a->attempt == b->attempt &&
            a->resume == b->resume && a->has_next == b->has_next && a->next == b->next &&
-           a->ack == b->ack && a->watch == b->watch && a->output == b->output &&
-           a->follow == b->follow && a->window_max == b->window_max;
+           a->ack == b->ack && a->has_next_bytes == b->has_next_bytes &&
+           a->next_bytes[0] == b->next_bytes[0] && a->next_bytes[1] == b->next_bytes[1] &&
+           a->watch == b->watch && a->output == b->output && a->follow == b->follow &&
+           a->window_max == b->window_max;
 }
 
 static bool same_attached(const struct message_attached *a, const struct message_attached *b)

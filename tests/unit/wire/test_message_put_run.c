@@ -93,6 +93,8 @@ static enum afar_status put_attach(struct buffer *out, struct afar_error *err)
                                           .has_next = true,
                                           .next = ID,
                                           .ack = 4,
+                                          .has_next_bytes = true,
+                                          .next_bytes = {5, ID},
                                           .output = true,
                                           .follow = true,
                                           .window_max = ID};
@@ -107,6 +109,8 @@ static void check_attach(const struct message *message)
     assert_true(attach->attempt == ID && attach->resume && attach->has_next);
     assert_true(attach->next == ID && attach->ack == 4 && attach->window_max == ID);
     assert_true(!attach->watch && attach->output && attach->follow);
+    assert_true(attach->has_next_bytes && attach->next_bytes[0] == 5);
+    assert_true(attach->next_bytes[1] == ID);
 }
 
 static enum afar_status put_watch(struct buffer *out, struct afar_error *err)

@@ -74,7 +74,8 @@ static void test_attach(void **state)
     assert_true(attach->output && attach->follow && attach->window_max == 0);
 
     assert_good(resume,
-                ",\"job\":\"ab\",\"resume\":true,\"next\":7,\"ack\":7,\"window_max\":262144",
+                ",\"job\":\"ab\",\"resume\":true,\"next\":7,\"ack\":7,\"next_bytes\":{},\"window_"
+                "max\":262144",
                 MESSAGE_ATTACH);
     assert_string_equal(decoded.job, "ab");
     assert_true(attach->resume && attach->has_next && attach->next == 7 && attach->ack == 7);
@@ -82,11 +83,20 @@ static void test_attach(void **state)
     assert_good(resume, ",\"watch\":true,\"output\":false,\"follow\":false", MESSAGE_ATTACH);
     assert_true(attach->watch && !attach->output && !attach->follow);
 
+    assert_good(resume, ",\"next\":7,\"ack\":6,\"next_bytes\":{\"stdout\":8,\"stderr\":9}",
+                MESSAGE_ATTACH);
+    assert_true(attach->has_next_bytes && attach->next_bytes[STREAM_STDOUT] == 8);
+    assert_true(attach->next_bytes[STREAM_STDERR] == 9);
+    assert_bad(resume, ",\"next_bytes\":{}", "\"next_bytes\" needs");
+    assert_bad(resume, ",\"next\":7,\"ack\":6,\"next_bytes\":7", "next_bytes");
+    assert_bad(resume, ",\"next\":7,\"ack\":6,\"next_bytes\":{\"stderr\":-1}", "stderr");
     assert_bad(resume, ",\"resume\":true", "\"resume\" needs");
+    assert_bad(resume, ",\"resume\":true,\"next\":1,\"ack\":1", "\"resume\" needs");
     assert_bad(resume, ",\"next\":1", "go together");
     assert_bad(resume, ",\"ack\":1", "go together");
     assert_bad(resume, ",\"next\":1,\"ack\":2", "beyond");
-    assert_bad(resume, ",\"watch\":true,\"resume\":true,\"next\":1,\"ack\":1", "\"watch\"");
+    assert_bad(resume, ",\"watch\":true,\"resume\":true,\"next\":1,\"ack\":1,\"next_bytes\":{}",
+               "\"watch\"");
     assert_bad(resume, ",\"output\":false", "are for \"watch\"");
     assert_bad(resume, ",\"follow\":false", "are for \"watch\"");
     assert_values_bad(resume, "job", "1 null \"012345678901234567890123456789012\"");
@@ -140,16 +150,19 @@ static void test_started(void **state)
 static void test_attached(void **state)
 {
     (void)state;
+    static const char bare[] =
+        "{\"type\":\"attached\",\"id\":1,\"job\":\"x\",\"window\":8,\"state\":\"running\","
+        "\"first\":2,\"end\":5%s}";
     static const char least[] =
-        "{\"type\":\"attached\",\"id\":1,\"job\":\"x\",\"window\":8,\"state\":"
-        "\"running\",\"first\":2,\"end\":5%s}";
+        "{\"type\":\"attached\",\"id\":1,\"job\":\"x\",\"window\":8,\"state\":\"running\","
+        "\"first\":2,\"end\":5,\"first_bytes\":{}%s}";
     assert_good(least, "", MESSAGE_ATTACHED);
     const struct message_attached *attached = &decoded.attached;
     assert_true(attached->state == MESSAGE_JOB_RUNNING && attached->first == 2);
     assert_true(attached->end == 5 && decoded.window == 8 && !attached->stdin_eof);
     assert_true(attached->stdin_received == 0 && attached->stdin_taken == 0);
     assert_good(
-        least,
+        bare,
         ",\"first_bytes\":{\"stdout\":6,\"stderr\":7},\"stdin\":9,\"taken\":9,"
         "\"stdin_eof\":true,\"window_max\":262144,\"credit\":10,\"resume_ms\":11,\"kept\":true",
         MESSAGE_ATTACHED);
@@ -165,11 +178,13 @@ static void test_attached(void **state)
     assert_values_bad(least, "credit", INTEGERS);
     assert_values_bad(least, "stdin_eof", BOOLS);
     assert_values_bad(least, "window_max", INTEGERS);
-    assert_values_bad(least, "first_bytes", "1 null [] \"x\"");
-    assert_bad(least, ",\"first_bytes\":{\"stdout\":-1}", "stdout");
-    assert_bad(least, ",\"first_bytes\":{\"stderr\":-1}", "stderr");
+    assert_bad(bare, "", "first_bytes");
+    assert_values_bad(bare, "first_bytes", "1 null [] \"x\"");
+    assert_bad(bare, ",\"first_bytes\":{\"stdout\":-1}", "stdout");
+    assert_bad(bare, ",\"first_bytes\":{\"stderr\":-1}", "stderr");
 
-    static const char others[] = "{\"type\":\"attached\",\"id\":1,\"job\":\"x\",\"window\":8%s}";
+    static const char others[] =
+        "{\"type\":\"attached\",\"id\":1,\"job\":\"x\",\"window\":8,\"first_bytes\":{}%s}";
     assert_bad(others, ",\"state\":\"running\",\"first\":2", "end");
     assert_bad(others, ",\"state\":\"running\",\"end\":2", "first");
     assert_bad(others, ",\"first\":2,\"end\":2", "state");

@@ -10,70 +10,11 @@
 #include <string.h>
 
 #include "support/alloc_fault.h"
+#include "support/frames.h"
 #include "wire/frame.h"
 #include "wire/output_log.h"
 
 enum { ID_DIGITS_MAX = 16 };
-
-static enum afar_status add(struct output_log *log, enum stream stream, const void *data,
-                            size_t size)
-{
-    uint8_t *room = NULL;
-    size_t space = 0;
-    enum afar_status status = output_log_reserve(log, &room, &space, NULL);
-    if (status != AFAR_OK)
-        return status;
-    assert_true(size <= space);
-    memcpy(room, data, size);
-    output_log_commit(log, stream, size);
-    return AFAR_OK;
-}
-
-/* Sends all there is, in pieces of at most `piece` bytes, to the end of `wire`. */
-static void send_all(struct output_log *log, struct buffer *wire, size_t piece)
-{
-    const uint8_t *data = NULL;
-    size_t size = 0;
-    bool inside = output_log_inside_frame(log);
-    while (output_log_peek(log, &data, &size)) {
-        assert_true(size > 0);
-        assert_int_equal(output_log_inside_frame(log), inside);
-        size_t now = size < piece ? size : piece;
-        assert_int_equal(buffer_append(wire, data, now, NULL), AFAR_OK);
-        output_log_sent(log, now);
-        inside = now < size;
-    }
-    assert_false(output_log_inside_frame(log));
-}
-
-/* Sends all but the last `less` bytes of the next frame, to nowhere. Its size. */
-static size_t send_most(struct output_log *log, size_t less)
-{
-    const uint8_t *data = NULL;
-    size_t size = 0;
-    assert_true(output_log_peek(log, &data, &size));
-    assert_true(less < size);
-    output_log_sent(log, size - less);
-    return size;
-}
-
-static struct message receive(struct buffer *wire, char *text, size_t space)
-{
-    struct decoder decoder;
-    decoder_init(&decoder);
-    struct message message;
-    const uint8_t *payload = NULL;
-    size_t used = 0;
-    assert_int_equal(decoder_next(&decoder, buffer_head(wire), buffer_size(wire), &message,
-                                  &payload, &used, NULL),
-                     AFAR_OK);
-    assert_true(message.size < space);
-    memcpy(text, payload, message.size);
-    text[message.size] = '\0';
-    buffer_consume(wire, used);
-    decoder_close(&decoder);
-    return message;
-}
 
 static void test_frames_in_order_at_any_piece_size(void **state)
 {
@@ -82,23 +23,23 @@ static void test_frames_in_order_at_any_piece_size(void **state)
         struct output_log *log = output_log_new(42, OUTPUT_LOG_CAPACITY_MIN);
         struct buffer wire;
         buffer_init(&wire, 100000);
-        assert_int_equal(add(log, STREAM_STDOUT, "hello", 5), AFAR_OK);
-        assert_int_equal(add(log, STREAM_STDERR, "x", 1), AFAR_OK);
+        assert_int_equal(frames_add(log, STREAM_STDOUT, "hello", 5), AFAR_OK);
+        assert_int_equal(frames_add(log, STREAM_STDERR, "x", 1), AFAR_OK);
         assert_false(output_log_finished(log));
         struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_EXITED, .code = 3};
         assert_int_equal(output_log_finish(log, &receipt, false, NULL), AFAR_OK);
         assert_false(output_log_finished(log));
-        send_all(log, &wire, piece);
+        frames_send_all(log, &wire, piece);
         assert_true(output_log_finished(log));
 
         char text[100];
-        struct message message = receive(&wire, text, sizeof text);
+        struct message message = frames_receive(&wire, text, sizeof text);
         assert_true(message.type == MESSAGE_STDOUT && message.id == 42 && message.seq == 0);
         assert_string_equal(text, "hello");
-        message = receive(&wire, text, sizeof text);
+        message = frames_receive(&wire, text, sizeof text);
         assert_true(message.type == MESSAGE_STDERR && message.seq == 1);
         assert_string_equal(text, "x");
-        message = receive(&wire, text, sizeof text);
+        message = frames_receive(&wire, text, sizeof text);
         assert_true(message.type == MESSAGE_EXIT && message.seq == 2);
         assert_int_equal(message.receipt.code, 3);
         assert_int_equal(buffer_size(&wire), 0);
@@ -118,12 +59,12 @@ static void test_nothing_committed_is_no_frame(void **state)
     const uint8_t *data = NULL;
     assert_false(output_log_peek(log, &data, &size));
     assert_int_equal(output_log_held(log), 0);
-    assert_int_equal(add(log, STREAM_STDOUT, "a", 1), AFAR_OK);
+    assert_int_equal(frames_add(log, STREAM_STDOUT, "a", 1), AFAR_OK);
     struct buffer wire;
     buffer_init(&wire, 1000);
-    send_all(log, &wire, 1000);
+    frames_send_all(log, &wire, 1000);
     char text[8];
-    assert_true(receive(&wire, text, sizeof text).seq == 0);
+    assert_true(frames_receive(&wire, text, sizeof text).seq == 0);
     output_log_free(log);
 }
 
@@ -140,16 +81,6 @@ static size_t fill(struct output_log *log, size_t size)
     return space;
 }
 
-/* All is sent, and all below `next` acknowledged. */
-static void send_and_ack(struct output_log *log, uint64_t next)
-{
-    const uint8_t *data = NULL;
-    size_t size = 0;
-    while (output_log_peek(log, &data, &size))
-        output_log_sent(log, size);
-    assert_int_equal(output_log_ack(log, next, NULL), AFAR_OK);
-}
-
 /* A command that fills all that it is given room for gets more; one that does not, less again. */
 static void test_larger_frames_while_output_is_fast(void **state)
 {
@@ -161,7 +92,7 @@ static void test_larger_frames_while_output_is_fast(void **state)
     assert_int_equal(fill(log, 0), MOST);
     assert_int_equal(fill(log, LEAST), MOST);
     assert_int_equal(fill(log, 0), MOST);
-    send_and_ack(log, 5);
+    frames_send_and_ack(log, 5);
     assert_int_equal(output_log_held(log), 0);
     assert_int_equal(fill(log, 10), MOST);
     assert_int_equal(fill(log, 10), LEAST);
@@ -182,13 +113,13 @@ static void test_blocks_are_used_again(void **state)
     for (; frames < 6; frames++)
         (void)fill(log, 0);
     for (int i = 0; i < 20; i++) {
-        send_and_ack(log, frames - 1); /* one is always under way */
+        frames_send_and_ack(log, frames - 1); /* one is always under way */
         alloc_fault_arm(1);
         (void)fill(log, 0);
         assert_false(alloc_fault_fired());
         frames++;
     }
-    send_and_ack(log, frames);
+    frames_send_and_ack(log, frames);
     uint8_t *room = NULL;
     size_t space = 0;
     alloc_fault_arm(1);
@@ -224,21 +155,21 @@ static void test_full_until_acknowledged(void **state)
     assert_true(output_log_held(log) + MESSAGE_OUTPUT_HEAD_BYTES >= output_log_capacity(log));
 
     /* What is held is what goes over the wire, but for the digits that the id does not have. */
-    send_all(log, &wire, SIZE_MAX);
+    frames_send_all(log, &wire, SIZE_MAX);
     assert_int_equal(buffer_size(&wire) + frames * (ID_DIGITS_MAX - 1), output_log_held(log));
 
     /* Sent is not taken. */
-    assert_int_equal(add(log, STREAM_STDOUT, "y", 1), AFAR_EAGAIN);
+    assert_int_equal(frames_add(log, STREAM_STDOUT, "y", 1), AFAR_EAGAIN);
     size_t before = output_log_held(log);
     assert_int_equal(output_log_ack(log, 1, NULL), AFAR_OK);
     size_t freed = before - output_log_held(log);
     assert_true(freed > OUTPUT_LOG_CHUNK_BYTES && freed < OUTPUT_LOG_CHUNK_BYTES + 128);
-    assert_int_equal(add(log, STREAM_STDOUT, chunk, 1000), AFAR_OK);
+    assert_int_equal(frames_add(log, STREAM_STDOUT, chunk, 1000), AFAR_OK);
     assert_int_equal(output_log_ack(log, frames, NULL), AFAR_OK);
     assert_true(output_log_held(log) < 1200);
 
     /* The receipt always fits. */
-    while (add(log, STREAM_STDERR, chunk, 1) == AFAR_OK) {
+    while (frames_add(log, STREAM_STDERR, chunk, 1) == AFAR_OK) {
     }
     size_t held = output_log_held(log);
     struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_EXITED, .code = 0};
@@ -259,12 +190,12 @@ static void test_acknowledgements(void **state)
     assert_int_equal(output_log_ack(log, 0, &err), AFAR_OK);
     assert_int_equal(output_log_ack(log, 1, &err), AFAR_EPEER);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(add(log, STREAM_STDOUT, "abc", 3), AFAR_OK);
+        assert_int_equal(frames_add(log, STREAM_STDOUT, "abc", 3), AFAR_OK);
     size_t each = output_log_held(log) / 3;
 
     /* Beyond what was sent; half sent is not sent. */
     assert_int_equal(output_log_ack(log, 1, &err), AFAR_EPEER);
-    (void)send_most(log, 1);
+    (void)frames_send_most(log, 1);
     assert_true(output_log_inside_frame(log));
     assert_int_equal(output_log_ack(log, 1, &err), AFAR_EPEER);
     assert_string_equal(err.message, "ack of frame 1, only 0 were sent");
@@ -281,8 +212,8 @@ static void test_acknowledgements(void **state)
     assert_int_equal(output_log_held(log), 2 * each);
 
     /* In the middle of a frame the earlier ones can be acknowledged. */
-    (void)send_most(log, 0);
-    size_t whole = send_most(log, 5);
+    (void)frames_send_most(log, 0);
+    size_t whole = frames_send_most(log, 5);
     assert_int_equal(output_log_ack(log, 2, &err), AFAR_OK);
     assert_int_equal(output_log_held(log), each);
     const uint8_t *data = NULL;
@@ -294,13 +225,13 @@ static void test_acknowledgements(void **state)
     assert_int_equal(output_log_held(log), 0);
 
     /* Empty again, and numbering goes on. */
-    assert_int_equal(add(log, STREAM_STDOUT, "d", 1), AFAR_OK);
+    assert_int_equal(frames_add(log, STREAM_STDOUT, "d", 1), AFAR_OK);
     struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_KILLED, .code = -1};
     assert_int_equal(output_log_finish(log, &receipt, false, &err), AFAR_OK);
-    send_all(log, &wire, 7);
+    frames_send_all(log, &wire, 7);
     char text[8];
-    assert_true(receive(&wire, text, sizeof text).seq == 3);
-    assert_true(receive(&wire, text, sizeof text).seq == 4);
+    assert_true(frames_receive(&wire, text, sizeof text).seq == 3);
+    assert_true(frames_receive(&wire, text, sizeof text).seq == 4);
     assert_int_equal(output_log_ack(log, 6, &err), AFAR_EPEER);
     assert_int_equal(output_log_ack(log, 5, &err), AFAR_OK);
     assert_int_equal(output_log_held(log), 0);
@@ -313,8 +244,8 @@ static void test_freed_in_any_state(void **state)
 {
     (void)state;
     struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
-    assert_int_equal(add(log, STREAM_STDOUT, "abc", 3), AFAR_OK);
-    (void)send_most(log, 1);
+    assert_int_equal(frames_add(log, STREAM_STDOUT, "abc", 3), AFAR_OK);
+    (void)frames_send_most(log, 1);
     uint8_t *room = NULL;
     size_t size = 0;
     assert_int_equal(output_log_reserve(log, &room, &size, NULL), AFAR_OK);
@@ -327,7 +258,7 @@ static void test_cut_leaves_the_frame_under_way(void **state)
     struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
     output_log_cut(log); /* nothing there: nothing happens */
     for (int i = 0; i < 3; i++)
-        assert_int_equal(add(log, STREAM_STDOUT, "abc", 3), AFAR_OK);
+        assert_int_equal(frames_add(log, STREAM_STDOUT, "abc", 3), AFAR_OK);
     size_t each = output_log_held(log) / 3;
     struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_EXITED, .code = 0};
     assert_int_equal(output_log_finish(log, &receipt, false, NULL), AFAR_OK);
@@ -340,9 +271,9 @@ static void test_cut_leaves_the_frame_under_way(void **state)
     output_log_sent(log, 5);
     output_log_cut(log);
     assert_true(output_log_inside_frame(log));
-    send_all(log, &wire, 3);
+    frames_send_all(log, &wire, 3);
     char text[8];
-    assert_int_equal(receive(&wire, text, sizeof text).type, MESSAGE_STDOUT);
+    assert_int_equal(frames_receive(&wire, text, sizeof text).type, MESSAGE_STDOUT);
     assert_string_equal(text, "abc");
     assert_int_equal(buffer_size(&wire), 0);
     /* The receipt has not been sent, and nothing else counts as sent either. */
@@ -356,174 +287,12 @@ static void test_cut_leaves_the_frame_under_way(void **state)
     /* A receipt that is under way itself stays one. */
     log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
     assert_int_equal(output_log_finish(log, &receipt, false, NULL), AFAR_OK);
-    (void)send_most(log, 1);
+    (void)frames_send_most(log, 1);
     output_log_cut(log);
     assert_false(output_log_finished(log));
-    send_all(log, &wire, SIZE_MAX);
+    frames_send_all(log, &wire, SIZE_MAX);
     assert_true(output_log_finished(log));
     buffer_close(&wire);
-    output_log_free(log);
-}
-
-/* All that is there, as frames of request `id` from `seq` on, up to the receipt or not. */
-static void check_frames(struct output_log *log, uint64_t id, uint64_t seq, const char *letters,
-                         bool receipt)
-{
-    struct buffer wire;
-    char text[8];
-    buffer_init(&wire, 100000);
-    send_all(log, &wire, 7);
-    for (; *letters != '\0'; letters++) {
-        struct message message = receive(&wire, text, sizeof text);
-        assert_true(message.type == MESSAGE_STDOUT || message.type == MESSAGE_STDERR);
-        assert_true(message.id == id && message.seq == seq++);
-        assert_true(text[0] == *letters && text[1] == '\0');
-    }
-    if (receipt) {
-        struct message message = receive(&wire, text, sizeof text);
-        assert_true(message.type == MESSAGE_EXIT && message.id == id && message.seq == seq);
-        assert_int_equal(message.receipt.code, 7);
-    }
-    assert_int_equal(buffer_size(&wire), 0);
-    buffer_close(&wire);
-}
-
-static void test_sent_again_on_another_connection(void **state)
-{
-    (void)state;
-    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
-    struct afar_error err;
-    uint64_t bytes[2];
-    assert_int_equal(output_log_rewind(log, 2, 0, &err), AFAR_OK);
-    assert_int_equal(output_log_rewind(log, 2, 1, &err), AFAR_EPEER);
-    for (const char *at = "abcd"; *at != '\0'; at++)
-        assert_int_equal(add(log, *at == 'c' ? STREAM_STDERR : STREAM_STDOUT, at, 1), AFAR_OK);
-    check_frames(log, 2, 0, "abcd", false);
-    assert_true(output_log_first(log) == 0 && output_log_end(log) == 4);
-    assert_true(output_log_ever_sent(log) == 4);
-    size_t held = output_log_held(log);
-
-    /* From any frame, with any id; the count against the capacity stays. */
-    check_frames(log, 2, 4, "", false);
-    assert_int_equal(output_log_rewind(log, MESSAGE_INTEGER_MAX, 2, &err), AFAR_OK);
-    check_frames(log, MESSAGE_INTEGER_MAX, 2, "cd", false);
-    assert_int_equal(output_log_held(log), held);
-    assert_int_equal(output_log_rewind(log, 3, 4, &err), AFAR_OK);
-    assert_int_equal(output_log_rewind(log, 3, 5, &err), AFAR_EPEER);
-
-    /* What is acknowledged is gone, and what it was is known. */
-    assert_int_equal(output_log_ack(log, 1, &err), AFAR_OK);
-    assert_int_equal(output_log_rewind(log, 3, 0, &err), AFAR_EPEER);
-    assert_string_equal(err.message, "frame 0 is not held: 1 to 4 were sent and are");
-    output_log_bytes_before(log, 3, bytes);
-    assert_true(bytes[STREAM_STDOUT] == 2 && bytes[STREAM_STDERR] == 1);
-
-    /* In the middle of a frame: it begins anew. */
-    assert_int_equal(output_log_rewind(log, 4, 1, &err), AFAR_OK);
-    (void)send_most(log, 0);
-    (void)send_most(log, 3);
-    assert_true(output_log_inside_frame(log));
-    assert_int_equal(output_log_rewind(log, 5, 2, &err), AFAR_OK);
-    assert_false(output_log_inside_frame(log));
-    check_frames(log, 5, 2, "cd", false);
-
-    /* The receipt likewise: sent is not acknowledged. */
-    const struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_EXITED, .code = 7};
-    assert_int_equal(output_log_finish(log, &receipt, false, NULL), AFAR_OK);
-    check_frames(log, 5, 4, "", true);
-    assert_true(output_log_finished(log) && !output_log_acknowledged(log));
-    assert_int_equal(output_log_rewind(log, 6, 3, &err), AFAR_OK);
-    assert_false(output_log_finished(log));
-    check_frames(log, 6, 3, "d", true);
-    assert_int_equal(output_log_ack(log, 4, &err), AFAR_OK);
-    assert_false(output_log_acknowledged(log));
-    assert_int_equal(output_log_ack(log, 5, &err), AFAR_OK);
-    assert_true(output_log_finished(log) && output_log_acknowledged(log));
-    assert_true(output_log_first(log) == 5 && output_log_held(log) == 0);
-    assert_int_equal(output_log_rewind(log, 7, 5, &err), AFAR_OK);
-    assert_true(output_log_finished(log));
-    output_log_free(log);
-}
-
-/* Frames that were sent on the connection before may be acknowledged before they are sent again:
- * nothing that is under way goes. */
-static void test_acknowledged_while_sent_again(void **state)
-{
-    (void)state;
-    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
-    for (const char *at = "abc"; *at != '\0'; at++)
-        assert_int_equal(add(log, STREAM_STDOUT, at, 1), AFAR_OK);
-    check_frames(log, 1, 0, "abc", false);
-    assert_int_equal(output_log_rewind(log, 2, 0, NULL), AFAR_OK);
-    struct buffer wire;
-    char text[8];
-    const uint8_t *data = NULL;
-    size_t size = 0;
-    buffer_init(&wire, 10000);
-    assert_true(output_log_peek(log, &data, &size));
-    assert_int_equal(buffer_append(&wire, data, 5, NULL), AFAR_OK);
-    output_log_sent(log, 5);
-    assert_int_equal(output_log_ack(log, 3, NULL), AFAR_OK);
-    assert_true(output_log_held(log) > 0);
-    send_all(log, &wire, 7);
-    assert_int_equal(output_log_held(log), 0);
-    for (uint64_t seq = 0; seq < 3; seq++)
-        assert_true(receive(&wire, text, sizeof text).seq == seq);
-    buffer_close(&wire);
-    output_log_free(log);
-}
-
-static void test_frames_that_are_gone(void **state)
-{
-    (void)state;
-    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
-    const uint64_t lost[2] = {MESSAGE_INTEGER_MAX, 7};
-    assert_int_equal(add(log, STREAM_STDOUT, "a", 1), AFAR_OK);
-    assert_int_equal(output_log_add_cut(log, 10, lost, NULL), AFAR_OK);
-    assert_int_equal(add(log, STREAM_STDOUT, "b", 1), AFAR_OK);
-    assert_true(output_log_end(log) == 11);
-
-    struct buffer wire;
-    char text[8];
-    buffer_init(&wire, 10000);
-    send_all(log, &wire, 7);
-    assert_true(receive(&wire, text, sizeof text).seq == 0);
-    struct message message = receive(&wire, text, sizeof text);
-    assert_true(message.type == MESSAGE_CUT && message.seq == 1 && message.cut.next == 10);
-    assert_true(message.cut.lost[0] == MESSAGE_INTEGER_MAX && message.cut.lost[1] == 7);
-    assert_true(receive(&wire, text, sizeof text).seq == 10);
-    buffer_close(&wire);
-
-    /* It is one: sent again from its beginning only, and released as a whole. */
-    assert_int_equal(output_log_rewind(log, 2, 5, NULL), AFAR_EPEER);
-    assert_int_equal(output_log_rewind(log, 2, 1, NULL), AFAR_OK);
-    size_t held = output_log_held(log);
-    assert_int_equal(output_log_ack(log, 1, NULL), AFAR_OK);
-    size_t without_a = output_log_held(log);
-    assert_true(without_a < held);
-    uint64_t bytes[2];
-    output_log_bytes_before(log, 10, bytes);
-    assert_true(bytes[0] == MESSAGE_INTEGER_MAX + 1 && bytes[1] == 7);
-    send_and_ack(log, 9);
-    assert_int_equal(output_log_held(log), without_a);
-    assert_int_equal(output_log_ack(log, 10, NULL), AFAR_OK);
-    assert_true(output_log_held(log) < without_a);
-
-    /* Filled from elsewhere, from any frame on. */
-    const uint64_t before[2] = {5, 6};
-    output_log_restart(log, 3, 4, before);
-    assert_true(output_log_held(log) == 0 && output_log_end(log) == 4);
-    output_log_bytes_before(log, 4, bytes);
-    assert_true(bytes[0] == 5 && bytes[1] == 6);
-    assert_int_equal(add(log, STREAM_STDOUT, "x", 1), AFAR_OK);
-    check_frames(log, 3, 4, "x", false);
-    while (output_log_add_cut(log, output_log_end(log) + 2, lost, NULL) == AFAR_OK)
-        assert_true(output_log_held(log) <= output_log_capacity(log));
-    assert_true(output_log_held(log) + 256 > output_log_capacity(log));
-    alloc_fault_arm(1);
-    output_log_restart(log, 3, 4, before);
-    assert_int_equal(output_log_add_cut(log, 7, lost, NULL), AFAR_ENOMEM);
-    assert_true(alloc_fault_fired());
     output_log_free(log);
 }
 
@@ -635,11 +404,11 @@ static void test_out_of_memory(void **state)
     assert_true(rounds > 10);
     struct buffer wire;
     buffer_init(&wire, 10000);
-    send_all(log, &wire, 10000);
+    frames_send_all(log, &wire, 10000);
     char text[8];
-    assert_int_equal(receive(&wire, text, sizeof text).type, MESSAGE_STDOUT);
+    assert_int_equal(frames_receive(&wire, text, sizeof text).type, MESSAGE_STDOUT);
     assert_string_equal(text, "abc");
-    assert_int_equal(receive(&wire, text, sizeof text).type, MESSAGE_EXIT);
+    assert_int_equal(frames_receive(&wire, text, sizeof text).type, MESSAGE_EXIT);
     output_log_free(log);
 }
 
@@ -654,9 +423,6 @@ int main(void)
         cmocka_unit_test(test_acknowledgements),
         cmocka_unit_test(test_freed_in_any_state),
         cmocka_unit_test(test_cut_leaves_the_frame_under_way),
-        cmocka_unit_test(test_sent_again_on_another_connection),
-        cmocka_unit_test(test_acknowledged_while_sent_again),
-        cmocka_unit_test(test_frames_that_are_gone),
         cmocka_unit_test(test_random_steps),
         cmocka_unit_test(test_out_of_memory),
     };

@@ -136,7 +136,10 @@ static void check_frame(const char *line, const uint8_t *data, size_t size, bool
         assert_int_equal(
             message_put_pong(&out, message.id, message.word, features_of(message.text), &err),
             AFAR_OK);
-    if (message.type == MESSAGE_ERROR)
+    if (message.type == MESSAGE_ERROR && message.server[0] != '\0')
+        assert_int_equal(
+            message_put_not_found(&out, message.id, message.text, message.server, &err), AFAR_OK);
+    else if (message.type == MESSAGE_ERROR)
         assert_int_equal(message_put_error(&out, message.has_id, message.id, message.word,
                                            message.text, message.retry_after_ms, &err),
                          AFAR_OK);
