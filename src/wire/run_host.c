@@ -1,0 +1,327 @@
+#include "wire/run_host.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NEVER INT64_MAX
+
+/* An acknowledgement of stdin for each frame would cost as much as the frame. While less than this
+ * is not acknowledged a client has credit, also one that knows of no larger one, and the rest can
+ * wait. */
+enum { STDIN_ACK_BYTES = MESSAGE_STDIN_CREDIT_BYTES / 2, STDIN_ACK_WITHIN_MS = 20 };
+
+static bool can_come_back(const struct run_host *host)
+{
+    return host->kept || host->resume_ms > 0;
+}
+
+static int64_t later(int64_t now_ms, uint64_t ms)
+{
+    return ms < (uint64_t)(NEVER - now_ms) ? now_ms + (int64_t)ms : NEVER;
+}
+
+/* Nobody is attached any more. */
+static void go_away(struct run_host *host, int64_t now_ms)
+{
+    host->session = NULL;
+    host->stdin_ack_by_ms = NEVER;
+    host->away_until_ms = host->kept ? NEVER : later(now_ms, host->resume_ms);
+}
+
+enum afar_status run_host_open(struct run_host *host, const struct run_host_setup *setup,
+                               int64_t now_ms, struct afar_error *err)
+{
+    *host = (struct run_host){.session = setup->session,
+                              .id = setup->id,
+                              .resume_ms = setup->resume_ms,
+                              .window_max = setup->window_max,
+                              .kept = setup->spool != NULL,
+                              .spool = setup->spool,
+                              .next_attempt = setup->session != NULL ? 1 : 0,
+                              .away_until_ms = NEVER,
+                              .stdin_stream = setup->stdin_stream,
+                              .stdin_credit = setup->stdin_credit,
+                              .stdin_ack_by_ms = NEVER};
+    if (setup->holder != NULL)
+        (void)snprintf(host->holder, sizeof host->holder, "%s", setup->holder);
+    if (host->session == NULL)
+        go_away(host, now_ms);
+    host->log = output_log_new(setup->id, setup->window_bytes);
+    if (host->log == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a run");
+    return AFAR_OK;
+}
+
+void run_host_close(struct run_host *host)
+{
+    output_log_free(host->log);
+    host->log = NULL;
+    host->session = NULL;
+}
+
+/* ---- who holds it -------------------------------------------------------------------------------
+ */
+
+const char *run_host_code(enum run_host_verdict verdict)
+{
+    switch (verdict) {
+    case RUN_HOST_SUPERSEDED:
+        return "superseded";
+    case RUN_HOST_STALE:
+        return "stale";
+    case RUN_HOST_GONE:
+        return "gone";
+    case RUN_HOST_ATTACHED:
+    case RUN_HOST_WATCH:
+        break;
+    }
+    return NULL;
+}
+
+/* From which frame on it is to read, and which it has taken. */
+static void find_start(const struct run_host *host, const struct message_attach *attach,
+                       uint64_t *next, uint64_t *acked)
+{
+    *next = attach->next;
+    *acked = attach->ack;
+    if (!attach->has_next)
+        *next = *acked = host->kept ? 0 : output_log_first(host->log);
+}
+
+static bool same_bytes(const struct message_attach *attach, const uint64_t bytes[2])
+{
+    return !attach->has_next_bytes ||
+           (attach->next_bytes[0] == bytes[0] && attach->next_bytes[1] == bytes[1]);
+}
+
+/* Begins the window anew where the spool has what is wanted. */
+static bool find_in_spool(struct run_host *host, uint64_t id, const struct message_attach *attach,
+                          uint64_t next, uint64_t acked)
+{
+    uint64_t bytes[2];
+    if (!host->kept || next > host->spooled || acked > next)
+        return false;
+    bool known = host->spool->bytes_before(host->spool, next, bytes);
+    /* A spool that has lost its end by a power failure has other frames under the same numbers. */
+    if (known ? !same_bytes(attach, bytes) : !attach->has_next_bytes)
+        return false;
+    host->ended = false; /* until the log is filled up to the receipt again */
+    output_log_restart(host->log, id, next, acked, known ? bytes : attach->next_bytes);
+    return true;
+}
+
+/* Puts the log's cursor to what is wanted. False: that is not there. */
+static bool find_frame(struct run_host *host, uint64_t id, const struct message_attach *attach)
+{
+    uint64_t next = 0;
+    uint64_t acked = 0;
+    uint64_t bytes[2];
+    find_start(host, attach, &next, &acked);
+    if (!output_log_has(host->log, next))
+        return find_in_spool(host, id, attach, next, acked);
+    output_log_bytes_before(host->log, next, bytes);
+    if (acked > next || !same_bytes(attach, bytes))
+        return false;
+    return output_log_rewind(host->log, id, next, NULL) == AFAR_OK &&
+           output_log_ack(host->log, acked, NULL) == AFAR_OK;
+}
+
+enum run_host_verdict run_host_attach(struct run_host *host, const void *session, uint64_t id,
+                                      const struct message_attach *attach,
+                                      struct run_host_displaced *displaced)
+{
+    const bool same = strcmp(attach->holder, host->holder) == 0;
+    *displaced = (struct run_host_displaced){0};
+    if (attach->watch)
+        return RUN_HOST_WATCH;
+    if (!same && attach->resume)
+        return RUN_HOST_SUPERSEDED;
+    if (same && attach->attempt < host->next_attempt)
+        return RUN_HOST_STALE;
+    if (!find_frame(host, id, attach))
+        return RUN_HOST_GONE;
+
+    if (host->session != session && host->session != NULL) {
+        displaced->session = host->session;
+        displaced->code = run_host_code(same ? RUN_HOST_STALE : RUN_HOST_SUPERSEDED);
+    }
+    if (!same)
+        (void)snprintf(host->holder, sizeof host->holder, "%s", attach->holder);
+    host->next_attempt = attach->attempt + 1;
+    host->session = session;
+    host->id = id;
+    host->away_until_ms = NEVER;
+    host->expired = false;
+    if (attach->window_max < host->window_max)
+        host->window_max = attach->window_max;
+    return RUN_HOST_ATTACHED;
+}
+
+void run_host_spooled(struct run_host *host, uint64_t end)
+{
+    host->spooled = end;
+}
+
+void run_host_tell(struct run_host *host, struct message_attached *attached)
+{
+    uint64_t end = output_log_end(host->log);
+    *attached = (struct message_attached){.first = output_log_cursor(host->log),
+                                          .end = host->spooled > end ? host->spooled : end,
+                                          .stdin_received = host->stdin_received,
+                                          .stdin_taken = host->stdin_taken,
+                                          .stdin_eof = host->stdin_eof,
+                                          .window_max = host->window_max};
+    output_log_bytes_before(host->log, attached->first, attached->first_bytes);
+    run_host_stdin_acked(host, host->stdin_taken);
+}
+
+enum run_host_after run_host_lost(struct run_host *host, const void *session, int64_t now_ms)
+{
+    if (session == NULL || session != host->session)
+        return RUN_HOST_GOES_ON;
+    go_away(host, now_ms);
+    return can_come_back(host) ? RUN_HOST_GOES_ON : RUN_HOST_RELEASE;
+}
+
+enum run_host_after run_host_detach(struct run_host *host, const void *session)
+{
+    if (session == NULL || session != host->session)
+        return RUN_HOST_GOES_ON;
+    host->session = NULL;
+    return host->kept ? RUN_HOST_FREE : RUN_HOST_RELEASE;
+}
+
+enum run_host_after run_host_next(struct run_host *host, const void *session)
+{
+    if (session != host->session || !host->ended || !output_log_finished(host->log))
+        return RUN_HOST_GOES_ON;
+    return run_host_detach(host, session);
+}
+
+void run_host_hurry(struct run_host *host, int64_t now_ms)
+{
+    if (host->away_until_ms != NEVER)
+        host->away_until_ms = now_ms;
+}
+
+int64_t run_host_deadline_ms(const struct run_host *host)
+{
+    return host->away_until_ms;
+}
+
+enum run_host_after run_host_time(struct run_host *host, int64_t now_ms)
+{
+    if (now_ms < host->away_until_ms)
+        return RUN_HOST_GOES_ON;
+    host->away_until_ms = NEVER;
+    host->expired = true;
+    return host->ended ? RUN_HOST_RELEASE : RUN_HOST_STOP;
+}
+
+enum run_host_after run_host_over(struct run_host *host)
+{
+    bool over =
+        can_come_back(host) ? output_log_acknowledged(host->log) : output_log_finished(host->log);
+    if (!over)
+        return RUN_HOST_GOES_ON;
+    host->session = NULL;
+    return host->kept ? RUN_HOST_FREE : RUN_HOST_RELEASE;
+}
+
+/* ---- input --------------------------------------------------------------------------------------
+ */
+
+enum afar_status run_host_stdin(struct run_host *host, const void *session, uint64_t offset,
+                                size_t size, bool eof, struct run_host_input *input,
+                                struct afar_error *err)
+{
+    uint64_t end = offset + size;
+    *input = (struct run_host_input){0};
+    /* Input that comes after the command's end has raced its receipt, and nobody counts it. */
+    if (session != host->session || host->ended)
+        return AFAR_OK;
+    if (!host->stdin_stream)
+        return afar_fail(err, AFAR_EPEER, "stdin for a command without \"stdin\":\"stream\"");
+    if (offset > host->stdin_received)
+        return afar_fail(err, AFAR_EPEER, "a gap in stdin: \"offset\" is too high");
+    if (host->stdin_eof && end > host->stdin_received)
+        return afar_fail(err, AFAR_EPEER, "stdin after its end");
+    if (end > host->stdin_acked + host->stdin_credit)
+        return afar_fail(err, AFAR_EPEER, "stdin beyond its credit");
+    if (end > host->stdin_received) {
+        input->skip = (size_t)(host->stdin_received - offset); /* a resend */
+        input->size = size - input->skip;
+        host->stdin_received = end;
+    }
+    if (eof && !host->stdin_eof)
+        host->stdin_eof = input->eof = true;
+    return AFAR_OK;
+}
+
+void run_host_stdin_taken(struct run_host *host, uint64_t taken)
+{
+    if (taken > host->stdin_taken)
+        host->stdin_taken = taken;
+}
+
+bool run_host_stdin_ack_due(struct run_host *host, int64_t now_ms, uint64_t *taken, int64_t *by_ms)
+{
+    uint64_t much = host->stdin_credit / 2;
+    if (much > STDIN_ACK_BYTES)
+        much = STDIN_ACK_BYTES;
+    *taken = host->stdin_taken;
+    *by_ms = NEVER;
+    if (host->session == NULL || host->ended || host->stdin_taken == host->stdin_acked)
+        return false;
+    if (host->stdin_ack_by_ms == NEVER)
+        host->stdin_ack_by_ms = now_ms + STDIN_ACK_WITHIN_MS;
+    if (host->stdin_taken - host->stdin_acked >= much || now_ms >= host->stdin_ack_by_ms)
+        return true;
+    *by_ms = host->stdin_ack_by_ms;
+    return false;
+}
+
+void run_host_stdin_acked(struct run_host *host, uint64_t taken)
+{
+    host->stdin_acked = taken;
+    host->stdin_ack_by_ms = NEVER;
+}
+
+/* ---- output -------------------------------------------------------------------------------------
+ */
+
+bool run_host_peek(struct run_host *host, const void *session, const uint8_t **data, size_t *size)
+{
+    return session == host->session && session != NULL && output_log_peek(host->log, data, size);
+}
+
+void run_host_sent(struct run_host *host, const void *session, size_t size)
+{
+    if (session == host->session && session != NULL)
+        output_log_sent(host->log, size);
+}
+
+enum afar_status run_host_ack(struct run_host *host, const void *session, uint64_t next,
+                              bool *resume, struct afar_error *err)
+{
+    *resume = false;
+    if (session != host->session || session == NULL)
+        return AFAR_OK;
+    size_t held = output_log_held(host->log);
+    enum afar_status status = output_log_ack(host->log, next, err);
+    *resume = status == AFAR_OK && output_log_held(host->log) < held;
+    return status;
+}
+
+enum afar_status run_host_ended(struct run_host *host, const struct afar_receipt *receipt,
+                                bool digest, enum run_host_after *after, struct afar_error *err)
+{
+    *after = RUN_HOST_GOES_ON;
+    enum afar_status status = output_log_finish(host->log, receipt, digest, err);
+    if (status != AFAR_OK)
+        return status;
+    host->ended = true;
+    if (host->expired && host->session == NULL)
+        *after = RUN_HOST_RELEASE;
+    return AFAR_OK;
+}
