@@ -255,6 +255,19 @@ $(B)/tests/fault/test_%: $(B)/obj/tests/fault/test_%.o $(SUPPORT) $(ARCHIVES)
 INJECT := $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(wildcard tests/support/inject*.c))
 $(B)/tests/fault/test_injection $(B)/tests/fault/test_faults $(B)/tests/fault/test_sweeping $(B)/tests/fault/test_receipts: $(INJECT)
 
+# Runs that come back, in a simulated world: a program that runs many schedules, and a test of some.
+SIMULATE_DIR := $(B)/tests/simulate
+SIMULATE_OBJ := $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(filter-out %/main.c %/test_simulate.c, \
+                $(wildcard tests/simulate/*.c)))
+$(SIMULATE_DIR)/simulate: $(B)/obj/tests/simulate/main.o
+$(SIMULATE_DIR)/test_simulate: $(B)/obj/tests/simulate/test_simulate.o
+$(SIMULATE_DIR)/simulate $(SIMULATE_DIR)/test_simulate: $(SIMULATE_OBJ) $(SUPPORT) $(call lib,wire) \
+        $(call lib,base)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(filter %.o,$^) $(call wraps,tests/simulate/fault.c) -Wl,--start-group \
+	    $(filter %.a,$^) -Wl,--end-group $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
+
 # As a user would compile it: only the public headers and the library.
 $(EXAMPLE): tests/integration/example.c $(SHARED)
 	@mkdir -p $(@D)
@@ -277,7 +290,7 @@ $(SOAK_BIN): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(SOAK_SRC)) $(SUPPORT) $(S
 	$(call say,LINK)
 	$(Q)$(CC) $^ $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
 
-TESTS := $(UNIT) $(INTEGRATION)
+TESTS := $(UNIT) $(INTEGRATION) $(SIMULATE_DIR)/test_simulate
 
 .PHONY: tests test test-unit fault-all hunt coverage valgrind
 tests: $(TESTS) $(EXAMPLE) $(EXAMPLE_CXX)
@@ -302,6 +315,16 @@ HUNT := $(addprefix $(B)/tests/fault/test_,proxy frames duplex)
 hunt: all $(HUNT)
 	@AFAR_BUILD=$(abspath $(B)) SAN=$(SAN) AFAR_SEEDS=20000 AFAR_DUPLEX_BYTES=1073741824 TIMEOUT=7200 \
 	    tests/run $(HUNT)
+
+# A million schedules, and each planted fault until one finds it.
+.PHONY: simulate simulate-short
+simulate: $(SIMULATE_DIR)/simulate
+	@$< --schedules 1000000
+	@$< --schedules 200000 --faults
+
+simulate-short: $(SIMULATE_DIR)/simulate
+	@$< --schedules 20000
+	@$< --schedules 20000 --faults
 
 valgrind: all $(UNIT)
 	@AFAR_BUILD=$(abspath $(B)) VALGRIND=1 tests/run $(UNIT)
@@ -469,6 +492,8 @@ help:
 	@echo '                   installs that'
 	@echo 'make fault-all     fail every call and allocation of the server, each in a run of its own'
 	@echo 'make hunt          the seeded tests with far more seeds, and 1 GiB through slow ends'
+	@echo 'make simulate      a million schedules of lost connections, crashes and more against the core of runs'
+	@echo '                   that come back, and each planted fault; make simulate-short: 20,000'
 	@echo 'make lint          clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers, man pages'
 	@echo 'make coverage      line coverage of the tests, report in build/coverage/report.html'
 	@echo 'make valgrind      the unit tests under valgrind'
