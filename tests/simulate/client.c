@@ -290,21 +290,26 @@ static void take_failure(struct client *client, const struct message *message,
     }
 }
 
-/* Its keeper died before it could be connected to. */
-static bool keeper_died(const struct client *client)
+/* Its keeper died before it had begun. */
+static bool never_began(const struct client *client)
 {
+    bool never = false;
     for (size_t i = 0; i < sim.facts; i++) {
-        if (sim.fact[i].crashed && sim.fact[i].kept &&
-            (sim.fact[i].key == client->key || strcmp(sim.fact[i].holder, client->holder) == 0))
-            return true;
+        const struct fact *fact = &sim.fact[i];
+        if (strcmp(fact->holder, client->holder) == 0) {
+            never = fact->never;
+            if (fact->starts > 0)
+                problem("client %u is refused, and job %u has started", client->number,
+                        fact->number);
+        }
     }
-    return false;
+    return never;
 }
 
 static void take_refusal(struct client *client, const struct message *message)
 {
     bool fair = strcmp(message->word, "not_found") == 0 || strcmp(message->word, "draining") == 0 ||
-                (strcmp(message->word, "internal") == 0 && keeper_died(client));
+                (strcmp(message->word, "internal") == 0 && never_began(client));
     TRACE("client %u: refused: %s: %s", client->number, message->word, message->text);
     if (!fair)
         problem("client %u is refused: %s: %s", client->number, message->word, message->text);

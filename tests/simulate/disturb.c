@@ -194,11 +194,24 @@ static void jump(void)
     sim.now_ms += (int64_t)some(1U << (chance(4) ? 16 : 10));
 }
 
+/* The output of what has ended; and perhaps somebody comes then with its name. */
 static void evict(void)
 {
     struct folder *folder = &sim.folder[any(FOLDERS_MAX)];
-    if (folder->used && folder->receipt_synced && keeper_of(folder) == NULL)
-        folder_evict(folder);
+    struct keeper *keeper = folder->used ? keeper_of(folder) : NULL;
+    if (!folder->used || !folder->receipt_synced ||
+        (keeper != NULL && keeper->run->host.session != NULL))
+        return;
+    unsigned key = folder->key;
+    if (keeper != NULL)
+        keeper_end(keeper);
+    folder_evict(folder);
+    for (unsigned i = 0; i < CLIENTS_MAX && key != 0; i++) {
+        if (sim.client[i].used && sim.client[i].key == key) {
+            begin_another(&sim.client[i]);
+            return;
+        }
+    }
 }
 
 /* Something is being done in steps, between any two of which one may die. */

@@ -75,6 +75,7 @@ struct keeper *keeper_new(struct folder *folder, bool reader)
                               .fact = folder->fact,
                               .run = run,
                               .reader = reader,
+                              .asleep = chance(4) ? any(30) : 0,
                               .exit_ms = NEVER};
     run->keeper = keeper;
     if (reader) {
@@ -326,6 +327,10 @@ static bool leave(struct keeper *keeper)
 
 bool keeper_step(struct keeper *keeper)
 {
+    if (keeper->asleep > 0) {
+        keeper->asleep--;
+        return true;
+    }
     if (keeper->step < 3)
         return begin_step(keeper);
     if (fill(keeper))

@@ -87,9 +87,8 @@ static void made(struct make *make)
     if (session == NULL)
         return;
     session->make = NULL;
-    (void)server_ready(fact); /* it may have ended already */
-    session_relay_exec(session, fact, make->id, fact->holder);
-    session->blocked = true; /* look at what has come meanwhile */
+    session->made = fact;
+    session->id = make->id;
 }
 
 bool make_step(struct make *make)

@@ -249,17 +249,20 @@ static void put_attached(struct session *session, struct run *run)
     (void)message_put_attached(&session->out, session->id, &started, &attached, NULL);
 }
 
-/* Whose attempt is the newest. */
-static void note_attempt(struct session *session, struct fact *fact,
+/* Whose attempt is the newest. A reader of what has ended knows nothing of those before it, and
+ * need not: there is nothing left that an old attempt could disturb. */
+static void note_attempt(struct session *session, const struct run *run,
                          const struct message_attach *attach)
 {
+    struct fact *fact = run->fact;
+    bool forgets = run->keeper != NULL && run->keeper->reader;
     bool same = strcmp(fact->last_holder, attach->holder) == 0;
     if (fact->last_holder[0] != '\0' && !same)
         fact->takeovers++;
-    if (same && attach->attempt < fact->last_attempt)
+    if (same && attach->attempt < fact->last_attempt && !forgets)
         problem("job %u: attempt %llu is attached after attempt %llu", fact->number,
                 (unsigned long long)attach->attempt, (unsigned long long)fact->last_attempt);
-    if (!same || attach->attempt > fact->last_attempt)
+    if (!same || forgets || attach->attempt > fact->last_attempt)
         fact->last_attempt = attach->attempt;
     memcpy(fact->last_holder, attach->holder, sizeof fact->last_holder);
     session->attempt = attach->attempt;
@@ -289,7 +292,7 @@ static void attach_here(struct session *session, const struct message *message)
         session->finishing = true;
         return;
     }
-    note_attempt(session, run->fact, &message->attach);
+    note_attempt(session, run, &message->attach);
     displace(run, &displaced, inside);
     session->run = run;
     put_attached(session, run);
@@ -412,7 +415,7 @@ static bool handle(struct session *session, const struct message *message, const
 
 bool session_takes(const struct session *session)
 {
-    if (session->blocked || session->make != NULL)
+    if (session->blocked || session->make != NULL || session->made != NULL)
         return false;
     if (session->keeper != NULL && session->keeper->step < 3)
         return false; /* it does not serve yet */
@@ -425,7 +428,7 @@ void session_receive(struct session *session, const void *data, size_t size)
     session->blocked = false;
     (void)buffer_append(&session->in, data, size, NULL);
     while (session->used && session->number == number && sim.problem[0] == '\0' &&
-           !session->turned_away && session->make == NULL) {
+           !session->turned_away && session->make == NULL && session->made == NULL) {
         struct message message;
         struct afar_error err;
         const uint8_t *payload = NULL;
@@ -524,10 +527,26 @@ static bool flush(struct session *session)
     return true;
 }
 
+/* The job that the exec asked for has been made. Its keeper may have died since: then it is decided
+ * first whether the command ever ran, because an error says that nothing did. */
+static bool connect_to_made(struct session *session)
+{
+    struct fact *fact = session->made;
+    if (!fact->never && !server_ready(fact))
+        return false;
+    session->made = NULL;
+    session->blocked = true; /* look at what has come meanwhile */
+    if (fact->never)
+        session_error(session, session->id, "internal");
+    else
+        session_relay_exec(session, fact, session->id, fact->holder);
+    return true;
+}
+
 bool session_step(struct session *session)
 {
     unsigned number = session->number;
-    bool did = false;
+    bool did = session->made != NULL && connect_to_made(session);
     if (session->blocked) {
         session_receive(session, NULL, 0);
         did = !session->used || session->number != number || !session->blocked;

@@ -184,7 +184,8 @@ struct session {
     bool answered; /* the request has ended: nothing is lost with the inner connection */
     uint64_t exit_seq;
     bool has_exit;
-    struct make *make;   /* it waits for this job to be made */
+    struct make *make;   /* it waits for this job to be made, … */
+    struct fact *made;   /* … and then for its run to be found */
     struct fact *wanted; /* inner: whose run it is for */
 };
 
@@ -279,6 +280,7 @@ struct keeper {
     struct run *run;
     bool reader; /* of a folder that is finished */
     bool locks;
+    unsigned asleep; /* so many steps it gets no processor */
     unsigned step;
     uint64_t dropped[2]; /* while the disk was full */
     int64_t exit_ms;     /* NEVER: it has something to do */
