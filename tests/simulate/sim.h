@@ -11,7 +11,7 @@
  *   world.c     a schedule: settings, steps, time, and what must hold at its end
  *   disturb.c   what goes wrong
  *   network.c   links
- *   client.c    a client process: run_guest, its input, its consumer
+ *   client.c    a client process: run_guest, its input, its consumer; client_take.c: what comes
  *   session.c   a connection on the server's side: run_host, or a relay to where that is
  *   server.c    servers: jobs, keys, what restarts
  *   run.c       a run: run_host and its command
@@ -383,8 +383,13 @@ void client_link_ended(struct client *client);
 bool client_step(struct client *client);
 void client_crash(struct client *client);
 int64_t client_deadline_ms(const struct client *client);
+void client_finish(struct client *client, enum outcome outcome);
+void client_drop(struct client *client, enum run_guest_loss loss);
+/* It says that nobody knows what became of its command: somebody must have had a reason. */
+void client_check_unknown(const struct client *client);
 /* The client whose frames are being put, for faults; NULL: none. */
 struct client *client_current(void);
+void client_enter(struct client *client);
 
 /* ---- the world ---- */
 
