@@ -137,9 +137,9 @@ enum afar_status run_guest_connected(struct run_guest *guest, uint64_t id, struc
                                      struct afar_error *err);
 
 enum run_guest_loss {
-    RUN_GUEST_CUT,        /* the end, a reset, silence, or no connection could be had */
-    RUN_GUEST_TURNED_AWAY /* a fatal alert of TLS: the server has read nothing since the handshake
-                           */
+    RUN_GUEST_CUT, /* the end, a reset, silence, or no connection could be had */
+    /* An alert of TLS that refuses our certificate: nothing has been read. */
+    RUN_GUEST_TURNED_AWAY
 };
 
 enum run_guest_after {

@@ -174,8 +174,10 @@ static enum afar_status on_exit_frame(struct run_guest *guest, const struct mess
     enum afar_status status = count_frame(guest, message, message->seq + 1, err);
     const uint64_t said[2] = {message->receipt.stdout_bytes, message->receipt.stderr_bytes};
     for (int s = 0; s < 2 && status == AFAR_OK; s++) {
-        /* What the command wrote after the server had read our close is nobody's. */
-        if (said[s] != guest->bytes[s] && !guest->closed[s])
+        /* What the command wrote after the server had read our close is nobody's; and of one that
+         * was lost with its server nobody knows how much there was. */
+        if (said[s] != guest->bytes[s] && !guest->closed[s] &&
+            message->receipt.outcome != AFAR_OUTCOME_SERVER_LOST)
             status = afar_fail(err, AFAR_EPEER,
                                "the receipt counts %" PRIu64 " bytes of %s, and %" PRIu64
                                " have come: output is lost",
@@ -294,12 +296,14 @@ static void on_error(struct run_guest *guest, const struct message *message, int
         end(guest, RUN_GUEST_REFUSED, event);
 }
 
-/* Of no request: about the connection. */
-static void on_complaint(struct run_guest *guest, const struct message *message)
+/* Of no request, but of the connection: what was not answered before has not been read. */
+static void on_connection(struct run_guest *guest, const struct message *message)
 {
-    if (is_code(message, "denied"))
+    const bool error = message->type == MESSAGE_ERROR && !message->has_id;
+    if (error && is_code(message, "denied"))
         guest->door = RUN_GUEST_DENIED;
-    else if (is_code(message, "busy") || is_code(message, "draining"))
+    else if (message->type == MESSAGE_CLOSING ||
+             (error && (is_code(message, "busy") || is_code(message, "draining"))))
         guest->door = RUN_GUEST_NOT_NOW;
 }
 
@@ -364,8 +368,7 @@ enum afar_status run_guest_message(struct run_guest *guest, const struct message
                                    struct afar_error *err)
 {
     *event = RUN_GUEST_NOTHING;
-    if (message->type == MESSAGE_ERROR && !message->has_id)
-        on_complaint(guest, message);
+    on_connection(guest, message);
     if (!is_mine(guest, message))
         return AFAR_OK;
     guest->heard = true;

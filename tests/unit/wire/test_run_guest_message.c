@@ -98,6 +98,11 @@ static void test_counts(void **state)
         talk_close();
     }
     talk_start_resumable();
+    talk_output(1, 0, 10);
+    talk_hear("{\"type\":\"exit\",\"id\":1,\"seq\":1,\"outcome\":\"server_lost\"}", RUN_GUEST_EXIT);
+    talk_close();
+
+    talk_start_resumable();
     talk_hear("{\"type\":\"cut\",\"id\":1,\"seq\":0,\"next\":50,\"stdout\":100,\"stderr\":7}",
               RUN_GUEST_LACK);
     assert_true(talk.guest.cut_bytes[0] == 100 && talk.guest.cut_bytes[1] == 7);
