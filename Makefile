@@ -10,7 +10,7 @@ LINK     ?=
 
 VERSION  := 0.1.0
 SOVERSION := 1
-LAYERS   := base net wire exec policy server client
+LAYERS   := base net wire exec tls policy stats loop job server client
 
 # Every variant builds in a folder of its own, so that none of them forces a rebuild of another.
 comma    := ,
@@ -50,11 +50,11 @@ PROGRAM_LDFLAGS = $(if $(LINK),-static-pie -s -L$(B)/lib -Wl$(comma)-z$(comma)pa
 
 # ---- sources ------------------------------------------------------------------------------------
 
-layer_src = $(wildcard src/$(1)/*.c)
+layer_src = $(wildcard src/$(1)/*.c src/$(1)/*/*.c)
 layer_obj = $(patsubst src/%.c,$(B)/obj/%.o,$(call layer_src,$(1)))
 lib       = $(B)/lib/$(1).a
 
-CLIENT_LAYERS := base net wire client
+CLIENT_LAYERS := base net wire tls client
 AFAR_OBJ  := $(call layer_obj,afar)
 AFARD_OBJ := $(call layer_obj,afard)
 ARCHIVES  := $(foreach l,$(LAYERS),$(call lib,$(l)))
@@ -122,8 +122,8 @@ $(AFAR): $(AFAR_OBJ) $(STATIC)
 	$(Q)$(CC) $(AFAR_OBJ) $(STATIC) $(PROGRAM_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
 
 # Nobody calls these: they act before main, so an archive would leave them out.
-ALONE      := $(if $(LINK),$(B)/obj/base/names.o $(B)/obj/net/tls_alone.o)
-AFARD_LIBS := $(foreach l,server exec policy wire net base,$(call lib,$(l)))
+ALONE      := $(if $(LINK),$(B)/obj/base/names.o $(B)/obj/tls/static.o)
+AFARD_LIBS := $(foreach l,$(filter-out client,$(LAYERS)),$(call lib,$(l)))
 $(AFARD): $(AFARD_OBJ) $(AFARD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
@@ -185,18 +185,22 @@ test-containers:
 # the grain does not link.
 USES_base   := base
 USES_net    := net base
-USES_wire   := wire net base
-USES_exec   := exec wire net base
-USES_policy := policy wire net base
-USES_server := server exec policy wire net base
-USES_client := client wire net base
+USES_wire   := wire base
+USES_exec   := exec base
+USES_tls    := tls net base
+USES_policy := policy tls exec wire net base
+USES_stats  := stats wire base
+USES_loop   := loop stats base
+USES_job    := job server loop stats policy tls exec wire net base
+USES_server := server job loop stats policy tls exec wire net base
+USES_client := client tls wire net base
 
 SUPPORT_SRC := $(filter-out tests/support/inject%,$(wildcard tests/support/*.c))
 SUPPORT     := $(B)/lib/support.a
 TEST_LIBS   := -lcmocka -lssl -lcrypto -lcjson -linih -lmicrohttpd
 TEST_CPPFLAGS = $(CPPFLAGS) -Itests
 
-UNIT_SRC  := $(foreach l,$(LAYERS) afar,$(wildcard tests/unit/$(l)/test_*.c))
+UNIT_SRC  := $(foreach l,$(LAYERS) afar,$(wildcard tests/unit/$(l)/test_*.c tests/unit/$(l)/*/test_*.c))
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRC))
 INTEGRATION_SRC := $(wildcard tests/integration/test_*.c tests/fault/test_*.c)
 INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(INTEGRATION_SRC))
@@ -383,7 +387,7 @@ bench-counts: all $(BENCH_CLOCK) $(BENCH_FORK)
 
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := frame message client tutorial endpoint config rules
-FUZZ_SRC     := $(wildcard src/base/*.c src/net/*.c src/wire/*.c src/policy/*.c src/client/*.c) \
+FUZZ_SRC     := $(wildcard src/base/*.c src/net/*.c src/tls/*.c src/wire/*.c src/policy/*.c src/client/*.c) \
                 tests/support/script.c $(FUZZ_TARGETS:%=tests/support/fuzz_%.c)
 FUZZ_OBJ     := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)
 FUZZ_FLAGS   := -std=c11 -g -O1 -pthread -fno-omit-frame-pointer -fsanitize=address,undefined \

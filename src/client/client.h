@@ -40,7 +40,7 @@
 #include "client/delivery.h"
 #include "client/session_file.h"
 #include "net/endpoint.h"
-#include "net/tls.h"
+#include "tls/tls.h"
 #include "net/transport.h"
 #include "wire/frame.h"
 #include "wire/message.h"

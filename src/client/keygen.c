@@ -4,7 +4,7 @@
 
 #include "client/client.h"
 #include "client/sized.h"
-#include "net/tls_keygen.h"
+#include "tls/keygen.h"
 
 _Static_assert((int)AFAR_PIN_BYTES == (int)TLS_PIN_BYTES &&
                    (int)AFAR_NAME_MAX_BYTES == (int)TLS_COMMON_NAME_MAX_BYTES &&

@@ -18,7 +18,7 @@
 
 #include "base/digest.h"
 #include "net/endpoint.h"
-#include "net/tls.h"
+#include "tls/tls.h"
 
 enum { SESSION_FILE_MAX_BYTES = 16 * 1024 };
 

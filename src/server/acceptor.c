@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "server/connection.h"
+#include "server/connection/connection.h"
 #include "server/giveback.h"
-#include "server/native.h"
+#include "server/protocol/native.h"
 #include "server/reaper.h"
-#include "server/shell.h"
-#include "server/udp_upper.h"
-#include "server/upper.h"
+#include "server/protocol/shell.h"
+#include "server/protocol/udp_upper.h"
+#include "server/protocol/upper.h"
 
 enum {
     ACCEPTS_PER_TURN = 32,

@@ -13,7 +13,7 @@
 #include <signal.h>
 
 #include "net/listener.h"
-#include "net/tls.h"
+#include "tls/tls.h"
 #include "server/worker.h"
 
 struct acceptor;

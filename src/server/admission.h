@@ -26,9 +26,9 @@
 
 #include "net/address.h"
 #include "policy/config.h"
-#include "server/counters.h"
+#include "stats/counters.h"
 #include "server/crowd.h"
-#include "server/mailbox.h"
+#include "loop/mailbox.h"
 
 enum {
     /* Refused connections that may be told so at once; more are closed without a word. */

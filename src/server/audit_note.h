@@ -10,7 +10,7 @@
 #define SERVER_AUDIT_NOTE_H
 
 #include "policy/audit.h"
-#include "server/connection.h"
+#include "server/connection/connection.h"
 
 enum { AUDIT_NOTES_MAX = 1024, AUDIT_NOTES_BYTES = 4 << 20 };
 

@@ -1,5 +1,5 @@
 /* Certificates and revocation lists end. The log says so days before, once a day, and the metrics
- * all the time (server/metrics.c). */
+ * all the time (server/watch/metrics.c). */
 #include "server/server_internal.h"
 
 #include <stdio.h>

@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
-#include "server/timer.h"
+#include "loop/timer.h"
 
 enum {
     GIVEBACK_LOOK_MS = 5000,

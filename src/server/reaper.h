@@ -11,7 +11,7 @@
 #define SERVER_REAPER_H
 
 #include "exec/orphans.h"
-#include "server/loop.h"
+#include "loop/loop.h"
 
 struct reaper {
     struct loop *loop; /* NULL: not open */

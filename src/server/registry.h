@@ -17,9 +17,9 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "policy/config.h"
-#include "server/counters.h"
+#include "stats/counters.h"
 #include "server/crowd.h"
-#include "server/mailbox.h"
+#include "loop/mailbox.h"
 #include "server/tally.h"
 #include "wire/message.h"
 

@@ -15,7 +15,7 @@
 #include "exec/spawn.h"
 #include "policy/review.h"
 #include "policy/trusted.h"
-#include "server/job.h"
+#include "job/job.h"
 
 enum { BACKLOG = 1024, WORKERS_MIN = 4 };
 

@@ -5,10 +5,10 @@
 #include "net/inherited.h"
 #include "server/acceptor.h"
 #include "server/file_watch.h"
-#include "server/health.h"
+#include "server/watch/health.h"
 #include "server/separation.h"
 #include "server/server.h"
-#include "server/service.h"
+#include "server/watch/service.h"
 
 /* One that is listened at. */
 struct listening {

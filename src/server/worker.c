@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "server/connection.h"
+#include "server/connection/connection.h"
 #include "server/giveback.h"
-#include "server/job.h"
-#include "server/job_internal.h"
-#include "server/udp_upper.h"
+#include "job/job.h"
+#include "job/internal.h"
+#include "server/protocol/udp_upper.h"
 
 static struct worker *worker_of_drain(struct mail *mail)
 {

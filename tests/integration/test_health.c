@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "server/http.h"
+#include "server/watch/http.h"
 #include "support/afard.h"
 #include "support/raw.h"
 #include "support/threads.h"

@@ -7,7 +7,7 @@
 #ifndef SUPPORT_TLS_PAIR_H
 #define SUPPORT_TLS_PAIR_H
 
-#include "net/tls_internal.h"
+#include "tls/internal.h"
 #include "support/test_certs.h"
 
 enum { TLS_PAIR_STEPS = 200000 };

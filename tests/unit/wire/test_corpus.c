@@ -43,19 +43,12 @@ static void test_tutorial(void **state)
     replay("tutorial", fuzz_tutorial);
 }
 
-static void test_endpoint(void **state)
-{
-    (void)state;
-    replay("endpoint", fuzz_endpoint);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frame),
         cmocka_unit_test(test_message),
         cmocka_unit_test(test_tutorial),
-        cmocka_unit_test(test_endpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

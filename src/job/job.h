@@ -1,0 +1,125 @@
+/* A job: a running command and what is known of it.
+ *
+ *     QUEUED ─────▶ SPAWNING ─────▶ RUNNING ─────▶ DRAINING ─────▶ SWEEPING ─────▶ gone
+ *     no place yet  (companion)     the command    it has ended,   and so has that,
+ *                                                  its output not  its orphans have not
+ *
+ * The owner (a protocol's session) is told of everything by its ops and takes the output; when it
+ * goes away first, job_abandon ends the command and the job looks after itself until the process
+ * has been reaped.
+ *
+ * Owns:    the request, the process, the pipes, the timers. It frees itself after ops->ended or
+ *          ops->refused, or, abandoned, when the process is gone.
+ * Threads: its worker's only. While SPAWNING the companion uses the request and the spawn result.
+ * Blocks:  never.
+ * Limits:  stdin that the command has not read: MESSAGE_STDIN_CREDIT_BYTES. Output: what the owner
+ *          reserves room for. */
+#ifndef SERVER_JOB_H
+#define SERVER_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <afar/receipt.h>
+
+#include "base/error.h"
+#include "net/address.h"
+#include "policy/decide.h"
+#include "stats/counters.h"
+#include "wire/message.h"
+
+/* What a client hears where deny_reason is brief. */
+#define JOB_DENIED_BRIEFLY "the server does not allow this"
+
+/* In the environment of all of a job's processes, by which its orphans are known. */
+#define JOB_VARIABLE "AFAR_JOB="
+
+struct job;
+struct job_owner;
+struct worker;
+
+struct job_owner_ops {
+    /* It has waited, and its turn has come: whether its client is still trusted, and who that is
+     * now (borrowed until the next call). Its error is the refusal's. NULL: the owner's jobs never
+     * wait. */
+    enum afar_status (*judge)(struct job_owner *owner, struct policy_client *who,
+                              struct afar_error *err);
+    /* The command runs. */
+    void (*started)(struct job_owner *owner);
+    /* Room for output, as output_log_reserve gives it. AFAR_EAGAIN: none until job_resume_output.
+     * AFAR_ENOMEM: tried again a little later. */
+    enum afar_status (*reserve)(struct job_owner *owner, enum stream stream, uint8_t **room,
+                                size_t *size, struct afar_error *err);
+    /* So many bytes were put into the room; 0 gives it back. */
+    void (*commit)(struct job_owner *owner, enum stream stream, size_t size);
+    /* The command has read more of its standard input: job_stdin_taken has grown. */
+    void (*stdin_taken)(struct job_owner *owner);
+    /* The end; the job is gone when this returns. */
+    void (*ended)(struct job_owner *owner, const struct afar_receipt *receipt);
+    /* It never started and never will: its start_within_ms has passed, the server is going down, or
+     * the rules do not allow it. The job is gone likewise. */
+    void (*refused)(struct job_owner *owner, const char *code, const char *message);
+};
+
+/* Lies inside the session. */
+struct job_owner {
+    const struct job_owner_ops *ops;
+};
+
+/* Who asks. All are copied. */
+struct job_origin {
+    const char *label;          /* connection and identity, for log lines … */
+    struct address_group group; /* … and by what these are summed up, with the identity */
+    unsigned long long connection;
+    const char *identity;        /* a name of the client, for people */
+    const char *owner;           /* whose jobs are counted together */
+    struct policy_client client; /* for the rules and the audit log */
+};
+
+/* Starts `request` (*moved*, also on failure), or, where there is no place for it and it has a
+ * start_within_ms, lets it wait: then *position is its place in the queue (1: the next), else 0.
+ * ops are called from later turns of the loop only. AFAR_ELIMIT: no place, or the request is too
+ * large; *limit says by which limit. AFAR_EREFUSED: no rule is for this client. AFAR_ENOMEM,
+ * AFAR_ESYSTEM. */
+enum afar_status job_start(struct job **job, struct worker *worker, struct job_owner *owner,
+                           struct exec_request *request, const struct job_origin *origin,
+                           size_t *position, enum counter *limit, struct afar_error *err);
+
+/* The random id. Borrowed. */
+const char *job_id(const struct job *job);
+
+/* The owner is going away: no op is called any more, output is dropped, the command is ended. */
+void job_abandon(struct job *job);
+
+/* The command has been started; it may have ended since. */
+bool job_has_run(const struct job *job);
+
+/* Ends the command: TERM to all of it, after kill_grace_ms KILL. `outcome` goes into the receipt.
+ * The first call counts. One that is still in the queue is refused in a later turn. */
+void job_stop(struct job *job, enum afar_outcome outcome);
+
+/* The server takes nothing new: a job that is still in the queue is refused in a later turn. */
+void job_drain(struct job *job);
+
+/* KILL, now: the server goes down. What cannot be killed is given up: its owner is told, and it
+ * leaves worker->jobs. */
+void job_kill(struct job *job, enum afar_outcome outcome);
+
+/* Signals the command's process group; remembered until it runs. */
+void job_signal(struct job *job, int number);
+
+/* Gives `size` bytes of standard input; the caller keeps within MESSAGE_STDIN_CREDIT_BYTES of
+ * job_stdin_taken. AFAR_ENOMEM. Bytes that nobody will read count as taken. */
+enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
+                                 struct afar_error *err);
+void job_close_stdin(struct job *job);
+uint64_t job_stdin_taken(const struct job *job);
+
+/* There is room for output again. */
+void job_resume_output(struct job *job);
+
+/* Closes our end of an output pipe: the command's next write meets SIGPIPE or EPIPE. */
+void job_close_output(struct job *job, enum stream stream);
+
+#endif

@@ -1,0 +1,346 @@
+/* A job's three streams. */
+#include "job/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum {
+    /* Of a pipe that is full whenever it is looked at: fewer turns, and larger frames. Where the
+     * user has used up what pipe(7) allows it stays as it is. */
+    PIPE_BYTES = 1 << 18,
+    FULL_BYTES = 1 << 16, /* what a pipe holds before */
+    TURN_BYTES = 1 << 18, /* so that one job's output cannot hold the loop … */
+    READS_PER_TURN = 4,   /* … nor many small pieces */
+    RETRY_MS = 50         /* after want of memory */
+};
+
+static void close_source(struct job *job, struct loop_source *source)
+{
+    int fd = source->fd;
+    if (fd < 0)
+        return;
+    loop_remove(job->worker->loop, source);
+    (void)close(fd);
+}
+
+/* Memory is short, here or in the kernel: what could not be done is tried again. */
+static void retry_later(struct job *job)
+{
+    job->retry_at_ms = clock_deadline_ms(RETRY_MS);
+    job_set_timer(job);
+}
+
+/* ---- output -------------------------------------------------------------------------------------
+ */
+
+/* How much more it may write by its rule. */
+static uint64_t output_left(const struct job *job)
+{
+    const struct rule *rule = job->decision.rule;
+    uint64_t used = job->output_bytes[0] + job->output_bytes[1];
+    if (rule == NULL || !rule->max_output.set)
+        return UINT64_MAX;
+    return used < rule->max_output.value ? rule->max_output.value - used : 0;
+}
+
+/* Where nobody wants it, output is read and forgotten. */
+static bool is_dropped(const struct job *job)
+{
+    return job->owner == NULL || job->output_over;
+}
+
+static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *size)
+{
+    struct job *job = pipe->job;
+    if (!is_dropped(job))
+        return job->owner->ops->reserve(job->owner, pipe->stream, room, size, NULL);
+    *room = job->worker->scratch;
+    *size = WORKER_SCRATCH_BYTES;
+    return AFAR_OK;
+}
+
+static void commit(struct job_pipe *pipe, const uint8_t *room, size_t size)
+{
+    struct job *job = pipe->job;
+    if (job->output_over)
+        return;
+    job->output_bytes[pipe->stream] += size;
+    if (size > 0 && job->digest[pipe->stream] != NULL)
+        (void)digest_update(job->digest[pipe->stream], room, size, NULL);
+    if (job->owner != NULL)
+        job->owner->ops->commit(job->owner, pipe->stream, size);
+}
+
+static void pause_pipe(struct job_pipe *pipe, enum afar_status why)
+{
+    struct job *job = pipe->job;
+    pipe->paused = true;
+    (void)loop_set_events(job->worker->loop, &pipe->source, 0, NULL); /* removing cannot fail */
+    if (why != AFAR_EAGAIN)
+        retry_later(job);
+}
+
+/* What is in a pipe may come from elsewhere (splice), and fail as that does. */
+static void note_loss(struct job *job, int sys_errno)
+{
+    char text[128];
+    job->output_lost = true;
+    log_write(job->worker->shared->log, LOG_LEVEL_ERROR, "%s: job %s: cannot read its output: %s",
+              job->label, job->entry.id, strerror_r(sys_errno, text, sizeof text));
+}
+
+/* More than its rule allows has come: it ends, and the rest is dropped. */
+static void end_output(struct job *job)
+{
+    if (job->output_over)
+        return;
+    job->output_over = true;
+    if (job->state >= JOB_DRAINING && !job->stopping) { /* it has ended by itself meanwhile */
+        job->stopping = true;
+        job->stop_outcome = AFAR_OUTCOME_OUTPUT_LIMIT;
+    }
+    counters_count(&job->worker->shared->counters, COUNTER_RULE_MAX_OUTPUT);
+    job_stop(job, AFAR_OUTCOME_OUTPUT_LIMIT);
+    job_resume_output(job);
+}
+
+/* One read. False: nothing more for now. */
+static bool read_once(struct job_pipe *pipe)
+{
+    uint8_t *room = NULL;
+    size_t size = 0;
+    enum afar_status status = reserve(pipe, &room, &size);
+    if (status != AFAR_OK) {
+        pause_pipe(pipe, status);
+        return false;
+    }
+    ssize_t got = read(pipe->source.fd, room, size);
+    int failed = got < 0 ? errno : 0;
+    uint64_t left = output_left(pipe->job);
+    bool over = got > 0 && (uint64_t)got > left;
+    commit(pipe, room, over ? (size_t)left : got > 0 ? (size_t)got : 0);
+    if (over)
+        end_output(pipe->job);
+    if (got > 0) {
+        if ((size_t)got == size && size >= FULL_BYTES && !pipe->grown) {
+            pipe->grown = true;
+            (void)fcntl(pipe->source.fd, F_SETPIPE_SZ, PIPE_BYTES);
+        }
+        /* While someone still holds the pipe, the linger time starts again with each byte. */
+        if (pipe->job->linger_at_ms != DEADLINE_NEVER)
+            pipe->job->linger_at_ms =
+                clock_deadline_ms((int64_t)pipe->job->worker->config->linger_ms);
+        /* A short read has emptied the pipe: more in the next turn, when more is there. Not where
+         * the command has ended, whose last bytes come now. */
+        return (size_t)got == size || pipe->job->state >= JOB_DRAINING;
+    }
+    if (failed == EINTR)
+        return true;
+    if (failed == EAGAIN && !pipe->job->held_open)
+        return false;
+    if (failed != 0 && failed != EAGAIN)
+        note_loss(pipe->job, failed);
+    /* End of file; or nothing left, and whoever still holds it has been killed. */
+    close_source(pipe->job, &pipe->source);
+    return false;
+}
+
+static void read_pipe(struct job_pipe *pipe)
+{
+    const uint64_t *count = &pipe->job->output_bytes[pipe->stream];
+    const uint64_t before = *count;
+    int reads = 0;
+    while (pipe->source.fd >= 0 && !pipe->paused && reads < READS_PER_TURN &&
+           *count - before < TURN_BYTES && read_once(pipe))
+        reads++;
+}
+
+static void output_ready(struct loop_source *source, uint32_t events)
+{
+    struct job_pipe *pipe = list_object(source, struct job_pipe, source);
+    (void)events;
+    read_pipe(pipe);
+    job_advance(pipe->job);
+}
+
+void job_streams_read(struct job *job)
+{
+    for (int i = 0; i < 2; i++)
+        read_pipe(&job->output[i]);
+}
+
+bool job_streams_ended(const struct job *job)
+{
+    return job->output[0].source.fd < 0 && job->output[1].source.fd < 0;
+}
+
+bool job_streams_paused(const struct job *job)
+{
+    for (int i = 0; i < 2; i++) {
+        if (job->output[i].source.fd >= 0 && job->output[i].paused)
+            return true;
+    }
+    return false;
+}
+
+void job_resume_output(struct job *job)
+{
+    bool resumed = false;
+    for (int i = 0; i < 2; i++) {
+        struct job_pipe *pipe = &job->output[i];
+        if (pipe->source.fd < 0 || !pipe->paused)
+            continue;
+        if (loop_set_events(job->worker->loop, &pipe->source, EPOLLIN, NULL) != AFAR_OK) {
+            retry_later(job);
+            continue;
+        }
+        pipe->paused = false;
+        resumed = true;
+    }
+    /* Time in which nobody read is not held against whoever holds the pipe. */
+    if (resumed && job->linger_at_ms != DEADLINE_NEVER)
+        job->linger_at_ms = clock_deadline_ms((int64_t)job->worker->config->linger_ms);
+}
+
+void job_close_output(struct job *job, enum stream stream)
+{
+    close_source(job, &job->output[stream].source);
+}
+
+/* ---- standard input -----------------------------------------------------------------------------
+ */
+
+/* Nobody will read it any more: what waits and what still comes counts as taken. */
+static void discard_input(struct job *job)
+{
+    job->stdin_taken += buffer_size(&job->input);
+    buffer_clear(&job->input);
+    close_source(job, &job->stdin_source);
+}
+
+/* Writes once. False: the pipe is full or gone. */
+static bool write_once(struct job *job, const uint8_t *data, size_t size, size_t *written)
+{
+    *written = 0;
+    ssize_t sent = write(job->stdin_source.fd, data, size);
+    if (sent >= 0) {
+        *written = (size_t)sent;
+        job->stdin_taken += *written;
+        job->stdin_delivered += *written;
+        return true;
+    }
+    if (errno == EINTR)
+        return true;
+    if (errno == EAGAIN && !job->input_grown) {
+        job->input_grown = true;
+        return fcntl(job->stdin_source.fd, F_SETPIPE_SZ, PIPE_BYTES) > 0;
+    }
+    if (errno != EAGAIN) /* EPIPE: the command has closed its input */
+        discard_input(job);
+    return false;
+}
+
+static void drain_input(struct job *job)
+{
+    size_t written = 0;
+    while (job->stdin_source.fd >= 0 && buffer_size(&job->input) > 0 &&
+           write_once(job, buffer_head(&job->input), buffer_size(&job->input), &written))
+        buffer_consume(&job->input, written);
+
+    if (job->stdin_source.fd < 0)
+        return;
+    bool waiting = buffer_size(&job->input) > 0;
+    if (!waiting && job->input_eof)
+        close_source(job, &job->stdin_source);
+    else if (loop_set_events(job->worker->loop, &job->stdin_source, waiting ? EPOLLOUT : 0, NULL) !=
+             AFAR_OK)
+        retry_later(job); /* closing it would tell the command that this was all */
+}
+
+static void stdin_ready(struct loop_source *source, uint32_t events)
+{
+    struct job *job = list_object(source, struct job, stdin_source);
+    (void)events;
+    uint64_t before = job->stdin_taken;
+    drain_input(job);
+    if (job->stdin_taken != before && job->owner != NULL)
+        job->owner->ops->stdin_taken(job->owner);
+}
+
+void job_streams_retry(struct job *job)
+{
+    job_resume_output(job);
+    if (job->stdin_source.fd >= 0 && buffer_size(&job->input) > 0)
+        stdin_ready(&job->stdin_source, 0);
+}
+
+enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
+                                 struct afar_error *err)
+{
+    const uint8_t *bytes = data;
+    if (job_has_run(job) && job->stdin_source.fd < 0) {
+        job->stdin_taken += size;
+        return AFAR_OK;
+    }
+    /* Straight into the pipe while nothing waits before it. */
+    while (job->stdin_source.fd >= 0 && size > 0 && buffer_size(&job->input) == 0) {
+        size_t written = 0;
+        if (!write_once(job, bytes, size, &written))
+            break;
+        bytes += written;
+        size -= written;
+    }
+    if (job_has_run(job) && job->stdin_source.fd < 0) {
+        job->stdin_taken += size;
+        return AFAR_OK;
+    }
+    enum afar_status status = buffer_append(&job->input, bytes, size, err);
+    if (status == AFAR_OK && job_has_run(job))
+        drain_input(job);
+    return status;
+}
+
+void job_close_stdin(struct job *job)
+{
+    job->input_eof = true;
+    if (job_has_run(job))
+        drain_input(job);
+}
+
+uint64_t job_stdin_taken(const struct job *job)
+{
+    return job->stdin_taken;
+}
+
+/* ---- both ---------------------------------------------------------------------------------------
+ */
+
+enum afar_status job_streams_open(struct job *job, struct afar_error *err)
+{
+    struct loop *loop = job->worker->loop;
+    const int fds[2] = {job->spawned.stdout_fd, job->spawned.stderr_fd};
+    enum afar_status status = AFAR_OK;
+    for (int i = 0; i < 2; i++) {
+        if (status == AFAR_OK)
+            status = loop_add(loop, &job->output[i].source, fds[i], EPOLLIN, output_ready, err);
+        if (status != AFAR_OK)
+            (void)close(fds[i]);
+    }
+    if (job->spawned.stdin_fd >= 0)
+        (void)loop_add(loop, &job->stdin_source, job->spawned.stdin_fd, 0, stdin_ready, NULL);
+    drain_input(job);
+    return status;
+}
+
+void job_streams_close(struct job *job)
+{
+    for (int i = 0; i < 2; i++)
+        close_source(job, &job->output[i].source);
+    close_source(job, &job->stdin_source);
+    buffer_clear(&job->input);
+}

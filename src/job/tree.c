@@ -1,0 +1,273 @@
+/* All of a job's processes: signals, and the certainty that none is left.
+ *
+ * They are found in /proc, which takes its time where there are many: so it is done in the worker's
+ * sweeper, a part at a time, and others' parts in between. What is read there is another process's
+ * memory, and may hang (on a file system of a hostile user's): then the job goes on without. */
+#include "job/internal.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "exec/orphans.h"
+
+enum {
+    PART_US = 5000,
+    RETRY_MS = 50,   /* after want of memory */
+    STUCK_MS = 2000, /* for a part */
+    STUCK_MAX = 3,   /* then the rest of it is left alone */
+    UNBEGUN_MS = 30000,
+    HUNG_MAX = 32 /* threads that hang and are replaced */
+};
+
+/* Carries all that it needs, since it may outlive its job. */
+struct tree_op {
+    struct task task;
+    struct worker *worker;
+    struct job *job;    /* NULL: given up */
+    bool hangs;         /* … and counted in hung_looks */
+    struct sweep sweep; /* used by the sweeper while the job is busy, as the next two */
+    enum sweep_progress progress;
+    int64_t wait_ms;
+    atomic_llong begun_ms; /* a part is being done since then; 0: it waits for that */
+    char variable[sizeof JOB_VARIABLE + MESSAGE_JOB_ID_BYTES];
+    char cgroup[MESSAGE_JOB_ID_BYTES];
+};
+
+static void done(struct mail *mail);
+
+/* In the sweeper. */
+static void work(struct task *task)
+{
+    struct tree_op *op = list_object(task, struct tree_op, task);
+    atomic_store(&op->begun_ms, clock_now_ms());
+    op->progress = sweep_step(&op->sweep, clock_now_us() + PART_US, &op->wait_ms);
+}
+
+static void op_free(struct tree_op *op)
+{
+    if (op == NULL)
+        return;
+    sweep_close(&op->sweep);
+    free(op);
+}
+
+static struct tree_op *op_new(struct job *job)
+{
+    struct tree_op *op = calloc(1, sizeof *op);
+    if (op == NULL)
+        return NULL;
+    op->worker = job->worker;
+    op->job = job;
+    op->task.work = work;
+    op->task.done.deliver = done;
+    sweep_init(&op->sweep);
+    memcpy(op->variable, job->variable, sizeof op->variable);
+    memcpy(op->cgroup, job->entry.id, sizeof op->cgroup);
+    return op;
+}
+
+static void post(struct job *job)
+{
+    struct tree_op *op = job->tree.op;
+    atomic_store(&op->begun_ms, 0);
+    job->tree.stuck_at_ms = clock_now_ms() + STUCK_MS;
+    companion_post(job->worker->sweeper, &op->task);
+    job_set_timer(job);
+}
+
+void job_tree_init(struct job *job)
+{
+    job->tree.again_at_ms = job->tree.stuck_at_ms = DEADLINE_NEVER;
+}
+
+void job_tree_close(struct job *job)
+{
+    op_free(job->tree.op);
+    job->tree.op = NULL;
+}
+
+/* The pipes of its output that are still open. */
+static void add_pipes(const struct job *job, struct sweep_order *order)
+{
+    struct stat info;
+    for (int i = 0; i < 2; i++) {
+        if (job->output[i].source.fd >= 0 && fstat(job->output[i].source.fd, &info) == 0)
+            order->pipes[order->pipe_count++] = info.st_ino;
+    }
+}
+
+/* AFAR_ENOMEM. */
+static enum afar_status begin(struct job *job, enum tree_want want)
+{
+    struct job_tree *tree = &job->tree;
+    if (tree->op == NULL)
+        tree->op = op_new(job);
+    if (tree->op == NULL)
+        return AFAR_ENOMEM;
+    struct sweep_order order = {
+        .leader = job->process.pid,
+        .leader_ended = job->state >= JOB_DRAINING,
+        .mark = {.session = job->process.pid, .variable = tree->op->variable},
+        .orphans = job->worker->shared->orphans,
+        .cgroups = job->cgroups,
+        .cgroup = job->has_cgroup ? tree->op->cgroup : NULL,
+        .signals = {SIGKILL},
+        .until_none = want == TREE_SWEEP};
+    if (want == TREE_END) {
+        order.signals[0] = SIGTERM;
+        order.signals[1] = SIGCONT;
+    }
+    if (want == TREE_LINGER)
+        add_pipes(job, &order);
+    tree->busy = true;
+    tree->does = want;
+    sweep_begin(&tree->op->sweep, &order);
+    post(job);
+    return AFAR_OK;
+}
+
+/* The strongest of what is wanted, which makes the weaker ones needless. */
+static void begin_next(struct job *job)
+{
+    struct job_tree *tree = &job->tree;
+    if (tree->busy || tree->wanted == 0)
+        return;
+    enum tree_want want = TREE_SWEEP;
+    while ((tree->wanted & want) == 0)
+        want >>= 1;
+    tree->wanted = 0;
+    if (begin(job, want) == AFAR_OK)
+        return;
+    tree->wanted = want;
+    tree->again_at_ms = clock_now_ms() + RETRY_MS;
+    job_set_timer(job);
+}
+
+void job_tree_want(struct job *job, enum tree_want want)
+{
+    job->tree.wanted |= want;
+    begin_next(job);
+}
+
+static void note_left(const struct job *job, const struct sweep_result *result)
+{
+    size_t left = result->left > 0 ? result->left : result->cgroup_left;
+    if (left > 0)
+        log_write(job->worker->shared->log, LOG_LEVEL_WARN,
+                  "%s: job %s: %zu of its processes have been killed but do not end%s", job->label,
+                  job->entry.id, left, result->denied > 0 ? " (not permitted)" : "");
+}
+
+static void finish(struct job *job)
+{
+    struct job_tree *tree = &job->tree;
+    tree->busy = false;
+    if (tree->does == TREE_SWEEP) {
+        job->has_cgroup = job->has_cgroup && tree->result.cgroup_left;
+        tree->swept = true;
+        tree->wanted = 0;
+        note_left(job, &tree->result);
+    } else if (tree->does == TREE_LINGER) {
+        job_end_linger(job, &tree->result.holders);
+    }
+    begin_next(job);
+}
+
+static void done(struct mail *mail)
+{
+    struct tree_op *op = list_object(mail, struct tree_op, task.done);
+    struct job *job = op->job;
+    if (op->hangs)
+        (void)atomic_fetch_sub(&op->worker->shared->figures.hung_looks, 1);
+    if (job == NULL)
+        op_free(op);
+    if (job == NULL || op->worker->ended) /* (one that was given up and goes on) */
+        return;
+    job->tree.stuck_at_ms = DEADLINE_NEVER;
+    if (op->progress == SWEEP_MORE) {
+        post(job);
+        return;
+    }
+    if (op->progress == SWEEP_WAIT) {
+        job->tree.again_at_ms = clock_now_ms() + op->wait_ms;
+        job_set_timer(job);
+        return;
+    }
+    job->tree.result = op->sweep.result;
+    finish(job);
+    job_advance(job);
+}
+
+/* Goes on without what is being looked at. */
+static void leave_op(struct job *job)
+{
+    struct job_tree *tree = &job->tree;
+    tree->stuck_at_ms = DEADLINE_NEVER;
+    tree->stuck++;
+    log_write(job->worker->shared->log, LOG_LEVEL_WARN,
+              "%s: job %s: one of the processes that are looked at for it hangs (/proc)",
+              job->label, job->entry.id);
+    if (tree->stuck < STUCK_MAX) {
+        tree->busy = false;
+        tree->wanted |= tree->does;
+        begin_next(job);
+        return;
+    }
+    (void)process_signal_group(job->process.pid, tree->does == TREE_END ? SIGTERM : SIGKILL);
+    tree->result = (struct sweep_result){.cgroup_left = job->has_cgroup};
+    finish(job);
+}
+
+/* What is looked at hangs: whoever it is, the sweep that is begun anew passes it over. */
+static void give_up_op(struct job *job)
+{
+    struct tree_op *op = job->tree.op;
+    sweep_cancel(&op->sweep);
+    op->job = NULL; /* freed when it returns */
+    op->hangs = companion_give_up(job->worker->sweeper, &op->task, HUNG_MAX) != COMPANION_DONE;
+    if (op->hangs)
+        (void)atomic_fetch_add(&job->worker->shared->figures.hung_looks, 1);
+    job->tree.op = NULL;
+    leave_op(job);
+}
+
+void job_tree_run_timers(struct job *job, int64_t now_ms)
+{
+    struct job_tree *tree = &job->tree;
+    if (tree->again_at_ms <= now_ms) {
+        tree->again_at_ms = DEADLINE_NEVER;
+        if (tree->busy)
+            post(job);
+        else
+            begin_next(job);
+    }
+    if (tree->stuck_at_ms > now_ms)
+        return;
+    int64_t begun_ms = atomic_load(&tree->op->begun_ms);
+    if (begun_ms > 0 && now_ms - begun_ms >= STUCK_MS)
+        give_up_op(job);
+    else if (begun_ms == 0 && now_ms - tree->op->task.posted_ms >= UNBEGUN_MS &&
+             companion_withdraw(job->worker->sweeper, &tree->op->task))
+        leave_op(job); /* all threads hang */
+    else
+        tree->stuck_at_ms = now_ms + STUCK_MS;
+}
+
+bool job_tree_swept(struct job *job)
+{
+    struct job_tree *tree = &job->tree;
+    const struct family_mark mark = {.session = job->process.pid, .variable = job->variable};
+    if (tree->swept)
+        return true;
+    if (tree->busy && tree->does == TREE_SWEEP)
+        return false;
+    if (!tree->busy && !job->has_cgroup && orphans_none(job->worker->shared->orphans, &mark)) {
+        (void)process_signal_group(job->process.pid, SIGKILL);
+        return true;
+    }
+    job_tree_want(job, TREE_SWEEP);
+    return false;
+}

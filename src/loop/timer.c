@@ -1,0 +1,118 @@
+#include "loop/timer.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+void timers_init(struct timers *timers)
+{
+    *timers = (struct timers){0};
+}
+
+void timers_close(struct timers *timers)
+{
+    assert(timers->attached == 0);
+    free(timers->heap);
+    timers->heap = NULL;
+}
+
+enum afar_status timer_attach(struct timers *timers, struct timer *timer,
+                              void (*fire)(struct timer *), struct afar_error *err)
+{
+    if (timers->attached == timers->capacity) {
+        size_t capacity = timers->capacity == 0 ? 16 : 2 * timers->capacity;
+        struct timer **heap = realloc(timers->heap, capacity * sizeof(struct timer *));
+        if (heap == NULL)
+            return afar_fail(err, AFAR_ENOMEM, "out of memory for a timer");
+        timers->heap = heap;
+        timers->capacity = capacity;
+    }
+    timers->attached++;
+    *timer = (struct timer){.deadline_ms = DEADLINE_NEVER, .place = TIMER_NOWHERE, .fire = fire};
+    return AFAR_OK;
+}
+
+static void put(struct timers *timers, size_t place, struct timer *timer)
+{
+    timers->heap[place] = timer;
+    timer->place = place;
+}
+
+static void sift_up(struct timers *timers, size_t place, struct timer *timer)
+{
+    while (place > 0) {
+        size_t parent = (place - 1) / 2;
+        if (timers->heap[parent]->deadline_ms <= timer->deadline_ms)
+            break;
+        put(timers, place, timers->heap[parent]);
+        place = parent;
+    }
+    put(timers, place, timer);
+}
+
+static void sift_down(struct timers *timers, size_t place, struct timer *timer)
+{
+    for (;;) {
+        size_t child = 2 * place + 1;
+        if (child >= timers->count)
+            break;
+        if (child + 1 < timers->count &&
+            timers->heap[child + 1]->deadline_ms < timers->heap[child]->deadline_ms)
+            child++;
+        if (timers->heap[child]->deadline_ms >= timer->deadline_ms)
+            break;
+        put(timers, place, timers->heap[child]);
+        place = child;
+    }
+    put(timers, place, timer);
+}
+
+static void take_out(struct timers *timers, struct timer *timer)
+{
+    size_t place = timer->place;
+    timer->place = TIMER_NOWHERE;
+    timer->deadline_ms = DEADLINE_NEVER;
+    struct timer *last = timers->heap[--timers->count];
+    if (last == timer)
+        return;
+    /* The last one takes the gap; it may belong above or below it. */
+    sift_up(timers, place, last);
+    sift_down(timers, last->place, last);
+}
+
+void timer_detach(struct timers *timers, struct timer *timer)
+{
+    timer_arm(timers, timer, DEADLINE_NEVER);
+    timers->attached--;
+}
+
+void timer_arm(struct timers *timers, struct timer *timer, int64_t deadline_ms)
+{
+    if (timer->deadline_ms == deadline_ms)
+        return;
+    if (timer->place != TIMER_NOWHERE)
+        take_out(timers, timer);
+    if (deadline_ms == DEADLINE_NEVER)
+        return;
+    timer->deadline_ms = deadline_ms;
+    sift_up(timers, timers->count++, timer);
+}
+
+int64_t timers_next(const struct timers *timers)
+{
+    return timers->count == 0 ? DEADLINE_NEVER : timers->heap[0]->deadline_ms;
+}
+
+void timers_fire(struct timers *timers, int64_t now_ms)
+{
+    /* At most as many as are waiting now, so that one that keeps arming itself cannot hold the
+     * loop. */
+    for (size_t left = timers->count; left > 0 && timers->count > 0; left--) {
+        struct timer *first = timers->heap[0];
+        if (first->deadline_ms > now_ms)
+            break;
+        take_out(timers, first);
+        first->fire(first);
+    }
+}

@@ -1,0 +1,361 @@
+#include "server/protocol/native_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "exec/signal_name.h"
+#include "policy/decide.h"
+#include "server/audit_note.h"
+
+static struct native *session_of(const struct connection *connection)
+{
+    return connection->session;
+}
+
+static void on_signal(struct native *native, const struct message *message)
+{
+    int number = signal_by_name(message->name);
+    if (number == 0)
+        native_complain(native, "bad_request", "a signal name that this system does not know");
+    else if (native_is_current(native, message) && native->job != NULL)
+        job_signal(native->job, number);
+}
+
+static void deny_kill(struct native *native, const struct message *message)
+{
+    static const char why[] = "no rule lets this client end jobs";
+    counters_count(&native->connection->worker->shared->counters, COUNTER_DENIED);
+    audit_note_refused(native->connection, "denied", why, NULL);
+    native_refuse(native, message, "denied", why, 0);
+}
+
+static void note_kill(struct native *native, const struct message *message)
+{
+    struct connection *connection = native->connection;
+    connection_slow_down(connection);
+    const struct audit_record record = {.event = "kill",
+                                        .connection = connection->number,
+                                        .job = message->job,
+                                        .identity = connection->identity,
+                                        .owner = connection->owner,
+                                        .names =
+                                            connection->who != NULL ? connection->who->names : NULL,
+                                        .address = connection->peer,
+                                        .reason = message->name};
+    audit_note(connection->worker, &record);
+}
+
+static void on_kill(struct native *native, const struct message *message)
+{
+    struct connection *connection = native->connection;
+    struct registry *registry = connection->worker->shared->registry;
+    const struct rules *rules = connection->worker->config->rules;
+    int number = signal_by_name(message->name);
+    struct afar_error err;
+    struct policy_client client;
+    enum afar_status status = connection_judge(connection, &client, &err);
+    if (status != AFAR_OK) {
+        native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
+                      0);
+        return;
+    }
+    if (number == 0) {
+        native_refuse(native, message, "bad_request",
+                      "a signal name that this system does not know", 0);
+        return;
+    }
+    if (!policy_may(rules, &client, POLICY_KILL)) {
+        deny_kill(native, message);
+        return;
+    }
+    /* With rules, a client may signal only its own jobs. */
+    const char *owner = rules_count(rules) > 0 ? connection->owner : NULL;
+    status = registry_signal(registry, message->job, owner, number, &err);
+    if (status != AFAR_OK) {
+        native_refuse(native, message, status == AFAR_EINVAL ? "not_found" : "internal",
+                      err.message, 0);
+    } else {
+        note_kill(native, message);
+        native_check_queued(native, message_put_done(&native->connection->out, message->id, NULL));
+    }
+}
+
+static void handle(struct native *native, struct message *message, const uint8_t *payload)
+{
+    switch (message->type) {
+    case MESSAGE_EXEC:
+        native_exec(native, message, payload);
+        break;
+    case MESSAGE_STDIN:
+        native_stdin(native, message, payload);
+        break;
+    case MESSAGE_ACK:
+        native_ack(native, message);
+        break;
+    case MESSAGE_SIGNAL:
+        on_signal(native, message);
+        break;
+    case MESSAGE_CLOSE:
+        if (native_is_current(native, message) && native->job != NULL)
+            job_close_output(native->job, message->stream);
+        break;
+    case MESSAGE_KILL:
+        on_kill(native, message);
+        break;
+    case MESSAGE_PING:
+        native_check_queued(native, message_put_pong(&native->connection->out, message->id,
+                                                     AFAR_VERSION, native_features(native), NULL));
+        break;
+    case MESSAGE_PONG:
+        break;
+    case MESSAGE_ATTACH:
+        native_refuse_not_offered(native, message, "attach");
+        break;
+    case MESSAGE_JOBS:
+        native_refuse_not_offered(native, message, "jobs");
+        break;
+    case MESSAGE_FORGET:
+        native_refuse_not_offered(native, message, "forget");
+        break;
+    case MESSAGE_DETACH:
+        native_detach(native, message);
+        break;
+    /* It belongs to a running command, which must not end for it. */
+    case MESSAGE_RESIZE:
+        native_complain(native, "unsupported", "this server does not offer resize");
+        break;
+    case MESSAGE_BAD:
+        native_refuse(native, message,
+                      message->problem.reason[0] != '\0' ? message->problem.reason : "bad_request",
+                      message->problem.message, 0);
+        break;
+    case MESSAGE_UNKNOWN:
+        native_refuse(native, message, "bad_request", "an unknown message type", 0);
+        break;
+    case MESSAGE_QUEUED:
+    case MESSAGE_STARTED:
+    case MESSAGE_STDOUT:
+    case MESSAGE_STDERR:
+    case MESSAGE_EXIT:
+    case MESSAGE_ERROR:
+    case MESSAGE_CLOSING:
+    case MESSAGE_DONE:
+    case MESSAGE_ATTACHED:
+    case MESSAGE_CUT:
+    case MESSAGE_DETACHED:
+        native_refuse(native, message, "bad_request", "a message that only a server sends", 0);
+        break;
+    }
+}
+
+/* ---- the connection speaks ----------------------------------------------------------------------
+ */
+
+static enum afar_status native_open(struct connection *connection, struct afar_error *err)
+{
+    struct native *native = calloc(1, sizeof *native);
+    if (native == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a session");
+    const struct config *config = connection->worker->config;
+    native->owner.ops = &native_owner_ops;
+    native->connection = connection;
+    decoder_init(&native->decoder);
+    native->header_is_short = config->header_bytes > NATIVE_HEADER_BYTES;
+    decoder_limit(&native->decoder,
+                  native->header_is_short ? NATIVE_HEADER_BYTES : (size_t)config->header_bytes,
+                  (size_t)config->payload_bytes);
+    decoder_ask(&native->decoder, native_wants, native);
+    connection->session = native;
+    return AFAR_OK;
+}
+
+/* Framing is lost, or a frame larger than allowed is coming: say so and close. */
+static void refuse_and_close(struct native *native, enum afar_status status, struct afar_error *err)
+{
+    struct counters *counters = &native->connection->worker->shared->counters;
+    const bool brief = native->connection->worker->config->deny_reason == DENY_REASON_BRIEF;
+    const char *code = status == AFAR_ELIMIT ? "limit" : "bad_request";
+    const bool over = native->decoder.payload_over; /* the payload, and not the header */
+    if (status == AFAR_ELIMIT && native->header_is_short && !over) {
+        counters_count(counters, COUNTER_DENIED);
+        native_deny(native, err);
+        code = "denied";
+    } else if (status == AFAR_ELIMIT) {
+        counters_count(counters, over ? COUNTER_PAYLOAD_BYTES : COUNTER_HEADER_BYTES);
+    }
+    native_complain(native, code,
+                    brief && strcmp(code, "denied") == 0 ? JOB_DENIED_BRIEFLY : err->message);
+    buffer_clear(&native->connection->in);
+    connection_finish(native->connection);
+}
+
+/* A header is larger than what is allowed to those who may run nothing. False: so it is to others,
+ * or this is one of them. */
+static bool allow_long_headers(struct native *native)
+{
+    const struct config *config = native->connection->worker->config;
+    if (!native->header_is_short || native->decoder.payload_over || !native_may_run(native))
+        return false;
+    native->header_is_short = false;
+    decoder_limit(&native->decoder, (size_t)config->header_bytes, (size_t)config->payload_bytes);
+    return true;
+}
+
+/* One frame. False: there is none (yet), or the connection ends. */
+static bool take_frame(struct native *native)
+{
+    struct connection *connection = native->connection;
+    struct afar_error err;
+    struct message message;
+    const uint8_t *payload = NULL;
+    size_t used = 0;
+    if (!connection_alive(connection) || connection->finishing || connection->held_until_ms != 0)
+        return false;
+    buffer_consume(&connection->in, decoder_skip(&native->decoder, buffer_size(&connection->in)));
+    if (buffer_size(&connection->in) == 0 || !connection_may_take(connection))
+        return false;
+    enum afar_status status =
+        decoder_next(&native->decoder, buffer_head(&connection->in), buffer_size(&connection->in),
+                     &message, &payload, &used, &err);
+    if (status == AFAR_ELIMIT && allow_long_headers(native))
+        return true;
+    if (status == AFAR_EAGAIN)
+        return false;
+    if (status != AFAR_OK) {
+        refuse_and_close(native, status, &err);
+        return false;
+    }
+    connection->asked = true;
+    handle(native, &message, payload);
+    message_close(&message);
+    if (buffer_size(&connection->in) > 0)
+        buffer_consume(&connection->in, used);
+    return true;
+}
+
+static void native_input(struct connection *connection)
+{
+    struct native *native = session_of(connection);
+    const size_t unwanted = native->decoder.unwanted;
+    bool whole = connection->frame_since_ms == 0;
+    while (take_frame(native))
+        whole = true;
+    whole = whole || (unwanted > 0 && native->decoder.unwanted == 0);
+    if (!connection_alive(connection))
+        return;
+    if (buffer_size(&connection->in) == 0 && native->decoder.unwanted == 0)
+        connection->frame_since_ms = 0;
+    else if (whole)
+        connection->frame_since_ms = connection->last_input_ms;
+    /* What much input has left behind; a command's may go on. */
+    if (buffer_size(&connection->in) == 0 && !native->attached)
+        buffer_rest(&connection->in);
+}
+
+static void native_prepare(struct connection *connection)
+{
+    struct native *native = session_of(connection);
+    if (native->receipt_waits)
+        native_add_receipt(native);
+    if (native->job == NULL || !native->stdin_stream)
+        return;
+    uint64_t taken = job_stdin_taken(native->job);
+    if (taken == native->stdin_acked)
+        return;
+    int64_t now_ms = clock_now_ms();
+    if (native->stdin_ack_by_ms == DEADLINE_NEVER)
+        native->stdin_ack_by_ms = now_ms + NATIVE_STDIN_ACK_WITHIN_MS;
+    if (taken - native->stdin_acked < NATIVE_STDIN_ACK_BYTES && now_ms < native->stdin_ack_by_ms) {
+        connection_want_flush_within(connection, native->stdin_ack_by_ms - now_ms);
+        return;
+    }
+    if (message_put_stdin_ack(&connection->out, native->id, taken, NULL) != AFAR_OK)
+        return;
+    native->stdin_acked = taken;
+    native->stdin_ack_by_ms = DEADLINE_NEVER;
+}
+
+static bool native_peek(struct connection *connection, const uint8_t **data, size_t *size)
+{
+    const struct native *native = session_of(connection);
+    return native->log != NULL && output_log_peek(native->log, data, size);
+}
+
+static void native_sent(struct connection *connection, size_t size)
+{
+    struct native *native = session_of(connection);
+    output_log_sent(native->log, size);
+    bool ended =
+        native->cut ? !output_log_inside_frame(native->log) : output_log_finished(native->log);
+    if (!ended)
+        return;
+    native_end_request(native);
+    if (connection->worker->draining)
+        connection_drain(connection);
+}
+
+static bool native_inside(struct connection *connection)
+{
+    const struct native *native = session_of(connection);
+    return native->log != NULL && output_log_inside_frame(native->log);
+}
+
+static enum afar_status native_say_no(struct buffer *out, const char *limit)
+{
+    char text[MESSAGE_TEXT_BYTES];
+    (void)snprintf(text, sizeof text, "the server has no room for another connection (%s)", limit);
+    return message_put_error(out, false, 0, "busy", text, NATIVE_BUSY_RETRY_MS, NULL);
+}
+
+/* The client's answer, a pong, is forgotten: that it came is enough. */
+static void native_heartbeat(struct connection *connection)
+{
+    struct native *native = session_of(connection);
+    native->heartbeats++;
+    native_check_queued(native, message_put_ping(&connection->out, native->heartbeats, NULL));
+}
+
+static bool native_busy(struct connection *connection)
+{
+    return session_of(connection)->attached;
+}
+
+static void native_drain(struct connection *connection)
+{
+    struct native *native = session_of(connection);
+    if (native->attached)
+        return;
+    native_check_queued(
+        native, message_put_closing(&connection->out,
+                                    connection->worker->draining ? "draining" : "idle", NULL));
+    connection_finish(connection);
+}
+
+static void native_close(struct connection *connection)
+{
+    struct native *native = session_of(connection);
+    native_end_request(native);
+    decoder_close(&native->decoder);
+    free(native);
+    connection->session = NULL;
+}
+
+const struct protocol_ops native_protocol = {
+    /* The largest frame, and a read's worth of the next. */
+    .input_limit_bytes =
+        FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES + 65536,
+    .alpn = TLS_ALPN_AFAR,
+    .open = native_open,
+    .input = native_input,
+    .prepare = native_prepare,
+    .peek = native_peek,
+    .sent = native_sent,
+    .inside = native_inside,
+    .refuse = native_say_no,
+    .heartbeat = native_heartbeat,
+    .busy = native_busy,
+    .drain = native_drain,
+    .close = native_close,
+};

@@ -1,0 +1,109 @@
+/* What the session answers. */
+#include "server/protocol/native_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void native_check_queued(struct native *native, enum afar_status status)
+{
+    if (status == AFAR_ELIMIT)
+        counters_count(&native->connection->worker->shared->counters, COUNTER_CONTROL_QUEUE_BYTES);
+    if (status == AFAR_ELIMIT)
+        connection_fail(native->connection, LOG_LEVEL_WARN,
+                        "too many replies are waiting (control_queue_bytes)");
+    else if (status != AFAR_OK)
+        connection_fail(native->connection, LOG_LEVEL_ERROR, "out of memory for a reply");
+    connection_want_flush(native->connection);
+}
+
+void native_end_request(struct native *native)
+{
+    buffer_rest(&native->connection->in);
+    connection_end_request(native->connection);
+    if (native->job != NULL)
+        job_abandon(native->job);
+    output_log_free(native->log);
+    free(native->receipt);
+    native->job = NULL;
+    native->log = NULL;
+    native->receipt = NULL;
+    native->attached = native->cut = native->detaching = native->receipt_waits = false;
+}
+
+/* Ends the request; but where part of a frame is on its way, the rest of that frame must still
+ * follow before anything else, so the log stays until native_sent. */
+static void cut_request(struct native *native)
+{
+    if (!output_log_inside_frame(native->log) && !native->connection->blocked_inside) {
+        native_end_request(native);
+        return;
+    }
+    if (native->job != NULL)
+        job_abandon(native->job);
+    native->job = NULL;
+    native->cut = true;
+    output_log_cut(native->log);
+}
+
+/* Nothing else would now close it. */
+static void close_if_draining(struct native *native)
+{
+    if (native->connection->worker->draining && !native->attached)
+        connection_drain(native->connection);
+}
+
+void native_end_detached(struct native *native)
+{
+    uint64_t id = native->id;
+    cut_request(native);
+    native_check_queued(native, message_put_detached(&native->connection->out, id, NULL));
+    close_if_draining(native);
+}
+
+bool native_is_current(const struct native *native, const struct message *message)
+{
+    return native->attached && !native->cut && message->has_id && message->id == native->id;
+}
+
+void native_complain(struct native *native, const char *code, const char *text)
+{
+    connection_complain(native->connection, code, text);
+    connection_slow_down(native->connection);
+    native_check_queued(native,
+                        message_put_error(&native->connection->out, false, 0, code, text, 0, NULL));
+}
+
+/* Whether the same request may be let through a little later. Nothing else has a retry_after_ms: a
+ * client that is denied must not come again and again. */
+static bool may_pass_later(const char *code)
+{
+    return strcmp(code, "busy") == 0 || strcmp(code, "draining") == 0 ||
+           strcmp(code, "internal") == 0;
+}
+
+void native_answer(struct native *native, const struct message *message, const char *code,
+                   const char *text, uint64_t retry_after_ms)
+{
+    connection_slow_down(native->connection);
+    if (native_is_current(native, message))
+        cut_request(native);
+    native_check_queued(native, message_put_error(&native->connection->out, message->has_id,
+                                                  message->id, code, text,
+                                                  may_pass_later(code) ? retry_after_ms : 0, NULL));
+    close_if_draining(native);
+}
+
+void native_refuse(struct native *native, const struct message *message, const char *code,
+                   const char *text, uint64_t retry_after_ms)
+{
+    connection_complain(native->connection, code, text);
+    native_answer(native, message, code, text, retry_after_ms);
+}
+
+void native_refuse_not_offered(struct native *native, const struct message *message,
+                               const char *what)
+{
+    char text[MESSAGE_TEXT_BYTES] = "this server does not offer ";
+    (void)strncat(text, what, sizeof text - strlen(text) - 1);
+    native_refuse(native, message, "unsupported", text, 0);
+}

@@ -1,0 +1,14 @@
+/* The tutorial's §7 and §8: what one receive returns comes back in upper case.
+ *
+ * Owns:    nothing besides the connection.
+ * Threads: its connection's worker.
+ * Blocks:  never.
+ * Limits:  while the client does not take the answers, nothing more is read. */
+#ifndef SERVER_UPPER_H
+#define SERVER_UPPER_H
+
+#include "server/connection/connection.h"
+
+extern const struct protocol_ops upper_protocol;
+
+#endif

@@ -1,0 +1,250 @@
+#include "server/watch/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <microhttpd.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "server/crowd.h"
+
+enum { MEMORY_BYTES = 16384, HOST_BYTES = 64 };
+
+/* A connection. */
+struct guest {
+    struct crowd_member place; /* in none: it was made to leave */
+    struct address_group group;
+    int fd;
+};
+
+struct http {
+    struct MHD_Daemon *daemon;
+    http_page *page;
+    void *user;
+    struct log *log;
+    bool local;
+    struct crowd guests; /* by address; its own thread's */
+};
+
+/* ---- who is there; in its own thread ---- */
+
+/* libmicrohttpd finds the end of the stream, and closes it. */
+static void send_away(struct http *http, struct crowd_member *member)
+{
+    const struct guest *guest = list_object(member, struct guest, place);
+    crowd_leave(&http->guests, member);
+    (void)shutdown(guest->fd, SHUT_RDWR);
+}
+
+static void make_room(struct http *http, const struct address_group *group)
+{
+    struct crowd *guests = &http->guests;
+    /* Those at a Unix socket have no address, and are all from this machine. */
+    if (group->size > 0 && crowd_size_of(guests, group->bytes, group->size) >= HTTP_PER_ADDRESS_MAX)
+        send_away(http, crowd_oldest_of(guests, group->bytes, group->size));
+    else if (guests->count >= HTTP_GUESTS_MAX)
+        send_away(http, crowd_oldest_of_largest(guests));
+}
+
+static struct guest *enter(struct http *http, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *fd =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct guest *guest = fd != NULL ? calloc(1, sizeof *guest) : NULL;
+    if (guest == NULL)
+        return NULL;
+    guest->fd = fd->connect_fd;
+    if (address != NULL && address->client_addr != NULL)
+        address_group(address->client_addr, &guest->group);
+    make_room(http, &guest->group);
+    /* Without memory for it, it is not made to leave: libmicrohttpd's own limit holds. */
+    (void)crowd_join(&http->guests, &guest->place, guest->group.bytes, guest->group.size,
+                     clock_now_ms());
+    return guest;
+}
+
+/* Its type is libmicrohttpd's. */
+static void come_or_go(void *user, struct MHD_Connection *connection, void **context,
+                       enum MHD_ConnectionNotificationCode what)
+{
+    struct http *http = user;
+    struct guest *guest = *context;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        *context = enter(http, connection);
+    } else if (guest != NULL) {
+        crowd_leave(&http->guests, &guest->place);
+        free(guest);
+        *context = NULL;
+    }
+}
+
+/* ---- what is asked for ---- */
+
+bool http_host_is_here(const char *host)
+{
+    char name[HOST_BYTES];
+    if (host == NULL || host[0] == '\0')
+        return true;
+    size_t size = strlen(host);
+    /* Without the port: what follows the last ':' that is not an IPv6 address's. */
+    const char *colon = strrchr(host, ':');
+    if (colon != NULL && strchr(colon, ']') == NULL)
+        size = (size_t)(colon - host);
+    if (size > 1 && host[0] == '[' && host[size - 1] == ']') {
+        host++;
+        size -= 2;
+    } else if (size > 1 && host[size - 1] == '.') { /* a name written in full, as "localhost." */
+        size--;
+    }
+    if (size >= sizeof name)
+        return false;
+    memcpy(name, host, size);
+    name[size] = '\0';
+    struct in6_addr address; /* has room for one of either kind */
+    return strcasecmp(name, "localhost") == 0 || inet_pton(AF_INET, name, &address) == 1 ||
+           inet_pton(AF_INET6, name, &address) == 1;
+}
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    (void)MHD_add_response_header(response, name, value);
+}
+
+/* Sends `body`, which is *moved* (malloc). */
+static enum MHD_Result send_body(struct MHD_Connection *connection, unsigned status, char *body,
+                                 size_t size, const char *type)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        free(body);
+        return MHD_NO;
+    }
+    add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    add_header(response, "X-Content-Type-Options", "nosniff");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        add_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    enum MHD_Result result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* What is wrong with the request itself; 0: nothing. */
+static unsigned judge(const struct http *http, struct MHD_Connection *connection,
+                      const char *method)
+{
+    const char *host =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    if (http->local && !http_host_is_here(host))
+        return MHD_HTTP_MISDIRECTED_REQUEST;
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return MHD_HTTP_METHOD_NOT_ALLOWED;
+    return 0;
+}
+
+static void write_fault(FILE *body, unsigned status)
+{
+    if (status == MHD_HTTP_MISDIRECTED_REQUEST)
+        (void)fputs("ask for this machine by its address, or as localhost\n", body);
+    else if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        (void)fputs("only GET and HEAD\n", body);
+    else
+        (void)fputs("there is no such page\n", body);
+}
+
+/* Its type is libmicrohttpd's. MHD_NO closes the connection without an answer. */
+static enum MHD_Result answer(void *user, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload,
+                              size_t *upload_size, void **state)
+{
+    const struct http *http = user;
+    const char *type = "text/plain; charset=utf-8";
+    char *text = NULL;
+    size_t size = 0;
+    (void)version;
+    (void)upload;
+    (void)upload_size;
+    (void)state;
+
+    FILE *body = open_memstream(&text, &size);
+    if (body == NULL)
+        return MHD_NO;
+    unsigned status = judge(http, connection, method);
+    if (status == 0)
+        status = http->page(http->user, url, body, &type);
+    if (status != MHD_HTTP_OK && status != MHD_HTTP_SERVICE_UNAVAILABLE)
+        write_fault(body, status);
+    bool failed = ferror(body) != 0;
+    if (fclose(body) != 0 || failed) {
+        free(text);
+        return MHD_NO;
+    }
+    return send_body(connection, status, text, size, type);
+}
+
+static void complain(void *user, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+/* What libmicrohttpd has to say is about its clients' mistakes, mostly. */
+static void complain(void *user, const char *format, va_list args)
+{
+    const struct http *http = user;
+    char text[AFAR_ERROR_MESSAGE_BYTES];
+    char line[AFAR_ERROR_MESSAGE_BYTES];
+    if (vsnprintf(text, sizeof text, format, args) < 0)
+        return;
+    text[strcspn(text, "\n")] = '\0';
+    utf8_copy(line, sizeof line, text);
+    log_write(http->log, LOG_LEVEL_DEBUG, "http: %s", line);
+}
+
+enum afar_status http_start(struct http **http, const struct listener *listener, http_page *page,
+                            void *user, struct log *log, struct afar_error *err)
+{
+    *http = NULL;
+    struct http *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for http");
+    *made =
+        (struct http){.page = page, .user = user, .log = log, .local = listener_is_local(listener)};
+    crowd_init(&made->guests);
+    /* It closes what it is given: the listener keeps its own. Where it fails it may or may not have
+     * done so; closing it once more could hit somebody else's, and the server ends anyway. */
+    int fd = fcntl(listener_fd(listener), F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        enum afar_status status = afar_fail_errno(err, errno, "http: no descriptor");
+        free(made);
+        return status;
+    }
+    made->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, made,
+        MHD_OPTION_EXTERNAL_LOGGER, complain, (void *)made, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_NOTIFY_CONNECTION,
+        come_or_go, (void *)made, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_END);
+    if (made->daemon == NULL) {
+        free(made);
+        return afar_fail(err, AFAR_ESYSTEM, "http: libmicrohttpd could not start");
+    }
+    *http = made;
+    return AFAR_OK;
+}
+
+void http_stop(struct http *http)
+{
+    if (http == NULL)
+        return;
+    MHD_stop_daemon(http->daemon);
+    crowd_close(&http->guests);
+    free(http);
+}
