@@ -4,7 +4,7 @@
  *          (draft_close).
  * Threads: one.
  * Blocks:  as long as the file system does.
- * Limits:  none. Each function says what went wrong (afar/report.h) and returns false. */
+ * Limits:  none. Each function says what went wrong (report.h) and returns false. */
 #ifndef AFAR_DRAFT_H
 #define AFAR_DRAFT_H
 

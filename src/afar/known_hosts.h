@@ -6,7 +6,7 @@
  * Blocks:  as long as the file system does; adding and removing, 10 s at most while another program
  *          does.
  * Limits:  a file of KNOWN_HOSTS_FILE_BYTES. What fails has been told to the person
- *          (afar/report.h). */
+ *          (report.h). */
 #ifndef AFAR_KNOWN_HOSTS_H
 #define AFAR_KNOWN_HOSTS_H
 

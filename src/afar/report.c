@@ -9,7 +9,7 @@
 
 enum { LINE_BYTES = 1024, SHOWN_BYTES = 2048, ERRNO_MAX = 200 };
 
-/* Nobody takes it for now. Signals that are held back for the command (afar/signals.h) shall end
+/* Nobody takes it for now. Signals that are held back for the command (signals.h) shall end
  * the program meanwhile. */
 static void wait_until_taken(void)
 {

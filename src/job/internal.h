@@ -1,7 +1,7 @@
-/* What job.c, job_begin.c, job_spawn.c, job_streams.c, job_tree.c and job_end.c share. For those
+/* What job.c, begin.c, spawn.c, streams.c, tree.c and end.c share. For those
  * six only. */
-#ifndef SERVER_JOB_INTERNAL_H
-#define SERVER_JOB_INTERNAL_H
+#ifndef JOB_INTERNAL_H
+#define JOB_INTERNAL_H
 
 #include <stdatomic.h>
 
@@ -78,7 +78,7 @@ struct job {
     atomic_bool starting;
     _Atomic int64_t spawn_begun_ms; /* 0: the companion has not begun */
 
-    /* The worker's while SPAWNING: see job_spawn.c. */
+    /* The worker's while SPAWNING: see spawn.c. */
     int64_t spawn_posted_ms;
     int64_t spawn_timeout_ms; /* as it was then; 0: no limit */
     bool spawn_waits;         /* for its identity's turn: entry.may_spawn */
@@ -135,7 +135,7 @@ struct job {
     int64_t exited_us;
 };
 
-/* job_begin.c */
+/* begin.c */
 
 /* Makes what it starts from: its words and the rules that it will be judged by. As job_start. */
 enum afar_status job_prepare(struct job *job, const struct job_origin *origin, enum counter *limit,
@@ -152,7 +152,7 @@ void job_note(const struct job *job, const char *event, const char *reason,
 /* The companion's part: decides, and starts it where it may be. */
 void job_begin(struct task *task);
 
-/* job_spawn.c: the worker's part of starting, while SPAWNING. Each but the first may end the job.
+/* spawn.c: the worker's part of starting, while SPAWNING. Each but the first may end the job.
  */
 
 void job_spawn_begin(struct job *job);
@@ -163,7 +163,7 @@ void job_spawn_timer(struct job *job);
 /* It is to end, in a later turn. */
 void job_spawn_stop(struct job *job);
 
-/* job_streams.c */
+/* streams.c */
 
 /* Takes over the pipes of job->spawned. AFAR_ESYSTEM: they cannot be watched. */
 enum afar_status job_streams_open(struct job *job, struct afar_error *err);
@@ -181,7 +181,7 @@ bool job_streams_ended(const struct job *job);
 /* True where a stream that has not ended is not being read, for want of room. */
 bool job_streams_paused(const struct job *job);
 
-/* job_tree.c. All of the job: its group, all that descends from it, and the orphans among that.
+/* tree.c. All of the job: its group, all that descends from it, and the orphans among that.
  * Until the leader has been reaped. */
 
 void job_tree_init(struct job *job);
@@ -196,7 +196,7 @@ void job_tree_run_timers(struct job *job, int64_t now_ms);
 /* True: nothing is left of it, or it has been given up. False: job_advance is called again. */
 bool job_tree_swept(struct job *job);
 
-/* job_end.c. After each of the first three the job is gone, and its owner has been told. */
+/* end.c. After each of the first three the job is gone, and its owner has been told. */
 
 /* The command and its output have ended, and nothing is left of it but the leader's status. */
 void job_end_finished(struct job *job);

@@ -14,8 +14,8 @@
  * Blocks:  never.
  * Limits:  stdin that the command has not read: MESSAGE_STDIN_CREDIT_BYTES. Output: what the owner
  *          reserves room for. */
-#ifndef SERVER_JOB_H
-#define SERVER_JOB_H
+#ifndef JOB_JOB_H
+#define JOB_JOB_H
 
 #include <stdbool.h>
 #include <stddef.h>

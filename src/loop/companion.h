@@ -16,8 +16,8 @@
  * of posting; one more thread each time nothing was begun for COMPANION_PATIENCE_MS although
  *          something waits. Besides these, as many threads that hang in what was given up as
  *          companion_give_up is told. */
-#ifndef SERVER_COMPANION_H
-#define SERVER_COMPANION_H
+#ifndef LOOP_COMPANION_H
+#define LOOP_COMPANION_H
 
 #include "base/list.h"
 #include "loop/mailbox.h"

@@ -5,8 +5,8 @@
  * Threads: everything from the loop's own thread, but for asking its pulse.
  * Blocks:  loop_turn, until there is something to do.
  * Limits:  64 events a turn; what is left is reported in the next (level-triggered). */
-#ifndef SERVER_LOOP_H
-#define SERVER_LOOP_H
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>

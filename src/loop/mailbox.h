@@ -7,8 +7,8 @@
  * Threads: mailbox_post from any; everything else from the loop's thread. The list is guarded by
  * `lock`, which is held for a few instructions and never across a callback. Blocks:  never. Limits:
  * none. */
-#ifndef SERVER_MAILBOX_H
-#define SERVER_MAILBOX_H
+#ifndef LOOP_MAILBOX_H
+#define LOOP_MAILBOX_H
 
 #include <pthread.h>
 

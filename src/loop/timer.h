@@ -4,8 +4,8 @@
  * Threads: one owner; no lock.
  * Blocks:  never.
  * Limits:  none. Room for a timer is made by timer_attach, so that arming it cannot fail. */
-#ifndef SERVER_TIMER_H
-#define SERVER_TIMER_H
+#ifndef LOOP_TIMER_H
+#define LOOP_TIMER_H
 
 #include <stddef.h>
 #include <stdint.h>

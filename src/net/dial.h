@@ -2,7 +2,7 @@
  *
  * Owns nothing; any thread.
  * Blocks:  until connected, failed or the deadline, which is the resolver's too.
- * Limits:  the deadline; net/lookup.h's. */
+ * Limits:  the deadline; lookup.h's. */
 #ifndef NET_DIAL_H
 #define NET_DIAL_H
 

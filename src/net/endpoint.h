@@ -6,7 +6,7 @@
  * serve IPv4 too; [::] with ?ipv6only=yes serves IPv6 alone, as 0.0.0.0 does IPv4.
  *
  * To listen only: the same with +fd, at a socket that the service manager has opened and hands over
- * by that name (net/inherited.h). The scheme says what is spoken there all the same.
+ * by that name (inherited.h). The scheme says what is spoken there all the same.
  *
  *     tls+fd://name  tcp+fd://name  unix+fd://name  udp+fd://name        name:2 is the second of it
  *

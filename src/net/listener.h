@@ -45,7 +45,7 @@ bool listener_is_local(const struct listener *listener);
 bool listener_is_private(const struct listener *listener);
 
 /* How long TCP peers may be silent, or leave what was sent unacknowledged: as socket_set_patience
- * says, for connections that are accepted from now on. Without it, the defaults of net/socket.h. */
+ * says, for connections that are accepted from now on. Without it, the defaults of socket.h. */
 void listener_set_patience(struct listener *listener, uint64_t keepalive_ms,
                            uint64_t user_timeout_ms);
 

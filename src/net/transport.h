@@ -33,7 +33,7 @@ enum { IDENTITY_NAME_BYTES = 256, IDENTITY_OWNER_BYTES = 80 };
 struct identity {
     enum identity_kind kind;
     char name[IDENTITY_NAME_BYTES]; /* "anonymous", "uid:0 gid:0", "cn:build-7": one of the names of
-                                       net/peer.h, for logs; printable UTF-8. Others may have it too
+                                       peer.h, for logs; printable UTF-8. Others may have it too
                                      */
     /* Whose jobs are whose: "uid=0"; "pin:sha256:…" of a key that no CA vouches for; else
      * "sha256:…" over the CA and all names, which a renewed certificate keeps. No two clients share

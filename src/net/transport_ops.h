@@ -1,6 +1,6 @@
 /* What a kind of transport implements; `judge` may be NULL: no peer is ever refused. So may
  * `begin`: a receive costs what it gives, and no more. For src/net/ and for the tests' in-memory
- * transport; everyone else uses net/transport.h, whose contracts these functions fulfil.
+ * transport; everyone else uses transport.h, whose contracts these functions fulfil.
  *
  * An implementation embeds `struct transport` as its first member. */
 #ifndef NET_TRANSPORT_OPS_H
@@ -21,7 +21,7 @@ struct transport_ops {
     bool (*pending)(const struct transport *);
     void (*shutdown)(struct transport *);
     void (*identity)(const struct transport *, struct identity *);
-    /* Sets the kind and adds all names: net/peer.h. */
+    /* Sets the kind and adds all names: peer.h. */
     enum afar_status (*peer)(const struct transport *, struct peer *, struct afar_error *);
     const char *(*alpn)(const struct transport *);
     bool (*resumed)(const struct transport *);

@@ -6,7 +6,7 @@
  * Owns:    its loop, its mailbox, the signalfd, the stream listeners it was given.
  * Threads: one, which also made it; acceptor_turn_ms from any.
  * Blocks:  acceptor_run, until every worker has ended.
- * Limits:  those of server/admission.h. Out of descriptors, it pauses instead of spinning. */
+ * Limits:  those of admission.h. Out of descriptors, it pauses instead of spinning. */
 #ifndef SERVER_ACCEPTOR_H
 #define SERVER_ACCEPTOR_H
 

@@ -132,7 +132,7 @@ void worker_post_drain(struct worker *worker);
 void worker_post_end_jobs(struct worker *worker);
 void worker_post_kill(struct worker *worker);
 
-/* From the acceptor: gives back what malloc(3) keeps for this thread alone (server/giveback.h). */
+/* From the acceptor: gives back what malloc(3) keeps for this thread alone (giveback.h). */
 void worker_post_give_back(struct worker *worker);
 
 /* True on the worker's own thread, which alone may touch its connections and jobs. */

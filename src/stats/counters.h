@@ -4,8 +4,8 @@
  * Threads: any; each counter is an atomic of its own.
  * Blocks:  never.
  * Limits:  none; 64 bits do not overflow. */
-#ifndef SERVER_COUNTERS_H
-#define SERVER_COUNTERS_H
+#ifndef STATS_COUNTERS_H
+#define STATS_COUNTERS_H
 
 #include <stdatomic.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * Threads: any; each number is an atomic of its own.
  * Blocks:  never.
  * Limits:  none; 64 bits do not overflow. */
-#ifndef SERVER_FIGURES_H
-#define SERVER_FIGURES_H
+#ifndef STATS_FIGURES_H
+#define STATS_FIGURES_H
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -40,7 +40,7 @@ struct figures {
     atomic_ullong outcomes[FIGURES_OUTCOMES]; /* by enum afar_outcome */
     atomic_ullong refused;                    /* jobs that were never begun */
     atomic_llong stuck; /* jobs that were given up, and hang in the kernel before their start */
-    atomic_llong hung_looks; /* at a job's processes, given up likewise (job_tree.c) */
+    atomic_llong hung_looks; /* at a job's processes, given up likewise (job/tree.c) */
     atomic_ullong handshakes[HANDSHAKE_RESULTS];
     atomic_ullong received_bytes; /* what the protocols carry, without TLS */
     atomic_ullong sent_bytes;

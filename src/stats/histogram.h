@@ -5,8 +5,8 @@
  *          last of what the classes have.
  * Blocks:  never.
  * Limits:  HISTOGRAM_CLASSES, from 100 µs to an hour. */
-#ifndef SERVER_HISTOGRAM_H
-#define SERVER_HISTOGRAM_H
+#ifndef STATS_HISTOGRAM_H
+#define STATS_HISTOGRAM_H
 
 #include <stdatomic.h>
 #include <stddef.h>

@@ -6,8 +6,8 @@
  * Threads: pulse_begin and pulse_end from the loop's thread; the question from any.
  * Blocks:  never.
  * Limits:  none. A whole process that was stopped and goes on looks stuck until its turns end. */
-#ifndef SERVER_PULSE_H
-#define SERVER_PULSE_H
+#ifndef STATS_PULSE_H
+#define STATS_PULSE_H
 
 #include <stdatomic.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * Threads: the error queue is the calling thread's: call right after the call that failed.
  * Blocks:  never.
  * Limits:  AFAR_ERROR_MESSAGE_BYTES. */
-#ifndef NET_TLS_ERROR_H
-#define NET_TLS_ERROR_H
+#ifndef TLS_ERROR_H
+#define TLS_ERROR_H
 
 #include "tls/internal.h"
 

@@ -22,7 +22,7 @@
 
 enum {
     /* A hello with a post-quantum key share has about 2 KB, one with a ticket of ours, which has
-     * the client's certificates in it (CHAIN_BYTES_MAX of tls_ticket.c), up to 13 KB. */
+     * the client's certificates in it (CHAIN_BYTES_MAX of ticket.c), up to 13 KB. */
     HELLO_BYTES_MAX = 16 * 1024,
     HELLO_GROUPS_MAX = 64, /* IANA has registered some 50 */
     /* A client's certificates in records of 512 bytes, the smallest that RFC 6066 §4 lets a peer

@@ -4,8 +4,8 @@
  * Threads: any.
  * Blocks:  tls_file_pin, as long as reading a file does.
  * Limits:  TLS_KEY_DAYS_MAX, TLS_COMMON_NAME_MAX_BYTES. */
-#ifndef NET_TLS_KEYGEN_H
-#define NET_TLS_KEYGEN_H
+#ifndef TLS_KEYGEN_H
+#define TLS_KEYGEN_H
 
 #include "tls/tls.h"
 

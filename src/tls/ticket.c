@@ -8,7 +8,7 @@
  *
  * OpenSSL puts the client's certificate into each ticket, and takes it apart again on resuming,
  * which costs more than all the rest of it. So it is taken out of the session, and the chain as we
- * keep it anyway (tls_judge.c) goes along instead: it is read where a rule or a reload asks for it.
+ * keep it anyway (judge.c) goes along instead: it is read where a rule or a reload asks for it.
  */
 #include "tls/internal.h"
 
@@ -25,7 +25,7 @@ enum {
     FLAG_PIN = 2, /* the owner is one */
     FLAG_BY_LIST = 4,
     /* A client with longer chains shakes hands in full each time: its hello, with such a ticket in
-     * it, would be longer than tls_guard.c allows. */
+     * it, would be longer than guard.c allows. */
     CHAIN_BYTES_MAX = 12 * 1024
 };
 
@@ -84,7 +84,7 @@ size_t tls_ticket_write(const struct tls_ticket *ticket, uint8_t *data)
     return (size_t)(at - data);
 }
 
-/* Leaves the session as it is but for the certificate: read from its own DER (as tls_release.c does
+/* Leaves the session as it is but for the certificate: read from its own DER (as release.c does
  * it, which see). TLS 1.3 alone: earlier versions go on using the session. False: it still has it.
  */
 static bool strip(SSL *ssl)

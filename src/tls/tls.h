@@ -8,9 +8,9 @@
  * Limits:  TLS 1.3, or 1.2 where asked for; no renegotiation, no compression, no early data. A
  * hello has at most 16 KiB, a client's certificates chain_bytes, a handshake 512 records; a session
  * lasts for an hour from the full handshake on. What a peer can make one call cost is bounded:
- * tls/guard.c. */
-#ifndef NET_TLS_H
-#define NET_TLS_H
+ * guard.c. */
+#ifndef TLS_TLS_H
+#define TLS_TLS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -69,7 +69,7 @@ static void answer_stranger(struct transport_tls *transport)
 }
 
 /* A resumed session comes without the certificate: what that said has come with the ticket or the
- * session (tls_ticket.c, tls_export.c). A ticket's making takes it out of this connection's
+ * session (ticket.c, export.c). A ticket's making takes it out of this connection's
  * session, too. */
 enum afar_status tls_know_peer(struct transport_tls *transport, struct afar_error *err)
 {

@@ -1,4 +1,4 @@
-/* The exec request's fields. For src/wire/ only: the rest of the world uses wire/message.h.
+/* The exec request's fields. For src/wire/ only: the rest of the world uses message.h.
  *
  * Owns nothing; any thread; never blocks. */
 #ifndef WIRE_EXEC_REQUEST_H

@@ -1,4 +1,4 @@
-/* The encoding half of wire/message.h. */
+/* The encoding half of message.h. */
 #include "wire/message.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* The encoding half of wire/message.h, for runs that outlive their connection. */
+/* The encoding half of message.h, for runs that outlive their connection. */
 #include "wire/message.h"
 
 #include <inttypes.h>

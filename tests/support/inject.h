@@ -76,7 +76,7 @@ void inject_pause(bool pause);
 /* How often something has failed since it was armed. */
 unsigned inject_fired(void);
 
-/* "recv: ECONNRESET at socket_read tls_bio.c:29 < …", for people. */
+/* "recv: ECONNRESET at socket_read tls/bio.c:29 < …", for people. */
 void inject_describe(const struct inject_site *site, unsigned way, char text[INJECT_TEXT_BYTES]);
 
 #endif

@@ -11,8 +11,8 @@
  * to be sent: control_queue_bytes and the session's own. Time: handshake_timeout_ms,
  * first_request_timeout_ms, frame_timeout_ms, idle_timeout_ms, write_timeout_ms,
  * heartbeat_timeout_ms. */
-#ifndef SERVER_CONNECTION_H
-#define SERVER_CONNECTION_H
+#ifndef SERVER_CONNECTION_CONNECTION_H
+#define SERVER_CONNECTION_CONNECTION_H
 
 #include <stdbool.h>
 #include <stdint.h>

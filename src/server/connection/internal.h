@@ -1,5 +1,5 @@
-/* What connection.c (its life), connection_time.c (its deadlines), connection_io.c (its bytes) and
- * connection_line.c (what is said of it) share. For those only. */
+/* What connection.c (its life), time.c (its deadlines), io.c
+ * (its bytes) and line.c (what is said of it) share. For those only. */
 #ifndef SERVER_CONNECTION_INTERNAL_H
 #define SERVER_CONNECTION_INTERNAL_H
 
@@ -20,7 +20,7 @@ void connection_end(struct connection *connection);
 /* The socket is ready, or what it gave before is to be looked at again. */
 void connection_ready(struct loop_source *source, uint32_t events);
 
-/* connection_line.c */
+/* line.c */
 
 /* Logs "connection 7 …: text", as far as there are not too many lines of that kind. */
 void connection_say(const struct connection *connection, enum summary_kind kind,
@@ -38,7 +38,7 @@ void connection_begin_slowly(struct connection *connection);
 /* It has waited long enough. */
 void connection_go_on(struct connection *connection);
 
-/* connection_time.c */
+/* time.c */
 
 /* Sets the timer to the earliest deadline; or only where that is earlier than what it is set to. */
 void connection_set_timer(struct connection *connection);
@@ -46,7 +46,7 @@ void connection_watch_time(struct connection *connection);
 
 void connection_timer_fired(struct timer *timer);
 
-/* connection_io.c */
+/* io.c */
 
 /* Waits for what can go on next. */
 void connection_wait(struct connection *connection);

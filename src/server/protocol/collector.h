@@ -7,8 +7,8 @@
  * Threads: its worker's; file work is done by the companion, between a call and its callback.
  * Blocks:  never.
  * Limits:  collect_memory_bytes per stream in memory, collect_max_bytes in all. */
-#ifndef SERVER_COLLECTOR_H
-#define SERVER_COLLECTOR_H
+#ifndef SERVER_PROTOCOL_COLLECTOR_H
+#define SERVER_PROTOCOL_COLLECTOR_H
 
 #include "base/digest.h"
 #include "server/worker.h"

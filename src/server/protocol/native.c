@@ -1,4 +1,4 @@
-#include "server/protocol/native_internal.h"
+#include "native_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

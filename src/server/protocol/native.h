@@ -5,8 +5,8 @@
  * Blocks:  never.
  * Limits:  output_log_bytes and control_queue_bytes of the configuration;
  * MESSAGE_STDIN_CREDIT_BYTES. */
-#ifndef SERVER_NATIVE_H
-#define SERVER_NATIVE_H
+#ifndef SERVER_PROTOCOL_NATIVE_H
+#define SERVER_PROTOCOL_NATIVE_H
 
 #include "server/connection/connection.h"
 

@@ -1,7 +1,7 @@
-/* What native.c (the session), native_answer.c (its answers) and native_command.c (the command that
- * runs) share. For those three only. */
-#ifndef SERVER_NATIVE_INTERNAL_H
-#define SERVER_NATIVE_INTERNAL_H
+/* What native.c (the session), native_answer.c (its answers) and
+ * native_command.c (the command that runs) share. For those three only. */
+#ifndef SERVER_PROTOCOL_NATIVE_INTERNAL_H
+#define SERVER_PROTOCOL_NATIVE_INTERNAL_H
 
 #include "job/job.h"
 #include "server/protocol/native.h"

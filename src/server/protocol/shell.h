@@ -7,8 +7,8 @@
  * Blocks:  never.
  * Limits:  request_bytes, quiet_ms, collect_max_bytes. What begins like an HTTP request is refused:
  * a web page can make a browser post to loopback. */
-#ifndef SERVER_SHELL_H
-#define SERVER_SHELL_H
+#ifndef SERVER_PROTOCOL_SHELL_H
+#define SERVER_PROTOCOL_SHELL_H
 
 #include "server/connection/connection.h"
 

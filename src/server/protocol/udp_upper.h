@@ -5,8 +5,8 @@
  * Blocks:  never.
  * Limits:  udp_rate_per_second answers; the rest is dropped. Not answered: source ports below 1024
  * and our own, so that nobody can set two servers to echo at each other. */
-#ifndef SERVER_UDP_UPPER_H
-#define SERVER_UDP_UPPER_H
+#ifndef SERVER_PROTOCOL_UDP_UPPER_H
+#define SERVER_PROTOCOL_UDP_UPPER_H
 
 #include "net/listener.h"
 #include "server/worker.h"

@@ -4,8 +4,8 @@
  * Threads: its connection's worker.
  * Blocks:  never.
  * Limits:  while the client does not take the answers, nothing more is read. */
-#ifndef SERVER_UPPER_H
-#define SERVER_UPPER_H
+#ifndef SERVER_PROTOCOL_UPPER_H
+#define SERVER_PROTOCOL_UPPER_H
 
 #include "server/connection/connection.h"
 

@@ -8,8 +8,8 @@
  * Threads: any.
  * Blocks:  as metrics.h does.
  * Limits:  none. */
-#ifndef SERVER_HEALTH_H
-#define SERVER_HEALTH_H
+#ifndef SERVER_WATCH_HEALTH_H
+#define SERVER_WATCH_HEALTH_H
 
 #include "server/watch/http.h"
 #include "server/watch/metrics.h"

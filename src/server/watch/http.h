@@ -7,8 +7,8 @@
  *          one address, each silent for at most HTTP_TIMEOUT_S; a request of 8 KiB. Where there is
  *          no place, the oldest connection makes room: of the same address, or else of the
  *          address that has the most. Each is closed after one answer. */
-#ifndef SERVER_HTTP_H
-#define SERVER_HTTP_H
+#ifndef SERVER_WATCH_HTTP_H
+#define SERVER_WATCH_HTTP_H
 
 #include <stdio.h>
 

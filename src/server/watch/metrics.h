@@ -6,8 +6,8 @@
  * Blocks:  while it reads /proc; and for the mutexes of registry and admission, which nobody holds
  *          for long.
  * Limits:  the labels' values are a fixed set: nothing that a client sends becomes one. */
-#ifndef SERVER_METRICS_H
-#define SERVER_METRICS_H
+#ifndef SERVER_WATCH_METRICS_H
+#define SERVER_WATCH_METRICS_H
 
 #include <stdio.h>
 

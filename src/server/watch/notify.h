@@ -6,8 +6,8 @@
  * Threads: one; notify_open while there is but one: it changes the environment.
  * Blocks:  never.
  * Limits:  the manager's queue. */
-#ifndef SERVER_NOTIFY_H
-#define SERVER_NOTIFY_H
+#ifndef SERVER_WATCH_NOTIFY_H
+#define SERVER_WATCH_NOTIFY_H
 
 #include <stdbool.h>
 #include <sys/socket.h>

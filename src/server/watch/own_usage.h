@@ -4,8 +4,8 @@
  * Threads: any.
  * Blocks:  while it reads /proc (proc(5)), which is memory.
  * Limits:  none. */
-#ifndef SERVER_OWN_USAGE_H
-#define SERVER_OWN_USAGE_H
+#ifndef SERVER_WATCH_OWN_USAGE_H
+#define SERVER_WATCH_OWN_USAGE_H
 
 #include <stdbool.h>
 

@@ -5,8 +5,8 @@
  * Threads: the acceptor's. service_open changes the environment.
  * Blocks:  never: what the manager has no room for is sent again a little later.
  * Limits:  none. What goes wrong is logged once, and harms nothing. */
-#ifndef SERVER_SERVICE_H
-#define SERVER_SERVICE_H
+#ifndef SERVER_WATCH_SERVICE_H
+#define SERVER_WATCH_SERVICE_H
 
 #include "server/acceptor.h"
 #include "server/watch/notify.h"

@@ -17,7 +17,7 @@
 #include "support/tls_pair.h"
 
 enum {
-    HELLO_BYTES_MAX = 16384, /* as tls_guard.c has it */
+    HELLO_BYTES_MAX = 16384, /* as tls/guard.c has it */
     LATER_UPDATES = 64,      /* changes of keys in a minute: each is a message and a record */
     TURN_RECORDS = 256
 };
