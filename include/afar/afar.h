@@ -79,7 +79,7 @@ AFAR_API const char *afar_version(void);
  * library. */
 AFAR_API void afar_begin_program(void);
 
-/* ---- Contexts: certificates and TLS sessions ---- */
+/* ---- Contexts: certificates and TLS sessions ------------------------------------------------- */
 
 struct afar_context;
 
@@ -120,7 +120,7 @@ AFAR_API enum afar_status afar_context_new(struct afar_context **context,
                                            struct afar_error *err);
 AFAR_API void afar_context_free(struct afar_context *context);
 
-/* ---- Connections ---- */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 struct afar_client;
 
@@ -144,7 +144,7 @@ AFAR_API void afar_keep_session(struct afar_client *client);
 /* True where TLS resumed an earlier session of the context. */
 AFAR_API bool afar_resumed(const struct afar_client *client);
 
-/* ---- Commands ---- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 struct afar_command {
     AFAR_SIZED(afar_command);
@@ -259,7 +259,7 @@ AFAR_API int afar_exit_status(const struct afar_receipt *receipt);
 /* "exited", "signaled", "timed_out", … */
 AFAR_API const char *afar_outcome_name(enum afar_outcome outcome);
 
-/* ---- Text for people ---- */
+/* ---- Text for people ------------------------------------------------------------------------- */
 
 enum afar_escape {
     AFAR_ESCAPE_TERMINAL, /* control characters and marks of direction as \u001b, bytes that are no
@@ -272,7 +272,7 @@ enum afar_escape {
  * between two characters. */
 AFAR_API void afar_escape(char *out, size_t size, const char *text, enum afar_escape how);
 
-/* ---- Other requests ---- */
+/* ---- Other requests -------------------------------------------------------------------------- */
 
 struct afar_pong {
     AFAR_SIZED(afar_pong);
@@ -311,7 +311,7 @@ AFAR_API enum afar_status afar_health(const char *url, int64_t timeout_ms,
 AFAR_API enum afar_status afar_kill(struct afar_client *client, const char *job, const char *name,
                                     int64_t timeout_ms, struct afar_error *err);
 
-/* ---- The tutorial's protocols: a URL with ?protocol=sized, headed or upper ---- */
+/* ---- The tutorial's protocols: a URL with ?protocol=sized, headed or upper ------------------- */
 
 struct afar_shell_reply {
     AFAR_SIZED(afar_shell_reply);

@@ -1,7 +1,7 @@
 /* Result codes and the error that goes with them.
  *
- * Owns:    nothing; a struct afar_error belongs to the caller and is never allocated, so that
- *          an error can be reported when memory is out.
+ * Owns:    nothing; a struct afar_error belongs to the caller and is never allocated, so that an
+ *          error can be reported when memory is out.
  * Threads: a struct afar_error belongs to one thread at a time.
  * Blocks:  never.
  * Limits:  a message is cut at AFAR_ERROR_MESSAGE_BYTES - 1 bytes. */

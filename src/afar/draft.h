@@ -1,7 +1,6 @@
 /* Small files, written whole: whoever reads one, or loses power, has the old one or the new one.
  *
- * Owns:    a draft owns its names, and its temporary file until that is published
- *          (draft_close).
+ * Owns:    a draft owns its names, and its temporary file until that is published (draft_close).
  * Threads: one.
  * Blocks:  as long as the file system does.
  * Limits:  none. Each function says what went wrong (report.h) and returns false. */

@@ -22,8 +22,7 @@ enum { LOCK_WAIT_MS = 10000, LOCK_RETRY_MS = 20 };
 static const char default_port[] = "7420";
 static const char byte_order_mark[] = "\xEF\xBB\xBF";
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* One address has many spellings: this gives one. False: it is not an IPv6 address. */
 static bool spell_ipv6(const char *host, char *out, size_t size)
@@ -103,8 +102,7 @@ bool known_hosts_name(const char *url, char name[KNOWN_HOSTS_NAME_BYTES])
     return strpbrk(name, " \t\r\n#") == NULL;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* The whole file. */
 struct text {
@@ -272,8 +270,7 @@ enum known_hosts_answer known_hosts_look_up(const char *file, const char *name, 
     return answer;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Another program needs it for a moment only; one that has been stopped could keep it for ever. */
 static bool lock_in_time(int fd, const char *path)

@@ -5,8 +5,7 @@
  * Threads: any; several programs may change a file at a time (by a lock on FILE.lock).
  * Blocks:  as long as the file system does; adding and removing, 10 s at most while another program
  *          does.
- * Limits:  a file of KNOWN_HOSTS_FILE_BYTES. What fails has been told to the person
- *          (report.h). */
+ * Limits:  a file of KNOWN_HOSTS_FILE_BYTES. What fails has been told to the person (report.h). */
 #ifndef AFAR_KNOWN_HOSTS_H
 #define AFAR_KNOWN_HOSTS_H
 

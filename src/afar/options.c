@@ -61,8 +61,7 @@ static const struct {
     {{"help", no_argument, NULL, 'h'}, OPTIONS_ALL},
 };
 
-/* ---- values -------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static bool parse_number(const char *text, uint64_t *value, const char **end)
 {
@@ -254,8 +253,7 @@ static bool take(const char *subcommand, struct options *options, int option, co
     }
 }
 
-/* ---- the command line ---------------------------------------------------------------------------
- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 struct accepted_options {
     char letters[2 * OPTIONS_MAX + 3];

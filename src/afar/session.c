@@ -53,8 +53,7 @@ static void fail(struct session *session, const char *what, int sys_errno)
     session->lost = true;
 }
 
-/* ---- what the library calls ---------------------------------------------------------------------
- */
+/* ---- what the library calls ------------------------------------------------------------------ */
 
 /* Each frame becomes a line once it has been taken: on_frame. */
 static size_t take_for_line(struct session *session, size_t size)
@@ -94,8 +93,7 @@ static void on_frame(void *user, const char *json)
     json_queue_add(&session->lines, json);
 }
 
-/* ---- streams ------------------------------------------------------------------------------------
- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 static bool wants_input(const struct session *session)
 {
@@ -152,8 +150,7 @@ static void check_outputs(struct session *session, struct afar_error *err)
     }
 }
 
-/* ---- signals ------------------------------------------------------------------------------------
- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static int64_t now_ms(void)
 {
@@ -229,8 +226,7 @@ static void take_signals(struct session *session, struct afar_error *err)
     }
 }
 
-/* ---- the loop -----------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 /* The server had gone before, or was going: nothing of the command has happened. */
 static bool may_start_again(const struct session *session, enum afar_status status,

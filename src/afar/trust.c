@@ -62,8 +62,7 @@ bool trust_check(void *user, const char *server_name, const char *pin)
     return trust->answer == KNOWN_HOSTS_SAME;
 }
 
-/* ---- a person -----------------------------------------------------------------------------------
- */
+/* ---- a person -------------------------------------------------------------------------------- */
 
 /* As ssh(1): what comes by a pipe is not an answer, so the terminal itself is asked. -1: none. */
 static int open_terminal(void)
@@ -108,8 +107,7 @@ static bool ask(int terminal, const struct trust *trust)
     return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
 }
 
-/* ---- what comes of it ---------------------------------------------------------------------------
- */
+/* ---- what comes of it ------------------------------------------------------------------------ */
 
 static void refuse_unknown(const struct trust *trust)
 {

@@ -4,9 +4,9 @@
  * Threads: any number may write at once, one after the other; each line is one write(2), which the
  *          kernel keeps whole up to PIPE_BUF on pipes.
  * Blocks:  never for a reader: a line that a pipe, socket or terminal has no room for is lost, and
- * the next one that it has room for says how many were. A file may wait for its disk. Limits:  a
- * line is cut at 1,024 bytes. Control bytes and bytes that are not UTF-8 are shown as \xNN, so that
- * a client cannot forge a line. */
+ *          the next one that it has room for says how many were. A file may wait for its disk.
+ * Limits:  a line is cut at 1,024 bytes. Control bytes and bytes that are not UTF-8 are shown as
+ *          \xNN, so that a client cannot forge a line. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 

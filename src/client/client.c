@@ -9,8 +9,7 @@
 #include "base/clock.h"
 #include "net/dial.h"
 
-/* ---- made and freed -----------------------------------------------------------------------------
- */
+/* ---- made and freed -------------------------------------------------------------------------- */
 
 enum afar_status afar_client_new_on_transport(struct afar_client **client,
                                               struct transport *transport, const char *name,
@@ -49,8 +48,7 @@ void afar_close(struct afar_client *client)
     free(client);
 }
 
-/* ---- connecting ---------------------------------------------------------------------------------
- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 static enum afar_status open_transport(struct transport **transport,
                                        const struct afar_context *context,
@@ -167,8 +165,7 @@ bool afar_resumed(const struct afar_client *client)
     return transport_resumed(client->transport);
 }
 
-/* ---- states -------------------------------------------------------------------------------------
- */
+/* ---- states ---------------------------------------------------------------------------------- */
 
 enum afar_status client_break(struct afar_client *client, const struct afar_error *why,
                               struct afar_error *err)

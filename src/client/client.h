@@ -145,7 +145,7 @@ static inline enum afar_status client_tell(enum afar_status status, const struct
     return status;
 }
 
-/* ---- client.c ---- */
+/* ---- client.c -------------------------------------------------------------------------------- */
 
 /* Marks the connection as of no use, and why. Copies that to `err` (may be NULL), and returns its
  * code. */
@@ -160,7 +160,7 @@ enum afar_status client_check(const struct afar_client *client, enum endpoint_pr
 enum afar_status client_wait_ready(const struct afar_client *client, short events,
                                    int64_t deadline_ms, struct afar_error *err);
 
-/* ---- pump.c ---- */
+/* ---- pump.c ---------------------------------------------------------------------------------- */
 
 /* Sends what the socket takes of `out`. A failure is only noted: what the server said before is
  * worth more, and is told by pump_receive. */
@@ -177,7 +177,7 @@ enum afar_status pump_ack(struct afar_client *client, struct afar_error *err);
 /* When pump_ack has something to do although nothing comes, or DEADLINE_NEVER. */
 int64_t pump_deadline_ms(const struct afar_client *client);
 
-/* ---- heartbeat.c ---- */
+/* ---- heartbeat.c ----------------------------------------------------------------------------- */
 
 void heartbeat_init(struct heartbeat *heartbeat);
 
@@ -195,20 +195,20 @@ int64_t heartbeat_deadline_ms(const struct afar_client *client);
  * AFAR_ELIMIT, AFAR_ENOMEM. */
 enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *err);
 
-/* ---- inbound.c ---- */
+/* ---- inbound.c ------------------------------------------------------------------------------- */
 
 /* AFAR_ECLOSED (it takes no more requests), AFAR_EPEER, AFAR_EINVAL (a callback), AFAR_ENOMEM: the
  * connection is of no use. */
 enum afar_status inbound_message(struct afar_client *client, const struct message *message,
                                  const struct frame_view *frame, struct afar_error *err);
 
-/* ---- exit_status.c ---- */
+/* ---- exit_status.c --------------------------------------------------------------------------- */
 
 /* The number of a signal's name, without SIG; a signal that has none goes by its digits. 0: no
  * signal. */
 int client_signal_number(const char *name);
 
-/* ---- duplex.c ---- */
+/* ---- duplex.c -------------------------------------------------------------------------------- */
 
 /* Sends `size` bytes and receives until `take`, which gets what has come, says AFAR_OK instead of
  * AFAR_EAGAIN. Any failure makes the connection one of no use. */

@@ -14,8 +14,7 @@ enum {
     SETTLE_TURNS = 16
 };
 
-/* ---- the request --------------------------------------------------------------------------------
- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 static enum afar_status check_command(const struct afar_command *command, struct afar_error *err)
 {
@@ -132,8 +131,7 @@ const struct afar_receipt *afar_receipt(const struct afar_client *client)
     return client->command.has_receipt ? &client->command.receipt : NULL;
 }
 
-/* ---- while it runs ------------------------------------------------------------------------------
- */
+/* ---- while it runs --------------------------------------------------------------------------- */
 
 static enum afar_status check_running(const struct afar_client *client, struct afar_error *err)
 {

@@ -20,7 +20,7 @@ enum { NAME_CHARS = 32, HASH_CHARS = DIGEST_HEX_BYTES - 1, STALE_S = 24 * 3600 }
 static const char hex_digits[] = "0123456789abcdef";
 static const char letters[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/* ---- what a session is good for ---- */
+/* ---- what a session is good for -------------------------------------------------------------- */
 
 static enum afar_status add_text(struct digest *digest, const char *text, struct afar_error *err)
 {
@@ -105,7 +105,7 @@ static bool mark_of(const char *hash, const uint8_t *data, size_t size, char mar
     return good;
 }
 
-/* ---- reading ---- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Ours, and nobody else's. */
 static bool is_private(int fd)
@@ -154,7 +154,7 @@ void session_files_load(const struct session_files *files, struct tls_context *t
     explicit_bzero(data, sizeof data);
 }
 
-/* ---- writing ---- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* The folder and what leads to it. */
 static void make_folder(const char *folder)
@@ -296,7 +296,7 @@ bool session_files_save(const struct session_files *files, struct tls_context *t
     return true;
 }
 
-/* ---- for a connection ---- */
+/* ---- for a connection ------------------------------------------------------------------------ */
 
 struct session_keeper {
     struct session_files files;

@@ -12,8 +12,7 @@ enum {
     UDP_TIMEOUT_MS = 5000
 };
 
-/* ---- streams ------------------------------------------------------------------------------------
- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 struct echo {
     uint8_t *out;
@@ -32,8 +31,7 @@ static enum afar_status take_echo(void *user, const uint8_t *data, size_t size,
     return echo->left == 0 ? AFAR_OK : AFAR_EAGAIN;
 }
 
-/* ---- datagrams ----------------------------------------------------------------------------------
- */
+/* ---- datagrams ------------------------------------------------------------------------------- */
 
 struct datagram_exchange {
     const uint8_t *expected;

@@ -21,8 +21,7 @@ struct cgroups {
 static const char advice[] = "; run afard under systemd with Delegate=yes, or in a container whose "
                              "/sys/fs/cgroup is its own and can be written";
 
-/* ---- small files --------------------------------------------------------------------------------
- */
+/* ---- small files ----------------------------------------------------------------------------- */
 
 /* 0, or an errno. */
 static int write_text(int directory, const char *name, const char *text)
@@ -52,8 +51,7 @@ static void read_line(int directory, const char *name, char *text, size_t size)
     (void)strncat(text, " ", size - strlen(text) - 1);
 }
 
-/* ---- where we are -------------------------------------------------------------------------------
- */
+/* ---- where we are ---------------------------------------------------------------------------- */
 
 /* Calls `take` for each line of a file of /proc; true once one has. */
 static bool find_line(const char *path, bool (*take)(const char *line, char found[PATH_MAX]),
@@ -96,8 +94,7 @@ static bool take_mount(const char *line, char found[PATH_MAX])
     return true;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* Leaves the cgroup itself to its children, and lets them have limits. */
 static enum afar_status prepare(struct cgroups *cgroups, struct afar_error *err)
@@ -188,8 +185,7 @@ enum afar_status cgroups_check(const struct cgroups *cgroups, const struct cgrou
     return AFAR_OK;
 }
 
-/* ---- a command's --------------------------------------------------------------------------------
- */
+/* ---- a command's ----------------------------------------------------------------------------- */
 
 static void name_of(const char *name, char directory[CGROUP_NAME_BYTES])
 {

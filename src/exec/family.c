@@ -55,8 +55,7 @@ struct candidate {
     enum family_claim claim;
 };
 
-/* ---- the set ------------------------------------------------------------------------------------
- */
+/* ---- the set --------------------------------------------------------------------------------- */
 
 struct family *family_new(void)
 {
@@ -163,8 +162,7 @@ void family_describe(const struct family *family, struct afar_processes *process
     *processes = family->counted;
 }
 
-/* ---- finding ------------------------------------------------------------------------------------
- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 void family_begin_round(struct family *family)
 {
@@ -349,8 +347,7 @@ bool family_find_holders(struct family *family, const ino_t *pipes, size_t count
     return true;
 }
 
-/* ---- signalling ---------------------------------------------------------------------------------
- */
+/* ---- signalling ------------------------------------------------------------------------------ */
 
 bool family_signal(struct family *family, int number, int64_t until_us)
 {

@@ -77,8 +77,7 @@ __attribute__((no_sanitize("address", "undefined", "thread"))) long fence_enter(
     return syscall(SYS_landlock_restrict_self, fd, 0U);
 }
 
-/* ---- which folders lie on the way ---------------------------------------------------------------
- */
+/* ---- which folders lie on the way ------------------------------------------------------------ */
 
 static bool is_within_one(const char *path, char *const *folders)
 {
@@ -140,8 +139,7 @@ static enum afar_status find_steps(struct fence *fence, char *const *folders,
     return status;
 }
 
-/* ---- what lies beside them ----------------------------------------------------------------------
- */
+/* ---- what lies beside them ------------------------------------------------------------------- */
 
 /* Allows so much of it and of all beneath it. `name` may be gone meanwhile. */
 static enum afar_status allow(int ruleset, int folder, const char *name, uint64_t access,
@@ -245,8 +243,7 @@ static enum afar_status build_locked(struct fence *fence, struct afar_error *err
     return AFAR_OK;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static enum afar_status copy_folders(char ***copies, char *const *folders, struct afar_error *err)
 {

@@ -49,8 +49,7 @@ struct order {
     bool has_root;
 };
 
-/* ---- giving it ----------------------------------------------------------------------------------
- */
+/* ---- giving it ------------------------------------------------------------------------------- */
 
 static enum afar_status put(int fd, const void *data, size_t size, struct afar_error *err)
 {
@@ -152,8 +151,7 @@ bool helper_wait(int status_fd, const char **stage, int *failed, struct interpre
     }
 }
 
-/* ---- the program --------------------------------------------------------------------------------
- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 /* `paths`: those of a program that could not be executed. NULL: it is about something else. */
 static void say(enum stage stage, int failed, char *const *paths)

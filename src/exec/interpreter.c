@@ -11,8 +11,7 @@
  */
 #define IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
 
-/* ---- in the child ------------------------------------------------------------------------------
- */
+/* ---- in the child ---------------------------------------------------------------------------- */
 
 /* Only a plain file: to open a device might do something. */
 IN_CHILD static bool is_program(const char *path)
@@ -38,8 +37,7 @@ IN_CHILD void interpreter_look(char *const *paths, struct interpreter_head *head
     (void)syscall(SYS_close, fd);
 }
 
-/* ---- what it means -----------------------------------------------------------------------------
- */
+/* ---- what it means --------------------------------------------------------------------------- */
 
 static bool begins(const struct interpreter_head *head, const char *magic)
 {

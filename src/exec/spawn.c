@@ -316,8 +316,7 @@ static void reap(int pidfd)
     (void)close(pidfd);
 }
 
-/* ---- cancelling ---------------------------------------------------------------------------------
- */
+/* ---- cancelling ------------------------------------------------------------------------------ */
 
 void spawn_control_init(struct spawn_control *control)
 {
@@ -354,8 +353,7 @@ static bool take_pidfd(struct spawn_control *control, int *pidfd)
     return cancelled;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 /* What failed, and the path that it was about. */
 static enum afar_status explain(const struct spawn_request *request, const char *stage, int failed,

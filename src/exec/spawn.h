@@ -3,8 +3,9 @@
  * Owns:    nothing; the result's descriptors are the caller's.
  * Threads: any; each call blocks signals in its own thread while it runs. spawn_cancel: any.
  * Blocks:  until the child's execve has succeeded or failed: a hung chdir hangs here. Call it where
- * that does no harm. Limits:  none. The child shares the server's memory until execve (vfork), so
- * the server's size does not matter to its cost. */
+ *          that does no harm.
+ * Limits:  none. The child shares the server's memory until execve (vfork), so the server's size
+ *          does not matter to its cost. */
 #ifndef EXEC_SPAWN_H
 #define EXEC_SPAWN_H
 

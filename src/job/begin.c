@@ -13,8 +13,7 @@
 #include "server/audit_note.h"
 #include "server/separation.h"
 
-/* ---- in the worker ------------------------------------------------------------------------------
- */
+/* ---- in the worker --------------------------------------------------------------------------- */
 
 static bool within(char *const *words, uint64_t limit_bytes)
 {
@@ -137,8 +136,7 @@ void job_note(const struct job *job, const char *event, const char *reason,
     audit_note(job->worker, &record);
 }
 
-/* ---- in the companion ---------------------------------------------------------------------------
- */
+/* ---- in the companion ------------------------------------------------------------------------ */
 
 static const char *server_path(const struct job *job)
 {

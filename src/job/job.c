@@ -34,8 +34,7 @@ bool job_has_run(const struct job *job)
     return job->state >= JOB_RUNNING;
 }
 
-/* ---- beginning ----------------------------------------------------------------------------------
- */
+/* ---- beginning ------------------------------------------------------------------------------- */
 
 static struct job *new_job(struct worker *worker, struct job_owner *owner,
                            struct exec_request *request, const struct job_origin *origin)
@@ -154,8 +153,7 @@ static void leave_queue(struct job *job)
         job->start_by_ms = 0;
 }
 
-/* ---- in between ---------------------------------------------------------------------------------
- */
+/* ---- in between ------------------------------------------------------------------------------ */
 
 /* A signal that is to end it: TERM, or KILL. What could not be sent must not be taken for done.
  * (All of it is signalled a little later, but whether that may be done can be told now.) */
@@ -428,8 +426,7 @@ static void timer_fired(struct timer *timer)
     job_advance(job);
 }
 
-/* ---- verbs --------------------------------------------------------------------------------------
- */
+/* ---- verbs ----------------------------------------------------------------------------------- */
 
 const char *job_id(const struct job *job)
 {

@@ -35,8 +35,7 @@ static void retry_later(struct job *job)
     job_set_timer(job);
 }
 
-/* ---- output -------------------------------------------------------------------------------------
- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 /* How much more it may write by its rule. */
 static uint64_t output_left(const struct job *job)
@@ -212,8 +211,7 @@ void job_close_output(struct job *job, enum stream stream)
     close_source(job, &job->output[stream].source);
 }
 
-/* ---- standard input -----------------------------------------------------------------------------
- */
+/* ---- standard input -------------------------------------------------------------------------- */
 
 /* Nobody will read it any more: what waits and what still comes counts as taken. */
 static void discard_input(struct job *job)
@@ -317,8 +315,7 @@ uint64_t job_stdin_taken(const struct job *job)
     return job->stdin_taken;
 }
 
-/* ---- both ---------------------------------------------------------------------------------------
- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 enum afar_status job_streams_open(struct job *job, struct afar_error *err)
 {

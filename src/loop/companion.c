@@ -43,8 +43,7 @@ static void unlock(struct companion *companion)
     (void)pthread_mutex_unlock(&companion->lock);
 }
 
-/* ---- in its threads: each of these with the lock held -------------------------------------------
- */
+/* ---- in its threads: each of these with the lock held ---------------------------------------- */
 
 static unsigned at_work_for(const struct companion *companion, const void *owner)
 {
@@ -162,8 +161,7 @@ static void *hand_main(void *argument)
     return NULL;
 }
 
-/* ---- in the worker's ----------------------------------------------------------------------------
- */
+/* ---- in the worker's ------------------------------------------------------------------------- */
 
 static struct timers *timers_of(struct companion *companion)
 {

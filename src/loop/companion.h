@@ -8,14 +8,14 @@
  *
  * Owns:    its threads. A task lies inside its object and must stay there until it is done.
  * Threads: companion_post, _withdraw, _give_up and _stop from the worker's thread; work() runs in
- * the companion's, done.deliver in the worker's, by its mailbox. The queue is guarded by a mutex
- *          that is not held while a task works.
+ *          the companion's, done.deliver in the worker's, by its mailbox. The queue is guarded by a
+ *          mutex that is not held while a task works.
  * Blocks:  companion_stop, until the tasks that were posted have been worked through, but for those
  *          that were given up.
  * Limits:  COMPANION_THREADS_MAX tasks at a time, COMPANION_SHARE of one owner, begun in the order
- * of posting; one more thread each time nothing was begun for COMPANION_PATIENCE_MS although
- *          something waits. Besides these, as many threads that hang in what was given up as
- *          companion_give_up is told. */
+ *          of posting; one more thread each time nothing was begun for COMPANION_PATIENCE_MS
+ *          although something waits. Besides these, as many threads that hang in what was given up
+ *          as companion_give_up is told. */
 #ifndef LOOP_COMPANION_H
 #define LOOP_COMPANION_H
 

@@ -5,8 +5,9 @@
  *
  * Owns:    its eventfd; never the messages.
  * Threads: mailbox_post from any; everything else from the loop's thread. The list is guarded by
- * `lock`, which is held for a few instructions and never across a callback. Blocks:  never. Limits:
- * none. */
+ *          `lock`, which is held for a few instructions and never across a callback.
+ * Blocks:  never.
+ * Limits:  none. */
 #ifndef LOOP_MAILBOX_H
 #define LOOP_MAILBOX_H
 

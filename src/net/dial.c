@@ -166,8 +166,7 @@ static int run_race(struct race *race, int64_t deadline_ms, int *fd)
     }
 }
 
-/* ---- a Unix socket ------------------------------------------------------------------------------
- */
+/* ---- a Unix socket --------------------------------------------------------------------------- */
 
 /* A Unix socket whose queue is full cannot be polled for room; connect(2) itself has to wait, as
  * long as SO_SNDTIMEO says. */
@@ -207,8 +206,7 @@ static int try_unix(const struct endpoint *endpoint, int64_t deadline_ms, int *f
     return 0;
 }
 
-/* ---- what is said of it -------------------------------------------------------------------------
- */
+/* ---- what is said of it ---------------------------------------------------------------------- */
 
 /* What to look at, for the failures that a person meets. */
 static const char *hint(int failure)

@@ -63,7 +63,7 @@ static int socket_type(const struct endpoint *endpoint)
     return kind | SOCK_NONBLOCK | SOCK_CLOEXEC;
 }
 
-/* ---- Unix sockets ---- */
+/* ---- Unix sockets ---------------------------------------------------------------------------- */
 
 /* Says whether somebody may be listening there; only a refused connection proves that not. */
 static bool is_served(const struct sockaddr_un *address)
@@ -146,7 +146,7 @@ out:
     return status;
 }
 
-/* ---- TCP and UDP ---- */
+/* ---- TCP and UDP ----------------------------------------------------------------------------- */
 
 /* Every address means those of IPv4 too, whatever the system's default is. */
 static bool serves_ipv6_alone(const struct endpoint *endpoint)
@@ -269,7 +269,7 @@ enum afar_status listener_open(struct listener **listener, const struct endpoint
     return AFAR_OK;
 }
 
-/* ---- sockets that were opened by somebody else ---- */
+/* ---- sockets that were opened by somebody else ----------------------------------------------- */
 
 static bool option_is(int fd, int option, int wanted)
 {
@@ -370,7 +370,7 @@ enum afar_status listener_adopt(struct listener **listener, int fd, const struct
     return AFAR_OK;
 }
 
-/* ---- connections ---- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 /* Errors of accept(2) that concern the one connection that was waiting, not the listener: Linux
  * passes on what the network has already said about it. EPERM is a firewall's. */

@@ -28,8 +28,7 @@ struct audit {
     bool syncing;      /* some thread is at it */
 };
 
-/* ---- opening ------------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static enum afar_status open_file(const char *path, int *fd, struct afar_error *err)
 {
@@ -148,8 +147,7 @@ void audit_close(struct audit *audit)
     free(audit);
 }
 
-/* ---- writing; with the lock held ----------------------------------------------------------------
- */
+/* ---- writing; with the lock held ------------------------------------------------------------- */
 
 /* Takes back what there is of a line that could not be written whole. Where not even that can be
  * done, its end makes it a line by itself. */
@@ -238,8 +236,7 @@ static enum afar_status write_locked(struct audit *audit, const struct buffer *b
     return audit->sync && !lazy ? sync_to(audit, audit->appended, err) : AFAR_OK;
 }
 
-/* ---- verbs --------------------------------------------------------------------------------------
- */
+/* ---- verbs ----------------------------------------------------------------------------------- */
 
 enum afar_status audit_write_body(struct audit *audit, const struct buffer *body, bool lazy,
                                   struct afar_error *err)

@@ -95,7 +95,7 @@ void audit_lost(struct audit *audit);
  * fails. As audit_open. */
 enum afar_status audit_reopen(struct audit *audit, struct afar_error *err);
 
-/* ---- for src/policy/ ---- */
+/* ---- for src/policy/ ------------------------------------------------------------------------- */
 
 enum { AUDIT_HASH_BYTES = 65 };
 

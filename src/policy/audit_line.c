@@ -23,8 +23,7 @@ static void put_time(struct audit_text *out)
     audit_text_put(out, text);
 }
 
-/* ---- what it says -------------------------------------------------------------------------------
- */
+/* ---- what it says ---------------------------------------------------------------------------- */
 
 static void add_text(struct audit_text *text, const char *key, const char *value)
 {
@@ -119,8 +118,7 @@ enum afar_status audit_render(struct buffer *body, const struct audit_record *re
     return text.status;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static enum afar_status hash_bytes(const void *data, size_t size, char hash[AUDIT_HASH_BYTES],
                                    struct afar_error *err)

@@ -26,8 +26,7 @@ struct trial {
     const char *resembles; /* a path that a rule names, with the same last name; borrowed */
 };
 
-/* ---- matching -----------------------------------------------------------------------------------
- */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 static bool match_client(const struct rule *rule, const struct policy_client *client)
 {
@@ -131,8 +130,7 @@ static bool match_user(const struct rule *rule, const char *user)
     return user == NULL || (rule->user.name != NULL && strcmp(rule->user.name, user) == 0);
 }
 
-/* ---- what a rule that matches still refuses -----------------------------------------------------
- */
+/* ---- what a rule that matches still refuses -------------------------------------------------- */
 
 static void deny(struct policy_decision *decision, const char *why, const char *what)
 {
@@ -184,8 +182,7 @@ static void check_details(struct policy_decision *decision, const struct policy_
         deny(decision, "choose the directory", request->cwd);
 }
 
-/* ---- what is run --------------------------------------------------------------------------------
- */
+/* ---- what is run ----------------------------------------------------------------------------- */
 
 static size_t count(char *const *words)
 {
@@ -261,8 +258,7 @@ static void choose_directory(struct policy_decision *decision, const struct poli
     decision->cwd_is_home = decision->cwd != NULL && decision->cwd == rule->user.home;
 }
 
-/* ---- deciding -----------------------------------------------------------------------------------
- */
+/* ---- deciding -------------------------------------------------------------------------------- */
 
 static enum afar_status try_rule(struct trial *trial, const struct rule *rule,
                                  struct policy_decision *decision, bool *match,

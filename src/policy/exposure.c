@@ -100,8 +100,7 @@ void exposure_climb(char *folder, const struct exposure_who *who)
     folder[size] = '\0';
 }
 
-/* ---- one file -----------------------------------------------------------------------------------
- */
+/* ---- one file -------------------------------------------------------------------------------- */
 
 static enum afar_status fail_memory(struct afar_error *err)
 {
@@ -199,8 +198,7 @@ static enum afar_status look_at(struct exposure *exposure, const struct own_file
     return status;
 }
 
-/* ---- all of them --------------------------------------------------------------------------------
- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 enum afar_status exposure_find(struct exposure *exposure, const struct config *config,
                                const struct exposure_who *who, struct afar_error *err)

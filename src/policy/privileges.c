@@ -27,8 +27,7 @@ static bool passes_on(unsigned capability)
     return has(capability) && prctl(PR_CAPBSET_READ, (unsigned long)capability, 0, 0, 0) != 0;
 }
 
-/* ---- limits ------------------------------------------------------------------------------------
- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 /* Whether some limit is above what this process may set. */
 static bool raises_limits(const struct rule *rule)
@@ -50,8 +49,7 @@ static bool raises_limits(const struct rule *rule)
     return false;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static enum afar_status check_user(const struct rule *rule, struct afar_error *err)
 {

@@ -15,8 +15,7 @@
 
 enum { SHOWN_BYTES = 100, LINK_BYTES = 64 };
 
-/* ---- directories --------------------------------------------------------------------------------
- */
+/* ---- directories ----------------------------------------------------------------------------- */
 
 /* Opens `path`, to look at it, as a process with that root would (openat2(2), RESOLVE_IN_ROOT). -1:
  * errno. */
@@ -75,8 +74,7 @@ static bool real_directory(const char *directory, const char *root, char real[PA
     return known;
 }
 
-/* ---- files --------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* "/usr/bin/../bin/git" → "/usr/bin/git". NULL: the directory is not there, or out of memory. */
 char *resolve_path(const char *path, const char *root)

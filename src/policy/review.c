@@ -34,8 +34,7 @@ static void warn(struct review *review, const char *format, ...)
     review->status = words_add(review->warnings, text, strlen(text), review->err);
 }
 
-/* ---- whom it runs as ---------------------------------------------------------------------------
- */
+/* ---- whom it runs as ------------------------------------------------------------------------- */
 
 static bool is_for_root_alone(const struct rule *rule)
 {
@@ -55,8 +54,7 @@ static void review_user(struct review *review)
                      "or user = root to say that this is meant");
 }
 
-/* ---- what is not there -------------------------------------------------------------------------
- */
+/* ---- what is not there ----------------------------------------------------------------------- */
 
 /* "command: '/usr/bin/gti': No such file or directory; CONSEQUENCE". False: it is not there. */
 static bool review_path(struct review *review, const char *key, const char *path, const char *root,

@@ -20,8 +20,7 @@ static enum afar_status fail_memory(struct afar_error *err)
     return afar_fail(err, AFAR_ENOMEM, "out of memory for a rule");
 }
 
-/* ---- lists --------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 /* Makes room for one more entry. */
 static enum afar_status grow(void **list, size_t count, size_t entry_bytes, struct afar_error *err)
@@ -172,8 +171,7 @@ static enum afar_status set_may(struct rule *rule, const char *value, struct afa
     return each_word(rule, value, add_may, err);
 }
 
-/* ---- single values ------------------------------------------------------------------------------
- */
+/* ---- single values --------------------------------------------------------------------------- */
 
 static enum afar_status fail_again(struct afar_error *err)
 {
@@ -301,8 +299,7 @@ static enum afar_status parse_memory(const char *text, uint64_t *value, struct a
     return status;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 #define AT(member) offsetof(struct rule, member)
 
@@ -391,8 +388,7 @@ enum afar_status rule_set(struct rule *rule, const char *key, const char *value,
     return fail_unknown(key, err);
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 struct rule *rule_new(const char *name, unsigned line)
 {

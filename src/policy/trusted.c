@@ -41,8 +41,7 @@ enum afar_status trusted_check(int fd, const char *path, struct afar_error *err)
     return check(fd, path, S_IWGRP | S_IWOTH, err);
 }
 
-/* ---- the folders above a file ------------------------------------------------------------------
- */
+/* ---- the folders above a file ---------------------------------------------------------------- */
 
 /* In a folder with the sticky bit, such as /tmp, each can replace only what is his own. */
 static enum afar_status check_folder(const char *folder, struct afar_error *err)

@@ -14,8 +14,7 @@ enum { SHOWN_BYTES = 60, ENTRY_BYTES = 4096, ENTRY_MAX_BYTES = 1 << 20, GROUPS_M
 /* (uid_t)-1 means "leave it as it is" to setresuid(2). */
 #define ID_MAX UINT64_C(4294967294)
 
-/* ---- entries ------------------------------------------------------------------------------------
- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 /* An entry and the memory that its strings lie in. */
 struct entry {
@@ -89,8 +88,7 @@ static bool is_number(const char *name, uint64_t *number)
     return number_parse(name, 0, ID_MAX, number, NULL) == AFAR_OK;
 }
 
-/* ---- users --------------------------------------------------------------------------------------
- */
+/* ---- users ----------------------------------------------------------------------------------- */
 
 static enum afar_status take_groups(struct user *user, const char *name, struct afar_error *err)
 {

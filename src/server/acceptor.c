@@ -53,8 +53,7 @@ struct acceptor {
     bool killed;   /* … or a second signal has come */
 };
 
-/* ---- connections --------------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static struct worker *least_loaded(const struct acceptor *acceptor)
 {
@@ -190,8 +189,7 @@ static void door_ready(struct loop_source *source, uint32_t events)
     }
 }
 
-/* ---- the end ------------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 void acceptor_remove(struct door *door)
 {
@@ -283,8 +281,7 @@ static void worker_ended(struct mail *mail)
     acceptor->workers_ended++;
 }
 
-/* ---- signals ------------------------------------------------------------------------------------
- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static void log_counters(struct server_shared *shared)
 {
@@ -350,8 +347,7 @@ static enum afar_status watch_signals(struct acceptor *acceptor, struct afar_err
     return status;
 }
 
-/* ---- making and running -------------------------------------------------------------------------
- */
+/* ---- making and running ---------------------------------------------------------------------- */
 
 enum afar_status acceptor_new(struct acceptor **acceptor, struct server_shared *shared,
                               const struct acceptor_hooks *hooks, struct afar_error *err)

@@ -47,7 +47,7 @@ void admission_exit_init(struct admission_exit *way_out, struct mailbox *mailbox
     list_init(&way_out->tickets);
 }
 
-/* ---- making room; with the lock held ---- */
+/* ---- making room; with the lock held --------------------------------------------------------- */
 
 static struct crowd *crowd_of(struct admission *admission, const struct admission_ticket *ticket)
 {
@@ -132,7 +132,7 @@ static bool has_room(struct admission *admission, const struct config *config,
     return room;
 }
 
-/* ---- entering ---- */
+/* ---- entering -------------------------------------------------------------------------------- */
 
 static enum admission_verdict refuse(struct admission *admission, struct admission_ticket *ticket)
 {
@@ -203,7 +203,7 @@ struct admission_ticket *admission_next_to_leave(struct admission *admission,
     return ticket;
 }
 
-/* ---- inside ---- */
+/* ---- inside ---------------------------------------------------------------------------------- */
 
 /* It was told to leave, and stays: there is room again. With the lock held. */
 static bool stay(struct admission *admission, struct admission_ticket *ticket)

@@ -44,8 +44,7 @@ static void written(struct mail *mail)
     worker_check_ended(worker);
 }
 
-/* ---- noting -------------------------------------------------------------------------------------
- */
+/* ---- noting ---------------------------------------------------------------------------------- */
 
 void audit_note(struct worker *worker, const struct audit_record *record)
 {

@@ -6,8 +6,9 @@
  *
  * Owns:    its timer.
  * Threads: one: the acceptor's, since it takes milliseconds and locks, for as long, what other
- * threads allocate from. Blocks:  for the milliseconds that it takes; at most once in
- * GIVEBACK_LOOK_MS. Limits:  none. */
+ *          threads allocate from.
+ * Blocks:  for the milliseconds that it takes; at most once in GIVEBACK_LOOK_MS.
+ * Limits:  none. */
 #ifndef SERVER_GIVEBACK_H
 #define SERVER_GIVEBACK_H
 

@@ -183,8 +183,7 @@ static enum afar_status refuse(const struct registry *registry, enum afar_status
                      registry->max_queued);
 }
 
-/* ---- verbs --------------------------------------------------------------------------------------
- */
+/* ---- verbs ----------------------------------------------------------------------------------- */
 
 void registry_set_limits(struct registry *registry, const struct config *config)
 {

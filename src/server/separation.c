@@ -31,8 +31,7 @@ struct kinds {
     size_t own_group_count;
 };
 
-/* ---- whom commands run as -----------------------------------------------------------------------
- */
+/* ---- whom commands run as -------------------------------------------------------------------- */
 
 bool separation_fences(const struct rule *rule)
 {
@@ -93,8 +92,7 @@ static void find_kinds(struct kinds *kinds, const struct config *config)
     }
 }
 
-/* ---- the fence ----------------------------------------------------------------------------------
- */
+/* ---- the fence ------------------------------------------------------------------------------- */
 
 /* What has to stay open for the commands that run behind it. */
 static enum afar_status find_needed(struct words *needed, const struct config *config,
@@ -232,8 +230,7 @@ static enum afar_status make_fence(struct separation *separation, const struct c
     return status;
 }
 
-/* ---- warnings -----------------------------------------------------------------------------------
- */
+/* ---- warnings -------------------------------------------------------------------------------- */
 
 /* "a, b and 3 more" */
 static void list(const struct words *words, char text[LIST_BYTES])

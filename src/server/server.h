@@ -7,8 +7,9 @@
  *
  * Owns:    the listeners, the workers, their threads.
  * Threads: all calls from one thread, which becomes the acceptor. Signals must be blocked there
- * before server_new (server_block_signals), so that the threads inherit it. Blocks:  server_run,
- * for as long as the server lives. Limits:  those of the configuration. */
+ *          before server_new (server_block_signals), so that the threads inherit it.
+ * Blocks:  server_run, for as long as the server lives.
+ * Limits:  those of the configuration. */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 

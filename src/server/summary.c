@@ -94,7 +94,7 @@ void summary_free(struct summary *summary)
     free(summary);
 }
 
-/* ---- counting; with the lock held ---- */
+/* ---- counting; with the lock held ------------------------------------------------------------ */
 
 static struct peer_counts *peer_of(struct period *period, const char *who)
 {
@@ -155,7 +155,7 @@ void summary_who(char who[SUMMARY_WHO_BYTES], const char *identity,
         (void)snprintf(who, SUMMARY_WHO_BYTES, "%s from %s", identity, address);
 }
 
-/* ---- verbs ---- */
+/* ---- verbs ----------------------------------------------------------------------------------- */
 
 bool summary_count(struct summary *summary, enum summary_kind kind, const char *who)
 {
@@ -200,7 +200,7 @@ int64_t summary_pace_now(struct summary *summary, const char *who)
     return at_most(wait_ms, SUMMARY_PACE_MAX_MS);
 }
 
-/* ---- the end of a period ---- */
+/* ---- the end of a period --------------------------------------------------------------------- */
 
 /* Where the sums go, besides the log. */
 typedef void note(void *user, const struct audit_record *record);

@@ -1,9 +1,10 @@
 /* A worker: one thread, one event loop, the connections and jobs that were given to it.
  *
  * Owns:    its loop, mailbox, companion and sweeper, and every connection and job in its lists.
- * They are reached from its own thread only; other threads post to its mailbox. Threads:
- * worker_start, worker_free and the three worker_post_… from the acceptor; connection_count from
- * any; everything else from the worker's thread. Blocks:  worker_join, until the thread has ended.
+ *          They are reached from its own thread only; other threads post to its mailbox.
+ * Threads: worker_start, worker_free and the three worker_post_… from the acceptor;
+ *          connection_count from any; everything else from the worker's thread.
+ * Blocks:  worker_join, until the thread has ended.
  * Limits:  see struct config. */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H

@@ -41,7 +41,7 @@ enum afar_status tls_fail_local(struct afar_error *err, const char *what)
     return afar_fail(err, AFAR_EBUG, "%s failed: %s", what, tls_reason(code));
 }
 
-/* ---- Peers that do not speak TLS ---- */
+/* ---- Peers that do not speak TLS ------------------------------------------------------------- */
 
 static bool starts_with(const struct transport_tls *transport, const char *text)
 {
@@ -97,7 +97,7 @@ enum afar_status tls_check_first(struct transport_tls *transport, struct afar_er
     return afar_fail(err, AFAR_EPEER, "the server does not speak TLS; for plain TCP use tcp://");
 }
 
-/* ---- What OpenSSL says ---- */
+/* ---- What OpenSSL says ----------------------------------------------------------------------- */
 
 static enum afar_status fail_version(const struct transport_tls *transport, struct afar_error *err)
 {

@@ -46,7 +46,7 @@ static void stop(struct transport_tls *transport, const char *why)
     SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
 }
 
-/* ---- The length that a hello claims ---- */
+/* ---- The length that a hello claims ---------------------------------------------------------- */
 
 static void expect_hello(struct tls_guard *guard)
 {
@@ -105,7 +105,7 @@ bool tls_guard_takes_hello(SSL *ssl, char note[TLS_NOTE_BYTES])
     return false;
 }
 
-/* ---- Callbacks ---- */
+/* ---- Callbacks ------------------------------------------------------------------------------- */
 
 static void note_first(struct transport_tls *transport, const uint8_t *data, size_t size)
 {

@@ -60,7 +60,7 @@ enum {
     TLS_SESSIONS_MAX = 64
 };
 
-/* ---- Contexts ---- */
+/* ---- Contexts -------------------------------------------------------------------------------- */
 
 /* A session that may be offered to the server of that name, once: TLS 1.3 tickets are single use,
  * so that connections cannot be linked by them (RFC 8446, appendix C.4). */
@@ -92,7 +92,7 @@ struct tls_context {
     struct tls_deferred *deferred; /* owned; client: files that are still to be read; NULL: none */
 };
 
-/* ---- Transports ---- */
+/* ---- Transports ------------------------------------------------------------------------------ */
 
 /* What a peer has made OpenSSL do: guard.c. */
 struct tls_guard {
@@ -156,7 +156,7 @@ struct transport_tls {
 
 struct transport_tls *transport_tls_of(const SSL *ssl);
 
-/* ---- owner.c ---- */
+/* ---- owner.c --------------------------------------------------------------------------------- */
 
 /* Of the client whose certificate is `leaf`, by the chain that was verified, from that to the
  * configured CA; NULL: it is accepted for its key alone. False: out of memory. */
@@ -165,7 +165,7 @@ bool tls_owner(X509 *leaf, const STACK_OF(X509) * chain, struct tls_owner *owner
 /* As struct identity has it. */
 void tls_owner_text(const struct tls_owner *owner, char text[IDENTITY_OWNER_BYTES]);
 
-/* ---- transport.c ---- */
+/* ---- transport.c ----------------------------------------------------------------------------- */
 
 /* Sees to the peer's name and, on the server, chain, once there is a certificate or a ticket that
  * told them. AFAR_ENOMEM. */
@@ -178,7 +178,7 @@ enum afar_status transport_tls_over(struct transport **transport, struct tls_con
                                     int fd, BIO *from_peer, BIO *to_peer, const char *server_name,
                                     const char *alpn, struct afar_error *err);
 
-/* ---- credentials.c ---- */
+/* ---- credentials.c --------------------------------------------------------------------------- */
 
 /* A certificate, what else its file sends, and its key. Close it. */
 struct tls_credential {
@@ -202,7 +202,7 @@ enum afar_status tls_load_trust(SSL_CTX *ctx, const char *ca_file, bool announce
                                 struct afar_error *err);
 enum afar_status tls_load_revoked(SSL_CTX *ctx, const char *crl_file, struct afar_error *err);
 
-/* ---- deferred.c ---- */
+/* ---- deferred.c ------------------------------------------------------------------------------ */
 
 /* Has the files of `options` read when they are needed. AFAR_ENOMEM. */
 enum afar_status tls_deferred_new(struct tls_context *context,
@@ -215,7 +215,7 @@ enum afar_status tls_deferred_load(struct tls_context *context, struct afar_erro
 /* What was wrong with them, if they have been read. */
 enum afar_status tls_deferred_failure(struct tls_context *context, struct afar_error *err);
 
-/* ---- certificate.c ---- */
+/* ---- certificate.c --------------------------------------------------------------------------- */
 
 int64_t tls_time_unix(const ASN1_TIME *time);
 
@@ -237,7 +237,7 @@ void tls_identity_name(X509 *certificate, bool vouched, char name[IDENTITY_NAME_
 /* The earliest notAfter of a chain, 0 where it is NULL or empty. */
 int64_t tls_chain_expiry(const STACK_OF(X509) * chain);
 
-/* ---- names.c ---- */
+/* ---- names.c --------------------------------------------------------------------------------- */
 
 /* "localhost, 127.0.0.1, ::1" (cut with "…"), or "no name at all". */
 void tls_names_text(X509 *certificate, char *text, size_t size);
@@ -245,7 +245,7 @@ void tls_names_text(X509 *certificate, char *text, size_t size);
 /* Why it is not for that name or address although it looks as if it were; NULL: it does not. */
 const char *tls_names_reason(X509 *certificate, const char *wanted);
 
-/* ---- lists.c ---- */
+/* ---- lists.c --------------------------------------------------------------------------------- */
 
 /* Until when what was found of a chain holds: until a certificate in it expires, or, with
  * revocation lists, until there is none of one of its issuers any more that has not expired
@@ -256,7 +256,7 @@ int64_t tls_valid_until(const X509_STORE_CTX *store, bool *by_list);
  * not end. */
 int64_t tls_lists_until(const SSL_CTX *ctx);
 
-/* ---- verify.c ---- */
+/* ---- verify.c -------------------------------------------------------------------------------- */
 
 /* Makes `ctx` verify its peers: what is found goes to the transport's expires_at, or else to its
  * note. */
@@ -270,19 +270,19 @@ void tls_note_refusal(const struct transport_tls *transport, X509_STORE_CTX *sto
  * not sent: RFC 6066 §3 has names only. AFAR_EINVAL: no name that could be verified. */
 enum afar_status tls_expect_server(struct transport_tls *transport, struct afar_error *err);
 
-/* ---- release.c ---- */
+/* ---- release.c ------------------------------------------------------------------------------- */
 
 /* Lets go of what only the handshake needed, of a server's connection that is established. */
 void tls_release(SSL *ssl);
 
-/* ---- judge.c ---- */
+/* ---- judge.c --------------------------------------------------------------------------------- */
 
 /* Keeps what transport_judge needs of the client's certificates. AFAR_ENOMEM. */
 enum afar_status tls_keep_chain(struct transport_tls *transport, struct afar_error *err);
 enum afar_status tls_judge(struct transport *base, struct tls_context *context,
                            struct afar_error *err);
 
-/* ---- peer.c ---- */
+/* ---- peer.c ---------------------------------------------------------------------------------- */
 
 /* Adds the names of an established connection's client: net/peer.h. */
 enum afar_status tls_peer(const struct transport *base, struct peer *peer, struct afar_error *err);
@@ -292,7 +292,7 @@ enum afar_status tls_peer(const struct transport *base, struct peer *peer, struc
 bool tls_pin(const X509 *certificate, char pin[TLS_PIN_BYTES]);
 bool tls_pin_hash(const X509 *certificate, uint8_t hash[TLS_OWNER_BYTES]);
 
-/* ---- pins.c ---- */
+/* ---- pins.c ---------------------------------------------------------------------------------- */
 
 /* AFAR_EINVAL: one is not 64 hex digits. AFAR_ENOMEM. */
 enum afar_status tls_pins_set(struct tls_context *context, char *const *pins, size_t count,
@@ -306,7 +306,7 @@ bool tls_pins_accept_client(const struct tls_context *context, X509_STORE_CTX *s
 bool tls_pins_accept_server(const struct transport_tls *transport, X509 *leaf, int error,
                             char note[TLS_NOTE_BYTES]);
 
-/* ---- ticket.c ---- */
+/* ---- ticket.c -------------------------------------------------------------------------------- */
 
 /* What a ticket says of its client. Pointers are into what it was read from. */
 struct tls_ticket {
@@ -328,12 +328,12 @@ size_t tls_ticket_write(const struct tls_ticket *ticket, uint8_t *data);
 
 void tls_session_server_init(SSL_CTX *ctx);
 
-/* ---- export.c ---- */
+/* ---- export.c -------------------------------------------------------------------------------- */
 
 /* Takes the peer's certificate out of a session's DER, in place. False: it is none. */
 bool tls_session_strip(uint8_t *der, size_t *size);
 
-/* ---- session.c ---- */
+/* ---- session.c ------------------------------------------------------------------------------- */
 
 void tls_session_client_init(SSL_CTX *ctx);
 
@@ -350,7 +350,7 @@ void tls_session_keep(struct tls_context *context, const struct tls_saved_sessio
 void tls_session_clear(struct tls_saved_session *place);
 void tls_session_forget_all(struct tls_context *context);
 
-/* ---- alpn.c ---- */
+/* ---- alpn.c ---------------------------------------------------------------------------------- */
 
 void tls_alpn_server_init(SSL_CTX *ctx);
 
@@ -360,7 +360,7 @@ enum afar_status tls_alpn_offer(struct transport_tls *transport, struct afar_err
 /* Compares what was agreed on with what must be. AFAR_ETRUST. */
 enum afar_status tls_alpn_check(const struct transport_tls *transport, struct afar_error *err);
 
-/* ---- bio.c ---- */
+/* ---- bio.c ----------------------------------------------------------------------------------- */
 
 /* A socket BIO like OpenSSL's own, but by recv(2) and send(2): write(2) would raise SIGPIPE. */
 BIO_METHOD *tls_bio_method_new(void);
@@ -378,7 +378,7 @@ enum afar_status tls_bio_release(BIO *bio);
  * not, as the BIO is none of ours. */
 bool tls_bio_guard(BIO *bio, struct tls_guard *guard);
 
-/* ---- guard.c ---- */
+/* ---- guard.c --------------------------------------------------------------------------------- */
 
 /* Watches over what comes from the peer; once the transport's BIOs are set. Until the handshake is
  * complete it also notes in the transport what came first. */

@@ -43,7 +43,7 @@ enum afar_status tls_keep_chain(struct transport_tls *transport, struct afar_err
     return status;
 }
 
-/* ---- Judging ---- */
+/* ---- Judging --------------------------------------------------------------------------------- */
 
 /* The leaf and, in *others, what came with it; all owned by the caller. NULL: out of memory. */
 static X509 *read_chain(const struct transport_tls *transport, STACK_OF(X509) * *others)

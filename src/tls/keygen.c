@@ -23,8 +23,7 @@ struct making {
     X509 *cert;
 };
 
-/* ---- what is asked for --------------------------------------------------------------------------
- */
+/* ---- what is asked for ----------------------------------------------------------------------- */
 
 static bool is_address(const char *host, unsigned char address[16], int *size)
 {
@@ -71,8 +70,7 @@ static enum afar_status check(const struct tls_keygen_options *options, struct a
     return AFAR_OK;
 }
 
-/* ---- the certificate ----------------------------------------------------------------------------
- */
+/* ---- the certificate ------------------------------------------------------------------------- */
 
 static enum afar_status add_extension(X509 *cert, int nid, const char *value,
                                       struct afar_error *err)
@@ -170,8 +168,7 @@ static enum afar_status make(struct making *making, struct afar_error *err)
     return status;
 }
 
-/* ---- as text ------------------------------------------------------------------------------------
- */
+/* ---- as text --------------------------------------------------------------------------------- */
 
 static char *text_of(BIO *bio)
 {

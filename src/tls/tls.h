@@ -6,9 +6,9 @@
  * Threads: a context may be shared by any number of threads once made; a transport may not.
  * Blocks:  making a context reads files; the rest never.
  * Limits:  TLS 1.3, or 1.2 where asked for; no renegotiation, no compression, no early data. A
- * hello has at most 16 KiB, a client's certificates chain_bytes, a handshake 512 records; a session
- * lasts for an hour from the full handshake on. What a peer can make one call cost is bounded:
- * guard.c. */
+ *          hello has at most 16 KiB, a client's certificates chain_bytes, a handshake 512 records;
+ *          a session lasts for an hour from the full handshake on. What a peer can make one call
+ *          cost is bounded: guard.c. */
 #ifndef TLS_TLS_H
 #define TLS_TLS_H
 

@@ -39,7 +39,7 @@ static enum afar_status fail_again(struct afar_error *err)
     return afar_fail(err, AFAR_ECLOSED, "the TLS connection has failed before");
 }
 
-/* ---- Handshake ---- */
+/* ---- Handshake ------------------------------------------------------------------------------- */
 
 /* Tells a peer that does not speak TLS, or whose hello was not read, what it has met, as far as one
  * can: our own plain client knows an alert when it sees one. Best effort, once. */
@@ -175,7 +175,7 @@ static enum afar_status tls_handshake(struct transport *base, struct afar_error 
     return status;
 }
 
-/* ---- Data ---- */
+/* ---- Data ------------------------------------------------------------------------------------ */
 
 static void tls_begin(struct transport *base)
 {
@@ -354,7 +354,7 @@ static void tls_shutdown(struct transport *base)
         (void)shutdown(base->fd, SHUT_WR);
 }
 
-/* ---- Who it is ---- */
+/* ---- Who it is ------------------------------------------------------------------------------- */
 
 static void tls_identity(const struct transport *base, struct identity *identity)
 {
@@ -416,7 +416,7 @@ static const struct transport_ops tls_ops = {
     .free = tls_free,
 };
 
-/* ---- Making one ---- */
+/* ---- Making one ------------------------------------------------------------------------------ */
 
 static enum afar_status set_up(struct transport_tls *transport, const char *server_name,
                                const char *alpn, struct afar_error *err)

@@ -4,7 +4,8 @@
  * Threads: a value of one thread.
  * Blocks:  never; no system call in this layer.
  * Limits:  integers 0 … 2^53-1; nesting 8 deep; 4,096 words of argv or environment in JSON; no
- * duplicate keys, no escaped NUL, UTF-8 only (bytes that are not travel in the payload). */
+ *          duplicate keys, no escaped NUL, UTF-8 only (bytes that are not travel in the payload).
+ */
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
 

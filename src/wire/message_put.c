@@ -211,8 +211,7 @@ size_t message_write_cut_rest(char out[MESSAGE_CUT_REST_BYTES], uint64_t seq, ui
     return (size_t)length;
 }
 
-/* ---- exec ---------------------------------------------------------------------------------------
- */
+/* ---- exec ------------------------------------------------------------------------------------ */
 
 /* Escaping at worst makes six bytes of one: so much always leaves room in the header. */
 enum { JSON_WORDS_BYTES = 8192 };

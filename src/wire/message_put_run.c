@@ -150,8 +150,7 @@ enum afar_status message_put_not_found(struct buffer *out, uint64_t id, const ch
     return put_object(out, object, ok, NULL, 0, err);
 }
 
-/* ---- a list of jobs -----------------------------------------------------------------------------
- */
+/* ---- a list of jobs -------------------------------------------------------------------------- */
 
 static bool add_clean(cJSON *object, const char *key, const char *text, size_t size)
 {

@@ -272,8 +272,7 @@ enum afar_status output_log_add_cut(struct output_log *log, uint64_t next, const
     return AFAR_OK;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void make_head(struct output_log *log, struct entry *entry)
 {
@@ -438,8 +437,7 @@ void output_log_cut(struct output_log *log)
     }
 }
 
-/* ---- what is known of it ------------------------------------------------------------------------
- */
+/* ---- what is known of it --------------------------------------------------------------------- */
 
 bool output_log_finished(const struct output_log *log)
 {

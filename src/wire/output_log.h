@@ -11,8 +11,8 @@
  * Threads: one owner; no lock.
  * Blocks:  never; no system call in this layer.
  * Limits:  capacity_bytes on the wire (prefix, header, payload), each frame counted with the
- * longest id that there is, so that it is enough for every id. Room for the receipt is always kept
- *          besides. */
+ *          longest id that there is, so that it is enough for every id. Room for the receipt is
+ *          always kept besides. */
 #ifndef WIRE_OUTPUT_LOG_H
 #define WIRE_OUTPUT_LOG_H
 

@@ -38,8 +38,7 @@ void run_guest_close(struct run_guest *guest)
     buffer_close(&guest->ring);
 }
 
-/* ---- the connection -----------------------------------------------------------------------------
- */
+/* ---- the connection -------------------------------------------------------------------------- */
 
 /* On a connection that is new nothing has been put yet. */
 static void connect(struct run_guest *guest, uint64_t id)
@@ -220,8 +219,7 @@ void run_guest_hurry(struct run_guest *guest, int64_t now_ms, int64_t within_ms)
         guest->try_at_ms = guest->give_up_ms;
 }
 
-/* ---- what goes ----------------------------------------------------------------------------------
- */
+/* ---- what goes ------------------------------------------------------------------------------- */
 
 enum {
     /* What every server takes, however it is configured; and what one takes that says more. */
@@ -427,8 +425,7 @@ enum afar_status run_guest_signal(struct run_guest *guest, struct buffer *out, c
     return AFAR_OK;
 }
 
-/* ---- acknowledging ------------------------------------------------------------------------------
- */
+/* ---- acknowledging --------------------------------------------------------------------------- */
 
 void run_guest_taken(struct run_guest *guest, uint64_t next)
 {

@@ -123,7 +123,7 @@ enum afar_status run_guest_open(struct run_guest *guest, const struct run_guest_
 /* Also for one that was only zeroed. */
 void run_guest_close(struct run_guest *guest);
 
-/* ---- the connection ---- */
+/* ---- the connection -------------------------------------------------------------------------- */
 
 /* The owner has put its exec (with guest->holder and asked_resume_ms) as request `id`. NEW. */
 void run_guest_begin(struct run_guest *guest, uint64_t id);
@@ -163,7 +163,7 @@ bool run_guest_connect_now(struct run_guest *guest, int64_t now_ms);
 /* It shall be given up at the latest so long from now. */
 void run_guest_hurry(struct run_guest *guest, int64_t now_ms, int64_t within_ms);
 
-/* ---- what comes ---- */
+/* ---- what comes ------------------------------------------------------------------------------ */
 
 enum run_guest_event {
     RUN_GUEST_NOTHING,  /* not for this run, or nothing to do */
@@ -197,7 +197,7 @@ enum afar_status run_guest_put_ack(struct run_guest *guest, struct buffer *out,
 enum afar_status run_guest_finish(struct run_guest *guest, struct buffer *out,
                                   struct afar_error *err);
 
-/* ---- what goes ---- */
+/* ---- what goes ------------------------------------------------------------------------------- */
 
 /* Accepts as much of stdin as there is credit for. *taken 0: none now (also while it is away);
  * where nobody will read it any more, all of it is taken. AFAR_EINVAL: no stdin, or it was closed.

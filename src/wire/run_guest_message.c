@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- the beginning, and coming back -------------------------------------------------------------
- */
+/* ---- the beginning, and coming back ---------------------------------------------------------- */
 
 static void take_facts(struct run_guest *guest, const struct message *message)
 {
@@ -126,8 +125,7 @@ static enum afar_status on_attached(struct run_guest *guest, const struct messag
     return run_guest_push(guest, out, err);
 }
 
-/* ---- output, input, the receipt -----------------------------------------------------------------
- */
+/* ---- output, input, the receipt -------------------------------------------------------------- */
 
 static enum afar_status count_frame(struct run_guest *guest, const struct message *message,
                                     uint64_t next, struct afar_error *err)
@@ -213,8 +211,7 @@ static enum afar_status on_ack(struct run_guest *guest, const struct message *me
     return AFAR_OK;
 }
 
-/* ---- errors -------------------------------------------------------------------------------------
- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static bool is_code(const struct message *message, const char *code)
 {
@@ -307,8 +304,7 @@ static void on_connection(struct run_guest *guest, const struct message *message
         guest->door = RUN_GUEST_NOT_NOW;
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static bool is_mine(const struct run_guest *guest, const struct message *message)
 {

@@ -59,8 +59,7 @@ void run_host_close(struct run_host *host)
     host->session = NULL;
 }
 
-/* ---- who holds it -------------------------------------------------------------------------------
- */
+/* ---- who holds it ---------------------------------------------------------------------------- */
 
 const char *run_host_code(enum run_host_verdict verdict)
 {
@@ -228,8 +227,7 @@ enum run_host_after run_host_over(struct run_host *host)
     return host->kept ? RUN_HOST_FREE : RUN_HOST_RELEASE;
 }
 
-/* ---- input --------------------------------------------------------------------------------------
- */
+/* ---- input ----------------------------------------------------------------------------------- */
 
 enum afar_status run_host_stdin(struct run_host *host, const void *session, uint64_t offset,
                                 size_t size, bool eof, struct run_host_input *input,
@@ -287,8 +285,7 @@ void run_host_stdin_acked(struct run_host *host, uint64_t taken)
     host->stdin_ack_by_ms = NEVER;
 }
 
-/* ---- output -------------------------------------------------------------------------------------
- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 bool run_host_peek(struct run_host *host, const void *session, const uint8_t **data, size_t *size)
 {

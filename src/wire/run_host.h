@@ -95,7 +95,7 @@ enum afar_status run_host_open(struct run_host *host, const struct run_host_setu
 /* Also for one that was only zeroed. */
 void run_host_close(struct run_host *host);
 
-/* ---- who holds it ---- */
+/* ---- who holds it ---------------------------------------------------------------------------- */
 
 enum run_host_verdict {
     RUN_HOST_ATTACHED,
@@ -147,7 +147,7 @@ enum run_host_after run_host_time(struct run_host *host, int64_t now_ms);
  * that nobody can come back to ends when its receipt was sent, others when it was acknowledged. */
 enum run_host_after run_host_over(struct run_host *host);
 
-/* ---- input ---- */
+/* ---- input ----------------------------------------------------------------------------------- */
 
 /* What of a stdin frame is new: give the job `size` bytes from `skip` on, and close its input where
  * `eof` says so. */
@@ -170,7 +170,7 @@ void run_host_stdin_taken(struct run_host *host, uint64_t taken);
 bool run_host_stdin_ack_due(struct run_host *host, int64_t now_ms, uint64_t *taken, int64_t *by_ms);
 void run_host_stdin_acked(struct run_host *host, uint64_t taken);
 
-/* ---- output ---- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 /* output_log_peek and output_log_sent, for the session that is attached: to any other there is
  * nothing to send. */
@@ -187,7 +187,7 @@ enum afar_status run_host_ack(struct run_host *host, const void *session, uint64
 enum afar_status run_host_ended(struct run_host *host, const struct afar_receipt *receipt,
                                 bool digest, enum run_host_after *after, struct afar_error *err);
 
-/* ---- kept ---- */
+/* ---- kept ------------------------------------------------------------------------------------ */
 
 /* The spool has every frame below `end`, the receipt included. */
 void run_host_spooled(struct run_host *host, uint64_t end);

@@ -5,8 +5,9 @@
  * that whatever else the machine does strikes all alike.
  *
  * Owns:    a contestant owns its connection until the program ends.
- * Threads: one, unless said. Blocks: until what is timed has ended, CLOCK_PATIENCE_MS at most where
- * it is Afar's. What fails ends the program with a line that says what.
+ * Threads: one, unless said.
+ * Blocks:  until what is timed has ended, CLOCK_PATIENCE_MS at most where it is Afar's. What fails
+ *          ends the program with a line that says what.
  * Limits:  CLOCK_WORDS_MAX words, CLOCK_CONTESTANTS_MAX contestants. */
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
@@ -20,7 +21,7 @@ enum { CLOCK_WORDS_MAX = 48, CLOCK_CONTESTANTS_MAX = 32, CLOCK_PATIENCE_MS = 600
 
 _Noreturn void clock_give_up(const char *what, const char *why);
 
-/* ---- clock_contestant.c ---- */
+/* ---- clock_contestant.c ---------------------------------------------------------------------- */
 
 enum clock_kind {
     CLOCK_SPAWN,      /* spawn: /bin/true as a child of ours, with three pipes */
@@ -43,7 +44,7 @@ struct clock_contestant clock_contestant_make(const char *name, char **words);
 /* Runs it once; microseconds from its start to its end. */
 int64_t clock_contestant_run(const struct clock_contestant *contestant);
 
-/* ---- clock_spawn.c ---- */
+/* ---- clock_spawn.c --------------------------------------------------------------------------- */
 
 /* What any server has to do at least: three pipes, a process, its output to the end, its status.
  * Any thread. */
@@ -55,7 +56,7 @@ pid_t clock_program_start(char *const *words, char *const *environment, int out)
 /* It has to end with status 0. Any thread. */
 void clock_program_wait(pid_t pid, const char *name);
 
-/* ---- clock_afar.c ---- */
+/* ---- clock_afar.c ---------------------------------------------------------------------------- */
 
 /* With AFAR_CA, AFAR_CERT and AFAR_KEY, without a folder of sessions; made by the first call. */
 struct afar_context *clock_context(void);
@@ -63,7 +64,7 @@ struct afar_client *clock_dial(const char *url);
 void clock_check(enum afar_status status, const struct afar_error *err);
 void clock_true_begin(struct afar_client *client);
 
-/* ---- the commands, each in a file of its name ---- */
+/* ---- the commands, each in a file of its name ------------------------------------------------ */
 
 void clock_turns(int rounds, const char *path);
 void clock_rate(int seconds, int count, char **words);

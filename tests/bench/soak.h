@@ -2,8 +2,9 @@
  * per figure with its bound, and fails where a bound is broken.
  *
  * Owns:    a struct soak_server owns its process; it ends with this program, whatever happens.
- * Threads: one, unless said. Blocks: until SOAK_PATIENCE_MS at most; what takes longer ends the
- * program with a line that says what.
+ * Threads: one, unless said.
+ * Blocks:  until SOAK_PATIENCE_MS at most; what takes longer ends the program with a line that says
+ *          what.
  * Limits:  the open-files limit, which soak_descriptors raises and checks. */
 #ifndef BENCH_SOAK_H
 #define BENCH_SOAK_H
@@ -28,7 +29,7 @@ struct soak {
     unsigned failed;
 };
 
-/* ---- soak.c ---- */
+/* ---- soak.c ---------------------------------------------------------------------------------- */
 
 /* One figure, to be at most (at least) the bound. */
 void soak_at_most(struct soak *soak, const char *name, double measured, double bound,
@@ -42,7 +43,7 @@ void soak_note(const char *name, double measured, const char *unit);
 /* The scenario cannot go on: prints a line and ends the program. */
 _Noreturn void soak_give_up(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- soak_server.c ---- */
+/* ---- soak_server.c --------------------------------------------------------------------------- */
 
 struct soak_server {
     pid_t pid;
@@ -65,7 +66,7 @@ unsigned soak_children(pid_t pid);
 /* Makes room for `count` descriptors here. */
 void soak_descriptors(unsigned count);
 
-/* ---- soak_client.c ---- */
+/* ---- soak_client.c --------------------------------------------------------------------------- */
 
 /* A socket, connected to 127.0.0.1, from that address (NULL: any); all reads and writes on it end
  * the program after SOAK_PATIENCE_MS. `receive_bytes` 0: the system's buffer. */
@@ -83,7 +84,7 @@ struct afar_client *soak_client(struct afar_context *context, const char *url);
 /* Runs `true`; microseconds that it took. */
 double soak_true_us(struct afar_client *client);
 
-/* ---- soak_samples.c ---- */
+/* ---- soak_samples.c -------------------------------------------------------------------------- */
 
 struct soak_samples {
     double *at;
@@ -98,7 +99,7 @@ void soak_samples_free(struct soak_samples *samples);
 double soak_now_us(void);
 void soak_sleep_ms(unsigned ms);
 
-/* ---- the scenarios, each in a file of its name ---- */
+/* ---- the scenarios, each in a file of its name ----------------------------------------------- */
 
 void soak_idle(struct soak *soak);
 void soak_sleeps(struct soak *soak);

@@ -99,7 +99,7 @@ void soak_tls_close(SSL *ssl)
     (void)close(fd);
 }
 
-/* ---- the library ---- */
+/* ---- the library ----------------------------------------------------------------------------- */
 
 struct afar_context *soak_context(const struct soak *soak)
 {

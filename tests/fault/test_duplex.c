@@ -115,8 +115,7 @@ static int tear_down(void **state)
     return status;
 }
 
-/* ---- the client's ends --------------------------------------------------------------------------
- */
+/* ---- the client's ends ----------------------------------------------------------------------- */
 
 static bool stopped(const struct duplex *duplex, unsigned end, uint64_t moved)
 {
@@ -202,8 +201,7 @@ static bool turn(struct duplex *duplex)
     return duplex->written != written || duplex->got != got || polls[0].revents != 0;
 }
 
-/* ---- one cat ------------------------------------------------------------------------------------
- */
+/* ---- one cat --------------------------------------------------------------------------------- */
 
 static struct afar_client *connect_to(unsigned url)
 {
@@ -342,8 +340,7 @@ static void release(struct duplex *duplex, unsigned rounds)
     assert_int_equal(write(duplex->release_fd, tokens, rounds), rounds);
 }
 
-/* ---- tests --------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void signals_then_all_the_data(unsigned mix, unsigned url)
 {

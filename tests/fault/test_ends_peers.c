@@ -42,8 +42,7 @@ static void begin(struct scene *scene, const char *const *settings, const char *
     scene_expect(scene, "ready");
 }
 
-/* ---- the client ---------------------------------------------------------------------------------
- */
+/* ---- the client ------------------------------------------------------------------------------ */
 
 enum manner { CLOSE, SHUTDOWN, RESET };
 
@@ -128,8 +127,7 @@ static void the_cable_is_pulled(void **state)
     }
 }
 
-/* ---- the server ---------------------------------------------------------------------------------
- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 /* It is told to end, once or twice, and all have had their time: each job ends with a receipt. */
 static void the_server_goes(const char *const *settings, bool twice)
@@ -182,8 +180,7 @@ static void a_job_finishes_during_the_drain(void **state)
     scene_close_ended(&scene);
 }
 
-/* ---- standing still -----------------------------------------------------------------------------
- */
+/* ---- standing still -------------------------------------------------------------------------- */
 
 enum { MEBIBYTES = 16, STOPS = 3, STILL_MS = 60 };
 

@@ -33,8 +33,7 @@ static struct test_certs certs;
 static char config_path[96];
 static struct inject_server server;
 
-/* ---- the clock of the day ----------------------------------------------------------------------
- */
+/* ---- the clock of the day -------------------------------------------------------------------- */
 
 time_t __real_time(time_t *out);
 time_t __wrap_time(time_t *out);
@@ -70,8 +69,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
     return result;
 }
 
-/* ---- a server for each test --------------------------------------------------------------------
- */
+/* ---- a server for each test ------------------------------------------------------------------ */
 
 static int make_files(void **state)
 {
@@ -138,8 +136,7 @@ static void expect_echo(const char *url)
     program_close(&program);
 }
 
-/* ---- the tests ---------------------------------------------------------------------------------
- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 /* Deadlines, timers and receipts go by the clock that is not set. */
 static void clock_steps_change_nothing(void **state)

@@ -71,8 +71,7 @@ static void broken(const struct line *line, uint64_t id, const char *what)
     fail_msg("AFAR_SEED=%llu: id %llu: %s", (unsigned long long)seed, (unsigned long long)id, what);
 }
 
-/* ---- what the server says -----------------------------------------------------------------------
- */
+/* ---- what the server says -------------------------------------------------------------------- */
 
 static void check_end(struct line *line, struct request *request, const struct message *message)
 {
@@ -188,8 +187,7 @@ static bool listen_to(struct line *line, int timeout_ms)
     return true;
 }
 
-/* ---- what the fuzzer says -----------------------------------------------------------------------
- */
+/* ---- what the fuzzer says -------------------------------------------------------------------- */
 
 static void say(struct line *line, const char *header, size_t payload_bytes)
 {
@@ -363,8 +361,7 @@ static void act(struct line *line)
         (void)listen_to(line, 5);
 }
 
-/* ---- sequences ----------------------------------------------------------------------------------
- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 
 static void open_line(struct line *line, uint16_t port)
 {

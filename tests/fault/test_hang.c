@@ -80,8 +80,7 @@ static void expect_served(int fd, int id)
     EXPECT(fd, "\"exit\"", "\"code\":0");
 }
 
-/* ---- what can be killed ------------------------------------------------------------------------
- */
+/* ---- what can be killed ---------------------------------------------------------------------- */
 
 static void nobody_is_delayed(void **state)
 {
@@ -167,8 +166,7 @@ static void a_drain_ends_it(void **state)
     (void)close(fd);
 }
 
-/* ---- paths that a client chose -----------------------------------------------------------------
- */
+/* ---- paths that a client chose --------------------------------------------------------------- */
 
 /* The rules are applied without a look at them: that would hang in the server itself. */
 static void the_server_touches_no_such_path(void **state)
@@ -198,8 +196,7 @@ static void the_server_touches_no_such_path(void **state)
     assert_int_equal(unlink(file), 0);
 }
 
-/* ---- what not even KILL ends -------------------------------------------------------------------
- */
+/* ---- what not even KILL ends ----------------------------------------------------------------- */
 
 enum { SHARE = 8 /* of a worker's threads, for one identity */, SOMEBODY = 54872 };
 

@@ -49,8 +49,7 @@ static char input[INPUT_BYTES];
 static bool may_be_crippled;
 static unsigned crippled;
 
-/* ---- what a client sees ------------------------------------------------------------------------
- */
+/* ---- what a client sees ---------------------------------------------------------------------- */
 
 /* "afar: …", one line, and nothing else. */
 static bool one_line(const struct program *program)
@@ -217,8 +216,7 @@ static bool reload(const struct inject_server *server)
     return true;
 }
 
-/* ---- one round ---------------------------------------------------------------------------------
- */
+/* ---- one round ------------------------------------------------------------------------------- */
 
 static unsigned normal_descriptors;
 static unsigned start_allocations; /* of OpenSSL's, before the server listened */
@@ -312,8 +310,7 @@ static const char *run_round(serve *clients)
     return problem;
 }
 
-/* ---- the tests ---------------------------------------------------------------------------------
- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static int make_more_rules(void)
 {

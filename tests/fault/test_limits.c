@@ -107,8 +107,7 @@ static void kill_job(int fd, const char *id, const char *job)
     EXPECT(fd, "\"done\"", id);
 }
 
-/* ---- connections --------------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 /* Places that commands run on are nobody else's. */
 static void connections_in_all(void **state)
@@ -295,8 +294,7 @@ static void a_log_that_nobody_reads(void **state)
     (void)close(fd);
 }
 
-/* ---- jobs ---------------------------------------------------------------------------------------
- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 static void every_place_taken(void **state)
 {
@@ -455,8 +453,7 @@ static void jobs_by_identity(void **state)
     afard_expect_calm(&server);
 }
 
-/* ---- sizes --------------------------------------------------------------------------------------
- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 static void frames_that_are_too_large(void **state)
 {

@@ -97,8 +97,7 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
     return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
 }
 
-/* ---- lanes --------------------------------------------------------------------------------------
- */
+/* ---- lanes ----------------------------------------------------------------------------------- */
 
 static void open_lane(struct lane *lane, struct schedule *schedule)
 {
@@ -217,8 +216,7 @@ static void expect_a_sound_server(void)
     afard_expect_calm(&server);
 }
 
-/* ---- schedules from seeds -----------------------------------------------------------------------
- */
+/* ---- schedules from seeds -------------------------------------------------------------------- */
 
 static unsigned begin_plain(struct lane *lane)
 {
@@ -265,8 +263,7 @@ static void seeds_over_tls(void **state)
     run_seeds(begin_tls, number_from("AFAR_SEEDS", SEEDS) / TLS_PART);
 }
 
-/* ---- a cut after every byte ---------------------------------------------------------------------
- */
+/* ---- a cut after every byte ------------------------------------------------------------------ */
 
 /* Both streams, in and out, in few bytes. */
 static const struct exchange_command short_command = {.kind = EXCHANGE_ECHO, .input_size = 6};

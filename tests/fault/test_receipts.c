@@ -26,8 +26,7 @@
 #include "support/program.h"
 #include "support/raw.h"
 
-/* ---- cgroups -----------------------------------------------------------------------------------
- */
+/* ---- cgroups --------------------------------------------------------------------------------- */
 
 /* What both processes see. */
 static struct pretended {
@@ -124,8 +123,7 @@ bool __wrap_cgroup_remove(const struct cgroups *cgroups, const char *name)
     return removed;
 }
 
-/* ---- a server ----------------------------------------------------------------------------------
- */
+/* ---- a server -------------------------------------------------------------------------------- */
 
 static struct inject_server server;
 static char config[64];
@@ -216,8 +214,7 @@ static void run(const char *script, const char *fields)
     finish(start(script, fields, NULL));
 }
 
-/* ---- limits ------------------------------------------------------------------------------------
- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 static void whose_timeout_it_was(void **state)
 {
@@ -278,8 +275,7 @@ static void no_more_processor_time(void **state)
     has("\"limit\":{\"name\":\"cpu\",\"ms\":1000,\"by\":\"rule\"}");
 }
 
-/* ---- who and what ------------------------------------------------------------------------------
- */
+/* ---- who and what ---------------------------------------------------------------------------- */
 
 static void who_has_killed_it(void **state)
 {

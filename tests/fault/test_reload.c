@@ -187,8 +187,7 @@ static void listeners_come_and_go(void **state)
     assert_int_equal(afard_stop(&server), 0);
 }
 
-/* ---- certificates -------------------------------------------------------------------------------
- */
+/* ---- certificates ---------------------------------------------------------------------------- */
 
 /* openssl ca wants a folder of its own for what it has revoked. */
 static void make_list(const char *revoke)

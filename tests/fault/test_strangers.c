@@ -62,7 +62,7 @@ static void need_descriptors(void)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
-/* ---- the crowd ---- */
+/* ---- the crowd ------------------------------------------------------------------------------- */
 
 /* An address of 127.0.0.0/8, or, each in a /64 of its own, of 2001:db8::/32. */
 static int connect_from_number(int family, unsigned number, uint16_t port)
@@ -223,7 +223,7 @@ static void a_thousand_networks_of_ipv6(void **state)
     expect_service(url);
 }
 
-/* ---- the logs ---- */
+/* ---- the logs -------------------------------------------------------------------------------- */
 
 static char audit[64];
 static char setting[96];
@@ -373,7 +373,7 @@ static void refused_connections(void **state)
     free(lines);
 }
 
-/* ---- clients that are known, and refused again and again ---- */
+/* ---- clients that are known, and refused again and again ------------------------------------- */
 
 /* Each is in the audit log, for that is what it is for; but they do not come at any rate. */
 static void denied_requests(void **state)

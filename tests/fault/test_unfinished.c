@@ -107,7 +107,7 @@ static void expect_audit(const char *first, const char *second)
         fail_msg("no line of the audit log has %s and %s", first, second);
 }
 
-/* ---- time ---- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void the_rest_does_not_come(void **state)
 {
@@ -167,7 +167,7 @@ static void one_after_the_other(void **state)
     (void)close(fd);
 }
 
-/* ---- memory ---- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* So many connections, each with nearly all of a frame that has the largest payload. */
 static void hold(int fds[CONNECTIONS], const char *header)
@@ -291,7 +291,7 @@ static void wanted_payload(void **state)
     (void)close(fd);
 }
 
-/* ---- the tutorial's ---- */
+/* ---- the tutorial's -------------------------------------------------------------------------- */
 
 /* As much as the kernel and the server take within a moment; half a MiB of it is to be read. */
 static void send_what_fits(int fd)

@@ -19,7 +19,7 @@
 
 #include "support/program.h"
 
-/* ---- layouts, on machines of 64 bits ---- */
+/* ---- layouts, on machines of 64 bits --------------------------------------------------------- */
 
 struct layout {
     const char *name;
@@ -149,7 +149,7 @@ static void layouts_are_as_recorded(void **state)
     }
 }
 
-/* ---- values ---- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void values_are_as_recorded(void **state)
 {
@@ -194,7 +194,7 @@ static void values_are_as_recorded(void **state)
         assert_int_equal(values[i][0], values[i][1]);
 }
 
-/* ---- functions: a declaration that differs from the header's does not compile ---- */
+/* ---- functions: a declaration that differs from the header's does not compile ---------------- */
 
 const char *afar_version(void);
 void afar_begin_program(void);
@@ -241,7 +241,7 @@ enum afar_status afar_keygen(struct afar_identity *, const struct afar_keygen_op
 void afar_identity_close(struct afar_identity *);
 enum afar_status afar_pin(const char *, char[AFAR_PIN_BYTES], struct afar_error *);
 
-/* ---- symbols ---- */
+/* ---- symbols --------------------------------------------------------------------------------- */
 
 static const char soname[] = "libafar.so.1\n";
 

@@ -70,7 +70,7 @@ static void write_config(const char *text)
     assert_int_equal(fclose(file), 0);
 }
 
-/* ---- running it ---- */
+/* ---- running it ------------------------------------------------------------------------------ */
 
 struct running {
     pid_t pid;
@@ -184,7 +184,7 @@ static void stop(struct running *running)
     assert_int_equal(await_end(running), 0);
 }
 
-/* ---- the command line ---- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 static void test_version(void **state)
 {
@@ -262,7 +262,7 @@ static void test_nothing_to_listen_at(void **state)
     assert_run(WORDS("--check"), 1, "", message);
 }
 
-/* ---- --check ---- */
+/* ---- --check --------------------------------------------------------------------------------- */
 
 static void test_check(void **state)
 {
@@ -329,7 +329,7 @@ static void test_certificates_not_given(void **state)
                "certificate\n");
 }
 
-/* ---- the file ---- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static void test_bad_file(void **state)
 {
@@ -388,7 +388,7 @@ static void test_command_line_wins(void **state)
     assert_int_equal(await_end(&running), 0);
 }
 
-/* ---- listening ---- */
+/* ---- listening ------------------------------------------------------------------------------- */
 
 static void test_refused_beyond_loopback(void **state)
 {

@@ -29,8 +29,7 @@ static int tear_down(void **state)
 
 #define STARTED "{\"type\":\"started\",\"id\":1,\"job\":\"j\",\"window\":65536}"
 
-/* ---- what a terminal would obey -----------------------------------------------------------------
- */
+/* ---- what a terminal would obey -------------------------------------------------------------- */
 
 /* No control character but the newline, no DEL, no U+0080 to U+009F, and no mark of direction. */
 static void expect_harmless(const char *text, size_t size)
@@ -118,8 +117,7 @@ static void test_escapes_elsewhere(void **state)
     impostor_forget(&server);
 }
 
-/* ---- receipts that are not true -----------------------------------------------------------------
- */
+/* ---- receipts that are not true -------------------------------------------------------------- */
 
 static void test_receipts(void **state)
 {
@@ -162,8 +160,7 @@ static void test_receipts(void **state)
     }
 }
 
-/* ---- ends that cross the request ----------------------------------------------------------------
- */
+/* ---- ends that cross the request ------------------------------------------------------------- */
 
 /* The server has said that it closes when the request arrives: it was not read, so that it may be
  * sent again, once. */

@@ -149,7 +149,7 @@ static void a_server_changes_keys_without_end(void **state)
     program_close(&program);
 }
 
-/* ---- small requests ---- */
+/* ---- small requests -------------------------------------------------------------------------- */
 
 /* Turns of the workers' loops so far. */
 static unsigned long turns(void)
@@ -193,7 +193,7 @@ static void requests_without_end(void **state)
     assert_int_equal(afard_stop(&server), 0);
 }
 
-/* ---- strangers ---- */
+/* ---- strangers ------------------------------------------------------------------------------- */
 
 static long resident_kib(void)
 {

@@ -29,8 +29,7 @@ static const char *self; /* argv[0] */
 static char folder[] = "/tmp/afar-test-handed-XXXXXX";
 static char unix_path[64];
 
-/* ---- the manager -------------------------------------------------------------------------------
- */
+/* ---- the manager ----------------------------------------------------------------------------- */
 
 static int bound(int family, int type, const void *address, size_t size)
 {
@@ -83,8 +82,7 @@ static int hand_over(char **words)
     return 99;
 }
 
-/* ---- helpers -----------------------------------------------------------------------------------
- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 struct server {
     struct program program;
@@ -172,8 +170,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- the tests ---------------------------------------------------------------------------------
- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static void test_every_kind(void **state)
 {

@@ -120,8 +120,7 @@ static bool is_pair(const char *cert_file, const char *key_file)
     return pair;
 }
 
-/* ---- files --------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void test_a_clients_key(void **state)
 {
@@ -207,8 +206,7 @@ static void test_many_at_once(void **state)
     assert_int_equal(count_files("at-once"), 2);
 }
 
-/* ---- what is refused ----------------------------------------------------------------------------
- */
+/* ---- what is refused ------------------------------------------------------------------------- */
 
 static void test_refusals(void **state)
 {
@@ -264,8 +262,7 @@ static void test_nobody_reads(void **state)
     program_close(&program);
 }
 
-/* ---- on a real server ---------------------------------------------------------------------------
- */
+/* ---- on a real server ------------------------------------------------------------------------ */
 
 static void write_conf(const char *file, const char *rule)
 {

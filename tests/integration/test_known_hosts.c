@@ -145,8 +145,7 @@ static void test_a_ca_that_cannot_be_read(void **state)
     assert_int_equal(setenv("SSL_CERT_FILE", "/dev/null", 1), 0);
 }
 
-/* ---- without a terminal -------------------------------------------------------------------------
- */
+/* ---- without a terminal ---------------------------------------------------------------------- */
 
 static void test_unknown_without_a_terminal(void **state)
 {
@@ -251,8 +250,7 @@ static void test_a_file_that_is_no_good(void **state)
     program_close(&program);
 }
 
-/* ---- on a terminal ------------------------------------------------------------------------------
- */
+/* ---- on a terminal --------------------------------------------------------------------------- */
 
 static void start_on_terminal(struct terminal *terminal, const char *subcommand)
 {

@@ -249,7 +249,7 @@ static void a_refusal_leaves_the_connection(void **state)
     afar_close(client);
 }
 
-/* ---- errors ---- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static enum afar_status run_true(struct afar_client *client, struct afar_error *err)
 {

@@ -60,7 +60,7 @@ static void start_by_shell(struct program *program, const char *before, const ch
     program_start(program, argv, NULL);
 }
 
-/* ---- ready before anybody can ask ---- */
+/* ---- ready before anybody can ask ------------------------------------------------------------ */
 
 /* A pipe with a name that nobody reads and that has no more room; the descriptor keeps it open. */
 static int full_pipe(const char *path)
@@ -123,7 +123,7 @@ static void ready_before_the_endpoints_are_known(void **state)
     assert_int_equal(unlink(fifo), 0);
 }
 
-/* ---- the mode of a socket ---- */
+/* ---- the mode of a socket -------------------------------------------------------------------- */
 
 static void usable_whatever_the_umask(void **state)
 {
@@ -156,7 +156,7 @@ static void usable_whatever_the_umask(void **state)
     assert_int_equal(unlink(audit), 0);
 }
 
-/* ---- both families ---- */
+/* ---- both families --------------------------------------------------------------------------- */
 
 /* A port that is free now, in either family. */
 static uint16_t free_port(void)

@@ -47,8 +47,7 @@ static void check(const char *rules, const char *bounding_set, int status, const
     assert_int_equal(unlink(ruled.file), 0);
 }
 
-/* ---- what is needed ----------------------------------------------------------------------------
- */
+/* ---- what is needed -------------------------------------------------------------------------- */
 
 #define RULE "[allow x]\nclient = any\ncommand = /bin/true\n"
 
@@ -134,8 +133,7 @@ static void test_no_warnings(void **state)
     }
 }
 
-/* ---- where it begins ---------------------------------------------------------------------------
- */
+/* ---- where it begins ------------------------------------------------------------------------- */
 
 /* nobody's home is not there on most systems, and must not keep him from his commands. */
 static void test_a_home_that_is_missing(void **state)
@@ -167,8 +165,7 @@ static void test_a_home_that_is_missing(void **state)
     ruled_close(&ruled);
 }
 
-/* ---- a command that cannot be ended ------------------------------------------------------------
- */
+/* ---- a command that cannot be ended ---------------------------------------------------------- */
 
 /* Run as `test_privileges --root`, set-user-ID: becomes somebody whom the server may not signal,
  * and ends with its input. */

@@ -198,8 +198,7 @@ static void assert_kept_away(const struct place *place)
     assert_true(log.st_size > (off_t)strlen("SECRET\n"));
 }
 
-/* ---- another user -------------------------------------------------------------------------------
- */
+/* ---- another user ---------------------------------------------------------------------------- */
 
 static void test_another_user(void **state)
 {
@@ -253,8 +252,7 @@ static void test_ended_with_few_capabilities(void **state)
     remove_place(&place);
 }
 
-/* ---- the server's own user ----------------------------------------------------------------------
- */
+/* ---- the server's own user ------------------------------------------------------------------- */
 
 static bool has_landlock(struct place *place)
 {

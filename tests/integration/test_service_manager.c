@@ -103,8 +103,7 @@ static void discard(void)
         ;
 }
 
-/* ---- from ready to the end ---------------------------------------------------------------------
- */
+/* ---- from ready to the end ------------------------------------------------------------------- */
 
 static void test_its_life(void **state)
 {
@@ -182,8 +181,7 @@ static void test_nobody_reads(void **state)
     assert_int_equal(afard_stop(&server), 0);
 }
 
-/* ---- the watchdog ------------------------------------------------------------------------------
- */
+/* ---- the watchdog ---------------------------------------------------------------------------- */
 
 static void test_signs_of_life(void **state)
 {

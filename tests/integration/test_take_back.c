@@ -81,8 +81,7 @@ static int occupy(void)
     return fd;
 }
 
-/* ---- the message --------------------------------------------------------------------------------
- */
+/* ---- the message ----------------------------------------------------------------------------- */
 
 static void what_waits_is_never_begun(void **state)
 {
@@ -175,8 +174,7 @@ static void in_the_middle_of_output(void **state)
     afard_expect_calm(&server);
 }
 
-/* ---- signals to the program ---------------------------------------------------------------------
- */
+/* ---- signals to the program ------------------------------------------------------------------ */
 
 static void interrupt_while_queued(void **state)
 {
@@ -240,8 +238,7 @@ static void a_script_ends_there(void **state)
     impostor_close(&mute);
 }
 
-/* ---- servers that do not answer -----------------------------------------------------------------
- */
+/* ---- servers that do not answer -------------------------------------------------------------- */
 
 /* It had until the test's deadline; it takes a second. */
 static void expect_end_within(struct program *program, int64_t limit_ms)

@@ -56,8 +56,7 @@ void client_crash(struct client *client)
     client_finish(client, OUTCOME_CRASHED);
 }
 
-/* ---- the connection -----------------------------------------------------------------------------
- */
+/* ---- the connection -------------------------------------------------------------------------- */
 
 static void forget_connection(struct client *client)
 {
@@ -204,8 +203,7 @@ static void connect_to(struct client *client)
         put_exec(client);
 }
 
-/* ---- what it does by itself ---------------------------------------------------------------------
- */
+/* ---- what it does by itself ------------------------------------------------------------------ */
 
 static bool take_some(struct client *client)
 {

@@ -47,8 +47,7 @@ bool fault_is(enum fault fault)
     return planted == fault;
 }
 
-/* ---- run_host -----------------------------------------------------------------------------------
- */
+/* ---- run_host -------------------------------------------------------------------------------- */
 
 enum run_host_verdict __real_run_host_attach(struct run_host *host, const void *session,
                                              uint64_t id, const struct message_attach *attach,
@@ -149,8 +148,7 @@ bool __wrap_run_host_stdin_ack_due(struct run_host *host, int64_t now_ms, uint64
     return __real_run_host_stdin_ack_due(host, now_ms, taken, by_ms);
 }
 
-/* ---- output_log ---------------------------------------------------------------------------------
- */
+/* ---- output_log ------------------------------------------------------------------------------ */
 
 enum afar_status __real_output_log_rewind(struct output_log *log, uint64_t id, uint64_t next,
                                           struct afar_error *err);
@@ -209,8 +207,7 @@ void __wrap_output_log_commit(struct output_log *log, enum stream stream, size_t
         __real_output_log_commit(log, stream, size);
 }
 
-/* ---- what the guest puts ------------------------------------------------------------------------
- */
+/* ---- what the guest puts --------------------------------------------------------------------- */
 
 enum afar_status __real_message_put_attach(struct buffer *out, uint64_t id, const char *job,
                                            const struct message_attach *attach,

@@ -101,8 +101,7 @@ void keeper_end(struct keeper *keeper)
     keeper->used = false;
 }
 
-/* ---- the spool ----------------------------------------------------------------------------------
- */
+/* ---- the spool ------------------------------------------------------------------------------- */
 
 static void append(struct folder *folder, unsigned stream, size_t size, const uint64_t lost[2])
 {
@@ -243,8 +242,7 @@ static bool fill(struct keeper *keeper)
     return fits;
 }
 
-/* ---- the process --------------------------------------------------------------------------------
- */
+/* ---- the process ----------------------------------------------------------------------------- */
 
 static void start_command(struct keeper *keeper)
 {

@@ -27,8 +27,7 @@ static void remove_folder(struct folder *folder)
     folder->used = false;
 }
 
-/* ---- making -------------------------------------------------------------------------------------
- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 static struct folder *new_folder(struct fact *fact)
 {
@@ -120,8 +119,7 @@ bool make_step(struct make *make)
     }
 }
 
-/* ---- finding again ------------------------------------------------------------------------------
- */
+/* ---- finding again --------------------------------------------------------------------------- */
 
 static void never_started(struct folder *folder)
 {
@@ -201,8 +199,7 @@ bool audit_step(struct server *server, struct folder *folder)
     return written ? touch_audited(server, folder) : write_line(server, folder);
 }
 
-/* ---- power --------------------------------------------------------------------------------------
- */
+/* ---- power ----------------------------------------------------------------------------------- */
 
 /* Of what was not synced, any part is there: each record to the last that is whole. */
 static void tear(struct folder *folder)

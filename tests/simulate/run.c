@@ -58,8 +58,7 @@ void run_free(struct run *run)
     run->used = false;
 }
 
-/* ---- what the owner does about what the core decides --------------------------------------------
- */
+/* ---- what the owner does about what the core decides ----------------------------------------- */
 
 static void detach_session(struct run *run)
 {
@@ -98,8 +97,7 @@ void run_act(struct run *run, enum run_host_after after)
     }
 }
 
-/* ---- the command --------------------------------------------------------------------------------
- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static bool write_memory(struct run *run, unsigned stream, size_t size)
 {

@@ -23,8 +23,7 @@ void server_free_run(struct run *run)
     run_free(run);
 }
 
-/* ---- finding ------------------------------------------------------------------------------------
- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 static bool knows(const struct server *server, const struct fact *fact)
 {
@@ -69,8 +68,7 @@ bool server_ready(const struct fact *fact)
     return folder->receipt_synced && keeper_new(folder, true) != NULL;
 }
 
-/* ---- exec ---------------------------------------------------------------------------------------
- */
+/* ---- exec ------------------------------------------------------------------------------------ */
 
 static void exec_in_memory(struct session *session, const struct message *message)
 {
@@ -131,8 +129,7 @@ bool server_exec(struct session *session, const struct message *message)
     return true;
 }
 
-/* ---- stopping and starting ----------------------------------------------------------------------
- */
+/* ---- stopping and starting ------------------------------------------------------------------- */
 
 void server_start(struct server *server)
 {

@@ -84,8 +84,7 @@ void session_error(struct session *session, uint64_t id, const char *code)
     (void)message_put_error(&session->out, true, id, code, "no", 0, NULL);
 }
 
-/* ---- the relay ----------------------------------------------------------------------------------
- */
+/* ---- the relay ------------------------------------------------------------------------------- */
 
 void session_relay_to(struct session *session, struct fact *fact, uint64_t id, const void *frame,
                       size_t size)
@@ -184,8 +183,7 @@ static void end_relay(struct session *session)
     buffer_close(&frame);
 }
 
-/* ---- requests -----------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 /* False: another request is under way. */
 static bool free_for_next(struct session *session)
@@ -334,8 +332,7 @@ static void detach(struct session *session)
     run_act(run, after);
 }
 
-/* ---- frames of the run that is here -------------------------------------------------------------
- */
+/* ---- frames of the run that is here ---------------------------------------------------------- */
 
 static void on_stdin(struct session *session, struct run *run, const struct message *message,
                      const uint8_t *payload)
@@ -454,8 +451,7 @@ void session_receive(struct session *session, const void *data, size_t size)
     }
 }
 
-/* ---- what it does by itself ---------------------------------------------------------------------
- */
+/* ---- what it does by itself ------------------------------------------------------------------ */
 
 static void put_started(struct session *session)
 {

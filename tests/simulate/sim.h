@@ -53,7 +53,7 @@ enum {
     STEPS_MAX = 20000
 };
 
-/* ---- network ---- */
+/* ---- network --------------------------------------------------------------------------------- */
 
 /* One direction. What lies in it has been given to the sender's kernel. */
 struct pipe {
@@ -83,7 +83,7 @@ void link_close_lower(struct link *link, bool reset);
 bool link_deliver(struct link *link);
 int64_t link_deadline_ms(const struct link *link);
 
-/* ---- what became of a command, for the checks ---- */
+/* ---- what became of a command, for the checks ------------------------------------------------ */
 
 struct fact {
     unsigned number;
@@ -111,7 +111,7 @@ struct fact {
     uint64_t last_attempt;
 };
 
-/* ---- the command ---- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 struct command {
     bool runs;
@@ -152,7 +152,7 @@ void run_kill(struct run *run, enum afar_outcome outcome);
 struct run *run_of_host(const struct run_host *host);
 struct run *run_of_log(const struct output_log *log);
 
-/* ---- servers ---- */
+/* ---- servers --------------------------------------------------------------------------------- */
 
 struct make;
 
@@ -235,7 +235,7 @@ bool server_ready(const struct fact *fact);
 struct run *run_of_fact(const struct fact *fact);
 void server_free_run(struct run *run);
 
-/* ---- kept jobs ---- */
+/* ---- kept jobs ------------------------------------------------------------------------------- */
 
 struct record {
     uint64_t seq;
@@ -316,7 +316,7 @@ int64_t keeper_deadline_ms(const struct keeper *keeper);
 void folder_evict(struct folder *folder);
 void disk_power_loss(void);
 
-/* ---- clients ---- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 enum outcome {
     OUTCOME_NONE,
@@ -391,7 +391,7 @@ void client_check_unknown(const struct client *client);
 struct client *client_current(void);
 void client_enter(struct client *client);
 
-/* ---- the world ---- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 struct world {
     uint64_t seed;

@@ -10,8 +10,9 @@
  *     }
  *
  * Owns:    nothing; process-wide state, for tests of one thread.
- * Threads: one. Blocks: never. Limits: allocations inside shared libraries are not seen, but for
- * cJSON's. */
+ * Threads: one.
+ * Blocks:  never.
+ * Limits:  allocations inside shared libraries are not seen, but for cJSON's. */
 #ifndef SUPPORT_ALLOC_FAULT_H
 #define SUPPORT_ALLOC_FAULT_H
 

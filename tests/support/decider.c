@@ -109,8 +109,7 @@ enum afar_status decider_load(struct config *config, const char *text, struct af
     return status;
 }
 
-/* ---- a request ----------------------------------------------------------------------------------
- */
+/* ---- a request ------------------------------------------------------------------------------- */
 
 static void split(struct words *words, const char *text)
 {

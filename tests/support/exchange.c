@@ -39,8 +39,7 @@ void known_free(struct known *known)
     free(known->noise);
 }
 
-/* ---- what comes ---------------------------------------------------------------------------------
- */
+/* ---- what comes ------------------------------------------------------------------------------ */
 
 static void wrong(struct exchange *exchange, const char *what)
 {
@@ -106,8 +105,7 @@ static void check_receipt(struct exchange *exchange, const struct afar_receipt *
         wrong(exchange, afar_outcome_name(receipt->outcome));
 }
 
-/* ---- what goes ----------------------------------------------------------------------------------
- */
+/* ---- what goes ------------------------------------------------------------------------------- */
 
 static void expect(struct exchange *exchange)
 {
@@ -216,8 +214,7 @@ static void send_signal(struct exchange *exchange)
     exchange->signalled = true;
 }
 
-/* ---- steps --------------------------------------------------------------------------------------
- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 void exchange_start(struct exchange *exchange, const struct known *known, uint64_t seed,
                     unsigned most_commands)

@@ -48,7 +48,7 @@ static bool load(struct config *config, const char *data, size_t size, const cha
     return status == AFAR_OK && rules_count(config->rules) > 0;
 }
 
-/* ---- the request ---- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 struct request {
     struct words names;
@@ -83,7 +83,7 @@ static void read_request(struct request *request, const char *text, size_t size)
     }
 }
 
-/* ---- a second opinion ---- */
+/* ---- a second opinion ------------------------------------------------------------------------ */
 
 static bool same(char a, char b, bool fold)
 {
@@ -125,7 +125,7 @@ static bool is_for(const struct rule *rule, char *const *names)
     return false;
 }
 
-/* ---- the whole ---- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void decide(struct rules *rules, const struct request *asked,
                    struct policy_decision *decision)

@@ -23,8 +23,7 @@ static const char greeted[] = "daemon ";
 static const char heard[] = "heard";
 static const char listening[] = "listening tcp://127.0.0.1:";
 
-/* ---- in the namespace --------------------------------------------------------------------------
- */
+/* ---- in the namespace ------------------------------------------------------------------------ */
 
 /* Greets the kernel, as else nothing would get beyond waiting for that, and is then deaf. It says
  * on standard output what it has heard. */
@@ -89,8 +88,7 @@ bool hung_main(int argc, char **argv, int *status)
     return true;
 }
 
-/* ---- in the test -------------------------------------------------------------------------------
- */
+/* ---- in the test ----------------------------------------------------------------------------- */
 
 /* With a shell that ends at once, whether it can be done at all. */
 static bool is_possible(const char *self, const char *kind, const char *folder)

@@ -81,8 +81,7 @@ void inject_openssl_allocated(long count)
         (void)atomic_fetch_add(&shared->openssl_allocated, count);
 }
 
-/* ---- where we are ------------------------------------------------------------------------------
- */
+/* ---- where we are ---------------------------------------------------------------------------- */
 
 /* The linker's: from where to where the program itself reaches. */
 extern const char __executable_start[];
@@ -204,8 +203,7 @@ bool inject_openssl_fails(void)
     return true;
 }
 
-/* ---- the parent's side -------------------------------------------------------------------------
- */
+/* ---- the parent's side ----------------------------------------------------------------------- */
 
 unsigned inject_site_count(void)
 {

@@ -13,8 +13,8 @@
  * Threads: the child's may be any number; all else is for the parent's one.
  * Blocks:  never.
  * Limits:  INJECT_SITES_MAX. Seen are the calls that the test's link wraps ("// wrap:" in
- * inject_calls.c and inject_io.c), cJSON's allocations and OpenSSL's; not those inside other shared
- * libraries. */
+ *          inject_calls.c and inject_io.c), cJSON's allocations and OpenSSL's; not those inside
+ *          other shared libraries. */
 #ifndef SUPPORT_INJECT_H
 #define SUPPORT_INJECT_H
 

@@ -97,8 +97,7 @@ const struct inject_call inject_calls[CALLS] = {
     [CALL_READLINK] = {"readlink", {ENOENT}},
     [CALL_LSEEK] = {"lseek", {EINVAL}},
 };
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 WRAPS(void *, malloc, size_t size);
 WRAPS(void *, calloc, size_t count, size_t size);
@@ -203,8 +202,7 @@ int __wrap_RAND_bytes(unsigned char *bytes, int count)
     return FAILURE(CALL_RAND_BYTES) != 0 ? 0 : __real_RAND_bytes(bytes, count);
 }
 
-/* ---- threads and processes ---------------------------------------------------------------------
- */
+/* ---- threads and processes ------------------------------------------------------------------- */
 
 WRAPS(int, pthread_create, pthread_t *thread, const pthread_attr_t *attributes,
       void *(*run)(void *), void *argument);

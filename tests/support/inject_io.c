@@ -25,8 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- waiting -----------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 WRAPS(int, epoll_create1, int flags);
 WRAPS(int, epoll_ctl, int fd, int operation, int subject, struct epoll_event *event);
@@ -72,8 +71,7 @@ int __wrap_poll(struct pollfd *polls, nfds_t count, int timeout_ms)
     return failure != 0 ? inject_fail(failure) : __real_poll(polls, count, timeout_ms);
 }
 
-/* ---- sockets -----------------------------------------------------------------------------------
- */
+/* ---- sockets --------------------------------------------------------------------------------- */
 
 WRAPS(int, socket, int family, int type, int protocol);
 WRAPS(int, bind, int fd, const struct sockaddr *address, socklen_t size);
@@ -211,8 +209,7 @@ int __wrap_getnameinfo(const struct sockaddr *address, socklen_t size, char *hos
     return __real_getnameinfo(address, size, host, host_size, service, service_size, flags);
 }
 
-/* ---- descriptors -------------------------------------------------------------------------------
- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 WRAPS(ssize_t, read, int fd, void *data, size_t size);
 WRAPS(ssize_t, __read_chk, int fd, void *data, size_t size, size_t room);
@@ -321,8 +318,7 @@ int __wrap_close(int fd)
     return failure != 0 ? inject_fail(failure) : result;
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 WRAPS(int, mkostemp, char *path, int flags);
 WRAPS(int, fchmod, int fd, mode_t mode);

@@ -16,7 +16,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* ---- memory ---- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static int format(int failure, char **text, const char *how, va_list arguments)
 {
@@ -49,7 +49,7 @@ int __wrap___asprintf_chk(char **text, int flag, const char *how, ...)
     return size;
 }
 
-/* ---- files ---- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 WRAPS(char *, realpath, const char *path, char *real);
 char *__wrap_realpath(const char *path, char *real)
@@ -154,7 +154,7 @@ int __wrap_glob(const char *pattern, int flags, int (*failed)(const char *, int)
     return failure != 0 ? failure : __real_glob(pattern, flags, failed, found);
 }
 
-/* ---- users ---- */
+/* ---- users ----------------------------------------------------------------------------------- */
 
 WRAPS(int, getpwnam_r, const char *name, struct passwd *entry, char *space, size_t size,
       struct passwd **result);

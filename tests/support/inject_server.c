@@ -55,8 +55,7 @@ static bool has_children(pid_t pid)
     return found;
 }
 
-/* ---- the child ----------------------------------------------------------------------------------
- */
+/* ---- the child ------------------------------------------------------------------------------- */
 
 static enum afar_status load(void *user, struct config **config, struct afar_error *err)
 {
@@ -140,8 +139,7 @@ static void in_child(const char *path, int log_fd, int report_fd)
     exit((int)end);
 }
 
-/* ---- the parent ---------------------------------------------------------------------------------
- */
+/* ---- the parent ------------------------------------------------------------------------------ */
 
 /* Reads until the child says "ready" or "refused", or is gone. */
 static bool read_report(struct inject_server *server, int fd)

@@ -1,9 +1,11 @@
 /* Running programs from a test: the client once, or a server in the background.
  *
  * Owns:    a struct program owns its process, its pipes and what they gave; program_close ends it
- * by pid. Threads: one. Blocks:  until the deadline at most: DEADLINE_S seconds, ten times as many
- * under sanitizers or valgrind. Limits:  output is kept in memory whole, unless
- * PROGRAM_DROP_OUTPUT. */
+ *          by pid.
+ * Threads: one.
+ * Blocks:  until the deadline at most: DEADLINE_S seconds, ten times as many under sanitizers or
+ *          valgrind.
+ * Limits:  output is kept in memory whole, unless PROGRAM_DROP_OUTPUT. */
 #ifndef SUPPORT_PROGRAM_H
 #define SUPPORT_PROGRAM_H
 

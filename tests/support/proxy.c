@@ -58,8 +58,7 @@ struct proxy {
     struct proxy_result result;
 };
 
-/* ---- the plan -----------------------------------------------------------------------------------
- */
+/* ---- the plan -------------------------------------------------------------------------------- */
 
 static const struct proxy_step *step_of(const struct proxy *proxy, int d)
 {
@@ -143,8 +142,7 @@ static size_t allowance(const struct proxy *proxy, int d)
     return step->action == PROXY_SINGLE ? 1 : 0;
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static bool wants_read(const struct proxy *proxy, int d)
 {
@@ -190,8 +188,7 @@ static void give(struct proxy *proxy, int d)
         flow->start = flow->end = 0;
 }
 
-/* ---- the loop -----------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static short events_of(bool in, bool out)
 {
@@ -280,8 +277,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* ---- start and stop -----------------------------------------------------------------------------
- */
+/* ---- start and stop -------------------------------------------------------------------------- */
 
 static void listen_unix(struct proxy *proxy, const char *server_path)
 {

@@ -5,7 +5,8 @@
  *     assert_non_null(strstr(said_end(&said), "…"));
  *
  * Owns:    a temporary file between the two.
- * Threads: one: descriptor 2 is the process's. Blocks: never.
+ * Threads: one: descriptor 2 is the process's.
+ * Blocks:  never.
  * Limits:  SAID_BYTES are kept. */
 #ifndef SUPPORT_SAID_H
 #define SUPPORT_SAID_H

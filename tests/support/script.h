@@ -4,7 +4,9 @@
  *     script_init ─ afar_client_new_on_transport(script_transport) ─ script_frame … afar_process …
  *
  * Owns:    the bytes. The transport that it makes is the client's; the script must outlive it.
- * Threads: one. Blocks: never. Limits: SCRIPT_BYTES each way. */
+ * Threads: one.
+ * Blocks:  never.
+ * Limits:  SCRIPT_BYTES each way. */
 #ifndef SUPPORT_SCRIPT_H
 #define SUPPORT_SCRIPT_H
 

@@ -1,7 +1,9 @@
 /* A client whose server is a script: for the unit tests of src/client/.
  *
  * Owns:    client and script.
- * Threads: one. Blocks: never. Limits: support/script.h's. */
+ * Threads: one.
+ * Blocks:  never.
+ * Limits:  support/script.h's. */
 #ifndef SUPPORT_SCRIPTED_CLIENT_H
 #define SUPPORT_SCRIPTED_CLIENT_H
 

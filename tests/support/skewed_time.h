@@ -1,7 +1,10 @@
 /* A wall clock that a test sets, as our own code sees it: time(2) of the archives, but not of
  * shared libraries. The test says "// wrap: time".
  *
- * Owns:    skew_s. Threads: one. Blocks: never. Limits: none. */
+ * Owns:    skew_s.
+ * Threads: one.
+ * Blocks:  never.
+ * Limits:  none. */
 #ifndef SUPPORT_SKEWED_TIME_H
 #define SUPPORT_SKEWED_TIME_H
 

@@ -15,7 +15,10 @@
  *   - EFFECTS gets SLOW_CAT_READY once signals are looked for, and SLOW_CAT_USR1 or SLOW_CAT_USR2
  * when one arrives. Its end is the process's.
  *
- * Owns:    its process. Threads: one. Blocks: yes. Limits: SLOW_FULL_BYTES in it. */
+ * Owns:    its process.
+ * Threads: one.
+ * Blocks:  yes.
+ * Limits:  SLOW_FULL_BYTES in it. */
 #ifndef SUPPORT_SLOW_CAT_H
 #define SUPPORT_SLOW_CAT_H
 

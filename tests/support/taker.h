@@ -1,7 +1,9 @@
 /* Callbacks for a command: keep what comes, and take as much or little at a time as the test wants.
  *
  * Owns:    nothing.
- * Threads: one. Blocks: never. Limits: TAKER_BYTES of each. */
+ * Threads: one.
+ * Blocks:  never.
+ * Limits:  TAKER_BYTES of each. */
 #ifndef SUPPORT_TAKER_H
 #define SUPPORT_TAKER_H
 

@@ -2,7 +2,9 @@
  * where something is not as expected.
  *
  * Owns:    one guest and its output; process-wide, for tests of one thread.
- * Threads: one. Blocks: never. Limits: frames of 4,096 bytes. */
+ * Threads: one.
+ * Blocks:  never.
+ * Limits:  frames of 4,096 bytes. */
 #ifndef SUPPORT_TALK_H
 #define SUPPORT_TALK_H
 

@@ -2,7 +2,8 @@
  * is also its controlling one (/dev/tty).
  *
  * Owns:    the process and the terminal, until terminal_finish.
- * Threads: one. Blocks: until the deadline at most (support/program.h).
+ * Threads: one.
+ * Blocks:  until the deadline at most (support/program.h).
  * Limits:  TERMINAL_BYTES of output are kept; more fails the test. */
 #ifndef SUPPORT_TERMINAL_H
 #define SUPPORT_TERMINAL_H

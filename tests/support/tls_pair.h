@@ -2,7 +2,8 @@
  * as small as wanted, so that every want-read and want-write path is taken.
  *
  * Owns:    the two transports, until tls_pair_close; contexts stay the caller's.
- * Threads: one. Blocks: never.
+ * Threads: one.
+ * Blocks:  never.
  * Limits:  TLS_PAIR_STEPS attempts; a pair that needs more is stuck, and both stay AFAR_EAGAIN. */
 #ifndef SUPPORT_TLS_PAIR_H
 #define SUPPORT_TLS_PAIR_H

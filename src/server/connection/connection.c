@@ -12,8 +12,7 @@
 
 enum { HURRY_MS = 1000 /* in a shutdown that does not wait */ };
 
-/* ---- beginning and end --------------------------------------------------------------------------
- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static void free_connection(struct connection *connection)
 {
@@ -83,8 +82,7 @@ bool connection_alive(const struct connection *connection)
     return connection->state != CONNECTION_GONE;
 }
 
-/* ---- events -------------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 /* Only its name, as long as it is: ten thousand may be idle. */
 static enum afar_status take_identity(struct connection *connection,
@@ -216,8 +214,7 @@ void connection_ready(struct loop_source *source, uint32_t events)
         connection_wait(connection);
 }
 
-/* ---- moving in ----------------------------------------------------------------------------------
- */
+/* ---- moving in ------------------------------------------------------------------------------- */
 
 struct connection *connection_new(const struct connection_origin *origin,
                                   struct server_shared *shared)

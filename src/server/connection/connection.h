@@ -6,11 +6,14 @@
  *                                   so that no reset destroys the last words
  *
  * Owns:    the transport, the buffers, the session. It frees itself at the end of a turn of the
- * loop. Threads: made by the acceptor, then moved to its worker by its own mail; the worker's from
- * then on. Blocks:  never. Limits:  what arrives: `input_limit_bytes` of the protocol. What waits
- * to be sent: control_queue_bytes and the session's own. Time: handshake_timeout_ms,
- * first_request_timeout_ms, frame_timeout_ms, idle_timeout_ms, write_timeout_ms,
- * heartbeat_timeout_ms. */
+ *          loop.
+ * Threads: made by the acceptor, then moved to its worker by its own mail; the worker's from then
+ *          on.
+ * Blocks:  never.
+ * Limits:  what arrives: `input_limit_bytes` of the protocol. What waits to be sent:
+ *          control_queue_bytes and the session's own. Time: handshake_timeout_ms,
+ *          first_request_timeout_ms, frame_timeout_ms, idle_timeout_ms, write_timeout_ms,
+ *          heartbeat_timeout_ms. */
 #ifndef SERVER_CONNECTION_CONNECTION_H
 #define SERVER_CONNECTION_CONNECTION_H
 

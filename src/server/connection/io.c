@@ -14,8 +14,7 @@ enum {
     CLOSING_MS = 2000        /* time for the peer to read our last words */
 };
 
-/* ---- waiting ------------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static uint32_t to_epoll(short events)
 {
@@ -54,8 +53,7 @@ void connection_wait(struct connection *connection)
     connection_watch_time(connection);
 }
 
-/* ---- sending ------------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 void connection_begin_closing(struct connection *connection)
 {
@@ -182,8 +180,7 @@ void connection_finish(struct connection *connection)
     connection_want_flush(connection);
 }
 
-/* ---- receiving ----------------------------------------------------------------------------------
- */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 static void receive_stopped(struct connection *connection, enum afar_status status,
                             const struct afar_error *err)

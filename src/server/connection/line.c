@@ -61,7 +61,7 @@ void connection_not_let_in(struct connection *connection, enum summary_kind kind
         connection_note(connection, event, why);
 }
 
-/* ---- its pace ---- */
+/* ---- its pace -------------------------------------------------------------------------------- */
 
 static void hold(struct connection *connection, int64_t wait_ms)
 {

@@ -42,8 +42,7 @@ struct collector {
     bool next_wanted; /* as soon as the companion is free */
 };
 
-/* ---- in the companion ---------------------------------------------------------------------------
- */
+/* ---- in the companion ------------------------------------------------------------------------ */
 
 /* An unlinked file. Not every file system knows O_TMPFILE. */
 static int open_temporary(const char *folder)
@@ -126,8 +125,7 @@ static void work_in_companion(struct task *task)
         collector->work == WORK_SPILL ? spill(collector, stream) : read_chunk(collector, stream);
 }
 
-/* ---- in the worker ------------------------------------------------------------------------------
- */
+/* ---- in the worker --------------------------------------------------------------------------- */
 
 static void free_now(struct collector *collector)
 {

@@ -150,8 +150,7 @@ static void handle(struct native *native, struct message *message, const uint8_t
     }
 }
 
-/* ---- the connection speaks ----------------------------------------------------------------------
- */
+/* ---- the connection speaks ------------------------------------------------------------------- */
 
 static enum afar_status native_open(struct connection *connection, struct afar_error *err)
 {

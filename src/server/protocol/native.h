@@ -4,7 +4,7 @@
  * Threads: its connection's worker.
  * Blocks:  never.
  * Limits:  output_log_bytes and control_queue_bytes of the configuration;
- * MESSAGE_STDIN_CREDIT_BYTES. */
+ *          MESSAGE_STDIN_CREDIT_BYTES. */
 #ifndef SERVER_PROTOCOL_NATIVE_H
 #define SERVER_PROTOCOL_NATIVE_H
 

@@ -7,8 +7,7 @@
 #include "base/clock.h"
 #include "server/audit_note.h"
 
-/* ---- the job speaks -----------------------------------------------------------------------------
- */
+/* ---- the job speaks -------------------------------------------------------------------------- */
 
 static struct native *native_of(struct job_owner *owner)
 {
@@ -110,8 +109,7 @@ const struct job_owner_ops native_owner_ops = {
     .refused = job_refused,
 };
 
-/* ---- requests -----------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 unsigned native_features(const struct native *native)
 {

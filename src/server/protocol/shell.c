@@ -42,8 +42,7 @@ static void give_up(struct shell *shell, const char *why)
     close_for(shell, LOG_LEVEL_WARN, why);
 }
 
-/* ---- the reply ----------------------------------------------------------------------------------
- */
+/* ---- the reply ------------------------------------------------------------------------------- */
 
 static void look_for_request(struct shell *shell);
 
@@ -115,8 +114,7 @@ static const struct collector_ops collector_ops = {
     .failed = collecting_failed,
 };
 
-/* ---- the job ------------------------------------------------------------------------------------
- */
+/* ---- the job --------------------------------------------------------------------------------- */
 
 static struct shell *shell_of(struct job_owner *owner)
 {
@@ -196,8 +194,7 @@ static const struct job_owner_ops owner_ops = {
     .refused = job_refused,
 };
 
-/* ---- the request --------------------------------------------------------------------------------
- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 /* Takes all that has arrived as one command. NULL: out of memory. */
 static struct exec_request *take_request(struct connection *connection)
@@ -295,8 +292,7 @@ static void look_for_request(struct shell *shell)
     }
 }
 
-/* ---- the connection -----------------------------------------------------------------------------
- */
+/* ---- the connection -------------------------------------------------------------------------- */
 
 static enum afar_status shell_open(struct connection *connection, struct afar_error *err)
 {

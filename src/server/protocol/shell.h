@@ -6,7 +6,7 @@
  * Threads: its connection's worker.
  * Blocks:  never.
  * Limits:  request_bytes, quiet_ms, collect_max_bytes. What begins like an HTTP request is refused:
- * a web page can make a browser post to loopback. */
+ *          a web page can make a browser post to loopback. */
 #ifndef SERVER_PROTOCOL_SHELL_H
 #define SERVER_PROTOCOL_SHELL_H
 

@@ -4,7 +4,7 @@
  * Threads: its worker's.
  * Blocks:  never.
  * Limits:  udp_rate_per_second answers; the rest is dropped. Not answered: source ports below 1024
- * and our own, so that nobody can set two servers to echo at each other. */
+ *          and our own, so that nobody can set two servers to echo at each other. */
 #ifndef SERVER_PROTOCOL_UDP_UPPER_H
 #define SERVER_PROTOCOL_UDP_UPPER_H
 

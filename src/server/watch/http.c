@@ -33,7 +33,7 @@ struct http {
     struct crowd guests; /* by address; its own thread's */
 };
 
-/* ---- who is there; in its own thread ---- */
+/* ---- who is there; in its own thread --------------------------------------------------------- */
 
 /* libmicrohttpd finds the end of the stream, and closes it. */
 static void send_away(struct http *http, struct crowd_member *member)
@@ -87,7 +87,7 @@ static void come_or_go(void *user, struct MHD_Connection *connection, void **con
     }
 }
 
-/* ---- what is asked for ---- */
+/* ---- what is asked for ----------------------------------------------------------------------- */
 
 bool http_host_is_here(const char *host)
 {

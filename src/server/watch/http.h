@@ -5,8 +5,8 @@
  * Blocks:  http_stop, until its thread has ended.
  * Limits:  GET and HEAD, no bodies; HTTP_GUESTS_MAX connections, of these HTTP_PER_ADDRESS_MAX from
  *          one address, each silent for at most HTTP_TIMEOUT_S; a request of 8 KiB. Where there is
- *          no place, the oldest connection makes room: of the same address, or else of the
- *          address that has the most. Each is closed after one answer. */
+ *          no place, the oldest connection makes room: of the same address, or else of the address
+ *          that has the most. Each is closed after one answer. */
 #ifndef SERVER_WATCH_HTTP_H
 #define SERVER_WATCH_HTTP_H
 

@@ -17,8 +17,7 @@ enum {
     STUCK_LOOKS = 4          /* while a loop hangs: so many looks in the time between two signs */
 };
 
-/* ---- sending ------------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void complain(struct service *service, const struct afar_error *err)
 {
@@ -52,8 +51,7 @@ static void send_state(struct service *service, const char *text)
     send_owed(&service->owed_timer);
 }
 
-/* ---- the watchdog -------------------------------------------------------------------------------
- */
+/* ---- the watchdog ---------------------------------------------------------------------------- */
 
 /* A loop that has not come to the end of its turn since the last sign of life hangs. The acceptor's
  * own turns, or this would not run. */
@@ -101,8 +99,7 @@ static enum afar_status read_watchdog(int64_t *every_ms, struct afar_error *err)
     return AFAR_OK;
 }
 
-/* ---- the drain ----------------------------------------------------------------------------------
- */
+/* ---- the drain ------------------------------------------------------------------------------- */
 
 /* Once the jobs have been killed there is nothing that more time could be good for. */
 static void tell_drain(struct timer *timer)
@@ -124,8 +121,7 @@ void service_draining(struct service *service)
         tell_drain(&service->drain_timer);
 }
 
-/* ---- starting and reloading ---------------------------------------------------------------------
- */
+/* ---- starting and reloading ------------------------------------------------------------------ */
 
 void service_ready(struct service *service, const char *text)
 {

@@ -73,8 +73,7 @@ static enum known_hosts_answer ask(const struct fixture *fixture, const char *na
     return known_hosts_look_up(fixture->file, name, pin, &known);
 }
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void test_names(void **state)
 {
@@ -134,8 +133,7 @@ static void test_names(void **state)
     assert_true(known_hosts_name(longest, name));
 }
 
-/* ---- looking up ---------------------------------------------------------------------------------
- */
+/* ---- looking up ------------------------------------------------------------------------------ */
 
 static void test_answers(void **state)
 {
@@ -268,8 +266,7 @@ static void test_files_that_are_not_ours(void **state)
     assert_non_null(strstr(said_end(&said), "NUL"));
 }
 
-/* ---- changing -----------------------------------------------------------------------------------
- */
+/* ---- changing -------------------------------------------------------------------------------- */
 
 static void test_add(void **state)
 {

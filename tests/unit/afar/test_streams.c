@@ -216,7 +216,7 @@ static void test_a_pipe_is_opened_once_more(void **state)
     (void)close(pipes[1]);
 }
 
-/* ---- what is the end of the input, and what is an error ---- */
+/* ---- what is the end of the input, and what is an error -------------------------------------- */
 
 static void expect_end(int fd, int failure)
 {

@@ -108,7 +108,7 @@ static void test_queued_twice(void **state)
     expect_broken(it, "twice");
 }
 
-/* ---- receipts that are not true ---- */
+/* ---- receipts that are not true -------------------------------------------------------------- */
 
 struct lie {
     bool started;

@@ -119,8 +119,7 @@ static void test_a_thousand_commands_in_a_row(void **state)
     }
 }
 
-/* ---- afar_wait, over a real socket --------------------------------------------------------------
- */
+/* ---- afar_wait, over a real socket ----------------------------------------------------------- */
 
 /* `server`: what the server says is written into it beforehand. */
 static struct afar_client *connect_pair(int *server)
@@ -238,8 +237,7 @@ static void test_start_after_the_servers_end(void **state)
     }
 }
 
-/* ---- out of memory ------------------------------------------------------------------------------
- */
+/* ---- out of memory --------------------------------------------------------------------------- */
 
 /* One allocation of a whole run fails, each in turn: the run says so, leaks nothing, and never
  * shows a receipt. */

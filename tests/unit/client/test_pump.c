@@ -207,7 +207,7 @@ static void test_an_end_that_was_explained(void **state)
     assert_string_equal(it->err.reason, "bad_request");
 }
 
-/* ---- ends by which the server has surely not begun the command ---- */
+/* ---- ends by which the server has surely not begun the command ------------------------------- */
 
 static void expect_not_begun(struct scripted_client *it, enum afar_status status,
                              const char *reason)

@@ -29,8 +29,7 @@ ssize_t __wrap_recv(int fd, void *data, size_t size, int flags)
     return 1;
 }
 
-/* ---- streams ------------------------------------------------------------------------------------
- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 static void test_more_than_was_sent(void **state)
 {
@@ -53,8 +52,7 @@ static void test_sizes(void **state)
     assert_int_equal(buffer_size(&it->script.from_client), 0);
 }
 
-/* ---- datagrams ----------------------------------------------------------------------------------
- */
+/* ---- datagrams ------------------------------------------------------------------------------- */
 
 enum manner {
     ANSWER_AT_ONCE,

@@ -73,8 +73,7 @@ int __wrap_unlinkat(int fd, const char *name, int flags)
     return __real_unlinkat(fd, name, flags);
 }
 
-/* ---- a tree that looks like one -----------------------------------------------------------------
- */
+/* ---- a tree that looks like one -------------------------------------------------------------- */
 
 static char tree[64];
 
@@ -199,8 +198,7 @@ static void none_that_can_be_written(void **state)
     assert_non_null(strstr(err.message, "no cgroup can be made"));
 }
 
-/* ---- a real one ---------------------------------------------------------------------------------
- */
+/* ---- a real one ------------------------------------------------------------------------------ */
 
 /* A cgroup of this test's in the hierarchy that is mounted here. */
 static bool real_folder(char folder[128])

@@ -74,8 +74,7 @@ static struct confinement nobody(void)
                                 .group_count = 2};
 }
 
-/* ---- limits -------------------------------------------------------------------------------------
- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 static void limits_and_habits(void **state)
 {
@@ -116,8 +115,7 @@ static void a_cgroup_that_is_none(void **state)
     assert_int_equal(close(confine.cgroup_fd), 0);
 }
 
-/* ---- another user -------------------------------------------------------------------------------
- */
+/* ---- another user ---------------------------------------------------------------------------- */
 
 static void another_user(void **state)
 {
@@ -224,8 +222,7 @@ static void the_helper_has_no_environment(void **state)
     spawned_reap(&result);
 }
 
-/* ---- another root directory ---------------------------------------------------------------------
- */
+/* ---- another root directory ------------------------------------------------------------------ */
 
 static void another_root(void **state)
 {
@@ -256,8 +253,7 @@ static void another_root(void **state)
     assert_fails(&confine, NULL, "sh", "chroot", ENOENT);
 }
 
-/* ---- a helper that hangs ------------------------------------------------------------------------
- */
+/* ---- a helper that hangs --------------------------------------------------------------------- */
 
 static void *cancel_soon(void *argument)
 {
@@ -295,8 +291,7 @@ static void a_helper_that_hangs_is_cancelled(void **state)
     spawn_control_close(&control);
 }
 
-/* ---- a helper whose calls fail ------------------------------------------------------------------
- */
+/* ---- a helper whose calls fail --------------------------------------------------------------- */
 
 /* In the helper: this call fails, or says that it has worked and has not. The order has it in a
  * field that means nothing there, as -FAULT_BASE less the number: it has no environment. */

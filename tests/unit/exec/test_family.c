@@ -165,8 +165,7 @@ static void only_the_marked(void **state)
     program_close(&other);
 }
 
-/* ---- one that is dying -------------------------------------------------------------------------
- */
+/* ---- one that is dying ----------------------------------------------------------------------- */
 
 enum { NOBODY = 65534 };
 

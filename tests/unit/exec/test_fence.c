@@ -91,8 +91,7 @@ static struct fence *make(const struct place *place)
     return fence;
 }
 
-/* ---- in a child ---------------------------------------------------------------------------------
- */
+/* ---- in a child ------------------------------------------------------------------------------ */
 
 static int fails(const char *what)
 {
@@ -212,8 +211,7 @@ static void assert_behind(struct fence *fence, const struct place *place,
     assert_behind_this(fd, place, check);
 }
 
-/* ---- tests --------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void test_denied(void **state)
 {

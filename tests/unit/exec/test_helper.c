@@ -33,8 +33,7 @@ static size_t ways(const struct confinement *way[2])
     return geteuid() == 0 ? 2 : 1;
 }
 
-/* ---- where -------------------------------------------------------------------------------------
- */
+/* ---- where ----------------------------------------------------------------------------------- */
 
 /* A user's home that is not there, or is not open to him, does not keep him from his command. */
 static void a_home_may_be_missing(void **state)
@@ -91,8 +90,7 @@ static void other_directories_must_be_there(void **state)
                                      "'/usr': No such file or directory");
 }
 
-/* ---- what it is run by -------------------------------------------------------------------------
- */
+/* ---- what it is run by ----------------------------------------------------------------------- */
 
 /* execve says ENOENT where "#!" names something that is not there, as if the script were not. */
 static void the_interpreter_is_named(void **state)

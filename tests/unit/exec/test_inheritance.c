@@ -41,8 +41,7 @@ static void show(const struct confinement *confine, const char *file, char *text
     spawned_run(&request, text);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------
- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 /* A key in the session keyring can be read by all who have that keyring, whoever they are. */
 static void keys_stay_with_the_server(void **state)
@@ -64,8 +63,7 @@ static void keys_stay_with_the_server(void **state)
     assert_null(strstr(text, name));
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static bool set_oom(const char *value)
 {
@@ -100,8 +98,7 @@ static void nobody_dies_for_a_command(void **state)
     (void)set_oom("0");
 }
 
-/* ---- personality -------------------------------------------------------------------------------
- */
+/* ---- personality ----------------------------------------------------------------------------- */
 
 static void addresses_are_random(void **state)
 {

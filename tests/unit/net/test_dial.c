@@ -24,7 +24,7 @@
 #include "net/listener.h"
 #include "net/lookup.h"
 
-/* ---- A network of our own: what the resolver says, and how addresses behave ---- */
+/* ---- A network of our own: what the resolver says, and how addresses behave ------------------ */
 
 static const char *const *resolved; /* NULL-terminated numeric hosts; NULL: the real resolver */
 static const char *swallowed;       /* addresses from which never an answer comes begin so */
@@ -413,7 +413,7 @@ static void test_bounds(void **state)
     assert_int_equal(connects, 64);
 }
 
-/* ---- a resolver that does not answer ---- */
+/* ---- a resolver that does not answer --------------------------------------------------------- */
 
 static void expect_hanging(int count)
 {

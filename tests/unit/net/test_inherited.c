@@ -215,7 +215,7 @@ static void test_no_memory(void **state)
     }
 }
 
-/* ---- adopting ---- */
+/* ---- adopting -------------------------------------------------------------------------------- */
 
 static char folder[] = "/tmp/afar-test-inherited-XXXXXX";
 

@@ -20,7 +20,7 @@
 #include "net/listener.h"
 #include "support/alloc_fault.h"
 
-/* ---- Faults ---- */
+/* ---- Faults ---------------------------------------------------------------------------------- */
 
 enum call {
     CALL_ACCEPT,
@@ -95,7 +95,7 @@ REAL_AND_WRAP(int, lstat, const char *path, struct stat *file)
     return fails(CALL_LSTAT) ? -1 : __real_lstat(path, file);
 }
 
-/* ---- What each test starts with ---- */
+/* ---- What each test starts with -------------------------------------------------------------- */
 
 static char folder[] = "/tmp/afar-test-listener-XXXXXX";
 static char unix_url[128];
@@ -189,7 +189,7 @@ static int accepted(struct listener *listener, char peer[ADDRESS_TEXT_BYTES])
     return fd;
 }
 
-/* ---- TCP ---- */
+/* ---- TCP ------------------------------------------------------------------------------------- */
 
 static void test_accepts_tcp(void **state)
 {
@@ -338,7 +338,7 @@ static void test_udp(void **state)
     listener_free(listener);
 }
 
-/* ---- Accepting ---- */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 static void test_accept_errors(void **state)
 {
@@ -377,7 +377,7 @@ static void test_accept_errors(void **state)
     listener_free(listener);
 }
 
-/* ---- Unix sockets ---- */
+/* ---- Unix sockets ---------------------------------------------------------------------------- */
 
 static void test_unix_socket(void **state)
 {
@@ -494,7 +494,7 @@ static void test_no_folder(void **state)
                         "No such file or directory");
 }
 
-/* ---- Faults in opening: an error that names the URL, no descriptor and no file left ---- */
+/* ---- Faults in opening: an error that names the URL, no descriptor and no file left ---------- */
 
 static int lowest_free_fd(void)
 {

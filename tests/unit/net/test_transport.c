@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "net/transport_ops.h"
 
-/* ---- A scripted transport ---- */
+/* ---- A scripted transport -------------------------------------------------------------------- */
 
 /* Each character answers one call: a digit moves that many bytes, '-' would block, 'x' is the end.
  * After the script everything would block. */
@@ -91,7 +91,7 @@ static struct scripted *scripted_new(const char *script, int fd)
     return scripted;
 }
 
-/* ---- poll(2), watched ---- */
+/* ---- poll(2), watched ------------------------------------------------------------------------ */
 
 static int polls;
 static short polled_events;

@@ -25,8 +25,7 @@ static char folder[64];
 static char path[96];
 static char other[96];
 
-/* ---- a disk that fails -------------------------------------------------------------------------
- */
+/* ---- a disk that fails ----------------------------------------------------------------------- */
 
 static atomic_long room_bytes; /* how much the disk takes; below 0: anything */
 static atomic_int sync_errno;
@@ -71,8 +70,7 @@ int __wrap_ftruncate(int fd, off_t size)
     return -1;
 }
 
-/* ---- syslog that is heard ----------------------------------------------------------------------
- */
+/* ---- syslog that is heard -------------------------------------------------------------------- */
 
 static char said[4096];
 
@@ -97,8 +95,7 @@ void __wrap___syslog_chk(int priority, int flag, const char *format, ...)
     va_end(arguments);
 }
 
-/* ---- helpers ------------------------------------------------------------------------------------
- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {
@@ -196,8 +193,7 @@ static double number_of(const cJSON *json, const char *key)
     return item->valuedouble;
 }
 
-/* ---- what a line says ---------------------------------------------------------------------------
- */
+/* ---- what a line says ------------------------------------------------------------------------ */
 
 static void every_field(void **state)
 {
@@ -330,8 +326,7 @@ static void a_long_command_is_cut(void **state)
     assert_verified(2);
 }
 
-/* ---- many at once -------------------------------------------------------------------------------
- */
+/* ---- many at once ---------------------------------------------------------------------------- */
 
 enum { THREADS = 8, EACH = 200 };
 
@@ -368,8 +363,7 @@ static void many_threads_write(void **state)
     assert_true(atomic_load(&syncs) <= THREADS * EACH + THREADS * EACH / 50);
 }
 
-/* ---- a disk that fails --------------------------------------------------------------------------
- */
+/* ---- a disk that fails ----------------------------------------------------------------------- */
 
 static void a_full_disk_leaves_no_half_line(void **state)
 {
@@ -446,8 +440,7 @@ static void a_lazy_line_does_not_wait(void **state)
     assert_verified(3);
 }
 
-/* ---- syslog -------------------------------------------------------------------------------------
- */
+/* ---- syslog ---------------------------------------------------------------------------------- */
 
 static void one_message_for_each_line(void **state)
 {

@@ -18,8 +18,7 @@ static char folder[64];
 static char path[96];
 static char other[96];
 
-/* ---- helpers ------------------------------------------------------------------------------------
- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {
@@ -93,8 +92,7 @@ static void assert_verified(uint64_t lines)
     assert_int_equal(verdict.lines, lines);
 }
 
-/* ---- the chain ----------------------------------------------------------------------------------
- */
+/* ---- the chain ------------------------------------------------------------------------------- */
 
 static void goes_on_after_a_restart(void **state)
 {

@@ -19,8 +19,7 @@
 
 enum { WORDS_MAX = 5000, ROUNDS = 400 };
 
-/* ---- requests -----------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static struct seeded seeded = {.state = 13};
 
@@ -101,8 +100,7 @@ static size_t some_size(size_t limit)
     }
 }
 
-/* ---- what the line says -------------------------------------------------------------------------
- */
+/* ---- what the line says ---------------------------------------------------------------------- */
 
 static cJSON *render(const struct audit_record *record)
 {
@@ -234,8 +232,7 @@ static bool check_text(const cJSON *json, const char *key, const char *text, siz
     return is_cut;
 }
 
-/* ---- tests --------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void requests_of_all_sizes(void **state)
 {

@@ -18,8 +18,7 @@
 #define RUNNER "uri:spiffe://prod/ci/runner-7"
 #define ANN "cn:ann"
 
-/* ---- what is run --------------------------------------------------------------------------------
- */
+/* ---- what is run ----------------------------------------------------------------------------- */
 
 /* Decides, and gives the words that would be run with '|' between them, the program first. */
 static void run_words(const char *rules, const struct asked *asked, char *out, size_t size)
@@ -256,8 +255,7 @@ static void test_may(void **state)
     config_close(&config);
 }
 
-/* ---- whatever the rules -------------------------------------------------------------------------
- */
+/* ---- whatever the rules ---------------------------------------------------------------------- */
 
 static const char *pick(struct seeded *seeded, const char *const *from, size_t count)
 {

@@ -110,8 +110,7 @@ static void assert_rules(const struct config *config, const char *names)
     assert_string_equal(got, names);
 }
 
-/* ---- include ------------------------------------------------------------------------------------
- */
+/* ---- include --------------------------------------------------------------------------------- */
 
 static void test_order(void **state)
 {
@@ -229,8 +228,7 @@ static void test_writable_by_others(void **state)
                    "rules.d/: it belongs to uid 54881, who could change what clients may do");
 }
 
-/* ---- defaults -----------------------------------------------------------------------------------
- */
+/* ---- defaults -------------------------------------------------------------------------------- */
 
 static void test_defaults(void **state)
 {
@@ -266,8 +264,7 @@ static void test_defaults(void **state)
     assert_refused(place, "nowhere.d/: cannot be read");
 }
 
-/* ---- user ---------------------------------------------------------------------------------------
- */
+/* ---- user ------------------------------------------------------------------------------------ */
 
 static const struct rule *otherwise(struct config *config, struct policy_decision *decision)
 {

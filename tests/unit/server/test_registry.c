@@ -283,8 +283,7 @@ static void only_a_running_job_is_signalled(void **state)
     tear_down(&fixture);
 }
 
-/* ---- spawns ----
- */
+/* ---- spawns ---------------------------------------------------------------------------------- */
 
 static unsigned spawn_turns;
 static struct registry_entry *last_spawn_turn;

@@ -96,8 +96,7 @@ static void make_config(const struct place *place, struct config *config, const 
     words_close(&config->files);
 }
 
-/* ---- in a child ---------------------------------------------------------------------------------
- */
+/* ---- in a child ------------------------------------------------------------------------------ */
 
 /* What is expected of it. Texts: "" is none, else what the only warning (or the error) says. */
 struct expected {
@@ -177,8 +176,7 @@ static void assert_so(const struct place *place, const char *lines, unsigned how
     assert_int_equal(status, 0);
 }
 
-/* ---- tests --------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 /* By itself only where it takes nothing from commands. */
 static void test_auto(void **state)

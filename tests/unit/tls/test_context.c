@@ -129,7 +129,7 @@ static void test_settings(void **state)
     tls_context_free(context);
 }
 
-/* ---- What is offered ---- */
+/* ---- What is offered ------------------------------------------------------------------------- */
 
 enum { MESSAGE_BYTES = 4096 };
 

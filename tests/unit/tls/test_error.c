@@ -95,7 +95,7 @@ static void test_tls12_without_certificate(void **state)
     tls_context_free(server);
 }
 
-/* ---- Peers that do not speak TLS ---- */
+/* ---- Peers that do not speak TLS ------------------------------------------------------------- */
 
 struct stranger {
     const char *sends;

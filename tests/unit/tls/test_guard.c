@@ -92,7 +92,7 @@ static SSL *ssl_of(struct transport *transport)
     return ((struct transport_tls *)(void *)transport)->ssl;
 }
 
-/* ---- What a hello claims ---- */
+/* ---- What a hello claims --------------------------------------------------------------------- */
 
 /* One end over memory: what is put into `from` comes from its peer. */
 struct stranger {
@@ -288,7 +288,7 @@ static void test_a_claim_of_certificates(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
-/* ---- Messages without end ---- */
+/* ---- Messages without end -------------------------------------------------------------------- */
 
 static void open_pair(struct tls_pair *pair, struct tls_context *to)
 {
@@ -388,7 +388,7 @@ static void test_requests_for_a_hello_have_an_end(void **state)
     transport_free(it.transport);
 }
 
-/* ---- Small records ---- */
+/* ---- Small records --------------------------------------------------------------------------- */
 
 /* A receive takes a bounded number of them; the rest is told to be pending, and comes. */
 static void test_a_receive_has_an_end(void **state)

@@ -61,8 +61,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- a client and a server ----------------------------------------------------------------------
- */
+/* ---- a client and a server ------------------------------------------------------------------- */
 
 struct parties {
     struct tls_context *server;
@@ -113,8 +112,7 @@ static void part(struct parties *parties)
     tls_context_free(parties->server);
 }
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* All names but the pin, with a '|' after each; and that there is one pin. */
 static void names_of(const struct transport *transport, char text[TEXT_BYTES])
@@ -298,8 +296,7 @@ static void revoked_by_an_issuer_that_is_not_shown(void **state)
     issued_close(&between);
 }
 
-/* ---- judged again -------------------------------------------------------------------------------
- */
+/* ---- judged again ---------------------------------------------------------------------------- */
 
 /* The CA's hour counts while it vouches, and only then. */
 static void as_long_as_what_it_is_accepted_for(void **state)

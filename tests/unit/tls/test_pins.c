@@ -135,8 +135,7 @@ static void assert_only_pin(const struct transport *transport, enum test_cert ce
     assert_string_equal(identity.name, expected);
 }
 
-/* ---- the server ---------------------------------------------------------------------------------
- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 static void all_names_of_a_client(void **state)
 {
@@ -335,8 +334,7 @@ static void a_thousand_pins(void **state)
     assert_int_equal(tls_context_server_new(&context, &options, &err), AFAR_EINVAL);
 }
 
-/* ---- the client ---------------------------------------------------------------------------------
- */
+/* ---- the client ------------------------------------------------------------------------------ */
 
 static struct tls_context *client_with(const char *pin, tls_trust *trust, void *user)
 {
@@ -461,8 +459,7 @@ static void a_wrong_server_is_not_asked_about(void **state)
     }
 }
 
-/* ---- private keys -------------------------------------------------------------------------------
- */
+/* ---- private keys ---------------------------------------------------------------------------- */
 
 static void a_key_is_private(void **state)
 {

@@ -84,7 +84,7 @@ static void test_a_name_beyond_the_data(void **state)
     assert_false(tls_ticket_read(&read, data, sizeof data));
 }
 
-/* ---- with a real client ---- */
+/* ---- with a real client ---------------------------------------------------------------------- */
 
 static bool connect_once(struct tls_context *client, struct tls_context *server, struct peer **peer,
                          int64_t *expires_at)

@@ -100,7 +100,7 @@ static void shake_hands(struct tls_pair *pair)
         fail_msg("server: %s", pair->server_err.message);
 }
 
-/* ---- Over sockets ---- */
+/* ---- Over sockets ---------------------------------------------------------------------------- */
 
 static void socket_pair(int ends[2])
 {
@@ -437,7 +437,7 @@ static void test_a_context_may_go_before_its_transports(void **state)
     tls_pair_close(&pair);
 }
 
-/* ---- Threads: one pair of contexts for all ---- */
+/* ---- Threads: one pair of contexts for all --------------------------------------------------- */
 
 enum { THREADS = 4, CONNECTIONS = 5 };
 

@@ -51,7 +51,7 @@ static void shake_hands(struct tls_pair *pair)
         fail_msg("server: %s", pair->server_err.message);
 }
 
-/* ---- Over memory ---- */
+/* ---- Over memory ----------------------------------------------------------------------------- */
 
 static void test_works_through_buffers_of_any_size(void **state)
 {

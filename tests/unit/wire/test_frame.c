@@ -23,7 +23,7 @@ static size_t put_frame(uint8_t *out, const char *json, const void *payload, siz
     return FRAME_PREFIX_BYTES + header_bytes + size;
 }
 
-/* ---- payloads that nobody wants ---- */
+/* ---- payloads that nobody wants -------------------------------------------------------------- */
 
 static unsigned asked;
 

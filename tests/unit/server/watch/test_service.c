@@ -19,8 +19,7 @@
 #include "server/watch/service.h"
 #include "support/alloc_fault.h"
 
-/* ---- the world ---------------------------------------------------------------------------------
- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 static struct loop *loop;
 static int64_t turn_ms; /* of the slowest loop */
@@ -81,8 +80,7 @@ static void pass(int64_t ms)
     timers_fire(loop_timers(loop), now_ms);
 }
 
-/* ---- what each test starts with ----------------------------------------------------------------
- */
+/* ---- what each test starts with -------------------------------------------------------------- */
 
 static int manager = -1;
 static int log_fd = -1;
@@ -168,8 +166,7 @@ static unsigned logged(const char *text)
     return count;
 }
 
-/* ---- the tests ---------------------------------------------------------------------------------
- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static void test_states(void **state)
 {
