@@ -1,5 +1,5 @@
 /* TLS: contexts (certificates, trust, sessions) and the transport over them. OpenSSL is known only
- * to the files net/tls*.c and base/digest.c.
+ * to src/tls and base/digest.c.
  *
  * Owns:    a context owns OpenSSL's SSL_CTX and, for clients, the last session tickets. Transports
  *          hold a reference: a context may be freed before them.

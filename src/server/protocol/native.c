@@ -1,4 +1,4 @@
-#include "native_internal.h"
+#include "server/protocol/native_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* What the session answers. */
-#include "native_internal.h"
+#include "server/protocol/native_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The command that runs on a connection: its request, its input, its output and its receipt. */
-#include "native_internal.h"
+#include "server/protocol/native_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
