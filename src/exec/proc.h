@@ -2,7 +2,8 @@
  *
  * Owns:    nothing.
  * Threads: any.
- * Blocks:  proc_has_variable reads another process's memory, which waits for its page faults.
+ * Blocks:  proc_get_variable and proc_find_mark read another process's memory, which waits for
+ *          its page faults.
  * Limits:  PROC_ENVIRON_MAX_BYTES of an environment, PROC_FDS_MAX of a process's descriptors. */
 #ifndef EXEC_PROC_H
 #define EXEC_PROC_H

@@ -2,11 +2,12 @@
  * is.
  *
  * How to use it:
- *   1. transport_plain_new or transport_tls_new takes over a connected, non-blocking descriptor.
+ *   1. transport_plain_new, or transport_tls_server_new or transport_tls_client_new of tls/tls.h,
+ *      takes over a connected, non-blocking descriptor.
  *   2. transport_handshake until it is no longer AFAR_EAGAIN (plain: AFAR_OK at once).
  *   3. transport_recv and transport_send move what they can; on AFAR_EAGAIN wait for the events
- * that transport_recv_events or transport_send_events name, not for what seems natural: TLS may
- * have to write before it can read.
+ *      that transport_recv_events or transport_send_events name: TLS may have to write before it
+ *      can read.
  *   4. Before waiting, ask transport_pending: TLS may hold bytes that poll(2) never reports.
  *   5. transport_shutdown says goodbye; transport_free closes the descriptor in any case.
  *

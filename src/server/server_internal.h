@@ -1,4 +1,5 @@
-/* What server.c (making and freeing) and reload.c (changing) share. For those two only. */
+/* What server.c (making and freeing), reload.c (SIGHUP), renew.c (new certificates) and ends.c (when
+ * they end) share. For those four only. */
 #ifndef SERVER_SERVER_INTERNAL_H
 #define SERVER_SERVER_INTERNAL_H
 

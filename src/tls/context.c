@@ -154,7 +154,7 @@ enum afar_status tls_context_server_new(struct tls_context **context,
         status = tls_fail_local(err, "SSL_CTX_set_session_id_context");
         goto out;
     }
-    tls_session_server_init(made->ssl_ctx);
+    tls_ticket_server_init(made->ssl_ctx);
     tls_alpn_server_init(made->ssl_ctx);
     *context = made;
     made = NULL;

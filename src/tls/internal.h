@@ -4,13 +4,13 @@
  *   context.c      contexts: options, verification, references
  *   credentials.c  certificates and keys from PEM files
  *   keygen.c       new keys and certificates
- *   certificate.c  what a certificate says, in words
+ *   certificate.c  what a certificate says, in words; its key's pin
  *   names.c        which hosts it is for
  *   verify.c       why a certificate was not accepted
  *   own.c          what clients will think of our own
  *   lists.c        for how long revocation lists answer for it
  *   judge.c        the same once more, of an open connection
- *   peer.c         all its names, and its key's pin
+ *   peer.c         all its names
  *   pins.c         peers that are accepted for their key's sake
  *   deferred.c     a client's files, read when they are needed
  *   export.c       a session for another process
@@ -217,6 +217,11 @@ enum afar_status tls_deferred_failure(struct tls_context *context, struct afar_e
 
 /* ---- certificate.c --------------------------------------------------------------------------- */
 
+/* Writes the SHA-256 of the certificate's public key (its SubjectPublicKeyInfo, RFC 5280 §4.1), in
+ * lower-case hex. False: it cannot be computed. */
+bool tls_pin(const X509 *certificate, char pin[TLS_PIN_BYTES]);
+bool tls_pin_hash(const X509 *certificate, uint8_t hash[TLS_OWNER_BYTES]);
+
 int64_t tls_time_unix(const ASN1_TIME *time);
 
 /* Takes a name only as it is: one with a NUL, a control character or broken UTF-8, or one that is
@@ -287,11 +292,6 @@ enum afar_status tls_judge(struct transport *base, struct tls_context *context,
 /* Adds the names of an established connection's client: net/peer.h. */
 enum afar_status tls_peer(const struct transport *base, struct peer *peer, struct afar_error *err);
 
-/* Writes the SHA-256 of the certificate's public key (its SubjectPublicKeyInfo, RFC 5280 §4.1), in
- * lower-case hex. False: it cannot be computed. */
-bool tls_pin(const X509 *certificate, char pin[TLS_PIN_BYTES]);
-bool tls_pin_hash(const X509 *certificate, uint8_t hash[TLS_OWNER_BYTES]);
-
 /* ---- pins.c ---------------------------------------------------------------------------------- */
 
 /* AFAR_EINVAL: one is not 64 hex digits. AFAR_ENOMEM. */
@@ -326,7 +326,8 @@ bool tls_ticket_read(struct tls_ticket *ticket, const void *data, size_t size);
 /* Says how many bytes it has written: 51, the name's and the chain's. */
 size_t tls_ticket_write(const struct tls_ticket *ticket, uint8_t *data);
 
-void tls_session_server_init(SSL_CTX *ctx);
+/* A server's sessions travel in tickets of this kind; it keeps none itself. */
+void tls_ticket_server_init(SSL_CTX *ctx);
 
 /* ---- export.c -------------------------------------------------------------------------------- */
 

@@ -2,8 +2,6 @@
  * not kept: ten thousand clients may be idle. */
 #include "tls/internal.h"
 
-#include <stdio.h>
-
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
@@ -11,24 +9,6 @@
 #include "tls/error.h"
 
 enum { NAME_BYTES = 1024 };
-
-bool tls_pin_hash(const X509 *certificate, uint8_t hash[TLS_OWNER_BYTES])
-{
-    unsigned char *key = NULL;
-    int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key);
-    bool done = size > 0 && EVP_Digest(key, (size_t)size, hash, NULL, EVP_sha256(), NULL) == 1;
-    OPENSSL_free(key);
-    return done;
-}
-
-bool tls_pin(const X509 *certificate, char pin[TLS_PIN_BYTES])
-{
-    uint8_t hash[TLS_OWNER_BYTES];
-    bool done = tls_pin_hash(certificate, hash);
-    for (size_t i = 0; done && i < sizeof hash; i++)
-        (void)snprintf(pin + 2 * i, 3, "%02x", hash[i]);
-    return done;
-}
 
 /* A name with a NUL in it, or one that is not plain text, is left out: whoever compares strings
  * would see another name than the CA did. */

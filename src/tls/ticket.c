@@ -198,7 +198,7 @@ static SSL_TICKET_RETURN ticket_offered(SSL *ssl, SSL_SESSION *session,
     return SSL_TICKET_RETURN_USE_RENEW; /* the client uses each ticket once */
 }
 
-void tls_session_server_init(SSL_CTX *ctx)
+void tls_ticket_server_init(SSL_CTX *ctx)
 {
     /* The state travels in the tickets; the server keeps none. */
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);

@@ -1,5 +1,5 @@
-/* TLS: contexts (certificates, trust, sessions) and the transport over them. OpenSSL is known only
- * to src/tls and base/digest.c.
+/* TLS: contexts (certificates, trust, sessions) and the transport over them. Only src/tls,
+ * base/digest.c and base/base64.c know OpenSSL.
  *
  * Owns:    a context owns OpenSSL's SSL_CTX and, for clients, the last session tickets. Transports
  *          hold a reference: a context may be freed before them.

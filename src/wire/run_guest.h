@@ -2,9 +2,9 @@
  * do when the connection is lost (PROTOCOL.md §10). Connecting, sending, waiting and delivering the
  * output are its owner's.
  *
- *     NEW ─ exec put (begin), its first byte given to the transport (sent) ─▶ ASKED ─ started ─▶
- * RUN RUN ─ cut ─▶ AWAY ─ connect_now, connected ─▶ ATTACH ─ attached ─▶ RUN ─ exit ─ finish ─▶
- * ENDED
+ *     NEW ─ exec put (begin), its first byte given to the transport (sent) ─▶ ASKED ─ started ─▶ RUN
+ *     RUN ─ cut ─▶ AWAY ─ connect_now, connected ─▶ ATTACH ─ attached ─▶ RUN
+ *     RUN ─ exit ─ finish ─▶ ENDED
  *
  *     each frame that comes: run_guest_message, which says by an event what the owner is to do
  *     each frame delivered:  run_guest_taken      sometimes: run_guest_put_ack

@@ -1,5 +1,5 @@
 /* What connection.c (its life), time.c (its deadlines), io.c
- * (its bytes) and line.c (what is said of it) share. For those only. */
+ * (its bytes) and line.c (what is said of it) share. For those four only. */
 #ifndef SERVER_CONNECTION_INTERNAL_H
 #define SERVER_CONNECTION_INTERNAL_H
 
