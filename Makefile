@@ -41,7 +41,7 @@ BUILD_LDFLAGS = -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
                 $(SANFLAGS) $(COVFLAGS) $(LDFLAGS)
 
 LIBS_CLIENT := -lssl -lcrypto -lcjson
-LIBS_AFAR   := -ledit $(if $(LINK),-lbsd -lmd -ltinfo)
+LIBS_AFAR   := $(if $(LINK),-ledit -lbsd -lmd -ltinfo) # else loaded by 'repl' (lines.c)
 LIBS_SERVER := -lssl -lcrypto -lcjson -linih -lmicrohttpd
 
 # LINK=static: no shared library. The linker would warn of what base/names.c sees to.

@@ -1,15 +1,13 @@
 #include "afar/commands.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <histedit.h>
-
+#include "afar/lines.h"
 #include "afar/options.h"
 #include "afar/remote.h"
 #include "afar/report.h"
@@ -32,98 +30,13 @@ static const char help[] =
     "  afar repl tcp://127.0.0.1\n"
     "  afar repl --protocol headed tcp://127.0.0.1:8000\n";
 
-enum { HISTORY_LINES = 500 };
-
-/* Where the lines come from. */
-struct reader {
-    bool interactive;
-    EditLine *editor; /* owned; interactive only */
-    History *history; /* owned */
-    char *line;       /* owned; not interactive */
-    size_t line_bytes;
-    size_t number; /* of the last line, from 1 */
-    int failure;   /* errno of a read that failed; 0: none */
-};
-
 struct repl {
     struct remote remote;
     const struct options *options;
-    struct reader reader;
+    struct lines lines;
     int status;    /* of the last command */
     int interrupt; /* the signal that came before it had begun; 0: none */
 };
-
-static char *prompt(EditLine *editor)
-{
-    static char text[] = ">>>: "; /* the tutorial's, nearly */
-    (void)editor;
-    return text;
-}
-
-static bool reader_open(struct reader *reader)
-{
-    HistEvent event;
-    *reader = (struct reader){.interactive = isatty(STDIN_FILENO) != 0};
-    if (!reader->interactive)
-        return true;
-    (void)setlocale(LC_CTYPE, "");
-    reader->editor = el_init("afar", stdin, stdout, stderr);
-    reader->history = history_init();
-    if (reader->editor == NULL || reader->history == NULL) {
-        report("cannot set up the terminal");
-        return false;
-    }
-    (void)history(reader->history, &event, H_SETSIZE, HISTORY_LINES);
-    (void)history(reader->history, &event, H_SETUNIQUE, 1);
-    (void)el_set(reader->editor, EL_EDITOR, "emacs");
-    (void)el_set(reader->editor, EL_HIST, history, reader->history);
-    (void)el_set(reader->editor, EL_PROMPT, prompt);
-    (void)el_set(reader->editor, EL_SIGNAL, 1);
-    (void)el_source(reader->editor, NULL);
-    return true;
-}
-
-static void reader_close(struct reader *reader)
-{
-    if (reader->history != NULL)
-        history_end(reader->history);
-    if (reader->editor != NULL)
-        el_end(reader->editor);
-    free(reader->line);
-}
-
-/* A script's line. What came before an error of the file may be half a line. */
-static const char *read_script(struct reader *reader, size_t *size)
-{
-    ssize_t length = getline(&reader->line, &reader->line_bytes, stdin);
-    int why = errno;
-    if (ferror(stdin) != 0 || (length < 0 && feof(stdin) == 0)) {
-        reader->failure = why != 0 ? why : EIO;
-        return NULL;
-    }
-    *size = length < 0 ? 0 : (size_t)length;
-    return length < 0 ? NULL : reader->line;
-}
-
-static const char *read_terminal(struct reader *reader, size_t *size)
-{
-    HistEvent event;
-    int length = 0;
-    const char *line = el_gets(reader->editor, &length);
-    if (line == NULL || length <= 0)
-        return NULL;
-    if (strspn(line, " \t\n") < strlen(line))
-        (void)history(reader->history, &event, H_ENTER, line);
-    *size = (size_t)length;
-    return line;
-}
-
-/* The next line, with its newline where it has one; NULL: no more. Borrowed until the next call. */
-static const char *reader_next(struct reader *reader, size_t *size)
-{
-    reader->number++;
-    return reader->interactive ? read_terminal(reader, size) : read_script(reader, size);
-}
 
 /* "$?" of the line before, where the line asks for it: each line has a shell of its own. */
 static char *with_status(const char *line, int status)
@@ -154,7 +67,7 @@ static void run_line(struct repl *repl, const char *line)
         repl->status = session_run(&repl->remote, &command, &how);
         free(text);
     }
-    if (repl->reader.interactive && repl->status != 0)
+    if (repl->lines.interactive && repl->status != 0)
         (void)fprintf(stderr, "[%d]\n", repl->status);
 }
 
@@ -180,11 +93,11 @@ static bool is_exit(const char *line, int *status)
 /* No more lines, or none that can be read: then what follows is not run either. */
 static bool leave(struct repl *repl)
 {
-    if (repl->reader.interactive)
+    if (repl->lines.interactive)
         (void)putchar('\n');
-    if (repl->reader.failure != 0) {
-        report("repl: cannot read line %zu of standard input: %s", repl->reader.number,
-               strerror(repl->reader.failure));
+    if (repl->lines.failure != 0) {
+        report("repl: cannot read line %zu of standard input: %s", repl->lines.number,
+               strerror(repl->lines.failure));
         repl->status = STATUS_FAILED;
     }
     return false;
@@ -193,17 +106,17 @@ static bool leave(struct repl *repl)
 /* A shell line cannot have a NUL: what stands before it is another line than the one meant. */
 static bool refuse_nul(struct repl *repl)
 {
-    report("repl: line %zu has a NUL byte in it: it was not run%s", repl->reader.number,
-           repl->reader.interactive ? "" : ", nor what follows");
+    report("repl: line %zu has a NUL byte in it: it was not run%s", repl->lines.number,
+           repl->lines.interactive ? "" : ", nor what follows");
     repl->status = STATUS_FAILED;
-    return repl->reader.interactive;
+    return repl->lines.interactive;
 }
 
 /* Returns false where there is nothing more to do. */
 static bool step(struct repl *repl)
 {
     size_t size = 0;
-    const char *read = reader_next(&repl->reader, &size);
+    const char *read = lines_next(&repl->lines, &size);
     if (read == NULL)
         return leave(repl);
     if (strlen(read) != size)
@@ -224,7 +137,7 @@ static bool step(struct repl *repl)
         run_line(repl, line);
     free(line);
     /* As in a shell: INT at a terminal is meant for the line. */
-    bool end = repl->interrupt != 0 && !(repl->reader.interactive && repl->interrupt == SIGINT);
+    bool end = repl->interrupt != 0 && !(repl->lines.interactive && repl->interrupt == SIGINT);
     return !ended && !end;
 }
 
@@ -243,13 +156,13 @@ int repl_main(int argc, char **argv)
         goto out;
     }
     if (!remote_open(&repl.remote, &options, NULL) || !remote_connect(&repl.remote) ||
-        !reader_open(&repl.reader))
+        !lines_open(&repl.lines))
         goto out;
     repl.status = 0;
     while (step(&repl))
         continue;
 out:
-    reader_close(&repl.reader);
+    lines_close(&repl.lines);
     remote_close(&repl.remote);
     options_close(&options);
     return repl.status;
