@@ -71,6 +71,7 @@ struct config {
     uint64_t max_jobs_per_identity; /* of one client, by any number of connections; 0: no limit */
     uint64_t max_queued;            /* requests that wait for one of the two above */
     uint64_t spawns_per_identity;   /* commands of one client that are being started; 0: no limit */
+    uint64_t refusals_per_minute;   /* of one client, before it is slowed; 0: no limit */
     uint64_t max_stuck_spawns;      /* threads of one worker that hang in one beyond its end */
     uint64_t header_bytes;          /* of a frame */
     uint64_t payload_bytes;         /* of a frame */

@@ -73,6 +73,8 @@ static const struct config_key keys[] = {
      "requests with start_within_ms that wait for their turn"},
     {"spawns_per_identity", CONFIG_NUMBER, AT(spawns_per_identity), 0, 1048576, 64,
      "commands of one client that are being started at once; 0: no limit"},
+    {"refusals_per_minute", CONFIG_NUMBER, AT(refusals_per_minute), 0, 1048576, 100,
+     "refused requests of one client before it is slowed to ten a second; 0: no limit"},
     {"max_stuck_spawns", CONFIG_NUMBER, AT(max_stuck_spawns), 0, 4096, 32,
      "threads that hang in starting a command and are replaced, per worker"},
     {"header_bytes", CONFIG_NUMBER, AT(header_bytes), 512, 64 * KIB, 64 * KIB, "a frame's header"},

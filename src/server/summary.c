@@ -130,13 +130,15 @@ static bool may_write(const struct period *period, const struct peer_counts *pee
 }
 
 /* How far its refusals are ahead of their pace. */
-static int64_t ahead_ms(const struct period *period, const struct peer_counts *peer)
+static int64_t ahead_ms(const struct period *period, const struct peer_counts *peer, uint64_t free)
 {
     const unsigned long long counted_most = 2000; /* beyond that, all are as late as can be */
-    unsigned long long refused = peer->refused < counted_most ? peer->refused : counted_most;
-    int64_t due_ms = ((int64_t)refused - SUMMARY_PACE_FREE) * SUMMARY_PACE_MS;
+    if (free == 0 || peer->refused <= free)
+        return 0;
+    unsigned long long refused = peer->refused - free;
+    int64_t due_ms = (int64_t)(refused < counted_most ? refused : counted_most) * SUMMARY_PACE_MS;
     int64_t ahead = due_ms - (clock_now_ms() - period->since_ms);
-    return due_ms > 0 && ahead > 0 ? ahead : 0;
+    return ahead > 0 ? ahead : 0;
 }
 
 static int64_t at_most(int64_t ms, int64_t most_ms)
@@ -179,23 +181,23 @@ void summary_add(struct summary *summary, enum summary_kind kind, const char *wh
     (void)pthread_mutex_unlock(&summary->lock);
 }
 
-int64_t summary_pace(struct summary *summary, const char *who)
+int64_t summary_pace(struct summary *summary, const char *who, uint64_t free)
 {
     (void)pthread_mutex_lock(&summary->lock);
     struct peer_counts *peer = begin_counting(summary, who);
     peer->refused++;
-    int64_t wait_ms = at_most(ahead_ms(summary->now, peer), SUMMARY_PACE_MAX_MS);
+    int64_t wait_ms = at_most(ahead_ms(summary->now, peer, free), SUMMARY_PACE_MAX_MS);
     (void)pthread_mutex_unlock(&summary->lock);
     return wait_ms;
 }
 
-int64_t summary_pace_now(struct summary *summary, const char *who)
+int64_t summary_pace_now(struct summary *summary, const char *who, uint64_t free)
 {
     int64_t wait_ms = 0;
     (void)pthread_mutex_lock(&summary->lock);
     const struct tally_entry *entry = tally_find(&summary->now->names, who, strlen(who));
     if (entry != NULL)
-        wait_ms = ahead_ms(summary->now, &summary->now->peers[entry->places]) / 10;
+        wait_ms = ahead_ms(summary->now, &summary->now->peers[entry->places], free) / 10;
     (void)pthread_mutex_unlock(&summary->lock);
     return at_most(wait_ms, SUMMARY_PACE_MAX_MS);
 }

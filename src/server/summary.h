@@ -24,9 +24,7 @@ enum {
     SUMMARY_PERIOD_MS = 60000,
     SUMMARY_WHO_MAX = 256,
     SUMMARY_WHO_BYTES = 384, /* a name, and an address */
-    /* Requests of one client that may be refused within a minute at full speed … */
-    SUMMARY_PACE_FREE = 100,
-    /* … and how far apart they are beyond that. */
+    /* How far apart refusals of one client are beyond those that are free. */
     SUMMARY_PACE_MS = 100,
     SUMMARY_PACE_MAX_MS = 10000
 };
@@ -67,10 +65,11 @@ bool summary_count(struct summary *summary, enum summary_kind kind, const char *
 /* The same, but it will not be written in any case. */
 void summary_add(struct summary *summary, enum summary_kind kind, const char *who);
 
-/* A request of `who` was refused: for how long its connection is not to be read. */
-int64_t summary_pace(struct summary *summary, const char *who);
+/* A request of `who` was refused: for how long, in ms, its connection is not to be read. The first
+ * `free` within a minute cost nothing; 0: none does. */
+int64_t summary_pace(struct summary *summary, const char *who, uint64_t free);
 
 /* The same for a new connection of a peer: a tenth, as it may belong to another program there. */
-int64_t summary_pace_now(struct summary *summary, const char *who);
+int64_t summary_pace_now(struct summary *summary, const char *who, uint64_t free);
 
 #endif

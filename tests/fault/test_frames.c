@@ -428,9 +428,13 @@ static void play_all(const char *workers)
 {
     struct afard server;
     struct program client;
-    const char *args[] = {
-        "--listen", "tcp://127.0.0.1:0", "--workers", workers,        "--log-level", "error",
-        "--set",    "kill_grace_ms=50",  "--set",     "linger_ms=50", NULL};
+    const char *args[] = {"--listen",    "tcp://127.0.0.1:0",
+                          "--workers",   workers,
+                          "--log-level", "error",
+                          "--set",       "kill_grace_ms=50",
+                          "--set",       "linger_ms=50",
+                          "--set",       "refusals_per_minute=0",
+                          NULL};
     uint64_t only = number("AFAR_SEED", 0);
     uint64_t count = only > 0 ? only : number("AFAR_SEEDS", SEQUENCES) / 2;
     afard_start(&server, args);

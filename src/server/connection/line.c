@@ -77,14 +77,16 @@ void connection_slow_down(struct connection *connection)
 {
     char who[SUMMARY_WHO_BYTES];
     summary_who(who, connection->identity, &connection->ticket.group);
-    hold(connection, summary_pace(connection->worker->shared->summary, who));
+    hold(connection, summary_pace(connection->worker->shared->summary, who,
+                                  connection->worker->config->refusals_per_minute));
 }
 
 void connection_begin_slowly(struct connection *connection)
 {
     char who[SUMMARY_WHO_BYTES];
     summary_who(who, connection->identity, &connection->ticket.group);
-    hold(connection, summary_pace_now(connection->worker->shared->summary, who));
+    hold(connection, summary_pace_now(connection->worker->shared->summary, who,
+                                      connection->worker->config->refusals_per_minute));
 }
 
 void connection_go_on(struct connection *connection)

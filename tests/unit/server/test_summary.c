@@ -106,22 +106,25 @@ static void very_many(void **state)
 
 static void pace(void **state)
 {
+    enum { FREE = 100 };
     (void)state;
-    for (int i = 0; i < SUMMARY_PACE_FREE; i++)
-        assert_int_equal(summary_pace(summary, "a"), 0);
-    assert_int_equal(summary_pace_now(summary, "a"), 0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(summary_pace(summary, "unlimited", 0), 0);
+    for (int i = 0; i < FREE; i++)
+        assert_int_equal(summary_pace(summary, "a", FREE), 0);
+    assert_int_equal(summary_pace_now(summary, "a", FREE), 0);
     for (int i = 1; i <= 50; i++)
-        assert_int_equal(summary_pace(summary, "a"), i * SUMMARY_PACE_MS);
-    assert_int_equal(summary_pace_now(summary, "a"), 50 * SUMMARY_PACE_MS / 10);
-    assert_int_equal(summary_pace_now(summary, "b"), 0);
-    assert_int_equal(summary_pace(summary, "b"), 0);
+        assert_int_equal(summary_pace(summary, "a", FREE), i * SUMMARY_PACE_MS);
+    assert_int_equal(summary_pace_now(summary, "a", FREE), 50 * SUMMARY_PACE_MS / 10);
+    assert_int_equal(summary_pace_now(summary, "b", FREE), 0);
+    assert_int_equal(summary_pace(summary, "b", FREE), 0);
     now_ms += 50 * SUMMARY_PACE_MS;
-    assert_int_equal(summary_pace_now(summary, "a"), 0);
-    assert_int_equal(summary_pace(summary, "a"), SUMMARY_PACE_MS);
+    assert_int_equal(summary_pace_now(summary, "a", FREE), 0);
+    assert_int_equal(summary_pace(summary, "a", FREE), SUMMARY_PACE_MS);
     for (int i = 0; i < 1000000; i++)
-        (void)summary_pace(summary, "a");
-    assert_int_equal(summary_pace(summary, "a"), SUMMARY_PACE_MAX_MS);
-    assert_int_equal(summary_pace_now(summary, "a"), SUMMARY_PACE_MAX_MS);
+        (void)summary_pace(summary, "a", FREE);
+    assert_int_equal(summary_pace(summary, "a", FREE), SUMMARY_PACE_MAX_MS);
+    assert_int_equal(summary_pace_now(summary, "a", FREE), SUMMARY_PACE_MAX_MS);
     assert_string_equal(end(), ""); /* these are no lines */
 }
 
