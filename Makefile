@@ -191,7 +191,7 @@ USES_tls    := tls net base
 USES_policy := policy tls exec wire net base
 USES_stats  := stats wire base
 USES_loop   := loop stats base
-USES_job    := job server loop stats policy tls exec wire net base
+USES_job    := job loop stats policy exec wire base
 USES_server := server job loop stats policy tls exec wire net base
 USES_client := client tls wire net base
 

@@ -21,23 +21,20 @@ enum {
 
 void job_free(struct job *job)
 {
-    figures_job(&job->worker->shared->figures, job->state, JOB_NEW);
+    figures_job(job->host->figures, job->state, JOB_NEW);
     if (job->given_up)
-        (void)atomic_fetch_sub(&job->worker->shared->figures.stuck, 1);
-    if (job->timer.fire != NULL)
-        timer_detach(loop_timers(job->worker->loop), &job->timer);
+        (void)atomic_fetch_sub(&job->host->figures->stuck, 1);
+    if (job->deadlines.timer.fire != NULL)
+        timer_detach(loop_timers(job->host->loop), &job->deadlines.timer);
     list_remove(&job->link);
-    policy_decision_close(&job->decision); /* before the request, whose words it has */
-    words_close(&job->names);
-    rules_free(job->rules);
-    fence_free(job->fence);
-    exec_request_free(job->request);
-    environment_free(job->environment);
-    digest_free(job->digest[0]);
-    digest_free(job->digest[1]);
-    buffer_close(&job->input);
+    policy_decision_close(&job->launch.decision); /* before the request, whose words it has */
+    exec_request_free(job->launch.request);
+    environment_free(job->launch.environment);
+    digest_free(job->streams.digest[0]);
+    digest_free(job->streams.digest[1]);
+    buffer_close(&job->streams.input);
     job_tree_close(job);
-    spawn_control_close(&job->control);
+    spawn_control_close(&job->launch.control);
     free(job);
 }
 
@@ -69,13 +66,13 @@ static void describe_limit(const struct afar_receipt *receipt, char *text, size_
 
 static void log_end(const struct job *job, const struct afar_receipt *receipt)
 {
-    struct log *log = job->worker->shared->log;
+    struct log *log = job->host->log;
     const char *outcome = message_outcome_name(receipt->outcome);
     char how[64];
     char limit[64];
     char left[256];
     if (receipt->outcome == AFAR_OUTCOME_SPAWN_FAILED) {
-        log_write(log, LOG_LEVEL_INFO, "%s: job %s: %s: %s", job->label, job->entry.id, outcome,
+        log_write(log, LOG_LEVEL_INFO, "%s: job %s: %s: %s", job->label, job->launch.id, outcome,
                   receipt->message);
         return;
     }
@@ -86,7 +83,7 @@ static void log_end(const struct job *job, const struct afar_receipt *receipt)
     else
         (void)snprintf(how, sizeof how, "status %d", receipt->code);
     log_write(log, LOG_LEVEL_INFO, "%s: job %s: '%.200s' %s, %s, after %llu ms%s%s", job->label,
-              job->entry.id, job->request->argv[0], outcome, how,
+              job->launch.id, job->launch.request->argv[0], outcome, how,
               (unsigned long long)receipt->run_us / 1000, limit, left);
 }
 
@@ -110,25 +107,25 @@ static bool is_out_of_cpu(const struct rule *rule, const struct process_end *end
 static void set_spawn_limit(const struct job *job, struct afar_receipt *receipt)
 {
     set_limit(receipt, "spawn_timeout", AFAR_BY_SERVER);
-    receipt->limit.ms = (uint64_t)job->spawn_timeout_ms;
+    receipt->limit.ms = (uint64_t)job->spawning.timeout_ms;
 }
 
 /* Which limit it was that ended it, or a part of it, and whose. */
 static void explain_limit(const struct job *job, const struct process_end *end,
                           struct afar_receipt *receipt)
 {
-    const struct rule *rule = job->decision.rule;
+    const struct rule *rule = job->launch.decision.rule;
     const struct cgroup_events *events = &job->tree.result.events;
     struct afar_limit *limit = &receipt->limit;
-    if (job->spawn_timed_out) {
+    if (job->spawning.timed_out) {
         set_spawn_limit(job, receipt);
     } else if (receipt->outcome == AFAR_OUTCOME_TIMED_OUT) {
-        set_limit(receipt, "timeout", job->timeout_by);
-        limit->ms = job->timeout_ms;
+        set_limit(receipt, "timeout", job->deadlines.timeout_by);
+        limit->ms = job->deadlines.timeout_ms;
     } else if (receipt->outcome == AFAR_OUTCOME_OUTPUT_LIMIT) {
-        bool by_rule = job->output_over && rule != NULL;
+        bool by_rule = job->streams.output_over && rule != NULL;
         set_limit(receipt, "output", by_rule ? AFAR_BY_RULE : AFAR_BY_SERVER);
-        limit->bytes = by_rule ? rule->max_output.value : job->worker->config->collect_max_bytes;
+        limit->bytes = by_rule ? rule->max_output.value : job->host->limits.collect_max_bytes;
     } else if (rule != NULL && events->memory_kills > 0) {
         set_limit(receipt, "memory", AFAR_BY_RULE);
         limit->bytes = rule->memory_bytes.value;
@@ -141,30 +138,37 @@ static void explain_limit(const struct job *job, const struct process_end *end,
     }
 }
 
+static void note_for_audit(const struct job *job, const struct afar_receipt *receipt)
+{
+    bool none = job->state == JOB_SPAWNING && job->spawning.cancelled; /* of which anybody knows */
+    job->place->ops->note_end(job->place, &job->launch, none ? 0 : job->launch.spawned.pid,
+                              receipt);
+}
+
 /* Its end, for all but its owner. Once: where it was given up before, this has been done. */
 static void note_end(struct job *job, const struct afar_receipt *receipt)
 {
     if (!job->given_up) {
-        figures_ended(&job->worker->shared->figures, receipt);
+        figures_ended(job->host->figures, receipt);
         log_end(job, receipt);
     }
-    if (job->audited && !job->end_noted)
-        job_note(job, "end", NULL, receipt);
-    job->end_noted = job->audited;
+    if (job->launch.audited && !job->end_noted)
+        note_for_audit(job, receipt);
+    job->end_noted = job->launch.audited;
 }
 
 /* Takes the job out of the world; the owner hears of it last, when nothing of the job is left. */
 static void end_job(struct job *job, const struct afar_receipt *receipt)
 {
-    struct worker *worker = job->worker;
+    struct job_host *host = job->host;
     struct job_owner *owner = job->owner;
     note_end(job, receipt);
-    registry_remove(worker->shared->registry, &job->entry);
+    job->place->ops->gone(job->place);
     job_streams_close(job);
     job_free(job);
     if (owner != NULL)
         owner->ops->ended(owner, receipt);
-    worker_check_ended(worker);
+    host->left(host);
 }
 
 /* Why nothing was started. */
@@ -180,20 +184,20 @@ static void fill_not_spawned(struct job *job, int sys_errno, const char *stage, 
     utf8_copy(receipt->message, sizeof receipt->message, message);
     if (receipt->outcome == AFAR_OUTCOME_KILLED)
         receipt->killed_by = AFAR_KILLED_BY_SHUTDOWN;
-    if (job->spawn_timed_out)
+    if (job->spawning.timed_out)
         set_spawn_limit(job, receipt);
-    for (int i = 0; i < 2 && job->digest[i] != NULL; i++)
-        (void)digest_finish(job->digest[i],
+    for (int i = 0; i < 2 && job->streams.digest[i] != NULL; i++)
+        (void)digest_finish(job->streams.digest[i],
                             i == 0 ? receipt->stdout_sha256 : receipt->stderr_sha256, NULL);
 }
 
 void job_end_not_spawned(struct job *job)
 {
     struct afar_receipt receipt;
-    fill_not_spawned(job, job->spawn_error.sys_errno, job->spawned.stage, job->spawn_error.message,
-                     &receipt);
-    receipt.queued_us = (uint64_t)(job->spawn_begin_us - job->created_us);
-    receipt.spawn_us = (uint64_t)(job->spawn_end_us - job->spawn_begin_us);
+    fill_not_spawned(job, job->launch.error.sys_errno, job->launch.spawned.stage,
+                     job->launch.error.message, &receipt);
+    receipt.queued_us = (uint64_t)(job->launch.begin_us - job->launch.created_us);
+    receipt.spawn_us = (uint64_t)(job->launch.end_us - job->launch.begin_us);
     end_job(job, &receipt);
 }
 
@@ -207,104 +211,60 @@ static void fill_given_up(struct job *job, struct afar_receipt *receipt)
         return;
     }
     fill_not_spawned(
-        job, job->spawn_timed_out ? ETIMEDOUT : ECANCELED, "spawn",
+        job, job->spawning.timed_out ? ETIMEDOUT : ECANCELED, "spawn",
         "its directory or its program does not answer, and its process cannot be ended "
         "before that does",
         receipt);
-    receipt->spawn_us = (uint64_t)(clock_now_us() - job->created_us);
+    receipt->spawn_us = (uint64_t)(clock_now_us() - job->launch.created_us);
 }
 
 void job_end_given_up(struct job *job)
 {
-    struct worker *worker = job->worker;
+    struct job_host *host = job->host;
     struct job_owner *owner = job->owner;
     struct afar_receipt receipt;
     fill_given_up(job, &receipt);
-    figures_ended(&worker->shared->figures, &receipt);
+    figures_ended(host->figures, &receipt);
     log_end(job, &receipt);
-    if (atomic_load(&job->starting) && job->audited) {
-        job_note(job, "end", NULL, &receipt);
+    if (atomic_load(&job->launch.starting) && job->launch.audited) {
+        note_for_audit(job, &receipt);
         job->end_noted = true;
     }
     job->given_up = true;
     job->owner = NULL;
-    (void)atomic_fetch_add(&worker->shared->figures.stuck, 1);
+    (void)atomic_fetch_add(&host->figures->stuck, 1);
     list_remove(&job->link);
-    list_append(&worker->stuck, &job->link);
+    list_append(&host->stuck, &job->link);
     if (owner != NULL)
         owner->ops->ended(owner, &receipt);
-    worker_check_ended(worker);
+    host->left(host);
 }
 
 void job_end_quietly(struct job *job)
 {
-    struct worker *worker = job->worker;
+    struct job_host *host = job->host;
     struct afar_receipt receipt;
     fill_given_up(job, &receipt);
     note_end(job, &receipt);
-    registry_remove(worker->shared->registry, &job->entry);
+    job->place->ops->gone(job->place);
     job_free(job);
-    worker_check_ended(worker);
-}
-
-/* Why a job never started. */
-struct refusal {
-    const char *code;
-    char text[AFAR_ERROR_MESSAGE_BYTES];
-};
-
-static void explain_refusal(struct job *job, struct refusal *refusal)
-{
-    struct server_shared *shared = job->worker->shared;
-    const char *text = "the command could not be started in time (start_within_ms)";
-    enum counter counter = COUNTER_START_WITHIN;
-    char who[SUMMARY_WHO_BYTES];
-    bool denied = false;
-    refusal->code = "busy";
-    if (job->refused != NULL) {
-        denied = strcmp(job->refused, "denied") == 0;
-        bool busy = strcmp(job->refused, "busy") == 0;
-        refusal->code = job->refused;
-        counter = denied ? COUNTER_DENIED : COUNTER_RULE_MAX_JOBS;
-        counter = denied || busy ? counter : COUNTERS; /* the loss was counted */
-        text = denied && job->worker->config->deny_reason == DENY_REASON_BRIEF
-                   ? JOB_DENIED_BRIEFLY
-                   : job->spawn_error.message;
-    } else if (job->entry.displaced) {
-        counter = COUNTER_MAX_QUEUED;
-        text = "other clients need its place in the queue (max_queued)";
-    } else if (job->stopping) {
-        refusal->code = "draining";
-        text = job->stop_outcome == AFAR_OUTCOME_DISCONNECTED ? "its client has given it up"
-                                                              : "the server is shutting down";
-    }
-    if (counter != COUNTERS && (job->refused != NULL || !job->stopping))
-        counters_count(&shared->counters, counter);
-    const char *reason = job->refused != NULL ? job->spawn_error.message : text;
-    /* Once: the owner only answers. A client that has left the queue was not refused. */
-    bool left =
-        job->refused == NULL && job->stopping && job->stop_outcome == AFAR_OUTCOME_DISCONNECTED;
-    summary_who(who, job->identity, &job->group);
-    if (!left && summary_count(shared->summary, SUMMARY_COMPLAINT, who))
-        log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job->label, job->entry.id,
-                  refusal->code, reason);
-    job_note(job, denied ? "denied" : "refused", reason, NULL);
-    utf8_copy(refusal->text, sizeof refusal->text, text);
+    host->left(host);
 }
 
 /* It never started and never will. */
 void job_end_refused(struct job *job)
 {
-    struct worker *worker = job->worker;
+    struct job_host *host = job->host;
     struct job_owner *owner = job->owner;
-    struct refusal refusal;
-    explain_refusal(job, &refusal);
-    figures_add(&worker->shared->figures.refused, 1);
-    registry_remove(worker->shared->registry, &job->entry);
+    struct job_refusal refusal;
+    job->place->ops->explain(job->place, &job->launch, job->stopping ? &job->stop_outcome : NULL,
+                             &refusal);
+    figures_add(&host->figures->refused, 1);
+    job->place->ops->gone(job->place);
     job_free(job);
     if (owner != NULL)
-        owner->ops->refused(owner, refusal.code, refusal.text);
-    worker_check_ended(worker);
+        owner->ops->refused(owner, &refusal);
+    host->left(host);
 }
 
 /* Where we have ended all of it, that says enough. */
@@ -319,14 +279,14 @@ static void name_left(const struct job *job, struct afar_receipt *receipt)
 /* The kernel carries the peak of the memory in which an execve was called over to the new program,
  * and a command is started in the server's own (vfork): what is not above the server's peak may be
  * that. Ours only grows, so that an old value is as good as long as it says no. */
-static uint64_t own_peak(struct worker *worker, uint64_t max_rss_bytes)
+static uint64_t own_peak(struct job_host *host, uint64_t max_rss_bytes)
 {
     struct rusage usage;
-    if (max_rss_bytes <= worker->peak_bytes + PEAK_MARGIN_BYTES)
+    if (max_rss_bytes <= host->peak_bytes + PEAK_MARGIN_BYTES)
         return 0;
     if (getrusage(RUSAGE_SELF, &usage) == 0)
-        worker->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
-    return max_rss_bytes > worker->peak_bytes + PEAK_MARGIN_BYTES ? max_rss_bytes : 0;
+        host->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    return max_rss_bytes > host->peak_bytes + PEAK_MARGIN_BYTES ? max_rss_bytes : 0;
 }
 
 static void fill_receipt(struct job *job, const struct process_end *end, bool killed,
@@ -337,15 +297,15 @@ static void fill_receipt(struct job *job, const struct process_end *end, bool ki
         .outcome = end->exited ? AFAR_OUTCOME_EXITED : AFAR_OUTCOME_SIGNALED,
         .code = end->exited ? end->code : -1,
         .core_dumped = end->core_dumped,
-        .stdin_bytes = job->stdin_delivered,
-        .stdout_bytes = job->output_bytes[STREAM_STDOUT],
-        .stderr_bytes = job->output_bytes[STREAM_STDERR],
+        .stdin_bytes = job->streams.stdin_delivered,
+        .stdout_bytes = job->streams.output_bytes[STREAM_STDOUT],
+        .stderr_bytes = job->streams.output_bytes[STREAM_STDERR],
         .user_us = end->user_us,
         .system_us = end->system_us,
-        .max_rss_bytes = own_peak(job->worker, end->max_rss_bytes),
-        .queued_us = (uint64_t)(job->spawn_begin_us - job->created_us),
-        .spawn_us = (uint64_t)(job->spawn_end_us - job->spawn_begin_us),
-        .run_us = (uint64_t)(job->exited_us - job->spawn_end_us),
+        .max_rss_bytes = own_peak(job->host, end->max_rss_bytes),
+        .queued_us = (uint64_t)(job->launch.begin_us - job->launch.created_us),
+        .spawn_us = (uint64_t)(job->launch.end_us - job->launch.begin_us),
+        .run_us = (uint64_t)(job->exited_us - job->launch.end_us),
         .drain_us = (uint64_t)(now_us - job->exited_us),
         .stdio_held_open = job->lingered,
     };
@@ -359,9 +319,9 @@ static void fill_receipt(struct job *job, const struct process_end *end, bool ki
         receipt->killed_by = job->stopping ? AFAR_KILLED_BY_SHUTDOWN : AFAR_KILLED_BY_REQUEST;
     explain_limit(job, end, receipt);
     name_left(job, receipt);
-    if (job->digest[0] != NULL) {
-        (void)digest_finish(job->digest[0], receipt->stdout_sha256, NULL);
-        (void)digest_finish(job->digest[1], receipt->stderr_sha256, NULL);
+    if (job->streams.digest[0] != NULL) {
+        (void)digest_finish(job->streams.digest[0], receipt->stdout_sha256, NULL);
+        (void)digest_finish(job->streams.digest[1], receipt->stderr_sha256, NULL);
     }
 }
 
@@ -370,33 +330,33 @@ void job_end_finished(struct job *job)
     struct process_end end = {0};
     struct afar_error err = {0};
     struct afar_receipt receipt;
-    bool killed = registry_clear_leader(job->worker->shared->registry, &job->entry);
+    bool killed = job->place->ops->ends(job->place);
     enum afar_status status = process_reap(&job->process, &end, &err);
     /* Its pidfd was readable and nobody else reaps: anything else is a defect, and must not look
      * like success. */
     if (status != AFAR_OK) {
-        log_write(job->worker->shared->log, LOG_LEVEL_ERROR, "%s: job %s: %s", job->label,
-                  job->entry.id, status == AFAR_EAGAIN ? "not to be reaped" : err.message);
+        log_write(job->host->log, LOG_LEVEL_ERROR, "%s: job %s: %s", job->label, job->launch.id,
+                  status == AFAR_EAGAIN ? "not to be reaped" : err.message);
         (void)close(job->process.pidfd);
     }
     if (job->unwatched) {
         job_end_not_spawned(job);
         return;
     }
-    if (status != AFAR_OK || job->output_lost) {
+    if (status != AFAR_OK || job->streams.output_lost) {
         job->stopping = true;
         job->stop_outcome = AFAR_OUTCOME_SERVER_LOST;
     }
     fill_receipt(job, &end, killed, &receipt);
-    if (job->output_over)
+    if (job->streams.output_over)
         utf8_copy(receipt.message, sizeof receipt.message,
                   "its output was cut: its rule allows no more (max_output)");
     if (job->stop_failed)
         (void)snprintf(receipt.message, sizeof receipt.message,
                        "it was to be ended (%s), but the server may not signal its processes",
                        message_outcome_name(job->stop_outcome));
-    if (job->output_lost)
+    if (job->streams.output_lost)
         utf8_copy(receipt.message, sizeof receipt.message, "its output could not be read");
-    counters_count(&job->worker->shared->counters, COUNTER_JOBS_ENDED);
+    counters_count(job->host->counters, COUNTER_JOBS_ENDED);
     end_job(job, &receipt);
 }

@@ -11,21 +11,19 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "exec/signal_name.h"
 #include "job/internal.h"
 
 enum { POLL_MAX_MS = 64 };
 
 static void spawn_done(struct mail *mail);
-static void place_granted(struct mail *mail);
 static void timer_fired(struct timer *timer);
 
 /* The only way to change its state: one after the other, but that QUEUED may be left out. */
 static void become(struct job *job, enum job_state state)
 {
-    assert(worker_is_here(job->worker));
+    assert(job_host_is_here(job->host));
     assert(state == job->state + 1 || (job->state == JOB_NEW && state == JOB_SPAWNING));
-    figures_job(&job->worker->shared->figures, job->state, state);
+    figures_job(job->host->figures, job->state, state);
     job->state = state;
 }
 
@@ -36,121 +34,117 @@ bool job_has_run(const struct job *job)
 
 /* ---- beginning ------------------------------------------------------------------------------- */
 
-static struct job *new_job(struct worker *worker, struct job_owner *owner,
-                           struct exec_request *request, const struct job_origin *origin)
+static void init_launch(struct job_launch *launch, const struct job_host *host)
 {
-    struct job *job = calloc(1, sizeof *job);
-    if (job == NULL) {
-        exec_request_free(request);
-        return NULL;
-    }
-    job->worker = worker;
-    job->owner = owner;
-    job->request = request;
-    list_init(&job->link);
-    utf8_copy(job->label, sizeof job->label, origin->label);
-    job->group = origin->group;
-    buffer_init(&job->input, (size_t)worker->config->stdin_bytes);
-    loop_source_init(&job->exit_source);
-    loop_source_init(&job->stdin_source);
+    launch->base = host->base;
+    launch->created_us = clock_now_us();
+    launch->task.work = job_launch_work;
+    launch->task.done.deliver = spawn_done;
+    spawn_control_init(&launch->control);
+}
+
+static void init_streams(struct job *job)
+{
+    struct job_streams *streams = &job->streams;
+    buffer_init(&streams->input, (size_t)job->host->limits.stdin_bytes);
+    loop_source_init(&streams->stdin_source);
     for (int i = 0; i < 2; i++) {
-        job->output[i] = (struct job_pipe){.job = job, .stream = (enum stream)i};
-        loop_source_init(&job->output[i].source);
+        streams->output[i] = (struct job_pipe){.job = job, .stream = (enum stream)i};
+        loop_source_init(&streams->output[i].source);
     }
-    spawn_control_init(&job->control);
-    job->created_us = clock_now_us();
-    job->start_by_ms = job->spawn_by_ms = DEADLINE_NEVER;
-    job->timeout_at_ms = job->kill_at_ms = job->linger_at_ms = DEADLINE_NEVER;
-    job->linger_max_at_ms = job->retry_at_ms = job->poll_at_ms = DEADLINE_NEVER;
-    job_tree_init(job);
-    job->entry.granted.deliver = place_granted;
-    job->entry.may_spawn.deliver = job_spawn_turn;
-    job->task.work = job_begin;
-    job->task.done.deliver = spawn_done;
-    return job;
 }
 
-static void begin_spawning(struct job *job)
+static void init_deadlines(struct job_deadlines *deadlines)
 {
-    struct worker *worker = job->worker;
-    become(job, JOB_SPAWNING);
-    /* It may have waited for its turn, and the rules be others now. */
-    rules_free(job->rules);
-    job->rules = rules_keep(worker->config->rules);
-    fence_free(job->fence);
-    job->fence = fence_keep(worker->fence);
-    job->start_by_ms = DEADLINE_NEVER;
-    job_spawn_begin(job);
+    deadlines->start_by_ms = deadlines->spawn_by_ms = DEADLINE_NEVER;
+    deadlines->timeout_at_ms = deadlines->kill_at_ms = deadlines->linger_at_ms = DEADLINE_NEVER;
+    deadlines->linger_max_at_ms = deadlines->retry_at_ms = deadlines->poll_at_ms = DEADLINE_NEVER;
 }
 
-static void begin_waiting(struct job *job)
-{
-    become(job, JOB_QUEUED);
-    job->start_by_ms = job->created_us / 1000 + (int64_t)job->request->start_within_ms;
-    counters_count(&job->worker->shared->counters, COUNTER_JOBS_QUEUED);
-    timer_arm(loop_timers(job->worker->loop), &job->timer, job->start_by_ms);
-}
-
-enum afar_status job_start(struct job **job, struct worker *worker, struct job_owner *owner,
-                           struct exec_request *request, const struct job_origin *origin,
-                           size_t *position, enum counter *limit, struct afar_error *err)
+enum afar_status job_new(struct job **job, struct job_host *host, struct job_place *place,
+                         struct job_owner *owner, struct exec_request *request, const char *label,
+                         struct afar_error *err)
 {
     *job = NULL;
-    *position = 0;
-    struct job *made = new_job(worker, owner, request, origin);
+    struct job *made = calloc(1, sizeof *made);
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a job");
+    made->host = host;
+    made->place = place;
+    made->owner = owner;
+    list_init(&made->link);
+    utf8_copy(made->label, sizeof made->label, label);
+    loop_source_init(&made->exit_source);
+    init_launch(&made->launch, host);
+    init_streams(made);
+    init_deadlines(&made->deadlines);
+    job_tree_init(made);
     enum afar_status status =
-        timer_attach(loop_timers(worker->loop), &made->timer, timer_fired, err);
-    if (status == AFAR_OK)
-        status = job_prepare(made, origin, limit, err);
+        timer_attach(loop_timers(host->loop), &made->deadlines.timer, timer_fired, err);
     for (int i = 0; i < 2 && status == AFAR_OK && request->digest; i++)
-        status = digest_new(&made->digest[i], "sha256", err);
-    if (status == AFAR_OK) {
-        const struct registry_claim claim = {.identity = origin->owner,
-                                             .may_wait = request->start_within_ms > 0,
-                                             .mailbox = &worker->mailbox};
-        status =
-            registry_claim(worker->shared->registry, &made->entry, &claim, position, limit, err);
-    }
-    if (status != AFAR_OK && status != AFAR_EAGAIN) {
-        if (request->argv != NULL)
-            job_note(made, status == AFAR_EREFUSED ? "denied" : "refused", err->message, NULL);
+        status = digest_new(&made->streams.digest[i], "sha256", err);
+    if (status != AFAR_OK) {
         job_free(made);
         return status;
     }
-    list_append(&worker->jobs, &made->link);
-    if (status == AFAR_EAGAIN) {
-        begin_waiting(made);
-    } else {
-        *position = 0;
-        begin_spawning(made);
-    }
+    made->launch.request = request;
     *job = made;
     return AFAR_OK;
 }
 
-/* Its turn has come; or would have, if nobody had given it up meanwhile. */
-static void place_granted(struct mail *mail)
+void job_set_id(struct job *job, const char *id)
 {
-    struct job *job = list_object(mail, struct job, entry.granted);
-    assert(job->state == JOB_QUEUED);
-    bool in_vain = job->entry.displaced || job->stopping || job->owner == NULL ||
-                   job->start_by_ms <= clock_now_ms();
-    if (in_vain || !job_judge_again(job))
-        job_end_refused(job);
-    else
-        begin_spawning(job);
+    struct job_launch *launch = &job->launch;
+    (void)snprintf(launch->id, sizeof launch->id, "%s", id);
+    (void)snprintf(launch->variable, sizeof launch->variable, JOB_VARIABLE "%s", id);
 }
 
-/* Gives up waiting. Where its turn has just come, place_granted does what is left to do. */
+void job_discard(struct job *job)
+{
+    job_free(job);
+}
+
+void job_wait(struct job *job)
+{
+    list_append(&job->host->jobs, &job->link);
+    become(job, JOB_QUEUED);
+    job->deadlines.start_by_ms =
+        job->launch.created_us / 1000 + (int64_t)job->launch.request->start_within_ms;
+    timer_arm(loop_timers(job->host->loop), &job->deadlines.timer, job->deadlines.start_by_ms);
+}
+
+void job_begin(struct job *job, struct job_decider *decider, const void *share)
+{
+    if (job->state == JOB_NEW)
+        list_append(&job->host->jobs, &job->link);
+    become(job, JOB_SPAWNING);
+    if (job->host->cgroups != NULL)
+        job->launch.cgroups = atomic_load(job->host->cgroups);
+    job->launch.decider = decider;
+    job->launch.task.owner = share;
+    job->deadlines.start_by_ms = DEADLINE_NEVER;
+    job_spawn_begin(job);
+}
+
+bool job_is_wanted(const struct job *job)
+{
+    return !job->stopping && job->owner != NULL && job->deadlines.start_by_ms > clock_now_ms();
+}
+
+void job_refuse(struct job *job)
+{
+    assert(job->state == JOB_QUEUED);
+    job_end_refused(job);
+}
+
+/* Gives up waiting. Where its turn has just come, whoever brings it finds it unwanted. */
 static void leave_queue(struct job *job)
 {
-    job->start_by_ms = DEADLINE_NEVER;
-    if (registry_withdraw(job->worker->shared->registry, &job->entry))
+    job->deadlines.start_by_ms = DEADLINE_NEVER;
+    if (job->place->ops->leave(job->place))
         job_end_refused(job);
     else
-        job->start_by_ms = 0;
+        job->deadlines.start_by_ms = 0;
 }
 
 /* ---- in between ------------------------------------------------------------------------------ */
@@ -161,13 +155,13 @@ static void signal_to_end(struct job *job, enum tree_want want)
 {
     bool kill = want == TREE_KILL;
     if (process_signal_group(job->process.pid, 0) ||
-        (kill && job->has_cgroup && cgroup_kill(job->cgroups, job->entry.id)))
+        (kill && job->launch.has_cgroup && cgroup_kill(job->launch.cgroups, job->launch.id)))
         job->stop_reached = true;
     else
-        log_write(job->worker->shared->log, LOG_LEVEL_WARN,
+        log_write(job->host->log, LOG_LEVEL_WARN,
                   "%s: job %s: cannot send it SIG%s: its processes are another user's, and the "
                   "server lacks CAP_KILL",
-                  job->label, job->entry.id, kill ? "KILL" : "TERM");
+                  job->label, job->launch.id, kill ? "KILL" : "TERM");
     job_tree_want(job, want);
 }
 
@@ -182,13 +176,14 @@ static void judge_end(struct job *job)
 
 static void command_ended(struct job *job)
 {
-    const struct config *config = job->worker->config;
+    const struct job_limits *limits = &job->host->limits;
     become(job, JOB_DRAINING);
     judge_end(job);
     job->exited_us = clock_now_us();
-    job->timeout_at_ms = job->kill_at_ms = job->poll_at_ms = DEADLINE_NEVER;
-    job->linger_at_ms = clock_deadline_ms((int64_t)config->linger_ms);
-    job->linger_max_at_ms = clock_deadline_ms((int64_t)config->linger_max_ms);
+    job->deadlines.timeout_at_ms = job->deadlines.kill_at_ms = job->deadlines.poll_at_ms =
+        DEADLINE_NEVER;
+    job->deadlines.linger_at_ms = clock_deadline_ms((int64_t)limits->linger_ms);
+    job->deadlines.linger_max_at_ms = clock_deadline_ms((int64_t)limits->linger_max_ms);
     job_streams_read(job);
 }
 
@@ -196,17 +191,18 @@ static void exit_ready(struct loop_source *source, uint32_t events)
 {
     struct job *job = list_object(source, struct job, exit_source);
     (void)events;
-    loop_remove(job->worker->loop, source);
+    loop_remove(job->host->loop, source);
     command_ended(job);
     job_advance(job);
 }
 
 static enum afar_status begin_running(struct job *job, struct afar_error *err)
 {
-    job->process = (struct process){.pid = job->spawned.pid, .pidfd = job->spawned.pidfd};
+    job->process =
+        (struct process){.pid = job->launch.spawned.pid, .pidfd = job->launch.spawned.pidfd};
     enum afar_status status = job_streams_open(job, err);
     if (status == AFAR_OK)
-        status = loop_add(job->worker->loop, &job->exit_source, job->process.pidfd, EPOLLIN,
+        status = loop_add(job->host->loop, &job->exit_source, job->process.pidfd, EPOLLIN,
                           exit_ready, err);
     return status;
 }
@@ -215,12 +211,12 @@ static enum afar_status begin_running(struct job *job, struct afar_error *err)
 static void give_up(struct job *job, const struct afar_error *err)
 {
     job->unwatched = true;
-    job->spawn_error = *err;
-    job->spawned.stage = "watch";
-    loop_remove(job->worker->loop, &job->exit_source);
+    job->launch.error = *err;
+    job->launch.spawned.stage = "watch";
+    loop_remove(job->host->loop, &job->exit_source);
     job_streams_close(job);
-    job->poll_pause_ms = 1;
-    job->poll_at_ms = clock_now_ms() + job->poll_pause_ms;
+    job->deadlines.poll_pause_ms = 1;
+    job->deadlines.poll_at_ms = clock_now_ms() + job->deadlines.poll_pause_ms;
     signal_to_end(job, TREE_KILL);
     job_set_timer(job);
 }
@@ -231,27 +227,29 @@ static void poll_end(struct job *job)
         command_ended(job);
         return;
     }
-    job->poll_pause_ms = job->poll_pause_ms < POLL_MAX_MS ? 2 * job->poll_pause_ms : POLL_MAX_MS;
-    job->poll_at_ms = clock_now_ms() + job->poll_pause_ms;
+    job->deadlines.poll_pause_ms =
+        job->deadlines.poll_pause_ms < POLL_MAX_MS ? 2 * job->deadlines.poll_pause_ms : POLL_MAX_MS;
+    job->deadlines.poll_at_ms = clock_now_ms() + job->deadlines.poll_pause_ms;
 }
 
 /* The shortest of what was asked for, what its rule says and what all may have. 0: none. */
 static void set_timeout(struct job *job)
 {
-    const struct rule *rule = job->decision.rule;
+    const struct rule *rule = job->launch.decision.rule;
     const struct {
         uint64_t ms;
         enum afar_limit_owner by;
-    } bounds[] = {{job->request->timeout_ms, AFAR_BY_REQUEST},
+    } bounds[] = {{job->launch.request->timeout_ms, AFAR_BY_REQUEST},
                   {rule != NULL && rule->timeout_ms.set ? rule->timeout_ms.value : 0, AFAR_BY_RULE},
-                  {job->worker->config->job_timeout_ms, AFAR_BY_SERVER}};
+                  {job->host->limits.job_timeout_ms, AFAR_BY_SERVER}};
     for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
-        if (bounds[i].ms > 0 && (job->timeout_ms == 0 || bounds[i].ms < job->timeout_ms)) {
-            job->timeout_ms = bounds[i].ms;
-            job->timeout_by = bounds[i].by;
+        if (bounds[i].ms > 0 &&
+            (job->deadlines.timeout_ms == 0 || bounds[i].ms < job->deadlines.timeout_ms)) {
+            job->deadlines.timeout_ms = bounds[i].ms;
+            job->deadlines.timeout_by = bounds[i].by;
         }
     }
-    job->timeout_at_ms = clock_deadline_ms((int64_t)job->timeout_ms);
+    job->deadlines.timeout_at_ms = clock_deadline_ms((int64_t)job->deadlines.timeout_ms);
 }
 
 /* A job that was given up: its companion is back, too late for all but clearing up. True: it is
@@ -259,16 +257,16 @@ static void set_timeout(struct job *job)
  */
 static bool came_back(struct job *job)
 {
-    bool started = !job->too_late && job->refused == NULL && job->spawn_status == AFAR_OK;
-    if (started && !job->worker->ended) { /* killed in its execve: its end is seen as ever */
+    bool started = !job->launch.too_late && !job->launch.refused && job->launch.status == AFAR_OK;
+    if (started && !job->host->ended) { /* killed in its execve: its end is seen as ever */
         list_remove(&job->link);
-        list_append(&job->worker->jobs, &job->link);
+        list_append(&job->host->jobs, &job->link);
         return false;
     }
     if (started) { /* nobody will see its end */
-        (void)process_signal_group(job->spawned.pid, SIGKILL);
-        const int fds[] = {job->spawned.pidfd, job->spawned.stdin_fd, job->spawned.stdout_fd,
-                           job->spawned.stderr_fd};
+        (void)process_signal_group(job->launch.spawned.pid, SIGKILL);
+        const int fds[] = {job->launch.spawned.pidfd, job->launch.spawned.stdin_fd,
+                           job->launch.spawned.stdout_fd, job->launch.spawned.stderr_fd};
         for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
             if (fds[i] >= 0)
                 (void)close(fds[i]);
@@ -280,28 +278,28 @@ static bool came_back(struct job *job)
 
 static void spawn_done(struct mail *mail)
 {
-    struct job *job = list_object(mail, struct job, task.done);
+    struct job *job = list_object(mail, struct job, launch.task.done);
     struct afar_error err = {0};
-    job->spawn_by_ms = DEADLINE_NEVER;
+    job->deadlines.spawn_by_ms = DEADLINE_NEVER;
     if (job->given_up && came_back(job))
         return;
-    if (job->too_late || job->refused != NULL) {
+    if (job->launch.too_late || job->launch.refused) {
         job_end_refused(job);
         return;
     }
-    if (job->spawn_status != AFAR_OK) {
-        if (job->spawn_timed_out && job->spawn_error.sys_errno == ECANCELED)
-            job->spawn_error.sys_errno = ETIMEDOUT;
+    if (job->launch.status != AFAR_OK) {
+        if (job->spawning.timed_out && job->launch.error.sys_errno == ECANCELED)
+            job->launch.error.sys_errno = ETIMEDOUT;
         job_end_not_spawned(job);
         return;
     }
     become(job, JOB_RUNNING);
-    counters_count(&job->worker->shared->counters, COUNTER_JOBS);
+    counters_count(job->host->counters, COUNTER_JOBS);
     if (begin_running(job, &err) != AFAR_OK) {
         give_up(job, &err);
         return;
     }
-    registry_set_leader(job->worker->shared->registry, &job->entry, job->process.pid);
+    job->place->ops->runs(job->place, job->process.pid);
     set_timeout(job);
     if (job->owner != NULL)
         job->owner->ops->started(job->owner);
@@ -311,41 +309,41 @@ static void spawn_done(struct mail *mail)
         job->stopping = false;
         job_stop(job, job->stop_outcome);
     }
-    if (job->spawn_timed_out) /* in its execve, and killed there */
+    if (job->spawning.timed_out) /* in its execve, and killed there */
         job_stop(job, AFAR_OUTCOME_TIMED_OUT);
     job_advance(job);
 }
 
 static int64_t earliest(const struct job *job)
 {
-    int64_t deadline_ms = job->timeout_at_ms;
+    int64_t deadline_ms = job->deadlines.timeout_at_ms;
     if (job->state == JOB_QUEUED)
-        return job->start_by_ms;
+        return job->deadlines.start_by_ms;
     if (job->state == JOB_SPAWNING)
-        return job->spawn_by_ms;
+        return job->deadlines.spawn_by_ms;
     if (job->tree.again_at_ms < deadline_ms)
         deadline_ms = job->tree.again_at_ms;
     if (job->tree.stuck_at_ms < deadline_ms)
         deadline_ms = job->tree.stuck_at_ms;
-    if (job->poll_at_ms < deadline_ms)
-        deadline_ms = job->poll_at_ms;
-    if (job->kill_at_ms < deadline_ms)
-        deadline_ms = job->kill_at_ms;
-    if (job->retry_at_ms < deadline_ms)
-        deadline_ms = job->retry_at_ms;
+    if (job->deadlines.poll_at_ms < deadline_ms)
+        deadline_ms = job->deadlines.poll_at_ms;
+    if (job->deadlines.kill_at_ms < deadline_ms)
+        deadline_ms = job->deadlines.kill_at_ms;
+    if (job->deadlines.retry_at_ms < deadline_ms)
+        deadline_ms = job->deadlines.retry_at_ms;
     /* Linger time counts only while the output is being read. */
     if (job->state == JOB_DRAINING && !job->lingered && !job_streams_paused(job)) {
-        if (job->linger_at_ms < deadline_ms)
-            deadline_ms = job->linger_at_ms;
-        if (job->linger_max_at_ms < deadline_ms)
-            deadline_ms = job->linger_max_at_ms;
+        if (job->deadlines.linger_at_ms < deadline_ms)
+            deadline_ms = job->deadlines.linger_at_ms;
+        if (job->deadlines.linger_max_at_ms < deadline_ms)
+            deadline_ms = job->deadlines.linger_max_at_ms;
     }
     return deadline_ms;
 }
 
 void job_set_timer(struct job *job)
 {
-    timer_arm(loop_timers(job->worker->loop), &job->timer, earliest(job));
+    timer_arm(loop_timers(job->host->loop), &job->deadlines.timer, earliest(job));
 }
 
 void job_advance(struct job *job)
@@ -367,8 +365,8 @@ static void kill_holders(struct job *job)
     if (job_streams_ended(job) || job_streams_paused(job))
         return;
     job->lingered = true;
-    job->linger_at_ms = job->linger_max_at_ms = DEADLINE_NEVER;
-    counters_count(&job->worker->shared->counters, COUNTER_LINGER);
+    job->deadlines.linger_at_ms = job->deadlines.linger_max_at_ms = DEADLINE_NEVER;
+    counters_count(job->host->counters, COUNTER_LINGER);
     job_tree_want(job, TREE_LINGER);
 }
 
@@ -381,33 +379,33 @@ void job_end_linger(struct job *job, const struct afar_processes *holders)
 
 static void time_out(struct job *job)
 {
-    counters_count(&job->worker->shared->counters, COUNTER_JOB_TIMEOUT);
+    counters_count(job->host->counters, COUNTER_JOB_TIMEOUT);
     job_stop(job, AFAR_OUTCOME_TIMED_OUT);
 }
 
 static void run_timers(struct job *job, int64_t now_ms)
 {
-    if (job->retry_at_ms <= now_ms) {
-        job->retry_at_ms = DEADLINE_NEVER;
+    if (job->deadlines.retry_at_ms <= now_ms) {
+        job->deadlines.retry_at_ms = DEADLINE_NEVER;
         job_streams_retry(job);
     }
-    if (job->timeout_at_ms <= now_ms)
+    if (job->deadlines.timeout_at_ms <= now_ms)
         time_out(job);
-    if (job->kill_at_ms <= now_ms) {
-        job->kill_at_ms = DEADLINE_NEVER;
+    if (job->deadlines.kill_at_ms <= now_ms) {
+        job->deadlines.kill_at_ms = DEADLINE_NEVER;
         signal_to_end(job, TREE_KILL);
     }
     job_tree_run_timers(job, now_ms);
-    if (job->poll_at_ms <= now_ms)
+    if (job->deadlines.poll_at_ms <= now_ms)
         poll_end(job);
     if (job->state == JOB_DRAINING && !job->lingered &&
-        (job->linger_at_ms <= now_ms || job->linger_max_at_ms <= now_ms))
+        (job->deadlines.linger_at_ms <= now_ms || job->deadlines.linger_max_at_ms <= now_ms))
         kill_holders(job);
 }
 
 static void timer_fired(struct timer *timer)
 {
-    struct job *job = list_object(timer, struct job, timer);
+    struct job *job = list_object(timer, struct job, deadlines.timer);
     switch (job->state) {
     case JOB_QUEUED:
         leave_queue(job);
@@ -430,7 +428,17 @@ static void timer_fired(struct timer *timer)
 
 const char *job_id(const struct job *job)
 {
-    return job->entry.id;
+    return job->launch.id;
+}
+
+const char *job_label(const struct job *job)
+{
+    return job->label;
+}
+
+struct job_owner *job_owner(const struct job *job)
+{
+    return job->owner;
 }
 
 void job_stop(struct job *job, enum afar_outcome outcome)
@@ -439,10 +447,11 @@ void job_stop(struct job *job, enum afar_outcome outcome)
         return;
     job->stopping = true;
     job->stop_outcome = outcome;
-    job->timeout_at_ms = DEADLINE_NEVER;
+    job->deadlines.timeout_at_ms = DEADLINE_NEVER;
     if (job->state == JOB_QUEUED) {
-        job->start_by_ms = 0; /* refused by the timer: the caller may be in the middle of a list */
-        timer_arm(loop_timers(job->worker->loop), &job->timer, 0);
+        job->deadlines.start_by_ms =
+            0; /* refused by the timer: the caller may be in the middle of a list */
+        timer_arm(loop_timers(job->host->loop), &job->deadlines.timer, 0);
         return;
     }
     if (job->state == JOB_SPAWNING) {
@@ -450,8 +459,8 @@ void job_stop(struct job *job, enum afar_outcome outcome)
         return;
     }
     signal_to_end(job, TREE_END);
-    uint64_t grace_ms = job->worker->config->kill_grace_ms;
-    job->kill_at_ms = clock_now_ms() + (int64_t)grace_ms;
+    uint64_t grace_ms = job->host->limits.kill_grace_ms;
+    job->deadlines.kill_at_ms = clock_now_ms() + (int64_t)grace_ms;
     job_set_timer(job);
 }
 
@@ -465,12 +474,12 @@ void job_kill(struct job *job, enum afar_outcome outcome)
 {
     job_stop(job, outcome);
     if (job->state == JOB_RUNNING) {
-        job->kill_at_ms = DEADLINE_NEVER;
+        job->deadlines.kill_at_ms = DEADLINE_NEVER;
         signal_to_end(job, TREE_KILL);
         if (!job->stop_reached) /* the server ends without it */
             job_end_given_up(job);
     } else if (job->state == JOB_DRAINING) {
-        job->linger_at_ms = 0; /* whoever holds the output has had its time */
+        job->deadlines.linger_at_ms = 0; /* whoever holds the output has had its time */
         job_set_timer(job);
     }
 }
@@ -498,7 +507,7 @@ void job_signal(struct job *job, int number)
     if (job->state == JOB_QUEUED || job->state == JOB_SPAWNING)
         job->early_signal = number;
     else if (!process_signal_group(job->process.pid, number))
-        log_write(job->worker->shared->log, LOG_LEVEL_WARN,
+        log_write(job->host->log, LOG_LEVEL_WARN,
                   "%s: job %s: its client's signal %d could not be sent (%s)", job->label,
-                  job->entry.id, number, errno_name(errno, space));
+                  job->launch.id, number, errno_name(errno, space));
 }

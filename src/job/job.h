@@ -1,4 +1,4 @@
-/* A job: a running command and what is known of it.
+/* A job: a running command and what is known of it. place.h makes them; this is for their owners.
  *
  *     QUEUED ─────▶ SPAWNING ─────▶ RUNNING ─────▶ DRAINING ─────▶ SWEEPING ─────▶ gone
  *     no place yet  (companion)     the command    it has ended,   and so has that,
@@ -10,7 +10,7 @@
  *
  * Owns:    the request, the process, the pipes, the timers. It frees itself after ops->ended or
  *          ops->refused, or, abandoned, when the process is gone.
- * Threads: its worker's only. While SPAWNING the companion uses the request and the spawn result.
+ * Threads: its host's only. While SPAWNING the companion uses its struct job_launch.
  * Blocks:  never.
  * Limits:  stdin that the command has not read: MESSAGE_STDIN_CREDIT_BYTES. Output: what the owner
  *          reserves room for. */
@@ -24,27 +24,18 @@
 #include <afar/receipt.h>
 
 #include "base/error.h"
-#include "net/address.h"
-#include "policy/decide.h"
-#include "stats/counters.h"
 #include "wire/message.h"
-
-/* What a client hears where deny_reason is brief. */
-#define JOB_DENIED_BRIEFLY "the server does not allow this"
-
-/* In the environment of all of a job's processes, by which its orphans are known. */
-#define JOB_VARIABLE "AFAR_JOB="
 
 struct job;
 struct job_owner;
-struct worker;
+
+/* Why a job never started. */
+struct job_refusal {
+    const char *code;
+    char text[AFAR_ERROR_MESSAGE_BYTES];
+};
 
 struct job_owner_ops {
-    /* It has waited, and its turn has come: whether its client is still trusted, and who that is
-     * now (borrowed until the next call). Its error is the refusal's. NULL: the owner's jobs never
-     * wait. */
-    enum afar_status (*judge)(struct job_owner *owner, struct policy_client *who,
-                              struct afar_error *err);
     /* The command runs. */
     void (*started)(struct job_owner *owner);
     /* Room for output, as output_log_reserve gives it. AFAR_EAGAIN: none until job_resume_output.
@@ -59,32 +50,13 @@ struct job_owner_ops {
     void (*ended)(struct job_owner *owner, const struct afar_receipt *receipt);
     /* It never started and never will: its start_within_ms has passed, the server is going down, or
      * the rules do not allow it. The job is gone likewise. */
-    void (*refused)(struct job_owner *owner, const char *code, const char *message);
+    void (*refused)(struct job_owner *owner, const struct job_refusal *refusal);
 };
 
 /* Lies inside the session. */
 struct job_owner {
     const struct job_owner_ops *ops;
 };
-
-/* Who asks. All are copied. */
-struct job_origin {
-    const char *label;          /* connection and identity, for log lines … */
-    struct address_group group; /* … and by what these are summed up, with the identity */
-    unsigned long long connection;
-    const char *identity;        /* a name of the client, for people */
-    const char *owner;           /* whose jobs are counted together */
-    struct policy_client client; /* for the rules and the audit log */
-};
-
-/* Starts `request` (*moved*, also on failure), or, where there is no place for it and it has a
- * start_within_ms, lets it wait: then *position is its place in the queue (1: the next), else 0.
- * ops are called from later turns of the loop only. AFAR_ELIMIT: no place, or the request is too
- * large; *limit says by which limit. AFAR_EREFUSED: no rule is for this client. AFAR_ENOMEM,
- * AFAR_ESYSTEM. */
-enum afar_status job_start(struct job **job, struct worker *worker, struct job_owner *owner,
-                           struct exec_request *request, const struct job_origin *origin,
-                           size_t *position, enum counter *limit, struct afar_error *err);
 
 /* The random id. Borrowed. */
 const char *job_id(const struct job *job);
@@ -103,7 +75,7 @@ void job_stop(struct job *job, enum afar_outcome outcome);
 void job_drain(struct job *job);
 
 /* KILL, now: the server goes down. What cannot be killed is given up: its owner is told, and it
- * leaves worker->jobs. */
+ * leaves the host's list. */
 void job_kill(struct job *job, enum afar_outcome outcome);
 
 /* Signals the command's process group; remembered until it runs. */

@@ -24,14 +24,14 @@ static void close_source(struct job *job, struct loop_source *source)
     int fd = source->fd;
     if (fd < 0)
         return;
-    loop_remove(job->worker->loop, source);
+    loop_remove(job->host->loop, source);
     (void)close(fd);
 }
 
 /* Memory is short, here or in the kernel: what could not be done is tried again. */
 static void retry_later(struct job *job)
 {
-    job->retry_at_ms = clock_deadline_ms(RETRY_MS);
+    job->deadlines.retry_at_ms = clock_deadline_ms(RETRY_MS);
     job_set_timer(job);
 }
 
@@ -40,8 +40,8 @@ static void retry_later(struct job *job)
 /* How much more it may write by its rule. */
 static uint64_t output_left(const struct job *job)
 {
-    const struct rule *rule = job->decision.rule;
-    uint64_t used = job->output_bytes[0] + job->output_bytes[1];
+    const struct rule *rule = job->launch.decision.rule;
+    uint64_t used = job->streams.output_bytes[0] + job->streams.output_bytes[1];
     if (rule == NULL || !rule->max_output.set)
         return UINT64_MAX;
     return used < rule->max_output.value ? rule->max_output.value - used : 0;
@@ -50,7 +50,7 @@ static uint64_t output_left(const struct job *job)
 /* Where nobody wants it, output is read and forgotten. */
 static bool is_dropped(const struct job *job)
 {
-    return job->owner == NULL || job->output_over;
+    return job->owner == NULL || job->streams.output_over;
 }
 
 static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *size)
@@ -58,19 +58,19 @@ static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *s
     struct job *job = pipe->job;
     if (!is_dropped(job))
         return job->owner->ops->reserve(job->owner, pipe->stream, room, size, NULL);
-    *room = job->worker->scratch;
-    *size = WORKER_SCRATCH_BYTES;
+    *room = job->host->scratch;
+    *size = JOB_SCRATCH_BYTES;
     return AFAR_OK;
 }
 
 static void commit(struct job_pipe *pipe, const uint8_t *room, size_t size)
 {
     struct job *job = pipe->job;
-    if (job->output_over)
+    if (job->streams.output_over)
         return;
-    job->output_bytes[pipe->stream] += size;
-    if (size > 0 && job->digest[pipe->stream] != NULL)
-        (void)digest_update(job->digest[pipe->stream], room, size, NULL);
+    job->streams.output_bytes[pipe->stream] += size;
+    if (size > 0 && job->streams.digest[pipe->stream] != NULL)
+        (void)digest_update(job->streams.digest[pipe->stream], room, size, NULL);
     if (job->owner != NULL)
         job->owner->ops->commit(job->owner, pipe->stream, size);
 }
@@ -79,7 +79,7 @@ static void pause_pipe(struct job_pipe *pipe, enum afar_status why)
 {
     struct job *job = pipe->job;
     pipe->paused = true;
-    (void)loop_set_events(job->worker->loop, &pipe->source, 0, NULL); /* removing cannot fail */
+    (void)loop_set_events(job->host->loop, &pipe->source, 0, NULL); /* removing cannot fail */
     if (why != AFAR_EAGAIN)
         retry_later(job);
 }
@@ -88,22 +88,22 @@ static void pause_pipe(struct job_pipe *pipe, enum afar_status why)
 static void note_loss(struct job *job, int sys_errno)
 {
     char text[128];
-    job->output_lost = true;
-    log_write(job->worker->shared->log, LOG_LEVEL_ERROR, "%s: job %s: cannot read its output: %s",
-              job->label, job->entry.id, strerror_r(sys_errno, text, sizeof text));
+    job->streams.output_lost = true;
+    log_write(job->host->log, LOG_LEVEL_ERROR, "%s: job %s: cannot read its output: %s", job->label,
+              job->launch.id, strerror_r(sys_errno, text, sizeof text));
 }
 
 /* More than its rule allows has come: it ends, and the rest is dropped. */
 static void end_output(struct job *job)
 {
-    if (job->output_over)
+    if (job->streams.output_over)
         return;
-    job->output_over = true;
+    job->streams.output_over = true;
     if (job->state >= JOB_DRAINING && !job->stopping) { /* it has ended by itself meanwhile */
         job->stopping = true;
         job->stop_outcome = AFAR_OUTCOME_OUTPUT_LIMIT;
     }
-    counters_count(&job->worker->shared->counters, COUNTER_RULE_MAX_OUTPUT);
+    counters_count(job->host->counters, COUNTER_RULE_MAX_OUTPUT);
     job_stop(job, AFAR_OUTCOME_OUTPUT_LIMIT);
     job_resume_output(job);
 }
@@ -131,9 +131,9 @@ static bool read_once(struct job_pipe *pipe)
             (void)fcntl(pipe->source.fd, F_SETPIPE_SZ, PIPE_BYTES);
         }
         /* While someone still holds the pipe, the linger time starts again with each byte. */
-        if (pipe->job->linger_at_ms != DEADLINE_NEVER)
-            pipe->job->linger_at_ms =
-                clock_deadline_ms((int64_t)pipe->job->worker->config->linger_ms);
+        if (pipe->job->deadlines.linger_at_ms != DEADLINE_NEVER)
+            pipe->job->deadlines.linger_at_ms =
+                clock_deadline_ms((int64_t)pipe->job->host->limits.linger_ms);
         /* A short read has emptied the pipe: more in the next turn, when more is there. Not where
          * the command has ended, whose last bytes come now. */
         return (size_t)got == size || pipe->job->state >= JOB_DRAINING;
@@ -151,7 +151,7 @@ static bool read_once(struct job_pipe *pipe)
 
 static void read_pipe(struct job_pipe *pipe)
 {
-    const uint64_t *count = &pipe->job->output_bytes[pipe->stream];
+    const uint64_t *count = &pipe->job->streams.output_bytes[pipe->stream];
     const uint64_t before = *count;
     int reads = 0;
     while (pipe->source.fd >= 0 && !pipe->paused && reads < READS_PER_TURN &&
@@ -170,18 +170,18 @@ static void output_ready(struct loop_source *source, uint32_t events)
 void job_streams_read(struct job *job)
 {
     for (int i = 0; i < 2; i++)
-        read_pipe(&job->output[i]);
+        read_pipe(&job->streams.output[i]);
 }
 
 bool job_streams_ended(const struct job *job)
 {
-    return job->output[0].source.fd < 0 && job->output[1].source.fd < 0;
+    return job->streams.output[0].source.fd < 0 && job->streams.output[1].source.fd < 0;
 }
 
 bool job_streams_paused(const struct job *job)
 {
     for (int i = 0; i < 2; i++) {
-        if (job->output[i].source.fd >= 0 && job->output[i].paused)
+        if (job->streams.output[i].source.fd >= 0 && job->streams.output[i].paused)
             return true;
     }
     return false;
@@ -191,10 +191,10 @@ void job_resume_output(struct job *job)
 {
     bool resumed = false;
     for (int i = 0; i < 2; i++) {
-        struct job_pipe *pipe = &job->output[i];
+        struct job_pipe *pipe = &job->streams.output[i];
         if (pipe->source.fd < 0 || !pipe->paused)
             continue;
-        if (loop_set_events(job->worker->loop, &pipe->source, EPOLLIN, NULL) != AFAR_OK) {
+        if (loop_set_events(job->host->loop, &pipe->source, EPOLLIN, NULL) != AFAR_OK) {
             retry_later(job);
             continue;
         }
@@ -202,13 +202,13 @@ void job_resume_output(struct job *job)
         resumed = true;
     }
     /* Time in which nobody read is not held against whoever holds the pipe. */
-    if (resumed && job->linger_at_ms != DEADLINE_NEVER)
-        job->linger_at_ms = clock_deadline_ms((int64_t)job->worker->config->linger_ms);
+    if (resumed && job->deadlines.linger_at_ms != DEADLINE_NEVER)
+        job->deadlines.linger_at_ms = clock_deadline_ms((int64_t)job->host->limits.linger_ms);
 }
 
 void job_close_output(struct job *job, enum stream stream)
 {
-    close_source(job, &job->output[stream].source);
+    close_source(job, &job->streams.output[stream].source);
 }
 
 /* ---- standard input -------------------------------------------------------------------------- */
@@ -216,27 +216,27 @@ void job_close_output(struct job *job, enum stream stream)
 /* Nobody will read it any more: what waits and what still comes counts as taken. */
 static void discard_input(struct job *job)
 {
-    job->stdin_taken += buffer_size(&job->input);
-    buffer_clear(&job->input);
-    close_source(job, &job->stdin_source);
+    job->streams.stdin_taken += buffer_size(&job->streams.input);
+    buffer_clear(&job->streams.input);
+    close_source(job, &job->streams.stdin_source);
 }
 
 /* Writes once. False: the pipe is full or gone. */
 static bool write_once(struct job *job, const uint8_t *data, size_t size, size_t *written)
 {
     *written = 0;
-    ssize_t sent = write(job->stdin_source.fd, data, size);
+    ssize_t sent = write(job->streams.stdin_source.fd, data, size);
     if (sent >= 0) {
         *written = (size_t)sent;
-        job->stdin_taken += *written;
-        job->stdin_delivered += *written;
+        job->streams.stdin_taken += *written;
+        job->streams.stdin_delivered += *written;
         return true;
     }
     if (errno == EINTR)
         return true;
-    if (errno == EAGAIN && !job->input_grown) {
-        job->input_grown = true;
-        return fcntl(job->stdin_source.fd, F_SETPIPE_SZ, PIPE_BYTES) > 0;
+    if (errno == EAGAIN && !job->streams.input_grown) {
+        job->streams.input_grown = true;
+        return fcntl(job->streams.stdin_source.fd, F_SETPIPE_SZ, PIPE_BYTES) > 0;
     }
     if (errno != EAGAIN) /* EPIPE: the command has closed its input */
         discard_input(job);
@@ -246,58 +246,59 @@ static bool write_once(struct job *job, const uint8_t *data, size_t size, size_t
 static void drain_input(struct job *job)
 {
     size_t written = 0;
-    while (job->stdin_source.fd >= 0 && buffer_size(&job->input) > 0 &&
-           write_once(job, buffer_head(&job->input), buffer_size(&job->input), &written))
-        buffer_consume(&job->input, written);
+    while (job->streams.stdin_source.fd >= 0 && buffer_size(&job->streams.input) > 0 &&
+           write_once(job, buffer_head(&job->streams.input), buffer_size(&job->streams.input),
+                      &written))
+        buffer_consume(&job->streams.input, written);
 
-    if (job->stdin_source.fd < 0)
+    if (job->streams.stdin_source.fd < 0)
         return;
-    bool waiting = buffer_size(&job->input) > 0;
-    if (!waiting && job->input_eof)
-        close_source(job, &job->stdin_source);
-    else if (loop_set_events(job->worker->loop, &job->stdin_source, waiting ? EPOLLOUT : 0, NULL) !=
-             AFAR_OK)
+    bool waiting = buffer_size(&job->streams.input) > 0;
+    if (!waiting && job->streams.input_eof)
+        close_source(job, &job->streams.stdin_source);
+    else if (loop_set_events(job->host->loop, &job->streams.stdin_source, waiting ? EPOLLOUT : 0,
+                             NULL) != AFAR_OK)
         retry_later(job); /* closing it would tell the command that this was all */
 }
 
 static void stdin_ready(struct loop_source *source, uint32_t events)
 {
-    struct job *job = list_object(source, struct job, stdin_source);
+    struct job *job = list_object(source, struct job, streams.stdin_source);
     (void)events;
-    uint64_t before = job->stdin_taken;
+    uint64_t before = job->streams.stdin_taken;
     drain_input(job);
-    if (job->stdin_taken != before && job->owner != NULL)
+    if (job->streams.stdin_taken != before && job->owner != NULL)
         job->owner->ops->stdin_taken(job->owner);
 }
 
 void job_streams_retry(struct job *job)
 {
     job_resume_output(job);
-    if (job->stdin_source.fd >= 0 && buffer_size(&job->input) > 0)
-        stdin_ready(&job->stdin_source, 0);
+    if (job->streams.stdin_source.fd >= 0 && buffer_size(&job->streams.input) > 0)
+        stdin_ready(&job->streams.stdin_source, 0);
 }
 
 enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
                                  struct afar_error *err)
 {
     const uint8_t *bytes = data;
-    if (job_has_run(job) && job->stdin_source.fd < 0) {
-        job->stdin_taken += size;
+    if (job_has_run(job) && job->streams.stdin_source.fd < 0) {
+        job->streams.stdin_taken += size;
         return AFAR_OK;
     }
     /* Straight into the pipe while nothing waits before it. */
-    while (job->stdin_source.fd >= 0 && size > 0 && buffer_size(&job->input) == 0) {
+    while (job->streams.stdin_source.fd >= 0 && size > 0 && buffer_size(&job->streams.input) == 0) {
         size_t written = 0;
         if (!write_once(job, bytes, size, &written))
             break;
         bytes += written;
         size -= written;
     }
-    if (job_has_run(job) && job->stdin_source.fd < 0) {
-        job->stdin_taken += size;
+    if (job_has_run(job) && job->streams.stdin_source.fd < 0) {
+        job->streams.stdin_taken += size;
         return AFAR_OK;
     }
-    enum afar_status status = buffer_append(&job->input, bytes, size, err);
+    enum afar_status status = buffer_append(&job->streams.input, bytes, size, err);
     if (status == AFAR_OK && job_has_run(job))
         drain_input(job);
     return status;
@@ -305,31 +306,33 @@ enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
 
 void job_close_stdin(struct job *job)
 {
-    job->input_eof = true;
+    job->streams.input_eof = true;
     if (job_has_run(job))
         drain_input(job);
 }
 
 uint64_t job_stdin_taken(const struct job *job)
 {
-    return job->stdin_taken;
+    return job->streams.stdin_taken;
 }
 
 /* ---- both ------------------------------------------------------------------------------------ */
 
 enum afar_status job_streams_open(struct job *job, struct afar_error *err)
 {
-    struct loop *loop = job->worker->loop;
-    const int fds[2] = {job->spawned.stdout_fd, job->spawned.stderr_fd};
+    struct loop *loop = job->host->loop;
+    const int fds[2] = {job->launch.spawned.stdout_fd, job->launch.spawned.stderr_fd};
     enum afar_status status = AFAR_OK;
     for (int i = 0; i < 2; i++) {
         if (status == AFAR_OK)
-            status = loop_add(loop, &job->output[i].source, fds[i], EPOLLIN, output_ready, err);
+            status =
+                loop_add(loop, &job->streams.output[i].source, fds[i], EPOLLIN, output_ready, err);
         if (status != AFAR_OK)
             (void)close(fds[i]);
     }
-    if (job->spawned.stdin_fd >= 0)
-        (void)loop_add(loop, &job->stdin_source, job->spawned.stdin_fd, 0, stdin_ready, NULL);
+    if (job->launch.spawned.stdin_fd >= 0)
+        (void)loop_add(loop, &job->streams.stdin_source, job->launch.spawned.stdin_fd, 0,
+                       stdin_ready, NULL);
     drain_input(job);
     return status;
 }
@@ -337,7 +340,7 @@ enum afar_status job_streams_open(struct job *job, struct afar_error *err)
 void job_streams_close(struct job *job)
 {
     for (int i = 0; i < 2; i++)
-        close_source(job, &job->output[i].source);
-    close_source(job, &job->stdin_source);
-    buffer_clear(&job->input);
+        close_source(job, &job->streams.output[i].source);
+    close_source(job, &job->streams.stdin_source);
+    buffer_clear(&job->streams.input);
 }

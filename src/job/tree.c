@@ -1,6 +1,6 @@
 /* All of a job's processes: signals, and the certainty that none is left.
  *
- * They are found in /proc, which takes its time where there are many: so it is done in the worker's
+ * They are found in /proc, which takes its time where there are many: so it is done in the host's
  * sweeper, a part at a time, and others' parts in between. What is read there is another process's
  * memory, and may hang (on a file system of a hostile user's): then the job goes on without. */
 #include "job/internal.h"
@@ -25,7 +25,7 @@ enum {
 /* Carries all that it needs, since it may outlive its job. */
 struct tree_op {
     struct task task;
-    struct worker *worker;
+    struct job_host *host;
     struct job *job;    /* NULL: given up */
     bool hangs;         /* … and counted in hung_looks */
     struct sweep sweep; /* used by the sweeper while the job is busy, as the next two */
@@ -59,13 +59,13 @@ static struct tree_op *op_new(struct job *job)
     struct tree_op *op = calloc(1, sizeof *op);
     if (op == NULL)
         return NULL;
-    op->worker = job->worker;
+    op->host = job->host;
     op->job = job;
     op->task.work = work;
     op->task.done.deliver = done;
     sweep_init(&op->sweep);
-    memcpy(op->variable, job->variable, sizeof op->variable);
-    memcpy(op->cgroup, job->entry.id, sizeof op->cgroup);
+    memcpy(op->variable, job->launch.variable, sizeof op->variable);
+    memcpy(op->cgroup, job->launch.id, sizeof op->cgroup);
     return op;
 }
 
@@ -74,7 +74,7 @@ static void post(struct job *job)
     struct tree_op *op = job->tree.op;
     atomic_store(&op->begun_ms, 0);
     job->tree.stuck_at_ms = clock_now_ms() + STUCK_MS;
-    companion_post(job->worker->sweeper, &op->task);
+    companion_post(job->host->sweeper, &op->task);
     job_set_timer(job);
 }
 
@@ -94,7 +94,8 @@ static void add_pipes(const struct job *job, struct sweep_order *order)
 {
     struct stat info;
     for (int i = 0; i < 2; i++) {
-        if (job->output[i].source.fd >= 0 && fstat(job->output[i].source.fd, &info) == 0)
+        if (job->streams.output[i].source.fd >= 0 &&
+            fstat(job->streams.output[i].source.fd, &info) == 0)
             order->pipes[order->pipe_count++] = info.st_ino;
     }
 }
@@ -111,9 +112,9 @@ static enum afar_status begin(struct job *job, enum tree_want want)
         .leader = job->process.pid,
         .leader_ended = job->state >= JOB_DRAINING,
         .mark = {.session = job->process.pid, .variable = tree->op->variable},
-        .orphans = job->worker->shared->orphans,
-        .cgroups = job->cgroups,
-        .cgroup = job->has_cgroup ? tree->op->cgroup : NULL,
+        .orphans = job->host->orphans,
+        .cgroups = job->launch.cgroups,
+        .cgroup = job->launch.has_cgroup ? tree->op->cgroup : NULL,
         .signals = {SIGKILL},
         .until_none = want == TREE_SWEEP};
     if (want == TREE_END) {
@@ -156,9 +157,9 @@ static void note_left(const struct job *job, const struct sweep_result *result)
 {
     size_t left = result->left > 0 ? result->left : result->cgroup_left;
     if (left > 0)
-        log_write(job->worker->shared->log, LOG_LEVEL_WARN,
+        log_write(job->host->log, LOG_LEVEL_WARN,
                   "%s: job %s: %zu of its processes have been killed but do not end%s", job->label,
-                  job->entry.id, left, result->denied > 0 ? " (not permitted)" : "");
+                  job->launch.id, left, result->denied > 0 ? " (not permitted)" : "");
 }
 
 static void finish(struct job *job)
@@ -166,7 +167,7 @@ static void finish(struct job *job)
     struct job_tree *tree = &job->tree;
     tree->busy = false;
     if (tree->does == TREE_SWEEP) {
-        job->has_cgroup = job->has_cgroup && tree->result.cgroup_left;
+        job->launch.has_cgroup = job->launch.has_cgroup && tree->result.cgroup_left;
         tree->swept = true;
         tree->wanted = 0;
         note_left(job, &tree->result);
@@ -181,10 +182,10 @@ static void done(struct mail *mail)
     struct tree_op *op = list_object(mail, struct tree_op, task.done);
     struct job *job = op->job;
     if (op->hangs)
-        (void)atomic_fetch_sub(&op->worker->shared->figures.hung_looks, 1);
+        (void)atomic_fetch_sub(&op->host->figures->hung_looks, 1);
     if (job == NULL)
         op_free(op);
-    if (job == NULL || op->worker->ended) /* (one that was given up and goes on) */
+    if (job == NULL || op->host->ended) /* (one that was given up and goes on) */
         return;
     job->tree.stuck_at_ms = DEADLINE_NEVER;
     if (op->progress == SWEEP_MORE) {
@@ -207,9 +208,9 @@ static void leave_op(struct job *job)
     struct job_tree *tree = &job->tree;
     tree->stuck_at_ms = DEADLINE_NEVER;
     tree->stuck++;
-    log_write(job->worker->shared->log, LOG_LEVEL_WARN,
+    log_write(job->host->log, LOG_LEVEL_WARN,
               "%s: job %s: one of the processes that are looked at for it hangs (/proc)",
-              job->label, job->entry.id);
+              job->label, job->launch.id);
     if (tree->stuck < STUCK_MAX) {
         tree->busy = false;
         tree->wanted |= tree->does;
@@ -217,7 +218,7 @@ static void leave_op(struct job *job)
         return;
     }
     (void)process_signal_group(job->process.pid, tree->does == TREE_END ? SIGTERM : SIGKILL);
-    tree->result = (struct sweep_result){.cgroup_left = job->has_cgroup};
+    tree->result = (struct sweep_result){.cgroup_left = job->launch.has_cgroup};
     finish(job);
 }
 
@@ -227,9 +228,9 @@ static void give_up_op(struct job *job)
     struct tree_op *op = job->tree.op;
     sweep_cancel(&op->sweep);
     op->job = NULL; /* freed when it returns */
-    op->hangs = companion_give_up(job->worker->sweeper, &op->task, HUNG_MAX) != COMPANION_DONE;
+    op->hangs = companion_give_up(job->host->sweeper, &op->task, HUNG_MAX) != COMPANION_DONE;
     if (op->hangs)
-        (void)atomic_fetch_add(&job->worker->shared->figures.hung_looks, 1);
+        (void)atomic_fetch_add(&job->host->figures->hung_looks, 1);
     job->tree.op = NULL;
     leave_op(job);
 }
@@ -250,7 +251,7 @@ void job_tree_run_timers(struct job *job, int64_t now_ms)
     if (begun_ms > 0 && now_ms - begun_ms >= STUCK_MS)
         give_up_op(job);
     else if (begun_ms == 0 && now_ms - tree->op->task.posted_ms >= UNBEGUN_MS &&
-             companion_withdraw(job->worker->sweeper, &tree->op->task))
+             companion_withdraw(job->host->sweeper, &tree->op->task))
         leave_op(job); /* all threads hang */
     else
         tree->stuck_at_ms = now_ms + STUCK_MS;
@@ -259,12 +260,12 @@ void job_tree_run_timers(struct job *job, int64_t now_ms)
 bool job_tree_swept(struct job *job)
 {
     struct job_tree *tree = &job->tree;
-    const struct family_mark mark = {.session = job->process.pid, .variable = job->variable};
+    const struct family_mark mark = {.session = job->process.pid, .variable = job->launch.variable};
     if (tree->swept)
         return true;
     if (tree->busy && tree->does == TREE_SWEEP)
         return false;
-    if (!tree->busy && !job->has_cgroup && orphans_none(job->worker->shared->orphans, &mark)) {
+    if (!tree->busy && !job->launch.has_cgroup && orphans_none(job->host->orphans, &mark)) {
         (void)process_signal_group(job->process.pid, SIGKILL);
         return true;
     }

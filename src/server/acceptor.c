@@ -503,7 +503,7 @@ int64_t acceptor_turn_ms(const struct acceptor *acceptor)
     const int64_t now_ms = clock_now_ms();
     int64_t slowest_ms = pulse_turn_ms(loop_pulse(acceptor->loop), now_ms);
     for (unsigned i = 0; i < acceptor->worker_count; i++) {
-        int64_t turn_ms = pulse_turn_ms(loop_pulse(acceptor->workers[i]->loop), now_ms);
+        int64_t turn_ms = pulse_turn_ms(loop_pulse(acceptor->workers[i]->host.loop), now_ms);
         slowest_ms = turn_ms > slowest_ms ? turn_ms : slowest_ms;
     }
     return slowest_ms;

@@ -69,7 +69,7 @@ void audit_note(struct worker *worker, const struct audit_record *record)
     note->task.done.deliver = written;
     worker->audit_notes++;
     worker->audit_note_bytes += buffer_size(&note->body);
-    companion_post(worker->companion, &note->task);
+    companion_post(worker->host.companion, &note->task);
 }
 
 void audit_note_refused(struct connection *connection, const char *event, const char *reason,

@@ -221,16 +221,16 @@ static const char *temporary_folder(void)
 static enum afar_status set_own_limits(struct server_shared *shared, const struct config *config,
                                        struct afar_error *err)
 {
-    if (getrlimit(RLIMIT_NOFILE, &shared->descriptors) != 0)
+    if (getrlimit(RLIMIT_NOFILE, &shared->base.descriptors) != 0)
         return afar_fail_errno(err, errno, "cannot read the limit on descriptors");
-    struct rlimit raised = shared->descriptors;
+    struct rlimit raised = shared->base.descriptors;
     raised.rlim_cur = raised.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &raised) != 0)
         return afar_fail_errno(err, errno, "cannot raise the limit on descriptors");
     /* A core dump would have the private key in it. */
-    if (getrlimit(RLIMIT_CORE, &shared->core) != 0)
+    if (getrlimit(RLIMIT_CORE, &shared->base.core) != 0)
         return afar_fail_errno(err, errno, "cannot read the limit on core dumps");
-    struct rlimit none = {.rlim_cur = 0, .rlim_max = shared->core.rlim_max};
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = shared->base.core.rlim_max};
     if (!config->dumpable && setrlimit(RLIMIT_CORE, &none) != 0)
         return afar_fail_errno(err, errno, "cannot forbid core dumps");
     return AFAR_OK;
@@ -240,9 +240,9 @@ static enum afar_status set_own_limits(struct server_shared *shared, const struc
  * its user's clients, cannot open. Commands get it as it was. */
 static void set_own_umask(struct server_shared *shared)
 {
-    shared->umask = umask(S_IRWXG | S_IRWXO);
-    (void)umask(shared->umask & (S_IRWXG | S_IRWXO));
-    shared->umask_changed = (shared->umask & S_IRWXU) != 0;
+    shared->base.umask = umask(S_IRWXG | S_IRWXO);
+    (void)umask(shared->base.umask & (S_IRWXG | S_IRWXO));
+    shared->base.umask_changed = (shared->base.umask & S_IRWXU) != 0;
 }
 
 /* Looked up by the acceptor's thread alone, and once. */
@@ -293,9 +293,9 @@ static enum afar_status make_shared(struct server *server, const struct config *
                                     struct afar_error *err)
 {
     struct server_shared *shared = &server->shared;
-    shared->seats = seats_open(); /* before all other descriptors: they are to be low */
-    shared->default_signals = spawn_default_signals();
-    shared->oom_protected = inheritance_oom_protected();
+    shared->base.seats = seats_open(); /* before all other descriptors: they are to be low */
+    shared->base.default_signals = spawn_default_signals();
+    shared->base.oom_protected = inheritance_oom_protected();
     shared->environment = environ;
     shared->temporary = temporary_folder();
     describe_user(shared);
@@ -442,7 +442,7 @@ bool server_free(struct server *server)
     tls_context_free(server->shared.settings.tls);
     tls_context_free(server->old_tls);
     inherited_free(server->inherited);
-    seats_close(server->shared.seats);
+    seats_close(server->shared.base.seats);
     registry_free(server->shared.registry);
     admission_free(server->shared.admission);
     orphans_free(server->shared.orphans);

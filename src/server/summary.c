@@ -260,14 +260,14 @@ static void period_over(struct timer *timer)
 static void period_begun(struct mail *mail)
 {
     struct summary *summary = list_object(mail, struct summary, mail);
-    timer_arm(loop_timers(summary->home->loop), &summary->timer,
+    timer_arm(loop_timers(summary->home->host.loop), &summary->timer,
               clock_now_ms() + SUMMARY_PERIOD_MS);
 }
 
 enum afar_status summary_at(struct summary *summary, struct worker *worker, struct afar_error *err)
 {
     enum afar_status status =
-        timer_attach(loop_timers(worker->loop), &summary->timer, period_over, err);
+        timer_attach(loop_timers(worker->host.loop), &summary->timer, period_over, err);
     if (status != AFAR_OK)
         return status;
     summary->mail.deliver = period_begun;
@@ -279,7 +279,7 @@ void summary_leave(struct summary *summary, const struct worker *worker)
 {
     if (summary->home != worker)
         return;
-    timer_detach(loop_timers(worker->loop), &summary->timer);
+    timer_detach(loop_timers(worker->host.loop), &summary->timer);
     summary->home = NULL;
 }
 

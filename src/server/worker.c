@@ -5,8 +5,6 @@
 
 #include "server/connection/connection.h"
 #include "server/giveback.h"
-#include "job/job.h"
-#include "job/internal.h"
 #include "server/protocol/udp_upper.h"
 
 static struct worker *worker_of_drain(struct mail *mail)
@@ -16,13 +14,30 @@ static struct worker *worker_of_drain(struct mail *mail)
 
 bool worker_is_here(const struct worker *worker)
 {
-    return pthread_equal(worker->self, pthread_self()) != 0;
+    return job_host_is_here(&worker->host);
 }
 
 void worker_check_ended(struct worker *worker)
 {
-    worker->ended = worker->draining && list_empty(&worker->connections) &&
-                    list_empty(&worker->jobs) && worker->audit_notes == 0;
+    worker->host.ended = worker->draining && list_empty(&worker->connections) &&
+                         list_empty(&worker->host.jobs) && worker->audit_notes == 0;
+}
+
+static void job_left(struct job_host *host)
+{
+    worker_check_ended(list_object(host, struct worker, host));
+}
+
+static void set_limits(struct job_limits *limits, const struct config *config)
+{
+    *limits = (struct job_limits){.stdin_bytes = config->stdin_bytes,
+                                  .spawn_timeout_ms = config->spawn_timeout_ms,
+                                  .max_stuck_spawns = config->max_stuck_spawns,
+                                  .job_timeout_ms = config->job_timeout_ms,
+                                  .kill_grace_ms = config->kill_grace_ms,
+                                  .linger_ms = config->linger_ms,
+                                  .linger_max_ms = config->linger_max_ms,
+                                  .collect_max_bytes = config->collect_max_bytes};
 }
 
 static void drain_connections(struct worker *worker)
@@ -42,28 +57,22 @@ static void drain(struct mail *mail)
     udp_upper_free(worker->udp);
     worker->udp = NULL;
     drain_connections(worker);
-    for (struct list *link = worker->jobs.next; link != &worker->jobs; link = link->next)
-        job_drain(list_object(link, struct job, link));
+    job_host_drain(&worker->host);
     worker_check_ended(worker);
 }
 
 static void end_jobs(struct mail *mail)
 {
     struct worker *worker = list_object(mail, struct worker, end_jobs_mail);
-    for (struct list *link = worker->jobs.next; link != &worker->jobs; link = link->next)
-        job_stop(list_object(link, struct job, link), AFAR_OUTCOME_KILLED);
+    job_host_stop_jobs(&worker->host, AFAR_OUTCOME_KILLED);
 }
 
 static void kill_all(struct mail *mail)
 {
     struct worker *worker = list_object(mail, struct worker, kill_mail);
-    struct list *link = worker->jobs.next;
-    while (link != &worker->jobs) {
-        struct list *next = link->next; /* one that cannot be killed leaves the list */
-        job_kill(list_object(link, struct job, link), AFAR_OUTCOME_KILLED);
-        link = next;
-    }
-    for (link = worker->connections.next; link != &worker->connections; link = link->next)
+    job_host_kill_jobs(&worker->host, AFAR_OUTCOME_KILLED);
+    for (struct list *link = worker->connections.next; link != &worker->connections;
+         link = link->next)
         connection_hurry(list_object(link, struct connection, link));
 }
 
@@ -71,6 +80,7 @@ static void settle(struct mail *mail)
 {
     struct worker *worker = list_object(mail, struct worker, settings_mail);
     worker->config = worker->next_settings.config;
+    set_limits(&worker->host.limits, worker->config);
     worker->tls = worker->next_settings.tls;
     worker->fence = worker->next_settings.fence;
     mailbox_post(worker->boss, &worker->settled_mail);
@@ -96,9 +106,9 @@ static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
     struct afar_error err;
-    worker->self = pthread_self();
-    while (!worker->ended) {
-        if (loop_turn(worker->loop, &err) != AFAR_OK) {
+    worker->host.self = pthread_self();
+    while (!worker->host.ended) {
+        if (loop_turn(worker->host.loop, &err) != AFAR_OK) {
             log_write(worker->shared->log, LOG_LEVEL_ERROR, "worker %u: %s", worker->number,
                       err.message);
             abort(); /* its clients would wait for ever */
@@ -110,18 +120,26 @@ static void *worker_main(void *argument)
 
 static void free_parts(struct worker *worker)
 {
-    bool hangs = !companion_stop(worker->companion);
-    hangs = !companion_stop(worker->sweeper) || hangs;
-    /* Collectors that were given up while the companion was busy with them are freed by their mail.
-     */
-    if (worker->mailbox.source.fd >= 0)
-        mailbox_deliver(&worker->mailbox);
+    bool stopped = job_host_stop(&worker->host, &worker->mailbox);
     summary_leave(worker->shared->summary, worker);
-    if (hangs || !list_empty(&worker->stuck))
+    if (!stopped)
         return;
     mailbox_close(&worker->mailbox);
-    loop_free(worker->loop);
+    loop_free(worker->host.loop);
     free(worker);
+}
+
+static void init_host(struct job_host *host, struct server_shared *shared)
+{
+    host->log = shared->log;
+    host->counters = &shared->counters;
+    host->figures = &shared->figures;
+    host->orphans = shared->orphans;
+    host->base = &shared->base;
+    host->cgroups = &shared->cgroups;
+    host->left = job_left;
+    job_host_init(host);
+    set_limits(&host->limits, shared->settings.config);
 }
 
 enum afar_status worker_start(struct worker **worker, unsigned number, struct server_shared *shared,
@@ -136,6 +154,7 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
     made->config = shared->settings.config;
     made->tls = shared->settings.tls;
     made->fence = shared->settings.fence;
+    init_host(&made->host, shared);
     made->boss = boss->mailbox;
     made->settings_mail.deliver = settle;
     made->settled_mail.deliver = boss->settled;
@@ -146,19 +165,15 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
     made->ended_mail.deliver = boss->ended;
     admission_exit_init(&made->way_out, &made->mailbox, make_room);
     list_init(&made->connections);
-    list_init(&made->jobs);
-    list_init(&made->stuck);
     loop_source_init(&made->mailbox.source);
 
-    enum afar_status status = loop_new(&made->loop, err);
+    enum afar_status status = loop_new(&made->host.loop, err);
     if (status == AFAR_OK)
-        status = mailbox_open(&made->mailbox, made->loop, err);
+        status = mailbox_open(&made->mailbox, made->host.loop, err);
     if (status == AFAR_OK && number == 0)
         status = summary_at(shared->summary, made, err);
     if (status == AFAR_OK)
-        status = companion_start(&made->companion, &made->mailbox, err);
-    if (status == AFAR_OK)
-        status = companion_start(&made->sweeper, &made->mailbox, err);
+        status = job_host_start(&made->host, &made->mailbox, err);
     if (status == AFAR_OK) {
         int failed = pthread_create(&made->thread, NULL, worker_main, made);
         if (failed != 0)

@@ -12,22 +12,17 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/resource.h>
 
 #include "base/list.h"
 #include "base/log.h"
-#include "exec/cgroup.h"
 #include "exec/fence.h"
-#include "exec/seats.h"
-#include "exec/orphans.h"
 #include "tls/tls.h"
 #include "policy/audit.h"
 #include "policy/config.h"
 #include "server/admission.h"
-#include "loop/companion.h"
 #include "stats/counters.h"
 #include "stats/figures.h"
-#include "loop/loop.h"
+#include "job/host.h"
 #include "loop/mailbox.h"
 #include "server/registry.h"
 #include "server/summary.h"
@@ -52,20 +47,14 @@ struct server_shared {
     struct summary *summary;
     struct counters counters;
     struct figures figures;
-    char *const *environment;  /* what commands start from */
-    struct seats *seats;       /* for spawning; may be NULL */
-    uint64_t default_signals;  /* likewise: what commands need not reset */
-    bool oom_protected;        /* which commands are not to be */
-    struct rlimit descriptors; /* likewise; the server has raised its own … */
-    struct rlimit core;        /* … and has set this one to 0: its memory has keys in it */
-    mode_t umask;              /* likewise: what the server was started with */
-    bool umask_changed;        /* … and has changed for itself */
+    char *const *environment; /* what commands start from, and: */
+    /* As the server was started. It has raised its own limit of descriptors, and set that of core
+     * files to 0: its memory has keys in it. */
+    struct job_base base;
     _Atomic(struct cgroups *) cgroups; /* NULL: none; once it is there it stays */
     const char *temporary;             /* folder for collected output */
     atomic_ullong next_connection;
 };
-
-enum { WORKER_SCRATCH_BYTES = 65536 };
 
 struct worker {
     unsigned number;
@@ -73,26 +62,18 @@ struct worker {
     const struct config *config; /* of the settings that this worker goes by */
     struct tls_context *tls;     /* likewise */
     struct fence *fence;         /* likewise */
-    struct loop *loop;
+    struct job_host host;        /* with its loop, its companions and its jobs */
     struct mailbox mailbox;
-    struct companion *companion;
-    struct companion *sweeper;     /* for jobs' ends: no spawn that hangs keeps them waiting */
     struct admission_exit way_out; /* for connections that are to make room */
     struct list connections;
-    struct list jobs;
-    struct list stuck;    /* jobs that were given up: the thread ends without them */
     unsigned audit_notes; /* under way */
     size_t audit_note_bytes;
-    uint64_t peak_bytes; /* the server's largest memory, as far as it was asked for */
-    bool draining;       /* no new jobs; the thread ends when both lists are empty */
-    bool ended;
-    uint8_t scratch[WORKER_SCRATCH_BYTES]; /* for bytes that nobody keeps */
+    bool draining; /* no new jobs; the thread ends when connections and jobs are gone */
 
     atomic_uint connection_count; /* what the acceptor chooses by; counted up there, down here */
     struct udp_upper *udp;        /* NULL: none; worker 0 answers all of them */
 
     pthread_t thread;
-    pthread_t self;       /* set by the thread itself, for worker_is_here */
     struct mailbox *boss; /* the acceptor's */
     struct mail settings_mail;
     struct server_settings next_settings; /* while settings_mail is under way */

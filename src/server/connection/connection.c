@@ -17,9 +17,9 @@ enum { HURRY_MS = 1000 /* in a shutdown that does not wait */ };
 static void free_connection(struct connection *connection)
 {
     if (connection->worker != NULL) {
-        loop_remove(connection->worker->loop, &connection->source);
+        loop_remove(connection->worker->host.loop, &connection->source);
         if (connection->timer.fire != NULL)
-            timer_detach(loop_timers(connection->worker->loop), &connection->timer);
+            timer_detach(loop_timers(connection->worker->host.loop), &connection->timer);
     }
     loop_deferred_cancel(&connection->flush);
     loop_deferred_cancel(&connection->gone);
@@ -62,8 +62,8 @@ void connection_end(struct connection *connection)
     if (connection->state == CONNECTION_GONE)
         return;
     connection_become(connection, CONNECTION_GONE);
-    loop_remove(connection->worker->loop, &connection->source);
-    loop_defer(connection->worker->loop, &connection->gone);
+    loop_remove(connection->worker->host.loop, &connection->source);
+    loop_defer(connection->worker->host.loop, &connection->gone);
 }
 
 void connection_fail(struct connection *connection, enum log_level level, const char *why)
@@ -209,7 +209,7 @@ void connection_ready(struct loop_source *source, uint32_t events)
     if (connection->state == CONNECTION_CLOSING)
         connection_receive_rest(connection);
     if (connection->state == CONNECTION_OPEN)
-        loop_defer(connection->worker->loop, &connection->flush);
+        loop_defer(connection->worker->host.loop, &connection->flush);
     else
         connection_wait(connection);
 }
@@ -267,10 +267,10 @@ static enum afar_status begin(struct connection *connection, struct afar_error *
 {
     enum afar_status status = make_transport(connection, err);
     if (status == AFAR_OK)
-        status = timer_attach(loop_timers(connection->worker->loop), &connection->timer,
+        status = timer_attach(loop_timers(connection->worker->host.loop), &connection->timer,
                               connection_timer_fired, err);
     if (status == AFAR_OK)
-        status = loop_add(connection->worker->loop, &connection->source,
+        status = loop_add(connection->worker->host.loop, &connection->source,
                           transport_fd(connection->transport), EPOLLIN, connection_ready, err);
     return status;
 }

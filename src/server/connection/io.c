@@ -46,7 +46,8 @@ void connection_wait(struct connection *connection)
         events |= to_epoll(transport_send_events(connection->transport));
     else if (connection->send_more)
         events |= (uint32_t)EPOLLOUT; /* in the next turn: others come first */
-    if (loop_set_events(connection->worker->loop, &connection->source, events, &err) != AFAR_OK) {
+    if (loop_set_events(connection->worker->host.loop, &connection->source, events, &err) !=
+        AFAR_OK) {
         connection_fail(connection, LOG_LEVEL_ERROR, err.message);
         return;
     }
@@ -163,7 +164,7 @@ void connection_run_flush(struct loop_deferred *deferred)
 void connection_want_flush(struct connection *connection)
 {
     if (connection->state == CONNECTION_OPEN)
-        loop_defer(connection->worker->loop, &connection->flush);
+        loop_defer(connection->worker->host.loop, &connection->flush);
 }
 
 void connection_want_flush_within(struct connection *connection, int64_t within_ms)
@@ -199,11 +200,11 @@ static enum afar_status receive_once(struct connection *connection, size_t size,
                                      struct afar_error *err)
 {
     struct buffer *in = &connection->in;
-    uint8_t *scratch = connection->worker->scratch;
+    uint8_t *scratch = connection->worker->host.scratch;
     uint8_t *room = scratch;
     enum afar_status status = AFAR_OK;
     *got = 0;
-    if (size > WORKER_SCRATCH_BYTES)
+    if (size > JOB_SCRATCH_BYTES)
         status = buffer_reserve(in, size, &room, err);
     if (status == AFAR_OK)
         status = transport_fill(connection->transport, room, size, got, err);
@@ -270,7 +271,7 @@ void connection_receive_rest(struct connection *connection)
 {
     for (int reads = 0; reads < READS_PER_TURN; reads++) {
         enum afar_status status = transport_discard(
-            connection->transport, connection->worker->scratch, WORKER_SCRATCH_BYTES);
+            connection->transport, connection->worker->host.scratch, JOB_SCRATCH_BYTES);
         if (status == AFAR_EAGAIN)
             return;
         if (status != AFAR_OK) {

@@ -85,7 +85,7 @@ static struct deadline next_deadline(struct connection *connection)
 
 void connection_set_timer(struct connection *connection)
 {
-    timer_arm(loop_timers(connection->worker->loop), &connection->timer,
+    timer_arm(loop_timers(connection->worker->host.loop), &connection->timer,
               next_deadline(connection).at_ms);
 }
 

@@ -152,7 +152,7 @@ static void begin_work(struct collector *collector, enum work work, unsigned sub
 {
     collector->work = work;
     collector->subject = subject;
-    companion_post(collector->worker->companion, &collector->task);
+    companion_post(collector->worker->host.companion, &collector->task);
 }
 
 static uint64_t stream_bytes(const struct collected *stream)

@@ -8,6 +8,7 @@
 #include "exec/signal_name.h"
 #include "policy/decide.h"
 #include "server/audit_note.h"
+#include "server/prepare.h"
 
 static struct native *session_of(const struct connection *connection)
 {
@@ -185,7 +186,7 @@ static void refuse_and_close(struct native *native, enum afar_status status, str
         counters_count(counters, over ? COUNTER_PAYLOAD_BYTES : COUNTER_HEADER_BYTES);
     }
     native_complain(native, code,
-                    brief && strcmp(code, "denied") == 0 ? JOB_DENIED_BRIEFLY : err->message);
+                    brief && strcmp(code, "denied") == 0 ? DENIED_BRIEFLY : err->message);
     buffer_clear(&native->connection->in);
     connection_finish(native->connection);
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "server/audit_note.h"
+#include "server/prepare.h"
 
 /* ---- the job speaks -------------------------------------------------------------------------- */
 
@@ -86,7 +87,7 @@ static void job_ended(struct job_owner *owner, const struct afar_receipt *receip
     connection_want_flush(native->connection);
 }
 
-static void job_refused(struct job_owner *owner, const char *code, const char *message)
+static void job_refused(struct job_owner *owner, const struct job_refusal *refusal)
 {
     struct native *native = native_of(owner);
     native->job = NULL;
@@ -95,12 +96,11 @@ static void job_refused(struct job_owner *owner, const char *code, const char *m
         return;
     }
     const struct message request = {.type = MESSAGE_EXEC, .has_id = true, .id = native->id};
-    native_answer(native, &request, code, message,
-                  NATIVE_BUSY_RETRY_MS); /* the job has logged it */
+    native_answer(native, &request, refusal->code, refusal->text,
+                  NATIVE_BUSY_RETRY_MS); /* it has been logged */
 }
 
 const struct job_owner_ops native_owner_ops = {
-    .judge = job_judge,
     .started = job_started,
     .reserve = job_reserve,
     .commit = job_commit,
@@ -158,7 +158,7 @@ static void refuse_start(struct native *native, const struct message *message,
     connection_complain(native->connection, code, text); /* also what the client does not hear */
     if (status == AFAR_EREFUSED &&
         native->connection->worker->config->deny_reason == DENY_REASON_BRIEF)
-        text = JOB_DENIED_BRIEFLY;
+        text = DENIED_BRIEFLY;
     native_answer(native, message, code, text, again ? NATIVE_BUSY_RETRY_MS : 0);
 }
 
@@ -201,10 +201,11 @@ static void start(struct native *native, struct message *message,
                                       .connection = connection->number,
                                       .identity = connection->identity,
                                       .owner = connection->owner,
-                                      .client = *client};
+                                      .client = *client,
+                                      .judge = job_judge};
     native->attached = true;
-    enum afar_status status = job_start(&native->job, connection->worker, &native->owner, request,
-                                        &origin, &position, &limit, &err);
+    enum afar_status status = prepare_job(&native->job, connection->worker, &native->owner, request,
+                                          &origin, &position, &limit, &err);
     if (status != AFAR_OK)
         refuse_start(native, message, status, limit, &err);
     else if (position > 0)

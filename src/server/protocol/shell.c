@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "server/audit_note.h"
+#include "server/prepare.h"
 #include "server/protocol/collector.h"
-#include "job/job.h"
 #include "wire/frame.h"
 #include "wire/tutorial.h"
 
@@ -142,8 +142,8 @@ static enum afar_status job_reserve(struct job_owner *owner, enum stream stream,
         shell->over_limit = true;
         job_stop(shell->job, AFAR_OUTCOME_OUTPUT_LIMIT);
     }
-    *room = shell->connection->worker->scratch;
-    *size = WORKER_SCRATCH_BYTES;
+    *room = shell->connection->worker->host.scratch;
+    *size = JOB_SCRATCH_BYTES;
     return AFAR_OK;
 }
 
@@ -177,12 +177,11 @@ static void job_ended(struct job_owner *owner, const struct afar_receipt *receip
     }
 }
 
-static void job_refused(struct job_owner *owner, const char *code, const char *message)
+static void job_refused(struct job_owner *owner, const struct job_refusal *refusal)
 {
     struct shell *shell = shell_of(owner);
-    (void)code;
     shell->job = NULL;
-    close_for(shell, LOG_LEVEL_DEBUG, message); /* the job has logged it */
+    close_for(shell, LOG_LEVEL_DEBUG, refusal->text); /* it has been logged */
 }
 
 static const struct job_owner_ops owner_ops = {
@@ -247,8 +246,8 @@ static void run(struct shell *shell)
                                       .identity = connection->identity,
                                       .owner = connection->owner,
                                       .client = client};
-    enum afar_status status = job_start(&shell->job, connection->worker, &shell->owner, request,
-                                        &origin, &position, &limit, &err);
+    enum afar_status status = prepare_job(&shell->job, connection->worker, &shell->owner, request,
+                                          &origin, &position, &limit, &err);
     if (status == AFAR_EREFUSED)
         limit = COUNTER_DENIED;
     if (status == AFAR_ELIMIT || status == AFAR_EREFUSED)
@@ -287,7 +286,7 @@ static void look_for_request(struct shell *shell)
         give_up(shell, "refused: a command with a NUL byte");
     } else {
         shell->state = SHELL_ARRIVING;
-        timer_arm(loop_timers(connection->worker->loop), &shell->quiet,
+        timer_arm(loop_timers(connection->worker->host.loop), &shell->quiet,
                   clock_now_ms() + (int64_t)config->quiet_ms);
     }
 }
@@ -301,7 +300,7 @@ static enum afar_status shell_open(struct connection *connection, struct afar_er
     if (shell == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a session");
     enum afar_status status =
-        timer_attach(loop_timers(connection->worker->loop), &shell->quiet, quiet_fired, err);
+        timer_attach(loop_timers(connection->worker->host.loop), &shell->quiet, quiet_fired, err);
     if (status != AFAR_OK) {
         free(shell);
         return status;
@@ -356,7 +355,7 @@ static void shell_close(struct connection *connection)
     if (shell->job != NULL)
         job_abandon(shell->job);
     collector_free(shell->collector);
-    timer_detach(loop_timers(connection->worker->loop), &shell->quiet);
+    timer_detach(loop_timers(connection->worker->host.loop), &shell->quiet);
     free(shell);
     connection->session = NULL;
 }

@@ -44,13 +44,13 @@ static bool answerable(const struct udp_upper *udp, const struct sockaddr_storag
 static void udp_ready(struct loop_source *source, uint32_t events)
 {
     struct udp_upper *udp = list_object(source, struct udp_upper, source);
-    uint8_t *data = udp->worker->scratch; /* holds the largest datagram, 65,507 bytes */
+    uint8_t *data = udp->worker->host.scratch; /* holds the largest datagram, 65,507 bytes */
     (void)events;
     for (int i = 0; i < DATAGRAMS_PER_TURN; i++) {
         struct sockaddr_storage from = {0};
         socklen_t from_size = sizeof from;
-        ssize_t size = recvfrom(source->fd, data, WORKER_SCRATCH_BYTES, 0, (struct sockaddr *)&from,
-                                &from_size);
+        ssize_t size =
+            recvfrom(source->fd, data, JOB_SCRATCH_BYTES, 0, (struct sockaddr *)&from, &from_size);
         if (size < 0)
             return;
         if (!answerable(udp, &from) || !take_token(udp))
@@ -63,7 +63,7 @@ static void udp_ready(struct loop_source *source, uint32_t events)
 
 static void free_one(struct udp_upper *udp)
 {
-    loop_remove(udp->worker->loop, &udp->source);
+    loop_remove(udp->worker->host.loop, &udp->source);
     listener_free(udp->listener);
     free(udp);
 }
@@ -100,7 +100,7 @@ enum afar_status udp_upper_begin(struct worker *worker, struct listener *listene
     /* By the acceptor's thread, while a failure can still be told: epoll_ctl(2) is for any thread,
      * and what the worker finds out by an event it needs no list for. */
     enum afar_status status =
-        loop_add(worker->loop, &udp->source, listener_fd(listener), EPOLLIN, udp_ready, err);
+        loop_add(worker->host.loop, &udp->source, listener_fd(listener), EPOLLIN, udp_ready, err);
     if (status != AFAR_OK) {
         listener_free(listener);
         free(udp);

@@ -202,10 +202,10 @@ static void write_workers(FILE *out, const struct metrics_source *source)
          "How long a worker has been in its present turn; 0: it waits for events.");
     for (unsigned i = 0; i < acceptor_worker_count(source->acceptor); i++) {
         const struct worker *worker = acceptor_worker(source->acceptor, i);
-        int64_t turn_ms = pulse_turn_ms(loop_pulse(worker->loop), now_ms);
+        int64_t turn_ms = pulse_turn_ms(loop_pulse(worker->host.loop), now_ms);
         (void)fprintf(out, "afard_worker_turn_age_seconds{worker=\"%u\"} %g\n", i,
                       (double)turn_ms / 1000);
-        histogram_merge(&turns, loop_turns(worker->loop));
+        histogram_merge(&turns, loop_turns(worker->host.loop));
     }
     metrics_write_histogram(out, "afard_worker_lag_seconds",
                             "How long one turn of a worker's loop lets other events wait.", &turns);

@@ -1,0 +1,366 @@
+#include "server/prepare.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "job/place.h"
+#include "server/audit_note.h"
+#include "server/prepare_internal.h"
+
+struct prepared {
+    struct job_place place;
+    struct terms terms;
+    struct worker *worker;
+    struct job *job;
+    struct registry_entry entry;
+    struct address_group group; /* where it comes from, for sums */
+    enum afar_status (*judge)(struct job_owner *owner, struct policy_client *who,
+                              struct afar_error *err);
+};
+
+static struct prepared *prepared_of(struct job_place *place)
+{
+    return list_object(place, struct prepared, place);
+}
+
+static struct registry *registry_of(const struct prepared *prepared)
+{
+    return prepared->worker->shared->registry;
+}
+
+static void free_prepared(struct prepared *prepared)
+{
+    if (prepared == NULL)
+        return;
+    words_close(&prepared->terms.asker.names);
+    rules_free(prepared->terms.rules);
+    fence_free(prepared->terms.fence);
+    free(prepared);
+}
+
+/* ---- the audit log --------------------------------------------------------------------------- */
+
+/* It was not begun. */
+static void note_refused(const struct prepared *prepared, const struct rule *rule,
+                         const struct exec_request *request, bool denied, const char *reason)
+{
+    struct audit_record record =
+        judge_record(&prepared->terms, rule, denied ? "denied" : "refused");
+    record.reason = reason;
+    record.decision = "denied";
+    record.argv = request->argv;
+    record.env = request->env;
+    record.cwd = request->cwd;
+    audit_note(prepared->worker, &record);
+}
+
+static void note_end(struct job_place *place, const struct job_launch *launch, pid_t pid,
+                     const struct afar_receipt *receipt)
+{
+    struct prepared *prepared = prepared_of(place);
+    struct audit_record record = judge_record(&prepared->terms, launch->decision.rule, "end");
+    record.receipt = receipt;
+    record.pid = pid;
+    audit_note(prepared->worker, &record);
+}
+
+/* ---- its turn -------------------------------------------------------------------------------- */
+
+static void begin(struct prepared *prepared)
+{
+    struct terms *terms = &prepared->terms;
+    /* It may have waited for its turn, and the rules be others now. */
+    rules_free(terms->rules);
+    terms->rules = rules_keep(prepared->worker->config->rules);
+    fence_free(terms->fence);
+    terms->fence = fence_keep(prepared->worker->fence);
+    job_begin(prepared->job, &terms->decider, prepared->entry.identity);
+}
+
+/* All that the companion will need of the client, which may be gone by then. */
+static enum afar_status keep_names(struct terms *terms, char *const *names, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    words_close(&terms->asker.names);
+    for (; *names != NULL && status == AFAR_OK; names++)
+        status = words_add(&terms->asker.names, *names, strlen(*names), err);
+    return status;
+}
+
+/* After it has waited: whether its client may still begin anything, by whom else he is known now. */
+static bool judge_again(struct prepared *prepared)
+{
+    struct policy_client who;
+    struct verdict *refused = &prepared->terms.refused;
+    if (prepared->judge == NULL)
+        return true;
+    enum afar_status status = prepared->judge(job_owner(prepared->job), &who, &refused->why);
+    if (status == AFAR_OK)
+        status = keep_names(&prepared->terms, who.names, &refused->why);
+    if (status != AFAR_OK)
+        refused->code = status == AFAR_ETRUST ? "denied" : "internal";
+    return status == AFAR_OK;
+}
+
+/* Its turn has come; or would have, if nobody had given it up meanwhile. */
+static void place_granted(struct mail *mail)
+{
+    struct prepared *prepared = list_object(mail, struct prepared, entry.granted);
+    bool in_vain = prepared->entry.displaced || !job_is_wanted(prepared->job);
+    if (in_vain || !judge_again(prepared))
+        job_refuse(prepared->job);
+    else
+        begin(prepared);
+}
+
+static void spawn_turn(struct mail *mail)
+{
+    job_spawn_turn(list_object(mail, struct prepared, entry.may_spawn)->job);
+}
+
+/* ---- the job speaks -------------------------------------------------------------------------- */
+
+static bool leave(struct job_place *place)
+{
+    struct prepared *prepared = prepared_of(place);
+    return registry_withdraw(registry_of(prepared), &prepared->entry);
+}
+
+static bool may_spawn(struct job_place *place)
+{
+    struct prepared *prepared = prepared_of(place);
+    bool may = registry_begin_spawn(registry_of(prepared), &prepared->entry);
+    if (!may)
+        counters_count(&prepared->worker->shared->counters, COUNTER_SPAWNS_PER_IDENTITY);
+    return may;
+}
+
+static bool withdraw_spawn(struct job_place *place)
+{
+    struct prepared *prepared = prepared_of(place);
+    return registry_withdraw_spawn(registry_of(prepared), &prepared->entry);
+}
+
+static void runs(struct job_place *place, pid_t leader)
+{
+    struct prepared *prepared = prepared_of(place);
+    registry_set_leader(registry_of(prepared), &prepared->entry, leader);
+}
+
+static bool ends(struct job_place *place)
+{
+    struct prepared *prepared = prepared_of(place);
+    return registry_clear_leader(registry_of(prepared), &prepared->entry);
+}
+
+static void gone(struct job_place *place)
+{
+    struct prepared *prepared = prepared_of(place);
+    registry_remove(registry_of(prepared), &prepared->entry);
+    free_prepared(prepared);
+}
+
+/* The refusal's text, and which counter counts it (COUNTERS: none). */
+static const char *explain_by(const struct prepared *prepared, const enum afar_outcome *stopped,
+                              const char **code, enum counter *counter)
+{
+    const struct verdict *refused = &prepared->terms.refused;
+    *code = "busy";
+    *counter = COUNTER_START_WITHIN;
+    if (refused->code != NULL) {
+        bool denied = strcmp(refused->code, "denied") == 0;
+        bool busy = strcmp(refused->code, "busy") == 0;
+        *code = refused->code;
+        *counter = denied ? COUNTER_DENIED : COUNTER_RULE_MAX_JOBS;
+        *counter = denied || busy ? *counter : COUNTERS; /* the loss was counted */
+        return denied && prepared->worker->config->deny_reason == DENY_REASON_BRIEF
+                   ? DENIED_BRIEFLY
+                   : refused->why.message;
+    }
+    if (stopped != NULL)
+        *counter = COUNTERS;
+    if (prepared->entry.displaced) {
+        *counter = stopped != NULL ? COUNTERS : COUNTER_MAX_QUEUED;
+        return "other clients need its place in the queue (max_queued)";
+    }
+    if (stopped != NULL) {
+        *code = "draining";
+        return *stopped == AFAR_OUTCOME_DISCONNECTED ? "its client has given it up"
+                                                     : "the server is shutting down";
+    }
+    return "the command could not be started in time (start_within_ms)";
+}
+
+static void explain(struct job_place *place, const struct job_launch *launch,
+                    const enum afar_outcome *stopped, struct job_refusal *refusal)
+{
+    const struct prepared *prepared = prepared_of(place);
+    const struct terms *terms = &prepared->terms;
+    struct server_shared *shared = prepared->worker->shared;
+    enum counter counter;
+    char who[SUMMARY_WHO_BYTES];
+    const char *text = explain_by(prepared, stopped, &refusal->code, &counter);
+    const bool denied = strcmp(refusal->code, "denied") == 0;
+    if (counter != COUNTERS)
+        counters_count(&shared->counters, counter);
+    const char *reason = terms->refused.code != NULL ? terms->refused.why.message : text;
+    /* Once: the owner only answers. A client that has left the queue was not refused. */
+    bool left =
+        terms->refused.code == NULL && stopped != NULL && *stopped == AFAR_OUTCOME_DISCONNECTED;
+    summary_who(who, terms->asker.identity, &prepared->group);
+    if (!left && summary_count(shared->summary, SUMMARY_COMPLAINT, who))
+        log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job_label(prepared->job),
+                  launch->id, refusal->code, reason);
+    note_refused(prepared, launch->decision.rule, launch->request, denied, reason);
+    utf8_copy(refusal->text, sizeof refusal->text, text);
+}
+
+static const struct job_place_ops place_ops = {
+    .leave = leave,
+    .may_spawn = may_spawn,
+    .withdraw_spawn = withdraw_spawn,
+    .runs = runs,
+    .ends = ends,
+    .note_end = note_end,
+    .explain = explain,
+    .gone = gone,
+};
+
+/* ---- preparing ------------------------------------------------------------------------------- */
+
+static bool within(char *const *words, uint64_t limit_bytes)
+{
+    uint64_t total = 0;
+    for (; words != NULL && *words != NULL; words++)
+        total += strlen(*words) + 1;
+    return total <= limit_bytes;
+}
+
+static enum afar_status check_size(const struct exec_request *request, const struct config *config,
+                                   enum counter *limit, struct afar_error *err)
+{
+    if (!within(request->argv, config->argv_bytes)) {
+        *limit = COUNTER_ARGV_BYTES;
+        return afar_fail(err, AFAR_ELIMIT, "a command of more than %llu bytes (argv_bytes)",
+                         (unsigned long long)config->argv_bytes);
+    }
+    if (!within(request->env, config->env_bytes)) {
+        *limit = COUNTER_ENV_BYTES;
+        return afar_fail(err, AFAR_ELIMIT, "an environment of more than %llu bytes (env_bytes)",
+                         (unsigned long long)config->env_bytes);
+    }
+    return AFAR_OK;
+}
+
+/* A shell line is an argv too. The array is the request's, freed with it; its words stay where they
+ * are. */
+static enum afar_status make_argv(struct exec_request *request, struct afar_error *err)
+{
+    static char shell[] = "/bin/sh";
+    static char option[] = "-c";
+    if (request->argv != NULL)
+        return AFAR_OK;
+    request->argv = calloc(4, sizeof *request->argv);
+    if (request->argv == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a command");
+    request->argv[0] = shell;
+    request->argv[1] = option;
+    request->argv[2] = request->shell;
+    return AFAR_OK;
+}
+
+/* Who it is for, and whether it can be let in at all. */
+static enum afar_status prepare(struct prepared *prepared, struct exec_request *request,
+                                const struct job_origin *origin, enum counter *limit,
+                                struct afar_error *err)
+{
+    const struct config *config = prepared->worker->config;
+    struct asker *asker = &prepared->terms.asker;
+    utf8_copy(asker->address, sizeof asker->address, origin->client.address);
+    utf8_copy(asker->identity, sizeof asker->identity, origin->identity);
+    utf8_copy(asker->owner, sizeof asker->owner, origin->owner);
+    asker->connection = origin->connection;
+    prepared->group = origin->group;
+    prepared->judge = origin->judge;
+    prepared->terms.audit_required = config->audit == AUDIT_REQUIRED;
+    enum afar_status status = make_argv(request, err);
+    if (status == AFAR_OK)
+        status = keep_names(&prepared->terms, origin->client.names, err);
+    if (status == AFAR_OK)
+        status = check_size(request, config, limit, err);
+    /* Reject clients that no rule allows before they take a place from others. */
+    if (status == AFAR_OK && rules_count(config->rules) > 0 &&
+        !policy_may(config->rules, &origin->client, POLICY_RUN))
+        status = afar_fail(err, AFAR_EREFUSED, "no rule lets this client (%.100s) run anything",
+                           origin->identity);
+    return status;
+}
+
+static struct prepared *new_prepared(struct worker *worker)
+{
+    struct prepared *prepared = calloc(1, sizeof *prepared);
+    if (prepared == NULL)
+        return NULL;
+    prepared->place.ops = &place_ops;
+    prepared->worker = worker;
+    prepared->terms.decider.decide = judge_command;
+    prepared->terms.shared = worker->shared;
+    prepared->terms.entry = &prepared->entry;
+    prepared->entry.granted.deliver = place_granted;
+    prepared->entry.may_spawn.deliver = spawn_turn;
+    return prepared;
+}
+
+/* AFAR_OK: its turn has come. AFAR_EAGAIN: it waits. */
+static enum afar_status claim(struct prepared *prepared, const struct exec_request *request,
+                              size_t *position, enum counter *limit, struct afar_error *err)
+{
+    const struct registry_claim claim = {.identity = prepared->terms.asker.owner,
+                                         .may_wait = request->start_within_ms > 0,
+                                         .mailbox = &prepared->worker->mailbox};
+    enum afar_status status =
+        registry_claim(registry_of(prepared), &prepared->entry, &claim, position, limit, err);
+    if (status == AFAR_OK || status == AFAR_EAGAIN)
+        job_set_id(prepared->job, prepared->entry.id);
+    return status;
+}
+
+enum afar_status prepare_job(struct job **job, struct worker *worker, struct job_owner *owner,
+                             struct exec_request *request, const struct job_origin *origin,
+                             size_t *position, enum counter *limit, struct afar_error *err)
+{
+    *job = NULL;
+    *position = 0;
+    struct prepared *made = new_prepared(worker);
+    if (made == NULL) {
+        exec_request_free(request);
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a job");
+    }
+    enum afar_status status = prepare(made, request, origin, limit, err);
+    if (status == AFAR_OK)
+        status =
+            job_new(&made->job, &worker->host, &made->place, owner, request, origin->label, err);
+    if (status == AFAR_OK)
+        status = claim(made, request, position, limit, err);
+    if (status != AFAR_OK && status != AFAR_EAGAIN) {
+        if (request->argv != NULL)
+            note_refused(made, NULL, request, status == AFAR_EREFUSED, err->message);
+        if (made->job != NULL)
+            job_discard(made->job);
+        else
+            exec_request_free(request);
+        free_prepared(made);
+        return status;
+    }
+    *job = made->job;
+    if (status == AFAR_EAGAIN) {
+        counters_count(&worker->shared->counters, COUNTER_JOBS_QUEUED);
+        job_wait(made->job);
+    } else {
+        *position = 0;
+        begin(made);
+    }
+    return AFAR_OK;
+}

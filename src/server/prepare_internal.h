@@ -1,0 +1,48 @@
+/* What prepare.c (in the worker) and judge.c (in its companion) share. For those two only. */
+#ifndef SERVER_PREPARE_INTERNAL_H
+#define SERVER_PREPARE_INTERNAL_H
+
+#include "job/launch.h"
+#include "net/transport.h"
+#include "policy/audit.h"
+#include "server/registry.h"
+#include "server/worker.h"
+
+/* Who has asked. */
+struct asker {
+    unsigned long long connection;
+    struct words names; /* for the rules and the audit log */
+    char address[ADDRESS_TEXT_BYTES];
+    char identity[IDENTITY_NAME_BYTES];
+    char owner[IDENTITY_OWNER_BYTES]; /* whose the job is */
+};
+
+/* Why a job never started; code NULL: not for such a reason. */
+struct verdict {
+    const char *code;
+    struct afar_error why;
+};
+
+/* All of a prepared job that its companion sees: what it is judged by. The companion's while the
+ * job is SPAWNING, else the worker's. */
+struct terms {
+    struct job_decider decider;
+    struct server_shared *shared;
+    struct asker asker;
+    struct rules *rules; /* a reference, since it has its place; NULL: there are none */
+    struct fence *fence; /* likewise; NULL: none */
+    bool audit_required; /* no start without a line */
+    struct registry_entry *entry;
+    struct verdict refused;
+};
+
+/* terms->decider's. */
+enum afar_status judge_command(struct job_decider *decider, struct job_launch *launch,
+                               struct afar_error *err);
+
+/* What the audit log is told of every event of a command. `rule`: by which it runs; NULL: none has
+ * been found, or there are none. */
+struct audit_record judge_record(const struct terms *terms, const struct rule *rule,
+                                 const char *event);
+
+#endif
