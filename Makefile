@@ -42,7 +42,7 @@ BUILD_LDFLAGS = -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
 
 LIBS_CLIENT := -lssl -lcrypto -lcjson
 LIBS_AFAR   := $(if $(LINK),-ledit -lbsd -lmd -ltinfo) # else loaded by 'repl' (lines.c)
-LIBS_SERVER := -lssl -lcrypto -lcjson -linih -lmicrohttpd
+LIBS_SERVER := -lssl -lcrypto -lcjson -linih $(if $(LINK),-lmicrohttpd) # else loaded by --http (microhttpd.c)
 
 # LINK=static: no shared library. The linker would warn of what base/names.c sees to.
 PROGRAM_LDFLAGS = $(if $(LINK),-static-pie -s -L$(B)/lib -Wl$(comma)-z$(comma)pack-relative-relocs \
@@ -197,7 +197,7 @@ USES_client := client tls wire net base
 
 SUPPORT_SRC := $(filter-out tests/support/inject%,$(wildcard tests/support/*.c))
 SUPPORT     := $(B)/lib/support.a
-TEST_LIBS   := -lcmocka -lssl -lcrypto -lcjson -linih -lmicrohttpd
+TEST_LIBS   := -lcmocka -lssl -lcrypto -lcjson -linih
 TEST_CPPFLAGS = $(CPPFLAGS) -Itests
 
 UNIT_SRC  := $(foreach l,$(LAYERS) afar,$(wildcard tests/unit/$(l)/test_*.c tests/unit/$(l)/*/test_*.c))

@@ -9,11 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <microhttpd.h>
-
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "server/crowd.h"
+#include "server/watch/microhttpd.h"
 
 enum { MEMORY_BYTES = 16384, HOST_BYTES = 64 };
 
@@ -25,6 +24,7 @@ struct guest {
 };
 
 struct http {
+    struct microhttpd mhd;
     struct MHD_Daemon *daemon;
     http_page *page;
     void *user;
@@ -56,9 +56,9 @@ static void make_room(struct http *http, const struct address_group *group)
 static struct guest *enter(struct http *http, struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *fd =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        http->mhd.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     const union MHD_ConnectionInfo *address =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        http->mhd.get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     struct guest *guest = fd != NULL ? calloc(1, sizeof *guest) : NULL;
     if (guest == NULL)
         return NULL;
@@ -114,28 +114,30 @@ bool http_host_is_here(const char *host)
            inet_pton(AF_INET6, name, &address) == 1;
 }
 
-static void add_header(struct MHD_Response *response, const char *name, const char *value)
-{
-    (void)MHD_add_response_header(response, name, value);
-}
-
 /* Sends `body`, which is *moved* (malloc). */
-static enum MHD_Result send_body(struct MHD_Connection *connection, unsigned status, char *body,
-                                 size_t size, const char *type)
+static enum MHD_Result send_body(const struct microhttpd *mhd, struct MHD_Connection *connection,
+                                 unsigned status, char *body, size_t size, const char *type)
 {
+    const struct {
+        const char *name;
+        const char *value;
+    } headers[] = {
+        {MHD_HTTP_HEADER_CONTENT_TYPE, type},
+        {MHD_HTTP_HEADER_CACHE_CONTROL, "no-store"},
+        {"X-Content-Type-Options", "nosniff"},
+        {MHD_HTTP_HEADER_ALLOW, status == MHD_HTTP_METHOD_NOT_ALLOWED ? "GET, HEAD" : NULL}};
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE);
+        mhd->create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
         free(body);
         return MHD_NO;
     }
-    add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    add_header(response, "X-Content-Type-Options", "nosniff");
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        add_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    enum MHD_Result result = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        if (headers[i].value != NULL)
+            (void)mhd->add_response_header(response, headers[i].name, headers[i].value);
+    }
+    enum MHD_Result result = mhd->queue_response(connection, status, response);
+    mhd->destroy_response(response);
     return result;
 }
 
@@ -144,7 +146,7 @@ static unsigned judge(const struct http *http, struct MHD_Connection *connection
                       const char *method)
 {
     const char *host =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+        http->mhd.lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
     if (http->local && !http_host_is_here(host))
         return MHD_HTTP_MISDIRECTED_REQUEST;
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
@@ -189,7 +191,7 @@ static enum MHD_Result answer(void *user, struct MHD_Connection *connection, con
         free(text);
         return MHD_NO;
     }
-    return send_body(connection, status, text, size, type);
+    return send_body(&http->mhd, connection, status, text, size, type);
 }
 
 static void complain(void *user, const char *format, va_list args)
@@ -218,15 +220,20 @@ enum afar_status http_start(struct http **http, const struct listener *listener,
     *made =
         (struct http){.page = page, .user = user, .log = log, .local = listener_is_local(listener)};
     crowd_init(&made->guests);
+    enum afar_status status = microhttpd_load(&made->mhd, err);
+    if (status != AFAR_OK) {
+        free(made);
+        return status;
+    }
     /* It closes what it is given: the listener keeps its own. Where it fails it may or may not have
      * done so; closing it once more could hit somebody else's, and the server ends anyway. */
     int fd = fcntl(listener_fd(listener), F_DUPFD_CLOEXEC, 0);
     if (fd < 0) {
-        enum afar_status status = afar_fail_errno(err, errno, "http: no descriptor");
+        status = afar_fail_errno(err, errno, "no descriptor");
         free(made);
         return status;
     }
-    made->daemon = MHD_start_daemon(
+    made->daemon = made->mhd.start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, made,
         MHD_OPTION_EXTERNAL_LOGGER, complain, (void *)made, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_NOTIFY_CONNECTION,
@@ -234,7 +241,7 @@ enum afar_status http_start(struct http **http, const struct listener *listener,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_END);
     if (made->daemon == NULL) {
         free(made);
-        return afar_fail(err, AFAR_ESYSTEM, "http: libmicrohttpd could not start");
+        return afar_fail(err, AFAR_ESYSTEM, "libmicrohttpd could not start");
     }
     *http = made;
     return AFAR_OK;
@@ -244,7 +251,7 @@ void http_stop(struct http *http)
 {
     if (http == NULL)
         return;
-    MHD_stop_daemon(http->daemon);
+    http->mhd.stop_daemon(http->daemon);
     crowd_close(&http->guests);
     free(http);
 }

@@ -34,7 +34,8 @@ typedef unsigned http_page(void *user, const char *path, FILE *body, const char 
 /* Serves at `listener`, which is *borrowed* until http_stop. `user`, `log` are *kept*. Signals must
  * be blocked in the calling thread, as the new one inherits that. Where the listener is for this
  * machine alone, requests to another host's name are refused: a page in somebody's browser could
- * have had its name resolve to here. AFAR_ENOMEM; AFAR_ESYSTEM: no thread or descriptor for it. */
+ * have had its name resolve to here. AFAR_ENOMEM; AFAR_ESYSTEM: no libmicrohttpd, no
+ * thread or no descriptor for it. */
 enum afar_status http_start(struct http **http, const struct listener *listener, http_page *page,
                             void *user, struct log *log, struct afar_error *err);
 
