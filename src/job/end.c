@@ -256,7 +256,7 @@ void job_end_refused(struct job *job)
 {
     struct job_host *host = job->host;
     struct job_owner *owner = job->owner;
-    struct job_refusal refusal;
+    struct refusal refusal;
     job->place->ops->explain(job->place, &job->launch, job->stopping ? &job->stop_outcome : NULL,
                              &refusal);
     figures_add(&host->figures->refused, 1);

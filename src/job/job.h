@@ -25,15 +25,10 @@
 
 #include "base/error.h"
 #include "wire/message.h"
+#include "wire/refusal.h"
 
 struct job;
 struct job_owner;
-
-/* Why a job never started. */
-struct job_refusal {
-    const char *code;
-    char text[AFAR_ERROR_MESSAGE_BYTES];
-};
 
 struct job_owner_ops {
     /* The command runs. */
@@ -50,7 +45,7 @@ struct job_owner_ops {
     void (*ended)(struct job_owner *owner, const struct afar_receipt *receipt);
     /* It never started and never will: its start_within_ms has passed, the server is going down, or
      * the rules do not allow it. The job is gone likewise. */
-    void (*refused)(struct job_owner *owner, const struct job_refusal *refusal);
+    void (*refused)(struct job_owner *owner, const struct refusal *refusal);
 };
 
 /* Lies inside the session. */

@@ -36,7 +36,7 @@ struct job_place_ops {
                      const struct afar_receipt *receipt);
     /* It is refused: says why, counts it and notes it. `stopped`: by job_stop; NULL: it was not. */
     void (*explain)(struct job_place *place, const struct job_launch *launch,
-                    const enum afar_outcome *stopped, struct job_refusal *refusal);
+                    const enum afar_outcome *stopped, struct refusal *refusal);
     /* The job is gone, and its place is free. */
     void (*gone)(struct job_place *place);
 };

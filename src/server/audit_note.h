@@ -1,5 +1,5 @@
 /* Lines of the audit log that nobody waits for: a worker says what has happened, its companion
- * writes it. (The line of a command's start is another matter: job/begin.c.)
+ * writes it. (The line of a command's start is another matter: judge.c.)
  *
  * Owns:    a note owns the line that it will be, until that is written.
  * Threads: the worker's.

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "exec/environment.h"
 #include "server/audit_note.h"
@@ -16,7 +17,7 @@ static const char *server_path(const struct terms *terms)
 }
 
 /* A refusal, which `err` gives words to. */
-static void refuse(struct terms *terms, struct job_launch *launch, const char *code)
+static void refuse(struct terms *terms, struct job_launch *launch, enum refusal_code code)
 {
     launch->refused = true;
     terms->refused.code = code;
@@ -39,7 +40,7 @@ static enum afar_status decide(struct terms *terms, struct job_launch *launch,
     enum afar_status status =
         policy_decide(terms->rules, &client, &request, &launch->decision, err);
     if (status == AFAR_OK && !launch->decision.allowed) {
-        refuse(terms, launch, "denied");
+        refuse(terms, launch, REFUSAL_DENIED);
         status = afar_fail(err, AFAR_EREFUSED, "%s", launch->decision.reason);
     }
     if (status == AFAR_OK && separation_fences(launch->decision.rule))
@@ -56,7 +57,7 @@ static enum afar_status take_place(struct terms *terms, struct job_launch *launc
     enum afar_status status = registry_claim_rule(terms->shared->registry, terms->entry, rule->name,
                                                   rule->max_jobs.value, err);
     if (status == AFAR_ELIMIT)
-        refuse(terms, launch, "busy");
+        refuse(terms, launch, REFUSAL_BUSY);
     return status;
 }
 
@@ -152,7 +153,7 @@ static enum afar_status note_start(struct terms *terms, struct job_launch *launc
     audit_note_lost(shared, record.event, err->message);
     if (!terms->audit_required)
         return AFAR_OK;
-    refuse(terms, launch, "internal");
+    refuse(terms, launch, REFUSAL_INTERNAL);
     return afar_fail(err, AFAR_EREFUSED, "the server cannot write its audit log");
 }
 
@@ -168,6 +169,6 @@ enum afar_status judge_command(struct job_decider *decider, struct job_launch *l
     if (status == AFAR_OK)
         status = note_start(terms, launch, err);
     if (launch->refused)
-        terms->refused.why = *err;
+        memcpy(terms->refused.text, err->message, sizeof terms->refused.text);
     return status;
 }

@@ -93,15 +93,18 @@ static enum afar_status keep_names(struct terms *terms, char *const *names, stru
 static bool judge_again(struct prepared *prepared)
 {
     struct policy_client who;
-    struct verdict *refused = &prepared->terms.refused;
+    struct afar_error err;
+    struct refusal *refused = &prepared->terms.refused;
     if (prepared->judge == NULL)
         return true;
-    enum afar_status status = prepared->judge(job_owner(prepared->job), &who, &refused->why);
+    enum afar_status status = prepared->judge(job_owner(prepared->job), &who, &err);
     if (status == AFAR_OK)
-        status = keep_names(&prepared->terms, who.names, &refused->why);
-    if (status != AFAR_OK)
-        refused->code = status == AFAR_ETRUST ? "denied" : "internal";
-    return status == AFAR_OK;
+        status = keep_names(&prepared->terms, who.names, &err);
+    if (status == AFAR_OK)
+        return true;
+    refused->code = status == AFAR_ETRUST ? REFUSAL_DENIED : REFUSAL_INTERNAL;
+    memcpy(refused->text, err.message, sizeof refused->text);
+    return false;
 }
 
 /* Its turn has come; or would have, if nobody had given it up meanwhile. */
@@ -162,58 +165,57 @@ static void gone(struct job_place *place)
     free_prepared(prepared);
 }
 
-/* The refusal's text, and which counter counts it (COUNTERS: none). */
-static const char *explain_by(const struct prepared *prepared, const enum afar_outcome *stopped,
-                              const char **code, enum counter *counter)
+/* By what it was judged by; counts it. */
+static const char *explain_judgement(const struct prepared *prepared)
 {
-    const struct verdict *refused = &prepared->terms.refused;
-    *code = "busy";
-    *counter = COUNTER_START_WITHIN;
-    if (refused->code != NULL) {
-        bool denied = strcmp(refused->code, "denied") == 0;
-        bool busy = strcmp(refused->code, "busy") == 0;
-        *code = refused->code;
-        *counter = denied ? COUNTER_DENIED : COUNTER_RULE_MAX_JOBS;
-        *counter = denied || busy ? *counter : COUNTERS; /* the loss was counted */
-        return denied && prepared->worker->config->deny_reason == DENY_REASON_BRIEF
-                   ? DENIED_BRIEFLY
-                   : refused->why.message;
-    }
-    if (stopped != NULL)
-        *counter = COUNTERS;
-    if (prepared->entry.displaced) {
-        *counter = stopped != NULL ? COUNTERS : COUNTER_MAX_QUEUED;
+    struct server_shared *shared = prepared->worker->shared;
+    const struct refusal *refused = &prepared->terms.refused;
+    if (refused->code == REFUSAL_BUSY)
+        counters_count(&shared->counters, COUNTER_RULE_MAX_JOBS);
+    if (refused->code != REFUSAL_DENIED) /* (where a line was lost, that was counted) */
+        return refused->text;
+    counters_count(&shared->counters, COUNTER_DENIED);
+    return prepared->worker->config->deny_reason == DENY_REASON_BRIEF ? DENIED_BRIEFLY
+                                                                      : refused->text;
+}
+
+/* It did not come to that; what was not our wish is counted. */
+static const char *explain_wait(const struct prepared *prepared, const enum afar_outcome *stopped,
+                                enum refusal_code *code)
+{
+    struct server_shared *shared = prepared->worker->shared;
+    const bool displaced = prepared->entry.displaced;
+    *code = displaced || stopped == NULL ? REFUSAL_BUSY : REFUSAL_DRAINING;
+    if (stopped == NULL)
+        counters_count(&shared->counters, displaced ? COUNTER_MAX_QUEUED : COUNTER_START_WITHIN);
+    if (displaced)
         return "other clients need its place in the queue (max_queued)";
-    }
-    if (stopped != NULL) {
-        *code = "draining";
-        return *stopped == AFAR_OUTCOME_DISCONNECTED ? "its client has given it up"
-                                                     : "the server is shutting down";
-    }
-    return "the command could not be started in time (start_within_ms)";
+    if (stopped == NULL)
+        return "the command could not be started in time (start_within_ms)";
+    return *stopped == AFAR_OUTCOME_DISCONNECTED ? "its client has given it up"
+                                                 : "the server is shutting down";
 }
 
 static void explain(struct job_place *place, const struct job_launch *launch,
-                    const enum afar_outcome *stopped, struct job_refusal *refusal)
+                    const enum afar_outcome *stopped, struct refusal *refusal)
 {
     const struct prepared *prepared = prepared_of(place);
     const struct terms *terms = &prepared->terms;
     struct server_shared *shared = prepared->worker->shared;
-    enum counter counter;
+    const bool judged = terms->refused.code != REFUSAL_NONE;
     char who[SUMMARY_WHO_BYTES];
-    const char *text = explain_by(prepared, stopped, &refusal->code, &counter);
-    const bool denied = strcmp(refusal->code, "denied") == 0;
-    if (counter != COUNTERS)
-        counters_count(&shared->counters, counter);
-    const char *reason = terms->refused.code != NULL ? terms->refused.why.message : text;
+    refusal->code = terms->refused.code;
+    const char *text =
+        judged ? explain_judgement(prepared) : explain_wait(prepared, stopped, &refusal->code);
+    const char *reason = judged ? terms->refused.text : text;
     /* Once: the owner only answers. A client that has left the queue was not refused. */
-    bool left =
-        terms->refused.code == NULL && stopped != NULL && *stopped == AFAR_OUTCOME_DISCONNECTED;
+    bool left = !judged && stopped != NULL && *stopped == AFAR_OUTCOME_DISCONNECTED;
     summary_who(who, terms->asker.identity, &prepared->group);
     if (!left && summary_count(shared->summary, SUMMARY_COMPLAINT, who))
         log_write(shared->log, LOG_LEVEL_WARN, "%s: job %s: %s: %s", job_label(prepared->job),
-                  launch->id, refusal->code, reason);
-    note_refused(prepared, launch->decision.rule, launch->request, denied, reason);
+                  launch->id, refusal_word(refusal->code), reason);
+    note_refused(prepared, launch->decision.rule, launch->request, refusal->code == REFUSAL_DENIED,
+                 reason);
     utf8_copy(refusal->text, sizeof refusal->text, text);
 }
 

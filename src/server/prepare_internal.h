@@ -7,6 +7,7 @@
 #include "policy/audit.h"
 #include "server/registry.h"
 #include "server/worker.h"
+#include "wire/refusal.h"
 
 /* Who has asked. */
 struct asker {
@@ -15,12 +16,6 @@ struct asker {
     char address[ADDRESS_TEXT_BYTES];
     char identity[IDENTITY_NAME_BYTES];
     char owner[IDENTITY_OWNER_BYTES]; /* whose the job is */
-};
-
-/* Why a job never started; code NULL: not for such a reason. */
-struct verdict {
-    const char *code;
-    struct afar_error why;
 };
 
 /* All of a prepared job that its companion sees: what it is judged by. The companion's while the
@@ -33,7 +28,7 @@ struct terms {
     struct fence *fence; /* likewise; NULL: none */
     bool audit_required; /* no start without a line */
     struct registry_entry *entry;
-    struct verdict refused;
+    struct refusal refused; /* REFUSAL_NONE: not by what it was judged by */
 };
 
 /* terms->decider's. */

@@ -87,7 +87,7 @@ static void job_ended(struct job_owner *owner, const struct afar_receipt *receip
     connection_want_flush(native->connection);
 }
 
-static void job_refused(struct job_owner *owner, const struct job_refusal *refusal)
+static void job_refused(struct job_owner *owner, const struct refusal *refusal)
 {
     struct native *native = native_of(owner);
     native->job = NULL;
@@ -96,7 +96,7 @@ static void job_refused(struct job_owner *owner, const struct job_refusal *refus
         return;
     }
     const struct message request = {.type = MESSAGE_EXEC, .has_id = true, .id = native->id};
-    native_answer(native, &request, refusal->code, refusal->text,
+    native_answer(native, &request, refusal_word(refusal->code), refusal->text,
                   NATIVE_BUSY_RETRY_MS); /* it has been logged */
 }
 

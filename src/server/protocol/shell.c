@@ -177,7 +177,7 @@ static void job_ended(struct job_owner *owner, const struct afar_receipt *receip
     }
 }
 
-static void job_refused(struct job_owner *owner, const struct job_refusal *refusal)
+static void job_refused(struct job_owner *owner, const struct refusal *refusal)
 {
     struct shell *shell = shell_of(owner);
     shell->job = NULL;

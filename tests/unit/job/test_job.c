@@ -32,7 +32,7 @@ struct run {
     struct job_decider decider;
     struct job *job; /* NULL: it has ended or was refused */
     struct afar_receipt receipt;
-    struct job_refusal refusal;
+    struct refusal refusal;
     const struct rule *rule; /* NULL: none */
     bool refuse;
     bool in_turn; /* may_spawn says so */
@@ -84,7 +84,7 @@ static void on_ended(struct job_owner *owner, const struct afar_receipt *receipt
     run->job = NULL;
 }
 
-static void on_refused(struct job_owner *owner, const struct job_refusal *refusal)
+static void on_refused(struct job_owner *owner, const struct refusal *refusal)
 {
     struct run *run = run_of(owner);
     run->refusal = *refusal;
@@ -140,10 +140,12 @@ static void on_note_end(struct job_place *place, const struct job_launch *launch
 }
 
 static void on_explain(struct job_place *place, const struct job_launch *launch,
-                       const enum afar_outcome *stopped, struct job_refusal *refusal)
+                       const enum afar_outcome *stopped, struct refusal *refusal)
 {
     (void)place;
-    refusal->code = launch->refused ? "denied" : stopped != NULL ? "draining" : "busy";
+    refusal->code = launch->refused   ? REFUSAL_DENIED
+                    : stopped != NULL ? REFUSAL_DRAINING
+                                      : REFUSAL_BUSY;
     (void)snprintf(refusal->text, sizeof refusal->text, "%s", launch->error.message);
 }
 
@@ -364,7 +366,7 @@ static void its_decider_refuses_it(void **state)
     job_begin(run.job, &run.decider, NULL);
     run_to_end(&run);
     assert_false(run.started);
-    assert_string_equal(run.refusal.code, "denied");
+    assert_int_equal(run.refusal.code, REFUSAL_DENIED);
     assert_string_equal(run.refusal.text, "not today");
 }
 
@@ -397,7 +399,7 @@ static void it_waits_in_vain(void **state)
     assert_false(job_is_wanted(run.job));
     run_to_end(&run);
     assert_false(run.queued || run.started);
-    assert_string_equal(run.refusal.code, "draining");
+    assert_int_equal(run.refusal.code, REFUSAL_DRAINING);
 }
 
 static void abandoned_it_ends_alone(void **state)
