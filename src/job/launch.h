@@ -1,6 +1,6 @@
 /* The start of a job's command: all that the companion touches, and nothing else of the job.
  *
- * Owns:    the decision and the environment.
+ * Owns:    the request, the decision and the environment.
  * Threads: the companion's while the job is SPAWNING, else the host's. What is atomic, and
  *          `control`, any. Once `starting` is set, what stands before it may be read by the host,
  *          too.
