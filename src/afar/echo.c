@@ -61,7 +61,7 @@ int echo_main(int argc, char **argv)
     if (result != OPTIONS_OK)
         goto out;
     if (options.words[0] == NULL) {
-        report("echo: which text? Give it after the URL; try 'afar echo --help'");
+        report("echo: no text is given; it follows the URL; try 'afar echo --help'");
         goto out;
     }
     text = options_join(options.words);

@@ -23,7 +23,8 @@ static int forget(const char *host)
     size_t removed = 0;
     int status = STATUS_FAILED;
     if (!known_hosts_name(host, name)) {
-        report("forget: '%s' is no server for TLS: host, host:port or tls://host:port", host);
+        report("forget: '%s' is not a TLS server: expected host, host:port or tls://host:port",
+               host);
         return status;
     }
     if (!config_file_path("known_hosts", &file)) {
@@ -54,7 +55,7 @@ int forget_main(int argc, char **argv)
     if (result != OPTIONS_OK)
         return status;
     if (options.words[0] != NULL) {
-        report("forget: '%s' is one word too many; try 'afar forget --help'", options.words[0]);
+        report("forget: unexpected argument '%s'; try 'afar forget --help'", options.words[0]);
         return status;
     }
     return forget(options.host);

@@ -97,7 +97,7 @@ static char *name_folder(const struct options *options)
     if (given != NULL && asprintf(&folder, "%s/", given) < 0)
         folder = NULL;
     else if (given == NULL && config_file_path("", &folder) && folder == NULL) {
-        report("keygen: there is no home to write to; --out DIR says where");
+        report("keygen: there is no home directory to write to; give --out DIR");
         return NULL;
     }
     if (folder == NULL)
@@ -130,9 +130,7 @@ static bool check_free(const char *path)
     struct stat info;
     if (lstat(path, &info) != 0)
         return true;
-    report("keygen: '%s' is there already; --force replaces it, and then nobody knows you by the "
-           "old key",
-           path);
+    report("keygen: '%s' exists already; --force replaces it, and the old key is lost", path);
     return false;
 }
 
@@ -164,12 +162,11 @@ static void tell_server(const struct files *files, const char *host, const char 
            "%s",
            files->key, files->cert);
     if (geteuid() == 0)
-        report("nobody but root can read the key, as afard.service needs it; an afard that runs as "
-               "another user needs 'chown USER %s'",
+        report("only root can read the key, as afard.service needs; if afard runs as another user: "
+               "'chown USER %s'",
                files->key);
     else
-        report("nobody but you can read the key: the user that runs afard must be able to, so if "
-               "that is somebody else, 'chown USER %s'",
+        report("only you can read the key; if afard runs as another user: 'chown USER %s'",
                files->key);
     report("next, on each client: 'afar keygen', and put the lines that it prints into this "
            "server's afard.conf; then it connects by:");
@@ -235,7 +232,7 @@ int keygen_main(int argc, char **argv)
     if (result != OPTIONS_OK)
         goto out;
     if (options.words[0] != NULL)
-        report("keygen: '%s' is one word too many; try 'afar keygen --help'", options.words[0]);
+        report("keygen: unexpected argument '%s'; try 'afar keygen --help'", options.words[0]);
     else
         status = make(&options);
 out:

@@ -115,17 +115,16 @@ static bool read_descriptor(int fd, const char *file, struct text *text)
 {
     struct stat info;
     if (fstat(fd, &info) != 0) {
-        report("cannot look at '%s': %s", file, strerror(errno));
+        report("cannot examine '%s': %s", file, strerror(errno));
         return false;
     }
     if (!S_ISREG(info.st_mode) || info.st_size > KNOWN_HOSTS_FILE_BYTES) {
-        report("'%s' is no file of known servers: it is %s", file,
-               S_ISREG(info.st_mode) ? "too large" : "no plain file");
+        report("'%s' is not a file of known servers: it is %s", file,
+               S_ISREG(info.st_mode) ? "too large" : "not a plain file");
         return false;
     }
     if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        report("'%s' can be changed by others, and so does not say which servers are known: "
-               "chmod go-w it, after a look at it",
+        report("'%s' can be changed by others, so it is not trusted: check it, then chmod go-w it",
                file);
         return false;
     }
@@ -158,14 +157,13 @@ static bool read_text(const char *file, struct text *text)
     if (fd < 0 && (why == ENOENT || why == ENOTDIR) && !path_may_exist(file))
         return true;
     if (fd < 0) {
-        report("cannot read '%s', so which servers are known cannot be told: %s", file,
-               strerror(why));
+        report("cannot read the known servers in '%s': %s", file, strerror(why));
         return false;
     }
     bool read = read_descriptor(fd, file, text);
     (void)close(fd);
     if (read && strlen(text->data) != text->size) {
-        report("'%s' is no file of known servers: it has a NUL in it", file);
+        report("'%s' is not a file of known servers: it contains a NUL byte", file);
         read = false;
     }
     if (read && strncmp(text->data, byte_order_mark, sizeof byte_order_mark - 1) == 0)
@@ -238,7 +236,7 @@ static enum known_hosts_answer search(const struct text *text, const char *file,
         enum line_kind kind = parse_line(at, size, &line);
         at += size + 1;
         if (kind == LINE_BAD) {
-            report("%s:%zu: this is not 'HOST:PORT sha256:HEX'; mend or remove the line", file,
+            report("%s:%zu: this is not 'HOST:PORT sha256:HEX'; fix or remove the line", file,
                    number);
             return KNOWN_HOSTS_BROKEN;
         }
@@ -346,7 +344,7 @@ static bool append(const char *file, const char *name, const char *pin)
         text.data == NULL ? KNOWN_HOSTS_NEVER : search(&text, file, name, pin, &known);
     if (answer != KNOWN_HOSTS_NEVER) { /* another program was here meanwhile */
         if (answer == KNOWN_HOSTS_OTHER)
-            report("%s:%zu: %s has become known by another key meanwhile", file, known.line, name);
+            report("%s:%zu: another key of %s was added meanwhile", file, known.line, name);
         done = answer == KNOWN_HOSTS_SAME;
         goto out;
     }

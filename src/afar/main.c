@@ -22,7 +22,7 @@ static const char help[] =
     "  ping HOST             see whether it answers, and how fast\n"
     "  echo URL TEXT         send text to a server of the protocol upper\n"
     "  keygen                make a key, and the line that lets it in\n"
-    "  pin FILE              show by what a certificate's key is known\n"
+    "  pin FILE              show the pin of a certificate's key\n"
     "  forget HOST           forget a server's key\n"
     "\n"
     "  help [SUBCOMMAND], --version\n"

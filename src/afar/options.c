@@ -95,8 +95,9 @@ static bool parse_duration(const char *subcommand, const char *option, const cha
             }
         }
     }
-    report("%s: --%s: '%s' is no duration such as 10, 500ms, 10s, 5m or 2h; try 'afar %s --help'",
-           subcommand, option, text, subcommand);
+    report(
+        "%s: --%s: '%s' is not a duration such as 10, 500ms, 10s, 5m or 2h; try 'afar %s --help'",
+        subcommand, option, text, subcommand);
     return false;
 }
 
@@ -155,8 +156,8 @@ static bool parse_days(const char *subcommand, struct options *options, const ch
         options->days = (unsigned)days;
         return true;
     }
-    report("%s: --days: '%s' is no number of days from 1 to %d; try 'afar %s --help'", subcommand,
-           text, AFAR_KEY_DAYS_MAX, subcommand);
+    report("%s: --days: '%s' is not a number of days from 1 to %d; try 'afar %s --help'",
+           subcommand, text, AFAR_KEY_DAYS_MAX, subcommand);
     return false;
 }
 
@@ -174,7 +175,7 @@ static bool parse_count(const char *subcommand, struct options *options, const c
     const char *end = NULL;
     if (parse_number(text, &options->count, &end) && *end == '\0' && options->count > 0)
         return true;
-    report("%s: --count: '%s' is no number from 1; try 'afar %s --help'", subcommand, text,
+    report("%s: --count: '%s' is not a number of 1 or more; try 'afar %s --help'", subcommand, text,
            subcommand);
     return false;
 }
@@ -347,7 +348,7 @@ enum options_result options_parse(struct options *options, unsigned accepted, in
         return OPTIONS_OK;
     }
     if (optind >= argc) {
-        report("%s: where? Give a HOST; try 'afar %s --help'", argv[0], argv[0]);
+        report("%s: no HOST is given; try 'afar %s --help'", argv[0], argv[0]);
         return OPTIONS_BAD;
     }
     options->host = argv[optind++];

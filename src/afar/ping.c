@@ -14,9 +14,9 @@ static const char help[] =
     "usage: afar ping [options] HOST\n"
     "\n"
     "Asks the server for an answer and shows the round trip and the server's version.\n"
-    "HOST may also be http://HOST:PORT[/PATH]: then it is the health page that is asked.\n"
+    "HOST may also be http://HOST:PORT[/PATH]: then its health page is asked.\n"
     "\n"
-    "  -c, --count N         so many times, one after another (1)\n"
+    "  -c, --count N         ask N times, one after another (1)\n"
     "      --json            one JSON object for each\n"
     "      --ca, --cert, --key FILE, --pin PIN, --connect-timeout TIME\n"
     "                        as for 'afar run'\n"
@@ -129,7 +129,7 @@ int ping_main(int argc, char **argv)
     if (result != OPTIONS_OK)
         goto out;
     if (options.words[0] != NULL) {
-        report("ping: '%s' is one word too many; try 'afar ping --help'", options.words[0]);
+        report("ping: unexpected argument '%s'; try 'afar ping --help'", options.words[0]);
         goto out;
     }
     if (is_http(options.host))

@@ -106,8 +106,8 @@ static bool leave(struct repl *repl)
 /* A shell line cannot have a NUL: what stands before it is another line than the one meant. */
 static bool refuse_nul(struct repl *repl)
 {
-    report("repl: line %zu has a NUL byte in it: it was not run%s", repl->lines.number,
-           repl->lines.interactive ? "" : ", nor what follows");
+    report("repl: line %zu contains a NUL byte: it was not run%s", repl->lines.number,
+           repl->lines.interactive ? "" : ", nor the lines after it");
     repl->status = STATUS_FAILED;
     return repl->lines.interactive;
 }
@@ -152,7 +152,7 @@ int repl_main(int argc, char **argv)
     if (result != OPTIONS_OK)
         goto out;
     if (options.words[0] != NULL) {
-        report("repl: '%s' is one word too many; try 'afar repl --help'", options.words[0]);
+        report("repl: unexpected argument '%s'; try 'afar repl --help'", options.words[0]);
         goto out;
     }
     if (!remote_open(&repl.remote, &options, NULL) || !remote_connect(&repl.remote) ||

@@ -130,13 +130,14 @@ static void report_limit(const char *host, const struct afar_limit *limit)
     char amount[32];
     if (strcmp(limit->name, "memory") == 0) {
         format_bytes(limit->bytes, amount, sizeof amount);
-        report("%s: the command, or a process of it, was killed for want of memory: it may have %s",
+        report("%s: the command, or a process of it, was killed because memory ran out: its limit "
+               "is %s",
                host, amount);
     } else if (strcmp(limit->name, "cpu") == 0) {
         format_time(limit->ms, amount, sizeof amount);
-        report("%s: the command was killed: it may use %s of processor time", host, amount);
+        report("%s: the command was killed: its limit of processor time is %s", host, amount);
     } else if (strcmp(limit->name, "pids") == 0) {
-        report("%s: the command could not start more processes: it may have %llu", host,
+        report("%s: the command could not start more processes: its limit is %llu", host,
                (unsigned long long)limit->count);
     }
 }

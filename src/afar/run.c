@@ -21,7 +21,7 @@ static const char help[] =
     "  -w, --cwd DIR         run in this directory\n"
     "  -t, --timeout TIME    end the command after 10, 500ms, 10s, 5m or 2h\n"
     "      --start-within TIME\n"
-    "                        where the server is full, wait so long for a place\n"
+    "                        if the server is full, wait this long for a place\n"
     "      --json            write one JSON object for each frame, the receipt last\n"
     "      --digest          compare the output's SHA-256 with the server's\n"
     "      --tty             run on a terminal (servers refuse this so far)\n"
@@ -29,8 +29,8 @@ static const char help[] =
     "      --ca, --cert, --key FILE\n"
     "                        credentials, PEM (else AFAR_CA, AFAR_CERT, AFAR_KEY,\n"
     "                        else ca.pem, cert.pem, key.pem in ~/.config/afar)\n"
-    "      --pin sha256:HEX  the server is whoever has this key (else AFAR_PIN); without a CA and\n"
-    "                        a pin it is asked about once: ~/.config/afar/known_hosts\n"
+    "      --pin sha256:HEX  accept only the server with this key (else AFAR_PIN); without a CA\n"
+    "                        and a pin you are asked once: ~/.config/afar/known_hosts\n"
     "      --connect-timeout TIME\n"
     "                        give up connecting, or waiting for a first answer, after this time "
     "(10s)\n"
@@ -62,7 +62,7 @@ static int run_shell(struct remote *remote, const struct options *options)
 {
     const char *asked = not_for_shell(options);
     if (asked != NULL) {
-        report("run: %s cannot be had with the protocols sized and headed", asked);
+        report("run: %s is not possible with the protocols sized and headed", asked);
         return STATUS_FAILED;
     }
     char *line = options_join(options->words);
@@ -108,7 +108,7 @@ int run_main(int argc, char **argv)
     if (result != OPTIONS_OK)
         goto out;
     if (options.words[0] == NULL) {
-        report("run: which command? Give it after HOST; try 'afar run --help'");
+        report("run: no command is given; it follows HOST; try 'afar run --help'");
         goto out;
     }
     if (remote_open(&remote, &options, NULL) && remote_connect(&remote))

@@ -99,7 +99,7 @@ static bool ask(int terminal, const struct trust *trust)
     if (dprintf(terminal,
                 "No CA vouches for the server %s, and its key is not known:\n"
                 "    sha256:%s\n"
-                "On the server, 'afar pin' shows what it should be, given its certificate.\n"
+                "On the server, 'afar pin' with its certificate shows what it should be.\n"
                 "Go on, and remember it? [y/N] ",
                 name, trust->pin) < 0)
         return false;
@@ -114,11 +114,11 @@ static void refuse_unknown(const struct trust *trust)
     report("%s: no CA vouches for this server, and its key is not known: sha256:%s", trust->name,
            trust->pin);
     if (trust->file != NULL)
-        report("where 'afar pin' says the same of its certificate there, add --pin sha256:%s, or "
+        report("if 'afar pin' shows the same for its certificate there, add --pin sha256:%s, or "
                "the line '%s sha256:%s' to %s; --ca names a CA to trust",
                trust->pin, trust->name, trust->pin, trust->file);
     else
-        report("where 'afar pin' says the same of its certificate there, add --pin sha256:%s; --ca "
+        report("if 'afar pin' shows the same for its certificate there, add --pin sha256:%s; --ca "
                "names a CA to trust",
                trust->pin);
 }
@@ -131,8 +131,8 @@ static void refuse_changed(const struct trust *trust)
     report("it shows    sha256:%s", trust->pin);
     report("known is    sha256:%s (%s, line %zu)", trust->known.pin, trust->file,
            trust->known.line);
-    report("nothing was sent; where the server has a new key, and 'afar pin' says so there: "
-           "afar forget %s",
+    report("nothing was sent; if the server has a new key, and 'afar pin' shows it there: afar "
+           "forget %s",
            trust->name);
 }
 

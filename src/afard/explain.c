@@ -49,7 +49,7 @@ static void say_directory(FILE *out, const struct policy_decision *decision)
 {
     char text[SHOWN_BYTES];
     const char *otherwise = decision->cwd != NULL ? decision->cwd : "the server's";
-    const char *more = decision->cwd_is_home ? ", or / where that cannot be entered" : "";
+    const char *more = decision->cwd_is_home ? ", or / if that cannot be entered" : "";
     (void)snprintf(text, sizeof text, "what the client asks for, else %s%s", otherwise, more);
     say(out, "directory", decision->rule->cwd != NULL ? decision->cwd : text);
 }
@@ -103,7 +103,7 @@ static enum afar_status say_allowed(FILE *out, const struct policy_decision *dec
     if (rule->name != NULL)
         (void)fprintf(out, "allowed by rule '%s' (%s:%u)\n", rule->name, rule->file, rule->line);
     say(out, "program",
-        decision->program != NULL ? decision->program : "as the first word says, found in PATH");
+        decision->program != NULL ? decision->program : "the first word, looked up in PATH");
     char *const *argv = decision->argv != NULL ? decision->argv : request->argv;
     assert(argv != NULL); /* there is a command: options.c has seen to it */
     say(out, "argv[0]", argv[0]);
@@ -152,7 +152,7 @@ static enum afar_status take_names(struct words *names, const char *identity,
         at = next;
     }
     if (status == AFAR_OK && names->count == 0)
-        return afar_fail(err, AFAR_EINVAL, "--explain: a client such as cn:ann was expected");
+        return afar_fail(err, AFAR_EINVAL, "--explain: expected a client such as cn:ann");
     return status;
 }
 

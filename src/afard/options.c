@@ -105,11 +105,10 @@ enum afar_status options_apply(struct config *config, int argc, char **argv, str
 static enum afar_status fail_option(const char *word, int letter, struct afar_error *err)
 {
     if (strncmp(word, "--", 2) != 0)
-        return afar_fail(err, AFAR_EINVAL, "there is no option '-%c'", letter);
+        return afar_fail(err, AFAR_EINVAL, "unknown option '-%c'", letter);
     if (letter != 0)
         return afar_fail(err, AFAR_EINVAL, "'%.100s': the option takes no argument", word);
-    return afar_fail(err, AFAR_EINVAL, "there is no option '%.100s', or it is short for several",
-                     word);
+    return afar_fail(err, AFAR_EINVAL, "unknown or ambiguous option '%.100s'", word);
 }
 
 /* What is left is the command that --explain is about. */
@@ -124,9 +123,9 @@ static enum afar_status check_words(struct options *options, int argc, char **ar
     if (options->verify_audit == NULL && options->expect != NULL)
         return afar_fail(err, AFAR_EINVAL, "--expect belongs to --verify-audit");
     if (question->identity != NULL && optind >= argc)
-        return afar_fail(err, AFAR_EINVAL, "--explain: which command? It follows --");
+        return afar_fail(err, AFAR_EINVAL, "--explain: no command is given; it follows --");
     if (question->identity == NULL && optind < argc)
-        return afar_fail(err, AFAR_EINVAL, "'%.100s' is no option", argv[optind]);
+        return afar_fail(err, AFAR_EINVAL, "unexpected argument '%.100s'", argv[optind]);
     return AFAR_OK;
 }
 
@@ -177,7 +176,7 @@ enum afar_status options_parse(struct options *options, int argc, char **argv,
             options->version = true;
             break;
         case ':':
-            return afar_fail(err, AFAR_EINVAL, "'%.100s' lacks its argument", argv[optind - 1]);
+            return afar_fail(err, AFAR_EINVAL, "'%.100s' needs an argument", argv[optind - 1]);
         case '?':
             return fail_option(argv[optind - 1], optopt, err);
         default: /* for options_apply */
@@ -196,7 +195,7 @@ const char *options_help(void)
            "  -c, --config FILE      read the configuration, see afard.conf(5)\n"
            "  --listen URL           tls://HOST:PORT, tcp://HOST:PORT, unix:///PATH or\n"
            "                         udp://HOST:PORT, with ?protocol=afar|headed|sized|upper;\n"
-           "                         tls+fd://NAME: at a socket handed over by systemd;\n"
+           "                         tls+fd://NAME: a socket passed by systemd;\n"
            "                         may be given again; replaces those of the file\n"
            "  --tls-cert FILE        the server's certificate (PEM)\n"
            "  --tls-key FILE         its private key (PEM)\n"

@@ -146,7 +146,7 @@ static void tell_of_lost(struct log *log)
     char line[LINE_BYTES];
     if (log->lost == 0 || !has_room(log))
         return;
-    (void)snprintf(message, sizeof message, "%llu lines were lost: nobody had read the log",
+    (void)snprintf(message, sizeof message, "%llu lines were lost: the log was not read in time",
                    log->lost);
     log->lost = 0;
     put(log, line, make_line(log, LOG_LEVEL_WARN, message, line));

@@ -36,7 +36,7 @@ static enum afar_status await_answer(struct afar_client *client, enum message_ty
     if (control->answer == expected)
         return AFAR_OK;
     if (control->answer != MESSAGE_ERROR)
-        return afar_fail(err, AFAR_EPEER, "%s answered with something else than was asked for",
+        return afar_fail(err, AFAR_EPEER, "%s answered with a message of the wrong kind",
                          client->name);
     *err = control->refusal;
     return AFAR_EREFUSED;

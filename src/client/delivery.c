@@ -58,7 +58,7 @@ enum afar_status delivery_count(struct delivery *delivery, uint64_t seq, struct 
 {
     if (seq != delivery->next_seq)
         return afar_fail(err, AFAR_EPEER,
-                         "frame %" PRIu64 " came where %" PRIu64 " was due: output is lost", seq,
+                         "frame %" PRIu64 " arrived instead of %" PRIu64 ": output is lost", seq,
                          delivery->next_seq);
     delivery->next_seq++;
     return AFAR_OK;

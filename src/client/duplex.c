@@ -12,7 +12,7 @@ static enum afar_status check_quiet(struct afar_client *client, struct afar_erro
     if (status == AFAR_EAGAIN)
         return AFAR_OK;
     if (status == AFAR_OK)
-        return afar_fail(err, AFAR_EPEER, "the server sent something that nobody had asked for");
+        return afar_fail(err, AFAR_EPEER, "the server sent something that was not asked for");
     return status;
 }
 

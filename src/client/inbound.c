@@ -182,7 +182,7 @@ static enum afar_status on_detached(struct afar_client *client, const struct fra
 {
     struct command *command = &client->command;
     if (!command->detaching)
-        return afar_fail(err, AFAR_EPEER, "the server gave a command up that we wanted");
+        return afar_fail(err, AFAR_EPEER, "the server detached a command that was not taken back");
     (void)afar_fail(&command->refusal, AFAR_EREFUSED, "%s has taken the command back: %s",
                     client->name,
                     command->started ? "it had begun, and is ended" : "it was not begun");

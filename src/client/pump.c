@@ -137,7 +137,7 @@ static enum afar_status explain_stray(const struct afar_client *client, struct a
     if (stray[0] == 'T')
         return afar_fail(err, AFAR_EPEER, "%s speaks TLS: connect with tls:// instead",
                          client->name);
-    return afar_fail(err, AFAR_EPEER, "%s speaks %s: this is no Afar server; check the port",
+    return afar_fail(err, AFAR_EPEER, "%s speaks %s: this is not an Afar server; check the port",
                      client->name, stray);
 }
 
@@ -166,7 +166,7 @@ static const char *fate_of_request(const struct afar_client *client)
     if (command->running && command->started)
         return " before the command's receipt; whether it finished is unknown";
     if (command->running && !client->heard && client->scheme == ENDPOINT_TCP)
-        return " without a word; does it want tls:// or another protocol?";
+        return " without an answer; does it need tls:// or another protocol?";
     if (command->running)
         return " before it answered; whether the command ran is unknown";
     return client->control.id != 0 ? " before it answered" : "";

@@ -153,7 +153,7 @@ static enum afar_status allow(int ruleset, int folder, const char *name, uint64_
         int failed = errno;
         if (fd >= 0)
             (void)close(fd);
-        return afar_fail_errno(err, failed, "cannot look at '%.100s'", name);
+        return afar_fail_errno(err, failed, "cannot examine '%.100s'", name);
     }
     const struct path_beneath_attr rule = {
         .allowed_access = S_ISDIR(info.st_mode) ? access : access & OF_FILES, .parent_fd = fd};

@@ -282,14 +282,14 @@ static bool option_is(int fd, int option, int wanted)
 static const char *complaint(int fd, const struct endpoint *endpoint, sa_family_t family)
 {
     if (endpoint->scheme == ENDPOINT_UNIX && family != AF_UNIX)
-        return "it is no Unix socket";
+        return "it is not a Unix socket";
     if (endpoint->scheme != ENDPOINT_UNIX && family != AF_INET && family != AF_INET6)
         return family == AF_UNIX ? "it is a Unix socket: write unix+fd://"
                                  : "it is a socket of another family than IPv4 and IPv6";
     if (endpoint->scheme == ENDPOINT_UDP)
-        return option_is(fd, SO_TYPE, SOCK_DGRAM) ? NULL : "it is no datagram socket";
+        return option_is(fd, SO_TYPE, SOCK_DGRAM) ? NULL : "it is not a datagram socket";
     if (!option_is(fd, SO_TYPE, SOCK_STREAM))
-        return "it is no stream socket";
+        return "it is not a stream socket";
     return option_is(fd, SO_ACCEPTCONN, 1)
                ? NULL
                : "it does not listen (a socket unit for a server has Accept=no)";
@@ -332,7 +332,7 @@ static enum afar_status adopt(struct listener *listener, struct afar_error *err)
     const int fd = listener->fd;
 
     if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-        return errno == ENOTSOCK ? afar_fail(err, AFAR_EINVAL, "it is no socket")
+        return errno == ENOTSOCK ? afar_fail(err, AFAR_EINVAL, "it is not a socket")
                                  : afar_fail_errno(err, errno, "getsockname");
     const char *wrong = complaint(fd, &listener->endpoint, address.ss_family);
     if (wrong != NULL)

@@ -46,8 +46,8 @@ static enum afar_status open_file(const char *path, int *fd, struct afar_error *
 static enum afar_status fail_tail(const char *path, const char *why, struct afar_error *err)
 {
     return afar_fail(err, AFAR_EINVAL,
-                     "the audit log '%.200s' cannot be gone on with: %s; move it away, look at it "
-                     "with --verify-audit, and start with a new one",
+                     "the audit log '%.200s' cannot be continued: %s; move it away, check it with "
+                     "--verify-audit, and start a new one",
                      path, why);
 }
 
@@ -84,7 +84,7 @@ static enum afar_status read_tail(int fd, const char *path, uint64_t *seq,
         status = afar_fail_errno(err, errno, "the audit log '%.200s' cannot be read", path);
     const char *line = size > 0 ? last_line(data, (size_t)size, &length) : NULL;
     if (status == AFAR_OK && !*empty && line == NULL)
-        status = fail_tail(path, "its last line is torn", err);
+        status = fail_tail(path, "its last line is incomplete", err);
     else if (status == AFAR_OK && !*empty && !audit_check_line(line, length, seq, prev, hash))
         status = fail_tail(path, "its last line belongs to no chain", err);
     free(data);
@@ -207,7 +207,7 @@ static enum afar_status sync_to(struct audit *audit, uint64_t number, struct afa
     if (audit->synced >= number && audit->failed < number)
         return AFAR_OK;
     return afar_fail_errno(err, audit->failed_errno,
-                           "the audit log '%.200s' could not be brought to the disk", audit->path);
+                           "the audit log '%.200s' could not be written to the disk", audit->path);
 }
 
 static enum afar_status write_locked(struct audit *audit, const struct buffer *body, bool lazy,

@@ -23,19 +23,19 @@ static enum afar_status check_line(struct audit_verdict *verdict, const char *pa
     uint64_t seq = 0;
     uint64_t number = verdict->lines + 1;
     if (!audit_check_line(line, size, &seq, prev, hash))
-        return fail_line(path, number, "changed: its hash is not that of what it says", err);
+        return fail_line(path, number, "changed: its hash does not match its content", err);
     if (verdict->lines == 0) {
         verdict->first_seq = seq;
         memcpy(verdict->first_prev, prev, sizeof prev);
         if (seq == 0 && strspn(prev, "0") != AUDIT_HASH_BYTES - 1)
-            return fail_line(path, number, "the first of all lines names one before it", err);
+            return fail_line(path, number, "the first line refers to a line before it", err);
     } else if (seq != verdict->last_seq + 1) {
         return fail_line(path, number,
                          seq > verdict->last_seq ? "lines are missing before it"
-                                                 : "it is not in its place, or there twice",
+                                                 : "it is in the wrong place, or there twice",
                          err);
     } else if (strcmp(prev, verdict->last_hash) != 0) {
-        return fail_line(path, number, "the line before it is not the one that it followed", err);
+        return fail_line(path, number, "it does not match the line before it", err);
     }
     verdict->lines = number;
     verdict->last_seq = seq;
@@ -55,9 +55,9 @@ static enum afar_status check_all(FILE *file, const char *path, struct audit_ver
         for (; c != EOF && c != '\n' && size < room; c = getc(file))
             line[size++] = (char)c;
         if (c != '\n')
-            status = fail_line(path, verdict->lines + 1,
-                               size < room ? "torn: it does not end" : "too long to be one of ours",
-                               err);
+            status = fail_line(
+                path, verdict->lines + 1,
+                size < room ? "incomplete: it has no end" : "too long to be one of ours", err);
         else
             status = check_line(verdict, path, line, size, err);
     }

@@ -36,8 +36,7 @@ static enum afar_status parse_pin(struct client_pattern *pattern, const char *te
     const char *digits = text + sizeof pin_prefix - 1;
     if (strspn(digits, "0123456789abcdef") != PIN_DIGITS || digits[PIN_DIGITS] != '\0')
         return afar_fail(err, AFAR_EINVAL,
-                         "'%.*s': 64 digits 0-9a-f were expected after pin:sha256:", SHOWN_BYTES,
-                         text);
+                         "'%.*s': expected 64 digits 0-9a-f after pin:sha256:", SHOWN_BYTES, text);
     return keep(pattern, text, err);
 }
 
@@ -75,8 +74,8 @@ enum afar_status client_pattern_parse(struct client_pattern *pattern, const char
         return keep(pattern, text, err);
     }
     return afar_fail(err, AFAR_EINVAL,
-                     "'%.*s' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, "
-                     "gid:…, anonymous or any was expected",
+                     "'%.*s' is not a client: expected uri:…, dns:…, email:…, cn:…, pin:sha256:…, "
+                     "uid:…, gid:…, anonymous or any",
                      SHOWN_BYTES, text);
 }
 
@@ -85,7 +84,8 @@ enum afar_status client_name_parse(char **name, const char *text, struct afar_er
     struct client_pattern pattern;
     *name = NULL;
     if (strcmp(text, "any") == 0)
-        return afar_fail(err, AFAR_EINVAL, "'any' is everybody, and not the name of one client");
+        return afar_fail(err, AFAR_EINVAL,
+                         "'any' means everybody; expected the name of one client");
     enum afar_status status = client_pattern_parse(&pattern, text, err);
     if (status == AFAR_OK)
         *name = pattern.text; /* moved */

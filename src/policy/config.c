@@ -103,8 +103,7 @@ static enum afar_status set_http(struct config *config, const char *value, struc
         return status;
     if ((endpoint.scheme != ENDPOINT_TCP && endpoint.scheme != ENDPOINT_UNIX) ||
         endpoint.protocol != PROTOCOL_AFAR)
-        return afar_fail(err, AFAR_EINVAL,
-                         "'%.*s' was not expected: tcp://HOST:PORT or unix:///PATH was",
+        return afar_fail(err, AFAR_EINVAL, "'%.*s': expected tcp://HOST:PORT or unix:///PATH",
                          SHOWN_BYTES, value);
     config->http = endpoint;
     config->http_wanted = true;
@@ -115,7 +114,7 @@ static enum afar_status set_text(char **text, const char *what, const char *valu
                                  struct afar_error *err)
 {
     if (value[0] == '\0')
-        return afar_fail(err, AFAR_EINVAL, "the name of a %s was expected", what);
+        return afar_fail(err, AFAR_EINVAL, "expected the name of a %s", what);
     char *copy = strdup(value);
     if (copy == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory");
@@ -127,7 +126,7 @@ static enum afar_status set_text(char **text, const char *what, const char *valu
 static enum afar_status add_text(struct words *words, const char *value, struct afar_error *err)
 {
     if (value[0] == '\0')
-        return afar_fail(err, AFAR_EINVAL, "the name of a file was expected");
+        return afar_fail(err, AFAR_EINVAL, "expected the name of a file");
     return words_add(words, value, strlen(value), err);
 }
 
@@ -157,8 +156,7 @@ static enum afar_status set_choice(unsigned *choice, const char *words, const ch
         }
         at = end != NULL ? end + sizeof separator - 1 : NULL;
     }
-    return afar_fail(err, AFAR_EINVAL, "'%.*s' was not expected: %s was", SHOWN_BYTES, value,
-                     words);
+    return afar_fail(err, AFAR_EINVAL, "'%.*s': expected %s", SHOWN_BYTES, value, words);
 }
 
 enum afar_status config_set(struct config *config, const char *key, const char *value,
@@ -276,8 +274,8 @@ enum afar_status config_check(const struct config *config, struct afar_error *er
 {
     if (config->listen_count == 0)
         return afar_fail(err, AFAR_EINVAL,
-                         "nothing to listen at: add --listen tcp://127.0.0.1, or a line listen = "
-                         "URL to the configuration");
+                         "no listener: add --listen tcp://127.0.0.1, or a line listen = URL to the "
+                         "configuration");
 
     for (unsigned i = 0; i < config->listen_count; i++) {
         const struct endpoint *endpoint = &config->listen[i];
@@ -289,7 +287,8 @@ enum afar_status config_check(const struct config *config, struct afar_error *er
                                  url);
         }
         if (config->http_wanted && same_place(endpoint, &config->http))
-            return afar_fail(err, AFAR_EINVAL, "http: %s is listened at already: name another port",
+            return afar_fail(err, AFAR_EINVAL,
+                             "http: %s is already the address of a listener: choose another port",
                              url);
         if (endpoint->scheme == ENDPOINT_UDP && endpoint->protocol != PROTOCOL_UPPER)
             return afar_fail(err, AFAR_EINVAL, "%s: udp carries only ?protocol=upper", url);
@@ -303,9 +302,8 @@ enum afar_status config_check(const struct config *config, struct afar_error *er
     if ((config->audit_log == NULL || to_syslog) && config->audit_chain)
         return afar_fail(err, AFAR_EINVAL, "audit_chain needs audit_log, the name of a file");
     if (to_syslog && config->audit == AUDIT_REQUIRED)
-        return afar_fail(
-            err, AFAR_EINVAL,
-            "audit_log = syslog: it cannot tell what has reached a disk, so that audit "
-            "= counted must be given too");
+        return afar_fail(err, AFAR_EINVAL,
+                         "audit_log = syslog: syslog does not confirm what is on disk, so audit = "
+                         "counted must be given too");
     return config->rules == NULL ? AFAR_OK : rules_check(config->rules, err);
 }

@@ -67,7 +67,7 @@ static const char *rule_name(const char *name)
 static enum afar_status fail_not_here(struct file *file)
 {
     return afar_fail(file->err, AFAR_EINVAL,
-                     "a file that include names has nothing but sections [allow NAME]");
+                     "a file named by include has only sections [allow NAME]");
 }
 
 static enum afar_status begin_rule(struct file *file, const char *name)
@@ -119,8 +119,7 @@ static void take_byte(struct file *file, int c, char *line, size_t size, size_t 
         return;
     if (*used + 1 >= size) {
         place_error(file, afar_fail(file->err, AFAR_EINVAL,
-                                    "the line is longer than %zu bytes, which is all there can be",
-                                    size - 1));
+                                    "the line is longer than %zu bytes, the maximum", size - 1));
         return;
     }
     line[(*used)++] = (char)c;
@@ -138,7 +137,7 @@ static bool read_line(struct file *file, char *line, size_t size)
         any = true;
         if (c == '\0')
             place_error(file, afar_fail(file->err, AFAR_EINVAL,
-                                        "there is a NUL byte: a text file was expected"));
+                                        "it contains a NUL byte: expected a text file"));
         else if (used == 0 || (line[0] != '#' && line[0] != ';'))
             take_byte(file, c, line, size, &used);
     }

@@ -87,7 +87,7 @@ enum afar_status env_pattern_check(const char *pattern, struct afar_error *err)
                 (pattern[size] == '\0' || pattern[size + 1] == '\0');
     if (!good)
         return afar_fail(err, AFAR_EINVAL,
-                         "'%.*s' is no variable's name, or the beginning of one and '*'",
+                         "'%.*s' is not a variable's name, nor the beginning of one and '*'",
                          SHOWN_BYTES, pattern);
     if (is_reserved(pattern))
         return afar_fail(err, AFAR_EINVAL, "'%.*s': names that begin with AFAR are the server's",

@@ -76,9 +76,8 @@ static enum afar_status read_pattern(struct config *config, const char *pattern,
     if (failed != 0)
         return afar_fail_errno(err, errno, "%.*s: cannot be read", SHOWN_BYTES, pattern);
     if (found.gl_pathc > INCLUDE_FILES_MAX)
-        status =
-            afar_fail(err, AFAR_EINVAL, "%.*s: there are %zu such files, and at most %d may be",
-                      SHOWN_BYTES, pattern, found.gl_pathc, INCLUDE_FILES_MAX);
+        status = afar_fail(err, AFAR_EINVAL, "%.*s: %zu files match, at most %d are allowed",
+                           SHOWN_BYTES, pattern, found.gl_pathc, INCLUDE_FILES_MAX);
     else
         status = read_files(config, &found, err);
     globfree(&found);
@@ -99,7 +98,7 @@ enum afar_status include_read(struct config *config, struct afar_error *err)
     }
     if (wanted && rules_count(config->rules) == 0)
         return afar_fail(err, AFAR_EINVAL,
-                         "include: there is no rule in these files nor anywhere else, and without "
-                         "any every client could run everything: add a section [allow NAME]");
+                         "include: neither these files nor any other has a rule, and without rules "
+                         "every client could run everything: add a section [allow NAME]");
     return AFAR_OK;
 }

@@ -62,13 +62,12 @@ static enum afar_status check_user(const struct rule *rule, struct afar_error *e
                          SHOWN_BYTES, rule->user.name, (unsigned)geteuid());
     if (rule_switches(rule))
         return afar_fail(err, AFAR_EINVAL,
-                         "user, group and chroot want a server that was started as root; this one "
+                         "user, group and chroot need a server that was started as root; this one "
                          "runs as uid %u",
                          (unsigned)geteuid());
     if (rule->nice_set && rule->nice < 0)
         return afar_fail(err, AFAR_EINVAL,
-                         "a negative nice wants a server that was started as "
-                         "root");
+                         "a negative nice needs a server that was started as root");
     return AFAR_OK;
 }
 
@@ -103,9 +102,9 @@ enum afar_status privileges_check(const struct rule *rule, struct afar_error *er
     }
     if (missing[0] == '\0')
         return AFAR_OK;
-    return afar_fail(err, AFAR_EINVAL,
-                     "what it says of user, group, chroot, nice or limits needs capabilities that "
-                     "this server does not have: %s; give them to it (--cap-add, "
-                     "CapabilityBoundingSet=), or change the rule",
-                     missing);
+    return afar_fail(
+        err, AFAR_EINVAL,
+        "its user, group, chroot, nice or limits need capabilities that this server does not have: "
+        "%s; give them to it (--cap-add, CapabilityBoundingSet=), or change the rule",
+        missing);
 }

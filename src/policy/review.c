@@ -51,7 +51,7 @@ static void review_user(struct review *review)
     bool runs = (rule->may & POLICY_RUN) != 0;
     if (geteuid() == 0 && runs && rule->user.name == NULL && !is_for_root_alone(rule))
         warn(review, "its clients run programs as root, because it has no user; add user = NAME, "
-                     "or user = root to say that this is meant");
+                     "or user = root if this is intended");
 }
 
 /* ---- what is not there ----------------------------------------------------------------------- */
@@ -77,7 +77,7 @@ static void review_paths(struct review *review)
     (void)review_path(review, "cwd", rule->cwd, root, RESOLVE_DIRECTORY, fails);
     if (rule->cwd == NULL && root == NULL)
         (void)review_path(review, "user", rule->user.home, NULL, RESOLVE_DIRECTORY,
-                          "its commands begin in / where the client names no directory");
+                          "its commands begin in / if the client names no directory");
     for (size_t i = 0; i < rule->command_count; i++) {
         const struct template *command = &rule->commands[i];
         if (!template_any_program(command))

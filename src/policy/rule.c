@@ -71,7 +71,7 @@ static enum afar_status check_program(const char *path, const char *otherwise,
     if (strstr(path, "//") != NULL || strstr(path, "/./") != NULL || strstr(path, "/../") != NULL ||
         path[size - 1] == '/' || strcmp(path + size - 2, "/.") == 0 ||
         (size > 2 && strcmp(path + size - 3, "/..") == 0))
-        return afar_fail(err, AFAR_EINVAL, "'%.*s': a path without //, . and .. was expected",
+        return afar_fail(err, AFAR_EINVAL, "'%.*s': expected a path without //, . and ..",
                          SHOWN_BYTES, path);
     return AFAR_OK;
 }
@@ -119,7 +119,7 @@ static enum afar_status each_word(struct rule *rule, const char *value,
     enum afar_status status = AFAR_OK;
     const char *at = value + strspn(value, separators);
     if (*at == '\0')
-        return afar_fail(err, AFAR_EINVAL, "a name was expected");
+        return afar_fail(err, AFAR_EINVAL, "expected a name");
     while (*at != '\0' && status == AFAR_OK) {
         size_t size = strcspn(at, separators);
         char *word = strndup(at, size);
@@ -158,9 +158,8 @@ static enum afar_status add_may(struct rule *rule, const char *word, struct afar
             return AFAR_OK;
         }
     }
-    return afar_fail(err, AFAR_EINVAL,
-                     "'%.*s' was not expected: run, attach, kill, list or files was", SHOWN_BYTES,
-                     word);
+    return afar_fail(err, AFAR_EINVAL, "'%.*s': expected run, attach, kill, list or files",
+                     SHOWN_BYTES, word);
 }
 
 static enum afar_status set_may(struct rule *rule, const char *value, struct afar_error *err)
@@ -230,7 +229,7 @@ static enum afar_status set_directory(char **directory, const char *value, struc
     if (*directory != NULL)
         return fail_again(err);
     if (value[0] != '/')
-        return afar_fail(err, AFAR_EINVAL, "'%.*s' is no absolute path", SHOWN_BYTES, value);
+        return afar_fail(err, AFAR_EINVAL, "'%.*s' is not an absolute path", SHOWN_BYTES, value);
     *directory = strdup(value);
     return *directory != NULL ? AFAR_OK : fail_memory(err);
 }
@@ -251,11 +250,11 @@ static enum afar_status set_umask(struct rule *rule, const char *value, struct a
         return fail_again(err);
     size_t size = strlen(value);
     if (size < 1 || size > 4 || strspn(value, "01234567") != size)
-        return afar_fail(err, AFAR_EINVAL, "'%.*s' is no octal number from 000 to 777", SHOWN_BYTES,
-                         value);
+        return afar_fail(err, AFAR_EINVAL, "'%.*s' is not an octal number from 000 to 777",
+                         SHOWN_BYTES, value);
     unsigned long mask = strtoul(value, NULL, 8);
     if (mask > UMASK_MAX)
-        return afar_fail(err, AFAR_EINVAL, "'%s' is no octal number from 000 to 777", value);
+        return afar_fail(err, AFAR_EINVAL, "'%s' is not an octal number from 000 to 777", value);
     rule->umask = (struct rule_number){.set = true, .value = mask};
     return AFAR_OK;
 }
@@ -268,8 +267,8 @@ static enum afar_status set_nice(struct rule *rule, const char *value, struct af
         return fail_again(err);
     if (number_parse(value + (negative ? 1 : 0), 0, negative ? -NICE_MIN : NICE_MAX, &size, NULL) !=
         AFAR_OK)
-        return afar_fail(err, AFAR_EINVAL, "'%.*s' is no whole number from %d to %d", SHOWN_BYTES,
-                         value, NICE_MIN, NICE_MAX);
+        return afar_fail(err, AFAR_EINVAL, "'%.*s' is not a whole number from %d to %d",
+                         SHOWN_BYTES, value, NICE_MIN, NICE_MAX);
     rule->nice_set = true;
     rule->nice = negative ? -(int)size : (int)size;
     return AFAR_OK;
@@ -295,7 +294,7 @@ static enum afar_status parse_memory(const char *text, uint64_t *value, struct a
 {
     enum afar_status status = size_parse(text, value, err);
     if (status == AFAR_OK && *value == 0)
-        status = afar_fail(err, AFAR_EINVAL, "nothing runs without any memory");
+        status = afar_fail(err, AFAR_EINVAL, "a command cannot run without memory");
     return status;
 }
 
@@ -354,7 +353,7 @@ static enum afar_status set_number(struct rule *rule, const struct rule_key *key
 
 static enum afar_status fail_unknown(const char *name, struct afar_error *err)
 {
-    (void)afar_fail(err, AFAR_EINVAL, "unknown key '%.*s' in a rule: there are", 40, name);
+    (void)afar_fail(err, AFAR_EINVAL, "unknown key '%.*s' in a rule; the keys are", 40, name);
     if (err == NULL)
         return AFAR_EINVAL;
     for (size_t i = 0; i < KEYS; i++) {
@@ -377,7 +376,7 @@ enum afar_status rule_set(struct rule *rule, const char *key, const char *value,
             continue;
         enum afar_status status = AFAR_OK;
         if (value[0] == '\0')
-            status = afar_fail(err, AFAR_EINVAL, "a value was expected");
+            status = afar_fail(err, AFAR_EINVAL, "expected a value");
         else
             status = keys[i].set != NULL ? keys[i].set(rule, value, err)
                                          : set_number(rule, &keys[i], value, err);
@@ -456,10 +455,10 @@ enum afar_status rule_check(const struct rule *rule, struct afar_error *err)
     bool runs = rule->command_count > 0 || rule->shell || rule->force.count > 0;
     if (rule->client_count == 0)
         return afar_fail(err, AFAR_EINVAL,
-                         "the rule is for nobody: add client = cn:NAME, pin:sha256:… or any");
+                         "the rule matches no client: add client = cn:NAME, pin:sha256:… or any");
     if ((rule->may & POLICY_RUN) != 0 && !runs)
         return afar_fail(err, AFAR_EINVAL,
-                         "the rule lets nothing run: add command = /PATH ARGUMENT…, command = ** "
+                         "the rule allows no command: add command = /PATH ARGUMENT…, command = ** "
                          "for any, shell = yes, or force");
     enum afar_status status = check_env(rule, err);
     return status == AFAR_OK ? privileges_check(rule, err) : status;

@@ -72,10 +72,10 @@ static enum afar_status check_name(const struct rules *rules, const char *name,
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
     size_t size = strlen(name);
     if (size == 0 || size >= RULE_NAME_BYTES || strspn(name, letters) != size)
-        return afar_fail(err, AFAR_EINVAL,
-                         "'%.60s' is no name for a rule: up to %d letters, digits, _ . and - were "
-                         "expected",
-                         name, RULE_NAME_BYTES - 1);
+        return afar_fail(
+            err, AFAR_EINVAL,
+            "'%.60s' is not a rule's name: expected up to %d letters, digits, _ . and -", name,
+            RULE_NAME_BYTES - 1);
     for (size_t i = 0; i < rules->count; i++) {
         if (strcmp(rules->at[i]->name, name) == 0)
             return fail_taken(rules, rules->at[i], err);

@@ -93,7 +93,7 @@ enum afar_status template_parse(struct template *template, const char *text, str
     if (status != AFAR_EAGAIN)
         return status;
     if (template->words.count == 0 && !template->rest)
-        return afar_fail(err, AFAR_EINVAL, "a command was expected");
+        return afar_fail(err, AFAR_EINVAL, "expected a command");
     return AFAR_OK;
 }
 

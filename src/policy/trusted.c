@@ -19,7 +19,7 @@ static enum afar_status check(int fd, const char *path, mode_t others, struct af
     struct stat info;
     struct statvfs mount;
     if (fstat(fd, &info) != 0 || fstatvfs(fd, &mount) != 0)
-        return afar_fail_errno(err, errno, "%.*s: cannot be looked at", SHOWN_BYTES, path);
+        return afar_fail_errno(err, errno, "%.*s: cannot be examined", SHOWN_BYTES, path);
     if ((mount.f_flag & ST_RDONLY) != 0)
         return AFAR_OK;
     if (info.st_uid != 0 && info.st_uid != geteuid())
@@ -49,7 +49,7 @@ static enum afar_status check_folder(const char *folder, struct afar_error *err)
     struct stat info;
     int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return afar_fail_errno(err, errno, "%.*s: cannot be looked at", SHOWN_BYTES, folder);
+        return afar_fail_errno(err, errno, "%.*s: cannot be examined", SHOWN_BYTES, folder);
     bool sticky = fstat(fd, &info) == 0 && (info.st_mode & S_ISVTX) != 0;
     enum afar_status status = check(fd, folder, sticky ? 0 : S_IWGRP | S_IWOTH, err);
     (void)close(fd);
@@ -81,7 +81,7 @@ static enum afar_status check_folders(const char *path, struct afar_error *err)
     if (status != AFAR_OK)
         return status;
     if (realpath(path, real) == NULL)
-        return afar_fail_errno(err, errno, "%.*s: cannot be looked at", SHOWN_BYTES, path);
+        return afar_fail_errno(err, errno, "%.*s: cannot be examined", SHOWN_BYTES, path);
     return strcmp(real, path) == 0 ? AFAR_OK : check_above(real, err);
 }
 
@@ -89,7 +89,7 @@ enum afar_status trusted_check_file(int fd, const char *path, struct afar_error 
 {
     struct stat info;
     if (fstat(fd, &info) != 0)
-        return afar_fail_errno(err, errno, "%.*s: cannot be looked at", SHOWN_BYTES, path);
+        return afar_fail_errno(err, errno, "%.*s: cannot be examined", SHOWN_BYTES, path);
     if (!S_ISREG(info.st_mode))
         return AFAR_OK;
     if (geteuid() != 0)

@@ -50,10 +50,10 @@ enum afar_status duration_parse(const char *text, uint64_t *duration_ms, struct 
     if (parse(text, units, sizeof units / sizeof units[0], DURATION_MAX_MS, duration_ms) &&
         *duration_ms > 0)
         return AFAR_OK;
-    return afar_fail(err, AFAR_EINVAL,
-                     "'%.*s' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-                     "expected",
-                     SHOWN_BYTES, text);
+    return afar_fail(
+        err, AFAR_EINVAL,
+        "'%.*s' is not a duration from 1ms to 24d: expected a number with ms, s, m, h or d",
+        SHOWN_BYTES, text);
 }
 
 enum afar_status size_parse(const char *text, uint64_t *size_bytes, struct afar_error *err)
@@ -65,7 +65,7 @@ enum afar_status size_parse(const char *text, uint64_t *size_bytes, struct afar_
         parse(text, units, sizeof units / sizeof units[0], SIZE_MAX_BYTES, size_bytes))
         return AFAR_OK;
     return afar_fail(err, AFAR_EINVAL,
-                     "'%.*s' is not a size: a number with B, K, M or G, such as 512M, was expected",
+                     "'%.*s' is not a size: expected a number with B, K, M or G, such as 512M",
                      SHOWN_BYTES, text);
 }
 
@@ -85,8 +85,8 @@ enum afar_status processors_parse(const char *text, uint64_t *millis, struct afa
     *millis = whole * 1000 + part;
     if (good && *rest == '\0' && *millis >= MILLIS_MIN)
         return AFAR_OK;
-    return afar_fail(err, AFAR_EINVAL,
-                     "'%.*s' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was "
-                     "expected",
-                     SHOWN_BYTES, text);
+    return afar_fail(
+        err, AFAR_EINVAL,
+        "'%.*s' is not a number of processors: expected one from 0.01 to 1024, such as 0.5 or 2",
+        SHOWN_BYTES, text);
 }

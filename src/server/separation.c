@@ -138,8 +138,8 @@ static void judge(const char *folder, const struct words *needed, const struct c
     for (size_t i = 0; i < needed->count; i++) {
         if (path_is_within(needed->at[i], folder)) {
             (void)snprintf(why, WHY_BYTES,
-                           "a fence around %.*s would take %.*s from them: put these files into a "
-                           "folder of their own, in one that only root can write to",
+                           "a fence around %.*s would close %.*s to them: put these files "
+                           "into a folder of their own, in one that only root can write to",
                            SHOWN_BYTES, folder, SHOWN_BYTES, needed->at[i]);
             return;
         }
@@ -147,7 +147,7 @@ static void judge(const char *folder, const struct words *needed, const struct c
     if (config->confine == CONFINE_AUTO &&
         (prctl(PR_GET_NO_NEW_PRIVS, 0UL, 0UL, 0UL, 0UL) != 1 || !has_fixed_way(folder)))
         (void)snprintf(why, WHY_BYTES,
-                       "confine = yes keeps them away; afard.conf(5) says at what price");
+                       "confine = yes keeps them away; afard.conf(5) says at which cost");
 }
 
 static bool is_closed(const struct separation *separation, const char *folder)
@@ -209,9 +209,9 @@ static enum afar_status make_fence(struct separation *separation, const struct c
     else if (config->confine == CONFINE_NO)
         (void)snprintf(why, WHY_BYTES, "confine = no is set");
     else if (fence_abi() < FENCE_ABI_MIN)
-        (void)snprintf(why, WHY_BYTES,
-                       "Landlock, as of Linux 6.2, could keep them away, but is not "
-                       "to be had here");
+        (void)snprintf(
+            why, WHY_BYTES,
+            "Landlock (Linux 6.2 or later) could keep them away, but is not available here");
     else
         status = find_folders(separation, config, &own->who, why, err);
     if (status == AFAR_OK && why[0] == '\0' && separation->closed.count > 0) {
@@ -226,7 +226,7 @@ static enum afar_status make_fence(struct separation *separation, const struct c
     if (separation->fence == NULL)
         words_close(&separation->closed);
     if (status == AFAR_OK && why[0] != '\0' && config->confine == CONFINE_YES)
-        status = afar_fail(err, AFAR_EINVAL, "confine = yes cannot be had: %s", why);
+        status = afar_fail(err, AFAR_EINVAL, "confine = yes is not possible: %s", why);
     return status;
 }
 

@@ -52,8 +52,8 @@ static enum afar_status check_exposure(const struct listener *listener, const st
         return AFAR_OK;
     if (endpoint->protocol == PROTOCOL_HEADED || endpoint->protocol == PROTOCOL_SIZED)
         return afar_fail(err, AFAR_EINVAL,
-                         "%s can be reached from other machines, and this protocol lets whoever "
-                         "connects run commands: use tls:// or a loopback address",
+                         "%s can be reached from other machines, and this protocol lets everyone "
+                         "who connects run commands: use tls:// or a loopback address",
                          url);
     if (!config->allow_plaintext)
         return afar_fail(err, AFAR_EINVAL,
@@ -502,9 +502,9 @@ static void describe_who(const struct config *config, char who[WHO_BYTES])
 {
     bool pins = rules_have_pin(config->rules);
     if (config->tls_client_ca == NULL)
-        (void)snprintf(who, WHO_BYTES, "whoever has a key that a rule names");
+        (void)snprintf(who, WHO_BYTES, "everyone with a key that a rule names");
     else
-        (void)snprintf(who, WHO_BYTES, "whoever has a client certificate from %.200s%s",
+        (void)snprintf(who, WHO_BYTES, "everyone with a client certificate from %.200s%s",
                        config->tls_client_ca, pins ? ", or a key that a rule names," : "");
 }
 

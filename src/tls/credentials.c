@@ -88,7 +88,7 @@ static enum afar_status file_read(struct file *file, BIO **bio, const char *what
         return AFAR_EINVAL;
     }
     if (fstat(fd, &info) != 0)
-        status = afar_fail_errno(err, errno, "cannot look at %s '%s'", what, path);
+        status = afar_fail_errno(err, errno, "cannot examine %s '%s'", what, path);
     else
         status = read_rest(fd, file, what, path, err);
     file->mode = info.st_mode;

@@ -154,5 +154,5 @@ enum afar_status tls_context_import(struct tls_context *context, const char *ser
     else
         tls_session_clear(&saved);
     return good ? AFAR_OK
-                : afar_fail(err, AFAR_EPEER, "this is no TLS session that can be resumed");
+                : afar_fail(err, AFAR_EPEER, "this is not a TLS session that can be resumed");
 }

@@ -169,7 +169,7 @@ static void take_record(struct transport_tls *transport, uint8_t type)
     /* Before TLS 1.3 the only such message is a hello, which would be refused. */
     if (transport->established && type == SSL3_RT_HANDSHAKE &&
         SSL_version(transport->ssl) != TLS1_3_VERSION)
-        stop(transport, "asks for another TLS handshake, which there is not");
+        stop(transport, "asks for another TLS handshake, which is not supported");
 }
 
 /* Called by OpenSSL for each record's header, for what a TLS 1.3 record is inside, and for each

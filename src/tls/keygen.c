@@ -54,8 +54,7 @@ static enum afar_status check(const struct tls_keygen_options *options, struct a
     const unsigned char *name = (const unsigned char *)options->name;
     if (options->name == NULL ||
         !tls_copy_name(copy, sizeof copy, "", name, (int)strnlen(options->name, sizeof copy)))
-        return afar_fail(err, AFAR_EINVAL,
-                         "'%.80s' is not a name: 1 to %d bytes of text were expected",
+        return afar_fail(err, AFAR_EINVAL, "'%.80s' is not a name: expected 1 to %d bytes of text",
                          options->name != NULL ? options->name : "", TLS_COMMON_NAME_MAX_BYTES);
     if (options->days < 1 || options->days > TLS_KEY_DAYS_MAX)
         return afar_fail(err, AFAR_EINVAL, "%u is not a number of days from 1 to %d", options->days,

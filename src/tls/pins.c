@@ -27,7 +27,7 @@ enum afar_status tls_pins_set(struct tls_context *context, char *const *pins, si
         return afar_fail(err, AFAR_ENOMEM, "out of memory for pins");
     for (size_t i = 0; i < count; i++) {
         if (strspn(pins[i], digits) != TLS_PIN_BYTES - 1 || pins[i][TLS_PIN_BYTES - 1] != '\0')
-            return afar_fail(err, AFAR_EINVAL, "'%.80s' is no pin: 64 digits 0-9a-f were expected",
+            return afar_fail(err, AFAR_EINVAL, "'%.80s' is not a pin: expected 64 digits 0-9a-f",
                              pins[i]);
         memcpy(context->pins[i], pins[i], TLS_PIN_BYTES);
     }

@@ -124,7 +124,7 @@ static enum afar_status check_escape(struct reader *reader)
 static enum afar_status check_string(struct reader *reader)
 {
     if (next_byte(reader) != '"')
-        return bad(reader, "no string where one belongs");
+        return bad(reader, "a string is missing");
     reader->at++;
     while (reader->at < reader->end && *reader->at != '"') {
         if (*reader->at < 0x20)
@@ -209,7 +209,7 @@ static enum afar_status check_value(struct reader *reader, unsigned depth)
         return check_word(reader, "false");
     if (byte == 'n')
         return check_word(reader, "null");
-    return bad(reader, "no value where one belongs");
+    return bad(reader, "a value is missing");
 }
 
 enum afar_status json_check_text(const uint8_t *text, size_t size, struct afar_error *err)

@@ -136,7 +136,7 @@ static enum afar_status count_frame(struct run_guest *guest, const struct messag
         return afar_fail(err, AFAR_EPEER, "output came before the command had started");
     if (message->seq != guest->next_seq)
         return afar_fail(err, AFAR_EPEER,
-                         "frame %" PRIu64 " came where %" PRIu64 " was due: output is lost",
+                         "frame %" PRIu64 " arrived instead of %" PRIu64 ": output is lost",
                          message->seq, guest->next_seq);
     guest->next_seq = next;
     guest->progress = true;

@@ -84,7 +84,7 @@ static enum afar_status get_length(const uint8_t *data, uint64_t *length, struct
     uint32_t value = (uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 |
                      (uint32_t)data[3] << 24;
     if (value > TUTORIAL_SIZE_MAX)
-        return afar_fail(err, AFAR_EPEER, "the server says a negative size (%ld)",
+        return afar_fail(err, AFAR_EPEER, "the server announces a negative size (%ld)",
                          (long)(int32_t)value);
     *length = value;
     return AFAR_OK;

@@ -221,22 +221,22 @@ static void test_usage_errors(void **state)
         const char *words[5];
         const char *message;
     } cases[] = {
-        {{"--bogus"}, "there is no option '--bogus', or it is short for several"},
-        {{"--tls", "x"}, "there is no option '--tls', or it is short for several"},
-        {{"-x"}, "there is no option '-x'"},
+        {{"--bogus"}, "unknown or ambiguous option '--bogus'"},
+        {{"--tls", "x"}, "unknown or ambiguous option '--tls'"},
+        {{"-x"}, "unknown option '-x'"},
         {{"--check=yes"}, "'--check=yes': the option takes no argument"},
-        {{"--listen"}, "'--listen' lacks its argument"},
-        {{"-c"}, "'-c' lacks its argument"},
+        {{"--listen"}, "'--listen' needs an argument"},
+        {{"-c"}, "'-c' needs an argument"},
         {{"-c", "a", "-c", "b"}, "-c is given twice"},
-        {{"tcp://127.0.0.1"}, "'tcp://127.0.0.1' is no option"},
-        {{"--", "x"}, "'x' is no option"},
+        {{"tcp://127.0.0.1"}, "unexpected argument 'tcp://127.0.0.1'"},
+        {{"--", "x"}, "unexpected argument 'x'"},
         {{"--workers", "many"}, "workers: 'many' is not a whole number from 0 to 1024"},
         {{"--log-level", "loud"},
          "log_level: 'loud' is not a log level: error, warn, info or debug"},
         {{"--log-format=xml"}, "log_format: 'xml' is not a log format: text or json"},
         {{"--listen", "http://x"},
          "listen: 'http://x': unknown scheme 'http': expected tls, tcp, unix or udp"},
-        {{"--tls-cert", ""}, "tls_cert: the name of a file was expected"},
+        {{"--tls-cert", ""}, "tls_cert: expected the name of a file"},
         {{"--set", "workers"}, "--set 'workers': expected KEY=VALUE"},
         {{"--set", "=1"}, "--set '=1': expected KEY=VALUE"},
         {{"--set", ""}, "--set '': expected KEY=VALUE"},
@@ -256,8 +256,8 @@ static void test_usage_errors(void **state)
 static void test_nothing_to_listen_at(void **state)
 {
     (void)state;
-    static const char message[] = "afard: nothing to listen at: add --listen tcp://127.0.0.1, or a "
-                                  "line listen = URL to the configuration\n";
+    static const char message[] = "afard: no listener: add --listen tcp://127.0.0.1, or a line "
+                                  "listen = URL to the configuration\n";
     assert_run((const char *const[]){NULL}, 1, "", message);
     assert_run(WORDS("--check"), 1, "", message);
 }
@@ -398,7 +398,7 @@ static void test_refused_beyond_loopback(void **state)
                     "address, or --allow-plaintext\n");
     assert_one_line(WORDS("--listen", "udp://0.0.0.0:0"), "udp://0.0.0.0:", "--allow-plaintext\n");
     assert_one_line(WORDS("--listen", "tcp://0.0.0.0:0?protocol=sized", "--allow-plaintext"),
-                    "tcp://0.0.0.0:", "lets whoever connects run commands");
+                    "tcp://0.0.0.0:", "lets everyone who connects run commands");
 }
 
 static int listen_somewhere(uint16_t *port)

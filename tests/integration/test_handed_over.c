@@ -262,10 +262,12 @@ static void test_refusals(void **state)
                    "tls+fd://a needs tls_cert");
     expect_refused(WORDS("a:b", "tcp", "tcp", "--", "afard", "--listen", "tcp+fd://c"),
                    "tcp+fd://c: no such socket: those handed over are a, b");
-    expect_refused(WORDS("a", "file", "--", "afard", "--listen", "tcp+fd://a"),
-                   "tcp+fd://a: the socket that was handed over cannot be used: it is no socket");
-    expect_refused(WORDS("a", "udp", "--", "afard", "--listen", "tcp+fd://a"),
-                   "tcp+fd://a: the socket that was handed over cannot be used: it is no stream");
+    expect_refused(
+        WORDS("a", "file", "--", "afard", "--listen", "tcp+fd://a"),
+        "tcp+fd://a: the socket that was handed over cannot be used: it is not a socket");
+    expect_refused(
+        WORDS("a", "udp", "--", "afard", "--listen", "tcp+fd://a"),
+        "tcp+fd://a: the socket that was handed over cannot be used: it is not a stream");
     expect_refused(WORDS("a", "tcp", "--", "afard", "--listen", "tcp+fd://a", "--listen",
                          "tcp+fd://a?protocol=upper"),
                    "tcp+fd://a?protocol=upper: another listener has this address already");

@@ -505,10 +505,10 @@ static void what_cannot_be(void **state)
     (void)state;
     start_plain(NULL);
     expect_refused(server.http, "http: cannot listen at tcp://127.0.0.1:");
-    expect_refused(server.url[0], "is listened at already");
-    expect_refused("tls://127.0.0.1:1", "tcp://HOST:PORT or unix:///PATH was");
-    expect_refused("udp://127.0.0.1:1", "tcp://HOST:PORT or unix:///PATH was");
-    expect_refused("tcp://127.0.0.1:1?protocol=headed", "tcp://HOST:PORT or unix:///PATH was");
+    expect_refused(server.url[0], "is already the address of a listener");
+    expect_refused("tls://127.0.0.1:1", "expected tcp://HOST:PORT or unix:///PATH");
+    expect_refused("udp://127.0.0.1:1", "expected tcp://HOST:PORT or unix:///PATH");
+    expect_refused("tcp://127.0.0.1:1?protocol=headed", "expected tcp://HOST:PORT or unix:///PATH");
     expect_refused("tcp://127.0.0.1:99999", "http: ");
 }
 

@@ -118,7 +118,7 @@ static void test_without_any_ca(void **state)
     write_rules(rules);
     afard_start(&afard,
                 WORDS("-c", in_folder("afard.conf", path), "--listen", "tls://127.0.0.1:0"));
-    afard_expect_log(&afard, "whoever has a key that a rule names can run what the one rule of");
+    afard_expect_log(&afard, "everyone with a key that a rule names can run what the one rule of");
     assert_int_equal(run(&afard, "ann", pin, "echo", "hello\n"), 0);
     /* Whose key nobody has named is told so, and the operator how to let him in. */
     assert_int_equal(run(&afard, "bob", pin, "echo", "the server refused our certificate"), 125);

@@ -117,7 +117,7 @@ static void test_reload(void **state)
     ruled_expect(&ruled, NULL, WORDS("echo"), 0, "\n");
     ruled_write(&ruled, "[allow x]\nclient = nobody\ncommand = /bin/echo\n");
     assert_int_equal(kill(ruled.afard.program.pid, SIGHUP), 0);
-    afard_expect_log(&ruled.afard, "'nobody' is no client");
+    afard_expect_log(&ruled.afard, "'nobody' is not a client");
     ruled_expect(&ruled, NULL, WORDS("echo"), 0, "\n");
     ruled_close(&ruled);
 }

@@ -428,7 +428,7 @@ static void repl_wants_a_script(void **state)
     static const char input[] = "echo one\necho two\0 three\necho four\n";
     assert_int_equal(program_run(&program, argv, input, sizeof input - 1), 125);
     assert_string_equal(program.stdout_data, "one\n");
-    assert_non_null(strstr(program.stderr_data, "line 2 has a NUL byte"));
+    assert_non_null(strstr(program.stderr_data, "line 2 contains a NUL byte"));
     program_close(&program);
 }
 

@@ -89,7 +89,7 @@ static void test_defaults(void **state)
     assert_int_equal(truncate(defaults, sizeof "listen = tcp://127.0.0.1:0"), 0);
     assert_with(WORDS(first), WORDS("-c", file, "--check"), 0, "configuration ok");
     assert_with(WORDS(first), WORDS("--check"), 0, "configuration ok");
-    assert_with(WORDS("AFARD_DEFAULTS="), WORDS("-c", file, "--check"), 1, "nothing to listen at");
+    assert_with(WORDS("AFARD_DEFAULTS="), WORDS("-c", file, "--check"), 1, "no listener: add");
     assert_with(WORDS("AFARD_DEFAULTS=/nonexistent"), WORDS("-c", file, "--check"), 1,
                 "/nonexistent: cannot be read");
     assert_int_equal(unlink(defaults) | unlink(file), 0);

@@ -340,9 +340,9 @@ void connection_make_room(struct connection *connection)
     if (!connection->moved_in)
         return; /* its mail is under way, and it stays until then */
     if (connection->state != CONNECTION_OPEN) {
-        connection_not_let_in(connection, SUMMARY_REFUSED, "connection_refused",
-                              "closed before it has shown who it is: others need its place "
-                              "(max_unauthenticated)");
+        connection_not_let_in(
+            connection, SUMMARY_REFUSED, "connection_refused",
+            "closed before it was authenticated: others need its place (max_unauthenticated)");
         connection_end(connection); /* without a word, which would have to be waited with */
         return;
     }

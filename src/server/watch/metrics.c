@@ -53,12 +53,12 @@ static void write_connections(FILE *out, struct server_shared *shared)
     struct figures *figures = &shared->figures;
     gauge(out, "afard_connections", "Connections that are open.",
           (double)admission_count(shared->admission));
-    gauge(out, "afard_connections_unauthenticated", "Of these, those whose handshake is not over.",
+    gauge(out, "afard_connections_unauthenticated", "Of these, those with an unfinished handshake.",
           (double)admission_unauthenticated(shared->admission));
     counter(out, "afard_connections_accepted_total", "Connections that were accepted.",
             counters_get(&shared->counters, COUNTER_CONNECTIONS));
     head(out, "afard_handshakes_total", "counter",
-         "Handshakes by how they ended; plain: none was wanted.");
+         "Handshakes by how they ended; plain: none was needed.");
     for (int i = 0; i < HANDSHAKE_RESULTS; i++)
         (void)fprintf(out, "afard_handshakes_total{result=\"%s\"} %llu\n",
                       figures_handshake_name((enum handshake_result)i),
@@ -74,7 +74,7 @@ static void write_connections(FILE *out, struct server_shared *shared)
 static void write_jobs(FILE *out, struct server_shared *shared)
 {
     struct figures *figures = &shared->figures;
-    head(out, "afard_jobs", "gauge", "Jobs that there are, by state.");
+    head(out, "afard_jobs", "gauge", "Jobs now, by state.");
     for (int i = JOB_NEW + 1; i < JOB_STATES; i++) {
         long long count = atomic_load_explicit(&figures->jobs[i], memory_order_relaxed);
         (void)fprintf(out, "afard_jobs{state=\"%s\"} %lld\n", figures_state_name((enum job_state)i),
@@ -92,7 +92,7 @@ static void write_jobs(FILE *out, struct server_shared *shared)
     counter(out, "afard_spawns_stuck_total",
             "Commands that were given up because their start hangs beyond the reach of KILL.",
             counters_get(&shared->counters, COUNTER_SPAWNS_STUCK));
-    gauge(out, "afard_stuck_spawns", "Of these, how many hang still.",
+    gauge(out, "afard_stuck_spawns", "Of these, how many still hang.",
           (double)atomic_load_explicit(&figures->stuck, memory_order_relaxed));
     metrics_write_histogram(out, "afard_job_queue_seconds",
                             "From a request to the start of its command.", &figures->queued);
@@ -132,9 +132,9 @@ static void write_limits(FILE *out, struct server_shared *shared)
                           counters_get(&shared->counters, (enum counter)i));
     }
     counter(out, "afard_accept_pauses_total",
-            "Times that accepting paused for want of descriptors or memory.",
+            "How often accepting paused because descriptors or memory ran out.",
             counters_get(&shared->counters, COUNTER_ACCEPT_PAUSES));
-    counter(out, "afard_audit_lost_total", "Lines that the audit log lacks.",
+    counter(out, "afard_audit_lost_total", "Lines that could not be written to the audit log.",
             counters_get(&shared->counters, COUNTER_AUDIT_LOST));
 }
 
@@ -158,7 +158,7 @@ static void write_ends(FILE *out, struct figures *figures)
               "When the first revocation list of a CA ends (Unix time).", (double)lists_at);
     if (own_at != 0)
         gauge(out, "afard_tls_expiry_warning",
-              "1 where one of these, or a certificate sent with the server's own, ends within "
+              "1 if one of these, or a certificate sent with the server's own, ends within "
               "tls_expiry_warning days, or has ended.",
               ends_soon(figures, &figures->certificate_expires_at) ||
                       ends_soon(figures, &figures->chain_expires_at) ||
@@ -170,20 +170,19 @@ static void write_ends(FILE *out, struct figures *figures)
 static void write_settings(FILE *out, struct server_shared *shared)
 {
     struct figures *figures = &shared->figures;
-    head(out, "afard_reloads_total", "counter",
-         "Times that configuration or certificates were read anew.");
+    head(out, "afard_reloads_total", "counter", "Reloads of configuration or certificates.");
     (void)fprintf(out,
                   "afard_reloads_total{result=\"ok\"} %llu\n"
                   "afard_reloads_total{result=\"failed\"} %llu\n",
                   counters_get(&shared->counters, COUNTER_RELOADS),
                   counters_get(&shared->counters, COUNTER_RELOADS_FAILED));
-    gauge(out, "afard_reload_successful", "1 where the last of these went well, or there was none.",
+    gauge(out, "afard_reload_successful", "1 if the last reload was successful, or there was none.",
           atomic_load(&figures->reload_failed) ? 0 : 1);
     gauge(out, "afard_reload_success_timestamp_seconds",
-          "When what is in force was read (Unix time).",
+          "When the current configuration was read (Unix time).",
           (double)atomic_load(&figures->reloaded_at));
     gauge(out, "afard_exposed_users",
-          "Users that commands run as who can get at the server's own files; the log names them.",
+          "Users of commands who can read or change the server's own files; the log names them.",
           (double)atomic_load(&figures->exposed_users));
     write_ends(out, figures);
 }
@@ -228,7 +227,7 @@ static void write_process(FILE *out)
         (void)fprintf(out, "process_cpu_seconds_total %.2f\n", usage.cpu_seconds);
     }
     gauge_if(out, "process_open_fds", "Open descriptors.", usage.open_descriptors);
-    gauge_if(out, "process_max_fds", "How many there may be.", usage.max_descriptors);
+    gauge_if(out, "process_max_fds", "Their limit.", usage.max_descriptors);
     gauge_if(out, "process_resident_memory_bytes", "Resident memory.", usage.resident_bytes);
     gauge_if(out, "process_virtual_memory_bytes", "Virtual memory.", usage.virtual_bytes);
     gauge_if(out, "process_threads", "Threads.", usage.threads);

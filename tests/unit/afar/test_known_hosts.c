@@ -252,7 +252,7 @@ static void test_files_that_are_not_ours(void **state)
     assert_int_equal(mkfifo(fixture->file, 0600), 0);
     said_begin(&said);
     assert_int_equal(ask(fixture, "a:1", PIN_A), KNOWN_HOSTS_BROKEN);
-    assert_non_null(strstr(said_end(&said), "no plain file"));
+    assert_non_null(strstr(said_end(&said), "not a plain file"));
 
     assert_int_equal(unlink(fixture->file), 0);
     write_file(fixture, "");

@@ -108,7 +108,7 @@ static void test_who_has_keys(void **state)
     }
     said_begin(&said);
     assert_false(trust_open(&trust, folder, "known")); /* a folder is no file */
-    assert_non_null(strstr(said_end(&said), "no plain file"));
+    assert_non_null(strstr(said_end(&said), "not a plain file"));
 }
 
 /* What another connection said is not this one's. */

@@ -310,7 +310,7 @@ static void test_detached_unasked(void **state)
     struct scripted_client *it = *state;
     scripted_client_run(it, false, 1000);
     script_frame(&it->script, "{\"type\":\"detached\",\"id\":1}");
-    expect_broken(it, "that we wanted");
+    expect_broken(it, "that was not taken back");
 }
 
 static void test_given_up_while_it_ran(void **state)

@@ -287,7 +287,7 @@ static void test_a_reset_without_a_word(void **state)
     it->client->scheme = ENDPOINT_TCP;
     it->script.at_end_errno = ECONNRESET;
     scripted_client_start(it, false, false);
-    expect_end(it, "tcp://there:1 reset the connection without a word; does it want tls:// or "
+    expect_end(it, "tcp://there:1 reset the connection without an answer; does it need tls:// or "
                    "another protocol?");
     assert_int_equal(it->err.sys_errno, ECONNRESET);
 }
@@ -342,7 +342,7 @@ static void test_other_protocols(void **state)
         const char *words;
     } strays[] = {
         {"\x15\x03\x03\x00\x02\x02\x46", 7, "speaks TLS: connect with tls://"},
-        {"HTTP/1.1 400 Bad Request\r\n", 26, "speaks HTTP: this is no Afar server"},
+        {"HTTP/1.1 400 Bad Request\r\n", 26, "speaks HTTP: this is not an Afar server"},
         {"\xff\xff\xff\xff", 4, "65536 are allowed"},
         {"\x05\x00\x00\x00{...}", 9, "tcp://there:1: "},
     };

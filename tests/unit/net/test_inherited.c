@@ -341,16 +341,18 @@ static void test_adopt_unfit(void **state)
     (void)state;
     char path[64];
     (void)snprintf(path, sizeof path, "%s/s", folder);
-    expect_unfit(open("/dev/null", O_RDWR | O_CLOEXEC), "tcp+fd://a", "it is no socket");
+    expect_unfit(open("/dev/null", O_RDWR | O_CLOEXEC), "tcp+fd://a", "it is not a socket");
     expect_unfit(bound(AF_INET, SOCK_STREAM, "", false), "tcp+fd://a", "it does not listen");
     expect_unfit(bound(AF_INET, SOCK_STREAM, "", false), "tls+fd://a:2", "it does not listen");
-    expect_unfit(bound(AF_INET, SOCK_DGRAM, "", false), "tcp+fd://a", "it is no stream socket");
-    expect_unfit(bound(AF_INET, SOCK_STREAM, "", true), "udp+fd://a", "it is no datagram socket");
-    expect_unfit(bound(AF_INET, SOCK_STREAM, "", true), "unix+fd://a", "it is no Unix socket");
+    expect_unfit(bound(AF_INET, SOCK_DGRAM, "", false), "tcp+fd://a", "it is not a stream socket");
+    expect_unfit(bound(AF_INET, SOCK_STREAM, "", true), "udp+fd://a",
+                 "it is not a datagram socket");
+    expect_unfit(bound(AF_INET, SOCK_STREAM, "", true), "unix+fd://a", "it is not a Unix socket");
     expect_unfit(bound(AF_UNIX, SOCK_STREAM, path, true), "tcp+fd://a",
                  "it is a Unix socket: write unix+fd://");
     (void)unlink(path);
-    expect_unfit(bound(AF_UNIX, SOCK_DGRAM, path, false), "unix+fd://a", "it is no stream socket");
+    expect_unfit(bound(AF_UNIX, SOCK_DGRAM, path, false), "unix+fd://a",
+                 "it is not a stream socket");
     (void)unlink(path);
     expect_unfit(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0), "tcp+fd://a",
                  "of another family than IPv4 and IPv6");

@@ -189,7 +189,7 @@ static void test_paths(void **state)
     assert_string_equal(config.tls_cert, "second.pem");
     assert_string_equal(config.tls_key, "key.pem");
     assert_string_equal(config.tls_client_ca, "ca.pem");
-    assert_refused(&config, "tls_key", "", "tls_key: the name of a file was expected");
+    assert_refused(&config, "tls_key", "", "tls_key: expected the name of a file");
     assert_string_equal(config.tls_key, "key.pem");
     config_close(&config);
     assert_null(config.tls_cert);
@@ -254,8 +254,9 @@ static void test_http(void **state)
     assert_int_equal(config_check(&config, &err), AFAR_OK);
     set(&config, "http", "tcp://127.0.0.1:7420"); /* the last one counts */
     assert_int_equal(config_check(&config, &err), AFAR_EINVAL);
-    assert_string_equal(err.message, "http: tcp://127.0.0.1:7420 is listened at already: name "
-                                     "another port");
+    assert_string_equal(
+        err.message,
+        "http: tcp://127.0.0.1:7420 is already the address of a listener: choose another port");
     set(&config, "http", "unix:///run/afard-http");
     assert_int_equal(config_check(&config, &err), AFAR_OK);
     static const char *const wrong[] = {"tls://127.0.0.1:1",
@@ -309,8 +310,9 @@ static void test_check_needs_a_listener(void **state)
     (void)state;
     struct config config;
     config_init(&config);
-    check_says(&config, "nothing to listen at: add --listen tcp://127.0.0.1, or a line listen = "
-                        "URL to the configuration");
+    check_says(
+        &config,
+        "no listener: add --listen tcp://127.0.0.1, or a line listen = URL to the configuration");
     set(&config, "listen", "tcp://127.0.0.1");
     assert_int_equal(config_check(&config, NULL), AFAR_OK);
     config_close(&config);

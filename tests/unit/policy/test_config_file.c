@@ -257,7 +257,7 @@ static void test_bad_values(void **state)
     assert_refused(*state, "workers = # four\n", 1,
                    "workers: '' is not a whole number from 0 to 1024");
     assert_refused(*state, "workers =\n", 1, "workers: '' is not a whole number from 0 to 1024");
-    assert_refused(*state, "tls_cert = ; none\n", 1, "tls_cert: the name of a file was expected");
+    assert_refused(*state, "tls_cert = ; none\n", 1, "tls_cert: expected the name of a file");
     assert_refused(*state, "allow_plaintext = maybe", 1,
                    "allow_plaintext: 'maybe' is neither yes nor no");
     assert_refused(*state, "\r\nlog_level = loud\r\n", 2,
@@ -303,18 +303,16 @@ static void test_unknown_sections(void **state)
 static void test_rule_sections(void **state)
 {
     assert_refused(*state, "[allow ]\n", 1,
-                   "'' is no name for a rule: up to 39 letters, digits, _ . and - were expected");
+                   "'' is not a rule's name: expected up to 39 letters, digits, _ . and -");
     assert_refused(*state, "[allow a b]\n", 1,
-                   "'a b' is no name for a rule: up to 39 letters, digits, _ . and - were "
-                   "expected");
+                   "'a b' is not a rule's name: expected up to 39 letters, digits, _ . and -");
     assert_refused(*state, "[allow a]\nclient = any\n[allow a]\n", 3,
                    "there is a rule 'a' already in line 1");
     assert_refused(*state, "[allow a]\nworkers = 1\n", 2,
-                   "unknown key 'workers' in a rule: there are client, from, may, command, shell, "
-                   "force, wrapper, env, env_dangerous, user, group, cwd, chroot, confine, umask, "
-                   "nice, timeout, "
-                   "max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, "
-                   "rlimit_cpu, memory, cpu, pids");
+                   "unknown key 'workers' in a rule; the keys are client, from, may, command, "
+                   "shell, force, wrapper, env, env_dangerous, user, group, cwd, chroot, confine, "
+                   "umask, nice, timeout, max_output, max_jobs, rlimit_nofile, rlimit_nproc, "
+                   "rlimit_as, rlimit_core, rlimit_cpu, memory, cpu, pids");
     assert_refused(*state, "[allow a]\nshell = yes\nshell = yes\n", 3,
                    "shell: given already in this rule");
     assert_refused(*state, "[allow a]\n[server]\nclient = any\n", 3,
@@ -370,7 +368,7 @@ static void test_long_lines(void **state)
 {
     /* "tls_cert = " and a name, at the limit and one more. */
     static const char head[] = "tls_cert = ";
-    static const char too_long[] = "the line is longer than 199 bytes, which is all there can be";
+    static const char too_long[] = "the line is longer than 199 bytes, the maximum";
     char text[2000];
     size_t fill = LINE_MAX_BYTES - (sizeof head - 1);
     struct config config;
@@ -396,7 +394,7 @@ static void test_long_lines(void **state)
 
 static void test_nul_bytes(void **state)
 {
-    static const char message[] = "there is a NUL byte: a text file was expected";
+    static const char message[] = "it contains a NUL byte: expected a text file";
     static const char in_value[] = "max_jobs = 1\nworkers = 1\0002\n";
     static const char in_comment[] = "# a\0b\nworkers = 1\n";
     static const char at_end[] = "workers = 1\n\0";

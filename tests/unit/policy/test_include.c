@@ -162,11 +162,11 @@ static void test_errors_name_the_file(void **state)
     (void)snprintf(expected, sizeof expected, "there is a rule 'ls' already in %s:2", place->main);
     assert_refused(place, expected);
     put(place, "rules.d/a.conf", "[server]\nworkers = 1\n");
-    assert_refused(place, "a.conf:1: a file that include names has nothing but sections");
+    assert_refused(place, "a.conf:1: a file named by include has only sections");
     put(place, "rules.d/a.conf", "workers = 1\n");
-    assert_refused(place, "a.conf:1: a file that include names has nothing but sections");
+    assert_refused(place, "a.conf:1: a file named by include has only sections");
     put(place, "rules.d/a.conf", "include = more.conf\n");
-    assert_refused(place, "a.conf:1: a file that include names has nothing but sections");
+    assert_refused(place, "a.conf:1: a file named by include has only sections");
 }
 
 /* A typing error must not end in a server without rules. */
@@ -175,15 +175,15 @@ static void test_nothing_there(void **state)
     const struct place *place = *state;
     struct config config;
     put(place, "afard.conf", "include = rules.d/*.conf\n");
-    assert_refused(place, "include: there is no rule in these files nor anywhere else");
+    assert_refused(place, "include: neither these files nor any other has a rule");
     put(place, "rules.d/a.conf", "; nothing\n");
-    assert_refused(place, "include: there is no rule in these files nor anywhere else");
+    assert_refused(place, "include: neither these files nor any other has a rule");
     put(place, "afard.conf", "include = rule.d/*.conf\n" RULE("ls"));
     assert_refused(place, "rule.d/: cannot be read: No such file");
     put(place, "afard.conf", "include = rules.d/b.conf\n" RULE("ls"));
     assert_refused(place, "rules.d/b.conf: cannot be read: No such file");
     put(place, "afard.conf", "include = \n");
-    assert_refused(place, "include: the name of a file was expected");
+    assert_refused(place, "include: expected the name of a file");
     /* A folder for rules to come, beside one that is there. */
     put(place, "afard.conf", "include = rules.d/*.rules\n" RULE("ls"));
     load(place, &config);
@@ -254,7 +254,7 @@ static void test_defaults(void **state)
 
     /* A folder that is there is meant. */
     put(place, "defaults.conf", "include = rules.d/*.conf\n");
-    assert_refused(place, "include: there is no rule");
+    assert_refused(place, "include: neither these files");
     put(place, "rules.d/a.conf", RULE("ls"));
     load(place, &config);
     assert_rules(&config, "ls");

@@ -31,26 +31,26 @@ static const struct {
     const char *message;
 } bad[] = {
     {"client", "bob",
-     "client: 'bob' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, gid:…, "
-     "anonymous or any was expected"},
+     "client: 'bob' is not a client: expected uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, "
+     "gid:…, anonymous or any"},
     {"client", "cn:",
-     "client: 'cn:' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, gid:…, "
-     "anonymous or any was expected"},
+     "client: 'cn:' is not a client: expected uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, "
+     "gid:…, anonymous or any"},
     {"client", "CN:bob",
-     "client: 'CN:bob' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, gid:…, "
-     "anonymous or any was expected"},
+     "client: 'CN:bob' is not a client: expected uri:…, dns:…, email:…, cn:…, pin:sha256:…, uid:…, "
+     "gid:…, anonymous or any"},
     {"client", "pin:sha256:12",
-     "client: 'pin:sha256:12': 64 digits 0-9a-f were expected after pin:sha256:"},
+     "client: 'pin:sha256:12': expected 64 digits 0-9a-f after pin:sha256:"},
     {"client", "pin:sha256:00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff",
      "client: 'pin:sha256:00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff': "
-     "64 digits 0-9a-f were expected after pin:sha256:"},
+     "expected 64 digits 0-9a-f after pin:sha256:"},
     {"client", "uid:nobody-of-that-name", "client: there is no user 'nobody-of-that-name' here"},
     {"client", "gid:-1", "client: there is no group '-1' here"},
     {"client", "uid:4294967295", "client: there is no user '4294967295' here"},
     {"client", "anonymous@10.0.0.1",
-     "client: 'anonymous@10.0.0.1' is no client: uri:…, dns:…, email:…, cn:…, pin:sha256:…, "
-     "uid:…, gid:…, anonymous or any was expected"},
-    {"client", "", "client: a value was expected"},
+     "client: 'anonymous@10.0.0.1' is not a client: expected uri:…, dns:…, email:…, cn:…, "
+     "pin:sha256:…, uid:…, gid:…, anonymous or any"},
+    {"client", "", "client: expected a value"},
     {"from", "localhost",
      "from: 'localhost' is neither an address nor a network such as 10.0.0.0/8"},
     {"from", "10.0.0.0/33",
@@ -61,15 +61,15 @@ static const struct {
     {"from", "10.0.0.0/",
      "from: '10.0.0.0/' is neither an address nor a network such as 10.0.0.0/8"},
     {"from", "/8", "from: '/8' is neither an address nor a network such as 10.0.0.0/8"},
-    {"may", "run, fly", "may: 'fly' was not expected: run, attach, kill, list or files was"},
-    {"may", ",", "may: a name was expected"},
+    {"may", "run, fly", "may: 'fly': expected run, attach, kill, list or files"},
+    {"may", ",", "may: expected a name"},
     {"command", "git fetch",
      "command: 'git': a command begins with its program's absolute path, as /usr/bin/git, or "
      "with * or **"},
     {"command", "/usr/bin/../bin/git",
-     "command: '/usr/bin/../bin/git': a path without //, . and .. was expected"},
-    {"command", "/usr/bin/", "command: '/usr/bin/': a path without //, . and .. was expected"},
-    {"command", "//bin/git", "command: '//bin/git': a path without //, . and .. was expected"},
+     "command: '/usr/bin/../bin/git': expected a path without //, . and .."},
+    {"command", "/usr/bin/", "command: '/usr/bin/': expected a path without //, . and .."},
+    {"command", "//bin/git", "command: '//bin/git': expected a path without //, . and .."},
     {"command", "/bin/g*",
      "command: '/bin/g*': '*' stands for a whole word; as a part of one it must be quoted"},
     {"command", "/bin/git ** x", "command: '**' stands for all the rest: nothing can follow it"},
@@ -89,80 +89,73 @@ static const struct {
      "force: '\"x': a quote that does not end, or an escape other than \\\" and \\\\"},
     {"wrapper", "bwrap",
      "wrapper: 'bwrap': a command begins with its program's absolute path, as /usr/bin/git"},
-    {"env", "A=B", "env: 'A=B' is no variable's name, or the beginning of one and '*'"},
-    {"env", "*A", "env: '*A' is no variable's name, or the beginning of one and '*'"},
+    {"env", "A=B", "env: 'A=B' is not a variable's name, nor the beginning of one and '*'"},
+    {"env", "*A", "env: '*A' is not a variable's name, nor the beginning of one and '*'"},
     {"env", "AFAR_JOB", "env: 'AFAR_JOB': names that begin with AFAR are the server's"},
-    {"env", ", ,", "env: a name was expected"},
+    {"env", ", ,", "env: expected a name"},
     {"user", "nobody-of-that-name", "user: there is no user 'nobody-of-that-name' here"},
     {"user", "4294967295", "user: there is no user '4294967295' here"},
     {"group", "no-such-group", "group: there is no group 'no-such-group' here"},
-    {"cwd", "here", "cwd: 'here' is no absolute path"},
-    {"chroot", "jail", "chroot: 'jail' is no absolute path"},
-    {"umask", "888", "umask: '888' is no octal number from 000 to 777"},
-    {"umask", "1777", "umask: '1777' is no octal number from 000 to 777"},
-    {"umask", "7777", "umask: '7777' is no octal number from 000 to 777"},
-    {"umask", "rwx", "umask: 'rwx' is no octal number from 000 to 777"},
-    {"nice", "20", "nice: '20' is no whole number from -20 to 19"},
-    {"nice", "-21", "nice: '-21' is no whole number from -20 to 19"},
-    {"nice", "1.5", "nice: '1.5' is no whole number from -20 to 19"},
-    {"nice", "", "nice: a value was expected"},
+    {"cwd", "here", "cwd: 'here' is not an absolute path"},
+    {"chroot", "jail", "chroot: 'jail' is not an absolute path"},
+    {"umask", "888", "umask: '888' is not an octal number from 000 to 777"},
+    {"umask", "1777", "umask: '1777' is not an octal number from 000 to 777"},
+    {"umask", "7777", "umask: '7777' is not an octal number from 000 to 777"},
+    {"umask", "rwx", "umask: 'rwx' is not an octal number from 000 to 777"},
+    {"nice", "20", "nice: '20' is not a whole number from -20 to 19"},
+    {"nice", "-21", "nice: '-21' is not a whole number from -20 to 19"},
+    {"nice", "1.5", "nice: '1.5' is not a whole number from -20 to 19"},
+    {"nice", "", "nice: expected a value"},
     {"timeout", "30",
-     "timeout: '30' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-     "expected"},
+     "timeout: '30' is not a duration from 1ms to 24d: expected a number with ms, s, m, h or d"},
     {"timeout", "0s",
-     "timeout: '0s' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-     "expected"},
+     "timeout: '0s' is not a duration from 1ms to 24d: expected a number with ms, s, m, h or d"},
     {"timeout", "25d",
-     "timeout: '25d' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-     "expected"},
+     "timeout: '25d' is not a duration from 1ms to 24d: expected a number with ms, s, m, h or d"},
     {"timeout", "-1s",
-     "timeout: '-1s' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-     "expected"},
+     "timeout: '-1s' is not a duration from 1ms to 24d: expected a number with ms, s, m, h or d"},
     {"timeout", "1 s",
-     "timeout: '1 s' is no duration from 1ms to 24d: a number with ms, s, m, h or d was "
-     "expected"},
+     "timeout: '1 s' is not a duration from 1ms to 24d: expected a number with ms, s, m, h or d"},
     {"max_output", "10MB",
-     "max_output: '10MB' is not a size: a number with B, K, M or G, such as 512M, was expected"},
+     "max_output: '10MB' is not a size: expected a number with B, K, M or G, such as 512M"},
     {"memory", "512",
-     "memory: '512' is not a size: a number with B, K, M or G, such as 512M, was expected"},
+     "memory: '512' is not a size: expected a number with B, K, M or G, such as 512M"},
     {"rlimit_core", "1",
-     "rlimit_core: '1' is not a size: a number with B, K, M or G, such as 512M, was expected"},
+     "rlimit_core: '1' is not a size: expected a number with B, K, M or G, such as 512M"},
     {"rlimit_as", "00",
-     "rlimit_as: '00' is not a size: a number with B, K, M or G, such as 512M, was expected"},
+     "rlimit_as: '00' is not a size: expected a number with B, K, M or G, such as 512M"},
     {"max_output", "-1",
-     "max_output: '-1' is not a size: a number with B, K, M or G, such as 512M, was expected"},
+     "max_output: '-1' is not a size: expected a number with B, K, M or G, such as 512M"},
     {"max_output", "9007199254740992",
-     "max_output: '9007199254740992' is not a size: a number with B, K, M or G, such as 512M, was "
-     "expected"},
+     "max_output: '9007199254740992' is not a size: expected a number with B, K, M or G, such as "
+     "512M"},
     {"max_jobs", "0", "max_jobs: '0' is not a whole number from 1 to 1048576"},
     {"max_jobs", "1048577", "max_jobs: '1048577' is not a whole number from 1 to 1048576"},
     {"rlimit_nofile", "0", "rlimit_nofile: '0' is not a whole number from 1 to 1048576"},
     {"rlimit_cpu", "500ms", "rlimit_cpu: '500ms' is less than a second"},
     {"rlimit_as", "1T",
-     "rlimit_as: '1T' is not a size: a number with B, K, M or G, such as 512M, was expected"},
+     "rlimit_as: '1T' is not a size: expected a number with B, K, M or G, such as 512M"},
     {"memory", "lots",
-     "memory: 'lots' is not a size: a number with B, K, M or G, such as 512M, was expected"},
-    {"memory", "0", "memory: nothing runs without any memory"},
+     "memory: 'lots' is not a size: expected a number with B, K, M or G, such as 512M"},
+    {"memory", "0", "memory: a command cannot run without memory"},
     {"cpu", "0",
-     "cpu: '0' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was expected"},
+     "cpu: '0' is not a number of processors: expected one from 0.01 to 1024, such as 0.5 or 2"},
     {"cpu", "0.001",
-     "cpu: '0.001' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was "
-     "expected"},
+     "cpu: '0.001' is not a number of processors: expected one from 0.01 to 1024, such as 0.5 or "
+     "2"},
     {"cpu", "1025",
-     "cpu: '1025' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was "
-     "expected"},
+     "cpu: '1025' is not a number of processors: expected one from 0.01 to 1024, such as 0.5 or 2"},
     {"cpu", "1.2345",
-     "cpu: '1.2345' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was "
-     "expected"},
+     "cpu: '1.2345' is not a number of processors: expected one from 0.01 to 1024, such as 0.5 or "
+     "2"},
     {"cpu", "1.",
-     "cpu: '1.' is no number of processors: one from 0.01 to 1024, as 0.5 or 2, was expected"},
+     "cpu: '1.' is not a number of processors: expected one from 0.01 to 1024, such as 0.5 or 2"},
     {"pids", "0", "pids: '0' is not a whole number from 1 to 1048576"},
     {"users", "x",
-     "unknown key 'users' in a rule: there are client, from, may, command, shell, force, "
+     "unknown key 'users' in a rule; the keys are client, from, may, command, shell, force, "
      "wrapper, env, env_dangerous, user, group, cwd, chroot, confine, umask, nice, timeout, "
-     "max_output, "
-     "max_jobs, "
-     "rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, memory, cpu, pids"},
+     "max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, "
+     "memory, cpu, pids"},
 };
 
 static void test_messages(void **state)
@@ -266,11 +259,11 @@ static void test_the_whole(void **state)
 {
     (void)state;
     struct rule *rule = make_rule();
-    check_says(rule, "the rule is for nobody");
+    check_says(rule, "the rule matches no client");
     set(rule, "client", "any");
-    check_says(rule, "the rule lets nothing run");
+    check_says(rule, "the rule allows no command");
     set(rule, "shell", "no");
-    check_says(rule, "the rule lets nothing run");
+    check_says(rule, "the rule allows no command");
     set(rule, "command", "/bin/true");
     assert_int_equal(rule_check(rule, NULL), AFAR_OK);
     set(rule, "env", "LANG, LC_*");
@@ -281,7 +274,7 @@ static void test_the_whole(void **state)
     assert_int_equal(rule_check(rule, NULL), AFAR_OK);
     if (geteuid() != 0) {
         set(rule, "nice", "-1");
-        check_says(rule, "a negative nice wants a server that was started as root");
+        check_says(rule, "a negative nice needs a server that was started as root");
     }
     rule_free(rule);
     rule = make_rule();

@@ -198,7 +198,8 @@ static void test_yes(void **state)
 {
     const struct place *place = *state;
     const struct expected fenced = {.fence = true, .warning = ""};
-    const struct expected refused = {.error = "confine = yes cannot be had: a fence around /run/"};
+    const struct expected refused = {.error =
+                                         "confine = yes is not possible: a fence around /run/"};
     need_root();
     need_landlock();
     assert_so(place, "confine = yes\n", PLAIN, &fenced);
@@ -227,9 +228,9 @@ static void test_in_tmp(void **state)
     struct place other = *place;
     (void)snprintf(other.key, sizeof other.key, "%s", key);
     assert_so(&other, "confine = yes\n", PLAIN,
-              &(struct expected){.error = "a fence around /tmp would take /tmp"});
+              &(struct expected){.error = "a fence around /tmp would close /tmp"});
     assert_so(&other, "confine = auto\n", PLAIN,
-              &(struct expected){.warning = "a fence around /tmp would take /tmp"});
+              &(struct expected){.warning = "a fence around /tmp would close /tmp"});
     assert_int_equal(unlink(key), 0);
 }
 

@@ -329,7 +329,7 @@ static void a_thousand_pins(void **state)
     part(&parties);
     texts[7][3] = 'X';
     assert_int_equal(tls_context_server_new(&context, &options, &err), AFAR_EINVAL);
-    tls_pair_assert_line(&err, "is no pin");
+    tls_pair_assert_line(&err, "is not a pin");
     options.pin_count = 0;
     assert_int_equal(tls_context_server_new(&context, &options, &err), AFAR_EINVAL);
 }

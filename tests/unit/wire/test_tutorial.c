@@ -212,9 +212,9 @@ static void test_sizes(void **state)
     assert_int_equal(take(TUTORIAL_SIZED, "\xFF\xFF\xFF\x7F", 4, &total, NULL), AFAR_EAGAIN);
     assert_true(total == INT32_MAX);
     assert_int_equal(take(TUTORIAL_SIZED, "\0\0\0\x80", 4, NULL, NULL), AFAR_EPEER);
-    assert_string_equal(err.message, "the server says a negative size (-2147483648)");
+    assert_string_equal(err.message, "the server announces a negative size (-2147483648)");
     assert_int_equal(take(TUTORIAL_SIZED, "\xFF\xFF\xFF\xFF", 4, NULL, NULL), AFAR_EPEER);
-    assert_string_equal(err.message, "the server says a negative size (-1)");
+    assert_string_equal(err.message, "the server announces a negative size (-1)");
     /* What looks like TLS or HTTP is a size here. */
     assert_int_equal(take(TUTORIAL_SIZED, "\x16\x03\0\0", 4, &total, NULL), AFAR_EAGAIN);
     assert_true(total == 790);
