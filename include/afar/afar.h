@@ -87,28 +87,27 @@ struct afar_credentials {
     AFAR_SIZED(afar_credentials);
     const char *ca_file;   /* PEM; NULL: the system's certificate store */
     const char *cert_file; /* PEM; NULL: none */
-    const char *key_file;  /* PEM; NULL: none; nobody but you (and your group) may read it */
+    const char *key_file;  /* PEM; NULL: none; only you (and your group) may be able to read it */
     /* The SHA-256 of the server's public key (of its SubjectPublicKeyInfo), as 64 lower-case hex
-     * digits: the server is whoever has that key, and neither CA nor name nor date is looked at.
-     * NULL: by CA. */
+     * digits: only the server with that key is accepted; CA, name and dates are not checked. NULL:
+     * the CA decides. */
     const char *pin;
-    /* Asked during afar_connect about a server that no CA vouches for, and for no other, with its
-     * pin. Must not take long: the server waits (for 10 s by default). True: it is the right one.
-     * NULL: it is not. */
+    /* Called during afar_connect for a server that no CA vouches for, with its pin. Must not take
+     * long: the server waits (10 s by default). True: accept it. NULL: never. */
     bool (*trust)(void *user, const char *server_name, const char *pin);
     void *trust_user;
     /* A folder of yours where TLS sessions are kept for an hour, so that the next process resumes
-     * instead of shaking hands in full: much faster. It is made where it is missing. Whoever can
-     * read the files in it (mode 0600) can be you towards the server, as with the key file. With it
-     * the three files above are read when a connection needs them, and what is wrong with them is
-     * that connection's AFAR_EINVAL. NULL: none are kept. */
+     * instead of shaking hands in full: much faster. It is made if it is missing. Everyone who can
+     * read the files in it (mode 0600) can impersonate you to the server, as with the key file.
+     * With it the three files above are read when a connection needs them; if one is wrong, that
+     * connection fails with AFAR_EINVAL. NULL: none are kept. */
     const char *session_folder;
-    /* Instead of `trust`, and with the same trust_user: asked about every server, and nothing else
-     * counts, neither CA nor name nor date. For a server whose keys you know. NULL: as above. */
+    /* Instead of `trust`, and with the same trust_user: called for every server, and alone decides;
+     * CA, name and dates are not checked. For a server whose keys you know. NULL: as above. */
     bool (*trust_alone)(void *user, const char *server_name, const char *pin);
 };
 
-/* What struct afar_credentials starts as. Arguments are members, in the order of the struct:
+/* Initialises a struct afar_credentials. Arguments are members, in the order of the struct:
  * AFAR_CREDENTIALS_INIT(.ca_file = "ca.pem"). (C++ has such arguments since C++20; before that,
  * start with AFAR_CREDENTIALS_INIT() and assign.) The same holds for the other AFAR_..._INIT. */
 #define AFAR_CREDENTIALS_INIT(...) AFAR_INIT(afar_credentials, __VA_ARGS__)
@@ -126,7 +125,7 @@ struct afar_client;
 
 /* Resolves the host's name, connects and, for TLS, shakes hands and verifies the server's name.
  * `timeout_ms` 0: none, for all of that. (With one, a name is resolved by a thread that the library
- * starts; where it is given up, that goes on for a while: do not unload the library then.) Without
+ * starts; after a timeout that thread goes on for a while: do not unload the library then.) Without
  * credentials (`context` NULL, or made of none) TLS trusts the system's CAs and shows no
  * certificate. AFAR_EINVAL (URL), AFAR_ESYSTEM, AFAR_ETIMEDOUT, AFAR_ETRUST, AFAR_EPEER,
  * AFAR_ECLOSED, AFAR_ENOMEM; the message says what happened, to which host, and what to do. */
@@ -136,12 +135,12 @@ AFAR_API enum afar_status afar_connect(struct afar_client **client, struct afar_
 /* Ends the connection; a command that still runs is ended by the server. NULL is fine. */
 AFAR_API void afar_close(struct afar_client *client);
 
-/* Keeps the TLS session now, where afar_close would: for a moment in which there is nothing else to
- * do. Until the server has given one (while the first command starts, mostly), and once it is kept,
- * nothing happens. Writes a small file. */
+/* Saves the TLS session now, and not in afar_close: for a moment in which there is nothing else to
+ * do. Does nothing until the server has sent one (mostly while the first command starts), and after
+ * it was saved. Writes a small file. */
 AFAR_API void afar_keep_session(struct afar_client *client);
 
-/* True where TLS resumed an earlier session of the context. */
+/* True if TLS resumed an earlier session of the context. */
 AFAR_API bool afar_resumed(const struct afar_client *client);
 
 /* ---- Commands -------------------------------------------------------------------------------- */
@@ -153,7 +152,7 @@ struct afar_command {
     const char *const *env;  /* NULL-terminated "NAME=value", added to the server's; NULL: none */
     const char *cwd;         /* NULL: the server's */
     int64_t timeout_ms;      /* 0: none; then TERM, a grace period, KILL */
-    int64_t start_within_ms; /* where no place is free: how long to wait for one. 0: not at all */
+    int64_t start_within_ms; /* if no place is free: how long to wait for one. 0: not at all */
     bool with_stdin;  /* afar_write_stdin will follow; otherwise the command reads /dev/null */
     bool with_digest; /* SHA-256 of both streams, compared with what arrived */
     bool with_pty;    /* not offered yet: the server refuses with "unsupported" */
@@ -171,7 +170,7 @@ struct afar_callbacks {
     /* The command runs; `job` is its id on the server. */
     void (*on_started)(void *user, const char *job);
     /* One line of JSON (no newline) for each frame from the server that belongs to the command, its
-     * payload as "data" where it is UTF-8 and "data_base64" where it is not. */
+     * payload as "data" if it is UTF-8, else as "data_base64". */
     void (*on_frame)(void *user, const char *json);
     void *user;
 };
@@ -179,23 +178,23 @@ struct afar_callbacks {
 
 /* Sends the request. AFAR_EINVAL: neither or both of argv and shell, an empty argv, a malformed
  * environment, a command is still running. AFAR_ELIMIT: argv and environment exceed 1 MiB.
- * AFAR_ENOMEM. After any other error the connection is of no use, and the request was not sent:
- * err->reason is "not_sent". So it is with AFAR_ECLOSED where the server has gone or goes. A start
- * that fails leaves neither a command to wait for nor the last one's receipt. */
+ * AFAR_ENOMEM. After any other error the connection cannot be used, and the request was not sent:
+ * err->reason is "not_sent". The same holds for AFAR_ECLOSED, when the server has gone or shuts
+ * down. After a start that fails there is neither a command to wait for nor a receipt. */
 AFAR_API enum afar_status afar_start(struct afar_client *client, const struct afar_command *command,
                                      const struct afar_callbacks *callbacks,
                                      struct afar_error *err);
 
 /* Takes what can be sent or kept of `size` bytes; *taken says how many. AFAR_EAGAIN: none now; wait
  * by afar_process. AFAR_OK with everything taken once the command has ended or closed its
- * input: nobody will read it. */
+ * input: the data is dropped. */
 AFAR_API enum afar_status afar_write_stdin(struct afar_client *client, const void *data,
                                            size_t size, size_t *taken, struct afar_error *err);
 
 /* End of file for the command, after what was written before. */
 AFAR_API enum afar_status afar_close_stdin(struct afar_client *client, struct afar_error *err);
 
-/* Tells the command that nobody reads this stream any more, as a closed pipe would: its next write
+/* Closes this stream of the command like a pipe whose reader has gone: the command's next write
  * gets SIGPIPE or EPIPE. `fd` is 1 or 2. */
 AFAR_API enum afar_status afar_close_output(struct afar_client *client, int fd,
                                             struct afar_error *err);
@@ -205,14 +204,15 @@ AFAR_API enum afar_status afar_close_output(struct afar_client *client, int fd,
 AFAR_API enum afar_status afar_signal(struct afar_client *client, const char *name,
                                       struct afar_error *err);
 
-/* Gives the command up: one that has not begun never will, and one that runs is ended. Then
- * afar_process until it says AFAR_EREFUSED with the reason "detached" (err->message says whether it
- * had begun), or until the receipt or refusal that was on its way. AFAR_EINVAL: no command runs.
- * (An old server may not know of this, and then does not answer; afar_close does the same.) */
+/* Withdraws the command: if it has not started, it never will; if it runs, it is ended. Then
+ * afar_process until it returns AFAR_EREFUSED with the reason "detached" (err->message says
+ * whether it had started), or until the receipt or refusal that was on its way. AFAR_EINVAL: no
+ * command runs. (An old server may not know this request and not answer; afar_close has the same
+ * effect.) */
 AFAR_API enum afar_status afar_detach(struct afar_client *client, struct afar_error *err);
 
 /* The descriptor to poll, and for what: POLLIN, POLLOUT or both. The descriptor is -1 once the
- * connection is of no use. */
+ * connection cannot be used any more. */
 AFAR_API int afar_fd(const struct afar_client *client);
 AFAR_API short afar_events(const struct afar_client *client);
 
@@ -222,27 +222,27 @@ AFAR_API short afar_events(const struct afar_client *client);
 AFAR_API int afar_timeout(const struct afar_client *client);
 
 /* While a command runs and the server is silent, it is sent a ping every `beat_ms` (default 30,000;
- * 0: never), and is given up after `silence_ms` (default 120,000; 0: never) with AFAR_ECLOSED.
- * Before it has said anything at all, it is given up after afar_connect's timeout. */
+ * 0: never), and the connection ends after `silence_ms` (default 120,000; 0: never) with
+ * AFAR_ECLOSED. Before the server's first message, it ends after afar_connect's timeout. */
 AFAR_API void afar_set_heartbeat(struct afar_client *client, int64_t beat_ms, int64_t silence_ms);
 
-/* Asks the server for a sign of life: unless something comes within `within_ms`, afar_process says
- * AFAR_ECLOSED. AFAR_EINVAL: no command runs. */
+/* Asks the server for a sign of life: unless something comes within `within_ms`, afar_process
+ * returns AFAR_ECLOSED. AFAR_EINVAL: no command runs. */
 AFAR_API enum afar_status afar_probe(struct afar_client *client, int64_t within_ms,
                                      struct afar_error *err);
 
-/* Does all that can be done without waiting: sends, receives, calls back. AFAR_OK also where there
+/* Does all that can be done without waiting: sends, receives, calls back. AFAR_OK also if there
  * was nothing to do. AFAR_EREFUSED: the server refused the command, err->reason is the code
  * ("denied", "busy", "unsupported", …); the connection is still good. AFAR_ECLOSED, AFAR_EPEER,
- * AFAR_ETRUST, AFAR_ESYSTEM: the connection is of no use, and the command's fate unknown; but with
- * the err->reason "not_sent", "busy", "draining" or "denied" the server has not begun it and will
- * not, so that it may be started again on another connection. */
+ * AFAR_ETRUST, AFAR_ESYSTEM: the connection cannot be used, and how the command ended is unknown;
+ * but with the err->reason "not_sent", "busy", "draining" or "denied" the server has not started
+ * it and will not, so that it may be started again on another connection. */
 AFAR_API enum afar_status afar_process(struct afar_client *client, struct afar_error *err);
 
 /* The receipt, or NULL while there is none. All output has been taken by the callbacks before it
  * appears. One that contradicts what has come (another number of bytes, the end of a command that
- * never started) does not appear: afar_process says AFAR_EPEER. Borrowed until the next afar_start
- * or afar_close. */
+ * never started) does not appear: afar_process returns AFAR_EPEER. Borrowed until the next
+ * afar_start or afar_close. */
 AFAR_API const struct afar_receipt *afar_receipt(const struct afar_client *client);
 
 /* afar_process until the receipt is there. Closes standard input first unless that was done.
@@ -251,8 +251,8 @@ AFAR_API const struct afar_receipt *afar_receipt(const struct afar_client *clien
 AFAR_API enum afar_status afar_wait(struct afar_client *client, int64_t timeout_ms,
                                     struct afar_error *err);
 
-/* What a shell would give in $?: the command's own; 128+N for signal N; 124 timed out; 125 anything
- * that is no ending of the command's own (output limit, killed, disconnected); 126 cannot be
+/* What a shell would give in $?: the command's own; 128+N for signal N; 124 timed out; 125 if it
+ * was ended in another way (output limit, killed, disconnected); 126 cannot be
  * executed; 127 not found. */
 AFAR_API int afar_exit_status(const struct afar_receipt *receipt);
 
@@ -262,14 +262,14 @@ AFAR_API const char *afar_outcome_name(enum afar_outcome outcome);
 /* ---- Text for people ------------------------------------------------------------------------- */
 
 enum afar_escape {
-    AFAR_ESCAPE_TERMINAL, /* control characters and marks of direction as \u001b, bytes that are no
+    AFAR_ESCAPE_TERMINAL, /* control characters and marks of direction as \u001b, bytes that are not
                              UTF-8 as \xff */
     AFAR_ESCAPE_STRING    /* what may stand in a string of JSON, which a terminal does not obey */
 };
 
-/* What a server says stands in error messages and receipts as it said it: it may be more than text
- * to a terminal. Copies `text` to `out` (of `size` bytes, at least 1) so that it is not, cut to fit
- * between two characters. */
+/* Error messages and receipts have the server's text as it was sent, which may contain control
+ * sequences for a terminal. Copies `text` to `out` (of `size` bytes, at least 1) without these, cut
+ * to fit between two characters. */
 AFAR_API void afar_escape(char *out, size_t size, const char *text, enum afar_escape how);
 
 /* ---- Other requests -------------------------------------------------------------------------- */
@@ -285,13 +285,13 @@ struct afar_pong {
 AFAR_API enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms,
                                     struct afar_pong *pong, struct afar_error *err);
 
-/* What the server says that it offers, as words with a blank between them, such as "digest kill
- * user": names of fields and messages in PROTOCOL.md, of those that not every server has. "" until
- * it has said so, which it does with afar_ping and when the first command starts. Whether this
+/* The optional features that the server offers, as words separated by blanks, such as "digest kill
+ * user": names of fields and messages in PROTOCOL.md. "" until the server has sent them, which it
+ * does with afar_ping and when the first command starts. Whether this
  * client may use it is another matter. Borrowed until the next call. */
 AFAR_API const char *afar_features(const struct afar_client *client);
 
-/* True where afar_features has the word. */
+/* True if afar_features has the word. */
 AFAR_API bool afar_offers(const struct afar_client *client, const char *feature);
 
 struct afar_health {
@@ -301,8 +301,8 @@ struct afar_health {
 };
 #define AFAR_HEALTH_INIT(...) AFAR_INIT(afar_health, __VA_ARGS__)
 
-/* Asks a server's health page, "http://host[:port][/path]" (port 7421, path /healthz where none is
- * given): AFAR_OK: 200. AFAR_EREFUSED: another status, with its words. Else as afar_connect. */
+/* Asks a server's health page, "http://host[:port][/path]" (port 7421 and path /healthz by
+ * default): AFAR_OK: 200. AFAR_EREFUSED: another status, with its words. Else as afar_connect. */
 AFAR_API enum afar_status afar_health(const char *url, int64_t timeout_ms,
                                       struct afar_health *health, struct afar_error *err);
 
@@ -316,7 +316,7 @@ AFAR_API enum afar_status afar_kill(struct afar_client *client, const char *job,
 struct afar_shell_reply {
     AFAR_SIZED(afar_shell_reply);
     uint64_t output_bytes; /* standard output and then standard error */
-    char md5[33];          /* headed: as the server's header says it; "" where it is none */
+    char md5[33];          /* headed: as in the server's header; "" if it is not an MD5 */
     bool md5_verified;     /* headed: it is the MD5 of what arrived */
 };
 #define AFAR_SHELL_REPLY_INIT(...) AFAR_INIT(afar_shell_reply, __VA_ARGS__)

@@ -33,9 +33,9 @@ enum { AFAR_ERROR_MESSAGE_BYTES = 512, AFAR_ERROR_REASON_BYTES = 32 };
 /* Its layout is fixed for good: it has no size, so that it can be filled in from anywhere. */
 struct afar_error {
     enum afar_status code;
-    int sys_errno; /* 0 where no system call was involved */
-    /* With AFAR_EREFUSED: the error frame's code. Where a connection ends: the code of the server's
-     * last words, if there were any; else, if it has surely not begun the command, "not_sent". */
+    int sys_errno; /* 0 if no system call was involved */
+    /* With AFAR_EREFUSED: the error frame's code. When a connection ends: the code of the server's
+     * last message, if there was one; else "not_sent" if the command was surely not started. */
     char reason[AFAR_ERROR_REASON_BYTES];
     char message[AFAR_ERROR_MESSAGE_BYTES]; /* one line for a person, no newline at the end */
 };

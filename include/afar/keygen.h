@@ -34,7 +34,7 @@ struct afar_keygen_options {
 struct afar_identity {
     AFAR_SIZED(afar_identity);
     char *cert_pem;
-    char *key_pem; /* not encrypted: for a file that nobody else may read */
+    char *key_pem; /* not encrypted: for a file that only its owner may read */
     char pin[AFAR_PIN_BYTES];
 };
 #define AFAR_IDENTITY_INIT(...) AFAR_INIT(afar_identity, __VA_ARGS__)

@@ -38,7 +38,7 @@ enum {
     AFAR_PROCESSES_NAMED = 4
 };
 
-/* Whose limit it was. */
+/* Who set the limit. */
 enum afar_limit_owner { AFAR_BY_UNKNOWN, AFAR_BY_REQUEST, AFAR_BY_RULE, AFAR_BY_SERVER };
 
 /* The limit that ended the command or a part of it. (It lies in the receipt, and so stays as it is,
@@ -70,8 +70,8 @@ struct afar_processes {
 struct afar_receipt {
     size_t size; /* the library's sizeof(struct afar_receipt); also of a copy */
     enum afar_outcome outcome;
-    int code;                            /* exit status 0..255, or -1 where there is none */
-    char signal[AFAR_SIGNAL_NAME_BYTES]; /* "TERM", "KILL", …, or "" where there is none */
+    int code;                            /* exit status 0..255, or -1 if there is none */
+    char signal[AFAR_SIGNAL_NAME_BYTES]; /* "TERM", "KILL", …, or "" if there is none */
     bool core_dumped;
     char error_name[AFAR_ERRNO_NAME_BYTES];   /* "ENOENT", … */
     char error_stage[AFAR_STAGE_NAME_BYTES];  /* "chdir", "exec", … */

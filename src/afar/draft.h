@@ -1,4 +1,5 @@
-/* Small files, written whole: whoever reads one, or loses power, has the old one or the new one.
+/* Small files, replaced as a whole: a reader, and the disk after a power failure, has the old one
+ * or the new one.
  *
  * Owns:    a draft owns its names, and its temporary file until that is published (draft_close).
  * Threads: one.

@@ -49,7 +49,7 @@ bool input_read(struct input *input)
 
     if (got < 0 && errno == EAGAIN)
         return false;
-    /* It was full: whoever writes into it shall wait less often. */
+    /* It was full: make it larger, so that its writer waits less often. */
     if (input->is_pipe && got >= PIPE_USUAL_BYTES) {
         input->is_pipe = false;
         (void)fcntl(input->fd, F_SETPIPE_SZ, INPUT_BYTES);

@@ -105,7 +105,8 @@ int main(int argc, char **argv)
         return STATUS_FAILED;
     /* A write to a closed pipe is an error to act on, not an end. */
     (void)signal(SIGPIPE, SIG_IGN);
-    /* A umask that takes rights from the owner would make keys and sessions that he cannot read. */
+    /* A umask that takes rights from the owner would make keys and sessions unreadable to their
+     * owner. */
     (void)umask(umask(S_IRWXG | S_IRWXO) & (S_IRWXG | S_IRWXO));
 
     if (argc < 2) {

@@ -78,7 +78,7 @@ size_t output_write(struct output *output, const void *data, size_t size)
         if (errno == EINTR)
             continue;
         if (errno == EAGAIN && output->may_grow) {
-            /* It is full: whoever reads it shall be waited for less often. */
+            /* It is full: make it larger, so that we wait less often for its reader. */
             output->may_grow = false;
             if (fcntl(output->fd, F_SETPIPE_SZ, PIPE_GROWN_BYTES) > 0)
                 continue;

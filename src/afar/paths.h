@@ -30,12 +30,14 @@ struct credential_paths {
 bool config_file_path(const char *file, char **path);
 
 /* False only where there is surely nothing at `path`. True also where that cannot be seen: a link
- * that leads nowhere, a folder that may not be searched. Whoever opens it then says what is wrong.
+ * that leads nowhere, a folder that may not be searched. The code that opens it then says what is
+ * wrong.
  */
 bool path_may_exist(const char *path);
 
 /* Files in ~/.config/afar count if path_may_exist, so that one which cannot be used is an error and
- * not a reason to trust others. False: it has been said why: AFAR_PIN is no pin, or memory is out.
+ * not a reason to trust others. False: it has been said why: AFAR_PIN is not a pin, or memory is
+ * out.
  */
 bool credential_paths_find(struct credential_paths *paths, const struct options *options);
 void credential_paths_close(struct credential_paths *paths);

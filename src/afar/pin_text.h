@@ -10,7 +10,7 @@
 
 #define PIN_PREFIX "sha256:"
 
-/* Gives the digits, in lower case. False: it is no pin; `pin` is "" then. */
+/* Gives the digits, in lower case. False: it is not a pin; `pin` is "" then. */
 bool pin_parse(const char *text, char pin[AFAR_PIN_BYTES]);
 
 #endif

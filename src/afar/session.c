@@ -15,7 +15,7 @@
 #include "afar/signals.h"
 
 enum {
-    INTERRUPTS_MAX = 3, /* INT or TERM that often: whoever sends them wants out */
+    INTERRUPTS_MAX = 3, /* INT or TERM that often: the user wants to leave */
     /* So long a server has to answer: that it has taken a request back, which must be over within a
      * second; and any sign of life after a signal. */
     TAKE_BACK_MS = 800,
@@ -134,7 +134,7 @@ static void write_lines(struct session *session)
                                              lines->end - lines->start));
 }
 
-/* Whoever read our output has gone, or it cannot be written. */
+/* The reader of our output has gone, or it cannot be written. */
 static void check_outputs(struct session *session, struct afar_error *err)
 {
     for (int i = 0; i < 2; i++) {
@@ -159,7 +159,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Whoever sends it wants the program to end. */
+/* The sender wants the program to end. */
 static bool ends_programs(int number)
 {
     return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;

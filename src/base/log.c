@@ -126,7 +126,7 @@ static size_t make_line(struct log *log, enum log_level level, const char *messa
     return used;
 }
 
-/* True where a line can be written without waiting for whoever reads it. */
+/* True where a line can be written without waiting for its reader. */
 static bool has_room(const struct log *log)
 {
     struct pollfd ready = {.fd = log->fd, .events = POLLOUT};

@@ -1,9 +1,9 @@
 /* TLS sessions that outlive the process, so that the next one need neither sign nor verify
  * anything: a file for each server and set of credentials, in a folder of the user's.
  *
- * Whoever can read such a file can be its user towards that server until it expires, as with the
- * key file; whoever could write one could be the server. So it is of mode 0600, and read only if it
- * is the user's and nobody else's.
+ * Anyone who can read such a file can impersonate its user to that server until it expires, as with
+ * the key file; anyone who can write one can impersonate the server. So it is of mode 0600, and
+ * read only if it is the user's and nobody else's.
  *
  * Owns:    its strings.
  * Threads: read-only once made.

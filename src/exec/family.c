@@ -200,7 +200,7 @@ static void propose(struct family *family, const struct candidate *candidate)
         size_t room = family->candidate_room == 0 ? FIRST_ROOM : 2 * family->candidate_room;
         struct candidate *grown = realloc(family->candidates, room * sizeof *grown);
         if (grown == NULL)
-            return; /* whoever looks again finds it */
+            return; /* the next look finds it */
         family->candidates = grown;
         family->candidate_room = room;
     }
@@ -254,8 +254,8 @@ static bool look_at_candidates(struct family *family, const struct family_mark *
     return true;
 }
 
-/* The pidfd names whoever has the pid now; the time of birth tells whether that is the one that was
- * found. */
+/* The pidfd names the process that has the pid now; the time of birth tells whether that is the
+ * one that was found. */
 static void signal_one(struct relative *member, int number)
 {
     struct proc_stat stat;

@@ -64,7 +64,7 @@ void family_describe(const struct family *family, struct afar_processes *process
 bool family_find_holders(struct family *family, const ino_t *pipes, size_t count,
                          struct afar_processes *holders, int64_t until_us);
 
-/* Signals every member that still lives, and nobody else, whoever may have its pid by now. False:
+/* Signals every member that still lives, and no other process that may have its pid by now. False:
  * time is over, call again with the same number. */
 bool family_signal(struct family *family, int number, int64_t until_us);
 

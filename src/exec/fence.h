@@ -8,8 +8,9 @@
  * What appears beside them later is not in the list. fence_take looks whether one of the folders on
  * the way has changed, and makes a new list then; a command that runs keeps the one it began with.
  * Closed are opening for reading and writing, truncating, making, removing, renaming and linking.
- * Names can still be listed, and modes be changed by the owner. Whoever is fenced in cannot mount,
- * gets no privileges by execve (no_new_privs), and cannot trace or look into a process outside.
+ * Names can still be listed, and modes be changed by the owner. A process behind the fence cannot
+ * mount, gets no privileges by execve (no_new_privs), and cannot trace or look into a process
+ * outside.
  *
  * Owns:    the list, and a descriptor for it.
  * Threads: shared by references; any may take.

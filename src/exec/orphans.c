@@ -23,8 +23,8 @@ enum {
     FEW = 128,
     FEW_READS = 2,
     /* An orphan that cannot be known yet (it is in an execve, or dying) is looked at again after
-     * 1, 2, 4, … ms; whoever needs to know waits for PATIENCE_MS of that, then it is a stranger to
-     * him; after LOOKS_MAX looks (a second) it is one to all. */
+     * 1, 2, 4, … ms; a caller waits for PATIENCE_MS of that and then treats it as a
+     * stranger; after LOOKS_MAX looks (a second) it is one for all. */
     LOOKS_MAX = 10,
     PATIENCE_MS = 50,
     /* So many of those that cannot be known yet may be dying, and have children of anybody. */

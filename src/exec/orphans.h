@@ -16,7 +16,7 @@
  * Owns:    what it knows of each orphan, and a descriptor.
  * Threads: orphans_new, orphans_adopt and orphans_reap from the main thread, the rest from any. The
  *          lock guards the table and the list; it is not held while a process is looked at.
- * Blocks:  orphans_find as proc.h says; a process that cannot be looked at holds one thread only.
+ * Blocks:  orphans_find as proc.h says; a process that cannot be examined holds one thread only.
  *          The rest never.
  * Limits:  an entry of some 120 bytes for each orphan, of which there are as many as the kernel
  *          allows processes. */

@@ -51,7 +51,7 @@ struct child {
     struct interpreter_head head; /* of the program that could not be executed */
 };
 
-/* It could not get a table of its own by itself (a sandbox may forbid that), and has done nothing.
+/* The child could not unshare its descriptor table (a sandbox may forbid it); nothing has changed.
  */
 static const char stage_table[] = "descriptors";
 

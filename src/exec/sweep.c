@@ -204,7 +204,7 @@ static bool signal_all(struct sweep *sweep, int64_t until_us)
     return true;
 }
 
-/* Whoever has hidden from all else is still in the job's cgroup. */
+/* A process that no other search finds is still in the job's cgroup. */
 static void leave_cgroup(struct sweep *sweep)
 {
     const struct sweep_order *order = &sweep->order;

@@ -3,8 +3,8 @@
  *
  * With a chain, each line begins with {"seq":N,"prev":"H", where H is the hash of the line before
  * (64 zeros: there is none), and ends with ,"hash":"H"}, the SHA-256 of all that stands before that
- * field. Whoever can write to the file can make a new chain: a copy of the last hash elsewhere is
- * what tells.
+ * field. Anyone who can write to the file can make a new chain: a copy of the last hash elsewhere
+ * is what tells.
  *
  * Owns:    the file.
  * Threads: any.
@@ -68,8 +68,8 @@ struct audit_record {
 };
 
 /* Opens a file (made with mode 0600) or the way to syslog, and goes on with the chain that the file
- * has. AFAR_EINVAL: not a regular file; its last line is torn or belongs to no chain. AFAR_ESYSTEM,
- * AFAR_ENOMEM. */
+ * has. AFAR_EINVAL: not a regular file; its last line is incomplete or belongs to no chain.
+ * AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status audit_open(struct audit **audit, const struct audit_options *options,
                             struct afar_error *err);
 void audit_close(struct audit *audit);

@@ -211,7 +211,7 @@ void config_key_unknown(const char *name, char *text, size_t size)
     const struct config_key *found[CONFIG_SUGGESTIONS_MAX] = {NULL};
     unsigned count = 0;
 
-    /* The nearest ones only: whoever wrote "worker" does not mean anything that is farther away. */
+    /* The nearest ones only: "worker" is a misspelling of nothing that is farther away. */
     for (unsigned wrong = 0; wrong <= DISTANCE_MAX && count == 0; wrong++) {
         for (size_t i = 0; i < KEYS && count < CONFIG_SUGGESTIONS_MAX; i++) {
             if (difference(name, keys[i].name) == wrong)

@@ -1,5 +1,6 @@
 /* Who may do what: the first rule that is for the client and for what it asks decides; where there
- * is none, the answer is no. Without any rule at all, whoever has been let in may do everything.
+ * is none, the answer is no. Without any rule at all, every client that was let in may do
+ * everything.
  *
  * Owns:    a decision owns what it says it owns, and a reference to the rules.
  * Threads: any; the rules are only read.

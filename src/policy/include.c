@@ -11,7 +11,7 @@
 
 enum { SHOWN_BYTES = 200 };
 
-/* Whoever can add a file there can add a rule. *missing: it is not there. */
+/* A user who can add a file there can add a rule. *missing: it is not there. */
 static enum afar_status check_folder(const char *path, bool *missing, struct afar_error *err)
 {
     const char *slash = strrchr(path, '/');

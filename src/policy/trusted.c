@@ -43,7 +43,7 @@ enum afar_status trusted_check(int fd, const char *path, struct afar_error *err)
 
 /* ---- the folders above a file ---------------------------------------------------------------- */
 
-/* In a folder with the sticky bit, such as /tmp, each can replace only what is his own. */
+/* In a folder with the sticky bit, such as /tmp, each user can replace only their own files. */
 static enum afar_status check_folder(const char *folder, struct afar_error *err)
 {
     struct stat info;

@@ -1,5 +1,6 @@
 /* Whether a file or folder that decides what others may do can be changed by others: the
- * configuration, files of rules, the clients' CA. Whoever can change one of them can run commands.
+ * configuration, files of rules, the clients' CA. Anyone who can change one of them can run
+ * commands.
  *
  * Owns:    nothing.
  * Threads: any.

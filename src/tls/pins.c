@@ -1,4 +1,4 @@
-/* Peers that are accepted for their key's sake, whoever issued their certificate. */
+/* Peers that are accepted because of their key, no matter who issued their certificate. */
 #include "tls/internal.h"
 
 #include <stdio.h>

@@ -36,9 +36,9 @@ struct tls_server_options {
     const char *crl_file; /* PEM; revocation lists of all CAs on clients' chains; NULL: none */
     bool allow_tls12;
     size_t chain_bytes; /* of a client's certificates; 0: TLS_CHAIN_BYTES */
-    /* Keys whose owners are let in whoever issued their certificate, as 64 hex digits each. With
-     * some, client_ca_file may be NULL. Their certificates must be in date and made for clients; of
-     * their names nobody but they themselves says that they are true: net/peer.h. */
+    /* Keys whose owners are let in no matter who issued their certificate, as 64 hex digits each.
+     * With some, client_ca_file may be NULL. Their certificates must be in date and made for
+     * clients; of their names nobody but they themselves says that they are true: net/peer.h. */
     char *const *pins;
     size_t pin_count;
 };
@@ -51,7 +51,7 @@ struct tls_client_options {
     const char *ca_file;   /* PEM; NULL: the system's store */
     const char *cert_file; /* PEM; NULL: no client certificate */
     const char *key_file;
-    /* 64 hex digits: the server is whoever has this key; neither CA nor name nor date is looked at.
+    /* 64 hex digits: only the server with this key is accepted; CA, name and dates are not checked.
      * NULL: by CA. */
     const char *pin;
     tls_trust *trust; /* NULL: such a server is refused */
@@ -106,8 +106,8 @@ enum afar_status transport_tls_client_new(struct transport **transport, struct t
                                           struct afar_error *err);
 
 /* The session that the next connection to `server_name` would offer, for tls_context_import in
- * another process: whoever has it can be us until it ends. *data is the caller's (OPENSSL_cleanse
- * or not, free); NULL: there is none. AFAR_ENOMEM. */
+ * another process: anyone who has it can impersonate us until it ends. *data is the caller's
+ * (OPENSSL_cleanse or not, free); NULL: there is none. AFAR_ENOMEM. */
 enum afar_status tls_context_export(struct tls_context *context, const char *server_name,
                                     uint8_t **data, size_t *size, struct afar_error *err);
 

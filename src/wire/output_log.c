@@ -139,7 +139,7 @@ static void give_entry(struct output_log *log, struct entry *entry)
     log->spare_bytes += entry->room_bytes;
 }
 
-/* Learns from what came of what there was room for. */
+/* Adapts the chunk size to how full the last read was. */
 static void set_pace(struct output_log *log, size_t room_bytes, size_t size)
 {
     size_t most = log->capacity_bytes / 4;
