@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "support/gone.h"
+#include "support/process_wait.h"
 #include "support/raw.h"
 #include "support/scene.h"
 

@@ -20,7 +20,7 @@
 
 #include "base/clock.h"
 #include "exec/cgroup.h"
-#include "support/gone.h"
+#include "support/process_wait.h"
 #include "support/inject.h"
 #include "support/inject_server.h"
 #include "support/program.h"

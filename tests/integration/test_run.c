@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "support/afard.h"
-#include "support/gone.h"
+#include "support/process_wait.h"
 
 static struct afard server;
 static char unix_path[128];

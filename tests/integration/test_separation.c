@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "support/folder.h"
-#include "support/gone.h"
+#include "support/process_wait.h"
 #include "support/program.h"
 
 enum { PATH_BYTES = 160, SERVER = 54881, COMMANDS = 54882 };

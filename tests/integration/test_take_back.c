@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "support/afard.h"
-#include "support/gone.h"
+#include "support/process_wait.h"
 #include "support/impostor.h"
 #include "support/raw.h"
 

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "support/gone.h"
+#include "support/process_wait.h"
 #include "support/raw.h"
 
 void scene_open(struct scene *scene, const char *const *settings)

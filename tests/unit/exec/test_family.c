@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "exec/family.h"
 #include "exec/proc.h"
-#include "support/gone.h"
+#include "support/process_wait.h"
 #include "support/program.h"
 
 static const struct family_mark nobody = {.session = 0x7ffffff0, .variable = "FAMILY_MARK=none"};

@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 #include "exec/proc.h"
-#include "support/gone.h"
+#include "support/process_wait.h"
 #include "support/program.h"
 #include "support/threaded.h"
 

@@ -4,8 +4,8 @@
  * Threads: any.
  * Blocks:  expect_…: until test_deadline_ms at most; then the test fails.
  * Limits:  none. */
-#ifndef SUPPORT_GONE_H
-#define SUPPORT_GONE_H
+#ifndef SUPPORT_PROCESS_WAIT_H
+#define SUPPORT_PROCESS_WAIT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "support/gone.h"
+#include "support/process_wait.h"
 
 #include <dirent.h>
 #include <poll.h>
