@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "afar/known_hosts.h"
-#include "support/said.h"
+#include "support/stderr_capture.h"
 
 #define PIN_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define PIN_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -186,17 +186,17 @@ static void test_a_byte_order_mark(void **state)
 static void test_links_that_lead_nowhere(void **state)
 {
     const struct fixture *fixture = *state;
-    struct said said;
+    struct stderr_capture capture;
     char path[PATH_BYTES + 16];
     assert_int_equal(symlink("/nowhere/known_hosts", fixture->file), 0);
-    said_begin(&said);
+    stderr_capture_begin(&capture);
     assert_int_equal(ask(fixture, "a:1", PIN_A), KNOWN_HOSTS_BROKEN);
-    assert_non_null(strstr(said_end(&said), "cannot read"));
+    assert_non_null(strstr(stderr_capture_end(&capture), "cannot read"));
     (void)snprintf(path, sizeof path, "%s/known_hosts", fixture->file); /* the link as a folder */
-    said_begin(&said);
+    stderr_capture_begin(&capture);
     struct known_host known;
     assert_int_equal(known_hosts_look_up(path, "a:1", PIN_A, &known), KNOWN_HOSTS_BROKEN);
-    assert_non_null(strstr(said_end(&said), "cannot read"));
+    assert_non_null(strstr(stderr_capture_end(&capture), "cannot read"));
     assert_int_equal(unlink(fixture->file), 0);
     assert_int_equal(known_hosts_look_up(path, "a:1", PIN_A, &known), KNOWN_HOSTS_NEVER);
 }
@@ -218,15 +218,15 @@ static void test_broken_files(void **state)
         "a:1 md5:" PIN_A "\n",
     };
     const struct fixture *fixture = *state;
-    struct said said;
+    struct stderr_capture capture;
     char text[512];
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         (void)snprintf(text, sizeof text, "# here\n%s", bad[i]);
         write_file(fixture, text);
-        said_begin(&said);
+        stderr_capture_begin(&capture);
         enum known_hosts_answer answer = ask(fixture, "b:1", PIN_A);
         bool added = known_hosts_add(fixture->file, "b:1", PIN_A);
-        const char *told = said_end(&said);
+        const char *told = stderr_capture_end(&capture);
         if (answer != KNOWN_HOSTS_BROKEN || added || strstr(told, "known_hosts:2: ") == NULL)
             fail_msg("'%s': %d, %s", bad[i], (int)answer, told);
         assert_file(fixture, text);
@@ -236,34 +236,34 @@ static void test_broken_files(void **state)
 static void test_files_that_are_not_ours(void **state)
 {
     const struct fixture *fixture = *state;
-    struct said said;
+    struct stderr_capture capture;
     static const mode_t modes[] = {0620, 0602, 0666};
     write_file(fixture, "a:1 sha256:" PIN_A "\n");
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         assert_int_equal(chmod(fixture->file, modes[i]), 0);
-        said_begin(&said);
+        stderr_capture_begin(&capture);
         assert_int_equal(ask(fixture, "a:1", PIN_A), KNOWN_HOSTS_BROKEN);
-        assert_non_null(strstr(said_end(&said), "changed by others"));
+        assert_non_null(strstr(stderr_capture_end(&capture), "changed by others"));
     }
     assert_int_equal(chmod(fixture->file, 0644), 0);
     assert_int_equal(ask(fixture, "a:1", PIN_A), KNOWN_HOSTS_SAME);
 
     assert_int_equal(unlink(fixture->file), 0);
     assert_int_equal(mkfifo(fixture->file, 0600), 0);
-    said_begin(&said);
+    stderr_capture_begin(&capture);
     assert_int_equal(ask(fixture, "a:1", PIN_A), KNOWN_HOSTS_BROKEN);
-    assert_non_null(strstr(said_end(&said), "not a plain file"));
+    assert_non_null(strstr(stderr_capture_end(&capture), "not a plain file"));
 
     assert_int_equal(unlink(fixture->file), 0);
     write_file(fixture, "");
     assert_int_equal(truncate(fixture->file, KNOWN_HOSTS_FILE_BYTES + 1), 0);
-    said_begin(&said);
+    stderr_capture_begin(&capture);
     assert_int_equal(ask(fixture, "a:1", PIN_A), KNOWN_HOSTS_BROKEN);
-    assert_non_null(strstr(said_end(&said), "too large"));
+    assert_non_null(strstr(stderr_capture_end(&capture), "too large"));
     assert_int_equal(truncate(fixture->file, 10), 0);
-    said_begin(&said);
+    stderr_capture_begin(&capture);
     assert_int_equal(ask(fixture, "a:1", PIN_A), KNOWN_HOSTS_BROKEN);
-    assert_non_null(strstr(said_end(&said), "NUL"));
+    assert_non_null(strstr(stderr_capture_end(&capture), "NUL"));
 }
 
 /* ---- changing -------------------------------------------------------------------------------- */
@@ -272,16 +272,16 @@ static void test_add(void **state)
 {
     const struct fixture *fixture = *state;
     struct stat info;
-    struct said said;
+    struct stderr_capture capture;
     assert_true(known_hosts_add(fixture->file, "a:1", PIN_A));
     assert_file(fixture, "a:1 sha256:" PIN_A "\n");
     assert_int_equal(stat(fixture->file, &info), 0);
     assert_int_equal(info.st_mode & 07777, 0600);
     assert_true(known_hosts_add(fixture->file, "a:1", PIN_A)); /* not twice */
     assert_file(fixture, "a:1 sha256:" PIN_A "\n");
-    said_begin(&said);
+    stderr_capture_begin(&capture);
     assert_false(known_hosts_add(fixture->file, "a:1", PIN_B));
-    assert_non_null(strstr(said_end(&said), "known_hosts:1: "));
+    assert_non_null(strstr(stderr_capture_end(&capture), "known_hosts:1: "));
     assert_file(fixture, "a:1 sha256:" PIN_A "\n");
 
     write_file(fixture, "# no newline at the end");
@@ -324,12 +324,12 @@ static void test_no_place_for_it(void **state)
 {
     const struct fixture *fixture = *state;
     char path[2 * PATH_BYTES];
-    struct said said;
+    struct stderr_capture capture;
     write_file(fixture, "");
     (void)snprintf(path, sizeof path, "%s/below/known_hosts", fixture->file);
-    said_begin(&said);
+    stderr_capture_begin(&capture);
     assert_false(known_hosts_add(path, "a:1", PIN_A));
-    assert_non_null(strstr(said_end(&said), "cannot make the folder"));
+    assert_non_null(strstr(stderr_capture_end(&capture), "cannot make the folder"));
 }
 
 enum { WRITERS = 6, EACH = 5 };

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "afar/paths.h"
-#include "support/said.h"
+#include "support/stderr_capture.h"
 
 #define PIN_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define PIN_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -87,13 +87,13 @@ static void test_a_pin_that_is_none(void **state)
                                       "sha256:gaaa"};
     const struct options options = {0};
     struct credential_paths paths;
-    struct said said;
+    struct stderr_capture capture;
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         set("AFAR_PIN", bad[i]);
-        said_begin(&said);
+        stderr_capture_begin(&capture);
         bool found = credential_paths_find(&paths, &options);
-        const char *told = said_end(&said);
+        const char *told = stderr_capture_end(&capture);
         if (found || strstr(told, "AFAR_PIN: ") == NULL)
             fail_msg("'%s' was taken: %s", bad[i], told);
     }

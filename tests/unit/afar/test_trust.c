@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "afar/trust.h"
-#include "support/said.h"
+#include "support/stderr_capture.h"
 
 #define PIN_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define PIN_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -59,12 +59,12 @@ static void test_cases(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct trust trust;
-        struct said said;
+        struct stderr_capture capture;
         assert_true(trust_open(&trust, cases[i].with_file ? file : NULL, cases[i].url));
         bool accepted = trust_check(&trust, "known", PIN_A);
-        said_begin(&said);
+        stderr_capture_begin(&capture);
         enum trust_next next = trust_settle(&trust);
-        const char *told = said_end(&said);
+        const char *told = stderr_capture_end(&capture);
         bool right = cases[i].say == NULL ? told[0] == '\0' : strstr(told, cases[i].say) != NULL;
         if (accepted != cases[i].accepted || next != cases[i].next || !right)
             fail_msg("%s: accepted %d, next %d, said: %s", cases[i].what, accepted, (int)next,
@@ -76,13 +76,13 @@ static void test_cases(void **state)
 static void test_changed(void **state)
 {
     struct trust trust;
-    struct said said;
+    struct stderr_capture capture;
     (void)state;
     assert_true(trust_open(&trust, file, "known"));
     assert_false(trust_check(&trust, "known", PIN_B));
-    said_begin(&said);
+    stderr_capture_begin(&capture);
     assert_int_equal(trust_settle(&trust), TRUST_STOP);
-    const char *told = said_end(&said);
+    const char *told = stderr_capture_end(&capture);
     static const char *const parts[] = {"THE KEY OF known:7420 HAS CHANGED", "sha256:" PIN_A,
                                         "sha256:" PIN_B, ", line 1)", "afar forget known:7420"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
@@ -99,30 +99,30 @@ static void test_who_has_keys(void **state)
         bool has_keys;
     } servers[] = {{"known", true}, {"KNOWN.:7420", true}, {"known:1", false}, {"other", false}};
     struct trust trust;
-    struct said said;
+    struct stderr_capture capture;
     (void)state;
     for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {
         assert_true(trust_open(&trust, file, servers[i].url));
         assert_int_equal(trust.has_keys, servers[i].has_keys);
         trust_close(&trust);
     }
-    said_begin(&said);
+    stderr_capture_begin(&capture);
     assert_false(trust_open(&trust, folder, "known")); /* a folder is no file */
-    assert_non_null(strstr(said_end(&said), "not a plain file"));
+    assert_non_null(strstr(stderr_capture_end(&capture), "not a plain file"));
 }
 
 /* What another connection said is not this one's. */
 static void test_not_asked(void **state)
 {
     struct trust trust;
-    struct said said;
+    struct stderr_capture capture;
     (void)state;
     assert_true(trust_open(&trust, file, "other"));
     assert_int_equal(trust_settle(&trust), TRUST_SAY_WHY);
     assert_false(trust_check(&trust, "other", PIN_B));
-    said_begin(&said);
+    stderr_capture_begin(&capture);
     assert_int_equal(trust_settle(&trust), TRUST_STOP);
-    (void)said_end(&said);
+    (void)stderr_capture_end(&capture);
     assert_int_equal(trust_settle(&trust), TRUST_SAY_WHY);
     trust_close(&trust);
 }
