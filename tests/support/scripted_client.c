@@ -36,7 +36,7 @@ void scripted_client_start(struct scripted_client *it, bool with_stdin, bool wit
     static const char *const argv[] = {"x", NULL};
     const struct afar_command command =
         AFAR_COMMAND_INIT(.argv = argv, .with_stdin = with_stdin, .with_digest = with_digest);
-    const struct afar_callbacks callbacks = taker_callbacks(&it->taker, 1);
+    const struct afar_callbacks callbacks = slow_reader_callbacks(&it->reader, 1);
     assert_int_equal(afar_start(it->client, &command, &callbacks, &it->err), AFAR_OK);
     assert_int_equal(script_count(&it->script, MESSAGE_EXEC, NULL), 1);
 }
@@ -50,7 +50,7 @@ void scripted_client_run(struct scripted_client *it, bool with_stdin, unsigned w
                    (unsigned)it->client->last_id, window);
     script_frame(&it->script, header);
     assert_int_equal(scripted_client_process(it), AFAR_OK);
-    assert_int_equal(it->taker.started, 1);
+    assert_int_equal(it->reader.started, 1);
 }
 
 enum afar_status scripted_client_process(struct scripted_client *it)

@@ -9,12 +9,12 @@
 
 #include "client/client.h"
 #include "support/script.h"
-#include "support/taker.h"
+#include "support/slow_reader.h"
 
 struct scripted_client {
     struct script script;
     struct afar_client *client;
-    struct taker taker;
+    struct slow_reader reader;
     struct afar_error err;
 };
 

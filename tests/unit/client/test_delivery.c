@@ -7,15 +7,15 @@
 #include <string.h>
 
 #include "client/delivery.h"
-#include "support/taker.h"
+#include "support/slow_reader.h"
 
 enum { WIRE_BYTES = 100 };
 
 static struct afar_error err;
 
-static void begin(struct delivery *delivery, struct taker *taker, size_t window)
+static void begin(struct delivery *delivery, struct slow_reader *reader, size_t window)
 {
-    const struct afar_callbacks callbacks = taker_callbacks(taker, 1);
+    const struct afar_callbacks callbacks = slow_reader_callbacks(reader, 1);
     *delivery = (struct delivery){0};
     assert_int_equal(delivery_begin(delivery, &callbacks, false, &err), AFAR_OK);
     delivery->window = window;
@@ -36,14 +36,14 @@ static void test_taken_at_once(void **state)
 {
     (void)state;
     struct delivery delivery;
-    struct taker taker;
-    begin(&delivery, &taker, 0);
+    struct slow_reader reader;
+    begin(&delivery, &reader, 0);
     assert_int_equal(add(&delivery, STREAM_STDOUT, "abc"), AFAR_OK);
     assert_int_equal(add(&delivery, STREAM_STDERR, ""), AFAR_OK);
     assert_true(delivery_done(&delivery));
     assert_int_equal(delivery_next(&delivery), 2);
-    assert_int_equal(taker.calls, 1);
-    assert_string_equal(taker.frames, "{\"h\":1,\"data\":\"abc\"}\n{\"h\":1}\n");
+    assert_int_equal(reader.calls, 1);
+    assert_string_equal(reader.frames, "{\"h\":1,\"data\":\"abc\"}\n{\"h\":1}\n");
     delivery_close(&delivery);
 }
 
@@ -53,20 +53,20 @@ static void test_taken_in_pieces(void **state)
     (void)state;
     for (size_t piece = 1; piece <= 7; piece++) {
         struct delivery delivery;
-        struct taker taker;
-        begin(&delivery, &taker, 1000);
-        taker.limit[0] = piece;
+        struct slow_reader reader;
+        begin(&delivery, &reader, 1000);
+        reader.limit[0] = piece;
         assert_int_equal(add(&delivery, STREAM_STDOUT, "abcdef"), AFAR_OK);
         assert_int_equal(add(&delivery, STREAM_STDOUT, "ghi"), AFAR_OK);
         while (!delivery_done(&delivery)) {
-            size_t before = taker.bytes[0];
+            size_t before = reader.bytes[0];
             assert_int_equal(delivery_next(&delivery), before < 6 ? 0 : 1);
             assert_int_equal(delivery_retry(&delivery, &err), AFAR_OK);
-            assert_true(taker.bytes[0] > before);
+            assert_true(reader.bytes[0] > before);
         }
         assert_int_equal(delivery_next(&delivery), 2);
-        assert_string_equal(taker.text[0], "abcdefghi");
-        assert_string_equal(taker.frames,
+        assert_string_equal(reader.text[0], "abcdefghi");
+        assert_string_equal(reader.frames,
                             "{\"h\":1,\"data\":\"abcdef\"}\n{\"h\":1,\"data\":\"ghi\"}\n");
         delivery_close(&delivery);
     }
@@ -77,15 +77,15 @@ static void test_one_stream_is_stuck(void **state)
 {
     (void)state;
     struct delivery delivery;
-    struct taker taker;
-    begin(&delivery, &taker, 1000);
-    taker.limit[0] = 0;
+    struct slow_reader reader;
+    begin(&delivery, &reader, 1000);
+    reader.limit[0] = 0;
     assert_int_equal(add(&delivery, STREAM_STDERR, "1"), AFAR_OK);
     assert_int_equal(add(&delivery, STREAM_STDOUT, "2"), AFAR_OK);
     assert_int_equal(add(&delivery, STREAM_STDERR, "3"), AFAR_OK);
-    assert_string_equal(taker.text[1], "13");
+    assert_string_equal(reader.text[1], "13");
     assert_int_equal(delivery_next(&delivery), 1);
-    taker.limit[0] = 1;
+    reader.limit[0] = 1;
     assert_int_equal(delivery_retry(&delivery, &err), AFAR_OK);
     assert_int_equal(delivery_next(&delivery), 3);
     delivery_close(&delivery);
@@ -96,17 +96,17 @@ static void test_kept_frames_keep_their_order(void **state)
 {
     (void)state;
     struct delivery delivery;
-    struct taker taker;
-    begin(&delivery, &taker, 1000);
-    taker.limit[0] = taker.limit[1] = 0;
+    struct slow_reader reader;
+    begin(&delivery, &reader, 1000);
+    reader.limit[0] = reader.limit[1] = 0;
     assert_int_equal(add(&delivery, STREAM_STDERR, "1"), AFAR_OK);
     assert_int_equal(add(&delivery, STREAM_STDOUT, "2"), AFAR_OK);
     assert_int_equal(add(&delivery, STREAM_STDERR, ""), AFAR_OK);
     assert_int_equal(add(&delivery, STREAM_STDOUT, "4"), AFAR_OK);
-    taker.limit[0] = taker.limit[1] = 9;
+    reader.limit[0] = reader.limit[1] = 9;
     assert_int_equal(delivery_retry(&delivery, &err), AFAR_OK);
-    assert_string_equal(taker.frames, "{\"h\":1,\"data\":\"1\"}\n{\"h\":1,\"data\":\"2\"}\n"
-                                      "{\"h\":1}\n{\"h\":1,\"data\":\"4\"}\n");
+    assert_string_equal(reader.frames, "{\"h\":1,\"data\":\"1\"}\n{\"h\":1,\"data\":\"2\"}\n"
+                                       "{\"h\":1}\n{\"h\":1,\"data\":\"4\"}\n");
     delivery_close(&delivery);
 }
 
@@ -114,9 +114,9 @@ static void test_more_than_the_window(void **state)
 {
     (void)state;
     struct delivery delivery;
-    struct taker taker;
-    begin(&delivery, &taker, 2 * WIRE_BYTES);
-    taker.limit[0] = 0;
+    struct slow_reader reader;
+    begin(&delivery, &reader, 2 * WIRE_BYTES);
+    reader.limit[0] = 0;
     assert_int_equal(add(&delivery, STREAM_STDOUT, "a"), AFAR_OK);
     assert_int_equal(add(&delivery, STREAM_STDOUT, "b"), AFAR_OK);
     assert_int_equal(add(&delivery, STREAM_STDOUT, "c"), AFAR_EPEER);
@@ -128,8 +128,8 @@ static void test_acknowledgements(void **state)
 {
     (void)state;
     struct delivery delivery;
-    struct taker taker;
-    begin(&delivery, &taker, 8 * WIRE_BYTES);
+    struct slow_reader reader;
+    begin(&delivery, &reader, 8 * WIRE_BYTES);
     assert_false(delivery_ack_due(&delivery, false));
     assert_int_equal(add(&delivery, STREAM_STDOUT, "a"), AFAR_OK);
     assert_true(delivery_ack_due(&delivery, false));
@@ -163,9 +163,9 @@ static void test_begins_afresh(void **state)
 {
     (void)state;
     struct delivery delivery;
-    struct taker taker;
-    begin(&delivery, &taker, 1000);
-    taker.limit[1] = 0;
+    struct slow_reader reader;
+    begin(&delivery, &reader, 1000);
+    reader.limit[1] = 0;
     assert_int_equal(add(&delivery, STREAM_STDERR, "old"), AFAR_OK);
     assert_false(delivery_done(&delivery));
     assert_int_equal(delivery_begin(&delivery, NULL, true, &err), AFAR_OK);

@@ -37,7 +37,7 @@ static void silence_is_asked_about(void **state)
     script_exit(&it->script, 1, 1, 0);
     assert_int_equal(scripted_client_process(it), AFAR_OK);
     assert_non_null(afar_receipt(it->client));
-    assert_string_equal(it->taker.text[0], "still here");
+    assert_string_equal(it->reader.text[0], "still here");
 }
 
 static void a_silent_server_is_given_up(void **state)

@@ -18,12 +18,12 @@ static void test_output_in_order(void **state)
     script_stdout(&it->script, 1, 2, "three");
     script_exit(&it->script, 1, 3, 5);
     assert_int_equal(scripted_client_process(it), AFAR_OK);
-    assert_string_equal(it->taker.text[0], "one three");
-    assert_string_equal(it->taker.text[1], "two ");
-    assert_string_equal(it->taker.job, "j");
+    assert_string_equal(it->reader.text[0], "one three");
+    assert_string_equal(it->reader.text[1], "two ");
+    assert_string_equal(it->reader.job, "j");
     assert_non_null(afar_receipt(it->client));
     assert_int_equal(afar_receipt(it->client)->code, 5);
-    assert_string_equal(it->taker.frames,
+    assert_string_equal(it->reader.frames,
                         "{\"type\":\"started\",\"id\":1,\"job\":\"j\",\"window\":10000}\n"
                         "{\"type\":\"stdout\",\"id\":1,\"seq\":0,\"size\":4,\"data\":\"one \"}\n"
                         "{\"type\":\"stderr\",\"id\":1,\"seq\":1,\"size\":4,\"data\":\"two \"}\n"
@@ -54,7 +54,7 @@ static void test_a_gap(void **state)
     script_stdout(&it->script, 1, 0, "a");
     script_stdout(&it->script, 1, 2, "c");
     expect_broken(it, "output is lost");
-    assert_string_equal(it->taker.text[0], "a");
+    assert_string_equal(it->reader.text[0], "a");
 }
 
 static void test_a_repeat(void **state)
@@ -168,13 +168,13 @@ static void test_lies(void **state)
         tell(it, &lies[i]);
         if (lies[i].words != NULL) {
             expect_broken(it, lies[i].words);
-            assert_null(strstr(it->taker.frames, "\"exit\""));
+            assert_null(strstr(it->reader.frames, "\"exit\""));
         } else {
             assert_int_equal(scripted_client_process(it), AFAR_OK);
             assert_non_null(afar_receipt(it->client));
         }
         /* What had come was handed out all the same. */
-        assert_string_equal(it->taker.text[0], lies[i].started ? "six" : "");
+        assert_string_equal(it->reader.text[0], lies[i].started ? "six" : "");
         scripted_client_teardown(state);
         scripted_client_setup(state);
     }
@@ -224,7 +224,7 @@ static void test_exit_alone(void **state)
                               "\"error\":{\"errno\":\"ENOENT\",\"stage\":\"exec\"}}");
     assert_int_equal(scripted_client_process(it), AFAR_OK);
     assert_int_equal(afar_exit_status(afar_receipt(it->client)), 127);
-    assert_int_equal(it->taker.started, 0);
+    assert_int_equal(it->reader.started, 0);
 }
 
 static void test_refused_and_then_the_next(void **state)
@@ -239,7 +239,7 @@ static void test_refused_and_then_the_next(void **state)
                                          "again in 250 ms");
     assert_null(afar_receipt(it->client));
     assert_int_equal(scripted_client_process(it), AFAR_OK);
-    assert_non_null(strstr(it->taker.frames, "\"busy\""));
+    assert_non_null(strstr(it->reader.frames, "\"busy\""));
 
     scripted_client_start(it, false, false);
     script_frame(&it->script, "{\"type\":\"started\",\"id\":2,\"job\":\"k\",\"window\":1000}");
@@ -251,7 +251,7 @@ static void test_refused_and_then_the_next(void **state)
     script_stdout(&it->script, 2, 0, "new");
     script_exit(&it->script, 2, 1, 0);
     assert_int_equal(scripted_client_process(it), AFAR_OK);
-    assert_string_equal(it->taker.text[0], "new");
+    assert_string_equal(it->reader.text[0], "new");
     assert_int_equal(afar_receipt(it->client)->code, 0);
 }
 
@@ -317,14 +317,14 @@ static void test_given_up_while_it_ran(void **state)
 {
     struct scripted_client *it = *state;
     scripted_client_run(it, false, 1000);
-    it->taker.limit[0] = 0;
+    it->reader.limit[0] = 0;
     script_stdout(&it->script, 1, 0, "abc");
     script_frame(&it->script, "{\"type\":\"error\",\"id\":1,\"code\":\"internal\"}");
     /* Not before what came before it. */
     assert_int_equal(scripted_client_process(it), AFAR_OK);
-    it->taker.limit[0] = 3;
+    it->reader.limit[0] = 3;
     assert_int_equal(scripted_client_process(it), AFAR_EREFUSED);
-    assert_string_equal(it->taker.text[0], "abc");
+    assert_string_equal(it->reader.text[0], "abc");
     assert_non_null(strstr(it->err.message, "gave the command up: no reason given (internal)"));
 }
 

@@ -20,18 +20,18 @@ static void test_the_receipt_waits_for_the_output(void **state)
 {
     struct scripted_client *it = *state;
     scripted_client_run(it, false, 1000);
-    it->taker.limit[0] = 1;
+    it->reader.limit[0] = 1;
     script_stdout(&it->script, 1, 0, "abc");
     script_exit(&it->script, 1, 1, 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(scripted_client_process(it), AFAR_OK);
         assert_null(afar_receipt(it->client));
-        assert_null(strstr(it->taker.frames, "exit"));
+        assert_null(strstr(it->reader.frames, "exit"));
     }
     assert_int_equal(scripted_client_process(it), AFAR_OK);
     assert_non_null(afar_receipt(it->client));
-    assert_string_equal(it->taker.text[0], "abc");
-    assert_non_null(strstr(it->taker.frames, "exit"));
+    assert_string_equal(it->reader.text[0], "abc");
+    assert_non_null(strstr(it->reader.frames, "exit"));
 }
 
 /* The server may go as soon as it has sent the receipt, however long its delivery takes here. */
@@ -39,14 +39,14 @@ static void test_the_connection_ends_before_the_output_is_taken(void **state)
 {
     struct scripted_client *it = *state;
     scripted_client_run(it, false, 1000);
-    it->taker.limit[1] = 0;
+    it->reader.limit[1] = 0;
     script_stderr(&it->script, 1, 0, "abc");
     script_exit(&it->script, 1, 1, 4);
     it->script.at_end = AFAR_ECLOSED;
     assert_int_equal(scripted_client_process(it), AFAR_OK);
     assert_int_equal(afar_fd(it->client), -1);
     assert_null(afar_receipt(it->client));
-    it->taker.limit[1] = 3;
+    it->reader.limit[1] = 3;
     assert_int_equal(scripted_client_process(it), AFAR_OK);
     assert_non_null(afar_receipt(it->client));
     assert_int_equal(afar_receipt(it->client)->code, 4);
@@ -147,8 +147,8 @@ static void test_wait(void **state)
     int server = -1;
     struct afar_error err;
     struct script script;
-    struct taker taker;
-    const struct afar_callbacks callbacks = taker_callbacks(&taker, 0);
+    struct slow_reader reader;
+    const struct afar_callbacks callbacks = slow_reader_callbacks(&reader, 0);
     const struct afar_command command = AFAR_COMMAND_INIT(.shell = "x", .with_stdin = true);
     struct afar_client *client = connect_pair(&server);
     script_init(&script);
@@ -160,17 +160,17 @@ static void test_wait(void **state)
     script_frame(&script, "{\"type\":\"started\",\"id\":1,\"job\":\"j\",\"window\":100}");
     script_stdout(&script, 1, 0, "abc");
     say(server, &script);
-    taker.limit[0] = 1;
+    reader.limit[0] = 1;
     assert_int_equal(afar_wait(client, 20, &err), AFAR_ETIMEDOUT);
-    assert_string_equal(taker.text[0], "abc");
-    taker.limit[0] = 0;
+    assert_string_equal(reader.text[0], "abc");
+    reader.limit[0] = 0;
     script_stdout(&script, 1, 1, "def");
     script_exit(&script, 1, 2, 9);
     say(server, &script);
     assert_int_equal(afar_wait(client, 0, &err), AFAR_EAGAIN);
-    taker.limit[0] = 2;
+    reader.limit[0] = 2;
     assert_int_equal(afar_wait(client, 0, &err), AFAR_OK);
-    assert_string_equal(taker.text[0], "abcdef");
+    assert_string_equal(reader.text[0], "abcdef");
     assert_int_equal(afar_receipt(client)->code, 9);
     assert_int_equal(afar_wait(client, 0, &err), AFAR_OK);
 
@@ -248,8 +248,8 @@ static void test_every_allocation(void **state)
     script_init(&script);
     for (int n = 1;; n++) {
         int server = -1;
-        struct taker taker;
-        const struct afar_callbacks callbacks = taker_callbacks(&taker, 1);
+        struct slow_reader reader;
+        const struct afar_callbacks callbacks = slow_reader_callbacks(&reader, 1);
         static const char *const argv[] = {"a", "\xff", NULL};
         const struct afar_command command =
             AFAR_COMMAND_INIT(.argv = argv, .cwd = "/", .with_stdin = true, .with_digest = true);
@@ -264,7 +264,7 @@ static void test_every_allocation(void **state)
                        "\"bytes\":{\"stdout\":3},\"sha256\":{\"stdout\":\"%s\",\"stderr\":\"%s\"}}",
                        abc_sha256, no_sha256);
         script_frame(&script, header);
-        taker.limit[0] = 2; /* so that something is kept */
+        reader.limit[0] = 2; /* so that something is kept */
 
         alloc_fault_arm(n);
         enum afar_status status = afar_start(client, &command, &callbacks, NULL);
@@ -278,7 +278,7 @@ static void test_every_allocation(void **state)
         /* After the receipt it is the connection's matter, and the receipt counts. */
         if (fired && has_receipt) {
             assert_int_equal(status, AFAR_OK);
-            assert_non_null(strstr(taker.frames, "exit"));
+            assert_non_null(strstr(reader.frames, "exit"));
             status = afar_process(client, NULL);
         }
         afar_close(client);

@@ -36,8 +36,8 @@ static void script_whole_run(struct script *script)
 
 static void expect_whole_run(const struct scripted_client *it)
 {
-    assert_string_equal(it->taker.text[0], "hello world");
-    assert_string_equal(it->taker.text[1], "oops");
+    assert_string_equal(it->reader.text[0], "hello world");
+    assert_string_equal(it->reader.text[1], "oops");
     assert_non_null(afar_receipt(it->client));
     assert_int_equal(afar_receipt(it->client)->code, 7);
 }
@@ -310,7 +310,7 @@ static void test_a_failed_send_is_explained_by_what_was_received(void **state)
     script_frame(&it->script, "{\"type\":\"error\",\"code\":\"limit\",\"message\":\"enough\"}");
     assert_int_equal(scripted_client_process(it), AFAR_ECLOSED);
     assert_non_null(strstr(it->err.message, "enough (limit)"));
-    assert_string_equal(it->taker.text[0], "last words");
+    assert_string_equal(it->reader.text[0], "last words");
 }
 
 static void test_a_failed_send_after_the_receipt(void **state)
@@ -373,8 +373,8 @@ static void test_a_turn_has_an_end(void **state)
         script_payload(&it->script, header, payload, 65536);
     }
     assert_int_equal(scripted_client_process(it), AFAR_OK);
-    assert_in_range(it->taker.bytes[0], 900000, 1200000);
-    while (it->taker.bytes[0] < 40 * 65536)
+    assert_in_range(it->reader.bytes[0], 900000, 1200000);
+    while (it->reader.bytes[0] < 40 * 65536)
         assert_int_equal(scripted_client_process(it), AFAR_OK);
     free(payload);
 }
@@ -401,7 +401,7 @@ static void test_a_turn_ends_although_more_is_pending(void **state)
         }
     }
     assert_true(turns >= total / 200);
-    assert_int_equal(it->taker.bytes[0], 400);
+    assert_int_equal(it->reader.bytes[0], 400);
     assert_int_not_equal(afar_timeout(it->client), 0);
     assert_int_equal(afar_events(it->client), POLLIN);
 }
