@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "support/process_wait.h"
 #include "support/raw.h"
-#include "support/scene.h"
+#include "support/single_command.h"
 
 /* What a client may leave behind when it goes: each prints its pids, then "ready". */
 static const char *const scripts[] = {
@@ -35,47 +35,47 @@ static const char *const scripts[] = {
 
 enum { SCRIPTS = sizeof scripts / sizeof scripts[0] };
 
-static void begin(struct scene *scene, const char *const *settings, const char *script)
+static void begin(struct single_command *single, const char *const *settings, const char *script)
 {
-    scene_open(scene, settings);
-    scene_exec(scene, script, "");
-    scene_expect(scene, "ready");
+    single_command_open(single, settings);
+    single_command_exec(single, script, "");
+    single_command_expect(single, "ready");
 }
 
 /* ---- the client ------------------------------------------------------------------------------ */
 
 enum manner { CLOSE, SHUTDOWN, RESET };
 
-static void go(struct scene *scene, enum manner manner)
+static void go(struct single_command *single, enum manner manner)
 {
     size_t size = 0;
     switch (manner) {
     case CLOSE:
-        (void)close(scene->fd);
+        (void)close(single->fd);
         break;
     case SHUTDOWN: /* a FIN is a disconnect, though we would still listen */
-        assert_int_equal(shutdown(scene->fd, SHUT_WR), 0);
-        free(raw_read_rest(scene->fd, &size));
-        (void)close(scene->fd);
+        assert_int_equal(shutdown(single->fd, SHUT_WR), 0);
+        free(raw_read_rest(single->fd, &size));
+        (void)close(single->fd);
         break;
     case RESET:
-        raw_reset(scene->fd);
+        raw_reset(single->fd);
         break;
     }
-    scene->fd = -1;
+    single->fd = -1;
 }
 
 static void the_client_goes(enum manner manner)
 {
     static const char *const settings[] = {"kill_grace_ms=100", "linger_ms=150", NULL};
     for (size_t i = 0; i < SCRIPTS; i++) {
-        struct scene scene;
-        begin(&scene, settings, scripts[i]);
-        go(&scene, manner);
+        struct single_command single;
+        begin(&single, settings, scripts[i]);
+        go(&single, manner);
         /* Of the one that has left something behind nobody knows whether it has ended itself yet.
          */
-        afard_expect_log(&scene.server, i == 4 ? "'sh' " : "'sh' disconnected");
-        scene_close(&scene);
+        afard_expect_log(&single.server, i == 4 ? "'sh' " : "'sh' disconnected");
+        single_command_close(&single);
     }
 }
 
@@ -112,14 +112,14 @@ static void the_cable_is_pulled(void **state)
     };
     bool pulled = true;
     for (size_t way = 0; way < 3 && pulled; way++) {
-        struct scene scene;
-        begin(&scene, ways[way], scripts[way < 2 ? 3 : SCRIPTS - 1]);
-        pulled = raw_pull_cable(scene.fd);
+        struct single_command single;
+        begin(&single, ways[way], scripts[way < 2 ? 3 : SCRIPTS - 1]);
+        pulled = raw_pull_cable(single.fd);
         if (!pulled)
-            go(&scene, RESET);
-        afard_expect_log(&scene.server, "'sh' disconnected");
+            go(&single, RESET);
+        afard_expect_log(&single.server, "'sh' disconnected");
         /* The descriptor stays open until here: closing it would tell the server. */
-        scene_close(&scene);
+        single_command_close(&single);
     }
     if (!pulled) {
         print_message("skipped: only root may filter a socket's packets here\n");
@@ -133,16 +133,16 @@ static void the_cable_is_pulled(void **state)
 static void the_server_goes(const char *const *settings, bool twice)
 {
     for (size_t i = 0; i < SCRIPTS; i++) {
-        struct scene scene;
-        begin(&scene, settings, scripts[i]);
-        assert_int_equal(kill(scene.server.program.pid, SIGTERM), 0);
-        afard_expect_log(&scene.server, "draining: 1 jobs");
+        struct single_command single;
+        begin(&single, settings, scripts[i]);
+        assert_int_equal(kill(single.server.program.pid, SIGTERM), 0);
+        afard_expect_log(&single.server, "draining: 1 jobs");
         if (twice)
-            assert_int_equal(kill(scene.server.program.pid, SIGTERM), 0);
+            assert_int_equal(kill(single.server.program.pid, SIGTERM), 0);
         /* Of the one that has left something behind nobody knows whether it has ended itself yet.
          */
-        scene_receipt(&scene, i == 4 ? "\"outcome\":\"" : "\"outcome\":\"killed\"");
-        scene_close_ended(&scene);
+        single_command_receipt(&single, i == 4 ? "\"outcome\":\"" : "\"outcome\":\"killed\"");
+        single_command_close_ended(&single);
     }
 }
 
@@ -166,18 +166,18 @@ static void a_job_finishes_during_the_drain(void **state)
 {
     (void)state;
     static const char *const settings[] = {"drain_ms=1000000", NULL};
-    struct scene scene;
-    scene_open(&scene, settings);
-    scene_exec(&scene,
-               "(setsid sleep 1000 >&- 2>&- & echo $! $$); trap 'exit 9' HUP; echo ready; "
-               "while :; do sleep 0.02; done",
-               "");
-    scene_expect(&scene, "ready");
-    assert_int_equal(kill(scene.server.program.pid, SIGTERM), 0);
-    afard_expect_log(&scene.server, "draining: 1 jobs");
-    raw_send_frame(scene.fd, "{\"type\":\"signal\",\"id\":1,\"name\":\"HUP\"}");
-    scene_receipt(&scene, "\"outcome\":\"exited\",\"code\":9");
-    scene_close_ended(&scene);
+    struct single_command single;
+    single_command_open(&single, settings);
+    single_command_exec(&single,
+                        "(setsid sleep 1000 >&- 2>&- & echo $! $$); trap 'exit 9' HUP; echo ready; "
+                        "while :; do sleep 0.02; done",
+                        "");
+    single_command_expect(&single, "ready");
+    assert_int_equal(kill(single.server.program.pid, SIGTERM), 0);
+    afard_expect_log(&single.server, "draining: 1 jobs");
+    raw_send_frame(single.fd, "{\"type\":\"signal\",\"id\":1,\"name\":\"HUP\"}");
+    single_command_receipt(&single, "\"outcome\":\"exited\",\"code\":9");
+    single_command_close_ended(&single);
 }
 
 /* ---- standing still -------------------------------------------------------------------------- */
