@@ -16,12 +16,12 @@
 
 #include "base/clock.h"
 #include "support/afard.h"
-#include "support/issue.h"
+#include "support/custom_cert.h"
 
 enum { DAY_S = 86400 };
 
 static char folder[64];
-static struct issued ca;
+static struct custom_cert ca;
 static struct afard server;
 
 /* Some of them at once. */
@@ -35,41 +35,44 @@ static const char *file(const char *name)
 }
 
 /* Writes cert.pem and key.pem anew, each by one rename. */
-static void put_certificate(const struct issue *order)
+static void put_certificate(const struct custom_cert_order *order)
 {
-    struct issued made;
-    struct issue complete = *order;
+    struct custom_cert made;
+    struct custom_cert_order complete = *order;
     GENERAL_NAMES *names = NULL;
-    issue_add_name(&names, GEN_DNS, "localhost", 9);
+    custom_cert_add_name(&names, GEN_DNS, "localhost", 9);
     complete.issuer = &ca;
     complete.names = names;
     complete.common_names[0] = "build-7";
-    issue(&made, &complete);
-    issue_write(&made, NULL, file("next.pem"), file("next-key.pem"));
+    custom_cert_make(&made, &complete);
+    custom_cert_write(&made, NULL, file("next.pem"), file("next-key.pem"));
     assert_int_equal(rename(file("next-key.pem"), file("key.pem")), 0);
     assert_int_equal(rename(file("next.pem"), file("cert.pem")), 0);
-    issued_close(&made);
+    custom_cert_close(&made);
     GENERAL_NAMES_free(names);
 }
 
-static const struct issue good = {.is_server = true, .valid_s = 400L * DAY_S};
-static const struct issue expired = {.is_server = true, .begins_s = -2L * DAY_S, .valid_s = -DAY_S};
-static const struct issue future = {.is_server = true, .begins_s = DAY_S, .valid_s = 2L * DAY_S};
-static const struct issue for_clients = {.is_server = false};
-static const struct issue odd_curve = {.is_server = true, .curve = "secp256k1"};
+static const struct custom_cert_order good = {.is_server = true, .valid_s = 400L * DAY_S};
+static const struct custom_cert_order expired = {
+    .is_server = true, .begins_s = -2L * DAY_S, .valid_s = -DAY_S};
+static const struct custom_cert_order future = {
+    .is_server = true, .begins_s = DAY_S, .valid_s = 2L * DAY_S};
+static const struct custom_cert_order for_clients = {.is_server = false};
+static const struct custom_cert_order odd_curve = {.is_server = true, .curve = "secp256k1"};
 
 static int set_up(void **state)
 {
-    struct issued client;
+    struct custom_cert client;
     (void)state;
     (void)snprintf(folder, sizeof folder, "/tmp/afar-certificates-XXXXXX");
     if (mkdtemp(folder) == NULL)
         return -1;
-    issue(&ca, &(struct issue){.common_names = {"CA"}, .is_ca = true, .valid_s = 3650L * DAY_S});
-    issue(&client, &(struct issue){.issuer = &ca, .common_names = {"ann"}});
-    issue_write(&ca, NULL, file("ca.pem"), NULL);
-    issue_write(&client, NULL, file("client.pem"), file("client-key.pem"));
-    issued_close(&client);
+    custom_cert_make(&ca, &(struct custom_cert_order){
+                              .common_names = {"CA"}, .is_ca = true, .valid_s = 3650L * DAY_S});
+    custom_cert_make(&client, &(struct custom_cert_order){.issuer = &ca, .common_names = {"ann"}});
+    custom_cert_write(&ca, NULL, file("ca.pem"), NULL);
+    custom_cert_write(&client, NULL, file("client.pem"), file("client-key.pem"));
+    custom_cert_close(&client);
     (void)setenv("AFAR_CA", file("ca.pem"), 1);
     (void)setenv("AFAR_CERT", file("client.pem"), 1);
     (void)setenv("AFAR_KEY", file("client-key.pem"), 1);
@@ -82,7 +85,7 @@ static int tear_down(void **state)
     static const char *const names[] = {"ca.pem",   "client.pem", "client-key.pem",
                                         "cert.pem", "key.pem",    "lists.pem"};
     (void)state;
-    issued_close(&ca);
+    custom_cert_close(&ca);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         (void)unlink(file(names[i]));
     return rmdir(folder);
@@ -141,7 +144,7 @@ static void check_and_start(void **state)
 {
     (void)state;
     static const struct {
-        const struct issue *order;
+        const struct custom_cert_order *order;
         const char *line;
         bool starts;
     } cases[] = {
@@ -165,7 +168,7 @@ static void check_and_start(void **state)
     put_certificate(&good);
     expect_afard("--check", 0, "configuration ok");
     /* What is good, and not for long. */
-    put_certificate(&(struct issue){.is_server = true, .valid_s = 2L * DAY_S + 3600});
+    put_certificate(&(struct custom_cert_order){.is_server = true, .valid_s = 2L * DAY_S + 3600});
     struct program program;
     const char *argv[] = {
         "afard",      "--listen",       "tls://127.0.0.1:0", "--tls-client-ca", file("ca.pem"),
@@ -180,7 +183,8 @@ static void check_and_start(void **state)
 static void a_reload_keeps_what_is_good(void **state)
 {
     (void)state;
-    static const struct issue *const bad[] = {&expired, &future, &for_clients, &odd_curve};
+    static const struct custom_cert_order *const bad[] = {&expired, &future, &for_clients,
+                                                          &odd_curve};
     put_certificate(&good);
     start("tls_watch_ms=0", NULL);
     assert_int_equal(ping(NULL, 0), 0);
@@ -202,7 +206,8 @@ static void a_reload_keeps_what_is_good(void **state)
 static void a_renewal_keeps_what_is_good(void **state)
 {
     (void)state;
-    static const struct issue *const bad[] = {&expired, &future, &for_clients, &odd_curve};
+    static const struct custom_cert_order *const bad[] = {&expired, &future, &for_clients,
+                                                          &odd_curve};
     put_certificate(&good);
     start("tls_watch_ms=20", NULL);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -250,7 +255,7 @@ static void a_renewal_is_tried_again(void **state)
 static void an_end_is_announced(void **state)
 {
     (void)state;
-    const struct issue short_lived = {.is_server = true, .valid_s = 5L * DAY_S + 3600};
+    const struct custom_cert_order short_lived = {.is_server = true, .valid_s = 5L * DAY_S + 3600};
     put_certificate(&short_lived);
     start("tls_watch_ms=20", NULL);
     afard_expect_log(&server, "warn the server's certificate (tls_cert) ends on 20");
@@ -276,7 +281,7 @@ static void the_end_of_a_list_is_announced(void **state)
     (void)state;
     char setting[160];
     put_certificate(&good);
-    issue_write_list_until(&ca, NULL, 3L * DAY_S + 3600, file("lists.pem"));
+    custom_cert_write_list_until(&ca, NULL, 3L * DAY_S + 3600, file("lists.pem"));
     (void)snprintf(setting, sizeof setting, "tls_crl=%s", file("lists.pem"));
     start("tls_watch_ms=0", setting);
     afard_expect_log(&server, "warn a revocation list (tls_crl) ends on 20");
@@ -292,7 +297,7 @@ static void the_end_of_a_list_is_announced(void **state)
 static void it_expires(void **state)
 {
     (void)state;
-    const struct issue soon = {.is_server = true, .valid_s = 8};
+    const struct custom_cert_order soon = {.is_server = true, .valid_s = 8};
     const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     char said[4096] = "";
     put_certificate(&soon);

@@ -18,7 +18,7 @@
 #include <openssl/rsa.h>
 
 #include "support/alloc_fault.h"
-#include "support/issue.h"
+#include "support/custom_cert.h"
 #include "support/tls_pair.h"
 
 static struct test_certs certs;
@@ -317,7 +317,7 @@ static void test_kinds_of_keys(void **state)
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         struct afar_error err;
-        struct issued made = {.certificate = X509_new()};
+        struct custom_cert made = {.certificate = X509_new()};
         bool is_ec = strcmp(kinds[i].type, "EC") == 0;
         bool is_rsa = strcmp(kinds[i].type, "RSA") == 0;
         made.key = is_ec    ? EVP_EC_gen(kinds[i].curve)
@@ -329,13 +329,13 @@ static void test_kinds_of_keys(void **state)
         assert_int_equal(X509_set_pubkey(made.certificate, made.key), 1);
         assert_true(X509_sign(made.certificate, made.key, is_ec || is_rsa ? EVP_sha256() : NULL) >
                     0);
-        issue_write(&made, NULL, file_path, key_path);
+        custom_cert_write(&made, NULL, file_path, key_path);
         enum afar_status status = load_identity(file_path, key_path, &err);
         if (kinds[i].line == NULL && status != AFAR_OK)
             fail_msg("%s %s: %s", kinds[i].type, kinds[i].curve, err.message);
         if (kinds[i].line != NULL)
             refused(status, &err, key_path, kinds[i].line);
-        issued_close(&made);
+        custom_cert_close(&made);
     }
 }
 

@@ -13,7 +13,7 @@
 #include <openssl/crypto.h>
 
 #include "support/hello.h"
-#include "support/issue.h"
+#include "support/custom_cert.h"
 #include "support/tls_pair.h"
 
 enum {
@@ -249,7 +249,7 @@ static void test_a_claim_in_the_second_hello(void **state)
 static void test_a_claim_of_certificates(void **state)
 {
     (void)state;
-    struct issued leaf;
+    struct custom_cert leaf;
     struct tls_context *longwinded = NULL;
     struct tls_pair pair;
     char folder[] = "/tmp/afar-guard-XXXXXX";
@@ -261,9 +261,10 @@ static void test_a_claim_of_certificates(void **state)
     for (size_t size = 15000; size < 90000; size += 35000) {
         const struct tls_client_options options = {
             .ca_file = certs.cert[TEST_CA], .cert_file = cert, .key_file = key};
-        issue(&leaf, &(struct issue){.common_names = {"x"}, .comment_bytes = size});
-        issue_write(&leaf, NULL, cert, key);
-        issued_close(&leaf);
+        custom_cert_make(&leaf,
+                         &(struct custom_cert_order){.common_names = {"x"}, .comment_bytes = size});
+        custom_cert_write(&leaf, NULL, cert, key);
+        custom_cert_close(&leaf);
         assert_int_equal(tls_context_client_new(&longwinded, &options, NULL), AFAR_OK);
         tls_pair_open(&pair, longwinded, server, "localhost", NULL, NULL, 300);
         while (pair.server_status == AFAR_EAGAIN) {

@@ -10,16 +10,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "support/issue.h"
+#include "support/custom_cert.h"
 #include "support/skewed_time.h"
 #include "support/tls_pair.h"
 
 enum { HOUR_S = 3600, DAY_S = 24 * HOUR_S };
 
 static struct test_certs certs; /* the server's */
-static struct issued ca;
-static struct issued between;
-static struct issued leaf;
+static struct custom_cert ca;
+static struct custom_cert between;
+static struct custom_cert leaf;
 static char folder[48];
 
 static const char *file(const char *name)
@@ -37,20 +37,22 @@ static int set_up(void **state)
     (void)snprintf(folder, sizeof folder, "/tmp/afar-lists-XXXXXX");
     if (mkdtemp(folder) == NULL || !test_certs_make(&certs))
         return -1;
-    issue(&ca, &(struct issue){.common_names = {"CA"}, .is_ca = true});
-    issue(&between, &(struct issue){.issuer = &ca, .common_names = {"Between"}, .is_ca = true});
-    issue(&leaf, &(struct issue){.issuer = &between, .common_names = {"leaf"}});
-    issue_write(&ca, NULL, file("ca.pem"), NULL);
-    issue_write(&leaf, &between, file("leaf.pem"), file("leaf-key.pem"));
+    custom_cert_make(&ca, &(struct custom_cert_order){.common_names = {"CA"}, .is_ca = true});
+    custom_cert_make(&between, &(struct custom_cert_order){
+                                   .issuer = &ca, .common_names = {"Between"}, .is_ca = true});
+    custom_cert_make(&leaf,
+                     &(struct custom_cert_order){.issuer = &between, .common_names = {"leaf"}});
+    custom_cert_write(&ca, NULL, file("ca.pem"), NULL);
+    custom_cert_write(&leaf, &between, file("leaf.pem"), file("leaf-key.pem"));
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    issued_close(&leaf);
-    issued_close(&between);
-    issued_close(&ca);
+    custom_cert_close(&leaf);
+    custom_cert_close(&between);
+    custom_cert_close(&ca);
     test_certs_remove(&certs);
     (void)unlink(file("ca.pem"));
     (void)unlink(file("leaf.pem"));
@@ -66,9 +68,9 @@ static struct tls_context *server_with(long ca_ends_s, long between_ends_s)
     struct afar_error err;
     (void)unlink(file("lists.pem"));
     if (ca_ends_s != 0)
-        issue_write_list_until(&ca, NULL, ca_ends_s, file("lists.pem"));
+        custom_cert_write_list_until(&ca, NULL, ca_ends_s, file("lists.pem"));
     if (between_ends_s != 0)
-        issue_write_list_until(&between, NULL, between_ends_s, file("lists.pem"));
+        custom_cert_write_list_until(&between, NULL, between_ends_s, file("lists.pem"));
     const struct tls_server_options options = {
         .cert_file = certs.cert[TEST_SERVER],
         .key_file = certs.key[TEST_SERVER],

@@ -10,19 +10,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "support/issue.h"
+#include "support/custom_cert.h"
 #include "support/tls_pair.h"
 
 /* A server's certificate for one name. */
-static void make(struct issued *made, const char *dns, const struct issued *issuer)
+static void make(struct custom_cert *made, const char *dns, const struct custom_cert *issuer)
 {
     GENERAL_NAMES *names = NULL;
     if (dns != NULL)
-        issue_add_name(&names, GEN_DNS, dns, strlen(dns));
-    issue(made, &(struct issue){.issuer = issuer,
-                                .common_names = {"host.example.com"},
-                                .names = names,
-                                .is_server = true});
+        custom_cert_add_name(&names, GEN_DNS, dns, strlen(dns));
+    custom_cert_make(made, &(struct custom_cert_order){.issuer = issuer,
+                                                       .common_names = {"host.example.com"},
+                                                       .names = names,
+                                                       .is_server = true});
     GENERAL_NAMES_free(names);
 }
 
@@ -66,35 +66,35 @@ static void test_reasons(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
         const struct example *e = &examples[i];
-        struct issued made;
+        struct custom_cert made;
         make(&made, e->dns, NULL);
         assert_false(is_accepted(made.certificate, e->wanted));
         const char *reason = tls_names_reason(made.certificate, e->wanted);
         if (e->reason == NULL ? reason != NULL
                               : reason == NULL || strstr(reason, e->reason) == NULL)
             fail_msg("%s for %s: %s", e->dns, e->wanted, reason != NULL ? reason : "no reason");
-        issued_close(&made);
+        custom_cert_close(&made);
     }
 }
 
 static void test_what_it_is_for(void **state)
 {
     (void)state;
-    struct issued made;
+    struct custom_cert made;
     GENERAL_NAMES *names = NULL;
     char text[80];
-    issue_add_name(&names, GEN_DNS, "a.example", 9);
-    issue_add_name(&names, GEN_DNS, "192.0.2.1", 9);
-    issue_add_name(&names, GEN_EMAIL, "a@b.example", 11);
-    issue(&made, &(struct issue){.common_names = {"x"}, .names = names});
+    custom_cert_add_name(&names, GEN_DNS, "a.example", 9);
+    custom_cert_add_name(&names, GEN_DNS, "192.0.2.1", 9);
+    custom_cert_add_name(&names, GEN_EMAIL, "a@b.example", 11);
+    custom_cert_make(&made, &(struct custom_cert_order){.common_names = {"x"}, .names = names});
     tls_names_text(made.certificate, text, sizeof text);
     assert_string_equal(text, "a.example, 192.0.2.1 (as a DNS name)");
     GENERAL_NAMES_free(names);
-    issued_close(&made);
-    issue(&made, &(struct issue){.common_names = {"x"}});
+    custom_cert_close(&made);
+    custom_cert_make(&made, &(struct custom_cert_order){.common_names = {"x"}});
     tls_names_text(made.certificate, text, sizeof text);
     assert_string_equal(text, "no host name or address at all");
-    issued_close(&made);
+    custom_cert_close(&made);
 }
 
 /* Both sides say it in their own lines; the server where it has been told the name. */
@@ -126,15 +126,16 @@ static void test_both_sides_say_why(void **state)
     (void)snprintf(cert, sizeof cert, "%s/cert.pem", folder);
     (void)snprintf(key, sizeof key, "%s/key.pem", folder);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct issued issuer;
-        struct issued made;
+        struct custom_cert issuer;
+        struct custom_cert made;
         struct tls_context *server = NULL;
         struct tls_context *client = NULL;
         struct tls_pair pair;
-        issue(&issuer, &(struct issue){.common_names = {"CA"}, .is_ca = true});
+        custom_cert_make(&issuer,
+                         &(struct custom_cert_order){.common_names = {"CA"}, .is_ca = true});
         make(&made, cases[i].dns, &issuer);
-        issue_write(&issuer, NULL, ca, NULL);
-        issue_write(&made, NULL, cert, key);
+        custom_cert_write(&issuer, NULL, ca, NULL);
+        custom_cert_write(&made, NULL, cert, key);
         const struct tls_server_options options = {
             .cert_file = cert, .key_file = key, .client_ca_file = certs->cert[TEST_CA]};
         assert_int_equal(tls_context_server_new(&server, &options, NULL), AFAR_OK);
@@ -150,8 +151,8 @@ static void test_both_sides_say_why(void **state)
         tls_pair_close(&pair);
         tls_context_free(client);
         tls_context_free(server);
-        issued_close(&made);
-        issued_close(&issuer);
+        custom_cert_close(&made);
+        custom_cert_close(&issuer);
     }
     (void)unlink(ca);
     (void)unlink(cert);

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "support/issue.h"
+#include "support/custom_cert.h"
 #include "support/skewed_time.h"
 #include "support/tls_pair.h"
 
@@ -18,7 +18,7 @@ enum { DAY_S = 86400 };
 
 static struct test_certs certs;
 static char folder[48];
-static struct issued issuer;
+static struct custom_cert issuer;
 
 static const char *file(const char *name)
 {
@@ -35,14 +35,14 @@ static int set_up(void **state)
     (void)snprintf(folder, sizeof folder, "/tmp/afar-own-XXXXXX");
     if (mkdtemp(folder) == NULL || !test_certs_make(&certs))
         return -1;
-    issue(&issuer, &(struct issue){.common_names = {"CA"}, .is_ca = true});
+    custom_cert_make(&issuer, &(struct custom_cert_order){.common_names = {"CA"}, .is_ca = true});
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    issued_close(&issuer);
+    custom_cert_close(&issuer);
     test_certs_remove(&certs);
     (void)unlink(file("cert.pem"));
     (void)unlink(file("key.pem"));
@@ -98,24 +98,26 @@ static void test_by_time(void **state)
 static void test_what_ends_when(void **state)
 {
     (void)state;
-    struct issued between;
-    struct issued leaf;
-    struct issued other;
+    struct custom_cert between;
+    struct custom_cert leaf;
+    struct custom_cert other;
     struct tls_context *context = NULL;
     struct tls_ends ends;
     const time_t now = __real_time(NULL);
-    issue(&between,
-          &(struct issue){
-              .issuer = &issuer, .common_names = {"between"}, .is_ca = true, .valid_s = 5 * DAY_S});
-    issue(&leaf, &(struct issue){.issuer = &between,
-                                 .common_names = {"leaf"},
-                                 .is_server = true,
-                                 .valid_s = 7 * DAY_S});
-    issue(&other, &(struct issue){.common_names = {"other CA"}, .is_ca = true});
-    issue_write(&leaf, &between, file("cert.pem"), file("key.pem"));
-    issue_write_list_until(&issuer, NULL, DAY_S, file("lists.pem"));
-    issue_write_list_until(&issuer, NULL, 9 * DAY_S, file("lists.pem"));
-    issue_write_list_until(&other, NULL, 3 * DAY_S, file("lists.pem"));
+    custom_cert_make(&between, &(struct custom_cert_order){.issuer = &issuer,
+                                                           .common_names = {"between"},
+                                                           .is_ca = true,
+                                                           .valid_s = 5 * DAY_S});
+    custom_cert_make(&leaf, &(struct custom_cert_order){.issuer = &between,
+                                                        .common_names = {"leaf"},
+                                                        .is_server = true,
+                                                        .valid_s = 7 * DAY_S});
+    custom_cert_make(&other,
+                     &(struct custom_cert_order){.common_names = {"other CA"}, .is_ca = true});
+    custom_cert_write(&leaf, &between, file("cert.pem"), file("key.pem"));
+    custom_cert_write_list_until(&issuer, NULL, DAY_S, file("lists.pem"));
+    custom_cert_write_list_until(&issuer, NULL, 9 * DAY_S, file("lists.pem"));
+    custom_cert_write_list_until(&other, NULL, 3 * DAY_S, file("lists.pem"));
     const struct tls_server_options options = {.cert_file = file("cert.pem"),
                                                .key_file = file("key.pem"),
                                                .client_ca_file = certs.cert[TEST_CA],
@@ -132,9 +134,9 @@ static void test_what_ends_when(void **state)
     assert_int_equal(ends.chain, 0);
     assert_int_equal(ends.lists, 0);
     tls_context_free(context);
-    issued_close(&between);
-    issued_close(&leaf);
-    issued_close(&other);
+    custom_cert_close(&between);
+    custom_cert_close(&leaf);
+    custom_cert_close(&other);
 }
 
 int main(void)

@@ -12,14 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "support/issue.h"
+#include "support/custom_cert.h"
 #include "support/tls_pair.h"
 
 enum { PATH_BYTES = 128, TEXT_BYTES = 2048, HOUR_S = 3600, DAY_S = 86400 };
 
 static struct test_certs certs;
-static struct issued ca; /* valid for an hour; in FOLDER/my-ca.pem */
-static time_t ahead;     /* so far is the clock */
+static struct custom_cert ca; /* valid for an hour; in FOLDER/my-ca.pem */
+static time_t ahead;          /* so far is the clock */
 
 time_t __real_time(time_t *out);
 time_t __wrap_time(time_t *out);
@@ -45,8 +45,9 @@ static int set_up(void **state)
     (void)state;
     if (!test_certs_make(&certs))
         return -1;
-    issue(&ca, &(struct issue){.common_names = {"My CA"}, .is_ca = true, .valid_s = HOUR_S});
-    issue_write(&ca, NULL, file("my-ca.pem"), NULL);
+    custom_cert_make(&ca, &(struct custom_cert_order){
+                              .common_names = {"My CA"}, .is_ca = true, .valid_s = HOUR_S});
+    custom_cert_write(&ca, NULL, file("my-ca.pem"), NULL);
     return 0;
 }
 
@@ -56,7 +57,7 @@ static int tear_down(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         (void)unlink(file(names[i]));
-    issued_close(&ca);
+    custom_cert_close(&ca);
     test_certs_remove(&certs);
     return 0;
 }
@@ -70,7 +71,8 @@ struct parties {
 };
 
 /* A server that trusts my CA, or else another; and this key, or none. */
-static struct tls_context *server_with(bool trusts, const struct issued *pinned, const char *lists)
+static struct tls_context *server_with(bool trusts, const struct custom_cert *pinned,
+                                       const char *lists)
 {
     struct tls_context *context = NULL;
     struct afar_error err;
@@ -138,18 +140,19 @@ static void assert_names(const char *const common_names[2], GENERAL_NAMES *names
                          const char *expected)
 {
     struct parties parties;
-    struct issued leaf;
+    struct custom_cert leaf;
     char text[TEXT_BYTES];
-    issue(&leaf, &(struct issue){.issuer = &ca,
-                                 .common_names = {common_names[0], common_names[1]},
-                                 .names = names});
-    issue_write(&leaf, NULL, file("leaf.pem"), file("leaf-key.pem"));
+    custom_cert_make(&leaf,
+                     &(struct custom_cert_order){.issuer = &ca,
+                                                 .common_names = {common_names[0], common_names[1]},
+                                                 .names = names});
+    custom_cert_write(&leaf, NULL, file("leaf.pem"), file("leaf-key.pem"));
     meet(&parties, server_with(true, NULL, NULL));
     assert_int_equal(parties.pair.server_status, AFAR_OK);
     names_of(parties.pair.server, text);
     assert_string_equal(text, expected);
     part(&parties);
-    issued_close(&leaf);
+    custom_cert_close(&leaf);
     GENERAL_NAMES_free(names);
 }
 
@@ -163,10 +166,10 @@ static void every_name_counts(void **state)
 {
     GENERAL_NAMES *names = NULL;
     (void)state;
-    issue_add_name(&names, GEN_URI, "spiffe://a/b", 12);
-    issue_add_name(&names, GEN_DNS, "h.example", 9);
-    issue_add_name(&names, GEN_URI, "urn:x", 5);
-    issue_add_name(&names, GEN_EMAIL, "ann@example.com", 15);
+    custom_cert_add_name(&names, GEN_URI, "spiffe://a/b", 12);
+    custom_cert_add_name(&names, GEN_DNS, "h.example", 9);
+    custom_cert_add_name(&names, GEN_URI, "urn:x", 5);
+    custom_cert_add_name(&names, GEN_EMAIL, "ann@example.com", 15);
     assert_names(CNS("ann", "bob"), names,
                  "uri:spiffe://a/b|dns:h.example|uri:urn:x|email:ann@example.com|cn:ann|cn:bob|");
     assert_names(CNS(NULL), NULL, "");
@@ -178,14 +181,14 @@ static void what_others_would_read_otherwise_is_left_out(void **state)
 {
     GENERAL_NAMES *names = NULL;
     (void)state;
-    issue_add_name(&names, GEN_URI, "spiffe://admin\0.evil", 20);
-    issue_add_name(&names, GEN_DNS, "admin\0.evil.example", 19);
-    issue_add_name(&names, GEN_DNS, "admin\0", 6);
-    issue_add_name(&names, GEN_EMAIL, "\0root@example.com", 17);
-    issue_add_name(&names, GEN_DNS, "", 0);
-    issue_add_name(&names, GEN_DNS, "a\nb", 3);
-    issue_add_name(&names, GEN_DNS, "a\x1b[2Jb", 6);
-    issue_add_name(&names, GEN_DNS, "good.example", 12);
+    custom_cert_add_name(&names, GEN_URI, "spiffe://admin\0.evil", 20);
+    custom_cert_add_name(&names, GEN_DNS, "admin\0.evil.example", 19);
+    custom_cert_add_name(&names, GEN_DNS, "admin\0", 6);
+    custom_cert_add_name(&names, GEN_EMAIL, "\0root@example.com", 17);
+    custom_cert_add_name(&names, GEN_DNS, "", 0);
+    custom_cert_add_name(&names, GEN_DNS, "a\nb", 3);
+    custom_cert_add_name(&names, GEN_DNS, "a\x1b[2Jb", 6);
+    custom_cert_add_name(&names, GEN_DNS, "good.example", 12);
     assert_names(CNS("a\tb"), names, "dns:good.example|");
 }
 
@@ -194,7 +197,7 @@ static void what_others_would_read_otherwise_is_left_out(void **state)
 static void too_many_are_refused(void **state)
 {
     struct parties parties;
-    struct issued leaf;
+    struct custom_cert leaf;
     struct peer *peer = NULL;
     struct afar_error err;
     GENERAL_NAMES *names = NULL;
@@ -202,12 +205,13 @@ static void too_many_are_refused(void **state)
     (void)state;
     for (unsigned i = 0; i < PEER_NAMES_MAX - 1; i++) {
         int size = snprintf(name, sizeof name, "h%u.example", i);
-        issue_add_name(&names, GEN_DNS, name, (size_t)size);
+        custom_cert_add_name(&names, GEN_DNS, name, (size_t)size);
     }
     for (unsigned i = 0; i < 2; i++) {
-        issue(&leaf, &(struct issue){
-                         .issuer = &ca, .common_names = {i == 0 ? NULL : "ann"}, .names = names});
-        issue_write(&leaf, NULL, file("leaf.pem"), file("leaf-key.pem"));
+        custom_cert_make(&leaf, &(struct custom_cert_order){.issuer = &ca,
+                                                            .common_names = {i == 0 ? NULL : "ann"},
+                                                            .names = names});
+        custom_cert_write(&leaf, NULL, file("leaf.pem"), file("leaf-key.pem"));
         meet(&parties, server_with(true, NULL, NULL));
         assert_int_equal(parties.pair.server_status, AFAR_OK);
         assert_int_equal(transport_peer(parties.pair.server, &peer, &err),
@@ -218,7 +222,7 @@ static void too_many_are_refused(void **state)
             tls_pair_assert_line(&err, "more than 256 names");
         peer_free(peer);
         part(&parties);
-        issued_close(&leaf);
+        custom_cert_close(&leaf);
     }
     GENERAL_NAMES_free(names);
 }
@@ -226,19 +230,19 @@ static void too_many_are_refused(void **state)
 static void nobody_vouches_for_what_a_key_claims(void **state)
 {
     struct parties parties;
-    struct issued leaf;
+    struct custom_cert leaf;
     GENERAL_NAMES *names = NULL;
     char text[TEXT_BYTES];
     (void)state;
-    issue_add_name(&names, GEN_URI, "spiffe://admin", 14);
-    issue(&leaf, &(struct issue){.common_names = {"admin"}, .names = names});
-    issue_write(&leaf, NULL, file("leaf.pem"), file("leaf-key.pem"));
+    custom_cert_add_name(&names, GEN_URI, "spiffe://admin", 14);
+    custom_cert_make(&leaf, &(struct custom_cert_order){.common_names = {"admin"}, .names = names});
+    custom_cert_write(&leaf, NULL, file("leaf.pem"), file("leaf-key.pem"));
     meet(&parties, server_with(true, &leaf, NULL));
     assert_int_equal(parties.pair.server_status, AFAR_OK);
     names_of(parties.pair.server, text);
     assert_string_equal(text, "");
     part(&parties);
-    issued_close(&leaf);
+    custom_cert_close(&leaf);
     GENERAL_NAMES_free(names);
 }
 
@@ -250,10 +254,11 @@ static void nobody_vouches_for_what_a_key_claims(void **state)
 static void a_weak_key_is_refused(void **state)
 {
     struct parties parties;
-    struct issued leaf;
+    struct custom_cert leaf;
     const struct tls_client_options options = {.ca_file = certs.cert[TEST_CA]};
     (void)state;
-    issue(&leaf, &(struct issue){.common_names = {"weak"}, .rsa_bits = 1024});
+    custom_cert_make(&leaf,
+                     &(struct custom_cert_order){.common_names = {"weak"}, .rsa_bits = 1024});
     parties.server = server_with(false, &leaf, NULL);
     assert_int_equal(tls_context_client_new(&parties.client, &options, NULL), AFAR_OK);
     SSL_CTX_set_security_level(parties.client->ssl_ctx, 0);
@@ -264,36 +269,41 @@ static void a_weak_key_is_refused(void **state)
     assert_int_equal(parties.pair.server_status, AFAR_ETRUST);
     tls_pair_assert_line(&parties.pair.server_err, "too short to be safe");
     part(&parties);
-    issued_close(&leaf);
+    custom_cert_close(&leaf);
 }
 
 /* Its owner does not get around it by keeping back who has issued it. */
 static void revoked_by_an_issuer_that_is_not_shown(void **state)
 {
     struct parties parties;
-    struct issued between;
-    struct issued leaf;
-    struct issued other;
+    struct custom_cert between;
+    struct custom_cert leaf;
+    struct custom_cert other;
     (void)state;
-    issue(&between, &(struct issue){.issuer = &ca, .common_names = {"Between"}, .is_ca = true});
-    issue(&leaf, &(struct issue){.issuer = &between, .common_names = {"leaf"}});
-    issue(&other, &(struct issue){.issuer = &between, .common_names = {"other"}});
-    issue_write_list(&ca, NULL, file("lists.pem"));
-    issue_write_list(&between, &leaf, file("lists.pem"));
+    custom_cert_make(&between, &(struct custom_cert_order){
+                                   .issuer = &ca, .common_names = {"Between"}, .is_ca = true});
+    custom_cert_make(&leaf,
+                     &(struct custom_cert_order){.issuer = &between, .common_names = {"leaf"}});
+    custom_cert_make(&other,
+                     &(struct custom_cert_order){.issuer = &between, .common_names = {"other"}});
+    custom_cert_write_list(&ca, NULL, file("lists.pem"));
+    custom_cert_write_list(&between, &leaf, file("lists.pem"));
     for (unsigned shown = 0; shown < 2; shown++) {
-        issue_write(&leaf, shown == 1 ? &between : NULL, file("leaf.pem"), file("leaf-key.pem"));
+        custom_cert_write(&leaf, shown == 1 ? &between : NULL, file("leaf.pem"),
+                          file("leaf-key.pem"));
         meet(&parties, server_with(true, &leaf, file("lists.pem")));
         assert_int_equal(parties.pair.server_status, AFAR_ETRUST);
         tls_pair_assert_line(&parties.pair.server_err, "has been revoked");
         part(&parties);
-        issue_write(&other, shown == 1 ? &between : NULL, file("leaf.pem"), file("leaf-key.pem"));
+        custom_cert_write(&other, shown == 1 ? &between : NULL, file("leaf.pem"),
+                          file("leaf-key.pem"));
         meet(&parties, server_with(true, &other, file("lists.pem")));
         assert_int_equal(parties.pair.server_status, AFAR_OK);
         part(&parties);
     }
-    issued_close(&other);
-    issued_close(&leaf);
-    issued_close(&between);
+    custom_cert_close(&other);
+    custom_cert_close(&leaf);
+    custom_cert_close(&between);
 }
 
 /* ---- judged again ---------------------------------------------------------------------------- */
@@ -302,11 +312,12 @@ static void revoked_by_an_issuer_that_is_not_shown(void **state)
 static void as_long_as_what_it_is_accepted_for(void **state)
 {
     struct parties parties;
-    struct issued leaf;
+    struct custom_cert leaf;
     struct afar_error err;
     (void)state;
-    issue(&leaf, &(struct issue){.issuer = &ca, .common_names = {"leaf"}, .valid_s = 2 * DAY_S});
-    issue_write(&leaf, NULL, file("leaf.pem"), file("leaf-key.pem"));
+    custom_cert_make(&leaf, &(struct custom_cert_order){
+                                .issuer = &ca, .common_names = {"leaf"}, .valid_s = 2 * DAY_S});
+    custom_cert_write(&leaf, NULL, file("leaf.pem"), file("leaf-key.pem"));
     struct tls_context *trusted = server_with(true, NULL, NULL);
     struct tls_context *pinned = server_with(false, &leaf, NULL);
 
@@ -330,7 +341,7 @@ static void as_long_as_what_it_is_accepted_for(void **state)
     part(&parties);
     tls_context_free(trusted);
     tls_context_free(pinned);
-    issued_close(&leaf);
+    custom_cert_close(&leaf);
 }
 
 int main(void)

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "support/issue.h"
+#include "support/custom_cert.h"
 #include "support/skewed_time.h"
 #include "support/tls_pair.h"
 
@@ -140,8 +140,8 @@ struct short_life {
     char cert[96];
     char key[96];
     char lists[96];
-    struct issued issuer;
-    struct issued leaf;
+    struct custom_cert issuer;
+    struct custom_cert leaf;
 };
 
 static void make_short_life(struct short_life *it, long valid_s)
@@ -152,17 +152,19 @@ static void make_short_life(struct short_life *it, long valid_s)
     (void)snprintf(it->cert, sizeof it->cert, "%s/cert.pem", it->folder);
     (void)snprintf(it->key, sizeof it->key, "%s/key.pem", it->folder);
     (void)snprintf(it->lists, sizeof it->lists, "%s/lists.pem", it->folder);
-    issue(&it->issuer, &(struct issue){.common_names = {"CA"}, .is_ca = true});
-    issue(&it->leaf,
-          &(struct issue){.issuer = &it->issuer, .common_names = {"tester"}, .valid_s = valid_s});
-    issue_write(&it->issuer, NULL, it->ca, NULL);
-    issue_write(&it->leaf, NULL, it->cert, it->key);
+    custom_cert_make(&it->issuer,
+                     &(struct custom_cert_order){.common_names = {"CA"}, .is_ca = true});
+    custom_cert_make(&it->leaf, &(struct custom_cert_order){.issuer = &it->issuer,
+                                                            .common_names = {"tester"},
+                                                            .valid_s = valid_s});
+    custom_cert_write(&it->issuer, NULL, it->ca, NULL);
+    custom_cert_write(&it->leaf, NULL, it->cert, it->key);
 }
 
 static void remove_short_life(struct short_life *it)
 {
-    issued_close(&it->leaf);
-    issued_close(&it->issuer);
+    custom_cert_close(&it->leaf);
+    custom_cert_close(&it->issuer);
     (void)unlink(it->ca);
     (void)unlink(it->cert);
     (void)unlink(it->key);
@@ -228,8 +230,8 @@ static void test_not_when_the_revocation_list_has_expired(void **state)
     struct tls_pair pair;
     struct afar_error err;
     make_short_life(&it, 0);
-    issue_write_list_until(&it.issuer, NULL, 600, it.lists);
-    issue_write_list_until(&it.issuer, NULL, 1800, it.lists);
+    custom_cert_write_list_until(&it.issuer, NULL, 600, it.lists);
+    custom_cert_write_list_until(&it.issuer, NULL, 1800, it.lists);
     open_short_life(&it, certs, it.lists, &client, &server);
     assert_false(resumes_at(client, server, 0));
     assert_true(resumes_at(client, server, 1700));
@@ -274,11 +276,12 @@ static void test_none_with_a_long_chain(void **state)
     for (size_t bytes = 9000; bytes <= 15000; bytes += 1500) {
         struct short_life it;
         make_short_life(&it, 0);
-        struct issued leaf;
-        issue(&leaf, &(struct issue){
-                         .issuer = &it.issuer, .common_names = {"tester"}, .comment_bytes = bytes});
-        issue_write(&leaf, NULL, it.cert, it.key);
-        issued_close(&leaf);
+        struct custom_cert leaf;
+        custom_cert_make(&leaf, &(struct custom_cert_order){.issuer = &it.issuer,
+                                                            .common_names = {"tester"},
+                                                            .comment_bytes = bytes});
+        custom_cert_write(&leaf, NULL, it.cert, it.key);
+        custom_cert_close(&leaf);
         open_short_life(&it, certs, NULL, &client, &server);
         assert_false(resumes_at(client, server, 0));
         bool resumed = resumes_at(client, server, 0);

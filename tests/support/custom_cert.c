@@ -1,4 +1,4 @@
-#include "support/issue.h"
+#include "support/custom_cert.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static void add_extension(X509 *certificate, X509 *issuer, int nid, const char *
     X509_EXTENSION_free(extension);
 }
 
-static void add_extensions(X509 *certificate, X509 *issuer, const struct issue *order)
+static void add_extensions(X509 *certificate, X509 *issuer, const struct custom_cert_order *order)
 {
     add_extension(certificate, issuer, NID_basic_constraints,
                   order->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
@@ -52,7 +52,7 @@ static void add_extensions(X509 *certificate, X509 *issuer, const struct issue *
                          1);
 }
 
-void issue(struct issued *made, const struct issue *order)
+void custom_cert_make(struct custom_cert *made, const struct custom_cert_order *order)
 {
     uint32_t serial = 0;
     made->key = order->rsa_bits > 0 ? EVP_RSA_gen(order->rsa_bits)
@@ -62,7 +62,7 @@ void issue(struct issued *made, const struct issue *order)
     assert_non_null(made->certificate);
     assert_int_equal(RAND_bytes((unsigned char *)&serial, sizeof serial), 1);
     X509 *certificate = made->certificate;
-    const struct issued *issuer = order->issuer != NULL ? order->issuer : made;
+    const struct custom_cert *issuer = order->issuer != NULL ? order->issuer : made;
     X509_NAME *name = X509_get_subject_name(certificate);
     for (size_t i = 0; i < 4 && order->common_names[i] != NULL; i++)
         assert_int_equal(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
@@ -82,14 +82,14 @@ void issue(struct issued *made, const struct issue *order)
     assert_true(X509_sign(certificate, issuer->key, EVP_sha256()) > 0);
 }
 
-void issued_close(struct issued *issued)
+void custom_cert_close(struct custom_cert *issued)
 {
     X509_free(issued->certificate);
     EVP_PKEY_free(issued->key);
-    *issued = (struct issued){.certificate = NULL};
+    *issued = (struct custom_cert){.certificate = NULL};
 }
 
-void issue_add_name(GENERAL_NAMES **names, int type, const char *bytes, size_t size)
+void custom_cert_add_name(GENERAL_NAMES **names, int type, const char *bytes, size_t size)
 {
     GENERAL_NAME *name = GENERAL_NAME_new();
     ASN1_IA5STRING *string = ASN1_IA5STRING_new();
@@ -103,8 +103,8 @@ void issue_add_name(GENERAL_NAMES **names, int type, const char *bytes, size_t s
     assert_true(sk_GENERAL_NAME_push(*names, name) > 0);
 }
 
-void issue_write(const struct issued *issued, const struct issued *also, const char *cert_path,
-                 const char *key_path)
+void custom_cert_write(const struct custom_cert *issued, const struct custom_cert *also,
+                       const char *cert_path, const char *key_path)
 {
     FILE *file = fopen(cert_path, "we");
     assert_non_null(file);
@@ -121,7 +121,7 @@ void issue_write(const struct issued *issued, const struct issued *also, const c
     assert_int_equal(fclose(file), 0);
 }
 
-static void add_revoked(X509_CRL *list, const struct issued *revoked, ASN1_TIME *when)
+static void add_revoked(X509_CRL *list, const struct custom_cert *revoked, ASN1_TIME *when)
 {
     X509_REVOKED *entry = X509_REVOKED_new();
     assert_non_null(entry);
@@ -131,13 +131,14 @@ static void add_revoked(X509_CRL *list, const struct issued *revoked, ASN1_TIME 
     assert_int_equal(X509_CRL_add0_revoked(list, entry), 1);
 }
 
-void issue_write_list(const struct issued *issuer, const struct issued *revoked, const char *path)
+void custom_cert_write_list(const struct custom_cert *issuer, const struct custom_cert *revoked,
+                            const char *path)
 {
-    issue_write_list_until(issuer, revoked, DAY_S, path);
+    custom_cert_write_list_until(issuer, revoked, DAY_S, path);
 }
 
-void issue_write_list_until(const struct issued *issuer, const struct issued *revoked, long ends_s,
-                            const char *path)
+void custom_cert_write_list_until(const struct custom_cert *issuer,
+                                  const struct custom_cert *revoked, long ends_s, const char *path)
 {
     X509_CRL *list = X509_CRL_new();
     ASN1_TIME *now = X509_gmtime_adj(NULL, -MINUTE_S);
