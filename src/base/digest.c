@@ -56,16 +56,29 @@ enum afar_status digest_update(struct digest *digest, const void *data, size_t s
     return AFAR_OK;
 }
 
+enum afar_status digest_finish_bytes(struct digest *digest, uint8_t hash[DIGEST_MAX_BYTES],
+                                     size_t *size, struct afar_error *err)
+{
+    _Static_assert(DIGEST_MAX_BYTES == EVP_MAX_MD_SIZE, "OpenSSL's longest hash");
+    unsigned made = 0;
+    if (EVP_DigestFinal_ex(digest->context, hash, &made) != 1 ||
+        EVP_DigestInit_ex(digest->context, digest->algorithm, NULL) != 1)
+        return afar_fail(err, AFAR_ESYSTEM, "OpenSSL could not finish a digest");
+    *size = made;
+    return AFAR_OK;
+}
+
 enum afar_status digest_finish(struct digest *digest, char hex[DIGEST_HEX_BYTES],
                                struct afar_error *err)
 {
-    unsigned char bytes[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    if (EVP_DigestFinal_ex(digest->context, bytes, &size) != 1 || 2 * size >= DIGEST_HEX_BYTES ||
-        EVP_DigestInit_ex(digest->context, digest->algorithm, NULL) != 1)
-        return afar_fail(err, AFAR_ESYSTEM, "OpenSSL could not finish a digest");
-    to_hex(bytes, size, hex);
-    return AFAR_OK;
+    uint8_t hash[DIGEST_MAX_BYTES];
+    size_t size = 0;
+    enum afar_status status = digest_finish_bytes(digest, hash, &size, err);
+    if (status == AFAR_OK && 2 * size >= DIGEST_HEX_BYTES)
+        status = afar_fail(err, AFAR_EBUG, "a hash of %zu bytes in hex", size);
+    if (status == AFAR_OK)
+        to_hex(hash, size, hex);
+    return status;
 }
 
 enum afar_status random_hex(char *hex, size_t bytes, struct afar_error *err)
