@@ -1,0 +1,181 @@
+/* Names: made, removed, renamed, read. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files/internal.h"
+
+/* Reads a path and finds where it acts. False: it has been answered. */
+static bool read_place(struct request *request, struct place *place)
+{
+    char path[SFTP_PATH_MAX_BYTES];
+    if (!path_read(request, path))
+        return false;
+    if (!path_place(request->files, path, place)) {
+        reply_errno(request, errno);
+        return false;
+    }
+    return true;
+}
+
+static void answer(const struct request *request, bool ok)
+{
+    reply_errno(request, ok ? 0 : errno);
+}
+
+static void unlink_as(struct request *request, int flags)
+{
+    struct place place;
+    if (!read_place(request, &place))
+        return;
+    answer(request, unlinkat(place.dir, place.name, flags) == 0);
+    place_close(&place);
+}
+
+void op_remove(struct request *request)
+{
+    unlink_as(request, 0);
+}
+
+void op_rmdir(struct request *request)
+{
+    unlink_as(request, AT_REMOVEDIR);
+}
+
+void op_mkdir(struct request *request)
+{
+    struct place place;
+    struct sftp_attrs attrs;
+    if (!read_place(request, &place))
+        return;
+    sftp_read_attrs(&request->in, &attrs);
+    if (request->in.failed)
+        reply_bad(request);
+    else
+        answer(request,
+               mkdirat(place.dir, place.name, attrs_mode(request->files, &attrs, 0777)) == 0);
+    place_close(&place);
+}
+
+/* Some file systems do not know RENAME_NOREPLACE: then by a second name, which a file may have, or
+ * by looking first. */
+static int rename_to_new(const struct place *from, const struct place *to)
+{
+    struct stat info;
+    if (renameat2(from->dir, from->name, to->dir, to->name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return errno;
+    if (linkat(from->dir, from->name, to->dir, to->name, 0) == 0)
+        return unlinkat(from->dir, from->name, 0) == 0 ? 0 : errno;
+    if (errno == EEXIST)
+        return EEXIST;
+    if (fstatat(to->dir, to->name, &info, AT_SYMLINK_NOFOLLOW) == 0)
+        return EEXIST;
+    return renameat(from->dir, from->name, to->dir, to->name) == 0 ? 0 : errno;
+}
+
+static int rename_over(const struct place *from, const struct place *to)
+{
+    return renameat(from->dir, from->name, to->dir, to->name) == 0 ? 0 : errno;
+}
+
+static int link_to(const struct place *from, const struct place *to)
+{
+    return linkat(from->dir, from->name, to->dir, to->name, 0) == 0 ? 0 : errno;
+}
+
+static void with_two(struct request *request,
+                     int (*act)(const struct place *from, const struct place *to))
+{
+    struct place from;
+    struct place to;
+    if (!read_place(request, &from))
+        return;
+    if (read_place(request, &to)) {
+        reply_errno(request, act(&from, &to));
+        place_close(&to);
+    }
+    place_close(&from);
+}
+
+/* draft §6.5: it is an error if there is a file of the new name. */
+void op_rename(struct request *request)
+{
+    with_two(request, rename_to_new);
+}
+
+void op_posix_rename(struct request *request)
+{
+    with_two(request, rename_over);
+}
+
+void op_hardlink(struct request *request)
+{
+    with_two(request, link_to);
+}
+
+/* Another program would follow a link that leads out of the fence. */
+static bool leads_out(const struct files *files, const char *target, const char *link_path)
+{
+    char absolute[SFTP_PATH_MAX_BYTES];
+    if (target[0] == '/' || !path_absolute(link_path, absolute))
+        return true;
+    size_t depth = fence_depth(files, absolute);
+    while (*target != '\0') {
+        size_t size = strcspn(target, "/");
+        if (size == 2 && target[0] == '.' && target[1] == '.') {
+            if (depth == 0)
+                return true;
+            depth--;
+        } else if (size > 0 && !(size == 1 && target[0] == '.')) {
+            depth++;
+        }
+        target += size + (target[size] == '/' ? 1 : 0);
+    }
+    return false;
+}
+
+/* OpenSSH's order: first what the link says, then where it is; the draft has it the other way
+ * round.
+ */
+void op_symlink(struct request *request)
+{
+    char target[SFTP_PATH_MAX_BYTES];
+    char path[SFTP_PATH_MAX_BYTES];
+    struct place place;
+    if (!path_read(request, target) || !path_read(request, path))
+        return;
+    if (!path_place(request->files, path, &place)) {
+        reply_errno(request, errno);
+        return;
+    }
+    if (request->files->root_count > 0 && leads_out(request->files, target, path))
+        reply_errno(request, EXDEV);
+    else
+        answer(request, symlinkat(target, place.dir, place.name) == 0);
+    place_close(&place);
+}
+
+void op_readlink(struct request *request)
+{
+    char path[SFTP_PATH_MAX_BYTES];
+    char target[SFTP_PATH_MAX_BYTES];
+    if (!path_read(request, path))
+        return;
+    int fd = path_open(request->files, path, O_PATH | O_NOFOLLOW, 0, false);
+    ssize_t size = fd < 0 ? -1 : readlinkat(fd, "", target, sizeof target - 1);
+    int failed = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    if (size < 0) {
+        /* Of a descriptor that is no link the kernel says ENOENT, where of a path it says EINVAL.
+         */
+        reply_errno(request, fd >= 0 && failed == ENOENT ? EINVAL : failed);
+        return;
+    }
+    target[size] = '\0';
+    reply_name(request, target);
+}
