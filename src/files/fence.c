@@ -105,14 +105,37 @@ bool fence_place(const struct files *files, const char *path, struct place *plac
     return true;
 }
 
-size_t fence_depth(const struct files *files, const char *path)
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Counted upwards in the file system and not in the path, in which a component may be a link. */
+size_t fence_depth(const struct files *files, const char *path, int dir)
 {
     const char *rest = "";
+    struct stat top;
+    struct stat here;
+    struct stat before = {0};
+    const struct files_root *root = root_of(files, path, &rest);
+    if (root == NULL || stat(root->path, &top) != 0)
+        return 0;
     size_t depth = 0;
-    (void)root_of(files, path, &rest);
-    for (; *rest != '\0'; rest++)
-        depth += *rest == '/' ? 1 : 0;
-    return depth;
+    int fd = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+    while (fd >= 0 && fstat(fd, &here) == 0 && !same_file(&here, &before)) {
+        if (same_file(&here, &top)) {
+            (void)close(fd);
+            return depth;
+        }
+        int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        (void)close(fd);
+        fd = up;
+        before = here;
+        depth++;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return 0;
 }
 
 bool fence_is_above(const struct files *files, const char *path)

@@ -104,8 +104,9 @@ bool path_absolute(const char *path, char out[SFTP_PATH_MAX_BYTES]);
 int fence_open(const struct files *files, const char *path, int flags, mode_t mode, bool writes);
 bool fence_place(const struct files *files, const char *path, struct place *place);
 
-/* How many directories lie between the path's root and the path itself. */
-size_t fence_depth(const struct files *files, const char *path);
+/* How many directories `dir`, in which the path's last component lies, is below the path's root. 0
+ * also if that cannot be found out. */
+size_t fence_depth(const struct files *files, const char *path, int dir);
 
 /* True where the path is above a root but in none: a directory in which only the way to the roots
  * is seen. */

@@ -273,6 +273,15 @@ static int copy_data(const struct handle *from, struct handle *to, uint64_t from
     return 0;
 }
 
+/* Copied onto itself to its end, a file would grow for ever. */
+static bool is_same_file(const struct handle *from, const struct handle *to)
+{
+    struct stat a;
+    struct stat b;
+    return from == to || fstat(from->fd, &a) != 0 || fstat(to->fd, &b) != 0 ||
+           (a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+}
+
 void op_copy_data(struct request *request)
 {
     struct handle *from = handle_read_file(request);
@@ -288,9 +297,8 @@ void op_copy_data(struct request *request)
         reply_bad(request);
         return;
     }
-    /* A copy onto itself need never end. */
-    if (from == to) {
-        reply_status(request, SFTP_STATUS_FAILURE, "source and target are one handle");
+    if (is_same_file(from, to)) {
+        reply_status(request, SFTP_STATUS_FAILURE, "source and target are one file");
         return;
     }
     reply_errno(request, copy_data(from, to, from_at, to_at, length));

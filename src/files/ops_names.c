@@ -117,21 +117,23 @@ void op_hardlink(struct request *request)
     with_two(request, link_to);
 }
 
-/* Another program would follow a link that leads out of the fence. */
-static bool leads_out(const struct files *files, const char *target, const char *link_path)
+/* Another program would follow a link that leads out of the fence. ".." is taken only at the
+ * beginning: behind a name it leads wherever that name's own link does. */
+static bool leads_out(const struct files *files, const char *target, const char *link_path, int dir)
 {
     char absolute[SFTP_PATH_MAX_BYTES];
+    bool named = false;
     if (target[0] == '/' || !path_absolute(link_path, absolute))
         return true;
-    size_t depth = fence_depth(files, absolute);
+    size_t depth = fence_depth(files, absolute, dir);
     while (*target != '\0') {
         size_t size = strcspn(target, "/");
         if (size == 2 && target[0] == '.' && target[1] == '.') {
-            if (depth == 0)
+            if (named || depth == 0)
                 return true;
             depth--;
         } else if (size > 0 && !(size == 1 && target[0] == '.')) {
-            depth++;
+            named = true;
         }
         target += size + (target[size] == '/' ? 1 : 0);
     }
@@ -139,8 +141,7 @@ static bool leads_out(const struct files *files, const char *target, const char 
 }
 
 /* OpenSSH's order: first what the link says, then where it is; the draft has it the other way
- * round.
- */
+ * round. */
 void op_symlink(struct request *request)
 {
     char target[SFTP_PATH_MAX_BYTES];
@@ -152,7 +153,7 @@ void op_symlink(struct request *request)
         reply_errno(request, errno);
         return;
     }
-    if (request->files->root_count > 0 && leads_out(request->files, target, path))
+    if (request->files->root_count > 0 && leads_out(request->files, target, path, place.dir))
         reply_errno(request, EXDEV);
     else
         answer(request, symlinkat(target, place.dir, place.name) == 0);

@@ -280,6 +280,8 @@ int files_serve(int in_fd, int out_fd, const struct files_options *options)
         status = serve(&files, in_fd, out_fd);
     else
         perror("sftp: fcntl");
+    if (status != 0) /* what was done before a broken packet is told, as far as it can be sent */
+        (void)transmit(&files, out_fd, NULL);
     handles_close(&files);
     buffer_close(&files.in);
     buffer_close(&files.out);

@@ -7,7 +7,8 @@
 
 void sftp_reader_init(struct sftp_reader *reader, const void *data, size_t size)
 {
-    reader->at = data;
+    static const uint8_t nothing[1];
+    reader->at = data != NULL ? data : nothing; /* a text that was not there: no bytes */
     reader->end = reader->at + size;
     reader->failed = false;
 }
