@@ -25,7 +25,8 @@ struct files_options {
     /* What may be reached at all; count 0: whatever the user may. */
     const struct files_root *roots;
     size_t root_count;
-    int note_fd; /* where records of what was done go (files/note.h); -1: nowhere */
+    bool own_root; /* in another root directory: names of users are read from its files only */
+    int note_fd;   /* where records of what was done go (files/note.h); -1: nowhere */
 };
 
 /* Serves until `in_fd` ends. Both descriptors are made non-blocking and stay the caller's. Returns

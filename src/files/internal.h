@@ -11,6 +11,7 @@
  *   ops_dir.c    directories
  *   ops_more.c   OpenSSH's extensions that are not above, and check-file
  *   longname.c   a line as ls -l prints it
+ *   users.c      names of users and groups
  *   note.c       records of what was done
  *
  * An operation answers exactly once. All paths are as the client sees them, which is as the process
@@ -42,6 +43,7 @@ struct files {
     const char *home;
     const struct files_root *roots; /* see files_options */
     size_t root_count;
+    bool own_root;
     int note_fd;
     bool greeted;  /* INIT has come */
     bool extended; /* the client knows our private extensions */
@@ -189,6 +191,17 @@ void op_check_file_name(struct request *request);
  * Modes are taken without setuid, setgid, and inside a fence without the sticky bit. */
 int attrs_apply(const struct files *files, int fd, const struct sftp_attrs *attrs);
 mode_t attrs_mode(const struct files *files, const struct sftp_attrs *attrs, mode_t otherwise);
+
+/* ---- users.c ---- */
+
+enum { USERS_NAME_BYTES = 256 };
+
+/* "" where there is none. */
+void users_user(const struct files *files, uint32_t uid, char name[USERS_NAME_BYTES]);
+void users_group(const struct files *files, uint32_t gid, char name[USERS_NAME_BYTES]);
+
+/* The home directory of a user by name. False: there is no such user, or it is too long. */
+bool users_home(const struct files *files, const char *user, char home[SFTP_PATH_MAX_BYTES]);
 
 /* ---- longname.c ---- */
 

@@ -1,9 +1,7 @@
 /* Paths made whole, limits, names of users, and hashes. */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +9,7 @@
 
 #include "files/internal.h"
 
-enum { PASSWD_BYTES = 16384, IDS_MAX = 256 };
+enum { IDS_MAX = 256 };
 
 /* ---- paths --------------------------------------------------------------------------------------
  */
@@ -67,18 +65,11 @@ void op_realpath(struct request *request)
 /* The home directory of a user by name. "": of whom we are. 0 or an errno. */
 static int home_of(const struct files *files, const char *user, char out[SFTP_PATH_MAX_BYTES])
 {
-    struct passwd entry;
-    struct passwd *found = NULL;
-    char space[PASSWD_BYTES];
     if (user[0] == '\0') {
         (void)snprintf(out, SFTP_PATH_MAX_BYTES, "%s", files->home);
         return 0;
     }
-    int failed = getpwnam_r(user, &entry, space, sizeof space, &found);
-    if (failed != 0 || found == NULL)
-        return failed != 0 ? failed : ENOENT;
-    (void)snprintf(out, SFTP_PATH_MAX_BYTES, "%s", found->pw_dir);
-    return 0;
+    return users_home(files, user, out) ? 0 : ENOENT;
 }
 
 void op_home_directory(struct request *request)
@@ -138,34 +129,19 @@ void op_limits(struct request *request)
         request->files->failed = true;
 }
 
-static void put_user(struct sftp_writer *writer, uint32_t id)
-{
-    struct passwd entry;
-    struct passwd *found = NULL;
-    char space[PASSWD_BYTES];
-    (void)getpwuid_r(id, &entry, space, sizeof space, &found);
-    sftp_put_word(writer, found != NULL ? found->pw_name : "");
-}
-
-static void put_group(struct sftp_writer *writer, uint32_t id)
-{
-    struct group entry;
-    struct group *found = NULL;
-    char space[PASSWD_BYTES];
-    (void)getgrgid_r(id, &entry, space, sizeof space, &found);
-    sftp_put_word(writer, found != NULL ? found->gr_name : "");
-}
-
 /* A text of numbers becomes a text of names. */
-static void put_names(struct sftp_writer *writer, struct sftp_text ids,
-                      void (*put)(struct sftp_writer *, uint32_t))
+static void put_names(struct sftp_writer *writer, const struct files *files, struct sftp_text ids,
+                      void (*find)(const struct files *, uint32_t, char[USERS_NAME_BYTES]))
 {
+    char name[USERS_NAME_BYTES];
     struct sftp_reader numbers;
     sftp_reader_init(&numbers, ids.bytes, ids.size);
     size_t mark = sftp_mark(writer);
     sftp_put_u32(writer, 0);
-    while (sftp_reader_left(&numbers) >= 4)
-        put(writer, sftp_read_u32(&numbers));
+    while (sftp_reader_left(&numbers) >= 4) {
+        find(files, sftp_read_u32(&numbers), name);
+        sftp_put_word(writer, name);
+    }
     sftp_patch_u32(writer, mark, (uint32_t)(sftp_mark(writer) - mark - 4));
 }
 
@@ -178,12 +154,11 @@ void op_users_groups(struct request *request)
         reply_bad(request);
         return;
     }
-    /* Names have at most 255 bytes (useradd(8) allows 32). */
-    sftp_begin(&writer, &request->files->out, 2UL * IDS_MAX * 260);
+    sftp_begin(&writer, &request->files->out, 2UL * IDS_MAX * (4 + USERS_NAME_BYTES));
     sftp_put_u8(&writer, SFTP_TYPE_EXTENDED_REPLY);
     sftp_put_u32(&writer, request->id);
-    put_names(&writer, users, put_user);
-    put_names(&writer, groups, put_group);
+    put_names(&writer, request->files, users, users_user);
+    put_names(&writer, request->files, groups, users_group);
     if (sftp_end(&writer, NULL) != AFAR_OK)
         request->files->failed = true;
 }

@@ -256,10 +256,17 @@ static bool set_nonblocking(int fd)
     return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
+/* The soft limit is for programs that use select(2). */
 static size_t handles_allowed(void)
 {
+    const rlim_t wanted = FILES_HANDLES_MAX + SPARE_FDS;
     struct rlimit limit = {.rlim_cur = 1024};
-    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+        struct rlimit more = limit;
+        more.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            limit = more;
+    }
     size_t most = limit.rlim_cur > SPARE_FDS ? (size_t)limit.rlim_cur - SPARE_FDS : 1;
     return most < FILES_HANDLES_MAX ? most : FILES_HANDLES_MAX;
 }
@@ -269,6 +276,7 @@ int files_serve(int in_fd, int out_fd, const struct files_options *options)
     struct files files = {.home = options->home != NULL ? options->home : "/",
                           .roots = options->roots,
                           .root_count = options->root_count,
+                          .own_root = options->own_root,
                           .note_fd = options->note_fd,
                           .handles_max = handles_allowed()};
     buffer_init(&files.in, IN_BYTES);

@@ -15,12 +15,23 @@
 #include "support/sftp_peer.h"
 
 static const struct files_options plain = {.home = "/home/someone", .note_fd = -1};
+static const struct files_options own_root = {
+    .home = "/home/someone", .own_root = true, .note_fd = -1};
 static struct sftp_peer peer;
 
 static int begin(void **state)
 {
     (void)state;
     sftp_peer_serve(&peer, files_serve, &plain);
+    sftp_peer_greet(&peer, false);
+    return 0;
+}
+
+/* Without libc's name services. */
+static int begin_own_root(void **state)
+{
+    (void)state;
+    sftp_peer_serve(&peer, files_serve, &own_root);
     sftp_peer_greet(&peer, false);
     return 0;
 }
@@ -228,6 +239,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_setting, begin, end),
         cmocka_unit_test_setup_teardown(test_paths, begin, end),
         cmocka_unit_test_setup_teardown(test_what_there_is, begin, end),
+        cmocka_unit_test_setup_teardown(test_paths, begin_own_root, end),
+        cmocka_unit_test_setup_teardown(test_what_there_is, begin_own_root, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
