@@ -6,6 +6,7 @@
 
 #include "policy/env_pattern.h"
 #include "policy/resolve.h"
+#include "policy/rule_files.h"
 
 #define ORIGINAL "AFAR_ORIGINAL_COMMAND="
 
@@ -165,7 +166,7 @@ static bool is_for_wrapper(const struct policy_decision *decision,
 static void check_details(struct policy_decision *decision, const struct policy_request *request)
 {
     const struct rule *rule = decision->rule;
-    if (is_for_wrapper(decision, request)) {
+    if (!request->is_files && is_for_wrapper(decision, request)) {
         deny(decision, "begin with a word that its wrapper could take for its own,",
              request->argv[0]);
         return;
@@ -243,6 +244,12 @@ static enum afar_status make_argv(struct policy_decision *decision,
     return AFAR_OK;
 }
 
+static enum afar_status choose_files(struct policy_decision *decision, struct afar_error *err)
+{
+    decision->home = rule_files_home(decision->rule);
+    return rule_files_roots(decision->rule, &decision->roots, err);
+}
+
 /* Where it begins. */
 static void choose_directory(struct policy_decision *decision, const struct policy_request *request)
 {
@@ -260,19 +267,27 @@ static void choose_directory(struct policy_decision *decision, const struct poli
 
 /* ---- deciding -------------------------------------------------------------------------------- */
 
+static enum policy_verb verb_of(const struct policy_request *request)
+{
+    return request->is_files ? POLICY_FILES : POLICY_RUN;
+}
+
 static enum afar_status try_rule(struct trial *trial, const struct rule *rule,
                                  struct policy_decision *decision, bool *match,
                                  struct afar_error *err)
 {
     const char *program = NULL;
     *match = false;
-    if (!match_client(rule, trial->client) || (rule->may & POLICY_RUN) == 0)
+    if (!match_client(rule, trial->client) || (rule->may & verb_of(trial->request)) == 0)
         return AFAR_OK;
     trial->for_client = true;
     if (!match_user(rule, trial->request->user))
         return AFAR_OK;
     trial->for_user = true;
-    enum afar_status status = match_command(trial, rule, match, &program, err);
+    enum afar_status status = AFAR_OK;
+    *match = trial->request->is_files;
+    if (!*match)
+        status = match_command(trial, rule, match, &program, err);
     if (status != AFAR_OK || !*match)
         return status;
     decision->rule = rule;
@@ -287,11 +302,15 @@ static void say_none(const struct trial *trial, struct policy_decision *decision
     const struct policy_request *request = trial->request;
     const char *name = trial->client->names[0] != NULL ? trial->client->names[0] : "nobody";
     size_t size = sizeof decision->reason;
-    int used =
-        snprintf(decision->reason, size, "no rule lets this client (%.*s) run ", SHOWN_BYTES, name);
+    int used = snprintf(decision->reason, size, "no rule lets this client (%.*s) %s", SHOWN_BYTES,
+                        name, request->is_files ? "use files" : "run ");
     char *end = decision->reason + used;
     size -= (size_t)used;
-    if (!trial->for_client)
+    if (request->is_files && !trial->for_client)
+        return;
+    if (request->is_files)
+        (void)snprintf(end, size, " as user '%.*s'", SHOWN_BYTES, request->user);
+    else if (!trial->for_client)
         (void)snprintf(end, size, "anything");
     else if (!trial->for_user)
         (void)snprintf(end, size, "anything as user '%.*s'", SHOWN_BYTES, request->user);
@@ -318,6 +337,7 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
     if (decision->allowed) {
         decision->rule = rules_otherwise(rules);
         choose_directory(decision, request);
+        decision->home = rule_files_home(decision->rule);
         return AFAR_OK;
     }
     for (size_t i = 0; i < rules_count(rules) && !match && status == AFAR_OK; i++)
@@ -329,7 +349,8 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
     if (status == AFAR_OK && decision->allowed && decision->rule->force.count > 0)
         status = keep_original(decision, request, err);
     if (status == AFAR_OK && decision->allowed)
-        status = make_argv(decision, request, err);
+        status =
+            request->is_files ? choose_files(decision, err) : make_argv(decision, request, err);
     if (status == AFAR_OK && decision->allowed)
         choose_directory(decision, request);
     free(trial.found);
@@ -342,6 +363,7 @@ void policy_decision_close(struct policy_decision *decision)
 {
     free(decision->argv);
     free(decision->original);
+    words_close(&decision->roots);
     rules_free(decision->rules);
     *decision = (struct policy_decision){0};
 }

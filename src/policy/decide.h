@@ -27,6 +27,7 @@ struct policy_client {
 struct policy_request {
     char *const *argv; /* NULL-terminated, never NULL: {"/bin/sh", "-c", LINE} for a shell line */
     bool is_shell;     /* … which it is only where this says so */
+    bool is_files;     /* no command, but the subsystem sftp; then argv is not looked at */
     char *const *env;  /* "NAME=value", NULL-terminated; NULL: none */
     const char *cwd;   /* NULL: not asked for */
     const char *user;  /* NULL: not asked for */
@@ -48,6 +49,10 @@ struct policy_decision {
     /* Where it begins; NULL: where the server is. Borrowed. */
     const char *cwd;
     bool cwd_is_home; /* nobody asked for it by name: where it cannot be entered, "/" will do */
+
+    /* Of files. */
+    struct words roots; /* owned; as rule_files_roots gives them */
+    const char *home;   /* NULL: not known; borrowed */
 };
 
 /* `rules` may be NULL. AFAR_OK: decided, either way. AFAR_ENOMEM. policy_decision_close in any
