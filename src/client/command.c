@@ -18,8 +18,13 @@ enum {
 
 static enum afar_status check_command(const struct afar_command *command, struct afar_error *err)
 {
-    if ((command->argv == NULL) == (command->shell == NULL))
-        return afar_fail(err, AFAR_EINVAL, "a command needs either argv or a shell line");
+    int given = (command->argv != NULL ? 1 : 0) + (command->shell != NULL ? 1 : 0) +
+                (command->subsystem != NULL ? 1 : 0);
+    if (given != 1)
+        return afar_fail(err, AFAR_EINVAL,
+                         "a command needs either argv, or a shell line, or a subsystem");
+    if (command->subsystem != NULL && (!command->with_stdin || command->env != NULL))
+        return afar_fail(err, AFAR_EINVAL, "a subsystem needs stdin and has no environment");
     if (command->argv != NULL && command->argv[0] == NULL)
         return afar_fail(err, AFAR_EINVAL, "a command needs at least one word");
     if (command->timeout_ms < 0 || (uint64_t)command->timeout_ms > MESSAGE_INTEGER_MAX)
@@ -41,6 +46,7 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
     /* The encoder only reads: its struct is not const because the server's own is filled by it. */
     const struct exec_request request = {.argv = (char **)wanted->argv,
                                          .shell = (char *)wanted->shell,
+                                         .subsystem = (char *)wanted->subsystem,
                                          .env = (char **)wanted->env,
                                          .cwd = (char *)wanted->cwd,
                                          .stdin_stream = wanted->with_stdin,

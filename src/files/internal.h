@@ -47,6 +47,7 @@ struct files {
     int note_fd;
     bool greeted;  /* INIT has come */
     bool extended; /* the client knows our private extensions */
+    bool limited;  /* files may not grow for ever */
     bool failed;   /* no answer could be given: the session ends */
     struct handle **handles;
     size_t handle_room;
@@ -61,7 +62,7 @@ struct request {
     struct sftp_reader in;
 };
 
-/* ---- reply.c ---- */
+/* ---- reply.c --------------------------------------------------------------------------------- */
 
 void reply_status(const struct request *request, enum sftp_status status, const char *text);
 /* What errno `failed` means; 0: success. */
@@ -74,7 +75,7 @@ void reply_name(const struct request *request, const char *name);
 
 void attrs_of(const struct files *files, const struct stat *info, struct sftp_attrs *attrs);
 
-/* ---- path.c ---- */
+/* ---- path.c ---------------------------------------------------------------------------------- */
 
 /* A NUL-terminated path of the request. False: it has been answered. */
 bool path_read(struct request *request, char path[SFTP_PATH_MAX_BYTES]);
@@ -100,7 +101,7 @@ int path_stat(const struct files *files, const char *path, bool follow, struct s
  * working directory. False: too long (ENAMETOOLONG), or there is no working directory. */
 bool path_absolute(const char *path, char out[SFTP_PATH_MAX_BYTES]);
 
-/* ---- fence.c ---- */
+/* ---- fence.c --------------------------------------------------------------------------------- */
 
 /* As the functions of path.c, for an absolute path and below the roots. */
 int fence_open(const struct files *files, const char *path, int flags, mode_t mode, bool writes);
@@ -117,7 +118,7 @@ bool fence_is_above(const struct files *files, const char *path);
 /* The name of the `at`-th entry of such a directory, or NULL: there are no more. Each once. */
 const char *fence_entry(const struct files *files, const char *path, size_t at, char name[256]);
 
-/* ---- handle.c ---- */
+/* ---- handle.c -------------------------------------------------------------------------------- */
 
 struct handle {
     uint64_t key; /* random; its lowest 16 bits are the place in the table */
@@ -149,7 +150,7 @@ void reply_handle(const struct request *request, const struct handle *handle);
 int handle_close(struct files *files, struct handle *handle);
 void handles_close(struct files *files);
 
-/* ---- operations: each answers ---- */
+/* ---- operations: each answers ---------------------------------------------------------------- */
 
 void op_open(struct request *request);
 void op_close(struct request *request);
@@ -192,7 +193,7 @@ void op_check_file_name(struct request *request);
 int attrs_apply(const struct files *files, int fd, const struct sftp_attrs *attrs);
 mode_t attrs_mode(const struct files *files, const struct sftp_attrs *attrs, mode_t otherwise);
 
-/* ---- users.c ---- */
+/* ---- users.c --------------------------------------------------------------------------------- */
 
 enum { USERS_NAME_BYTES = 256 };
 
@@ -203,7 +204,7 @@ void users_group(const struct files *files, uint32_t gid, char name[USERS_NAME_B
 /* The home directory of a user by name. False: there is no such user, or it is too long. */
 bool users_home(const struct files *files, const char *user, char home[SFTP_PATH_MAX_BYTES]);
 
-/* ---- longname.c ---- */
+/* ---- longname.c ------------------------------------------------------------------------------ */
 
 /* "-rw-r--r--    1 alice    users        1234 Nov 26 22:45 name", cut to `size`. `now`: the time,
  * which decides whether a year is shown. */

@@ -6,8 +6,7 @@
 
 #include "files/internal.h"
 
-/* ---- opening ------------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* False: neither to be read nor to be written. */
 static bool open_flags(uint32_t asked, int *flags)
@@ -45,8 +44,7 @@ static const char *strange_kind(mode_t mode)
     }
 }
 
-/* O_TRUNC waits until it is known that this is a file: of a device nobody knows what it would do.
- */
+/* O_TRUNC waits until it is known that this is a file: nobody knows what it does to a device. */
 static int open_file(struct request *request, const char *path, int flags, mode_t mode)
 {
     struct stat info;
@@ -106,8 +104,7 @@ void op_close(struct request *request)
         reply_errno(request, handle_close(request->files, handle));
 }
 
-/* ---- reading and writing ------------------------------------------------------------------------
- */
+/* ---- reading and writing --------------------------------------------------------------------- */
 
 /* As much as there is, up to `size`. -1: errno. */
 static ssize_t read_all(int fd, uint8_t *data, size_t size, uint64_t offset)
@@ -222,13 +219,11 @@ void op_fsync(struct request *request)
         reply_errno(request, fsync(handle->fd) == 0 ? 0 : errno);
 }
 
-/* ---- from file to file --------------------------------------------------------------------------
- */
+/* ---- from file to file ----------------------------------------------------------------------- */
 
 enum { COPY_PIECE_BYTES = 65536 };
 
-/* Where the kernel cannot copy between the two. 0 or an errno; *copied: 0 at the end of the file.
- */
+/* Where the kernel cannot copy between the two. 0 or an errno; *copied: 0 at the file's end. */
 static int copy_piece(int from, int to, uint64_t from_at, uint64_t to_at, size_t most,
                       size_t *copied)
 {

@@ -11,8 +11,7 @@
 
 enum { IDS_MAX = 256 };
 
-/* ---- paths --------------------------------------------------------------------------------------
- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 /* As realpath(3), but the last component need not be there: a client asks so for what it will make.
  * 0 or an errno. */
@@ -112,8 +111,7 @@ void op_expand_path(struct request *request)
         answer_path(request, whole);
 }
 
-/* ---- what we are --------------------------------------------------------------------------------
- */
+/* ---- what we are ----------------------------------------------------------------------------- */
 
 void op_limits(struct request *request)
 {

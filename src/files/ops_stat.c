@@ -57,8 +57,7 @@ void op_fstat(struct request *request)
         reply_attrs(request, &info);
 }
 
-/* ---- setting ------------------------------------------------------------------------------------
- */
+/* ---- setting --------------------------------------------------------------------------------- */
 
 mode_t attrs_mode(const struct files *files, const struct sftp_attrs *attrs, mode_t otherwise)
 {
@@ -156,8 +155,7 @@ void op_fsetstat(struct request *request)
     reply_errno(request, !may || fd < 0 ? EACCES : attrs_apply(request->files, fd, &attrs));
 }
 
-/* ---- file systems -------------------------------------------------------------------------------
- */
+/* ---- file systems ---------------------------------------------------------------------------- */
 
 /* OpenSSH's flags of statvfs@openssh.com. */
 enum { STATVFS_READ_ONLY = 1, STATVFS_NO_SETUID = 2 };

@@ -55,6 +55,8 @@ void reply_errno(const struct request *request, int failed)
     const char *text = strerror_r(failed, space, sizeof space);
     if (failed == EXDEV && request->files->root_count > 0)
         text = "outside of what the rule allows";
+    if (failed == EFBIG && request->files->limited)
+        text = "larger than its rule allows (files_max)";
     reply_status(request, status_of(failed), text);
 }
 

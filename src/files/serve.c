@@ -18,8 +18,7 @@ enum {
     SPARE_FDS = 16 /* besides those of handles */
 };
 
-/* ---- which request is whose ---------------------------------------------------------------------
- */
+/* ---- which request is whose ------------------------------------------------------------------ */
 
 static const struct {
     enum sftp_type type;
@@ -88,8 +87,7 @@ static void run_operation(struct request *request, uint8_t type)
     reply_status(request, SFTP_STATUS_OP_UNSUPPORTED, "this server does not know the request");
 }
 
-/* ---- packets ------------------------------------------------------------------------------------
- */
+/* ---- packets --------------------------------------------------------------------------------- */
 
 /* Whatever newer version the client has, this one speaks 3. */
 static bool greet(struct files *files, struct sftp_reader *in)
@@ -168,8 +166,7 @@ static bool take_packets(struct files *files)
     return true;
 }
 
-/* ---- the loop -----------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 /* AFAR_OK, AFAR_EAGAIN: for now, AFAR_ECLOSED: the end, or AFAR_ESYSTEM. */
 static enum afar_status receive(struct files *files, int fd, struct afar_error *err)
@@ -271,6 +268,12 @@ static size_t handles_allowed(void)
     return most < FILES_HANDLES_MAX ? most : FILES_HANDLES_MAX;
 }
 
+static bool has_size_limit(void)
+{
+    struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 int files_serve(int in_fd, int out_fd, const struct files_options *options)
 {
     struct files files = {.home = options->home != NULL ? options->home : "/",
@@ -278,6 +281,7 @@ int files_serve(int in_fd, int out_fd, const struct files_options *options)
                           .root_count = options->root_count,
                           .own_root = options->own_root,
                           .note_fd = options->note_fd,
+                          .limited = has_size_limit(),
                           .handles_max = handles_allowed()};
     buffer_init(&files.in, IN_BYTES);
     buffer_init(&files.out, OUT_BYTES);

@@ -43,10 +43,12 @@ static void init_launch(struct job_launch *launch, const struct job_host *host)
     spawn_control_init(&launch->control);
 }
 
-static void init_streams(struct job *job)
+static void init_streams(struct job *job, const struct exec_request *request)
 {
     struct job_streams *streams = &job->streams;
-    buffer_init(&streams->input, (size_t)job->host->limits.stdin_bytes);
+    const struct job_limits *limits = &job->host->limits;
+    buffer_init(&streams->input, (size_t)(request->subsystem != NULL ? limits->files_window_bytes
+                                                                     : limits->stdin_bytes));
     loop_source_init(&streams->stdin_source);
     for (int i = 0; i < 2; i++) {
         streams->output[i] = (struct job_pipe){.job = job, .stream = (enum stream)i};
@@ -76,7 +78,7 @@ enum afar_status job_new(struct job **job, struct job_host *host, struct job_pla
     utf8_copy(made->label, sizeof made->label, label);
     loop_source_init(&made->exit_source);
     init_launch(&made->launch, host);
-    init_streams(made);
+    init_streams(made, request);
     init_deadlines(&made->deadlines);
     job_tree_init(made);
     enum afar_status status =

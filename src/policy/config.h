@@ -98,6 +98,7 @@ struct config {
     uint64_t last_words_ms;        /* … then clients may take so long for their receipts */
     uint64_t output_log_bytes;     /* per job: output that the client has not acknowledged */
     uint64_t stdin_bytes;          /* per job: input that the command has not taken */
+    uint64_t files_window_bytes;   /* instead of these two, where files are served */
     uint64_t control_queue_bytes;  /* per connection: replies to control frames */
     uint64_t request_bytes;        /* headed, sized: a command's length */
     uint64_t collect_memory_bytes; /* headed, sized: output kept in memory, per stream */

@@ -121,6 +121,8 @@ static const struct config_key keys[] = {
     /* At least MESSAGE_STDIN_CREDIT_BYTES of wire/message.h; test_config_table.c compares. */
     {"stdin_bytes", CONFIG_NUMBER, AT(stdin_bytes), 256 * KIB, 64 * MIB, 1 * MIB,
      "input that the command has not taken, per command"},
+    {"files_window_bytes", CONFIG_NUMBER, AT(files_window_bytes), 256 * KIB, 64 * MIB, 8 * MIB,
+     "the same two where files are served"},
     {"control_queue_bytes", CONFIG_NUMBER, AT(control_queue_bytes), 4 * KIB, 16 * MIB, 64 * KIB,
      "replies to control frames that wait, per connection"},
     {"request_bytes", CONFIG_NUMBER, AT(request_bytes), 1, 16 * MIB, 64 * KIB,

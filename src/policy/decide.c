@@ -368,12 +368,11 @@ void policy_decision_close(struct policy_decision *decision)
     *decision = (struct policy_decision){0};
 }
 
-bool policy_may(const struct rules *rules, const struct policy_client *client,
-                enum policy_verb verb)
+bool policy_may(const struct rules *rules, const struct policy_client *client, unsigned verbs)
 {
     for (size_t i = 0; i < rules_count(rules); i++) {
         const struct rule *rule = rules_at(rules, i);
-        if ((rule->may & verb) != 0 && match_client(rule, client))
+        if ((rule->may & verbs) != 0 && match_client(rule, client))
             return true;
     }
     return rules_count(rules) == 0;

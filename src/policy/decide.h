@@ -62,8 +62,7 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
                                struct policy_decision *decision, struct afar_error *err);
 void policy_decision_close(struct policy_decision *decision);
 
-/* Whether some rule for this client allows `verb` at all. */
-bool policy_may(const struct rules *rules, const struct policy_client *client,
-                enum policy_verb verb);
+/* Whether some rule for this client allows one of these verbs (enum policy_verb) at all. */
+bool policy_may(const struct rules *rules, const struct policy_client *client, unsigned verbs);
 
 #endif

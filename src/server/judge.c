@@ -32,6 +32,7 @@ static enum afar_status decide(struct terms *terms, struct job_launch *launch,
         .names = asker->names.at != NULL ? asker->names.at : nobody, .address = asker->address};
     const struct policy_request request = {.argv = launch->request->argv,
                                            .is_shell = launch->request->shell != NULL,
+                                           .is_files = launch->request->subsystem != NULL,
                                            .env = launch->request->env,
                                            .cwd = launch->request->cwd,
                                            .user = launch->request->user,

@@ -256,7 +256,7 @@ static enum afar_status check_size(const struct exec_request *request, const str
     return AFAR_OK;
 }
 
-/* A shell line is an argv too. The array is the request's, freed with it; its words stay where they
+/* A shell line is an argv too, and of a subsystem it is what the log calls it. The array is the request's, freed with it; its words stay where they
  * are. */
 static enum afar_status make_argv(struct exec_request *request, struct afar_error *err)
 {
@@ -267,7 +267,9 @@ static enum afar_status make_argv(struct exec_request *request, struct afar_erro
     request->argv = calloc(4, sizeof *request->argv);
     if (request->argv == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a command");
-    request->argv[0] = shell;
+    request->argv[0] = request->subsystem != NULL ? request->subsystem : shell;
+    if (request->subsystem != NULL)
+        return AFAR_OK;
     request->argv[1] = option;
     request->argv[2] = request->shell;
     return AFAR_OK;
@@ -292,11 +294,12 @@ static enum afar_status prepare(struct prepared *prepared, struct exec_request *
         status = keep_names(&prepared->terms, origin->client.names, err);
     if (status == AFAR_OK)
         status = check_size(request, config, limit, err);
+    const bool files = request->subsystem != NULL;
     /* Reject clients that no rule allows before they take a place from others. */
     if (status == AFAR_OK && rules_count(config->rules) > 0 &&
-        !policy_may(config->rules, &origin->client, POLICY_RUN))
-        status = afar_fail(err, AFAR_EREFUSED, "no rule lets this client (%.100s) run anything",
-                           origin->identity);
+        !policy_may(config->rules, &origin->client, files ? POLICY_FILES : POLICY_RUN))
+        status = afar_fail(err, AFAR_EREFUSED, "no rule lets this client (%.100s) %s",
+                           origin->identity, files ? "use files" : "run anything");
     return status;
 }
 

@@ -17,6 +17,7 @@ void exec_request_free(struct exec_request *request)
     free(request->argv);
     free(request->env);
     free(request->shell);
+    free(request->subsystem);
     free(request->cwd);
     free(request->user);
     free(request->key);
@@ -28,9 +29,9 @@ void exec_request_free(struct exec_request *request)
 static bool known_field(const char *name)
 {
     static const char *const known[] = {
-        "type",   "v",    "id",   "size",      "argv",  "shell", "env",        "cwd",
-        "user",   "argc", "envc", "cwdc",      "stdin", "pty",   "timeout_ms", "start_within_ms",
-        "digest", "must", "key",  "when_full", "keep"};
+        "type",   "v",    "id",   "size",      "argv",  "shell",    "env",        "cwd",
+        "user",   "argc", "envc", "cwdc",      "stdin", "pty",      "timeout_ms", "start_within_ms",
+        "digest", "must", "key",  "when_full", "keep",  "subsystem"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)
             return true;
@@ -190,11 +191,30 @@ static enum afar_status check_env(char **env, struct afar_error *err)
     return AFAR_OK;
 }
 
+/* A service has no words, no environment and no terminal of its own. */
+static enum afar_status check_subsystem(const struct exec_request *request, struct afar_error *err)
+{
+    size_t length = strlen(request->subsystem);
+    if (length == 0 || length > EXEC_SUBSYSTEM_BYTES)
+        return afar_fail(err, AFAR_EPEER, "\"subsystem\" has %zu bytes, 1 to %d are allowed",
+                         length, EXEC_SUBSYSTEM_BYTES);
+    if (request->env != NULL || request->payload_envc > 0 || request->pty || request->keep ||
+        request->key != NULL)
+        return afar_fail(err, AFAR_EPEER, "\"subsystem\" does not go with env, pty, keep and key");
+    if (!request->stdin_stream)
+        return afar_fail(err, AFAR_EPEER, "\"subsystem\" needs \"stdin\":\"stream\"");
+    return AFAR_OK;
+}
+
 static enum afar_status check_command(const struct exec_request *request, struct afar_error *err)
 {
     bool has_argv = request->argv != NULL || request->payload_argc > 0;
-    if (has_argv == (request->shell != NULL))
-        return afar_fail(err, AFAR_EPEER, "give either \"argv\" or \"shell\"");
+    int given = (has_argv ? 1 : 0) + (request->shell != NULL ? 1 : 0) +
+                (request->subsystem != NULL ? 1 : 0);
+    if (given != 1)
+        return afar_fail(err, AFAR_EPEER, "give one of \"argv\", \"shell\" and \"subsystem\"");
+    if (request->subsystem != NULL)
+        return check_subsystem(request, err);
     if (request->argv != NULL && request->argv[0] == NULL)
         return afar_fail(err, AFAR_EPEER, "\"argv\" must have at least one word");
     return check_env(request->env, err);
@@ -215,6 +235,8 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
         status = json_get_strings(object, "env", EXEC_WORDS_MAX, &made->env, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "shell", &made->shell, err);
+    if (status == AFAR_OK)
+        status = json_get_text(object, "subsystem", &made->subsystem, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "cwd", &made->cwd, err);
     if (status == AFAR_OK)

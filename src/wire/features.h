@@ -17,7 +17,8 @@ enum feature {
     FEATURE_DIGEST = 1 << 1,
     FEATURE_KILL = 1 << 2,
     FEATURE_START_WITHIN_MS = 1 << 3,
-    FEATURE_USER = 1 << 4
+    FEATURE_SUBSYSTEM = 1 << 4,
+    FEATURE_USER = 1 << 5
 };
 
 /* Room for all words, as JSON and as text. */

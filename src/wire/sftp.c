@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 void sftp_reader_init(struct sftp_reader *reader, const void *data, size_t size)
 {
@@ -92,8 +91,7 @@ enum afar_status sftp_next(const uint8_t *data, size_t size, const uint8_t **bod
     return AFAR_OK;
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 void sftp_begin(struct sftp_writer *writer, struct buffer *out, size_t most_bytes)
 {

@@ -77,7 +77,7 @@ enum {
     SFTP_OPEN_EXCL = 0x20
 };
 
-/* ---- reading ---- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Bytes inside a packet; borrowed, without a NUL of their own. */
 struct sftp_text {
@@ -111,7 +111,7 @@ bool sftp_text_is(const struct sftp_text *text, const char *word);
 enum afar_status sftp_next(const uint8_t *data, size_t size, const uint8_t **body,
                            size_t *body_bytes, size_t *used, struct afar_error *err);
 
-/* ---- writing ---- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Writes one packet straight into a buffer, of which it has reserved so many bytes as the packet
  * may have at most. Where that was too little or there was no memory, `failed` stays true. */

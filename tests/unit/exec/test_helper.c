@@ -192,8 +192,7 @@ static void a_loader_that_is_not_there(void **state)
     assert_string_equal(text, "bad interpreter 'xx");
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* The helper goes on by itself, as whom and where it was told, and has what it needs to know. */
 static void files_are_served_by_the_helper(void **state)
