@@ -179,6 +179,14 @@ deps-containers:
 test-containers:
 	tests/containers/run $(CASES)
 
+# Other people's SFTP clients against a real afard; those that are not here are skipped.
+.PHONY: test-files deps-files
+deps-files:
+	@tests/deps files
+
+test-files: all
+	tests/files/clients.py $(B) $(CASES)
+
 # ---- tests --------------------------------------------------------------------------------------
 
 # A layer's unit tests link the archives that the layer may use and no others, so that a call against
@@ -495,6 +503,7 @@ help:
 	@echo 'make test-static   run them in a root that has nothing else'
 	@echo 'make test-containers  build the images of docker/ and run them by podman; make deps-containers'
 	@echo '                   installs that'
+	@echo 'make test-files    sftp, scp, lftp, sshfs, restic, paramiko against afard; make deps-files installs them'
 	@echo 'make fault-all     fail every call and allocation of the server, each in a run of its own'
 	@echo 'make hunt          the seeded tests with far more seeds, and 1 GiB through slow ends'
 	@echo 'make simulate      a million schedules of lost connections, crashes and more against the core of runs'
