@@ -204,7 +204,8 @@ static int serve_files(void)
     struct files_options options = {.home = service.home,
                                     .roots = roots,
                                     .own_root = service.own_root,
-                                    .note_fd = service.note_fd};
+                                    .note_fd = service.note_fd,
+                                    .note_all = service.all_notes};
     for (char **root = service.roots; *root != NULL; root++) {
         if (options.root_count == FILES_ROOTS_MAX) /* the rules allow no more */
             return EXIT_FAILURE;

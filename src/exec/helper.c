@@ -53,6 +53,7 @@ struct order {
     bool serves_files;
     bool has_home;
     bool notes;
+    bool all_notes;
 };
 
 /* ---- giving it ------------------------------------------------------------------------------- */
@@ -104,6 +105,7 @@ static enum afar_status put_all(int fd, const struct helper_order *order, struct
                                .serves_files = files != NULL,
                                .has_home = files != NULL && files->home != NULL,
                                .notes = files != NULL && files->notes,
+                               .all_notes = files != NULL && files->all_notes,
                                .roots = count_words(roots)};
     enum afar_status status = put(fd, &head, sizeof head, err);
     if (status == AFAR_OK)
@@ -416,6 +418,7 @@ static void begin_service(const struct work *work, struct helper_service *servic
     *service = (struct helper_service){.roots = work->roots,
                                        .home = work->home,
                                        .note_fd = work->order.notes ? HELPER_NOTE_FD : -1,
+                                       .all_notes = work->order.all_notes,
                                        .own_root = work->root != NULL};
     say(STAGE_ABOUT, 0, NULL);
     (void)close(HELPER_STATUS_FD);

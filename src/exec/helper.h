@@ -33,7 +33,8 @@ enum { HELPER_ORDER_FD = 3, HELPER_STATUS_FD = 4, HELPER_NOTE_FD = 5 };
 struct helper_files {
     char *const *roots; /* NULL-terminated; "r" or "w", and a path; none: all that the user may */
     const char *home;   /* NULL: "/" */
-    bool notes;         /* what is done is told by HELPER_NOTE_FD */
+    bool notes;         /* what is done is told by HELPER_NOTE_FD, … */
+    bool all_notes;     /* … also what is only read */
 };
 
 /* What it is to do. */
@@ -70,9 +71,10 @@ bool helper_way_wait(struct helper_way *way, const char **stage, int *failed,
 
 /* What the program goes on with. Owned by nobody: it lives as long as the process. */
 struct helper_service {
-    char **roots;  /* as in struct helper_files */
-    char *home;    /* NULL: "/" */
-    int note_fd;   /* -1: nothing is to be told */
+    char **roots; /* as in struct helper_files */
+    char *home;   /* NULL: "/" */
+    int note_fd;  /* -1: nothing is to be told */
+    bool all_notes;
     bool own_root; /* in another root directory, where no library is to be trusted */
 };
 

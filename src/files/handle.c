@@ -9,18 +9,32 @@
 
 enum { ROOM_FIRST = 16, INDEX_BITS = 16 };
 
-static int close_parts(struct handle *handle)
+static void note_end(const struct files *files, const struct handle *handle, int failed)
+{
+    struct file_note note = {.op = handle->changes ? FILE_OP_WRITE : FILE_OP_READ,
+                             .failed = failed,
+                             .bytes = handle->changes ? handle->written_bytes : handle->read_bytes,
+                             .path = handle->path};
+    if (handle->fd >= 0 && (handle->changes || handle->readable))
+        note_file(files, &note);
+}
+
+static int close_parts(const struct files *files, struct handle *handle)
 {
     int failed = 0;
+    bool is_file = handle->fd >= 0;
     /* Where the disk is full or a quota is met, some file systems say so only now. */
     if (handle->dir != NULL && closedir(handle->dir) != 0)
         failed = errno;
     if (handle->fd >= 0 && close(handle->fd) != 0)
         failed = errno;
+    failed = failed == EINTR ? 0 : failed; /* Linux has closed it nevertheless: close(2) */
+    if (is_file)
+        note_end(files, handle, failed);
     digest_free(handle->digest);
     free(handle->path);
     free(handle);
-    return failed == EINTR ? 0 : failed; /* Linux has closed it nevertheless: close(2) */
+    return failed;
 }
 
 /* A free place in the table. False: errno. */
@@ -112,14 +126,14 @@ int handle_close(struct files *files, struct handle *handle)
 {
     files->handles[handle->key & ((1U << INDEX_BITS) - 1)] = NULL;
     files->handle_count--;
-    return close_parts(handle);
+    return close_parts(files, handle);
 }
 
 void handles_close(struct files *files)
 {
     for (size_t i = 0; i < files->handle_room; i++) {
         if (files->handles[i] != NULL)
-            (void)close_parts(files->handles[i]);
+            (void)close_parts(files, files->handles[i]);
     }
     free(files->handles);
     files->handles = NULL;

@@ -26,6 +26,7 @@
 #include "base/buffer.h"
 #include "base/digest.h"
 #include "files/files.h"
+#include "wire/file_note.h"
 #include "wire/sftp.h"
 #include "wire/sftp_attrs.h"
 
@@ -45,6 +46,7 @@ struct files {
     size_t root_count;
     bool own_root;
     int note_fd;
+    bool note_all;
     bool greeted;  /* INIT has come */
     bool extended; /* the client knows our private extensions */
     bool limited;  /* files may not grow for ever */
@@ -84,6 +86,7 @@ bool path_read(struct request *request, char path[SFTP_PATH_MAX_BYTES]);
 struct place {
     int dir; /* AT_FDCWD, or a descriptor of its own */
     char name[SFTP_PATH_MAX_BYTES];
+    char path[SFTP_PATH_MAX_BYTES]; /* as the client has it */
 };
 
 /* Opens what the path names. `writes`: to change it. The type of what is opened is the caller's to
@@ -129,6 +132,7 @@ struct handle {
     bool readable;
     bool writable;
     bool append;
+    bool changes; /* the file was made, emptied or written */
     uint64_t read_bytes;
     uint64_t written_bytes;
     /* SHA-256 of what was read or written so far, as long as that was one after the other. */
@@ -203,6 +207,14 @@ void users_group(const struct files *files, uint32_t gid, char name[USERS_NAME_B
 
 /* The home directory of a user by name. False: there is no such user, or it is too long. */
 bool users_home(const struct files *files, const char *user, char home[SFTP_PATH_MAX_BYTES]);
+
+/* ---- note.c ---------------------------------------------------------------------------------- */
+
+/* Notes an operation, if the audit log wants it. A path may be relative; `to` may be NULL. */
+void note_file(const struct files *files, struct file_note *note);
+/* The same in one call; errno stays. */
+void note_op(const struct files *files, enum file_op op, const char *path, const char *to,
+             int failed);
 
 /* ---- longname.c ------------------------------------------------------------------------------ */
 

@@ -67,6 +67,7 @@ static int open_file(struct request *request, const char *path, int flags, mode_
     }
     if (failed != 0 && fd >= 0)
         (void)close(fd);
+    errno = failed;
     return failed == 0 ? fd : -1;
 }
 
@@ -84,8 +85,11 @@ void op_open(struct request *request)
         return;
     }
     int fd = open_file(request, path, flags, attrs_mode(request->files, &attrs, 0666));
-    if (fd < 0)
+    if (fd < 0) {
+        note_op(request->files, (flags & O_ACCMODE) == O_RDONLY ? FILE_OP_READ : FILE_OP_WRITE,
+                path, NULL, errno);
         return;
+    }
     struct handle *handle = handle_new(request->files, path, fd, NULL);
     if (handle == NULL) {
         reply_errno(request, errno);
@@ -94,6 +98,7 @@ void op_open(struct request *request)
     handle->readable = (flags & O_ACCMODE) != O_WRONLY;
     handle->writable = (flags & O_ACCMODE) != O_RDONLY;
     handle->append = (flags & O_APPEND) != 0;
+    handle->changes = (flags & (O_CREAT | O_TRUNC)) != 0;
     reply_handle(request, handle);
 }
 
@@ -209,6 +214,7 @@ void op_write(struct request *request)
     size_t written = 0;
     int failed = write_all(handle, data.bytes, data.size, offset, &written);
     handle->written_bytes += written;
+    handle->changes = true;
     reply_errno(request, failed);
 }
 
@@ -263,6 +269,7 @@ static int copy_data(const struct handle *from, struct handle *to, uint64_t from
         from_at += copied;
         to_at += copied;
         to->written_bytes += copied;
+        to->changes = true;
         length -= to_end ? 0 : copied;
     }
     return 0;

@@ -31,6 +31,7 @@ void op_opendir(struct request *request)
             int failed = errno;
             if (fd >= 0)
                 (void)close(fd);
+            note_op(files, FILE_OP_LIST, path, NULL, failed);
             reply_errno(request, failed);
             return;
         }
@@ -40,6 +41,7 @@ void op_opendir(struct request *request)
         reply_errno(request, errno);
     else
         reply_handle(request, handle);
+    note_op(files, FILE_OP_LIST, path, NULL, handle == NULL ? errno : 0);
 }
 
 /* The next entry's name and attributes. False: there are no more; *failed: or an errno. What is

@@ -7,30 +7,32 @@
 
 #include "files/internal.h"
 
-/* Reads a path and finds where it acts. False: it has been answered. */
-static bool read_place(struct request *request, struct place *place)
+/* Reads a path and finds where it acts. False: it has been answered, and noted as a failed `op`. */
+static bool read_place(struct request *request, enum file_op op, struct place *place)
 {
-    char path[SFTP_PATH_MAX_BYTES];
-    if (!path_read(request, path))
+    if (!path_read(request, place->path))
         return false;
-    if (!path_place(request->files, path, place)) {
-        reply_errno(request, errno);
-        return false;
-    }
-    return true;
+    if (path_place(request->files, place->path, place))
+        return true;
+    note_op(request->files, op, place->path, NULL, errno);
+    reply_errno(request, errno);
+    return false;
 }
 
-static void answer(const struct request *request, bool ok)
+static void answer(const struct request *request, enum file_op op, const char *path, const char *to,
+                   int failed)
 {
-    reply_errno(request, ok ? 0 : errno);
+    note_op(request->files, op, path, to, failed);
+    reply_errno(request, failed);
 }
 
 static void unlink_as(struct request *request, int flags)
 {
     struct place place;
-    if (!read_place(request, &place))
+    const enum file_op op = flags == 0 ? FILE_OP_REMOVE : FILE_OP_RMDIR;
+    if (!read_place(request, op, &place))
         return;
-    answer(request, unlinkat(place.dir, place.name, flags) == 0);
+    answer(request, op, place.path, NULL, unlinkat(place.dir, place.name, flags) == 0 ? 0 : errno);
     place_close(&place);
 }
 
@@ -48,14 +50,16 @@ void op_mkdir(struct request *request)
 {
     struct place place;
     struct sftp_attrs attrs;
-    if (!read_place(request, &place))
+    if (!read_place(request, FILE_OP_MKDIR, &place))
         return;
     sftp_read_attrs(&request->in, &attrs);
     if (request->in.failed)
         reply_bad(request);
     else
-        answer(request,
-               mkdirat(place.dir, place.name, attrs_mode(request->files, &attrs, 0777)) == 0);
+        answer(request, FILE_OP_MKDIR, place.path, NULL,
+               mkdirat(place.dir, place.name, attrs_mode(request->files, &attrs, 0777)) == 0
+                   ? 0
+                   : errno);
     place_close(&place);
 }
 
@@ -87,15 +91,15 @@ static int link_to(const struct place *from, const struct place *to)
     return linkat(from->dir, from->name, to->dir, to->name, 0) == 0 ? 0 : errno;
 }
 
-static void with_two(struct request *request,
+static void with_two(struct request *request, enum file_op op,
                      int (*act)(const struct place *from, const struct place *to))
 {
     struct place from;
     struct place to;
-    if (!read_place(request, &from))
+    if (!read_place(request, op, &from))
         return;
-    if (read_place(request, &to)) {
-        reply_errno(request, act(&from, &to));
+    if (read_place(request, op, &to)) {
+        answer(request, op, from.path, to.path, act(&from, &to));
         place_close(&to);
     }
     place_close(&from);
@@ -104,17 +108,17 @@ static void with_two(struct request *request,
 /* draft §6.5: it is an error if there is a file of the new name. */
 void op_rename(struct request *request)
 {
-    with_two(request, rename_to_new);
+    with_two(request, FILE_OP_RENAME, rename_to_new);
 }
 
 void op_posix_rename(struct request *request)
 {
-    with_two(request, rename_over);
+    with_two(request, FILE_OP_RENAME, rename_over);
 }
 
 void op_hardlink(struct request *request)
 {
-    with_two(request, link_to);
+    with_two(request, FILE_OP_LINK, link_to);
 }
 
 /* Another program would follow a link that leads out of the fence. ".." is taken only at the
@@ -150,13 +154,14 @@ void op_symlink(struct request *request)
     if (!path_read(request, target) || !path_read(request, path))
         return;
     if (!path_place(request->files, path, &place)) {
-        reply_errno(request, errno);
+        answer(request, FILE_OP_SYMLINK, path, NULL, errno);
         return;
     }
     if (request->files->root_count > 0 && leads_out(request->files, target, path, place.dir))
-        reply_errno(request, EXDEV);
+        answer(request, FILE_OP_SYMLINK, path, NULL, EXDEV);
     else
-        answer(request, symlinkat(target, place.dir, place.name) == 0);
+        answer(request, FILE_OP_SYMLINK, path, NULL,
+               symlinkat(target, place.dir, place.name) == 0 ? 0 : errno);
     place_close(&place);
 }
 

@@ -125,6 +125,7 @@ static void set_stat(struct request *request, bool follow)
     int failed = fd < 0 ? errno : attrs_apply(request->files, fd, &attrs);
     if (fd >= 0)
         (void)close(fd);
+    note_op(request->files, FILE_OP_ATTRIBUTES, path, NULL, failed);
     reply_errno(request, failed);
 }
 
@@ -152,7 +153,9 @@ void op_fsetstat(struct request *request)
     /* Inside a fence a handle that was opened to read may lie where nothing is written. */
     bool may = request->files->root_count == 0 || handle->writable;
     int fd = fd_of(handle);
-    reply_errno(request, !may || fd < 0 ? EACCES : attrs_apply(request->files, fd, &attrs));
+    int failed = !may || fd < 0 ? EACCES : attrs_apply(request->files, fd, &attrs);
+    note_op(request->files, FILE_OP_ATTRIBUTES, handle->path, NULL, failed);
+    reply_errno(request, failed);
 }
 
 /* ---- file systems ---------------------------------------------------------------------------- */

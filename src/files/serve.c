@@ -281,6 +281,7 @@ int files_serve(int in_fd, int out_fd, const struct files_options *options)
                           .root_count = options->root_count,
                           .own_root = options->own_root,
                           .note_fd = options->note_fd,
+                          .note_all = options->note_all,
                           .limited = has_size_limit(),
                           .handles_max = handles_allowed()};
     buffer_init(&files.in, IN_BYTES);

@@ -98,7 +98,9 @@ static enum afar_status start(struct job_launch *launch, struct afar_error *err)
     static char *everything[] = {NULL};
     const struct helper_files files = {.roots = decision->roots.count > 0 ? decision->roots.at
                                                                           : everything,
-                                       .home = decision->home};
+                                       .home = decision->home,
+                                       .notes = launch->tells_files,
+                                       .all_notes = launch->tells_all};
     const struct spawn_request request = {
         .argv = decision->argv != NULL ? decision->argv : launch->request->argv,
         .program = decision->program,

@@ -44,6 +44,8 @@ static const struct config_key keys[] = {
     {"audit_log", CONFIG_PATH, AT(audit_log), 0, 0, 0,
      "one line for each request: a file or syslog"},
     {"audit", CONFIG_CHOICE, AT(audit), 0, 0, AUDIT_REQUIRED, "required or counted"},
+    {"audit_files", CONFIG_CHOICE, AT(audit_files), 0, 0, AUDIT_FILES_CHANGES,
+     "changes or all or no"},
     {"audit_chain", CONFIG_FLAG, AT(audit_chain), 0, 0, 0,
      "each line has the hash of the one before"},
     {"deny_reason", CONFIG_CHOICE, AT(deny_reason), 0, 0, DENY_REASON_FULL, "full or brief"},

@@ -50,10 +50,27 @@ static void note_refused(const struct prepared *prepared, const struct rule *rul
         judge_record(&prepared->terms, rule, denied ? "denied" : "refused");
     record.reason = reason;
     record.decision = "denied";
-    record.argv = request->argv;
-    record.env = request->env;
+    judge_record_request(&record, request);
     record.cwd = request->cwd;
     audit_note(prepared->worker, &record);
+}
+
+static void note_file(struct job_place *place, const struct job_launch *launch,
+                      const struct file_note *note)
+{
+    struct prepared *prepared = prepared_of(place);
+    struct audit_record record = judge_record(&prepared->terms, launch->decision.rule, "file");
+    record.file = note;
+    if (note != NULL)
+        audit_note(prepared->worker, &record);
+    else
+        audit_note_lost(prepared->worker->shared, record.event, "the file server's pipe is gone");
+}
+
+/* Half of what may wait for the disk; the rest is for what cannot wait. */
+static bool file_room(struct job_place *place)
+{
+    return prepared_of(place)->worker->audit_notes < AUDIT_NOTES_MAX / 2;
 }
 
 static void note_end(struct job_place *place, const struct job_launch *launch, pid_t pid,
@@ -226,6 +243,8 @@ static const struct job_place_ops place_ops = {
     .runs = runs,
     .ends = ends,
     .note_end = note_end,
+    .note_file = note_file,
+    .file_room = file_room,
     .explain = explain,
     .gone = gone,
 };
@@ -288,6 +307,7 @@ static enum afar_status prepare(struct prepared *prepared, struct exec_request *
     asker->connection = origin->connection;
     prepared->group = origin->group;
     prepared->judge = origin->judge;
+    prepared->terms.audit_files = config->audit_files;
     prepared->terms.audit_required = config->audit == AUDIT_REQUIRED;
     enum afar_status status = make_argv(request, err);
     if (status == AFAR_OK)

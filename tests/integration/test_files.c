@@ -330,6 +330,143 @@ static void test_roots(void **state)
     assert_int_equal(folder_remove(folder), 0);
 }
 
+/* ---- the audit log ----------------------------------------------------------------------------- */
+
+static char *read_log(const char *path)
+{
+    static char text[65536];
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    (void)fclose(file);
+    return text;
+}
+
+/* Does a little of everything by a server with this setting, and gives its audit log. */
+static char *audit(const char *setting, const char *folder)
+{
+    struct ruled ruled;
+    struct through through;
+    struct sftp_peer *peer = &through.peer;
+    char rules[512];
+    char log[64];
+    char path[96];
+    char other[96];
+    uint8_t handle[SFTP_HANDLE_BYTES];
+    (void)snprintf(log, sizeof log, "%s.log", folder);
+    (void)snprintf(rules, sizeof rules,
+                   "audit_log = %s\n%s[allow x]\nclient = any\nmay = files\nfiles = write %s\n",
+                   log, setting, folder);
+    (void)snprintf(path, sizeof path, "%s/new\nname", folder);
+    (void)snprintf(other, sizeof other, "%s/other", folder);
+    ruled_open(&ruled, rules, "error");
+    greet_through(&through, ruled.afard.url[0]);
+    sftp_peer_open(peer, path, SFTP_OPEN_WRITE | SFTP_OPEN_CREAT, handle);
+    assert_int_equal(sftp_peer_status(peer, SFTP_TYPE_WRITE, "hqs", handle, UINT64_C(0), "hello"),
+                     0);
+    assert_int_equal(sftp_peer_status(peer, SFTP_TYPE_CLOSE, "h", handle), 0);
+    assert_int_equal(sftp_peer_status(peer, SFTP_TYPE_RENAME, "ss", path, other), 0);
+    sftp_peer_open(peer, other, SFTP_OPEN_READ, handle);
+    assert_string_equal(sftp_peer_read(peer, handle, 0, 3), "hel");
+    assert_int_equal(sftp_peer_call(peer, SFTP_TYPE_OPENDIR, "s", folder), SFTP_TYPE_HANDLE);
+    assert_int_equal(sftp_peer_status(peer, SFTP_TYPE_REMOVE, "s", "/etc/passwd"),
+                     SFTP_STATUS_PERMISSION_DENIED);
+    assert_int_equal(sftp_peer_status(peer, SFTP_TYPE_REMOVE, "s", other), 0);
+    expect_end(&through, 0, "");
+    ruled_close(&ruled);
+    char *text = read_log(log);
+    assert_int_equal(unlink(log), 0);
+    return text;
+}
+
+/* Where `text` is in the log behind `after`. */
+static const char *expect_line(const char *after, const char *text)
+{
+    const char *found = strstr(after, text);
+    if (found == NULL)
+        fail_msg("'%s' is not in: %s", text, after);
+    return found;
+}
+
+static void test_audit(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/afar-audited-XXXXXX";
+    char text[256];
+    assert_non_null(mkdtemp(folder));
+    const char *at = audit("", folder);
+    assert_null(strstr(at, "\"op\":\"read\""));
+    assert_null(strstr(at, "\"op\":\"list\""));
+    assert_null(strstr(at, "\"argv\""));
+    at = expect_line(at, "\"event\":\"start\"");
+    at = expect_line(at, "\"subsystem\":\"sftp\"");
+    /* One line, whatever is in a name. */
+    (void)snprintf(
+        text, sizeof text,
+        "\"rule\":\"x\",\"user\":\"root\",\"op\":\"write\",\"path\":\"%s/new\\nname\""
+        ",\"bytes\":5}",
+        folder);
+    if (geteuid() != 0)
+        (void)strcpy(text, "\"op\":\"write\"");
+    at = expect_line(at, text);
+    (void)snprintf(text, sizeof text, "\"to\":\"%s/other\"}", folder);
+    at = expect_line(expect_line(at, "\"op\":\"rename\""), text);
+    at = expect_line(at, "\"op\":\"remove\",\"path\":\"/etc/passwd\",\"errno\":\"EXDEV\"}");
+    at = expect_line(at, "\"op\":\"remove\"");
+    at = expect_line(at, "\"event\":\"end\"");
+    assert_string_equal(strchr(at, '\n'), "\n");
+
+    at = audit("audit_files = all\n", folder);
+    at = expect_line(at, "\"op\":\"list\"");
+    /* A handle that nobody closed is closed at the end, and that is before the end's line. */
+    at = expect_line(at, "\"op\":\"read\"");
+    at = expect_line(at, "\"bytes\":3}");
+    at = expect_line(at, "\"event\":\"end\"");
+
+    at = audit("audit_files = no\n", folder);
+    assert_null(strstr(at, "\"event\":\"file\""));
+    (void)expect_line(at, "\"event\":\"end\"");
+    assert_int_equal(folder_remove(folder), 0);
+}
+
+/* More than may wait for the disk at once: the file server waits, and no line is lost. */
+static void test_audit_of_many(void **state)
+{
+    (void)state;
+    enum { FOLDERS = 5000 };
+    struct ruled ruled;
+    struct through through;
+    char folder[] = "/tmp/afar-audited-XXXXXX";
+    char rules[256];
+    char log[64];
+    char command[256];
+    struct program program;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(log, sizeof log, "%s.log", folder);
+    (void)snprintf(rules, sizeof rules, "audit_log = %s\n[allow x]\nclient = any\nmay = files\n",
+                   log);
+    ruled_open(&ruled, rules, "error");
+    greet_through(&through, ruled.afard.url[0]);
+    for (int i = 0; i < FOLDERS; i++) {
+        char path[96];
+        (void)snprintf(path, sizeof path, "%s/%d", folder, i);
+        (void)sftp_peer_send(&through.peer, SFTP_TYPE_MKDIR, "s-", path);
+    }
+    for (int i = 0; i < FOLDERS; i++)
+        assert_true(sftp_peer_receive(&through.peer) && through.peer.status == 0);
+    expect_end(&through, 0, "");
+    ruled_close(&ruled);
+    (void)snprintf(command, sizeof command, "grep -c '\"op\":\"mkdir\"' %s; grep -c lost %s", log,
+                   log);
+    (void)program_run(&program, WORDS("sh", "-c", command), NULL, 0);
+    assert_string_equal(program.stdout_data, "5000\n0\n");
+    program_close(&program);
+    assert_int_equal(unlink(log), 0);
+    assert_int_equal(folder_remove(folder), 0);
+}
+
+/* ---- other users and roots --------------------------------------------------------------------- */
+
 static bool need_root(void)
 {
     if (geteuid() == 0)
@@ -448,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_requests),     cmocka_unit_test(test_tutorial),
         cmocka_unit_test(test_ends),         cmocka_unit_test(test_many),
         cmocka_unit_test(test_verb),         cmocka_unit_test(test_roots),
+        cmocka_unit_test(test_audit),        cmocka_unit_test(test_audit_of_many),
         cmocka_unit_test(test_user),         cmocka_unit_test(test_empty_root),
         cmocka_unit_test(test_openssh),
     };
