@@ -1,5 +1,6 @@
 #include "base/digest.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include <openssl/evp.h>
@@ -64,6 +65,20 @@ enum afar_status digest_finish_bytes(struct digest *digest, uint8_t hash[DIGEST_
     if (EVP_DigestFinal_ex(digest->context, hash, &made) != 1 ||
         EVP_DigestInit_ex(digest->context, digest->algorithm, NULL) != 1)
         return afar_fail(err, AFAR_ESYSTEM, "OpenSSL could not finish a digest");
+    *size = made;
+    return AFAR_OK;
+}
+
+enum afar_status digest_peek_bytes(const struct digest *digest, uint8_t hash[DIGEST_MAX_BYTES],
+                                   size_t *size, struct afar_error *err)
+{
+    unsigned made = 0;
+    EVP_MD_CTX *copy = EVP_MD_CTX_new();
+    bool ok = copy != NULL && EVP_MD_CTX_copy_ex(copy, digest->context) == 1 &&
+              EVP_DigestFinal_ex(copy, hash, &made) == 1;
+    EVP_MD_CTX_free(copy);
+    if (!ok)
+        return afar_fail(err, AFAR_ENOMEM, "OpenSSL could not copy a digest");
     *size = made;
     return AFAR_OK;
 }

@@ -35,6 +35,10 @@ enum afar_status digest_finish(struct digest *digest, char hex[DIGEST_HEX_BYTES]
 enum afar_status digest_finish_bytes(struct digest *digest, uint8_t hash[DIGEST_MAX_BYTES],
                                      size_t *size, struct afar_error *err);
 
+/* The hash of what has come so far, which may go on. */
+enum afar_status digest_peek_bytes(const struct digest *digest, uint8_t hash[DIGEST_MAX_BYTES],
+                                   size_t *size, struct afar_error *err);
+
 /* Writes `bytes` (1 to 32) random bytes as hex and a NUL: 2 * bytes + 1 characters. */
 enum afar_status random_hex(char *hex, size_t bytes, struct afar_error *err);
 

@@ -459,7 +459,24 @@ static void copy_limits(const struct confinement *confine, struct rlimit limits[
     }
 }
 
-static const struct confinement no_confinement = {.cgroup_fd = -1};
+static enum afar_status open_way(const struct spawn_request *request, struct child *child,
+                                 struct helper_way *helper, struct afar_error *err)
+{
+    static const struct confinement none = {.cgroup_fd = -1};
+    const struct helper_order order = {.candidates = child->candidates,
+                                       .argv = request->argv,
+                                       .env = request->env,
+                                       .cwd = request->cwd,
+                                       .cwd_optional = request->cwd_optional,
+                                       .confine =
+                                           request->confine != NULL ? request->confine : &none,
+                                       .files = request->files};
+    enum afar_status status = helper_way_open(helper, &order, err);
+    child->order_fd = helper->order;
+    child->status_fd = helper->its;
+    child->note_fd = helper->note_its;
+    return status;
+}
 
 enum afar_status spawn_process(const struct spawn_request *request, struct spawn_control *control,
                                struct spawn_result *result, struct afar_error *err)
@@ -504,20 +521,9 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     child.control = control != NULL ? control : &nobody;
     copy_limits(request->confine, limits, resources);
     if (by_helper) {
-        const struct helper_order order = {.candidates = child.candidates,
-                                           .argv = request->argv,
-                                           .env = request->env,
-                                           .cwd = request->cwd,
-                                           .cwd_optional = request->cwd_optional,
-                                           .confine = request->confine != NULL ? request->confine
-                                                                               : &no_confinement,
-                                           .files = request->files};
-        status = helper_way_open(&helper, &order, err);
+        status = open_way(request, &child, &helper, err);
         if (status != AFAR_OK)
             goto out;
-        child.order_fd = helper.order;
-        child.status_fd = helper.its;
-        child.note_fd = helper.note_its;
     }
     /* The helper's descriptors lie above a seat. */
     status = sit(&child, by_helper ? -1 : seats_take(request->seats, pipes.child), &pipes, err);

@@ -32,6 +32,9 @@ static int close_parts(const struct files *files, struct handle *handle)
     if (is_file)
         note_end(files, handle, failed);
     digest_free(handle->digest);
+    if (handle->partial != NULL && handle->partial->dir >= 0)
+        (void)close(handle->partial->dir);
+    free(handle->partial);
     free(handle->path);
     free(handle);
     return failed;

@@ -9,6 +9,9 @@
  *   ops_stat.c   attributes, by name and by handle
  *   ops_names.c  names: made, removed, renamed, read
  *   ops_dir.c    directories
+ *   ops_list.c   our own requests that read, …
+ *   ops_put.c    … and those that write
+ *   hash.c       SHA-256 of what passes by
  *   ops_more.c   OpenSSH's extensions that are not above, and check-file
  *   longname.c   a line as ls -l prints it
  *   users.c      names of users and groups
@@ -22,6 +25,7 @@
 #include <dirent.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 #include "base/buffer.h"
 #include "base/digest.h"
@@ -38,6 +42,15 @@ enum {
 
 struct handle;
 
+/* The names of the directory that list@afar was last asked about. */
+struct listing {
+    char *path; /* owned, as it was asked for; NULL: there is none */
+    bool above; /* fence_is_above */
+    struct buffer names;
+    const char **at; /* owned; sorted; the names are the buffer's */
+    size_t count;
+};
+
 struct files {
     struct buffer in;
     struct buffer out;
@@ -51,6 +64,7 @@ struct files {
     bool extended; /* the client knows our private extensions */
     bool limited;  /* files may not grow for ever */
     bool failed;   /* no answer could be given: the session ends */
+    struct listing listing;
     struct handle **handles;
     size_t handle_room;
     size_t handle_count;
@@ -76,6 +90,11 @@ void reply_attrs(const struct request *request, const struct stat *info);
 void reply_name(const struct request *request, const char *name);
 
 void attrs_of(const struct files *files, const struct stat *info, struct sftp_attrs *attrs);
+
+/* An answer of any kind, with its id; at most so many bytes follow. */
+void reply_begin(struct sftp_writer *writer, const struct request *request, enum sftp_type type,
+                 size_t most_bytes);
+void reply_end(struct sftp_writer *writer, const struct request *request);
 
 /* ---- path.c ---------------------------------------------------------------------------------- */
 
@@ -123,6 +142,13 @@ const char *fence_entry(const struct files *files, const char *path, size_t at, 
 
 /* ---- handle.c -------------------------------------------------------------------------------- */
 
+/* A file that is to have another name once it is whole. */
+struct partial {
+    int dir; /* owned; AT_FDCWD: none */
+    char name[256];
+    char target[256];
+};
+
 struct handle {
     uint64_t key; /* random; its lowest 16 bits are the place in the table */
     int fd;       /* a file's; -1: a directory's */
@@ -138,6 +164,7 @@ struct handle {
     /* SHA-256 of what was read or written so far, as long as that was one after the other. */
     struct digest *digest; /* NULL: not kept */
     uint64_t digest_at;
+    struct partial *partial; /* owned; NULL: it is none */
 };
 
 /* A new one for `fd` or `dir` (*moved*, also on failure). NULL: errno (EMFILE: too many). */
@@ -153,6 +180,34 @@ void reply_handle(const struct request *request, const struct handle *handle);
 /* Closes it. 0, or an errno of close(2). */
 int handle_close(struct files *files, struct handle *handle);
 void handles_close(struct files *files);
+
+/* ---- hash.c ---------------------------------------------------------------------------------- */
+
+/* From now on what passes by is hashed, from offset 0 on, as long as it comes in order. */
+void hash_begin(struct handle *handle);
+void hash_passed(struct handle *handle, const void *data, size_t size, uint64_t offset);
+/* The file changes from there on, other than by hash_passed. */
+void hash_changed(struct handle *handle, uint64_t offset);
+/* SHA-256 of the first `size` bytes: what has not passed by is read. 0 or an errno; ENODATA: there
+ * are not so many. */
+int hash_to(struct handle *handle, uint64_t size, uint8_t hash[FILE_NOTE_HASH_BYTES]);
+
+/* ---- what operations share ------------------------------------------------------------------- */
+
+/* As much as there is, up to `size`. -1: errno. */
+ssize_t read_all(int fd, uint8_t *data, size_t size, uint64_t offset);
+
+/* 0 or an errno. *written: also of what failed in the middle. */
+int write_all(const struct handle *handle, const uint8_t *data, size_t size, uint64_t offset,
+              size_t *written);
+
+/* Opens a plain file. -1: it has been answered, errno says why. */
+int open_file(struct request *request, const char *path, int flags, mode_t mode);
+
+/* Renames; `new_only`: fails with EEXIST where the new name is there. 0 or an errno. */
+int rename_at(int from_dir, const char *from, int to_dir, const char *to, bool new_only);
+
+void listing_close(struct listing *listing);
 
 /* ---- operations: each answers ---------------------------------------------------------------- */
 
@@ -191,6 +246,13 @@ void op_limits(struct request *request);
 void op_users_groups(struct request *request);
 void op_check_file_handle(struct request *request);
 void op_check_file_name(struct request *request);
+
+void op_list(struct request *request);
+void op_get(struct request *request);
+void op_ranges(struct request *request);
+void op_put(struct request *request);
+void op_partial(struct request *request);
+void op_commit(struct request *request);
 
 /* Applies what is set in `attrs` to an open file (O_PATH will do, but for the size). 0 or an errno.
  * Modes are taken without setuid, setgid, and inside a fence without the sticky bit. */

@@ -45,7 +45,7 @@ static const char *strange_kind(mode_t mode)
 }
 
 /* O_TRUNC waits until it is known that this is a file: nobody knows what it does to a device. */
-static int open_file(struct request *request, const char *path, int flags, mode_t mode)
+int open_file(struct request *request, const char *path, int flags, mode_t mode)
 {
     struct stat info;
     bool writes = (flags & O_ACCMODE) != O_RDONLY;
@@ -98,6 +98,8 @@ void op_open(struct request *request)
     handle->readable = (flags & O_ACCMODE) != O_WRONLY;
     handle->writable = (flags & O_ACCMODE) != O_RDONLY;
     handle->append = (flags & O_APPEND) != 0;
+    if (request->files->extended && !handle->writable)
+        hash_begin(handle);
     handle->changes = (flags & (O_CREAT | O_TRUNC)) != 0;
     reply_handle(request, handle);
 }
@@ -112,7 +114,7 @@ void op_close(struct request *request)
 /* ---- reading and writing --------------------------------------------------------------------- */
 
 /* As much as there is, up to `size`. -1: errno. */
-static ssize_t read_all(int fd, uint8_t *data, size_t size, uint64_t offset)
+ssize_t read_all(int fd, uint8_t *data, size_t size, uint64_t offset)
 {
     size_t used = 0;
     while (used < size) {
@@ -163,6 +165,7 @@ void op_read(struct request *request)
         return;
     }
     handle->read_bytes += (uint64_t)got;
+    hash_passed(handle, room, (size_t)got, offset);
     sftp_rewind(&writer, start + (size_t)got);
     sftp_patch_u32(&writer, mark, (uint32_t)got);
     if (sftp_end(&writer, NULL) != AFAR_OK)
@@ -170,8 +173,8 @@ void op_read(struct request *request)
 }
 
 /* 0 or an errno. *written: also of what failed in the middle. */
-static int write_all(const struct handle *handle, const uint8_t *data, size_t size, uint64_t offset,
-                     size_t *written)
+int write_all(const struct handle *handle, const uint8_t *data, size_t size, uint64_t offset,
+              size_t *written)
 {
     *written = 0;
     while (*written < size) {
@@ -212,7 +215,9 @@ void op_write(struct request *request)
         return;
     }
     size_t written = 0;
+    hash_changed(handle, handle->append ? 0 : offset);
     int failed = write_all(handle, data.bytes, data.size, offset, &written);
+    hash_passed(handle, data.bytes, written, offset);
     handle->written_bytes += written;
     handle->changes = true;
     reply_errno(request, failed);
@@ -269,6 +274,7 @@ static int copy_data(const struct handle *from, struct handle *to, uint64_t from
         from_at += copied;
         to_at += copied;
         to->written_bytes += copied;
+        hash_changed(to, to_at - copied);
         to->changes = true;
         length -= to_end ? 0 : copied;
     }

@@ -65,25 +65,32 @@ void op_mkdir(struct request *request)
 
 /* Some file systems do not know RENAME_NOREPLACE: then by a second name, which a file may have, or
  * by looking first. */
-static int rename_to_new(const struct place *from, const struct place *to)
+int rename_at(int from_dir, const char *from, int to_dir, const char *to, bool new_only)
 {
     struct stat info;
-    if (renameat2(from->dir, from->name, to->dir, to->name, RENAME_NOREPLACE) == 0)
+    if (!new_only)
+        return renameat(from_dir, from, to_dir, to) == 0 ? 0 : errno;
+    if (renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return errno;
-    if (linkat(from->dir, from->name, to->dir, to->name, 0) == 0)
-        return unlinkat(from->dir, from->name, 0) == 0 ? 0 : errno;
+    if (linkat(from_dir, from, to_dir, to, 0) == 0)
+        return unlinkat(from_dir, from, 0) == 0 ? 0 : errno;
     if (errno == EEXIST)
         return EEXIST;
-    if (fstatat(to->dir, to->name, &info, AT_SYMLINK_NOFOLLOW) == 0)
+    if (fstatat(to_dir, to, &info, AT_SYMLINK_NOFOLLOW) == 0)
         return EEXIST;
-    return renameat(from->dir, from->name, to->dir, to->name) == 0 ? 0 : errno;
+    return renameat(from_dir, from, to_dir, to) == 0 ? 0 : errno;
+}
+
+static int rename_to_new(const struct place *from, const struct place *to)
+{
+    return rename_at(from->dir, from->name, to->dir, to->name, true);
 }
 
 static int rename_over(const struct place *from, const struct place *to)
 {
-    return renameat(from->dir, from->name, to->dir, to->name) == 0 ? 0 : errno;
+    return rename_at(from->dir, from->name, to->dir, to->name, false);
 }
 
 static int link_to(const struct place *from, const struct place *to)

@@ -142,7 +142,7 @@ void op_lsetstat(struct request *request)
 void op_fsetstat(struct request *request)
 {
     struct sftp_attrs attrs;
-    const struct handle *handle = handle_read(request);
+    struct handle *handle = handle_read(request);
     if (handle == NULL)
         return;
     sftp_read_attrs(&request->in, &attrs);
@@ -154,6 +154,8 @@ void op_fsetstat(struct request *request)
     bool may = request->files->root_count == 0 || handle->writable;
     int fd = fd_of(handle);
     int failed = !may || fd < 0 ? EACCES : attrs_apply(request->files, fd, &attrs);
+    if ((attrs.flags & SFTP_ATTR_SIZE) != 0)
+        hash_changed(handle, attrs.size);
     note_op(request->files, FILE_OP_ATTRIBUTES, handle->path, NULL, failed);
     reply_errno(request, failed);
 }

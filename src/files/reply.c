@@ -4,15 +4,15 @@
 
 #include "files/internal.h"
 
-static void begin(struct sftp_writer *writer, const struct request *request, enum sftp_type type,
-                  size_t most_bytes)
+void reply_begin(struct sftp_writer *writer, const struct request *request, enum sftp_type type,
+                 size_t most_bytes)
 {
     sftp_begin(writer, &request->files->out, most_bytes);
     sftp_put_u8(writer, (uint8_t)type);
     sftp_put_u32(writer, request->id);
 }
 
-static void end(struct sftp_writer *writer, const struct request *request)
+void reply_end(struct sftp_writer *writer, const struct request *request)
 {
     if (sftp_end(writer, NULL) != AFAR_OK)
         request->files->failed = true;
@@ -21,11 +21,11 @@ static void end(struct sftp_writer *writer, const struct request *request)
 void reply_status(const struct request *request, enum sftp_status status, const char *text)
 {
     struct sftp_writer writer;
-    begin(&writer, request, SFTP_TYPE_STATUS, FILES_STATUS_BYTES);
+    reply_begin(&writer, request, SFTP_TYPE_STATUS, FILES_STATUS_BYTES);
     sftp_put_u32(&writer, status);
     sftp_put_word(&writer, text);
     sftp_put_word(&writer, ""); /* the language */
-    end(&writer, request);
+    reply_end(&writer, request);
 }
 
 static enum sftp_status status_of(int failed)
@@ -86,28 +86,28 @@ void reply_attrs(const struct request *request, const struct stat *info)
     struct sftp_writer writer;
     struct sftp_attrs attrs;
     attrs_of(request->files, info, &attrs);
-    begin(&writer, request, SFTP_TYPE_ATTRS, FILES_STATUS_BYTES);
+    reply_begin(&writer, request, SFTP_TYPE_ATTRS, FILES_STATUS_BYTES);
     sftp_put_attrs(&writer, &attrs);
-    end(&writer, request);
+    reply_end(&writer, request);
 }
 
 void reply_name(const struct request *request, const char *name)
 {
     static const struct sftp_attrs none = {0};
     struct sftp_writer writer;
-    begin(&writer, request, SFTP_TYPE_NAME, FILES_NAME_BYTES);
+    reply_begin(&writer, request, SFTP_TYPE_NAME, FILES_NAME_BYTES);
     sftp_put_u32(&writer, 1);
     sftp_put_word(&writer, name);
     sftp_put_word(&writer, name);
     sftp_put_attrs(&writer, &none);
-    end(&writer, request);
+    reply_end(&writer, request);
 }
 
 void reply_handle(const struct request *request, const struct handle *handle)
 {
     struct sftp_writer writer;
-    begin(&writer, request, SFTP_TYPE_HANDLE, FILES_STATUS_BYTES);
+    reply_begin(&writer, request, SFTP_TYPE_HANDLE, FILES_STATUS_BYTES);
     sftp_put_u32(&writer, SFTP_HANDLE_BYTES);
     sftp_put_u64(&writer, handle->key);
-    end(&writer, request);
+    reply_end(&writer, request);
 }

@@ -58,6 +58,17 @@ static const struct {
     {"check-file-name", NULL, op_check_file_name},
 };
 
+/* Only for clients that have said that they know them. */
+static const struct {
+    const char *name;
+    void (*run)(struct request *request);
+} own_extensions[] = {
+    {"list@afar", op_list},       {"get@afar", op_get},       {"put@afar", op_put},
+    {"partial@afar", op_partial}, {"commit@afar", op_commit}, {"ranges@afar", op_ranges},
+};
+
+enum { OWN_EXTENSIONS = sizeof own_extensions / sizeof own_extensions[0] };
+
 enum { EXTENSIONS = sizeof extensions / sizeof extensions[0] };
 
 static void run_extension(struct request *request)
@@ -66,6 +77,12 @@ static void run_extension(struct request *request)
     for (size_t i = 0; i < EXTENSIONS; i++) {
         if (sftp_text_is(&name, extensions[i].name)) {
             extensions[i].run(request);
+            return;
+        }
+    }
+    for (size_t i = 0; request->files->extended && i < OWN_EXTENSIONS; i++) {
+        if (sftp_text_is(&name, own_extensions[i].name)) {
+            own_extensions[i].run(request);
             return;
         }
     }
@@ -296,6 +313,7 @@ int files_serve(int in_fd, int out_fd, const struct files_options *options)
     if (status != 0) /* what was done before a broken packet is told, as far as it can be sent */
         (void)transmit(&files, out_fd, NULL);
     handles_close(&files);
+    listing_close(&files.listing);
     buffer_close(&files.in);
     buffer_close(&files.out);
     return status;

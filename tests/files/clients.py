@@ -250,7 +250,7 @@ def sshfs(server):
         if shutil.which("fio"):
             run("fio", "--name=verify", f"--directory={here}", "--rw=randwrite", "--bs=4k-64k",
                 "--size=16m", "--verify=sha256", "--do_verify=1", "--verify_fatal=1",
-                "--fallocate=none", "--end_fsync=1")
+                "--fallocate=none", "--end_fsync=1", cwd=server.work)
     finally:
         unmount(here)
 

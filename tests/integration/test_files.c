@@ -330,7 +330,7 @@ static void test_roots(void **state)
     assert_int_equal(folder_remove(folder), 0);
 }
 
-/* ---- the audit log ----------------------------------------------------------------------------- */
+/* ---- the audit log --------------------------------------------------------------------------- */
 
 static char *read_log(const char *path)
 {
@@ -401,11 +401,10 @@ static void test_audit(void **state)
     at = expect_line(at, "\"event\":\"start\"");
     at = expect_line(at, "\"subsystem\":\"sftp\"");
     /* One line, whatever is in a name. */
-    (void)snprintf(
-        text, sizeof text,
-        "\"rule\":\"x\",\"user\":\"root\",\"op\":\"write\",\"path\":\"%s/new\\nname\""
-        ",\"bytes\":5}",
-        folder);
+    (void)snprintf(text, sizeof text,
+                   "\"rule\":\"x\",\"user\":\"root\",\"op\":\"write\",\"path\":\"%s/new\\nname\""
+                   ",\"bytes\":5}",
+                   folder);
     if (geteuid() != 0)
         (void)strcpy(text, "\"op\":\"write\"");
     at = expect_line(at, text);
@@ -465,7 +464,7 @@ static void test_audit_of_many(void **state)
     assert_int_equal(folder_remove(folder), 0);
 }
 
-/* ---- other users and roots --------------------------------------------------------------------- */
+/* ---- other users and roots ------------------------------------------------------------------- */
 
 static bool need_root(void)
 {
