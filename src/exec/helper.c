@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "exec/fence.h"
 #include "exec/inheritance.h"
 
 enum { LOWEST_FD = 10, CAPABILITIES_MAX = 64 };
@@ -26,12 +27,13 @@ enum stage {
     STAGE_CHROOT,
     STAGE_USER,
     STAGE_CHDIR,
+    STAGE_FENCE,
     STAGE_FILES,
     STAGE_EXEC
 };
 
-static const char *const stage_names[] = {"exec", "helper", "limits", "chroot",
-                                          "user", "chdir",  "files",  "exec"};
+static const char *const stage_names[] = {"exec",  "helper", "limits", "chroot", "user",
+                                          "chdir", "fence",  "files",  "exec"};
 
 struct report {
     int stage;
@@ -156,7 +158,7 @@ static enum afar_status open_pipe(int *ours, int *its, struct afar_error *err)
 enum afar_status helper_way_open(struct helper_way *way, const struct helper_order *order,
                                  struct afar_error *err)
 {
-    *way = (struct helper_way){-1, -1, -1, -1, -1};
+    *way = (struct helper_way){-1, -1, -1, -1, -1, -1};
     enum afar_status status = put_order(order, &way->order, err);
     if (status == AFAR_OK)
         status = open_pipe(&way->ours, &way->its, err);
@@ -164,12 +166,18 @@ enum afar_status helper_way_open(struct helper_way *way, const struct helper_ord
         status = open_pipe(&way->note_ours, &way->note_its, err);
     if (status == AFAR_OK && way->note_ours >= 0 && fcntl(way->note_ours, F_SETFL, O_NONBLOCK) != 0)
         status = afar_fail_errno(err, errno, "cannot make a pipe non-blocking");
+    if (status == AFAR_OK && order->files != NULL && order->confine->fence_fd > 0) {
+        way->fence = fcntl(order->confine->fence_fd, F_DUPFD_CLOEXEC, LOWEST_FD);
+        if (way->fence < 0)
+            status = afar_fail_errno(err, errno, "cannot keep a fence's descriptor");
+    }
     return status;
 }
 
 void helper_way_close(struct helper_way *way)
 {
-    int *const fds[] = {&way->order, &way->ours, &way->its, &way->note_ours, &way->note_its};
+    int *const fds[] = {&way->order,     &way->ours,     &way->its,
+                        &way->note_ours, &way->note_its, &way->fence};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (*fds[i] >= 0)
             (void)close(*fds[i]);
@@ -413,6 +421,10 @@ static void begin_service(const struct work *work, struct helper_service *servic
     if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0 ||
         prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) != 0)
         give_up(STAGE_FILES, errno);
+    /* Not before the execve of this program, which may lie behind it. */
+    if (work->order.confine.fence_fd > 0 &&
+        (fence_enter(HELPER_FENCE_FD) < 0 || close(HELPER_FENCE_FD) != 0))
+        give_up(STAGE_FENCE, errno);
     (void)prctl(PR_SET_NAME, "afard-files");
     environ = work->env; /* the time zone */
     *service = (struct helper_service){.roots = work->roots,
@@ -422,6 +434,16 @@ static void begin_service(const struct work *work, struct helper_service *servic
                                        .own_root = work->root != NULL};
     say(STAGE_ABOUT, 0, NULL);
     (void)close(HELPER_STATUS_FD);
+}
+
+/* All but what this order came with. */
+static void close_others(const struct order *order)
+{
+    if (!order->notes)
+        (void)close(HELPER_NOTE_FD);
+    if (!order->serves_files || order->confine.fence_fd <= 0)
+        (void)close(HELPER_FENCE_FD);
+    (void)syscall(SYS_close_range, HELPER_FENCE_FD + 1U, ~0U, 0U);
 }
 
 void helper_main(struct helper_service *service)
@@ -434,7 +456,7 @@ void helper_main(struct helper_service *service)
     if (data == NULL || !parse(&work, data, size))
         give_up(STAGE_HELPER, data == NULL ? errno : EPROTO);
     (void)close(HELPER_ORDER_FD);
-    (void)syscall(SYS_close_range, HELPER_STATUS_FD + (work.order.notes ? 2U : 1U), ~0U, 0U);
+    close_others(&work.order);
     if (!set_limits(&work.order.confine))
         give_up(STAGE_LIMITS, errno);
     if (work.root != NULL && (chroot(work.root) != 0 || chdir("/") != 0))

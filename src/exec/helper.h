@@ -27,7 +27,7 @@
 
 #define HELPER_NAME "afard-exec"
 
-enum { HELPER_ORDER_FD = 3, HELPER_STATUS_FD = 4, HELPER_NOTE_FD = 5 };
+enum { HELPER_ORDER_FD = 3, HELPER_STATUS_FD = 4, HELPER_NOTE_FD = 5, HELPER_FENCE_FD = 6 };
 
 /* Files to be served. All borrowed. */
 struct helper_files {
@@ -55,6 +55,7 @@ struct helper_way {
     int its;
     int note_ours; /* of what it tells of files; may be moved out */
     int note_its;
+    int fence; /* of the confinement, for a file server: it enters it when it is one */
 };
 
 /* Writes the order into a file without a name, and makes the pipes, all of them above the

@@ -38,9 +38,10 @@ struct child {
     const struct confinement *confine;
     const struct rlimit *limits; /* CONFINE_LIMITS of them */
     const int *resources;        /* likewise */
-    int order_fd;                /* for the helper, as are the next two; -1: none */
+    int order_fd;                /* for the helper, as are the next three; -1: none */
     int status_fd;
     int note_fd;
+    int helper_fence_fd;
     char **candidates;        /* paths to try, NULL-terminated */
     uint64_t default_signals; /* as in the request */
     int stdio[3];
@@ -136,7 +137,9 @@ IN_CHILD static int become_helper(struct child *child)
     child->stage = "helper";
     if (syscall(SYS_dup3, child->order_fd, HELPER_ORDER_FD, 0) < 0 ||
         syscall(SYS_dup3, child->status_fd, HELPER_STATUS_FD, 0) < 0 ||
-        (child->note_fd >= 0 && syscall(SYS_dup3, child->note_fd, HELPER_NOTE_FD, 0) < 0))
+        (child->note_fd >= 0 && syscall(SYS_dup3, child->note_fd, HELPER_NOTE_FD, 0) < 0) ||
+        (child->helper_fence_fd >= 0 &&
+         syscall(SYS_dup3, child->helper_fence_fd, HELPER_FENCE_FD, 0) < 0))
         return fail_child(child);
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, KERNEL_SIGSET_BYTES);
     (void)syscall(SYS_execve, path, argv, env);
@@ -162,7 +165,7 @@ IN_CHILD static int child_main(void *argument)
         return fail_child(child);
     /* While its descriptor is still there. */
     child->stage = stage_fence;
-    if (child->confine != NULL && child->confine->fence_fd > 0 &&
+    if (child->confine != NULL && child->confine->fence_fd > 0 && child->helper_fence_fd < 0 &&
         fence_enter(child->confine->fence_fd) < 0)
         return fail_child(child);
     child->stage = stage_table;
@@ -475,6 +478,7 @@ static enum afar_status open_way(const struct spawn_request *request, struct chi
     child->order_fd = helper->order;
     child->status_fd = helper->its;
     child->note_fd = helper->note_its;
+    child->helper_fence_fd = helper->fence;
     return status;
 }
 
@@ -491,7 +495,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     const char *path = environment_get(request->env, "PATH");
     struct rlimit limits[CONFINE_LIMITS];
     int resources[CONFINE_LIMITS];
-    struct helper_way helper = {-1, -1, -1, -1, -1};
+    struct helper_way helper = {-1, -1, -1, -1, -1, -1};
     bool by_helper = confine_needs_helper(request->confine) || request->files != NULL;
     struct child child = {.argv = request->argv,
                           .env = request->env,
@@ -501,6 +505,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
                           .limits = limits,
                           .resources = resources,
                           .order_fd = -1,
+                          .helper_fence_fd = -1,
                           .note_fd = -1,
                           .default_signals = request->default_signals,
                           .seat = -1,

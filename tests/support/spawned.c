@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,7 +94,8 @@ static int be_helper(void)
                  service.own_root ? "own" : "the");
     for (char **root = service.roots; *root != NULL; root++)
         (void)printf(" %s", *root);
-    (void)printf("\n");
+    int home = service.home != NULL ? open(service.home, O_RDONLY | O_CLOEXEC) : -1;
+    (void)printf("%s\n", home >= 0 ? " open" : "");
     if (service.note_fd >= 0 && write(service.note_fd, "note", 4) != 4)
         return 1;
     return 0;

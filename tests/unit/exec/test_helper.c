@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "exec/fence.h"
 #include "exec/interpreter.h"
+#include "support/folder.h"
 #include "support/spawned.h"
 
 enum { NOBODY = 54871 };
@@ -239,6 +241,45 @@ static void files_are_served_by_the_helper(void **state)
     assert_string_equal(text, "/ - own\n");
 }
 
+/* Behind the fence that keeps the server's own files from its user. */
+static void files_are_served_behind_the_fence(void **state)
+{
+    char folder[] = "/tmp/afar-fenced-XXXXXX";
+    char secret[64];
+    char file[96];
+    char *folders[] = {secret, NULL};
+    char *argv[] = {"sftp", NULL};
+    char *all[] = {NULL};
+    char text[SPAWNED_TEXT_BYTES];
+    struct confinement confine = {.cgroup_fd = -1};
+    struct helper_files files = {.roots = all, .home = file};
+    const struct spawn_request request = {
+        .argv = argv, .env = environment, .cwd = "/", .confine = &confine, .files = &files};
+    struct fence *fence = NULL;
+    (void)state;
+    if (fence_abi() < FENCE_ABI_MIN) {
+        print_message("skipped: this kernel has no Landlock\n");
+        skip();
+    }
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(secret, sizeof secret, "%s/secret", folder);
+    (void)snprintf(file, sizeof file, "%s/file", secret);
+    assert_int_equal(mkdir(secret, 0700), 0);
+    assert_int_equal(mknod(file, S_IFREG | 0600, 0), 0);
+    assert_int_equal(fence_new(&fence, folders, NULL, NULL), AFAR_OK);
+    for (int fenced = 0; fenced < 2; fenced++) {
+        char expected[128];
+        if (fenced != 0)
+            assert_int_equal(fence_take(fence, &confine.fence_fd, NULL), AFAR_OK);
+        spawned_run(&request, text);
+        (void)snprintf(expected, sizeof expected, "/ %s the%s\n", file, fenced != 0 ? "" : " open");
+        assert_string_equal(text, expected);
+    }
+    assert_int_equal(close(confine.fence_fd), 0);
+    fence_free(fence);
+    assert_int_equal(folder_remove(folder), 0);
+}
+
 int main(int argc, char **argv)
 {
     int status = 0;
@@ -246,6 +287,7 @@ int main(int argc, char **argv)
         return status;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_are_served_by_the_helper),
+        cmocka_unit_test(files_are_served_behind_the_fence),
         cmocka_unit_test(a_home_may_be_missing),
         cmocka_unit_test(other_directories_must_be_there),
         cmocka_unit_test(the_interpreter_is_named),
