@@ -90,7 +90,7 @@ enum afar_status digest_finish(struct digest *digest, char hex[DIGEST_HEX_BYTES]
     size_t size = 0;
     enum afar_status status = digest_finish_bytes(digest, hash, &size, err);
     if (status == AFAR_OK && 2 * size >= DIGEST_HEX_BYTES)
-        status = afar_fail(err, AFAR_EBUG, "a hash of %zu bytes in hex", size);
+        status = afar_fail(err, AFAR_ESYSTEM, "a hash of %zu bytes in hex", size);
     if (status == AFAR_OK)
         to_hex(hash, size, hex);
     return status;
