@@ -125,7 +125,7 @@ static void end_spawn(struct registry *registry, struct registry_entry *entry)
     }
 }
 
-/* A place may be free: whoever is first in the queue and whose identity has room gets it. */
+/* A place may be free: the first in the queue whose identity has room gets it. */
 static void grant(struct registry *registry)
 {
     struct list *link = registry->queue.next;
@@ -145,8 +145,7 @@ static enum afar_status place_or_queue(struct registry *registry, struct registr
                                        bool may_wait, enum counter *limit)
 {
     bool identity = identity_full(registry, entry);
-    /* Nobody is overtaken: while there is a place, those in the queue are there for their identity.
-     */
+    /* FIFO: while a place is free, queued entries wait only for their identity's limit. */
     if (!identity && registry->count < registry->max_jobs) {
         take_place(registry, entry);
         return AFAR_OK;
