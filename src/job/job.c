@@ -27,6 +27,16 @@ static void become(struct job *job, enum job_state state)
     job->state = state;
 }
 
+const struct rule *job_rule(const struct job *job)
+{
+    return job->state >= JOB_RUNNING ? job->launch.decision.rule : NULL;
+}
+
+bool job_is_queued(const struct job *job)
+{
+    return job->state == JOB_QUEUED;
+}
+
 bool job_has_run(const struct job *job)
 {
     return job->state >= JOB_RUNNING;

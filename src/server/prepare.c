@@ -115,7 +115,7 @@ static bool judge_again(struct prepared *prepared)
     if (prepared->judge == NULL)
         return true;
     enum afar_status status = prepared->judge(job_owner(prepared->job), &who, &err);
-    if (status == AFAR_OK)
+    if (status == AFAR_OK && who.names != NULL)
         status = keep_names(&prepared->terms, who.names, &err);
     if (status == AFAR_OK)
         return true;

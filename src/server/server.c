@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/utf8.h"
 #include "exec/inheritance.h"
 #include "exec/spawn.h"
@@ -307,7 +308,8 @@ static enum afar_status make_shared(struct server *server, const struct config *
     if (shared->registry == NULL || shared->admission == NULL || shared->summary == NULL ||
         shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
-    return set_own_limits(shared, config, err);
+    enum afar_status status = random_hex(shared->instance, (INSTANCE_BYTES - 1) / 2, err);
+    return status == AFAR_OK ? set_own_limits(shared, config, err) : status;
 }
 
 /* Sockets that were handed over and that no listener names. */

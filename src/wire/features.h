@@ -16,9 +16,10 @@ enum feature {
     FEATURE_DETACH = 1 << 0,
     FEATURE_DIGEST = 1 << 1,
     FEATURE_KILL = 1 << 2,
-    FEATURE_START_WITHIN_MS = 1 << 3,
-    FEATURE_SUBSYSTEM = 1 << 4,
-    FEATURE_USER = 1 << 5
+    FEATURE_RESUME = 1 << 3,
+    FEATURE_START_WITHIN_MS = 1 << 4,
+    FEATURE_SUBSYSTEM = 1 << 5,
+    FEATURE_USER = 1 << 6
 };
 
 /* Room for all words, as JSON and as text. */
