@@ -34,7 +34,12 @@ static const char help[] =
     "      --connect-timeout TIME\n"
     "                        give up connecting, or waiting for a first answer, after this time "
     "(10s)\n"
-    "      --silence TIME    give up a server that gives no sign of life for this time (2m)\n"
+    "      --silence TIME    give up a connection without a sign of life for this time (25s where "
+    "it\n"
+    "                        can be had again, else 2m)\n"
+    "      --reconnect TIME  a lost connection is tried again for so long, and the command waits "
+    "(60s,\n"
+    "                        unix://: 0); 0: the command ends with its connection\n"
     "\n"
     "Exit status: the command's own; 128+N: died by signal N; 124: timed out; 125: afar failed;\n"
     "126: cannot be executed; 127: not found.\n"
@@ -80,8 +85,8 @@ static int run_command(struct remote *remote, const struct options *options)
         AFAR_COMMAND_INIT(.env = options->env, .cwd = options->cwd,
                           .timeout_ms = options->timeout_ms,
                           .start_within_ms = options->start_within_ms,
-                          .with_stdin = !options->no_stdin, .with_digest = options->digest,
-                          .with_pty = options->tty);
+                          .resume_ms = remote->reconnect_ms, .with_stdin = !options->no_stdin,
+                          .with_digest = options->digest, .with_pty = options->tty);
     char *line = NULL;
     if (options->shell) {
         line = options_join(options->words);

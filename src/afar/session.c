@@ -20,6 +20,8 @@ enum {
      * second; and any sign of life after a signal. */
     TAKE_BACK_MS = 800,
     PROBE_MS = 5000,
+    /* And so long a lost connection is tried for, to deliver one. */
+    DELIVER_MS = 5000,
     WATCHED = 5
 };
 
@@ -36,7 +38,8 @@ struct session {
     bool stdin_done;
     int interrupts;
     int taken_back;     /* the signal for which the request was taken back; 0: it was not */
-    int64_t give_up_ms; /* then: when to wait no longer */
+    int64_t give_up_ms; /* then, or away and interrupted: when to wait no longer; 0: no such */
+    bool told_away;     /* the connection was lost, and it is not back */
     int status;         /* -1: not over */
     struct input input;
     struct output output[2]; /* stdout, stderr */
@@ -182,14 +185,15 @@ static void take_back(struct session *session, int number, struct afar_error *er
         return;
     }
     session->taken_back = number;
-    session->give_up_ms = now_ms() + TAKE_BACK_MS;
+    session->give_up_ms = now_ms() + (session->told_away ? DELIVER_MS : TAKE_BACK_MS);
     (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
 }
 
 /* The server does not answer. A connection that ends takes a request back, too, once it notices. */
 static void check_taken_back(struct session *session)
 {
-    if (session->taken_back == 0 || session->status >= 0 || now_ms() < session->give_up_ms)
+    if (session->taken_back == 0 || session->told_away || session->status >= 0 ||
+        now_ms() < session->give_up_ms)
         return;
     report("%s: interrupted by %s before the command had begun, and the server does not answer; "
            "whether the command begins is unknown",
@@ -209,6 +213,8 @@ static void pass_on(struct session *session, int number, struct afar_error *err)
         return;
     }
     (void)afar_signal(session->client, sigabbrev_np(number), err);
+    if (ends_programs(number) && session->told_away && session->give_up_ms == 0)
+        session->give_up_ms = now_ms() + DELIVER_MS;
     if (ends_programs(number))
         (void)afar_probe(session->client, PROBE_MS, err);
 }
@@ -243,6 +249,53 @@ static bool is_unknown_subsystem(const struct session *session, const struct afa
            (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
 }
 
+/* ---- a lost connection ----------------------------------------------------------------------- */
+
+/* One line when it is lost and one when it is back, for a person. */
+static void note_presence(struct session *session)
+{
+    const char *why = afar_why_away(session->client);
+    const bool away = why[0] != '\0';
+    const bool person = isatty(STDERR_FILENO) != 0;
+    if (away == session->told_away)
+        return;
+    session->told_away = away;
+    session->give_up_ms = 0;
+    if (!person)
+        return;
+    if (away)
+        report("%s; trying to come back to the command for up to %lld s", why,
+               (long long)(session->command->resume_ms + 999) / 1000);
+    else
+        report("%s: the connection is back", session->remote->host);
+}
+
+/* Whoever has interrupted it does not want to wait. */
+static void check_interrupted_away(struct session *session)
+{
+    if (!session->told_away || session->give_up_ms == 0 || session->status >= 0 ||
+        now_ms() < session->give_up_ms)
+        return;
+    report("%s: interrupted, and the connection is not back; the command may run for up to %lld s "
+           "more",
+           session->remote->host, (long long)(session->command->resume_ms + 999) / 1000);
+    leave(session);
+}
+
+static void come_back(struct session *session)
+{
+    struct remote *remote = session->remote;
+    struct afar_error err = {0};
+    if (session->status >= 0 || !afar_away(session->client) || afar_timeout(session->client) != 0)
+        return;
+    remote_renew(remote);
+    const struct afar_resume_options how =
+        AFAR_RESUME_OPTIONS_INIT(.context = remote->context,
+                                 .timeout_ms = remote->connect_timeout_ms,
+                                 .stop_fd = session->signals.fd);
+    (void)afar_resume(session->client, &how, &err); /* where it is given up afar_process says so */
+}
+
 /* Sends, receives, and sees whether it is over. */
 static void process(struct session *session, struct afar_error *err)
 {
@@ -253,6 +306,7 @@ static void process(struct session *session, struct afar_error *err)
     check_outputs(session, err);
     if (session->status >= 0)
         return;
+    note_presence(session);
     if (may_start_again(session, status, err)) {
         session->again = true;
     } else if (status != AFAR_OK) {
@@ -273,7 +327,7 @@ static void process(struct session *session, struct afar_error *err)
 static int timeout_ms(const struct session *session)
 {
     int library_ms = afar_timeout(session->client);
-    if (session->taken_back == 0)
+    if (session->give_up_ms == 0)
         return library_ms;
     int64_t left_ms = session->give_up_ms - now_ms();
     int own_ms = left_ms > 0 ? (int)left_ms : 0;
@@ -387,6 +441,8 @@ static int run(struct session *session)
         if (session->status < 0 && session->stdin_blocked)
             give_input(session, &err);
         check_taken_back(session);
+        check_interrupted_away(session);
+        come_back(session);
         if (session->status < 0) {
             afar_keep_session(session->client); /* while the command begins: it costs no time */
             wait_ready(session, &err);

@@ -322,8 +322,16 @@ static void a_client_that_is_killed_takes_its_command_along(void **state)
 {
     (void)state;
     struct program program;
-    const char *argv[] = {
-        "afar", "run", server.url[TLS], "--", "sh", "-c", "echo ready; exec sleep 983", NULL};
+    const char *argv[] = {"afar",
+                          "run",
+                          "--reconnect",
+                          "0",
+                          server.url[TLS],
+                          "--",
+                          "sh",
+                          "-c",
+                          "echo ready; exec sleep 983",
+                          NULL};
     program_start(&program, argv, NULL);
     program_expect(&program, 1, "ready");
     assert_int_equal(kill(program.pid, SIGKILL), 0);

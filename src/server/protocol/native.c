@@ -262,8 +262,8 @@ static void native_prepare(struct connection *connection)
     int64_t by_ms = DEADLINE_NEVER;
     if (run == NULL || run->cut)
         return;
-    if (run->receipt_waits)
-        run_add_receipt(run);
+    if (run->receipt_waits && !run_add_receipt(run))
+        return;
     if (run->job == NULL || !run->host.stdin_stream)
         return;
     run_host_stdin_taken(&run->host, job_stdin_taken(run->job));

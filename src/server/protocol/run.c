@@ -98,23 +98,26 @@ static void on_took_stdin(struct job_owner *owner)
         connection_want_flush(run->native->connection);
 }
 
-void run_add_receipt(struct run *run)
+bool run_add_receipt(struct run *run)
 {
     enum run_host_after after = RUN_HOST_GOES_ON;
     run->receipt_waits =
         run_host_ended(&run->host, &run->receipt, run->digest, &after, NULL) != AFAR_OK;
-    if (after == RUN_HOST_RELEASE)
+    if (after == RUN_HOST_RELEASE) {
         run_free(run);
-    else if (run->receipt_waits && run->native == NULL)
+        return false;
+    }
+    if (run->receipt_waits && run->native == NULL)
         timer_arm(loop_timers(run->worker->host.loop), &run->timer,
                   clock_now_ms() + RECEIPT_RETRY_MS);
+    return true;
 }
 
 static void add_receipt(struct run *run, const struct afar_receipt *receipt)
 {
     struct native *native = run->native;
     run->receipt = *receipt;
-    run_add_receipt(run);
+    (void)run_add_receipt(run);
     if (native != NULL)
         connection_want_flush(native->connection);
 }
@@ -216,11 +219,8 @@ static void check_time(struct run *run)
 static void timer_fired(struct timer *timer)
 {
     struct run *run = list_object(timer, struct run, timer);
-    if (run->receipt_waits) {
-        run_add_receipt(run);
-        if (run->receipt_waits)
-            return;
-    }
+    if (run->receipt_waits && (!run_add_receipt(run) || run->receipt_waits))
+        return;
     check_time(run);
 }
 

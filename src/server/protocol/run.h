@@ -76,8 +76,8 @@ void run_attached(struct run *run, struct native *native);
 /* The server is shutting down: nobody can come back. The run may be gone when this returns. */
 void run_drain(struct run *run);
 
-/* The receipt that lacked memory, once more. The run may be gone when this returns, where it is
- * away. */
-void run_add_receipt(struct run *run);
+/* The receipt that lacked memory, once more. False: nobody waited for it any more, and the run is
+ * gone. */
+bool run_add_receipt(struct run *run);
 
 #endif
