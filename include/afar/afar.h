@@ -286,10 +286,11 @@ AFAR_API enum afar_status afar_probe(struct afar_client *client, int64_t within_
 
 /* Does all that can be done without waiting: sends, receives, calls back. AFAR_OK also if there
  * was nothing to do. AFAR_EREFUSED: the server refused the command, err->reason is the code
- * ("denied", "busy", "unsupported", …); the connection is still good. AFAR_ECLOSED, AFAR_EPEER,
- * AFAR_ETRUST, AFAR_ESYSTEM: the connection cannot be used, and how the command ended is unknown;
- * but with the err->reason "not_sent", "busy", "draining" or "denied" the server has not started
- * it and will not, so that it may be started again on another connection. */
+ * ("denied", "busy", "unsupported", …), or, of a command that was away, that it is not to be had
+ * again ("not_found", "superseded", "gone"); the connection is still good. AFAR_ECLOSED, AFAR_EPEER,
+ * AFAR_ETRUST, AFAR_ESYSTEM: the connection is of no use, and the command's fate unknown; but with
+ * the err->reason "not_sent", "busy", "draining" or "denied" the server has not begun it and will
+ * not, so that it may be started again on another connection. */
 AFAR_API enum afar_status afar_process(struct afar_client *client, struct afar_error *err);
 
 /* The receipt, or NULL while there is none. All output has been taken by the callbacks before it

@@ -282,18 +282,20 @@ static void check_interrupted_away(struct session *session)
     leave(session);
 }
 
-static void come_back(struct session *session)
+/* True: it was tried, and there is news for process(). */
+static bool come_back(struct session *session)
 {
     struct remote *remote = session->remote;
     struct afar_error err = {0};
     if (session->status >= 0 || !afar_away(session->client) || afar_timeout(session->client) != 0)
-        return;
+        return false;
     remote_renew(remote);
     const struct afar_resume_options how =
         AFAR_RESUME_OPTIONS_INIT(.context = remote->context,
                                  .timeout_ms = remote->connect_timeout_ms,
                                  .stop_fd = session->signals.fd);
-    (void)afar_resume(session->client, &how, &err); /* where it is given up afar_process says so */
+    (void)afar_resume(session->client, &how, &err);
+    return true;
 }
 
 /* Sends, receives, and sees whether it is over. */
@@ -442,7 +444,8 @@ static int run(struct session *session)
             give_input(session, &err);
         check_taken_back(session);
         check_interrupted_away(session);
-        come_back(session);
+        if (come_back(session))
+            continue;
         if (session->status < 0) {
             afar_keep_session(session->client); /* while the command begins: it costs no time */
             wait_ready(session, &err);

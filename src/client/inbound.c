@@ -244,7 +244,10 @@ static enum afar_status on_event(struct afar_client *client, enum run_guest_even
                          message->word);
     case RUN_GUEST_FAILED: /* the guest has filled in *err */
         (void)afar_prefix(err, "%s", client->name);
-        return err->code == AFAR_EREFUSED ? AFAR_ECLOSED : err->code;
+        command->refusal = *err;
+        command->refusal.code = AFAR_EREFUSED;
+        command->refused = true;
+        return end_command(command, frame, err);
     case RUN_GUEST_NOTHING:
         break;
     }
