@@ -85,11 +85,12 @@ static void many_cuts(unsigned url)
     (void)close(fd);
     (void)snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)size);
     /* A cipher's stream: as good as random, and fast. */
-    (void)snprintf(script, sizeof script,
-                   ": >\"$1.in\"; head -c \"$2\" /dev/zero | openssl enc -aes-128-ctr -nosalt -K "
-                   "00112233445566778899aabbccddeeff -iv 00112233445566778899aabbccddeeff | tee \"$1.in\" | "
-                   "\"$4\" run --digest \"$3\" -- sh -c 'echo started >>\"$1\"; cat' sh \"$1\" | "
-                   "cmp - \"$1.in\" && wc -l <\"$1\" && rm \"$1\" \"$1.in\"");
+    (void)snprintf(
+        script, sizeof script,
+        ": >\"$1.in\"; head -c \"$2\" /dev/zero | openssl enc -aes-128-ctr -nosalt -K "
+        "00112233445566778899aabbccddeeff -iv 00112233445566778899aabbccddeeff | tee \"$1.in\" | "
+        "\"$4\" run --digest \"$3\" -- sh -c 'echo started >>\"$1\"; cat' sh \"$1\" | "
+        "cmp - \"$1.in\" && wc -l <\"$1\" && rm \"$1\" \"$1.in\"");
     char path[PROGRAM_TEXT_BYTES];
     const char *argv[] = {"bash", "-o",   "pipefail", "-c", script,
                           "sh",   starts, bytes,      text, program_path("afar", path),
@@ -116,6 +117,44 @@ static void many_cuts_over_tls(void **state)
 {
     (void)state;
     many_cuts(TLS);
+}
+
+/* A client in Python, from PROTOCOL.md alone, does it too. */
+static void another_client(void **state)
+{
+    (void)state;
+    char text[64];
+    char port[8];
+    const struct cutter_plan plan = {.cuts = 10, .most_bytes = 300000, .seed = 3};
+    struct cutter *cutter = begin(TLS, &plan, text);
+    struct cutter_result result;
+    struct program program;
+    const size_t size = 2000000;
+    char *input = malloc(size);
+    assert_non_null(input);
+    for (size_t i = 0; i < size; i++)
+        input[i] = (char)(i * 7919 >> 5);
+    (void)snprintf(port, sizeof port, "%u", cutter_port(cutter));
+    const char *argv[] = {"python3",
+                          "tests/integration/protocol_client.py",
+                          "127.0.0.1",
+                          port,
+                          "--tls",
+                          server.ca,
+                          server.client_cert,
+                          server.client_key,
+                          "--resume",
+                          "20000",
+                          "cat",
+                          NULL};
+    assert_int_equal(program_run(&program, argv, input, size), 0);
+    assert_int_equal(program.stdout_size, size);
+    assert_memory_equal(program.stdout_data, input, size);
+    program_close(&program);
+    free(input);
+    cutter_stop(cutter, &result);
+    assert_true(result.cuts >= 5);
+    expect_none_away();
 }
 
 /* ---- one loss at a time ---------------------------------------------------------------------- */
@@ -296,7 +335,8 @@ static void an_interrupt_while_away(void **state)
     const struct cutter_plan plan = {.cuts = 0};
     struct cutter *cutter = begin(TCP, &plan, text);
     struct program program;
-    start(&program, text, NULL, "trap 'echo caught; exit 5' INT; echo one; while :; do sleep 0.05; done");
+    start(&program, text, NULL,
+          "trap 'echo caught; exit 5' INT; echo one; while :; do sleep 0.05; done");
     program_expect(&program, 1, "one");
     cutter_refuse(cutter, 1);
     cutter_cut(cutter);
@@ -335,11 +375,37 @@ static void an_interrupt_in_vain(void **state)
     afard_expect_log(&server, "'sh' signaled");
 }
 
+/* A server that is killed takes its commands along. */
+static void the_server_is_killed(void **state)
+{
+    (void)state;
+    struct afard other;
+    struct program program;
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", NULL};
+    const char *options[] = {"--reconnect", "300ms", NULL};
+    afard_start(&other, args);
+    start(&program, other.url[0], options, "echo $$; exec sleep 973");
+    program_expect(&program, 1, "\n");
+    pid_t command = (pid_t)atoi(program.stdout_data);
+    assert_int_equal(kill(other.program.pid, SIGKILL), 0);
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    while (kill(command, 0) == 0) {
+        assert_true(clock_now_ms() < deadline_ms);
+        (void)usleep(2000);
+    }
+    program_finish(&program, NULL, 0);
+    assert_int_equal(program_exit_status(&program), 125);
+    assert_non_null(strstr(program.stderr_data, "not to be had again in time"));
+    program_close(&program);
+    (void)afard_stop(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_cuts_over_tcp),
         cmocka_unit_test(many_cuts_over_tls),
+        cmocka_unit_test(another_client),
         cmocka_unit_test(a_silent_command_goes_on),
         cmocka_unit_test(a_black_hole),
         cmocka_unit_test(output_waits),
@@ -348,6 +414,7 @@ int main(void)
         cmocka_unit_test(not_asked_for),
         cmocka_unit_test(an_interrupt_while_away),
         cmocka_unit_test(an_interrupt_in_vain),
+        cmocka_unit_test(the_server_is_killed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
