@@ -1,5 +1,5 @@
 """A client from PROTOCOL.md alone: protocol_client.py HOST PORT [--tls CA CERT KEY] [--resume MS] CMD..."""
-import contextlib, json, os, secrets, select, signal, socket, ssl, struct, sys
+import contextlib, json, os, secrets, select, signal, socket, ssl, struct, sys, time
 def connect(host, port, tls):
     stream = socket.create_connection((host, int(port)))
     if tls:
@@ -10,6 +10,14 @@ def connect(host, port, tls):
         assert stream.selected_alpn_protocol() == "afar/1", "the server does not speak afar/1"
     stream.setblocking(False)
     return stream
+def connect_again(host, port, tls, within_s):
+    until = time.monotonic() + within_s
+    while True:
+        try:
+            return connect(host, port, tls)
+        except OSError:
+            assert time.monotonic() < until, "the connection is not to be had again"
+            time.sleep(0.05)
 def frame(payload=b"", **header):
     head = json.dumps({**header, "size": len(payload)}).encode()
     return struct.pack("<I", len(head)) + head + payload
@@ -40,7 +48,7 @@ def run(connect, words, resume_ms):
                           type="exec", v=1, id=1, argc=len(words), stdin="stream", **asked))
     data, sent, taken, credit, eof, why = bytearray(), 0, 0, 262144, False, "no receipt"
     counts, began, kept, granted, away = state["counts"], False, bytearray(), 0, False
-    stream = connect()
+    stream = connect(0)
     while True:
         room = min(65536 if credit == 262144 else 262144, taken + credit - sent) * (not eof and not away)
         ready = select.select([stream] + [0] * (room > 0), [stream] * (len(out) > 0), [])
@@ -56,9 +64,10 @@ def run(connect, words, resume_ms):
         except OSError:
             chunk = b""
         if chunk == b"":
-            assert granted, f"{why}: what became of the command is unknown"
+            assert granted or (resume_ms and not began), f"{why}: what became of the command is unknown"
             stream.close()
-            stream, data, out, away = connect(), bytearray(), bytearray(attach(state)), True
+            stream, data, away = connect((granted or resume_ms) / 1000), bytearray(), True
+            out = bytearray(attach(state))
             continue
         for head, rest in frames(data):
             kind, own = head["type"], head if head.get("id") == 1 else {}
@@ -98,7 +107,7 @@ try:
         tls, rest = rest[1:4], rest[4:]
     if rest[0] == "--resume":
         resume_ms, rest = int(rest[1]), rest[2:]
-    code, message = run(lambda: connect(*sys.argv[1:3], tls), rest, resume_ms)
+    code, message = run(lambda within_s: connect_again(*sys.argv[1:3], tls, within_s), rest, resume_ms)
 except Exception as error:
     code, message = 125, error
 sys.exit(print("protocol_client:", message, file=sys.stderr) or code if message else code)

@@ -162,7 +162,7 @@ static void an_unacknowledged_receipt_keeps_its_place(void **state)
 static void an_older_attempt_is_stale(void **state)
 {
     (void)state;
-    int old = begin("read x; exit 5");
+    int old = begin("sleep 60");
     hear(old, "\"started\"");
     int fd = open_connection();
     attach(fd, holders, 5, 0, 0);
@@ -228,7 +228,7 @@ static void another_client_takes_it_over(void **state)
 static void what_is_not_held(void **state)
 {
     (void)state;
-    int fd = begin("echo x; read y");
+    int fd = begin("echo x; sleep 60");
     hear(fd, "\"stdout\"");
     say(fd, "{\"type\":\"ack\",\"id\":1,\"next\":1}");
     raw_reset(fd);
@@ -249,7 +249,7 @@ static void what_is_not_held(void **state)
 static void what_is_not_allowed(void **state)
 {
     (void)state;
-    int fd = begin("read x");
+    int fd = begin("sleep 60");
     hear(fd, "\"started\"");
     int other = begin("true"); /* the same holder */
     hear(other, "\"bad_request\"");
@@ -272,10 +272,10 @@ static void what_is_not_allowed(void **state)
 static void refused_while_away(void **state)
 {
     (void)state;
-    int one = begin("read x");
+    int one = begin("sleep 60");
     hear(one, "\"started\"");
     unsigned first = holders++;
-    int two = begin("read x");
+    int two = begin("sleep 60");
     hear(two, "\"started\"");
     unsigned second = holders++;
     int fd = open_connection();

@@ -145,7 +145,10 @@ static void bad_messages(void **state)
          "unsupported", "sandbox"},
         {"{\"type\":\"attach\",\"id\":1,\"job\":\"x\",\"holder\":\"0123456789abcdef\",\"attempt\":"
          "1}",
-         "unsupported", "attach"},
+         "not_found", "no such job"},
+        {"{\"type\":\"attach\",\"id\":1,\"job\":\"x\",\"holder\":\"0123456789abcdef\",\"attempt\":"
+         "1,\"watch\":true}",
+         "unsupported", "watch"},
         {"{\"type\":\"attach\",\"id\":1,\"job\":\"x\"}", "bad_request", "holder"},
         {"{\"type\":\"forget\",\"id\":1,\"job\":\"x\"}", "unsupported", "forget"},
         {"{\"type\":\"jobs\",\"id\":1}", "unsupported", "jobs"},

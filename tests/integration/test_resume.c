@@ -1,7 +1,7 @@
 /* Commands whose connection is lost: cut at any byte, silent, refused for a while; over tcp and tls.
  * Nothing is lost, nothing comes twice, and the command is started once.
  *
- *   AFAR_RESUME_BYTES=n AFAR_RESUME_CUTS=n  so much each way, instead of 8 MiB and 40 cuts */
+ *   AFAR_RESUME_BYTES=n AFAR_RESUME_CUTS=n  so much each way, instead of 4 MiB and 20 cuts */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -71,39 +71,32 @@ static void many_cuts(unsigned url)
 {
     char text[64];
     char starts[] = "/tmp/afar-resume-XXXXXX";
-    char script[512];
-    char bytes[32];
-    const uint64_t size = number_from("AFAR_RESUME_BYTES", 8 << 20);
-    const unsigned cuts = (unsigned)number_from("AFAR_RESUME_CUTS", 40);
+    char line[1024];
+    char path[PROGRAM_TEXT_BYTES];
+    const uint64_t size = number_from("AFAR_RESUME_BYTES", 4 << 20);
+    const unsigned cuts = (unsigned)number_from("AFAR_RESUME_CUTS", 20);
     const struct cutter_plan plan = {
         .cuts = cuts, .most_bytes = (unsigned)(2 * size / cuts), .seed = 7 + url};
     struct cutter *cutter = begin(url, &plan, text);
     struct cutter_result result;
-    struct program program;
     int fd = mkstemp(starts);
     assert_true(fd >= 0);
     (void)close(fd);
-    (void)snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)size);
-    /* A cipher's stream: as good as random, and fast. */
-    (void)snprintf(
-        script, sizeof script,
-        ": >\"$1.in\"; head -c \"$2\" /dev/zero | openssl enc -aes-128-ctr -nosalt -K "
-        "00112233445566778899aabbccddeeff -iv 00112233445566778899aabbccddeeff | tee \"$1.in\" | "
-        "\"$4\" run --digest \"$3\" -- sh -c 'echo started >>\"$1\"; cat' sh \"$1\" | "
-        "cmp - \"$1.in\" && wc -l <\"$1\" && rm \"$1\" \"$1.in\"");
-    char path[PROGRAM_TEXT_BYTES];
-    const char *argv[] = {"bash", "-o",   "pipefail", "-c", script,
-                          "sh",   starts, bytes,      text, program_path("afar", path),
-                          NULL};
-    program_start(&program, argv, NULL);
-    program_finish(&program, NULL, 0);
+    /* By system(3), because it may take long. */
+    (void)snprintf(line, sizeof line,
+                   "head -c %llu /dev/urandom >%s.in && "
+                   "'%s' run --digest %s -- sh -c 'echo started >>%s; cat' <%s.in | cmp - %s.in && "
+                   "test \"$(wc -l <%s)\" = 1",
+                   (unsigned long long)size, starts, program_path("afar", path), text, starts,
+                   starts, starts, starts);
+    int status = system(line); // NOLINT(cert-env33-c)
     cutter_stop(cutter, &result);
-    print_message("%u connections, %u cuts: %s%s\n", result.connections, result.cuts,
-                  program.stdout_data, program.stderr_data);
-    assert_int_equal(program_exit_status(&program), 0);
-    assert_string_equal(program.stdout_data, "1\n");
+    print_message("%u connections, %u cuts\n", result.connections, result.cuts);
+    assert_int_equal(status, 0);
     assert_true(result.cuts >= cuts / 2);
-    program_close(&program);
+    (void)unlink(starts);
+    (void)snprintf(line, sizeof line, "%s.in", starts);
+    (void)unlink(line);
     expect_none_away();
 }
 
@@ -125,7 +118,7 @@ static void another_client(void **state)
     (void)state;
     char text[64];
     char port[8];
-    const struct cutter_plan plan = {.cuts = 10, .most_bytes = 300000, .seed = 3};
+    const struct cutter_plan plan = {.cuts = 10, .most_bytes = 300000, .seed = 1};
     struct cutter *cutter = begin(TLS, &plan, text);
     struct cutter_result result;
     struct program program;
@@ -147,7 +140,9 @@ static void another_client(void **state)
                           "20000",
                           "cat",
                           NULL};
-    assert_int_equal(program_run(&program, argv, input, size), 0);
+    int status = program_run(&program, argv, input, size);
+    print_message("%s", program.stderr_data);
+    assert_int_equal(status, 0);
     assert_int_equal(program.stdout_size, size);
     assert_memory_equal(program.stdout_data, input, size);
     program_close(&program);
