@@ -156,6 +156,16 @@ struct afar_command {
     bool with_stdin;  /* afar_write_stdin will follow; otherwise the command reads /dev/null */
     bool with_digest; /* SHA-256 of both streams, compared with what arrived */
     bool with_pty;    /* not offered yet: the server refuses with "unsupported" */
+    const char *user; /* whom to run as; the server refuses where that is not allowed. NULL: as the
+                         server chooses */
+    /* As `env`, but what the server's rules do not allow is left out, and so is what is not UTF-8,
+     * or beyond 8 KiB in all. */
+    const char *const *env_if_allowed;
+    bool home;  /* begin in the home directory, with HOME, USER, SHELL and the like; no cwd then */
+    bool login; /* the user's login shell, instead of argv and shell */
+    bool leave; /* what it leaves running may stay, where the server allows that */
+    bool shell_of_user; /* `shell` is a line for the user's own shell, where that is allowed */
+    bool reserved[4];   /* 0 */
 };
 #define AFAR_COMMAND_INIT(...) AFAR_INIT(afar_command, __VA_ARGS__)
 

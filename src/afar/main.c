@@ -24,6 +24,7 @@ static const char help[] =
     "  keygen                make a key, and the line that lets it in\n"
     "  pin FILE              show the pin of a certificate's key\n"
     "  forget HOST           forget a server's key\n"
+    "  ssh HOST [COMMAND]    as OpenSSH's ssh, for programs that call it\n"
     "\n"
     "  help [SUBCOMMAND], --version\n"
     "                        'afar help SUBCOMMAND' says more, as does 'afar SUBCOMMAND --help'\n"
@@ -39,6 +40,7 @@ static const struct {
 } subcommands[] = {
     {"run", run_main},       {"repl", repl_main}, {"ping", ping_main},     {"echo", echo_main},
     {"keygen", keygen_main}, {"pin", pin_main},   {"forget", forget_main},
+    {"ssh", ssh_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -98,6 +100,13 @@ static int show_help(int argc, char **argv)
     return run_subcommand(2, words, &status) ? status : unknown_subcommand(argv[1]);
 }
 
+static bool is_ssh(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+    const char *name = slash == NULL ? program : slash + 1;
+    return strcmp(name, "ssh") == 0 || strcmp(name, "afar-ssh") == 0;
+}
+
 int main(int argc, char **argv)
 {
     int status = STATUS_FAILED;
@@ -109,8 +118,13 @@ int main(int argc, char **argv)
      * owner. */
     (void)umask(umask(S_IRWXG | S_IRWXO) & (S_IRWXG | S_IRWXO));
 
+    /* Programs that find ssh in PATH, and offer no option for another one. */
+    if (argc > 0 && is_ssh(argv[0])) {
+        afar_begin_program();
+        return ssh_main(argc, argv);
+    }
     if (argc < 2) {
-        report("which subcommand: run, repl, ping, echo, keygen, pin or forget? Try 'afar --help'");
+        report("which subcommand: run, repl, ping, echo, keygen, pin, forget or ssh? Try 'afar --help'");
         return STATUS_FAILED;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

@@ -98,7 +98,7 @@ static void what_a_server_offers(void **state)
 {
     (void)state;
     expect_features(afard_port(&server, 0),
-                    "\"features\":[\"detach\",\"digest\",\"kill\",\"start_within_ms\"]}");
+                    "\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"start_within_ms\",\"user\"]}");
 
     struct afard other;
     char file[] = "/tmp/afar-features-XXXXXX";
@@ -109,7 +109,7 @@ static void what_a_server_offers(void **state)
     const char *args[] = {"-c", file, "--listen", "tcp://127.0.0.1:0", NULL};
     afard_start(&other, args);
     expect_features(afard_port(&other, 0),
-                    "\"features\":[\"detach\",\"digest\",\"kill\",\"start_within_ms\",\"user\"]}");
+                    "\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"start_within_ms\",\"user\"]}");
     assert_int_equal(afard_stop(&other), 0);
     (void)unlink(file);
 }

@@ -394,7 +394,7 @@ static void ping_says_who_answers(void **state)
         assert_int_equal(program_run(&program, json, NULL, 0), 0);
         assert_non_null(
             strstr(program.stdout_data,
-                   ",\"features\":[\"detach\",\"digest\",\"kill\",\"start_within_ms\"]}\n"));
+                   ",\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"start_within_ms\",\"user\"]}\n"));
         program_close(&program);
     }
 }

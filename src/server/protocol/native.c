@@ -107,7 +107,7 @@ static void handle(struct native *native, struct message *message, const uint8_t
         break;
     case MESSAGE_PING:
         native_check_queued(native, message_put_pong(&native->connection->out, message->id,
-                                                     AFAR_VERSION, native_features(native), NULL));
+                                                     AFAR_VERSION, native_features(), NULL));
         break;
     case MESSAGE_PONG:
         break;

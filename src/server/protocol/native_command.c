@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "server/audit_note.h"
@@ -31,7 +32,7 @@ static void job_started(struct job_owner *owner)
         .job = job_id(native->job),
         .window = output_log_capacity(native->log),
         .credit = more ? native->stdin_credit : 0,
-        .features = native->told_features ? 0 : native_features(native)};
+        .features = native->told_features ? 0 : native_features()};
     enum afar_status status =
         message_put_started(&native->connection->out, native->id, &started, NULL);
     native->told_features = true;
@@ -111,23 +112,20 @@ const struct job_owner_ops native_owner_ops = {
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-unsigned native_features(const struct native *native)
+unsigned native_features(void)
 {
-    const struct rules *rules = native->connection->worker->config->rules;
-    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_KILL | FEATURE_START_WITHIN_MS |
-           (rules_count(rules) > 0 ? (unsigned)FEATURE_USER : 0);
+    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_HOME | FEATURE_KILL |
+           FEATURE_START_WITHIN_MS | FEATURE_USER;
 }
 
 /* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.
  */
-static const char *not_offered(const struct exec_request *request, const struct rules *rules)
+static const char *not_offered(const struct exec_request *request)
 {
     if (request->unknown_must[0] != '\0')
         return request->unknown_must;
     if (request->pty)
         return "pty";
-    if (request->user != NULL && rules_count(rules) == 0)
-        return "user"; /* who may become whom is for rules to say */
     if (request->key != NULL)
         return "key";
     if (request->keep)
@@ -162,6 +160,15 @@ static void refuse_start(struct native *native, const struct message *message,
     native_answer(native, message, code, text, again ? NATIVE_BUSY_RETRY_MS : 0);
 }
 
+/* Where the client has connected to: for SSH_CONNECTION. */
+static void describe_local(const struct connection *connection, char *text, size_t size)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    if (getsockname(transport_fd(connection->transport), (struct sockaddr *)&address, &length) == 0)
+        address_format((struct sockaddr *)&address, length, text, size);
+}
+
 static void start(struct native *native, struct message *message,
                   const struct policy_client *client)
 {
@@ -177,6 +184,7 @@ static void start(struct native *native, struct message *message,
     enum counter limit = COUNTER_MAX_JOBS;
     size_t position = 0;
     char label[512];
+    char local[ADDRESS_TEXT_BYTES] = "";
 
     native->cut = native->stdin_eof = native->receipt_waits = false;
     native->stdin_received = native->stdin_acked = 0;
@@ -196,12 +204,15 @@ static void start(struct native *native, struct message *message,
         return;
     }
     connection_label(connection, label, sizeof label);
+    if (request->home || request->login)
+        describe_local(connection, local, sizeof local);
     const struct job_origin origin = {.label = label,
                                       .group = connection->ticket.group,
                                       .connection = connection->number,
                                       .identity = connection->identity,
                                       .owner = connection->owner,
                                       .client = *client,
+                                      .local = local,
                                       .judge = job_judge};
     native->attached = true;
     enum afar_status status = prepare_job(&native->job, connection->worker, &native->owner, request,
@@ -277,7 +288,7 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
                       0);
         return;
     }
-    const char *lacking = not_offered(message->exec, connection->worker->config->rules);
+    const char *lacking = not_offered(message->exec);
     if (lacking != NULL)
         native_refuse_not_offered(native, message, lacking);
     else if (native->attached)

@@ -79,7 +79,7 @@ bool native_is_current(const struct native *native, const struct message *messag
 /* native_command.c */
 
 /* Of enum feature: what this server understands, whatever it lets this client do. */
-unsigned native_features(const struct native *native);
+unsigned native_features(void);
 
 /* Whether any rule lets this client run anything. */
 bool native_may_run(struct native *native);
