@@ -443,6 +443,7 @@ install: all install-units
 	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
 	    $(DESTDIR)$(PREFIX)/share/doc/afar
 	install -m 755 $(AFAR) $(DESTDIR)$(PREFIX)/bin/afar
+	ln -sf afar $(DESTDIR)$(PREFIX)/bin/afar-ssh
 	install -m 755 $(AFARD) $(DESTDIR)$(PREFIX)/sbin/afard
 	install -m 644 $(STATIC) $(DESTDIR)$(PREFIX)/lib/libafar.a
 	install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib/
@@ -453,7 +454,7 @@ install: all install-units
 	install -m 644 include/afar/*.h $(DESTDIR)$(PREFIX)/include/afar/
 	install -m 755 certs/make-certs $(DESTDIR)$(PREFIX)/bin/make-certs
 	install -m 644 certs/README.md $(DESTDIR)$(PREFIX)/share/doc/afar/certs.md
-	install -m 644 src/afar/afar.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 src/afar/afar.1 src/afar/afar-ssh.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 src/afard/afard.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 src/afard/afard.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 
@@ -473,9 +474,10 @@ install-units:
 	    $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/bin/make-certs $(DESTDIR)$(PREFIX)/sbin/afard \
+	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/bin/afar-ssh $(DESTDIR)$(PREFIX)/bin/make-certs $(DESTDIR)$(PREFIX)/sbin/afard \
 	    $(DESTDIR)$(PREFIX)/lib/libafar.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libafar.pc \
-	    $(DESTDIR)$(PREFIX)/share/man/man1/afar.1 $(DESTDIR)$(PREFIX)/share/man/man5/afard.conf.5 \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/afar.1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/afar-ssh.1 $(DESTDIR)$(PREFIX)/share/man/man5/afard.conf.5 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/afard.8 \
 	    $(UNITS)/afard.service $(UNITS)/afard.socket $(DESTDIR)$(PREFIX)/lib/sysusers.d/afard.conf \
 	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/afard.conf

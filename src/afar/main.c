@@ -39,8 +39,7 @@ static const struct {
     int (*main)(int argc, char **argv);
 } subcommands[] = {
     {"run", run_main},       {"repl", repl_main}, {"ping", ping_main},     {"echo", echo_main},
-    {"keygen", keygen_main}, {"pin", pin_main},   {"forget", forget_main},
-    {"ssh", ssh_main},
+    {"keygen", keygen_main}, {"pin", pin_main},   {"forget", forget_main}, {"ssh", ssh_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -124,7 +123,8 @@ int main(int argc, char **argv)
         return ssh_main(argc, argv);
     }
     if (argc < 2) {
-        report("which subcommand: run, repl, ping, echo, keygen, pin, forget or ssh? Try 'afar --help'");
+        report("which subcommand: run, repl, ping, echo, keygen, pin, forget or ssh? Try 'afar "
+               "--help'");
         return STATUS_FAILED;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

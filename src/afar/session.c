@@ -443,8 +443,7 @@ int session_run(struct remote *remote, const struct afar_command *command,
     }
     input_open(&session->input, STDIN_FILENO);
     output_open(&session->output[0], STDOUT_FILENO, "cannot write to standard output");
-    output_open(&session->output[1],
-                options->stderr_fd != 0 ? options->stderr_fd : STDERR_FILENO,
+    output_open(&session->output[1], options->stderr_fd != 0 ? options->stderr_fd : STDERR_FILENO,
                 "cannot write to standard error");
     status = run(session);
     if (session->lost)

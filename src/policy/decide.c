@@ -17,9 +17,9 @@ struct trial {
     const struct policy_client *client;
     const struct policy_request *request;
     char *const *argv; /* what rules' commands are compared with; NULL: a line for a shell alone */
-    bool known;       /* the program has been looked for, in … */
-    const char *root; /* … this root; borrowed from a rule */
-    char *found;      /* owned; where the bare name is in the server's PATH; NULL: nowhere */
+    bool known;        /* the program has been looked for, in … */
+    const char *root;  /* … this root; borrowed from a rule */
+    char *found;       /* owned; where the bare name is in the server's PATH; NULL: nowhere */
 
     /* How far the request came, for the reason of a refusal. */
     bool for_client;       /* some rule is for this client … */
@@ -75,8 +75,8 @@ static enum afar_status find_program(struct trial *trial, const struct rule *rul
     trial->found = NULL;
     trial->known = true;
     trial->root = rule->chroot;
-    enum afar_status status = resolve_name(trial->argv[0], trial->request->path, rule->chroot,
-                                           &trial->found, err);
+    enum afar_status status =
+        resolve_name(trial->argv[0], trial->request->path, rule->chroot, &trial->found, err);
     return status == AFAR_EINVAL ? AFAR_OK : status;
 }
 
@@ -163,7 +163,8 @@ static bool is_for_wrapper(const struct policy_decision *decision,
 {
     const struct rule *rule = decision->rule;
     const char *word = decision->split.count > 0 ? decision->split.at[0] : request->argv[0];
-    if (request->login || rule->wrapper.count == 0 || rule->force.count > 0 || decision->program != NULL)
+    if (request->login || rule->wrapper.count == 0 || rule->force.count > 0 ||
+        decision->program != NULL)
         return false;
     return word[0] == '-' || strchr(word, '=') != NULL;
 }
@@ -385,8 +386,7 @@ static void say_none(const struct trial *trial, struct policy_decision *decision
 }
 
 static enum afar_status decide_without(struct policy_decision *decision,
-                                       const struct policy_request *request,
-                                       struct afar_error *err)
+                                       const struct policy_request *request, struct afar_error *err)
 {
     decision->rule = rules_otherwise(decision->rules);
     decision->user = user_of(decision->rule, request);
@@ -404,8 +404,7 @@ static enum afar_status decide_without(struct policy_decision *decision,
 }
 
 /* The words of a shell line that needs no shell. */
-static enum afar_status split_line(struct trial *trial, struct words *words,
-                                   struct afar_error *err)
+static enum afar_status split_line(struct trial *trial, struct words *words, struct afar_error *err)
 {
     bool simple = false;
     if (!trial->request->is_shell) {

@@ -4,11 +4,11 @@
 #include <string.h>
 
 struct splitter {
-    const char *at;  /* of the line */
-    char *word;      /* room for all of it */
-    size_t size;     /* of the present word … */
-    bool in_word;    /* … which there is, even where it is empty */
-    bool simple;     /* so far */
+    const char *at; /* of the line */
+    char *word;     /* room for all of it */
+    size_t size;    /* of the present word … */
+    bool in_word;   /* … which there is, even where it is empty */
+    bool simple;    /* so far */
 };
 
 static bool is_special(char byte)

@@ -28,11 +28,19 @@ void exec_request_free(struct exec_request *request)
  * refuses. What it only reads (holder, resume_ms, leave, window_max) is not here. */
 static bool known_field(const char *name)
 {
-    static const char *const known[] = {
-        "type",   "v",    "id",   "size",      "argv",  "shell", "env",        "cwd",
-        "user",   "argc", "envc", "cwdc",      "stdin", "pty",   "timeout_ms", "start_within_ms",
-        "digest", "must", "key",  "when_full", "keep",  "home",  "login",      "shell_of",
-        "shellc", "env_if_allowed"};
+    static const char *const known[] = {"type",       "v",
+                                        "id",         "size",
+                                        "argv",       "shell",
+                                        "env",        "cwd",
+                                        "user",       "argc",
+                                        "envc",       "cwdc",
+                                        "stdin",      "pty",
+                                        "timeout_ms", "start_within_ms",
+                                        "digest",     "must",
+                                        "key",        "when_full",
+                                        "keep",       "home",
+                                        "login",      "shell_of",
+                                        "shellc",     "env_if_allowed"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)
             return true;

@@ -91,10 +91,11 @@ struct exec_request {
     char **argv; /* NULL-terminated, at least one word; NULL where `shell` is given */
     char *shell; /* for /bin/sh -c; NULL where `argv` is given */
     char **env;  /* NULL-terminated "NAME=value"; NULL: none */
-    char **env_if_allowed; /* likewise; of these the server leaves out what its rules do not allow */
-    char *cwd;   /* NULL: the server's choice */
-    char *user;  /* NULL: the server's choice */
-    char *key;   /* the command's name, started at most once; implies `keep`; NULL: none */
+    char *
+        *env_if_allowed; /* likewise; of these the server leaves out what its rules do not allow */
+    char *cwd;           /* NULL: the server's choice */
+    char *user;          /* NULL: the server's choice */
+    char *key;           /* the command's name, started at most once; implies `keep`; NULL: none */
     bool stdin_stream;
     bool pty;
     bool digest;
@@ -111,7 +112,7 @@ struct exec_request {
     uint64_t window_max;               /* of output, that the client will hold; 0: not said */
     size_t payload_argc;               /* so many words of argv, … */
     size_t payload_envc;               /* … then of env, … */
-    bool payload_cwd;   /* … then cwd, … */
+    bool payload_cwd;                  /* … then cwd, … */
     bool payload_shell; /* … then shell stand in the payload, each with a NUL at its end */
     char unknown_must[MESSAGE_WORD_BYTES]; /* a field named in "must" that this version lacks, or ""
                                             */

@@ -337,7 +337,8 @@ static bool add_options(cJSON *object, const struct exec_request *request)
         ok = ok && cJSON_AddTrueToObject(object, "leave");
     if (request->holder[0] != '\0')
         ok = ok && add_text(object, "holder", request->holder);
-    return ok && add_home(object, request) && json_add_positive(object, "resume_ms", request->resume_ms) &&
+    return ok && add_home(object, request) &&
+           json_add_positive(object, "resume_ms", request->resume_ms) &&
            json_add_positive(object, "window_max", request->window_max);
 }
 
@@ -370,8 +371,7 @@ static enum afar_status put_exec(struct buffer *out, uint64_t id,
     size_t total = 0;
     bool in_json = fits_json(request);
     bool shell_in_json = fits_text(request->shell, &total);
-    enum afar_status status =
-        in_json ? AFAR_OK : put_words(&payload, request, !shell_in_json, err);
+    enum afar_status status = in_json ? AFAR_OK : put_words(&payload, request, !shell_in_json, err);
     if (status != AFAR_OK)
         goto out;
 

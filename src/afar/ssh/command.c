@@ -65,24 +65,24 @@ static int exit_status(void *user, const struct afar_receipt *receipt)
     case AFAR_OUTCOME_EXITED:
     case AFAR_OUTCOME_SIGNALED:
         if (run->verbose)
-            report_receipt(run->remote.host, run->command, receipt);
+            report_receipt(run->remote.host, &run->command, receipt);
         ssh_debug(run, "Exit status %d", status);
         return status;
     case AFAR_OUTCOME_SPAWN_FAILED:
-        report_receipt(run->remote.host, run->command, receipt);
+        report_receipt(run->remote.host, &run->command, receipt);
         return status == 126 || status == 127 ? status : SSH_STATUS_FAILED;
     case AFAR_OUTCOME_TIMED_OUT:
-        report_receipt(run->remote.host, run->command, receipt);
+        report_receipt(run->remote.host, &run->command, receipt);
         return status;
     case AFAR_OUTCOME_OUTPUT_LIMIT:
     case AFAR_OUTCOME_KILLED:
-        report_receipt(run->remote.host, run->command, receipt);
+        report_receipt(run->remote.host, &run->command, receipt);
         return 128 + SIGKILL;
     case AFAR_OUTCOME_DISCONNECTED:
     case AFAR_OUTCOME_SERVER_LOST:
         break;
     }
-    report_receipt(run->remote.host, run->command, receipt);
+    report_receipt(run->remote.host, &run->command, receipt);
     return SSH_STATUS_FAILED;
 }
 
@@ -163,18 +163,20 @@ int ssh_command(struct ssh_run *run)
         return SSH_STATUS_FAILED;
     }
     const bool in_background = ssh_options_is_yes(options, SSH_FORK_AFTER_AUTHENTICATION);
-    const struct afar_command command = AFAR_COMMAND_INIT(
-            .shell = run->line, .env = (const char *const *)options->list[SSH_SET_ENV].at,
-            .with_stdin = !in_background && !ssh_options_is_yes(options, SSH_STDIN_NULL),
-            .user = options->value[SSH_USER],
-            .env_if_allowed = (const char *const *)run->send_env.at, .home = true,
-            .login = run->line == NULL, .leave = true, .shell_of_user = run->line != NULL);
+    run->command = (struct afar_command)
+        AFAR_COMMAND_INIT(.shell = run->line,
+                          .env = (const char *const *)options->list[SSH_SET_ENV].at,
+                          .with_stdin =
+                              !in_background && !ssh_options_is_yes(options, SSH_STDIN_NULL),
+                          .user = options->value[SSH_USER],
+                          .env_if_allowed = (const char *const *)run->send_env.at, .home = true,
+                          .login = run->line == NULL, .leave = true,
+                          .shell_of_user = run->line != NULL);
     const struct session_options how = {.failed_status = SSH_STATUS_FAILED,
                                         .stderr_fd = run->stderr_fd,
                                         .patience_ms = PATIENCE_MS,
                                         .status = exit_status,
                                         .started = go_on_behind,
                                         .user = run};
-    run->command = &command;
-    return session_run(&run->remote, &command, &how);
+    return session_run(&run->remote, &run->command, &how);
 }

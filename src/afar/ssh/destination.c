@@ -17,8 +17,7 @@ static bool begins(const char *text, const char *prefix)
 
 /* The host, and of a URL the port too. */
 static bool take_host(struct ssh_destination *destination, struct ssh_options *options,
-                      const char *text, size_t size, bool has_port,
-                      char message[SSH_MESSAGE_BYTES])
+                      const char *text, size_t size, bool has_port, char message[SSH_MESSAGE_BYTES])
 {
     const char *end = text + size;
     if (size > 1 && text[0] == '[') {
@@ -84,8 +83,8 @@ bool ssh_destination_parse(struct ssh_destination *destination, struct ssh_optio
 bool ssh_destination_url(char url[SSH_URL_BYTES], const char *host, const char *port)
 {
     bool needs_brackets = strchr(host, ':') != NULL;
-    int size = snprintf(url, SSH_URL_BYTES, "tls://%s%s%s%s%s", needs_brackets ? "[" : "", host,
-                        needs_brackets ? "]" : "", port != NULL ? ":" : "",
-                        port != NULL ? port : "");
+    int size =
+        snprintf(url, SSH_URL_BYTES, "tls://%s%s%s%s%s", needs_brackets ? "[" : "", host,
+                 needs_brackets ? "]" : "", port != NULL ? ":" : "", port != NULL ? port : "");
     return size > 0 && size < SSH_URL_BYTES;
 }

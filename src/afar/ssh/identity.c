@@ -17,8 +17,8 @@ static bool has_text(const char *path, const char *wanted, const char *unwanted)
     bool found = false;
     if (head != NULL) {
         head[fread(head, 1, HEAD_BYTES, file)] = '\0';
-        found = strstr(head, wanted) != NULL &&
-                (unwanted == NULL || strstr(head, unwanted) == NULL);
+        found =
+            strstr(head, wanted) != NULL && (unwanted == NULL || strstr(head, unwanted) == NULL);
     }
     free(head);
     if (file != NULL)
@@ -33,9 +33,15 @@ static char *certificate_beside(const char *path)
     static const struct {
         const char *end;
         const char *instead;
-    } names[] = {{"", ""},           {"", "-cert.pem"},    {"", ".crt"},
-                 {".key", ".crt"},   {".key", ".pem"},     {".key", ".cert"},
-                 {"key.pem", "cert.pem"}, {"_key.pem", ".pem"}, {"-key.pem", ".pem"}};
+    } names[] = {{"", ""},
+                 {"", "-cert.pem"},
+                 {"", ".crt"},
+                 {".key", ".crt"},
+                 {".key", ".pem"},
+                 {".key", ".cert"},
+                 {"key.pem", "cert.pem"},
+                 {"_key.pem", ".pem"},
+                 {"-key.pem", ".pem"}};
     size_t length = strlen(path);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size_t end = strlen(names[i].end);

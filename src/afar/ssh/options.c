@@ -45,16 +45,16 @@ struct letter {
     size_t offset; /* DO_FIELD: a const char *, DO_FLAG: a bool */
 };
 
-#define KEYWORD(letter, has_value, keyword, text)            \
-    {                                                        \
+#define KEYWORD(letter, has_value, keyword, text)               \
+    {                                                           \
         (letter), (has_value), DO_KEYWORD, (keyword), (text), 0 \
     }
-#define IGNORE(letter, has_value)                      \
-    {                                                  \
+#define IGNORE(letter, has_value)                       \
+    {                                                   \
         (letter), (has_value), DO_IGNORE, NULL, NULL, 0 \
     }
-#define ACT(letter, has_value, action)                \
-    {                                                 \
+#define ACT(letter, has_value, action)                 \
+    {                                                  \
         (letter), (has_value), (action), NULL, NULL, 0 \
     }
 #define STORE(letter, has_value, action, member)                                          \
@@ -197,11 +197,12 @@ static bool check_value(const struct ssh_keyword *keyword, const char *text, siz
         good = is_word(text, size, yes_no);
     else if (keyword->kind == SSH_KIND_NUMBER)
         good = is_number(text, size) || is_word(text, size, none);
-    else if (keyword->kind == SSH_KIND_PORT && !(is_number(text, size) && strtol(text, NULL, 10) > 0 &&
-                                                 strtol(text, NULL, 10) <= 65535))
+    else if (keyword->kind == SSH_KIND_PORT &&
+             !(is_number(text, size) && strtol(text, NULL, 10) > 0 &&
+               strtol(text, NULL, 10) <= 65535))
         return fail(message, "Bad port '%.*s'", (int)size, text);
-    return good || fail(message, "%s: '%.*s' is not a value of %s", where, (int)size, text,
-                        keyword->name);
+    return good ||
+           fail(message, "%s: '%.*s' is not a value of %s", where, (int)size, text, keyword->name);
 }
 
 /* Each word of the text, of which "…" may hold blanks. */
@@ -298,8 +299,8 @@ static const struct letter *find_letter(char wanted)
     return NULL;
 }
 
-static bool set_keyword(struct ssh_options *options, const struct letter *letter,
-                        const char *value, char message[SSH_MESSAGE_BYTES])
+static bool set_keyword(struct ssh_options *options, const struct letter *letter, const char *value,
+                        char message[SSH_MESSAGE_BYTES])
 {
     const struct ssh_keyword *keyword = ssh_keyword_find(letter->keyword, strlen(letter->keyword));
     const char *text = letter->text != NULL ? letter->text : value;
@@ -314,10 +315,10 @@ static bool set_keyword(struct ssh_options *options, const struct letter *letter
 static bool set_tty(struct ssh_options *options, bool wanted, char message[SSH_MESSAGE_BYTES])
 {
     char *before = options->value[SSH_REQUEST_TTY];
-    const char *text = !wanted                                               ? "no"
+    const char *text = !wanted                                              ? "no"
                        : before != NULL && strcasecmp(before, "yes") == 0   ? "force"
                        : before != NULL && strcasecmp(before, "force") == 0 ? "force"
-                                                                             : "yes";
+                                                                            : "yes";
     options->value[SSH_REQUEST_TTY] = NULL;
     free(before);
     return ssh_options_assume(options, SSH_REQUEST_TTY, text, strlen(text), message);
@@ -357,15 +358,14 @@ static bool apply(struct ssh_options *options, const struct letter *letter, cons
 
 /* The letters of one word, such as -Txaqp22. *at is the word; it is moved on where the value is the
  * next one. */
-static bool parse_letters(struct ssh_options *options, char ***at,
-                          char message[SSH_MESSAGE_BYTES])
+static bool parse_letters(struct ssh_options *options, char ***at, char message[SSH_MESSAGE_BYTES])
 {
     for (const char *text = **at + 1; *text != '\0'; text++) {
         const struct letter *letter = find_letter(*text);
         if (letter == NULL)
             return fail(message, "unknown option -- %c\n%s", *text, usage);
         if (!letter->has_value) {
-            if (!apply(options, letter, NULL, message))
+            if (!apply(options, letter, "", message))
                 return false;
             continue;
         }

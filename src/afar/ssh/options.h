@@ -68,8 +68,8 @@ struct ssh_options {
     char **words;      /* of the command; NULL-terminated */
     const char *config_file;
     const char *log_file;
-    const char *query;   /* -Q */
-    const char *control; /* -O */
+    const char *query;         /* -Q */
+    const char *control;       /* -O */
     const char *stdio_forward; /* -W */
     int verbose;
     bool quiet;

@@ -20,10 +20,10 @@ struct ssh_run {
     struct remote remote;   /* owned */
     int stderr_fd;          /* the command's standard error; 0: ours */
     bool verbose;
-    char *line;                     /* owned; the words of the command; NULL: none */
-    struct ssh_words send_env;      /* owned */
-    char *cert_file;                /* owned; beside the file of -i */
-    const struct afar_command *command;
+    char *line;                  /* owned; the words of the command; NULL: none */
+    struct ssh_words send_env;   /* owned */
+    char *cert_file;             /* owned; beside the file of -i */
+    struct afar_command command; /* points to the others */
 };
 
 /* One line for -v. */

@@ -19,7 +19,8 @@ enum { CONNECT_TIMEOUT_MS = 10000, ALIVE_COUNT = 3 };
 static const char help[] =
     "usage: afar ssh [options] [user@]HOST [options] [--] [COMMAND [ARGUMENT...]]\n"
     "\n"
-    "Takes the command line of OpenSSH's ssh, and runs COMMAND on HOST by afard: for programs that\n"
+    "Takes the command line of OpenSSH's ssh, and runs COMMAND on HOST by afard: for programs "
+    "that\n"
     "call ssh, such as rsync, git and Ansible. See afar-ssh(1).\n"
     "\n"
     "  rsync -a -e 'afar ssh' src/ build-7:src/\n"
@@ -226,10 +227,9 @@ static void set_times(struct ssh_run *run)
     const struct ssh_options *options = &run->options;
     int64_t alive_s = number_of(options, SSH_SERVER_ALIVE_INTERVAL, 0) *
                       number_of(options, SSH_SERVER_ALIVE_COUNT_MAX, ALIVE_COUNT);
-    run->connect.connect_timeout_ms =
-        options->value[SSH_CONNECT_TIMEOUT] == NULL
-            ? CONNECT_TIMEOUT_MS
-            : 1000 * number_of(options, SSH_CONNECT_TIMEOUT, 0);
+    run->connect.connect_timeout_ms = options->value[SSH_CONNECT_TIMEOUT] == NULL
+                                          ? CONNECT_TIMEOUT_MS
+                                          : 1000 * number_of(options, SSH_CONNECT_TIMEOUT, 0);
     run->connect.silence_ms = alive_s > 0 ? 1000 * alive_s : -1;
 }
 

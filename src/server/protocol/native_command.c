@@ -28,11 +28,11 @@ static void job_started(struct job_owner *owner)
 {
     struct native *native = native_of(owner);
     const bool more = native->stdin_stream && native->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
-    const struct message_started started = {
-        .job = job_id(native->job),
-        .window = output_log_capacity(native->log),
-        .credit = more ? native->stdin_credit : 0,
-        .features = native->told_features ? 0 : native_features()};
+    const struct message_started started = {.job = job_id(native->job),
+                                            .window = output_log_capacity(native->log),
+                                            .credit = more ? native->stdin_credit : 0,
+                                            .features =
+                                                native->told_features ? 0 : native_features()};
     enum afar_status status =
         message_put_started(&native->connection->out, native->id, &started, NULL);
     native->told_features = true;
@@ -114,8 +114,8 @@ const struct job_owner_ops native_owner_ops = {
 
 unsigned native_features(void)
 {
-    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_HOME | FEATURE_KILL |
-           FEATURE_START_WITHIN_MS | FEATURE_USER;
+    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_HOME | FEATURE_KILL | FEATURE_START_WITHIN_MS |
+           FEATURE_USER;
 }
 
 /* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.

@@ -34,8 +34,7 @@ static void parse(struct parsed *parsed, const char *line)
     for (char *word = strtok_r(parsed->text, "|", &rest); word != NULL;
          word = strtok_r(NULL, "|", &rest))
         parsed->argv[parsed->argc++] = word;
-    parsed->good =
-        ssh_options_parse(&parsed->options, parsed->argc, parsed->argv, parsed->message);
+    parsed->good = ssh_options_parse(&parsed->options, parsed->argc, parsed->argv, parsed->message);
 }
 
 static void expect(bool is_so, const char *line, const char *what)
@@ -175,19 +174,55 @@ static void test_flags(void **state)
 }
 
 /* Each is accepted and does nothing; so is what nobody knows. */
-static const char *const ignored[] = {
-    "-1", "-2", "-a", "-A", "-C", "-g", "-k", "-K", "-M", "-y", "-c|aes", "-e|none", "-I|x",
-    "-m|x", "-B|lo", "-P|tag", "-o|StrictHostKeyChecking=no", "-o|UserKnownHostsFile=/dev/null",
-    "-o|GlobalKnownHostsFile=x", "-o|CheckHostIP=no", "-o|HostKeyAlias=x", "-o|UpdateHostKeys=no",
-    "-o|VisualHostKey=no", "-o|VerifyHostKeyDNS=no", "-o|PasswordAuthentication=no",
-    "-o|KbdInteractiveAuthentication=no", "-o|ChallengeResponseAuthentication=no",
-    "-o|PreferredAuthentications=publickey", "-o|PubkeyAuthentication=yes", "-o|IdentitiesOnly=yes",
-    "-o|IdentityAgent=none", "-o|GSSAPIAuthentication=no", "-o|Ciphers=x", "-o|MACs=x",
-    "-o|KexAlgorithms=x", "-o|HostKeyAlgorithms=x", "-o|PubkeyAcceptedKeyTypes=x",
-    "-o|PubkeyAcceptedAlgorithms=x", "-o|Compression yes", "-o|ForwardAgent=no",
-    "-o|ExitOnForwardFailure=yes", "-o|PermitLocalCommand=no", "-o|EscapeChar=none",
-    "-o|IPQoS=x", "-o|RekeyLimit=x", "-o|ControlMaster=auto", "-o|ControlPersist=60s",
-    "-o|TCPKeepAlive=yes", "-o|NoSuchThing=1"};
+static const char *const ignored[] = {"-1",
+                                      "-2",
+                                      "-a",
+                                      "-A",
+                                      "-C",
+                                      "-g",
+                                      "-k",
+                                      "-K",
+                                      "-M",
+                                      "-y",
+                                      "-c|aes",
+                                      "-e|none",
+                                      "-I|x",
+                                      "-m|x",
+                                      "-B|lo",
+                                      "-P|tag",
+                                      "-o|StrictHostKeyChecking=no",
+                                      "-o|UserKnownHostsFile=/dev/null",
+                                      "-o|GlobalKnownHostsFile=x",
+                                      "-o|CheckHostIP=no",
+                                      "-o|HostKeyAlias=x",
+                                      "-o|UpdateHostKeys=no",
+                                      "-o|VisualHostKey=no",
+                                      "-o|VerifyHostKeyDNS=no",
+                                      "-o|PasswordAuthentication=no",
+                                      "-o|KbdInteractiveAuthentication=no",
+                                      "-o|ChallengeResponseAuthentication=no",
+                                      "-o|PreferredAuthentications=publickey",
+                                      "-o|PubkeyAuthentication=yes",
+                                      "-o|IdentitiesOnly=yes",
+                                      "-o|IdentityAgent=none",
+                                      "-o|GSSAPIAuthentication=no",
+                                      "-o|Ciphers=x",
+                                      "-o|MACs=x",
+                                      "-o|KexAlgorithms=x",
+                                      "-o|HostKeyAlgorithms=x",
+                                      "-o|PubkeyAcceptedKeyTypes=x",
+                                      "-o|PubkeyAcceptedAlgorithms=x",
+                                      "-o|Compression yes",
+                                      "-o|ForwardAgent=no",
+                                      "-o|ExitOnForwardFailure=yes",
+                                      "-o|PermitLocalCommand=no",
+                                      "-o|EscapeChar=none",
+                                      "-o|IPQoS=x",
+                                      "-o|RekeyLimit=x",
+                                      "-o|ControlMaster=auto",
+                                      "-o|ControlPersist=60s",
+                                      "-o|TCPKeepAlive=yes",
+                                      "-o|NoSuchThing=1"};
 
 static void test_ignored(void **state)
 {
@@ -386,8 +421,7 @@ static void test_config_file(void **state)
         char text[sizeof file];
         memcpy(text, file, sizeof file);
         parse(&parsed, "h");
-        assert_true(
-            ssh_config_apply(&parsed.options, text, "file", cases[i].host, parsed.message));
+        assert_true(ssh_config_apply(&parsed.options, text, "file", cases[i].host, parsed.message));
         assert_string_equal(parsed.options.value[SSH_USER], cases[i].user);
         assert_true(is_same(parsed.options.value[SSH_CONNECT_TIMEOUT], cases[i].timeout));
         assert_string_equal(parsed.options.value[SSH_PORT], "1000");

@@ -31,10 +31,10 @@ static const char *const lines[] = {
 };
 
 static const char *const others[] = {
-    "",         "  ",      "a $x",   "a `x`",     "a;b",     "a & b",      "a | b",    "a < b",
-    "a > b",    "(a)",     "a *",    "a ?",       "a [x]",   "~/a",        "a ~",      "a # b",
-    "a\nb",     "a 'b",    "a \"b",  "a \\",      "a \"$x\"", "a \"`x`\"", "A=b c",    "a 'b\nc'",
-    "a \"b\nc\"", "a \\\nb", "A=b",  "a \"b\\\nc\"",
+    "",          "  ",    "a $x",     "a `x`",      "a;b",     "a & b", "a | b",
+    "a < b",     "a > b", "(a)",      "a *",        "a ?",     "a [x]", "~/a",
+    "a ~",       "a # b", "a\nb",     "a 'b",       "a \"b",   "a \\",  "a \"$x\"",
+    "a \"`x`\"", "A=b c", "a 'b\nc'", "a \"b\nc\"", "a \\\nb", "A=b",   "a \"b\\\nc\"",
 };
 
 /* Each word between < and >, as printf(1) makes it of what a shell makes of the line. */

@@ -185,8 +185,8 @@ static void test_home(void **state)
     /* A line that JSON cannot carry. */
     request = decode("\"v\":1,\"home\":true,\"shellc\":1,\"envc\":1,\"size\":9");
     assert_non_null(request);
-    assert_int_equal(
-        exec_request_take_payload(request, (const uint8_t *)"A=b\0caf\xe9", 9, NULL), AFAR_OK);
+    assert_int_equal(exec_request_take_payload(request, (const uint8_t *)"A=b\0caf\xe9", 9, NULL),
+                     AFAR_OK);
     assert_string_equal(request->shell, "caf\xe9");
     assert_string_equal(request->env[0], "A=b");
     exec_request_free(request);
