@@ -41,7 +41,8 @@ BUILD_LDFLAGS = -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
                 $(SANFLAGS) $(COVFLAGS) $(LDFLAGS)
 
 LIBS_CLIENT := -lssl -lcrypto -lcjson
-LIBS_AFAR   := $(if $(LINK),-ledit -lbsd -lmd -ltinfo) # else loaded by 'repl' (lines.c)
+# Of inih the archive: the file of hosts is rare, and a shared library takes its time at each start.
+LIBS_AFAR   := -l:libinih.a $(if $(LINK),-ledit -lbsd -lmd -ltinfo) # else loaded by 'repl' (lines.c)
 LIBS_SERVER := -lssl -lcrypto -lcjson -linih $(if $(LINK),-lmicrohttpd) # else loaded by --http (microhttpd.c)
 
 # LINK=static: no shared library. The linker would warn of what base/names.c sees to.

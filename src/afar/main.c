@@ -25,6 +25,7 @@ static const char help[] =
     "  pin FILE              show the pin of a certificate's key\n"
     "  forget HOST           forget a server's key\n"
     "  ssh HOST [COMMAND]    as OpenSSH's ssh, for programs that call it\n"
+    "  config HOST           show how a connection to HOST would be made\n"
     "\n"
     "  help [SUBCOMMAND], --version\n"
     "                        'afar help SUBCOMMAND' says more, as does 'afar SUBCOMMAND --help'\n"
@@ -38,8 +39,9 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } subcommands[] = {
-    {"run", run_main},       {"repl", repl_main}, {"ping", ping_main},     {"echo", echo_main},
-    {"keygen", keygen_main}, {"pin", pin_main},   {"forget", forget_main}, {"ssh", ssh_main},
+    {"run", run_main},       {"repl", repl_main},     {"ping", ping_main},
+    {"echo", echo_main},     {"keygen", keygen_main}, {"pin", pin_main},
+    {"forget", forget_main}, {"ssh", ssh_main},       {"config", config_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -123,7 +125,8 @@ int main(int argc, char **argv)
         return ssh_main(argc, argv);
     }
     if (argc < 2) {
-        report("which subcommand: run, repl, ping, echo, keygen, pin, forget or ssh? Try 'afar "
+        report("which subcommand: run, repl, ping, echo, keygen, pin, forget, ssh or config? Try "
+               "'afar "
                "--help'");
         return STATUS_FAILED;
     }

@@ -69,15 +69,24 @@ out:
 
 bool remote_open(struct remote *remote, const struct options *options, const char *assumed)
 {
+    struct options own = *options; /* its lists are the caller's */
     *remote = (struct remote){.host = options->host,
                               .connect_timeout_ms = options->connect_timeout_ms,
                               .silence_ms = options->silence_ms};
-    remote->url = make_url(options->host, options->protocol, assumed);
+    if (strstr(options->host, "://") == NULL &&
+        !(host_find(&remote->entry, options->host) && host_apply(&remote->entry, &own)))
+        return false;
+    if (remote->entry.value[HOST_VIA].text != NULL) {
+        report("%s: %s:%u: via: jump hosts are not supported", options->host, remote->entry.file,
+               remote->entry.value[HOST_VIA].line);
+        return false;
+    }
+    remote->url = make_url(own.host, own.protocol, assumed);
     if (remote->url == NULL) {
         report("out of memory");
         return false;
     }
-    return make_context(remote, options);
+    return make_context(remote, &own);
 }
 
 void remote_close(struct remote *remote)
@@ -85,6 +94,7 @@ void remote_close(struct remote *remote)
     afar_close(remote->client);
     afar_context_free(remote->context);
     trust_close(&remote->trust);
+    host_close(&remote->entry);
     free(remote->url);
     *remote = (struct remote){0};
 }

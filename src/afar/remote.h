@@ -12,12 +12,14 @@
 
 #include <afar/afar.h>
 
+#include "afar/hosts.h"
 #include "afar/options.h"
 #include "afar/trust.h"
 
 struct remote {
-    const char *host; /* as the user wrote it, for messages */
-    char *url;        /* with the protocol that was asked for */
+    const char *host;  /* as the user wrote it, for messages */
+    struct host entry; /* of the file of hosts, where the user wrote a name */
+    char *url;         /* with the protocol that was asked for */
     int64_t connect_timeout_ms;
     int64_t silence_ms; /* -1: the library's */
     struct trust trust; /* asked where neither a CA nor a pin decides */

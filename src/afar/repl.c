@@ -63,7 +63,8 @@ static void run_line(struct repl *repl, const char *line)
         /* The lines are what stdin is for here, so the commands get none. */
         const struct afar_command command =
             AFAR_COMMAND_INIT(.shell = text, .env = options->env, .cwd = options->cwd,
-                              .timeout_ms = options->timeout_ms);
+                              .timeout_ms = options->timeout_ms,
+                              .user = repl->remote.entry.value[HOST_USER].text);
         repl->status = session_run(&repl->remote, &command, &how);
         free(text);
     }

@@ -368,6 +368,43 @@ static void test_by_name(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+/* ---- short names ---- */
+
+static void test_hosts(void **state)
+{
+    char path[] = "/tmp/afar-ssh-hosts-XXXXXX";
+    char text[TEXT_BYTES];
+    char expected[TEXT_BYTES];
+    struct program program;
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    int size = snprintf(text, sizeof text,
+                        "[web]\nendpoint = %s\n[as-ann]\nendpoint = %s\nuser = no-such-user\n",
+                        server.url[0], server.url[0]);
+    assert_int_equal(write(fd, text, (size_t)size), size);
+    (void)close(fd);
+    assert_int_equal(setenv("AFAR_HOSTS", path, 1), 0);
+    EXPECT(server.url[0], WORDS("web", "echo x"), NULL, 0, "x\n", "");
+    EXPECT(server.url[0], WORDS("as-ann", "echo x"), NULL, 255, "", "not as 'no-such-user'");
+    EXPECT(server.url[0], WORDS("-p", "1", "web", "echo x"), NULL, 255, "", "cannot connect");
+    assert_int_equal(program_run(&program, WORDS("afar", "run", "web", "--", "echo", "y"), "", 0),
+                     0);
+    assert_string_equal(program.stdout_data, "y\n");
+    program_close(&program);
+    assert_int_equal(program_run(&program, WORDS("afar", "run", "as-ann", "--", "echo"), "", 0),
+                     125);
+    program_close(&program);
+    assert_int_equal(program_run(&program, WORDS("afar", "config", "as-ann"), "", 0), 0);
+    (void)snprintf(expected, sizeof expected,
+                   "endpoint = %s    ; %s:4\nuser = no-such-user    ; %s:5\n", server.url[0], path,
+                   path);
+    assert_string_equal(program.stdout_data, expected);
+    program_close(&program);
+    (void)unsetenv("AFAR_HOSTS");
+    (void)unlink(path);
+}
+
 /* ---- rules ---- */
 
 static void test_rules(void **state)
@@ -429,23 +466,15 @@ static void test_rules_with_shells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_log_file),
-        cmocka_unit_test(test_home),
-        cmocka_unit_test(test_login),
-        cmocka_unit_test(test_users),
-        cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_shows),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_terminals),
-        cmocka_unit_test(test_signals),
-        cmocka_unit_test(test_holds),
-        cmocka_unit_test(test_background),
-        cmocka_unit_test(test_by_name),
-        cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_rules_with_shells),
+        cmocka_unit_test(test_statuses),  cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_lines),     cmocka_unit_test(test_log_file),
+        cmocka_unit_test(test_home),      cmocka_unit_test(test_login),
+        cmocka_unit_test(test_users),     cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_shows),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_terminals), cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_holds),     cmocka_unit_test(test_background),
+        cmocka_unit_test(test_by_name),   cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_rules),     cmocka_unit_test(test_rules_with_shells),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

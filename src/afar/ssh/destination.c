@@ -88,3 +88,19 @@ bool ssh_destination_url(char url[SSH_URL_BYTES], const char *host, const char *
                  needs_brackets ? "]" : "", port != NULL ? ":" : "", port != NULL ? port : "");
     return size > 0 && size < SSH_URL_BYTES;
 }
+
+bool ssh_destination_replace(char out[SSH_URL_BYTES], const char *url, const char *port)
+{
+    const char *scheme = strstr(url, "://");
+    const char *host = scheme != NULL ? scheme + 3 : url;
+    size_t end = strcspn(host, "?/");
+    const char *close = memrchr(host, ']', end);
+    const char *colon = memrchr(host, ':', end);
+    if (colon != NULL && close != NULL && colon < close)
+        colon = NULL;
+    bool has_port = port != NULL && strncasecmp(url, "unix", 4) != 0;
+    size_t kept = !has_port || colon == NULL ? (size_t)(host - url) + end : (size_t)(colon - url);
+    int size = snprintf(out, SSH_URL_BYTES, "%.*s%s%s%s", (int)kept, url, has_port ? ":" : "",
+                        has_port ? port : "", host + end);
+    return size > 0 && size < SSH_URL_BYTES;
+}

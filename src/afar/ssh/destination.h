@@ -22,4 +22,7 @@ bool ssh_destination_parse(struct ssh_destination *destination, struct ssh_optio
 /* tls://HOST:PORT, with brackets where they are needed. `port` NULL: none is written. */
 bool ssh_destination_url(char url[SSH_URL_BYTES], const char *host, const char *port);
 
+/* The URL with another port; `port` NULL, or a URL that has none: as it is. */
+bool ssh_destination_replace(char out[SSH_URL_BYTES], const char *url, const char *port);
+
 #endif

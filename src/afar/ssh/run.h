@@ -7,6 +7,7 @@
 #ifndef AFAR_SSH_RUN_H
 #define AFAR_SSH_RUN_H
 
+#include "afar/hosts.h"
 #include "afar/options.h"
 #include "afar/remote.h"
 #include "afar/ssh/destination.h"
@@ -18,6 +19,7 @@ struct ssh_run {
     char url[SSH_URL_BYTES];
     struct options connect; /* as of another subcommand; what it points to is owned by the others */
     struct remote remote;   /* owned */
+    struct host entry;      /* owned; of the file of hosts */
     int stderr_fd;          /* the command's standard error; 0: ours */
     bool verbose;
     char *line;                  /* owned; the words of the command; NULL: none */

@@ -206,6 +206,9 @@ static bool make_url(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
         (void)snprintf(run->url, sizeof run->url, "%s", run->destination.host);
         return true;
     }
+    if (host == NULL && run->entry.value[HOST_ENDPOINT].text != NULL)
+        return ssh_destination_replace(run->url, run->entry.value[HOST_ENDPOINT].text,
+                                       options->value[SSH_PORT]);
     if (host == NULL)
         host = run->destination.host;
     if (ssh_destination_url(run->url, host, port_of(options)))
@@ -237,7 +240,7 @@ static bool connect_to(struct ssh_run *run)
 {
     int64_t attempts = number_of(&run->options, SSH_CONNECTION_ATTEMPTS, 1);
     const struct timespec second = {.tv_sec = 1};
-    run->connect.host = run->url;
+    run->connect.host = run->url; /* by a URL: the entry has been looked for */
     ssh_debug(run, "Afar %s", afar_version());
     ssh_debug(run, "Connecting to %s.", run->url);
     if (!remote_open(&run->remote, &run->connect, NULL))
@@ -274,6 +277,22 @@ static void take_session_type(struct ssh_options *options)
     options->subsystem = options->subsystem || (type != NULL && strcasecmp(type, "subsystem") == 0);
 }
 
+/* What the file of hosts says of it. */
+static bool take_entry(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
+{
+    const char *user = NULL;
+    if (run->destination.is_url)
+        return true;
+    if (!host_find(&run->entry, run->destination.host) || !host_apply(&run->entry, &run->connect))
+        return false;
+    user = run->entry.value[HOST_USER].text;
+    if (run->entry.value[HOST_VIA].text != NULL &&
+        !ssh_options_assume(&run->options, SSH_PROXY_JUMP, run->entry.value[HOST_VIA].text,
+                            strlen(run->entry.value[HOST_VIA].text), message))
+        return false;
+    return user == NULL || ssh_options_assume(&run->options, SSH_USER, user, strlen(user), message);
+}
+
 static int go(struct ssh_run *run, int argc, char **argv)
 {
     struct ssh_options *options = &run->options;
@@ -292,6 +311,8 @@ static int go(struct ssh_run *run, int argc, char **argv)
         !ssh_config_read(options, options->config_file, run->destination.host, message))
         return failed(message);
     tell_ignored(run);
+    if (!take_entry(run, message))
+        return SSH_STATUS_FAILED;
     take_session_type(options);
     if (options->show_config)
         return ssh_show_config(run);
@@ -318,6 +339,7 @@ int ssh_main(int argc, char **argv)
     int status = go(run, argc, argv);
     remote_close(&run->remote);
     ssh_options_close(&run->options);
+    host_close(&run->entry);
     ssh_words_close(&run->send_env);
     free(run->cert_file);
     free(run->line);

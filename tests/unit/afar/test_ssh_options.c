@@ -390,6 +390,19 @@ static void test_urls(void **state)
     assert_string_equal(url, "tls://h:22");
     assert_true(ssh_destination_url(url, "::1", "22"));
     assert_string_equal(url, "tls://[::1]:22");
+    static const char *const replaced[][3] = {
+        {"tls://h", "22", "tls://h:22"},
+        {"tls://h:1", "22", "tls://h:22"},
+        {"h:1", "22", "h:22"},
+        {"h", NULL, "h"},
+        {"tcp://[::1]:1", "22", "tcp://[::1]:22"},
+        {"tcp://[::1]", "22", "tcp://[::1]:22"},
+        {"unix:///s", "22", "unix:///s"},
+        {"tcp://h:1?protocol=afar", NULL, "tcp://h:1?protocol=afar"}};
+    for (size_t i = 0; i < sizeof replaced / sizeof replaced[0]; i++) {
+        assert_true(ssh_destination_replace(url, replaced[i][0], replaced[i][1]));
+        assert_string_equal(url, replaced[i][2]);
+    }
 }
 
 /* ---- the file of -F ---- */
