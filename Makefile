@@ -180,6 +180,14 @@ deps-containers:
 test-containers:
 	tests/containers/run $(CASES)
 
+# Real tools that start ssh, with `afar ssh` in its place. Those that are not installed are skipped.
+.PHONY: test-engines deps-engines
+deps-engines:
+	@tests/deps engines
+
+test-engines: all
+	AFAR_BUILD=$(abspath $(B)) tests/engines/run $(CASES)
+
 # ---- tests --------------------------------------------------------------------------------------
 
 # A layer's unit tests link the archives that the layer may use and no others, so that a call against
@@ -497,6 +505,8 @@ help:
 	@echo 'make test-static   run them in a root that has nothing else'
 	@echo 'make test-containers  build the images of docker/ and run them by podman; make deps-containers'
 	@echo '                   installs that'
+	@echo 'make test-engines  rsync, git, ansible, clush and others over afar ssh, and over a throw-away sshd;'
+	@echo '                   make deps-engines installs them'
 	@echo 'make fault-all     fail every call and allocation of the server, each in a run of its own'
 	@echo 'make hunt          the seeded tests with far more seeds, and 1 GiB through slow ends'
 	@echo 'make simulate      a million schedules of lost connections, crashes and more against the core of runs'
