@@ -109,14 +109,28 @@ static void set_silence(const struct remote *remote)
         afar_set_heartbeat(remote->client, beat_ms > 0 ? beat_ms : 1, remote->silence_ms);
 }
 
+static bool take_route(struct afar_route *by, const struct remote_route *route)
+{
+    if (route == NULL)
+        return true;
+    by->family = route->family;
+    by->local_address = route->local_address;
+    if (route->open == NULL)
+        return true;
+    by->stream = route->open(route->user);
+    return by->stream > 0;
+}
+
 bool remote_connect(struct remote *remote)
 {
     struct afar_error err = {0};
     if (remote->client != NULL)
         return true;
     for (;;) {
-        if (afar_connect(&remote->client, remote->context, remote->url, remote->connect_timeout_ms,
-                         &err) == AFAR_OK) {
+        struct afar_route by = AFAR_ROUTE_INIT(.timeout_ms = remote->connect_timeout_ms);
+        if (!take_route(&by, remote->route))
+            return false;
+        if (afar_connect_by(&remote->client, remote->context, remote->url, &by, &err) == AFAR_OK) {
             set_silence(remote);
             return true;
         }

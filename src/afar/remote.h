@@ -16,13 +16,24 @@
 #include "afar/options.h"
 #include "afar/trust.h"
 
+/* How to reach it otherwise. */
+struct remote_route {
+    int family;                /* 4 or 6; 0: either */
+    const char *local_address; /* NULL: any */
+    /* Makes a connected stream that leads there; -1: it has been said why there is none. NULL: the
+     * URL is dialled. */
+    int (*open)(void *user);
+    void *user;
+};
+
 struct remote {
     const char *host;  /* as the user wrote it, for messages */
     struct host entry; /* of the file of hosts, where the user wrote a name */
     char *url;         /* with the protocol that was asked for */
     int64_t connect_timeout_ms;
-    int64_t silence_ms; /* -1: the library's */
-    struct trust trust; /* asked where neither a CA nor a pin decides */
+    int64_t silence_ms;               /* -1: the library's */
+    const struct remote_route *route; /* NULL: the URL is dialled */
+    struct trust trust;               /* asked where neither a CA nor a pin decides */
     struct afar_context *context;
     struct afar_client *client; /* NULL: not connected */
 };

@@ -68,6 +68,12 @@ static const struct layout layouts[] = {
     MEMBER(afar_command, leave, 82, 1),
     MEMBER(afar_command, shell_of_user, 83, 1),
     MEMBER(afar_command, reserved, 84, 4),
+    STRUCT(afar_route, 32),
+    MEMBER(afar_route, size, 0, 8),
+    MEMBER(afar_route, timeout_ms, 8, 8),
+    MEMBER(afar_route, local_address, 16, 8),
+    MEMBER(afar_route, family, 24, 4),
+    MEMBER(afar_route, stream, 28, 4),
     STRUCT(afar_callbacks, 48),
     MEMBER(afar_callbacks, size, 0, 8),
     MEMBER(afar_callbacks, on_stdout, 8, 8),
@@ -210,6 +216,8 @@ enum afar_status afar_context_new(struct afar_context **, const struct afar_cred
 void afar_context_free(struct afar_context *);
 enum afar_status afar_connect(struct afar_client **, struct afar_context *, const char *, int64_t,
                               struct afar_error *);
+enum afar_status afar_connect_by(struct afar_client **, struct afar_context *, const char *,
+                                 const struct afar_route *, struct afar_error *);
 void afar_close(struct afar_client *);
 void afar_keep_session(struct afar_client *);
 bool afar_resumed(const struct afar_client *);
@@ -257,6 +265,7 @@ static const char symbols[] = "afar_begin_program\n"
                               "afar_close_output\n"
                               "afar_close_stdin\n"
                               "afar_connect\n"
+                              "afar_connect_by\n"
                               "afar_context_free\n"
                               "afar_context_new\n"
                               "afar_detach\n"

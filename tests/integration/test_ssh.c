@@ -240,7 +240,6 @@ static void test_refusals(void **state)
            "");
     EXPECT(url, WORDS("-W", "h:1", "@"), NULL, 255, "", "stdio forwarding failed");
     EXPECT(url, WORDS("-J", "h", "@", "true"), NULL, 255, "", "afar: -J: jump hosts are not");
-    EXPECT(url, WORDS("-o", "ProxyCommand=x", "@", "true"), NULL, 255, "", "ProxyCommand is not");
     EXPECT(url, WORDS("-o", "ProxyCommand=none", "-o", "ProxyJump=none", "@", "true"), NULL, 0, "",
            "");
     EXPECT(url, WORDS("@", "-s", "nothing"), NULL, 255, "",
@@ -249,6 +248,54 @@ static void test_refusals(void **state)
            "Cannot execute command-line and remote command.");
     EXPECT(url, WORDS("-o", "RemoteCommand=echo x", "@"), NULL, 0, "x\n", "");
     EXPECT(url, WORDS("-f", "@"), NULL, 255, "", "Cannot fork into background");
+}
+
+/* By the streams of a program, whose words say where it is to lead. */
+static void test_proxy_command(void **state)
+{
+    char command[TEXT_BYTES];
+    struct program program;
+    (void)state;
+    if (program_run(&program, WORDS("sh", "-c", "command -v python3"), "", 0) != 0) {
+        program_close(&program);
+        print_message("skipped: there is no python3\n");
+        skip();
+    }
+    program_close(&program);
+    static const char script[] = "ProxyCommand=python3 -c 'import socket, sys, threading, os\n"
+                                 "s = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+                                 "def up():\n"
+                                 "  while True:\n"
+                                 "    d = os.read(0, 65536)\n"
+                                 "    if not d: break\n"
+                                 "    s.sendall(d)\n"
+                                 "  s.shutdown(1)\n"
+                                 "threading.Thread(target=up, daemon=True).start()\n"
+                                 "while True:\n"
+                                 "  d = s.recv(65536)\n"
+                                 "  if not d: break\n"
+                                 "  os.write(1, d)\n"
+                                 "' 127.0.0.1 %s";
+    (void)snprintf(command, sizeof command, script, "%p");
+    EXPECT(server.url[0], WORDS("-o", command, "@", "echo by proxy; exit 6"), NULL, 6, "by proxy\n",
+           "");
+    EXPECT(server.url[0],
+           WORDS("-o", "ProxyCommand=echo %h %p %r %n %% >&2; exit 1", "-l", "u", "tls://[::1]:17",
+                 "true"),
+           NULL, 255, "", "::1 17 u tls://[::1]:17 %");
+    EXPECT(server.url[0], WORDS("-o", "ProxyCommand=x %y", "h", "true"), NULL, 255, "",
+           "a % that is not");
+}
+
+static void test_families(void **state)
+{
+    (void)state;
+    EXPECT(server.url[0], WORDS("-4", "@", "echo x"), NULL, 0, "x\n", "");
+    EXPECT(server.url[0], WORDS("-6", "@", "echo x"), NULL, 255, "", "cannot connect");
+    EXPECT(server.url[0], WORDS("-b", "127.0.0.9", "@", "echo ${SSH_CLIENT%% *}"), NULL, 0,
+           "127.0.0.9\n", "");
+    EXPECT(server.url[0], WORDS("-b", "host", "@", "true"), NULL, 255, "",
+           "'host' is not an address to connect from");
 }
 
 /* No terminal is to be had, and tools that ask for one go on without. */
@@ -466,15 +513,16 @@ static void test_rules_with_shells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_statuses),  cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_lines),     cmocka_unit_test(test_log_file),
-        cmocka_unit_test(test_home),      cmocka_unit_test(test_login),
-        cmocka_unit_test(test_users),     cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_shows),     cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_terminals), cmocka_unit_test(test_signals),
-        cmocka_unit_test(test_holds),     cmocka_unit_test(test_background),
-        cmocka_unit_test(test_by_name),   cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_rules),     cmocka_unit_test(test_rules_with_shells),
+        cmocka_unit_test(test_statuses),      cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_lines),         cmocka_unit_test(test_log_file),
+        cmocka_unit_test(test_home),          cmocka_unit_test(test_login),
+        cmocka_unit_test(test_users),         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_shows),         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_terminals),     cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_holds),         cmocka_unit_test(test_background),
+        cmocka_unit_test(test_by_name),       cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_proxy_command), cmocka_unit_test(test_families),
+        cmocka_unit_test(test_rules),         cmocka_unit_test(test_rules_with_shells),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

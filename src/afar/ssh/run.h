@@ -12,6 +12,7 @@
 #include "afar/remote.h"
 #include "afar/ssh/destination.h"
 #include "afar/ssh/options.h"
+#include "afar/ssh/proxy.h"
 
 struct ssh_run {
     struct ssh_options options; /* owned */
@@ -20,7 +21,11 @@ struct ssh_run {
     struct options connect; /* as of another subcommand; what it points to is owned by the others */
     struct remote remote;   /* owned */
     struct host entry;      /* owned; of the file of hosts */
-    int stderr_fd;          /* the command's standard error; 0: ours */
+    struct remote_route route;
+    struct proxy proxy;
+    char proxy_host[SSH_HOST_BYTES];
+    char proxy_port[16];
+    int stderr_fd; /* the command's standard error; 0: ours */
     bool verbose;
     char *line;                  /* owned; the words of the command; NULL: none */
     struct ssh_words send_env;   /* owned */
@@ -42,9 +47,16 @@ int ssh_command(struct ssh_run *run);
  * run->connect. */
 void ssh_identity(struct ssh_run *run);
 
+/* route.c: how the server is reached: address family, local address, ProxyCommand. False: it has
+ * been said what is wrong. */
+bool ssh_route(struct ssh_run *run);
+
 /* show.c: -V, -Q and -G. */
 int ssh_show_version(void);
 int ssh_show_query(const char *query);
 int ssh_show_config(const struct ssh_run *run);
+
+/* The name of the user here. Borrowed. */
+const char *ssh_own_name(void);
 
 #endif

@@ -32,7 +32,7 @@ int ssh_show_query(const char *query)
     return flush();
 }
 
-static const char *own_name(void)
+const char *ssh_own_name(void)
 {
     const struct passwd *entry = getpwuid(getuid()); // NOLINT(concurrency-mt-unsafe)
     const char *name = getenv("USER");
@@ -54,7 +54,7 @@ int ssh_show_config(const struct ssh_run *run)
     const char *user = options->value[SSH_USER];
     const char *host = options->value[SSH_HOST_NAME];
     const char *port = options->value[SSH_PORT];
-    print_value("user", user != NULL ? user : own_name());
+    print_value("user", user != NULL ? user : ssh_own_name());
     print_value("hostname", host != NULL ? host : run->destination.host);
     print_value("port", port != NULL ? port : "7420");
     (void)printf("batchmode yes\n");

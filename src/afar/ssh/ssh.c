@@ -132,8 +132,6 @@ static bool refuse(const struct ssh_run *run)
         report("%s: forwarding is not supported", forwards);
     else if (!is_none(options->value[SSH_PROXY_JUMP]))
         report("-J: jump hosts are not supported");
-    else if (!is_none(options->value[SSH_PROXY_COMMAND]))
-        report("ProxyCommand is not supported");
     else if (options->subsystem)
         report_plain("subsystem request failed on channel 0");
     else if (!is_none(remote) && options->words[0] != NULL)
@@ -243,7 +241,7 @@ static bool connect_to(struct ssh_run *run)
     run->connect.host = run->url; /* by a URL: the entry has been looked for */
     ssh_debug(run, "Afar %s", afar_version());
     ssh_debug(run, "Connecting to %s.", run->url);
-    if (!remote_open(&run->remote, &run->connect, NULL))
+    if (!remote_open(&run->remote, &run->connect, NULL) || !ssh_route(run))
         return false;
     for (; !remote_connect(&run->remote); attempts--) {
         if (attempts <= 1)
@@ -338,6 +336,7 @@ int ssh_main(int argc, char **argv)
     }
     int status = go(run, argc, argv);
     remote_close(&run->remote);
+    proxy_close(&run->proxy);
     ssh_options_close(&run->options);
     host_close(&run->entry);
     ssh_words_close(&run->send_env);
