@@ -10,7 +10,7 @@ LINK     ?=
 
 VERSION  := 0.1.0
 SOVERSION := 1
-LAYERS   := base net wire exec tls policy stats loop job server client
+LAYERS   := base net wire files exec tls policy stats loop job server client
 
 # Every variant builds in a folder of its own, so that none of them forces a rebuild of another.
 comma    := ,
@@ -180,6 +180,14 @@ deps-containers:
 test-containers:
 	tests/containers/run $(CASES)
 
+# Other people's SFTP clients against a real afard; those that are not here are skipped.
+.PHONY: test-files deps-files
+deps-files:
+	@tests/deps files
+
+test-files: all
+	tests/files/clients.py $(B) $(CASES)
+
 # Real tools that start ssh, with `afar ssh` in its place. Those that are not installed are skipped.
 .PHONY: test-engines deps-engines
 deps-engines:
@@ -195,6 +203,7 @@ test-engines: all
 USES_base   := base
 USES_net    := net base
 USES_wire   := wire base
+USES_files  := files wire base
 USES_exec   := exec base
 USES_tls    := tls net base
 USES_policy := policy tls exec wire net base
@@ -395,9 +404,9 @@ bench-counts: all $(BENCH_CLOCK) $(BENCH_FORK)
 # ---- fuzzing: `make fuzz FUZZ_SECONDS=600` -----------------------------------------------------------
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := frame message client tutorial endpoint config rules
-FUZZ_SRC     := $(wildcard src/base/*.c src/net/*.c src/tls/*.c src/wire/*.c src/policy/*.c src/client/*.c) \
-                tests/support/script.c $(FUZZ_TARGETS:%=tests/support/fuzz_%.c)
+FUZZ_TARGETS := frame message client tutorial endpoint config rules sftp
+FUZZ_SRC     := $(wildcard src/base/*.c src/net/*.c src/tls/*.c src/wire/*.c src/policy/*.c src/client/*.c \
+                src/files/*.c) tests/support/script.c $(FUZZ_TARGETS:%=tests/support/fuzz_%.c)
 FUZZ_OBJ     := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)
 FUZZ_FLAGS   := -std=c11 -g -O1 -pthread -fno-omit-frame-pointer -fsanitize=address,undefined \
                 -fno-sanitize-recover=all
@@ -505,6 +514,7 @@ help:
 	@echo 'make test-static   run them in a root that has nothing else'
 	@echo 'make test-containers  build the images of docker/ and run them by podman; make deps-containers'
 	@echo '                   installs that'
+	@echo 'make test-files    sftp, scp, lftp, sshfs, restic, paramiko against afard; make deps-files installs them'
 	@echo 'make test-engines  rsync, git, ansible, clush and others over afar ssh, and over a throw-away sshd;'
 	@echo '                   make deps-engines installs them'
 	@echo 'make fault-all     fail every call and allocation of the server, each in a run of its own'

@@ -174,6 +174,10 @@ struct afar_command {
     bool with_stdin;  /* afar_write_stdin will follow; otherwise the command reads /dev/null */
     bool with_digest; /* SHA-256 of both streams, compared with what arrived */
     bool with_pty;    /* not offered yet: the server refuses with "unsupported" */
+    /* Instead of argv and shell: a service of the server's own. "sftp": standard input and output
+     * are those of an SFTP server. Needs with_stdin. A server that does not know of this refuses
+     * with "unsupported", or an older one with "bad_request". */
+    const char *subsystem;
     const char *user; /* whom to run as; the server refuses where that is not allowed. NULL: as the
                          server chooses */
     /* As `env`, but what the server's rules do not allow is left out, and so is what is not UTF-8,
@@ -204,7 +208,7 @@ struct afar_callbacks {
 };
 #define AFAR_CALLBACKS_INIT(...) AFAR_INIT(afar_callbacks, __VA_ARGS__)
 
-/* Sends the request. AFAR_EINVAL: neither or both of argv and shell, an empty argv, a malformed
+/* Sends the request. AFAR_EINVAL: not one of argv, shell and subsystem, an empty argv, a malformed
  * environment, a command is still running. AFAR_ELIMIT: argv and environment exceed 1 MiB.
  * AFAR_ENOMEM. After any other error the connection cannot be used, and the request was not sent:
  * err->reason is "not_sent". The same holds for AFAR_ECLOSED, when the server has gone or shuts

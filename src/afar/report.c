@@ -83,7 +83,9 @@ static const char *hint(const struct afar_command *command, const struct afar_re
 static void report_spawn(const char *host, const struct afar_command *command,
                          const struct afar_receipt *receipt)
 {
-    const char *program = command->argv != NULL ? command->argv[0] : "/bin/sh";
+    const char *program = command->argv != NULL        ? command->argv[0]
+                          : command->subsystem != NULL ? command->subsystem
+                                                       : "/bin/sh";
     const char *more = strcmp(receipt->error_stage, "exec") == 0 ? hint(command, receipt) : "";
     if (receipt->message[0] != '\0')
         report("%s: %s%s", host, receipt->message, more);

@@ -261,6 +261,13 @@ static bool may_start_again(const struct session *session, enum afar_status stat
            strcmp(err->reason, "not_sent") == 0;
 }
 
+/* A server from before there were any: it misses the command. */
+static bool is_unknown_subsystem(const struct session *session, const struct afar_error *err)
+{
+    return session->command->subsystem != NULL &&
+           (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
+}
+
 static int tell_end(const struct session *session, const struct afar_receipt *receipt)
 {
     if (session->options->status != NULL)
@@ -282,7 +289,9 @@ static void process(struct session *session, struct afar_error *err)
     if (may_start_again(session, status, err)) {
         session->again = true;
     } else if (status != AFAR_OK) {
-        if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0)
+        if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
+            report("%s offers no files (its afard is older)", session->remote->host);
+        else if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0)
             report("interrupted by %s: %s", sigabbrev_np(session->taken_back), err->message);
         else
             report("%s", err->message);

@@ -10,6 +10,7 @@
 #include "exec/environment.h"
 #include "policy/client_pattern.h"
 #include "policy/decide.h"
+#include "policy/rule_files.h"
 
 enum { LABEL_COLUMNS = 12, SHOWN_BYTES = 4096 };
 
@@ -119,6 +120,38 @@ static enum afar_status say_allowed(FILE *out, const struct policy_decision *dec
     return status;
 }
 
+/* Whether the path lies where the rule lets it, which is only known by its text: the kernel decides
+ * about links on the way. False: not. */
+static bool say_files(FILE *out, const struct policy_decision *decision,
+                      const struct explain_question *question)
+{
+    const struct rule *rule = decision->rule;
+    const char *path = question->words[0];
+    const char *root = rule_files_find(&decision->roots, path);
+    const bool writes = strcmp(question->files, "write") == 0;
+    const bool may = decision->roots.count == 0 || (root != NULL && (!writes || root[0] == 'w'));
+    if (!may && root == NULL)
+        (void)fprintf(out, "denied: rule '%s' (%s:%u) lists no directory that this is in\n",
+                      rule->name, rule->file, rule->line);
+    else if (!may)
+        (void)fprintf(out, "denied: rule '%s' (%s:%u) lets it only be read\n", rule->name,
+                      rule->file, rule->line);
+    else if (rule == NULL || rule->name == NULL)
+        (void)fprintf(out, "allowed: there are no rules\n");
+    else
+        (void)fprintf(out, "allowed by rule '%s' (%s:%u)\n", rule->name, rule->file, rule->line);
+    if (!may || rule == NULL)
+        return may;
+    say(out, "within", root != NULL ? root + 1 : "all that the user may reach");
+    say_user(out, rule);
+    if (rule->chroot != NULL)
+        say(out, "root", rule->chroot);
+    if (rule->files_max.set)
+        (void)fprintf(out, "  %-*s %llu bytes\n", LABEL_COLUMNS, "files_max",
+                      (unsigned long long)rule->files_max.value);
+    return true;
+}
+
 /* One that no client can have would only be denied, as if the rules were the reason. */
 static enum afar_status take_name(struct words *names, const char *text, size_t size,
                                   struct afar_error *err)
@@ -201,18 +234,22 @@ enum afar_status explain(const struct config *config, const struct explain_quest
         .names = names.at, .address = question->from != NULL ? question->from : "127.0.0.1"};
     const struct policy_request request = {.argv = argv.at,
                                            .is_shell = question->shell,
+                                           .is_files = question->files != NULL,
                                            .user = question->user,
                                            .path = path != NULL ? path : ENVIRONMENT_DEFAULT_PATH};
     status = policy_decide(config->rules, &client, &request, &decision, err);
     if (status != AFAR_OK)
         goto out;
-    if (decision.allowed)
+    bool allowed = decision.allowed;
+    if (allowed && question->files != NULL)
+        allowed = say_files(out, &decision, question);
+    else if (allowed)
         status = say_allowed(out, &decision, &request, err);
     else
         (void)fprintf(out, "denied: %s\n", decision.reason);
     if (status == AFAR_OK && (fflush(out) != 0 || ferror(out) != 0))
         status = afar_fail_errno(err, errno, "cannot write to standard output");
-    if (status == AFAR_OK && !decision.allowed)
+    if (status == AFAR_OK && !allowed)
         status = afar_fail(err, AFAR_EREFUSED, "denied");
 out:
     policy_decision_close(&decision);

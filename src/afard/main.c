@@ -12,6 +12,7 @@
 #include "base/escape.h"
 #include "exec/helper.h"
 #include "exec/orphans.h"
+#include "files/files.h"
 #include "policy/audit_verify.h"
 #include "server/server.h"
 
@@ -194,10 +195,30 @@ static enum afar_status act(const struct options *options, struct command_line *
     return status;
 }
 
+/* The helper's second face: this process has dropped what it had, and now is a file server. */
+static int serve_files(void)
+{
+    struct helper_service service;
+    struct files_root roots[FILES_ROOTS_MAX];
+    helper_main(&service);
+    struct files_options options = {.home = service.home,
+                                    .roots = roots,
+                                    .own_root = service.own_root,
+                                    .note_fd = service.note_fd,
+                                    .note_all = service.all_notes};
+    for (char **root = service.roots; *root != NULL; root++) {
+        if (options.root_count == FILES_ROOTS_MAX) /* the rules allow no more */
+            return EXIT_FAILURE;
+        roots[options.root_count++] =
+            (struct files_root){.path = *root + 1, .writable = **root == 'w'};
+    }
+    return files_serve(STDIN_FILENO, STDOUT_FILENO, &options);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
-        return helper_main();
+        return serve_files();
     struct options options;
     struct command_line line = {.argc = argc, .argv = argv};
     struct afar_error err = {.code = AFAR_OK};

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "policy/rule_files.h"
+
 enum {
     OPTION_FILE = 'c',
     OPTION_HELP = 'h',
@@ -16,6 +18,7 @@ enum {
     OPTION_FROM,
     OPTION_USER,
     OPTION_SHELL,
+    OPTION_FILES,
     OPTION_VERSION,
     /* And above: keys of the configuration, with '-' for '_'. Each has a number of its own, or
      * getopt_long would take "--tls-c" for the first of several that fit. */
@@ -44,6 +47,7 @@ static const struct option long_options[] = {
     {"from", required_argument, NULL, OPTION_FROM},
     {"user", required_argument, NULL, OPTION_USER},
     {"shell", no_argument, NULL, OPTION_SHELL},
+    {"files", required_argument, NULL, OPTION_FILES},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
@@ -117,9 +121,17 @@ static enum afar_status check_words(struct options *options, int argc, char **ar
 {
     const struct explain_question *question = &options->question;
     options->question.words = argv + optind;
-    if (question->identity == NULL &&
-        (question->from != NULL || question->user != NULL || question->shell))
-        return afar_fail(err, AFAR_EINVAL, "--from, --user and --shell belong to --explain");
+    if (question->identity == NULL && (question->from != NULL || question->user != NULL ||
+                                       question->shell || question->files != NULL))
+        return afar_fail(err, AFAR_EINVAL,
+                         "--from, --user, --shell and --files belong to --explain");
+    if (question->files != NULL && strcmp(question->files, "read") != 0 &&
+        strcmp(question->files, "write") != 0)
+        return afar_fail(err, AFAR_EINVAL, "--files: read or write was expected");
+    if (question->files != NULL &&
+        (optind + 1 != argc || question->shell || !rule_path_is_plain(argv[optind])))
+        return afar_fail(err, AFAR_EINVAL,
+                         "--files: one absolute path without //, . and .. was expected behind it");
     if (options->verify_audit == NULL && options->expect != NULL)
         return afar_fail(err, AFAR_EINVAL, "--expect belongs to --verify-audit");
     if (question->identity != NULL && optind >= argc)
@@ -162,6 +174,9 @@ enum afar_status options_parse(struct options *options, int argc, char **argv,
             break;
         case OPTION_FROM:
             options->question.from = optarg;
+            break;
+        case OPTION_FILES:
+            options->question.files = optarg;
             break;
         case OPTION_USER:
             options->question.user = optarg;
@@ -208,6 +223,7 @@ const char *options_help(void)
            "  --set KEY=VALUE        any key of afard.conf(5)\n"
            "  --print-endpoints      print 'listening URL' for each listener, once it accepts\n"
            "  --explain CLIENT [--shell] [--from ADDRESS] [--user NAME] -- COMMAND...\n"
+           "  --explain CLIENT [--from ADDRESS] [--user NAME] --files read|write PATH\n"
            "                         say what the rules let CLIENT (as cn:ann) do, then end\n"
            "  --verify-audit FILE [--expect HASH]\n"
            "                         see whether an audit log's chain is whole, then end\n"

@@ -1,5 +1,6 @@
 #include "base/digest.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include <openssl/evp.h>
@@ -56,16 +57,43 @@ enum afar_status digest_update(struct digest *digest, const void *data, size_t s
     return AFAR_OK;
 }
 
+enum afar_status digest_finish_bytes(struct digest *digest, uint8_t hash[DIGEST_MAX_BYTES],
+                                     size_t *size, struct afar_error *err)
+{
+    _Static_assert(DIGEST_MAX_BYTES == EVP_MAX_MD_SIZE, "OpenSSL's longest hash");
+    unsigned made = 0;
+    if (EVP_DigestFinal_ex(digest->context, hash, &made) != 1 ||
+        EVP_DigestInit_ex(digest->context, digest->algorithm, NULL) != 1)
+        return afar_fail(err, AFAR_ESYSTEM, "OpenSSL could not finish a digest");
+    *size = made;
+    return AFAR_OK;
+}
+
+enum afar_status digest_peek_bytes(const struct digest *digest, uint8_t hash[DIGEST_MAX_BYTES],
+                                   size_t *size, struct afar_error *err)
+{
+    unsigned made = 0;
+    EVP_MD_CTX *copy = EVP_MD_CTX_new();
+    bool ok = copy != NULL && EVP_MD_CTX_copy_ex(copy, digest->context) == 1 &&
+              EVP_DigestFinal_ex(copy, hash, &made) == 1;
+    EVP_MD_CTX_free(copy);
+    if (!ok)
+        return afar_fail(err, AFAR_ENOMEM, "OpenSSL could not copy a digest");
+    *size = made;
+    return AFAR_OK;
+}
+
 enum afar_status digest_finish(struct digest *digest, char hex[DIGEST_HEX_BYTES],
                                struct afar_error *err)
 {
-    unsigned char bytes[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    if (EVP_DigestFinal_ex(digest->context, bytes, &size) != 1 || 2 * size >= DIGEST_HEX_BYTES ||
-        EVP_DigestInit_ex(digest->context, digest->algorithm, NULL) != 1)
-        return afar_fail(err, AFAR_ESYSTEM, "OpenSSL could not finish a digest");
-    to_hex(bytes, size, hex);
-    return AFAR_OK;
+    uint8_t hash[DIGEST_MAX_BYTES];
+    size_t size = 0;
+    enum afar_status status = digest_finish_bytes(digest, hash, &size, err);
+    if (status == AFAR_OK && 2 * size >= DIGEST_HEX_BYTES)
+        status = afar_fail(err, AFAR_ESYSTEM, "a hash of %zu bytes in hex", size);
+    if (status == AFAR_OK)
+        to_hex(hash, size, hex);
+    return status;
 }
 
 enum afar_status random_hex(char *hex, size_t bytes, struct afar_error *err)

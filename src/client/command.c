@@ -18,10 +18,13 @@ enum {
 
 static enum afar_status check_command(const struct afar_command *command, struct afar_error *err)
 {
-    if ((command->argv != NULL ? 1 : 0) + (command->shell != NULL ? 1 : 0) +
-            (command->login ? 1 : 0) !=
-        1)
-        return afar_fail(err, AFAR_EINVAL, "a command needs either argv or a shell line");
+    int given = (command->argv != NULL ? 1 : 0) + (command->shell != NULL ? 1 : 0) +
+                (command->subsystem != NULL ? 1 : 0) + (command->login ? 1 : 0);
+    if (given != 1)
+        return afar_fail(err, AFAR_EINVAL,
+                         "a command needs either argv, or a shell line, or a subsystem");
+    if (command->subsystem != NULL && (!command->with_stdin || command->env != NULL))
+        return afar_fail(err, AFAR_EINVAL, "a subsystem needs stdin and has no environment");
     if (command->home && command->cwd != NULL)
         return afar_fail(err, AFAR_EINVAL, "a command begins at home or in a directory, not both");
     if (command->argv != NULL && command->argv[0] == NULL)
@@ -45,6 +48,7 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
     /* The encoder only reads: its struct is not const because the server's own is filled by it. */
     const struct exec_request request = {.argv = (char **)wanted->argv,
                                          .shell = (char *)wanted->shell,
+                                         .subsystem = (char *)wanted->subsystem,
                                          .env = (char **)wanted->env,
                                          .cwd = (char *)wanted->cwd,
                                          .user = (char *)wanted->user,

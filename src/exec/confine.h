@@ -19,6 +19,7 @@ enum confine_limit {
     CONFINE_NPROC,
     CONFINE_AS,
     CONFINE_CPU,
+    CONFINE_FSIZE,
     CONFINE_LIMITS
 };
 
@@ -43,7 +44,7 @@ struct confinement {
     size_t group_count;
     const char *root; /* NULL: the server's */
     int cgroup_fd;    /* of a cgroup.procs that the command is to be in; -1: the server's */
-    int fence_fd;     /* of fence_take, without a helper only; 0: none */
+    int fence_fd;     /* of fence_take; not with another user, group or root. 0: none */
 };
 
 /* The kernel's RLIMIT_… */

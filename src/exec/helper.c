@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "exec/fence.h"
 #include "exec/inheritance.h"
 
 enum { LOWEST_FD = 10, CAPABILITIES_MAX = 64 };
@@ -25,11 +27,13 @@ enum stage {
     STAGE_CHROOT,
     STAGE_USER,
     STAGE_CHDIR,
+    STAGE_FENCE,
+    STAGE_FILES,
     STAGE_EXEC
 };
 
-static const char *const stage_names[] = {"exec", "helper", "limits", "chroot",
-                                          "user", "chdir",  "exec"};
+static const char *const stage_names[] = {"exec",  "helper", "limits", "chroot", "user",
+                                          "chdir", "fence",  "files",  "exec"};
 
 struct report {
     int stage;
@@ -44,9 +48,14 @@ struct order {
     size_t candidates;
     size_t argc;
     size_t envc;
+    size_t roots;
     bool has_cwd;
     bool cwd_optional;
     bool has_root;
+    bool serves_files;
+    bool has_home;
+    bool notes;
+    bool all_notes;
 };
 
 /* ---- giving it ------------------------------------------------------------------------------- */
@@ -84,14 +93,22 @@ static size_t count_words(char *const *words)
 
 static enum afar_status put_all(int fd, const struct helper_order *order, struct afar_error *err)
 {
+    static char *const none[] = {NULL};
     const struct confinement *confine = order->confine;
+    const struct helper_files *files = order->files;
+    char *const *roots = files != NULL ? files->roots : none;
     const struct order head = {.confine = *confine,
                                .candidates = count_words(order->candidates),
                                .argc = count_words(order->argv),
                                .envc = count_words(order->env),
                                .has_cwd = order->cwd != NULL,
                                .cwd_optional = order->cwd_optional,
-                               .has_root = confine->root != NULL};
+                               .has_root = confine->root != NULL,
+                               .serves_files = files != NULL,
+                               .has_home = files != NULL && files->home != NULL,
+                               .notes = files != NULL && files->notes,
+                               .all_notes = files != NULL && files->all_notes,
+                               .roots = count_words(roots)};
     enum afar_status status = put(fd, &head, sizeof head, err);
     if (status == AFAR_OK)
         status = put(fd, confine->groups, confine->group_count * sizeof(gid_t), err);
@@ -105,43 +122,89 @@ static enum afar_status put_all(int fd, const struct helper_order *order, struct
         status = put(fd, order->cwd, strlen(order->cwd) + 1, err);
     if (status == AFAR_OK && head.has_root)
         status = put(fd, confine->root, strlen(confine->root) + 1, err);
+    if (status == AFAR_OK)
+        status = put_words(fd, roots, head.roots, err);
+    if (status == AFAR_OK && head.has_home)
+        status = put(fd, files->home, strlen(files->home) + 1, err);
     return status;
 }
 
-enum afar_status helper_put_order(const struct helper_order *order, int *fd, struct afar_error *err)
+static enum afar_status put_order(const struct helper_order *order, int *fd, struct afar_error *err)
 {
-    *fd = -1;
     int made = memfd_create("afard-order", MFD_CLOEXEC);
     if (made < 0)
         return afar_fail_errno(err, errno, "cannot tell the helper what to do");
-    /* Out of the way of those that the helper expects. */
-    int high = fcntl(made, F_DUPFD_CLOEXEC, LOWEST_FD);
+    *fd = fcntl(made, F_DUPFD_CLOEXEC, LOWEST_FD);
     int failed = errno;
     (void)close(made);
-    if (high < 0)
+    if (*fd < 0)
         return afar_fail_errno(err, failed, "cannot tell the helper what to do");
-    enum afar_status status = put_all(high, order, err);
-    if (status != AFAR_OK) {
-        (void)close(high);
-        return status;
-    }
-    *fd = high;
-    return AFAR_OK;
+    return put_all(*fd, order, err);
 }
 
-bool helper_wait(int status_fd, const char **stage, int *failed, struct interpreter_head *head)
+/* A pipe whose `its` is out of the way of what the helper expects. */
+static enum afar_status open_pipe(int *ours, int *its, struct afar_error *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return afar_fail_errno(err, errno, "cannot make a pipe");
+    *ours = ends[0];
+    *its = fcntl(ends[1], F_DUPFD_CLOEXEC, LOWEST_FD);
+    int failed = errno;
+    (void)close(ends[1]);
+    return *its >= 0 ? AFAR_OK : afar_fail_errno(err, failed, "cannot make a pipe");
+}
+
+enum afar_status helper_way_open(struct helper_way *way, const struct helper_order *order,
+                                 struct afar_error *err)
+{
+    *way = (struct helper_way){-1, -1, -1, -1, -1, -1};
+    enum afar_status status = put_order(order, &way->order, err);
+    if (status == AFAR_OK)
+        status = open_pipe(&way->ours, &way->its, err);
+    if (status == AFAR_OK && order->files != NULL && order->files->notes)
+        status = open_pipe(&way->note_ours, &way->note_its, err);
+    if (status == AFAR_OK && way->note_ours >= 0 && fcntl(way->note_ours, F_SETFL, O_NONBLOCK) != 0)
+        status = afar_fail_errno(err, errno, "cannot make a pipe non-blocking");
+    if (status == AFAR_OK && order->files != NULL && order->confine->fence_fd > 0) {
+        way->fence = fcntl(order->confine->fence_fd, F_DUPFD_CLOEXEC, LOWEST_FD);
+        if (way->fence < 0)
+            status = afar_fail_errno(err, errno, "cannot keep a fence's descriptor");
+    }
+    return status;
+}
+
+void helper_way_close(struct helper_way *way)
+{
+    int *const fds[] = {&way->order,     &way->ours,     &way->its,
+                        &way->note_ours, &way->note_its, &way->fence};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (*fds[i] >= 0)
+            (void)close(*fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+bool helper_way_wait(struct helper_way *way, const char **stage, int *failed,
+                     struct interpreter_head *head)
 {
     struct report report;
     bool about = false;
+    /* The helper's end must be the only thing that keeps it open. */
+    (void)close(way->its);
+    way->its = -1;
     *stage = stage_names[STAGE_HELPER];
     *failed = ECANCELED;
     for (;;) {
         /* A pipe takes and gives so few bytes in one piece (pipe(7)). */
-        ssize_t size = read(status_fd, &report, sizeof report);
+        ssize_t size = read(way->ours, &report, sizeof report);
         if (size < 0 && errno == EINTR)
             continue;
-        if (size != sizeof report)
+        if (size != sizeof report) {
+            if (about)
+                *stage = stage_names[STAGE_EXEC];
             return about;
+        }
         about = report.stage == STAGE_ABOUT;
         if (report.stage > STAGE_ABOUT && report.stage <= STAGE_EXEC) {
             *stage = stage_names[report.stage];
@@ -163,7 +226,7 @@ static void say(enum stage stage, int failed, char *const *paths)
     (void)written;
 }
 
-static int give_up(enum stage stage, int failed)
+_Noreturn static void give_up(enum stage stage, int failed)
 {
     say(stage, failed, NULL);
     _exit(127);
@@ -222,6 +285,8 @@ struct work {
     char **env;
     char *cwd;
     char *root;
+    char **roots;
+    char *home;
 };
 
 static bool parse(struct work *work, char *data, size_t size)
@@ -244,8 +309,11 @@ static bool parse(struct work *work, char *data, size_t size)
     work->env = work->argv == NULL ? NULL : take_words(&at, end, work->order.envc);
     work->cwd = work->env != NULL && work->order.has_cwd ? take(&at, end) : NULL;
     work->root = work->env != NULL && work->order.has_root ? take(&at, end) : NULL;
-    return work->env != NULL && (work->cwd != NULL) == work->order.has_cwd &&
-           (work->root != NULL) == work->order.has_root && at == end;
+    work->roots = work->env != NULL ? take_words(&at, end, work->order.roots) : NULL;
+    work->home = work->roots != NULL && work->order.has_home ? take(&at, end) : NULL;
+    return work->roots != NULL && (work->cwd != NULL) == work->order.has_cwd &&
+           (work->root != NULL) == work->order.has_root &&
+           (work->home != NULL) == work->order.has_home && at == end;
 }
 
 /* While it may still do all of it. */
@@ -335,7 +403,50 @@ static int run(const struct work *work)
     return denied != 0 ? denied : errno;
 }
 
-int helper_main(void)
+/* The fence around what is served: without it nothing is. */
+static bool has_openat2(void)
+{
+    const struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH};
+    long fd = syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof how);
+    if (fd >= 0)
+        (void)close((int)fd);
+    return fd >= 0 || (errno != ENOSYS && errno != EPERM); /* EPERM: a sandbox's word for it */
+}
+
+/* It never executes anything, and nobody looks into it: whoever could would be past its roots. */
+static void begin_service(const struct work *work, struct helper_service *service)
+{
+    if (work->roots[0] != NULL && !has_openat2())
+        give_up(STAGE_FILES, ENOSYS);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0 ||
+        prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) != 0)
+        give_up(STAGE_FILES, errno);
+    /* Not before the execve of this program, which may lie behind it. */
+    if (work->order.confine.fence_fd > 0 &&
+        (fence_enter(HELPER_FENCE_FD) < 0 || close(HELPER_FENCE_FD) != 0))
+        give_up(STAGE_FENCE, errno);
+    (void)prctl(PR_SET_NAME, "afard-files");
+    environ = work->env; /* the time zone */
+    *service = (struct helper_service){.roots = work->roots,
+                                       .home = work->home,
+                                       .note_fd = work->order.notes ? HELPER_NOTE_FD : -1,
+                                       .all_notes = work->order.all_notes,
+                                       .own_root = work->root != NULL};
+    say(STAGE_ABOUT, 0, NULL);
+    (void)close(HELPER_STATUS_FD);
+}
+
+/* All but what this order came with. */
+static void close_others(const struct order *order)
+{
+    if (!order->notes)
+        (void)close(HELPER_NOTE_FD);
+    if (!order->serves_files || order->confine.fence_fd <= 0)
+        (void)close(HELPER_FENCE_FD);
+    (void)syscall(SYS_close_range, HELPER_FENCE_FD + 1U, ~0U, 0U);
+}
+
+void helper_main(struct helper_service *service)
 {
     struct work work = {.cwd = NULL};
     size_t size = 0;
@@ -343,20 +454,24 @@ int helper_main(void)
         _exit(127); /* nobody has started us who knows how */
     char *data = read_order(&size);
     if (data == NULL || !parse(&work, data, size))
-        return give_up(STAGE_HELPER, data == NULL ? errno : EPROTO);
+        give_up(STAGE_HELPER, data == NULL ? errno : EPROTO);
     (void)close(HELPER_ORDER_FD);
-    (void)syscall(SYS_close_range, HELPER_STATUS_FD + 1U, ~0U, 0U);
+    close_others(&work.order);
     if (!set_limits(&work.order.confine))
-        return give_up(STAGE_LIMITS, errno);
+        give_up(STAGE_LIMITS, errno);
     if (work.root != NULL && (chroot(work.root) != 0 || chdir("/") != 0))
-        return give_up(STAGE_CHROOT, errno);
+        give_up(STAGE_CHROOT, errno);
     /* While root's quota of keys counts: the user's may be used up. */
     if (work.order.confine.set_user && !inheritance_leave())
-        return give_up(STAGE_USER, errno);
+        give_up(STAGE_USER, errno);
     if (!switch_user(&work))
-        return give_up(STAGE_USER, errno);
+        give_up(STAGE_USER, errno);
     if (work.cwd != NULL && chdir(work.cwd) != 0 && (!work.order.cwd_optional || chdir("/") != 0))
-        return give_up(STAGE_CHDIR, errno);
+        give_up(STAGE_CHDIR, errno);
+    if (work.order.serves_files) {
+        begin_service(&work, service);
+        return;
+    }
     say(STAGE_ABOUT, 0, NULL);
     say(STAGE_EXEC, run(&work), work.candidates);
     _exit(127);

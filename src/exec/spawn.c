@@ -38,8 +38,10 @@ struct child {
     const struct confinement *confine;
     const struct rlimit *limits; /* CONFINE_LIMITS of them */
     const int *resources;        /* likewise */
-    int order_fd;                /* for the helper, as is status_fd; -1: none */
+    int order_fd;                /* for the helper, as are the next three; -1: none */
     int status_fd;
+    int note_fd;
+    int helper_fence_fd;
     char **candidates;        /* paths to try, NULL-terminated */
     uint64_t default_signals; /* as in the request */
     int stdio[3];
@@ -134,7 +136,10 @@ IN_CHILD static int become_helper(struct child *child)
     const unsigned long none = 0;
     child->stage = "helper";
     if (syscall(SYS_dup3, child->order_fd, HELPER_ORDER_FD, 0) < 0 ||
-        syscall(SYS_dup3, child->status_fd, HELPER_STATUS_FD, 0) < 0)
+        syscall(SYS_dup3, child->status_fd, HELPER_STATUS_FD, 0) < 0 ||
+        (child->note_fd >= 0 && syscall(SYS_dup3, child->note_fd, HELPER_NOTE_FD, 0) < 0) ||
+        (child->helper_fence_fd >= 0 &&
+         syscall(SYS_dup3, child->helper_fence_fd, HELPER_FENCE_FD, 0) < 0))
         return fail_child(child);
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, KERNEL_SIGSET_BYTES);
     (void)syscall(SYS_execve, path, argv, env);
@@ -160,7 +165,7 @@ IN_CHILD static int child_main(void *argument)
         return fail_child(child);
     /* While its descriptor is still there. */
     child->stage = stage_fence;
-    if (child->confine != NULL && child->confine->fence_fd > 0 &&
+    if (child->confine != NULL && child->confine->fence_fd > 0 && child->helper_fence_fd < 0 &&
         fence_enter(child->confine->fence_fd) < 0)
         return fail_child(child);
     child->stage = stage_table;
@@ -372,6 +377,10 @@ static enum afar_status explain(const struct spawn_request *request, const char 
                                request->cwd, root);
     if (strcmp(stage, "chdir") == 0)
         return afar_fail_errno(err, failed, "cannot change to directory '%s'", request->cwd);
+    if (strcmp(stage, "files") == 0 && failed == ENOSYS)
+        return afar_fail_errno(err, failed,
+                               "cannot keep a client inside of the rule's files (openat2, Linux "
+                               "5.6, is not to be had here)");
     if (strcmp(stage, "exec") == 0 && interpreter_explain(head, why, sizeof why))
         return afar_fail_errno(err, failed, "cannot execute '%s': %s", request->argv[0], why);
     if (strcmp(stage, "exec") == 0)
@@ -380,55 +389,9 @@ static enum afar_status explain(const struct spawn_request *request, const char 
                            request->argv[0], stage);
 }
 
-/* The way to the helper and back. */
-struct helper_pipes {
-    int order; /* -1: closed, as the others */
-    int ours;
-    int its;
-};
-
-static void close_helper(struct helper_pipes *helper)
-{
-    int *const fds[] = {&helper->order, &helper->ours, &helper->its};
-    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
-        if (*fds[i] >= 0)
-            (void)close(*fds[i]);
-        *fds[i] = -1;
-    }
-}
-
-static enum afar_status open_helper(struct helper_pipes *helper, const struct helper_order *order,
-                                    struct afar_error *err)
-{
-    int ends[2];
-    enum afar_status status = helper_put_order(order, &helper->order, err);
-    if (status != AFAR_OK)
-        return status;
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return afar_fail_errno(err, errno, "cannot make a pipe");
-    helper->ours = ends[0];
-    /* Above those that the helper expects to find. */
-    helper->its = fcntl(ends[1], F_DUPFD_CLOEXEC, HELPER_STATUS_FD + 1);
-    int failed = errno;
-    (void)close(ends[1]);
-    return helper->its >= 0 ? AFAR_OK : afar_fail_errno(err, failed, "cannot make a pipe");
-}
-
-/* Our end of its status must be the only thing that keeps it open. */
-static bool wait_for_helper(struct helper_pipes *helper, const char **stage, int *failed,
-                            struct interpreter_head *head)
-{
-    (void)close(helper->its);
-    helper->its = -1;
-    bool started = helper_wait(helper->ours, stage, failed, head);
-    if (started)
-        *stage = "exec";
-    return started;
-}
-
 /* Makes the process. *pidfd is the caller's on success. */
 static enum afar_status start_child(const struct spawn_request *request, struct child *child,
-                                    struct spawn_control *control, struct helper_pipes *helper,
+                                    struct spawn_control *control, struct helper_way *helper,
                                     struct spawn_result *result, struct afar_error *err)
 {
     int clone_errno = 0;
@@ -442,7 +405,7 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
     bool failed = child->failed;
     int failed_errno = child->failed_errno;
     if (pid >= 0 && !failed && helper != NULL &&
-        !wait_for_helper(helper, &stage, &failed_errno, &child->head))
+        !helper_way_wait(helper, &stage, &failed_errno, &child->head))
         failed = true;
     bool cancelled = take_pidfd(control, &pidfd);
     if (pid < 0)
@@ -499,16 +462,41 @@ static void copy_limits(const struct confinement *confine, struct rlimit limits[
     }
 }
 
+static enum afar_status open_way(const struct spawn_request *request, struct child *child,
+                                 struct helper_way *helper, struct afar_error *err)
+{
+    static const struct confinement none = {.cgroup_fd = -1};
+    const struct helper_order order = {.candidates = child->candidates,
+                                       .argv = request->argv,
+                                       .env = request->env,
+                                       .cwd = request->cwd,
+                                       .cwd_optional = request->cwd_optional,
+                                       .confine =
+                                           request->confine != NULL ? request->confine : &none,
+                                       .files = request->files};
+    enum afar_status status = helper_way_open(helper, &order, err);
+    child->order_fd = helper->order;
+    child->status_fd = helper->its;
+    child->note_fd = helper->note_its;
+    child->helper_fence_fd = helper->fence;
+    return status;
+}
+
 enum afar_status spawn_process(const struct spawn_request *request, struct spawn_control *control,
                                struct spawn_result *result, struct afar_error *err)
 {
-    *result = (struct spawn_result){
-        .pid = -1, .pidfd = -1, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .stage = "pipe"};
+    *result = (struct spawn_result){.pid = -1,
+                                    .pidfd = -1,
+                                    .stdin_fd = -1,
+                                    .stdout_fd = -1,
+                                    .stderr_fd = -1,
+                                    .note_fd = -1,
+                                    .stage = "pipe"};
     const char *path = environment_get(request->env, "PATH");
     struct rlimit limits[CONFINE_LIMITS];
     int resources[CONFINE_LIMITS];
-    struct helper_pipes helper = {.order = -1, .ours = -1, .its = -1};
-    bool by_helper = confine_needs_helper(request->confine);
+    struct helper_way helper = {-1, -1, -1, -1, -1, -1};
+    bool by_helper = confine_needs_helper(request->confine) || request->files != NULL;
     struct child child = {.argv = request->argv,
                           .env = request->env,
                           .cwd = request->cwd,
@@ -517,6 +505,8 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
                           .limits = limits,
                           .resources = resources,
                           .order_fd = -1,
+                          .helper_fence_fd = -1,
+                          .note_fd = -1,
                           .default_signals = request->default_signals,
                           .seat = -1,
                           .stage = "session"};
@@ -536,17 +526,9 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     child.control = control != NULL ? control : &nobody;
     copy_limits(request->confine, limits, resources);
     if (by_helper) {
-        const struct helper_order order = {.candidates = child.candidates,
-                                           .argv = request->argv,
-                                           .env = request->env,
-                                           .cwd = request->cwd,
-                                           .cwd_optional = request->cwd_optional,
-                                           .confine = request->confine};
-        status = open_helper(&helper, &order, err);
+        status = open_way(request, &child, &helper, err);
         if (status != AFAR_OK)
             goto out;
-        child.order_fd = helper.order;
-        child.status_fd = helper.its;
     }
     /* The helper's descriptors lie above a seat. */
     status = sit(&child, by_helper ? -1 : seats_take(request->seats, pipes.child), &pipes, err);
@@ -565,11 +547,12 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     result->stdin_fd = pipes.ours[0];
     result->stdout_fd = pipes.ours[1];
     result->stderr_fd = pipes.ours[2];
-    pipes.ours[0] = pipes.ours[1] = pipes.ours[2] = -1;
+    result->note_fd = helper.note_ours;
+    pipes.ours[0] = pipes.ours[1] = pipes.ours[2] = helper.note_ours = -1;
 out:
     seats_leave(request->seats, child.seat);
     free_candidates(child.candidates);
-    close_helper(&helper);
+    helper_way_close(&helper);
     close_all(pipes.child);
     close_all(pipes.ours);
     spawn_control_close(&nobody);

@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "exec/confine.h"
+#include "exec/helper.h"
 #include "exec/seats.h"
 
 struct spawn_request {
@@ -30,6 +31,7 @@ struct spawn_request {
     const struct confinement *confine; /* NULL: as the server is */
     struct seats *seats;               /* faster where many descriptors are open; NULL: none */
     uint64_t default_signals;          /* of spawn_default_signals; 0: none is known to be */
+    const struct helper_files *files;  /* instead of a command; argv only says what to call it */
 };
 
 struct spawn_result {
@@ -38,8 +40,9 @@ struct spawn_result {
     int stdin_fd; /* -1 without stdin_pipe */
     int stdout_fd;
     int stderr_fd;
+    int note_fd;       /* with files.notes; else -1 */
     const char *stage; /* on failure: "pipe", "clone", "session", "cgroup", "fence", "descriptors",
-                          "stdio", "limits", "helper", "chroot", "user", "chdir", "exec" */
+                          "stdio", "limits", "helper", "chroot", "user", "chdir", "files", "exec" */
 };
 
 /* The signals that are neither ignored nor handled now, a bit for each, 1 in the lowest: a child

@@ -35,6 +35,8 @@ static void confine(const struct job_launch *launch, struct confinement *confine
     limit_to(&confine->limits[CONFINE_NPROC], &rule->nproc);
     limit_to(&confine->limits[CONFINE_AS], &rule->as_bytes);
     limit_to(&confine->limits[CONFINE_CPU], &rule->cpu_s);
+    if (launch->request->subsystem != NULL)
+        limit_to(&confine->limits[CONFINE_FSIZE], &rule->files_max);
     confine->limits[CONFINE_CPU].hard++; /* so that XCPU comes first, and says what it was */
     if (rule->umask.set) {
         confine->set_umask = true;
@@ -93,16 +95,23 @@ static enum afar_status start(struct job_launch *launch, struct afar_error *err)
         status = take_fence(launch, &confinement.fence_fd, err);
     if (status != AFAR_OK)
         goto out;
-    const struct spawn_request request = {.argv = decision->argv != NULL ? decision->argv
-                                                                         : launch->request->argv,
-                                          .program = decision->program,
-                                          .env = launch->environment,
-                                          .cwd = decision->cwd,
-                                          .cwd_optional = decision->cwd_is_home,
-                                          .stdin_pipe = launch->request->stdin_stream,
-                                          .confine = &confinement,
-                                          .seats = launch->base->seats,
-                                          .default_signals = launch->base->default_signals};
+    static char *everything[] = {NULL};
+    const struct helper_files files = {.roots = decision->roots.count > 0 ? decision->roots.at
+                                                                          : everything,
+                                       .home = decision->home,
+                                       .notes = launch->tells_files,
+                                       .all_notes = launch->tells_all};
+    const struct spawn_request request = {
+        .argv = decision->argv != NULL ? decision->argv : launch->request->argv,
+        .program = decision->program,
+        .env = launch->environment,
+        .cwd = decision->cwd,
+        .cwd_optional = decision->cwd_is_home,
+        .stdin_pipe = launch->request->stdin_stream,
+        .files = launch->request->subsystem != NULL ? &files : NULL,
+        .confine = &confinement,
+        .seats = launch->base->seats,
+        .default_signals = launch->base->default_signals};
     status = spawn_process(&request, &launch->control, &launch->spawned, err);
 out:
     if (confinement.cgroup_fd >= 0)

@@ -150,6 +150,8 @@ static void note_end(struct job *job, const struct afar_receipt *receipt)
 {
     if (!job->given_up) {
         figures_ended(job->host->figures, receipt);
+        if (job->launch.request->subsystem != NULL)
+            figures_files(job->host->figures, receipt);
         log_end(job, receipt);
     }
     if (job->launch.audited && !job->end_noted)
@@ -162,6 +164,7 @@ static void end_job(struct job *job, const struct afar_receipt *receipt)
 {
     struct job_host *host = job->host;
     struct job_owner *owner = job->owner;
+    job_files_close(job); /* its last notes come before its end */
     note_end(job, receipt);
     job->place->ops->gone(job->place);
     job_streams_close(job);

@@ -35,6 +35,7 @@
 /* As the configuration has them under the same names. */
 struct job_limits {
     uint64_t stdin_bytes;
+    uint64_t files_window_bytes;
     uint64_t spawn_timeout_ms;
     uint64_t max_stuck_spawns;
     uint64_t job_timeout_ms;

@@ -47,6 +47,9 @@ struct job_streams {
     bool output_lost; /* a pipe could not be read to its end */
     bool output_over; /* more than its rule's max_output has come; the rest is dropped */
 
+    struct loop_source notes_source; /* of a file server; fd -1: none */
+    struct buffer notes;             /* of these, what has not come whole */
+
     struct loop_source stdin_source; /* fd -1: closed */
     struct buffer input;             /* stdin that the pipe has not taken yet */
     bool input_eof;
@@ -166,6 +169,15 @@ void job_end_quietly(struct job *job);
 /* It was never started: too late, not allowed, or the server is going down. */
 void job_end_refused(struct job *job);
 void job_free(struct job *job);
+
+/* files.c */
+
+/* Watches launch.spawned.note_fd. */
+void job_files_open(struct job *job);
+/* Goes on where there was no room. */
+void job_files_retry(struct job *job);
+/* Takes what is left: the process has ended. */
+void job_files_close(struct job *job);
 
 /* job.c */
 

@@ -43,11 +43,14 @@ static void init_launch(struct job_launch *launch, const struct job_host *host)
     spawn_control_init(&launch->control);
 }
 
-static void init_streams(struct job *job)
+static void init_streams(struct job *job, const struct exec_request *request)
 {
     struct job_streams *streams = &job->streams;
-    buffer_init(&streams->input, (size_t)job->host->limits.stdin_bytes);
+    const struct job_limits *limits = &job->host->limits;
+    buffer_init(&streams->input, (size_t)(request->subsystem != NULL ? limits->files_window_bytes
+                                                                     : limits->stdin_bytes));
     loop_source_init(&streams->stdin_source);
+    loop_source_init(&streams->notes_source);
     for (int i = 0; i < 2; i++) {
         streams->output[i] = (struct job_pipe){.job = job, .stream = (enum stream)i};
         loop_source_init(&streams->output[i].source);
@@ -76,7 +79,7 @@ enum afar_status job_new(struct job **job, struct job_host *host, struct job_pla
     utf8_copy(made->label, sizeof made->label, label);
     loop_source_init(&made->exit_source);
     init_launch(&made->launch, host);
-    init_streams(made);
+    init_streams(made, request);
     init_deadlines(&made->deadlines);
     job_tree_init(made);
     enum afar_status status =
@@ -266,7 +269,8 @@ static bool came_back(struct job *job)
     if (started) { /* nobody will see its end */
         (void)process_signal_group(job->launch.spawned.pid, SIGKILL);
         const int fds[] = {job->launch.spawned.pidfd, job->launch.spawned.stdin_fd,
-                           job->launch.spawned.stdout_fd, job->launch.spawned.stderr_fd};
+                           job->launch.spawned.stdout_fd, job->launch.spawned.stderr_fd,
+                           job->launch.spawned.note_fd};
         for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
             if (fds[i] >= 0)
                 (void)close(fds[i]);
@@ -388,6 +392,7 @@ static void run_timers(struct job *job, int64_t now_ms)
     if (job->deadlines.retry_at_ms <= now_ms) {
         job->deadlines.retry_at_ms = DEADLINE_NEVER;
         job_streams_retry(job);
+        job_files_retry(job);
     }
     if (job->deadlines.timeout_at_ms <= now_ms)
         time_out(job);

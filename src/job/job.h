@@ -27,6 +27,9 @@
 #include "wire/message.h"
 #include "wire/refusal.h"
 
+/* The one subsystem that there is. */
+#define JOB_FILES "sftp"
+
 struct job;
 struct job_owner;
 

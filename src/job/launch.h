@@ -47,6 +47,8 @@ struct job_launch {
     struct policy_decision decision;
     char **environment;
     struct fence *fence; /* borrowed of the decider; NULL: the command runs behind none */
+    bool tells_files;    /* what is done to files is noted by the place's ops, … */
+    bool tells_all;      /* … also what is only read */
     bool audited;        /* the start is in the audit log, and the end belongs there too */
     bool refused;
 

@@ -16,6 +16,7 @@
 #include "job/job.h"
 #include "job/launch.h"
 
+struct file_note;
 struct job_place;
 
 struct job_place_ops {
@@ -34,6 +35,11 @@ struct job_place_ops {
     /* launch->audited: for the audit log. `pid` 0: there was no process. */
     void (*note_end)(struct job_place *place, const struct job_launch *launch, pid_t pid,
                      const struct afar_receipt *receipt);
+    /* launch->tells_files: what was done to a file; NULL: that will not be known. */
+    void (*note_file)(struct job_place *place, const struct job_launch *launch,
+                      const struct file_note *note);
+    /* Whether there is room for the next of these; else it is asked again a little later. */
+    bool (*file_room)(struct job_place *place);
     /* It is refused: says why, counts it and notes it. `stopped`: by job_stop; NULL: it was not. */
     void (*explain)(struct job_place *place, const struct job_launch *launch,
                     const enum afar_outcome *stopped, struct refusal *refusal);

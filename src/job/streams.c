@@ -334,6 +334,7 @@ enum afar_status job_streams_open(struct job *job, struct afar_error *err)
         (void)loop_add(loop, &job->streams.stdin_source, job->launch.spawned.stdin_fd, 0,
                        stdin_ready, NULL);
     drain_input(job);
+    job_files_open(job);
     return status;
 }
 
@@ -342,5 +343,6 @@ void job_streams_close(struct job *job)
     for (int i = 0; i < 2; i++)
         close_source(job, &job->streams.output[i].source);
     close_source(job, &job->streams.stdin_source);
+    job_files_close(job);
     buffer_clear(&job->streams.input);
 }

@@ -46,7 +46,7 @@ struct audit_options {
 /* What a line says; whatever is NULL, 0 or false is left out. All borrowed. */
 struct audit_record {
     const char *event; /* "start", "end", "denied", "refused", "kill", "handshake_failed",
-                        * "connection_refused" */
+                        * "connection_refused", "file" */
     unsigned long long connection;
     const char *job;
     const char *identity; /* one of its names */
@@ -57,13 +57,15 @@ struct audit_record {
     const char *decision; /* "allowed", "denied" */
     const char *reason;
     char *const *argv;
-    char *const *env; /* "NAME=value": only the names are written */
+    const char *subsystem; /* in place of argv */
+    char *const *env;      /* "NAME=value": only the names are written */
     const char *cwd;
     const char *user;
     bool lazy; /* need not be on the disk when audit_write returns, though the options say so */
     pid_t pid;
     uint64_t more;                      /* such lines, which stand for themselves no more, … */
     uint64_t more_s;                    /* … within so many seconds */
+    const struct file_note *file;       /* what was done to a file */
     const struct afar_receipt *receipt; /* outcome, bytes, resource use and times */
 };
 

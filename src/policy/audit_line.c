@@ -9,6 +9,7 @@
 
 #include "base/digest.h"
 #include "policy/audit_text.h"
+#include "wire/file_note.h"
 #include "wire/message.h"
 
 static void put_time(struct audit_text *out)
@@ -88,6 +89,23 @@ static void add_receipt(struct audit_text *text, const struct afar_receipt *rece
     audit_text_add_number(text, "run_us", receipt->run_us);
 }
 
+static void add_file(struct audit_text *text, const struct file_note *file)
+{
+    char hash[2 * FILE_NOTE_HASH_BYTES + 1];
+    add_text(text, "op", file_op_name(file->op));
+    audit_text_add_exactly(text, "path", file->path, AUDIT_CWD_BYTES);
+    if (file->to[0] != '\0')
+        audit_text_add_exactly(text, "to", file->to, AUDIT_CWD_BYTES);
+    if (file->op == FILE_OP_READ || file->op == FILE_OP_WRITE)
+        audit_text_add_number(text, "bytes", file->bytes);
+    for (size_t i = 0; i < FILE_NOTE_HASH_BYTES; i++)
+        (void)snprintf(hash + 2 * i, 3, "%02x", file->hash[i]);
+    if (file->has_hash)
+        add_text(text, "sha256", hash);
+    if (file->failed != 0)
+        add_text(text, "errno", strerrorname_np(file->failed));
+}
+
 enum afar_status audit_render(struct buffer *body, const struct audit_record *record,
                               struct afar_error *err)
 {
@@ -103,12 +121,15 @@ enum afar_status audit_render(struct buffer *body, const struct audit_record *re
     add_text(&text, "decision", record->decision);
     add_text(&text, "rule", record->rule);
     add_text(&text, "reason", record->reason);
+    add_text(&text, "subsystem", record->subsystem);
     audit_text_add_words(&text, "argv", record->argv, '\0', AUDIT_ARGV_BYTES);
     audit_text_add_words(&text, "env", record->env, '=', AUDIT_ENV_BYTES);
     audit_text_add_exactly(&text, "cwd", record->cwd, AUDIT_CWD_BYTES);
     add_text(&text, "user", record->user);
     if (record->pid > 0)
         audit_text_add_number(&text, "pid", (uint64_t)record->pid);
+    if (record->file != NULL)
+        add_file(&text, record->file);
     if (record->receipt != NULL)
         add_receipt(&text, record->receipt);
     if (record->more > 0) {

@@ -25,6 +25,13 @@ enum audit_mode {
     AUDIT_COUNTED   /* it runs; the loss is counted and logged */
 };
 
+/* Which operations on files the audit log has lines of. */
+enum audit_files {
+    AUDIT_FILES_CHANGES,
+    AUDIT_FILES_ALL, /* also what is read and listed */
+    AUDIT_FILES_NO
+};
+
 /* Whether commands that run as the server's own user are kept away from its files. */
 enum confine_mode {
     CONFINE_AUTO, /* where that takes nothing from them */
@@ -44,8 +51,9 @@ struct config {
     char *tls_client_ca;
     char *tls_crl; /* NULL: no revocation list */
     bool tls_allow_12;
-    char *audit_log; /* a file, or "syslog"; NULL: none */
-    unsigned audit;  /* enum audit_mode */
+    char *audit_log;      /* a file, or "syslog"; NULL: none */
+    unsigned audit;       /* enum audit_mode */
+    unsigned audit_files; /* enum audit_files */
     bool audit_chain;
     bool dumpable;         /* its user may look into the process, and it may leave a core */
     unsigned deny_reason;  /* enum deny_reason */
@@ -98,6 +106,7 @@ struct config {
     uint64_t last_words_ms;        /* … then clients may take so long for their receipts */
     uint64_t output_log_bytes;     /* per job: output that the client has not acknowledged */
     uint64_t stdin_bytes;          /* per job: input that the command has not taken */
+    uint64_t files_window_bytes;   /* instead of these two, where files are served */
     uint64_t control_queue_bytes;  /* per connection: replies to control frames */
     uint64_t request_bytes;        /* headed, sized: a command's length */
     uint64_t collect_memory_bytes; /* headed, sized: output kept in memory, per stream */

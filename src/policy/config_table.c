@@ -44,6 +44,8 @@ static const struct config_key keys[] = {
     {"audit_log", CONFIG_PATH, AT(audit_log), 0, 0, 0,
      "one line for each request: a file or syslog"},
     {"audit", CONFIG_CHOICE, AT(audit), 0, 0, AUDIT_REQUIRED, "required or counted"},
+    {"audit_files", CONFIG_CHOICE, AT(audit_files), 0, 0, AUDIT_FILES_CHANGES,
+     "changes or all or no"},
     {"audit_chain", CONFIG_FLAG, AT(audit_chain), 0, 0, 0,
      "each line has the hash of the one before"},
     {"deny_reason", CONFIG_CHOICE, AT(deny_reason), 0, 0, DENY_REASON_FULL, "full or brief"},
@@ -121,6 +123,8 @@ static const struct config_key keys[] = {
     /* At least MESSAGE_STDIN_CREDIT_BYTES of wire/message.h; test_config_table.c compares. */
     {"stdin_bytes", CONFIG_NUMBER, AT(stdin_bytes), 256 * KIB, 64 * MIB, 1 * MIB,
      "input that the command has not taken, per command"},
+    {"files_window_bytes", CONFIG_NUMBER, AT(files_window_bytes), 256 * KIB, 64 * MIB, 8 * MIB,
+     "the same two where files are served"},
     {"control_queue_bytes", CONFIG_NUMBER, AT(control_queue_bytes), 4 * KIB, 16 * MIB, 64 * KIB,
      "replies to control frames that wait, per connection"},
     {"request_bytes", CONFIG_NUMBER, AT(request_bytes), 1, 16 * MIB, 64 * KIB,

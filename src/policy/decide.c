@@ -6,6 +6,7 @@
 
 #include "policy/env_pattern.h"
 #include "policy/resolve.h"
+#include "policy/rule_files.h"
 #include "policy/shell_words.h"
 
 #define ORIGINAL "AFAR_ORIGINAL_COMMAND="
@@ -172,7 +173,7 @@ static bool is_for_wrapper(const struct policy_decision *decision,
 static void check_details(struct policy_decision *decision, const struct policy_request *request)
 {
     const struct rule *rule = decision->rule;
-    if (is_for_wrapper(decision, request)) {
+    if (!request->is_files && is_for_wrapper(decision, request)) {
         deny(decision, "begin with a word that its wrapper could take for its own,",
              request->argv[0]);
         return;
@@ -293,6 +294,12 @@ static enum afar_status make_argv(struct policy_decision *decision,
     return put_argv(decision, request->argv, err);
 }
 
+static enum afar_status choose_files(struct policy_decision *decision, struct afar_error *err)
+{
+    decision->home = rule_files_home(decision->rule);
+    return rule_files_roots(decision->rule, &decision->roots, err);
+}
+
 /* Where it begins. */
 static void choose_directory(struct policy_decision *decision, const struct policy_request *request)
 {
@@ -334,19 +341,27 @@ static bool is_user(const struct user *user, const char *asked)
 
 /* ---- deciding -------------------------------------------------------------------------------- */
 
+static enum policy_verb verb_of(const struct policy_request *request)
+{
+    return request->is_files ? POLICY_FILES : POLICY_RUN;
+}
+
 static enum afar_status try_rule(struct trial *trial, const struct rule *rule,
                                  struct policy_decision *decision, bool *match,
                                  struct afar_error *err)
 {
     const char *program = NULL;
     *match = false;
-    if (!match_client(rule, trial->client) || (rule->may & POLICY_RUN) == 0)
+    if (!match_client(rule, trial->client) || (rule->may & verb_of(trial->request)) == 0)
         return AFAR_OK;
     trial->for_client = true;
     if (!match_user(rule, trial->request))
         return AFAR_OK;
     trial->for_user = true;
-    enum afar_status status = match_command(trial, rule, match, &program, err);
+    enum afar_status status = AFAR_OK;
+    *match = trial->request->is_files;
+    if (!*match)
+        status = match_command(trial, rule, match, &program, err);
     if (status != AFAR_OK || !*match)
         return status;
     decision->rule = rule;
@@ -363,11 +378,15 @@ static void say_none(const struct trial *trial, struct policy_decision *decision
     const char *name = trial->client->names[0] != NULL ? trial->client->names[0] : "nobody";
     size_t size = sizeof decision->reason;
     const char *line = request->is_shell ? "a shell line, or without a shell " : "";
-    int used =
-        snprintf(decision->reason, size, "no rule lets this client (%.*s) run ", SHOWN_BYTES, name);
+    int used = snprintf(decision->reason, size, "no rule lets this client (%.*s) %s", SHOWN_BYTES,
+                        name, request->is_files ? "use files" : "run ");
     char *end = decision->reason + used;
     size -= (size_t)used;
-    if (!trial->for_client)
+    if (request->is_files && !trial->for_client)
+        return;
+    if (request->is_files)
+        (void)snprintf(end, size, " as user '%.*s'", SHOWN_BYTES, request->user);
+    else if (!trial->for_client)
         (void)snprintf(end, size, "anything");
     else if (!trial->for_user)
         (void)snprintf(end, size, "anything as user '%.*s'", SHOWN_BYTES, request->user);
@@ -400,7 +419,8 @@ static enum afar_status decide_without(struct policy_decision *decision,
         return AFAR_OK;
     }
     choose_directory(decision, request);
-    return make_argv(decision, request, err);
+    decision->home = rule_files_home(decision->rule);
+    return request->is_files ? AFAR_OK : make_argv(decision, request, err);
 }
 
 /* The words of a shell line that needs no shell. */
@@ -439,7 +459,8 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
     if (status == AFAR_OK && decision->allowed && decision->rule->force.count > 0)
         status = keep_original(decision, request, err);
     if (status == AFAR_OK && decision->allowed)
-        status = make_argv(decision, request, err);
+        status =
+            request->is_files ? choose_files(decision, err) : make_argv(decision, request, err);
     if (status == AFAR_OK && decision->allowed)
         choose_directory(decision, request);
     free(trial.found);
@@ -454,6 +475,7 @@ void policy_decision_close(struct policy_decision *decision)
     free(decision->original);
     free(decision->login_name);
     words_close(&decision->split);
+    words_close(&decision->roots);
     rules_free(decision->rules);
     *decision = (struct policy_decision){0};
 }
@@ -464,12 +486,11 @@ bool policy_may_set(const struct policy_decision *decision, const char *entry)
     return rule == NULL || rule->name == NULL || may_set(rule, entry);
 }
 
-bool policy_may(const struct rules *rules, const struct policy_client *client,
-                enum policy_verb verb)
+bool policy_may(const struct rules *rules, const struct policy_client *client, unsigned verbs)
 {
     for (size_t i = 0; i < rules_count(rules); i++) {
         const struct rule *rule = rules_at(rules, i);
-        if ((rule->may & verb) != 0 && match_client(rule, client))
+        if ((rule->may & verbs) != 0 && match_client(rule, client))
             return true;
     }
     return rules_count(rules) == 0;

@@ -27,6 +27,7 @@ struct policy_client {
 struct policy_request {
     char *const *argv;  /* NULL-terminated, never NULL: {"/bin/sh", "-c", LINE} for a shell line */
     bool is_shell;      /* … which it is only where this says so */
+    bool is_files;      /* no command, but the subsystem sftp; then argv is not looked at */
     bool login;         /* the user's login shell; argv is what the audit log calls it */
     bool home;          /* begins in the user's home */
     bool shell_of_user; /* a shell line is for the user's shell, not for /bin/sh */
@@ -55,6 +56,10 @@ struct policy_decision {
     /* Where it begins; NULL: where the server is. Borrowed. */
     const char *cwd;
     bool cwd_is_home; /* nobody asked for it by name: where it cannot be entered, "/" will do */
+
+    /* Of files. */
+    struct words roots; /* owned; as rule_files_roots gives them */
+    const char *home;   /* NULL: not known; borrowed */
 };
 
 /* `rules` may be NULL. AFAR_OK: decided, either way. AFAR_ENOMEM. policy_decision_close in any
@@ -67,8 +72,7 @@ void policy_decision_close(struct policy_decision *decision);
 /* Whether the rule that allowed it lets the client set this "NAME=value". */
 bool policy_may_set(const struct policy_decision *decision, const char *entry);
 
-/* Whether some rule for this client allows `verb` at all. */
-bool policy_may(const struct rules *rules, const struct policy_client *client,
-                enum policy_verb verb);
+/* Whether some rule for this client allows one of these verbs (enum policy_verb) at all. */
+bool policy_may(const struct rules *rules, const struct policy_client *client, unsigned verbs);
 
 #endif

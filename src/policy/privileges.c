@@ -35,11 +35,9 @@ static bool raises_limits(const struct rule *rule)
     const struct {
         const struct rule_number *number;
         int resource;
-    } limits[] = {{&rule->nofile, RLIMIT_NOFILE},
-                  {&rule->nproc, RLIMIT_NPROC},
-                  {&rule->as_bytes, RLIMIT_AS},
-                  {&rule->core_bytes, RLIMIT_CORE},
-                  {&rule->cpu_s, RLIMIT_CPU}};
+    } limits[] = {{&rule->nofile, RLIMIT_NOFILE}, {&rule->nproc, RLIMIT_NPROC},
+                  {&rule->as_bytes, RLIMIT_AS},   {&rule->core_bytes, RLIMIT_CORE},
+                  {&rule->cpu_s, RLIMIT_CPU},     {&rule->files_max, RLIMIT_FSIZE}};
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         struct rlimit now = {.rlim_max = RLIM_INFINITY};
         if (limits[i].number->set && getrlimit((unsigned)limits[i].resource, &now) == 0 &&

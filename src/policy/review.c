@@ -49,9 +49,12 @@ static void review_user(struct review *review)
 {
     const struct rule *rule = review->rule;
     bool runs = (rule->may & POLICY_RUN) != 0;
-    if (geteuid() == 0 && runs && rule->user.name == NULL && !is_for_root_alone(rule))
-        warn(review, "its clients run programs as root, because it has no user; add user = NAME, "
-                     "or user = root if this is intended");
+    bool files = (rule->may & POLICY_FILES) != 0;
+    if (geteuid() == 0 && (runs || files) && rule->user.name == NULL && !is_for_root_alone(rule))
+        warn(review,
+             "its clients %s as root, because it has no user; add user = NAME, or user = root if "
+             "this is intended",
+             runs ? "run programs" : "read and write files");
 }
 
 /* ---- what is not there ----------------------------------------------------------------------- */

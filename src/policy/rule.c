@@ -8,6 +8,7 @@
 #include "base/number.h"
 #include "policy/env_pattern.h"
 #include "policy/privileges.h"
+#include "policy/rule_files.h"
 #include "policy/units.h"
 
 enum { SHOWN_BYTES = 80, NICE_MIN = -20, NICE_MAX = 19, UMASK_MAX = 0777 };
@@ -62,15 +63,12 @@ static enum afar_status set_from(struct rule *rule, const char *value, struct af
 static enum afar_status check_program(const char *path, const char *otherwise,
                                       struct afar_error *err)
 {
-    size_t size = strlen(path);
     if (path[0] != '/')
         return afar_fail(err, AFAR_EINVAL,
                          "'%.*s': a command begins with its program's absolute path, as "
                          "/usr/bin/git%s",
                          SHOWN_BYTES, path, otherwise);
-    if (strstr(path, "//") != NULL || strstr(path, "/./") != NULL || strstr(path, "/../") != NULL ||
-        path[size - 1] == '/' || strcmp(path + size - 2, "/.") == 0 ||
-        (size > 2 && strcmp(path + size - 3, "/..") == 0))
+    if (!rule_path_is_plain(path) || path[1] == '\0')
         return afar_fail(err, AFAR_EINVAL, "'%.*s': expected a path without //, . and ..",
                          SHOWN_BYTES, path);
     return AFAR_OK;
@@ -314,6 +312,8 @@ static const struct rule_key {
     {"may", set_may, NULL, 0},
     {"command", set_command, NULL, 0},
     {"shell", set_shell, NULL, 0},
+    {"files", rule_files_set, NULL, 0},
+    {"files_max", NULL, size_parse, AT(files_max)},
     {"force", set_force, NULL, 0},
     {"wrapper", set_wrapper, NULL, 0},
     {"env", set_env, NULL, 0},
@@ -415,6 +415,7 @@ void rule_free(struct rule *rule)
     words_close(&rule->force);
     words_close(&rule->wrapper);
     words_close(&rule->env);
+    words_close(&rule->roots);
     user_close(&rule->user);
     free(rule->clients);
     free(rule->networks);
@@ -461,5 +462,7 @@ enum afar_status rule_check(const struct rule *rule, struct afar_error *err)
                          "the rule allows no command: add command = /PATH ARGUMENT…, command = ** "
                          "for any, shell = yes, or force");
     enum afar_status status = check_env(rule, err);
+    if (status == AFAR_OK)
+        status = rule_files_check(rule, err);
     return status == AFAR_OK ? privileges_check(rule, err) : status;
 }

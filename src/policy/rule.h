@@ -58,6 +58,8 @@ struct rule {
     bool env_dangerous; /* … and nearly all of them may be meant */
     bool env_dangerous_set;
 
+    struct words roots; /* of files: see rule_files.h; none: all that the user may */
+
     struct user user; /* name NULL: the server's */
     bool group_set;
     gid_t group;
@@ -68,7 +70,8 @@ struct rule {
     struct rule_number timeout_ms;
     struct rule_number max_output; /* bytes, both streams together */
     struct rule_number max_jobs;
-    struct rule_number nofile; /* setrlimit(2) */
+    struct rule_number files_max; /* bytes of one file that is written */
+    struct rule_number nofile;    /* setrlimit(2) */
     struct rule_number nproc;
     struct rule_number as_bytes;
     struct rule_number core_bytes;
@@ -84,7 +87,8 @@ struct rule {
 struct rule *rule_new(const char *name, unsigned line);
 void rule_free(struct rule *rule);
 
-/* Sets one key. client, from, command, env, force, wrapper and may add; of the others the first
+/* Sets one key. client, from, command, env, force,
+ * wrapper, files and may add; of the others the first
  * stays and a second is AFAR_EINVAL. AFAR_EINVAL says what was expected; AFAR_ENOMEM. */
 enum afar_status rule_set(struct rule *rule, const char *key, const char *value,
                           struct afar_error *err);

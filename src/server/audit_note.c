@@ -87,7 +87,9 @@ void audit_note_refused(struct connection *connection, const char *event, const 
     char *line[] = {shell, shell_option, NULL, NULL};
     if (request != NULL) {
         line[2] = request->shell;
-        record.argv = request->argv != NULL ? request->argv : line;
+        record.subsystem = request->subsystem;
+        if (request->subsystem == NULL)
+            record.argv = request->argv != NULL ? request->argv : line;
         record.env = request->env;
         record.cwd = request->cwd;
         record.user = request->user;

@@ -30,6 +30,7 @@ static enum afar_status decide(struct terms *terms, struct job_launch *launch,
         .names = asker->names.at != NULL ? asker->names.at : nobody, .address = asker->address};
     const struct policy_request request = {.argv = launch->request->argv,
                                            .is_shell = launch->request->shell != NULL,
+                                           .is_files = launch->request->subsystem != NULL,
                                            .login = launch->request->login,
                                            .home = launch->request->home,
                                            .shell_of_user = launch->request->shell_of_user,
@@ -38,6 +39,8 @@ static enum afar_status decide(struct terms *terms, struct job_launch *launch,
                                            .user = launch->request->user,
                                            .path = server_path(terms),
                                            .self = &terms->shared->self};
+    launch->tells_files = terms->shared->audit != NULL && terms->audit_files != AUDIT_FILES_NO;
+    launch->tells_all = terms->audit_files == AUDIT_FILES_ALL;
     launch->spawned.stage = "policy";
     enum afar_status status =
         policy_decide(terms->rules, &client, &request, &launch->decision, err);
@@ -80,6 +83,13 @@ struct audit_record judge_record(const struct terms *terms, const struct rule *r
                                  .user = switches ? rule->user.name : terms->shared->user};
 }
 
+void judge_record_request(struct audit_record *record, const struct exec_request *request)
+{
+    record->subsystem = request->subsystem;
+    record->argv = request->subsystem != NULL ? NULL : request->argv;
+    record->env = request->env;
+}
+
 /* On the disk before anything is started. */
 static enum afar_status note_start(struct terms *terms, struct job_launch *launch,
                                    struct afar_error *err)
@@ -89,8 +99,9 @@ static enum afar_status note_start(struct terms *terms, struct job_launch *launc
     if (shared->audit == NULL)
         return AFAR_OK;
     record.decision = "allowed";
-    record.argv = launch->request->argv;
-    record.env = terms->wanted_env != NULL ? terms->wanted_env : launch->request->env;
+    judge_record_request(&record, launch->request);
+    if (terms->wanted_env != NULL)
+        record.env = terms->wanted_env;
     record.cwd = launch->decision.cwd;
     launch->spawned.stage = "audit";
     enum afar_status status = audit_write(shared->audit, &record, err);

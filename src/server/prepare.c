@@ -51,10 +51,27 @@ static void note_refused(const struct prepared *prepared, const struct rule *rul
         judge_record(&prepared->terms, rule, denied ? "denied" : "refused");
     record.reason = reason;
     record.decision = "denied";
-    record.argv = request->argv;
-    record.env = request->env;
+    judge_record_request(&record, request);
     record.cwd = request->cwd;
     audit_note(prepared->worker, &record);
+}
+
+static void note_file(struct job_place *place, const struct job_launch *launch,
+                      const struct file_note *note)
+{
+    struct prepared *prepared = prepared_of(place);
+    struct audit_record record = judge_record(&prepared->terms, launch->decision.rule, "file");
+    record.file = note;
+    if (note != NULL)
+        audit_note(prepared->worker, &record);
+    else
+        audit_note_lost(prepared->worker->shared, record.event, "the file server's pipe is gone");
+}
+
+/* Half of what may wait for the disk; the rest is for what cannot wait. */
+static bool file_room(struct job_place *place)
+{
+    return prepared_of(place)->worker->audit_notes < AUDIT_NOTES_MAX / 2;
 }
 
 static void note_end(struct job_place *place, const struct job_launch *launch, pid_t pid,
@@ -227,6 +244,8 @@ static const struct job_place_ops place_ops = {
     .runs = runs,
     .ends = ends,
     .note_end = note_end,
+    .note_file = note_file,
+    .file_room = file_room,
     .explain = explain,
     .gone = gone,
 };
@@ -258,7 +277,7 @@ static enum afar_status check_size(const struct exec_request *request, const str
     return AFAR_OK;
 }
 
-/* A shell line is an argv too. The array is the request's, freed with it; its words stay where they
+/* A shell line is an argv too, and of a subsystem it is what the log calls it. The array is the request's, freed with it; its words stay where they
  * are. */
 static enum afar_status make_argv(struct exec_request *request, struct afar_error *err)
 {
@@ -270,8 +289,10 @@ static enum afar_status make_argv(struct exec_request *request, struct afar_erro
     request->argv = calloc(4, sizeof *request->argv);
     if (request->argv == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a command");
-    request->argv[0] = request->login ? login : shell;
-    if (!request->login) {
+    request->argv[0] = request->subsystem != NULL ? request->subsystem
+                       : request->login           ? login
+                                                  : shell;
+    if (request->subsystem == NULL && !request->login) {
         request->argv[1] = option;
         request->argv[2] = request->shell;
     }
@@ -292,17 +313,19 @@ static enum afar_status prepare(struct prepared *prepared, struct exec_request *
     utf8_copy(asker->local, sizeof asker->local, origin->local != NULL ? origin->local : "");
     prepared->group = origin->group;
     prepared->judge = origin->judge;
+    prepared->terms.audit_files = config->audit_files;
     prepared->terms.audit_required = config->audit == AUDIT_REQUIRED;
     enum afar_status status = make_argv(request, err);
     if (status == AFAR_OK)
         status = keep_names(&prepared->terms, origin->client.names, err);
     if (status == AFAR_OK)
         status = check_size(request, config, limit, err);
+    const bool files = request->subsystem != NULL;
     /* Reject clients that no rule allows before they take a place from others. */
     if (status == AFAR_OK && rules_count(config->rules) > 0 &&
-        !policy_may(config->rules, &origin->client, POLICY_RUN))
-        status = afar_fail(err, AFAR_EREFUSED, "no rule lets this client (%.100s) run anything",
-                           origin->identity);
+        !policy_may(config->rules, &origin->client, files ? POLICY_FILES : POLICY_RUN))
+        status = afar_fail(err, AFAR_EREFUSED, "no rule lets this client (%.100s) %s",
+                           origin->identity, files ? "use files" : "run anything");
     return status;
 }
 

@@ -26,9 +26,10 @@ struct terms {
     struct job_decider decider;
     struct server_shared *shared;
     struct asker asker;
-    struct rules *rules; /* a reference, since it has its place; NULL: there are none */
-    struct fence *fence; /* likewise; NULL: none */
-    bool audit_required; /* no start without a line */
+    struct rules *rules;  /* a reference, since it has its place; NULL: there are none */
+    struct fence *fence;  /* likewise; NULL: none */
+    unsigned audit_files; /* enum audit_files */
+    bool audit_required;  /* no start without a line */
     struct registry_entry *entry;
     struct refusal refused; /* REFUSAL_NONE: not by what it was judged by */
     /* Owned, its strings the request's: the environment that was asked for, without what was wanted
@@ -48,6 +49,9 @@ enum afar_status judge_choose_environment(struct terms *terms, const struct job_
 /* Makes launch->environment. AFAR_ENOMEM. */
 enum afar_status judge_make_environment(const struct terms *terms, struct job_launch *launch,
                                         struct afar_error *err);
+
+/* Adds what was asked for. */
+void judge_record_request(struct audit_record *record, const struct exec_request *request);
 
 /* What the audit log is told of every event of a command. `rule`: by which it runs; NULL: none has
  * been found, or there are none. */

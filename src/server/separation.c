@@ -86,8 +86,11 @@ static void find_kinds(struct kinds *kinds, const struct config *config)
         add_kind(kinds, rules_otherwise(config->rules));
     for (size_t i = 0; i < rules_count(config->rules); i++) {
         const struct rule *rule = rules_at(config->rules, i);
+        /* Files alone stay in what is listed, if anything is. */
+        bool wide = (rule->may & POLICY_RUN) != 0 ||
+                    ((rule->may & POLICY_FILES) != 0 && rule->roots.count == 0);
         /* Who is no root does not get out of another root directory. */
-        if ((rule->may & POLICY_RUN) != 0 && (rule->chroot == NULL || rule->user.uid == 0))
+        if (wide && (rule->chroot == NULL || rule->user.uid == 0))
             add_kind(kinds, rule);
     }
 }

@@ -31,6 +31,7 @@ static void job_left(struct job_host *host)
 static void set_limits(struct job_limits *limits, const struct config *config)
 {
     *limits = (struct job_limits){.stdin_bytes = config->stdin_bytes,
+                                  .files_window_bytes = config->files_window_bytes,
                                   .spawn_timeout_ms = config->spawn_timeout_ms,
                                   .max_stuck_spawns = config->max_stuck_spawns,
                                   .job_timeout_ms = config->job_timeout_ms,

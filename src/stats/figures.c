@@ -26,6 +26,13 @@ void figures_ended(struct figures *figures, const struct afar_receipt *receipt)
         histogram_add(&figures->ran, (int64_t)receipt->run_us);
 }
 
+void figures_files(struct figures *figures, const struct afar_receipt *receipt)
+{
+    figures_add(&figures->files_sessions, 1);
+    figures_add(&figures->files_in_bytes, receipt->stdin_bytes);
+    figures_add(&figures->files_out_bytes, receipt->stdout_bytes);
+}
+
 void figures_handshake(struct figures *figures, enum handshake_result result)
 {
     figures_add(&figures->handshakes[result], 1);

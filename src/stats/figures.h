@@ -38,8 +38,11 @@ struct figures {
     atomic_int phase; /* enum server_phase */
     atomic_llong jobs[JOB_STATES];
     atomic_ullong outcomes[FIGURES_OUTCOMES]; /* by enum afar_outcome */
-    atomic_ullong refused;                    /* jobs that were never begun */
-    atomic_llong stuck; /* jobs that were given up, and hang in the kernel before their start */
+    atomic_ullong files_sessions;             /* of the subsystem sftp, which have ended; … */
+    atomic_ullong files_in_bytes;             /* … and what they took and gave */
+    atomic_ullong files_out_bytes;
+    atomic_ullong refused; /* jobs that were never begun */
+    atomic_llong stuck;    /* jobs that were given up, and hang in the kernel before their start */
     atomic_llong hung_looks; /* at a job's processes, given up likewise (job/tree.c) */
     atomic_ullong handshakes[HANDSHAKE_RESULTS];
     atomic_ullong received_bytes; /* what the protocols carry, without TLS */
@@ -60,6 +63,9 @@ void figures_job(struct figures *figures, enum job_state from, enum job_state to
 
 /* It has ended, with that receipt. */
 void figures_ended(struct figures *figures, const struct afar_receipt *receipt);
+
+/* It served files. */
+void figures_files(struct figures *figures, const struct afar_receipt *receipt);
 
 void figures_handshake(struct figures *figures, enum handshake_result result);
 

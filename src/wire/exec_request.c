@@ -18,6 +18,7 @@ void exec_request_free(struct exec_request *request)
     free(request->env);
     free(request->env_if_allowed);
     free(request->shell);
+    free(request->subsystem);
     free(request->cwd);
     free(request->user);
     free(request->key);
@@ -40,7 +41,8 @@ static bool known_field(const char *name)
                                         "key",        "when_full",
                                         "keep",       "home",
                                         "login",      "shell_of",
-                                        "shellc",     "env_if_allowed"};
+                                        "shellc",     "env_if_allowed",
+                                        "subsystem"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)
             return true;
@@ -227,12 +229,32 @@ static enum afar_status check_env(char **env, struct afar_error *err)
     return AFAR_OK;
 }
 
+/* A service has no words, no environment and no terminal of its own. */
+static enum afar_status check_subsystem(const struct exec_request *request, struct afar_error *err)
+{
+    size_t length = strlen(request->subsystem);
+    if (length == 0 || length > EXEC_SUBSYSTEM_BYTES)
+        return afar_fail(err, AFAR_EPEER, "\"subsystem\" has %zu bytes, 1 to %d are allowed",
+                         length, EXEC_SUBSYSTEM_BYTES);
+    if (request->env != NULL || request->payload_envc > 0 || request->pty || request->keep ||
+        request->key != NULL)
+        return afar_fail(err, AFAR_EPEER, "\"subsystem\" does not go with env, pty, keep and key");
+    if (!request->stdin_stream)
+        return afar_fail(err, AFAR_EPEER, "\"subsystem\" needs \"stdin\":\"stream\"");
+    return AFAR_OK;
+}
+
 static enum afar_status check_command(const struct exec_request *request, struct afar_error *err)
 {
     bool has_argv = request->argv != NULL || request->payload_argc > 0;
     bool has_shell = request->shell != NULL || request->payload_shell;
-    if ((has_argv ? 1 : 0) + (has_shell ? 1 : 0) + (request->login ? 1 : 0) != 1)
-        return afar_fail(err, AFAR_EPEER, "give either \"argv\", \"shell\" or \"login\"");
+    int given = (has_argv ? 1 : 0) + (has_shell ? 1 : 0) + (request->login ? 1 : 0) +
+                (request->subsystem != NULL ? 1 : 0);
+    if (given != 1)
+        return afar_fail(err, AFAR_EPEER,
+                         "give one of \"argv\", \"shell\", \"login\" and \"subsystem\"");
+    if (request->subsystem != NULL)
+        return check_subsystem(request, err);
     if (request->home && (request->cwd != NULL || request->payload_cwd))
         return afar_fail(err, AFAR_EPEER, "\"home\" does not go with \"cwd\"");
     if (request->shell_of_user && !has_shell)
@@ -258,6 +280,8 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
         status = json_get_strings(object, "env", EXEC_WORDS_MAX, &made->env, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "shell", &made->shell, err);
+    if (status == AFAR_OK)
+        status = json_get_text(object, "subsystem", &made->subsystem, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "cwd", &made->cwd, err);
     if (status == AFAR_OK)

@@ -8,7 +8,10 @@
 
 struct cJSON;
 
-enum { EXEC_WORDS_MAX = 4096 }; /* in JSON; more travel in the payload */
+enum {
+    EXEC_WORDS_MAX = 4096, /* in JSON; more travel in the payload */
+    EXEC_SUBSYSTEM_BYTES = 32
+};
 
 /* *request is owned by the caller, and NULL unless AFAR_OK. `payload_bytes` will follow, and argc,
  * envc and cwdc must not ask for more strings than fit there. AFAR_EPEER names the field.

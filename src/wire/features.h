@@ -18,7 +18,8 @@ enum feature {
     FEATURE_HOME = 1 << 2, /* also login, shell_of, shellc and env_if_allowed */
     FEATURE_KILL = 1 << 3,
     FEATURE_START_WITHIN_MS = 1 << 4,
-    FEATURE_USER = 1 << 5
+    FEATURE_SUBSYSTEM = 1 << 5,
+    FEATURE_USER = 1 << 6
 };
 
 /* Room for all words, as JSON and as text. */

@@ -88,9 +88,11 @@ enum message_job_state {
 /* A list and its strings are one block of memory each: argv and env are freed by a single free().
  */
 struct exec_request {
-    char **argv; /* NULL-terminated, at least one word; NULL where `shell` is given */
-    char *shell; /* for /bin/sh -c; NULL where `argv` is given */
-    char **env;  /* NULL-terminated "NAME=value"; NULL: none */
+    char **argv;     /* NULL-terminated, at least one word; or */
+    char *shell;     /* for /bin/sh -c; or */
+    char *subsystem; /* a service of the server's own; has stdin_stream; or `login`. One of the four
+                        is given, the others are NULL */
+    char **env;      /* NULL-terminated "NAME=value"; NULL: none */
     char *
         *env_if_allowed; /* likewise; of these the server leaves out what its rules do not allow */
     char *cwd;           /* NULL: the server's choice */

@@ -298,6 +298,21 @@ static void test_families(void **state)
            "'host' is not an address to connect from");
 }
 
+/* The words of SSH_FXP_INIT and of its answer (SFTP version 3). */
+static void test_sftp(void **state)
+{
+    static const char init[] = {0, 0, 0, 5, 1, 0, 0, 0, 3};
+    static const char version[] = {2, 0, 0, 0, 3};
+    struct program program;
+    (void)state;
+    const char *argv[] = {"afar", "ssh", server.url[0], "-s", "sftp", NULL};
+    assert_int_equal(program_run(&program, argv, init, sizeof init), 0);
+    assert_true(program.stdout_size >= 4 + sizeof version);
+    assert_memory_equal(program.stdout_data + 4, version, sizeof version);
+    assert_int_equal(program.stderr_size, 0);
+    program_close(&program);
+}
+
 /* No terminal is to be had, and tools that ask for one go on without. */
 static void test_terminals(void **state)
 {
@@ -513,16 +528,27 @@ static void test_rules_with_shells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_statuses),      cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_lines),         cmocka_unit_test(test_log_file),
-        cmocka_unit_test(test_home),          cmocka_unit_test(test_login),
-        cmocka_unit_test(test_users),         cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_shows),         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_terminals),     cmocka_unit_test(test_signals),
-        cmocka_unit_test(test_holds),         cmocka_unit_test(test_background),
-        cmocka_unit_test(test_by_name),       cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_proxy_command), cmocka_unit_test(test_families),
-        cmocka_unit_test(test_rules),         cmocka_unit_test(test_rules_with_shells),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_log_file),
+        cmocka_unit_test(test_home),
+        cmocka_unit_test(test_login),
+        cmocka_unit_test(test_users),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_shows),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_terminals),
+        cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_holds),
+        cmocka_unit_test(test_background),
+        cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_sftp),
+        cmocka_unit_test(test_proxy_command),
+        cmocka_unit_test(test_families),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_rules_with_shells),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

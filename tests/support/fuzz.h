@@ -34,4 +34,9 @@ void fuzz_rules(const uint8_t *data, size_t size);
 /* A URL. */
 void fuzz_endpoint(const uint8_t *data, size_t size);
 
+/* data[0]: the lowest bit is 1 for a client that knows our private requests; then what it sends to
+ * an SFTP server behind its INIT. Handles are 0, 1, … where the program has a getrandom() that gives
+ * zeros. */
+void fuzz_sftp(const uint8_t *data, size_t size);
+
 #endif

@@ -45,6 +45,8 @@ static void check_exec(const struct exec_request *request)
         require(strcmp(again->argv[2], request->shell) == 0);
     else
         require(same_list(again->argv, request->argv));
+    require((again->subsystem == NULL) == (request->subsystem == NULL));
+    require(again->subsystem == NULL || strcmp(again->subsystem, request->subsystem) == 0);
     require(same_list(again->env, request->env));
     require((again->cwd == NULL) == (request->cwd == NULL));
     require(again->cwd == NULL || strcmp(again->cwd, request->cwd) == 0);

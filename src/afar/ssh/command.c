@@ -149,21 +149,15 @@ static int hold(struct ssh_run *run)
     }
 }
 
-int ssh_command(struct ssh_run *run)
+/* The command, by a shell in the home directory; or files, of which the server knows by itself. */
+static struct afar_command make_command(const struct ssh_run *run)
 {
     const struct ssh_options *options = &run->options;
-    const char *x11 = options->value[SSH_FORWARD_X11];
-    if (options->no_command)
-        return hold(run);
-    if (x11 != NULL && strcasecmp(x11, "no") != 0 && getenv("DISPLAY") != NULL)
-        report_plain("X11 forwarding request failed on channel 0");
-    ask_for_tty(run);
-    if (!choose_environment(run)) {
-        report("out of memory");
-        return SSH_STATUS_FAILED;
-    }
     const bool in_background = ssh_options_is_yes(options, SSH_FORK_AFTER_AUTHENTICATION);
-    run->command = (struct afar_command)
+    if (options->subsystem)
+        return (struct afar_command)AFAR_COMMAND_INIT(.with_stdin = true, .subsystem = run->line,
+                                                      .user = options->value[SSH_USER]);
+    return (struct afar_command)
         AFAR_COMMAND_INIT(.shell = run->line,
                           .env = (const char *const *)options->list[SSH_SET_ENV].at,
                           .with_stdin =
@@ -172,6 +166,23 @@ int ssh_command(struct ssh_run *run)
                           .env_if_allowed = (const char *const *)run->send_env.at, .home = true,
                           .login = run->line == NULL, .leave = true,
                           .shell_of_user = run->line != NULL);
+}
+
+int ssh_command(struct ssh_run *run)
+{
+    const struct ssh_options *options = &run->options;
+    const char *x11 = options->value[SSH_FORWARD_X11];
+    if (options->no_command)
+        return hold(run);
+    if (x11 != NULL && strcasecmp(x11, "no") != 0 && getenv("DISPLAY") != NULL)
+        report_plain("X11 forwarding request failed on channel 0");
+    if (!options->subsystem)
+        ask_for_tty(run);
+    if (!choose_environment(run)) {
+        report("out of memory");
+        return SSH_STATUS_FAILED;
+    }
+    run->command = make_command(run);
     const struct session_options how = {.failed_status = SSH_STATUS_FAILED,
                                         .stderr_fd = run->stderr_fd,
                                         .patience_ms = PATIENCE_MS,

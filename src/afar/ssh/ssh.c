@@ -132,7 +132,7 @@ static bool refuse(const struct ssh_run *run)
         report("%s: forwarding is not supported", forwards);
     else if (!is_none(options->value[SSH_PROXY_JUMP]))
         report("-J: jump hosts are not supported");
-    else if (options->subsystem)
+    else if (options->subsystem && (run->line == NULL || strcmp(run->line, "sftp") != 0))
         report_plain("subsystem request failed on channel 0");
     else if (!is_none(remote) && options->words[0] != NULL)
         report_plain("Cannot execute command-line and remote command.");
@@ -316,13 +316,13 @@ static int go(struct ssh_run *run, int argc, char **argv)
         return ssh_show_config(run);
     if (options->control != NULL)
         return control(options);
-    if (refuse(run))
+    if (!make_line(run) || refuse(run))
         return SSH_STATUS_FAILED;
     if (!make_url(run, message))
         return failed(message);
     set_times(run);
     ssh_identity(run);
-    return make_line(run) && connect_to(run) ? ssh_command(run) : SSH_STATUS_FAILED;
+    return connect_to(run) ? ssh_command(run) : SSH_STATUS_FAILED;
 }
 
 int ssh_main(int argc, char **argv)

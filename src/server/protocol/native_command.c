@@ -115,7 +115,7 @@ const struct job_owner_ops native_owner_ops = {
 unsigned native_features(void)
 {
     return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_HOME | FEATURE_KILL | FEATURE_START_WITHIN_MS |
-           FEATURE_USER;
+           FEATURE_SUBSYSTEM | FEATURE_USER;
 }
 
 /* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.
@@ -124,6 +124,8 @@ static const char *not_offered(const struct exec_request *request)
 {
     if (request->unknown_must[0] != '\0')
         return request->unknown_must;
+    if (request->subsystem != NULL && strcmp(request->subsystem, JOB_FILES) != 0)
+        return "a subsystem of that name: there is " JOB_FILES;
     if (request->pty)
         return "pty";
     if (request->key != NULL)
@@ -192,10 +194,12 @@ static void start(struct native *native, struct message *message,
     native->id = message->id;
     native->digest = request->digest;
     native->stdin_stream = request->stdin_stream;
+    const bool files = request->subsystem != NULL;
     native->stdin_credit = config->payload_bytes >= MESSAGE_STDIN_FRAME_BYTES
-                               ? config->stdin_bytes
+                               ? (files ? config->files_window_bytes : config->stdin_bytes)
                                : MESSAGE_STDIN_CREDIT_BYTES;
-    native->log = output_log_new(message->id, config->output_log_bytes);
+    native->log =
+        output_log_new(message->id, files ? config->files_window_bytes : config->output_log_bytes);
     native->receipt = malloc(sizeof *native->receipt);
     if (native->log == NULL || native->receipt == NULL) {
         native_end_request(native);
@@ -229,7 +233,8 @@ bool native_may_run(struct native *native)
     struct policy_client client;
     struct afar_error err;
     return connection_judge(native->connection, &client, &err) == AFAR_OK &&
-           policy_may(native->connection->worker->config->rules, &client, POLICY_RUN);
+           policy_may(native->connection->worker->config->rules, &client,
+                      POLICY_RUN | POLICY_FILES);
 }
 
 bool native_wants(void *user, const struct message *message)

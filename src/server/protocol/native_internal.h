@@ -81,7 +81,7 @@ bool native_is_current(const struct native *native, const struct message *messag
 /* Of enum feature: what this server understands, whatever it lets this client do. */
 unsigned native_features(void);
 
-/* Whether any rule lets this client run anything. */
+/* Whether any rule lets this client run anything, or use files. */
 bool native_may_run(struct native *native);
 
 /* Whether a payload that is on its way is of use: else it is not kept. */

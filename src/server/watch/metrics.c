@@ -89,6 +89,14 @@ static void write_jobs(FILE *out, struct server_shared *shared)
                       message_outcome_name((enum afar_outcome)i), load(&figures->outcomes[i]));
     (void)fprintf(out, "afard_jobs_ended_total{outcome=\"refused\"} %llu\n",
                   load(&figures->refused));
+    counter(out, "afard_files_sessions_total", "Of these, those that served files.",
+            load(&figures->files_sessions));
+    head(out, "afard_files_bytes_total", "counter",
+         "What they took and gave, counted at their ends.");
+    (void)fprintf(out,
+                  "afard_files_bytes_total{direction=\"in\"} %llu\n"
+                  "afard_files_bytes_total{direction=\"out\"} %llu\n",
+                  load(&figures->files_in_bytes), load(&figures->files_out_bytes));
     counter(out, "afard_spawns_stuck_total",
             "Commands that were given up because their start hangs beyond the reach of KILL.",
             counters_get(&shared->counters, COUNTER_SPAWNS_STUCK));

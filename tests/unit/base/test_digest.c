@@ -71,6 +71,35 @@ static void test_known_digests(void **state)
                   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+/* As bytes, and what has come so far, which may go on. */
+static void test_bytes(void **state)
+{
+    (void)state;
+    static const uint8_t abc[] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea};
+    struct digest *digest = NULL;
+    struct afar_error err;
+    uint8_t hash[DIGEST_MAX_BYTES];
+    size_t size = 0;
+    assert_int_equal(digest_new(&digest, "sha256", NULL), AFAR_OK);
+    assert_int_equal(digest_update(digest, "ab", 2, NULL), AFAR_OK);
+    assert_int_equal(digest_peek_bytes(digest, hash, &size, NULL), AFAR_OK);
+    assert_memory_not_equal(hash, abc, sizeof abc);
+    assert_int_equal(digest_update(digest, "c", 1, NULL), AFAR_OK);
+    assert_int_equal(digest_peek_bytes(digest, hash, &size, NULL), AFAR_OK);
+    assert_int_equal(size, 32);
+    assert_memory_equal(hash, abc, sizeof abc);
+    broken = true;
+    assert_int_equal(digest_peek_bytes(digest, hash, &size, &err), AFAR_ENOMEM);
+    broken = false;
+    assert_int_equal(digest_finish_bytes(digest, hash, &size, NULL), AFAR_OK);
+    assert_memory_equal(hash, abc, sizeof abc);
+    digest_free(digest);
+    assert_int_equal(digest_new(&digest, "sha512", NULL), AFAR_OK);
+    assert_int_equal(digest_finish_bytes(digest, hash, &size, NULL), AFAR_OK);
+    assert_int_equal(size, 64);
+    digest_free(digest);
+}
+
 static void test_failures(void **state)
 {
     (void)state;
@@ -127,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_digests),
+        cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_random_hex),
     };

@@ -473,7 +473,9 @@ static int helper(void)
     }
     fault = confine.cgroup_fd < -FAULT_BASE ? (enum fault)(-confine.cgroup_fd - FAULT_BASE)
                                             : FAULT_NONE;
-    return helper_main();
+    struct helper_service service;
+    helper_main(&service);
+    return 1;
 }
 
 int main(int argc, char **argv)

@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "exec/fence.h"
 #include "exec/interpreter.h"
+#include "support/folder.h"
 #include "support/spawned.h"
 
 enum { NOBODY = 54871 };
@@ -192,12 +194,100 @@ static void a_loader_that_is_not_there(void **state)
     assert_string_equal(text, "bad interpreter 'xx");
 }
 
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/* The helper goes on by itself, as whom and where it was told, and has what it needs to know. */
+static void files_are_served_by_the_helper(void **state)
+{
+    static char read[] = "r/usr/share";
+    static char written[] = "w/srv/x y";
+    char *roots[] = {read, written, NULL};
+    char *argv[] = {"sftp", NULL};
+    const struct helper_files files = {.roots = roots, .home = "/home/ann", .notes = true};
+    const struct helper_files any = {.roots = roots + 2};
+    const struct confinement jail = {.cgroup_fd = -1, .root = "/usr"};
+    const struct confinement *way[2];
+    struct spawn_request request = {
+        .argv = argv, .env = environment, .cwd = "/tmp", .files = &files};
+    (void)state;
+    for (size_t i = 0, count = ways(way); i < count; i++) {
+        struct spawn_result result;
+        char text[SPAWNED_TEXT_BYTES];
+        unsigned before = spawned_descriptors();
+        request.confine = way[i];
+        assert_int_equal(spawn_process(&request, NULL, &result, NULL), AFAR_OK);
+        spawned_read_all(result.stdout_fd, text, sizeof text);
+        assert_string_equal(text, "/tmp /home/ann the r/usr/share w/srv/x y\n");
+        spawned_read_all(result.note_fd, text, sizeof text);
+        assert_string_equal(text, "note");
+        assert_int_equal(close(result.stdout_fd) | close(result.stderr_fd) | close(result.note_fd),
+                         0);
+        spawned_reap(&result);
+        assert_int_equal(spawned_descriptors(), before);
+    }
+    char text[SPAWNED_TEXT_BYTES];
+    request.files = &any;
+    request.confine = NULL;
+    spawned_run(&request, text);
+    assert_string_equal(text, "/tmp - the\n");
+    request.cwd = "/nonexistent";
+    struct afar_error err;
+    spawned_fail(&request, "chdir", ENOENT, &err);
+    if (geteuid() != 0)
+        return;
+    request.cwd = "/";
+    request.confine = &jail;
+    spawned_run(&request, text);
+    assert_string_equal(text, "/ - own\n");
+}
+
+/* Behind the fence that keeps the server's own files from its user. */
+static void files_are_served_behind_the_fence(void **state)
+{
+    char folder[] = "/tmp/afar-fenced-XXXXXX";
+    char secret[64];
+    char file[96];
+    char *folders[] = {secret, NULL};
+    char *argv[] = {"sftp", NULL};
+    char *all[] = {NULL};
+    char text[SPAWNED_TEXT_BYTES];
+    struct confinement confine = {.cgroup_fd = -1};
+    struct helper_files files = {.roots = all, .home = file};
+    const struct spawn_request request = {
+        .argv = argv, .env = environment, .cwd = "/", .confine = &confine, .files = &files};
+    struct fence *fence = NULL;
+    (void)state;
+    if (fence_abi() < FENCE_ABI_MIN) {
+        print_message("skipped: this kernel has no Landlock\n");
+        skip();
+    }
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(secret, sizeof secret, "%s/secret", folder);
+    (void)snprintf(file, sizeof file, "%s/file", secret);
+    assert_int_equal(mkdir(secret, 0700), 0);
+    assert_int_equal(mknod(file, S_IFREG | 0600, 0), 0);
+    assert_int_equal(fence_new(&fence, folders, NULL, NULL), AFAR_OK);
+    for (int fenced = 0; fenced < 2; fenced++) {
+        char expected[128];
+        if (fenced != 0)
+            assert_int_equal(fence_take(fence, &confine.fence_fd, NULL), AFAR_OK);
+        spawned_run(&request, text);
+        (void)snprintf(expected, sizeof expected, "/ %s the%s\n", file, fenced != 0 ? "" : " open");
+        assert_string_equal(text, expected);
+    }
+    assert_int_equal(close(confine.fence_fd), 0);
+    fence_free(fence);
+    assert_int_equal(folder_remove(folder), 0);
+}
+
 int main(int argc, char **argv)
 {
     int status = 0;
     if (spawned_main(argc, argv, &status))
         return status;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_are_served_by_the_helper),
+        cmocka_unit_test(files_are_served_behind_the_fence),
         cmocka_unit_test(a_home_may_be_missing),
         cmocka_unit_test(other_directories_must_be_there),
         cmocka_unit_test(the_interpreter_is_named),

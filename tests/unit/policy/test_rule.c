@@ -152,7 +152,8 @@ static const struct {
      "cpu: '1.' is not a number of processors: expected one from 0.01 to 1024, such as 0.5 or 2"},
     {"pids", "0", "pids: '0' is not a whole number from 1 to 1048576"},
     {"users", "x",
-     "unknown key 'users' in a rule; the keys are client, from, may, command, shell, force, "
+     "unknown key 'users' in a rule; the keys are client, from, may, command, shell, files, "
+     "files_max, force, "
      "wrapper, env, env_dangerous, user, group, cwd, chroot, confine, umask, nice, timeout, "
      "max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, "
      "memory, cpu, pids"},

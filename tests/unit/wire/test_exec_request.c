@@ -103,6 +103,35 @@ static void test_everything(void **state)
     exec_request_free(request);
 }
 
+static void test_subsystem(void **state)
+{
+    (void)state;
+    struct exec_request *request =
+        decode("\"v\":1,\"subsystem\":\"sftp\",\"stdin\":\"stream\",\"cwd\":\"/tmp\","
+               "\"user\":\"u\",\"timeout_ms\":5,\"start_within_ms\":6,\"digest\":\"sha256\","
+               "\"holder\":\"" HOLDER "\",\"resume_ms\":7,\"must\":[\"subsystem\"]");
+    assert_non_null(request);
+    assert_string_equal(request->subsystem, "sftp");
+    assert_null(request->argv);
+    assert_null(request->shell);
+    assert_string_equal(request->unknown_must, "");
+    exec_request_free(request);
+#define SFTP "\"v\":1,\"subsystem\":\"sftp\""
+#define STREAM ",\"stdin\":\"stream\""
+    assert_bad(SFTP, "needs \"stdin\":\"stream\"");
+    assert_bad(SFTP STREAM ",\"argv\":[\"a\"]", "give one of");
+    assert_bad(SFTP STREAM ",\"shell\":\"a\"", "give one of");
+    assert_bad(SFTP STREAM ",\"argc\":1,\"size\":2", "give one of");
+    assert_bad(SFTP STREAM ",\"env\":[\"A=b\"]", "does not go with env");
+    assert_bad(SFTP STREAM ",\"envc\":1,\"size\":4", "does not go with env");
+    assert_bad(SFTP STREAM ",\"pty\":true", "does not go with env, pty");
+    assert_bad(SFTP STREAM ",\"keep\":true", "does not go with env, pty, keep");
+    assert_bad(SFTP STREAM ",\"key\":\"k\"", "does not go with env, pty, keep and key");
+    assert_bad("\"v\":1,\"subsystem\":\"\"" STREAM, "has 0 bytes");
+    assert_bad("\"v\":1,\"subsystem\":\"" TEN TEN TEN "xxx\"" STREAM, "has 33 bytes");
+    assert_bad("\"v\":1,\"subsystem\":1" STREAM, "subsystem");
+}
+
 static void test_bad_fields(void **state)
 {
     (void)state;
@@ -111,8 +140,8 @@ static void test_bad_fields(void **state)
     assert_bad("\"v\":2,\"argv\":{}", "speaks version 1");
     assert_string_equal(err.reason, "unsupported");
     assert_bad("\"v\":\"1\",\"argv\":[\"a\"]", "\"v\"");
-    assert_bad("\"v\":1", "give either");
-    assert_bad("\"v\":1,\"argv\":[\"a\"],\"shell\":\"b\"", "give either");
+    assert_bad("\"v\":1", "give one of");
+    assert_bad("\"v\":1,\"argv\":[\"a\"],\"shell\":\"b\"", "give one of");
     assert_bad("\"v\":1,\"argv\":[]", "at least one word");
     const struct {
         const char *key;
@@ -176,8 +205,8 @@ static void test_home(void **state)
     assert_non_null(request);
     assert_true(request->login && request->argv == NULL && request->shell == NULL);
     exec_request_free(request);
-    assert_bad("\"v\":1,\"login\":true,\"shell\":\"x\"", "give either");
-    assert_bad("\"v\":1,\"login\":true,\"argv\":[\"x\"]", "give either");
+    assert_bad("\"v\":1,\"login\":true,\"shell\":\"x\"", "give one of");
+    assert_bad("\"v\":1,\"login\":true,\"argv\":[\"x\"]", "give one of");
     assert_bad("\"v\":1,\"shell\":\"x\",\"home\":true,\"cwd\":\"/\"", "\"home\"");
     assert_bad("\"v\":1,\"argv\":[\"x\"],\"shell_of\":\"user\"", "\"shell_of\" needs");
     assert_bad("\"v\":1,\"login\":true,\"env_if_allowed\":[\"A\"]", "NAME=value");
@@ -258,7 +287,7 @@ static void test_counts_and_payload_size(void **state)
     assert_bad("\"v\":1,\"argv\":[\"a\"],\"argc\":1,\"size\":2", "both in JSON and in the payload");
     assert_bad("\"v\":1,\"argc\":1,\"env\":[],\"envc\":1,\"size\":4", "both in JSON");
     assert_bad("\"v\":1,\"argc\":1,\"cwd\":\"\",\"cwdc\":1,\"size\":4", "both in JSON");
-    assert_bad("\"v\":1,\"argc\":1,\"shell\":\"x\",\"size\":2", "give either");
+    assert_bad("\"v\":1,\"argc\":1,\"shell\":\"x\",\"size\":2", "give one of");
 }
 
 /* The payload in a block of its own size, so that the sanitizers see a read beyond it. */
@@ -545,6 +574,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_least),
         cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_subsystem),
         cmocka_unit_test(test_bad_fields),
         cmocka_unit_test(test_home),
         cmocka_unit_test(test_number_of_words),

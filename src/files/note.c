@@ -1,0 +1,51 @@
+/* Records of what was done, for the audit log. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files/internal.h"
+
+static bool is_wanted(const struct files *files, enum file_op op)
+{
+    return files->note_fd >= 0 && (files->note_all || (op != FILE_OP_READ && op != FILE_OP_LIST));
+}
+
+/* Waits while the pipe is full: what is not written down is not done. Where nobody reads any more
+ * the server is gone, and this process is about to end. */
+static void send_note(const struct files *files, const uint8_t *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t sent = write(files->note_fd, data, size);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return;
+        data += sent;
+        size -= (size_t)sent;
+    }
+}
+
+void note_file(const struct files *files, struct file_note *note)
+{
+    uint8_t out[FILE_NOTE_MAX_BYTES];
+    char path[SFTP_PATH_MAX_BYTES];
+    char to[SFTP_PATH_MAX_BYTES] = "";
+    if (!is_wanted(files, note->op))
+        return;
+    if (path_absolute(note->path, path))
+        note->path = path;
+    if (note->to == NULL || !path_absolute(note->to, to))
+        note->to = note->to != NULL ? note->to : "";
+    else
+        note->to = to;
+    send_note(files, out, file_note_put(out, note));
+}
+
+void note_op(const struct files *files, enum file_op op, const char *path, const char *to,
+             int failed)
+{
+    int kept = errno;
+    struct file_note note = {.op = op, .failed = failed, .path = path, .to = to};
+    note_file(files, &note);
+    errno = kept;
+}
