@@ -360,16 +360,28 @@ static bool take_pidfd(struct spawn_control *control, int *pidfd)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+/* What was to hold it could not be had. */
+static enum afar_status explain_bounds(const struct spawn_request *request, const char *stage,
+                                       int failed, struct afar_error *err)
+{
+    if (strcmp(stage, stage_fence) == 0)
+        return afar_fail_errno(err, failed,
+                               "cannot keep '%s' away from the server's files (Landlock)",
+                               request->argv[0]);
+    if (strcmp(stage, "files") == 0 && failed == ENOSYS)
+        return afar_fail_errno(err, failed,
+                               "cannot keep a client inside of the rule's files (openat2, Linux "
+                               "5.6, is not to be had here)");
+    return afar_fail_errno(err, failed, "cannot execute '%s' as its rule says (%s)",
+                           request->argv[0], stage);
+}
+
 /* What failed, and the path that it was about. */
 static enum afar_status explain(const struct spawn_request *request, const char *stage, int failed,
                                 const struct interpreter_head *head, struct afar_error *err)
 {
     char why[INTERPRETER_HEAD_BYTES + 64];
     const char *root = request->confine != NULL ? request->confine->root : NULL;
-    if (strcmp(stage, stage_fence) == 0)
-        return afar_fail_errno(err, failed,
-                               "cannot keep '%s' away from the server's files (Landlock)",
-                               request->argv[0]);
     if (strcmp(stage, "chroot") == 0)
         return afar_fail_errno(err, failed, "cannot change to the root directory '%s'", root);
     if (strcmp(stage, "chdir") == 0 && root != NULL)
@@ -377,16 +389,11 @@ static enum afar_status explain(const struct spawn_request *request, const char 
                                request->cwd, root);
     if (strcmp(stage, "chdir") == 0)
         return afar_fail_errno(err, failed, "cannot change to directory '%s'", request->cwd);
-    if (strcmp(stage, "files") == 0 && failed == ENOSYS)
-        return afar_fail_errno(err, failed,
-                               "cannot keep a client inside of the rule's files (openat2, Linux "
-                               "5.6, is not to be had here)");
     if (strcmp(stage, "exec") == 0 && interpreter_explain(head, why, sizeof why))
         return afar_fail_errno(err, failed, "cannot execute '%s': %s", request->argv[0], why);
     if (strcmp(stage, "exec") == 0)
         return afar_fail_errno(err, failed, "cannot execute '%s'", request->argv[0]);
-    return afar_fail_errno(err, failed, "cannot execute '%s' as its rule says (%s)",
-                           request->argv[0], stage);
+    return explain_bounds(request, stage, failed, err);
 }
 
 /* Makes the process. *pidfd is the caller's on success. */

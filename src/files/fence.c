@@ -95,13 +95,13 @@ bool fence_place(const struct files *files, const char *path, struct place *plac
         return false;
     }
     const char *slash = strrchr(path, '/');
-    size_t size = (size_t)(slash - path);
+    size_t size = slash == path ? 1 : (size_t)(slash - path);
     memcpy(parent, path, size);
-    (void)strcpy(size == 0 ? parent : parent + size, size == 0 ? "/" : "");
+    parent[size] = '\0';
     place->dir = fence_open(files, parent, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, true);
     if (place->dir < 0)
         return false;
-    (void)strcpy(place->name, slash + 1);
+    path_copy(place->name, slash + 1);
     return true;
 }
 

@@ -101,6 +101,9 @@ void reply_end(struct sftp_writer *writer, const struct request *request);
 /* A NUL-terminated path of the request. False: it has been answered. */
 bool path_read(struct request *request, char path[SFTP_PATH_MAX_BYTES]);
 
+/* Of a path that fits, as those of requests do. */
+void path_copy(char out[SFTP_PATH_MAX_BYTES], const char *path);
+
 /* Where an operation on a name acts: `name` below `dir`. */
 struct place {
     int dir; /* AT_FDCWD, or a descriptor of its own */
@@ -273,7 +276,7 @@ bool users_home(const struct files *files, const char *user, char home[SFTP_PATH
 /* ---- note.c ---------------------------------------------------------------------------------- */
 
 /* Notes an operation, if the audit log wants it. A path may be relative; `to` may be NULL. */
-void note_file(const struct files *files, struct file_note *note);
+void note_file(const struct files *files, const struct file_note *note);
 /* The same in one call; errno stays. */
 void note_op(const struct files *files, enum file_op op, const char *path, const char *to,
              int failed);

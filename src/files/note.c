@@ -25,27 +25,28 @@ static void send_note(const struct files *files, const uint8_t *data, size_t siz
     }
 }
 
-void note_file(const struct files *files, struct file_note *note)
+void note_file(const struct files *files, const struct file_note *note)
 {
     uint8_t out[FILE_NOTE_MAX_BYTES];
     char path[SFTP_PATH_MAX_BYTES];
-    char to[SFTP_PATH_MAX_BYTES] = "";
+    char to[SFTP_PATH_MAX_BYTES];
+    struct file_note whole = *note;
     if (!is_wanted(files, note->op))
         return;
     if (path_absolute(note->path, path))
-        note->path = path;
-    if (note->to == NULL || !path_absolute(note->to, to))
-        note->to = note->to != NULL ? note->to : "";
-    else
-        note->to = to;
-    send_note(files, out, file_note_put(out, note));
+        whole.path = path;
+    if (note->to == NULL)
+        whole.to = "";
+    else if (path_absolute(note->to, to))
+        whole.to = to;
+    send_note(files, out, file_note_put(out, &whole));
 }
 
 void note_op(const struct files *files, enum file_op op, const char *path, const char *to,
              int failed)
 {
     int kept = errno;
-    struct file_note note = {.op = op, .failed = failed, .path = path, .to = to};
+    const struct file_note note = {.op = op, .failed = failed, .path = path, .to = to};
     note_file(files, &note);
     errno = kept;
 }

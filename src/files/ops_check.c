@@ -163,7 +163,7 @@ void op_check_file_name(struct request *request)
 {
     char path[SFTP_PATH_MAX_BYTES];
     struct check check;
-    struct stat info;
+    struct stat info = {.st_mode = 0};
     if (!path_read(request, path) || !read_check(request, &check))
         return;
     int fd = path_open(request->files, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, false);

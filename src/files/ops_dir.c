@@ -63,7 +63,7 @@ static bool next_entry(const struct files *files, struct handle *handle, char na
             *failed = errno;
             return false;
         }
-        (void)strcpy(name, entry->d_name);
+        memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
         if (fstatat(dirfd(handle->dir), name, info, AT_SYMLINK_NOFOLLOW) == 0)
             return true;
         /* It is there, but not for us to look at. */

@@ -43,7 +43,7 @@ static bool enter_directory(struct place *place)
     if (place->dir != AT_FDCWD)
         return true;
     char *slash = strrchr(place->name, '/');
-    (void)strcpy(parent, slash == NULL ? "." : slash == place->name ? "/" : place->name);
+    path_copy(parent, slash == NULL ? "." : slash == place->name ? "/" : place->name);
     if (slash != NULL && slash != place->name)
         parent[slash - place->name] = '\0';
     if (slash != NULL)
@@ -68,7 +68,7 @@ static bool follow_links(const struct files *files, char path[SFTP_PATH_MAX_BYTE
             return false;
         ssize_t size = readlinkat(place->dir, place->name, target, sizeof target - 1);
         if (size < 0) {
-            (void)strcpy(place->path, path);
+            path_copy(place->path, path);
             return true;
         }
         place_close(place);
@@ -79,7 +79,7 @@ static bool follow_links(const struct files *files, char path[SFTP_PATH_MAX_BYTE
             errno = ENAMETOOLONG;
             return false;
         }
-        (void)strcpy(path + kept, target);
+        memcpy(path + kept, target, (size_t)size + 1);
     }
     errno = ELOOP;
     return false;
@@ -347,7 +347,7 @@ static int commit(const struct files *files, struct handle *handle, uint64_t siz
         note->has_hash = true;
     }
     put->place.dir = partial->dir;
-    (void)strcpy(put->place.name, partial->target);
+    path_copy(put->place.name, partial->target);
     return finish(files, handle->fd, partial->name, put);
 }
 

@@ -27,6 +27,13 @@ bool path_read(struct request *request, char path[SFTP_PATH_MAX_BYTES])
     return true;
 }
 
+void path_copy(char out[SFTP_PATH_MAX_BYTES], const char *path)
+{
+    size_t size = strnlen(path, SFTP_PATH_MAX_BYTES - 1);
+    memcpy(out, path, size);
+    out[size] = '\0';
+}
+
 /* Adds one component, or takes one away for "..". False: too long. */
 static bool add_component(char *out, size_t *used, const char *component, size_t size)
 {
@@ -89,7 +96,7 @@ bool path_place(const struct files *files, const char *path, struct place *place
     char absolute[SFTP_PATH_MAX_BYTES];
     if (files->root_count == 0) {
         place->dir = AT_FDCWD;
-        (void)strcpy(place->name, path);
+        path_copy(place->name, path);
         return true;
     }
     return path_absolute(path, absolute) && fence_place(files, absolute, place);

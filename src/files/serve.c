@@ -231,37 +231,48 @@ static void wait_ready(struct files *files, int in_fd, int out_fd, bool ended)
     (void)poll(waiting, 2, -1); /* a failure shows at the next read or write */
 }
 
-static int serve(struct files *files, int in_fd, int out_fd)
+/* The client has ended it, and all answers are sent. */
+static int end(const struct files *files)
 {
-    struct afar_error err = {0};
+    if (buffer_size(&files->in) == 0)
+        return 0;
+    (void)fputs("sftp: the client ended inside a packet\n", stderr);
+    return 1;
+}
+
+/* Reads once, if there is room for answers, and takes what has come. As receive; AFAR_EPEER: it has
+ * been said what is wrong. */
+static enum afar_status advance(struct files *files, int in_fd, bool ended, struct afar_error *err)
+{
+    enum afar_status got = AFAR_EAGAIN;
+    if (!ended && may_take(files))
+        got = receive(files, in_fd, err);
+    return got == AFAR_OK && !take_packets(files) ? AFAR_EPEER : got;
+}
+
+/* Exit status; -1: *err says why. */
+static int serve(struct files *files, int in_fd, int out_fd, struct afar_error *err)
+{
     bool ended = false;
     for (;;) {
         bool full = !may_take(files);
-        enum afar_status sent = transmit(files, out_fd, &err);
+        enum afar_status sent = transmit(files, out_fd, err);
         if (sent != AFAR_OK && sent != AFAR_EAGAIN)
-            break;
+            return -1;
         /* What was left in the buffer while answers had no room comes before what is to be read. */
         if (full && may_take(files) && !take_packets(files))
             return 1;
-        if (ended && may_take(files) && buffer_size(&files->out) == 0) {
-            if (buffer_size(&files->in) == 0)
-                return 0;
-            (void)fputs("sftp: the client ended inside a packet\n", stderr);
+        if (ended && may_take(files) && buffer_size(&files->out) == 0)
+            return end(files);
+        enum afar_status got = advance(files, in_fd, ended, err);
+        if (got == AFAR_EPEER)
             return 1;
-        }
-        enum afar_status got = AFAR_EAGAIN;
-        if (!ended && may_take(files))
-            got = receive(files, in_fd, &err);
-        if (got == AFAR_OK && !take_packets(files))
-            return 1;
-        ended = ended || got == AFAR_ECLOSED;
         if (got != AFAR_OK && got != AFAR_EAGAIN && got != AFAR_ECLOSED)
-            break;
+            return -1;
+        ended = ended || got == AFAR_ECLOSED;
         if (got == AFAR_EAGAIN && (buffer_size(&files->out) == 0 || sent == AFAR_EAGAIN))
             wait_ready(files, in_fd, out_fd, ended);
     }
-    (void)fprintf(stderr, "sftp: %s\n", err.message);
-    return 1;
 }
 
 static bool set_nonblocking(int fd)
@@ -305,11 +316,16 @@ int files_serve(int in_fd, int out_fd, const struct files_options *options)
     buffer_init(&files.out, OUT_BYTES);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error of its write */
+    struct afar_error err = {0};
     int status = 1;
     if (set_nonblocking(in_fd) && set_nonblocking(out_fd))
-        status = serve(&files, in_fd, out_fd);
+        status = serve(&files, in_fd, out_fd, &err);
     else
         perror("sftp: fcntl");
+    if (status < 0) {
+        (void)fprintf(stderr, "sftp: %s\n", err.message);
+        status = 1;
+    }
     if (status != 0) /* what was done before a broken packet is told, as far as it can be sent */
         (void)transmit(&files, out_fd, NULL);
     handles_close(&files);

@@ -81,11 +81,12 @@ const char *rule_files_home(const struct rule *rule)
 static char *in_home(const char *home, const char *path)
 {
     size_t size = strcmp(home, "/") == 0 && path[1] != '\0' ? 0 : strlen(home);
-    char *whole = malloc(size + strlen(path));
+    size_t rest = strlen(path + 1);
+    char *whole = malloc(size + rest + 1);
     if (whole == NULL)
         return NULL;
     memcpy(whole, home, size);
-    (void)strcpy(whole + size, path + 1);
+    memcpy(whole + size, path + 1, rest + 1);
     return whole;
 }
 
