@@ -41,7 +41,8 @@ BUILD_LDFLAGS = -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
                 $(SANFLAGS) $(COVFLAGS) $(LDFLAGS)
 
 LIBS_CLIENT := -lssl -lcrypto -lcjson
-LIBS_AFAR   := $(if $(LINK),-ledit -lbsd -lmd -ltinfo) # else loaded by 'repl' (lines.c)
+# Of inih the archive: the file of hosts is rare, and a shared library takes its time at each start.
+LIBS_AFAR   := -l:libinih.a $(if $(LINK),-ledit -lbsd -lmd -ltinfo) # else loaded by 'repl' (lines.c)
 LIBS_SERVER := -lssl -lcrypto -lcjson -linih $(if $(LINK),-lmicrohttpd) # else loaded by --http (microhttpd.c)
 
 # LINK=static: no shared library. The linker would warn of what base/names.c sees to.
@@ -186,6 +187,14 @@ deps-files:
 
 test-files: all
 	tests/files/clients.py $(B) $(CASES)
+
+# Real tools that start ssh, with `afar ssh` in its place. Those that are not installed are skipped.
+.PHONY: test-engines deps-engines
+deps-engines:
+	@tests/deps engines
+
+test-engines: all
+	AFAR_BUILD=$(abspath $(B)) tests/engines/run $(CASES)
 
 # ---- tests --------------------------------------------------------------------------------------
 
@@ -458,6 +467,7 @@ install: all install-units
 	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
 	    $(DESTDIR)$(PREFIX)/share/doc/afar
 	install -m 755 $(AFAR) $(DESTDIR)$(PREFIX)/bin/afar
+	ln -sf afar $(DESTDIR)$(PREFIX)/bin/afar-ssh
 	install -m 755 $(AFARD) $(DESTDIR)$(PREFIX)/sbin/afard
 	install -m 644 $(STATIC) $(DESTDIR)$(PREFIX)/lib/libafar.a
 	install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib/
@@ -468,7 +478,7 @@ install: all install-units
 	install -m 644 include/afar/*.h $(DESTDIR)$(PREFIX)/include/afar/
 	install -m 755 certs/make-certs $(DESTDIR)$(PREFIX)/bin/make-certs
 	install -m 644 certs/README.md $(DESTDIR)$(PREFIX)/share/doc/afar/certs.md
-	install -m 644 src/afar/afar.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 src/afar/afar.1 src/afar/afar-ssh.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 src/afard/afard.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 src/afard/afard.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 
@@ -488,9 +498,10 @@ install-units:
 	    $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/bin/make-certs $(DESTDIR)$(PREFIX)/sbin/afard \
+	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/bin/afar-ssh $(DESTDIR)$(PREFIX)/bin/make-certs $(DESTDIR)$(PREFIX)/sbin/afard \
 	    $(DESTDIR)$(PREFIX)/lib/libafar.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libafar.pc \
-	    $(DESTDIR)$(PREFIX)/share/man/man1/afar.1 $(DESTDIR)$(PREFIX)/share/man/man5/afard.conf.5 \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/afar.1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/afar-ssh.1 $(DESTDIR)$(PREFIX)/share/man/man5/afard.conf.5 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/afard.8 \
 	    $(UNITS)/afard.service $(UNITS)/afard.socket $(DESTDIR)$(PREFIX)/lib/sysusers.d/afard.conf \
 	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/afard.conf
@@ -510,6 +521,8 @@ help:
 	@echo 'make test-containers  build the images of docker/ and run them by podman; make deps-containers'
 	@echo '                   installs that'
 	@echo 'make test-files    sftp, scp, lftp, sshfs, restic, paramiko against afard; make deps-files installs them'
+	@echo 'make test-engines  rsync, git, ansible, clush and others over afar ssh, and over a throw-away sshd;'
+	@echo '                   make deps-engines installs them'
 	@echo 'make fault-all     fail every call and allocation of the server, each in a run of its own'
 	@echo 'make hunt          the seeded tests with far more seeds, and 1 GiB through slow ends'
 	@echo 'make simulate      a million schedules of lost connections, crashes and more against the core of runs'

@@ -132,6 +132,24 @@ struct afar_client;
 AFAR_API enum afar_status afar_connect(struct afar_client **client, struct afar_context *context,
                                        const char *url, int64_t timeout_ms, struct afar_error *err);
 
+/* How to reach a server otherwise than by dialling its URL. */
+struct afar_route {
+    AFAR_SIZED(afar_route);
+    int64_t timeout_ms;        /* as afar_connect's */
+    const char *local_address; /* connect from this address; NULL: any */
+    int family;                /* 4 or 6: by this one of IPv4 and IPv6 only; 0: either */
+    /* A connected stream socket that leads to the server, by which it is spoken to; nothing is
+     * dialled, and the URL says what is spoken and whose certificate is expected. It is closed in
+     * any case. 0: none. */
+    int stream;
+};
+#define AFAR_ROUTE_INIT(...) AFAR_INIT(afar_route, __VA_ARGS__)
+
+/* As afar_connect. AFAR_EINVAL besides: an address or a family that is none. */
+AFAR_API enum afar_status afar_connect_by(struct afar_client **client, struct afar_context *context,
+                                          const char *url, const struct afar_route *route,
+                                          struct afar_error *err);
+
 /* Ends the connection; a command that still runs is ended by the server, also one with resume_ms
  * (unless it is away just now). NULL is fine. */
 AFAR_API void afar_close(struct afar_client *client);
@@ -165,6 +183,16 @@ struct afar_command {
      * (afar_resume); a server may grant less, or, as one that does not offer "resume", nothing. 0:
      * the command ends with its connection. */
     int64_t resume_ms;
+    const char *user; /* whom to run as; the server refuses where that is not allowed. NULL: as the
+                         server chooses */
+    /* As `env`, but what the server's rules do not allow is left out, and so is what is not UTF-8,
+     * or beyond 8 KiB in all. */
+    const char *const *env_if_allowed;
+    bool home;  /* begin in the home directory, with HOME, USER, SHELL and the like; no cwd then */
+    bool login; /* the user's login shell, instead of argv and shell */
+    bool leave; /* what it leaves running may stay, where the server allows that */
+    bool shell_of_user; /* `shell` is a line for the user's own shell, where that is allowed */
+    bool reserved[4];   /* 0 */
 };
 #define AFAR_COMMAND_INIT(...) AFAR_INIT(afar_command, __VA_ARGS__)
 

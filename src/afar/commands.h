@@ -12,5 +12,7 @@ int echo_main(int argc, char **argv);
 int keygen_main(int argc, char **argv);
 int pin_main(int argc, char **argv);
 int forget_main(int argc, char **argv);
+int ssh_main(int argc, char **argv);
+int config_main(int argc, char **argv);
 
 #endif

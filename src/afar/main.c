@@ -25,6 +25,8 @@ static const char help[] =
     "  keygen                make a key, and the line that lets it in\n"
     "  pin FILE              show the pin of a certificate's key\n"
     "  forget HOST           forget a server's key\n"
+    "  ssh HOST [COMMAND]    as OpenSSH's ssh, for programs that call it\n"
+    "  config HOST           show how a connection to HOST would be made\n"
     "\n"
     "  help [SUBCOMMAND], --version\n"
     "                        'afar help SUBCOMMAND' says more, as does 'afar SUBCOMMAND --help'\n"
@@ -40,6 +42,7 @@ static const struct {
 } subcommands[] = {
     {"run", run_main},   {"repl", repl_main},     {"sftp", sftp_main}, {"ping", ping_main},
     {"echo", echo_main}, {"keygen", keygen_main}, {"pin", pin_main},   {"forget", forget_main},
+    {"ssh", ssh_main},   {"config", config_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -99,6 +102,13 @@ static int show_help(int argc, char **argv)
     return run_subcommand(2, words, &status) ? status : unknown_subcommand(argv[1]);
 }
 
+static bool is_ssh(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+    const char *name = slash == NULL ? program : slash + 1;
+    return strcmp(name, "ssh") == 0 || strcmp(name, "afar-ssh") == 0;
+}
+
 int main(int argc, char **argv)
 {
     int status = STATUS_FAILED;
@@ -110,8 +120,15 @@ int main(int argc, char **argv)
      * owner. */
     (void)umask(umask(S_IRWXG | S_IRWXO) & (S_IRWXG | S_IRWXO));
 
+    /* Programs that find ssh in PATH, and offer no option for another one. */
+    if (argc > 0 && is_ssh(argv[0])) {
+        afar_begin_program();
+        return ssh_main(argc, argv);
+    }
     if (argc < 2) {
-        report("which subcommand: run, repl, sftp, ping, echo, keygen, pin or forget? Try 'afar "
+        report("which subcommand: run, repl, sftp, ping, echo, keygen, pin, forget, ssh or config? "
+               "Try "
+               "'afar "
                "--help'");
         return STATUS_FAILED;
     }

@@ -90,16 +90,25 @@ static int64_t reconnect_ms(const char *url, const struct options *options)
 
 bool remote_open(struct remote *remote, const struct options *options, const char *assumed)
 {
+    struct options own = *options; /* its lists are the caller's */
     *remote = (struct remote){.host = options->host,
                               .connect_timeout_ms = options->connect_timeout_ms,
                               .silence_ms = options->silence_ms};
-    remote->url = make_url(options->host, options->protocol, assumed);
+    if (strstr(options->host, "://") == NULL &&
+        !(host_find(&remote->entry, options->host) && host_apply(&remote->entry, &own)))
+        return false;
+    if (remote->entry.value[HOST_VIA].text != NULL) {
+        report("%s: %s:%u: via: jump hosts are not supported", options->host, remote->entry.file,
+               remote->entry.value[HOST_VIA].line);
+        return false;
+    }
+    remote->url = make_url(own.host, own.protocol, assumed);
     if (remote->url == NULL) {
         report("out of memory");
         return false;
     }
-    remote->reconnect_ms = reconnect_ms(remote->url, options);
-    return open_context(remote, options);
+    remote->reconnect_ms = reconnect_ms(remote->url, &own);
+    return open_context(remote, &own);
 }
 
 void remote_close(struct remote *remote)
@@ -108,6 +117,7 @@ void remote_close(struct remote *remote)
     afar_context_free(remote->context);
     trust_close(&remote->trust);
     credential_paths_close(&remote->paths);
+    host_close(&remote->entry);
     free(remote->url);
     *remote = (struct remote){0};
 }
@@ -122,14 +132,28 @@ static void set_silence(const struct remote *remote)
         afar_set_heartbeat(remote->client, beat_ms > 0 ? beat_ms : 1, remote->silence_ms);
 }
 
+static bool take_route(struct afar_route *by, const struct remote_route *route)
+{
+    if (route == NULL)
+        return true;
+    by->family = route->family;
+    by->local_address = route->local_address;
+    if (route->open == NULL)
+        return true;
+    by->stream = route->open(route->user);
+    return by->stream > 0;
+}
+
 bool remote_connect(struct remote *remote)
 {
     struct afar_error err = {0};
     if (remote->client != NULL)
         return true;
     for (;;) {
-        if (afar_connect(&remote->client, remote->context, remote->url, remote->connect_timeout_ms,
-                         &err) == AFAR_OK) {
+        struct afar_route by = AFAR_ROUTE_INIT(.timeout_ms = remote->connect_timeout_ms);
+        if (!take_route(&by, remote->route))
+            return false;
+        if (afar_connect_by(&remote->client, remote->context, remote->url, &by, &err) == AFAR_OK) {
             set_silence(remote);
             return true;
         }

@@ -12,17 +12,30 @@
 
 #include <afar/afar.h>
 
+#include "afar/hosts.h"
 #include "afar/options.h"
 #include "afar/paths.h"
 #include "afar/trust.h"
 
+/* How to reach it otherwise. */
+struct remote_route {
+    int family;                /* 4 or 6; 0: either */
+    const char *local_address; /* NULL: any */
+    /* Makes a connected stream that leads there; -1: it has been said why there is none. NULL: the
+     * URL is dialled. */
+    int (*open)(void *user);
+    void *user;
+};
+
 struct remote {
-    const char *host; /* as the user wrote it, for messages */
-    char *url;        /* with the protocol that was asked for */
+    const char *host;  /* as the user wrote it, for messages */
+    struct host entry; /* of the file of hosts, where the user wrote a name */
+    char *url;         /* with the protocol that was asked for */
     int64_t connect_timeout_ms;
     int64_t silence_ms;   /* -1: the library's */
     int64_t reconnect_ms; /* a lost connection is tried again for so long; 0: it is not */
-    bool secure;          /* it needs credentials: */
+    const struct remote_route *route; /* NULL: the URL is dialled */
+    bool secure;                      /* it needs credentials: */
     struct credential_paths paths;
     struct trust trust; /* asked where neither a CA nor a pin decides */
     struct afar_context *context;

@@ -65,7 +65,8 @@ static void run_line(struct repl *repl, const char *line)
         const struct afar_command command =
             AFAR_COMMAND_INIT(.shell = text, .env = options->env, .cwd = options->cwd,
                               .timeout_ms = options->timeout_ms,
-                              .resume_ms = repl->remote.reconnect_ms);
+                              .resume_ms = repl->remote.reconnect_ms,
+                              .user = repl->remote.entry.value[HOST_USER].text);
         repl->status = session_run(&repl->remote, &command, &how);
         free(text);
     }

@@ -24,15 +24,15 @@ static void wait_until_taken(void)
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-void report(const char *format, ...)
+static void write_line(const char *prefix, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static void write_line(const char *prefix, const char *format, va_list args)
 {
-    char line[LINE_BYTES] = "afar: ";
+    char line[LINE_BYTES];
     char shown[SHOWN_BYTES];
-    size_t used = strlen(line);
-    va_list args;
-    va_start(args, format);
+    size_t used = (size_t)snprintf(line, sizeof line, "%s", prefix);
     (void)vsnprintf(line + used, sizeof line - used, format, args);
-    va_end(args);
     afar_escape(shown, sizeof shown - 1, line, AFAR_ESCAPE_TERMINAL);
     used = strlen(shown);
     shown[used++] = '\n';
@@ -40,6 +40,22 @@ void report(const char *format, ...)
     /* There is nowhere to report that this failed. */
     if (write(STDERR_FILENO, shown, used) < 0)
         return;
+}
+
+void report(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_line("afar: ", format, args);
+    va_end(args);
+}
+
+void report_plain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_line("", format, args);
+    va_end(args);
 }
 
 /* "No such file or directory" for "ENOENT", or the name itself. */

@@ -11,6 +11,9 @@
  * wherever it comes from. */
 void report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same without "afar: ", for words that other programs look for. */
+void report_plain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* What a plain exit status would not say; nothing where it says all. */
 void report_receipt(const char *host, const struct afar_command *command,
                     const struct afar_receipt *receipt);

@@ -84,7 +84,8 @@ static int run_command(struct remote *remote, const struct options *options)
                           .timeout_ms = options->timeout_ms,
                           .start_within_ms = options->start_within_ms,
                           .resume_ms = remote->reconnect_ms, .with_stdin = !options->no_stdin,
-                          .with_digest = options->digest, .with_pty = options->tty);
+                          .with_digest = options->digest, .with_pty = options->tty,
+                          .user = remote->entry.value[HOST_USER].text);
     char *line = NULL;
     if (options->shell) {
         line = options_join(options->words);

@@ -29,6 +29,8 @@ struct session {
     struct remote *remote;
     struct afar_client *client;
     const struct afar_command *command;
+    const struct session_options *options;
+    int failed; /* the status where afar itself has failed */
     bool json;
     bool lost;  /* the connection is of no use any more, or its command is to be ended */
     bool retry; /* a command that was not sent may be sent again, once */
@@ -37,10 +39,12 @@ struct session {
     bool stdin_blocked; /* the command has not read what it got before */
     bool stdin_done;
     int interrupts;
-    int taken_back;     /* the signal for which the request was taken back; 0: it was not */
-    int64_t give_up_ms; /* then, or away and interrupted: when to wait no longer; 0: no such */
-    bool told_away;     /* the connection was lost, and it is not back */
-    int status;         /* -1: not over */
+    int taken_back; /* the signal for which the request was taken back; 0: it was not */
+    int leaving;    /* the signal that ends this program soon; 0: none */
+    int64_t
+        give_up_ms; /* in these cases, or away and interrupted: when to wait no longer; 0: not */
+    bool told_away; /* the connection was lost, and it is not back */
+    int status;     /* -1: not over */
     struct input input;
     struct output output[2]; /* stdout, stderr */
     bool told_closed[2];     /* the command has been told that nobody reads */
@@ -52,7 +56,7 @@ struct session {
 static void fail(struct session *session, const char *what, int sys_errno)
 {
     report("%s: %s; the command is ended", what, strerror(sys_errno));
-    session->status = STATUS_FAILED;
+    session->status = session->failed;
     session->lost = true;
 }
 
@@ -88,6 +92,8 @@ static void on_started(void *user, const char *job)
     struct session *session = user;
     (void)job;
     session->started = true;
+    if (session->options->started != NULL)
+        session->options->started(session->options->user);
 }
 
 static void on_frame(void *user, const char *json)
@@ -130,7 +136,7 @@ static void give_input(struct session *session, struct afar_error *err)
 static void write_lines(struct session *session)
 {
     struct json_queue *lines = &session->lines;
-    if (lines->failed && session->status != STATUS_FAILED)
+    if (lines->failed && session->status != session->failed)
         fail(session, "standard output", ENOMEM);
     if (lines->end > lines->start && !session->output[0].blocked)
         json_queue_taken(lines, output_write(&session->output[0], lines->data + lines->start,
@@ -170,7 +176,7 @@ static bool ends_programs(int number)
 
 static void leave(struct session *session)
 {
-    session->status = STATUS_FAILED;
+    session->status = session->failed;
     session->lost = true;
 }
 
@@ -201,6 +207,25 @@ static void check_taken_back(struct session *session)
     leave(session);
 }
 
+/* Nobody waits any longer for what a signal has done to the command; its connection's end will end
+ * it. */
+static void check_leaving(struct session *session)
+{
+    if (session->leaving == 0 || session->status >= 0 || now_ms() < session->give_up_ms)
+        return;
+    report("%s: ended by %s; the connection is closed, and the server ends the command",
+           session->remote->host, sigabbrev_np(session->leaving));
+    leave(session);
+}
+
+static void begin_leaving(struct session *session, int number)
+{
+    if (session->options->patience_ms == 0 || !ends_programs(number))
+        return;
+    session->give_up_ms = now_ms() + (session->leaving != 0 ? 0 : session->options->patience_ms);
+    session->leaving = number;
+}
+
 static void pass_on(struct session *session, int number, struct afar_error *err)
 {
     bool interrupt = number == SIGINT || number == SIGTERM;
@@ -215,6 +240,7 @@ static void pass_on(struct session *session, int number, struct afar_error *err)
     (void)afar_signal(session->client, sigabbrev_np(number), err);
     if (ends_programs(number) && session->told_away && session->give_up_ms == 0)
         session->give_up_ms = now_ms() + DELIVER_MS;
+    begin_leaving(session, number);
     if (ends_programs(number))
         (void)afar_probe(session->client, PROBE_MS, err);
 }
@@ -260,7 +286,8 @@ static void note_presence(struct session *session)
     if (away == session->told_away)
         return;
     session->told_away = away;
-    session->give_up_ms = 0;
+    if (session->leaving == 0)
+        session->give_up_ms = 0;
     if (!person)
         return;
     if (away)
@@ -298,6 +325,14 @@ static bool come_back(struct session *session)
     return true;
 }
 
+static int tell_end(const struct session *session, const struct afar_receipt *receipt)
+{
+    if (session->options->status != NULL)
+        return session->options->status(session->options->user, receipt);
+    report_receipt(session->remote->host, session->command, receipt);
+    return afar_exit_status(receipt);
+}
+
 /* Sends, receives, and sees whether it is over. */
 static void process(struct session *session, struct afar_error *err)
 {
@@ -318,11 +353,10 @@ static void process(struct session *session, struct afar_error *err)
             report("interrupted by %s: %s", sigabbrev_np(session->taken_back), err->message);
         else
             report("%s", err->message);
-        session->status = STATUS_FAILED;
+        session->status = session->failed;
         session->lost = status != AFAR_EREFUSED;
     } else if (receipt != NULL) {
-        report_receipt(session->remote->host, session->command, receipt);
-        session->status = afar_exit_status(receipt);
+        session->status = tell_end(session, receipt);
     }
 }
 
@@ -411,13 +445,13 @@ static void finish_lines(struct session *session)
         if (poll(waiting, 2, -1) < 0 && errno != EINTR)
             return;
         if (waiting[0].revents != 0 && signals_next(&session->signals) != 0) {
-            session->status = STATUS_FAILED;
+            session->status = session->failed;
             return;
         }
         session->output[0].blocked = false;
         write_lines(session);
     }
-    if (session->output[0].failure != 0 && session->status != STATUS_FAILED)
+    if (session->output[0].failure != 0 && session->status != session->failed)
         fail(session, session->output[0].name, session->output[0].failure);
 }
 
@@ -426,14 +460,14 @@ static void start_again(struct session *session)
     session->again = session->retry = false;
     remote_disconnect(session->remote);
     if (!start(session))
-        session->status = STATUS_FAILED;
+        session->status = session->failed;
 }
 
 static int run(struct session *session)
 {
     struct afar_error err = {0};
     if (!start(session))
-        session->status = STATUS_FAILED;
+        session->status = session->failed;
     while (session->status < 0) {
         process(session, &err);
         if (session->again) {
@@ -443,6 +477,7 @@ static int run(struct session *session)
         if (session->status < 0 && session->stdin_blocked)
             give_input(session, &err);
         check_taken_back(session);
+        check_leaving(session);
         check_interrupted_away(session);
         if (come_back(session))
             continue;
@@ -458,7 +493,7 @@ static int run(struct session *session)
 int session_run(struct remote *remote, const struct afar_command *command,
                 const struct session_options *options)
 {
-    int status = STATUS_FAILED;
+    int status = options->failed_status != 0 ? options->failed_status : STATUS_FAILED;
     struct session *session = calloc(1, sizeof *session);
     if (session == NULL) {
         report("out of memory");
@@ -466,6 +501,8 @@ int session_run(struct remote *remote, const struct afar_command *command,
     }
     session->remote = remote;
     session->command = command;
+    session->options = options;
+    session->failed = status;
     session->json = options->json;
     session->retry = options->retry;
     session->status = -1;
@@ -476,7 +513,8 @@ int session_run(struct remote *remote, const struct afar_command *command,
     }
     input_open(&session->input, STDIN_FILENO);
     output_open(&session->output[0], STDOUT_FILENO, "cannot write to standard output");
-    output_open(&session->output[1], STDERR_FILENO, "cannot write to standard error");
+    output_open(&session->output[1], options->stderr_fd != 0 ? options->stderr_fd : STDERR_FILENO,
+                "cannot write to standard error");
     status = run(session);
     if (session->lost)
         remote_disconnect(remote);

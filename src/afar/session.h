@@ -10,6 +10,7 @@
 #define AFAR_SESSION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "afar/remote.h"
 
@@ -19,6 +20,15 @@ struct session_options {
     /* The signal for which the request was taken back, before the command had begun; 0: none. May
      * be NULL. */
     int *taken_back;
+    /* What differs under ssh(1)'s rules; 0 and NULL: as `afar run`. */
+    int failed_status;   /* afar itself failed */
+    int stderr_fd;       /* where the command's standard error goes */
+    int64_t patience_ms; /* a signal that ends programs ends this one too, so long after it has been
+                            passed on; a second one at once */
+    int (*status)(void *user, const struct afar_receipt *receipt); /* instead of report_receipt and
+                                                                      afar_exit_status */
+    void (*started)(void *user); /* the command runs; may go on in a child process */
+    void *user;
 };
 
 /* Connects where that was not done yet. Returns the exit status; whatever else is to be said has

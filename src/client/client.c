@@ -1,12 +1,15 @@
 #include "client/client.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "client/sized.h"
 #include "net/dial.h"
 
 /* ---- made and freed -------------------------------------------------------------------------- */
@@ -96,12 +99,13 @@ static enum afar_status shake_hands(struct transport *transport, int64_t deadlin
 
 enum afar_status client_open_transport(struct transport **transport,
                                        const struct afar_context *context,
-                                       const struct endpoint *endpoint, int64_t deadline_ms,
-                                       int stop_fd, struct afar_error *err)
+                                       const struct endpoint *endpoint, int stream,
+                                       int64_t deadline_ms, int stop_fd, struct afar_error *err)
 {
-    int fd = -1;
+    int fd = stream;
     *transport = NULL;
-    enum afar_status status = dial_unless(endpoint, deadline_ms, stop_fd, &fd, err);
+    enum afar_status status =
+        stream > 0 ? AFAR_OK : dial_unless(endpoint, deadline_ms, stop_fd, &fd, err);
     if (status != AFAR_OK)
         return status;
     /* A datagram's socket can be sent to and received from like the others. */
@@ -139,12 +143,13 @@ static enum afar_status parse_url(struct endpoint *endpoint, const char *url,
     return AFAR_OK;
 }
 
+/* `stream` is closed in any case; 0: the endpoint is dialled. */
 static enum afar_status connect_to(struct afar_client **client, const struct afar_context *context,
-                                   const struct endpoint *endpoint, int64_t timeout_ms,
+                                   const struct endpoint *endpoint, int stream, int64_t timeout_ms,
                                    struct afar_error *err)
 {
     struct transport *transport = NULL;
-    enum afar_status status = client_open_transport(&transport, context, endpoint,
+    enum afar_status status = client_open_transport(&transport, context, endpoint, stream,
                                                     clock_deadline_ms(timeout_ms), -1, err);
     if (status != AFAR_OK)
         return status;
@@ -171,30 +176,77 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
 
 /* TLS without a context that has credentials: as with empty ones. */
 static enum afar_status connect_without(struct afar_client **client,
-                                        const struct endpoint *endpoint, int64_t timeout_ms,
-                                        struct afar_error *err)
+                                        const struct endpoint *endpoint, int stream,
+                                        int64_t timeout_ms, struct afar_error *err)
 {
     const struct afar_credentials none = AFAR_CREDENTIALS_INIT();
     struct afar_context *context = NULL;
     enum afar_status status = afar_context_new(&context, &none, err);
     if (status == AFAR_OK)
-        status = connect_to(client, context, endpoint, timeout_ms, err);
+        status = connect_to(client, context, endpoint, stream, timeout_ms, err);
+    else if (stream > 0)
+        (void)close(stream);
     afar_context_free(context);
     return status;
+}
+
+static enum afar_status take_route(struct endpoint *endpoint, struct afar_route *own,
+                                   const struct afar_route *route, struct afar_error *err)
+{
+    uint8_t address[16];
+    enum afar_status status = sized_take(own, sizeof *own, route, "afar_route", err);
+    if (status != AFAR_OK)
+        return status;
+    if (own->family != 0 && own->family != 4 && own->family != 6)
+        return afar_fail(err, AFAR_EINVAL, "the family %d: 4 or 6 is meant", own->family);
+    endpoint->family = own->family == 4 ? AF_INET : own->family == 6 ? AF_INET6 : 0;
+    const char *local = own->local_address;
+    if (local == NULL)
+        return AFAR_OK;
+    if (inet_pton(AF_INET, local, address) != 1 && inet_pton(AF_INET6, local, address) != 1)
+        return afar_fail(err, AFAR_EINVAL, "'%.64s' is not an address to connect from", local);
+    (void)snprintf(endpoint->local, sizeof endpoint->local, "%s", local);
+    return AFAR_OK;
+}
+
+/* One that was given is ours, also where nothing comes of it. */
+static enum afar_status prepare_stream(int stream, struct afar_error *err)
+{
+    int flags = fcntl(stream, F_GETFL);
+    if (flags < 0 || fcntl(stream, F_SETFL, flags | O_NONBLOCK) != 0)
+        return afar_fail_errno(err, errno, "the stream to the server");
+    return AFAR_OK;
+}
+
+enum afar_status afar_connect_by(struct afar_client **client, struct afar_context *context,
+                                 const char *url, const struct afar_route *route,
+                                 struct afar_error *err)
+{
+    struct afar_error why = {0};
+    struct endpoint endpoint;
+    struct afar_route own = AFAR_ROUTE_INIT();
+    *client = NULL;
+    enum afar_status status = parse_url(&endpoint, url, &why);
+    if (status == AFAR_OK)
+        status = take_route(&endpoint, &own, route, &why);
+    else if (sized_take(&own, sizeof own, route, "afar_route", NULL) != AFAR_OK)
+        own.stream = 0;
+    if (status == AFAR_OK && own.stream > 0)
+        status = prepare_stream(own.stream, &why);
+    bool lacks = endpoint.scheme == ENDPOINT_TLS && (context == NULL || context->tls == NULL);
+    if (status == AFAR_OK)
+        status = lacks ? connect_without(client, &endpoint, own.stream, own.timeout_ms, &why)
+                       : connect_to(client, context, &endpoint, own.stream, own.timeout_ms, &why);
+    else if (own.stream > 0)
+        (void)close(own.stream);
+    return client_tell(status, &why, err);
 }
 
 enum afar_status afar_connect(struct afar_client **client, struct afar_context *context,
                               const char *url, int64_t timeout_ms, struct afar_error *err)
 {
-    struct afar_error why = {0};
-    struct endpoint endpoint;
-    *client = NULL;
-    enum afar_status status = parse_url(&endpoint, url, &why);
-    bool lacks = endpoint.scheme == ENDPOINT_TLS && (context == NULL || context->tls == NULL);
-    if (status == AFAR_OK)
-        status = lacks ? connect_without(client, &endpoint, timeout_ms, &why)
-                       : connect_to(client, context, &endpoint, timeout_ms, &why);
-    return client_tell(status, &why, err);
+    const struct afar_route route = AFAR_ROUTE_INIT(.timeout_ms = timeout_ms);
+    return afar_connect_by(client, context, url, &route, err);
 }
 
 void afar_keep_session(struct afar_client *client)

@@ -14,12 +14,14 @@ enum { SETTLE_TURNS = 16, HOLDER_RANDOM_BYTES = 16 };
 static enum afar_status check_command(const struct afar_command *command, struct afar_error *err)
 {
     int given = (command->argv != NULL ? 1 : 0) + (command->shell != NULL ? 1 : 0) +
-                (command->subsystem != NULL ? 1 : 0);
+                (command->subsystem != NULL ? 1 : 0) + (command->login ? 1 : 0);
     if (given != 1)
         return afar_fail(err, AFAR_EINVAL,
                          "a command needs either argv, or a shell line, or a subsystem");
     if (command->subsystem != NULL && (!command->with_stdin || command->env != NULL))
         return afar_fail(err, AFAR_EINVAL, "a subsystem needs stdin and has no environment");
+    if (command->home && command->cwd != NULL)
+        return afar_fail(err, AFAR_EINVAL, "a command begins at home or in a directory, not both");
     if (command->argv != NULL && command->argv[0] == NULL)
         return afar_fail(err, AFAR_EINVAL, "a command needs at least one word");
     if (command->timeout_ms < 0 || (uint64_t)command->timeout_ms > MESSAGE_INTEGER_MAX)
@@ -48,6 +50,12 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
                                    .subsystem = (char *)wanted->subsystem,
                                    .env = (char **)wanted->env,
                                    .cwd = (char *)wanted->cwd,
+                                   .user = (char *)wanted->user,
+                                   .env_if_allowed = (char **)wanted->env_if_allowed,
+                                   .home = wanted->home,
+                                   .login = wanted->login,
+                                   .leave = wanted->leave,
+                                   .shell_of_user = wanted->shell_of_user,
                                    .stdin_stream = wanted->with_stdin,
                                    .pty = wanted->with_pty,
                                    .digest = wanted->with_digest,

@@ -177,7 +177,7 @@ static enum afar_status resume(struct afar_client *client, const struct afar_res
         return afar_fail(err, AFAR_EINVAL, "%s needs a context to come back", client->name);
     if (!run_guest_connect_now(&client->command.guest, clock_awake_or_not_ms()))
         return afar_fail(err, AFAR_EAGAIN, "it is not time yet");
-    status = client_open_transport(&transport, context, client->endpoint,
+    status = client_open_transport(&transport, context, client->endpoint, 0,
                                    clock_deadline_ms(wanted.timeout_ms),
                                    wanted.stop_fd > 0 ? wanted.stop_fd : -1, err);
     if (status != AFAR_OK)

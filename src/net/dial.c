@@ -1,5 +1,6 @@
 #include "net/dial.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -42,6 +43,7 @@ struct race {
     bool stopped;                  /* it can be read */
     int failure;                   /* errno of the last attempt that has failed */
     const struct addrinfo *failed; /* its address; NULL: none has */
+    const struct endpoint *endpoint;
 };
 
 static const struct addrinfo *next_of_family(const struct addrinfo *at, int family, bool same)
@@ -55,6 +57,14 @@ static const struct addrinfo *next_of_family(const struct addrinfo *at, int fami
  * delay the other. */
 static void put_in_order(struct race *race, const struct addrinfo *list)
 {
+    const int only = race->endpoint->family;
+    if (only != 0) {
+        for (; race->count < ADDRESSES_MAX && list != NULL; list = list->ai_next) {
+            if (list->ai_family == only)
+                race->addresses[race->count++] = list;
+        }
+        return;
+    }
     int family = list->ai_family;
     const struct addrinfo *turn[2] = {list, next_of_family(list, family, false)};
     for (size_t i = 0; race->count < ADDRESSES_MAX && (turn[0] != NULL || turn[1] != NULL); i++) {
@@ -86,6 +96,22 @@ static int64_t stagger_ms(const struct race *race, int64_t deadline_ms, int64_t 
     return deadline_ms != DEADLINE_NEVER && share_ms < STAGGER_MS ? share_ms : STAGGER_MS;
 }
 
+/* 0, or an errno: it cannot connect from there. */
+static int bind_local(int fd, const struct addrinfo *address, const char *local)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+    bool is_in6 = address->ai_family == AF_INET6;
+    if (local[0] == '\0')
+        return 0;
+    if (inet_pton(address->ai_family, local,
+                  is_in6 ? (void *)&in6.sin6_addr : (void *)&in.sin_addr) != 1)
+        return EADDRNOTAVAIL; /* an address of the other family */
+    int result = is_in6 ? bind(fd, (struct sockaddr *)&in6, sizeof in6)
+                        : bind(fd, (struct sockaddr *)&in, sizeof in);
+    return result == 0 ? 0 : errno;
+}
+
 /* Begins the next attempt. True: it has succeeded at once. */
 static bool begin(struct race *race, int64_t deadline_ms, int *fd)
 {
@@ -97,9 +123,10 @@ static bool begin(struct race *race, int64_t deadline_ms, int *fd)
         note_failure(race, address, errno);
         return false;
     }
-    if (connect(made, address->ai_addr, address->ai_addrlen) == 0)
+    int failure = bind_local(made, address, race->endpoint->local);
+    if (failure == 0 && connect(made, address->ai_addr, address->ai_addrlen) == 0)
         return won(address, made, fd);
-    int failure = errno;
+    failure = failure != 0 ? failure : errno;
     /* An interrupted connect goes on by itself, as one in progress does. */
     if (failure == EINPROGRESS || failure == EINTR) {
         race->under_way[race->attempts++] = (struct attempt){.address = address, .fd = made};
@@ -274,7 +301,7 @@ static enum afar_status dial_inet(const struct endpoint *endpoint, int64_t deadl
 {
     struct addrinfo *list = NULL;
     char tried[ADDRESS_TEXT_BYTES + 4] = "";
-    struct race race = {.failure = EADDRNOTAVAIL, .stop_fd = stop_fd};
+    struct race race = {.failure = EADDRNOTAVAIL, .stop_fd = stop_fd, .endpoint = endpoint};
 
     enum afar_status status = lookup_addresses(endpoint, deadline_ms, stop_fd, &list, err);
     if (status != AFAR_OK)

@@ -10,7 +10,8 @@
 
 #include "net/endpoint.h"
 
-/* Tries the addresses that the host resolves to, in the resolver's order but IPv6 and IPv4 in turn,
+/* Tries the addresses that the host resolves to (those of endpoint->family, from
+ * endpoint->local), in the resolver's order but IPv6 and IPv4 in turn,
  * one more beside the others whenever they take long; the first that answers is it. *fd is
  * non-blocking, close-on-exec, TCP_NODELAY where it is TCP, connected also for udp, and owned by
  * the caller. The error is a line for a person: which address, what happened, what to look at

@@ -32,6 +32,7 @@ enum {
     ENDPOINT_DEFAULT_PORT = 7420,
     ENDPOINT_HOST_BYTES = 256,
     ENDPOINT_PATH_BYTES = 108,
+    ENDPOINT_LOCAL_BYTES = 64,
     ENDPOINT_INHERITED_MAX = 64, /* twice as many sockets as there may be listeners */
     ENDPOINT_URL_BYTES = 400     /* any endpoint written out, and a NUL */
 };
@@ -44,6 +45,9 @@ struct endpoint {
     uint16_t port;  /* 0: the kernel chooses (listening only) */
     char host[ENDPOINT_HOST_BYTES]; /* name or address without brackets; "" for unix */
     char path[ENDPOINT_PATH_BYTES]; /* "" unless unix */
+    /* No part of the URL, and for connecting only: */
+    int family;                       /* AF_INET or AF_INET6: by this one only; 0: either */
+    char local[ENDPOINT_LOCAL_BYTES]; /* from this address; "": any */
 };
 
 /* Reads a URL. Without a scheme, `host` or `host:port` (or `[v6]:port`) means tls. Port 7420 where

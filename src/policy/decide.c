@@ -7,6 +7,7 @@
 #include "policy/env_pattern.h"
 #include "policy/resolve.h"
 #include "policy/rule_files.h"
+#include "policy/shell_words.h"
 
 #define ORIGINAL "AFAR_ORIGINAL_COMMAND="
 
@@ -16,9 +17,10 @@ enum { SHOWN_BYTES = 100 };
 struct trial {
     const struct policy_client *client;
     const struct policy_request *request;
-    bool known;       /* the program has been looked for, in … */
-    const char *root; /* … this root; borrowed from a rule */
-    char *found;      /* owned; where the bare name is in the server's PATH; NULL: nowhere */
+    char *const *argv; /* what rules' commands are compared with; NULL: a line for a shell alone */
+    bool known;        /* the program has been looked for, in … */
+    const char *root;  /* … this root; borrowed from a rule */
+    char *found;       /* owned; where the bare name is in the server's PATH; NULL: nowhere */
 
     /* How far the request came, for the reason of a refusal. */
     bool for_client;       /* some rule is for this client … */
@@ -54,7 +56,7 @@ static const char *last_name(const char *path)
  * not choose code, and looking at it could hang. */
 static bool names_program(struct trial *trial, const struct template *template)
 {
-    const char *asked = trial->request->argv[0];
+    const char *asked = trial->argv[0];
     const char *wanted = template->words.at[0];
     bool is_bare = strchr(asked, '/') == NULL;
     if (strcmp(is_bare ? last_name(wanted) : wanted, asked) == 0)
@@ -74,8 +76,8 @@ static enum afar_status find_program(struct trial *trial, const struct rule *rul
     trial->found = NULL;
     trial->known = true;
     trial->root = rule->chroot;
-    enum afar_status status = resolve_name(trial->request->argv[0], trial->request->path,
-                                           rule->chroot, &trial->found, err);
+    enum afar_status status =
+        resolve_name(trial->argv[0], trial->request->path, rule->chroot, &trial->found, err);
     return status == AFAR_EINVAL ? AFAR_OK : status;
 }
 
@@ -83,7 +85,7 @@ static enum afar_status find_program(struct trial *trial, const struct rule *rul
 static enum afar_status match_program(struct trial *trial, const struct rule *rule,
                                       const char *wanted, bool *match, struct afar_error *err)
 {
-    *match = strchr(trial->request->argv[0], '/') != NULL;
+    *match = strchr(trial->argv[0], '/') != NULL;
     if (*match)
         return AFAR_OK;
     enum afar_status status = find_program(trial, rule, err);
@@ -105,16 +107,16 @@ static enum afar_status match_command(struct trial *trial, const struct rule *ru
     *match = rule->force.count > 0 && rule->command_count == 0 && !rule->shell_set;
     if (*match)
         return AFAR_OK;
-    if (request->is_shell) {
+    if (request->login || request->is_shell)
         *match = rule->shell;
+    if (*match || trial->argv == NULL)
         return AFAR_OK;
-    }
     for (size_t i = 0; i < rule->command_count && !*match && status == AFAR_OK; i++) {
         const struct template *template = &rule->commands[i];
         bool any = template_any_program(template);
         if (!any && !names_program(trial, template))
             continue;
-        if (!template_match_arguments(template, request->argv)) {
+        if (!template_match_arguments(template, trial->argv)) {
             trial->for_program = true;
             continue;
         }
@@ -126,8 +128,12 @@ static enum afar_status match_command(struct trial *trial, const struct rule *ru
     return status;
 }
 
-static bool match_user(const struct rule *rule, const char *user)
+static bool match_user(const struct rule *rule, const struct policy_request *request)
 {
+    const char *user = request->user;
+    const char *self = request->self != NULL ? request->self->name : NULL;
+    if (user != NULL && rule->user.name == NULL)
+        return self != NULL && strcmp(self, user) == 0;
     return user == NULL || (rule->user.name != NULL && strcmp(rule->user.name, user) == 0);
 }
 
@@ -157,8 +163,9 @@ static bool is_for_wrapper(const struct policy_decision *decision,
                            const struct policy_request *request)
 {
     const struct rule *rule = decision->rule;
-    const char *word = request->argv[0];
-    if (rule->wrapper.count == 0 || rule->force.count > 0 || decision->program != NULL)
+    const char *word = decision->split.count > 0 ? decision->split.at[0] : request->argv[0];
+    if (request->login || rule->wrapper.count == 0 || rule->force.count > 0 ||
+        decision->program != NULL)
         return false;
     return word[0] == '-' || strchr(word, '=') != NULL;
 }
@@ -203,6 +210,8 @@ static enum afar_status keep_original(struct policy_decision *decision,
 {
     char *line = NULL;
     const char *text = request->is_shell ? request->argv[2] : NULL;
+    if (request->login) /* as sshd(8): there was no command */
+        return AFAR_OK;
     if (text == NULL) {
         enum afar_status status = words_quote(request->argv, &line, err);
         if (status != AFAR_OK)
@@ -217,31 +226,72 @@ static enum afar_status keep_original(struct policy_decision *decision,
     return fail_memory(err);
 }
 
-/* Wrapper, then what is run in it: the forced command, or what was asked for. Where a rule names
- * the program, its words begin with the rule's path: a program may take the place of its libraries
- * from argv[0], as Python does. */
+/* Wrapper, then what is run in it. Where a rule names the program, its words begin with the rule's
+ * path: a program may take the place of its libraries from argv[0], as Python does. */
+static enum afar_status put_argv(struct policy_decision *decision, char *const *inner,
+                                 struct afar_error *err)
+{
+    static const struct words none = {0};
+    const struct words *wrapper = decision->rule != NULL ? &decision->rule->wrapper : &none;
+    size_t used = 0;
+    decision->argv = calloc(wrapper->count + count(inner) + 1, sizeof *decision->argv);
+    if (decision->argv == NULL)
+        return fail_memory(err);
+    for (size_t i = 0; i < wrapper->count; i++)
+        decision->argv[used++] = wrapper->at[i];
+    for (size_t i = 0; inner[i] != NULL; i++)
+        decision->argv[used++] = inner[i];
+    if (decision->program != NULL && decision->login_name == NULL)
+        decision->argv[wrapper->count] = (char *)(uintptr_t)decision->program;
+    if (wrapper->count > 0)
+        decision->program = wrapper->at[0];
+    return AFAR_OK;
+}
+
+static const char *shell_of(const struct policy_decision *decision)
+{
+    const struct user *user = decision->user;
+    bool has_one = user != NULL && user->shell != NULL && user->shell[0] == '/';
+    return has_one ? user->shell : "/bin/sh";
+}
+
+/* By its name with a "-" before it, as login(1) does; behind a wrapper, which cannot give another
+ * name to what it runs, by the option that shells have for it. */
+static enum afar_status make_login(struct policy_decision *decision, struct afar_error *err)
+{
+    static char option[] = "-l";
+    const char *shell = shell_of(decision);
+    const bool wrapped = decision->rule != NULL && decision->rule->wrapper.count > 0;
+    char *behind[] = {(char *)(uintptr_t)shell, option, NULL};
+    if (wrapped)
+        return put_argv(decision, behind, err);
+    if (asprintf(&decision->login_name, "-%s", last_name(shell)) < 0) {
+        decision->login_name = NULL;
+        return fail_memory(err);
+    }
+    char *alone[] = {decision->login_name, NULL};
+    decision->program = shell;
+    return put_argv(decision, alone, err);
+}
+
+/* What is run: the forced command, or what was asked for. */
 static enum afar_status make_argv(struct policy_decision *decision,
                                   const struct policy_request *request, struct afar_error *err)
 {
     const struct rule *rule = decision->rule;
-    char *const *inner = rule->force.count > 0 ? rule->force.at : request->argv;
-    size_t used = 0;
-    if (rule->force.count > 0)
-        decision->program = inner[0];
-    if (decision->program == NULL && rule->wrapper.count == 0)
+    if (rule != NULL && rule->force.count > 0) {
+        decision->program = rule->force.at[0];
+        return put_argv(decision, rule->force.at, err);
+    }
+    if (request->login)
+        return make_login(decision, err);
+    if (decision->split.count > 0)
+        return put_argv(decision, decision->split.at, err);
+    if (request->is_shell && request->shell_of_user)
+        decision->program = shell_of(decision);
+    if (decision->program == NULL && (rule == NULL || rule->wrapper.count == 0))
         return AFAR_OK;
-    decision->argv = calloc(rule->wrapper.count + count(inner) + 1, sizeof *decision->argv);
-    if (decision->argv == NULL)
-        return fail_memory(err);
-    for (size_t i = 0; i < rule->wrapper.count; i++)
-        decision->argv[used++] = rule->wrapper.at[i];
-    for (size_t i = 0; inner[i] != NULL; i++)
-        decision->argv[used++] = inner[i];
-    if (decision->program != NULL)
-        decision->argv[rule->wrapper.count] = (char *)(uintptr_t)decision->program;
-    if (rule->wrapper.count > 0)
-        decision->program = rule->wrapper.at[0];
-    return AFAR_OK;
+    return put_argv(decision, request->argv, err);
 }
 
 static enum afar_status choose_files(struct policy_decision *decision, struct afar_error *err)
@@ -254,15 +304,39 @@ static enum afar_status choose_files(struct policy_decision *decision, struct af
 static void choose_directory(struct policy_decision *decision, const struct policy_request *request)
 {
     const struct rule *rule = decision->rule;
+    const bool wants_home = request->home || request->login;
+    const char *home = wants_home && decision->user != NULL ? decision->user->home
+                       : rule != NULL                       ? rule->user.home
+                                                            : NULL;
     decision->cwd = request->cwd;
-    if (rule == NULL || request->cwd != NULL)
+    if (request->cwd != NULL)
         return;
-    decision->cwd = rule->cwd;
-    if (decision->cwd == NULL && rule->chroot != NULL)
+    if (rule != NULL)
+        decision->cwd = rule->cwd;
+    if (decision->cwd == NULL && rule != NULL && rule->chroot != NULL && !wants_home)
         decision->cwd = "/";
     if (decision->cwd == NULL)
-        decision->cwd = rule->user.home;
-    decision->cwd_is_home = decision->cwd != NULL && decision->cwd == rule->user.home;
+        decision->cwd = home;
+    if (decision->cwd == NULL && wants_home)
+        decision->cwd = "/";
+    decision->cwd_is_home = decision->cwd != NULL && decision->cwd == home;
+}
+
+/* Its own home and shell, or the server's. */
+static const struct user *user_of(const struct rule *rule, const struct policy_request *request)
+{
+    return rule != NULL && rule->user.name != NULL ? &rule->user : request->self;
+}
+
+/* Where there are no rules, nobody is to run silently as somebody else than he has asked for. By
+ * name or number alone: a look-up in a directory service could hang. */
+static bool is_user(const struct user *user, const char *asked)
+{
+    char number[32];
+    if (user == NULL || user->name == NULL)
+        return false;
+    (void)snprintf(number, sizeof number, "%lu", (unsigned long)user->uid);
+    return strcmp(user->name, asked) == 0 || strcmp(number, asked) == 0;
 }
 
 /* ---- deciding -------------------------------------------------------------------------------- */
@@ -281,7 +355,7 @@ static enum afar_status try_rule(struct trial *trial, const struct rule *rule,
     if (!match_client(rule, trial->client) || (rule->may & verb_of(trial->request)) == 0)
         return AFAR_OK;
     trial->for_client = true;
-    if (!match_user(rule, trial->request->user))
+    if (!match_user(rule, trial->request))
         return AFAR_OK;
     trial->for_user = true;
     enum afar_status status = AFAR_OK;
@@ -291,6 +365,7 @@ static enum afar_status try_rule(struct trial *trial, const struct rule *rule,
     if (status != AFAR_OK || !*match)
         return status;
     decision->rule = rule;
+    decision->user = user_of(rule, trial->request);
     decision->allowed = true;
     decision->program = program;
     return AFAR_OK;
@@ -302,6 +377,7 @@ static void say_none(const struct trial *trial, struct policy_decision *decision
     const struct policy_request *request = trial->request;
     const char *name = trial->client->names[0] != NULL ? trial->client->names[0] : "nobody";
     size_t size = sizeof decision->reason;
+    const char *line = request->is_shell ? "a shell line, or without a shell " : "";
     int used = snprintf(decision->reason, size, "no rule lets this client (%.*s) %s", SHOWN_BYTES,
                         name, request->is_files ? "use files" : "run ");
     char *end = decision->reason + used;
@@ -314,15 +390,50 @@ static void say_none(const struct trial *trial, struct policy_decision *decision
         (void)snprintf(end, size, "anything");
     else if (!trial->for_user)
         (void)snprintf(end, size, "anything as user '%.*s'", SHOWN_BYTES, request->user);
-    else if (request->is_shell)
+    else if (request->login)
+        (void)snprintf(end, size, "a login shell");
+    else if (trial->argv == NULL)
         (void)snprintf(end, size, "a shell line");
     else if (trial->for_program)
-        (void)snprintf(end, size, "'%.*s' with these arguments", SHOWN_BYTES, request->argv[0]);
+        (void)snprintf(end, size, "%s'%.*s' with these arguments", line, SHOWN_BYTES,
+                       trial->argv[0]);
     else if (trial->resembles != NULL)
-        (void)snprintf(end, size, "'%.*s'; there is one for '%.*s'", SHOWN_BYTES, request->argv[0],
-                       SHOWN_BYTES, trial->resembles);
+        (void)snprintf(end, size, "%s'%.*s'; there is one for '%.*s'", line, SHOWN_BYTES,
+                       trial->argv[0], SHOWN_BYTES, trial->resembles);
     else
-        (void)snprintf(end, size, "'%.*s'", SHOWN_BYTES, request->argv[0]);
+        (void)snprintf(end, size, "%s'%.*s'", line, SHOWN_BYTES, trial->argv[0]);
+}
+
+static enum afar_status decide_without(struct policy_decision *decision,
+                                       const struct policy_request *request, struct afar_error *err)
+{
+    decision->rule = rules_otherwise(decision->rules);
+    decision->user = user_of(decision->rule, request);
+    if (request->user != NULL && !is_user(decision->user, request->user)) {
+        const char *name = decision->user != NULL ? decision->user->name : NULL;
+        (void)snprintf(decision->reason, sizeof decision->reason,
+                       "this server runs commands as '%.60s', not as '%.60s' (a rule with user = "
+                       "%.60s is needed)",
+                       name != NULL ? name : "its own user", request->user, request->user);
+        decision->allowed = false;
+        return AFAR_OK;
+    }
+    choose_directory(decision, request);
+    decision->home = rule_files_home(decision->rule);
+    return request->is_files ? AFAR_OK : make_argv(decision, request, err);
+}
+
+/* The words of a shell line that needs no shell. */
+static enum afar_status split_line(struct trial *trial, struct words *words, struct afar_error *err)
+{
+    bool simple = false;
+    if (!trial->request->is_shell) {
+        trial->argv = trial->request->login ? NULL : trial->request->argv;
+        return AFAR_OK;
+    }
+    enum afar_status status = shell_words_split(trial->request->argv[2], words, &simple, err);
+    trial->argv = simple ? words->at : NULL;
+    return status;
 }
 
 enum afar_status policy_decide(struct rules *rules, const struct policy_client *client,
@@ -334,16 +445,15 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
     bool match = false;
     *decision = (struct policy_decision){.allowed = rules_count(rules) == 0};
     decision->rules = rules_keep(rules);
-    if (decision->allowed) {
-        decision->rule = rules_otherwise(rules);
-        choose_directory(decision, request);
-        decision->home = rule_files_home(decision->rule);
-        return AFAR_OK;
-    }
+    if (decision->allowed)
+        return decide_without(decision, request, err);
+    status = split_line(&trial, &decision->split, err);
     for (size_t i = 0; i < rules_count(rules) && !match && status == AFAR_OK; i++)
         status = try_rule(&trial, rules_at(rules, i), decision, &match, err);
     if (status == AFAR_OK && !match)
         say_none(&trial, decision);
+    if (match && (decision->rule->shell || decision->rule->force.count > 0))
+        words_close(&decision->split); /* it is a line for a shell, or not run at all */
     if (status == AFAR_OK && match)
         check_details(decision, request);
     if (status == AFAR_OK && decision->allowed && decision->rule->force.count > 0)
@@ -363,9 +473,17 @@ void policy_decision_close(struct policy_decision *decision)
 {
     free(decision->argv);
     free(decision->original);
+    free(decision->login_name);
+    words_close(&decision->split);
     words_close(&decision->roots);
     rules_free(decision->rules);
     *decision = (struct policy_decision){0};
+}
+
+bool policy_may_set(const struct policy_decision *decision, const char *entry)
+{
+    const struct rule *rule = decision->rule;
+    return rule == NULL || rule->name == NULL || may_set(rule, entry);
 }
 
 bool policy_may(const struct rules *rules, const struct policy_client *client, unsigned verbs)

@@ -25,13 +25,17 @@ struct policy_client {
 
 /* For what. All borrowed. */
 struct policy_request {
-    char *const *argv; /* NULL-terminated, never NULL: {"/bin/sh", "-c", LINE} for a shell line */
-    bool is_shell;     /* … which it is only where this says so */
-    bool is_files;     /* no command, but the subsystem sftp; then argv is not looked at */
-    char *const *env;  /* "NAME=value", NULL-terminated; NULL: none */
-    const char *cwd;   /* NULL: not asked for */
-    const char *user;  /* NULL: not asked for */
-    const char *path;  /* the server's PATH */
+    char *const *argv;  /* NULL-terminated, never NULL: {"/bin/sh", "-c", LINE} for a shell line */
+    bool is_shell;      /* … which it is only where this says so */
+    bool is_files;      /* no command, but the subsystem sftp; then argv is not looked at */
+    bool login;         /* the user's login shell; argv is what the audit log calls it */
+    bool home;          /* begins in the user's home */
+    bool shell_of_user; /* a shell line is for the user's shell, not for /bin/sh */
+    char *const *env;   /* "NAME=value", NULL-terminated; NULL: none */
+    const char *cwd;    /* NULL: not asked for */
+    const char *user;   /* NULL: not asked for */
+    const char *path;   /* the server's PATH */
+    const struct user *self; /* whom the server runs as; NULL: not known */
 };
 
 struct policy_decision {
@@ -42,9 +46,12 @@ struct policy_decision {
     char reason[POLICY_REASON_BYTES]; /* why not; for the operator, not for the client */
 
     /* What is to be run; NULL: as asked. The words are the rules' and the request's. */
-    const char *program; /* the path to execute, whatever argv[0] says; borrowed */
-    char **argv;         /* the array is owned, its words are borrowed */
-    char *original;      /* owned; "AFAR_ORIGINAL_COMMAND=…", with a forced command */
+    const char *program;     /* the path to execute, whatever argv[0] says; borrowed */
+    char **argv;             /* the array is owned, its words are borrowed */
+    char *original;          /* owned; "AFAR_ORIGINAL_COMMAND=…", with a forced command */
+    struct words split;      /* owned; a shell line that is run without a shell; none: it is not */
+    char *login_name;        /* owned; argv[0] of a login shell */
+    const struct user *user; /* as whom it runs; NULL: not known. Borrowed */
 
     /* Where it begins; NULL: where the server is. Borrowed. */
     const char *cwd;
@@ -61,6 +68,9 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
                                const struct policy_request *request,
                                struct policy_decision *decision, struct afar_error *err);
 void policy_decision_close(struct policy_decision *decision);
+
+/* Whether the rule that allowed it lets the client set this "NAME=value". */
+bool policy_may_set(const struct policy_decision *decision, const char *entry);
 
 /* Whether some rule for this client allows one of these verbs (enum policy_verb) at all. */
 bool policy_may(const struct rules *rules, const struct policy_client *client, unsigned verbs);

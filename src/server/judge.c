@@ -2,8 +2,6 @@
  * environment, and its line in the audit log, before anything is started. */
 #include "server/prepare_internal.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "exec/environment.h"
@@ -33,10 +31,14 @@ static enum afar_status decide(struct terms *terms, struct job_launch *launch,
     const struct policy_request request = {.argv = launch->request->argv,
                                            .is_shell = launch->request->shell != NULL,
                                            .is_files = launch->request->subsystem != NULL,
+                                           .login = launch->request->login,
+                                           .home = launch->request->home,
+                                           .shell_of_user = launch->request->shell_of_user,
                                            .env = launch->request->env,
                                            .cwd = launch->request->cwd,
                                            .user = launch->request->user,
-                                           .path = server_path(terms)};
+                                           .path = server_path(terms),
+                                           .self = &terms->shared->self};
     launch->tells_files = terms->shared->audit != NULL && terms->audit_files != AUDIT_FILES_NO;
     launch->tells_all = terms->audit_files == AUDIT_FILES_ALL;
     launch->spawned.stage = "policy";
@@ -48,7 +50,7 @@ static enum afar_status decide(struct terms *terms, struct job_launch *launch,
     }
     if (status == AFAR_OK && separation_fences(launch->decision.rule))
         launch->fence = terms->fence;
-    return status;
+    return status == AFAR_OK ? judge_choose_environment(terms, launch, err) : status;
 }
 
 static enum afar_status take_place(struct terms *terms, struct job_launch *launch,
@@ -61,61 +63,6 @@ static enum afar_status take_place(struct terms *terms, struct job_launch *launc
                                                   rule->max_jobs.value, err);
     if (status == AFAR_ELIMIT)
         refuse(terms, launch, REFUSAL_BUSY);
-    return status;
-}
-
-static enum afar_status add_variable(struct words *words, const char *name, const char *value,
-                                     struct afar_error *err)
-{
-    char *entry = NULL;
-    if (value == NULL)
-        return AFAR_OK;
-    int size = asprintf(&entry, "%s=%s", name, value);
-    if (size < 0)
-        return afar_fail(err, AFAR_ENOMEM, "out of memory for an environment");
-    enum afar_status status = words_add(words, entry, (size_t)size, err);
-    free(entry);
-    return status;
-}
-
-/* What login(1) would give to the user, and the server's language and time zone. */
-static enum afar_status make_fresh(struct words *words, const struct terms *terms,
-                                   const struct user *user, struct afar_error *err)
-{
-    char *const *ours = terms->shared->environment;
-    const struct {
-        const char *name;
-        const char *value;
-    } variables[] = {{"PATH", ENVIRONMENT_DEFAULT_PATH},
-                     {"USER", user->name},
-                     {"LOGNAME", user->name},
-                     {"HOME", user->home != NULL ? user->home : "/"},
-                     {"SHELL", user->shell != NULL ? user->shell : "/bin/sh"},
-                     {"LANG", environment_get(ours, "LANG")},
-                     {"TZ", environment_get(ours, "TZ")}};
-    enum afar_status status = AFAR_OK;
-    for (size_t i = 0; i < sizeof variables / sizeof variables[0] && status == AFAR_OK; i++)
-        status = add_variable(words, variables[i].name, variables[i].value, err);
-    return status;
-}
-
-/* With the job's id in it, which is known only since it has a place. */
-static enum afar_status make_environment(const struct terms *terms, struct job_launch *launch,
-                                         struct afar_error *err)
-{
-    const struct rule *rule = launch->decision.rule;
-    struct words fresh = {0};
-    char *last[] = {launch->variable, launch->decision.original, NULL};
-    char *const *base = terms->shared->environment;
-    enum afar_status status = AFAR_OK;
-    launch->spawned.stage = "environment";
-    if (rule != NULL && rule->user.name != NULL) {
-        status = make_fresh(&fresh, terms, &rule->user, err);
-        base = fresh.at;
-    }
-    if (status == AFAR_OK)
-        status = environment_build(&launch->environment, base, launch->request->env, last, err);
-    words_close(&fresh);
     return status;
 }
 
@@ -153,6 +100,8 @@ static enum afar_status note_start(struct terms *terms, struct job_launch *launc
         return AFAR_OK;
     record.decision = "allowed";
     judge_record_request(&record, launch->request);
+    if (terms->wanted_env != NULL)
+        record.env = terms->wanted_env;
     record.cwd = launch->decision.cwd;
     launch->spawned.stage = "audit";
     enum afar_status status = audit_write(shared->audit, &record, err);
@@ -174,7 +123,7 @@ enum afar_status judge_command(struct job_decider *decider, struct job_launch *l
     if (status == AFAR_OK)
         status = take_place(terms, launch, err);
     if (status == AFAR_OK)
-        status = make_environment(terms, launch, err);
+        status = judge_make_environment(terms, launch, err);
     if (status == AFAR_OK)
         status = note_start(terms, launch, err);
     if (launch->refused)

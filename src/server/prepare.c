@@ -37,6 +37,7 @@ static void free_prepared(struct prepared *prepared)
     words_close(&prepared->terms.asker.names);
     rules_free(prepared->terms.rules);
     fence_free(prepared->terms.fence);
+    free(prepared->terms.wanted_env);
     free(prepared);
 }
 
@@ -267,7 +268,8 @@ static enum afar_status check_size(const struct exec_request *request, const str
         return afar_fail(err, AFAR_ELIMIT, "a command of more than %llu bytes (argv_bytes)",
                          (unsigned long long)config->argv_bytes);
     }
-    if (!within(request->env, config->env_bytes)) {
+    if (!within(request->env, config->env_bytes) ||
+        !within(request->env_if_allowed, config->env_bytes)) {
         *limit = COUNTER_ENV_BYTES;
         return afar_fail(err, AFAR_ELIMIT, "an environment of more than %llu bytes (env_bytes)",
                          (unsigned long long)config->env_bytes);
@@ -281,16 +283,19 @@ static enum afar_status make_argv(struct exec_request *request, struct afar_erro
 {
     static char shell[] = "/bin/sh";
     static char option[] = "-c";
+    static char login[] = "-sh"; /* whichever it is: its rule says so */
     if (request->argv != NULL)
         return AFAR_OK;
     request->argv = calloc(4, sizeof *request->argv);
     if (request->argv == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a command");
-    request->argv[0] = request->subsystem != NULL ? request->subsystem : shell;
-    if (request->subsystem != NULL)
-        return AFAR_OK;
-    request->argv[1] = option;
-    request->argv[2] = request->shell;
+    request->argv[0] = request->subsystem != NULL ? request->subsystem
+                       : request->login           ? login
+                                                  : shell;
+    if (request->subsystem == NULL && !request->login) {
+        request->argv[1] = option;
+        request->argv[2] = request->shell;
+    }
     return AFAR_OK;
 }
 
@@ -305,6 +310,7 @@ static enum afar_status prepare(struct prepared *prepared, struct exec_request *
     utf8_copy(asker->identity, sizeof asker->identity, origin->identity);
     utf8_copy(asker->owner, sizeof asker->owner, origin->owner);
     asker->connection = origin->connection;
+    utf8_copy(asker->local, sizeof asker->local, origin->local != NULL ? origin->local : "");
     prepared->group = origin->group;
     prepared->judge = origin->judge;
     prepared->terms.audit_files = config->audit_files;

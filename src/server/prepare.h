@@ -24,6 +24,7 @@ struct job_origin {
     const char *identity;        /* a name of the client, for people */
     const char *owner;           /* whose jobs are counted together */
     struct policy_client client; /* for the rules and the audit log */
+    const char *local; /* the server's address, as address_format writes it; NULL: not needed */
     /* It has waited, and its turn has come: whether the job's owner's client is still trusted, and
      * who that is now (borrowed until the next call). Its error is the refusal's. NULL: its jobs
      * never wait. Where nobody can be asked who->names is NULL: he is known as before. */

@@ -1,4 +1,5 @@
-/* What prepare.c (in the worker) and judge.c (in its companion) share. For those two only. */
+/* What prepare.c (in the worker), judge.c and judge_environment.c (in its companion) share. For
+ * those three only. */
 #ifndef SERVER_PREPARE_INTERNAL_H
 #define SERVER_PREPARE_INTERNAL_H
 
@@ -16,6 +17,7 @@ struct asker {
     char address[ADDRESS_TEXT_BYTES];
     char identity[IDENTITY_NAME_BYTES];
     char owner[IDENTITY_OWNER_BYTES]; /* whose the job is */
+    char local[ADDRESS_TEXT_BYTES];   /* where it has connected to; "": nobody needs it */
 };
 
 /* All of a prepared job that its companion sees: what it is judged by. The companion's while the
@@ -30,11 +32,23 @@ struct terms {
     bool audit_required;  /* no start without a line */
     struct registry_entry *entry;
     struct refusal refused; /* REFUSAL_NONE: not by what it was judged by */
+    /* Owned, its strings the request's: the environment that was asked for, without what was wanted
+     * only if it is allowed, and is not. NULL: the request's own. */
+    char **wanted_env;
 };
 
 /* terms->decider's. */
 enum afar_status judge_command(struct job_decider *decider, struct job_launch *launch,
                                struct afar_error *err);
+
+/* judge_environment.c. Makes terms->wanted_env, where that differs; once it has been decided.
+ * AFAR_ENOMEM. */
+enum afar_status judge_choose_environment(struct terms *terms, const struct job_launch *launch,
+                                          struct afar_error *err);
+
+/* Makes launch->environment. AFAR_ENOMEM. */
+enum afar_status judge_make_environment(const struct terms *terms, struct job_launch *launch,
+                                        struct afar_error *err);
 
 /* Adds what was asked for. */
 void judge_record_request(struct audit_record *record, const struct exec_request *request);

@@ -254,6 +254,11 @@ static void describe_user(struct server_shared *shared)
         utf8_copy(shared->user, sizeof shared->user, entry->pw_name);
     else
         (void)snprintf(shared->user, sizeof shared->user, "%ld", (long)geteuid());
+    shared->self = (struct user){.uid = geteuid(), .gid = getegid(), .name = strdup(shared->user)};
+    if (entry != NULL) {
+        shared->self.home = strdup(entry->pw_dir);
+        shared->self.shell = strdup(entry->pw_shell);
+    }
 }
 
 static enum afar_status open_audit(struct server_shared *shared, const struct config *config,
@@ -447,6 +452,7 @@ bool server_free(struct server *server)
     seats_close(server->shared.base.seats);
     registry_free(server->shared.registry);
     admission_free(server->shared.admission);
+    user_close(&server->shared.self);
     orphans_free(server->shared.orphans);
     separation_close(&server->separation);
     separation_close(&server->old_separation);

@@ -43,6 +43,7 @@ struct server_shared {
     struct log *log;
     struct audit *audit; /* NULL: none */
     char user[64];       /* whom the server runs as */
+    struct user self;    /* likewise, with home and shell, without groups */
     struct registry *registry;
     struct orphans *orphans;
     struct admission *admission;

@@ -16,6 +16,7 @@ void exec_request_free(struct exec_request *request)
         return;
     free(request->argv);
     free(request->env);
+    free(request->env_if_allowed);
     free(request->shell);
     free(request->subsystem);
     free(request->cwd);
@@ -28,12 +29,15 @@ void exec_request_free(struct exec_request *request)
  * refuses. What it only reads (leave, window_max) is not here. */
 static bool known_field(const char *name)
 {
-    static const char *const known[] = {"type",   "v",         "id",         "size",
-                                        "argv",   "shell",     "env",        "cwd",
-                                        "user",   "argc",      "envc",       "cwdc",
-                                        "stdin",  "pty",       "timeout_ms", "start_within_ms",
-                                        "digest", "must",      "key",        "when_full",
-                                        "keep",   "subsystem", "holder",     "resume_ms"};
+    static const char *const known[] = {
+        "type",          "v",         "id",         "size",
+        "argv",          "shell",     "env",        "cwd",
+        "user",          "argc",      "envc",       "cwdc",
+        "stdin",         "pty",       "timeout_ms", "start_within_ms",
+        "digest",        "must",      "key",        "when_full",
+        "keep",          "subsystem", "holder",     "resume_ms",
+        "home",          "login",     "shell_of",   "shellc",
+        "env_if_allowed"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)
             return true;
@@ -87,6 +91,26 @@ static enum afar_status decode_choice(const cJSON *object, const struct choice *
     return afar_fail(err, AFAR_EPEER, "\"%s\" must be %s", choice->key, choice->expected);
 }
 
+/* With what environment it begins, and where. */
+static enum afar_status decode_home(struct exec_request *request, const cJSON *object,
+                                    struct afar_error *err)
+{
+    char word[MESSAGE_WORD_BYTES];
+    enum afar_status status = json_get_bool(object, "home", &request->home, err);
+    if (status == AFAR_OK)
+        status = json_get_bool(object, "login", &request->login, err);
+    if (status == AFAR_OK)
+        status = json_get_strings(object, "env_if_allowed", EXEC_WORDS_MAX,
+                                  &request->env_if_allowed, err);
+    if (status != AFAR_OK || cJSON_GetObjectItemCaseSensitive(object, "shell_of") == NULL)
+        return status;
+    status = json_get_string(object, "shell_of", true, word, sizeof word, err);
+    if (status == AFAR_OK && strcmp(word, "user") != 0)
+        status = afar_fail(err, AFAR_EPEER, "\"shell_of\" must be user");
+    request->shell_of_user = status == AFAR_OK;
+    return status;
+}
+
 static enum afar_status decode_choices(struct exec_request *request, const cJSON *object,
                                        struct afar_error *err)
 {
@@ -114,26 +138,33 @@ static enum afar_status decode_counts(struct exec_request *request, const cJSON 
     uint64_t argc = 0;
     uint64_t envc = 0;
     uint64_t cwdc = 0;
+    uint64_t shellc = 0;
     enum afar_status status = json_get_integer(object, "argc", false, &argc, err);
     if (status == AFAR_OK)
         status = json_get_integer(object, "envc", false, &envc, err);
     if (status == AFAR_OK)
         status = json_get_integer(object, "cwdc", false, &cwdc, err);
+    if (status == AFAR_OK)
+        status = json_get_integer(object, "shellc", false, &shellc, err);
     if (status != AFAR_OK)
         return status;
-    if (cwdc > 1)
-        return afar_fail(err, AFAR_EPEER, "\"cwdc\" must be 0 or 1");
-    /* Each string takes a byte at least, its NUL; none of the three overflows 2^54. */
-    if (argc + envc + cwdc > payload_bytes || (argc + envc + cwdc == 0 && payload_bytes > 0))
+    if (cwdc > 1 || shellc > 1)
+        return afar_fail(err, AFAR_EPEER, "\"%s\" must be 0 or 1", cwdc > 1 ? "cwdc" : "shellc");
+    /* Each string takes a byte at least, its NUL; none of the four overflows 2^54. */
+    const uint64_t all = argc + envc + cwdc + shellc;
+    if (all > payload_bytes || (all == 0 && payload_bytes > 0))
         return afar_fail(err, AFAR_EPEER,
-                         "\"argc\", \"envc\" and \"cwdc\" do not describe a payload of %zu bytes",
+                         "\"argc\", \"envc\", \"cwdc\" and \"shellc\" do not describe a payload of "
+                         "%zu bytes",
                          payload_bytes);
     if ((argc > 0 && request->argv != NULL) || (envc > 0 && request->env != NULL) ||
-        (cwdc > 0 && request->cwd != NULL))
-        return afar_fail(err, AFAR_EPEER, "argv, env or cwd given both in JSON and in the payload");
+        (cwdc > 0 && request->cwd != NULL) || (shellc > 0 && request->shell != NULL))
+        return afar_fail(err, AFAR_EPEER,
+                         "argv, env, cwd or shell given both in JSON and in the payload");
     request->payload_argc = (size_t)argc;
     request->payload_envc = (size_t)envc;
     request->payload_cwd = cwdc == 1;
+    request->payload_shell = shellc == 1;
     return AFAR_OK;
 }
 
@@ -211,15 +242,22 @@ static enum afar_status check_subsystem(const struct exec_request *request, stru
 static enum afar_status check_command(const struct exec_request *request, struct afar_error *err)
 {
     bool has_argv = request->argv != NULL || request->payload_argc > 0;
-    int given = (has_argv ? 1 : 0) + (request->shell != NULL ? 1 : 0) +
+    bool has_shell = request->shell != NULL || request->payload_shell;
+    int given = (has_argv ? 1 : 0) + (has_shell ? 1 : 0) + (request->login ? 1 : 0) +
                 (request->subsystem != NULL ? 1 : 0);
     if (given != 1)
-        return afar_fail(err, AFAR_EPEER, "give one of \"argv\", \"shell\" and \"subsystem\"");
+        return afar_fail(err, AFAR_EPEER,
+                         "give one of \"argv\", \"shell\", \"login\" and \"subsystem\"");
     if (request->subsystem != NULL)
         return check_subsystem(request, err);
+    if (request->home && (request->cwd != NULL || request->payload_cwd))
+        return afar_fail(err, AFAR_EPEER, "\"home\" does not go with \"cwd\"");
+    if (request->shell_of_user && !has_shell)
+        return afar_fail(err, AFAR_EPEER, "\"shell_of\" needs \"shell\"");
     if (request->argv != NULL && request->argv[0] == NULL)
         return afar_fail(err, AFAR_EPEER, "\"argv\" must have at least one word");
-    return check_env(request->env, err);
+    enum afar_status status = check_env(request->env, err);
+    return status == AFAR_OK ? check_env(request->env_if_allowed, err) : status;
 }
 
 enum afar_status exec_request_decode(struct exec_request **request, const struct cJSON *object,
@@ -247,6 +285,8 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
         status = decode_survival(made, object, err);
     if (status == AFAR_OK)
         status = decode_choices(made, object, err);
+    if (status == AFAR_OK)
+        status = decode_home(made, object, err);
     if (status == AFAR_OK)
         status = decode_must(made, object, err);
     if (status == AFAR_OK)
@@ -305,16 +345,16 @@ static enum afar_status take_strings(const uint8_t **payload, size_t *size, size
     return AFAR_OK;
 }
 
-static enum afar_status take_cwd(const uint8_t **payload, size_t *size, char **cwd,
-                                 struct afar_error *err)
+static enum afar_status take_text(const uint8_t **payload, size_t *size, char **text,
+                                  struct afar_error *err)
 {
     size_t bytes = measure(*payload, *size, 1);
     if (bytes == 0)
         return too_few(err);
-    *cwd = malloc(bytes);
-    if (*cwd == NULL)
+    *text = malloc(bytes);
+    if (*text == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a request");
-    memcpy(*cwd, *payload, bytes);
+    memcpy(*text, *payload, bytes);
     *payload += bytes;
     *size -= bytes;
     return AFAR_OK;
@@ -328,7 +368,9 @@ enum afar_status exec_request_take_payload(struct exec_request *request, const u
     if (status == AFAR_OK)
         status = take_strings(&payload, &size, request->payload_envc, &request->env, err);
     if (status == AFAR_OK && request->payload_cwd)
-        status = take_cwd(&payload, &size, &request->cwd, err);
+        status = take_text(&payload, &size, &request->cwd, err);
+    if (status == AFAR_OK && request->payload_shell)
+        status = take_text(&payload, &size, &request->shell, err);
     if (status == AFAR_OK && size > 0)
         status = afar_fail(err, AFAR_EPEER, "the payload has more strings than the counts say");
     if (status == AFAR_OK)

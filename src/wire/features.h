@@ -15,11 +15,12 @@ struct cJSON;
 enum feature {
     FEATURE_DETACH = 1 << 0,
     FEATURE_DIGEST = 1 << 1,
-    FEATURE_KILL = 1 << 2,
-    FEATURE_RESUME = 1 << 3,
-    FEATURE_START_WITHIN_MS = 1 << 4,
-    FEATURE_SUBSYSTEM = 1 << 5,
-    FEATURE_USER = 1 << 6
+    FEATURE_HOME = 1 << 2, /* also login, shell_of, shellc and env_if_allowed */
+    FEATURE_KILL = 1 << 3,
+    FEATURE_RESUME = 1 << 4,
+    FEATURE_START_WITHIN_MS = 1 << 5,
+    FEATURE_SUBSYSTEM = 1 << 6,
+    FEATURE_USER = 1 << 7
 };
 
 /* Room for all words, as JSON and as text. */

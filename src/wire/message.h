@@ -90,12 +90,14 @@ enum message_job_state {
 struct exec_request {
     char **argv;     /* NULL-terminated, at least one word; or */
     char *shell;     /* for /bin/sh -c; or */
-    char *subsystem; /* a service of the server's own; has stdin_stream. One of the three is given,
-                        the others are NULL */
+    char *subsystem; /* a service of the server's own; has stdin_stream; or `login`. One of the four
+                        is given, the others are NULL */
     char **env;      /* NULL-terminated "NAME=value"; NULL: none */
-    char *cwd;       /* NULL: the server's choice */
-    char *user;      /* NULL: the server's choice */
-    char *key;       /* the command's name, started at most once; implies `keep`; NULL: none */
+    char *
+        *env_if_allowed; /* likewise; of these the server leaves out what its rules do not allow */
+    char *cwd;           /* NULL: the server's choice */
+    char *user;          /* NULL: the server's choice */
+    char *key;           /* the command's name, started at most once; implies `keep`; NULL: none */
     bool stdin_stream;
     bool pty;
     bool digest;
@@ -104,12 +106,16 @@ struct exec_request {
     enum when_full when_full;
     bool keep;                         /* the command outlives its connection and its server */
     bool leave;                        /* what it leaves running at its end may stay */
+    bool home;                         /* begins in the user's home, with his environment */
+    bool login;                        /* the user's login shell; then neither argv nor shell */
+    bool shell_of_user;                /* `shell` is for the user's own shell */
     char holder[MESSAGE_HOLDER_BYTES]; /* who may come back to it; "": nobody */
     uint64_t resume_ms;                /* so long after a disconnect; needs a holder; 0: no */
     uint64_t window_max;               /* of output, that the client will hold; 0: not said */
     size_t payload_argc;               /* so many words of argv, … */
     size_t payload_envc;               /* … then of env, … */
-    bool payload_cwd; /* … then cwd stand in the payload, each with a NUL at its end */
+    bool payload_cwd;                  /* … then cwd, … */
+    bool payload_shell; /* … then shell stand in the payload, each with a NUL at its end */
     char unknown_must[MESSAGE_WORD_BYTES]; /* a field named in "must" that this version lacks, or ""
                                             */
 };

@@ -236,16 +236,29 @@ static size_t count_strings(char *const *strings)
 
 /* Whether JSON can carry all words. No list of EXEC_WORDS_MAX could: each word counts three bytes
  * at least. */
+static bool fits_list(char *const *strings, size_t *total)
+{
+    for (; strings != NULL && *strings != NULL; strings++) {
+        if (!fits_text(*strings, total))
+            return false;
+    }
+    return true;
+}
+
 static bool fits_json(const struct exec_request *request)
 {
     size_t total = 0;
-    char *const *lists[] = {request->argv, request->env};
-    bool fits = fits_text(request->cwd, &total) && fits_text(request->shell, &total);
-    for (size_t l = 0; l < 2; l++) {
-        for (size_t i = 0; fits && lists[l] != NULL && lists[l][i] != NULL; i++)
-            fits = fits_text(lists[l][i], &total);
-    }
-    return fits;
+    return fits_text(request->cwd, &total) && fits_text(request->shell, &total) &&
+           fits_list(request->argv, &total) && fits_list(request->env, &total);
+}
+
+static bool add_word(cJSON *array, const char *word)
+{
+    cJSON *item = array == NULL ? NULL : cJSON_CreateString(word);
+    if (item != NULL && cJSON_AddItemToArray(array, item))
+        return true;
+    cJSON_Delete(item);
+    return false;
 }
 
 static bool add_strings(cJSON *object, const char *key, char *const *strings)
@@ -254,11 +267,8 @@ static bool add_strings(cJSON *object, const char *key, char *const *strings)
         return true;
     cJSON *array = cJSON_AddArrayToObject(object, key);
     for (size_t i = 0; array != NULL && strings[i] != NULL; i++) {
-        cJSON *item = cJSON_CreateString(strings[i]);
-        if (item == NULL || !cJSON_AddItemToArray(array, item)) {
-            cJSON_Delete(item);
+        if (!add_word(array, strings[i]))
             return false;
-        }
     }
     return array != NULL;
 }
@@ -271,15 +281,46 @@ static bool add_text(cJSON *object, const char *key, const char *text)
 /* A server that does not know the field must not run the command without it. */
 static bool add_must(cJSON *object, const char *name)
 {
-    cJSON *must = cJSON_AddArrayToObject(object, "must");
+    cJSON *must = cJSON_GetObjectItemCaseSensitive(object, "must");
+    if (must == NULL)
+        must = cJSON_AddArrayToObject(object, "must");
     cJSON *item = must == NULL ? NULL : cJSON_CreateString(name);
     return item != NULL && cJSON_AddItemToArray(must, item);
 }
 
+/* What JSON cannot carry is left out, as the server may do, too. */
+static bool add_optional(cJSON *object, char *const *env)
+{
+    size_t total = 0;
+    cJSON *array = env == NULL ? NULL : cJSON_AddArrayToObject(object, "env_if_allowed");
+    if (env != NULL && array == NULL)
+        return false;
+    for (; env != NULL && *env != NULL; env++) {
+        size_t with = total;
+        if (!fits_text(*env, &with))
+            continue;
+        total = with;
+        if (!add_word(array, *env))
+            return false;
+    }
+    return true;
+}
+
+static bool add_home(cJSON *object, const struct exec_request *request)
+{
+    bool ok = true;
+    if (request->home)
+        ok = cJSON_AddTrueToObject(object, "home") && add_must(object, "home");
+    if (request->login)
+        ok = ok && cJSON_AddTrueToObject(object, "login") && add_must(object, "login");
+    if (request->shell_of_user)
+        ok = ok && cJSON_AddStringToObject(object, "shell_of", "user") != NULL;
+    return ok && add_optional(object, request->env_if_allowed);
+}
+
 static bool add_options(cJSON *object, const struct exec_request *request)
 {
-    bool ok = add_text(object, "shell", request->shell) &&
-              add_text(object, "subsystem", request->subsystem) &&
+    bool ok = add_text(object, "subsystem", request->subsystem) &&
               add_text(object, "user", request->user) && add_text(object, "key", request->key) &&
               json_add_positive(object, "timeout_ms", request->timeout_ms) &&
               json_add_positive(object, "start_within_ms", request->start_within_ms);
@@ -297,13 +338,14 @@ static bool add_options(cJSON *object, const struct exec_request *request)
         ok = ok && cJSON_AddTrueToObject(object, "leave");
     if (request->holder[0] != '\0')
         ok = ok && add_text(object, "holder", request->holder);
-    return ok && json_add_positive(object, "resume_ms", request->resume_ms) &&
+    return ok && add_home(object, request) &&
+           json_add_positive(object, "resume_ms", request->resume_ms) &&
            json_add_positive(object, "window_max", request->window_max);
 }
 
 /* Puts the words into `payload`, each with its NUL. */
 static enum afar_status put_words(struct buffer *payload, const struct exec_request *request,
-                                  struct afar_error *err)
+                                  bool with_shell, struct afar_error *err)
 {
     char *const *lists[] = {request->argv, request->env};
     enum afar_status status = AFAR_OK;
@@ -311,8 +353,11 @@ static enum afar_status put_words(struct buffer *payload, const struct exec_requ
         for (size_t i = 0; status == AFAR_OK && lists[l] != NULL && lists[l][i] != NULL; i++)
             status = buffer_append(payload, lists[l][i], strlen(lists[l][i]) + 1, err);
     }
-    if (status == AFAR_OK && request->cwd != NULL)
-        status = buffer_append(payload, request->cwd, strlen(request->cwd) + 1, err);
+    const char *const texts[] = {request->cwd, with_shell ? request->shell : NULL};
+    for (size_t i = 0; i < 2 && status == AFAR_OK; i++) {
+        if (texts[i] != NULL)
+            status = buffer_append(payload, texts[i], strlen(texts[i]) + 1, err);
+    }
     if (status == AFAR_ELIMIT)
         return afar_fail(err, AFAR_ELIMIT, "arguments and environment exceed %d bytes",
                          FRAME_PAYLOAD_MAX_BYTES);
@@ -324,8 +369,10 @@ static enum afar_status put_exec(struct buffer *out, uint64_t id,
 {
     struct buffer payload;
     buffer_init(&payload, FRAME_PAYLOAD_MAX_BYTES);
+    size_t total = 0;
     bool in_json = fits_json(request);
-    enum afar_status status = in_json ? AFAR_OK : put_words(&payload, request, err);
+    bool shell_in_json = fits_text(request->shell, &total);
+    enum afar_status status = in_json ? AFAR_OK : put_words(&payload, request, !shell_in_json, err);
     if (status != AFAR_OK)
         goto out;
 
@@ -338,7 +385,10 @@ static enum afar_status put_exec(struct buffer *out, uint64_t id,
         ok = ok && json_add_positive(object, "argc", count_strings(request->argv)) &&
              json_add_positive(object, "envc", count_strings(request->env)) &&
              json_add_positive(object, "cwdc", request->cwd != NULL ? 1 : 0) &&
+             json_add_positive(object, "shellc", shell_in_json ? 0 : 1) &&
              json_add_positive(object, "size", buffer_size(&payload));
+    if (shell_in_json)
+        ok = ok && add_text(object, "shell", request->shell);
     ok = ok && add_options(object, request);
     status = put_object(out, object, ok, buffer_head(&payload), buffer_size(&payload), err);
 out:
@@ -350,9 +400,10 @@ enum afar_status message_put_exec(struct buffer *out, uint64_t id,
                                   const struct exec_request *request, struct afar_error *err)
 {
     size_t total = 0;
-    if (fits_text(request->shell, &total))
+    if (request->home || fits_text(request->shell, &total))
         return put_exec(out, id, request, err);
-    /* The payload has no place for a shell line of its own. */
+    /* A server that does not know "home" does not know "shellc" either: its payload has no place for
+     * a shell line of its own. */
     char sh[] = "/bin/sh";
     char option[] = "-c";
     char *words[] = {sh, option, request->shell, NULL};

@@ -50,7 +50,7 @@ static const struct layout layouts[] = {
     MEMBER(afar_credentials, trust_user, 48, 8),
     MEMBER(afar_credentials, session_folder, 56, 8),
     MEMBER(afar_credentials, trust_alone, 64, 8),
-    STRUCT(afar_command, 80),
+    STRUCT(afar_command, 104),
     MEMBER(afar_command, size, 0, 8),
     MEMBER(afar_command, argv, 8, 8),
     MEMBER(afar_command, shell, 16, 8),
@@ -68,6 +68,19 @@ static const struct layout layouts[] = {
     MEMBER(afar_resume_options, context, 8, 8),
     MEMBER(afar_resume_options, timeout_ms, 16, 8),
     MEMBER(afar_resume_options, stop_fd, 24, 4),
+    MEMBER(afar_command, user, 80, 8),
+    MEMBER(afar_command, env_if_allowed, 88, 8),
+    MEMBER(afar_command, home, 96, 1),
+    MEMBER(afar_command, login, 97, 1),
+    MEMBER(afar_command, leave, 98, 1),
+    MEMBER(afar_command, shell_of_user, 99, 1),
+    MEMBER(afar_command, reserved, 100, 4),
+    STRUCT(afar_route, 32),
+    MEMBER(afar_route, size, 0, 8),
+    MEMBER(afar_route, timeout_ms, 8, 8),
+    MEMBER(afar_route, local_address, 16, 8),
+    MEMBER(afar_route, family, 24, 4),
+    MEMBER(afar_route, stream, 28, 4),
     STRUCT(afar_callbacks, 48),
     MEMBER(afar_callbacks, size, 0, 8),
     MEMBER(afar_callbacks, on_stdout, 8, 8),
@@ -210,6 +223,8 @@ enum afar_status afar_context_new(struct afar_context **, const struct afar_cred
 void afar_context_free(struct afar_context *);
 enum afar_status afar_connect(struct afar_client **, struct afar_context *, const char *, int64_t,
                               struct afar_error *);
+enum afar_status afar_connect_by(struct afar_client **, struct afar_context *, const char *,
+                                 const struct afar_route *, struct afar_error *);
 void afar_close(struct afar_client *);
 void afar_keep_session(struct afar_client *);
 bool afar_resumed(const struct afar_client *);
@@ -262,6 +277,7 @@ static const char symbols[] = "afar_away\n"
                               "afar_close_output\n"
                               "afar_close_stdin\n"
                               "afar_connect\n"
+                              "afar_connect_by\n"
                               "afar_context_free\n"
                               "afar_context_new\n"
                               "afar_detach\n"

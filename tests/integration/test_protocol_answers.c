@@ -97,8 +97,9 @@ static void expect_features(uint16_t port, const char *features)
 static void what_a_server_offers(void **state)
 {
     (void)state;
-    expect_features(afard_port(&server, 0), "\"features\":[\"detach\",\"digest\",\"kill\","
-                                            "\"resume\",\"start_within_ms\",\"subsystem\"]}");
+    expect_features(afard_port(&server, 0),
+                    "\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"resume\","
+                    "\"start_within_ms\",\"subsystem\",\"user\"]}");
 
     struct afard other;
     char file[] = "/tmp/afar-features-XXXXXX";
@@ -109,8 +110,8 @@ static void what_a_server_offers(void **state)
     const char *args[] = {"-c", file, "--listen", "tcp://127.0.0.1:0", NULL};
     afard_start(&other, args);
     expect_features(afard_port(&other, 0),
-                    "\"features\":[\"detach\",\"digest\",\"kill\",\"resume\",\"start_within_ms\","
-                    "\"subsystem\",\"user\"]}");
+                    "\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"resume\","
+                    "\"start_within_ms\",\"subsystem\",\"user\"]}");
     assert_int_equal(afard_stop(&other), 0);
     (void)unlink(file);
 }

@@ -33,7 +33,8 @@ static void test_allowed_and_denied(void **state)
                  "run '/usr/../bin/echo'; there is one for '/bin/echo'");
     ruled_expect(&ruled, NULL, WORDS("/bin/cat", "/etc/hostname"), 125, "run '/bin/cat' (denied)");
     ruled_expect(&ruled, NULL, WORDS("env", "x"), 125, "run 'env' with these arguments");
-    ruled_expect(&ruled, WORDS("-s"), WORDS("echo x"), 125, "run a shell line");
+    ruled_expect(&ruled, WORDS("-s"), WORDS("echo x"), 0, "x\n");
+    ruled_expect(&ruled, WORDS("-s"), WORDS("echo x; id"), 125, "run a shell line");
     ruled_expect(&ruled, WORDS("--env", "LC_ALL=C"), WORDS("echo", "x"), 0, "x\n");
     ruled_expect(&ruled, WORDS("--env", "PATH=/x"), WORDS("echo", "x"), 125,
                  "does not let the client set PATH");

@@ -400,10 +400,9 @@ static void ping_says_who_answers(void **state)
         program_close(&program);
         const char *json[] = {"afar", "ping", "--json", server.url[t], NULL};
         assert_int_equal(program_run(&program, json, NULL, 0), 0);
-        assert_non_null(
-            strstr(program.stdout_data,
-                   ",\"features\":[\"detach\",\"digest\",\"kill\",\"resume\",\"start_within_ms\","
-                   "\"subsystem\"]}\n"));
+        assert_non_null(strstr(program.stdout_data,
+                               ",\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"resume\","
+                               "\"start_within_ms\",\"subsystem\",\"user\"]}\n"));
         program_close(&program);
     }
 }

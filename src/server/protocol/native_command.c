@@ -2,6 +2,7 @@
 #include "server/protocol/native_internal.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 /* ---- the run speaks -------------------------------------------------------------------------- */
 
@@ -49,16 +50,14 @@ void native_tell_refused(struct native *native, const struct refusal *refusal)
 
 unsigned native_features(const struct native *native)
 {
-    const struct rules *rules = native->connection->worker->config->rules;
-    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_KILL | FEATURE_START_WITHIN_MS |
-           FEATURE_SUBSYSTEM |
-           (native->connection->worker->config->resume_ms > 0 ? (unsigned)FEATURE_RESUME : 0) |
-           (rules_count(rules) > 0 ? (unsigned)FEATURE_USER : 0);
+    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_HOME | FEATURE_KILL | FEATURE_START_WITHIN_MS |
+           FEATURE_SUBSYSTEM | FEATURE_USER |
+           (native->connection->worker->config->resume_ms > 0 ? (unsigned)FEATURE_RESUME : 0);
 }
 
 /* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.
  */
-static const char *not_offered(const struct exec_request *request, const struct rules *rules)
+static const char *not_offered(const struct exec_request *request)
 {
     if (request->unknown_must[0] != '\0')
         return request->unknown_must;
@@ -66,8 +65,6 @@ static const char *not_offered(const struct exec_request *request, const struct 
         return "a subsystem of that name: there is " JOB_FILES;
     if (request->pty)
         return "pty";
-    if (request->user != NULL && rules_count(rules) == 0)
-        return "user"; /* who may become whom is for rules to say */
     if (request->key != NULL)
         return "key";
     if (request->keep)
@@ -102,6 +99,15 @@ static void refuse_start(struct native *native, const struct message *message,
     native_answer(native, message, code, text, again ? NATIVE_BUSY_RETRY_MS : 0);
 }
 
+/* Where the client has connected to: for SSH_CONNECTION. */
+static void describe_local(const struct connection *connection, char *text, size_t size)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    if (getsockname(transport_fd(connection->transport), (struct sockaddr *)&address, &length) == 0)
+        address_format((struct sockaddr *)&address, length, text, size);
+}
+
 static void start(struct native *native, struct message *message,
                   const struct policy_client *client)
 {
@@ -116,6 +122,7 @@ static void start(struct native *native, struct message *message,
     enum counter limit = COUNTER_MAX_JOBS;
     size_t position = 0;
     char label[512];
+    char local[ADDRESS_TEXT_BYTES] = "";
     enum afar_status status = run_new(&native->run, native, message->id, request, &err);
     if (status != AFAR_OK) {
         native_end_request(native);
@@ -125,12 +132,15 @@ static void start(struct native *native, struct message *message,
         return;
     }
     connection_label(connection, label, sizeof label);
+    if (request->home || request->login)
+        describe_local(connection, local, sizeof local);
     const struct job_origin origin = {.label = label,
                                       .group = connection->ticket.group,
                                       .connection = connection->number,
                                       .identity = connection->identity,
                                       .owner = connection->owner,
                                       .client = *client,
+                                      .local = local,
                                       .judge = run_judge};
     status = run_start(native->run, request, &origin, &position, &limit, &err);
     if (status != AFAR_OK)
@@ -232,7 +242,7 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
                       0);
         return;
     }
-    const char *lacking = not_offered(message->exec, connection->worker->config->rules);
+    const char *lacking = not_offered(message->exec);
     if (lacking != NULL)
         native_refuse_not_offered(native, message, lacking);
     else if (!native_take_free(native))

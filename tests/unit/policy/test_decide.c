@@ -255,16 +255,25 @@ static const struct {
      "-"},
 
     /* shell lines */
-    {ALL, {RUNNER, NULL, "-s git log", NULL, NULL, NULL}, "-"},
+    {ALL, {RUNNER, NULL, "-s git log", NULL, NULL, NULL}, "ci"},
+    {ALL, {RUNNER, NULL, "-s 'git'  \"log\"", NULL, NULL, NULL}, "ci"},
+    {ALL, {RUNNER, NULL, "-s git push", NULL, NULL, NULL}, "-"},
+    {ALL, {RUNNER, NULL, "-s git log; id", NULL, NULL, NULL}, "-"},
+    {ALL, {RUNNER, NULL, "-s git log $x", NULL, NULL, NULL}, "-"},
+    {ALL, {RUNNER, NULL, "-s A=b git log", NULL, NULL, NULL}, "-"},
     {ALL, {RUNNER, NULL, "/bin/sh -c \"git log\"", NULL, NULL, NULL}, "-"},
     {ALL, {ANN, NULL, "-s git log; rm -rf /", NULL, NULL, NULL}, "admin"},
-    {"[allow x]\nclient = any\ncommand = **\n", {ANN, NULL, "-s x", NULL, NULL, NULL}, "-"},
+    {"[allow x]\nclient = any\ncommand = **\n", {ANN, NULL, "-s x", NULL, NULL, NULL}, "x"},
+    {"[allow x]\nclient = any\ncommand = **\n", {ANN, NULL, "-s x | y", NULL, NULL, NULL}, "-"},
+    {"[allow x]\nclient = any\ncommand = **\nwrapper = /bin/w\n",
+     {ANN, NULL, "-s '--bind' / sh", NULL, NULL, NULL},
+     "no"},
     {"[allow x]\nclient = any\ncommand = **\n", {ANN, NULL, "/bin/sh -c x", NULL, NULL, NULL}, "x"},
     {"[allow x]\nclient = any\nshell = yes\n", {ANN, NULL, "-s x", NULL, NULL, NULL}, "x"},
     {"[allow x]\nclient = any\nshell = yes\n", {ANN, NULL, "/bin/sh -c x", NULL, NULL, NULL}, "-"},
     {"[allow x]\nclient = any\nshell = no\ncommand = **\n",
      {ANN, NULL, "-s x", NULL, NULL, NULL},
-     "-"},
+     "x"},
 
     /* forced commands */
     {ALL, {"dns:a.deploy.example", NULL, "-s rm -rf /", NULL, NULL, NULL}, "deploy"},

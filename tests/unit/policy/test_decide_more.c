@@ -131,7 +131,9 @@ static void test_reasons(void **state)
     } cases[] = {
         {"cn:bob", "git", NULL, "no rule lets this client (cn:bob) run anything", NULL},
         {"", "git", NULL, "no rule lets this client (nobody) run anything", NULL},
-        {RUNNER, "-s ls", NULL, "no rule lets this client (" RUNNER ") run a shell line", NULL},
+        {RUNNER, "-s ls|x", NULL, "no rule lets this client (" RUNNER ") run a shell line", NULL},
+        {RUNNER, "-s cat x", NULL,
+         "no rule lets this client (" RUNNER ") run a shell line, or without a shell 'cat'", NULL},
         {RUNNER, "git push", NULL,
          "no rule lets this client (" RUNNER ") run 'git' with these arguments", NULL},
         {RUNNER, "cat x", NULL, "no rule lets this client (" RUNNER ") run 'cat'", NULL},

@@ -170,6 +170,11 @@ static void test_bad_fields(void **state)
         {"argc", "-1 1.5 null \"1\" [] 9007199254740991"},
         {"envc", "-1 1.5 null \"1\" [] 9007199254740991"},
         {"cwdc", "-1 1.5 null true 2 9007199254740991"},
+        {"shellc", "-1 1.5 null true 2 9007199254740991"},
+        {"home", "1 0 null \"true\""},
+        {"login", "1 0 null \"true\""},
+        {"shell_of", "1 null true \"root\" \"\""},
+        {"env_if_allowed", "1 null {\"A\":\"b\"} [1]"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char values[1024];
@@ -184,6 +189,36 @@ static void test_bad_fields(void **state)
             assert_bad(fields, wrong[i].key);
         }
     }
+}
+
+static void test_home(void **state)
+{
+    (void)state;
+    struct exec_request *request =
+        decode("\"v\":1,\"shell\":\"x\",\"home\":true,\"shell_of\":\"user\","
+               "\"env_if_allowed\":[\"A=b\"]");
+    assert_non_null(request);
+    assert_true(request->home && request->shell_of_user && !request->login);
+    assert_string_equal(request->env_if_allowed[0], "A=b");
+    exec_request_free(request);
+    request = decode("\"v\":1,\"login\":true");
+    assert_non_null(request);
+    assert_true(request->login && request->argv == NULL && request->shell == NULL);
+    exec_request_free(request);
+    assert_bad("\"v\":1,\"login\":true,\"shell\":\"x\"", "give one of");
+    assert_bad("\"v\":1,\"login\":true,\"argv\":[\"x\"]", "give one of");
+    assert_bad("\"v\":1,\"shell\":\"x\",\"home\":true,\"cwd\":\"/\"", "\"home\"");
+    assert_bad("\"v\":1,\"argv\":[\"x\"],\"shell_of\":\"user\"", "\"shell_of\" needs");
+    assert_bad("\"v\":1,\"login\":true,\"env_if_allowed\":[\"A\"]", "NAME=value");
+    assert_bad("\"v\":1,\"login\":true,\"env_if_allowed\":[\"=a\"]", "NAME=value");
+    /* A line that JSON cannot carry. */
+    request = decode("\"v\":1,\"home\":true,\"shellc\":1,\"envc\":1,\"size\":9");
+    assert_non_null(request);
+    assert_int_equal(exec_request_take_payload(request, (const uint8_t *)"A=b\0caf\xe9", 9, NULL),
+                     AFAR_OK);
+    assert_string_equal(request->shell, "caf\xe9");
+    assert_string_equal(request->env[0], "A=b");
+    exec_request_free(request);
 }
 
 static void test_number_of_words(void **state)
@@ -214,7 +249,8 @@ static void test_must(void **state)
                "\"shell\",\"env\",\"cwd\",\"user\",\"argc\","
                "\"envc\",\"cwdc\",\"stdin\",\"pty\",\"timeout_ms\",\"start_within_ms\",\"digest\","
                "\"must\",\"key\","
-               "\"keep\",\"when_full\"]");
+               "\"keep\",\"when_full\",\"home\",\"login\",\"shell_of\",\"shellc\","
+               "\"env_if_allowed\"]");
     assert_non_null(request);
     assert_string_equal(request->unknown_must, "");
     exec_request_free(request);
@@ -540,6 +576,7 @@ int main(void)
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_subsystem),
         cmocka_unit_test(test_bad_fields),
+        cmocka_unit_test(test_home),
         cmocka_unit_test(test_number_of_words),
         cmocka_unit_test(test_must),
         cmocka_unit_test(test_counts_and_payload_size),

@@ -1,0 +1,193 @@
+#include "afar/ssh/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <afar/afar.h>
+
+#include "afar/report.h"
+#include "afar/session.h"
+
+/* After a signal that ends programs, the command has so long to end by it: then its connection is
+ * closed, and the server ends it. */
+enum { PATIENCE_MS = 2000, HOLD_MS = 10000, HOLD_ANSWER_MS = 30000 };
+
+/* ---- environment --------------------------------------------------------------------------------
+ */
+
+static bool is_sent(const struct ssh_words *patterns, const char *entry)
+{
+    char name[256];
+    size_t size = strcspn(entry, "=");
+    bool sent = false;
+    if (size >= sizeof name)
+        return false;
+    memcpy(name, entry, size);
+    name[size] = '\0';
+    for (size_t i = 0; i < patterns->count; i++) {
+        bool removes = patterns->at[i][0] == '-';
+        if (fnmatch(patterns->at[i] + (removes ? 1 : 0), name, 0) == 0)
+            sent = !removes;
+    }
+    return sent;
+}
+
+static bool choose_environment(struct ssh_run *run)
+{
+    const struct ssh_words *patterns = &run->options.list[SSH_SEND_ENV];
+    for (char **entry = environ; patterns->count > 0 && *entry != NULL; entry++) {
+        if (!is_sent(patterns, *entry))
+            continue;
+        if (!ssh_words_add(&run->send_env, *entry, strlen(*entry)))
+            return false;
+        ssh_debug(run, "sending env %.*s", (int)strcspn(*entry, "="), *entry);
+    }
+    return true;
+}
+
+/* ---- the end ------------------------------------------------------------------------------------
+ */
+
+/* 255 is for what failed here or on the way. What the server has ended is no such failure: tools
+ * would try it again. */
+static int exit_status(void *user, const struct afar_receipt *receipt)
+{
+    const struct ssh_run *run = user;
+    int status = afar_exit_status(receipt);
+    switch (receipt->outcome) {
+    case AFAR_OUTCOME_EXITED:
+    case AFAR_OUTCOME_SIGNALED:
+        if (run->verbose)
+            report_receipt(run->remote.host, &run->command, receipt);
+        ssh_debug(run, "Exit status %d", status);
+        return status;
+    case AFAR_OUTCOME_SPAWN_FAILED:
+        report_receipt(run->remote.host, &run->command, receipt);
+        return status == 126 || status == 127 ? status : SSH_STATUS_FAILED;
+    case AFAR_OUTCOME_TIMED_OUT:
+        report_receipt(run->remote.host, &run->command, receipt);
+        return status;
+    case AFAR_OUTCOME_OUTPUT_LIMIT:
+    case AFAR_OUTCOME_KILLED:
+        report_receipt(run->remote.host, &run->command, receipt);
+        return 128 + SIGKILL;
+    case AFAR_OUTCOME_DISCONNECTED:
+    case AFAR_OUTCOME_SERVER_LOST:
+        break;
+    }
+    report_receipt(run->remote.host, &run->command, receipt);
+    return SSH_STATUS_FAILED;
+}
+
+/* ---- in the background --------------------------------------------------------------------------
+ */
+
+/* -f: the command runs, so the one who waits may go on. Signals and the connection are the child's
+ * from now on. */
+static void go_on_behind(void *user)
+{
+    const struct ssh_run *run = user;
+    if (!ssh_options_is_yes(&run->options, SSH_FORK_AFTER_AUTHENTICATION))
+        return;
+    pid_t child = fork();
+    if (child > 0)
+        _exit(0);
+    if (child < 0) {
+        report("cannot go to the background: %s", strerror(errno));
+        return;
+    }
+    (void)setsid();
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        (void)dup2(null, STDIN_FILENO);
+        (void)close(null);
+    }
+}
+
+/* ---- what is asked for --------------------------------------------------------------------------
+ */
+
+static void ask_for_tty(const struct ssh_run *run)
+{
+    const char *wanted = run->options.value[SSH_REQUEST_TTY];
+    const bool has_one = isatty(STDIN_FILENO) != 0 &&
+                         !ssh_options_is_yes(&run->options, SSH_STDIN_NULL) &&
+                         !ssh_options_is_yes(&run->options, SSH_FORK_AFTER_AUTHENTICATION);
+    bool asked = wanted == NULL ? run->line == NULL && has_one : strcasecmp(wanted, "no") != 0;
+    if (wanted != NULL && strcasecmp(wanted, "auto") == 0)
+        asked = run->line == NULL && has_one;
+    if (asked && !has_one && strcasecmp(wanted, "force") != 0) {
+        report_plain("Pseudo-terminal will not be allocated because stdin is not a terminal.");
+        return;
+    }
+    /* Servers have none so far. OpenSSH goes on without, too: Ansible asks for one with every
+     * module. */
+    if (asked)
+        report_plain("PTY allocation request failed on channel 0");
+}
+
+/* -N: nothing runs, and the connection is held. Signals end this as they end any program. */
+static int hold(struct ssh_run *run)
+{
+    const struct timespec pause = {.tv_sec = HOLD_MS / 1000};
+    go_on_behind(run);
+    for (;;) {
+        struct afar_pong pong = AFAR_PONG_INIT();
+        struct afar_error err = {0};
+        if (afar_ping(run->remote.client, HOLD_ANSWER_MS, &pong, &err) != AFAR_OK) {
+            report("%s", err.message);
+            return SSH_STATUS_FAILED;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+/* The command, by a shell in the home directory; or files, of which the server knows by itself. */
+static struct afar_command make_command(const struct ssh_run *run)
+{
+    const struct ssh_options *options = &run->options;
+    const bool in_background = ssh_options_is_yes(options, SSH_FORK_AFTER_AUTHENTICATION);
+    if (options->subsystem)
+        return (struct afar_command)AFAR_COMMAND_INIT(.with_stdin = true, .subsystem = run->line,
+                                                      .user = options->value[SSH_USER]);
+    return (struct afar_command)
+        AFAR_COMMAND_INIT(.shell = run->line,
+                          .env = (const char *const *)options->list[SSH_SET_ENV].at,
+                          .with_stdin =
+                              !in_background && !ssh_options_is_yes(options, SSH_STDIN_NULL),
+                          .user = options->value[SSH_USER],
+                          .env_if_allowed = (const char *const *)run->send_env.at, .home = true,
+                          .login = run->line == NULL, .leave = true,
+                          .shell_of_user = run->line != NULL);
+}
+
+int ssh_command(struct ssh_run *run)
+{
+    const struct ssh_options *options = &run->options;
+    const char *x11 = options->value[SSH_FORWARD_X11];
+    if (options->no_command)
+        return hold(run);
+    if (x11 != NULL && strcasecmp(x11, "no") != 0 && getenv("DISPLAY") != NULL)
+        report_plain("X11 forwarding request failed on channel 0");
+    if (!options->subsystem)
+        ask_for_tty(run);
+    if (!choose_environment(run)) {
+        report("out of memory");
+        return SSH_STATUS_FAILED;
+    }
+    run->command = make_command(run);
+    const struct session_options how = {.failed_status = SSH_STATUS_FAILED,
+                                        .stderr_fd = run->stderr_fd,
+                                        .patience_ms = PATIENCE_MS,
+                                        .status = exit_status,
+                                        .started = go_on_behind,
+                                        .user = run};
+    return session_run(&run->remote, &run->command, &how);
+}

@@ -1,0 +1,106 @@
+/* The command line of `afar ssh`, which is ssh(1)'s: letters, -o keywords, the destination, and the
+ * words of the command.
+ *
+ * Letters are written as the keyword that they stand for, and of each keyword the first value
+ * counts, wherever it stands: `-p 22 -o Port=1` is port 22.
+ *
+ * Owns:    the values and lists (ssh_options_close); words and file names point into argv.
+ * Threads: one.
+ * Blocks:  never.
+ * Limits:  none beyond argv's. */
+#ifndef AFAR_SSH_OPTIONS_H
+#define AFAR_SSH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { SSH_STATUS_FAILED = 255 };
+
+/* Keywords of one value. */
+enum ssh_value {
+    SSH_ADDRESS_FAMILY,
+    SSH_BATCH_MODE,
+    SSH_BIND_ADDRESS,
+    SSH_CLEAR_ALL_FORWARDINGS,
+    SSH_CONNECTION_ATTEMPTS,
+    SSH_CONNECT_TIMEOUT,
+    SSH_CONTROL_PATH,
+    SSH_FORK_AFTER_AUTHENTICATION,
+    SSH_FORWARD_X11,
+    SSH_HOST_NAME,
+    SSH_IDENTITY_FILE,
+    SSH_LOG_LEVEL,
+    SSH_PORT,
+    SSH_PROXY_COMMAND,
+    SSH_PROXY_JUMP,
+    SSH_REMOTE_COMMAND,
+    SSH_REQUEST_TTY,
+    SSH_SERVER_ALIVE_COUNT_MAX,
+    SSH_SERVER_ALIVE_INTERVAL,
+    SSH_SESSION_TYPE,
+    SSH_STDIN_NULL,
+    SSH_TUNNEL,
+    SSH_USER,
+    SSH_VALUES
+};
+
+/* Keywords that may be given often. */
+enum ssh_list {
+    SSH_DYNAMIC_FORWARD,
+    SSH_LOCAL_FORWARD,
+    SSH_REMOTE_FORWARD,
+    SSH_SEND_ENV,
+    SSH_SET_ENV,
+    SSH_IGNORED, /* what was accepted and does nothing, to be said with -v */
+    SSH_UNKNOWN, /* likewise, because nobody here knows it */
+    SSH_LISTS
+};
+
+struct ssh_words {
+    char **at; /* NULL-terminated; NULL: none */
+    size_t count;
+};
+
+struct ssh_options {
+    char *value[SSH_VALUES]; /* NULL: not given */
+    struct ssh_words list[SSH_LISTS];
+    char *destination; /* owned; NULL: none was given */
+    char **words;      /* of the command; NULL-terminated */
+    const char *config_file;
+    const char *log_file;
+    const char *query;         /* -Q */
+    const char *control;       /* -O */
+    const char *stdio_forward; /* -W */
+    int verbose;
+    bool quiet;
+    bool show_version; /* -V */
+    bool show_config;  /* -G */
+    bool no_command;   /* -N */
+    bool subsystem;    /* -s */
+};
+
+/* What a failure says is in `message`, which may have lines of its own. */
+enum { SSH_MESSAGE_BYTES = 1024 };
+
+/* Reads argv[1], … False: `message` says what is wrong. ssh_options_close in any case. */
+bool ssh_options_parse(struct ssh_options *options, int argc, char **argv,
+                       char message[SSH_MESSAGE_BYTES]);
+void ssh_options_close(struct ssh_options *options);
+
+/* One line of -o or of a file, "Key=Value" or "Key Value". `where` is for messages: "command-line
+ * line 0". */
+bool ssh_options_set(struct ssh_options *options, const char *line, const char *where,
+                     char message[SSH_MESSAGE_BYTES]);
+
+/* Sets a value unless there is one. False: out of memory, as `message` says. */
+bool ssh_options_assume(struct ssh_options *options, enum ssh_value which, const char *text,
+                        size_t size, char message[SSH_MESSAGE_BYTES]);
+
+/* Whether a keyword of yes or no is yes. */
+bool ssh_options_is_yes(const struct ssh_options *options, enum ssh_value which);
+
+/* Copies a word to the end of the list. False: out of memory. */
+bool ssh_words_add(struct ssh_words *words, const char *text, size_t size);
+void ssh_words_close(struct ssh_words *words);
+
+#endif

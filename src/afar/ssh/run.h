@@ -1,0 +1,62 @@
+/* `afar ssh` from its options to its exit status: what is asked for as a request of Afar's.
+ *
+ * Owns:    see the struct.
+ * Threads: one.
+ * Blocks:  as the command and the connection do.
+ * Limits:  none of its own. */
+#ifndef AFAR_SSH_RUN_H
+#define AFAR_SSH_RUN_H
+
+#include "afar/hosts.h"
+#include "afar/options.h"
+#include "afar/remote.h"
+#include "afar/ssh/destination.h"
+#include "afar/ssh/options.h"
+#include "afar/ssh/proxy.h"
+
+struct ssh_run {
+    struct ssh_options options; /* owned */
+    struct ssh_destination destination;
+    char url[SSH_URL_BYTES];
+    struct options connect; /* as of another subcommand; what it points to is owned by the others */
+    struct remote remote;   /* owned */
+    struct host entry;      /* owned; of the file of hosts */
+    struct remote_route route;
+    struct proxy proxy;
+    char proxy_host[SSH_HOST_BYTES];
+    char proxy_port[16];
+    int stderr_fd; /* the command's standard error; 0: ours */
+    bool verbose;
+    char *line;                  /* owned; the words of the command; NULL: none */
+    struct ssh_words send_env;   /* owned */
+    char *cert_file;             /* owned; beside the file of -i */
+    struct afar_command command; /* points to the others */
+};
+
+/* One line for -v. */
+void ssh_debug(const struct ssh_run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Says a message of the parsers, line by line. */
+void ssh_say(const char *message);
+
+/* command.c: what is asked for, once connected. Returns the exit status. */
+int ssh_command(struct ssh_run *run);
+
+/* identity.c: whether -i names a key that TLS can use, with a certificate beside it; then it is in
+ * run->connect. */
+void ssh_identity(struct ssh_run *run);
+
+/* route.c: how the server is reached: address family, local address, ProxyCommand. False: it has
+ * been said what is wrong. */
+bool ssh_route(struct ssh_run *run);
+
+/* show.c: -V, -Q and -G. */
+int ssh_show_version(void);
+int ssh_show_query(const char *query);
+int ssh_show_config(const struct ssh_run *run);
+
+/* The name of the user here. Borrowed. */
+const char *ssh_own_name(void);
+
+#endif

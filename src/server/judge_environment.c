@@ -1,0 +1,171 @@
+/* The environment of a command: the server's or a fresh one, and what the request adds to it. */
+#include "server/prepare_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/environment.h"
+
+/* ---- what the request adds ----------------------------------------------------------------------
+ */
+
+static size_t count(char *const *strings)
+{
+    size_t n = 0;
+    while (strings != NULL && strings[n] != NULL)
+        n++;
+    return n;
+}
+
+enum afar_status judge_choose_environment(struct terms *terms, const struct job_launch *launch,
+                                          struct afar_error *err)
+{
+    const struct exec_request *request = launch->request;
+    size_t used = 0;
+    if (request->env_if_allowed == NULL)
+        return AFAR_OK;
+    char **chosen =
+        calloc(count(request->env_if_allowed) + count(request->env) + 1, sizeof *chosen);
+    if (chosen == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for an environment");
+    for (char **entry = request->env_if_allowed; *entry != NULL; entry++) {
+        if (policy_may_set(&launch->decision, *entry))
+            chosen[used++] = *entry;
+    }
+    for (char **entry = request->env; entry != NULL && *entry != NULL; entry++)
+        chosen[used++] = *entry;
+    free(terms->wanted_env);
+    terms->wanted_env = chosen;
+    return AFAR_OK;
+}
+
+/* ---- what the server adds -----------------------------------------------------------------------
+ */
+
+struct variable {
+    const char *name;
+    const char *value; /* NULL: none */
+};
+
+static enum afar_status add_variables(struct words *words, const struct variable *variables,
+                                      size_t number, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    for (size_t i = 0; i < number && status == AFAR_OK; i++) {
+        char *entry = NULL;
+        if (variables[i].value == NULL)
+            continue;
+        int size = asprintf(&entry, "%s=%s", variables[i].name, variables[i].value);
+        if (size < 0)
+            return afar_fail(err, AFAR_ENOMEM, "out of memory for an environment");
+        status = words_add(words, entry, (size_t)size, err);
+        free(entry);
+    }
+    return status;
+}
+
+/* What login(1) would give to the user. */
+static enum afar_status add_user(struct words *words, const struct user *user,
+                                 struct afar_error *err)
+{
+    const struct variable variables[] = {
+        {"USER", user->name},
+        {"LOGNAME", user->name},
+        {"HOME", user->home != NULL ? user->home : "/"},
+        {"SHELL", user->shell != NULL && user->shell[0] != '\0' ? user->shell : "/bin/sh"}};
+    return add_variables(words, variables, sizeof variables / sizeof variables[0], err);
+}
+
+/* Instead of the server's own: the user's, with the server's language and time zone. */
+static enum afar_status add_fresh(struct words *words, const struct terms *terms,
+                                  const struct user *user, struct afar_error *err)
+{
+    char *const *ours = terms->shared->environment;
+    const struct variable variables[] = {{"PATH", ENVIRONMENT_DEFAULT_PATH},
+                                         {"LANG", environment_get(ours, "LANG")},
+                                         {"TZ", environment_get(ours, "TZ")}};
+    enum afar_status status =
+        add_variables(words, variables, sizeof variables / sizeof variables[0], err);
+    return status == AFAR_OK ? add_user(words, user, err) : status;
+}
+
+static enum afar_status add_own(struct words *words, const struct terms *terms,
+                                const struct user *user, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    char *const *ours = terms->shared->environment;
+    for (; *ours != NULL && status == AFAR_OK; ours++)
+        status = words_add(words, *ours, strlen(*ours), err);
+    return status == AFAR_OK ? add_user(words, user, err) : status;
+}
+
+/* ---- where from ---------------------------------------------------------------------------------
+ */
+
+enum { PLACE_BYTES = ADDRESS_TEXT_BYTES + 8, CONNECTION_BYTES = 2 * PLACE_BYTES + 20 };
+
+/* "127.0.0.1 4711" for "127.0.0.1:4711", and for what has no port the words of sshd(8). */
+static void format_place(char out[PLACE_BYTES], const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    const char *end = colon;
+    if (colon == NULL || colon[1] < '0' || colon[1] > '9') {
+        (void)snprintf(out, PLACE_BYTES, "UNKNOWN 65535");
+        return;
+    }
+    if (address[0] == '[' && end[-1] == ']') {
+        address++;
+        end--;
+    }
+    (void)snprintf(out, PLACE_BYTES, "%.*s %s", (int)(end - address), address, colon + 1);
+}
+
+/* As sshd(8) has them: scripts ask by these whether they are remote. */
+static void format_connection(const struct asker *asker, char connection[CONNECTION_BYTES],
+                              char client[CONNECTION_BYTES])
+{
+    char from[PLACE_BYTES];
+    char to[PLACE_BYTES];
+    format_place(from, asker->address);
+    format_place(to, asker->local);
+    (void)snprintf(connection, CONNECTION_BYTES, "SSH_CONNECTION=%s %s", from, to);
+    const char *port = strrchr(to, ' ');
+    (void)snprintf(client, CONNECTION_BYTES, "SSH_CLIENT=%s%s", from, port != NULL ? port : "");
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------
+ */
+
+enum afar_status judge_make_environment(const struct terms *terms, struct job_launch *launch,
+                                        struct afar_error *err)
+{
+    const struct rule *rule = launch->decision.rule;
+    const struct exec_request *request = launch->request;
+    char *const *extra = terms->wanted_env != NULL ? terms->wanted_env : request->env;
+    char *const *base = terms->shared->environment;
+    char connection[CONNECTION_BYTES];
+    char client[CONNECTION_BYTES];
+    char *last[] = {launch->variable, NULL, NULL, NULL, NULL};
+    size_t used = 1;
+    struct words made = {0};
+    enum afar_status status = AFAR_OK;
+    launch->spawned.stage = "environment";
+    if (launch->decision.original != NULL)
+        last[used++] = launch->decision.original;
+    if (request->home || request->login) {
+        format_connection(&terms->asker, connection, client);
+        last[used++] = connection;
+        last[used++] = client;
+    }
+    if (rule != NULL && rule->user.name != NULL)
+        status = add_fresh(&made, terms, &rule->user, err);
+    else if ((request->home || request->login) && launch->decision.user != NULL)
+        status = add_own(&made, terms, launch->decision.user, err);
+    if (made.at != NULL)
+        base = made.at;
+    if (status == AFAR_OK)
+        status = environment_build(&launch->environment, base, extra, last, err);
+    words_close(&made);
+    return status;
+}
