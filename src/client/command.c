@@ -19,12 +19,14 @@ enum {
 static enum afar_status check_command(const struct afar_command *command, struct afar_error *err)
 {
     int given = (command->argv != NULL ? 1 : 0) + (command->shell != NULL ? 1 : 0) +
-                (command->subsystem != NULL ? 1 : 0);
+                (command->subsystem != NULL ? 1 : 0) + (command->login ? 1 : 0);
     if (given != 1)
         return afar_fail(err, AFAR_EINVAL,
-                         "a command needs either argv, or a shell line, or a subsystem");
-    if (command->subsystem != NULL && (!command->with_stdin || command->env != NULL))
-        return afar_fail(err, AFAR_EINVAL, "a subsystem needs stdin and has no environment");
+                         "a command needs either argv, or a shell line, or a subsystem, or login");
+    if (command->subsystem != NULL &&
+        (!command->with_stdin || command->env != NULL || command->pty != NULL || command->with_pty))
+        return afar_fail(err, AFAR_EINVAL,
+                         "a subsystem needs stdin, and has no environment and no terminal");
     if (command->argv != NULL && command->argv[0] == NULL)
         return afar_fail(err, AFAR_EINVAL, "a command needs at least one word");
     if (command->timeout_ms < 0 || (uint64_t)command->timeout_ms > MESSAGE_INTEGER_MAX)
@@ -43,6 +45,13 @@ static enum afar_status check_command(const struct afar_command *command, struct
 static enum afar_status put_request(struct afar_client *client, const struct afar_command *wanted,
                                     struct afar_error *err)
 {
+    static const struct afar_pty any = AFAR_PTY_INIT();
+    const bool on_pty = wanted->pty != NULL || wanted->with_pty;
+    struct pty_request pty;
+    enum afar_status status =
+        on_pty ? client_take_pty(&pty, wanted->pty != NULL ? wanted->pty : &any, err) : AFAR_OK;
+    if (status != AFAR_OK)
+        return status;
     /* The encoder only reads: its struct is not const because the server's own is filled by it. */
     const struct exec_request request = {.argv = (char **)wanted->argv,
                                          .shell = (char *)wanted->shell,
@@ -50,7 +59,8 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
                                          .env = (char **)wanted->env,
                                          .cwd = (char *)wanted->cwd,
                                          .stdin_stream = wanted->with_stdin,
-                                         .pty = wanted->with_pty,
+                                         .login = wanted->login,
+                                         .pty = on_pty ? &pty : NULL,
                                          .digest = wanted->with_digest,
                                          .timeout_ms = (uint64_t)wanted->timeout_ms,
                                          .start_within_ms = (uint64_t)wanted->start_within_ms};
@@ -115,6 +125,8 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     current->detaching = current->answered = current->queued = current->started = current->ended =
         current->refused = current->has_receipt = false;
     current->stdin_open = current->stdin_stream = wanted.with_stdin;
+    current->on_pty = wanted.pty != NULL || wanted.with_pty;
+    client->heartbeat.paused = false;
     current->stdin_sent = current->stdin_acked = 0;
     current->stdin_credit = MESSAGE_STDIN_CREDIT_BYTES;
     current->ack_by_ms = DEADLINE_NEVER;
@@ -172,6 +184,7 @@ static enum afar_status write_stdin(struct afar_client *client, const void *data
         status = afar_fail(err, AFAR_EINVAL, "the command's stdin has been closed");
     if (status != AFAR_OK || size == 0)
         return status;
+    client_unpause(client);
 
     size_t room = stdin_room(client, size);
     if (room == 0)
@@ -235,6 +248,8 @@ enum afar_status afar_signal(struct afar_client *client, const char *name, struc
     /* The server would refuse it by an error that belongs to no request: nobody would hear it. */
     if (status == AFAR_OK && client_signal_number(name) == 0)
         status = afar_fail(&why, AFAR_EINVAL, "'%.40s' is not a signal's name, such as TERM", name);
+    if (status == AFAR_OK)
+        client_unpause(client);
     if (status == AFAR_OK && !client->command.ended)
         status = message_put_signal(&client->out, client->command.id, name, &why);
     return client_tell(status, &why, err);

@@ -72,8 +72,7 @@ int pty_signal(int master_fd, int number)
     return ioctl(master_fd, TIOCSIG, number);
 }
 
-enum afar_status pty_open(struct pty *pty, const struct pty_wish *wish,
-                               struct afar_error *err)
+enum afar_status pty_open(struct pty *pty, const struct pty_wish *wish, struct afar_error *err)
 {
     *pty = (struct pty){.master_fd = open_master(), .slave_fd = -1};
     if (pty->master_fd < 0)

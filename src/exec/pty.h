@@ -22,24 +22,23 @@ struct pty_size {
 
 struct pty_wish {
     struct pty_size size;
-    bool utf8;  /* a key that erases takes a whole character, and not a byte */
-    bool owned; /* the slave belongs to … */
+    bool utf8;   /* a key that erases takes a whole character, and not a byte */
+    bool owned;  /* the slave belongs to … */
     uid_t owner; /* … this user, and not to the server's */
 };
 
 enum { PTY_NAME_BYTES = 32 };
 
 struct pty {
-    int master_fd; /* non-blocking */
-    int slave_fd;  /* blocking, as programs expect */
+    int master_fd;             /* non-blocking */
+    int slave_fd;              /* blocking, as programs expect */
     char name[PTY_NAME_BYTES]; /* /dev/pts/N */
 };
 
 /* Opens one. Neither end becomes the server's controlling terminal. On failure nothing is open.
  * AFAR_ESYSTEM: ENOENT where no devpts is mounted, ENOSPC where all terminals are in use (both are
  * said in words); EPERM or EINVAL where it cannot be given to its owner. */
-enum afar_status pty_open(struct pty *pty, const struct pty_wish *wish,
-                               struct afar_error *err);
+enum afar_status pty_open(struct pty *pty, const struct pty_wish *wish, struct afar_error *err);
 
 /* Sets the size of a terminal by its master. The kernel tells the foreground group (SIGWINCH) where
  * it has changed. -1: errno. */

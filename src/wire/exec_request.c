@@ -21,6 +21,7 @@ void exec_request_free(struct exec_request *request)
     free(request->cwd);
     free(request->user);
     free(request->key);
+    free(request->pty);
     free(request);
 }
 
@@ -29,9 +30,9 @@ void exec_request_free(struct exec_request *request)
 static bool known_field(const char *name)
 {
     static const char *const known[] = {
-        "type",   "v",    "id",   "size",      "argv",  "shell",    "env",        "cwd",
-        "user",   "argc", "envc", "cwdc",      "stdin", "pty",      "timeout_ms", "start_within_ms",
-        "digest", "must", "key",  "when_full", "keep",  "subsystem"};
+        "type",   "v",    "id",   "size",      "argv",  "shell",     "env",        "cwd",
+        "user",   "argc", "envc", "cwdc",      "stdin", "pty",       "timeout_ms", "start_within_ms",
+        "digest", "must", "key",  "when_full", "keep",  "subsystem", "login"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)
             return true;
@@ -151,7 +152,7 @@ static enum afar_status decode_numbers(struct exec_request *request, const cJSON
     if (status == AFAR_OK)
         status = json_get_integer(object, "start_within_ms", false, &request->start_within_ms, err);
     if (status == AFAR_OK)
-        status = json_get_bool(object, "pty", &request->pty, err);
+        status = pty_request_decode(&request->pty, object, err);
     return status;
 }
 
@@ -198,7 +199,7 @@ static enum afar_status check_subsystem(const struct exec_request *request, stru
     if (length == 0 || length > EXEC_SUBSYSTEM_BYTES)
         return afar_fail(err, AFAR_EPEER, "\"subsystem\" has %zu bytes, 1 to %d are allowed",
                          length, EXEC_SUBSYSTEM_BYTES);
-    if (request->env != NULL || request->payload_envc > 0 || request->pty || request->keep ||
+    if (request->env != NULL || request->payload_envc > 0 || request->pty != NULL || request->keep ||
         request->key != NULL)
         return afar_fail(err, AFAR_EPEER, "\"subsystem\" does not go with env, pty, keep and key");
     if (!request->stdin_stream)
@@ -210,9 +211,10 @@ static enum afar_status check_command(const struct exec_request *request, struct
 {
     bool has_argv = request->argv != NULL || request->payload_argc > 0;
     int given = (has_argv ? 1 : 0) + (request->shell != NULL ? 1 : 0) +
-                (request->subsystem != NULL ? 1 : 0);
+                (request->subsystem != NULL ? 1 : 0) + (request->login ? 1 : 0);
     if (given != 1)
-        return afar_fail(err, AFAR_EPEER, "give one of \"argv\", \"shell\" and \"subsystem\"");
+        return afar_fail(err, AFAR_EPEER,
+                         "give one of \"argv\", \"shell\", \"login\" and \"subsystem\"");
     if (request->subsystem != NULL)
         return check_subsystem(request, err);
     if (request->argv != NULL && request->argv[0] == NULL)
@@ -237,6 +239,8 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
         status = json_get_text(object, "shell", &made->shell, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "subsystem", &made->subsystem, err);
+    if (status == AFAR_OK)
+        status = json_get_bool(object, "login", &made->login, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "cwd", &made->cwd, err);
     if (status == AFAR_OK)

@@ -16,9 +16,11 @@ enum feature {
     FEATURE_DETACH = 1 << 0,
     FEATURE_DIGEST = 1 << 1,
     FEATURE_KILL = 1 << 2,
-    FEATURE_START_WITHIN_MS = 1 << 3,
-    FEATURE_SUBSYSTEM = 1 << 4,
-    FEATURE_USER = 1 << 5
+    FEATURE_LOGIN = 1 << 3,
+    FEATURE_PTY = 1 << 4, /* with `resize` and `pause` */
+    FEATURE_START_WITHIN_MS = 1 << 5,
+    FEATURE_SUBSYSTEM = 1 << 6,
+    FEATURE_USER = 1 << 7
 };
 
 /* Room for all words, as JSON and as text. */

@@ -50,7 +50,7 @@ static const struct layout layouts[] = {
     MEMBER(afar_credentials, trust_user, 48, 8),
     MEMBER(afar_credentials, session_folder, 56, 8),
     MEMBER(afar_credentials, trust_alone, 64, 8),
-    STRUCT(afar_command, 72),
+    STRUCT(afar_command, 88),
     MEMBER(afar_command, size, 0, 8),
     MEMBER(afar_command, argv, 8, 8),
     MEMBER(afar_command, shell, 16, 8),
@@ -62,6 +62,18 @@ static const struct layout layouts[] = {
     MEMBER(afar_command, with_digest, 57, 1),
     MEMBER(afar_command, with_pty, 58, 1),
     MEMBER(afar_command, subsystem, 64, 8),
+    MEMBER(afar_command, pty, 72, 8),
+    MEMBER(afar_command, login, 80, 1),
+    STRUCT(afar_pty, 48),
+    MEMBER(afar_pty, size, 0, 8),
+    MEMBER(afar_pty, term, 8, 8),
+    MEMBER(afar_pty, color, 16, 8),
+    MEMBER(afar_pty, locale, 24, 8),
+    MEMBER(afar_pty, rows, 32, 2),
+    MEMBER(afar_pty, cols, 34, 2),
+    MEMBER(afar_pty, xpixel, 36, 2),
+    MEMBER(afar_pty, ypixel, 38, 2),
+    MEMBER(afar_pty, no_utf8, 40, 1),
     STRUCT(afar_callbacks, 48),
     MEMBER(afar_callbacks, size, 0, 8),
     MEMBER(afar_callbacks, on_stdout, 8, 8),
@@ -224,6 +236,8 @@ enum afar_status afar_wait(struct afar_client *, int64_t, struct afar_error *);
 int afar_exit_status(const struct afar_receipt *);
 const char *afar_outcome_name(enum afar_outcome);
 enum afar_status afar_detach(struct afar_client *, struct afar_error *);
+enum afar_status afar_resize(struct afar_client *, const struct afar_pty *, struct afar_error *);
+enum afar_status afar_pause(struct afar_client *, struct afar_error *);
 enum afar_status afar_probe(struct afar_client *, int64_t, struct afar_error *);
 void afar_escape(char *, size_t, const char *, enum afar_escape);
 enum afar_status afar_ping(struct afar_client *, int64_t, struct afar_pong *, struct afar_error *);
@@ -266,11 +280,13 @@ static const char symbols[] = "afar_begin_program\n"
                               "afar_kill\n"
                               "afar_offers\n"
                               "afar_outcome_name\n"
+                              "afar_pause\n"
                               "afar_pin\n"
                               "afar_ping\n"
                               "afar_probe\n"
                               "afar_process\n"
                               "afar_receipt\n"
+                              "afar_resize\n"
                               "afar_resumed\n"
                               "afar_set_heartbeat\n"
                               "afar_shell_run\n"

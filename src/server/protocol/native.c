@@ -127,6 +127,9 @@ static void handle(struct native *native, struct message *message, const uint8_t
     case MESSAGE_RESIZE:
         native_complain(native, "unsupported", "this server does not offer resize");
         break;
+    case MESSAGE_PAUSE:
+        native_complain(native, "unsupported", "this server does not offer pause");
+        break;
     case MESSAGE_BAD:
         native_refuse(native, message,
                       message->problem.reason[0] != '\0' ? message->problem.reason : "bad_request",

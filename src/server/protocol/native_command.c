@@ -126,8 +126,10 @@ static const char *not_offered(const struct exec_request *request, const struct 
         return request->unknown_must;
     if (request->subsystem != NULL && strcmp(request->subsystem, JOB_FILES) != 0)
         return "a subsystem of that name: there is " JOB_FILES;
-    if (request->pty)
+    if (request->pty != NULL)
         return "pty";
+    if (request->login)
+        return "login";
     if (request->user != NULL && rules_count(rules) == 0)
         return "user"; /* who may become whom is for rules to say */
     if (request->key != NULL)

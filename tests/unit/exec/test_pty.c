@@ -184,7 +184,8 @@ static void sizes(void **state)
 static void signals(void **state)
 {
     (void)state;
-    char *argv[] = {"sh", "-c", "trap 'echo caught; exit 0' INT; echo ready; while :; do sleep 0.1; done",
+    char *argv[] = {"sh", "-c",
+                    "trap 'echo caught; exit 0' INT; echo ready; while :; do sleep 0.1; done",
                     NULL};
     const struct spawn_request request = {.argv = argv, .env = environment, .terminal = &wish};
     struct spawn_result result;
