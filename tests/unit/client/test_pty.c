@@ -47,9 +47,9 @@ static void what_is_wrong_is_not_sent(void **state)
     static const char *const path[] = {"PATH=x", NULL};
     static const char *const no_equals[] = {"LANG", NULL};
     static const char *const odd[] = {"LANG=a/b", NULL};
-    static const char *const many[] = {"LC_A=", "LC_B=", "LC_C=", "LC_D=", "LC_E=", "LC_F=",
-                                       "LC_G=", "LC_H=", "LC_I=", "LC_J=", "LC_K=", "LC_L=",
-                                       "LC_M=", "LC_N=", "LC_O=", "LC_P=", "LC_Q=", NULL};
+    static const char *const many[] = {
+        "LC_A=", "LC_B=", "LC_C=", "LC_D=", "LC_E=", "LC_F=", "LC_G=", "LC_H=", "LC_I=",
+        "LC_J=", "LC_K=", "LC_L=", "LC_M=", "LC_N=", "LC_O=", "LC_P=", "LC_Q=", NULL};
     const struct afar_pty bad[] = {
         {.term = "xterm"}, /* without its size */
         AFAR_PTY_INIT(.term = ""),
@@ -120,13 +120,16 @@ static void no_terminal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_request, scripted_client_setup, scripted_client_teardown),
+        cmocka_unit_test_setup_teardown(the_request, scripted_client_setup,
+                                        scripted_client_teardown),
         cmocka_unit_test_setup_teardown(what_is_wrong_is_not_sent, scripted_client_setup,
                                         scripted_client_teardown),
         cmocka_unit_test_setup_teardown(sizes_and_pauses, scripted_client_setup,
                                         scripted_client_teardown),
-        cmocka_unit_test_setup_teardown(a_pause_lasts, scripted_client_setup, scripted_client_teardown),
-        cmocka_unit_test_setup_teardown(no_terminal, scripted_client_setup, scripted_client_teardown),
+        cmocka_unit_test_setup_teardown(a_pause_lasts, scripted_client_setup,
+                                        scripted_client_teardown),
+        cmocka_unit_test_setup_teardown(no_terminal, scripted_client_setup,
+                                        scripted_client_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

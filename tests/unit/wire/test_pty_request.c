@@ -64,11 +64,12 @@ static void everything(void **state)
 {
     (void)state;
     struct pty_request *request = NULL;
-    assert_int_equal(decode("{\"term\":\"" MOST "\",\"rows\":65535,\"cols\":1,\"xpixel\":2,"
-                            "\"ypixel\":0,\"utf8\":false,\"color\":\"truecolor\",\"locale\":"
-                            "{\"LANG\":\"ca_ES@valencia\",\"LC_ALL\":\"\",\"LC_TIME\":\"C.UTF-8\"}}",
-                            &request),
-                     AFAR_OK);
+    assert_int_equal(
+        decode("{\"term\":\"" MOST "\",\"rows\":65535,\"cols\":1,\"xpixel\":2,"
+               "\"ypixel\":0,\"utf8\":false,\"color\":\"truecolor\",\"locale\":"
+               "{\"LANG\":\"ca_ES@valencia\",\"LC_ALL\":\"\",\"LC_TIME\":\"C.UTF-8\"}}",
+               &request),
+        AFAR_OK);
     assert_string_equal(request->term, MOST);
     assert_true(request->size.rows == 65535 && request->size.cols == 1 &&
                 request->size.xpixel == 2 && request->size.ypixel == 0);
@@ -160,8 +161,11 @@ static void a_bad_resize_has_no_id(void **state)
 static void out_of_memory(void **state)
 {
     (void)state;
-    struct pty_request pty = {.term = "xterm", .color = "c", .size = {.rows = 1, .cols = 2},
-                              .locale_count = 1, .locale = {{"LANG", "C"}}};
+    struct pty_request pty = {.term = "xterm",
+                              .color = "c",
+                              .size = {.rows = 1, .cols = 2},
+                              .locale_count = 1,
+                              .locale = {{"LANG", "C"}}};
     for (int n = 1;; n++) {
         cJSON *object = cJSON_CreateObject();
         alloc_fault_arm(n);
