@@ -116,10 +116,11 @@ $(PC): src/client/libafar.pc.in Makefile
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-$(AFAR): $(AFAR_OBJ) $(STATIC)
+# Of wire it has what knows of terminals, which the library keeps to itself.
+$(AFAR): $(AFAR_OBJ) $(STATIC) $(call lib,wire)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(AFAR_OBJ) $(STATIC) $(PROGRAM_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
+	$(Q)$(CC) $(AFAR_OBJ) $(STATIC) $(call lib,wire) $(PROGRAM_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
 
 # Nobody calls these: they act before main, so an archive would leave them out.
 ALONE      := $(if $(LINK),$(B)/obj/base/names.o $(B)/obj/tls/static.o)

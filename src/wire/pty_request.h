@@ -13,15 +13,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "wire/pty_text.h"
 
 struct cJSON;
-
-enum {
-    PTY_TERM_BYTES = 64 + 1,
-    PTY_VALUE_BYTES = 64 + 1,
-    PTY_LOCALE_NAME_BYTES = 32,
-    PTY_LOCALES_MAX = 16
-};
 
 struct screen_size {
     uint16_t rows; /* 0, or cols 0: not known */
@@ -46,12 +40,6 @@ struct pty_request {
 
 /* What `"pty":true` asks for. */
 void pty_request_init(struct pty_request *request);
-
-/* Whether it is a TERM, a value of COLORTERM or of a locale, a name of a locale: for who makes a
- * request of what the environment says. */
-bool pty_is_term(const char *text);
-bool pty_is_value(const char *text);
-bool pty_is_locale_name(const char *text);
 
 /* The field "pty" of an exec: *request is owned by the caller (free), NULL where it is absent or
  * false. AFAR_EPEER names the field ("pty.rows"). AFAR_ENOMEM. */

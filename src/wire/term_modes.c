@@ -271,7 +271,8 @@ static void take_control(struct term_modes *modes, uint8_t byte)
         modes->state = STRING_ESCAPE;
     else if (byte == ESC)
         begin_escape(modes);
-    else if (byte == CANCEL || byte == SUBSTITUTE || (byte == BELL && in_string && modes->string_is_osc))
+    else if (byte == CANCEL || byte == SUBSTITUTE ||
+             (byte == BELL && in_string && modes->string_is_osc))
         modes->state = GROUND;
     else if (!in_string && (byte == SHIFT_OUT || byte == SHIFT_IN))
         put_bit(modes, TERM_SHIFTED_OUT, byte == SHIFT_OUT);
@@ -340,8 +341,8 @@ __attribute__((format(printf, 2, 3))) static void put(struct text *text, const c
 {
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(text->out + text->used, TERM_MODES_TEXT_BYTES - text->used, format,
-                           arguments);
+    int length =
+        vsnprintf(text->out + text->used, TERM_MODES_TEXT_BYTES - text->used, format, arguments);
     va_end(arguments);
     text->used += (size_t)length;
 }
@@ -370,7 +371,10 @@ size_t term_modes_undo(uint32_t set, char out[TERM_MODES_TEXT_BYTES])
     /* Setting margins moves the cursor. Leaving the other screen puts it back; on this one it is
      * kept by hand. */
     if ((set & TERM_MARGINS) != 0)
-        put(&text, term_modes_alternate(set) ? "\x1b[r" : "\x1b" "7\x1b[r\x1b" "8");
+        put(&text, term_modes_alternate(set) ? "\x1b[r"
+                                             : "\x1b"
+                                               "7\x1b[r\x1b"
+                                               "8");
     if ((set & TERM_KEYPAD) != 0)
         put(&text, "\x1b>");
     if ((set & TERM_CHARSET) != 0)

@@ -54,15 +54,15 @@ struct term_modes {
     uint32_t set;
     /* Of a sequence that is under way. */
     uint8_t state;
-    uint8_t count;         /* of parameters */
-    uint8_t prefix;        /* one of < = > ? after CSI; 0: none */
-    uint8_t intermediate;  /* the last; 0: none */
-    uint8_t kitty_flags;   /* the last that were pushed or set */
-    uint8_t cursor_shape;  /* the last */
-    uint8_t other_keys;    /* the last value of CSI > 4 ; … m */
-    bool string_is_osc;    /* BEL ends it, too */
-    bool too_many;         /* parameters: the rest is not looked at */
-    uint16_t top;          /* the margins */
+    uint8_t count;        /* of parameters */
+    uint8_t prefix;       /* one of < = > ? after CSI; 0: none */
+    uint8_t intermediate; /* the last; 0: none */
+    uint8_t kitty_flags;  /* the last that were pushed or set */
+    uint8_t cursor_shape; /* the last */
+    uint8_t other_keys;   /* the last value of CSI > 4 ; … m */
+    bool string_is_osc;   /* BEL ends it, too */
+    bool too_many;        /* parameters: the rest is not looked at */
+    uint16_t top;         /* the margins */
     uint16_t bottom;
     uint16_t param[TERM_MODES_PARAMS];
     bool sub[TERM_MODES_PARAMS]; /* it followed a colon */

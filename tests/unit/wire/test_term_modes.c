@@ -103,7 +103,9 @@ static const struct {
     {E "[?1049h" E "[?1000h" E "=" E "[31m" E "c", ""},
     {E "[?1049h" E "[?1000h" E "=" E "[31m" E "[?25l" E "[!p", E "[?1000l" E "[?1049l"},
     /* In a string nothing is a sequence; it ends by ST, some by BEL, and by CAN. */
-    {E "]0;" "[?1049h title\x07" E "[?2004h", E "[?2004l"},
+    {E "]0;"
+       "[?1049h title\x07" E "[?2004h",
+     E "[?2004l"},
     {E "]52;c;[?1000h" E "\\", ""},
     {E "P1$r[?1000h\x07still" E "\\" E "[?1004h", E "[?1004l"},
     {E "_G[?1000h" E "\\", ""},
@@ -166,9 +168,9 @@ static void at_rest(void **state)
     static const struct {
         const char *written;
         bool rest;
-    } ends[] = {{"x", true},           {E, false},          {E "[", false},    {E "[?10", false},
-                {E "]0;x", false},     {E "]0;x" E, false}, {E "(", false},    {E "[1?", false},
-                {E "]0;x\x07", true},  {E "[m", true},      {E "P" E "\\", true}};
+    } ends[] = {{"x", true},          {E, false},          {E "[", false},      {E "[?10", false},
+                {E "]0;x", false},    {E "]0;x" E, false}, {E "(", false},      {E "[1?", false},
+                {E "]0;x\x07", true}, {E "[m", true},      {E "P" E "\\", true}};
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         struct term_modes modes = {0};
         term_modes_feed(&modes, ends[i].written, strlen(ends[i].written));
@@ -184,8 +186,12 @@ static void at_rest(void **state)
 static void the_most(void **state)
 {
     (void)state;
-    struct term_modes modes = {.set = UINT32_MAX, .kitty_flags = 255, .cursor_shape = 255,
-                               .other_keys = 255, .top = 65535, .bottom = 65535};
+    struct term_modes modes = {.set = UINT32_MAX,
+                               .kitty_flags = 255,
+                               .cursor_shape = 255,
+                               .other_keys = 255,
+                               .top = 65535,
+                               .bottom = 65535};
     char text[TERM_MODES_TEXT_BYTES];
     assert_true(term_modes_undo(UINT32_MAX, text) < sizeof text);
     assert_true(term_modes_redo(&modes, text) < sizeof text);
