@@ -48,7 +48,7 @@ static bool wait_for_the_end(int fd)
 /* It is in the background of the terminal then, and must not be stopped for it. */
 static void ignore_signals(void)
 {
-    static const int ignored[] = {SIGTTOU, SIGTTIN, SIGINT,  SIGHUP, SIGQUIT,
+    static const int ignored[] = {SIGTTOU, SIGTTIN, SIGINT,  SIGHUP,  SIGQUIT,
                                   SIGTSTP, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
     sigset_t none;
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)

@@ -18,6 +18,7 @@ static const char help[] =
     "usage: afar SUBCOMMAND [options] HOST ...\n"
     "\n"
     "  run HOST COMMAND...   run a command on HOST\n"
+    "  shell HOST            open your login shell on HOST, on a terminal\n"
     "  repl HOST             run each line that is read\n"
     "  sftp HOST             be an SFTP server on HOST, for sftp -D and others\n"
     "  ping HOST             see whether it answers, and how fast\n"
@@ -38,7 +39,8 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } subcommands[] = {
-    {"run", run_main},   {"repl", repl_main},     {"sftp", sftp_main}, {"ping", ping_main},
+    {"run", run_main},   {"shell", shell_main},   {"repl", repl_main}, {"sftp", sftp_main},
+    {"ping", ping_main},
     {"echo", echo_main}, {"keygen", keygen_main}, {"pin", pin_main},   {"forget", forget_main},
 };
 
@@ -111,7 +113,7 @@ int main(int argc, char **argv)
     (void)umask(umask(S_IRWXG | S_IRWXO) & (S_IRWXG | S_IRWXO));
 
     if (argc < 2) {
-        report("which subcommand: run, repl, sftp, ping, echo, keygen, pin or forget? Try 'afar "
+        report("which subcommand: run, shell, repl, sftp, ping, echo, keygen, pin or forget? Try 'afar "
                "--help'");
         return STATUS_FAILED;
     }

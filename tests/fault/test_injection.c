@@ -156,7 +156,7 @@ static bool run_next_headed(const char *url)
 static bool run_timed_out(const char *url)
 {
     struct program program;
-    const char *argv[] = {CLIENT, "--json", "-t",
+    const char *argv[] = {CLIENT, "--json", "--timeout",
                           "30ms", url,      "--",
                           "sh",   "-c",     "trap '' TERM; sleep 1000 & sleep 1000",
                           NULL};

@@ -15,7 +15,8 @@
 /* What the command gets, with what is done as <…> at its place. */
 static void type(int character, const char *keys, bool marked, size_t piece, char *got)
 {
-    static const char *const names[] = {"", "<hang up>", "<detach>", "<suspend>", "<state>", "<help>"};
+    static const char *const names[] = {"",          "<hang up>", "<detach>",
+                                        "<suspend>", "<state>",   "<help>"};
     struct escape escape;
     char out[256];
     size_t size = strlen(keys);
@@ -116,9 +117,14 @@ static void characters(void **state)
     static const struct {
         const char *text;
         int character; /* 999: refused */
-    } texts[] = {{"~", '~'},  {"none", ESCAPE_NONE}, {"^]", 0x1d}, {"^@", 0},  {"^_", 0x1f},
-                 {"^", '^'},  {"%", '%'},            {"", 999},    {"no", 999}, {"^^", 0x1e},
-                 {"^a", 999}, {"^]x", 999},          {"\n", 999},  {"\r", 999}, {"\xe9", 0xe9}};
+    } texts[] = {{"~", '~'},    {"none", ESCAPE_NONE},
+                 {"^]", 0x1d},  {"^@", 0},
+                 {"^_", 0x1f},  {"^", '^'},
+                 {"%", '%'},    {"", 999},
+                 {"no", 999},   {"^^", 0x1e},
+                 {"^a", 999},   {"^]x", 999},
+                 {"\n", 999},   {"\r", 999},
+                 {"\xe9", 0xe9}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         int character = 999;
         assert_int_equal(escape_parse(texts[i].text, &character), texts[i].character != 999);
