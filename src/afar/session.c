@@ -127,6 +127,8 @@ static void hang_up(struct session *session, struct afar_error *err)
         return;
     }
     console_leave(&session->console, true);
+    if (session->console.own)
+        tty_say(&session->console.tty, "[hung up]");
     session->hanging_up = true;
     session->give_up_ms = now_ms() + HANG_UP_MS;
     (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */

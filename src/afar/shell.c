@@ -12,7 +12,8 @@
 static const char help[] =
     "usage: afar shell [options] HOST\n"
     "\n"
-    "Opens your login shell on HOST, on a terminal like yours; ends with its status. Where standard\n"
+    "Opens your login shell on HOST, on a terminal like yours; ends with its status. Where "
+    "standard\n"
     "input is no terminal the shell reads it as a script, without one (with -t, on one).\n"
     "\n"
     "  -e, --env NAME=VALUE, -w, --cwd DIR, --timeout TIME\n"
@@ -42,9 +43,9 @@ static int open_shell(struct remote *remote, const struct options *options)
     const struct session_options how = {.escape = options->escape};
     struct tty_wish wish;
     const bool on_terminal = options->tty || tty_is_there();
-    struct afar_command command = AFAR_COMMAND_INIT(.env = options->env, .cwd = options->cwd,
-                                                    .timeout_ms = options->timeout_ms,
-                                                    .with_stdin = true, .login = true);
+    struct afar_command command =
+        AFAR_COMMAND_INIT(.env = options->env, .cwd = options->cwd,
+                          .timeout_ms = options->timeout_ms, .with_stdin = true, .login = true);
     if (on_terminal) {
         tty_describe(&wish, environ);
         command.pty = &wish.pty;
@@ -58,8 +59,8 @@ int shell_main(int argc, char **argv)
     struct options options;
     struct remote remote = {0};
     int status = STATUS_FAILED;
-    enum options_result result =
-        options_parse(&options, OPTIONS_CONNECT | OPTIONS_COMMAND | OPTIONS_TTY | OPTIONS_SHELL, argc, argv);
+    enum options_result result = options_parse(
+        &options, OPTIONS_CONNECT | OPTIONS_COMMAND | OPTIONS_TTY | OPTIONS_SHELL, argc, argv);
     if (result == OPTIONS_HELP)
         status = fputs(help, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
     if (result != OPTIONS_OK)

@@ -105,7 +105,7 @@ static enum afar_status match_command(struct trial *trial, const struct rule *ru
     *match = rule->force.count > 0 && rule->command_count == 0 && !rule->shell_set;
     if (*match)
         return AFAR_OK;
-    if (request->is_shell) {
+    if (request->is_shell || request->login) {
         *match = rule->shell;
         return AFAR_OK;
     }
@@ -158,7 +158,8 @@ static bool is_for_wrapper(const struct policy_decision *decision,
 {
     const struct rule *rule = decision->rule;
     const char *word = request->argv[0];
-    if (rule->wrapper.count == 0 || rule->force.count > 0 || decision->program != NULL)
+    if (rule->wrapper.count == 0 || rule->force.count > 0 || decision->program != NULL ||
+        request->login)
         return false;
     return word[0] == '-' || strchr(word, '=') != NULL;
 }
@@ -166,6 +167,17 @@ static bool is_for_wrapper(const struct policy_decision *decision,
 static void check_details(struct policy_decision *decision, const struct policy_request *request)
 {
     const struct rule *rule = decision->rule;
+    if (request->pty && rule->pty == RULE_PTY_NO) {
+        deny(decision, "have", "a terminal");
+        return;
+    }
+    if (!request->pty && rule->pty == RULE_PTY_MUST) {
+        (void)snprintf(decision->reason, sizeof decision->reason,
+                       "rule '%s' (%.100s:%u) wants a terminal: afar run -t", rule->name,
+                       rule->file, rule->line);
+        decision->allowed = false;
+        return;
+    }
     if (!request->is_files && is_for_wrapper(decision, request)) {
         deny(decision, "begin with a word that its wrapper could take for its own,",
              request->argv[0]);
@@ -202,7 +214,7 @@ static enum afar_status keep_original(struct policy_decision *decision,
                                       const struct policy_request *request, struct afar_error *err)
 {
     char *line = NULL;
-    const char *text = request->is_shell ? request->argv[2] : NULL;
+    const char *text = request->login ? "" : request->is_shell ? request->argv[2] : NULL;
     if (text == NULL) {
         enum afar_status status = words_quote(request->argv, &line, err);
         if (status != AFAR_OK)
@@ -217,30 +229,72 @@ static enum afar_status keep_original(struct policy_decision *decision,
     return fail_memory(err);
 }
 
+/* Whose login shell and home it is. */
+static const struct user *login_user(const struct policy_decision *decision,
+                                     const struct policy_request *request)
+{
+    const struct rule *rule = decision->rule;
+    return rule != NULL && rule->user.name != NULL ? &rule->user : request->self;
+}
+
+/* A login shell is told that it is one by its name, or behind a wrapper, which finds its program by
+ * that, by a word. *words: of request->argv's place. */
+static enum afar_status find_login(struct policy_decision *decision,
+                                   const struct policy_request *request, bool wrapped,
+                                   char *words[3], struct afar_error *err)
+{
+    static char option[] = "-l";
+    const struct user *user = login_user(decision, request);
+    decision->shell =
+        user != NULL && user->shell != NULL && user->shell[0] != '\0' ? user->shell : "/bin/sh";
+    if (asprintf(&decision->login_name, "-%s", last_name(decision->shell)) < 0) {
+        decision->login_name = NULL;
+        return fail_memory(err);
+    }
+    words[0] = wrapped ? (char *)(uintptr_t)decision->shell : decision->login_name;
+    words[1] = wrapped ? option : NULL;
+    words[2] = NULL;
+    if (!wrapped)
+        decision->program = decision->shell;
+    return AFAR_OK;
+}
+
 /* Wrapper, then what is run in it: the forced command, or what was asked for. Where a rule names
  * the program, its words begin with the rule's path: a program may take the place of its libraries
  * from argv[0], as Python does. */
 static enum afar_status make_argv(struct policy_decision *decision,
                                   const struct policy_request *request, struct afar_error *err)
 {
+    static const struct words none = {0};
     const struct rule *rule = decision->rule;
-    char *const *inner = rule->force.count > 0 ? rule->force.at : request->argv;
+    const struct words *force = rule != NULL ? &rule->force : &none;
+    const struct words *wrapper = rule != NULL ? &rule->wrapper : &none;
+    const bool login = request->login && force->count == 0;
+    char *login_words[3];
+    char *const *inner = force->count > 0 ? force->at : request->argv;
     size_t used = 0;
-    if (rule->force.count > 0)
+    if (force->count > 0)
         decision->program = inner[0];
-    if (decision->program == NULL && rule->wrapper.count == 0)
+    if (login) {
+        enum afar_status status =
+            find_login(decision, request, wrapper->count > 0, login_words, err);
+        if (status != AFAR_OK)
+            return status;
+        inner = login_words;
+    }
+    if (decision->program == NULL && wrapper->count == 0)
         return AFAR_OK;
-    decision->argv = calloc(rule->wrapper.count + count(inner) + 1, sizeof *decision->argv);
+    decision->argv = calloc(wrapper->count + count(inner) + 1, sizeof *decision->argv);
     if (decision->argv == NULL)
         return fail_memory(err);
-    for (size_t i = 0; i < rule->wrapper.count; i++)
-        decision->argv[used++] = rule->wrapper.at[i];
+    for (size_t i = 0; i < wrapper->count; i++)
+        decision->argv[used++] = wrapper->at[i];
     for (size_t i = 0; inner[i] != NULL; i++)
         decision->argv[used++] = inner[i];
-    if (decision->program != NULL)
-        decision->argv[rule->wrapper.count] = (char *)(uintptr_t)decision->program;
-    if (rule->wrapper.count > 0)
-        decision->program = rule->wrapper.at[0];
+    if (decision->program != NULL && !login)
+        decision->argv[wrapper->count] = (char *)(uintptr_t)decision->program;
+    if (wrapper->count > 0)
+        decision->program = wrapper->at[0];
     return AFAR_OK;
 }
 
@@ -254,15 +308,20 @@ static enum afar_status choose_files(struct policy_decision *decision, struct af
 static void choose_directory(struct policy_decision *decision, const struct policy_request *request)
 {
     const struct rule *rule = decision->rule;
+    const struct user *user = request->login ? login_user(decision, request)
+                              : rule != NULL ? &rule->user
+                                             : NULL;
+    const char *home = user != NULL ? user->home : NULL;
     decision->cwd = request->cwd;
-    if (rule == NULL || request->cwd != NULL)
+    if (request->cwd != NULL)
         return;
-    decision->cwd = rule->cwd;
-    if (decision->cwd == NULL && rule->chroot != NULL)
+    if (rule != NULL)
+        decision->cwd = rule->cwd;
+    if (decision->cwd == NULL && rule != NULL && rule->chroot != NULL)
         decision->cwd = "/";
     if (decision->cwd == NULL)
-        decision->cwd = rule->user.home;
-    decision->cwd_is_home = decision->cwd != NULL && decision->cwd == rule->user.home;
+        decision->cwd = home;
+    decision->cwd_is_home = decision->cwd != NULL && decision->cwd == home;
 }
 
 /* ---- deciding -------------------------------------------------------------------------------- */
@@ -314,6 +373,8 @@ static void say_none(const struct trial *trial, struct policy_decision *decision
         (void)snprintf(end, size, "anything");
     else if (!trial->for_user)
         (void)snprintf(end, size, "anything as user '%.*s'", SHOWN_BYTES, request->user);
+    else if (request->login)
+        (void)snprintf(end, size, "a login shell");
     else if (request->is_shell)
         (void)snprintf(end, size, "a shell line");
     else if (trial->for_program)
@@ -338,7 +399,7 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
         decision->rule = rules_otherwise(rules);
         choose_directory(decision, request);
         decision->home = rule_files_home(decision->rule);
-        return AFAR_OK;
+        return request->login ? make_argv(decision, request, err) : AFAR_OK;
     }
     for (size_t i = 0; i < rules_count(rules) && !match && status == AFAR_OK; i++)
         status = try_rule(&trial, rules_at(rules, i), decision, &match, err);
@@ -363,6 +424,7 @@ void policy_decision_close(struct policy_decision *decision)
 {
     free(decision->argv);
     free(decision->original);
+    free(decision->login_name);
     words_close(&decision->roots);
     rules_free(decision->rules);
     *decision = (struct policy_decision){0};

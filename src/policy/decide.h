@@ -28,10 +28,13 @@ struct policy_request {
     char *const *argv; /* NULL-terminated, never NULL: {"/bin/sh", "-c", LINE} for a shell line */
     bool is_shell;     /* … which it is only where this says so */
     bool is_files;     /* no command, but the subsystem sftp; then argv is not looked at */
-    char *const *env;  /* "NAME=value", NULL-terminated; NULL: none */
-    const char *cwd;   /* NULL: not asked for */
-    const char *user;  /* NULL: not asked for */
-    const char *path;  /* the server's PATH */
+    bool login;        /* the login shell is wanted, whatever argv says … */
+    const struct user *self; /* … of the rule's user, else of this one; NULL: nothing is known */
+    bool pty;                /* on a terminal */
+    char *const *env;        /* "NAME=value", NULL-terminated; NULL: none */
+    const char *cwd;         /* NULL: not asked for */
+    const char *user;        /* NULL: not asked for */
+    const char *path;        /* the server's PATH */
 };
 
 struct policy_decision {
@@ -44,7 +47,9 @@ struct policy_decision {
     /* What is to be run; NULL: as asked. The words are the rules' and the request's. */
     const char *program; /* the path to execute, whatever argv[0] says; borrowed */
     char **argv;         /* the array is owned, its words are borrowed */
-    char *original;      /* owned; "AFAR_ORIGINAL_COMMAND=…", with a forced command */
+    char *login_name;  /* owned; argv[0] of a login shell, such as "-bash"; NULL: it is none … */
+    const char *shell; /* … and where that is; borrowed */
+    char *original;    /* owned; "AFAR_ORIGINAL_COMMAND=…", with a forced command */
 
     /* Where it begins; NULL: where the server is. Borrowed. */
     const char *cwd;

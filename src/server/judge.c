@@ -2,9 +2,11 @@
  * environment, and its line in the audit log, before anything is started. */
 #include "server/prepare_internal.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "exec/environment.h"
 #include "server/audit_note.h"
@@ -33,6 +35,9 @@ static enum afar_status decide(struct terms *terms, struct job_launch *launch,
     const struct policy_request request = {.argv = launch->request->argv,
                                            .is_shell = launch->request->shell != NULL,
                                            .is_files = launch->request->subsystem != NULL,
+                                           .login = launch->request->login,
+                                           .self = &terms->shared->self,
+                                           .pty = launch->request->pty != NULL,
                                            .env = launch->request->env,
                                            .cwd = launch->request->cwd,
                                            .user = launch->request->user,
@@ -99,12 +104,89 @@ static enum afar_status make_fresh(struct words *words, const struct terms *term
     return status;
 }
 
+/* What a login shell without a user of its own is told of the server's. */
+static enum afar_status add_self(struct words *words, const struct terms *terms,
+                                 const struct job_launch *launch, struct afar_error *err)
+{
+    const struct user *self = &terms->shared->self;
+    char *const *ours = terms->shared->environment;
+    const struct {
+        const char *name;
+        const char *value;
+    } variables[] = {{"USER", terms->shared->user},
+                     {"LOGNAME", terms->shared->user},
+                     {"HOME", self->home != NULL ? self->home : "/"},
+                     {"SHELL", launch->decision.shell}};
+    enum afar_status status = AFAR_OK;
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0] && status == AFAR_OK; i++) {
+        bool given = i < 3 && environment_get(ours, variables[i].name) != NULL;
+        if (!given)
+            status = add_variable(words, variables[i].name, variables[i].value, err);
+    }
+    return status;
+}
+
+/* A locale that is not there would have each program complain. In another root nobody has looked. */
+static const char *known_locale(const char *value, bool look)
+{
+    static const char *const otherwise = "C.UTF-8";
+    const char *charset = strchr(value, '.');
+    bool utf8 = charset != NULL &&
+                (strncasecmp(charset, ".UTF-8", 6) == 0 || strncasecmp(charset, ".UTF8", 5) == 0);
+    if (value[0] == '\0' || !look)
+        return value;
+    for (int i = 0; i < 2; i++) {
+        const char *tried = i == 0 ? value : otherwise;
+        locale_t locale = newlocale(LC_ALL_MASK, tried, (locale_t)0);
+        if (locale != (locale_t)0) {
+            freelocale(locale);
+            return tried;
+        }
+        if (!utf8)
+            break;
+    }
+    return NULL;
+}
+
+static enum afar_status add_pty(struct words *words, const struct job_launch *launch,
+                                struct afar_error *err)
+{
+    const struct pty_request *pty = launch->request->pty;
+    const struct rule *rule = launch->decision.rule;
+    const bool look = rule == NULL || rule->chroot == NULL;
+    enum afar_status status = add_variable(words, "TERM", pty->term, err);
+    if (status == AFAR_OK && pty->color[0] != '\0')
+        status = add_variable(words, "COLORTERM", pty->color, err);
+    for (size_t i = 0; i < pty->locale_count && status == AFAR_OK; i++)
+        status =
+            add_variable(words, pty->locale[i].name, known_locale(pty->locale[i].value, look), err);
+    return status;
+}
+
+/* What the kind of request brings, and then what the request asks for. */
+static enum afar_status add_requested(struct words *words, const struct terms *terms,
+                                      const struct job_launch *launch, struct afar_error *err)
+{
+    const struct exec_request *request = launch->request;
+    const struct rule *rule = launch->decision.rule;
+    enum afar_status status = AFAR_OK;
+    if (request->login && (rule == NULL || rule->user.name == NULL))
+        status = add_self(words, terms, launch, err);
+    if (status == AFAR_OK && request->pty != NULL)
+        status = add_pty(words, launch, err);
+    for (char *const *at = request->env; status == AFAR_OK && at != NULL && *at != NULL; at++)
+        status = words_add(words, *at, strlen(*at), err);
+    return status;
+}
+
 /* With the job's id in it, which is known only since it has a place. */
 static enum afar_status make_environment(const struct terms *terms, struct job_launch *launch,
                                          struct afar_error *err)
 {
     const struct rule *rule = launch->decision.rule;
     struct words fresh = {0};
+    struct words requested = {0};
+    char *const *extra = launch->request->env;
     char *last[] = {launch->variable, launch->decision.original, NULL};
     char *const *base = terms->shared->environment;
     enum afar_status status = AFAR_OK;
@@ -113,9 +195,14 @@ static enum afar_status make_environment(const struct terms *terms, struct job_l
         status = make_fresh(&fresh, terms, &rule->user, err);
         base = fresh.at;
     }
+    if (status == AFAR_OK && (launch->request->pty != NULL || launch->request->login)) {
+        status = add_requested(&requested, terms, launch, err);
+        extra = requested.at;
+    }
     if (status == AFAR_OK)
-        status = environment_build(&launch->environment, base, launch->request->env, last, err);
+        status = environment_build(&launch->environment, base, extra, last, err);
     words_close(&fresh);
+    words_close(&requested);
     return status;
 }
 
@@ -153,7 +240,10 @@ static enum afar_status note_start(struct terms *terms, struct job_launch *launc
         return AFAR_OK;
     record.decision = "allowed";
     judge_record_request(&record, launch->request);
+    if (launch->decision.login_name != NULL)
+        record.argv = launch->decision.argv;
     record.cwd = launch->decision.cwd;
+    record.pty = launch->request->pty != NULL ? &launch->request->pty->size : NULL;
     launch->spawned.stage = "audit";
     enum afar_status status = audit_write(shared->audit, &record, err);
     launch->audited = status == AFAR_OK || !terms->audit_required;

@@ -279,6 +279,7 @@ static enum afar_status check_size(const struct exec_request *request, const str
  * are. */
 static enum afar_status make_argv(struct exec_request *request, struct afar_error *err)
 {
+    static char login[] = "login"; /* which shell that is, the decision says */
     static char shell[] = "/bin/sh";
     static char option[] = "-c";
     if (request->argv != NULL)
@@ -286,9 +287,11 @@ static enum afar_status make_argv(struct exec_request *request, struct afar_erro
     request->argv = calloc(4, sizeof *request->argv);
     if (request->argv == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a command");
-    request->argv[0] = request->subsystem != NULL ? request->subsystem : shell;
-    if (request->subsystem != NULL)
+    if (request->subsystem != NULL || request->login) {
+        request->argv[0] = request->login ? login : request->subsystem;
         return AFAR_OK;
+    }
+    request->argv[0] = shell;
     request->argv[1] = option;
     request->argv[2] = request->shell;
     return AFAR_OK;

@@ -253,6 +253,9 @@ static void describe_user(struct server_shared *shared)
         utf8_copy(shared->user, sizeof shared->user, entry->pw_name);
     else
         (void)snprintf(shared->user, sizeof shared->user, "%ld", (long)geteuid());
+    char number[24];
+    (void)snprintf(number, sizeof number, "%ld", (long)geteuid());
+    (void)users_find(&shared->self, number, NULL); /* else it has no home, and /bin/sh */
 }
 
 static enum afar_status open_audit(struct server_shared *shared, const struct config *config,
@@ -442,6 +445,7 @@ bool server_free(struct server *server)
     tls_context_free(server->shared.settings.tls);
     tls_context_free(server->old_tls);
     inherited_free(server->inherited);
+    user_close(&server->shared.self);
     seats_close(server->shared.base.seats);
     registry_free(server->shared.registry);
     admission_free(server->shared.admission);

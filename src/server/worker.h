@@ -41,6 +41,7 @@ struct server_shared {
     struct log *log;
     struct audit *audit; /* NULL: none */
     char user[64];       /* whom the server runs as */
+    struct user self;    /* likewise, as the system knows that user; no name: it does not */
     struct registry *registry;
     struct orphans *orphans;
     struct admission *admission;

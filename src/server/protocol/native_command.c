@@ -31,6 +31,7 @@ static void job_started(struct job_owner *owner)
         .job = job_id(native->job),
         .window = output_log_capacity(native->log),
         .credit = more ? native->stdin_credit : 0,
+        .tty = job_terminal_name(native->job),
         .features = native->told_features ? 0 : native_features(native)};
     enum afar_status status =
         message_put_started(&native->connection->out, native->id, &started, NULL);
@@ -114,8 +115,9 @@ const struct job_owner_ops native_owner_ops = {
 unsigned native_features(const struct native *native)
 {
     const struct rules *rules = native->connection->worker->config->rules;
-    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_KILL | FEATURE_START_WITHIN_MS |
-           FEATURE_SUBSYSTEM | (rules_count(rules) > 0 ? (unsigned)FEATURE_USER : 0);
+    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_KILL | FEATURE_LOGIN | FEATURE_PTY |
+           FEATURE_START_WITHIN_MS | FEATURE_SUBSYSTEM |
+           (rules_count(rules) > 0 ? (unsigned)FEATURE_USER : 0);
 }
 
 /* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.
@@ -126,10 +128,6 @@ static const char *not_offered(const struct exec_request *request, const struct 
         return request->unknown_must;
     if (request->subsystem != NULL && strcmp(request->subsystem, JOB_FILES) != 0)
         return "a subsystem of that name: there is " JOB_FILES;
-    if (request->pty != NULL)
-        return "pty";
-    if (request->login)
-        return "login";
     if (request->user != NULL && rules_count(rules) == 0)
         return "user"; /* who may become whom is for rules to say */
     if (request->key != NULL)
