@@ -33,8 +33,10 @@ void console_init(struct console *console, const char *host, const struct afar_c
 
 void console_begin(struct console *console)
 {
-    if (console->own && !tty_make_raw(&console->tty))
-        report("cannot make the terminal raw: %s", strerror(errno));
+    if (!console->own || tty_make_raw(&console->tty))
+        return;
+    report("cannot make the terminal raw, lines are sent as they are entered: %s", strerror(errno));
+    console->own = false;
 }
 
 void console_leave(struct console *console, bool undo)

@@ -51,10 +51,16 @@ bool console_wants_keys(const struct console *console);
  * ESCAPE_HANG_UP also where the terminal has gone. */
 enum escape_action console_take(struct console *console, struct input *input);
 
-/* The command has written so much. */
+/* The command's output, before it is written and when so much was. */
+static inline void console_foresee(struct console *console, const void *data, size_t size)
+{
+    if (console->own)
+        tty_foresee(&console->tty, data, size);
+}
+
 static inline void console_follow(struct console *console, const void *data, size_t size)
 {
-    if (console->on)
+    if (console->own)
         tty_follow(&console->tty, data, size);
 }
 

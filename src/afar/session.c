@@ -75,6 +75,7 @@ static size_t on_stdout(void *user, const void *data, size_t size)
     struct session *session = user;
     if (session->json)
         return take_for_line(session, size);
+    console_foresee(&session->console, data, size);
     size_t taken = output_write(&session->output[0], data, size);
     console_follow(&session->console, data, taken);
     return taken;

@@ -162,6 +162,15 @@ bool tty_resume(struct tty *tty, bool *changed)
     return true;
 }
 
+void tty_foresee(struct tty *tty, const void *data, size_t size)
+{
+    struct term_modes then = tty->modes;
+    if (!tty->shows)
+        return;
+    term_modes_feed(&then, data, size);
+    guard_note(&tty->guard, tty->modes.set | then.set);
+}
+
 void tty_follow(struct tty *tty, const void *data, size_t size)
 {
     if (!tty->shows)

@@ -56,6 +56,10 @@ bool tty_resume(struct tty *tty, bool *changed);
 /* This program may use its terminal: it is not in the background. */
 bool tty_in_foreground(void);
 
+/* This is going to be written to standard output, or a part of it: whoever is killed in between
+ * leaves it in order, too. */
+void tty_foresee(struct tty *tty, const void *data, size_t size);
+
 /* The command has written this, which standard output has taken. */
 void tty_follow(struct tty *tty, const void *data, size_t size);
 

@@ -10,10 +10,10 @@
 #include "base/clock.h"
 
 enum {
-    END_KEY = 4,         /* Ctrl-D */
-    END_TIMES = 5,       /* that it is sent again, after … */
-    END_AGAIN_MS = 500,  /* … this, and each time twice as long */
-    END_FULL_MS = 50     /* it was not taken */
+    END_KEY = 4,        /* Ctrl-D */
+    END_TIMES = 5,      /* that it is sent again, after … */
+    END_AGAIN_MS = 500, /* … this, and each time twice as long */
+    END_FULL_MS = 50    /* it was not taken */
 };
 
 bool job_is_on_terminal(const struct job *job)
@@ -33,10 +33,8 @@ static int master(const struct job *job)
 static void apply_size(const struct job *job)
 {
     const struct screen_size *size = &job->terminal.size;
-    const struct pty_size set = {.rows = size->rows,
-                                 .cols = size->cols,
-                                 .xpixel = size->xpixel,
-                                 .ypixel = size->ypixel};
+    const struct pty_size set = {
+        .rows = size->rows, .cols = size->cols, .xpixel = size->xpixel, .ypixel = size->ypixel};
     if (master(job) >= 0)
         (void)pty_resize(master(job), &set); /* the kernel tells the foreground where it changes */
 }
@@ -93,9 +91,9 @@ static void send_end(struct job *job)
         terminal->keys_left--;
     }
     terminal->output_then = output_of(job);
-    terminal->end_at_ms =
-        terminal->times < END_TIMES ? clock_deadline_ms(END_AGAIN_MS << terminal->times)
-                                    : DEADLINE_NEVER;
+    terminal->end_at_ms = terminal->times < END_TIMES
+                              ? clock_deadline_ms(END_AGAIN_MS << terminal->times)
+                              : DEADLINE_NEVER;
     terminal->times++;
 }
 

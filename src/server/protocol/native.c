@@ -241,7 +241,9 @@ static bool take_frame(struct native *native)
         return false;
     }
     connection->asked = true;
-    connection->paused_until_ms = 0;
+    /* These two may have been under way when it was stopped. */
+    if (message.type != MESSAGE_PONG && message.type != MESSAGE_ACK)
+        connection->paused_until_ms = 0;
     handle(native, &message, payload);
     message_close(&message);
     if (buffer_size(&connection->in) > 0)
