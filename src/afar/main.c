@@ -39,9 +39,9 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } subcommands[] = {
-    {"run", run_main},   {"shell", shell_main},   {"repl", repl_main}, {"sftp", sftp_main},
-    {"ping", ping_main},
-    {"echo", echo_main}, {"keygen", keygen_main}, {"pin", pin_main},   {"forget", forget_main},
+    {"run", run_main},       {"shell", shell_main}, {"repl", repl_main},
+    {"sftp", sftp_main},     {"ping", ping_main},   {"echo", echo_main},
+    {"keygen", keygen_main}, {"pin", pin_main},     {"forget", forget_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -113,7 +113,8 @@ int main(int argc, char **argv)
     (void)umask(umask(S_IRWXG | S_IRWXO) & (S_IRWXG | S_IRWXO));
 
     if (argc < 2) {
-        report("which subcommand: run, shell, repl, sftp, ping, echo, keygen, pin or forget? Try 'afar "
+        report("which subcommand: run, shell, repl, sftp, ping, echo, keygen, pin or forget? Try "
+               "'afar "
                "--help'");
         return STATUS_FAILED;
     }

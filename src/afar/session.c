@@ -334,6 +334,15 @@ static bool is_unknown_subsystem(const struct session *session, const struct afa
            (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
 }
 
+/* Older servers know neither terminals nor login shells, and say so in one of these ways. */
+static bool is_unknown_terminal(const struct session *session, const struct afar_error *err)
+{
+    const struct afar_command *command = session->command;
+    if (command->pty == NULL && !command->with_pty && !command->login)
+        return false;
+    return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
+}
+
 /* Sends, receives, and sees whether it is over. */
 static void process(struct session *session, struct afar_error *err)
 {
@@ -352,6 +361,9 @@ static void process(struct session *session, struct afar_error *err)
             session->status = STATUS_FAILED; /* whatever has become of it */
         else if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
             report("%s offers no files (its afard is older)", session->remote->host);
+        else if (status == AFAR_EREFUSED && is_unknown_terminal(session, err))
+            report("%s offers no %s (its afard is older)", session->remote->host,
+                   session->command->login ? "login shell" : "terminal");
         else if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0)
             report("interrupted by %s: %s", sigabbrev_np(session->taken_back), err->message);
         else

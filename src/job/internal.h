@@ -64,6 +64,7 @@ struct job_terminal {
     bool resized;            /* … since the request */
     bool in_line;            /* the last byte of input was no newline */
     bool input_over;
+    bool counted;       /* in the figures */
     unsigned keys_left; /* of those that end input, to be sent now */
     unsigned times;     /* that they were sent */
     int64_t end_at_ms;  /* they are sent (again) */
@@ -160,6 +161,9 @@ void job_terminal_opened(struct job *job);
 
 /* All input has been given; stdin_source is open. */
 void job_terminal_end_input(struct job *job);
+
+/* They are closed. */
+void job_terminal_closed(struct job *job);
 
 /* terminal.end_at_ms may have come. */
 void job_terminal_run_timers(struct job *job, int64_t now_ms);

@@ -376,6 +376,7 @@ void job_streams_close(struct job *job)
     for (int i = 0; i < 2; i++)
         close_source(job, &job->streams.output[i].source);
     close_source(job, &job->streams.stdin_source);
+    job_terminal_closed(job);
     job_files_close(job);
     buffer_clear(&job->streams.input);
 }

@@ -153,6 +153,15 @@ void job_terminal_opened(struct job *job)
 {
     if (!job_is_on_terminal(job))
         return;
+    job->terminal.counted = true;
+    (void)atomic_fetch_add(&job->host->figures->terminals, 1);
     if (job->terminal.resized)
         apply_size(job);
+}
+
+void job_terminal_closed(struct job *job)
+{
+    if (job->terminal.counted)
+        (void)atomic_fetch_sub(&job->host->figures->terminals, 1);
+    job->terminal.counted = false;
 }

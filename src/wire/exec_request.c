@@ -29,10 +29,12 @@ void exec_request_free(struct exec_request *request)
  * refuses. What it only reads (holder, resume_ms, leave, window_max) is not here. */
 static bool known_field(const char *name)
 {
-    static const char *const known[] = {
-        "type",   "v",    "id",   "size",      "argv",  "shell",     "env",        "cwd",
-        "user",   "argc", "envc", "cwdc",      "stdin", "pty",       "timeout_ms", "start_within_ms",
-        "digest", "must", "key",  "when_full", "keep",  "subsystem", "login"};
+    static const char *const known[] = {"type",   "v",         "id",         "size",
+                                        "argv",   "shell",     "env",        "cwd",
+                                        "user",   "argc",      "envc",       "cwdc",
+                                        "stdin",  "pty",       "timeout_ms", "start_within_ms",
+                                        "digest", "must",      "key",        "when_full",
+                                        "keep",   "subsystem", "login"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)
             return true;
@@ -199,8 +201,8 @@ static enum afar_status check_subsystem(const struct exec_request *request, stru
     if (length == 0 || length > EXEC_SUBSYSTEM_BYTES)
         return afar_fail(err, AFAR_EPEER, "\"subsystem\" has %zu bytes, 1 to %d are allowed",
                          length, EXEC_SUBSYSTEM_BYTES);
-    if (request->env != NULL || request->payload_envc > 0 || request->pty != NULL || request->keep ||
-        request->key != NULL)
+    if (request->env != NULL || request->payload_envc > 0 || request->pty != NULL ||
+        request->keep || request->key != NULL)
         return afar_fail(err, AFAR_EPEER, "\"subsystem\" does not go with env, pty, keep and key");
     if (!request->stdin_stream)
         return afar_fail(err, AFAR_EPEER, "\"subsystem\" needs \"stdin\":\"stream\"");

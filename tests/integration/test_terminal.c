@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "support/afard.h"
-#include "support/gone.h"
+#include "support/process_wait.h"
 #include "support/raw.h"
 #include "support/ruled.h"
 

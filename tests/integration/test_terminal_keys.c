@@ -41,8 +41,8 @@ static void sit_down(const char *url)
 {
     char path[PROGRAM_TEXT_BYTES];
     char line[PROGRAM_TEXT_BYTES + 1024];
-    const char *argv[] = {"env", "PS1=@@ ", "TERM=dumb", "HISTFILE=", "bash", "--norc",
-                          "--noprofile", "-i", NULL};
+    const char *argv[] = {"env",    "PS1=@@ ",     "TERM=dumb", "HISTFILE=", "bash",
+                          "--norc", "--noprofile", "-i",        NULL};
     terminal_start(&person, argv);
     terminal_size(&person, 24, 80);
     terminal_await(&person, "@@ ");
@@ -225,7 +225,7 @@ static void job_control_over_there(void **state)
     start("run -t -e PS1=there: $url -- bash --norc -i");
     terminal_await(&person, "there:");
     terminal_type(&person, "sh -c 'trap \"echo co\"\"nt\" CONT; echo be\"\"gin; "
-                            "while :; do read x; done'\r");
+                           "while :; do read x; done'\r");
     terminal_await(&person, "begin\r\n");
     terminal_type(&person, "\x1a");
     terminal_await(&person, "Stopped");
@@ -297,7 +297,7 @@ static void suspending(void **state)
 {
     (void)state;
     struct afard impatient;
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0",          "--set", "heartbeat_ms=100",
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0",        "--set", "heartbeat_ms=100",
                           "--set",    "heartbeat_timeout_ms=400", "--set", "kill_grace_ms=300",
                           NULL};
     afard_start(&impatient, args);
@@ -420,8 +420,8 @@ static void an_editor(void **state)
     }
     assert_non_null(mkdtemp(folder));
     sit_down(server.url[0]);
-    (void)snprintf(line, sizeof line,
-                   "run -t -e TERM=xterm $url -- vim -u NONE -i NONE %s/file", folder);
+    (void)snprintf(line, sizeof line, "run -t -e TERM=xterm $url -- vim -u NONE -i NONE %s/file",
+                   folder);
     start(line);
     terminal_await(&person, "[New");
     terminal_type(&person, "ihello\x1b:wq\r");

@@ -210,7 +210,7 @@ static void check_payload(struct message *message, const uint8_t *payload, size_
     require(status == AFAR_OK || status == AFAR_EPEER);
     if (status == AFAR_OK)
         require((message->exec->argv != NULL) + (message->exec->shell != NULL) +
-                    message->exec->login ==
+                    (message->exec->subsystem != NULL) + message->exec->login ==
                 1);
     check_pty(message->exec->pty);
 }
