@@ -13,9 +13,8 @@
 
 #define FOR_ANN "[allow x]\nclient = cn:ann\n"
 
-static const struct user self = {.name = (char *)"0",
-                                 .home = (char *)"/root",
-                                 .shell = (char *)"/usr/bin/zsh"};
+static const struct user self = {
+    .name = (char *)"0", .home = (char *)"/root", .shell = (char *)"/usr/bin/zsh"};
 
 /* "allowed: PROGRAM|ARGV…|ORIGINAL in CWD", or the reason. */
 static void decide(const char *rules, const char *words, bool login, bool pty,
@@ -99,7 +98,8 @@ static void login_shells(void **state)
         {FOR_ANN "shell = yes\ncwd = /srv\n", "/usr/bin/zsh|-zsh in /srv"},
         {FOR_ANN "command = **\n", "run a login shell"},
         {FOR_ANN "shell = no\ncommand = **\n", "run a login shell"},
-        {FOR_ANN "force = @/bin/tool x\n", "@/bin/tool|@/bin/tool|x|AFAR_ORIGINAL_COMMAND= in /root"},
+        {FOR_ANN "force = @/bin/tool x\n",
+         "@/bin/tool|@/bin/tool|x|AFAR_ORIGINAL_COMMAND= in /root"},
         {FOR_ANN "shell = yes\nwrapper = @/bin/tool --in\n",
          "@/bin/tool|@/bin/tool|--in|/usr/bin/zsh|-l in /root"},
     };
@@ -125,7 +125,7 @@ static void the_key(void **state)
     static const struct {
         const char *values[2];
         bool right;
-    } table[] = {{{"yes", NULL}, true},    {{"no", NULL}, true},     {{"MUST", NULL}, true},
+    } table[] = {{{"yes", NULL}, true},    {{"no", NULL}, true},      {{"MUST", NULL}, true},
                  {{"maybe", NULL}, false}, {{"must", "must"}, false}, {{"yes", "must"}, false},
                  {{"must", "no"}, false}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
