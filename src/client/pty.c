@@ -40,8 +40,9 @@ enum afar_status client_take_pty(struct pty_request *request, const struct afar_
     struct afar_pty pty;
     pty_request_init(request);
     enum afar_status status = sized_take(&pty, sizeof pty, given, "afar_pty", err);
-    if (status == AFAR_OK)
-        status = take_text(request->term, pty.term, pty_is_term, "name", err);
+    if (status != AFAR_OK)
+        return status;
+    status = take_text(request->term, pty.term, pty_is_term, "name", err);
     if (status == AFAR_OK)
         status = take_text(request->color, pty.color, pty_is_value, "COLORTERM", err);
     for (const char *const *at = pty.locale; status == AFAR_OK && at != NULL && *at != NULL; at++)
