@@ -27,7 +27,10 @@ void console_init(struct console *console, const char *host, const struct afar_c
     console->start = console->end = 0;
     console->size_changed = console->nudged = false;
     console->size_from_ms = 0;
-    tty_init(&console->tty);
+    if (console->own) /* else nothing is asked of the system */
+        tty_init(&console->tty);
+    else
+        console->tty = (struct tty){.guard = {.pipe_fd = -1}};
     escape_init(&console->escape, escape_character);
 }
 

@@ -20,13 +20,12 @@ static enum afar_status take_locale(struct pty_request *request, const char *ent
                                     struct afar_error *err)
 {
     const char *equals = strchr(entry, '=');
-    size_t length = equals != NULL ? (size_t)(equals - entry) : PTY_LOCALE_NAME_BYTES;
     char name[PTY_LOCALE_NAME_BYTES] = "";
-    if (length < sizeof name)
-        memcpy(name, entry, length);
+    if (equals != NULL && (size_t)(equals - entry) < sizeof name)
+        memcpy(name, entry, (size_t)(equals - entry));
     if (request->locale_count == PTY_LOCALES_MAX)
         return afar_fail(err, AFAR_EINVAL, "a terminal has at most %d locales", PTY_LOCALES_MAX);
-    if (!pty_is_locale_name(name) || !pty_is_value(equals + 1))
+    if (equals == NULL || !pty_is_locale_name(name) || !pty_is_value(equals + 1))
         return afar_fail(err, AFAR_EINVAL, "'%.80s' is not LANG=… or LC_…=…", entry);
     struct pty_locale *locale = &request->locale[request->locale_count++];
     memcpy(locale->name, name, sizeof name);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -108,6 +109,17 @@ static void end_output(struct job *job)
     job_resume_output(job);
 }
 
+/* Nobody has the terminal open any more; else an EIO is a loss, as from a pipe. */
+static bool is_over(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    int ready = 0;
+    do {
+        ready = poll(&look, 1, 0);
+    } while (ready < 0 && errno == EINTR);
+    return ready == 1 && (look.revents & POLLHUP) != 0;
+}
+
 /* A terminal gives at most 4,095 bytes at a time: what there is goes into one frame. Its end, when
  * nobody has it open any more, is EIO. */
 static ssize_t read_terminal(int fd, uint8_t *room, size_t size)
@@ -120,7 +132,11 @@ static ssize_t read_terminal(int fd, uint8_t *room, size_t size)
     } while (used < size && (got > 0 || (got < 0 && errno == EINTR)));
     if (used > 0)
         return (ssize_t)used;
-    return got < 0 && errno == EIO ? 0 : got;
+    int failed = got < 0 ? errno : 0;
+    if (failed == EIO && is_over(fd))
+        return 0;
+    errno = failed;
+    return got;
 }
 
 /* One read. False: nothing more for now. */

@@ -132,6 +132,10 @@ void job_terminal_run_timers(struct job *job, int64_t now_ms)
 
 void job_hang_up(struct job *job)
 {
+    if (!job_has_run(job)) {
+        job->early_signal = SIGHUP;
+        return;
+    }
     /* Only when both are closed: the kernel then sends HUP and CONT. */
     job->streams.stdin_taken += buffer_size(&job->streams.input); /* nobody will read it */
     job_streams_close(job);

@@ -151,6 +151,26 @@ static void sizes_at_the_edges(void **state)
     (void)close(fd);
 }
 
+/* Who closes the output closes the window, also before there is one. */
+static void closing_hangs_up(void **state)
+{
+    (void)state;
+    char text[65536];
+    int fd = raw_connect(afard_port(&server, 0));
+    for (int i = 0; i < 2; i++) {
+        raw_send_frame(fd, i == 0 ? "{\"type\":\"exec\",\"v\":1,\"id\":1,\"pty\":true,"
+                                    "\"argv\":[\"sleep\",\"1000\"],\"stdin\":\"stream\"}"
+                                  : "{\"type\":\"exec\",\"v\":1,\"id\":1,\"pty\":true,"
+                                    "\"argv\":[\"sleep\",\"1001\"]}");
+        if (i == 0)
+            read_until(fd, "started", text, sizeof text);
+        raw_send_frame(fd, "{\"type\":\"close\",\"id\":1,\"stream\":\"stderr\"}");
+        read_until(fd, "exit", text, sizeof text);
+        assert_non_null(strstr(text, "\"signal\":\"HUP\""));
+    }
+    (void)close(fd);
+}
+
 static void its_environment(void **state)
 {
     (void)state;
@@ -460,6 +480,7 @@ int main(void)
         cmocka_unit_test_teardown(it_is_a_terminal, calm),
         cmocka_unit_test_teardown(it_has_a_size_from_the_start, calm),
         cmocka_unit_test_teardown(sizes_at_the_edges, calm),
+        cmocka_unit_test_teardown(closing_hangs_up, calm),
         cmocka_unit_test_teardown(its_environment, calm),
         cmocka_unit_test_teardown(the_last_bytes_are_there, calm),
         cmocka_unit_test_teardown(all_bytes_both_ways, calm),
