@@ -117,10 +117,11 @@ $(PC): src/client/libafar.pc.in Makefile
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-$(AFAR): $(AFAR_OBJ) $(STATIC)
+# Of wire it has what knows of terminals, which the library keeps to itself.
+$(AFAR): $(AFAR_OBJ) $(STATIC) $(call lib,wire)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(AFAR_OBJ) $(STATIC) $(PROGRAM_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
+	$(Q)$(CC) $(AFAR_OBJ) $(STATIC) $(call lib,wire) $(PROGRAM_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
 
 # Nobody calls these: they act before main, so an archive would leave them out.
 ALONE      := $(if $(LINK),$(B)/obj/base/names.o $(B)/obj/tls/static.o)
@@ -410,7 +411,7 @@ bench-counts: all $(BENCH_CLOCK) $(BENCH_FORK)
 # ---- fuzzing: `make fuzz FUZZ_SECONDS=600` -----------------------------------------------------------
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := frame message client tutorial endpoint config rules sftp
+FUZZ_TARGETS := frame message modes client tutorial endpoint config rules sftp
 FUZZ_SRC     := $(wildcard src/base/*.c src/net/*.c src/tls/*.c src/wire/*.c src/policy/*.c src/client/*.c \
                 src/files/*.c) tests/support/script.c $(FUZZ_TARGETS:%=tests/support/fuzz_%.c)
 FUZZ_OBJ     := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)

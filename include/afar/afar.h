@@ -164,17 +164,33 @@ AFAR_API bool afar_resumed(const struct afar_client *client);
 
 /* ---- Commands -------------------------------------------------------------------------------- */
 
+/* A terminal for a command. Text in it has at most 64 letters, digits, and . _ + - (in the values
+ * of color and locale also @). */
+struct afar_pty {
+    AFAR_SIZED(afar_pty);
+    const char *term;          /* TERM, such as "xterm-256color"; NULL: "dumb" */
+    const char *color;         /* COLORTERM; NULL: none */
+    const char *const *locale; /* NULL-terminated "LANG=…" and "LC_…=…", at most 16. What the server
+                                  does not have it leaves out, or takes C.UTF-8. NULL: none */
+    uint16_t rows;             /* 0, or cols 0: 24 x 80 */
+    uint16_t cols;
+    uint16_t xpixel; /* 0: not known */
+    uint16_t ypixel;
+    bool no_utf8; /* the terminal does not show UTF-8: what erases a character erases a byte */
+};
+#define AFAR_PTY_INIT(...) AFAR_INIT(afar_pty, __VA_ARGS__)
+
 struct afar_command {
     AFAR_SIZED(afar_command);
     const char *const *argv; /* NULL-terminated, any bytes; or */
-    const char *shell;       /* a line for /bin/sh -c */
+    const char *shell;       /* a line for /bin/sh -c; or `login` */
     const char *const *env;  /* NULL-terminated "NAME=value", added to the server's; NULL: none */
     const char *cwd;         /* NULL: the server's */
     int64_t timeout_ms;      /* 0: none; then TERM, a grace period, KILL */
     int64_t start_within_ms; /* if no place is free: how long to wait for one. 0: not at all */
     bool with_stdin;  /* afar_write_stdin will follow; otherwise the command reads /dev/null */
     bool with_digest; /* SHA-256 of both streams, compared with what arrived */
-    bool with_pty;    /* not offered yet: the server refuses with "unsupported" */
+    bool with_pty;    /* on a terminal as in AFAR_PTY_INIT(), or as `pty` says */
     /* Instead of argv and shell: a service of the server's own. "sftp": standard input and output
      * are those of an SFTP server. Needs with_stdin. A server that does not know of this refuses
      * with "unsupported", or an older one with "bad_request". */
@@ -188,6 +204,10 @@ struct afar_command {
     /* As `env`, but what the server's rules do not allow is left out, and so is what is not UTF-8,
      * or beyond 8 KiB in all. */
     const char *const *env_if_allowed;
+    /* The command runs on a terminal: all of its output is on_stdout's; the end of standard input
+     * is what Ctrl-D is; afar_signal reaches the group in the foreground (INT, QUIT, TSTP).
+     * NULL: as with_pty says. */
+    const struct afar_pty *pty;
     bool home;  /* begin in the home directory, with HOME, USER, SHELL and the like; no cwd then */
     bool login; /* the user's login shell, instead of argv and shell */
     bool leave; /* what it leaves running may stay, where the server allows that */
@@ -240,6 +260,17 @@ AFAR_API enum afar_status afar_close_output(struct afar_client *client, int fd,
  * without a name. AFAR_EINVAL: no command runs, or there is no such signal. */
 AFAR_API enum afar_status afar_signal(struct afar_client *client, const char *name,
                                       struct afar_error *err);
+
+/* The terminal has another size: `rows`, `cols` and the pixels of `pty`, the rest of which does not
+ * matter. May be called as soon as the command was started; what comes too late does nothing.
+ * AFAR_EINVAL: no command runs on a terminal. */
+AFAR_API enum afar_status afar_resize(struct afar_client *client, const struct afar_pty *pty,
+                                      struct afar_error *err);
+
+/* This process is going to be stopped, on purpose: until it sends something again, its silence does
+ * not count, here and at the server (for a day, by default). Send it by afar_process. As
+ * afar_resize. */
+AFAR_API enum afar_status afar_pause(struct afar_client *client, struct afar_error *err);
 
 /* Withdraws the command: if it has not started, it never will; if it runs, it is ended. Then
  * afar_process until it returns AFAR_EREFUSED with the reason "detached" (err->message says

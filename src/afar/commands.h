@@ -5,6 +5,7 @@
 #define AFAR_COMMANDS_H
 
 int run_main(int argc, char **argv);
+int shell_main(int argc, char **argv);
 int repl_main(int argc, char **argv);
 int sftp_main(int argc, char **argv);
 int ping_main(int argc, char **argv);

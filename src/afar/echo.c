@@ -14,7 +14,7 @@ static const char help[] =
     "Sends TEXT to a server of the tutorial's protocol upper and prints what comes back.\n"
     "URL is tcp://, tls://, unix:// or udp://.\n"
     "\n"
-    "  -t, --timeout TIME    give up after this time (5s for udp, none otherwise)\n"
+    "      --timeout TIME    give up after this time (5s for udp, none otherwise)\n"
     "      --ca, --cert, --key FILE, --pin PIN, --connect-timeout TIME\n"
     "                        as for 'afar run'\n"
     "\n"

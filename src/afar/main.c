@@ -18,6 +18,7 @@ static const char help[] =
     "usage: afar SUBCOMMAND [options] HOST ...\n"
     "\n"
     "  run HOST COMMAND...   run a command on HOST\n"
+    "  shell HOST            open your login shell on HOST, on a terminal\n"
     "  repl HOST             run each line that is read\n"
     "  sftp HOST             be an SFTP server on HOST, for sftp -D and others\n"
     "  ping HOST             see whether it answers, and how fast\n"
@@ -40,9 +41,9 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } subcommands[] = {
-    {"run", run_main},   {"repl", repl_main},     {"sftp", sftp_main}, {"ping", ping_main},
-    {"echo", echo_main}, {"keygen", keygen_main}, {"pin", pin_main},   {"forget", forget_main},
-    {"ssh", ssh_main},   {"config", config_main},
+    {"run", run_main},       {"shell", shell_main}, {"repl", repl_main},     {"sftp", sftp_main},
+    {"ping", ping_main},     {"echo", echo_main},   {"keygen", keygen_main}, {"pin", pin_main},
+    {"forget", forget_main}, {"ssh", ssh_main},     {"config", config_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -126,8 +127,8 @@ int main(int argc, char **argv)
         return ssh_main(argc, argv);
     }
     if (argc < 2) {
-        report("which subcommand: run, repl, sftp, ping, echo, keygen, pin, forget, ssh or config? "
-               "Try "
+        report("which subcommand: run, shell, repl, sftp, ping, echo, keygen, pin, forget, ssh or "
+               "config? Try "
                "'afar "
                "--help'");
         return STATUS_FAILED;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "afar/escape.h"
 #include "afar/pin_text.h"
 #include "afar/report.h"
 #include "afar/suggest.h"
@@ -21,7 +22,8 @@ enum {
     OPTION_RECONNECT,
     OPTION_JSON,
     OPTION_DIGEST,
-    OPTION_TTY,
+    OPTION_TIMEOUT,
+    OPTION_ESCAPE,
     OPTION_PIN,
     OPTION_OUT,
     OPTION_NAME,
@@ -45,14 +47,16 @@ static const struct {
     {{"connect-timeout", required_argument, NULL, OPTION_CONNECT_TIMEOUT}, OPTIONS_CONNECT},
     {{"env", required_argument, NULL, 'e'}, OPTIONS_COMMAND},
     {{"cwd", required_argument, NULL, 'w'}, OPTIONS_COMMAND},
-    {{"timeout", required_argument, NULL, 't'}, OPTIONS_COMMAND | OPTIONS_TIMEOUT},
+    {{"timeout", required_argument, NULL, OPTION_TIMEOUT}, OPTIONS_COMMAND | OPTIONS_TIMEOUT},
     {{"silence", required_argument, NULL, OPTION_SILENCE}, OPTIONS_COMMAND},
     {{"reconnect", required_argument, NULL, OPTION_RECONNECT}, OPTIONS_COMMAND},
     {{"start-within", required_argument, NULL, OPTION_START_WITHIN}, OPTIONS_RUN},
     {{"no-stdin", no_argument, NULL, 'n'}, OPTIONS_RUN},
     {{"shell", no_argument, NULL, 's'}, OPTIONS_RUN},
     {{"digest", no_argument, NULL, OPTION_DIGEST}, OPTIONS_RUN},
-    {{"tty", no_argument, NULL, OPTION_TTY}, OPTIONS_RUN},
+    {{"tty", no_argument, NULL, 't'}, OPTIONS_TTY},
+    {{"escape", required_argument, NULL, OPTION_ESCAPE}, OPTIONS_TTY},
+    {{"quiet", no_argument, NULL, 'q'}, OPTIONS_SHELL},
     {{"json", no_argument, NULL, OPTION_JSON}, OPTIONS_JSON},
     {{"count", required_argument, NULL, 'c'}, OPTIONS_COUNT},
     {{"out", required_argument, NULL, OPTION_OUT}, OPTIONS_KEYGEN},
@@ -80,8 +84,7 @@ static bool parse_number(const char *text, uint64_t *value, const char **end)
 }
 
 /* Seconds, or with a unit: 500ms, 10s, 5m, 2h. */
-static bool parse_duration(const char *subcommand, const char *option, const char *text,
-                           int64_t *ms)
+static bool is_duration(const char *text, int64_t *ms)
 {
     static const struct {
         const char *unit;
@@ -97,6 +100,14 @@ static bool parse_duration(const char *subcommand, const char *option, const cha
             }
         }
     }
+    return false;
+}
+
+static bool parse_duration(const char *subcommand, const char *option, const char *text,
+                           int64_t *ms)
+{
+    if (is_duration(text, ms))
+        return true;
     report(
         "%s: --%s: '%s' is not a duration such as 10, 500ms, 10s, 5m or 2h; try 'afar %s --help'",
         subcommand, option, text, subcommand);
@@ -172,6 +183,14 @@ static bool parse_pin(const char *subcommand, struct options *options, const cha
     return false;
 }
 
+static bool parse_escape(const char *subcommand, struct options *options, const char *text)
+{
+    if (escape_parse(text, &options->escape))
+        return true;
+    report("%s: --escape: '%s' is no character such as ~ or ^], nor 'none'", subcommand, text);
+    return false;
+}
+
 static bool parse_count(const char *subcommand, struct options *options, const char *text)
 {
     const char *end = NULL;
@@ -232,7 +251,7 @@ static bool take(const char *subcommand, struct options *options, int option, co
     case 'w':
         options->cwd = value;
         return true;
-    case 't':
+    case OPTION_TIMEOUT:
         return parse_duration(subcommand, "timeout", value, &options->timeout_ms);
     case 'n':
         options->no_stdin = true;
@@ -243,8 +262,13 @@ static bool take(const char *subcommand, struct options *options, int option, co
     case OPTION_DIGEST:
         options->digest = true;
         return true;
-    case OPTION_TTY:
+    case 't':
         options->tty = true;
+        return true;
+    case OPTION_ESCAPE:
+        return parse_escape(subcommand, options, value);
+    case 'q':
+        options->quiet = true;
         return true;
     case OPTION_JSON:
         options->json = true;
@@ -312,11 +336,33 @@ static enum options_result bad_option(const struct accepted_options *selected, i
     const char *name = argv[optind - 1];
     if (is_letter && strncmp(name, "--", 2) != 0)
         name = shown;
-    if (result == ':')
+    /* "-t5m" is read as -t, -5 and -m. */
+    const char *word = argv[optind] != NULL ? argv[optind] : "";
+    if ((is_letter && optopt == 't') ||
+        (strncmp(word, "-t", 2) == 0 && isdigit((unsigned char)word[2])))
+        report("%s: a time limit is --timeout; try 'afar %s --help'", argv[0], argv[0]);
+    else if (result == ':')
         report("%s: option '%s' needs a value; try 'afar %s --help'", argv[0], name, argv[0]);
     else
         unknown_option(selected, argv[0], name);
     return OPTIONS_BAD;
+}
+
+/* -t was a time limit once: a command line of then must not run without one. */
+static bool is_old_limit(const struct options *options, char *const *argv)
+{
+    int64_t ms = 0;
+    const char *text = options->host;
+    if (!options->tty || text == NULL)
+        return false;
+    /* Behind HOST, "-t 5m" leaves 5m as the command. */
+    if (!is_duration(text, &ms) && argv + optind == options->words &&
+        strcmp(options->words[-1], "-t") == 0 && options->words[0] != NULL)
+        text = options->words[0];
+    if (!is_duration(text, &ms))
+        return false;
+    report("%s: -t asks for a terminal; a time limit is --timeout %s", argv[0], text);
+    return true;
 }
 
 /* Up to the next word that is no option. */
@@ -342,6 +388,7 @@ enum options_result options_parse(struct options *options, unsigned accepted, in
     *options = (struct options){.connect_timeout_ms = CONNECT_TIMEOUT_MS,
                                 .silence_ms = -1,
                                 .reconnect_ms = -1,
+                                .escape = '~',
                                 .count = 1,
                                 .days = KEY_DAYS};
     select_options(&selected, accepted);
@@ -363,7 +410,7 @@ enum options_result options_parse(struct options *options, unsigned accepted, in
      */
     result = parse_some(options, &selected, argc, argv);
     options->words = argv + optind;
-    return result;
+    return result == OPTIONS_OK && is_old_limit(options, argv) ? OPTIONS_BAD : result;
 }
 
 static void free_list(const char **list, size_t count)

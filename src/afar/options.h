@@ -29,7 +29,9 @@ enum options_for {
     OPTIONS_TIMEOUT = 1 << 5,
     OPTIONS_KEYGEN = 1 << 6,
     OPTIONS_NO_HOST = 1 << 7, /* the words begin where HOST would stand */
-    OPTIONS_ALL = 1 << 8      /* what each subcommand has */
+    OPTIONS_ALL = 1 << 8,     /* what each subcommand has */
+    OPTIONS_TTY = 1 << 9,     /* a terminal may be asked for */
+    OPTIONS_SHELL = 1 << 10
 };
 
 struct options {
@@ -52,6 +54,8 @@ struct options {
     bool json;
     bool digest;
     bool tty;
+    bool quiet;
+    int escape; /* of afar/escape.h */
     uint64_t count;
     char pin[AFAR_PIN_BYTES]; /* --pin's digits; "": none */
     /* keygen */

@@ -13,6 +13,7 @@
 #include "afar/report.h"
 #include "afar/session.h"
 #include "afar/shell_line.h"
+#include "afar/tty.h"
 
 static const char help[] =
     "usage: afar repl [options] HOST\n"
@@ -20,7 +21,7 @@ static const char help[] =
     "Reads lines and runs each by /bin/sh -c on HOST, over one connection. 'exit' or end of file\n"
     "leaves with the last status. From a terminal with prompt and history; else as a script.\n"
     "\n"
-    "  -e, --env NAME=VALUE, -w, --cwd DIR, -t, --timeout TIME\n"
+    "  -e, --env NAME=VALUE, -w, --cwd DIR, -t, --tty, --timeout TIME\n"
     "                        for each command, as for 'afar run'\n"
     "      --silence TIME, --reconnect TIME\n"
     "                        as for 'afar run'\n"
@@ -51,7 +52,8 @@ static char *with_status(const char *line, int status)
 static void run_line(struct repl *repl, const char *line)
 {
     const struct options *options = repl->options;
-    const struct session_options how = {.retry = true, .taken_back = &repl->interrupt};
+    const struct session_options how = {
+        .retry = true, .escape = options->escape, .taken_back = &repl->interrupt};
     if (remote_is_shell(&repl->remote)) {
         repl->status = shell_line_run(&repl->remote, line, options->timeout_ms);
     } else {
@@ -61,12 +63,18 @@ static void run_line(struct repl *repl, const char *line)
             repl->status = STATUS_FAILED;
             return;
         }
-        /* The lines are what stdin is for here, so the commands get none. */
+        struct tty_wish wish;
+        if (options->tty)
+            tty_describe(&wish, environ);
+        /* The lines are what stdin is for here, so the commands get none; but a person's keys are
+         * the command's while it runs on a terminal. */
         const struct afar_command command =
             AFAR_COMMAND_INIT(.shell = text, .env = options->env, .cwd = options->cwd,
                               .timeout_ms = options->timeout_ms,
                               .resume_ms = repl->remote.reconnect_ms,
-                              .user = repl->remote.entry.value[HOST_USER].text);
+                              .user = repl->remote.entry.value[HOST_USER].text,
+                              .with_stdin = options->tty && repl->lines.interactive,
+                              .pty = options->tty ? &wish.pty : NULL);
         repl->status = session_run(&repl->remote, &command, &how);
         free(text);
     }
@@ -149,7 +157,7 @@ int repl_main(int argc, char **argv)
     struct options options;
     struct repl repl = {.options = &options, .status = STATUS_FAILED};
     enum options_result result =
-        options_parse(&options, OPTIONS_CONNECT | OPTIONS_COMMAND, argc, argv);
+        options_parse(&options, OPTIONS_CONNECT | OPTIONS_COMMAND | OPTIONS_TTY, argc, argv);
     if (result == OPTIONS_HELP)
         repl.status = fputs(help, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
     if (result != OPTIONS_OK)

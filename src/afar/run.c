@@ -2,12 +2,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "afar/options.h"
 #include "afar/remote.h"
 #include "afar/report.h"
 #include "afar/session.h"
 #include "afar/shell_line.h"
+#include "afar/tty.h"
 
 static const char help[] =
     "usage: afar run [options] HOST [options] [--] COMMAND [ARGUMENT...]\n"
@@ -19,12 +21,14 @@ static const char help[] =
     "  -n, --no-stdin        do not forward standard input\n"
     "  -e, --env NAME=VALUE  add to the command's environment (NAME alone: with its value here)\n"
     "  -w, --cwd DIR         run in this directory\n"
-    "  -t, --timeout TIME    end the command after 10, 500ms, 10s, 5m or 2h\n"
+    "  -t, --tty             run on a terminal (yours, if you have one, is made raw)\n"
+    "      --escape CHAR     with -t, what begins a command to afar after Enter ('~'; see ~?);\n"
+    "                        none: nothing does\n"
+    "      --timeout TIME    end the command after 10, 500ms, 10s, 5m or 2h\n"
     "      --start-within TIME\n"
     "                        if the server is full, wait this long for a place\n"
     "      --json            write one JSON object for each frame, the receipt last\n"
     "      --digest          compare the output's SHA-256 with the server's\n"
-    "      --tty             run on a terminal (servers refuse this so far)\n"
     "      --protocol NAME   afar, or the tutorial's sized or headed\n"
     "      --ca, --cert, --key FILE\n"
     "                        credentials, PEM (else AFAR_CA, AFAR_CERT, AFAR_KEY,\n"
@@ -44,7 +48,8 @@ static const char help[] =
     "\n"
     "  afar run build-7 -- make -j8 test\n"
     "  tar c . | afar run -w /srv/www tls://web.example.org -- tar x\n"
-    "  afar run -s tcp://127.0.0.1 'ls | wc -l'\n";
+    "  afar run -s tcp://127.0.0.1 'ls | wc -l'\n"
+    "  afar run -t build-7 -- vim notes.txt\n";
 
 /* The tutorial's protocols carry a line and nothing else: what is asked for besides must not be
  * dropped silently. */
@@ -78,14 +83,18 @@ static int run_shell(struct remote *remote, const struct options *options)
 
 static int run_command(struct remote *remote, const struct options *options)
 {
-    const struct session_options how = {.json = options->json};
+    const struct session_options how = {.json = options->json, .escape = options->escape};
+    struct tty_wish wish;
+    if (options->tty)
+        tty_describe(&wish, environ);
     struct afar_command command =
         AFAR_COMMAND_INIT(.env = options->env, .cwd = options->cwd,
                           .timeout_ms = options->timeout_ms,
                           .start_within_ms = options->start_within_ms,
                           .resume_ms = remote->reconnect_ms, .with_stdin = !options->no_stdin,
-                          .with_digest = options->digest, .with_pty = options->tty,
-                          .user = remote->entry.value[HOST_USER].text);
+                          .with_digest = options->digest,
+                          .user = remote->entry.value[HOST_USER].text,
+                          .pty = options->tty ? &wish.pty : NULL);
     char *line = NULL;
     if (options->shell) {
         line = options_join(options->words);
@@ -106,7 +115,8 @@ int run_main(int argc, char **argv)
     struct remote remote = {0};
     int status = STATUS_FAILED;
     enum options_result result = options_parse(
-        &options, OPTIONS_CONNECT | OPTIONS_COMMAND | OPTIONS_RUN | OPTIONS_JSON, argc, argv);
+        &options, OPTIONS_CONNECT | OPTIONS_COMMAND | OPTIONS_RUN | OPTIONS_TTY | OPTIONS_JSON,
+        argc, argv);
     if (result == OPTIONS_HELP)
         status = fputs(help, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
     if (result != OPTIONS_OK)

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "afar/console.h"
 #include "afar/input.h"
 #include "afar/json_queue.h"
 #include "afar/output.h"
@@ -22,6 +23,8 @@ enum {
     PROBE_MS = 5000,
     /* And so long a lost connection is tried for, to deliver one. */
     DELIVER_MS = 5000,
+    HANG_UP_MS = 500, /* likewise, that it ends the command, of which nobody waits for the end */
+    PAUSE_MS = 200,   /* to tell it that we stop */
     WATCHED = 5
 };
 
@@ -39,10 +42,11 @@ struct session {
     bool stdin_blocked; /* the command has not read what it got before */
     bool stdin_done;
     int interrupts;
-    int taken_back; /* the signal for which the request was taken back; 0: it was not */
-    int leaving;    /* the signal that ends this program soon; 0: none */
-    int64_t
-        give_up_ms; /* in these cases, or away and interrupted: when to wait no longer; 0: not */
+    int taken_back;  /* the signal for which the request was taken back; 0: it was not */
+    int leaving;     /* the signal that ends this program soon; 0: none */
+    bool hanging_up; /* the person at the terminal has left */
+    /* In these cases, or away and interrupted: when to wait no longer; 0: not. */
+    int64_t give_up_ms;
     bool told_away; /* the connection was lost, and it is not back */
     int status;     /* -1: not over */
     struct input input;
@@ -51,10 +55,12 @@ struct session {
     struct json_queue lines;
     bool lines_refused; /* output was not taken because they were too many */
     struct signals signals;
+    struct console console;
 };
 
 static void fail(struct session *session, const char *what, int sys_errno)
 {
+    console_leave(&session->console, true);
     report("%s: %s; the command is ended", what, strerror(sys_errno));
     session->status = session->failed;
     session->lost = true;
@@ -76,7 +82,10 @@ static size_t on_stdout(void *user, const void *data, size_t size)
     struct session *session = user;
     if (session->json)
         return take_for_line(session, size);
-    return output_write(&session->output[0], data, size);
+    console_foresee(&session->console, data, size);
+    size_t taken = output_write(&session->output[0], data, size);
+    console_follow(&session->console, data, taken);
+    return taken;
 }
 
 static size_t on_stderr(void *user, const void *data, size_t size)
@@ -94,6 +103,7 @@ static void on_started(void *user, const char *job)
     session->started = true;
     if (session->options->started != NULL)
         session->options->started(session->options->user);
+    console_begin(&session->console);
 }
 
 static void on_frame(void *user, const char *json)
@@ -102,12 +112,91 @@ static void on_frame(void *user, const char *json)
     json_queue_add(&session->lines, json);
 }
 
+static void leave(struct session *session)
+{
+    session->status = session->failed;
+    session->lost = true;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- a person goes --------------------------------------------------------------------------- */
+
+static void process(struct session *session, struct afar_error *err);
+
+/* For good: the terminal is theirs again at once, and the server has a moment to hear of it. */
+static void hang_up(struct session *session, struct afar_error *err)
+{
+    if (session->hanging_up) {
+        leave(session);
+        return;
+    }
+    console_leave(&session->console, true);
+    if (session->console.own)
+        tty_say(&session->console.tty, "[hung up]");
+    session->hanging_up = true;
+    session->give_up_ms = now_ms() + HANG_UP_MS;
+    (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
+}
+
+/* For a while. */
+static void suspend(struct session *session, struct afar_error *err)
+{
+    int64_t until_ms = now_ms() + PAUSE_MS;
+    if (session->console.own && session->started)
+        (void)afar_pause(session->client, err);
+    process(session, err);
+    while (session->status < 0 && !session->again && now_ms() < until_ms &&
+           (afar_events(session->client) & POLLOUT) != 0) {
+        struct pollfd wait = {.fd = afar_fd(session->client), .events = POLLOUT};
+        (void)poll(&wait, 1, (int)(until_ms - now_ms()));
+        process(session, err);
+    }
+    if (session->status >= 0 || session->again)
+        return;
+    console_leave(&session->console, true);
+    console_stop();
+    if (session->started)
+        console_continued(&session->console);
+}
+
 /* ---- streams --------------------------------------------------------------------------------- */
 
 static bool wants_input(const struct session *session)
 {
+    if (session->console.own)
+        return session->started && console_wants_keys(&session->console);
     return session->command->with_stdin && session->started && !session->stdin_done &&
            !session->stdin_blocked;
+}
+
+/* So do keys, but those that are for us. */
+static void give_keys(struct session *session, struct afar_error *err)
+{
+    struct console *console = &session->console;
+    enum escape_action action = ESCAPE_NOTHING;
+    do {
+        action = console_take(console, &session->input);
+        if (console->start < console->end) {
+            size_t taken = 0;
+            (void)afar_write_stdin(session->client, console->keys + console->start,
+                                   console->end - console->start, &taken, err);
+            console->start += taken;
+            session->stdin_blocked = console->start < console->end;
+        }
+        if (action == ESCAPE_HANG_UP)
+            hang_up(session, err);
+        else if (action == ESCAPE_DETACH)
+            tty_say(&console->tty, "[it is not kept, and would end; ~. hangs up]");
+        else if (action == ESCAPE_SUSPEND)
+            suspend(session, err);
+    } while (session->status < 0 && !session->stdin_blocked &&
+             session->input.start < session->input.end);
 }
 
 /* What was read goes to the command, as far as its credit reaches. */
@@ -117,6 +206,10 @@ static void give_input(struct session *session, struct afar_error *err)
     session->stdin_blocked = false;
     if (input->failure != 0) {
         fail(session, "cannot read standard input", input->failure);
+        return;
+    }
+    if (session->console.own) {
+        give_keys(session, err);
         return;
     }
     if (input->start < input->end) {
@@ -161,23 +254,10 @@ static void check_outputs(struct session *session, struct afar_error *err)
 
 /* ---- signals --------------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* The sender wants the program to end. */
 static bool ends_programs(int number)
 {
     return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
-}
-
-static void leave(struct session *session)
-{
-    session->status = session->failed;
-    session->lost = true;
 }
 
 /* A command that has not begun shall not begin: a signal for it would be delivered when it has. */
@@ -198,6 +278,8 @@ static void take_back(struct session *session, int number, struct afar_error *er
 /* The server does not answer. A connection that ends takes a request back, too, once it notices. */
 static void check_taken_back(struct session *session)
 {
+    if (session->hanging_up && session->status < 0 && now_ms() >= session->give_up_ms)
+        leave(session);
     if (session->taken_back == 0 || session->told_away || session->status >= 0 ||
         now_ms() < session->give_up_ms)
         return;
@@ -231,6 +313,7 @@ static void pass_on(struct session *session, int number, struct afar_error *err)
     bool interrupt = number == SIGINT || number == SIGTERM;
     session->interrupts += interrupt ? 1 : 0;
     if (session->interrupts >= INTERRUPTS_MAX) {
+        console_leave(&session->console, true);
         report("%s: gave up after %d interrupts; the connection is closed, whether the command "
                "has ended is unknown",
                session->remote->host, INTERRUPTS_MAX);
@@ -251,8 +334,16 @@ static void take_signals(struct session *session, struct afar_error *err)
         int number = signals_next(&session->signals);
         if (number == 0)
             return;
-        if (!session->started && ends_programs(number))
+        if (number == SIGWINCH)
+            console_resized(&session->console);
+        else if (number == SIGCONT)
+            console_continued(&session->console);
+        else if (number == SIGTSTP)
+            suspend(session, err);
+        else if (!session->started && ends_programs(number))
             take_back(session, number, err);
+        else if (number == SIGHUP && session->console.on)
+            hang_up(session, err);
         else
             pass_on(session, number, err);
     }
@@ -273,6 +364,15 @@ static bool is_unknown_subsystem(const struct session *session, const struct afa
 {
     return session->command->subsystem != NULL &&
            (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
+}
+
+/* Older servers know neither terminals nor login shells, and say so in one of these ways. */
+static bool is_unknown_terminal(const struct session *session, const struct afar_error *err)
+{
+    const struct afar_command *command = session->command;
+    if (command->pty == NULL && !command->with_pty && !command->login)
+        return false;
+    return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
 }
 
 /* ---- a lost connection ----------------------------------------------------------------------- */
@@ -347,8 +447,14 @@ static void process(struct session *session, struct afar_error *err)
     if (may_start_again(session, status, err)) {
         session->again = true;
     } else if (status != AFAR_OK) {
-        if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
+        console_leave(&session->console, true);
+        if (session->hanging_up)
+            session->status = session->failed; /* whatever has become of it */
+        else if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
             report("%s offers no files (its afard is older)", session->remote->host);
+        else if (status == AFAR_EREFUSED && is_unknown_terminal(session, err))
+            report("%s offers no %s (its afard is older)", session->remote->host,
+                   session->command->login ? "login shell" : "terminal");
         else if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0)
             report("interrupted by %s: %s", sigabbrev_np(session->taken_back), err->message);
         else
@@ -356,18 +462,27 @@ static void process(struct session *session, struct afar_error *err)
         session->status = session->failed;
         session->lost = status != AFAR_EREFUSED;
     } else if (receipt != NULL) {
+        console_leave(&session->console, receipt->outcome != AFAR_OUTCOME_EXITED);
         session->status = tell_end(session, receipt);
     }
 }
 
+/* -1: never. */
+static int sooner(int a_ms, int b_ms)
+{
+    if (a_ms < 0 || b_ms < 0)
+        return a_ms < 0 ? b_ms : a_ms;
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 static int timeout_ms(const struct session *session)
 {
-    int library_ms = afar_timeout(session->client);
+    int library_ms =
+        sooner(afar_timeout(session->client), console_timeout(&session->console, now_ms()));
     if (session->give_up_ms == 0)
         return library_ms;
     int64_t left_ms = session->give_up_ms - now_ms();
-    int own_ms = left_ms > 0 ? (int)left_ms : 0;
-    return library_ms >= 0 && library_ms < own_ms ? library_ms : own_ms;
+    return sooner(library_ms, left_ms > 0 ? (int)left_ms : 0);
 }
 
 static void wait_ready(struct session *session, struct afar_error *err)
@@ -482,6 +597,7 @@ static int run(struct session *session)
         if (come_back(session))
             continue;
         if (session->status < 0) {
+            console_tick(&session->console, session->client, now_ms());
             afar_keep_session(session->client); /* while the command begins: it costs no time */
             wait_ready(session, &err);
         }
@@ -506,7 +622,9 @@ int session_run(struct remote *remote, const struct afar_command *command,
     session->json = options->json;
     session->retry = options->retry;
     session->status = -1;
-    if (!signals_open(&session->signals)) {
+    console_init(&session->console, remote->host, command, command->with_stdin && !options->json,
+                 options->escape);
+    if (!signals_open(&session->signals, session->console.on)) {
         report("signalfd: %s", strerror(errno));
         free(session);
         return status;
@@ -516,6 +634,7 @@ int session_run(struct remote *remote, const struct afar_command *command,
     output_open(&session->output[1], options->stderr_fd != 0 ? options->stderr_fd : STDERR_FILENO,
                 "cannot write to standard error");
     status = run(session);
+    console_leave(&session->console, true);
     if (session->lost)
         remote_disconnect(remote);
     if (options->taken_back != NULL)

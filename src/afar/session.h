@@ -16,6 +16,7 @@
 
 struct session_options {
     bool json;
+    int escape; /* of afar/escape.h; where the command has a terminal */
     bool retry; /* connect again where the server had gone before the command was sent */
     /* The signal for which the request was taken back, before the command had begun; 0: none. May
      * be NULL. */

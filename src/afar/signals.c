@@ -5,15 +5,24 @@
 #include <unistd.h>
 
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+static const int of_terminals[] = {SIGWINCH, SIGTSTP, SIGCONT};
 
-bool signals_open(struct signals *signals)
+/* Those that are not ignored. */
+static void add(struct signals *signals, const int *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct sigaction action;
+        if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            (void)sigaddset(&signals->mask, numbers[i]);
+    }
+}
+
+bool signals_open(struct signals *signals, bool on_terminal)
 {
     (void)sigemptyset(&signals->mask);
-    for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++) {
-        struct sigaction action;
-        if (sigaction(passed_on[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-            (void)sigaddset(&signals->mask, passed_on[i]);
-    }
+    add(signals, passed_on, sizeof passed_on / sizeof passed_on[0]);
+    if (on_terminal)
+        add(signals, of_terminals, sizeof of_terminals / sizeof of_terminals[0]);
     signals->fd = signalfd(-1, &signals->mask, SFD_NONBLOCK | SFD_CLOEXEC);
     if (signals->fd < 0)
         return false;

@@ -17,8 +17,9 @@ struct signals {
 };
 
 /* INT, TERM, HUP, QUIT, USR1 and USR2 come through `fd` from now on, except those that are ignored
- * (as nohup(1) and a shell's background jobs have it). False: errno says why. */
-bool signals_open(struct signals *signals);
+ * (as nohup(1) and a shell's background jobs have it); for a command on a terminal WINCH, TSTP and
+ * CONT, too. False: errno says why. */
+bool signals_open(struct signals *signals, bool on_terminal);
 
 /* While something else is waited for than `fd`, the signals do what they would do without this: end
  * the program. */

@@ -236,6 +236,7 @@ enum afar_status explain(const struct config *config, const struct explain_quest
                                            .is_shell = question->shell,
                                            .is_files = question->files != NULL,
                                            .user = question->user,
+                                           .pty = question->tty,
                                            .path = path != NULL ? path : ENVIRONMENT_DEFAULT_PATH};
     status = policy_decide(config->rules, &client, &request, &decision, err);
     if (status != AFAR_OK)

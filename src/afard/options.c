@@ -18,6 +18,7 @@ enum {
     OPTION_FROM,
     OPTION_USER,
     OPTION_SHELL,
+    OPTION_TTY,
     OPTION_FILES,
     OPTION_VERSION,
     /* And above: keys of the configuration, with '-' for '_'. Each has a number of its own, or
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
     {"from", required_argument, NULL, OPTION_FROM},
     {"user", required_argument, NULL, OPTION_USER},
     {"shell", no_argument, NULL, OPTION_SHELL},
+    {"tty", no_argument, NULL, OPTION_TTY},
     {"files", required_argument, NULL, OPTION_FILES},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -122,9 +124,9 @@ static enum afar_status check_words(struct options *options, int argc, char **ar
     const struct explain_question *question = &options->question;
     options->question.words = argv + optind;
     if (question->identity == NULL && (question->from != NULL || question->user != NULL ||
-                                       question->shell || question->files != NULL))
+                                       question->shell || question->tty || question->files != NULL))
         return afar_fail(err, AFAR_EINVAL,
-                         "--from, --user, --shell and --files belong to --explain");
+                         "--from, --user, --shell, --tty and --files belong to --explain");
     if (question->files != NULL && strcmp(question->files, "read") != 0 &&
         strcmp(question->files, "write") != 0)
         return afar_fail(err, AFAR_EINVAL, "--files: read or write was expected");
@@ -181,6 +183,9 @@ enum afar_status options_parse(struct options *options, int argc, char **argv,
         case OPTION_USER:
             options->question.user = optarg;
             break;
+        case OPTION_TTY:
+            options->question.tty = true;
+            break;
         case OPTION_SHELL:
             options->question.shell = true;
             break;
@@ -222,7 +227,7 @@ const char *options_help(void)
            "  --log-format FORMAT    text or json\n"
            "  --set KEY=VALUE        any key of afard.conf(5)\n"
            "  --print-endpoints      print 'listening URL' for each listener, once it accepts\n"
-           "  --explain CLIENT [--shell] [--from ADDRESS] [--user NAME] -- COMMAND...\n"
+           "  --explain CLIENT [--shell] [--tty] [--from ADDRESS] [--user NAME] -- COMMAND...\n"
            "  --explain CLIENT [--from ADDRESS] [--user NAME] --files read|write PATH\n"
            "                         say what the rules let CLIENT (as cn:ann) do, then end\n"
            "  --verify-audit FILE [--expect HASH]\n"

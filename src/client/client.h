@@ -11,6 +11,7 @@
  *   process.c      the pump and the command together; waiting
  *   resume.c       the connection is lost, and had again
  *   delivery.c     output to the callbacks
+ *   pty.c          its terminal
  *   control.c      ping and kill
  *   heartbeat.c    signs of life while a command runs in silence
  *   shell.c        the tutorial's sized and headed
@@ -75,6 +76,7 @@ struct command {
     bool detaching;   /* we have given it up */
     bool has_receipt; /* handed out */
     bool attached;    /* it has come back at least once */
+    bool on_pty;      /* asked for in the request */
     struct afar_error refusal;
     struct afar_receipt receipt;
     struct buffer last_header; /* of exit or error, for on_frame */
@@ -100,6 +102,7 @@ struct heartbeat {
     int64_t beaten_ms;  /* likewise, or when a ping was sent */
     /* Besides: the server is given up then, unless something comes. DEADLINE_NEVER: it is not. */
     int64_t answer_by_ms;
+    bool paused;       /* until we send something again, silence is not held against anybody */
     int64_t ask_at_ms; /* for that, a ping is sent then; DEADLINE_NEVER: it was */
 };
 
@@ -223,6 +226,9 @@ void heartbeat_heard(struct heartbeat *heartbeat);
  * in the middle of that time. */
 void heartbeat_want_answer(struct heartbeat *heartbeat, int64_t within_ms);
 
+/* Something is sent again after afar_pause. */
+void client_unpause(struct afar_client *client);
+
 /* When heartbeat_beat has something to do, or DEADLINE_NEVER. */
 int64_t heartbeat_deadline_ms(const struct afar_client *client);
 
@@ -242,6 +248,12 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
 /* The number of a signal's name, without SIG; a signal that has none goes by its digits. 0: no
  * signal. */
 int client_signal_number(const char *name);
+
+/* ---- pty.c ----------------------------------------------------------------------------------- */
+
+/* What a program has said about a terminal, as it is asked for. AFAR_EINVAL. */
+enum afar_status client_take_pty(struct pty_request *request, const struct afar_pty *given,
+                                 struct afar_error *err);
 
 /* ---- duplex.c -------------------------------------------------------------------------------- */
 

@@ -17,9 +17,11 @@ static enum afar_status check_command(const struct afar_command *command, struct
                 (command->subsystem != NULL ? 1 : 0) + (command->login ? 1 : 0);
     if (given != 1)
         return afar_fail(err, AFAR_EINVAL,
-                         "a command needs either argv, or a shell line, or a subsystem");
-    if (command->subsystem != NULL && (!command->with_stdin || command->env != NULL))
-        return afar_fail(err, AFAR_EINVAL, "a subsystem needs stdin and has no environment");
+                         "a command needs either argv, or a shell line, or a subsystem, or login");
+    if (command->subsystem != NULL &&
+        (!command->with_stdin || command->env != NULL || command->pty != NULL || command->with_pty))
+        return afar_fail(err, AFAR_EINVAL,
+                         "a subsystem needs stdin, and has no environment and no terminal");
     if (command->home && command->cwd != NULL)
         return afar_fail(err, AFAR_EINVAL, "a command begins at home or in a directory, not both");
     if (command->argv != NULL && command->argv[0] == NULL)
@@ -43,6 +45,13 @@ static enum afar_status check_command(const struct afar_command *command, struct
 static enum afar_status put_request(struct afar_client *client, const struct afar_command *wanted,
                                     struct afar_error *err)
 {
+    static const struct afar_pty any = AFAR_PTY_INIT();
+    const bool on_pty = wanted->pty != NULL || wanted->with_pty;
+    struct pty_request pty;
+    enum afar_status status =
+        on_pty ? client_take_pty(&pty, wanted->pty != NULL ? wanted->pty : &any, err) : AFAR_OK;
+    if (status != AFAR_OK)
+        return status;
     /* The encoder only reads: its struct is not const because the server's own is filled by it. */
     const struct run_guest *guest = &client->command.guest;
     struct exec_request request = {.argv = (char **)wanted->argv,
@@ -57,7 +66,7 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
                                    .leave = wanted->leave,
                                    .shell_of_user = wanted->shell_of_user,
                                    .stdin_stream = wanted->with_stdin,
-                                   .pty = wanted->with_pty,
+                                   .pty = on_pty ? &pty : NULL,
                                    .digest = wanted->with_digest,
                                    .timeout_ms = (uint64_t)wanted->timeout_ms,
                                    .start_within_ms = (uint64_t)wanted->start_within_ms,
@@ -143,6 +152,8 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     client->complaint.code = AFAR_OK; /* it was about something else */
     current->detaching = current->answered = current->queued = current->started = current->ended =
         current->refused = current->has_receipt = current->attached = false;
+    current->on_pty = wanted.pty != NULL || wanted.with_pty;
+    client->heartbeat.paused = false;
     current->ack_by_ms = DEADLINE_NEVER;
     heartbeat_heard(&client->heartbeat);
     if (!client->heard && client->patience_ms > 0)
@@ -186,6 +197,7 @@ static enum afar_status write_stdin(struct afar_client *client, const void *data
         *taken = size; /* nobody will read it */
         return AFAR_OK;
     }
+    client_unpause(client);
     enum afar_status status =
         run_guest_write(&command->guest, &client->out, data, size, taken, err);
     if (status == AFAR_OK && *taken == 0 && size > 0)
@@ -236,6 +248,8 @@ enum afar_status afar_signal(struct afar_client *client, const char *name, struc
     /* The server would refuse it by an error that belongs to no request: nobody would hear it. */
     if (status == AFAR_OK && client_signal_number(name) == 0)
         status = afar_fail(&why, AFAR_EINVAL, "'%.40s' is not a signal's name, such as TERM", name);
+    if (status == AFAR_OK)
+        client_unpause(client);
     if (status == AFAR_OK && !client->command.ended)
         status = run_guest_signal(&client->command.guest, &client->out, name, &why);
     return client_tell(status, &why, err);

@@ -31,6 +31,14 @@ void heartbeat_heard(struct heartbeat *heartbeat)
     heartbeat->answer_by_ms = heartbeat->ask_at_ms = DEADLINE_NEVER;
 }
 
+void client_unpause(struct afar_client *client)
+{
+    if (!client->heartbeat.paused)
+        return;
+    client->heartbeat.paused = false;
+    heartbeat_heard(&client->heartbeat);
+}
+
 void heartbeat_want_answer(struct heartbeat *heartbeat, int64_t within_ms)
 {
     heartbeat->answer_by_ms = clock_deadline_ms(within_ms);
@@ -40,7 +48,7 @@ void heartbeat_want_answer(struct heartbeat *heartbeat, int64_t within_ms)
 static bool is_waiting(const struct afar_client *client)
 {
     return !client->broken && client->transport != NULL && client->command.running &&
-           !client->command.ended;
+           !client->command.ended && !client->heartbeat.paused;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -119,6 +127,7 @@ enum afar_status afar_probe(struct afar_client *client, int64_t within_ms, struc
     if (status == AFAR_OK && !client->command.running)
         status = afar_fail(&why, AFAR_EINVAL, "no command is running");
     if (status == AFAR_OK && !client->command.ended && client->transport != NULL) {
+        client_unpause(client);
         heartbeat_want_answer(&client->heartbeat, within_ms);
         client->heartbeat.ask_at_ms = DEADLINE_NEVER;
         client->last_id++;

@@ -317,6 +317,7 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_CLOSE:
     case MESSAGE_SIGNAL:
     case MESSAGE_RESIZE:
+    case MESSAGE_PAUSE:
     case MESSAGE_DETACH:
     case MESSAGE_ATTACH:
     case MESSAGE_KILL:

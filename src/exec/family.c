@@ -332,12 +332,14 @@ bool family_look(struct family *family, bool count, int64_t until_us)
 }
 
 bool family_find_holders(struct family *family, const ino_t *pipes, size_t count,
-                         struct afar_processes *holders, int64_t until_us)
+                         const char *terminal, struct afar_processes *holders, int64_t until_us)
 {
     while (family->at < family->count) {
         struct proc_stat stat;
         const struct relative *member = &family->members[family->at++];
-        if (member->kinship == OURS && !member->gone && proc_has_pipe(member->pid, pipes, count) &&
+        if (member->kinship == OURS && !member->gone &&
+            (terminal != NULL ? proc_has_terminal(member->pid, terminal)
+                              : proc_has_pipe(member->pid, pipes, count)) &&
             proc_read_stat(member->pid, &stat) && stat.start == member->start)
             count_in(holders, member->pid, stat.name);
         if (clock_now_us() >= until_us)

@@ -60,9 +60,10 @@ bool family_look(struct family *family, bool count, int64_t until_us);
 /* Those that were counted. */
 void family_describe(const struct family *family, struct afar_processes *processes);
 
-/* Counts the living members that have one of these pipes open. False: time is over, call again. */
+/* Counts the living members that have one of these pipes open, or the terminal of that name (NULL:
+ * none). False: time is over, call again. */
 bool family_find_holders(struct family *family, const ino_t *pipes, size_t count,
-                         struct afar_processes *holders, int64_t until_us);
+                         const char *terminal, struct afar_processes *holders, int64_t until_us);
 
 /* Signals every member that still lives, and no other process that may have its pid by now. False:
  * time is over, call again with the same number. */

@@ -265,8 +265,15 @@ enum proc_mark proc_find_mark(pid_t pid, struct proc_stat *stat, const char *pre
     return stat->exiting ? PROC_DYING : PROC_UNMARKED;
 }
 
-/* "pipe:[12345]" (proc_pid_fd(5)). */
-static bool is_pipe(pid_t pid, const char *name, const ino_t *pipes, size_t count)
+/* What is looked for among the descriptors of a process. */
+struct wanted {
+    const ino_t *pipes;
+    size_t count;
+    const char *terminal; /* /dev/pts/N; NULL: none */
+};
+
+/* "pipe:[12345]" (proc_pid_fd(5)), or a terminal by its name. */
+static bool is_wanted(pid_t pid, const char *name, const struct wanted *wanted)
 {
     char path[PATH_BYTES];
     char text[PATH_BYTES];
@@ -275,16 +282,16 @@ static bool is_pipe(pid_t pid, const char *name, const ino_t *pipes, size_t coun
     if (size < 0)
         return false;
     text[size] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        (void)snprintf(path, sizeof path, "pipe:[%llu]", (unsigned long long)pipes[i]);
+    for (size_t i = 0; i < wanted->count; i++) {
+        (void)snprintf(path, sizeof path, "pipe:[%llu]", (unsigned long long)wanted->pipes[i]);
         if (strcmp(text, path) == 0)
             return true;
     }
-    return false;
+    return wanted->terminal != NULL && strcmp(text, wanted->terminal) == 0;
 }
 
 /* *denied: we may not look. */
-static bool has_pipe(pid_t pid, const ino_t *pipes, size_t count, bool *denied)
+static bool has_wanted(pid_t pid, const struct wanted *wanted, bool *denied)
 {
     char path[PATH_BYTES];
     bool found = false;
@@ -295,21 +302,31 @@ static bool has_pipe(pid_t pid, const ino_t *pipes, size_t count, bool *denied)
         return false;
     const struct dirent *entry = readdir(folder);
     for (int i = 0; entry != NULL && !found && i < PROC_FDS_MAX; i++) {
-        found = is_pipe(pid, entry->d_name, pipes, count);
+        found = is_wanted(pid, entry->d_name, wanted);
         entry = readdir(folder);
     }
     (void)closedir(folder);
     return found;
 }
 
-bool proc_has_pipe(pid_t pid, const ino_t *pipes, size_t count)
+static bool look_for(pid_t pid, const struct wanted *wanted)
 {
     struct as_owner owner;
     bool denied = false;
-    bool found = has_pipe(pid, pipes, count, &denied);
+    bool found = has_wanted(pid, wanted, &denied);
     if (!denied || !as_owner_enter(pid, &owner))
         return found;
-    found = has_pipe(pid, pipes, count, &denied);
+    found = has_wanted(pid, wanted, &denied);
     as_owner_leave(&owner);
     return found;
+}
+
+bool proc_has_pipe(pid_t pid, const ino_t *pipes, size_t count)
+{
+    return look_for(pid, &(struct wanted){.pipes = pipes, .count = count});
+}
+
+bool proc_has_terminal(pid_t pid, const char *name)
+{
+    return look_for(pid, &(struct wanted){.terminal = name});
 }

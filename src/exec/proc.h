@@ -78,4 +78,7 @@ enum proc_mark proc_find_mark(pid_t pid, struct proc_stat *stat, const char *pre
 /* Whether it has one of these pipes open. False too where we may not know. */
 bool proc_has_pipe(pid_t pid, const ino_t *pipes, size_t count);
 
+/* The same of a terminal, by its name: /dev/pts/N. */
+bool proc_has_terminal(pid_t pid, const char *name);
+
 #endif

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -20,6 +21,7 @@
 #include "exec/helper.h"
 #include "exec/inheritance.h"
 #include "exec/interpreter.h"
+#include "exec/stdio.h"
 
 #ifdef __SANITIZE_THREAD__
 /* TSan's wrapper of clone tells the child's thread state that it has forked, and with CLONE_VM that
@@ -36,6 +38,7 @@ struct child {
     char *const *env;
     const char *cwd;
     bool cwd_optional;
+    bool on_terminal;
     const struct confinement *confine;
     const struct rlimit *limits; /* CONFINE_LIMITS of them */
     const int *resources;        /* likewise */
@@ -59,6 +62,7 @@ struct child {
 static const char stage_table[] = "descriptors";
 
 static const char stage_fence[] = "fence";
+static const char stage_terminal[] = "terminal";
 
 /* The child's stack; its deepest use is a few hundred bytes in child_main, and signals are blocked.
  */
@@ -180,6 +184,11 @@ IN_CHILD static int child_main(void *argument)
         if (syscall(SYS_dup3, child->stdio[fd], fd, 0) < 0)
             return fail_child(child);
     }
+    /* A session without a terminal takes it, which is what this has been since setsid. It stays
+     * so through the helper. */
+    child->stage = stage_terminal;
+    if (child->on_terminal && syscall(SYS_ioctl, 0, TIOCSCTTY, 0) < 0)
+        return fail_child(child);
     if (child->order_fd >= 0)
         return become_helper(child);
     /* All of ours are close-on-exec; this also takes those that some library opened without it. An
@@ -258,46 +267,6 @@ static char **find_candidates(const char *name, const char *path)
         path += search ? length + (path[length] == ':') : 0;
     }
     return candidates;
-}
-
-struct pipes {
-    int child[3]; /* the first -1: /dev/null, which is at every seat */
-    int ours[3];
-};
-
-static void close_all(int fds[3])
-{
-    for (int i = 0; i < 3; i++) {
-        if (fds[i] >= 0)
-            (void)close(fds[i]);
-        fds[i] = -1;
-    }
-}
-
-static enum afar_status open_one(struct pipes *pipes, int fd, struct afar_error *err)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return afar_fail_errno(err, errno, "cannot make a pipe");
-    /* The child reads fd 0 and writes 1 and 2. O_NONBLOCK belongs to one end only: the child's end
-     * must block, as programs expect. */
-    pipes->child[fd] = fd == 0 ? ends[0] : ends[1];
-    pipes->ours[fd] = fd == 0 ? ends[1] : ends[0];
-    if (fcntl(pipes->ours[fd], F_SETFL, O_NONBLOCK) < 0)
-        return afar_fail_errno(err, errno, "cannot make a pipe non-blocking");
-    /* The server keeps 0, 1 and 2 open from the start; a pipe there would be overwritten in the
-     * child. */
-    assert(ends[0] > 2 && ends[1] > 2);
-    return AFAR_OK;
-}
-
-static enum afar_status open_pipes(struct pipes *pipes, bool stdin_pipe, struct afar_error *err)
-{
-    *pipes = (struct pipes){.child = {-1, -1, -1}, .ours = {-1, -1, -1}};
-    enum afar_status status = AFAR_OK;
-    for (int fd = stdin_pipe ? 0 : 1; fd < 3 && status == AFAR_OK; fd++)
-        status = open_one(pipes, fd, err);
-    return status;
 }
 
 /* With every signal blocked: one that came in the child before its reset would run our handler. */
@@ -386,6 +355,9 @@ static enum afar_status explain(const struct spawn_request *request, const char 
 {
     char why[INTERPRETER_HEAD_BYTES + 64];
     const char *root = request->confine != NULL ? request->confine->root : NULL;
+    if (strcmp(stage, stage_terminal) == 0)
+        return afar_fail_errno(err, failed, "cannot make a terminal that of '%s'",
+                               request->argv[0]);
     if (strcmp(stage, "chroot") == 0)
         return afar_fail_errno(err, failed, "cannot change to the root directory '%s'", root);
     if (strcmp(stage, "chdir") == 0 && root != NULL)
@@ -434,19 +406,19 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
 }
 
 /* Where the child finds its ends of the pipes: at a seat, or (-1) where they are. */
-static enum afar_status sit(struct child *child, int seat, struct pipes *pipes,
+static enum afar_status sit(struct child *child, int seat, struct stdio *stdio,
                             struct afar_error *err)
 {
     child->seat = seat;
     child->stage = "session";
     child->failed = false;
-    if (seat < 0 && pipes->child[0] < 0) {
-        pipes->child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (pipes->child[0] < 0)
+    if (seat < 0 && stdio->child[0] < 0) {
+        stdio->child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (stdio->child[0] < 0)
             return afar_fail_errno(err, errno, "cannot open /dev/null");
     }
     for (int fd = 0; fd < 3; fd++)
-        child->stdio[fd] = seat >= 0 ? seat + fd : pipes->child[fd];
+        child->stdio[fd] = seat >= 0 ? seat + fd : stdio->child[fd];
     return AFAR_OK;
 }
 
@@ -512,6 +484,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
                           .env = request->env,
                           .cwd = request->cwd,
                           .cwd_optional = request->cwd_optional,
+                          .on_terminal = request->terminal != NULL,
                           .confine = request->confine,
                           .limits = limits,
                           .resources = resources,
@@ -522,9 +495,14 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
                           .seat = -1,
                           .stage = "session"};
     struct spawn_control nobody;
-    struct pipes pipes;
+    struct stdio stdio;
     spawn_control_init(&nobody);
-    enum afar_status status = open_pipes(&pipes, request->stdin_pipe, err);
+    if (request->terminal != NULL)
+        result->stage = stage_terminal;
+    enum afar_status status =
+        request->terminal != NULL
+            ? stdio_open_terminal(&stdio, request->terminal, result->terminal, err)
+            : stdio_open_pipes(&stdio, request->stdin_pipe, err);
     if (status != AFAR_OK)
         goto out;
 
@@ -542,30 +520,29 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
             goto out;
     }
     /* The helper's descriptors lie above a seat. */
-    status = sit(&child, by_helper ? -1 : seats_take(request->seats, pipes.child), &pipes, err);
+    status = sit(&child, by_helper ? -1 : seats_take(request->seats, stdio.child), &stdio, err);
     if (status != AFAR_OK)
         goto out;
     status = start_child(request, &child, child.control, by_helper ? &helper : NULL, result, err);
     if (status != AFAR_OK && child.stage == stage_table) {
         seats_leave(request->seats, child.seat);
         /* It begins with a copy of the table, however large. */
-        status = sit(&child, -1, &pipes, err);
+        status = sit(&child, -1, &stdio, err);
         if (status == AFAR_OK)
             status = start_child(request, &child, child.control, NULL, result, err);
     }
     if (status != AFAR_OK)
         goto out;
-    result->stdin_fd = pipes.ours[0];
-    result->stdout_fd = pipes.ours[1];
-    result->stderr_fd = pipes.ours[2];
+    result->stdin_fd = stdio.ours[0];
+    result->stdout_fd = stdio.ours[1];
+    result->stderr_fd = stdio.ours[2];
     result->note_fd = helper.note_ours;
-    pipes.ours[0] = pipes.ours[1] = pipes.ours[2] = helper.note_ours = -1;
+    stdio.ours[0] = stdio.ours[1] = stdio.ours[2] = helper.note_ours = -1;
 out:
     seats_leave(request->seats, child.seat);
     free_candidates(child.candidates);
     helper_way_close(&helper);
-    close_all(pipes.child);
-    close_all(pipes.ours);
+    stdio_close(&stdio);
     spawn_control_close(&nobody);
     return status;
 }

@@ -1,4 +1,4 @@
-/* Starting a command, with pipes to it.
+/* Starting a command, with pipes to it, or on a terminal.
  *
  * Owns:    nothing; the result's descriptors are the caller's.
  * Threads: any; each call blocks signals in its own thread while it runs. spawn_cancel: any.
@@ -20,6 +20,7 @@
 #include "exec/confine.h"
 #include "exec/helper.h"
 #include "exec/seats.h"
+#include "exec/pty.h"
 
 struct spawn_request {
     char *const *argv;   /* NULL-terminated; argv[0] without a slash is looked for in PATH */
@@ -28,6 +29,7 @@ struct spawn_request {
     const char *cwd;     /* NULL: the server's */
     bool cwd_optional;   /* where it cannot be entered, the command begins in "/" */
     bool stdin_pipe;     /* otherwise /dev/null */
+    const struct pty_wish *terminal;   /* its three streams are one; NULL: pipes */
     const struct confinement *confine; /* NULL: as the server is */
     struct seats *seats;               /* faster where many descriptors are open; NULL: none */
     uint64_t default_signals;          /* of spawn_default_signals; 0: none is known to be */
@@ -37,12 +39,14 @@ struct spawn_request {
 struct spawn_result {
     pid_t pid;    /* leads a session and a process group of its own */
     int pidfd;    /* all descriptors: close-on-exec, ours non-blocking */
-    int stdin_fd; /* -1 without stdin_pipe */
+    int stdin_fd; /* -1 without stdin_pipe. On a terminal two descriptors of its master: */
     int stdout_fd;
-    int stderr_fd;
-    int note_fd;       /* with files.notes; else -1 */
-    const char *stage; /* on failure: "pipe", "clone", "session", "cgroup", "fence", "descriptors",
-                          "stdio", "limits", "helper", "chroot", "user", "chdir", "files", "exec" */
+    int stderr_fd;                 /* -1 on a terminal */
+    int note_fd;                   /* with files.notes; else -1 */
+    char terminal[PTY_NAME_BYTES]; /* /dev/pts/N, as the server sees it; "": none */
+    /* On failure: "pipe", "terminal", "clone", "session", "cgroup", "fence", "descriptors", "stdio",
+     * "limits", "helper", "chroot", "user", "chdir", "files", "exec". */
+    const char *stage;
 };
 
 /* The signals that are neither ignored nor handled now, a bit for each, 1 in the lowest: a child

@@ -165,9 +165,10 @@ static enum sweep_progress grant_grace(struct sweep *sweep, int64_t until_us, in
 static bool find_holders(struct sweep *sweep, int64_t until_us)
 {
     const struct sweep_order *order = &sweep->order;
-    if (order->pipe_count > 0 && sweep->state.looks == 0 &&
-        !family_find_holders(sweep->family, order->pipes, order->pipe_count, &sweep->result.holders,
-                             until_us))
+    const char *terminal = order->terminal[0] != '\0' ? order->terminal : NULL;
+    if ((order->pipe_count > 0 || terminal != NULL) && sweep->state.looks == 0 &&
+        !family_find_holders(sweep->family, order->pipes, order->pipe_count, terminal,
+                             &sweep->result.holders, until_us))
         return false;
     sweep->state.phase = COUNT;
     return true;

@@ -19,6 +19,7 @@
 
 #include "exec/cgroup.h"
 #include "exec/orphans.h"
+#include "exec/pty.h"
 
 enum { SWEEP_MAX_MS = 30000, SWEEP_SIGNALS = 2, SWEEP_PIPES = 2 };
 
@@ -35,6 +36,7 @@ struct sweep_order {
     bool until_none;
     ino_t pipes[SWEEP_PIPES]; /* whose holders are to be named */
     size_t pipe_count;
+    char terminal[PTY_NAME_BYTES]; /* likewise, instead; "": none */
 };
 
 struct sweep_result {

@@ -2,6 +2,7 @@
 #include "job/launch.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -86,6 +87,19 @@ static enum afar_status take_fence(struct job_launch *launch, int *fd, struct af
     return status;
 }
 
+static struct pty_wish wish(const struct pty_request *pty, const struct confinement *confine)
+{
+    if (pty == NULL)
+        return (struct pty_wish){.utf8 = false};
+    return (struct pty_wish){.size = {.rows = pty->size.rows,
+                                      .cols = pty->size.cols,
+                                      .xpixel = pty->size.xpixel,
+                                      .ypixel = pty->size.ypixel},
+                             .utf8 = pty->utf8,
+                             .owned = confine->set_user,
+                             .owner = confine->user};
+}
+
 static enum afar_status start(struct job_launch *launch, struct afar_error *err)
 {
     const struct policy_decision *decision = &launch->decision;
@@ -102,6 +116,8 @@ static enum afar_status start(struct job_launch *launch, struct afar_error *err)
                                        .home = decision->home,
                                        .notes = launch->tells_files,
                                        .all_notes = launch->tells_all};
+    const struct pty_request *pty = launch->request->pty;
+    const struct pty_wish terminal = wish(pty, &confinement);
     const struct spawn_request request = {
         .argv = decision->argv != NULL ? decision->argv : launch->request->argv,
         .program = decision->program,
@@ -109,11 +125,19 @@ static enum afar_status start(struct job_launch *launch, struct afar_error *err)
         .cwd = decision->cwd,
         .cwd_optional = decision->cwd_is_home,
         .stdin_pipe = launch->request->stdin_stream,
+        .terminal = pty != NULL ? &terminal : NULL,
         .files = launch->request->subsystem != NULL ? &files : NULL,
         .confine = &confinement,
         .seats = launch->base->seats,
         .default_signals = launch->base->default_signals};
     status = spawn_process(&request, &launch->control, &launch->spawned, err);
+    if (status == AFAR_ESYSTEM && decision->login_name != NULL && err->sys_errno == ENOENT &&
+        strcmp(launch->spawned.stage, "exec") == 0) {
+        (void)afar_fail(err, AFAR_ESYSTEM,
+                        "no shell there: %s; name a program: afar run -t HOST -- PROGRAM",
+                        decision->program != NULL ? decision->program : "/bin/sh");
+        err->sys_errno = ENOENT;
+    }
 out:
     if (confinement.cgroup_fd >= 0)
         (void)close(confinement.cgroup_fd);

@@ -58,6 +58,19 @@ struct job_streams {
     uint64_t stdin_delivered;
 };
 
+/* See terminal.c. Of no meaning where the job is on none. */
+struct job_terminal {
+    struct screen_size size; /* the last that was told … */
+    bool resized;            /* … since the request */
+    bool in_line;            /* the last byte of input was no newline */
+    bool input_over;
+    bool counted;       /* in the figures */
+    unsigned keys_left; /* of those that end input, to be sent now */
+    unsigned times;     /* that they were sent */
+    int64_t end_at_ms;  /* they are sent (again) */
+    uint64_t output_then;
+};
+
 /* When something is due; DEADLINE_NEVER: nothing. Those of the tree are in there. */
 struct job_deadlines {
     struct timer timer;  /* the earliest of all */
@@ -94,6 +107,7 @@ struct job {
     struct job_launch launch; /* while SPAWNING the companion's, but for what is fixed */
     struct job_spawning spawning;
     struct job_streams streams;
+    struct job_terminal terminal;
     struct job_deadlines deadlines;
     struct job_tree tree;
 
@@ -139,6 +153,23 @@ bool job_streams_ended(const struct job *job);
 
 /* True where a stream that has not ended is not being read, for want of room. */
 bool job_streams_paused(const struct job *job);
+
+/* terminal.c */
+
+/* Its descriptors are there. */
+void job_terminal_opened(struct job *job);
+
+/* All input has been given; stdin_source is open. */
+void job_terminal_end_input(struct job *job);
+
+/* They are closed. */
+void job_terminal_closed(struct job *job);
+
+/* terminal.end_at_ms may have come. */
+void job_terminal_run_timers(struct job *job, int64_t now_ms);
+
+/* True: the signal is one that a terminal sends, and it has. */
+bool job_terminal_signal(struct job *job, int number);
 
 /* tree.c. All of the job: its group, all that descends from it, and the orphans among that.
  * Until the leader has been reaped. */

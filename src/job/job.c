@@ -90,6 +90,7 @@ enum afar_status job_new(struct job **job, struct job_host *host, struct job_pla
     loop_source_init(&made->exit_source);
     init_launch(&made->launch, host);
     init_streams(made, request);
+    made->terminal.end_at_ms = DEADLINE_NEVER;
     init_deadlines(&made->deadlines);
     job_tree_init(made);
     enum afar_status status =
@@ -318,7 +319,7 @@ static void spawn_done(struct mail *mail)
     if (job->owner != NULL)
         job->owner->ops->started(job->owner);
     if (job->early_signal != 0)
-        (void)process_signal_group(job->process.pid, job->early_signal);
+        job_signal(job, job->early_signal);
     if (job->stopping) {
         job->stopping = false;
         job_stop(job, job->stop_outcome);
@@ -345,6 +346,8 @@ static int64_t earliest(const struct job *job)
         deadline_ms = job->deadlines.kill_at_ms;
     if (job->deadlines.retry_at_ms < deadline_ms)
         deadline_ms = job->deadlines.retry_at_ms;
+    if (job->terminal.end_at_ms < deadline_ms)
+        deadline_ms = job->terminal.end_at_ms;
     /* Linger time counts only while the output is being read. */
     if (job->state == JOB_DRAINING && !job->lingered && !job_streams_paused(job)) {
         if (job->deadlines.linger_at_ms < deadline_ms)
@@ -410,6 +413,7 @@ static void run_timers(struct job *job, int64_t now_ms)
         job->deadlines.kill_at_ms = DEADLINE_NEVER;
         signal_to_end(job, TREE_KILL);
     }
+    job_terminal_run_timers(job, now_ms);
     job_tree_run_timers(job, now_ms);
     if (job->deadlines.poll_at_ms <= now_ms)
         poll_end(job);
@@ -473,6 +477,11 @@ void job_stop(struct job *job, enum afar_outcome outcome)
         job_spawn_stop(job);
         return;
     }
+    /* A shell on a terminal does not heed TERM. */
+    if (job_is_on_terminal(job) && outcome == AFAR_OUTCOME_DISCONNECTED)
+        job_hang_up(job);
+    else if (job_is_on_terminal(job))
+        (void)process_signal_group(job->process.pid, SIGHUP);
     signal_to_end(job, TREE_END);
     uint64_t grace_ms = job->host->limits.kill_grace_ms;
     job->deadlines.kill_at_ms = clock_now_ms() + (int64_t)grace_ms;
@@ -521,7 +530,7 @@ void job_signal(struct job *job, int number)
     char space[24];
     if (job->state == JOB_QUEUED || job->state == JOB_SPAWNING)
         job->early_signal = number;
-    else if (!process_signal_group(job->process.pid, number))
+    else if (!job_terminal_signal(job, number) && !process_signal_group(job->process.pid, number))
         log_write(job->host->log, LOG_LEVEL_WARN,
                   "%s: job %s: its client's signal %d could not be sent (%s)", job->label,
                   job->launch.id, number, errno_name(errno, space));

@@ -82,7 +82,8 @@ void job_drain(struct job *job);
  * leaves the host's list. */
 void job_kill(struct job *job, enum afar_outcome outcome);
 
-/* Signals the command's process group; remembered until it runs. */
+/* Signals the command's process group; remembered until it runs. On a terminal INT, QUIT and TSTP
+ * go to the foreground, and HUP hangs up. */
 void job_signal(struct job *job, int number);
 
 /* Gives `size` bytes of standard input; the caller keeps within MESSAGE_STDIN_CREDIT_BYTES of
@@ -95,7 +96,18 @@ uint64_t job_stdin_taken(const struct job *job);
 /* There is room for output again. */
 void job_resume_output(struct job *job);
 
-/* Closes our end of an output pipe: the command's next write meets SIGPIPE or EPIPE. */
+/* Closes our end of an output pipe: the command's next write meets SIGPIPE or EPIPE. On a terminal
+ * it is hung up, whichever stream is named. */
 void job_close_output(struct job *job, enum stream stream);
+
+bool job_is_on_terminal(const struct job *job);
+
+/* On a terminal, else nothing: its size, remembered until it runs; and the end that a closed window
+ * makes, which it may survive. */
+void job_resize(struct job *job, const struct screen_size *size);
+void job_hang_up(struct job *job);
+
+/* The name by which the command knows its terminal; borrowed; NULL: it has none. */
+const char *job_terminal_name(const struct job *job);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -108,6 +109,36 @@ static void end_output(struct job *job)
     job_resume_output(job);
 }
 
+/* Nobody has the terminal open any more; else an EIO is a loss, as from a pipe. */
+static bool is_over(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    int ready = 0;
+    do {
+        ready = poll(&look, 1, 0);
+    } while (ready < 0 && errno == EINTR);
+    return ready == 1 && (look.revents & POLLHUP) != 0;
+}
+
+/* A terminal gives at most 4,095 bytes at a time: what there is goes into one frame. Its end, when
+ * nobody has it open any more, is EIO. */
+static ssize_t read_terminal(int fd, uint8_t *room, size_t size)
+{
+    size_t used = 0;
+    ssize_t got = 0;
+    do {
+        got = read(fd, room + used, size - used);
+        used += got > 0 ? (size_t)got : 0;
+    } while (used < size && (got > 0 || (got < 0 && errno == EINTR)));
+    if (used > 0)
+        return (ssize_t)used;
+    int failed = got < 0 ? errno : 0;
+    if (failed == EIO && is_over(fd))
+        return 0;
+    errno = failed;
+    return got;
+}
+
 /* One read. False: nothing more for now. */
 static bool read_once(struct job_pipe *pipe)
 {
@@ -118,7 +149,8 @@ static bool read_once(struct job_pipe *pipe)
         pause_pipe(pipe, status);
         return false;
     }
-    ssize_t got = read(pipe->source.fd, room, size);
+    ssize_t got = job_is_on_terminal(pipe->job) ? read_terminal(pipe->source.fd, room, size)
+                                                : read(pipe->source.fd, room, size);
     int failed = got < 0 ? errno : 0;
     uint64_t left = output_left(pipe->job);
     bool over = got > 0 && (uint64_t)got > left;
@@ -208,6 +240,10 @@ void job_resume_output(struct job *job)
 
 void job_close_output(struct job *job, enum stream stream)
 {
+    if (job_is_on_terminal(job)) {
+        job_hang_up(job);
+        return;
+    }
     close_source(job, &job->streams.output[stream].source);
 }
 
@@ -227,6 +263,8 @@ static bool write_once(struct job *job, const uint8_t *data, size_t size, size_t
     *written = 0;
     ssize_t sent = write(job->streams.stdin_source.fd, data, size);
     if (sent >= 0) {
+        if (sent > 0)
+            job->terminal.in_line = data[sent - 1] != '\n';
         *written = (size_t)sent;
         job->streams.stdin_taken += *written;
         job->streams.stdin_delivered += *written;
@@ -254,7 +292,9 @@ static void drain_input(struct job *job)
     if (job->streams.stdin_source.fd < 0)
         return;
     bool waiting = buffer_size(&job->streams.input) > 0;
-    if (!waiting && job->streams.input_eof)
+    if (!waiting && job->streams.input_eof && job_is_on_terminal(job))
+        job_terminal_end_input(job);
+    else if (!waiting && job->streams.input_eof)
         close_source(job, &job->streams.stdin_source);
     else if (loop_set_events(job->host->loop, &job->streams.stdin_source, waiting ? EPOLLOUT : 0,
                              NULL) != AFAR_OK)
@@ -324,6 +364,8 @@ enum afar_status job_streams_open(struct job *job, struct afar_error *err)
     const int fds[2] = {job->launch.spawned.stdout_fd, job->launch.spawned.stderr_fd};
     enum afar_status status = AFAR_OK;
     for (int i = 0; i < 2; i++) {
+        if (fds[i] < 0) /* on a terminal there is one stream */
+            continue;
         if (status == AFAR_OK)
             status =
                 loop_add(loop, &job->streams.output[i].source, fds[i], EPOLLIN, output_ready, err);
@@ -333,6 +375,13 @@ enum afar_status job_streams_open(struct job *job, struct afar_error *err)
     if (job->launch.spawned.stdin_fd >= 0)
         (void)loop_add(loop, &job->streams.stdin_source, job->launch.spawned.stdin_fd, 0,
                        stdin_ready, NULL);
+    if (job_is_on_terminal(job)) {
+        /* Pipes grow, terminals do not. And there is input to be ended, also where none was to
+         * come. */
+        job->streams.output[0].grown = job->streams.input_grown = true;
+        job->streams.input_eof = job->streams.input_eof || !job->launch.request->stdin_stream;
+        job_terminal_opened(job);
+    }
     drain_input(job);
     job_files_open(job);
     return status;
@@ -343,6 +392,7 @@ void job_streams_close(struct job *job)
     for (int i = 0; i < 2; i++)
         close_source(job, &job->streams.output[i].source);
     close_source(job, &job->streams.stdin_source);
+    job_terminal_closed(job);
     job_files_close(job);
     buffer_clear(&job->streams.input);
 }

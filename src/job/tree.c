@@ -89,10 +89,14 @@ void job_tree_close(struct job *job)
     job->tree.op = NULL;
 }
 
-/* The pipes of its output that are still open. */
+/* The pipes of its output that are still open, or its terminal. */
 static void add_pipes(const struct job *job, struct sweep_order *order)
 {
     struct stat info;
+    if (job_is_on_terminal(job)) {
+        memcpy(order->terminal, job->launch.spawned.terminal, sizeof order->terminal);
+        return;
+    }
     for (int i = 0; i < 2; i++) {
         if (job->streams.output[i].source.fd >= 0 &&
             fstat(job->streams.output[i].source.fd, &info) == 0)

@@ -24,6 +24,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "wire/pty_request.h"
 
 enum {
     AUDIT_LINE_BYTES = 262144,
@@ -60,6 +61,7 @@ struct audit_record {
     const char *subsystem; /* in place of argv */
     char *const *env;      /* "NAME=value": only the names are written */
     const char *cwd;
+    const struct screen_size *pty; /* the command's terminal */
     const char *user;
     bool lazy; /* need not be on the disk when audit_write returns, though the options say so */
     pid_t pid;

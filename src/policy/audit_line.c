@@ -125,6 +125,10 @@ enum afar_status audit_render(struct buffer *body, const struct audit_record *re
     audit_text_add_words(&text, "argv", record->argv, '\0', AUDIT_ARGV_BYTES);
     audit_text_add_words(&text, "env", record->env, '=', AUDIT_ENV_BYTES);
     audit_text_add_exactly(&text, "cwd", record->cwd, AUDIT_CWD_BYTES);
+    if (record->pty != NULL) {
+        audit_text_add_number(&text, "pty_rows", record->pty->rows);
+        audit_text_add_number(&text, "pty_cols", record->pty->cols);
+    }
     add_text(&text, "user", record->user);
     if (record->pid > 0)
         audit_text_add_number(&text, "pid", (uint64_t)record->pid);

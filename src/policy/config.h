@@ -95,6 +95,7 @@ struct config {
     uint64_t tcp_user_timeout_ms;  /* TCP: unacknowledged for so long: gone; 0: the system's */
     uint64_t heartbeat_ms;         /* a job runs, the client is silent: a ping; 0: never */
     uint64_t heartbeat_timeout_ms; /* silent for so long in spite of it: gone; 0: never */
+    uint64_t pause_max_ms;         /* … which a client may interrupt for so long */
     uint64_t idle_timeout_ms;      /* without a job and without a byte from the client */
     uint64_t write_timeout_ms;     /* the client takes nothing of what waits for it */
     uint64_t spawn_timeout_ms;     /* for a command's chdir and execve */

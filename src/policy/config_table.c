@@ -104,6 +104,8 @@ static const struct config_key keys[] = {
      "a command runs and its client is silent: a ping; 0: never"},
     {"heartbeat_timeout_ms", CONFIG_NUMBER, AT(heartbeat_timeout_ms), 0, DURATION_MAX, 120000,
      "the client is silent in spite of it; 0: no limit"},
+    {"pause_max_ms", CONFIG_NUMBER, AT(pause_max_ms), 0, DURATION_MAX, 86400000,
+     "a client on a terminal that is stopped (Ctrl-Z) may be silent; 0: not at all"},
     {"spawn_timeout_ms", CONFIG_NUMBER, AT(spawn_timeout_ms), 0, DURATION_MAX, 10000,
      "for a command's chdir and execve; 0: no limit"},
     {"job_timeout_ms", CONFIG_NUMBER, AT(job_timeout_ms), 0, DURATION_MAX, 0,

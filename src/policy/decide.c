@@ -173,6 +173,17 @@ static bool is_for_wrapper(const struct policy_decision *decision,
 static void check_details(struct policy_decision *decision, const struct policy_request *request)
 {
     const struct rule *rule = decision->rule;
+    if (request->pty && rule->pty == RULE_PTY_NO) {
+        deny(decision, "have", "a terminal");
+        return;
+    }
+    if (!request->pty && rule->pty == RULE_PTY_MUST) {
+        (void)snprintf(decision->reason, sizeof decision->reason,
+                       "rule '%s' (%.100s:%u) wants a terminal: afar run -t", rule->name,
+                       rule->file, rule->line);
+        decision->allowed = false;
+        return;
+    }
     if (!request->is_files && is_for_wrapper(decision, request)) {
         deny(decision, "begin with a word that its wrapper could take for its own,",
              request->argv[0]);

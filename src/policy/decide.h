@@ -36,6 +36,7 @@ struct policy_request {
     const char *user;   /* NULL: not asked for */
     const char *path;   /* the server's PATH */
     const struct user *self; /* whom the server runs as; NULL: not known */
+    bool pty;                /* on a terminal */
 };
 
 struct policy_decision {

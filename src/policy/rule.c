@@ -192,6 +192,25 @@ static enum afar_status set_shell(struct rule *rule, const char *value, struct a
     return set_flag(&rule->shell, &rule->shell_set, value, err);
 }
 
+static enum afar_status set_pty(struct rule *rule, const char *value, struct afar_error *err)
+{
+    bool yes = false;
+    if (strcasecmp(value, "must") == 0 && !rule->pty_set) {
+        rule->pty_set = true;
+        rule->pty = RULE_PTY_MUST;
+        return AFAR_OK;
+    }
+    if (set_flag(&yes, &rule->pty_set, value, err) == AFAR_OK) {
+        rule->pty = yes ? RULE_PTY_YES : RULE_PTY_NO;
+        return AFAR_OK;
+    }
+    return strcasecmp(value, "must") == 0 ? fail_again(err)
+                                          : afar_fail(err, AFAR_EINVAL,
+                                                      "'%.*s' is neither yes, no nor must, or is "
+                                                      "given already in this rule",
+                                                      SHOWN_BYTES, value);
+}
+
 static enum afar_status set_confine(struct rule *rule, const char *value, struct afar_error *err)
 {
     bool confine = false;
@@ -330,6 +349,7 @@ static const struct rule_key {
     {"cwd", set_cwd, NULL, 0},
     {"chroot", set_chroot, NULL, 0},
     {"confine", set_confine, NULL, 0},
+    {"pty", set_pty, NULL, 0},
     {"umask", set_umask, NULL, 0},
     {"nice", set_nice, NULL, 0},
     {"timeout", NULL, duration_parse, AT(timeout_ms)},
@@ -469,6 +489,9 @@ enum afar_status rule_check(const struct rule *rule, struct afar_error *err)
         return afar_fail(err, AFAR_EINVAL,
                          "the rule allows no command: add command = /PATH ARGUMENT…, command = ** "
                          "for any, shell = yes, or force");
+    if (rule->pty == RULE_PTY_MUST && (rule->may & POLICY_FILES) != 0)
+        return afar_fail(err, AFAR_EINVAL,
+                         "pty = must and may = files: files are not transferred on a terminal");
     enum afar_status status = check_env(rule, err);
     if (status == AFAR_OK)
         status = rule_files_check(rule, err);

@@ -34,6 +34,9 @@ struct rule_number {
     uint64_t value;
 };
 
+/* The client may choose; it may have none; it must have one. */
+enum rule_pty { RULE_PTY_YES, RULE_PTY_NO, RULE_PTY_MUST };
+
 struct rule {
     char *name;
     const char *file; /* where it begins; kept, of its struct rules */
@@ -50,6 +53,8 @@ struct rule {
     size_t command_count;
     bool shell; /* a line for /bin/sh, whatever is in it */
     bool shell_set;
+    enum rule_pty pty; /* whether its commands run on a terminal */
+    bool pty_set;
     bool unconfined; /* confine = no */
     bool confine_set;
     struct words force; /* run instead of what was asked for */

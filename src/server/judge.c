@@ -3,6 +3,7 @@
 #include "server/prepare_internal.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "exec/environment.h"
 #include "server/audit_note.h"
@@ -34,6 +35,7 @@ static enum afar_status decide(struct terms *terms, struct job_launch *launch,
                                            .login = launch->request->login,
                                            .home = launch->request->home,
                                            .shell_of_user = launch->request->shell_of_user,
+                                           .pty = launch->request->pty != NULL,
                                            .env = launch->request->env,
                                            .cwd = launch->request->cwd,
                                            .user = launch->request->user,
@@ -102,7 +104,10 @@ static enum afar_status note_start(struct terms *terms, struct job_launch *launc
     judge_record_request(&record, launch->request);
     if (terms->wanted_env != NULL)
         record.env = terms->wanted_env;
+    if (launch->decision.login_name != NULL)
+        record.argv = launch->decision.argv;
     record.cwd = launch->decision.cwd;
+    record.pty = launch->request->pty != NULL ? &launch->request->pty->size : NULL;
     launch->spawned.stage = "audit";
     enum afar_status status = audit_write(shared->audit, &record, err);
     launch->audited = status == AFAR_OK || !terms->audit_required;

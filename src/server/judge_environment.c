@@ -1,9 +1,11 @@
 /* The environment of a command: the server's or a fresh one, and what the request adds to it. */
 #include "server/prepare_internal.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "exec/environment.h"
 
@@ -134,6 +136,52 @@ static void format_connection(const struct asker *asker, char connection[CONNECT
     (void)snprintf(client, CONNECTION_BYTES, "SSH_CLIENT=%s%s", from, port != NULL ? port : "");
 }
 
+/* ---- its terminal ------------------------------------------------------------------------------
+ */
+
+/* A locale that is not there would have each program complain. In another root nobody has looked. */
+static const char *known_locale(const char *value, bool look)
+{
+    static const char *const otherwise = "C.UTF-8";
+    const char *charset = strchr(value, '.');
+    bool utf8 = charset != NULL &&
+                (strncasecmp(charset, ".UTF-8", 6) == 0 || strncasecmp(charset, ".UTF8", 5) == 0);
+    if (value[0] == '\0' || !look)
+        return value;
+    for (int i = 0; i < 2; i++) {
+        const char *tried = i == 0 ? value : otherwise;
+        locale_t locale = newlocale(LC_ALL_MASK, tried, (locale_t)0);
+        if (locale != (locale_t)0) {
+            freelocale(locale);
+            return tried;
+        }
+        if (!utf8)
+            break;
+    }
+    return NULL;
+}
+
+/* What the terminal brings, and then what the request asks for. */
+static enum afar_status add_pty(struct words *words, const struct job_launch *launch,
+                                char *const *extra, struct afar_error *err)
+{
+    const struct pty_request *pty = launch->request->pty;
+    const struct rule *rule = launch->decision.rule;
+    const bool look = rule == NULL || rule->chroot == NULL;
+    const struct variable variables[] = {{"TERM", pty->term},
+                                         {"COLORTERM", pty->color[0] != '\0' ? pty->color : NULL}};
+    enum afar_status status =
+        add_variables(words, variables, sizeof variables / sizeof variables[0], err);
+    for (size_t i = 0; i < pty->locale_count && status == AFAR_OK; i++) {
+        const struct variable locale = {pty->locale[i].name,
+                                        known_locale(pty->locale[i].value, look)};
+        status = add_variables(words, &locale, 1, err);
+    }
+    for (; extra != NULL && *extra != NULL && status == AFAR_OK; extra++)
+        status = words_add(words, *extra, strlen(*extra), err);
+    return status;
+}
+
 /* ---- all of it ----------------------------------------------------------------------------------
  */
 
@@ -149,6 +197,7 @@ enum afar_status judge_make_environment(const struct terms *terms, struct job_la
     char *last[] = {launch->variable, NULL, NULL, NULL, NULL};
     size_t used = 1;
     struct words made = {0};
+    struct words with_pty = {0};
     enum afar_status status = AFAR_OK;
     launch->spawned.stage = "environment";
     if (launch->decision.original != NULL)
@@ -164,8 +213,13 @@ enum afar_status judge_make_environment(const struct terms *terms, struct job_la
         status = add_own(&made, terms, launch->decision.user, err);
     if (made.at != NULL)
         base = made.at;
+    if (status == AFAR_OK && request->pty != NULL) {
+        status = add_pty(&with_pty, launch, extra, err);
+        extra = with_pty.at;
+    }
     if (status == AFAR_OK)
         status = environment_build(&launch->environment, base, extra, last, err);
     words_close(&made);
+    words_close(&with_pty);
     return status;
 }

@@ -449,6 +449,7 @@ bool server_free(struct server *server)
     tls_context_free(server->shared.settings.tls);
     tls_context_free(server->old_tls);
     inherited_free(server->inherited);
+    user_close(&server->shared.self);
     seats_close(server->shared.base.seats);
     registry_free(server->shared.registry);
     admission_free(server->shared.admission);

@@ -42,8 +42,9 @@ struct figures {
     atomic_ullong files_sessions;             /* of the subsystem sftp, which have ended; … */
     atomic_ullong files_in_bytes;             /* … and what they took and gave */
     atomic_ullong files_out_bytes;
-    atomic_ullong refused; /* jobs that were never begun */
-    atomic_llong stuck;    /* jobs that were given up, and hang in the kernel before their start */
+    atomic_ullong refused;  /* jobs that were never begun */
+    atomic_llong terminals; /* that jobs have open */
+    atomic_llong stuck;     /* jobs that were given up, and hang in the kernel before their start */
     atomic_llong hung_looks; /* at a job's processes, given up likewise (job/tree.c) */
     atomic_ullong handshakes[HANDSHAKE_RESULTS];
     atomic_ullong received_bytes; /* what the protocols carry, without TLS */

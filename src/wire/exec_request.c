@@ -22,6 +22,7 @@ void exec_request_free(struct exec_request *request)
     free(request->cwd);
     free(request->user);
     free(request->key);
+    free(request->pty);
     free(request);
 }
 
@@ -184,7 +185,7 @@ static enum afar_status decode_numbers(struct exec_request *request, const cJSON
     if (status == AFAR_OK)
         status = json_get_integer(object, "start_within_ms", false, &request->start_within_ms, err);
     if (status == AFAR_OK)
-        status = json_get_bool(object, "pty", &request->pty, err);
+        status = pty_request_decode(&request->pty, object, err);
     return status;
 }
 
@@ -231,8 +232,8 @@ static enum afar_status check_subsystem(const struct exec_request *request, stru
     if (length == 0 || length > EXEC_SUBSYSTEM_BYTES)
         return afar_fail(err, AFAR_EPEER, "\"subsystem\" has %zu bytes, 1 to %d are allowed",
                          length, EXEC_SUBSYSTEM_BYTES);
-    if (request->env != NULL || request->payload_envc > 0 || request->pty || request->keep ||
-        request->key != NULL)
+    if (request->env != NULL || request->payload_envc > 0 || request->pty != NULL ||
+        request->keep || request->key != NULL)
         return afar_fail(err, AFAR_EPEER, "\"subsystem\" does not go with env, pty, keep and key");
     if (!request->stdin_stream)
         return afar_fail(err, AFAR_EPEER, "\"subsystem\" needs \"stdin\":\"stream\"");
@@ -277,6 +278,8 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
         status = json_get_text(object, "shell", &made->shell, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "subsystem", &made->subsystem, err);
+    if (status == AFAR_OK)
+        status = json_get_bool(object, "login", &made->login, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "cwd", &made->cwd, err);
     if (status == AFAR_OK)

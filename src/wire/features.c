@@ -7,7 +7,7 @@
 #include <cjson/cJSON.h>
 
 /* In the order of enum feature. */
-static const char *const names[] = {"detach", "digest",          "home",      "kill",
+static const char *const names[] = {"detach", "digest",          "home",      "kill", "pty",
                                     "resume", "start_within_ms", "subsystem", "user"};
 
 enum { NAME_COUNT = sizeof names / sizeof names[0] };

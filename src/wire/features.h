@@ -17,10 +17,11 @@ enum feature {
     FEATURE_DIGEST = 1 << 1,
     FEATURE_HOME = 1 << 2, /* also login, shell_of, shellc and env_if_allowed */
     FEATURE_KILL = 1 << 3,
-    FEATURE_RESUME = 1 << 4,
-    FEATURE_START_WITHIN_MS = 1 << 5,
-    FEATURE_SUBSYSTEM = 1 << 6,
-    FEATURE_USER = 1 << 7
+    FEATURE_PTY = 1 << 4, /* with `resize` and `pause` */
+    FEATURE_RESUME = 1 << 5,
+    FEATURE_START_WITHIN_MS = 1 << 6,
+    FEATURE_SUBSYSTEM = 1 << 7,
+    FEATURE_USER = 1 << 8
 };
 
 /* Room for all words, as JSON and as text. */

@@ -17,14 +17,15 @@ static const struct {
     const char *name;
     enum message_type type;
 } types[] = {
-    {"exec", MESSAGE_EXEC},       {"stdin", MESSAGE_STDIN},     {"close", MESSAGE_CLOSE},
-    {"signal", MESSAGE_SIGNAL},   {"resize", MESSAGE_RESIZE},   {"detach", MESSAGE_DETACH},
-    {"attach", MESSAGE_ATTACH},   {"kill", MESSAGE_KILL},       {"jobs", MESSAGE_JOBS},
-    {"ping", MESSAGE_PING},       {"pong", MESSAGE_PONG},       {"ack", MESSAGE_ACK},
-    {"queued", MESSAGE_QUEUED},   {"started", MESSAGE_STARTED}, {"stdout", MESSAGE_STDOUT},
-    {"stderr", MESSAGE_STDERR},   {"exit", MESSAGE_EXIT},       {"error", MESSAGE_ERROR},
-    {"closing", MESSAGE_CLOSING}, {"done", MESSAGE_DONE},       {"attached", MESSAGE_ATTACHED},
-    {"cut", MESSAGE_CUT},         {"forget", MESSAGE_FORGET},   {"detached", MESSAGE_DETACHED},
+    {"exec", MESSAGE_EXEC},         {"stdin", MESSAGE_STDIN},     {"close", MESSAGE_CLOSE},
+    {"signal", MESSAGE_SIGNAL},     {"resize", MESSAGE_RESIZE},   {"detach", MESSAGE_DETACH},
+    {"pause", MESSAGE_PAUSE},       {"attach", MESSAGE_ATTACH},   {"kill", MESSAGE_KILL},
+    {"jobs", MESSAGE_JOBS},         {"ping", MESSAGE_PING},       {"pong", MESSAGE_PONG},
+    {"ack", MESSAGE_ACK},           {"queued", MESSAGE_QUEUED},   {"started", MESSAGE_STARTED},
+    {"stdout", MESSAGE_STDOUT},     {"stderr", MESSAGE_STDERR},   {"exit", MESSAGE_EXIT},
+    {"error", MESSAGE_ERROR},       {"closing", MESSAGE_CLOSING}, {"done", MESSAGE_DONE},
+    {"attached", MESSAGE_ATTACHED}, {"cut", MESSAGE_CUT},         {"forget", MESSAGE_FORGET},
+    {"detached", MESSAGE_DETACHED},
 };
 
 static enum message_type type_of(const char *name)
@@ -131,6 +132,8 @@ static enum afar_status decode_fields(struct message *message, const cJSON *obje
         return decode_close(message, object, err);
     case MESSAGE_SIGNAL:
         return json_get_string(object, "name", true, message->name, sizeof message->name, err);
+    case MESSAGE_RESIZE:
+        return screen_size_decode(&message->screen, object, "", true, err);
     case MESSAGE_KILL:
         return decode_kill(message, object, err);
     case MESSAGE_ACK:
@@ -160,7 +163,7 @@ static enum afar_status decode_fields(struct message *message, const cJSON *obje
         return json_get_string(object, "reason", false, message->word, sizeof message->word, err);
     case MESSAGE_PONG:
         return decode_pong(message, object, err);
-    case MESSAGE_RESIZE:
+    case MESSAGE_PAUSE:
     case MESSAGE_DETACH:
     case MESSAGE_DETACHED:
     case MESSAGE_PING:
@@ -211,7 +214,11 @@ static enum afar_status decode_content(struct message *message, const cJSON *obj
         memcpy(message->word, type, sizeof type);
     if (needs_id(message->type) && !message->has_id)
         return afar_fail(err, AFAR_EPEER, "\"%s\" needs an \"id\"", type);
-    return decode_fields(message, object, err);
+    status = decode_fields(message, object, err);
+    /* The command that it is about must not end for it, as by an answer with an id it would. */
+    if (status != AFAR_OK && message->type == MESSAGE_RESIZE)
+        message->has_id = false;
+    return status;
 }
 
 enum afar_status message_decode(struct message *message, const uint8_t *header, size_t size,

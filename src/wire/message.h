@@ -18,6 +18,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "wire/features.h"
+#include "wire/pty_request.h"
 
 #define MESSAGE_INTEGER_MAX \
     UINT64_C(9007199254740991) /* 2^53-1: what every JSON reader keeps exact */
@@ -35,6 +36,7 @@ enum {
     MESSAGE_HOLDER_BYTES = 64 + 1,
     MESSAGE_KEY_BYTES = 128 + 1,
     MESSAGE_SERVER_BYTES = 64 + 1,
+    MESSAGE_TTY_BYTES = 64,
     MESSAGE_COMMAND_BYTES = 256, /* of a command, in a list of jobs */
     MESSAGE_JOBS_MAX = 256,      /* in one answer, … */
     MESSAGE_JOBS_BYTES = 32768,  /* … which are so many bytes */
@@ -50,6 +52,7 @@ enum message_type {
     MESSAGE_CLOSE,
     MESSAGE_SIGNAL,
     MESSAGE_RESIZE,
+    MESSAGE_PAUSE,
     MESSAGE_DETACH,
     MESSAGE_ATTACH,
     MESSAGE_KILL,
@@ -99,7 +102,7 @@ struct exec_request {
     char *user;          /* NULL: the server's choice */
     char *key;           /* the command's name, started at most once; implies `keep`; NULL: none */
     bool stdin_stream;
-    bool pty;
+    struct pty_request *pty; /* on a terminal; NULL: pipes */
     bool digest;
     uint64_t timeout_ms;      /* 0: none */
     uint64_t start_within_ms; /* 0: any time */
@@ -201,6 +204,8 @@ struct message {
     enum stream stream;                /* close */
     char name[AFAR_SIGNAL_NAME_BYTES]; /* signal, kill */
     char job[MESSAGE_JOB_ID_BYTES];    /* started, attached, kill, attach, forget; jobs: after */
+    struct screen_size screen;         /* resize */
+    char tty[MESSAGE_TTY_BYTES];       /* started: its terminal's name; "": not said */
     char server[MESSAGE_SERVER_BYTES]; /* started, attached, error: which one; "": not said */
     char word[MESSAGE_WORD_BYTES];     /* error: code; closing: reason; pong: server version;
                                           unknown: its type */
@@ -250,6 +255,9 @@ enum afar_status message_put_close(struct buffer *out, uint64_t id, enum stream 
                                    struct afar_error *err);
 enum afar_status message_put_signal(struct buffer *out, uint64_t id, const char *name,
                                     struct afar_error *err);
+enum afar_status message_put_resize(struct buffer *out, uint64_t id, const struct screen_size *size,
+                                    struct afar_error *err);
+enum afar_status message_put_pause(struct buffer *out, uint64_t id, struct afar_error *err);
 enum afar_status message_put_detach(struct buffer *out, uint64_t id, struct afar_error *err);
 enum afar_status message_put_detached(struct buffer *out, uint64_t id, struct afar_error *err);
 enum afar_status message_put_kill(struct buffer *out, uint64_t id, const char *job,
@@ -274,6 +282,7 @@ struct message_started {
     bool kept;
     unsigned features;  /* of enum feature; 0: not said */
     const char *server; /* letters, digits, and what JSON need not escape; NULL: not said */
+    const char *tty;    /* likewise; its terminal's name */
 };
 enum afar_status message_put_started(struct buffer *out, uint64_t id,
                                      const struct message_started *started, struct afar_error *err);

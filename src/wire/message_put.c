@@ -61,6 +61,20 @@ enum afar_status message_put_detach(struct buffer *out, uint64_t id, struct afar
     return put_plain(out, NULL, 0, err, "{\"type\":\"detach\",\"id\":%" PRIu64 "}", id);
 }
 
+enum afar_status message_put_resize(struct buffer *out, uint64_t id, const struct screen_size *size,
+                                    struct afar_error *err)
+{
+    return put_plain(out, NULL, 0, err,
+                     "{\"type\":\"resize\",\"id\":%" PRIu64
+                     ",\"rows\":%u,\"cols\":%u,\"xpixel\":%u,\"ypixel\":%u}",
+                     id, size->rows, size->cols, size->xpixel, size->ypixel);
+}
+
+enum afar_status message_put_pause(struct buffer *out, uint64_t id, struct afar_error *err)
+{
+    return put_plain(out, NULL, 0, err, "{\"type\":\"pause\",\"id\":%" PRIu64 "}", id);
+}
+
 enum afar_status message_put_detached(struct buffer *out, uint64_t id, struct afar_error *err)
 {
     return put_plain(out, NULL, 0, err, "{\"type\":\"detached\",\"id\":%" PRIu64 "}", id);
@@ -328,8 +342,10 @@ static bool add_options(cJSON *object, const struct exec_request *request)
         ok = ok && add_text(object, "stdin", "stream");
     if (request->digest)
         ok = ok && add_text(object, "digest", "sha256");
-    if (request->pty)
-        ok = ok && cJSON_AddTrueToObject(object, "pty");
+    if (request->login)
+        ok = ok && cJSON_AddTrueToObject(object, "login") != NULL;
+    if (request->pty != NULL)
+        ok = ok && pty_request_encode(request->pty, object);
     if (request->when_full == WHEN_FULL_CUT)
         ok = ok && add_text(object, "when_full", "cut");
     if (request->keep)

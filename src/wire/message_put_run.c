@@ -12,7 +12,7 @@
 #include "wire/json_field.h"
 #include "wire/put.h"
 
-enum { FACTS_BYTES = 224 + FEATURES_BYTES }; /* what follows "window" in `started` and `attached` */
+enum { FACTS_BYTES = 304 + FEATURES_BYTES }; /* what follows "window" in `started` and `attached` */
 
 /* ,"credit":…,"features":[…],"resume_ms":…,"kept":true,"server":"…" as far as it is said. */
 static void write_facts(char text[FACTS_BYTES], const struct message_started *started)
@@ -32,6 +32,9 @@ static void write_facts(char text[FACTS_BYTES], const struct message_started *st
                                  started->resume_ms);
     if (started->kept)
         used += (size_t)snprintf(text + used, FACTS_BYTES - used, ",\"kept\":true");
+    if (started->tty != NULL)
+        used += (size_t)snprintf(text + used, FACTS_BYTES - used, ",\"tty\":\"%.*s\"",
+                                 MESSAGE_TTY_BYTES - 1, started->tty);
     if (started->server != NULL)
         (void)snprintf(text + used, FACTS_BYTES - used, ",\"server\":\"%.*s\"",
                        MESSAGE_SERVER_BYTES - 1, started->server);

@@ -98,6 +98,8 @@ enum afar_status message_decode_started(struct message *message, const struct cJ
         status =
             json_get_string(object, "server", false, message->server, sizeof message->server, err);
     if (status == AFAR_OK)
+        status = json_get_line(object, "tty", message->tty, sizeof message->tty, err);
+    if (status == AFAR_OK)
         status = features_decode(object, message->text, sizeof message->text, err);
     return status;
 }

@@ -342,6 +342,7 @@ static enum afar_status on_message(struct run_guest *guest, const struct message
     case MESSAGE_CLOSE:
     case MESSAGE_SIGNAL:
     case MESSAGE_RESIZE:
+    case MESSAGE_PAUSE:
     case MESSAGE_DETACH:
     case MESSAGE_ATTACH:
     case MESSAGE_KILL:

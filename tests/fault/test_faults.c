@@ -143,9 +143,10 @@ static void clock_steps_change_nothing(void **state)
 {
     static const long steps_s[] = {DAY_S, -DAY_S, 0};
     struct program program;
-    const char *argv[] = {"afar",        "run", "--json", "-t", "10m",
-                          server.url[0], "--",  "sh",     "-c", "echo ready; read line; echo $line",
-                          NULL};
+    const char *argv[] = {
+        "afar",        "run", "--json", "--timeout", "10m",
+        server.url[0], "--",  "sh",     "-c",        "echo ready; read line; echo $line",
+        NULL};
     (void)state;
     program_start(&program, argv, NULL);
     program_expect(&program, 1, "ready");

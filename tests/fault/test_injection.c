@@ -156,7 +156,7 @@ static bool run_next_headed(const char *url)
 static bool run_timed_out(const char *url)
 {
     struct program program;
-    const char *argv[] = {CLIENT, "--json", "-t",
+    const char *argv[] = {CLIENT, "--json", "--timeout",
                           "30ms", url,      "--",
                           "sh",   "-c",     "trap '' TERM; sleep 1000 & sleep 1000",
                           NULL};
@@ -166,6 +166,25 @@ static bool run_timed_out(const char *url)
                 (status == 124 ? timed_out : (status == 125 || status == 126) && !timed_out);
     if (!good)
         show("the command without end", &program);
+    program_close(&program);
+    return good;
+}
+
+/* On a terminal: its input ends by a key, which is sent again where it was lost. */
+static bool run_on_terminal(const char *url)
+{
+    struct program program;
+    const char *argv[] = {
+        CLIENT, "-t", "--timeout", "20s", url, "--", "sh", "-c", "stty size; cat; exit 7", NULL};
+    const char *const there[] = {"TERM=xterm", "LANG=xx_YY.UTF-8", NULL};
+    program_start(&program, argv, there);
+    program_finish(&program, "typed", 5);
+    int status = program_exit_status(&program);
+    /* Its size may have been what has failed, and that is no reason to have none. */
+    bool good = status == 7 ? strstr(program.stdout_data, "typed") != NULL
+                            : (status == 125 || status == 126) && one_line(&program);
+    if (!good)
+        show("the command on a terminal", &program);
     program_close(&program);
     return good;
 }
@@ -269,6 +288,8 @@ static const char *serve_the_rest(struct inject_server *server)
     inject_pause(false);
     if (!run_timed_out(server->url[0]))
         return "the client of the command without end got no right word";
+    if (!run_on_terminal(server->url[0]))
+        return "the client of the command on a terminal was not served, nor told why";
     if (!reload(server))
         return "a reload was neither done nor refused";
     if (!run_sized(server->url[2]))

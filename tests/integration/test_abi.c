@@ -50,7 +50,7 @@ static const struct layout layouts[] = {
     MEMBER(afar_credentials, trust_user, 48, 8),
     MEMBER(afar_credentials, session_folder, 56, 8),
     MEMBER(afar_credentials, trust_alone, 64, 8),
-    STRUCT(afar_command, 104),
+    STRUCT(afar_command, 112),
     MEMBER(afar_command, size, 0, 8),
     MEMBER(afar_command, argv, 8, 8),
     MEMBER(afar_command, shell, 16, 8),
@@ -70,17 +70,28 @@ static const struct layout layouts[] = {
     MEMBER(afar_resume_options, stop_fd, 24, 4),
     MEMBER(afar_command, user, 80, 8),
     MEMBER(afar_command, env_if_allowed, 88, 8),
-    MEMBER(afar_command, home, 96, 1),
-    MEMBER(afar_command, login, 97, 1),
-    MEMBER(afar_command, leave, 98, 1),
-    MEMBER(afar_command, shell_of_user, 99, 1),
-    MEMBER(afar_command, reserved, 100, 4),
+    MEMBER(afar_command, pty, 96, 8),
+    MEMBER(afar_command, home, 104, 1),
+    MEMBER(afar_command, login, 105, 1),
+    MEMBER(afar_command, leave, 106, 1),
+    MEMBER(afar_command, shell_of_user, 107, 1),
+    MEMBER(afar_command, reserved, 108, 4),
     STRUCT(afar_route, 32),
     MEMBER(afar_route, size, 0, 8),
     MEMBER(afar_route, timeout_ms, 8, 8),
     MEMBER(afar_route, local_address, 16, 8),
     MEMBER(afar_route, family, 24, 4),
     MEMBER(afar_route, stream, 28, 4),
+    STRUCT(afar_pty, 48),
+    MEMBER(afar_pty, size, 0, 8),
+    MEMBER(afar_pty, term, 8, 8),
+    MEMBER(afar_pty, color, 16, 8),
+    MEMBER(afar_pty, locale, 24, 8),
+    MEMBER(afar_pty, rows, 32, 2),
+    MEMBER(afar_pty, cols, 34, 2),
+    MEMBER(afar_pty, xpixel, 36, 2),
+    MEMBER(afar_pty, ypixel, 38, 2),
+    MEMBER(afar_pty, no_utf8, 40, 1),
     STRUCT(afar_callbacks, 48),
     MEMBER(afar_callbacks, size, 0, 8),
     MEMBER(afar_callbacks, on_stdout, 8, 8),
@@ -249,6 +260,8 @@ enum afar_status afar_wait(struct afar_client *, int64_t, struct afar_error *);
 int afar_exit_status(const struct afar_receipt *);
 const char *afar_outcome_name(enum afar_outcome);
 enum afar_status afar_detach(struct afar_client *, struct afar_error *);
+enum afar_status afar_resize(struct afar_client *, const struct afar_pty *, struct afar_error *);
+enum afar_status afar_pause(struct afar_client *, struct afar_error *);
 enum afar_status afar_probe(struct afar_client *, int64_t, struct afar_error *);
 void afar_escape(char *, size_t, const char *, enum afar_escape);
 enum afar_status afar_ping(struct afar_client *, int64_t, struct afar_pong *, struct afar_error *);
@@ -293,11 +306,13 @@ static const char symbols[] = "afar_away\n"
                               "afar_kill\n"
                               "afar_offers\n"
                               "afar_outcome_name\n"
+                              "afar_pause\n"
                               "afar_pin\n"
                               "afar_ping\n"
                               "afar_probe\n"
                               "afar_process\n"
                               "afar_receipt\n"
+                              "afar_resize\n"
                               "afar_resume\n"
                               "afar_resumed\n"
                               "afar_set_heartbeat\n"

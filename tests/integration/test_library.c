@@ -231,11 +231,14 @@ static void a_refusal_leaves_the_connection(void **state)
     struct afar_client *client = connect_to(0);
     struct afar_error err = {0};
     const char *argv[] = {"true", NULL};
-    const struct afar_command with_pty = AFAR_COMMAND_INIT(.argv = argv, .with_pty = true);
+    static char entry[300000] = "A="; /* env_bytes is 256 KiB */
+    const char *const env[] = {entry, NULL};
+    memset(entry + 2, 'x', sizeof entry - 3);
+    const struct afar_command too_much = AFAR_COMMAND_INIT(.argv = argv, .env = env);
     const struct afar_command plain = AFAR_COMMAND_INIT(.argv = argv);
-    assert_int_equal(afar_start(client, &with_pty, NULL, &err), AFAR_OK);
+    assert_int_equal(afar_start(client, &too_much, NULL, &err), AFAR_OK);
     assert_int_equal(afar_wait(client, test_deadline_ms(), &err), AFAR_EREFUSED);
-    assert_string_equal(err.reason, "unsupported");
+    assert_string_equal(err.reason, "limit");
     assert_null(afar_receipt(client));
     assert_int_equal(afar_start(client, &plain, NULL, &err), AFAR_OK);
     assert_int_equal(afar_wait(client, test_deadline_ms(), &err), AFAR_OK);

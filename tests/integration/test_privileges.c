@@ -234,7 +234,8 @@ static void test_what_cannot_be_ended(void **state)
         assert_int_equal(unlink(copy) | rmdir(folder), 0);
         skip();
     }
-    program_start(&client, WORDS("afar", "run", "--json", "-t", "1s", url, "--", copy, "--root"),
+    program_start(&client,
+                  WORDS("afar", "run", "--json", "--timeout", "1s", url, "--", copy, "--root"),
                   NULL);
     program_expect(&client, 1, "root");
     /* Its time is over, and neither TERM nor KILL can be sent. It ends when it likes. */

@@ -98,7 +98,7 @@ static void what_a_server_offers(void **state)
 {
     (void)state;
     expect_features(afard_port(&server, 0),
-                    "\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"resume\","
+                    "\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"pty\",\"resume\","
                     "\"start_within_ms\",\"subsystem\",\"user\"]}");
 
     struct afard other;
@@ -110,7 +110,7 @@ static void what_a_server_offers(void **state)
     const char *args[] = {"-c", file, "--listen", "tcp://127.0.0.1:0", NULL};
     afard_start(&other, args);
     expect_features(afard_port(&other, 0),
-                    "\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"resume\","
+                    "\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"pty\",\"resume\","
                     "\"start_within_ms\",\"subsystem\",\"user\"]}");
     assert_int_equal(afard_stop(&other), 0);
     (void)unlink(file);
@@ -180,7 +180,7 @@ static void errors_that_belong_to_no_request(void **state)
     ask(fd, "{\"type\":\"signal\",\"id\":1,\"name\":\"DANCE\"}", "error", text);
     expect(text, "{\"type\":\"error\",\"code\":\"bad_request\"");
     ask(fd, "{\"type\":\"resize\",\"id\":1,\"rows\":1,\"columns\":1}", "error", text);
-    expect(text, "{\"type\":\"error\",\"code\":\"unsupported\"");
+    expect(text, "{\"type\":\"error\",\"code\":\"bad_request\"");
     ask(fd, "{\"type\":\"stdin\",\"id\":1,\"offset\":0,\"eof\":true}", "exit", text);
     expect(text, "\"outcome\":\"exited\",\"code\":0");
     (void)close(fd);

@@ -125,14 +125,12 @@ static void failures_have_their_statuses(void **state)
     const char *command[] = {"true", NULL};
     const char *short_time[] = {"--timeout", "200ms", NULL};
     const char *bad_cwd[] = {"--cwd", "/no/such/folder", NULL};
-    const char *tty[] = {"--tty", NULL};
     expect_failure(NULL, nothing, 127, "No such file or directory");
     expect_failure(NULL, no_file, 127, "No such file or directory");
     expect_failure(NULL, folder, 126, "Permission denied");
     expect_failure(NULL, data, 126, "Permission denied");
     expect_failure(short_time, sleeper, 124, "timed out");
     expect_failure(bad_cwd, command, 126, "/no/such/folder");
-    expect_failure(tty, command, 125, "unsupported");
 }
 
 static void a_script_without_interpreter_is_not_given_to_a_shell(void **state)
@@ -400,9 +398,10 @@ static void ping_says_who_answers(void **state)
         program_close(&program);
         const char *json[] = {"afar", "ping", "--json", server.url[t], NULL};
         assert_int_equal(program_run(&program, json, NULL, 0), 0);
-        assert_non_null(strstr(program.stdout_data,
-                               ",\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"resume\","
-                               "\"start_within_ms\",\"subsystem\",\"user\"]}\n"));
+        assert_non_null(
+            strstr(program.stdout_data,
+                   ",\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"pty\",\"resume\","
+                   "\"start_within_ms\",\"subsystem\",\"user\"]}\n"));
         program_close(&program);
     }
 }

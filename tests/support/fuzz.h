@@ -20,6 +20,9 @@ void fuzz_tutorial(const uint8_t *data, size_t size);
 /* Two bytes, little-endian: the length of a header; then the header, then a payload. */
 void fuzz_message(const uint8_t *data, size_t size);
 
+/* What a program writes to its terminal. */
+void fuzz_modes(const uint8_t *data, size_t size);
+
 /* data[0]: bits 0 to 2 for stdin, digest, lines of JSON, the others are the bytes in one piece (0:
  * all); then what a server says to a client that has asked for a command. */
 void fuzz_client(const uint8_t *data, size_t size);

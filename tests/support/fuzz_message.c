@@ -107,6 +107,10 @@ static enum afar_status put_again(struct buffer *out, const struct message *mess
         return message_put_kill(out, message->id, message->job, message->name, NULL);
     case MESSAGE_FORGET:
         return message_put_forget(out, message->id, message->job, NULL);
+    case MESSAGE_RESIZE:
+        return message_put_resize(out, message->id, &message->screen, NULL);
+    case MESSAGE_PAUSE:
+        return message_put_pause(out, message->id, NULL);
     case MESSAGE_QUEUED:
         return message_put_queued(out, message->id, message->position, NULL);
     case MESSAGE_STARTED:
@@ -178,11 +182,23 @@ static void check_again(const struct message *message)
         require(message->type != MESSAGE_ATTACHED ||
                 same_attached(&again.attached, &message->attached));
         require(again.position == message->position);
+        require(memcmp(&again.screen, &message->screen, sizeof again.screen) == 0);
         require(again.retry_after_ms == message->retry_after_ms);
         require(message->type != MESSAGE_EXIT || same_receipt(&again.receipt, &message->receipt));
         message_close(&again);
     }
     buffer_close(&out);
+}
+
+/* What a terminal is asked for by is harmless text, which ends. */
+static void check_pty(const struct pty_request *pty)
+{
+    if (pty == NULL)
+        return;
+    require(pty_is_term(pty->term) && pty_is_value(pty->color));
+    require(pty->locale_count <= PTY_LOCALES_MAX);
+    for (size_t i = 0; i < pty->locale_count; i++)
+        require(pty_is_locale_name(pty->locale[i].name) && pty_is_value(pty->locale[i].value));
 }
 
 /* The words of an exec lie in its payload, each with its NUL, and no byte is left over. */
@@ -193,7 +209,10 @@ static void check_payload(struct message *message, const uint8_t *payload, size_
     enum afar_status status = exec_request_take_payload(message->exec, payload, size, NULL);
     require(status == AFAR_OK || status == AFAR_EPEER);
     if (status == AFAR_OK)
-        require((message->exec->argv != NULL) != (message->exec->shell != NULL));
+        require((message->exec->argv != NULL) + (message->exec->shell != NULL) +
+                    (message->exec->subsystem != NULL) + message->exec->login ==
+                1);
+    check_pty(message->exec->pty);
 }
 
 void fuzz_message(const uint8_t *data, size_t size)

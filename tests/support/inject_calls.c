@@ -81,6 +81,11 @@ const struct inject_call inject_calls[CALLS] = {
     [CALL_STATVFS] = {"statvfs and fstatvfs", {EIO, ENOSYS}},
     [CALL_GLOB] = {"glob", {GLOB_NOSPACE, GLOB_ABORTED, GLOB_NOMATCH}},
     [CALL_FCHMOD] = {"fchmod", {EROFS}},
+    [CALL_IOCTL] = {"ioctl", {EIO, ENOSPC}},
+    [CALL_TCGETATTR] = {"tcgetattr", {EIO}},
+    [CALL_TCSETATTR] = {"tcsetattr", {EIO}},
+    [CALL_FCHOWN] = {"fchown", {EPERM}},
+    [CALL_NEWLOCALE] = {"newlocale", {ENOENT}},
     [CALL_FLOCK] = {"flock", {EWOULDBLOCK}},
     [CALL_STAT] = {"stat", {ENOENT, EIO}},
     [CALL_LSTAT] = {"lstat", {ENOENT, EIO}},
@@ -253,6 +258,7 @@ __attribute__((no_sanitize("address", "undefined", "thread"))) static int call_o
     case SYS_dup3:
     case SYS_close_range:
     case SYS_chdir:
+    case SYS_ioctl:
         return CALL_IN_CHILD;
     case SYS_execve:
         return CALL_EXECVE;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +64,29 @@ void terminal_expect(struct terminal *terminal, const char *text)
         if (!take(terminal, deadline_ms))
             fail_msg("'%s' did not come: %s", text, terminal->text);
     }
+}
+
+void terminal_await(struct terminal *terminal, const char *text)
+{
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    const char *found = NULL;
+    while ((found = strstr(terminal->text + terminal->seen, text)) == NULL) {
+        if (!take(terminal, deadline_ms))
+            fail_msg("'%s' did not come: %s", text, terminal->text + terminal->seen);
+    }
+    terminal->seen = (size_t)(found - terminal->text) + strlen(text);
+}
+
+void terminal_size(struct terminal *terminal, unsigned short rows, unsigned short cols)
+{
+    const struct winsize size = {.ws_row = rows, .ws_col = cols};
+    assert_int_equal(ioctl(terminal->fd, TIOCSWINSZ, &size), 0);
+}
+
+void terminal_close(struct terminal *terminal)
+{
+    (void)close(terminal->fd);
+    terminal->fd = -1;
 }
 
 void terminal_type(struct terminal *terminal, const char *keys)

@@ -4,20 +4,21 @@
  * Owns:    the process and the terminal, until terminal_finish.
  * Threads: one.
  * Blocks:  until the deadline at most (support/program.h).
- * Limits:  TERMINAL_BYTES of output are kept; more fails the test. */
+ * Limits:  TERMINAL_BYTES of output are kept; more fails the test, unless it is forgotten. */
 #ifndef SUPPORT_TERMINAL_H
 #define SUPPORT_TERMINAL_H
 
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { TERMINAL_BYTES = 16384 };
+enum { TERMINAL_BYTES = 262144 };
 
 struct terminal {
     pid_t pid;
     int fd;
     char text[TERMINAL_BYTES]; /* what it has shown; NUL-terminated; lines end in \r\n */
     size_t size;
+    size_t seen; /* terminal_await has come so far */
 };
 
 /* Starts argv[0] as program_start would. */
@@ -26,8 +27,18 @@ void terminal_start(struct terminal *terminal, const char *const *argv);
 /* Reads until `text` has been shown. */
 void terminal_expect(struct terminal *terminal, const char *text);
 
+/* The same, only in what came since the last terminal_await; and what stands before it there is
+ * gone. */
+void terminal_await(struct terminal *terminal, const char *text);
+
+/* Its size, as a window would change it. */
+void terminal_size(struct terminal *terminal, unsigned short rows, unsigned short cols);
+
 /* What a person would type; it is shown too, as terminals do. */
 void terminal_type(struct terminal *terminal, const char *keys);
+
+/* As when the window is closed. */
+void terminal_close(struct terminal *terminal);
 
 /* Reads to the end; the exit status, or 128+N. */
 int terminal_finish(struct terminal *terminal);

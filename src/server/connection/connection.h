@@ -112,11 +112,12 @@ struct connection {
     int64_t opened_ms; /* accepted; once open, since then */
     int64_t last_input_ms;
     int64_t last_output_ms;
-    int64_t frame_since_ms; /* part of a request has come, the rest has not; 0: none */
-    int64_t give_up_at_ms;  /* DEADLINE_NEVER unless the server is going down */
-    int64_t closing_at_ms;  /* when CLOSING ends in any case */
-    int64_t flush_at_ms;    /* what is held back goes then; DEADLINE_NEVER: nothing is */
-    int64_t held_until_ms;  /* not read until then: too much was refused; 0: it is read */
+    int64_t frame_since_ms;  /* part of a request has come, the rest has not; 0: none */
+    int64_t give_up_at_ms;   /* DEADLINE_NEVER unless the server is going down */
+    int64_t closing_at_ms;   /* when CLOSING ends in any case */
+    int64_t flush_at_ms;     /* what is held back goes then; DEADLINE_NEVER: nothing is */
+    int64_t paused_until_ms; /* its client is stopped on purpose; 0: it is not */
+    int64_t held_until_ms;   /* not read until then: too much was refused; 0: it is read */
 };
 
 /* What the acceptor knows of one. */

@@ -20,6 +20,12 @@ static void consider(struct deadline *deadline, enum counter limit, int64_t from
         *deadline = (struct deadline){at_ms, limit};
 }
 
+/* Where a client is stopped on purpose its silence counts from the end of that, at most. */
+static int64_t later(const struct connection *connection, int64_t from_ms)
+{
+    return connection->paused_until_ms > from_ms ? connection->paused_until_ms : from_ms;
+}
+
 /* A job runs, or a reply is under way, and the client has only to wait. */
 static void consider_heartbeat(struct connection *connection, struct deadline *deadline)
 {
@@ -29,8 +35,8 @@ static void consider_heartbeat(struct connection *connection, struct deadline *d
                           : connection->last_input_ms;
     if (connection->protocol->heartbeat == NULL || config->heartbeat_ms == 0)
         return;
-    consider(deadline, COUNTERS, last_ms, config->heartbeat_ms);
-    consider(deadline, COUNTER_HEARTBEAT_TIMEOUT, connection->last_input_ms,
+    consider(deadline, COUNTERS, later(connection, last_ms), config->heartbeat_ms);
+    consider(deadline, COUNTER_HEARTBEAT_TIMEOUT, later(connection, connection->last_input_ms),
              config->heartbeat_timeout_ms);
 }
 
@@ -42,7 +48,7 @@ static void consider_open(struct connection *connection, struct deadline *deadli
         consider(deadline, COUNTER_FRAME_TIMEOUT, connection->frame_since_ms,
                  config->frame_timeout_ms);
     if (connection->send_blocked) {
-        consider(deadline, COUNTER_WRITE_TIMEOUT, connection->last_output_ms,
+        consider(deadline, COUNTER_WRITE_TIMEOUT, later(connection, connection->last_output_ms),
                  config->write_timeout_ms);
         return;
     }

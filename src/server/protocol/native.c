@@ -83,6 +83,16 @@ static void on_kill(struct native *native, const struct message *message)
     }
 }
 
+/* Only where there is a person who has typed it: any other client answers, or is gone. */
+static void on_pause(struct native *native)
+{
+    struct connection *connection = native->connection;
+    const struct job *job = native->run->job;
+    if (job_has_run(job) && job_is_on_terminal(job))
+        connection->paused_until_ms =
+            clock_deadline_ms((int64_t)connection->worker->config->pause_max_ms);
+}
+
 static void handle(struct native *native, struct message *message, const uint8_t *payload)
 {
     switch (message->type) {
@@ -123,9 +133,13 @@ static void handle(struct native *native, struct message *message, const uint8_t
     case MESSAGE_DETACH:
         native_detach(native, message);
         break;
-    /* It belongs to a running command, which must not end for it. */
     case MESSAGE_RESIZE:
-        native_complain(native, "unsupported", "this server does not offer resize");
+        if (native_is_current(native, message) && native->run->job != NULL)
+            job_resize(native->run->job, &message->screen);
+        break;
+    case MESSAGE_PAUSE:
+        if (native_is_current(native, message) && native->run->job != NULL)
+            on_pause(native);
         break;
     case MESSAGE_BAD:
         native_refuse(native, message,
@@ -228,6 +242,9 @@ static bool take_frame(struct native *native)
         return false;
     }
     connection->asked = true;
+    /* These two may have been under way when it was stopped. */
+    if (message.type != MESSAGE_PONG && message.type != MESSAGE_ACK)
+        connection->paused_until_ms = 0;
     handle(native, &message, payload);
     message_close(&message);
     if (buffer_size(&connection->in) > 0)

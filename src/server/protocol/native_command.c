@@ -15,6 +15,7 @@ struct message_started native_facts(struct native *native)
         .job = run->resumable ? run->entry.job : job_id(run->job),
         .window = output_log_capacity(host->log),
         .credit = more ? host->stdin_credit : 0,
+        .tty = run->job != NULL ? job_terminal_name(run->job) : NULL,
         .resume_ms = host->resume_ms,
         .features = native->told_features ? 0 : native_features(native),
         .server = host->resume_ms > 0 ? run->worker->shared->instance : NULL};
@@ -50,8 +51,8 @@ void native_tell_refused(struct native *native, const struct refusal *refusal)
 
 unsigned native_features(const struct native *native)
 {
-    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_HOME | FEATURE_KILL | FEATURE_START_WITHIN_MS |
-           FEATURE_SUBSYSTEM | FEATURE_USER |
+    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_HOME | FEATURE_KILL | FEATURE_PTY |
+           FEATURE_START_WITHIN_MS | FEATURE_SUBSYSTEM | FEATURE_USER |
            (native->connection->worker->config->resume_ms > 0 ? (unsigned)FEATURE_RESUME : 0);
 }
 
@@ -63,8 +64,6 @@ static const char *not_offered(const struct exec_request *request)
         return request->unknown_must;
     if (request->subsystem != NULL && strcmp(request->subsystem, JOB_FILES) != 0)
         return "a subsystem of that name: there is " JOB_FILES;
-    if (request->pty)
-        return "pty";
     if (request->key != NULL)
         return "key";
     if (request->keep)

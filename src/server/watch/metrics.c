@@ -107,6 +107,8 @@ static void write_jobs(FILE *out, struct server_shared *shared)
                   "afard_files_bytes_total{direction=\"in\"} %llu\n"
                   "afard_files_bytes_total{direction=\"out\"} %llu\n",
                   load(&figures->files_in_bytes), load(&figures->files_out_bytes));
+    gauge(out, "afard_terminals", "Terminals that commands run on.",
+          (double)atomic_load_explicit(&figures->terminals, memory_order_relaxed));
     counter(out, "afard_spawns_stuck_total",
             "Commands that were given up because their start hangs beyond the reach of KILL.",
             counters_get(&shared->counters, COUNTER_SPAWNS_STUCK));

@@ -33,7 +33,8 @@ static void test_the_request(void **state)
     assert_int_equal(message.exec->timeout_ms, 1500);
     assert_true(message.exec->stdin_stream);
     assert_true(message.exec->digest);
-    assert_true(message.exec->pty);
+    assert_non_null(message.exec->pty);
+    assert_string_equal(message.exec->pty->term, "dumb");
     message_close(&message);
 }
 
@@ -78,6 +79,8 @@ static void test_bad_commands_are_not_sent(void **state)
         AFAR_COMMAND_INIT(),
         {.argv = argv}, /* without its size */
         AFAR_COMMAND_INIT(.argv = argv, .shell = "x"),
+        AFAR_COMMAND_INIT(.argv = argv, .login = true),
+        AFAR_COMMAND_INIT(.shell = "x", .login = true),
         AFAR_COMMAND_INIT(.argv = none),
         AFAR_COMMAND_INIT(.argv = argv, .env = no_equals),
         AFAR_COMMAND_INIT(.argv = argv, .env = no_name),

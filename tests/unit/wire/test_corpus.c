@@ -37,6 +37,12 @@ static void test_message(void **state)
     replay("message", fuzz_message);
 }
 
+static void test_modes(void **state)
+{
+    (void)state;
+    replay("modes", fuzz_modes);
+}
+
 static void test_tutorial(void **state)
 {
     (void)state;
@@ -48,6 +54,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frame),
         cmocka_unit_test(test_message),
+        cmocka_unit_test(test_modes),
         cmocka_unit_test(test_tutorial),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,8 @@ static void test_least(void **state)
     assert_null(request->user);
     assert_null(request->key);
     assert_false(request->stdin_stream);
-    assert_false(request->pty);
+    assert_null(request->pty);
+    assert_false(request->login);
     assert_false(request->digest);
     assert_true(request->timeout_ms == 0 && request->start_within_ms == 0);
     assert_int_equal(request->when_full, WHEN_FULL_BLOCK);
@@ -89,7 +90,7 @@ static void test_everything(void **state)
     assert_string_equal(request->cwd, "/tmp");
     assert_string_equal(request->user, "u");
     assert_string_equal(request->key, "k");
-    assert_true(request->stdin_stream && request->pty && request->digest);
+    assert_true(request->stdin_stream && request->pty != NULL && request->digest);
     assert_true(request->timeout_ms == 5 && request->start_within_ms == 6);
     assert_int_equal(request->when_full, WHEN_FULL_CUT);
     assert_true(request->keep && request->leave && request->resume_ms == 7);
@@ -142,6 +143,8 @@ static void test_bad_fields(void **state)
     assert_bad("\"v\":\"1\",\"argv\":[\"a\"]", "\"v\"");
     assert_bad("\"v\":1", "give one of");
     assert_bad("\"v\":1,\"argv\":[\"a\"],\"shell\":\"b\"", "give one of");
+    assert_bad("\"v\":1,\"argv\":[\"a\"],\"login\":true", "give one of");
+    assert_bad("\"v\":1,\"shell\":\"a\",\"login\":true", "give one of");
     assert_bad("\"v\":1,\"argv\":[]", "at least one word");
     const struct {
         const char *key;
@@ -163,7 +166,8 @@ static void test_bad_fields(void **state)
         {"stdin", "1 null true \"Stream\" \"\" \"streamstreamstreamstreamstreamstream\""},
         {"digest", "1 null true \"md5\" \"\""},
         {"when_full", "1 null \"\" \"drop\""},
-        {"pty", "1 0 null \"true\""},
+        {"pty", "1 0 null \"true\" [] [{}]"},
+        {"login", "1 0 null \"true\""},
         {"timeout_ms", "-1 1.5 null \"1\" 9007199254740992"},
         {"start_within_ms", "-1 1.5 null \"1\" 9007199254740992"},
         {"must", "1 null \"x\" [1] {}"},
@@ -414,7 +418,19 @@ static void assert_round_trip(const struct exec_request *request, bool expect_pa
     assert_texts_equal(got->user, request->user);
     assert_texts_equal(got->key, request->key);
     assert_int_equal(got->stdin_stream, request->stdin_stream);
-    assert_int_equal(got->pty, request->pty);
+    assert_int_equal(got->login, request->login);
+    assert_int_equal(got->pty != NULL, request->pty != NULL);
+    if (request->pty != NULL) {
+        assert_string_equal(got->pty->term, request->pty->term);
+        assert_string_equal(got->pty->color, request->pty->color);
+        assert_memory_equal(&got->pty->size, &request->pty->size, sizeof got->pty->size);
+        assert_int_equal(got->pty->utf8, request->pty->utf8);
+        assert_int_equal(got->pty->locale_count, request->pty->locale_count);
+        for (size_t i = 0; i < got->pty->locale_count; i++) {
+            assert_string_equal(got->pty->locale[i].name, request->pty->locale[i].name);
+            assert_string_equal(got->pty->locale[i].value, request->pty->locale[i].value);
+        }
+    }
     assert_int_equal(got->digest, request->digest);
     assert_true(got->timeout_ms == request->timeout_ms);
     assert_true(got->start_within_ms == request->start_within_ms);
@@ -441,6 +457,11 @@ static void test_round_trips(void **state)
     long_word[99999] = '\0';
     char *long_words[] = {(char *)"echo", long_word, NULL};
 
+    struct pty_request pty = {.term = "xterm-256color",
+                              .color = "truecolor",
+                              .size = {.rows = 65535, .cols = 1, .xpixel = 2, .ypixel = 3},
+                              .locale_count = 2,
+                              .locale = {{"LANG", "en_GB.UTF-8"}, {"LC_ALL", ""}}};
     struct exec_request request = {.argv = plain};
     assert_round_trip(&request, false);
     request = (struct exec_request){.argv = plain, .env = none};
@@ -451,7 +472,7 @@ static void test_round_trips(void **state)
                                     .user = (char *)"u",
                                     .key = (char *)"k",
                                     .stdin_stream = true,
-                                    .pty = true,
+                                    .pty = &pty,
                                     .digest = true,
                                     .timeout_ms = MESSAGE_INTEGER_MAX,
                                     .start_within_ms = 1000000000000000,
@@ -465,6 +486,8 @@ static void test_round_trips(void **state)
     request.argv = bytes;
     assert_round_trip(&request, true);
     request.argv = long_words;
+    assert_round_trip(&request, true);
+    request = (struct exec_request){.login = true, .pty = &pty, .env = env_bytes};
     assert_round_trip(&request, true);
     request = (struct exec_request){.shell = (char *)"ls | wc"};
     assert_round_trip(&request, false);

@@ -51,7 +51,8 @@ static void test_every_type(void **state)
     assert_int_equal(decoded.stream, STREAM_STDOUT);
     assert_type("{\"type\":\"signal\",\"id\":1,\"name\":\"INT\"}", MESSAGE_SIGNAL);
     assert_string_equal(decoded.name, "INT");
-    assert_type("{\"type\":\"resize\",\"id\":1}", MESSAGE_RESIZE);
+    assert_type("{\"type\":\"resize\",\"id\":1,\"rows\":1,\"cols\":2}", MESSAGE_RESIZE);
+    assert_type("{\"type\":\"pause\",\"id\":1}", MESSAGE_PAUSE);
     assert_type("{\"type\":\"detach\",\"id\":1}", MESSAGE_DETACH);
     assert_type("{\"type\":\"detached\",\"id\":1}", MESSAGE_DETACHED);
     assert_type("{\"type\":\"forget\",\"id\":1,\"job\":\"ab\"}", MESSAGE_FORGET);

@@ -130,7 +130,8 @@ static enum afar_status put_started(struct buffer *out, struct afar_error *err)
     const struct message_started started = {.job = "0123456789abcdef0123456789abcdef",
                                             .window = 2097152,
                                             .credit = 1048576,
-                                            .features = FEATURE_KILL};
+                                            .features = FEATURE_KILL,
+                                            .tty = "/dev/pts/7"};
     return message_put_started(out, ID, &started, err);
 }
 static void check_started(const struct message *message, const uint8_t *payload)
@@ -141,6 +142,7 @@ static void check_started(const struct message *message, const uint8_t *payload)
     assert_true(message->window == 2097152);
     assert_true(message->credit == 1048576);
     assert_string_equal(message->text, "kill");
+    assert_string_equal(message->tty, "/dev/pts/7");
 }
 
 static enum afar_status put_exit(struct buffer *out, struct afar_error *err)
@@ -184,6 +186,29 @@ static void check_detached(const struct message *message, const uint8_t *payload
 {
     (void)payload;
     assert_int_equal(message->type, MESSAGE_DETACHED);
+}
+
+static enum afar_status put_resize(struct buffer *out, struct afar_error *err)
+{
+    const struct screen_size size = {.rows = 65535, .cols = 132, .xpixel = 0, .ypixel = 1};
+    return message_put_resize(out, ID, &size, err);
+}
+static void check_resize(const struct message *message, const uint8_t *payload)
+{
+    (void)payload;
+    assert_int_equal(message->type, MESSAGE_RESIZE);
+    assert_true(message->screen.rows == 65535 && message->screen.cols == 132);
+    assert_true(message->screen.xpixel == 0 && message->screen.ypixel == 1);
+}
+
+static enum afar_status put_pause(struct buffer *out, struct afar_error *err)
+{
+    return message_put_pause(out, ID, err);
+}
+static void check_pause(const struct message *message, const uint8_t *payload)
+{
+    (void)payload;
+    assert_int_equal(message->type, MESSAGE_PAUSE);
 }
 
 static enum afar_status put_error(struct buffer *out, struct afar_error *err)
@@ -248,6 +273,7 @@ static const struct put_case cases[] = {
     {put_detach, check_detach},       {put_detached, check_detached},
     {put_error, check_error},         {put_closing, check_closing},
     {put_exec, check_exec},           {put_exec_payload, check_exec_payload},
+    {put_resize, check_resize},       {put_pause, check_pause},
 };
 
 enum { CASES = sizeof cases / sizeof cases[0] };

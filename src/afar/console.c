@@ -1,0 +1,157 @@
+#include "afar/console.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "afar/report.h"
+
+enum { SIZE_EACH_MS = 50 };
+
+static const char *const help[] = {
+    "~.   hang up: the command ends",
+    "~d   detach (a command that is kept)",
+    "~^Z  suspend afar",
+    "~s   state",
+    "~?   this",
+    "~~   a '~'",
+};
+
+void console_init(struct console *console, const char *host, const struct afar_command *command,
+                  bool with_input, int escape_character)
+{
+    console->host = host;
+    console->on = command->pty != NULL || command->with_pty;
+    console->own = console->on && with_input && tty_is_there();
+    console->start = console->end = 0;
+    console->size_changed = console->nudged = false;
+    console->size_from_ms = 0;
+    if (console->own) /* else nothing is asked of the system */
+        tty_init(&console->tty);
+    else
+        console->tty = (struct tty){.guard = {.pipe_fd = -1}};
+    escape_init(&console->escape, escape_character);
+}
+
+void console_begin(struct console *console)
+{
+    if (!console->own || tty_make_raw(&console->tty))
+        return;
+    report("cannot make the terminal raw, lines are sent as they are entered: %s", strerror(errno));
+    console->own = false;
+}
+
+void console_leave(struct console *console, bool undo)
+{
+    tty_restore(&console->tty, undo);
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+bool console_wants_keys(const struct console *console)
+{
+    return console->tty.raw && console->end - console->start < CONSOLE_KEYS_BYTES;
+}
+
+static void show_help(const struct console *console)
+{
+    tty_say(&console->tty, "[after Enter:");
+    for (size_t i = 0; i < sizeof help / sizeof help[0]; i++)
+        tty_say(&console->tty, "  %s%s", help[i], i + 1 < sizeof help / sizeof help[0] ? "" : "]");
+}
+
+static void show_state(const struct console *console)
+{
+    char host[256];
+    afar_escape(host, sizeof host, console->host, AFAR_ESCAPE_TERMINAL);
+    tty_say(&console->tty, "[%s: connected; %zu bytes wait to be sent]", host,
+            console->end - console->start);
+}
+
+enum escape_action console_take(struct console *console, struct input *input)
+{
+    enum escape_action action = ESCAPE_NOTHING;
+    /* What came before goes first. */
+    if (console->start == console->end)
+        console->start = console->end = 0;
+    while (action == ESCAPE_NOTHING && input->start < input->end) {
+        size_t size = input->end - input->start;
+        size_t room = sizeof console->keys - 1 - console->end;
+        size_t used = 0;
+        if (room == 0)
+            return ESCAPE_NOTHING;
+        bool marked = (console->tty.modes.set & TERM_PASTE) != 0;
+        input->start +=
+            escape_take(&console->escape, input->data + input->start, size < room ? size : room,
+                        marked, console->keys + console->end, &used, &action);
+        console->end += used;
+        if (action == ESCAPE_HELP)
+            show_help(console);
+        else if (action == ESCAPE_STATE)
+            show_state(console);
+        if (action == ESCAPE_HELP || action == ESCAPE_STATE)
+            action = ESCAPE_NOTHING;
+    }
+    /* In this mode no key ends the input: it is the terminal that has gone. */
+    return input->ended && action == ESCAPE_NOTHING ? ESCAPE_HANG_UP : action;
+}
+
+/* ---- sizes ----------------------------------------------------------------------------------- */
+
+void console_resized(struct console *console)
+{
+    console->size_changed = console->on;
+}
+
+void console_tick(struct console *console, struct afar_client *client, int64_t now_ms)
+{
+    struct afar_pty pty = AFAR_PTY_INIT();
+    if (!console->size_changed || now_ms < console->size_from_ms)
+        return;
+    tty_size(&pty);
+    console->size_changed = console->nudged;
+    console->size_from_ms = now_ms + SIZE_EACH_MS;
+    /* Where the size stays as it was the kernel tells nobody. */
+    if (console->nudged)
+        pty.rows = (uint16_t)(pty.rows > 1 ? pty.rows - 1 : pty.rows + 1);
+    console->nudged = false;
+    (void)afar_resize(client, &pty, NULL); /* its failure is the connection's: afar_process */
+}
+
+int console_timeout(const struct console *console, int64_t now_ms)
+{
+    if (!console->size_changed)
+        return -1;
+    return console->size_from_ms > now_ms ? (int)(console->size_from_ms - now_ms) : 0;
+}
+
+/* ---- stops ----------------------------------------------------------------------------------- */
+
+void console_stop(void)
+{
+    sigset_t tstp;
+    sigset_t before;
+    struct sigaction action;
+    const struct sigaction plain = {.sa_handler = SIG_DFL};
+    (void)sigemptyset(&tstp);
+    (void)sigaddset(&tstp, SIGTSTP);
+    (void)sigaction(SIGTSTP, &plain, &action);
+    (void)sigprocmask(SIG_UNBLOCK, &tstp, &before);
+    (void)kill(0, SIGTSTP); /* returns when we are continued */
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    (void)sigaction(SIGTSTP, &action, NULL);
+}
+
+void console_continued(struct console *console)
+{
+    bool changed = false;
+    if (!console->own || !tty_in_foreground())
+        return;
+    if (!tty_resume(&console->tty, &changed))
+        report("cannot make the terminal raw: %s", strerror(errno));
+    if (!changed)
+        return;
+    console->size_changed = console->nudged = true;
+    console->size_from_ms = 0;
+}

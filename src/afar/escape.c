@@ -1,0 +1,105 @@
+#include "afar/escape.h"
+
+#include <string.h>
+
+enum { CONTROL_Z = 0x1a, CONTROL_BITS = 0x1f };
+
+/* Both have one length, and differ in one byte. */
+static const char paste_begins[] = "\x1b[200~";
+static const char paste_ends[] = "\x1b[201~";
+enum { MARK_BYTES = sizeof paste_begins - 1 };
+
+bool escape_parse(const char *text, int *character)
+{
+    if (strcmp(text, "none") == 0)
+        *character = ESCAPE_NONE;
+    else if (text[0] == '^' && text[1] >= '@' && text[1] <= '_' && text[2] == '\0')
+        *character = text[1] & CONTROL_BITS;
+    else if (text[0] != '\0' && text[1] == '\0' && text[0] != '\n' && text[0] != '\r')
+        *character = (unsigned char)text[0];
+    else
+        return false;
+    return true;
+}
+
+void escape_init(struct escape *escape, int character)
+{
+    *escape = (struct escape){.character = character, .line_begins = true};
+}
+
+/* Whether a paste begins or ends with this key. */
+static void follow_paste(struct escape *escape, char key, bool marked)
+{
+    const char *mark = escape->pasting ? paste_ends : paste_begins;
+    if (!marked) {
+        escape->pasting = false;
+        escape->mark = 0;
+        return;
+    }
+    if (key != mark[escape->mark])
+        escape->mark = 0; /* only its first byte can be the beginning of another */
+    if (key == mark[escape->mark])
+        escape->mark++;
+    if (escape->mark < MARK_BYTES)
+        return;
+    escape->mark = 0;
+    escape->pasting = !escape->pasting;
+}
+
+static enum escape_action action_of(char key)
+{
+    switch (key) {
+    case '.':
+        return ESCAPE_HANG_UP;
+    case 'd':
+        return ESCAPE_DETACH;
+    case CONTROL_Z:
+        return ESCAPE_SUSPEND;
+    case 's':
+        return ESCAPE_STATE;
+    case '?':
+        return ESCAPE_HELP;
+    default:
+        return ESCAPE_NOTHING;
+    }
+}
+
+/* The key after the escape character. True: it is for us. */
+static bool take_second(struct escape *escape, char key, char *out, size_t *used,
+                        enum escape_action *action)
+{
+    escape->held = false;
+    if ((unsigned char)key == escape->character) /* two of them are one */
+        return false;
+    *action = action_of(key);
+    if (*action == ESCAPE_NOTHING) {
+        out[(*used)++] = (char)escape->character;
+        return false;
+    }
+    escape->line_begins = true; /* so that another may follow */
+    return true;
+}
+
+size_t escape_take(struct escape *escape, const char *keys, size_t size, bool marked, char *out,
+                   size_t *out_size, enum escape_action *action)
+{
+    size_t used = 0;
+    size_t at = 0;
+    *action = ESCAPE_NOTHING;
+    while (at < size && *action == ESCAPE_NOTHING) {
+        char key = keys[at++];
+        bool was_held = escape->held;
+        if (was_held && take_second(escape, key, out, &used, action))
+            break;
+        follow_paste(escape, key, marked);
+        if (!was_held && escape->line_begins && !escape->pasting &&
+            (unsigned char)key == escape->character && escape->character != ESCAPE_NONE) {
+            escape->held = true;
+            continue;
+        }
+        escape->line_begins = (key == '\r' || key == '\n') && !escape->pasting;
+        out[used++] = key;
+    }
+    *out_size = used;
+    return at;
+}

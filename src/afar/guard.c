@@ -1,0 +1,153 @@
+#include "afar/guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "wire/term_modes.h"
+
+enum { ALL_IS_WELL = 'k' };
+
+bool guard_same_modes(const struct termios *a, const struct termios *b)
+{
+    return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+           a->c_lflag == b->c_lflag && memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;
+}
+
+/* ---- the guard ------------------------------------------------------------------------------- */
+
+static void undo_modes(int fd, uint32_t set)
+{
+    char text[TERM_MODES_TEXT_BYTES];
+    size_t size = term_modes_undo(set, text);
+    size_t done = 0;
+    while (done < size) {
+        ssize_t written = write(fd, text + done, size - done);
+        if (written < 0 && errno != EINTR)
+            return;
+        done += written > 0 ? (size_t)written : 0;
+    }
+}
+
+/* True: we were told so. */
+static bool wait_for_the_end(int fd)
+{
+    char word = 0;
+    ssize_t got = 0;
+    do {
+        got = read(fd, &word, 1);
+    } while (got < 0 && errno == EINTR);
+    return got == 1 && word == ALL_IS_WELL;
+}
+
+/* It is in the background of the terminal then, and must not be stopped for it. */
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGTTOU, SIGTTIN, SIGINT,  SIGHUP,  SIGQUIT,
+                                  SIGTSTP, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
+    sigset_t none;
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+        (void)signal(ignored[i], SIG_IGN);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* All but these three, of which some may be one: else a pipe of ours would stay open. */
+static void close_others(int a, int b, int c)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (fd != a && fd != b && fd != c)
+            (void)close(fd);
+    }
+    int from = 3;
+    for (;;) {
+        int next = -1; /* the lowest that stays */
+        const int kept[] = {a, b, c};
+        for (size_t i = 0; i < 3; i++) {
+            if (kept[i] >= from && (next < 0 || kept[i] < next))
+                next = kept[i];
+        }
+        if (next != from)
+            (void)syscall(SYS_close_range, (unsigned)from, next < 0 ? ~0U : (unsigned)next - 1, 0U);
+        if (next < 0)
+            return;
+        from = next + 1;
+    }
+}
+
+_Noreturn static void watch(const struct guard_page *page, int pipe_fd, int fd, int modes_fd,
+                            const struct termios *before, const struct termios *raw)
+{
+    struct termios now;
+    (void)setpgid(0, 0);
+    ignore_signals();
+    close_others(pipe_fd, fd, modes_fd);
+    if (wait_for_the_end(pipe_fd))
+        _exit(0);
+    if (tcgetattr(fd, &now) == 0 && guard_same_modes(&now, raw))
+        (void)tcsetattr(fd, TCSADRAIN, before);
+    if (modes_fd >= 0)
+        undo_modes(modes_fd, atomic_load(&page->modes));
+    _exit(0);
+}
+
+/* ---- ours ------------------------------------------------------------------------------------ */
+
+bool guard_start(struct guard *guard, int fd, int modes_fd, const struct termios *before,
+                 const struct termios *raw)
+{
+    int ends[2];
+    *guard = (struct guard){.pipe_fd = -1};
+    void *page = mmap(NULL, sizeof(struct guard_page), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return false;
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        int failed = errno;
+        (void)munmap(page, sizeof(struct guard_page));
+        errno = failed;
+        return false;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(ends[1]);
+        watch(page, ends[0], fd, modes_fd, before, raw);
+    }
+    int failed = errno;
+    (void)close(ends[0]);
+    if (pid < 0) {
+        (void)close(ends[1]);
+        (void)munmap(page, sizeof(struct guard_page));
+        errno = failed;
+        return false;
+    }
+    /* Both do so: neither must wait for the other. */
+    (void)setpgid(pid, pid);
+    *guard = (struct guard){.pid = pid, .pipe_fd = ends[1], .page = page};
+    return true;
+}
+
+void guard_note(struct guard *guard, uint32_t modes)
+{
+    if (guard->page != NULL)
+        atomic_store(&guard->page->modes, modes);
+}
+
+void guard_dismiss(struct guard *guard)
+{
+    const char word = ALL_IS_WELL;
+    if (guard->pid <= 0)
+        return;
+    ssize_t written = write(guard->pipe_fd, &word, 1);
+    (void)written; /* it is gone already: then there is nothing to say */
+    (void)close(guard->pipe_fd);
+    while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    (void)munmap(guard->page, sizeof *guard->page);
+    *guard = (struct guard){.pipe_fd = -1};
+}
