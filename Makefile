@@ -358,6 +358,12 @@ soak: all $(SOAK_BIN)
 soak-short: all $(SOAK_BIN)
 	@AFAR_BUILD=$(abspath $(B)) timeout 300 $(SOAK_BIN) --short $(SOAK)
 
+# Two of them, over tcp and tls: 1 GiB each way with 1,000 lost connections.
+.PHONY: soak-resume
+soak-resume: all $(B)/tests/integration/test_resume
+	@AFAR_BUILD=$(abspath $(B)) AFAR_RESUME_BYTES=1073741824 AFAR_RESUME_CUTS=1000 TIMEOUT=7200 \
+	    tests/run $(B)/tests/integration/test_resume
+
 # ---- speed: `make bench`, or some of it: `make bench BENCH='warm streams'`, BENCH='--quick …' ----------
 
 BENCH_CLOCK := $(B)/tests/bench/clock
@@ -514,6 +520,7 @@ help:
 	@echo 'make valgrind      the unit tests under valgrind'
 	@echo 'make soak          figures under load, each with its bound; SOAK=idle for one of idle, sleeps,'
 	@echo '                   cycles, handshakes, slow; make soak-short: smaller counts, in a minute'
+	@echo 'make soak-resume   1 GiB each way with 1,000 lost connections, over tcp and tls'
 	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'
 	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, memory, start,'
 	@echo '                   growth, calls; make deps-bench installs the others'

@@ -14,7 +14,7 @@
  *
  * Threads: a client belongs to one thread at a time; a context may be shared.
  *
- * Blocks:  afar_connect, afar_wait, afar_ping, afar_kill, afar_health, afar_shell_run and
+ * Blocks:  afar_connect, afar_resume, afar_wait, afar_ping, afar_kill, afar_health, afar_shell_run and
  *          afar_upper, until done or their timeout; the rest never (except for files of
  *          certificates and sessions).
  *
@@ -132,7 +132,8 @@ struct afar_client;
 AFAR_API enum afar_status afar_connect(struct afar_client **client, struct afar_context *context,
                                        const char *url, int64_t timeout_ms, struct afar_error *err);
 
-/* Ends the connection; a command that still runs is ended by the server. NULL is fine. */
+/* Ends the connection; a command that still runs is ended by the server, also one with resume_ms
+ * (unless it is away just now). NULL is fine. */
 AFAR_API void afar_close(struct afar_client *client);
 
 /* Saves the TLS session now, and not in afar_close: for a moment in which there is nothing else to
@@ -176,6 +177,10 @@ struct afar_command {
      * are those of an SFTP server. Needs with_stdin. A server that does not know of this refuses
      * with "unsupported", or an older one with "bad_request". */
     const char *subsystem;
+    /* Where the connection is lost, the command shall wait so long for us to come back
+     * (afar_resume); a server may grant less, or, as one that does not offer "resume", nothing. 0:
+     * the command ends with its connection. */
+    int64_t resume_ms;
     /* The command runs on a terminal: all of its output is on_stdout's; the end of standard input
      * is what Ctrl-D is; afar_signal reaches the group in the foreground (INT, QUIT, TSTP).
      * NULL: as with_pty says. */
@@ -262,6 +267,50 @@ AFAR_API int afar_timeout(const struct afar_client *client);
  * AFAR_ECLOSED. Before the server's first message, it ends after afar_connect's timeout. */
 AFAR_API void afar_set_heartbeat(struct afar_client *client, int64_t beat_ms, int64_t silence_ms);
 
+/* ---- A lost connection ----
+ *
+ * For a command with resume_ms. When its connection is lost, afar_process says AFAR_OK and afar_away
+ * says true; afar_fd is -1, and the command goes on at the server until its output finds no room.
+ * Nothing is lost and nothing comes twice. Whenever afar_timeout has passed, call afar_resume, until
+ * the command is back or given up:
+ *
+ *     for (;;) {
+ *         status = afar_wait(client, 0, &err);
+ *         if (status != AFAR_ECLOSED || !afar_away(client))
+ *             break;
+ *         do {
+ *             (void)poll(NULL, 0, afar_timeout(client));
+ *             status = afar_resume(client, &how, &err);
+ *         } while (status == AFAR_EAGAIN);
+ *     }
+ *
+ * afar_signal, afar_close_stdin, afar_close_output and afar_detach may be called meanwhile, and are
+ * carried out when it is back; afar_write_stdin says AFAR_EAGAIN. The command is never started
+ * twice. Without a connection afar_close leaves it to wait in vain until resume_ms are over. With
+ * on_frame there is a line {"type":"away"} when it is lost, and an "attached" when it is back. */
+
+struct afar_resume_options {
+    AFAR_SIZED(afar_resume_options);
+    struct afar_context *context; /* as for afar_connect; a new one reads its files anew */
+    int64_t timeout_ms;           /* for this attempt; 0: none */
+    int stop_fd;                  /* the attempt is given up when this can be read; 0: it is not */
+};
+#define AFAR_RESUME_OPTIONS_INIT(...) AFAR_INIT(afar_resume_options, __VA_ARGS__)
+
+/* True while there is no connection, but may be one again. */
+AFAR_API bool afar_away(const struct afar_client *client);
+
+/* From the moment in which it was lost until the command is back: why, or why the last attempt has
+ * failed; otherwise "". Borrowed until the next call. */
+AFAR_API const char *afar_why_away(const struct afar_client *client);
+
+/* Tries once to connect again and asks for the command. AFAR_OK: go on with afar_process, which says
+ * how that goes on. AFAR_EAGAIN: not now; again after afar_timeout. AFAR_EINVAL: it is not away, or
+ * TLS without a context. All else: given up, and afar_process says the same. */
+AFAR_API enum afar_status afar_resume(struct afar_client *client,
+                                      const struct afar_resume_options *how,
+                                      struct afar_error *err);
+
 /* Asks the server for a sign of life: unless something comes within `within_ms`, afar_process
  * returns AFAR_ECLOSED. AFAR_EINVAL: no command runs. */
 AFAR_API enum afar_status afar_probe(struct afar_client *client, int64_t within_ms,
@@ -269,10 +318,11 @@ AFAR_API enum afar_status afar_probe(struct afar_client *client, int64_t within_
 
 /* Does all that can be done without waiting: sends, receives, calls back. AFAR_OK also if there
  * was nothing to do. AFAR_EREFUSED: the server refused the command, err->reason is the code
- * ("denied", "busy", "unsupported", …); the connection is still good. AFAR_ECLOSED, AFAR_EPEER,
- * AFAR_ETRUST, AFAR_ESYSTEM: the connection cannot be used, and how the command ended is unknown;
- * but with the err->reason "not_sent", "busy", "draining" or "denied" the server has not started
- * it and will not, so that it may be started again on another connection. */
+ * ("denied", "busy", "unsupported", …), or, of a command that was away, that it is not to be had
+ * again ("not_found", "superseded", "gone"); the connection is still good. AFAR_ECLOSED, AFAR_EPEER,
+ * AFAR_ETRUST, AFAR_ESYSTEM: the connection is of no use, and the command's fate unknown; but with
+ * the err->reason "not_sent", "busy", "draining" or "denied" the server has not begun it and will
+ * not, so that it may be started again on another connection. */
 AFAR_API enum afar_status afar_process(struct afar_client *client, struct afar_error *err);
 
 /* The receipt, or NULL while there is none. All output has been taken by the callbacks before it
@@ -283,7 +333,8 @@ AFAR_API const struct afar_receipt *afar_receipt(const struct afar_client *clien
 
 /* afar_process until the receipt is there. Closes standard input first unless that was done.
  * `timeout_ms` 0: none; AFAR_ETIMEDOUT leaves the command running and may be followed by another
- * afar_wait. A callback that takes nothing makes it fail with AFAR_EAGAIN. */
+ * afar_wait. A callback that takes nothing makes it fail with AFAR_EAGAIN. AFAR_ECLOSED while
+ * afar_away is true: see above. */
 AFAR_API enum afar_status afar_wait(struct afar_client *client, int64_t timeout_ms,
                                     struct afar_error *err);
 

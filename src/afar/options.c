@@ -19,6 +19,7 @@ enum {
     OPTION_CONNECT_TIMEOUT,
     OPTION_START_WITHIN,
     OPTION_SILENCE,
+    OPTION_RECONNECT,
     OPTION_JSON,
     OPTION_DIGEST,
     OPTION_TIMEOUT,
@@ -48,6 +49,7 @@ static const struct {
     {{"cwd", required_argument, NULL, 'w'}, OPTIONS_COMMAND},
     {{"timeout", required_argument, NULL, OPTION_TIMEOUT}, OPTIONS_COMMAND | OPTIONS_TIMEOUT},
     {{"silence", required_argument, NULL, OPTION_SILENCE}, OPTIONS_COMMAND},
+    {{"reconnect", required_argument, NULL, OPTION_RECONNECT}, OPTIONS_COMMAND},
     {{"start-within", required_argument, NULL, OPTION_START_WITHIN}, OPTIONS_RUN},
     {{"no-stdin", no_argument, NULL, 'n'}, OPTIONS_RUN},
     {{"shell", no_argument, NULL, 's'}, OPTIONS_RUN},
@@ -242,6 +244,8 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return parse_duration(subcommand, "start-within", value, &options->start_within_ms);
     case OPTION_SILENCE:
         return parse_duration(subcommand, "silence", value, &options->silence_ms);
+    case OPTION_RECONNECT:
+        return parse_duration(subcommand, "reconnect", value, &options->reconnect_ms);
     case 'e':
         return add_env(subcommand, options, value);
     case 'w':
@@ -384,6 +388,7 @@ enum options_result options_parse(struct options *options, unsigned accepted, in
     *options = (struct options){.connect_timeout_ms = CONNECT_TIMEOUT_MS,
                                 .silence_ms = -1,
                                 .escape = '~',
+                                .reconnect_ms = -1,
                                 .count = 1,
                                 .days = KEY_DAYS};
     select_options(&selected, accepted);

@@ -42,8 +42,9 @@ struct options {
     const char *cert_file;
     const char *key_file;
     int64_t connect_timeout_ms;
-    int64_t silence_ms; /* -1: the library's */
-    int64_t timeout_ms; /* 0: none */
+    int64_t silence_ms;   /* -1: the library's */
+    int64_t reconnect_ms; /* -1: as the URL wants it */
+    int64_t timeout_ms;   /* 0: none */
     int64_t start_within_ms;
     const char **env; /* NULL-terminated; NULL: none */
     size_t env_count;

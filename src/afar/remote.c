@@ -5,8 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "afar/paths.h"
 #include "afar/report.h"
+
+enum { RECONNECT_MS = 60000 }; /* where nothing is said */
 
 static const char parameter[] = "protocol=";
 
@@ -36,35 +37,55 @@ static bool needs_credentials(const char *url)
     return strstr(url, "://") == NULL || strncasecmp(url, "tls://", 6) == 0;
 }
 
-static bool make_context(struct remote *remote, const struct options *options)
+static enum afar_status make_context(struct remote *remote, struct afar_context **context,
+                                     struct afar_error *err)
 {
-    struct credential_paths paths = {0};
+    const struct credential_paths *paths = &remote->paths;
     struct afar_credentials credentials = AFAR_CREDENTIALS_INIT();
-    struct afar_error err = {0};
-    enum afar_status status = AFAR_EINVAL;
-    bool secure = needs_credentials(remote->url);
-    if (secure && !credential_paths_find(&paths, options))
-        return false;
-    if (!trust_open(&remote->trust, paths.known_hosts, remote->url))
-        goto out;
-    credentials.ca_file = paths.ca;
-    credentials.cert_file = paths.cert;
-    credentials.key_file = paths.key;
-    credentials.session_folder = paths.sessions;
-    credentials.pin = paths.pin[0] != '\0' ? paths.pin : NULL;
-    if (paths.by_known_hosts) {
+    credentials.ca_file = paths->ca;
+    credentials.cert_file = paths->cert;
+    credentials.key_file = paths->key;
+    credentials.session_folder = paths->sessions;
+    credentials.pin = paths->pin[0] != '\0' ? paths->pin : NULL;
+    if (paths->by_known_hosts) {
         if (remote->trust.has_keys)
             credentials.trust_alone = trust_check;
         else
             credentials.trust = trust_check;
         credentials.trust_user = &remote->trust;
     }
-    status = afar_context_new(&remote->context, secure ? &credentials : NULL, &err);
-    if (status != AFAR_OK)
-        report("%s", err.message);
-out:
-    credential_paths_close(&paths);
-    return status == AFAR_OK;
+    return afar_context_new(context, remote->secure ? &credentials : NULL, err);
+}
+
+static bool open_context(struct remote *remote, const struct options *options)
+{
+    struct afar_error err = {0};
+    remote->secure = needs_credentials(remote->url);
+    if (remote->secure && !credential_paths_find(&remote->paths, options))
+        return false;
+    if (!trust_open(&remote->trust, remote->paths.known_hosts, remote->url))
+        return false;
+    if (make_context(remote, &remote->context, &err) == AFAR_OK)
+        return true;
+    report("%s", err.message);
+    return false;
+}
+
+void remote_renew(struct remote *remote)
+{
+    struct afar_context *context = NULL;
+    if (!remote->secure || make_context(remote, &context, NULL) != AFAR_OK)
+        return;
+    afar_context_free(remote->context);
+    remote->context = context;
+}
+
+/* Over a Unix socket an end means that one of the two has ended. */
+static int64_t reconnect_ms(const char *url, const struct options *options)
+{
+    if (options->reconnect_ms >= 0)
+        return options->reconnect_ms;
+    return strncasecmp(url, "unix:", 5) == 0 ? 0 : RECONNECT_MS;
 }
 
 bool remote_open(struct remote *remote, const struct options *options, const char *assumed)
@@ -77,7 +98,8 @@ bool remote_open(struct remote *remote, const struct options *options, const cha
         report("out of memory");
         return false;
     }
-    return make_context(remote, options);
+    remote->reconnect_ms = reconnect_ms(remote->url, options);
+    return open_context(remote, options);
 }
 
 void remote_close(struct remote *remote)
@@ -85,6 +107,7 @@ void remote_close(struct remote *remote)
     afar_close(remote->client);
     afar_context_free(remote->context);
     trust_close(&remote->trust);
+    credential_paths_close(&remote->paths);
     free(remote->url);
     *remote = (struct remote){0};
 }

@@ -13,13 +13,17 @@
 #include <afar/afar.h>
 
 #include "afar/options.h"
+#include "afar/paths.h"
 #include "afar/trust.h"
 
 struct remote {
     const char *host; /* as the user wrote it, for messages */
     char *url;        /* with the protocol that was asked for */
     int64_t connect_timeout_ms;
-    int64_t silence_ms; /* -1: the library's */
+    int64_t silence_ms;   /* -1: the library's */
+    int64_t reconnect_ms; /* a lost connection is tried again for so long; 0: it is not */
+    bool secure;          /* it needs credentials: */
+    struct credential_paths paths;
     struct trust trust; /* asked where neither a CA nor a pin decides */
     struct afar_context *context;
     struct afar_client *client; /* NULL: not connected */
@@ -33,6 +37,9 @@ void remote_close(struct remote *remote);
 
 /* Connects, unless that has been done. False: it has been said why. */
 bool remote_connect(struct remote *remote);
+
+/* Credentials are read anew for the next connection; where they cannot be, the old ones stay. */
+void remote_renew(struct remote *remote);
 
 /* Closes a connection that is of no use any more. */
 void remote_disconnect(struct remote *remote);

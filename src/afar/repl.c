@@ -23,7 +23,8 @@ static const char help[] =
     "\n"
     "  -e, --env NAME=VALUE, -w, --cwd DIR, -t, --tty, --timeout TIME\n"
     "                        for each command, as for 'afar run'\n"
-    "      --silence TIME    as for 'afar run'\n"
+    "      --silence TIME, --reconnect TIME\n"
+    "                        as for 'afar run'\n"
     "      --protocol NAME   afar, or the tutorial's sized or headed\n"
     "      --ca, --cert, --key FILE, --pin PIN, --connect-timeout TIME\n"
     "                        as for 'afar run'\n"
@@ -70,6 +71,7 @@ static void run_line(struct repl *repl, const char *line)
         const struct afar_command command =
             AFAR_COMMAND_INIT(.shell = text, .env = options->env, .cwd = options->cwd,
                               .timeout_ms = options->timeout_ms,
+                              .resume_ms = repl->remote.reconnect_ms,
                               .with_stdin = options->tty && repl->lines.interactive,
                               .pty = options->tty ? &wish.pty : NULL);
         repl->status = session_run(&repl->remote, &command, &how);

@@ -38,7 +38,10 @@ static const char help[] =
     "      --connect-timeout TIME\n"
     "                        give up connecting, or waiting for a first answer, after this time "
     "(10s)\n"
-    "      --silence TIME    give up a server that gives no sign of life for this time (2m)\n"
+    "      --silence TIME    give up a connection without a sign of life for this time (25s, or\n"
+    "                        2m with --reconnect 0)\n"
+    "      --reconnect TIME  come back to the command after a lost connection, within this time\n"
+    "                        (60s; unix://: 0); 0: the command ends with its connection\n"
     "\n"
     "Exit status: the command's own; 128+N: died by signal N; 124: timed out; 125: afar failed;\n"
     "126: cannot be executed; 127: not found.\n"
@@ -88,8 +91,8 @@ static int run_command(struct remote *remote, const struct options *options)
         AFAR_COMMAND_INIT(.env = options->env, .cwd = options->cwd,
                           .timeout_ms = options->timeout_ms,
                           .start_within_ms = options->start_within_ms,
-                          .with_stdin = !options->no_stdin, .with_digest = options->digest,
-                          .pty = options->tty ? &wish.pty : NULL);
+                          .resume_ms = remote->reconnect_ms, .with_stdin = !options->no_stdin,
+                          .with_digest = options->digest, .pty = options->tty ? &wish.pty : NULL);
     char *line = NULL;
     if (options->shell) {
         line = options_join(options->words);

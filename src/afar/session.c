@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,6 +24,8 @@ enum {
     PROBE_MS = 5000,
     HANG_UP_MS = 500, /* likewise, that it ends the command, of which nobody waits for the end */
     PAUSE_MS = 200,   /* to tell it that we stop */
+    /* And so long a lost connection is tried for, to deliver one. */
+    DELIVER_MS = 5000,
     WATCHED = 5
 };
 
@@ -39,8 +42,10 @@ struct session {
     bool stdin_done;
     int interrupts;
     int taken_back;     /* the signal for which the request was taken back; 0: it was not */
-    bool hanging_up;    /* the person has left */
-    int64_t give_up_ms; /* in both cases: when to wait no longer */
+    bool hanging_up;    /* the person has left … */
+    int64_t hang_up_ms; /* … and it is not waited for longer than that */
+    int64_t give_up_ms; /* then, or away and interrupted: when to wait no longer; 0: no such */
+    bool told_away;     /* the connection was lost, and it is not back */
     int status;         /* -1: not over */
     struct input input;
     struct output output[2]; /* stdout, stderr */
@@ -131,7 +136,7 @@ static void hang_up(struct session *session, struct afar_error *err)
     if (session->console.own)
         tty_say(&session->console.tty, "[hung up]");
     session->hanging_up = true;
-    session->give_up_ms = now_ms() + HANG_UP_MS;
+    session->hang_up_ms = now_ms() + HANG_UP_MS;
     (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
 }
 
@@ -262,16 +267,17 @@ static void take_back(struct session *session, int number, struct afar_error *er
         return;
     }
     session->taken_back = number;
-    session->give_up_ms = now_ms() + TAKE_BACK_MS;
+    session->give_up_ms = now_ms() + (session->told_away ? DELIVER_MS : TAKE_BACK_MS);
     (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
 }
 
 /* The server does not answer. A connection that ends takes a request back, too, once it notices. */
 static void check_taken_back(struct session *session)
 {
-    if (session->hanging_up && session->status < 0 && now_ms() >= session->give_up_ms)
+    if (session->hanging_up && session->status < 0 && now_ms() >= session->hang_up_ms)
         leave(session);
-    if (session->taken_back == 0 || session->status >= 0 || now_ms() < session->give_up_ms)
+    if (session->taken_back == 0 || session->told_away || session->status >= 0 ||
+        now_ms() < session->give_up_ms)
         return;
     report("%s: interrupted by %s before the command had begun, and the server does not answer; "
            "whether the command begins is unknown",
@@ -292,6 +298,8 @@ static void pass_on(struct session *session, int number, struct afar_error *err)
         return;
     }
     (void)afar_signal(session->client, sigabbrev_np(number), err);
+    if (ends_programs(number) && session->told_away && session->give_up_ms == 0)
+        session->give_up_ms = now_ms() + DELIVER_MS;
     if (ends_programs(number))
         (void)afar_probe(session->client, PROBE_MS, err);
 }
@@ -343,6 +351,59 @@ static bool is_unknown_terminal(const struct session *session, const struct afar
     return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
 }
 
+/* ---- a lost connection ----------------------------------------------------------------------- */
+
+/* One line when it is lost and one when it is back, for a person. */
+static void note_presence(struct session *session)
+{
+    const char *why = afar_why_away(session->client);
+    const bool away = why[0] != '\0';
+    const bool person = isatty(STDERR_FILENO) != 0;
+    if (away == session->told_away)
+        return;
+    session->told_away = away;
+    session->give_up_ms = 0;
+    if (!away) /* what was told meanwhile has not arrived */
+        console_resized(&session->console);
+    if (!person)
+        return;
+    char text[AFAR_ERROR_MESSAGE_BYTES + 128];
+    if (away)
+        (void)snprintf(text, sizeof text, "%s; trying to come back to the command for up to %lld s",
+                       why, (long long)(session->command->resume_ms + 999) / 1000);
+    else
+        (void)snprintf(text, sizeof text, "%s: the connection is back", session->remote->host);
+    console_tell(&session->console, text);
+}
+
+/* Whoever has interrupted it does not want to wait. */
+static void check_interrupted_away(struct session *session)
+{
+    if (!session->told_away || session->give_up_ms == 0 || session->status >= 0 ||
+        now_ms() < session->give_up_ms)
+        return;
+    report("%s: interrupted, and the connection is not back; the command may run for up to %lld s "
+           "more",
+           session->remote->host, (long long)(session->command->resume_ms + 999) / 1000);
+    leave(session);
+}
+
+/* True: it was tried, and there is news for process(). */
+static bool come_back(struct session *session)
+{
+    struct remote *remote = session->remote;
+    struct afar_error err = {0};
+    if (session->status >= 0 || !afar_away(session->client) || afar_timeout(session->client) != 0)
+        return false;
+    remote_renew(remote);
+    const struct afar_resume_options how =
+        AFAR_RESUME_OPTIONS_INIT(.context = remote->context,
+                                 .timeout_ms = remote->connect_timeout_ms,
+                                 .stop_fd = session->signals.fd);
+    (void)afar_resume(session->client, &how, &err);
+    return true;
+}
+
 /* Sends, receives, and sees whether it is over. */
 static void process(struct session *session, struct afar_error *err)
 {
@@ -353,6 +414,7 @@ static void process(struct session *session, struct afar_error *err)
     check_outputs(session, err);
     if (session->status >= 0)
         return;
+    note_presence(session);
     if (may_start_again(session, status, err)) {
         session->again = true;
     } else if (status != AFAR_OK) {
@@ -389,7 +451,11 @@ static int timeout_ms(const struct session *session)
 {
     int library_ms =
         sooner(afar_timeout(session->client), console_timeout(&session->console, now_ms()));
-    if (session->taken_back == 0 && !session->hanging_up)
+    if (session->hanging_up) {
+        int64_t until_ms = session->hang_up_ms - now_ms();
+        library_ms = sooner(library_ms, until_ms > 0 ? (int)until_ms : 0);
+    }
+    if (session->give_up_ms == 0)
         return library_ms;
     int64_t left_ms = session->give_up_ms - now_ms();
     return sooner(library_ms, left_ms > 0 ? (int)left_ms : 0);
@@ -502,6 +568,9 @@ static int run(struct session *session)
         if (session->status < 0 && session->stdin_blocked)
             give_input(session, &err);
         check_taken_back(session);
+        check_interrupted_away(session);
+        if (come_back(session))
+            continue;
         if (session->status < 0) {
             console_tick(&session->console, session->client, now_ms());
             afar_keep_session(session->client); /* while the command begins: it costs no time */

@@ -15,6 +15,13 @@ int64_t clock_now_ms(void)
     return clock_now_us() / 1000;
 }
 
+int64_t clock_awake_or_not_ms(void)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_BOOTTIME, &now); /* likewise */
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 int64_t clock_deadline_ms(int64_t timeout_ms)
 {
     if (timeout_ms <= 0)

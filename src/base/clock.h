@@ -11,6 +11,10 @@
 int64_t clock_now_us(void);
 int64_t clock_now_ms(void);
 
+/* The same of CLOCK_BOOTTIME, which goes on while the machine sleeps. Not for deadlines of the other
+ * clock. */
+int64_t clock_awake_or_not_ms(void);
+
 /* now + timeout_ms, without overflow; DEADLINE_NEVER for a timeout of 0 or less ("no timeout"). */
 int64_t clock_deadline_ms(int64_t timeout_ms);
 

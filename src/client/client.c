@@ -33,12 +33,27 @@ enum afar_status afar_client_new_on_transport(struct afar_client **client,
     return AFAR_OK;
 }
 
+/* A server that waits for us is told that we do not come back; and where it waits for the
+ * acknowledgement of a receipt, what is left of that goes too. */
+static void say_goodbye(struct afar_client *client)
+{
+    struct command *command = &client->command;
+    if (!client->broken && command->running && !command->ended && command->guest.resume_ms > 0)
+        run_guest_detach(&command->guest, &client->out);
+    if (!client->broken && command->guest.resume_ms > 0)
+        pump_send(client);
+    transport_shutdown(client->transport);
+}
+
 void afar_close(struct afar_client *client)
 {
     if (client == NULL)
         return;
-    transport_shutdown(client->transport);
+    if (client->transport != NULL)
+        say_goodbye(client);
     transport_free(client->transport);
+    free(client->endpoint);
+    run_guest_close(&client->command.guest);
     session_keeper_close(client->keeper);
     decoder_close(&client->decoder);
     buffer_close(&client->in);
@@ -50,38 +65,64 @@ void afar_close(struct afar_client *client)
 
 /* ---- connecting ------------------------------------------------------------------------------ */
 
-static enum afar_status open_transport(struct transport **transport,
-                                       const struct afar_context *context,
-                                       const struct endpoint *endpoint, int64_t deadline_ms,
-                                       struct afar_error *err)
+/* As client_wait_ready, for a transport that is no client's yet. */
+static enum afar_status wait_for(const struct transport *transport, int stop_fd,
+                                 int64_t deadline_ms, struct afar_error *err)
 {
-    int fd = -1;
-    enum afar_status status = dial(endpoint, deadline_ms, &fd, err);
-    if (status != AFAR_OK)
-        return status;
-    /* A datagram's socket can be sent to and received from like the others. */
-    if (endpoint->scheme != ENDPOINT_TLS)
-        return transport_plain_new(transport, fd, err);
-    const char *alpn = endpoint->protocol == PROTOCOL_AFAR ? TLS_ALPN_AFAR : NULL;
-    session_files_load(&context->sessions, context->tls, endpoint);
-    return transport_tls_client_new(transport, context->tls, fd, endpoint->host, alpn, err);
+    struct pollfd waiting[2] = {
+        {.fd = transport_fd(transport), .events = transport_recv_events(transport)},
+        {.fd = stop_fd, .events = POLLIN}};
+    if (clock_now_ms() >= deadline_ms)
+        return afar_fail(err, AFAR_ETIMEDOUT, "no answer in time");
+    if (poll(waiting, 2, clock_poll_timeout(deadline_ms)) < 0 && errno != EINTR)
+        return afar_fail_errno(err, errno, "poll");
+    if (waiting[1].revents != 0)
+        return afar_fail(err, AFAR_EAGAIN, "connecting was stopped");
+    return AFAR_OK;
 }
 
-static enum afar_status shake_hands(struct afar_client *client, int64_t deadline_ms,
+static enum afar_status shake_hands(struct transport *transport, int64_t deadline_ms, int stop_fd,
                                     struct afar_error *err)
 {
     for (;;) {
-        enum afar_status status = transport_handshake(client->transport, err);
-        if (status == AFAR_EAGAIN)
-            status = client_wait_ready(client, transport_recv_events(client->transport),
-                                       deadline_ms, err);
-        else if (status == AFAR_OK)
-            return AFAR_OK;
-        if (status != AFAR_OK) {
-            (void)afar_prefix(err, "%s", client->name);
+        enum afar_status status = transport_handshake(transport, err);
+        if (status != AFAR_EAGAIN)
             return status;
-        }
+        status = wait_for(transport, stop_fd, deadline_ms, err);
+        if (status != AFAR_OK)
+            return status;
     }
+}
+
+enum afar_status client_open_transport(struct transport **transport,
+                                       const struct afar_context *context,
+                                       const struct endpoint *endpoint, int64_t deadline_ms,
+                                       int stop_fd, struct afar_error *err)
+{
+    int fd = -1;
+    *transport = NULL;
+    enum afar_status status = dial_unless(endpoint, deadline_ms, stop_fd, &fd, err);
+    if (status != AFAR_OK)
+        return status;
+    /* A datagram's socket can be sent to and received from like the others. */
+    if (endpoint->scheme != ENDPOINT_TLS) {
+        status = transport_plain_new(transport, fd, err);
+    } else {
+        const char *alpn = endpoint->protocol == PROTOCOL_AFAR ? TLS_ALPN_AFAR : NULL;
+        session_files_load(&context->sessions, context->tls, endpoint);
+        status = transport_tls_client_new(transport, context->tls, fd, endpoint->host, alpn, err);
+    }
+    if (status != AFAR_OK)
+        return status;
+    status = shake_hands(*transport, deadline_ms, stop_fd, err);
+    if (status == AFAR_OK)
+        return AFAR_OK;
+    char name[ENDPOINT_URL_BYTES];
+    endpoint_format(endpoint, name, sizeof name);
+    (void)afar_prefix(err, "%s", name);
+    transport_free(*transport);
+    *transport = NULL;
+    return status;
 }
 
 static enum afar_status parse_url(struct endpoint *endpoint, const char *url,
@@ -103,8 +144,8 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
                                    struct afar_error *err)
 {
     struct transport *transport = NULL;
-    int64_t deadline_ms = clock_deadline_ms(timeout_ms);
-    enum afar_status status = open_transport(&transport, context, endpoint, deadline_ms, err);
+    enum afar_status status = client_open_transport(&transport, context, endpoint,
+                                                    clock_deadline_ms(timeout_ms), -1, err);
     if (status != AFAR_OK)
         return status;
     char name[ENDPOINT_URL_BYTES];
@@ -116,11 +157,12 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
     made->scheme = endpoint->scheme;
     made->protocol = endpoint->protocol;
     made->patience_ms = timeout_ms;
-    status = shake_hands(made, deadline_ms, err);
-    if (status != AFAR_OK) {
+    made->endpoint = malloc(sizeof *made->endpoint);
+    if (made->endpoint == NULL) {
         afar_close(made);
-        return status;
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a connection");
     }
+    *made->endpoint = *endpoint;
     if (endpoint->scheme == ENDPOINT_TLS)
         made->keeper = session_keeper_new(&context->sessions, context->tls, endpoint);
     *client = made;
@@ -162,7 +204,7 @@ void afar_keep_session(struct afar_client *client)
 
 bool afar_resumed(const struct afar_client *client)
 {
-    return transport_resumed(client->transport);
+    return client->transport != NULL && transport_resumed(client->transport);
 }
 
 /* ---- states ---------------------------------------------------------------------------------- */
@@ -196,12 +238,12 @@ enum afar_status client_check(const struct afar_client *client, enum endpoint_pr
 int afar_fd(const struct afar_client *client)
 {
     /* poll(2) ignores -1: a closed connection would report its end for ever. */
-    return client->broken ? -1 : transport_fd(client->transport);
+    return client->broken || client->transport == NULL ? -1 : transport_fd(client->transport);
 }
 
 short afar_events(const struct afar_client *client)
 {
-    if (client->broken)
+    if (client->broken || client->transport == NULL)
         return 0;
     short events = transport_recv_events(client->transport);
     if (buffer_size(&client->out) > 0 && !client->send_failed)
@@ -216,10 +258,10 @@ short afar_events(const struct afar_client *client)
 enum afar_status client_wait_ready(const struct afar_client *client, short events,
                                    int64_t deadline_ms, struct afar_error *err)
 {
-    struct pollfd waiting = {.fd = transport_fd(client->transport), .events = events};
+    struct pollfd waiting = {.fd = afar_fd(client), .events = events};
     if (clock_now_ms() >= deadline_ms)
         return afar_fail(err, AFAR_ETIMEDOUT, "no answer in time");
-    if (transport_pending(client->transport))
+    if (client->transport != NULL && transport_pending(client->transport))
         return AFAR_OK;
     if (poll(&waiting, 1, clock_poll_timeout(deadline_ms)) < 0 && errno != EINTR)
         return afar_fail_errno(err, errno, "poll");

@@ -9,6 +9,7 @@
  *   inbound.c      what a frame from the server does
  *   command.c      the command: request, standard input, signals
  *   process.c      the pump and the command together; waiting
+ *   resume.c       the connection is lost, and had again
  *   delivery.c     output to the callbacks
  *   pty.c          its terminal
  *   control.c      ping and kill
@@ -45,6 +46,7 @@
 #include "net/transport.h"
 #include "wire/frame.h"
 #include "wire/message.h"
+#include "wire/run_guest.h"
 
 enum {
     CLIENT_IN_MAX_BYTES = FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES +
@@ -62,24 +64,22 @@ struct afar_context {
 };
 
 struct command {
-    uint64_t id;
+    /* What was sent and came, and what to do when the connection is lost. A command that nobody
+     * wants to come back to has one too. */
+    struct run_guest guest;
     bool running;  /* from afar_start until the receipt or refusal has been handed out */
     bool answered; /* some frame of it has come: the server has read the request */
     bool queued;
     bool started;
-    bool ended;        /* exit, error or detached has come; what it said is in the next three */
-    bool refused;      /* it was no exit */
-    bool detaching;    /* we have given it up */
-    bool has_receipt;  /* handed out */
-    bool stdin_open;   /* afar_write_stdin may still come */
-    bool stdin_stream; /* asked for in the request, … */
-    bool on_pty;       /* … likewise */
+    bool ended;       /* exit, error or detached has come; what it said is in the next three */
+    bool refused;     /* it was no exit */
+    bool detaching;   /* we have given it up */
+    bool has_receipt; /* handed out */
+    bool attached;    /* it has come back at least once */
+    bool on_pty;      /* asked for in the request */
     struct afar_error refusal;
     struct afar_receipt receipt;
     struct buffer last_header; /* of exit or error, for on_frame */
-    uint64_t stdin_sent;
-    uint64_t stdin_acked;
-    uint64_t stdin_credit; /* so much may be unacknowledged */
     struct delivery delivery;
     int64_t ack_by_ms; /* DEADLINE_NEVER: nothing is to be acknowledged */
 };
@@ -95,6 +95,7 @@ struct control {
 
 /* See heartbeat.c. */
 struct heartbeat {
+    bool chosen;        /* the next two are as the program has said */
     int64_t beat_ms;    /* 0: none */
     int64_t silence_ms; /* 0: for ever */
     int64_t heard_ms;   /* when something came last */
@@ -106,7 +107,8 @@ struct heartbeat {
 };
 
 struct afar_client {
-    struct transport *transport;   /* owned */
+    struct transport *transport;   /* owned; NULL: away */
+    struct endpoint *endpoint;     /* owned; where to connect again; NULL: not known */
     struct session_keeper *keeper; /* owned; NULL: no session is kept */
     enum endpoint_scheme scheme;
     enum endpoint_protocol protocol;
@@ -115,11 +117,13 @@ struct afar_client {
     struct buffer out;
     struct decoder decoder;
     bool heard;              /* something has come from the server */
+    bool met;                /* … or had come on an earlier connection */
     uint64_t received_bytes; /* so much */
     bool send_failed;
     struct afar_error send_error; /* told only when there is nothing left to read */
     bool broken;                  /* the connection is of no use; why: */
     struct afar_error failure;
+    struct afar_error lost;            /* why it is away */
     struct afar_error complaint;       /* the last error frame without an id; AFAR_OK: none */
     char features[MESSAGE_TEXT_BYTES]; /* what the server offers, as words; "": it has not said */
     char closing[MESSAGE_WORD_BYTES];  /* the reason in the server's "closing", or "" */
@@ -163,6 +167,32 @@ enum afar_status client_check(const struct afar_client *client, enum endpoint_pr
 enum afar_status client_wait_ready(const struct afar_client *client, short events,
                                    int64_t deadline_ms, struct afar_error *err);
 
+/* Connects and shakes hands. `stop_fd` -1: none. As afar_connect, and AFAR_EAGAIN: stop_fd can be
+ * read. */
+enum afar_status client_open_transport(struct transport **transport,
+                                       const struct afar_context *context,
+                                       const struct endpoint *endpoint, int64_t deadline_ms,
+                                       int stop_fd, struct afar_error *err);
+
+/* The same as client_check, or that there is no command. */
+enum afar_status client_check_running(const struct afar_client *client, struct afar_error *err);
+
+/* ---- resume.c -------------------------------------------------------------------------------- */
+
+/* Whether a connection that ends now may be had again. */
+bool resume_is_possible(const struct afar_client *client);
+
+/* The connection has ended while a command runs, for the reason `why`. True: that is AWAY now, and
+ * may come back. False: it may not; what is not known of the command has been added to *why. */
+bool resume_may_follow(struct afar_client *client, struct afar_error *why);
+
+/* A transport whose handshake is done (*moved*): asks for the command there. AFAR_ENOMEM. */
+enum afar_status resume_on_transport(struct afar_client *client, struct transport *transport,
+                                     int64_t patience_ms, struct afar_error *err);
+
+/* For how long to wait, where it is away. */
+int resume_timeout(const struct afar_client *client);
+
 /* ---- pump.c ---------------------------------------------------------------------------------- */
 
 /* Sends what the socket takes of `out`. A failure is only noted: what the server said before is
@@ -183,6 +213,10 @@ int64_t pump_deadline_ms(const struct afar_client *client);
 /* ---- heartbeat.c ----------------------------------------------------------------------------- */
 
 void heartbeat_init(struct heartbeat *heartbeat);
+
+/* The connection can be had again: a shorter silence will do, unless the program has said how long.
+ */
+void heartbeat_be_quick(struct heartbeat *heartbeat);
 
 /* Something has come from the server, or a command begins. */
 void heartbeat_heard(struct heartbeat *heartbeat);

@@ -2,17 +2,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "client/client.h"
 #include "client/sized.h"
 
-enum {
-    STDIN_FRAME_BYTES = 65536, /* what every server takes, however it is configured */
-    /* With this much unsent, more input waits: small writes would otherwise pile up as frames whose
-     * headers are larger than what they carry. */
-    OUT_ENOUGH_BYTES = 1 << 20,
-    /* A server that sends without end is not waited for. */
-    SETTLE_TURNS = 16
-};
+/* A server that sends without end is not waited for. */
+enum { SETTLE_TURNS = 16, HOLDER_RANDOM_BYTES = 16 };
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
@@ -34,6 +29,9 @@ static enum afar_status check_command(const struct afar_command *command, struct
     if (command->start_within_ms < 0 || (uint64_t)command->start_within_ms > MESSAGE_INTEGER_MAX)
         return afar_fail(err, AFAR_EINVAL, "a time to start of %lld ms",
                          (long long)command->start_within_ms);
+    if (command->resume_ms < 0 || (uint64_t)command->resume_ms > MESSAGE_INTEGER_MAX)
+        return afar_fail(err, AFAR_EINVAL, "a time to come back of %lld ms",
+                         (long long)command->resume_ms);
     for (const char *const *at = command->env; at != NULL && *at != NULL; at++) {
         const char *equals = strchr(*at, '=');
         if (equals == NULL || equals == *at)
@@ -53,17 +51,20 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
     if (status != AFAR_OK)
         return status;
     /* The encoder only reads: its struct is not const because the server's own is filled by it. */
-    const struct exec_request request = {.argv = (char **)wanted->argv,
-                                         .shell = (char *)wanted->shell,
-                                         .subsystem = (char *)wanted->subsystem,
-                                         .env = (char **)wanted->env,
-                                         .cwd = (char *)wanted->cwd,
-                                         .stdin_stream = wanted->with_stdin,
-                                         .login = wanted->login,
-                                         .pty = on_pty ? &pty : NULL,
-                                         .digest = wanted->with_digest,
-                                         .timeout_ms = (uint64_t)wanted->timeout_ms,
-                                         .start_within_ms = (uint64_t)wanted->start_within_ms};
+    const struct run_guest *guest = &client->command.guest;
+    struct exec_request request = {.argv = (char **)wanted->argv,
+                                   .shell = (char *)wanted->shell,
+                                   .subsystem = (char *)wanted->subsystem,
+                                   .env = (char **)wanted->env,
+                                   .cwd = (char *)wanted->cwd,
+                                   .stdin_stream = wanted->with_stdin,
+                                   .login = wanted->login,
+                                   .pty = on_pty ? &pty : NULL,
+                                   .digest = wanted->with_digest,
+                                   .timeout_ms = (uint64_t)wanted->timeout_ms,
+                                   .start_within_ms = (uint64_t)wanted->start_within_ms,
+                                   .resume_ms = guest->asked_resume_ms};
+    memcpy(request.holder, guest->holder, sizeof request.holder);
     return message_put_exec(&client->out, client->last_id + 1, &request, err);
 }
 
@@ -92,6 +93,23 @@ static enum afar_status settle(struct afar_client *client, struct afar_error *er
     return status;
 }
 
+/* Its name is random: who knows it can have the command. */
+static enum afar_status open_guest(struct run_guest *guest, const struct afar_command *wanted,
+                                   struct afar_error *err)
+{
+    char holder[2 * HOLDER_RANDOM_BYTES + 1];
+    struct run_guest_setup setup = {.resume_ms = (uint64_t)wanted->resume_ms,
+                                    .stdin_stream = wanted->with_stdin};
+    if (wanted->resume_ms > 0) {
+        enum afar_status status = random_hex(holder, HOLDER_RANDOM_BYTES, err);
+        if (status != AFAR_OK)
+            return status;
+        setup.holder = holder;
+    }
+    run_guest_close(guest);
+    return run_guest_open(guest, &setup, err);
+}
+
 static enum afar_status start(struct afar_client *client, const struct afar_command *command,
                               const struct afar_callbacks *callbacks, struct afar_error *err)
 {
@@ -102,6 +120,7 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
         return afar_fail(err, AFAR_EINVAL, "a command is still running on this connection");
     /* The last one's: whatever comes now, it does not tell of this one. */
     current->has_receipt = false;
+    client->lost.code = AFAR_OK;
     enum afar_status status = sized_take(&wanted, sizeof wanted, command, "afar_command", err);
     if (status == AFAR_OK && callbacks != NULL)
         status = sized_take(&called, sizeof called, callbacks, "afar_callbacks", err);
@@ -113,22 +132,21 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     if (status == AFAR_OK)
         status = delivery_begin(&current->delivery, &called, wanted.with_digest, err);
     if (status == AFAR_OK)
+        status = open_guest(&current->guest, &wanted, err);
+    if (status == AFAR_OK)
         status = put_request(client, &wanted, err);
     if (status != AFAR_OK)
         return status;
 
     client->last_id++;
     buffer_clear(&current->last_header);
-    current->id = client->last_id;
+    run_guest_begin(&current->guest, client->last_id);
     current->running = true;
     client->complaint.code = AFAR_OK; /* it was about something else */
     current->detaching = current->answered = current->queued = current->started = current->ended =
-        current->refused = current->has_receipt = false;
-    current->stdin_open = current->stdin_stream = wanted.with_stdin;
+        current->refused = current->has_receipt = current->attached = false;
     current->on_pty = wanted.pty != NULL || wanted.with_pty;
     client->heartbeat.paused = false;
-    current->stdin_sent = current->stdin_acked = 0;
-    current->stdin_credit = MESSAGE_STDIN_CREDIT_BYTES;
     current->ack_by_ms = DEADLINE_NEVER;
     heartbeat_heard(&client->heartbeat);
     if (!client->heard && client->patience_ms > 0)
@@ -151,7 +169,7 @@ const struct afar_receipt *afar_receipt(const struct afar_client *client)
 
 /* ---- while it runs --------------------------------------------------------------------------- */
 
-static enum afar_status check_running(const struct afar_client *client, struct afar_error *err)
+enum afar_status client_check_running(const struct afar_client *client, struct afar_error *err)
 {
     enum afar_status status = client_check(client, PROTOCOL_AFAR, err);
     if (status == AFAR_OK && !client->command.running)
@@ -159,48 +177,25 @@ static enum afar_status check_running(const struct afar_client *client, struct a
     return status;
 }
 
-/* How much of `size` may be sent now. */
-static size_t stdin_room(const struct afar_client *client, size_t size)
-{
-    const struct command *command = &client->command;
-    uint64_t credit = command->stdin_acked + command->stdin_credit - command->stdin_sent;
-    if (buffer_size(&client->out) >= OUT_ENOUGH_BYTES)
-        return 0;
-    return size < credit ? size : (size_t)credit;
-}
-
 static enum afar_status write_stdin(struct afar_client *client, const void *data, size_t size,
                                     size_t *taken, struct afar_error *err)
 {
     struct command *command = &client->command;
-    if (!command->stdin_stream)
-        return afar_fail(err, AFAR_EINVAL, "the command was started without stdin");
-    if (command->ended) {
+    if (!command->ended && command->guest.stdin_stream) {
+        enum afar_status status = client_check(client, PROTOCOL_AFAR, err);
+        if (status != AFAR_OK)
+            return status;
+    }
+    if (command->ended && command->guest.stdin_stream) {
         *taken = size; /* nobody will read it */
         return AFAR_OK;
     }
-    enum afar_status status = client_check(client, PROTOCOL_AFAR, err);
-    if (status == AFAR_OK && !command->stdin_open)
-        status = afar_fail(err, AFAR_EINVAL, "the command's stdin has been closed");
-    if (status != AFAR_OK || size == 0)
-        return status;
     client_unpause(client);
-
-    size_t room = stdin_room(client, size);
-    if (room == 0)
-        return afar_fail(err, AFAR_EAGAIN, "the command has not read what it got before");
-    size_t most = command->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES ? MESSAGE_STDIN_FRAME_BYTES
-                                                                     : STDIN_FRAME_BYTES;
-    while (*taken < room) {
-        size_t piece = room - *taken < most ? room - *taken : most;
-        status = message_put_stdin(&client->out, command->id, command->stdin_sent,
-                                   (const char *)data + *taken, piece, false, err);
-        if (status != AFAR_OK)
-            return *taken > 0 ? AFAR_OK : status;
-        command->stdin_sent += piece;
-        *taken += piece;
-    }
-    return AFAR_OK;
+    enum afar_status status =
+        run_guest_write(&command->guest, &client->out, data, size, taken, err);
+    if (status == AFAR_OK && *taken == 0 && size > 0)
+        status = afar_fail(err, AFAR_EAGAIN, "the command has not read what it got before");
+    return status;
 }
 
 enum afar_status afar_write_stdin(struct afar_client *client, const void *data, size_t size,
@@ -214,15 +209,13 @@ enum afar_status afar_write_stdin(struct afar_client *client, const void *data, 
 enum afar_status afar_close_stdin(struct afar_client *client, struct afar_error *err)
 {
     struct command *command = &client->command;
-    if (!command->stdin_open)
+    struct run_guest *guest = &command->guest;
+    if (!command->running || command->ended || !guest->stdin_stream || guest->stdin_ended)
         return AFAR_OK;
     struct afar_error why = {0};
     enum afar_status status = client_check(client, PROTOCOL_AFAR, &why);
     if (status == AFAR_OK)
-        status =
-            message_put_stdin(&client->out, command->id, command->stdin_sent, NULL, 0, true, &why);
-    if (status == AFAR_OK)
-        command->stdin_open = false;
+        run_guest_close_stdin(guest, &client->out);
     return client_tell(status, &why, err);
 }
 
@@ -230,28 +223,28 @@ enum afar_status afar_close_output(struct afar_client *client, int fd, struct af
 {
     if (fd != 1 && fd != 2)
         return afar_fail(err, AFAR_EINVAL, "stream %d: 1 or 2 is meant", fd);
+    struct command *command = &client->command;
     struct afar_error why = {0};
-    enum afar_status status = check_running(client, &why);
-    if (status != AFAR_OK || client->command.ended)
+    enum afar_status status = client_check_running(client, &why);
+    if (status != AFAR_OK || command->ended)
         return client_tell(status, &why, err);
     enum stream stream = fd == 1 ? STREAM_STDOUT : STREAM_STDERR;
-    status = message_put_close(&client->out, client->command.id, stream, &why);
-    if (status == AFAR_OK)
-        delivery_close_stream(&client->command.delivery, stream);
-    return client_tell(status, &why, err);
+    run_guest_close_output(&command->guest, &client->out, stream);
+    delivery_close_stream(&command->delivery, stream);
+    return AFAR_OK;
 }
 
 enum afar_status afar_signal(struct afar_client *client, const char *name, struct afar_error *err)
 {
     struct afar_error why = {0};
-    enum afar_status status = check_running(client, &why);
+    enum afar_status status = client_check_running(client, &why);
     /* The server would refuse it by an error that belongs to no request: nobody would hear it. */
     if (status == AFAR_OK && client_signal_number(name) == 0)
         status = afar_fail(&why, AFAR_EINVAL, "'%.40s' is not a signal's name, such as TERM", name);
     if (status == AFAR_OK)
         client_unpause(client);
     if (status == AFAR_OK && !client->command.ended)
-        status = message_put_signal(&client->out, client->command.id, name, &why);
+        status = run_guest_signal(&client->command.guest, &client->out, name, &why);
     return client_tell(status, &why, err);
 }
 
@@ -259,9 +252,9 @@ enum afar_status afar_detach(struct afar_client *client, struct afar_error *err)
 {
     struct command *command = &client->command;
     struct afar_error why = {0};
-    enum afar_status status = check_running(client, &why);
+    enum afar_status status = client_check_running(client, &why);
     if (status == AFAR_OK && !command->ended && !command->detaching)
-        status = message_put_detach(&client->out, command->id, &why);
+        run_guest_detach(&command->guest, &client->out);
     if (status == AFAR_OK)
         command->detaching = true;
     return client_tell(status, &why, err);

@@ -92,7 +92,7 @@ static enum afar_status finish_frame(struct delivery *delivery, const struct fra
 static enum afar_status keep(struct delivery *delivery, enum stream stream,
                              const struct frame_view *frame, size_t taken, struct afar_error *err)
 {
-    if (frame->wire_bytes > delivery->window - delivery->kept_bytes)
+    if (delivery->kept_bytes + frame->wire_bytes > delivery->window)
         return afar_fail(err, AFAR_EPEER, "more output than the window of %zu bytes allows",
                          delivery->window);
     struct kept_frame *kept = malloc(sizeof *kept + frame->header_size + frame->size);

@@ -5,12 +5,24 @@
 /* A beat is due this often; a server that has been silent for the second is given up. */
 enum { BEAT_MS = 30000, SILENCE_MS = 120000 };
 
+/* Likewise where a lost connection can be had again: giving one up that was only slow costs little.
+ */
+enum { QUICK_BEAT_MS = 10000, QUICK_SILENCE_MS = 25000 };
+
 void heartbeat_init(struct heartbeat *heartbeat)
 {
     *heartbeat = (struct heartbeat){.beat_ms = BEAT_MS,
                                     .silence_ms = SILENCE_MS,
                                     .answer_by_ms = DEADLINE_NEVER,
                                     .ask_at_ms = DEADLINE_NEVER};
+}
+
+void heartbeat_be_quick(struct heartbeat *heartbeat)
+{
+    if (heartbeat->chosen)
+        return;
+    heartbeat->beat_ms = QUICK_BEAT_MS;
+    heartbeat->silence_ms = QUICK_SILENCE_MS;
 }
 
 void heartbeat_heard(struct heartbeat *heartbeat)
@@ -35,8 +47,8 @@ void heartbeat_want_answer(struct heartbeat *heartbeat, int64_t within_ms)
 
 static bool is_waiting(const struct afar_client *client)
 {
-    return !client->broken && client->command.running && !client->command.ended &&
-           !client->heartbeat.paused;
+    return !client->broken && client->transport != NULL && client->command.running &&
+           !client->command.ended && !client->heartbeat.paused;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -72,6 +84,9 @@ static enum afar_status give_up(const struct afar_client *client, int64_t now_ms
                                 struct afar_error *err)
 {
     long long silent_s = (long long)(now_ms - client->heartbeat.heard_ms + 500) / 1000;
+    if (resume_is_possible(client) && client->met)
+        return afar_fail(err, AFAR_ECLOSED, "%s has given no sign of life for %lld s", client->name,
+                         silent_s);
     if (!client->heard)
         return afar_fail(
             err, AFAR_ECLOSED,
@@ -100,6 +115,7 @@ enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *e
 
 void afar_set_heartbeat(struct afar_client *client, int64_t beat_ms, int64_t silence_ms)
 {
+    client->heartbeat.chosen = true;
     client->heartbeat.beat_ms = beat_ms;
     client->heartbeat.silence_ms = silence_ms;
 }
@@ -110,7 +126,7 @@ enum afar_status afar_probe(struct afar_client *client, int64_t within_ms, struc
     enum afar_status status = client_check(client, PROTOCOL_AFAR, &why);
     if (status == AFAR_OK && !client->command.running)
         status = afar_fail(&why, AFAR_EINVAL, "no command is running");
-    if (status == AFAR_OK && !client->command.ended) {
+    if (status == AFAR_OK && !client->command.ended && client->transport != NULL) {
         client_unpause(client);
         heartbeat_want_answer(&client->heartbeat, within_ms);
         client->heartbeat.ask_at_ms = DEADLINE_NEVER;

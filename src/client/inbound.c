@@ -2,15 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "client/client.h"
-
-/* A frame of the command that is under way; all others are ignored: they race its end. */
-static bool is_current(const struct afar_client *client, const struct message *message)
-{
-    const struct command *command = &client->command;
-    return message->has_id && command->running && !command->ended && message->id == command->id;
-}
 
 /* A server says it in `pong` and in its first `started`. */
 static void note_features(struct afar_client *client, const struct message *message)
@@ -19,25 +13,47 @@ static void note_features(struct afar_client *client, const struct message *mess
         memcpy(client->features, message->text, sizeof client->features);
 }
 
+/* What `started` and `attached` both say. */
+static enum afar_status take_facts(struct afar_client *client, const struct message *message,
+                                   struct afar_error *err)
+{
+    struct command *command = &client->command;
+    if (message->window == 0 || message->window > CLIENT_WINDOW_MAX_BYTES)
+        return afar_fail(err, AFAR_EPEER,
+                         "the server's window is %" PRIu64 " bytes, 1 to %d are allowed",
+                         message->window, CLIENT_WINDOW_MAX_BYTES);
+    command->delivery.window = (size_t)message->window;
+    if (message->resume_ms > 0)
+        heartbeat_be_quick(&client->heartbeat);
+    note_features(client, message);
+    return AFAR_OK;
+}
+
 static enum afar_status on_started(struct afar_client *client, const struct message *message,
                                    const struct frame_view *frame, struct afar_error *err)
 {
     struct command *command = &client->command;
     const struct afar_callbacks *callbacks = &command->delivery.callbacks;
-    if (command->started)
-        return afar_fail(err, AFAR_EPEER, "the server started one command twice");
-    if (message->window == 0 || message->window > CLIENT_WINDOW_MAX_BYTES)
-        return afar_fail(err, AFAR_EPEER,
-                         "the server's window is %" PRIu64 " bytes, 1 to %d are allowed",
-                         message->window, CLIENT_WINDOW_MAX_BYTES);
-    command->started = true;
-    command->delivery.window = (size_t)message->window;
-    if (message->credit > command->stdin_credit)
-        command->stdin_credit = message->credit;
-    note_features(client, message);
-    if (callbacks->on_started != NULL)
+    enum afar_status status = take_facts(client, message, err);
+    if (status != AFAR_OK)
+        return status;
+    if (!command->started && callbacks->on_started != NULL)
         callbacks->on_started(callbacks->user, message->job);
+    command->started = true;
     return delivery_show(&command->delivery, frame, err);
+}
+
+/* It is back; whether it has started may have been lost on the way. */
+static enum afar_status on_attached(struct afar_client *client, const struct message *message,
+                                    const struct frame_view *frame, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    command->attached = true;
+    client->complaint.code = client->lost.code = AFAR_OK;
+    if (message->attached.state == MESSAGE_JOB_RUNNING)
+        return on_started(client, message, frame, err);
+    enum afar_status status = take_facts(client, message, err);
+    return status == AFAR_OK ? delivery_show(&command->delivery, frame, err) : status;
 }
 
 /* The command waits for its place: said once, and before anything else of it. */
@@ -56,8 +72,6 @@ static enum afar_status on_output(struct afar_client *client, const struct messa
                                   const struct frame_view *frame, struct afar_error *err)
 {
     struct command *command = &client->command;
-    if (!command->started)
-        return afar_fail(err, AFAR_EPEER, "output came before the command had started");
     enum afar_status status = delivery_count(&command->delivery, message->seq, err);
     if (status != AFAR_OK)
         return status;
@@ -76,7 +90,6 @@ static enum afar_status end_command(struct command *command, const struct frame_
     if (status != AFAR_OK)
         return status;
     command->ended = true;
-    command->stdin_open = false;
     return AFAR_OK;
 }
 
@@ -85,6 +98,7 @@ static enum afar_status check_outcome(const struct command *command,
                                       const struct afar_receipt *receipt, struct afar_error *err)
 {
     bool began = command->started;
+    bool known = began || !command->attached; /* it may have come and gone while we were away */
     switch (receipt->outcome) {
     case AFAR_OUTCOME_EXITED:
     case AFAR_OUTCOME_SIGNALED:
@@ -100,14 +114,14 @@ static enum afar_status check_outcome(const struct command *command,
     case AFAR_OUTCOME_SERVER_LOST:
         break;
     }
-    if (began != command->started)
+    if (known && began != command->started)
         return afar_fail(err, AFAR_EPEER, "the receipt says \"%s\" of a command that %s",
                          afar_outcome_name(receipt->outcome),
                          command->started ? "had started" : "had not started");
-    if (receipt->stdin_bytes > command->stdin_sent)
+    if (receipt->stdin_bytes > command->guest.stdin_sent)
         return afar_fail(err, AFAR_EPEER,
                          "the receipt counts %" PRIu64 " bytes of stdin, but %" PRIu64 " were sent",
-                         receipt->stdin_bytes, command->stdin_sent);
+                         receipt->stdin_bytes, command->guest.stdin_sent);
     return AFAR_OK;
 }
 
@@ -139,41 +153,30 @@ static void describe_error(struct afar_error *error, const struct message *messa
     (void)snprintf(error->reason, sizeof error->reason, "%s", word);
 }
 
-static enum afar_status on_error(struct afar_client *client, const struct message *message,
-                                 const struct frame_view *frame, struct afar_error *err)
+static enum afar_status on_refused(struct afar_client *client, const struct message *message,
+                                   const struct frame_view *frame, struct afar_error *err)
 {
     struct command *command = &client->command;
+    char prefix[ENDPOINT_URL_BYTES + 32];
+    (void)snprintf(prefix, sizeof prefix, "%s %s: ", client->name,
+                   command->started ? "gave the command up" : "refused the command");
+    describe_error(&command->refusal, message, prefix);
+    command->refused = true;
+    return end_command(command, frame, err);
+}
+
+static void on_other_error(struct afar_client *client, const struct message *message)
+{
     struct control *control = &client->control;
     char prefix[ENDPOINT_URL_BYTES + 32];
     if (!message->has_id) {
         describe_error(&client->complaint, message, "");
-    } else if (is_current(client, message)) {
-        (void)snprintf(prefix, sizeof prefix, "%s %s: ", client->name,
-                       command->started ? "gave the command up" : "refused the command");
-        describe_error(&command->refusal, message, prefix);
-        command->refused = true;
-        return end_command(command, frame, err);
     } else if (control->id != 0 && message->id == control->id) {
         (void)snprintf(prefix, sizeof prefix, "%s refused: ", client->name);
         describe_error(&control->refusal, message, prefix);
         control->answer = MESSAGE_ERROR;
         control->answered = true;
     }
-    return AFAR_OK;
-}
-
-static enum afar_status on_ack(struct afar_client *client, const struct message *message,
-                               const struct frame_view *frame, struct afar_error *err)
-{
-    struct command *command = &client->command;
-    if (message->has_stdin_acked && message->stdin_acked > command->stdin_sent)
-        return afar_fail(err, AFAR_EPEER,
-                         "the server acknowledges %" PRIu64 " bytes of stdin, %" PRIu64
-                         " were sent",
-                         message->stdin_acked, command->stdin_sent);
-    if (message->has_stdin_acked && message->stdin_acked > command->stdin_acked)
-        command->stdin_acked = message->stdin_acked;
-    return delivery_show(&command->delivery, frame, err);
 }
 
 /* The end of a request that we have given up. */
@@ -213,25 +216,80 @@ static void on_answer(struct afar_client *client, const struct message *message)
     utf8_copy(control->version, sizeof control->version, message->word);
 }
 
+/* What the command's guest makes of it. */
+static enum afar_status on_event(struct afar_client *client, enum run_guest_event event,
+                                 const struct message *message, const struct frame_view *frame,
+                                 struct afar_error *err)
+{
+    struct command *command = &client->command;
+    switch (event) {
+    case RUN_GUEST_STARTED:
+        return on_started(client, message, frame, err);
+    case RUN_GUEST_ATTACHED:
+        return on_attached(client, message, frame, err);
+    case RUN_GUEST_OUTPUT:
+        return on_output(client, message, frame, err);
+    case RUN_GUEST_EXIT:
+        return on_exit_frame(client, message, frame, err);
+    case RUN_GUEST_ROOM:
+        return delivery_show(&command->delivery, frame, err);
+    case RUN_GUEST_REFUSED:
+        return on_refused(client, message, frame, err);
+    case RUN_GUEST_LEFT:
+        return on_detached(client, frame, err);
+    case RUN_GUEST_LACK:
+        return afar_fail(err, AFAR_EPEER, "the server has dropped output of a running command");
+    case RUN_GUEST_DROP:
+        return afar_fail(err, AFAR_ECLOSED, "the server has no place for the command's return (%s)",
+                         message->word);
+    case RUN_GUEST_FAILED: /* the guest has filled in *err */
+        (void)afar_prefix(err, "%s", client->name);
+        command->refusal = *err;
+        command->refusal.code = AFAR_EREFUSED;
+        command->refused = true;
+        return end_command(command, frame, err);
+    case RUN_GUEST_NOTHING:
+        break;
+    }
+    return AFAR_OK;
+}
+
+static bool is_current(const struct afar_client *client, const struct message *message)
+{
+    const struct command *command = &client->command;
+    return message->has_id && command->running && !command->ended &&
+           message->id == command->guest.id;
+}
+
+/* A message of the command's, or one of the connection's that tells something of the command. */
+static enum afar_status tell_guest(struct afar_client *client, const struct message *message,
+                                   const struct frame_view *frame, struct afar_error *err)
+{
+    struct run_guest *guest = &client->command.guest;
+    enum run_guest_event event = RUN_GUEST_NOTHING;
+    /* (The time is of no account but for the answer to an attach.) */
+    int64_t now_ms = guest->state == RUN_GUEST_ATTACH ? clock_awake_or_not_ms() : 0;
+    enum afar_status status = run_guest_message(guest, message, now_ms, &client->out, &event, err);
+    if (status == AFAR_OK && event == RUN_GUEST_NOTHING && message->type == MESSAGE_ACK)
+        event = RUN_GUEST_ROOM;
+    return status == AFAR_OK ? on_event(client, event, message, frame, err) : status;
+}
+
 enum afar_status inbound_message(struct afar_client *client, const struct message *message,
                                  const struct frame_view *frame, struct afar_error *err)
 {
     bool current = is_current(client, message);
     client->command.answered = client->command.answered || current;
+    if (current && message->type == MESSAGE_QUEUED)
+        return on_queued(client, frame, err);
+    if (current && message->type != MESSAGE_PING && message->type != MESSAGE_BAD)
+        return tell_guest(client, message, frame, err);
+    if (client->command.running && !message->has_id)
+        (void)tell_guest(client, message, frame, err);
     switch (message->type) {
-    case MESSAGE_STARTED:
-        return current ? on_started(client, message, frame, err) : AFAR_OK;
-    case MESSAGE_QUEUED:
-        return current ? on_queued(client, frame, err) : AFAR_OK;
-    case MESSAGE_STDOUT:
-    case MESSAGE_STDERR:
-        return current ? on_output(client, message, frame, err) : AFAR_OK;
-    case MESSAGE_EXIT:
-        return current ? on_exit_frame(client, message, frame, err) : AFAR_OK;
-    case MESSAGE_ACK:
-        return current ? on_ack(client, message, frame, err) : AFAR_OK;
     case MESSAGE_ERROR:
-        return on_error(client, message, frame, err);
+        on_other_error(client, message);
+        return AFAR_OK;
     case MESSAGE_PING:
         return message_put_pong(&client->out, message->id, afar_version(), 0, err);
     case MESSAGE_PONG:
@@ -241,12 +299,19 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_DONE:
         on_answer(client, message);
         return AFAR_OK;
-    case MESSAGE_DETACHED:
-        return current ? on_detached(client, frame, err) : AFAR_OK;
     case MESSAGE_CLOSING:
         return on_closing(client, message, err);
     case MESSAGE_BAD:
         return afar_fail(err, AFAR_EPEER, "a malformed message: %s", message->problem.message);
+    case MESSAGE_STARTED:
+    case MESSAGE_QUEUED:
+    case MESSAGE_STDOUT:
+    case MESSAGE_STDERR:
+    case MESSAGE_EXIT:
+    case MESSAGE_ACK:
+    case MESSAGE_DETACHED:
+    case MESSAGE_ATTACHED:
+    case MESSAGE_CUT: /* they race the end of their request */
     case MESSAGE_EXEC:
     case MESSAGE_STDIN:
     case MESSAGE_CLOSE:
@@ -258,8 +323,6 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_KILL:
     case MESSAGE_JOBS:
     case MESSAGE_FORGET:
-    case MESSAGE_ATTACHED:
-    case MESSAGE_CUT:
     case MESSAGE_UNKNOWN:
         return AFAR_OK; /* of a later version, or none of our business */
     }

@@ -24,6 +24,11 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
     if (status != AFAR_OK)
         return status;
 
+    /* A server that waits for us waits for this, too. */
+    run_guest_taken(&command->guest, delivery_next(&command->delivery));
+    if (!command->refused && !client->broken && client->transport != NULL &&
+        run_guest_finish(&command->guest, &client->out, err) == AFAR_OK)
+        pump_send(client);
     command->running = false;
     buffer_rest(&client->in);
     command->has_receipt = !command->refused;
@@ -35,6 +40,8 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
 
 static int64_t deadline_ms_of(const struct afar_client *client)
 {
+    if (afar_away(client))
+        return DEADLINE_NEVER;
     int64_t beat_ms = heartbeat_deadline_ms(client);
     int64_t ack_ms = pump_deadline_ms(client);
     return beat_ms < ack_ms ? beat_ms : ack_ms;
@@ -43,6 +50,8 @@ static int64_t deadline_ms_of(const struct afar_client *client)
 int afar_timeout(const struct afar_client *client)
 {
     /* A turn was ended for the caller's sake. */
+    if (afar_away(client))
+        return resume_timeout(client);
     if (!client->broken && transport_pending(client->transport))
         return 0;
     return clock_poll_timeout(deadline_ms_of(client));
@@ -60,6 +69,13 @@ static enum afar_status exchange(struct afar_client *client, struct afar_error *
     if (status != AFAR_OK)
         return status;
     pump_send(client);
+    /* What found no room before. */
+    if (client->command.running && buffer_size(&client->out) == 0) {
+        status = run_guest_push(&client->command.guest, &client->out, err);
+        pump_send(client);
+    }
+    if (status != AFAR_OK)
+        return status;
     return client->send_failed ? pump_receive(client, err) : AFAR_OK;
 }
 
@@ -75,7 +91,7 @@ enum afar_status afar_process(struct afar_client *client, struct afar_error *err
         return client_tell(status, &why, err);
 
     status = delivery_retry(&command->delivery, &why);
-    if (status == AFAR_OK && !client->broken) {
+    if (status == AFAR_OK && !client->broken && client->transport != NULL) {
         status = exchange(client, &why);
         /* It has its receipt or refusal: that the connection fails concerns only what comes next.
          */
@@ -83,6 +99,8 @@ enum afar_status afar_process(struct afar_client *client, struct afar_error *err
             (void)client_break(client, &why, NULL);
             status = AFAR_OK;
         }
+        if (status != AFAR_OK && resume_may_follow(client, &why))
+            status = AFAR_OK;
     }
     if (status == AFAR_OK)
         status = conclude(client, &why);
@@ -119,6 +137,11 @@ enum afar_status afar_wait(struct afar_client *client, int64_t timeout_ms, struc
         status = afar_process(client, &why);
         if (status != AFAR_OK || command->has_receipt)
             break;
+        if (afar_away(client)) {
+            why = client->lost;
+            status = why.code;
+            break;
+        }
         if (delivery_done(&command->delivery))
             status = wait_for_more(client, deadline_ms, &why);
         else if (command->delivery.progress == progress)

@@ -23,6 +23,8 @@ void pump_send(struct afar_client *client)
         if (status == AFAR_EAGAIN)
             return;
         client->send_failed = status != AFAR_OK;
+        if (sent > 0)
+            run_guest_sent(&client->command.guest);
         buffer_consume(&client->out, sent);
     }
     if (client->send_failed)
@@ -32,7 +34,7 @@ void pump_send(struct afar_client *client)
 static bool wants_acks(const struct command *command)
 {
     /* After the end nobody waits for them, unless output is still to be delivered. */
-    return command->running && command->started &&
+    return command->running && command->guest.state == RUN_GUEST_RUN &&
            !(command->ended && delivery_done(&command->delivery));
 }
 
@@ -53,8 +55,8 @@ enum afar_status pump_ack(struct afar_client *client, struct afar_error *err)
             command->ack_by_ms = now_ms + ACK_WITHIN_MS;
         return AFAR_OK;
     }
-    enum afar_status status =
-        message_put_ack(&client->out, command->id, delivery_next(&command->delivery), err);
+    run_guest_taken(&command->guest, delivery_next(&command->delivery));
+    enum afar_status status = run_guest_put_ack(&command->guest, &client->out, err);
     if (status != AFAR_OK)
         return status;
     delivery_acked(&command->delivery);
@@ -104,7 +106,7 @@ static enum afar_status take_frames(struct afar_client *client, struct afar_erro
         if (status != AFAR_OK)
             return status;
         buffer_consume(&client->in, used);
-        client->heard = true;
+        client->heard = client->met = true;
     }
 }
 
@@ -163,6 +165,8 @@ static const char *fate_of_request(const struct afar_client *client)
     const struct command *command = &client->command;
     if (is_not_begun(client))
         return " and has not begun the command";
+    if (resume_is_possible(client) && client->met)
+        return "";
     if (command->running && command->started)
         return " before the command's receipt; whether it finished is unknown";
     if (command->running && !client->heard && client->scheme == ENDPOINT_TCP)

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -466,6 +467,8 @@ void helper_main(struct helper_service *service)
         give_up(STAGE_USER, errno);
     if (!switch_user(&work))
         give_up(STAGE_USER, errno);
+    /* The server asked for this before (spawn.c); a change of user takes it back. */
+    (void)prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
     if (work.cwd != NULL && chdir(work.cwd) != 0 && (!work.order.cwd_optional || chdir("/") != 0))
         give_up(STAGE_CHDIR, errno);
     if (work.order.serves_files) {

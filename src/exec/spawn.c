@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -159,6 +160,9 @@ IN_CHILD static int child_main(void *argument)
         errno = ECANCELED;
         return fail_child(child);
     }
+    /* It ends with the server, however that ends. (The signal is sent when the thread that we come
+     * from ends; companions end after their jobs.) */
+    (void)syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0UL, 0UL, 0UL);
     reset_signals(child);
     child->stage = "session";
     if (syscall(SYS_setsid) < 0)

@@ -63,7 +63,8 @@ static enum afar_status make_cgroup(struct job_launch *launch, int *fd, struct a
         return AFAR_OK;
     launch->spawned.stage = "cgroup";
     if (launch->cgroups == NULL)
-        return afar_fail_errno(err, ENOSYS, "its rule '%s' wants a cgroup, and the server has none",
+        return afar_fail_errno(err, ENOSYS,
+                               "its rule '%s' needs a cgroup, and the server cannot make one",
                                rule->name);
     const struct cgroup_limits limits = {.memory_bytes = rule->memory_bytes.value,
                                          .cpu_millis = rule->cpu_millis.value,

@@ -210,14 +210,13 @@ static void fill_given_up(struct job *job, struct afar_receipt *receipt)
     if (job_has_run(job)) {
         *receipt = (struct afar_receipt){.outcome = AFAR_OUTCOME_SERVER_LOST, .code = -1};
         utf8_copy(receipt->message, sizeof receipt->message,
-                  "the server ends, and may not signal its processes: it goes on");
+                  "the server ends but may not signal its processes: they go on");
         return;
     }
-    fill_not_spawned(
-        job, job->spawning.timed_out ? ETIMEDOUT : ECANCELED, "spawn",
-        "its directory or its program does not answer, and its process cannot be ended "
-        "before that does",
-        receipt);
+    fill_not_spawned(job, job->spawning.timed_out ? ETIMEDOUT : ECANCELED, "spawn",
+                     "its directory or its program does not respond, and its process cannot be "
+                     "ended before they do",
+                     receipt);
     receipt->spawn_us = (uint64_t)(clock_now_us() - job->launch.created_us);
 }
 

@@ -119,7 +119,7 @@ struct job {
     bool stop_failed;  /* … or none could, and it has ended by itself */
     enum afar_outcome stop_outcome;
     int early_signal; /* came while SPAWNING */
-    bool lingered;    /* linger has run out: whoever holds its output open is being killed … */
+    bool lingered;    /* linger has run out: the holders of its output are being killed … */
     bool held_open;   /* … and has been: read what is there, then close */
     struct afar_processes held_by; /* where lingered */
     bool unwatched; /* its end could not be watched: it is killed, and counts as not started */
@@ -212,7 +212,7 @@ void job_files_close(struct job *job);
 
 /* job.c */
 
-/* Whoever held its output open has been killed. */
+/* The holders of its output have been killed. */
 void job_end_linger(struct job *job, const struct afar_processes *holders);
 
 /* One of its deadlines has changed. */

@@ -27,6 +27,16 @@ static void become(struct job *job, enum job_state state)
     job->state = state;
 }
 
+const struct rule *job_rule(const struct job *job)
+{
+    return job->state >= JOB_RUNNING ? job->launch.decision.rule : NULL;
+}
+
+bool job_is_queued(const struct job *job)
+{
+    return job->state == JOB_QUEUED;
+}
+
 bool job_has_run(const struct job *job)
 {
     return job->state >= JOB_RUNNING;
@@ -141,7 +151,7 @@ void job_refuse(struct job *job)
     job_end_refused(job);
 }
 
-/* Gives up waiting. Where its turn has just come, whoever brings it finds it unwanted. */
+/* Gives up waiting. If its turn has just come, the mail that says so finds it no longer waiting. */
 static void leave_queue(struct job *job)
 {
     job->deadlines.start_by_ms = DEADLINE_NEVER;
@@ -493,7 +503,7 @@ void job_kill(struct job *job, enum afar_outcome outcome)
         if (!job->stop_reached) /* the server ends without it */
             job_end_given_up(job);
     } else if (job->state == JOB_DRAINING) {
-        job->deadlines.linger_at_ms = 0; /* whoever holds the output has had its time */
+        job->deadlines.linger_at_ms = 0; /* the holder of the output has had its time */
         job_set_timer(job);
     }
 }

@@ -62,6 +62,12 @@ const char *job_id(const struct job *job);
 /* The owner is going away: no op is called any more, output is dropped, the command is ended. */
 void job_abandon(struct job *job);
 
+/* The rule by which it runs; NULL: none, or it does not run yet. Borrowed. */
+const struct rule *job_rule(const struct job *job);
+
+/* It waits for a place. */
+bool job_is_queued(const struct job *job);
+
 /* The command has been started; it may have ended since. */
 bool job_has_run(const struct job *job);
 

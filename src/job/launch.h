@@ -23,7 +23,7 @@
 
 struct job_launch;
 
-/* Whoever says what is to be run, and how. Runs first in the companion. */
+/* The party that says what is to be run, and how. Runs first in the companion. */
 struct job_decider {
     /* Fills in launch->decision, environment (with launch->variable in it), fence and audited, and,
      * as it goes, spawned.stage. With launch->refused its error is a refusal, else the command

@@ -39,10 +39,10 @@ static void end_unbegun(struct job *job)
 {
     job->launch.begin_us = job->launch.end_us = clock_now_us();
     job->launch.spawned.stage = "queue";
-    job->launch.status = afar_fail_errno(
-        &job->launch.error, job->spawning.timed_out ? ETIMEDOUT : ECANCELED,
-        "it was not its turn to be started in time: other commands of this client are, or "
-        "hang in their start (spawn_timeout_ms, spawns_per_identity)");
+    job->launch.status =
+        afar_fail_errno(&job->launch.error, job->spawning.timed_out ? ETIMEDOUT : ECANCELED,
+                        "it could not be started in time: other commands of this client are being "
+                        "started, or their start hangs (spawn_timeout_ms, spawns_per_identity)");
     job_end_not_spawned(job);
 }
 

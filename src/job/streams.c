@@ -176,7 +176,7 @@ static bool read_once(struct job_pipe *pipe)
         return false;
     if (failed != 0 && failed != EAGAIN)
         note_loss(pipe->job, failed);
-    /* End of file; or nothing left, and whoever still holds it has been killed. */
+    /* End of file; or nothing left, and its last holder has been killed. */
     close_source(pipe->job, &pipe->source);
     return false;
 }
@@ -233,7 +233,7 @@ void job_resume_output(struct job *job)
         pipe->paused = false;
         resumed = true;
     }
-    /* Time in which nobody read is not held against whoever holds the pipe. */
+    /* Time in which we did not read does not count for the holder of the pipe. */
     if (resumed && job->deadlines.linger_at_ms != DEADLINE_NEVER)
         job->deadlines.linger_at_ms = clock_deadline_ms((int64_t)job->host->limits.linger_ms);
 }

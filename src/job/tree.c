@@ -213,8 +213,8 @@ static void leave_op(struct job *job)
     tree->stuck_at_ms = DEADLINE_NEVER;
     tree->stuck++;
     log_write(job->host->log, LOG_LEVEL_WARN,
-              "%s: job %s: one of the processes that are looked at for it hangs (/proc)",
-              job->label, job->launch.id);
+              "%s: job %s: reading /proc of one of its processes hangs", job->label,
+              job->launch.id);
     if (tree->stuck < STUCK_MAX) {
         tree->busy = false;
         tree->wanted |= tree->does;
@@ -226,7 +226,7 @@ static void leave_op(struct job *job)
     finish(job);
 }
 
-/* What is looked at hangs: whoever it is, the sweep that is begun anew passes it over. */
+/* Reading that process hangs: the sweep that starts anew skips it. */
 static void give_up_op(struct job *job)
 {
     struct tree_op *op = job->tree.op;

@@ -38,6 +38,8 @@ struct race {
     struct attempt under_way[ATTEMPTS_MAX]; /* the oldest first */
     size_t attempts;
     int64_t next_at_ms;            /* when to try the next one */
+    int stop_fd;                   /* -1: none */
+    bool stopped;                  /* it can be read */
     int failure;                   /* errno of the last attempt that has failed */
     const struct addrinfo *failed; /* its address; NULL: none has */
 };
@@ -129,12 +131,14 @@ static bool settle(struct race *race, size_t index, int *fd)
 /* True: one has succeeded. */
 static bool wait_for_one(struct race *race, int64_t until_ms, int *fd)
 {
-    struct pollfd waiting[ATTEMPTS_MAX];
+    struct pollfd waiting[ATTEMPTS_MAX + 1];
     size_t count = race->attempts;
+    waiting[count] = (struct pollfd){.fd = race->stop_fd, .events = POLLIN};
     for (size_t i = 0; i < count; i++)
         waiting[i] = (struct pollfd){.fd = race->under_way[i].fd, .events = POLLOUT};
-    if (poll(waiting, count, clock_poll_timeout(until_ms)) <= 0)
+    if (poll(waiting, count + 1, clock_poll_timeout(until_ms)) <= 0)
         return false; /* EINTR, or it is time */
+    race->stopped = waiting[count].revents != 0;
     /* From the last to the first, because what is settled is taken out. */
     for (size_t i = count; i-- > 0;) {
         if (waiting[i].revents != 0 && settle(race, i, fd))
@@ -156,6 +160,8 @@ static int run_race(struct race *race, int64_t deadline_ms, int *fd)
         }
         if (race->attempts == 0)
             return race->failure;
+        if (race->stopped)
+            return ECANCELED;
         if (now_ms >= deadline_ms) {
             race->failed = race->under_way[0].address;
             return ETIMEDOUT;
@@ -234,6 +240,8 @@ static enum afar_status fail(const struct endpoint *endpoint, const char *tried,
     char url[ENDPOINT_URL_BYTES];
     char reason[128];
     bool timed_out = failure == ETIMEDOUT;
+    if (failure == ECANCELED)
+        return afar_fail(err, AFAR_EAGAIN, "connecting was stopped");
     enum afar_status status = timed_out           ? AFAR_ETIMEDOUT
                               : failure == ENOMEM ? AFAR_ENOMEM
                                                   : AFAR_ESYSTEM;
@@ -261,14 +269,14 @@ static void describe(const struct endpoint *endpoint, const struct addrinfo *add
     (void)snprintf(text, size, " (%s)", shown);
 }
 
-static enum afar_status dial_inet(const struct endpoint *endpoint, int64_t deadline_ms, int *fd,
-                                  struct afar_error *err)
+static enum afar_status dial_inet(const struct endpoint *endpoint, int64_t deadline_ms, int stop_fd,
+                                  int *fd, struct afar_error *err)
 {
     struct addrinfo *list = NULL;
     char tried[ADDRESS_TEXT_BYTES + 4] = "";
-    struct race race = {.failure = EADDRNOTAVAIL};
+    struct race race = {.failure = EADDRNOTAVAIL, .stop_fd = stop_fd};
 
-    enum afar_status status = lookup_addresses(endpoint, deadline_ms, &list, err);
+    enum afar_status status = lookup_addresses(endpoint, deadline_ms, stop_fd, &list, err);
     if (status != AFAR_OK)
         return status;
     put_in_order(&race, list);
@@ -284,11 +292,17 @@ static enum afar_status dial_inet(const struct endpoint *endpoint, int64_t deadl
 enum afar_status dial(const struct endpoint *endpoint, int64_t deadline_ms, int *fd,
                       struct afar_error *err)
 {
+    return dial_unless(endpoint, deadline_ms, -1, fd, err);
+}
+
+enum afar_status dial_unless(const struct endpoint *endpoint, int64_t deadline_ms, int stop_fd,
+                             int *fd, struct afar_error *err)
+{
     *fd = -1;
     if (endpoint->inherited)
         return afar_fail(err, AFAR_EINVAL, "a socket that was handed over is for listening only");
     if (endpoint->scheme != ENDPOINT_UNIX)
-        return dial_inet(endpoint, deadline_ms, fd, err);
+        return dial_inet(endpoint, deadline_ms, stop_fd, fd, err);
     int failure = try_unix(endpoint, deadline_ms, fd);
     return failure == 0 ? AFAR_OK : fail(endpoint, "", failure, err);
 }

@@ -19,4 +19,9 @@
 enum afar_status dial(const struct endpoint *endpoint, int64_t deadline_ms, int *fd,
                       struct afar_error *err);
 
+/* The same, but given up with AFAR_EAGAIN as soon as `stop_fd` can be read (-1: never), which may
+ * take a moment while a name is looked up. A Unix socket is not given up. */
+enum afar_status dial_unless(const struct endpoint *endpoint, int64_t deadline_ms, int stop_fd,
+                             int *fd, struct afar_error *err);
+
 #endif

@@ -1,6 +1,7 @@
 #include "net/lookup.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,6 +11,8 @@
 
 #include "base/clock.h"
 #include "net/address.h"
+
+enum { STOP_LOOK_MS = 100 };
 
 /* Of the caller and the thread together; who is done last frees it. */
 struct lookup {
@@ -90,15 +93,27 @@ static int start_thread(struct lookup *lookup)
     return failure;
 }
 
-/* False: not by the deadline; the thread has the lookup for itself from then on. */
-static bool wait_until_done(struct lookup *lookup, int64_t deadline_ms)
+static bool can_be_read(int fd)
 {
-    const struct timespec until = {.tv_sec = (time_t)(deadline_ms / 1000),
-                                   .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
-    int failure = 0;
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    return fd >= 0 && poll(&waiting, 1, 0) > 0;
+}
+
+/* False: not by the deadline, or it was to stop; the thread has the lookup for itself from then on.
+ */
+static bool wait_until_done(struct lookup *lookup, int64_t deadline_ms, int stop_fd, bool *stopped)
+{
     (void)pthread_mutex_lock(&lookup->lock);
-    while (!lookup->done && failure != ETIMEDOUT)
-        failure = pthread_cond_timedwait(&lookup->changed, &lookup->lock, &until);
+    while (!lookup->done && !*stopped) {
+        const int64_t look_ms = clock_now_ms() + STOP_LOOK_MS;
+        const int64_t until_ms = stop_fd >= 0 && look_ms < deadline_ms ? look_ms : deadline_ms;
+        const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                                       .tv_nsec = (long)(until_ms % 1000) * 1000000};
+        int failure = pthread_cond_timedwait(&lookup->changed, &lookup->lock, &until);
+        if (failure == ETIMEDOUT && until_ms == deadline_ms)
+            break;
+        *stopped = can_be_read(stop_fd);
+    }
     bool done = lookup->done;
     lookup->abandoned = !done;
     (void)pthread_mutex_unlock(&lookup->lock);
@@ -106,8 +121,9 @@ static bool wait_until_done(struct lookup *lookup, int64_t deadline_ms)
 }
 
 static enum afar_status look_up_in_time(const struct endpoint *endpoint, int64_t deadline_ms,
-                                        struct addrinfo **list, struct afar_error *err)
+                                        int stop_fd, struct addrinfo **list, struct afar_error *err)
 {
+    bool stopped = false;
     struct lookup *lookup = lookup_new(endpoint);
     int failure = lookup == NULL ? ENOMEM : start_thread(lookup);
     if (failure != 0) {
@@ -117,7 +133,10 @@ static enum afar_status look_up_in_time(const struct endpoint *endpoint, int64_t
         return afar_fail_errno(err, failure, "cannot resolve '%s': no thread for it",
                                endpoint->host);
     }
-    if (!wait_until_done(lookup, deadline_ms))
+    bool done = wait_until_done(lookup, deadline_ms, stop_fd, &stopped);
+    if (!done && stopped)
+        return afar_fail(err, AFAR_EAGAIN, "connecting was stopped");
+    if (!done)
         return afar_fail(err, AFAR_ETIMEDOUT,
                          "cannot resolve '%s': no answer in time; do the name servers of "
                          "/etc/resolv.conf answer?",
@@ -131,7 +150,7 @@ static enum afar_status look_up_in_time(const struct endpoint *endpoint, int64_t
     return status;
 }
 
-enum afar_status lookup_addresses(const struct endpoint *endpoint, int64_t deadline_ms,
+enum afar_status lookup_addresses(const struct endpoint *endpoint, int64_t deadline_ms, int stop_fd,
                                   struct addrinfo **list, struct afar_error *err)
 {
     *list = NULL;
@@ -144,5 +163,5 @@ enum afar_status lookup_addresses(const struct endpoint *endpoint, int64_t deadl
                          "answers",
                          endpoint->host, LOOKUPS_MAX);
     }
-    return look_up_in_time(endpoint, deadline_ms, list, err);
+    return look_up_in_time(endpoint, deadline_ms, stop_fd, list, err);
 }

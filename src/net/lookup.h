@@ -18,9 +18,10 @@
  */
 enum { LOOKUPS_MAX = 32 };
 
-/* As address_resolve for connecting. AFAR_ETIMEDOUT: no answer by the deadline. AFAR_ELIMIT: too
- * many names are being looked up. */
-enum afar_status lookup_addresses(const struct endpoint *endpoint, int64_t deadline_ms,
+/* As address_resolve for connecting. AFAR_ETIMEDOUT: no answer by the deadline. AFAR_EAGAIN:
+ * `stop_fd` (-1: none) can be read, which is looked at ten times a second. AFAR_ELIMIT: too many
+ * names are being looked up. */
+enum afar_status lookup_addresses(const struct endpoint *endpoint, int64_t deadline_ms, int stop_fd,
                                   struct addrinfo **list, struct afar_error *err);
 
 #endif

@@ -46,8 +46,8 @@ struct audit_options {
 
 /* What a line says; whatever is NULL, 0 or false is left out. All borrowed. */
 struct audit_record {
-    const char *event; /* "start", "end", "denied", "refused", "kill", "handshake_failed",
-                        * "connection_refused", "file" */
+    const char *event; /* "start", "end", "denied", "refused", "kill", "away", "attach", "takeover",
+                        * "handshake_failed", "connection_refused", "file" */
     unsigned long long connection;
     const char *job;
     const char *identity; /* one of its names */

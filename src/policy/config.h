@@ -99,6 +99,7 @@ struct config {
     uint64_t idle_timeout_ms;      /* without a job and without a byte from the client */
     uint64_t write_timeout_ms;     /* the client takes nothing of what waits for it */
     uint64_t spawn_timeout_ms;     /* for a command's chdir and execve */
+    uint64_t resume_ms;            /* upper bound for how long a command waits for its client */
     uint64_t job_timeout_ms;       /* upper bound for a job's own timeout_ms */
     uint64_t kill_grace_ms;        /* from TERM to KILL */
     uint64_t linger_ms;            /* see design: output held open after the command's end */

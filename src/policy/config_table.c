@@ -115,6 +115,8 @@ static const struct config_key keys[] = {
      "silence before output held open after a command's end is cut; 0: no limit"},
     {"linger_max_ms", CONFIG_NUMBER, AT(linger_max_ms), 1, DURATION_MAX, 10000,
      "the same, silent or not"},
+    {"resume_ms", CONFIG_NUMBER, AT(resume_ms), 0, DURATION_MAX, 60000,
+     "a command waits so long for a client whose connection was lost; 0: it does not"},
     {"drain_ms", CONFIG_NUMBER, AT(drain_ms), 0, DURATION_MAX, 10000,
      "commands may go on for so long after the server's TERM"},
     {"last_words_ms", CONFIG_NUMBER, AT(last_words_ms), 0, DURATION_MAX, 5000,

@@ -306,6 +306,13 @@ static enum afar_status parse_seconds(const char *text, uint64_t *value, struct 
     return status;
 }
 
+/* 0: not at all. */
+static enum afar_status parse_pause(const char *text, uint64_t *value, struct afar_error *err)
+{
+    *value = 0;
+    return strcmp(text, "0") == 0 ? AFAR_OK : duration_parse(text, value, err);
+}
+
 /* To the kernel's cgroups 0 would be no limit at all. */
 static enum afar_status parse_memory(const char *text, uint64_t *value, struct afar_error *err)
 {
@@ -346,6 +353,7 @@ static const struct rule_key {
     {"umask", set_umask, NULL, 0},
     {"nice", set_nice, NULL, 0},
     {"timeout", NULL, duration_parse, AT(timeout_ms)},
+    {"resume", NULL, parse_pause, AT(resume_ms)},
     {"max_output", NULL, size_parse, AT(max_output)},
     {"max_jobs", NULL, parse_count, AT(max_jobs)},
     {"rlimit_nofile", NULL, parse_count, AT(nofile)},

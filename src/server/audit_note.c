@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* It carries all that the line will say: whoever has caused it may be gone by then. */
+/* It carries all that the line will say: the client may be gone by then. */
 struct note {
     struct task task;
     struct worker *worker;

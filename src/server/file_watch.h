@@ -33,7 +33,7 @@ struct file_watch {
 
 enum file_watch_news {
     FILE_WATCH_SAME,     /* they are as they were read */
-    FILE_WATCH_CHANGING, /* they have changed since the last look: whoever does it may be in the
+    FILE_WATCH_CHANGING, /* they have changed since the last look: the writer may be in the
                             middle */
     FILE_WATCH_CHANGED   /* they are others, and stay as they are: to be read */
 };

@@ -106,7 +106,7 @@ static enum afar_status keep_names(struct terms *terms, char *const *names, stru
     return status;
 }
 
-/* After it has waited: whether its client may still begin anything, by whom else he is known now. */
+/* After it has waited: whether its client, by the names it has now, may still begin anything. */
 static bool judge_again(struct prepared *prepared)
 {
     struct policy_client who;
@@ -115,7 +115,7 @@ static bool judge_again(struct prepared *prepared)
     if (prepared->judge == NULL)
         return true;
     enum afar_status status = prepared->judge(job_owner(prepared->job), &who, &err);
-    if (status == AFAR_OK)
+    if (status == AFAR_OK && who.names != NULL)
         status = keep_names(&prepared->terms, who.names, &err);
     if (status == AFAR_OK)
         return true;
@@ -209,7 +209,7 @@ static const char *explain_wait(const struct prepared *prepared, const enum afar
         return "other clients need its place in the queue (max_queued)";
     if (stopped == NULL)
         return "the command could not be started in time (start_within_ms)";
-    return *stopped == AFAR_OUTCOME_DISCONNECTED ? "its client has given it up"
+    return *stopped == AFAR_OUTCOME_DISCONNECTED ? "its client has withdrawn it or has gone"
                                                  : "the server is shutting down";
 }
 

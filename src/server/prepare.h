@@ -26,7 +26,7 @@ struct job_origin {
     struct policy_client client; /* for the rules and the audit log */
     /* It has waited, and its turn has come: whether the job's owner's client is still trusted, and
      * who that is now (borrowed until the next call). Its error is the refusal's. NULL: its jobs
-     * never wait. */
+     * never wait. Where nobody can be asked who->names is NULL: he is known as before. */
     enum afar_status (*judge)(struct job_owner *owner, struct policy_client *who,
                               struct afar_error *err);
 };

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,8 @@ struct registry {
     struct list queue;       /* in the order of their coming; and by identity: */
     struct crowd waiting;
     struct list buckets[BUCKETS]; /* of those that have a place */
+    struct list holders[BUCKETS]; /* runs, by holder … */
+    struct list runs[BUCKETS];    /* … and by their job's id */
 };
 
 struct registry *registry_new(const struct config *config)
@@ -36,8 +39,11 @@ struct registry *registry_new(const struct config *config)
     tally_init(&registry->rules);
     list_init(&registry->queue);
     crowd_init(&registry->waiting);
-    for (size_t i = 0; i < BUCKETS; i++)
+    for (size_t i = 0; i < BUCKETS; i++) {
         list_init(&registry->buckets[i]);
+        list_init(&registry->holders[i]);
+        list_init(&registry->runs[i]);
+    }
     registry_set_limits(registry, config);
     return registry;
 }
@@ -55,12 +61,17 @@ void registry_free(struct registry *registry)
 }
 
 /* Ids are random, so any of their digits do; those of a request may be anything. */
-static struct list *bucket_of(struct registry *registry, const char *id)
+static size_t bucket_number(const char *id)
 {
     size_t hash = 0;
     for (size_t i = 0; i < 4 && id[i] != '\0'; i++)
         hash = hash * 31 + (unsigned char)id[i];
-    return &registry->buckets[hash % BUCKETS];
+    return hash % BUCKETS;
+}
+
+static struct list *bucket_of(struct registry *registry, const char *id)
+{
+    return &registry->buckets[bucket_number(id)];
 }
 
 /* ---- places -------------------------------------------------------------------------------------
@@ -125,7 +136,7 @@ static void end_spawn(struct registry *registry, struct registry_entry *entry)
     }
 }
 
-/* A place may be free: whoever is first in the queue and whose identity has room gets it. */
+/* A place may be free: the first in the queue whose identity has room gets it. */
 static void grant(struct registry *registry)
 {
     struct list *link = registry->queue.next;
@@ -145,8 +156,7 @@ static enum afar_status place_or_queue(struct registry *registry, struct registr
                                        bool may_wait, enum counter *limit)
 {
     bool identity = identity_full(registry, entry);
-    /* Nobody is overtaken: while there is a place, those in the queue are there for their identity.
-     */
+    /* FIFO: while a place is free, queued entries wait only for their identity's limit. */
     if (!identity && registry->count < registry->max_jobs) {
         take_place(registry, entry);
         return AFAR_OK;
@@ -206,6 +216,7 @@ enum afar_status registry_claim(struct registry *registry, struct registry_entry
     list_init(&entry->link);
     entry->leader = 0;
     entry->rule = NULL;
+    entry->run = NULL;
     entry->killed = entry->queued = entry->displaced = entry->spawning = false;
     entry->place = (struct crowd_member){.group = NULL};
     list_init(&entry->spawn_link);
@@ -299,8 +310,14 @@ void registry_remove(struct registry *registry, struct registry_entry *entry)
     (void)pthread_mutex_lock(&registry->lock);
     assert(!entry->queued && list_empty(&entry->spawn_link));
     end_spawn(registry, entry);
-    if (!list_empty(&entry->link)) { /* not withdrawn: it had a place */
-        list_remove(&entry->link);
+    bool placed = !list_empty(&entry->link); /* not withdrawn */
+    list_remove(&entry->link);
+    if (entry->run != NULL)
+        entry->run->entry = NULL;
+    if (placed && entry->run != NULL) {
+        entry->run->place = entry->identity;
+        entry->identity = NULL;
+    } else if (placed) {
         registry->count--;
         entry->identity->places--;
     }
@@ -339,6 +356,140 @@ enum afar_status registry_signal(struct registry *registry, const char *id, cons
     }
     (void)pthread_mutex_unlock(&registry->lock);
     return status;
+}
+
+/* ---- runs to which a client can come back ---------------------------------------------------- */
+
+/* With the lock held. */
+static struct registry_run *run_of_holder(struct registry *registry,
+                                          const struct tally_entry *owner, const char *holder)
+{
+    const struct list *head = &registry->holders[bucket_number(holder)];
+    for (struct list *link = head->next; link != head; link = link->next) {
+        struct registry_run *run = list_object(link, struct registry_run, by_holder);
+        if (run->owner == owner && strcmp(run->holder, holder) == 0)
+            return run;
+    }
+    return NULL;
+}
+
+/* Likewise. */
+static struct registry_run *run_of_job(struct registry *registry, const struct tally_entry *owner,
+                                       const char *id)
+{
+    const struct list *head = &registry->runs[bucket_number(id)];
+    for (struct list *link = head->next; link != head; link = link->next) {
+        struct registry_run *run = list_object(link, struct registry_run, by_job);
+        if (run->owner == owner && strcmp(run->job, id) == 0)
+            return run;
+    }
+    return NULL;
+}
+
+enum afar_status registry_enter_run(struct registry *registry, struct registry_run *run,
+                                    const char *owner, const char *holder, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    list_init(&run->by_holder);
+    list_init(&run->by_job);
+    run->owner = run->place = NULL;
+    run->entry = NULL;
+    run->job[0] = '\0';
+    (void)snprintf(run->holder, sizeof run->holder, "%s", holder);
+    (void)pthread_mutex_lock(&registry->lock);
+    struct tally_entry *known = tally_hold(&registry->identities, owner, strlen(owner));
+    if (known == NULL)
+        status = afar_fail(err, AFAR_ENOMEM, "out of memory for a run");
+    else if (run_of_holder(registry, known, holder) != NULL)
+        status = afar_fail(err, AFAR_EINVAL, "there is a command of this \"holder\" already");
+    if (status == AFAR_OK) {
+        run->owner = known;
+        list_append(&registry->holders[bucket_number(holder)], &run->by_holder);
+    } else {
+        tally_drop(known);
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+    return status;
+}
+
+/* Among those that have a place and those that wait for one. With the lock held. */
+static struct registry_entry *entry_of(struct registry *registry, const char *id)
+{
+    const struct list *const heads[] = {bucket_of(registry, id), &registry->queue};
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        for (struct list *link = heads[i]->next; link != heads[i]; link = link->next) {
+            struct registry_entry *entry = list_object(link, struct registry_entry, link);
+            if (strcmp(entry->id, id) == 0)
+                return entry;
+        }
+    }
+    return NULL;
+}
+
+void registry_bind_run(struct registry *registry, struct registry_run *run, const char *id)
+{
+    (void)snprintf(run->job, sizeof run->job, "%s", id);
+    (void)pthread_mutex_lock(&registry->lock);
+    run->entry = entry_of(registry, id);
+    if (run->entry != NULL)
+        run->entry->run = run;
+    list_append(&registry->runs[bucket_number(id)], &run->by_job);
+    (void)pthread_mutex_unlock(&registry->lock);
+}
+
+bool registry_rename_run(struct registry *registry, struct registry_run *run, const char *holder)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    const struct registry_run *found = run_of_holder(registry, run->owner, holder);
+    bool free = found == NULL || found == run;
+    if (free) {
+        list_remove(&run->by_holder);
+        (void)snprintf(run->holder, sizeof run->holder, "%s", holder);
+        list_append(&registry->holders[bucket_number(holder)], &run->by_holder);
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+    return free;
+}
+
+void registry_leave_run(struct registry *registry, struct registry_run *run)
+{
+    if (run->owner == NULL)
+        return;
+    (void)pthread_mutex_lock(&registry->lock);
+    list_remove(&run->by_holder);
+    list_remove(&run->by_job);
+    if (run->entry != NULL)
+        run->entry->run = NULL;
+    if (run->place != NULL) {
+        registry->count--;
+        run->place->places--;
+    }
+    tally_drop(run->place);
+    tally_drop(run->owner);
+    run->owner = run->place = NULL;
+    run->entry = NULL;
+    grant(registry);
+    (void)pthread_mutex_unlock(&registry->lock);
+}
+
+struct worker *registry_find_run(struct registry *registry, const char *owner, const char *id,
+                                 const char *holder, const struct worker *asker, void **object)
+{
+    struct worker *home = NULL;
+    (void)pthread_mutex_lock(&registry->lock);
+    const struct tally_entry *known = tally_find(&registry->identities, owner, strlen(owner));
+    const struct registry_run *run = NULL;
+    if (known != NULL)
+        run = id[0] != '\0' ? run_of_job(registry, known, id)
+                            : run_of_holder(registry, known, holder);
+    if (run != NULL) {
+        home = run->home;
+        *object = run->object;
+        if (home != asker)
+            (void)atomic_fetch_add(run->guests, 1);
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+    return home;
 }
 
 size_t registry_count(struct registry *registry)

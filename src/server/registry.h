@@ -10,6 +10,7 @@
 #ifndef SERVER_REGISTRY_H
 #define SERVER_REGISTRY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -24,6 +25,7 @@
 #include "wire/message.h"
 
 struct registry;
+struct worker;
 
 struct registry_entry {
     struct list link;              /* guarded by the registry, like all the rest … */
@@ -38,8 +40,23 @@ struct registry_entry {
     bool spawning;             /* one of its identity's spawns is its own … */
     struct list spawn_link;    /* … or it waits for one */
     struct mail may_spawn;     /* deliver: set by the job */
+    struct registry_run *run;  /* of this job; NULL: nobody can come back to it */
     pid_t leader;              /* 0: nothing to signal (not yet started, or reaped) */
     bool killed;               /* a kill request has reached it */
+};
+
+/* A run to which its client can come back on another connection. It lies inside the run. */
+struct registry_run {
+    struct list by_holder; /* guarded by the registry, like all the rest … */
+    struct list by_job;
+    struct worker *home; /* … but these three, which are fixed: where it is … */
+    atomic_uint *guests; /* … whose connections are counted here … */
+    void *object;        /* … and the run itself, for its home's thread only */
+    char holder[MESSAGE_HOLDER_BYTES];
+    char job[MESSAGE_JOB_ID_BYTES];
+    struct tally_entry *owner;    /* whose it is */
+    struct registry_entry *entry; /* of its job, as long as there is one */
+    struct tally_entry *place;    /* it has its job's place, whose end nobody has acknowledged */
 };
 
 /* What a claim asks for. */
@@ -90,6 +107,30 @@ bool registry_clear_leader(struct registry *registry, struct registry_entry *ent
 /* Gives the place back; the first in the queue that may have it gets it. Not while granted is under
  * way. */
 void registry_remove(struct registry *registry, struct registry_entry *entry);
+
+/* ---- runs to which a client can come back ---- */
+
+/* Enters a run of `owner` by its holder. AFAR_EINVAL: this owner has one of that holder. AFAR_ENOMEM.
+ * The run's home,
+ * guests and object are set. */
+enum afar_status registry_enter_run(struct registry *registry, struct registry_run *run,
+                                    const char *owner, const char *holder, struct afar_error *err);
+
+/* It is that job's (which has been claimed): known by its id too, and its place is the run's, for
+ * as long as that is longer. */
+void registry_bind_run(struct registry *registry, struct registry_run *run, const char *id);
+
+/* Another holder has it. False: this owner has a run of that holder already. */
+bool registry_rename_run(struct registry *registry, struct registry_run *run, const char *holder);
+
+/* It is over, also for one that was never entered. Gives the place back, where it has its job's. */
+void registry_leave_run(struct registry *registry, struct registry_run *run);
+
+/* Finds the run of `owner` by its job's id, or, where `id` is "", by its holder, and says where it
+ * is; NULL: there is none. Where that is not `asker`, a connection has been counted there already,
+ * and must be handed over: so its home does not end before. */
+struct worker *registry_find_run(struct registry *registry, const char *owner, const char *id,
+                                 const char *holder, const struct worker *asker, void **object);
 
 /* Signals the process group of a job. AFAR_EINVAL: no such job runs, or it is not `identity`'s
  * (NULL: anybody's will do). AFAR_ESYSTEM: it runs, but could not be signalled. */

@@ -1,5 +1,6 @@
-/* Certificates that are replaced are read anew without a SIGHUP: whoever renews them (Kubernetes, a
- * volume's sidecar, certbot) need not know of us. The rest of the configuration stays as it is. */
+/* Certificates that are replaced are read anew without a SIGHUP: the program that renews them
+ * (Kubernetes, a volume's sidecar, certbot) need not know of us. The rest of the configuration
+ * stays as it is. */
 #include "server/server_internal.h"
 
 #include <string.h>

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/utf8.h"
 #include "exec/inheritance.h"
 #include "exec/spawn.h"
@@ -120,7 +121,7 @@ void server_tls_files(const struct config *config, const char *paths[FILE_WATCH_
     paths[3] = config->tls_crl;
 }
 
-/* Whoever can change these decides who is let in. */
+/* A user who can change these decides who is let in. */
 static enum afar_status check_trusted(const struct config *config, struct afar_error *err)
 {
     const struct {
@@ -287,7 +288,7 @@ void server_open_cgroups(struct server *server, const struct config *config)
             status = cgroups_check(cgroups, &limits, &err);
         if (status != AFAR_OK)
             log_write(shared->log, LOG_LEVEL_WARN,
-                      "rule '%s' wants a cgroup: its commands will fail: %s", rule->name,
+                      "rule '%s' needs a cgroup: its commands will fail: %s", rule->name,
                       err.message);
     }
 }
@@ -310,7 +311,8 @@ static enum afar_status make_shared(struct server *server, const struct config *
     if (shared->registry == NULL || shared->admission == NULL || shared->summary == NULL ||
         shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
-    return set_own_limits(shared, config, err);
+    enum afar_status status = random_hex(shared->instance, (INSTANCE_BYTES - 1) / 2, err);
+    return status == AFAR_OK ? set_own_limits(shared, config, err) : status;
 }
 
 /* Sockets that were handed over and that no listener names. */
@@ -501,7 +503,7 @@ static void describe_what(const struct config *config, const char *user, char wh
                        rules_file(config->rules), files - 1, files == 2 ? "" : "s");
 }
 
-/* "whoever has a client certificate from ca.pem" */
+/* "everyone with a client certificate from ca.pem" */
 static void describe_who(const struct config *config, char who[WHO_BYTES])
 {
     bool pins = rules_have_pin(config->rules);

@@ -5,6 +5,7 @@
 
 #include "server/connection/connection.h"
 #include "server/giveback.h"
+#include "server/protocol/run.h"
 #include "server/protocol/udp_upper.h"
 
 static struct worker *worker_of_drain(struct mail *mail)
@@ -19,8 +20,10 @@ bool worker_is_here(const struct worker *worker)
 
 void worker_check_ended(struct worker *worker)
 {
-    worker->host.ended = worker->draining && list_empty(&worker->connections) &&
-                         list_empty(&worker->host.jobs) && worker->audit_notes == 0;
+    /* The count and not the list: one may be on its way here. */
+    worker->host.ended = worker->draining && atomic_load(&worker->connection_count) == 0 &&
+                         list_empty(&worker->host.jobs) && list_empty(&worker->runs) &&
+                         worker->audit_notes == 0;
 }
 
 static void job_left(struct job_host *host)
@@ -51,6 +54,17 @@ static void drain_connections(struct worker *worker)
     }
 }
 
+/* Nobody can come back any more: our listeners are closed. */
+static void drain_runs(struct worker *worker)
+{
+    struct list *link = worker->runs.next;
+    while (link != &worker->runs) {
+        struct list *next = link->next;
+        run_drain(list_object(link, struct run, link));
+        link = next;
+    }
+}
+
 static void drain(struct mail *mail)
 {
     struct worker *worker = worker_of_drain(mail);
@@ -59,6 +73,7 @@ static void drain(struct mail *mail)
     worker->udp = NULL;
     drain_connections(worker);
     job_host_drain(&worker->host);
+    drain_runs(worker);
     worker_check_ended(worker);
 }
 
@@ -166,6 +181,7 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
     made->ended_mail.deliver = boss->ended;
     admission_exit_init(&made->way_out, &made->mailbox, make_room);
     list_init(&made->connections);
+    list_init(&made->runs);
     loop_source_init(&made->mailbox.source);
 
     enum afar_status status = loop_new(&made->host.loop, err);

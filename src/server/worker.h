@@ -35,6 +35,8 @@ struct server_settings {
     struct fence *fence;     /* NULL: none */
 };
 
+enum { INSTANCE_BYTES = 17 };
+
 /* What all workers share; read-only but for those with a lock of their own and the counters. */
 struct server_shared {
     struct server_settings settings; /* the acceptor's; each worker has a copy */
@@ -55,6 +57,7 @@ struct server_shared {
     _Atomic(struct cgroups *) cgroups; /* NULL: none; once it is there it stays */
     const char *temporary;             /* folder for collected output */
     atomic_ullong next_connection;
+    char instance[INSTANCE_BYTES]; /* this server's, until it ends: random */
 };
 
 struct worker {
@@ -67,12 +70,15 @@ struct worker {
     struct mailbox mailbox;
     struct admission_exit way_out; /* for connections that are to make room */
     struct list connections;
+    struct list runs;     /* to which their clients can come back; they may be without one */
     unsigned audit_notes; /* under way */
     size_t audit_note_bytes;
-    bool draining; /* no new jobs; the thread ends when connections and jobs are gone */
+    bool draining; /* no new jobs; the thread ends when connections, runs and jobs are gone */
 
-    atomic_uint connection_count; /* what the acceptor chooses by; counted up there, down here */
-    struct udp_upper *udp;        /* NULL: none; worker 0 answers all of them */
+    /* What the acceptor chooses by; counted up there and where one is handed on, before it is
+     * posted, and down here. */
+    atomic_uint connection_count;
+    struct udp_upper *udp; /* NULL: none; worker 0 answers all of them */
 
     pthread_t thread;
     struct mailbox *boss; /* the acceptor's */

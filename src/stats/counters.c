@@ -42,6 +42,10 @@ static const char *const names[COUNTERS] = {
     [COUNTER_MAX_STUCK_SPAWNS] = "max_stuck_spawns",
     [COUNTER_LINGER] = "linger_ms",
     [COUNTER_ACCEPT_PAUSES] = "accept_pauses",
+    [COUNTER_AWAY] = "away",
+    [COUNTER_ATTACHES] = "attaches",
+    [COUNTER_SUPERSEDED] = "superseded",
+    [COUNTER_RESUME_MS] = "resume_ms",
     [COUNTER_RELOADS] = "reloads",
     [COUNTER_RELOADS_FAILED] = "reloads_failed",
 };

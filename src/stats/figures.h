@@ -37,6 +37,7 @@ enum server_phase { PHASE_STARTING, PHASE_READY, PHASE_DRAINING };
 struct figures {
     atomic_int phase; /* enum server_phase */
     atomic_llong jobs[JOB_STATES];
+    atomic_llong away;                        /* commands that wait for their client */
     atomic_ullong outcomes[FIGURES_OUTCOMES]; /* by enum afar_outcome */
     atomic_ullong files_sessions;             /* of the subsystem sftp, which have ended; … */
     atomic_ullong files_in_bytes;             /* … and what they took and gave */

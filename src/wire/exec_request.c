@@ -26,7 +26,7 @@ void exec_request_free(struct exec_request *request)
 }
 
 /* What a client may name in "must": everything that the server understands, and either does or
- * refuses. What it only reads (holder, resume_ms, leave, window_max) is not here. */
+ * refuses. What it only reads (leave, window_max) is not here. */
 static bool known_field(const char *name)
 {
     static const char *const known[] = {"type",   "v",         "id",         "size",
@@ -34,7 +34,8 @@ static bool known_field(const char *name)
                                         "user",   "argc",      "envc",       "cwdc",
                                         "stdin",  "pty",       "timeout_ms", "start_within_ms",
                                         "digest", "must",      "key",        "when_full",
-                                        "keep",   "subsystem", "login"};
+                                        "keep",   "subsystem", "holder",     "resume_ms",
+                                        "login"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)
             return true;

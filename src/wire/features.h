@@ -18,9 +18,10 @@ enum feature {
     FEATURE_KILL = 1 << 2,
     FEATURE_LOGIN = 1 << 3,
     FEATURE_PTY = 1 << 4, /* with `resize` and `pause` */
-    FEATURE_START_WITHIN_MS = 1 << 5,
-    FEATURE_SUBSYSTEM = 1 << 6,
-    FEATURE_USER = 1 << 7
+    FEATURE_RESUME = 1 << 5,
+    FEATURE_START_WITHIN_MS = 1 << 6,
+    FEATURE_SUBSYSTEM = 1 << 7,
+    FEATURE_USER = 1 << 8
 };
 
 /* Room for all words, as JSON and as text. */

@@ -177,8 +177,8 @@ static enum afar_status on_exit_frame(struct run_guest *guest, const struct mess
         if (said[s] != guest->bytes[s] && !guest->closed[s] &&
             message->receipt.outcome != AFAR_OUTCOME_SERVER_LOST)
             status = afar_fail(err, AFAR_EPEER,
-                               "the receipt counts %" PRIu64 " bytes of %s, and %" PRIu64
-                               " have come: output is lost",
+                               "the receipt counts %" PRIu64 " bytes of %s, but %" PRIu64
+                               " have come: do not trust the output, nor the receipt",
                                said[s], s == STREAM_STDOUT ? "stdout" : "stderr", guest->bytes[s]);
     }
     if (status != AFAR_OK)

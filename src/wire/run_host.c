@@ -197,6 +197,16 @@ enum run_host_after run_host_next(struct run_host *host, const void *session)
     return run_host_detach(host, session);
 }
 
+enum run_host_after run_host_grant(struct run_host *host, uint64_t resume_ms, int64_t now_ms)
+{
+    if (resume_ms >= host->resume_ms)
+        return RUN_HOST_GOES_ON;
+    host->resume_ms = resume_ms;
+    if (host->away_until_ms != NEVER && host->away_until_ms > later(now_ms, resume_ms))
+        host->away_until_ms = later(now_ms, resume_ms);
+    return host->session != NULL || can_come_back(host) ? RUN_HOST_GOES_ON : RUN_HOST_RELEASE;
+}
+
 void run_host_hurry(struct run_host *host, int64_t now_ms)
 {
     if (host->away_until_ms != NEVER)

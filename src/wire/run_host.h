@@ -136,6 +136,9 @@ enum run_host_after run_host_detach(struct run_host *host, const void *session);
  * was not, and only one request at a time is allowed. */
 enum run_host_after run_host_next(struct run_host *host, const void *session);
 
+/* It has turned out that no more than so much is granted. RELEASE: it is away, and that is 0. */
+enum run_host_after run_host_grant(struct run_host *host, uint64_t resume_ms, int64_t now_ms);
+
 /* Who is away need not be waited for any longer: the server stops. */
 void run_host_hurry(struct run_host *host, int64_t now_ms);
 

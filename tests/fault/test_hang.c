@@ -250,7 +250,7 @@ static void stuck_threads_are_replaced(void **state)
     expect_served(other, 2);
     for (int i = 0; i < SHARE; i++)
         EXPECT(somebody[i], "\"exit\"", "\"spawn_failed\"", "ETIMEDOUT", "\"spawn\"",
-               "does not answer");
+               "does not respond");
     for (int i = 0; i < 2 * SHARE; i++) /* the share hangs, the rest never had its turn */
         EXPECT(anonymous[i], "\"exit\"", "\"spawn_failed\"", "ETIMEDOUT");
     expect_counter("spawns_stuck=16");

@@ -69,7 +69,7 @@ static void show(const char *what, const struct program *program)
 }
 
 /* timeout(1): a hang is a finding, not the end of the test. */
-#define CLIENT "timeout", "-k", "1", deadline_text(), afar, "run"
+#define CLIENT "timeout", "-k", "1", deadline_text(), afar, "run", "--reconnect", "0"
 
 static const char *deadline_text(void)
 {

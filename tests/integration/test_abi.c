@@ -50,7 +50,7 @@ static const struct layout layouts[] = {
     MEMBER(afar_credentials, trust_user, 48, 8),
     MEMBER(afar_credentials, session_folder, 56, 8),
     MEMBER(afar_credentials, trust_alone, 64, 8),
-    STRUCT(afar_command, 88),
+    STRUCT(afar_command, 96),
     MEMBER(afar_command, size, 0, 8),
     MEMBER(afar_command, argv, 8, 8),
     MEMBER(afar_command, shell, 16, 8),
@@ -62,8 +62,9 @@ static const struct layout layouts[] = {
     MEMBER(afar_command, with_digest, 57, 1),
     MEMBER(afar_command, with_pty, 58, 1),
     MEMBER(afar_command, subsystem, 64, 8),
-    MEMBER(afar_command, pty, 72, 8),
-    MEMBER(afar_command, login, 80, 1),
+    MEMBER(afar_command, resume_ms, 72, 8),
+    MEMBER(afar_command, pty, 80, 8),
+    MEMBER(afar_command, login, 88, 1),
     STRUCT(afar_pty, 48),
     MEMBER(afar_pty, size, 0, 8),
     MEMBER(afar_pty, term, 8, 8),
@@ -74,6 +75,11 @@ static const struct layout layouts[] = {
     MEMBER(afar_pty, xpixel, 36, 2),
     MEMBER(afar_pty, ypixel, 38, 2),
     MEMBER(afar_pty, no_utf8, 40, 1),
+    STRUCT(afar_resume_options, 32),
+    MEMBER(afar_resume_options, size, 0, 8),
+    MEMBER(afar_resume_options, context, 8, 8),
+    MEMBER(afar_resume_options, timeout_ms, 16, 8),
+    MEMBER(afar_resume_options, stop_fd, 24, 4),
     STRUCT(afar_callbacks, 48),
     MEMBER(afar_callbacks, size, 0, 8),
     MEMBER(afar_callbacks, on_stdout, 8, 8),
@@ -230,6 +236,10 @@ int afar_fd(const struct afar_client *);
 short afar_events(const struct afar_client *);
 int afar_timeout(const struct afar_client *);
 void afar_set_heartbeat(struct afar_client *, int64_t, int64_t);
+bool afar_away(const struct afar_client *);
+const char *afar_why_away(const struct afar_client *);
+enum afar_status afar_resume(struct afar_client *, const struct afar_resume_options *,
+                             struct afar_error *);
 enum afar_status afar_process(struct afar_client *, struct afar_error *);
 const struct afar_receipt *afar_receipt(const struct afar_client *);
 enum afar_status afar_wait(struct afar_client *, int64_t, struct afar_error *);
@@ -260,7 +270,8 @@ enum afar_status afar_pin(const char *, char[AFAR_PIN_BYTES], struct afar_error 
 
 static const char soname[] = "libafar.so.1\n";
 
-static const char symbols[] = "afar_begin_program\n"
+static const char symbols[] = "afar_away\n"
+                              "afar_begin_program\n"
                               "afar_close\n"
                               "afar_close_output\n"
                               "afar_close_stdin\n"
@@ -287,6 +298,7 @@ static const char symbols[] = "afar_begin_program\n"
                               "afar_process\n"
                               "afar_receipt\n"
                               "afar_resize\n"
+                              "afar_resume\n"
                               "afar_resumed\n"
                               "afar_set_heartbeat\n"
                               "afar_shell_run\n"
@@ -296,6 +308,7 @@ static const char symbols[] = "afar_begin_program\n"
                               "afar_upper\n"
                               "afar_version\n"
                               "afar_wait\n"
+                              "afar_why_away\n"
                               "afar_write_stdin\n";
 
 static void run_on_library(const char *command, const char *after, struct program *program)

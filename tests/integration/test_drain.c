@@ -18,7 +18,8 @@
 /* A command that runs until the file is there, so that no test has to guess times. */
 static void start_command(struct afard *server, struct program *client, const char *script)
 {
-    const char *argv[] = {"afar", "run", "--json", server->url[0], "--", "sh", "-c", script, NULL};
+    const char *argv[] = {"afar", "run", "--json", "--reconnect", "0", server->url[0],
+                          "--",   "sh",  "-c",     script,        NULL};
     program_start(client, argv, NULL);
     program_expect(client, 1, "ready");
 }

@@ -97,10 +97,9 @@ static void expect_features(uint16_t port, const char *features)
 static void what_a_server_offers(void **state)
 {
     (void)state;
-    expect_features(
-        afard_port(&server, 0),
-        "\"features\":[\"detach\",\"digest\",\"kill\",\"login\",\"pty\",\"start_within_ms\","
-        "\"subsystem\"]}");
+    expect_features(afard_port(&server, 0),
+                    "\"features\":[\"detach\",\"digest\",\"kill\",\"login\",\"pty\",\"resume\","
+                    "\"start_within_ms\",\"subsystem\"]}");
 
     struct afard other;
     char file[] = "/tmp/afar-features-XXXXXX";
@@ -111,7 +110,7 @@ static void what_a_server_offers(void **state)
     const char *args[] = {"-c", file, "--listen", "tcp://127.0.0.1:0", NULL};
     afard_start(&other, args);
     expect_features(afard_port(&other, 0),
-                    "\"features\":[\"detach\",\"digest\",\"kill\",\"login\",\"pty\","
+                    "\"features\":[\"detach\",\"digest\",\"kill\",\"login\",\"pty\",\"resume\","
                     "\"start_within_ms\",\"subsystem\",\"user\"]}");
     assert_int_equal(afard_stop(&other), 0);
     (void)unlink(file);

@@ -301,7 +301,7 @@ static void test_cgroup(void **state)
     } else {
         assert_int_equal(status, 126);
         assert_non_null(strstr(program.stderr_data, "cgroup"));
-        afard_expect_log(&ruled.afard, "rule 'x' wants a cgroup: its commands will fail");
+        afard_expect_log(&ruled.afard, "rule 'x' needs a cgroup: its commands will fail");
     }
     program_close(&program);
     ruled_close(&ruled);

@@ -320,8 +320,16 @@ static void a_client_that_is_killed_takes_its_command_along(void **state)
 {
     (void)state;
     struct program program;
-    const char *argv[] = {
-        "afar", "run", server.url[TLS], "--", "sh", "-c", "echo ready; exec sleep 983", NULL};
+    const char *argv[] = {"afar",
+                          "run",
+                          "--reconnect",
+                          "0",
+                          server.url[TLS],
+                          "--",
+                          "sh",
+                          "-c",
+                          "echo ready; exec sleep 983",
+                          NULL};
     program_start(&program, argv, NULL);
     program_expect(&program, 1, "ready");
     assert_int_equal(kill(program.pid, SIGKILL), 0);
@@ -392,7 +400,7 @@ static void ping_says_who_answers(void **state)
         assert_int_equal(program_run(&program, json, NULL, 0), 0);
         assert_non_null(strstr(program.stdout_data,
                                ",\"features\":[\"detach\",\"digest\",\"kill\",\"login\","
-                               "\"pty\",\"start_within_ms\",\"subsystem\"]}\n"));
+                               "\"pty\",\"resume\",\"start_within_ms\",\"subsystem\"]}\n"));
         program_close(&program);
     }
 }

@@ -58,8 +58,9 @@ void impostor_start(struct impostor *impostor, const char *const *argv)
 
 void impostor_run(struct impostor *impostor, const char *const *options)
 {
-    const char *argv[PROGRAM_ARGS_MAX] = {"afar", "run"};
-    size_t count = 2;
+    /* What the client makes of one connection is of interest, and not of the next. */
+    const char *argv[PROGRAM_ARGS_MAX] = {"afar", "run", "--reconnect", "0"};
+    size_t count = 4;
     for (; options != NULL && *options != NULL; options++)
         argv[count++] = *options;
     argv[count++] = impostor->url;

@@ -23,6 +23,7 @@ static void free_connection(struct connection *connection)
     }
     loop_deferred_cancel(&connection->flush);
     loop_deferred_cancel(&connection->gone);
+    loop_deferred_cancel(&connection->hand_on);
     list_remove(&connection->link);
     transport_free(connection->transport);
     tls_context_free(connection->tls);
@@ -63,7 +64,8 @@ void connection_end(struct connection *connection)
         return;
     connection_become(connection, CONNECTION_GONE);
     loop_remove(connection->worker->host.loop, &connection->source);
-    loop_defer(connection->worker->host.loop, &connection->gone);
+    if (connection->next_worker == NULL) /* else there */
+        loop_defer(connection->worker->host.loop, &connection->gone);
 }
 
 void connection_fail(struct connection *connection, enum log_level level, const char *why)
@@ -238,6 +240,7 @@ struct connection *connection_new(const struct connection_origin *origin,
     list_init(&connection->link);
     loop_deferred_init(&connection->flush, connection_run_flush);
     loop_deferred_init(&connection->gone, run_gone);
+    loop_deferred_init(&connection->hand_on, connection_run_hand_on);
     loop_source_init(&connection->source);
     buffer_init(&connection->in, origin->protocol->input_limit_bytes);
     buffer_init(&connection->out,

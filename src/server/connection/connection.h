@@ -8,7 +8,7 @@
  * Owns:    the transport, the buffers, the session. It frees itself at the end of a turn of the
  *          loop.
  * Threads: made by the acceptor, then moved to its worker by its own mail; the worker's from then
- *          on.
+ *          on, until that hands it on to another in the same way.
  * Blocks:  never.
  * Limits:  what arrives: `input_limit_bytes` of the protocol. What waits to be sent:
  *          control_queue_bytes and the session's own. Time: handshake_timeout_ms,
@@ -55,6 +55,8 @@ struct protocol_ops {
     bool (*busy)(struct connection *);
     /* The server is going away; close when not busy. */
     void (*drain)(struct connection *);
+    /* It has been handed on to the worker that it is at now. May be NULL. */
+    void (*moved)(struct connection *);
     /* The connection is going away: abandon the job, free the session. */
     void (*close)(struct connection *);
 };
@@ -70,6 +72,7 @@ struct connection {
     struct list link; /* in worker->connections */
     struct mail mail; /* from the acceptor to the worker */
     struct worker *worker;
+    struct worker *next_worker; /* it is on its way there; NULL: it stays */
     unsigned long long number;
     char *peer; /* owned; its address */
     struct admission_ticket ticket;
@@ -91,6 +94,7 @@ struct connection {
     struct loop_source source;
     struct loop_deferred flush; /* send at the end of the turn, once for all that came up in it */
     struct loop_deferred gone;
+    struct loop_deferred hand_on;
     struct timer timer;
     struct buffer in;
     struct buffer out;
@@ -135,6 +139,11 @@ void connection_drop(struct connection *connection);
 
 /* For the acceptor: hands it to the worker. */
 void connection_hand_over(struct connection *connection, struct worker *worker);
+
+/* Hands an open one on to another worker, at the end of this turn: nothing is read or sent until it
+ * is there, and protocol->moved is called. No request is under way on it, though one has begun; it
+ * has been counted there. Where it cannot go on there, it is closed. */
+void connection_hand_on(struct connection *connection, struct worker *worker);
 
 /* Something waits to be sent: do so at the end of this turn. */
 void connection_want_flush(struct connection *connection);

@@ -1,5 +1,5 @@
-/* What connection.c (its life), time.c (its deadlines), io.c
- * (its bytes) and line.c (what is said of it) share. For those four only. */
+/* What connection.c (its life), hand_on.c (to another worker), time.c (its deadlines), io.c
+ * (its bytes) and line.c (what is said of it) share. For those only. */
 #ifndef SERVER_CONNECTION_INTERNAL_H
 #define SERVER_CONNECTION_INTERNAL_H
 
@@ -19,6 +19,10 @@ void connection_end(struct connection *connection);
 
 /* The socket is ready, or what it gave before is to be looked at again. */
 void connection_ready(struct loop_source *source, uint32_t events);
+
+/* hand_on.c */
+
+void connection_run_hand_on(struct loop_deferred *deferred);
 
 /* line.c */
 

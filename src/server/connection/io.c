@@ -25,13 +25,14 @@ static uint32_t to_epoll(short events)
 bool connection_takes_input(const struct connection *connection)
 {
     return connection->state == CONNECTION_OPEN && !connection->input_paused &&
-           !connection->finishing && connection->held_until_ms == 0;
+           !connection->finishing && connection->held_until_ms == 0 &&
+           connection->next_worker == NULL;
 }
 
 /* Waits for what can go on next. */
 void connection_wait(struct connection *connection)
 {
-    if (connection->state == CONNECTION_GONE)
+    if (connection->state == CONNECTION_GONE || connection->next_worker != NULL)
         return;
     struct afar_error err;
     uint32_t events = 0;
@@ -141,6 +142,8 @@ static bool send_piece(struct connection *connection, size_t *budget)
 void connection_flush(struct connection *connection)
 {
     size_t budget = TURN_BYTES;
+    if (connection->next_worker != NULL)
+        return;
     connection->flush_at_ms = DEADLINE_NEVER;
     while (connection->state == CONNECTION_OPEN && connection->session != NULL && budget > 0) {
         if (!send_piece(connection, &budget))
@@ -163,7 +166,7 @@ void connection_run_flush(struct loop_deferred *deferred)
 
 void connection_want_flush(struct connection *connection)
 {
-    if (connection->state == CONNECTION_OPEN)
+    if (connection->state == CONNECTION_OPEN && connection->next_worker == NULL)
         loop_defer(connection->worker->host.loop, &connection->flush);
 }
 

@@ -20,8 +20,8 @@ static void on_signal(struct native *native, const struct message *message)
     int number = signal_by_name(message->name);
     if (number == 0)
         native_complain(native, "bad_request", "a signal name that this system does not know");
-    else if (native_is_current(native, message) && native->job != NULL)
-        job_signal(native->job, number);
+    else if (native_is_current(native, message) && native->run->job != NULL)
+        job_signal(native->run->job, number);
 }
 
 static void deny_kill(struct native *native, const struct message *message)
@@ -87,7 +87,7 @@ static void on_kill(struct native *native, const struct message *message)
 static void on_pause(struct native *native)
 {
     struct connection *connection = native->connection;
-    if (job_has_run(native->job) && job_is_on_terminal(native->job))
+    if (job_has_run(native->run->job) && job_is_on_terminal(native->run->job))
         connection->paused_until_ms =
             clock_deadline_ms((int64_t)connection->worker->config->pause_max_ms);
 }
@@ -108,8 +108,8 @@ static void handle(struct native *native, struct message *message, const uint8_t
         on_signal(native, message);
         break;
     case MESSAGE_CLOSE:
-        if (native_is_current(native, message) && native->job != NULL)
-            job_close_output(native->job, message->stream);
+        if (native_is_current(native, message) && native->run->job != NULL)
+            job_close_output(native->run->job, message->stream);
         break;
     case MESSAGE_KILL:
         on_kill(native, message);
@@ -121,7 +121,7 @@ static void handle(struct native *native, struct message *message, const uint8_t
     case MESSAGE_PONG:
         break;
     case MESSAGE_ATTACH:
-        native_refuse_not_offered(native, message, "attach");
+        native_attach(native, message);
         break;
     case MESSAGE_JOBS:
         native_refuse_not_offered(native, message, "jobs");
@@ -133,11 +133,11 @@ static void handle(struct native *native, struct message *message, const uint8_t
         native_detach(native, message);
         break;
     case MESSAGE_RESIZE:
-        if (native_is_current(native, message) && native->job != NULL)
-            job_resize(native->job, &message->screen);
+        if (native_is_current(native, message) && native->run->job != NULL)
+            job_resize(native->run->job, &message->screen);
         break;
     case MESSAGE_PAUSE:
-        if (native_is_current(native, message) && native->job != NULL)
+        if (native_is_current(native, message) && native->run->job != NULL)
             on_pause(native);
         break;
     case MESSAGE_BAD:
@@ -172,7 +172,6 @@ static enum afar_status native_open(struct connection *connection, struct afar_e
     if (native == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a session");
     const struct config *config = connection->worker->config;
-    native->owner.ops = &native_owner_ops;
     native->connection = connection;
     decoder_init(&native->decoder);
     native->header_is_short = config->header_bytes > NATIVE_HEADER_BYTES;
@@ -224,7 +223,8 @@ static bool take_frame(struct native *native)
     struct message message;
     const uint8_t *payload = NULL;
     size_t used = 0;
-    if (!connection_alive(connection) || connection->finishing || connection->held_until_ms != 0)
+    if (!connection_alive(connection) || connection->finishing || connection->held_until_ms != 0 ||
+        connection->next_worker != NULL)
         return false;
     buffer_consume(&connection->in, decoder_skip(&native->decoder, buffer_size(&connection->in)));
     if (buffer_size(&connection->in) == 0 || !connection_may_take(connection))
@@ -266,56 +266,59 @@ static void native_input(struct connection *connection)
     else if (whole)
         connection->frame_since_ms = connection->last_input_ms;
     /* What much input has left behind; a command's may go on. */
-    if (buffer_size(&connection->in) == 0 && !native->attached)
+    if (buffer_size(&connection->in) == 0 && native->run == NULL)
         buffer_rest(&connection->in);
 }
 
+/* What is due besides the output: an acknowledgement of input, a receipt that lacked memory. */
 static void native_prepare(struct connection *connection)
 {
-    struct native *native = session_of(connection);
-    if (native->receipt_waits)
-        native_add_receipt(native);
-    if (native->job == NULL || !native->stdin_stream)
+    struct run *run = session_of(connection)->run;
+    uint64_t taken = 0;
+    int64_t by_ms = DEADLINE_NEVER;
+    if (run == NULL || run->cut)
         return;
-    uint64_t taken = job_stdin_taken(native->job);
-    if (taken == native->stdin_acked)
+    if (run->receipt_waits && !run_add_receipt(run))
+        return;
+    if (run->job == NULL || !run->host.stdin_stream)
+        return;
+    run_host_stdin_taken(&run->host, job_stdin_taken(run->job));
+    if (run->host.stdin_taken == run->host.stdin_acked)
         return;
     int64_t now_ms = clock_now_ms();
-    if (native->stdin_ack_by_ms == DEADLINE_NEVER)
-        native->stdin_ack_by_ms = now_ms + NATIVE_STDIN_ACK_WITHIN_MS;
-    if (taken - native->stdin_acked < NATIVE_STDIN_ACK_BYTES && now_ms < native->stdin_ack_by_ms) {
-        connection_want_flush_within(connection, native->stdin_ack_by_ms - now_ms);
+    if (!run_host_stdin_ack_due(&run->host, now_ms, &taken, &by_ms)) {
+        if (by_ms != DEADLINE_NEVER)
+            connection_want_flush_within(connection, by_ms - now_ms);
         return;
     }
-    if (message_put_stdin_ack(&connection->out, native->id, taken, NULL) != AFAR_OK)
-        return;
-    native->stdin_acked = taken;
-    native->stdin_ack_by_ms = DEADLINE_NEVER;
+    if (message_put_stdin_ack(&connection->out, run->host.id, taken, NULL) == AFAR_OK)
+        run_host_stdin_acked(&run->host, taken);
 }
 
 static bool native_peek(struct connection *connection, const uint8_t **data, size_t *size)
 {
-    const struct native *native = session_of(connection);
-    return native->log != NULL && output_log_peek(native->log, data, size);
+    const struct run *run = session_of(connection)->run;
+    return run != NULL && output_log_peek(run->host.log, data, size);
 }
 
 static void native_sent(struct connection *connection, size_t size)
 {
     struct native *native = session_of(connection);
-    output_log_sent(native->log, size);
-    bool ended =
-        native->cut ? !output_log_inside_frame(native->log) : output_log_finished(native->log);
-    if (!ended)
-        return;
-    native_end_request(native);
-    if (connection->worker->draining)
-        connection_drain(connection);
+    struct run *run = native->run;
+    run_host_sent(&run->host, native, size);
+    if (!run->cut) {
+        native_end_if_over(native);
+    } else if (!output_log_inside_frame(run->host.log)) {
+        native_end_request(native);
+        if (connection->worker->draining)
+            connection_drain(connection);
+    }
 }
 
 static bool native_inside(struct connection *connection)
 {
-    const struct native *native = session_of(connection);
-    return native->log != NULL && output_log_inside_frame(native->log);
+    const struct run *run = session_of(connection)->run;
+    return run != NULL && output_log_inside_frame(run->host.log);
 }
 
 static enum afar_status native_say_no(struct buffer *out, const char *limit)
@@ -335,13 +338,13 @@ static void native_heartbeat(struct connection *connection)
 
 static bool native_busy(struct connection *connection)
 {
-    return session_of(connection)->attached;
+    return session_of(connection)->run != NULL;
 }
 
 static void native_drain(struct connection *connection)
 {
     struct native *native = session_of(connection);
-    if (native->attached)
+    if (native->run != NULL)
         return;
     native_check_queued(
         native, message_put_closing(&connection->out,
@@ -352,7 +355,10 @@ static void native_drain(struct connection *connection)
 static void native_close(struct connection *connection)
 {
     struct native *native = session_of(connection);
-    native_end_request(native);
+    if (native->run != NULL)
+        run_lost(native->run);
+    connection_end_request(connection);
+    free(native->attach);
     decoder_close(&native->decoder);
     free(native);
     connection->session = NULL;
@@ -373,5 +379,6 @@ const struct protocol_ops native_protocol = {
     .heartbeat = native_heartbeat,
     .busy = native_busy,
     .drain = native_drain,
+    .moved = native_moved,
     .close = native_close,
 };

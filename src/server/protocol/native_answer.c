@@ -1,7 +1,6 @@
 /* What the session answers. */
 #include "server/protocol/native_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 void native_check_queued(struct native *native, enum afar_status status)
@@ -20,41 +19,29 @@ void native_end_request(struct native *native)
 {
     buffer_rest(&native->connection->in);
     connection_end_request(native->connection);
-    if (native->job != NULL)
-        job_abandon(native->job);
-    output_log_free(native->log);
-    free(native->receipt);
-    native->job = NULL;
-    native->log = NULL;
-    native->receipt = NULL;
-    native->attached = native->cut = native->detaching = native->receipt_waits = false;
+    run_free(native->run);
 }
 
 /* Ends the request; but where part of a frame is on its way, the rest of that frame must still
- * follow before anything else, so the log stays until native_sent. */
+ * follow before anything else, so the run stays until native_sent. */
 static void cut_request(struct native *native)
 {
-    if (!output_log_inside_frame(native->log) && !native->connection->blocked_inside) {
+    if (!output_log_inside_frame(native->run->host.log) && !native->connection->blocked_inside)
         native_end_request(native);
-        return;
-    }
-    if (native->job != NULL)
-        job_abandon(native->job);
-    native->job = NULL;
-    native->cut = true;
-    output_log_cut(native->log);
+    else
+        run_cut(native->run);
 }
 
 /* Nothing else would now close it. */
 static void close_if_draining(struct native *native)
 {
-    if (native->connection->worker->draining && !native->attached)
+    if (native->connection->worker->draining && native->run == NULL)
         connection_drain(native->connection);
 }
 
 void native_end_detached(struct native *native)
 {
-    uint64_t id = native->id;
+    uint64_t id = native->run->host.id;
     cut_request(native);
     native_check_queued(native, message_put_detached(&native->connection->out, id, NULL));
     close_if_draining(native);
@@ -62,7 +49,8 @@ void native_end_detached(struct native *native)
 
 bool native_is_current(const struct native *native, const struct message *message)
 {
-    return native->attached && !native->cut && message->has_id && message->id == native->id;
+    const struct run *run = native->run;
+    return run != NULL && !run->cut && message->has_id && message->id == run->host.id;
 }
 
 void native_complain(struct native *native, const char *code, const char *text)

@@ -1,114 +1,50 @@
 /* The command that runs on a connection: its request, its input, its output and its receipt. */
 #include "server/protocol/native_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "server/audit_note.h"
-#include "server/prepare.h"
+/* ---- the run speaks -------------------------------------------------------------------------- */
 
-/* ---- the job speaks -------------------------------------------------------------------------- */
-
-static struct native *native_of(struct job_owner *owner)
+struct message_started native_facts(struct native *native)
 {
-    return list_object(owner, struct native, owner);
-}
-
-static enum afar_status job_judge(struct job_owner *owner, struct policy_client *who,
-                                  struct afar_error *err)
-{
-    return connection_judge(native_of(owner)->connection, who, err);
+    const struct run *run = native->run;
+    const struct run_host *host = &run->host;
+    const bool more = host->stdin_stream && host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
+    const struct message_started facts = {
+        .job = run->resumable ? run->entry.job : job_id(run->job),
+        .window = output_log_capacity(host->log),
+        .credit = more ? host->stdin_credit : 0,
+        .resume_ms = host->resume_ms,
+        .features = native->told_features ? 0 : native_features(native),
+        .tty = run->job != NULL && job_has_run(run->job) ? job_terminal_name(run->job) : NULL,
+        .server = host->resume_ms > 0 ? run->worker->shared->instance : NULL};
+    native->told_features = true;
+    return facts;
 }
 
 /* Most commands are over in a moment, and then the client needs to wake up only once. But who may
  * send input waits for this. */
-static void job_started(struct job_owner *owner)
+void native_tell_started(struct native *native)
 {
-    struct native *native = native_of(owner);
-    const bool more = native->stdin_stream && native->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
-    const struct message_started started = {
-        .job = job_id(native->job),
-        .window = output_log_capacity(native->log),
-        .credit = more ? native->stdin_credit : 0,
-        .tty = job_terminal_name(native->job),
-        .features = native->told_features ? 0 : native_features(native)};
+    struct run *run = native->run;
+    const struct message_started started = native_facts(native);
     enum afar_status status =
-        message_put_started(&native->connection->out, native->id, &started, NULL);
-    native->told_features = true;
-    if (status == AFAR_OK && !native->stdin_stream)
+        message_put_started(&native->connection->out, run->host.id, &started, NULL);
+    if (status == AFAR_OK && !run->host.stdin_stream)
         connection_want_flush_within(native->connection, NATIVE_STARTED_WITHIN_MS);
     else
         native_check_queued(native, status);
-    if (native->detaching)
+    if (run->detaching)
         native_end_detached(native);
 }
 
-static enum afar_status job_reserve(struct job_owner *owner, enum stream stream, uint8_t **room,
-                                    size_t *size, struct afar_error *err)
+void native_tell_refused(struct native *native, const struct refusal *refusal)
 {
-    struct native *native = native_of(owner);
-    (void)stream;
-    enum afar_status status = output_log_reserve(native->log, room, size, err);
-    if (status == AFAR_EAGAIN)
-        counters_count(&native->connection->worker->shared->counters, COUNTER_OUTPUT_LOG_FULL);
-    return status;
-}
-
-static void job_commit(struct job_owner *owner, enum stream stream, size_t size)
-{
-    struct native *native = native_of(owner);
-    output_log_commit(native->log, stream, size);
-    if (size > 0)
-        connection_want_flush(native->connection);
-}
-
-static void job_took_stdin(struct job_owner *owner)
-{
-    connection_want_flush(native_of(owner)->connection);
-}
-
-/* The receipt must not be lost for want of memory: prepare() tries again. */
-void native_add_receipt(struct native *native)
-{
-    native->receipt_waits =
-        output_log_finish(native->log, native->receipt, native->digest, NULL) != AFAR_OK;
-}
-
-static void job_ended(struct job_owner *owner, const struct afar_receipt *receipt)
-{
-    struct native *native = native_of(owner);
-    native->job = NULL;
-    if (native->detaching) {
-        native_end_detached(native);
-        return;
-    }
-    *native->receipt = *receipt;
-    native_add_receipt(native);
-    connection_want_flush(native->connection);
-}
-
-static void job_refused(struct job_owner *owner, const struct refusal *refusal)
-{
-    struct native *native = native_of(owner);
-    native->job = NULL;
-    if (native->detaching) {
-        native_end_detached(native);
-        return;
-    }
-    const struct message request = {.type = MESSAGE_EXEC, .has_id = true, .id = native->id};
+    const struct message request = {
+        .type = MESSAGE_EXEC, .has_id = true, .id = native->run->host.id};
     native_answer(native, &request, refusal_word(refusal->code), refusal->text,
                   NATIVE_BUSY_RETRY_MS); /* it has been logged */
 }
-
-const struct job_owner_ops native_owner_ops = {
-    .started = job_started,
-    .reserve = job_reserve,
-    .commit = job_commit,
-    .stdin_taken = job_took_stdin,
-    .ended = job_ended,
-    .refused = job_refused,
-};
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
@@ -117,6 +53,7 @@ unsigned native_features(const struct native *native)
     const struct rules *rules = native->connection->worker->config->rules;
     return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_KILL | FEATURE_LOGIN | FEATURE_PTY |
            FEATURE_START_WITHIN_MS | FEATURE_SUBSYSTEM |
+           (native->connection->worker->config->resume_ms > 0 ? (unsigned)FEATURE_RESUME : 0) |
            (rules_count(rules) > 0 ? (unsigned)FEATURE_USER : 0);
 }
 
@@ -168,7 +105,6 @@ static void start(struct native *native, struct message *message,
                   const struct policy_client *client)
 {
     struct connection *connection = native->connection;
-    const struct config *config = connection->worker->config;
     if (!connection_begin_request(connection)) {
         native_refuse(native, message, "busy", "the server needs this connection's place",
                       NATIVE_BUSY_RETRY_MS);
@@ -179,24 +115,12 @@ static void start(struct native *native, struct message *message,
     enum counter limit = COUNTER_MAX_JOBS;
     size_t position = 0;
     char label[512];
-
-    native->cut = native->stdin_eof = native->receipt_waits = false;
-    native->stdin_received = native->stdin_acked = 0;
-    native->stdin_ack_by_ms = DEADLINE_NEVER;
-    native->id = message->id;
-    native->digest = request->digest;
-    native->stdin_stream = request->stdin_stream;
-    const bool files = request->subsystem != NULL;
-    native->stdin_credit = config->payload_bytes >= MESSAGE_STDIN_FRAME_BYTES
-                               ? (files ? config->files_window_bytes : config->stdin_bytes)
-                               : MESSAGE_STDIN_CREDIT_BYTES;
-    native->log =
-        output_log_new(message->id, files ? config->files_window_bytes : config->output_log_bytes);
-    native->receipt = malloc(sizeof *native->receipt);
-    if (native->log == NULL || native->receipt == NULL) {
+    enum afar_status status = run_new(&native->run, native, message->id, request, &err);
+    if (status != AFAR_OK) {
         native_end_request(native);
         exec_request_free(request);
-        native_refuse(native, message, "internal", "out of memory", NATIVE_BUSY_RETRY_MS);
+        native_refuse(native, message, status == AFAR_EINVAL ? "bad_request" : "internal",
+                      err.message, NATIVE_BUSY_RETRY_MS);
         return;
     }
     connection_label(connection, label, sizeof label);
@@ -206,15 +130,38 @@ static void start(struct native *native, struct message *message,
                                       .identity = connection->identity,
                                       .owner = connection->owner,
                                       .client = *client,
-                                      .judge = job_judge};
-    native->attached = true;
-    enum afar_status status = prepare_job(&native->job, connection->worker, &native->owner, request,
-                                          &origin, &position, &limit, &err);
+                                      .judge = run_judge};
+    status = run_start(native->run, request, &origin, &position, &limit, &err);
     if (status != AFAR_OK)
         refuse_start(native, message, status, limit, &err);
     else if (position > 0)
         native_check_queued(native,
-                            message_put_queued(&connection->out, native->id, position, NULL));
+                            message_put_queued(&connection->out, message->id, position, NULL));
+}
+
+bool native_is_free(const struct native *native)
+{
+    const struct run *run = native->run;
+    return run == NULL || (!run->cut && run->host.ended && output_log_finished(run->host.log));
+}
+
+bool native_take_free(struct native *native)
+{
+    if (native->run == NULL)
+        return true;
+    if (native->run->cut || run_host_next(&native->run->host, native) == RUN_HOST_GOES_ON)
+        return false;
+    native_end_request(native);
+    return true;
+}
+
+void native_end_if_over(struct native *native)
+{
+    if (run_host_over(&native->run->host) != RUN_HOST_RELEASE)
+        return;
+    native_end_request(native);
+    if (native->connection->worker->draining)
+        connection_drain(native->connection);
 }
 
 bool native_may_run(struct native *native)
@@ -230,10 +177,12 @@ bool native_wants(void *user, const struct message *message)
 {
     struct native *native = user;
     if (message->type == MESSAGE_EXEC)
-        return !native->attached && native_may_run(native);
-    return message->type == MESSAGE_STDIN && native_is_current(native, message) &&
-           native->job != NULL && native->stdin_stream &&
-           message->offset + message->size <= native->stdin_acked + native->stdin_credit;
+        return native_is_free(native) && native_may_run(native);
+    if (message->type != MESSAGE_STDIN || !native_is_current(native, message))
+        return false;
+    const struct run_host *host = &native->run->host;
+    return native->run->job != NULL && host->stdin_stream &&
+           message->offset + message->size <= host->stdin_acked + host->stdin_credit;
 }
 
 void native_deny(struct native *native, struct afar_error *err)
@@ -250,7 +199,7 @@ void native_deny(struct native *native, struct afar_error *err)
 static void refuse_unread(struct native *native, struct message *message)
 {
     struct afar_error err;
-    if (native->attached) {
+    if (!native_is_free(native)) {
         native_refuse(native, message, "bad_request",
                       "another command is under way on this connection", 0);
         return;
@@ -285,7 +234,7 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
     const char *lacking = not_offered(message->exec, connection->worker->config->rules);
     if (lacking != NULL)
         native_refuse_not_offered(native, message, lacking);
-    else if (native->attached)
+    else if (!native_take_free(native))
         /* Ends the new request, not the one that runs; which it would be if they had one id. */
         native_refuse(native, message, "bad_request",
                       "another command is under way on this connection", 0);
@@ -298,66 +247,57 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
 
 void native_stdin(struct native *native, const struct message *message, const uint8_t *payload)
 {
+    struct run_host_input input;
+    struct afar_error err;
     /* Input that comes after the command's end has raced its receipt, and nobody keeps count of it.
      */
-    if (!native_is_current(native, message) || native->job == NULL)
+    if (!native_is_current(native, message) || native->run->job == NULL)
         return;
-    uint64_t end = message->offset + message->size;
-    if (!native->stdin_stream) {
-        native_refuse(native, message, "bad_request",
-                      "stdin for a command without \"stdin\":\"stream\"", 0);
-        return;
-    }
-    if (message->offset > native->stdin_received) {
-        native_refuse(native, message, "bad_request", "a gap in stdin: \"offset\" is too high", 0);
+    struct run *run = native->run;
+    if (run_host_stdin(&run->host, native, message->offset, message->size, message->eof, &input,
+                       &err) != AFAR_OK) {
+        native_refuse(native, message, "bad_request", err.message, 0);
         return;
     }
-    if (native->stdin_eof && end > native->stdin_received) {
-        native_refuse(native, message, "bad_request", "stdin after its end", 0);
+    if (input.size > 0 &&
+        job_write_stdin(run->job, payload + input.skip, input.size, NULL) != AFAR_OK) {
+        native_refuse(native, message, "internal", "out of memory for stdin", 0);
         return;
     }
-    if (end > native->stdin_acked + native->stdin_credit) {
-        native_refuse(native, message, "bad_request", "stdin beyond its credit", 0);
-        return;
-    }
-    if (end > native->stdin_received) {
-        size_t known = (size_t)(native->stdin_received - message->offset); /* a resend */
-        if (job_write_stdin(native->job, payload + known, message->size - known, NULL) != AFAR_OK) {
-            native_refuse(native, message, "internal", "out of memory for stdin", 0);
-            return;
-        }
-        native->stdin_received = end;
-    }
-    if (message->eof && !native->stdin_eof) {
-        native->stdin_eof = true;
-        job_close_stdin(native->job);
-    }
+    if (input.eof)
+        job_close_stdin(run->job);
     connection_want_flush(native->connection); /* an ack may be due */
 }
 
 void native_ack(struct native *native, const struct message *message)
 {
     struct afar_error err;
+    bool resume = false;
     if (!native_is_current(native, message) || !message->has_next)
         return;
-    if (output_log_ack(native->log, message->next, &err) != AFAR_OK) {
+    struct run *run = native->run;
+    if (run_host_ack(&run->host, native, message->next, &resume, &err) != AFAR_OK) {
         native_refuse(native, message, "bad_request", err.message, 0);
         return;
     }
-    if (native->job != NULL)
-        job_resume_output(native->job);
+    if (resume && run->job != NULL)
+        job_resume_output(run->job);
+    native_end_if_over(native);
 }
 
 /* Its client does not want it any more. Whether it has begun is known at once, or when the place in
  * the queue has been given back, or the spawn that is under way has been ended. */
 void native_detach(struct native *native, const struct message *message)
 {
-    if (!native_is_current(native, message) || native->job == NULL || native->detaching)
+    if (!native_is_current(native, message) || native->run->detaching)
+        return;
+    struct run *run = native->run;
+    if (run->job == NULL)
         return; /* its end is on its way */
-    if (job_has_run(native->job)) {
+    if (job_has_run(run->job)) {
         native_end_detached(native);
         return;
     }
-    native->detaching = true;
-    job_stop(native->job, AFAR_OUTCOME_DISCONNECTED);
+    run->detaching = true;
+    job_stop(run->job, AFAR_OUTCOME_DISCONNECTED);
 }

@@ -1,12 +1,13 @@
-/* What native.c (the session), native_answer.c (its answers) and
- * native_command.c (the command that runs) share. For those three only. */
+/* What native.c (the session), native_answer.c (its answers), native_command.c (the command that
+ * runs), native_attach.c (coming back to one) and run.c share. For those only. */
 #ifndef SERVER_PROTOCOL_NATIVE_INTERNAL_H
 #define SERVER_PROTOCOL_NATIVE_INTERNAL_H
 
-#include "job/job.h"
+#include "server/audit_note.h"
+#include "server/connection/connection.h"
 #include "server/protocol/native.h"
+#include "server/protocol/run.h"
 #include "wire/frame.h"
-#include "wire/output_log.h"
 
 enum {
     NATIVE_BUSY_RETRY_MS = 1000,
@@ -14,38 +15,17 @@ enum {
     NATIVE_HEADER_BYTES = 4096,
     /* So long `started` may wait for the command's first output or its end: longer than `true`
      * takes on a busy machine, shorter than a person notices. */
-    NATIVE_STARTED_WITHIN_MS = 10,
-    /* An acknowledgement of stdin for each frame would cost as much as the frame. While less than
-     * this is not acknowledged a client has credit, also one that knows of no larger one, and the
-     * rest can wait. */
-    NATIVE_STDIN_ACK_BYTES = MESSAGE_STDIN_CREDIT_BYTES / 2,
-    NATIVE_STDIN_ACK_WITHIN_MS = 20
+    NATIVE_STARTED_WITHIN_MS = 10
 };
 
 struct native {
-    struct job_owner owner;
     struct connection *connection;
     struct decoder decoder;
-    uint64_t heartbeats;  /* pings sent */
-    uint64_t id;          /* of the request that is under way … */
-    bool attached;        /* … if there is one: job or at least its log is there */
-    bool told_features;   /* in a `started` */
-    bool header_is_short; /* until it is known that the client may run something */
-    struct job *job;
-    struct output_log *log;
-    bool cut;       /* ended by an error; only the frame under way is still to be sent */
-    bool detaching; /* its client has given it up, and is told once it is known whether it began */
-    bool digest;
-    bool stdin_stream;
-    bool stdin_eof;
-    uint64_t stdin_credit;
-    uint64_t stdin_received;
-    uint64_t stdin_acked;    /* as last sent */
-    int64_t stdin_ack_by_ms; /* DEADLINE_NEVER: nothing is to be acknowledged */
-    bool receipt_waits;      /* for memory */
-    /* Owned; room for it from the start of the command to the end of the request, so that an idle
-     * connection holds none and a command that has begun cannot lack it. */
-    struct afar_receipt *receipt;
+    struct run *run;       /* the request that is under way; NULL: none is */
+    uint64_t heartbeats;   /* pings sent */
+    bool told_features;    /* in a `started` or `attached` */
+    bool header_is_short;  /* until it is known that the client may run something */
+    struct attach *attach; /* owned; an attach that is on its way to its run's worker; or NULL */
 };
 
 /* native_answer.c */
@@ -67,7 +47,7 @@ void native_refuse(struct native *native, const struct message *message, const c
 void native_refuse_not_offered(struct native *native, const struct message *message,
                                const char *what);
 
-/* The request that is under way ends here, whatever comes of its job. */
+/* The request that is under way ends here, whatever comes of its job; the run is gone. */
 void native_end_request(struct native *native);
 
 /* Likewise, and the client is told so by "detached". */
@@ -80,6 +60,14 @@ bool native_is_current(const struct native *native, const struct message *messag
 
 /* Of enum feature: what this server understands, whatever it lets this client do. */
 unsigned native_features(const struct native *native);
+
+/* No request is under way, or only one whose receipt has been sent: the next one says that it has
+ * come. native_take_free: that is so, and it ends. */
+bool native_is_free(const struct native *native);
+bool native_take_free(struct native *native);
+
+/* The request that is under way has been sent, or acknowledged, to its end: then it is over. */
+void native_end_if_over(struct native *native);
 
 /* Whether any rule lets this client run anything, or use files. */
 bool native_may_run(struct native *native);
@@ -95,9 +83,22 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
 void native_stdin(struct native *native, const struct message *message, const uint8_t *payload);
 void native_ack(struct native *native, const struct message *message);
 void native_detach(struct native *native, const struct message *message);
-void native_add_receipt(struct native *native);
 
-/* What job calls. */
-extern const struct job_owner_ops native_owner_ops;
+/* What the run has to say. */
+void native_tell_started(struct native *native);
+void native_tell_refused(struct native *native, const struct refusal *refusal);
+
+/* What `started` and `attached` both say of the run. */
+struct message_started native_facts(struct native *native);
+
+/* native_attach.c */
+
+void native_attach(struct native *native, const struct message *message);
+
+/* It has been handed over, and its attach with it. */
+void native_moved(struct connection *connection);
+
+/* The connection ends, and its run waits for its client. */
+void native_note_away(const struct native *native);
 
 #endif

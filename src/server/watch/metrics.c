@@ -74,12 +74,22 @@ static void write_connections(FILE *out, struct server_shared *shared)
 static void write_jobs(FILE *out, struct server_shared *shared)
 {
     struct figures *figures = &shared->figures;
-    head(out, "afard_jobs", "gauge", "Jobs now, by state.");
+    head(out, "afard_jobs", "gauge",
+         "Jobs that there are, by state; away: whose client is waited for, in whichever state.");
     for (int i = JOB_NEW + 1; i < JOB_STATES; i++) {
         long long count = atomic_load_explicit(&figures->jobs[i], memory_order_relaxed);
         (void)fprintf(out, "afard_jobs{state=\"%s\"} %lld\n", figures_state_name((enum job_state)i),
                       count);
     }
+    (void)fprintf(out, "afard_jobs{state=\"away\"} %lld\n",
+                  atomic_load_explicit(&figures->away, memory_order_relaxed));
+    counter(out, "afard_away_total",
+            "Connections that were lost and whose command waited for them.",
+            counters_get(&shared->counters, COUNTER_AWAY));
+    counter(out, "afard_attaches_total", "Clients that have come back to their command.",
+            counters_get(&shared->counters, COUNTER_ATTACHES));
+    counter(out, "afard_superseded_total", "Of these, those that have taken it over from another.",
+            counters_get(&shared->counters, COUNTER_SUPERSEDED));
     counter(out, "afard_jobs_started_total", "Commands that were started.",
             counters_get(&shared->counters, COUNTER_JOBS));
     head(out, "afard_jobs_ended_total", "counter",
@@ -123,6 +133,9 @@ static bool is_limit(enum counter which)
     case COUNTER_SPAWNS_STUCK:
     case COUNTER_AUDIT_LOST:
     case COUNTER_ACCEPT_PAUSES:
+    case COUNTER_AWAY:
+    case COUNTER_ATTACHES:
+    case COUNTER_SUPERSEDED:
     case COUNTER_RELOADS:
     case COUNTER_RELOADS_FAILED:
         return false;

@@ -155,7 +155,8 @@ static const struct {
      "unknown key 'users' in a rule; the keys are client, from, may, command, shell, files, "
      "files_max, force, "
      "wrapper, env, env_dangerous, user, group, cwd, chroot, confine, pty, umask, nice, timeout, "
-     "max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, "
+     "resume, max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, "
+     "rlimit_cpu, "
      "memory, cpu, pids"},
 };
 

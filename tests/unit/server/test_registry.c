@@ -357,6 +357,80 @@ static void a_rule_has_its_own_limit(void **state)
     tear_down(&fixture);
 }
 
+/* ---- runs to which a client can come back ---------------------------------------------------- */
+
+/* Workers are only compared. */
+static struct worker *const here = (struct worker *)(void *)&turns;
+static struct worker *const elsewhere = (struct worker *)(void *)&last_turn;
+
+static void runs_are_found_by_their_owner_alone(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct registry_entry entry;
+    atomic_uint guests = 0;
+    int object = 0;
+    void *found = NULL;
+    struct registry_run run = {.home = here, .guests = &guests, .object = &object};
+    struct registry_run other = {.home = here, .guests = &guests};
+    set_up(&fixture, 2, 0, 0);
+    struct registry *registry = fixture.registry;
+    assert_int_equal(claim(&fixture, &entry, "a", false).status, AFAR_OK);
+    assert_int_equal(registry_enter_run(registry, &run, "a", "holder-0123456789", NULL), AFAR_OK);
+    registry_bind_run(registry, &run, entry.id);
+    /* Nobody begins two with one name; another owner has names of its own. */
+    assert_int_equal(registry_enter_run(registry, &other, "a", "holder-0123456789", NULL),
+                     AFAR_EINVAL);
+    registry_leave_run(registry, &other);
+    assert_int_equal(registry_enter_run(registry, &other, "b", "holder-0123456789", NULL), AFAR_OK);
+    assert_true(registry_find_run(registry, "a", "", "holder-0123456789", here, &found) == here);
+    assert_true(found == &object);
+    assert_true(registry_find_run(registry, "a", entry.id, "x", here, &found) == here);
+    assert_null(registry_find_run(registry, "b", entry.id, "x", here, &found));
+    assert_null(registry_find_run(registry, "c", "", "holder-0123456789", here, &found));
+    /* Whoever comes from elsewhere has been counted. */
+    assert_int_equal(guests, 0);
+    assert_true(registry_find_run(registry, "a", entry.id, "x", elsewhere, &found) == here);
+    assert_int_equal(guests, 1);
+    assert_true(registry_rename_run(registry, &run, "holder-another-one"));
+    assert_null(registry_find_run(registry, "a", "", "holder-0123456789", here, &found));
+    assert_true(registry_find_run(registry, "a", "", "holder-another-one", here, &found) == here);
+    registry_leave_run(registry, &other);
+    registry_leave_run(registry, &run);
+    assert_null(registry_find_run(registry, "a", entry.id, "x", here, &found));
+    registry_remove(registry, &entry);
+    tear_down(&fixture);
+}
+
+/* Or "run, do not acknowledge, hang up" would hold memory without bound. */
+static void a_run_keeps_its_jobs_place(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct registry_entry entries[2];
+    atomic_uint guests = 0;
+    struct registry_run run = {.home = here, .guests = &guests};
+    set_up(&fixture, 1, 0, 0);
+    struct registry *registry = fixture.registry;
+    assert_int_equal(claim(&fixture, &entries[0], "a", false).status, AFAR_OK);
+    assert_int_equal(registry_enter_run(registry, &run, "a", "holder-0123456789", NULL), AFAR_OK);
+    registry_bind_run(registry, &run, entries[0].id);
+    registry_remove(registry, &entries[0]);
+    assert_int_equal(registry_count(registry), 1);
+    assert_int_equal(claim(&fixture, &entries[1], "a", false).status, AFAR_ELIMIT);
+    registry_leave_run(registry, &run);
+    assert_int_equal(registry_count(registry), 0);
+    assert_int_equal(claim(&fixture, &entries[1], "a", false).status, AFAR_OK);
+    /* One that ends before its job leaves it the place. */
+    assert_int_equal(registry_enter_run(registry, &run, "a", "holder-0123456789", NULL), AFAR_OK);
+    registry_bind_run(registry, &run, entries[1].id);
+    registry_leave_run(registry, &run);
+    assert_int_equal(registry_count(registry), 1);
+    registry_remove(registry, &entries[1]);
+    assert_int_equal(registry_count(registry), 0);
+    tear_down(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +443,8 @@ int main(void)
         cmocka_unit_test(one_identity_does_not_hold_up_another),
         cmocka_unit_test(higher_limits_let_the_waiting_in),
         cmocka_unit_test(only_a_running_job_is_signalled),
+        cmocka_unit_test(runs_are_found_by_their_owner_alone),
+        cmocka_unit_test(a_run_keeps_its_jobs_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,7 +94,7 @@ static void test_counts(void **state)
         if (closed != 0)
             talk_hear(json, RUN_GUEST_EXIT);
         else
-            talk_hear_bad(json, "the receipt counts 11 bytes of stdout, and 10 have come");
+            talk_hear_bad(json, "the receipt counts 11 bytes of stdout, but 10 have come");
         talk_close();
     }
     talk_start_resumable();

@@ -1,0 +1,196 @@
+/* The connection is lost while a command runs, and had again. What is sent and expected then is
+ * decided in wire/run_guest.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "client/client.h"
+#include "client/sized.h"
+
+/* A server that has never said a word may be none: it is tried for no longer. */
+enum { STRANGER_MS = 3000 };
+
+/* Where there is no randomness it waits as long as all others. */
+static uint32_t any_number(void)
+{
+    char hex[9] = "80000000";
+    (void)random_hex(hex, 4, NULL);
+    return (uint32_t)strtoul(hex, NULL, 16);
+}
+
+static void drop_connection(struct afar_client *client)
+{
+    transport_free(client->transport);
+    client->transport = NULL;
+    session_keeper_close(client->keeper);
+    client->keeper = NULL;
+    buffer_clear(&client->in);
+    buffer_clear(&client->out);
+    decoder_close(&client->decoder);
+    decoder_init(&client->decoder);
+    client->send_failed = false;
+}
+
+/* For who reads frames as lines. */
+static void show_away(struct afar_client *client)
+{
+    static const char header[] = "{\"type\":\"away\"}";
+    const struct frame_view frame = {.header = (const uint8_t *)header,
+                                     .header_size = sizeof header - 1};
+    (void)delivery_show(&client->command.delivery, &frame, NULL);
+}
+
+/* What ends a connection, and not what is said on it. */
+static bool is_loss(enum afar_status code)
+{
+    return code == AFAR_ECLOSED || code == AFAR_ESYSTEM || code == AFAR_ETIMEDOUT ||
+           code == AFAR_ETRUST;
+}
+
+/* It has waited, and in vain. */
+static void explain(const struct afar_client *client, const struct afar_error *end,
+                    struct afar_error *why)
+{
+    const struct afar_error last = *why;
+    (void)afar_fail(why, AFAR_ECLOSED,
+                    "%s: the connection was lost, and not to be had again in time: %.200s; %s",
+                    client->name, last.message, end->message);
+    why->sys_errno = last.sys_errno;
+}
+
+bool resume_is_possible(const struct afar_client *client)
+{
+    const struct command *command = &client->command;
+    const struct run_guest *guest = &command->guest;
+    return command->running && !command->ended && client->endpoint != NULL &&
+           guest->asked_resume_ms > 0 && (!guest->confirmed || guest->resume_ms > 0);
+}
+
+bool resume_may_follow(struct afar_client *client, struct afar_error *why)
+{
+    struct command *command = &client->command;
+    struct run_guest *guest = &command->guest;
+    struct afar_error end = {0};
+    const bool was_away = client->lost.code != AFAR_OK;
+    if (!command->running || command->ended || guest->asked_resume_ms == 0 || !is_loss(why->code) ||
+        client->endpoint == NULL)
+        return false;
+    const enum run_guest_loss loss =
+        why->code == AFAR_ETRUST ? RUN_GUEST_TURNED_AWAY : RUN_GUEST_CUT;
+    switch (run_guest_lost(guest, loss, clock_awake_or_not_ms(), any_number(), &end)) {
+    case RUN_GUEST_RETRY:
+        drop_connection(client);
+        if (!was_away)
+            show_away(client);
+        if (!client->met)
+            run_guest_hurry(guest, clock_awake_or_not_ms(), STRANGER_MS);
+        if (!was_away || client->met)
+            client->lost = *why;
+        client->lost.code = AFAR_ECLOSED;
+        return true;
+    case RUN_GUEST_OVER:
+        if (was_away && client->met)
+            explain(client, &end, why);
+        else if (was_away)
+            *why = client->lost; /* the first connection has told more */
+        return false;
+    case RUN_GUEST_NOT_SENT:
+        (void)snprintf(why->reason, sizeof why->reason, CLIENT_NOT_SENT);
+        return false;
+    case RUN_GUEST_COMPLETE:
+        break;
+    }
+    return false;
+}
+
+bool afar_away(const struct afar_client *client)
+{
+    return !client->broken && client->transport == NULL;
+}
+
+const char *afar_why_away(const struct afar_client *client)
+{
+    return client->lost.code != AFAR_OK ? client->lost.message : "";
+}
+
+int resume_timeout(const struct afar_client *client)
+{
+    int64_t at_ms = run_guest_deadline_ms(&client->command.guest);
+    if (at_ms == INT64_MAX)
+        return -1;
+    int64_t left_ms = at_ms - clock_awake_or_not_ms();
+    if (left_ms <= 0)
+        return 0;
+    return left_ms < INT32_MAX ? (int)left_ms : INT32_MAX;
+}
+
+enum afar_status resume_on_transport(struct afar_client *client, struct transport *transport,
+                                     int64_t patience_ms, struct afar_error *err)
+{
+    struct command *command = &client->command;
+    client->transport = transport;
+    client->heard = false;
+    client->closing[0] = '\0';
+    client->complaint.code = AFAR_OK;
+    run_guest_taken(&command->guest, delivery_next(&command->delivery));
+    delivery_acked(&command->delivery);
+    command->ack_by_ms = DEADLINE_NEVER;
+    client->last_id++;
+    enum afar_status status =
+        run_guest_connected(&command->guest, client->last_id, &client->out, err);
+    if (status != AFAR_OK)
+        return status;
+    heartbeat_heard(&client->heartbeat);
+    if (patience_ms > 0)
+        heartbeat_want_answer(&client->heartbeat, patience_ms);
+    pump_send(client);
+    return AFAR_OK;
+}
+
+/* One attempt has failed. */
+static enum afar_status fail_attempt(struct afar_client *client, struct afar_error *why)
+{
+    if (why->code == AFAR_EAGAIN || why->code == AFAR_ELIMIT || why->code == AFAR_EPEER ||
+        why->code == AFAR_EINVAL || why->code == AFAR_ENOMEM)
+        why->code = AFAR_ECLOSED; /* of this attempt only */
+    if (resume_may_follow(client, why))
+        return afar_fail(why, AFAR_EAGAIN, "%s", client->lost.message);
+    client->command.running = false;
+    return client_break(client, why, NULL);
+}
+
+static enum afar_status resume(struct afar_client *client, const struct afar_resume_options *how,
+                               struct afar_error *err)
+{
+    struct afar_resume_options wanted;
+    struct transport *transport = NULL;
+    enum afar_status status = sized_take(&wanted, sizeof wanted, how, "afar_resume_options", err);
+    if (status != AFAR_OK)
+        return status;
+    if (!afar_away(client))
+        return afar_fail(err, AFAR_EINVAL, "the connection is there");
+    const struct afar_context *context = wanted.context;
+    const bool tls = client->endpoint->scheme == ENDPOINT_TLS;
+    if (tls && (context == NULL || context->tls == NULL))
+        return afar_fail(err, AFAR_EINVAL, "%s needs a context to come back", client->name);
+    if (!run_guest_connect_now(&client->command.guest, clock_awake_or_not_ms()))
+        return afar_fail(err, AFAR_EAGAIN, "it is not time yet");
+    status = client_open_transport(&transport, context, client->endpoint,
+                                   clock_deadline_ms(wanted.timeout_ms),
+                                   wanted.stop_fd > 0 ? wanted.stop_fd : -1, err);
+    if (status != AFAR_OK)
+        return fail_attempt(client, err);
+    if (tls)
+        client->keeper = session_keeper_new(&context->sessions, context->tls, client->endpoint);
+    status = resume_on_transport(client, transport, wanted.timeout_ms, err);
+    return status == AFAR_OK ? AFAR_OK : fail_attempt(client, err);
+}
+
+enum afar_status afar_resume(struct afar_client *client, const struct afar_resume_options *how,
+                             struct afar_error *err)
+{
+    struct afar_error why = {0};
+    return client_tell(resume(client, how, &why), &why, err);
+}

@@ -1,0 +1,241 @@
+/* Coming back to a command, on another connection than the one that it was begun on.
+ *
+ * The connection goes to the run, not the run to the connection: a run has descriptors, timers and
+ * a companion at work on it, and one that could not be moved whole would be lost. A connection on
+ * which nothing is under way has one descriptor and one timer; where they cannot be had at the
+ * other worker it is closed, which its client survives. And nothing is copied from then on. */
+#include "server/protocol/native_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/decide.h"
+
+/* What was asked for, while the connection is on its way to the run's worker. */
+struct attach {
+    uint64_t id;
+    char job[MESSAGE_JOB_ID_BYTES];
+    struct message_attach what;
+};
+
+/* ---- in the audit log ------------------------------------------------------------------------ */
+
+static void note(const struct native *native, const char *event, const char *job)
+{
+    const struct connection *connection = native->connection;
+    const struct audit_record record = {.event = event,
+                                        .connection = connection->number,
+                                        .job = job,
+                                        .identity = connection->identity,
+                                        .owner = connection->owner,
+                                        .names =
+                                            connection->who != NULL ? connection->who->names : NULL,
+                                        .address = connection->peer};
+    audit_note(connection->worker, &record);
+}
+
+void native_note_away(const struct native *native)
+{
+    const struct connection *connection = native->connection;
+    counters_count(&connection->worker->shared->counters, COUNTER_AWAY);
+    log_write(connection->worker->shared->log, LOG_LEVEL_INFO,
+              "connection %llu: lost; job %s waits %llu ms for its client", connection->number,
+              native->run->entry.job, (unsigned long long)native->run->host.resume_ms);
+    note(native, "away", native->run->entry.job);
+}
+
+/* ---- refused --------------------------------------------------------------------------------- */
+
+static void refuse(struct native *native, uint64_t id, const char *code, const char *text)
+{
+    const struct message request = {.type = MESSAGE_ATTACH, .has_id = true, .id = id};
+    native_refuse(native, &request, code, text, NATIVE_BUSY_RETRY_MS);
+}
+
+static void refuse_unknown(struct native *native, uint64_t id)
+{
+    connection_slow_down(native->connection);
+    native_check_queued(native,
+                        message_put_not_found(&native->connection->out, id, "no such job",
+                                              native->connection->worker->shared->instance, NULL));
+}
+
+static const char *words_of(enum run_host_verdict verdict)
+{
+    switch (verdict) {
+    case RUN_HOST_SUPERSEDED:
+        return "another client has the command";
+    case RUN_HOST_STALE:
+        return "a newer attach of this client has come before";
+    case RUN_HOST_GONE:
+        return "those frames are not held any more";
+    case RUN_HOST_WATCH:
+    case RUN_HOST_ATTACHED:
+        break;
+    }
+    return "this server does not offer watch";
+}
+
+/* ---- at the run's worker --------------------------------------------------------------------- */
+
+/* Its command belongs to another connection now. Where a frame is sent in part, nothing can follow
+ * but its rest, which goes elsewhere. */
+static void displace(struct native *old, uint64_t id, const char *code, bool inside)
+{
+    struct connection *connection = old->connection;
+    struct afar_error err;
+    old->run = NULL;
+    connection_end_request(connection);
+    if (inside || message_put_error(&connection->out, true, id, code,
+                                    strcmp(code, "stale") == 0
+                                        ? "its client has come back on another connection"
+                                        : "another client has the command now",
+                                    0, &err) != AFAR_OK)
+        connection_fail(connection, LOG_LEVEL_DEBUG, "its command is on another connection now");
+    else
+        connection_finish(connection);
+}
+
+static enum message_job_state state_of(const struct run *run)
+{
+    if (run->job == NULL)
+        return MESSAGE_JOB_ENDED;
+    if (job_has_run(run->job))
+        return MESSAGE_JOB_RUNNING;
+    return job_is_queued(run->job) ? MESSAGE_JOB_QUEUED : MESSAGE_JOB_STARTING;
+}
+
+static void tell_attached(struct native *native)
+{
+    struct run *run = native->run;
+    struct message_attached attached;
+    run_host_tell(&run->host, &attached);
+    attached.state = state_of(run);
+    const struct message_started facts = native_facts(native);
+    native_check_queued(native, message_put_attached(&native->connection->out, run->host.id, &facts,
+                                                     &attached, NULL));
+}
+
+static void attach_here(struct native *native, const struct attach *attach, struct run *run)
+{
+    struct connection *connection = native->connection;
+    struct native *old = run->native;
+    const uint64_t old_id = run->host.id;
+    const bool inside =
+        old != NULL && (output_log_inside_frame(run->host.log) || old->connection->blocked_inside);
+    const bool same = strcmp(run->host.holder, attach->what.holder) == 0;
+    struct run_host_displaced displaced;
+    enum run_host_verdict verdict =
+        run_host_attach(&run->host, native, attach->id, &attach->what, &displaced);
+    if (verdict != RUN_HOST_ATTACHED) {
+        const char *code = run_host_code(verdict);
+        refuse(native, attach->id, code != NULL ? code : "unsupported", words_of(verdict));
+        return;
+    }
+    if (displaced.session != NULL)
+        displace(old, old_id, displaced.code, inside);
+    if (!same) {
+        counters_count(&connection->worker->shared->counters, COUNTER_SUPERSEDED);
+        /* Where that name is taken (by its own client's mistake) it is found by its job alone. */
+        (void)registry_rename_run(connection->worker->shared->registry, &run->entry,
+                                  attach->what.holder);
+    }
+    counters_count(&connection->worker->shared->counters, COUNTER_ATTACHES);
+    native->run = run;
+    run_attached(run, native);
+    log_write(connection->worker->shared->log, LOG_LEVEL_INFO, "connection %llu: %s job %s",
+              connection->number, same ? "back at" : "takes over", run->entry.job);
+    note(native, same ? "attach" : "takeover", run->entry.job);
+    tell_attached(native);
+    if (run->job != NULL)
+        job_resume_output(run->job);
+    connection_want_flush(connection);
+    native_end_if_over(native);
+}
+
+/* ---- finding it ------------------------------------------------------------------------------ */
+
+static void find(struct native *native, const struct attach *attach)
+{
+    struct connection *connection = native->connection;
+    struct worker *worker = connection->worker;
+    void *object = NULL;
+    if (!connection_begin_request(connection)) {
+        refuse(native, attach->id, "busy", "the server needs this connection's place");
+        return;
+    }
+    struct worker *home = registry_find_run(worker->shared->registry, connection->owner,
+                                            attach->job, attach->what.holder, worker, &object);
+    if (home == worker) {
+        attach_here(native, attach, object);
+    } else if (home != NULL) {
+        native->attach = malloc(sizeof *native->attach);
+        if (native->attach != NULL)
+            *native->attach = *attach;
+        connection_hand_on(connection, home); /* (it was counted there) */
+        return;
+    } else if (worker->config->resume_ms == 0) {
+        const struct message request = {.type = MESSAGE_ATTACH, .has_id = true, .id = attach->id};
+        native_refuse_not_offered(native, &request, "attach");
+    } else {
+        refuse_unknown(native, attach->id);
+    }
+    if (native->run == NULL)
+        connection_end_request(connection);
+}
+
+void native_moved(struct connection *connection)
+{
+    struct native *native = connection->session;
+    struct attach *attach = native->attach;
+    native->attach = NULL;
+    if (attach == NULL) {
+        connection_fail(connection, LOG_LEVEL_ERROR, "out of memory for an attach");
+        return;
+    }
+    if (connection->worker->draining)
+        refuse(native, attach->id, "draining", "the server is shutting down");
+    else
+        find(native, attach);
+    free(attach);
+}
+
+/* False: it was refused. */
+static bool is_allowed(struct native *native, const struct message *message)
+{
+    struct connection *connection = native->connection;
+    struct afar_error err;
+    struct policy_client client;
+    enum afar_status status = connection_judge(connection, &client, &err);
+    if (status != AFAR_OK) {
+        native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
+                      0);
+        return false;
+    }
+    enum policy_verb verb = message->attach.resume ? POLICY_RUN : POLICY_ATTACH;
+    if (policy_may(connection->worker->config->rules, &client, verb))
+        return true;
+    static const char why[] = "no rule lets this client attach to this job";
+    counters_count(&connection->worker->shared->counters, COUNTER_DENIED);
+    audit_note_refused(connection, "denied", why, NULL);
+    native_refuse(
+        native, message, "denied",
+        connection->worker->config->deny_reason == DENY_REASON_BRIEF ? DENIED_BRIEFLY : why, 0);
+    return false;
+}
+
+void native_attach(struct native *native, const struct message *message)
+{
+    struct attach attach = {.id = message->id, .what = message->attach};
+    memcpy(attach.job, message->job, sizeof attach.job);
+    if (message->attach.watch)
+        native_refuse_not_offered(native, message, "watch");
+    else if (!native_take_free(native))
+        native_refuse(native, message, "bad_request",
+                      "another command is under way on this connection", 0);
+    else if (native->connection->worker->draining)
+        native_refuse(native, message, "draining", "the server is shutting down",
+                      NATIVE_BUSY_RETRY_MS);
+    else if (is_allowed(native, message))
+        find(native, &attach);
+}
