@@ -69,6 +69,18 @@ static void show_state(const struct console *console)
             console->end - console->start);
 }
 
+void console_tell(const struct console *console, const char *text)
+{
+    char shown[512];
+    if (!console->tty.raw) {
+        report("%s", text);
+        return;
+    }
+    afar_escape(shown, sizeof shown, text, AFAR_ESCAPE_TERMINAL);
+    if (!term_modes_alternate(console->tty.modes.set))
+        tty_say(&console->tty, "[%s]", shown);
+}
+
 enum escape_action console_take(struct console *console, struct input *input)
 {
     enum escape_action action = ESCAPE_NOTHING;

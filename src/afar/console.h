@@ -64,6 +64,10 @@ static inline void console_follow(struct console *console, const void *data, siz
         tty_follow(&console->tty, data, size);
 }
 
+/* Something that is about the connection: as report() has it, or where each key is the command's as
+ * one line of ours, and not at all on the other screen, which it would spoil. */
+void console_tell(const struct console *console, const char *text);
+
 /* Our terminal has another size. */
 void console_resized(struct console *console);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -42,10 +43,11 @@ struct session {
     bool stdin_blocked; /* the command has not read what it got before */
     bool stdin_done;
     int interrupts;
-    int taken_back;  /* the signal for which the request was taken back; 0: it was not */
-    int leaving;     /* the signal that ends this program soon; 0: none */
-    bool hanging_up; /* the person at the terminal has left */
-    /* In these cases, or away and interrupted: when to wait no longer; 0: not. */
+    int taken_back;     /* the signal for which the request was taken back; 0: it was not */
+    int leaving;        /* the signal that ends this program soon; 0: none */
+    bool hanging_up;    /* the person at the terminal has left … */
+    int64_t hang_up_ms; /* … and it is not waited for longer than that */
+    /* In the other cases, or away and interrupted: when to wait no longer; 0: not. */
     int64_t give_up_ms;
     bool told_away; /* the connection was lost, and it is not back */
     int status;     /* -1: not over */
@@ -140,7 +142,7 @@ static void hang_up(struct session *session, struct afar_error *err)
     if (session->console.own)
         tty_say(&session->console.tty, "[hung up]");
     session->hanging_up = true;
-    session->give_up_ms = now_ms() + HANG_UP_MS;
+    session->hang_up_ms = now_ms() + HANG_UP_MS;
     (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
 }
 
@@ -278,7 +280,7 @@ static void take_back(struct session *session, int number, struct afar_error *er
 /* The server does not answer. A connection that ends takes a request back, too, once it notices. */
 static void check_taken_back(struct session *session)
 {
-    if (session->hanging_up && session->status < 0 && now_ms() >= session->give_up_ms)
+    if (session->hanging_up && session->status < 0 && now_ms() >= session->hang_up_ms)
         leave(session);
     if (session->taken_back == 0 || session->told_away || session->status >= 0 ||
         now_ms() < session->give_up_ms)
@@ -388,13 +390,17 @@ static void note_presence(struct session *session)
     session->told_away = away;
     if (session->leaving == 0)
         session->give_up_ms = 0;
+    if (!away) /* what was told meanwhile has not arrived */
+        console_resized(&session->console);
     if (!person)
         return;
+    char text[AFAR_ERROR_MESSAGE_BYTES + 128];
     if (away)
-        report("%s; trying to come back to the command for up to %lld s", why,
-               (long long)(session->command->resume_ms + 999) / 1000);
+        (void)snprintf(text, sizeof text, "%s; trying to come back to the command for up to %lld s",
+                       why, (long long)(session->command->resume_ms + 999) / 1000);
     else
-        report("%s: the connection is back", session->remote->host);
+        (void)snprintf(text, sizeof text, "%s: the connection is back", session->remote->host);
+    console_tell(&session->console, text);
 }
 
 /* Whoever has interrupted it does not want to wait. */
@@ -479,6 +485,10 @@ static int timeout_ms(const struct session *session)
 {
     int library_ms =
         sooner(afar_timeout(session->client), console_timeout(&session->console, now_ms()));
+    if (session->hanging_up) {
+        int64_t until_ms = session->hang_up_ms - now_ms();
+        library_ms = sooner(library_ms, until_ms > 0 ? (int)until_ms : 0);
+    }
     if (session->give_up_ms == 0)
         return library_ms;
     int64_t left_ms = session->give_up_ms - now_ms();

@@ -69,7 +69,7 @@ enum afar_status afar_resize(struct afar_client *client, const struct afar_pty *
     enum afar_status status = client_take_pty(&request, pty, &why);
     if (status == AFAR_OK)
         status = check(client, &why);
-    if (status == AFAR_OK && !client->command.ended)
+    if (status == AFAR_OK && !client->command.ended && client->transport != NULL)
         status = message_put_resize(&client->out, client->command.guest.id, &request.size, &why);
     if (status == AFAR_OK)
         client_unpause(client);
@@ -80,7 +80,7 @@ enum afar_status afar_pause(struct afar_client *client, struct afar_error *err)
 {
     struct afar_error why = {0};
     enum afar_status status = check(client, &why);
-    if (status == AFAR_OK && !client->command.ended)
+    if (status == AFAR_OK && !client->command.ended && client->transport != NULL)
         status = message_put_pause(&client->out, client->command.guest.id, &why);
     if (status == AFAR_OK)
         client->heartbeat.paused = true;

@@ -279,8 +279,6 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
     if (status == AFAR_OK)
         status = json_get_text(object, "subsystem", &made->subsystem, err);
     if (status == AFAR_OK)
-        status = json_get_bool(object, "login", &made->login, err);
-    if (status == AFAR_OK)
         status = json_get_text(object, "cwd", &made->cwd, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "user", &made->user, err);

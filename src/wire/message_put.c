@@ -342,8 +342,6 @@ static bool add_options(cJSON *object, const struct exec_request *request)
         ok = ok && add_text(object, "stdin", "stream");
     if (request->digest)
         ok = ok && add_text(object, "digest", "sha256");
-    if (request->login)
-        ok = ok && cJSON_AddTrueToObject(object, "login") != NULL;
     if (request->pty != NULL)
         ok = ok && pty_request_encode(request->pty, object);
     if (request->when_full == WHEN_FULL_CUT)

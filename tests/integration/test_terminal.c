@@ -25,7 +25,8 @@ static struct afard server;
 static int set_up(void **state)
 {
     (void)state;
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "kill_grace_ms=300", NULL};
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "kill_grace_ms=300",
+                          "--set",    "resume_ms=0",       NULL};
     afard_start(&server, args);
     return 0;
 }

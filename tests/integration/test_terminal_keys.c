@@ -25,7 +25,8 @@ static struct terminal person;
 static int set_up(void **state)
 {
     (void)state;
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "kill_grace_ms=300", NULL};
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "kill_grace_ms=300",
+                          "--set",    "resume_ms=0",       NULL};
     afard_start(&server, args);
     return 0;
 }
@@ -153,7 +154,7 @@ static void a_server_that_dies(void **state)
 {
     (void)state;
     struct afard other;
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", NULL};
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "resume_ms=0", NULL};
     afard_start(&other, args);
     sit_down(other.url[0]);
     start("run -t $url -- " READY_THEN_SLEEP);
@@ -297,8 +298,11 @@ static void suspending(void **state)
 {
     (void)state;
     struct afard impatient;
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0",        "--set", "heartbeat_ms=100",
-                          "--set",    "heartbeat_timeout_ms=400", "--set", "kill_grace_ms=300",
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0",
+                          "--set",    "heartbeat_ms=100",
+                          "--set",    "heartbeat_timeout_ms=400",
+                          "--set",    "kill_grace_ms=300",
+                          "--set",    "resume_ms=0",
                           NULL};
     afard_start(&impatient, args);
     sit_down(impatient.url[0]);
@@ -335,7 +339,8 @@ static void pauses_have_an_end(void **state)
     struct afard impatient;
     const char *args[] = {"--listen", "tcp://127.0.0.1:0",        "--set", "heartbeat_ms=100",
                           "--set",    "heartbeat_timeout_ms=300", "--set", "kill_grace_ms=100",
-                          "--set",    "pause_max_ms=100",         NULL};
+                          "--set",    "pause_max_ms=100",         "--set", "resume_ms=0",
+                          NULL};
     afard_start(&impatient, args);
     sit_down(impatient.url[0]);
     start("run -t $url -- " READY_THEN_SLEEP);

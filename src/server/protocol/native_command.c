@@ -15,9 +15,9 @@ struct message_started native_facts(struct native *native)
         .job = run->resumable ? run->entry.job : job_id(run->job),
         .window = output_log_capacity(host->log),
         .credit = more ? host->stdin_credit : 0,
-        .tty = run->job != NULL ? job_terminal_name(run->job) : NULL,
         .resume_ms = host->resume_ms,
         .features = native->told_features ? 0 : native_features(native),
+        .tty = run->job != NULL && job_has_run(run->job) ? job_terminal_name(run->job) : NULL,
         .server = host->resume_ms > 0 ? run->worker->shared->instance : NULL};
     native->told_features = true;
     return facts;
