@@ -1,4 +1,4 @@
-#include "afar/session.h"
+#include "afar/session_internal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -9,56 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "afar/console.h"
-#include "afar/input.h"
-#include "afar/json_queue.h"
-#include "afar/output.h"
 #include "afar/report.h"
-#include "afar/signals.h"
 
-enum {
-    INTERRUPTS_MAX = 3, /* INT or TERM that often: the user wants to leave */
-    /* So long a server has to answer: that it has taken a request back, which must be over within a
-     * second; and any sign of life after a signal. */
-    TAKE_BACK_MS = 800,
-    PROBE_MS = 5000,
-    /* And so long a lost connection is tried for, to deliver one. */
-    DELIVER_MS = 5000,
-    HANG_UP_MS = 500, /* likewise, that it ends the command, of which nobody waits for the end */
-    PAUSE_MS = 200,   /* to tell it that we stop */
-    WATCHED = 5
-};
-
-struct session {
-    struct remote *remote;
-    struct afar_client *client;
-    const struct afar_command *command;
-    const struct session_options *options;
-    int failed; /* the status where afar itself has failed */
-    bool json;
-    bool lost;  /* the connection is of no use any more, or its command is to be ended */
-    bool retry; /* a command that was not sent may be sent again, once */
-    bool again; /* … and that is to be done */
-    bool started;
-    bool stdin_blocked; /* the command has not read what it got before */
-    bool stdin_done;
-    int interrupts;
-    int taken_back;     /* the signal for which the request was taken back; 0: it was not */
-    int leaving;        /* the signal that ends this program soon; 0: none */
-    bool hanging_up;    /* the person at the terminal has left … */
-    int64_t hang_up_ms; /* … and it is not waited for longer than that */
-    /* In the other cases, or away and interrupted: when to wait no longer; 0: not. */
-    int64_t give_up_ms;
-    bool told_away; /* the connection was lost, and it is not back */
-    int status;     /* -1: not over */
-    struct input input;
-    struct output output[2]; /* stdout, stderr */
-    bool told_closed[2];     /* the command has been told that nobody reads */
-    struct json_queue lines;
-    bool lines_refused; /* output was not taken because they were too many */
-    struct signals signals;
-    struct console console;
-};
+enum { WATCHED = 5 };
 
 static void fail(struct session *session, const char *what, int sys_errno)
 {
@@ -114,59 +67,6 @@ static void on_frame(void *user, const char *json)
     json_queue_add(&session->lines, json);
 }
 
-static void leave(struct session *session)
-{
-    session->status = session->failed;
-    session->lost = true;
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* ---- a person goes --------------------------------------------------------------------------- */
-
-static void process(struct session *session, struct afar_error *err);
-
-/* For good: the terminal is theirs again at once, and the server has a moment to hear of it. */
-static void hang_up(struct session *session, struct afar_error *err)
-{
-    if (session->hanging_up) {
-        leave(session);
-        return;
-    }
-    console_leave(&session->console, true);
-    if (session->console.own)
-        tty_say(&session->console.tty, "[hung up]");
-    session->hanging_up = true;
-    session->hang_up_ms = now_ms() + HANG_UP_MS;
-    (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
-}
-
-/* For a while. */
-static void suspend(struct session *session, struct afar_error *err)
-{
-    int64_t until_ms = now_ms() + PAUSE_MS;
-    if (session->console.own && session->started)
-        (void)afar_pause(session->client, err);
-    process(session, err);
-    while (session->status < 0 && !session->again && now_ms() < until_ms &&
-           (afar_events(session->client) & POLLOUT) != 0) {
-        struct pollfd wait = {.fd = afar_fd(session->client), .events = POLLOUT};
-        (void)poll(&wait, 1, (int)(until_ms - now_ms()));
-        process(session, err);
-    }
-    if (session->status >= 0 || session->again)
-        return;
-    console_leave(&session->console, true);
-    console_stop();
-    if (session->started)
-        console_continued(&session->console);
-}
-
 /* ---- streams --------------------------------------------------------------------------------- */
 
 static bool wants_input(const struct session *session)
@@ -192,11 +92,11 @@ static void give_keys(struct session *session, struct afar_error *err)
             session->stdin_blocked = console->start < console->end;
         }
         if (action == ESCAPE_HANG_UP)
-            hang_up(session, err);
+            session_hang_up(session, err);
         else if (action == ESCAPE_DETACH)
             tty_say(&console->tty, "[it is not kept, and would end; ~. hangs up]");
         else if (action == ESCAPE_SUSPEND)
-            suspend(session, err);
+            session_suspend(session, err);
     } while (session->status < 0 && !session->stdin_blocked &&
              session->input.start < session->input.end);
 }
@@ -254,103 +154,6 @@ static void check_outputs(struct session *session, struct afar_error *err)
     }
 }
 
-/* ---- signals --------------------------------------------------------------------------------- */
-
-/* The sender wants the program to end. */
-static bool ends_programs(int number)
-{
-    return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
-}
-
-/* A command that has not begun shall not begin: a signal for it would be delivered when it has. */
-static void take_back(struct session *session, int number, struct afar_error *err)
-{
-    if (session->taken_back != 0) {
-        report("%s: interrupted twice before the command had begun; the connection is closed, "
-               "whether the command begins is unknown",
-               session->remote->host);
-        leave(session);
-        return;
-    }
-    session->taken_back = number;
-    session->give_up_ms = now_ms() + (session->told_away ? DELIVER_MS : TAKE_BACK_MS);
-    (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
-}
-
-/* The server does not answer. A connection that ends takes a request back, too, once it notices. */
-static void check_taken_back(struct session *session)
-{
-    if (session->hanging_up && session->status < 0 && now_ms() >= session->hang_up_ms)
-        leave(session);
-    if (session->taken_back == 0 || session->told_away || session->status >= 0 ||
-        now_ms() < session->give_up_ms)
-        return;
-    report("%s: interrupted by %s before the command had begun, and the server does not answer; "
-           "whether the command begins is unknown",
-           session->remote->host, sigabbrev_np(session->taken_back));
-    leave(session);
-}
-
-/* Nobody waits any longer for what a signal has done to the command; its connection's end will end
- * it. */
-static void check_leaving(struct session *session)
-{
-    if (session->leaving == 0 || session->status >= 0 || now_ms() < session->give_up_ms)
-        return;
-    report("%s: ended by %s; the connection is closed, and the server ends the command",
-           session->remote->host, sigabbrev_np(session->leaving));
-    leave(session);
-}
-
-static void begin_leaving(struct session *session, int number)
-{
-    if (session->options->patience_ms == 0 || !ends_programs(number))
-        return;
-    session->give_up_ms = now_ms() + (session->leaving != 0 ? 0 : session->options->patience_ms);
-    session->leaving = number;
-}
-
-static void pass_on(struct session *session, int number, struct afar_error *err)
-{
-    bool interrupt = number == SIGINT || number == SIGTERM;
-    session->interrupts += interrupt ? 1 : 0;
-    if (session->interrupts >= INTERRUPTS_MAX) {
-        console_leave(&session->console, true);
-        report("%s: gave up after %d interrupts; the connection is closed, whether the command "
-               "has ended is unknown",
-               session->remote->host, INTERRUPTS_MAX);
-        leave(session);
-        return;
-    }
-    (void)afar_signal(session->client, sigabbrev_np(number), err);
-    if (ends_programs(number) && session->told_away && session->give_up_ms == 0)
-        session->give_up_ms = now_ms() + DELIVER_MS;
-    begin_leaving(session, number);
-    if (ends_programs(number))
-        (void)afar_probe(session->client, PROBE_MS, err);
-}
-
-static void take_signals(struct session *session, struct afar_error *err)
-{
-    while (session->status < 0) {
-        int number = signals_next(&session->signals);
-        if (number == 0)
-            return;
-        if (number == SIGWINCH)
-            console_resized(&session->console);
-        else if (number == SIGCONT)
-            console_continued(&session->console);
-        else if (number == SIGTSTP)
-            suspend(session, err);
-        else if (!session->started && ends_programs(number))
-            take_back(session, number, err);
-        else if (number == SIGHUP && session->console.on)
-            hang_up(session, err);
-        else
-            pass_on(session, number, err);
-    }
-}
-
 /* ---- the loop -------------------------------------------------------------------------------- */
 
 /* The server had gone before, or was going: nothing of the command has happened. */
@@ -377,60 +180,6 @@ static bool is_unknown_terminal(const struct session *session, const struct afar
     return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
 }
 
-/* ---- a lost connection ----------------------------------------------------------------------- */
-
-/* One line when it is lost and one when it is back, for a person. */
-static void note_presence(struct session *session)
-{
-    const char *why = afar_why_away(session->client);
-    const bool away = why[0] != '\0';
-    const bool person = isatty(STDERR_FILENO) != 0;
-    if (away == session->told_away)
-        return;
-    session->told_away = away;
-    if (session->leaving == 0)
-        session->give_up_ms = 0;
-    if (!away) /* what was told meanwhile has not arrived */
-        console_resized(&session->console);
-    if (!person)
-        return;
-    char text[AFAR_ERROR_MESSAGE_BYTES + 128];
-    if (away)
-        (void)snprintf(text, sizeof text, "%s; trying to come back to the command for up to %lld s",
-                       why, (long long)(session->command->resume_ms + 999) / 1000);
-    else
-        (void)snprintf(text, sizeof text, "%s: the connection is back", session->remote->host);
-    console_tell(&session->console, text);
-}
-
-/* Whoever has interrupted it does not want to wait. */
-static void check_interrupted_away(struct session *session)
-{
-    if (!session->told_away || session->give_up_ms == 0 || session->status >= 0 ||
-        now_ms() < session->give_up_ms)
-        return;
-    report("%s: interrupted, and the connection is not back; the command may run for up to %lld s "
-           "more",
-           session->remote->host, (long long)(session->command->resume_ms + 999) / 1000);
-    leave(session);
-}
-
-/* True: it was tried, and there is news for process(). */
-static bool come_back(struct session *session)
-{
-    struct remote *remote = session->remote;
-    struct afar_error err = {0};
-    if (session->status >= 0 || !afar_away(session->client) || afar_timeout(session->client) != 0)
-        return false;
-    remote_renew(remote);
-    const struct afar_resume_options how =
-        AFAR_RESUME_OPTIONS_INIT(.context = remote->context,
-                                 .timeout_ms = remote->connect_timeout_ms,
-                                 .stop_fd = session->signals.fd);
-    (void)afar_resume(session->client, &how, &err);
-    return true;
-}
-
 static int tell_end(const struct session *session, const struct afar_receipt *receipt)
 {
     if (session->options->status != NULL)
@@ -440,7 +189,7 @@ static int tell_end(const struct session *session, const struct afar_receipt *re
 }
 
 /* Sends, receives, and sees whether it is over. */
-static void process(struct session *session, struct afar_error *err)
+void session_process(struct session *session, struct afar_error *err)
 {
     session->lines_refused = false;
     enum afar_status status = afar_process(session->client, err);
@@ -449,7 +198,7 @@ static void process(struct session *session, struct afar_error *err)
     check_outputs(session, err);
     if (session->status >= 0)
         return;
-    note_presence(session);
+    session_note_presence(session);
     if (may_start_again(session, status, err)) {
         session->again = true;
     } else if (status != AFAR_OK) {
@@ -484,14 +233,14 @@ static int sooner(int a_ms, int b_ms)
 static int timeout_ms(const struct session *session)
 {
     int library_ms =
-        sooner(afar_timeout(session->client), console_timeout(&session->console, now_ms()));
+        sooner(afar_timeout(session->client), console_timeout(&session->console, session_now_ms()));
     if (session->hanging_up) {
-        int64_t until_ms = session->hang_up_ms - now_ms();
+        int64_t until_ms = session->hang_up_ms - session_now_ms();
         library_ms = sooner(library_ms, until_ms > 0 ? (int)until_ms : 0);
     }
     if (session->give_up_ms == 0)
         return library_ms;
-    int64_t left_ms = session->give_up_ms - now_ms();
+    int64_t left_ms = session->give_up_ms - session_now_ms();
     return sooner(library_ms, left_ms > 0 ? (int)left_ms : 0);
 }
 
@@ -514,7 +263,7 @@ static void wait_ready(struct session *session, struct afar_error *err)
         return;
     }
     if (watched[0].revents != 0)
-        take_signals(session, err);
+        session_take_signals(session, err);
     if (watched[2].revents != 0 && input_read(&session->input))
         give_input(session, err);
     for (int i = 0; i < 2; i++) {
@@ -594,20 +343,20 @@ static int run(struct session *session)
     if (!start(session))
         session->status = session->failed;
     while (session->status < 0) {
-        process(session, &err);
+        session_process(session, &err);
         if (session->again) {
             start_again(session);
             continue;
         }
         if (session->status < 0 && session->stdin_blocked)
             give_input(session, &err);
-        check_taken_back(session);
-        check_leaving(session);
-        check_interrupted_away(session);
-        if (come_back(session))
+        session_check_taken_back(session);
+        session_check_leaving(session);
+        session_check_interrupted_away(session);
+        if (session_come_back(session))
             continue;
         if (session->status < 0) {
-            console_tick(&session->console, session->client, now_ms());
+            console_tick(&session->console, session->client, session_now_ms());
             afar_keep_session(session->client); /* while the command begins: it costs no time */
             wait_ready(session, &err);
         }

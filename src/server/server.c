@@ -6,11 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/digest.h"
 #include "base/utf8.h"
 #include "exec/inheritance.h"
 #include "exec/spawn.h"
@@ -255,10 +253,10 @@ static void describe_user(struct server_shared *shared)
     else
         (void)snprintf(shared->user, sizeof shared->user, "%ld", (long)geteuid());
     shared->self = (struct user){.uid = geteuid(), .gid = getegid(), .name = strdup(shared->user)};
-    if (entry != NULL) {
-        shared->self.home = strdup(entry->pw_dir);
-        shared->self.shell = strdup(entry->pw_shell);
-    }
+    if (entry == NULL)
+        return;
+    shared->self.home = strdup(entry->pw_dir);
+    shared->self.shell = strdup(entry->pw_shell);
 }
 
 static enum afar_status open_audit(struct server_shared *shared, const struct config *config,

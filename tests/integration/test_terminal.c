@@ -447,7 +447,7 @@ static void a_forced_command_takes_the_shells_place(void **state)
                "info");
     const char *shell[] = {"afar", "shell", ruled.afard.url[0], NULL};
     assert_int_equal(program_run(&program, shell, "", 0), 0);
-    assert_string_equal(program.stdout_data, "forced .\n");
+    assert_string_equal(program.stdout_data, "forced none.\n"); /* as sshd: there was no command */
     program_close(&program);
     ruled_close(&ruled);
 }

@@ -104,35 +104,6 @@ static void test_everything(void **state)
     exec_request_free(request);
 }
 
-static void test_subsystem(void **state)
-{
-    (void)state;
-    struct exec_request *request =
-        decode("\"v\":1,\"subsystem\":\"sftp\",\"stdin\":\"stream\",\"cwd\":\"/tmp\","
-               "\"user\":\"u\",\"timeout_ms\":5,\"start_within_ms\":6,\"digest\":\"sha256\","
-               "\"holder\":\"" HOLDER "\",\"resume_ms\":7,\"must\":[\"subsystem\"]");
-    assert_non_null(request);
-    assert_string_equal(request->subsystem, "sftp");
-    assert_null(request->argv);
-    assert_null(request->shell);
-    assert_string_equal(request->unknown_must, "");
-    exec_request_free(request);
-#define SFTP "\"v\":1,\"subsystem\":\"sftp\""
-#define STREAM ",\"stdin\":\"stream\""
-    assert_bad(SFTP, "needs \"stdin\":\"stream\"");
-    assert_bad(SFTP STREAM ",\"argv\":[\"a\"]", "give one of");
-    assert_bad(SFTP STREAM ",\"shell\":\"a\"", "give one of");
-    assert_bad(SFTP STREAM ",\"argc\":1,\"size\":2", "give one of");
-    assert_bad(SFTP STREAM ",\"env\":[\"A=b\"]", "does not go with env");
-    assert_bad(SFTP STREAM ",\"envc\":1,\"size\":4", "does not go with env");
-    assert_bad(SFTP STREAM ",\"pty\":true", "does not go with env, pty");
-    assert_bad(SFTP STREAM ",\"keep\":true", "does not go with env, pty, keep");
-    assert_bad(SFTP STREAM ",\"key\":\"k\"", "does not go with env, pty, keep and key");
-    assert_bad("\"v\":1,\"subsystem\":\"\"" STREAM, "has 0 bytes");
-    assert_bad("\"v\":1,\"subsystem\":\"" TEN TEN TEN "xxx\"" STREAM, "has 33 bytes");
-    assert_bad("\"v\":1,\"subsystem\":1" STREAM, "subsystem");
-}
-
 static void test_bad_fields(void **state)
 {
     (void)state;
@@ -193,36 +164,6 @@ static void test_bad_fields(void **state)
             assert_bad(fields, wrong[i].key);
         }
     }
-}
-
-static void test_home(void **state)
-{
-    (void)state;
-    struct exec_request *request =
-        decode("\"v\":1,\"shell\":\"x\",\"home\":true,\"shell_of\":\"user\","
-               "\"env_if_allowed\":[\"A=b\"]");
-    assert_non_null(request);
-    assert_true(request->home && request->shell_of_user && !request->login);
-    assert_string_equal(request->env_if_allowed[0], "A=b");
-    exec_request_free(request);
-    request = decode("\"v\":1,\"login\":true");
-    assert_non_null(request);
-    assert_true(request->login && request->argv == NULL && request->shell == NULL);
-    exec_request_free(request);
-    assert_bad("\"v\":1,\"login\":true,\"shell\":\"x\"", "give one of");
-    assert_bad("\"v\":1,\"login\":true,\"argv\":[\"x\"]", "give one of");
-    assert_bad("\"v\":1,\"shell\":\"x\",\"home\":true,\"cwd\":\"/\"", "\"home\"");
-    assert_bad("\"v\":1,\"argv\":[\"x\"],\"shell_of\":\"user\"", "\"shell_of\" needs");
-    assert_bad("\"v\":1,\"login\":true,\"env_if_allowed\":[\"A\"]", "NAME=value");
-    assert_bad("\"v\":1,\"login\":true,\"env_if_allowed\":[\"=a\"]", "NAME=value");
-    /* A line that JSON cannot carry. */
-    request = decode("\"v\":1,\"home\":true,\"shellc\":1,\"envc\":1,\"size\":9");
-    assert_non_null(request);
-    assert_int_equal(exec_request_take_payload(request, (const uint8_t *)"A=b\0caf\xe9", 9, NULL),
-                     AFAR_OK);
-    assert_string_equal(request->shell, "caf\xe9");
-    assert_string_equal(request->env[0], "A=b");
-    exec_request_free(request);
 }
 
 static void test_number_of_words(void **state)
@@ -597,9 +538,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_least),
         cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_subsystem),
         cmocka_unit_test(test_bad_fields),
-        cmocka_unit_test(test_home),
         cmocka_unit_test(test_number_of_words),
         cmocka_unit_test(test_must),
         cmocka_unit_test(test_counts_and_payload_size),

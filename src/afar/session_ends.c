@@ -1,0 +1,228 @@
+/* How a command's session ends before the command does: signals, a person at the terminal who
+ * leaves, a connection that is lost. */
+#include "afar/session_internal.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "afar/report.h"
+
+enum {
+    INTERRUPTS_MAX = 3, /* INT or TERM that often: the user wants to leave */
+    /* So long a server has to answer: that it has taken a request back, which must be over within a
+     * second; and any sign of life after a signal. */
+    TAKE_BACK_MS = 800,
+    PROBE_MS = 5000,
+    /* And so long a lost connection is tried for, to deliver one. */
+    DELIVER_MS = 5000,
+    HANG_UP_MS = 500, /* likewise, that it ends the command, of which nobody waits for the end */
+    PAUSE_MS = 200,   /* to tell it that we stop */
+    WATCHED = 5
+};
+
+void session_leave(struct session *session)
+{
+    session->status = session->failed;
+    session->lost = true;
+}
+
+int64_t session_now_ms(void)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- a person goes --------------------------------------------------------------------------- */
+
+/* For good: the terminal is theirs again at once, and the server has a moment to hear of it. */
+void session_hang_up(struct session *session, struct afar_error *err)
+{
+    if (session->hanging_up) {
+        session_leave(session);
+        return;
+    }
+    console_leave(&session->console, true);
+    if (session->console.own)
+        tty_say(&session->console.tty, "[hung up]");
+    session->hanging_up = true;
+    session->hang_up_ms = session_now_ms() + HANG_UP_MS;
+    (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
+}
+
+/* For a while. */
+void session_suspend(struct session *session, struct afar_error *err)
+{
+    int64_t until_ms = session_now_ms() + PAUSE_MS;
+    if (session->console.own && session->started)
+        (void)afar_pause(session->client, err);
+    session_process(session, err);
+    while (session->status < 0 && !session->again && session_now_ms() < until_ms &&
+           (afar_events(session->client) & POLLOUT) != 0) {
+        struct pollfd wait = {.fd = afar_fd(session->client), .events = POLLOUT};
+        (void)poll(&wait, 1, (int)(until_ms - session_now_ms()));
+        session_process(session, err);
+    }
+    if (session->status >= 0 || session->again)
+        return;
+    console_leave(&session->console, true);
+    console_stop();
+    if (session->started)
+        console_continued(&session->console);
+}
+
+/* ---- signals --------------------------------------------------------------------------------- */
+
+/* The sender wants the program to end. */
+static bool ends_programs(int number)
+{
+    return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
+}
+
+/* A command that has not begun shall not begin: a signal for it would be delivered when it has. */
+static void take_back(struct session *session, int number, struct afar_error *err)
+{
+    if (session->taken_back != 0) {
+        report("%s: interrupted twice before the command had begun; the connection is closed, "
+               "whether the command begins is unknown",
+               session->remote->host);
+        session_leave(session);
+        return;
+    }
+    session->taken_back = number;
+    session->give_up_ms = session_now_ms() + (session->told_away ? DELIVER_MS : TAKE_BACK_MS);
+    (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
+}
+
+/* The server does not answer. A connection that ends takes a request back, too, once it notices. */
+void session_check_taken_back(struct session *session)
+{
+    if (session->hanging_up && session->status < 0 && session_now_ms() >= session->hang_up_ms)
+        session_leave(session);
+    if (session->taken_back == 0 || session->told_away || session->status >= 0 ||
+        session_now_ms() < session->give_up_ms)
+        return;
+    report("%s: interrupted by %s before the command had begun, and the server does not answer; "
+           "whether the command begins is unknown",
+           session->remote->host, sigabbrev_np(session->taken_back));
+    session_leave(session);
+}
+
+/* Nobody waits any longer for what a signal has done to the command; its connection's end will end
+ * it. */
+void session_check_leaving(struct session *session)
+{
+    if (session->leaving == 0 || session->status >= 0 || session_now_ms() < session->give_up_ms)
+        return;
+    report("%s: ended by %s; the connection is closed, and the server ends the command",
+           session->remote->host, sigabbrev_np(session->leaving));
+    session_leave(session);
+}
+
+static void begin_leaving(struct session *session, int number)
+{
+    if (session->options->patience_ms == 0 || !ends_programs(number))
+        return;
+    session->give_up_ms =
+        session_now_ms() + (session->leaving != 0 ? 0 : session->options->patience_ms);
+    session->leaving = number;
+}
+
+static void pass_on(struct session *session, int number, struct afar_error *err)
+{
+    bool interrupt = number == SIGINT || number == SIGTERM;
+    session->interrupts += interrupt ? 1 : 0;
+    if (session->interrupts >= INTERRUPTS_MAX) {
+        console_leave(&session->console, true);
+        report("%s: gave up after %d interrupts; the connection is closed, whether the command "
+               "has ended is unknown",
+               session->remote->host, INTERRUPTS_MAX);
+        session_leave(session);
+        return;
+    }
+    (void)afar_signal(session->client, sigabbrev_np(number), err);
+    if (ends_programs(number) && session->told_away && session->give_up_ms == 0)
+        session->give_up_ms = session_now_ms() + DELIVER_MS;
+    begin_leaving(session, number);
+    if (ends_programs(number))
+        (void)afar_probe(session->client, PROBE_MS, err);
+}
+
+void session_take_signals(struct session *session, struct afar_error *err)
+{
+    while (session->status < 0) {
+        int number = signals_next(&session->signals);
+        if (number == 0)
+            return;
+        if (number == SIGWINCH)
+            console_resized(&session->console);
+        else if (number == SIGCONT)
+            console_continued(&session->console);
+        else if (number == SIGTSTP)
+            session_suspend(session, err);
+        else if (!session->started && ends_programs(number))
+            take_back(session, number, err);
+        else if (number == SIGHUP && session->console.on)
+            session_hang_up(session, err);
+        else
+            pass_on(session, number, err);
+    }
+}
+
+/* ---- a lost connection ----------------------------------------------------------------------- */
+
+/* One line when it is lost and one when it is back, for a person. */
+void session_note_presence(struct session *session)
+{
+    const char *why = afar_why_away(session->client);
+    const bool away = why[0] != '\0';
+    const bool person = isatty(STDERR_FILENO) != 0;
+    if (away == session->told_away)
+        return;
+    session->told_away = away;
+    if (session->leaving == 0)
+        session->give_up_ms = 0;
+    if (!away) /* what was told meanwhile has not arrived */
+        console_resized(&session->console);
+    if (!person)
+        return;
+    char text[AFAR_ERROR_MESSAGE_BYTES + 128];
+    if (away)
+        (void)snprintf(text, sizeof text, "%s; trying to come back to the command for up to %lld s",
+                       why, (long long)(session->command->resume_ms + 999) / 1000);
+    else
+        (void)snprintf(text, sizeof text, "%s: the connection is back", session->remote->host);
+    console_tell(&session->console, text);
+}
+
+/* Whoever has interrupted it does not want to wait. */
+void session_check_interrupted_away(struct session *session)
+{
+    if (!session->told_away || session->give_up_ms == 0 || session->status >= 0 ||
+        session_now_ms() < session->give_up_ms)
+        return;
+    report("%s: interrupted, and the connection is not back; the command may run for up to %lld s "
+           "more",
+           session->remote->host, (long long)(session->command->resume_ms + 999) / 1000);
+    session_leave(session);
+}
+
+/* True: it was tried, and there is news for session_process(). */
+bool session_come_back(struct session *session)
+{
+    struct remote *remote = session->remote;
+    struct afar_error err = {0};
+    if (session->status >= 0 || !afar_away(session->client) || afar_timeout(session->client) != 0)
+        return false;
+    remote_renew(remote);
+    const struct afar_resume_options how =
+        AFAR_RESUME_OPTIONS_INIT(.context = remote->context,
+                                 .timeout_ms = remote->connect_timeout_ms,
+                                 .stop_fd = session->signals.fd);
+    (void)afar_resume(session->client, &how, &err);
+    return true;
+}

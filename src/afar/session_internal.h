@@ -1,0 +1,75 @@
+/* What session.c (the loop, the streams) and session_ends.c (signals, a person who leaves, a
+ * connection that is lost) share. For these two only. */
+#ifndef AFAR_SESSION_INTERNAL_H
+#define AFAR_SESSION_INTERNAL_H
+
+#include <stdint.h>
+
+#include "afar/console.h"
+#include "afar/input.h"
+#include "afar/json_queue.h"
+#include "afar/output.h"
+#include "afar/session.h"
+#include "afar/signals.h"
+
+struct session {
+    struct remote *remote;
+    struct afar_client *client;
+    const struct afar_command *command;
+    const struct session_options *options;
+    int failed; /* the status where afar itself has failed */
+    bool json;
+    bool lost;  /* the connection is of no use any more, or its command is to be ended */
+    bool retry; /* a command that was not sent may be sent again, once */
+    bool again; /* … and that is to be done */
+    bool started;
+    bool stdin_blocked; /* the command has not read what it got before */
+    bool stdin_done;
+    int interrupts;
+    int taken_back;     /* the signal for which the request was taken back; 0: it was not */
+    int leaving;        /* the signal that ends this program soon; 0: none */
+    bool hanging_up;    /* the person at the terminal has left … */
+    int64_t hang_up_ms; /* … and it is not waited for longer than that */
+    /* In the other cases, or away and interrupted: when to wait no longer; 0: not. */
+    int64_t give_up_ms;
+    bool told_away; /* the connection was lost, and it is not back */
+    int status;     /* -1: not over */
+    struct input input;
+    struct output output[2]; /* stdout, stderr */
+    bool told_closed[2];     /* the command has been told that nobody reads */
+    struct json_queue lines;
+    bool lines_refused; /* output was not taken because they were too many */
+    struct signals signals;
+    struct console console;
+};
+
+/* session.c */
+
+/* Sends, receives, and sees whether it is over. */
+void session_process(struct session *session, struct afar_error *err);
+
+/* session_ends.c */
+
+int64_t session_now_ms(void);
+
+/* Ends without an answer; the connection is closed. */
+void session_leave(struct session *session);
+
+/* The keys of a person at the terminal. */
+void session_hang_up(struct session *session, struct afar_error *err);
+void session_suspend(struct session *session, struct afar_error *err);
+
+void session_take_signals(struct session *session, struct afar_error *err);
+
+/* give_up_ms may have come. */
+void session_check_taken_back(struct session *session);
+void session_check_leaving(struct session *session);
+void session_check_interrupted_away(struct session *session);
+
+/* Says it when the connection is lost, and when it is back. */
+void session_note_presence(struct session *session);
+
+/* True: it was tried, and there is news for session_process. */
+bool session_come_back(struct session *session);
+
+#endif
