@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/utf8.h"
 #include "exec/inheritance.h"
 #include "exec/spawn.h"
@@ -248,10 +250,9 @@ static void set_own_umask(struct server_shared *shared)
 static void describe_user(struct server_shared *shared)
 {
     const struct passwd *entry = getpwuid(geteuid()); // NOLINT(concurrency-mt-unsafe)
+    (void)snprintf(shared->user, sizeof shared->user, "%ld", (long)geteuid());
     if (entry != NULL)
         utf8_copy(shared->user, sizeof shared->user, entry->pw_name);
-    else
-        (void)snprintf(shared->user, sizeof shared->user, "%ld", (long)geteuid());
     shared->self = (struct user){.uid = geteuid(), .gid = getegid(), .name = strdup(shared->user)};
     if (entry == NULL)
         return;
