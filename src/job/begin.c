@@ -2,6 +2,7 @@
 #include "job/launch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -77,9 +78,13 @@ static enum afar_status make_cgroup(struct job_launch *launch, int *fd, struct a
 static enum afar_status take_fence(struct job_launch *launch, int *fd, struct afar_error *err)
 {
     *fd = 0;
-    if (launch->fence == NULL)
+    if (launch->fence == NULL && launch->fence_fd <= 0)
         return AFAR_OK;
     launch->spawned.stage = "fence";
+    if (launch->fence_fd > 0) {
+        *fd = fcntl(launch->fence_fd, F_DUPFD_CLOEXEC, 3);
+        return *fd > 0 ? AFAR_OK : afar_fail_errno(err, errno, "cannot take the fence");
+    }
     enum afar_status status = fence_take(launch->fence, fd, err);
     if (status != AFAR_OK)
         *fd = 0;

@@ -253,8 +253,7 @@ enum afar_status spool_append(struct spool *spool, enum stream stream, const voi
 
 bool spool_is_full(struct spool *spool)
 {
-    const size_t most =
-        2 * SPOOL_HEAD_BYTES + SPOOL_RECORD_BYTES + sizeof(struct spool_begin);
+    const size_t most = 2 * SPOOL_HEAD_BYTES + SPOOL_RECORD_BYTES + sizeof(struct spool_begin);
     return spool->limits.when_full == WHEN_FULL_BLOCK && !make_room(spool, most);
 }
 
