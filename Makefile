@@ -494,9 +494,11 @@ install-units:
 	install -m 644 src/afard/service.conf $(DESTDIR)$(PREFIX)/share/afar/service.conf
 	sed -e 's|@PREFIX@|$(PREFIX)|' src/afard/afard-users.conf.in \
 	    > $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf
+	sed -e 's|@PREFIX@|$(PREFIX)|' src/afard/afard-keep.conf.in \
+	    > $(DESTDIR)$(PREFIX)/share/afar/afard-keep.conf
 	install -m 644 src/afard/afard.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/afard.conf
 	chmod 644 $(UNITS)/afard.service $(UNITS)/afard.socket \
-	    $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf
+	    $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf $(DESTDIR)$(PREFIX)/share/afar/afard-keep.conf
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/bin/afar-ssh $(DESTDIR)$(PREFIX)/bin/make-certs $(DESTDIR)$(PREFIX)/sbin/afard \

@@ -142,7 +142,7 @@ void job_launch_work(struct task *task)
         return;
     launch->status = launch->decider->decide(launch->decider, launch, err);
     atomic_store(&launch->starting, true);
-    if (launch->status == AFAR_OK)
+    if (launch->status == AFAR_OK && !launch->kept)
         launch->status = start(launch, err);
     launch->end_us = clock_now_us();
 }

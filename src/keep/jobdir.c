@@ -268,8 +268,8 @@ enum afar_status jobdir_write_end(int folder_fd, const struct jobdir_end *end,
     status = write_whole(fd, text, size, "receipt.new", err);
     if (status == AFAR_OK && (ftruncate(fd, (off_t)size) != 0 || fdatasync(fd) != 0))
         status = afar_fail_errno(err, errno, "cannot bring a receipt to the disk");
-    if (status == AFAR_OK && (renameat(folder_fd, "receipt.new", folder_fd, "receipt") != 0 ||
-                              fsync(folder_fd) != 0))
+    if (status == AFAR_OK &&
+        (renameat(folder_fd, "receipt.new", folder_fd, "receipt") != 0 || fsync(folder_fd) != 0))
         status = afar_fail_errno(err, errno, "cannot bring a receipt to the disk");
     (void)close(fd);
     return status;

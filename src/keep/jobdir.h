@@ -42,7 +42,7 @@ struct jobdir_request {
     char identity[IDENTITY_NAME_BYTES];
     char holder[MESSAGE_HOLDER_BYTES]; /* of the exec */
     char key[MESSAGE_KEY_BYTES];       /* "": none */
-    char asked[DIGEST_HEX_BYTES];      /* what was asked for, as a hash that nobody can guess back */
+    char asked[DIGEST_HEX_BYTES]; /* what was asked for, as a hash that nobody can guess back */
     char command[MESSAGE_COMMAND_BYTES];
     char boot[JOBDIR_BOOT_BYTES]; /* of the machine */
     uint64_t created_us;          /* by the wall clock */

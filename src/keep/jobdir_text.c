@@ -132,9 +132,12 @@ static bool take_number(struct jobdir_request *request, const char *name, const 
     const struct {
         const char *name;
         uint64_t *to;
-    } numbers[] = {{"created_us", &request->created_us},   {"window_bytes", &request->window_bytes},
-                   {"resume_ms", &request->resume_ms},     {"spool_bytes", &request->spool_bytes},
-                   {"when_full", &when_full},              {"digest", &digest}};
+    } numbers[] = {{"created_us", &request->created_us},
+                   {"window_bytes", &request->window_bytes},
+                   {"resume_ms", &request->resume_ms},
+                   {"spool_bytes", &request->spool_bytes},
+                   {"when_full", &when_full},
+                   {"digest", &digest}};
     bool sound = true;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(numbers[i].name, name) == 0)

@@ -94,7 +94,7 @@ static void on_ended(struct job_owner *owner, const struct afar_receipt *receipt
 }
 
 /* Its place refuses nothing, but where memory is out before it begins. */
-static void on_refused(struct job_owner *owner, const struct job_refusal *refusal)
+static void on_refused(struct job_owner *owner, const struct refusal *refusal)
 {
     struct afar_receipt receipt = {.size = sizeof receipt,
                                    .outcome = AFAR_OUTCOME_SPAWN_FAILED,
@@ -115,9 +115,8 @@ static const struct job_owner_ops owner_ops = {.started = on_started,
 
 void kept_job_retry(struct keeper *keeper)
 {
-    if (keeper->waiting > 0 &&
-        spool_append(keeper->spool, keeper->waiting_stream, keeper->room, keeper->waiting) ==
-            AFAR_OK) {
+    if (keeper->waiting > 0 && spool_append(keeper->spool, keeper->waiting_stream, keeper->room,
+                                            keeper->waiting) == AFAR_OK) {
         keeper->waiting = 0;
         added(keeper);
     }
@@ -170,11 +169,11 @@ static void note_end(struct job_place *place, const struct job_launch *launch, p
 }
 
 static void explain(struct job_place *place, const struct job_launch *launch,
-                    const enum afar_outcome *stopped, struct job_refusal *refusal)
+                    const enum afar_outcome *stopped, struct refusal *refusal)
 {
     (void)place;
     (void)stopped;
-    refusal->code = "internal";
+    refusal->code = REFUSAL_INTERNAL;
     memcpy(refusal->text, launch->error.message, sizeof refusal->text);
 }
 

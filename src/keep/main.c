@@ -75,8 +75,7 @@ static enum afar_status open_loop(struct keeper *keeper, struct afar_error *err)
     if (status == AFAR_OK)
         status = mailbox_open(&keeper->mailbox, keeper->host.loop, err);
     if (status == AFAR_OK)
-        status =
-            timer_attach(loop_timers(keeper->host.loop), &keeper->timer, timer_fired, err);
+        status = timer_attach(loop_timers(keeper->host.loop), &keeper->timer, timer_fired, err);
     return status;
 }
 
@@ -152,8 +151,8 @@ static enum afar_status open_old(struct keeper *keeper, bool *other, struct afar
 {
     uint64_t bytes[2];
     int listener_fd = -1;
-    keeper->lock_fd = openat(keeper->folder_fd, "read", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                             0600);
+    keeper->lock_fd =
+        openat(keeper->folder_fd, "read", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (keeper->lock_fd >= 0 && flock(keeper->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         *other = errno == EWOULDBLOCK;
         return afar_fail_errno(err, errno, "cannot lock a job's folder");

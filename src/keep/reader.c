@@ -25,15 +25,15 @@ struct reader {
     struct decoder decoder;
     struct buffer in;
     struct buffer out;
-    bool known;    /* it has shown the token */
-    bool drives;   /* keeper->run is its own */
-    bool watches;  /* `own` is */
-    bool follow;   /* as it has asked: also what comes … */
+    bool known;     /* it has shown the token */
+    bool drives;    /* keeper->run is its own */
+    bool watches;   /* `own` is */
+    bool follow;    /* as it has asked: also what comes … */
     uint64_t until; /* … or else what was there */
-    bool output;   /* likewise: anything but the end */
-    bool starting; /* `started` is still to be told */
-    bool leaving;  /* nothing comes any more: closed when `out` is empty */
-    bool blocked;  /* waits for room in its socket */
+    bool output;    /* likewise: anything but the end */
+    bool starting;  /* `started` is still to be told */
+    bool leaving;   /* nothing comes any more: closed when `out` is empty */
+    bool blocked;   /* waits for room in its socket */
     uint64_t id;
     struct run_host own;
     struct spool_cursor cursor; /* of own */
@@ -186,8 +186,7 @@ static bool send_all(struct reader *reader)
             if (!send_some(reader, buffer_head(&reader->out), buffer_size(&reader->out), &sent))
                 return false;
             buffer_consume(&reader->out, sent);
-        } else if (host != NULL && !reader->leaving &&
-                   run_host_peek(host, reader, &data, &size)) {
+        } else if (host != NULL && !reader->leaving && run_host_peek(host, reader, &data, &size)) {
             if (!send_some(reader, data, size, &sent))
                 return false;
             run_host_sent(host, reader, sent);

@@ -49,9 +49,9 @@ static int set_actions(posix_spawn_file_actions_t *actions, const struct gift *g
                      ? posix_spawn_file_actions_adddup2(actions, gift->high[i], KEEPER_FIRST_FD + i)
                      : posix_spawn_file_actions_addclose(actions, KEEPER_FIRST_FD + i);
     }
-    return failed != 0 ? failed
-                       : posix_spawn_file_actions_addclosefrom_np(actions,
-                                                                  KEEPER_FIRST_FD + FDS_MAX);
+    return failed != 0
+               ? failed
+               : posix_spawn_file_actions_addclosefrom_np(actions, KEEPER_FIRST_FD + FDS_MAX);
 }
 
 static int set_attributes(posix_spawnattr_t *attributes)
@@ -60,9 +60,8 @@ static int set_attributes(posix_spawnattr_t *attributes)
     sigset_t none;
     (void)sigfillset(&all);
     (void)sigemptyset(&none);
-    int failed = posix_spawnattr_setflags(attributes,
-                                          POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSID);
+    int failed = posix_spawnattr_setflags(
+        attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
     if (failed == 0)
         failed = posix_spawnattr_setsigdefault(attributes, &all);
     return failed != 0 ? failed : posix_spawnattr_setsigmask(attributes, &none);

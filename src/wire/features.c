@@ -7,8 +7,8 @@
 #include <cjson/cJSON.h>
 
 /* In the order of enum feature. */
-static const char *const names[] = {"detach", "digest",          "home",      "kill",
-                                    "resume", "start_within_ms", "subsystem", "user"};
+static const char *const names[] = {"detach",          "digest",    "home", "kill", "resume",
+                                    "start_within_ms", "subsystem", "user", "keep"};
 
 enum { NAME_COUNT = sizeof names / sizeof names[0] };
 

@@ -20,7 +20,8 @@ enum feature {
     FEATURE_RESUME = 1 << 4,
     FEATURE_START_WITHIN_MS = 1 << 5,
     FEATURE_SUBSYSTEM = 1 << 6,
-    FEATURE_USER = 1 << 7
+    FEATURE_USER = 1 << 7,
+    FEATURE_KEEP = 1 << 8
 };
 
 /* Room for all words, as JSON and as text. */
