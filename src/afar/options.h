@@ -16,7 +16,8 @@
 
 enum {
     STATUS_TIMED_OUT = 124, /* as timeout(1) has it */
-    STATUS_FAILED = 125     /* afar itself failed */
+    STATUS_FAILED = 125,    /* afar itself failed */
+    STATUS_CUT = 3          /* logs: some output is not there any more */
 };
 
 /* What a subcommand accepts. */
@@ -29,7 +30,12 @@ enum options_for {
     OPTIONS_TIMEOUT = 1 << 5,
     OPTIONS_KEYGEN = 1 << 6,
     OPTIONS_NO_HOST = 1 << 7, /* the words begin where HOST would stand */
-    OPTIONS_ALL = 1 << 8      /* what each subcommand has */
+    OPTIONS_FOLLOW = 1 << 9,
+    OPTIONS_EVERY = 1 << 10,
+    OPTIONS_SIGNAL = 1 << 11,
+    OPTIONS_FORCE = 1 << 12,
+    OPTIONS_INPUT = 1 << 13,
+    OPTIONS_ALL = 1 << 8 /* what each subcommand has */
 };
 
 struct options {
@@ -51,6 +57,12 @@ struct options {
     bool shell;
     bool json;
     bool digest;
+    bool detach;
+    bool keep;
+    const char *once; /* NULL: none */
+    bool follow;
+    bool every;
+    const char *signal;
     bool tty;
     uint64_t count;
     char pin[AFAR_PIN_BYTES]; /* --pin's digits; "": none */

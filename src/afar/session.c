@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -43,6 +44,12 @@ struct session {
     int leaving;    /* the signal that ends this program soon; 0: none */
     int64_t
         give_up_ms; /* in these cases, or away and interrupted: when to wait no longer; 0: not */
+    bool print_job; /* as in the options, as the next two */
+    bool stays;
+    bool logs;
+    bool cut;       /* some output is missing */
+    bool printed;   /* the job's id … */
+    bool let_go;    /* … and the job is left */
     bool told_away; /* the connection was lost, and it is not back */
     int status;     /* -1: not over */
     struct input input;
@@ -90,10 +97,26 @@ static size_t on_stderr(void *user, const void *data, size_t size)
 static void on_started(void *user, const char *job)
 {
     struct session *session = user;
-    (void)job;
     session->started = true;
     if (session->options->started != NULL)
         session->options->started(session->options->user);
+    if (!session->print_job || session->printed)
+        return;
+    session->printed = true;
+    if (printf("%s\n", job) < 0 || fflush(stdout) != 0)
+        report("cannot write to standard output");
+}
+
+/* In numbers, never in silence. */
+static void on_cut(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes)
+{
+    struct session *session = user;
+    if (session->command->no_output)
+        return;
+    session->cut = true;
+    if (!session->json)
+        report("here %llu bytes of stdout and %llu of stderr are not kept any more",
+               (unsigned long long)stdout_bytes, (unsigned long long)stderr_bytes);
 }
 
 static void on_frame(void *user, const char *json)
@@ -251,6 +274,15 @@ static void take_signals(struct session *session, struct afar_error *err)
         int number = signals_next(&session->signals);
         if (number == 0)
             return;
+        if (session->stays) {
+            if (!ends_programs(number))
+                continue;
+            if (!session->command->watch)
+                report("left job %s, which runs on", session->command->job);
+            session->status = 128 + number;
+            session->lost = true;
+            return;
+        }
         if (!session->started && ends_programs(number))
             take_back(session, number, err);
         else
@@ -344,6 +376,15 @@ static void process(struct session *session, struct afar_error *err)
     if (session->status >= 0)
         return;
     note_presence(session);
+    if (session->printed && !session->let_go && status == AFAR_OK && receipt == NULL) {
+        session->let_go = true;
+        (void)afar_detach(session->client, err);
+    }
+    if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0 &&
+        (session->let_go || session->command->no_follow)) {
+        session->status = session->cut ? STATUS_CUT : 0;
+        return;
+    }
     if (may_start_again(session, status, err)) {
         session->again = true;
     } else if (status != AFAR_OK) {
@@ -356,7 +397,12 @@ static void process(struct session *session, struct afar_error *err)
         session->status = session->failed;
         session->lost = status != AFAR_EREFUSED;
     } else if (receipt != NULL) {
-        session->status = tell_end(session, receipt);
+        if (session->logs)
+            session->status = session->cut ? STATUS_CUT : 0;
+        else
+            session->status = tell_end(session, receipt);
+        if (session->printed && receipt->outcome != AFAR_OUTCOME_SPAWN_FAILED)
+            session->status = 0;
     }
 }
 
@@ -415,7 +461,7 @@ static bool start(struct session *session)
     const struct afar_callbacks callbacks =
         AFAR_CALLBACKS_INIT(.on_stdout = on_stdout, .on_stderr = on_stderr,
                             .on_started = on_started, .on_frame = session->json ? on_frame : NULL,
-                            .user = session);
+                            .on_cut = on_cut, .user = session);
     struct remote *remote = session->remote;
     struct afar_error err = {0};
     for (;;) {
@@ -505,6 +551,9 @@ int session_run(struct remote *remote, const struct afar_command *command,
     session->failed = status;
     session->json = options->json;
     session->retry = options->retry;
+    session->print_job = options->print_job;
+    session->stays = options->stays;
+    session->logs = options->logs;
     session->status = -1;
     if (!signals_open(&session->signals)) {
         report("signalfd: %s", strerror(errno));
