@@ -83,7 +83,7 @@ static size_t on_stdout(void *user, const void *data, size_t size)
     struct session *session = user;
     if (session->json)
         return take_for_line(session, size);
-    return output_write(&session->output[0], data, size);
+    return session->print_job ? size : output_write(&session->output[0], data, size);
 }
 
 static size_t on_stderr(void *user, const void *data, size_t size)
@@ -91,7 +91,7 @@ static size_t on_stderr(void *user, const void *data, size_t size)
     struct session *session = user;
     if (session->json)
         return take_for_line(session, size);
-    return output_write(&session->output[1], data, size);
+    return session->print_job ? size : output_write(&session->output[1], data, size);
 }
 
 static void on_started(void *user, const char *job)

@@ -53,7 +53,10 @@ static enum afar_status on_attached(struct afar_client *client, const struct mes
                           message->attached.first_bytes);
     command->attached = true;
     client->complaint.code = client->lost.code = AFAR_OK;
-    if (message->attached.state == MESSAGE_JOB_RUNNING)
+    /* What we have asked to be started may have come to its end before this came. */
+    const bool over = message->attached.state == MESSAGE_JOB_ENDED && command->guest.kept &&
+                      !command->guest.takes_over;
+    if (message->attached.state == MESSAGE_JOB_RUNNING || over)
         return on_started(client, message, frame, err);
     enum afar_status status = take_facts(client, message, err);
     return status == AFAR_OK ? delivery_show(&command->delivery, frame, err) : status;

@@ -86,6 +86,4 @@ void readers_pump(struct keeper *keeper);
 /* The command runs: who was told that it was starting hears of it. */
 void readers_tell_started(struct keeper *keeper);
 
-void readers_close(struct keeper *keeper);
-
 #endif

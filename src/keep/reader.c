@@ -582,9 +582,3 @@ enum afar_status readers_open(struct keeper *keeper, int listener_fd, struct afa
     loop_source_init(&keeper->listener);
     return loop_add(keeper->host.loop, &keeper->listener, listener_fd, EPOLLIN, accept_one, err);
 }
-
-void readers_close(struct keeper *keeper)
-{
-    while (!list_empty(&keeper->readers))
-        reader_free(list_object(keeper->readers.next, struct reader, link));
-}

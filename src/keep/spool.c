@@ -193,12 +193,11 @@ static bool begin_file(struct spool *spool, uint64_t first, const uint64_t befor
 static bool prepare(struct spool *spool, uint64_t seq, const uint64_t before[2], size_t size)
 {
     const size_t begin_bytes = SPOOL_HEAD_BYTES + sizeof(struct spool_begin);
-    struct spool_file *file = last_file(spool);
     if (!make_room(spool, SPOOL_HEAD_BYTES + size + begin_bytes)) {
         spool->failure = ENOSPC;
         return false;
     }
-    file = last_file(spool);
+    const struct spool_file *file = last_file(spool);
     if (spool->fd >= 0 && file->size + SPOOL_HEAD_BYTES + size <= spool->limits.segment_bytes)
         return true;
     return begin_file(spool, seq, before);
