@@ -424,7 +424,7 @@ struct afar_job {
     bool has_outcome;
     enum afar_outcome outcome;
     int code; /* -1: none */
-    char signal[16];
+    char signal[20];
 };
 #define AFAR_JOB_INIT(...) AFAR_INIT(afar_job, __VA_ARGS__)
 

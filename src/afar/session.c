@@ -111,7 +111,7 @@ static void on_started(void *user, const char *job)
 static void on_cut(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes)
 {
     struct session *session = user;
-    if (session->command->no_output)
+    if (session->command->no_output || session->print_job)
         return;
     session->cut = true;
     if (!session->json)
