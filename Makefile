@@ -10,7 +10,7 @@ LINK     ?=
 
 VERSION  := 0.1.0
 SOVERSION := 1
-LAYERS   := base net wire files exec tls policy stats loop job server client
+LAYERS   := base net wire files exec tls policy stats loop job keep server client
 
 # Every variant builds in a folder of its own, so that none of them forces a rebuild of another.
 comma    := ,
@@ -211,7 +211,8 @@ USES_policy := policy tls exec wire net base
 USES_stats  := stats wire base
 USES_loop   := loop stats base
 USES_job    := job loop stats policy exec wire base
-USES_server := server job loop stats policy tls exec wire net base
+USES_keep   := keep job loop stats policy exec wire net base
+USES_server := server keep job loop stats policy tls exec wire net base
 USES_client := client tls wire net base
 
 SUPPORT_SRC := $(filter-out tests/support/inject%,$(wildcard tests/support/*.c))
@@ -494,9 +495,11 @@ install-units:
 	install -m 644 src/afard/service.conf $(DESTDIR)$(PREFIX)/share/afar/service.conf
 	sed -e 's|@PREFIX@|$(PREFIX)|' src/afard/afard-users.conf.in \
 	    > $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf
+	sed -e 's|@PREFIX@|$(PREFIX)|' src/afard/afard-keep.conf.in \
+	    > $(DESTDIR)$(PREFIX)/share/afar/afard-keep.conf
 	install -m 644 src/afard/afard.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/afard.conf
 	chmod 644 $(UNITS)/afard.service $(UNITS)/afard.socket \
-	    $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf
+	    $(DESTDIR)$(PREFIX)/share/afar/afard-users.conf $(DESTDIR)$(PREFIX)/share/afar/afard-keep.conf
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/bin/afar-ssh $(DESTDIR)$(PREFIX)/bin/make-certs $(DESTDIR)$(PREFIX)/sbin/afard \

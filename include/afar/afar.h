@@ -212,7 +212,19 @@ struct afar_command {
     bool login; /* the user's login shell, instead of argv and shell */
     bool leave; /* what it leaves running may stay, where the server allows that */
     bool shell_of_user; /* `shell` is a line for the user's own shell, where that is allowed */
-    bool reserved[4];   /* 0 */
+    /* The command outlives its connections and the server, until afar_forget or for as long as the
+     * server's owner has said; a server that does not offer "keep" refuses. Its output is kept up to
+     * a bound (on_cut). */
+    bool keep;
+    bool watch;     /* with job: only read it, and take nothing over; and of that … */
+    bool no_output; /* … only its end, … */
+    bool no_follow; /* … or what there is now: then AFAR_EREFUSED, "detached", where it runs */
+    /* The command's name, 1 to 128 bytes; implies keep. With one name the same client starts one
+     * command at most once, and attaches to it from then on; another command under it is refused
+     * ("conflict"). NULL: none. */
+    const char *key;
+    /* Attaches to this job, which argv and shell must not be given with; NULL: none. */
+    const char *job;
 };
 #define AFAR_COMMAND_INIT(...) AFAR_INIT(afar_command, __VA_ARGS__)
 
@@ -230,6 +242,8 @@ struct afar_callbacks {
      * payload as "data" if it is UTF-8, else as "data_base64". */
     void (*on_frame)(void *user, const char *json);
     void *user;
+    /* So many bytes of each stream are not kept any more, in this place. */
+    void (*on_cut)(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes);
 };
 #define AFAR_CALLBACKS_INIT(...) AFAR_INIT(afar_callbacks, __VA_ARGS__)
 
@@ -424,6 +438,38 @@ AFAR_API enum afar_status afar_health(const char *url, int64_t timeout_ms,
  * Not while a command runs on this connection. */
 AFAR_API enum afar_status afar_kill(struct afar_client *client, const char *job, const char *name,
                                     int64_t timeout_ms, struct afar_error *err);
+
+struct afar_job {
+    AFAR_SIZED(afar_job);
+    char job[33];
+    char state[16];        /* "starting", "running", "ended", "unreachable" */
+    char key[129];         /* "": none */
+    char owner[512];       /* "": this client */
+    char command[256];     /* for people */
+    uint64_t age_ms;       /* since its request */
+    uint64_t ended_ms;     /* since its end; 0: it has not ended */
+    uint64_t stdout_bytes; /* of one that has ended */
+    uint64_t stderr_bytes;
+    bool kept;
+    bool attached;
+    bool has_outcome;
+    enum afar_outcome outcome;
+    int code; /* -1: none */
+    char signal[20];
+};
+#define AFAR_JOB_INIT(...) AFAR_INIT(afar_job, __VA_ARGS__)
+
+/* Lists the kept jobs that this client may see, in the order of their ids; `all`: also those that
+ * have ended. `on_job` is called for each, from within. Not while a command runs. AFAR_EREFUSED:
+ * "unsupported", "denied". */
+AFAR_API enum afar_status afar_jobs(struct afar_client *client, bool all,
+                                    void (*on_job)(void *user, const struct afar_job *job),
+                                    void *user, int64_t timeout_ms, struct afar_error *err);
+
+/* Removes a kept job that has ended, and its name. AFAR_EREFUSED: "not_found", "running", "denied".
+ */
+AFAR_API enum afar_status afar_forget(struct afar_client *client, const char *job,
+                                      int64_t timeout_ms, struct afar_error *err);
 
 /* ---- The tutorial's protocols: a URL with ?protocol=sized, headed or upper ------------------- */
 

@@ -15,5 +15,11 @@ int pin_main(int argc, char **argv);
 int forget_main(int argc, char **argv);
 int ssh_main(int argc, char **argv);
 int config_main(int argc, char **argv);
+int ps_main(int argc, char **argv);
+int logs_main(int argc, char **argv);
+int attach_main(int argc, char **argv);
+int wait_main(int argc, char **argv);
+int kill_main(int argc, char **argv);
+int rm_main(int argc, char **argv);
 
 #endif

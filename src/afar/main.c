@@ -29,6 +29,13 @@ static const char help[] =
     "  ssh HOST [COMMAND]    as OpenSSH's ssh, for programs that call it\n"
     "  config HOST           show how a connection to HOST would be made\n"
     "\n"
+    "  ps HOST               list kept jobs (run -d, --keep, --once)\n"
+    "  logs HOST JOB         write a job's output\n"
+    "  attach HOST JOB       take part in a job: its output, and its input\n"
+    "  wait HOST JOB         wait for a job's end; its exit status\n"
+    "  kill HOST JOB         signal a job\n"
+    "  rm HOST JOB           remove a job that has ended\n"
+    "\n"
     "  help [SUBCOMMAND], --version\n"
     "                        'afar help SUBCOMMAND' says more, as does 'afar SUBCOMMAND --help'\n"
     "\n"
@@ -41,9 +48,11 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } subcommands[] = {
-    {"run", run_main},       {"shell", shell_main}, {"repl", repl_main},     {"sftp", sftp_main},
-    {"ping", ping_main},     {"echo", echo_main},   {"keygen", keygen_main}, {"pin", pin_main},
-    {"forget", forget_main}, {"ssh", ssh_main},     {"config", config_main},
+    {"run", run_main},       {"shell", shell_main},   {"repl", repl_main},     {"sftp", sftp_main},
+    {"ping", ping_main},     {"echo", echo_main},     {"keygen", keygen_main}, {"pin", pin_main},
+    {"forget", forget_main}, {"ssh", ssh_main},       {"config", config_main}, {"ps", ps_main},
+    {"logs", logs_main},     {"attach", attach_main}, {"wait", wait_main},     {"kill", kill_main},
+    {"rm", rm_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -127,10 +136,8 @@ int main(int argc, char **argv)
         return ssh_main(argc, argv);
     }
     if (argc < 2) {
-        report("which subcommand: run, shell, repl, sftp, ping, echo, keygen, pin, forget, ssh or "
-               "config? Try "
-               "'afar "
-               "--help'");
+        report("which subcommand: run, shell, repl, sftp, ping, echo, keygen, pin, forget, ssh, "
+               "config, ps, logs, attach, wait, kill or rm? Try 'afar --help'");
         return STATUS_FAILED;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

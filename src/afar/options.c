@@ -30,7 +30,9 @@ enum {
     OPTION_HOST,
     OPTION_DAYS,
     OPTION_FORCE,
-    OPTIONS_MAX = 32,
+    OPTION_KEEP,
+    OPTION_ONCE,
+    OPTIONS_MAX = 48,
     CONNECT_TIMEOUT_MS = 10000,
     KEY_DAYS = 3650 /* as an SSH key, it is for as long as one wants */
 };
@@ -64,6 +66,14 @@ static const struct {
     {{"host", required_argument, NULL, OPTION_HOST}, OPTIONS_KEYGEN},
     {{"days", required_argument, NULL, OPTION_DAYS}, OPTIONS_KEYGEN},
     {{"force", no_argument, NULL, OPTION_FORCE}, OPTIONS_KEYGEN},
+    {{"detach", no_argument, NULL, 'd'}, OPTIONS_RUN},
+    {{"keep", no_argument, NULL, OPTION_KEEP}, OPTIONS_RUN},
+    {{"once", required_argument, NULL, OPTION_ONCE}, OPTIONS_RUN},
+    {{"follow", no_argument, NULL, 'f'}, OPTIONS_FOLLOW},
+    {{"all", no_argument, NULL, 'a'}, OPTIONS_EVERY},
+    {{"signal", required_argument, NULL, 's'}, OPTIONS_SIGNAL},
+    {{"force", no_argument, NULL, 'f'}, OPTIONS_FORCE},
+    {{"no-stdin", no_argument, NULL, 'n'}, OPTIONS_INPUT},
     {{"help", no_argument, NULL, 'h'}, OPTIONS_ALL},
 };
 
@@ -258,6 +268,22 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return true;
     case 's':
         options->shell = true;
+        options->signal = value;
+        return true;
+    case 'd':
+        options->detach = true;
+        return true;
+    case OPTION_KEEP:
+        options->keep = true;
+        return true;
+    case OPTION_ONCE:
+        options->once = value;
+        return true;
+    case 'f':
+        options->follow = options->force = true;
+        return true;
+    case 'a':
+        options->every = true;
         return true;
     case OPTION_DIGEST:
         options->digest = true;

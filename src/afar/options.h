@@ -16,7 +16,8 @@
 
 enum {
     STATUS_TIMED_OUT = 124, /* as timeout(1) has it */
-    STATUS_FAILED = 125     /* afar itself failed */
+    STATUS_FAILED = 125,    /* afar itself failed */
+    STATUS_CUT = 3          /* logs: some output is not there any more */
 };
 
 /* What a subcommand accepts. */
@@ -31,7 +32,12 @@ enum options_for {
     OPTIONS_NO_HOST = 1 << 7, /* the words begin where HOST would stand */
     OPTIONS_ALL = 1 << 8,     /* what each subcommand has */
     OPTIONS_TTY = 1 << 9,     /* a terminal may be asked for */
-    OPTIONS_SHELL = 1 << 10
+    OPTIONS_SHELL = 1 << 10,
+    OPTIONS_FOLLOW = 1 << 11,
+    OPTIONS_EVERY = 1 << 12,
+    OPTIONS_SIGNAL = 1 << 13,
+    OPTIONS_FORCE = 1 << 14,
+    OPTIONS_INPUT = 1 << 15
 };
 
 struct options {
@@ -53,6 +59,12 @@ struct options {
     bool shell;
     bool json;
     bool digest;
+    bool detach;
+    bool keep;
+    const char *once; /* NULL: none */
+    bool follow;
+    bool every;
+    const char *signal;
     bool tty;
     bool quiet;
     int escape; /* of afar/escape.h */

@@ -28,6 +28,9 @@ static const char help[] =
     "      --start-within TIME\n"
     "                        if the server is full, wait this long for a place\n"
     "      --json            write one JSON object for each frame, the receipt last\n"
+    "  -d, --detach          print the job's id once it runs, and leave it running\n"
+    "      --keep            the command outlives this connection and the server\n"
+    "      --once NAME       --keep, and start it once: by this name the next run attaches to it\n"
     "      --digest          compare the output's SHA-256 with the server's\n"
     "      --protocol NAME   afar, or the tutorial's sized or headed\n"
     "      --ca, --cert, --key FILE\n"
@@ -51,6 +54,8 @@ static const char help[] =
     "  afar run -s tcp://127.0.0.1 'ls | wc -l'\n"
     "  afar run -t build-7 -- vim notes.txt\n";
 
+enum { KEPT_RECONNECT_MS = 60000 };
+
 /* The tutorial's protocols carry a line and nothing else: what is asked for besides must not be
  * dropped silently. */
 static const char *not_for_shell(const struct options *options)
@@ -63,6 +68,12 @@ static const char *not_for_shell(const struct options *options)
         return "--json";
     if (options->digest)
         return "--digest";
+    if (options->detach)
+        return "--detach";
+    if (options->keep)
+        return "--keep";
+    if (options->once != NULL)
+        return "--once";
     return options->tty ? "--tty" : NULL;
 }
 
@@ -83,7 +94,9 @@ static int run_shell(struct remote *remote, const struct options *options)
 
 static int run_command(struct remote *remote, const struct options *options)
 {
-    const struct session_options how = {.json = options->json, .escape = options->escape};
+    const struct session_options how = {
+        .json = options->json, .print_job = options->detach, .escape = options->escape};
+    const bool keep = options->keep || options->detach || options->once != NULL;
     struct tty_wish wish;
     if (options->tty)
         tty_describe(&wish, environ);
@@ -92,9 +105,13 @@ static int run_command(struct remote *remote, const struct options *options)
                           .timeout_ms = options->timeout_ms,
                           .start_within_ms = options->start_within_ms,
                           .resume_ms = remote->reconnect_ms, .with_stdin = !options->no_stdin,
-                          .with_digest = options->digest,
+                          .with_digest = options->digest, .keep = keep, .key = options->once,
                           .user = remote->entry.value[HOST_USER].text,
                           .pty = options->tty ? &wish.pty : NULL);
+    if (keep && command.resume_ms == 0 && options->reconnect_ms < 0)
+        command.resume_ms = KEPT_RECONNECT_MS; /* the server may restart under it */
+    if (options->detach)
+        command.with_stdin = false;
     char *line = NULL;
     if (options->shell) {
         line = options_join(options->words);

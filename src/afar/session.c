@@ -37,6 +37,8 @@ static size_t on_stdout(void *user, const void *data, size_t size)
     struct session *session = user;
     if (session->json)
         return take_for_line(session, size);
+    if (session->options->print_job)
+        return size;
     console_foresee(&session->console, data, size);
     size_t taken = output_write(&session->output[0], data, size);
     console_follow(&session->console, data, taken);
@@ -48,17 +50,33 @@ static size_t on_stderr(void *user, const void *data, size_t size)
     struct session *session = user;
     if (session->json)
         return take_for_line(session, size);
-    return output_write(&session->output[1], data, size);
+    return session->options->print_job ? size : output_write(&session->output[1], data, size);
 }
 
 static void on_started(void *user, const char *job)
 {
     struct session *session = user;
-    (void)job;
     session->started = true;
     if (session->options->started != NULL)
         session->options->started(session->options->user);
     console_begin(&session->console);
+    if (!session->options->print_job || session->printed)
+        return;
+    session->printed = true;
+    if (printf("%s\n", job) < 0 || fflush(stdout) != 0)
+        report("cannot write to standard output");
+}
+
+/* In numbers, never in silence. */
+static void on_cut(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes)
+{
+    struct session *session = user;
+    if (session->command->no_output || session->options->print_job)
+        return;
+    session->cut = true;
+    if (!session->json)
+        report("here %llu bytes of stdout and %llu of stderr are not kept any more",
+               (unsigned long long)stdout_bytes, (unsigned long long)stderr_bytes);
 }
 
 static void on_frame(void *user, const char *json)
@@ -188,6 +206,21 @@ static int tell_end(const struct session *session, const struct afar_receipt *re
     return afar_exit_status(receipt);
 }
 
+/* A job is left, which runs on. True: that is what has been answered. */
+static bool let_go(struct session *session, enum afar_status status,
+                   const struct afar_receipt *receipt, struct afar_error *err)
+{
+    if (session->printed && !session->let_go && status == AFAR_OK && receipt == NULL) {
+        session->let_go = true;
+        (void)afar_detach(session->client, err);
+    }
+    if (status != AFAR_EREFUSED || strcmp(err->reason, "detached") != 0 ||
+        !(session->let_go || session->command->no_follow))
+        return false;
+    session->status = session->cut ? STATUS_CUT : 0;
+    return true;
+}
+
 /* Sends, receives, and sees whether it is over. */
 void session_process(struct session *session, struct afar_error *err)
 {
@@ -199,6 +232,8 @@ void session_process(struct session *session, struct afar_error *err)
     if (session->status >= 0)
         return;
     session_note_presence(session);
+    if (let_go(session, status, receipt, err))
+        return;
     if (may_start_again(session, status, err)) {
         session->again = true;
     } else if (status != AFAR_OK) {
@@ -218,7 +253,12 @@ void session_process(struct session *session, struct afar_error *err)
         session->lost = status != AFAR_EREFUSED;
     } else if (receipt != NULL) {
         console_leave(&session->console, receipt->outcome != AFAR_OUTCOME_EXITED);
-        session->status = tell_end(session, receipt);
+        if (session->options->logs)
+            session->status = session->cut ? STATUS_CUT : 0;
+        else
+            session->status = tell_end(session, receipt);
+        if (session->printed && receipt->outcome != AFAR_OUTCOME_SPAWN_FAILED)
+            session->status = 0;
     }
 }
 
@@ -289,7 +329,7 @@ static bool start(struct session *session)
     const struct afar_callbacks callbacks =
         AFAR_CALLBACKS_INIT(.on_stdout = on_stdout, .on_stderr = on_stderr,
                             .on_started = on_started, .on_frame = session->json ? on_frame : NULL,
-                            .user = session);
+                            .on_cut = on_cut, .user = session);
     struct remote *remote = session->remote;
     struct afar_error err = {0};
     for (;;) {

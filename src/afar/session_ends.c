@@ -152,6 +152,17 @@ static void pass_on(struct session *session, int number, struct afar_error *err)
         (void)afar_probe(session->client, PROBE_MS, err);
 }
 
+/* The job is another's, and runs on. */
+static void leave_job(struct session *session, int number)
+{
+    if (!ends_programs(number))
+        return;
+    if (!session->command->watch)
+        report("left job %s, which runs on", session->command->job);
+    session->status = 128 + number;
+    session->lost = true;
+}
+
 void session_take_signals(struct session *session, struct afar_error *err)
 {
     while (session->status < 0) {
@@ -164,6 +175,8 @@ void session_take_signals(struct session *session, struct afar_error *err)
             console_continued(&session->console);
         else if (number == SIGTSTP)
             session_suspend(session, err);
+        else if (session->options->stays)
+            leave_job(session, number);
         else if (!session->started && ends_programs(number))
             take_back(session, number, err);
         else if (number == SIGHUP && session->console.on)

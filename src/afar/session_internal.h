@@ -32,6 +32,9 @@ struct session {
     int64_t hang_up_ms; /* … and it is not waited for longer than that */
     /* In the other cases, or away and interrupted: when to wait no longer; 0: not. */
     int64_t give_up_ms;
+    bool cut;       /* some output is missing */
+    bool printed;   /* the job's id … */
+    bool let_go;    /* … and the job is left */
     bool told_away; /* the connection was lost, and it is not back */
     int status;     /* -1: not over */
     struct input input;

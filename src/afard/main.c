@@ -13,6 +13,7 @@
 #include "exec/helper.h"
 #include "exec/orphans.h"
 #include "files/files.h"
+#include "keep/keeper.h"
 #include "policy/audit_verify.h"
 #include "server/server.h"
 
@@ -219,6 +220,8 @@ int main(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
         return serve_files();
+    if (argc > 0 && strcmp(argv[0], KEEPER_NAME) == 0)
+        return keeper_main(argc, argv);
     struct options options;
     struct command_line line = {.argc = argc, .argv = argv};
     struct afar_error err = {.code = AFAR_OK};

@@ -91,6 +91,10 @@ struct control {
     enum message_type answer;
     struct afar_error refusal;
     char version[MESSAGE_WORD_BYTES];
+    void (*on_job)(void *user, const struct afar_job *job); /* jobs */
+    void *user;
+    char last_job[MESSAGE_JOB_ID_BYTES];
+    bool more;
 };
 
 /* See heartbeat.c. */
@@ -242,6 +246,11 @@ enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *e
  * connection is of no use. */
 enum afar_status inbound_message(struct afar_client *client, const struct message *message,
                                  const struct frame_view *frame, struct afar_error *err);
+
+/* ---- control.c -------------------------------------------------------------------------------- */
+
+/* An answer to `jobs`. */
+void control_take_jobs(struct afar_client *client, const struct message *message);
 
 /* ---- exit_status.c --------------------------------------------------------------------------- */
 

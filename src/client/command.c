@@ -13,6 +13,13 @@ enum { SETTLE_TURNS = 16, HOLDER_RANDOM_BYTES = 16 };
 
 static enum afar_status check_command(const struct afar_command *command, struct afar_error *err)
 {
+    if (command->job != NULL)
+        return command->argv == NULL && command->shell == NULL && command->subsystem == NULL
+                   ? AFAR_OK
+                   : afar_fail(err, AFAR_EINVAL, "a job to attach to has its command already");
+    if (command->key != NULL &&
+        (command->key[0] == '\0' || strlen(command->key) >= MESSAGE_KEY_BYTES))
+        return afar_fail(err, AFAR_EINVAL, "a name has 1 to %d bytes", MESSAGE_KEY_BYTES - 1);
     int given = (command->argv != NULL ? 1 : 0) + (command->shell != NULL ? 1 : 0) +
                 (command->subsystem != NULL ? 1 : 0) + (command->login ? 1 : 0);
     if (given != 1)
@@ -54,23 +61,27 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
         return status;
     /* The encoder only reads: its struct is not const because the server's own is filled by it. */
     const struct run_guest *guest = &client->command.guest;
-    struct exec_request request = {.argv = (char **)wanted->argv,
-                                   .shell = (char *)wanted->shell,
-                                   .subsystem = (char *)wanted->subsystem,
-                                   .env = (char **)wanted->env,
-                                   .cwd = (char *)wanted->cwd,
-                                   .user = (char *)wanted->user,
-                                   .env_if_allowed = (char **)wanted->env_if_allowed,
-                                   .home = wanted->home,
-                                   .login = wanted->login,
-                                   .leave = wanted->leave,
-                                   .shell_of_user = wanted->shell_of_user,
-                                   .stdin_stream = wanted->with_stdin,
-                                   .pty = on_pty ? &pty : NULL,
-                                   .digest = wanted->with_digest,
-                                   .timeout_ms = (uint64_t)wanted->timeout_ms,
-                                   .start_within_ms = (uint64_t)wanted->start_within_ms,
-                                   .resume_ms = guest->asked_resume_ms};
+    struct exec_request request = {
+        .argv = (char **)wanted->argv,
+        .shell = (char *)wanted->shell,
+        .subsystem = (char *)wanted->subsystem,
+        .env = (char **)wanted->env,
+        .cwd = (char *)wanted->cwd,
+        .user = (char *)wanted->user,
+        .env_if_allowed = (char **)wanted->env_if_allowed,
+        .home = wanted->home,
+        .login = wanted->login,
+        .leave = wanted->leave,
+        .shell_of_user = wanted->shell_of_user,
+        .stdin_stream = wanted->with_stdin,
+        .pty = on_pty ? &pty : NULL,
+        .digest = wanted->with_digest,
+        .timeout_ms = (uint64_t)wanted->timeout_ms,
+        .start_within_ms = (uint64_t)wanted->start_within_ms,
+        .keep = wanted->keep || wanted->key != NULL,
+        .key = (char *)wanted->key,
+        .when_full = wanted->keep || wanted->key != NULL ? WHEN_FULL_CUT : WHEN_FULL_BLOCK,
+        .resume_ms = guest->asked_resume_ms};
     memcpy(request.holder, guest->holder, sizeof request.holder);
     return message_put_exec(&client->out, client->last_id + 1, &request, err);
 }
@@ -106,8 +117,13 @@ static enum afar_status open_guest(struct run_guest *guest, const struct afar_co
 {
     char holder[2 * HOLDER_RANDOM_BYTES + 1];
     struct run_guest_setup setup = {.resume_ms = (uint64_t)wanted->resume_ms,
+                                    .job = wanted->job,
+                                    .watch = wanted->watch,
+                                    .no_output = wanted->no_output,
+                                    .no_follow = wanted->no_follow,
+                                    .stdin_again = wanted->key != NULL,
                                     .stdin_stream = wanted->with_stdin};
-    if (wanted->resume_ms > 0) {
+    if (wanted->resume_ms > 0 || wanted->keep || wanted->key != NULL || wanted->job != NULL) {
         enum afar_status status = random_hex(holder, HOLDER_RANDOM_BYTES, err);
         if (status != AFAR_OK)
             return status;
@@ -141,13 +157,16 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     if (status == AFAR_OK)
         status = open_guest(&current->guest, &wanted, err);
     if (status == AFAR_OK)
-        status = put_request(client, &wanted, err);
+        status = wanted.job != NULL
+                     ? run_guest_connected(&current->guest, client->last_id + 1, &client->out, err)
+                     : put_request(client, &wanted, err);
     if (status != AFAR_OK)
         return status;
 
     client->last_id++;
     buffer_clear(&current->last_header);
-    run_guest_begin(&current->guest, client->last_id);
+    if (wanted.job == NULL)
+        run_guest_begin(&current->guest, client->last_id);
     current->running = true;
     client->complaint.code = AFAR_OK; /* it was about something else */
     current->detaching = current->answered = current->queued = current->started = current->ended =

@@ -19,7 +19,8 @@ static enum afar_status await_answer(struct afar_client *client, enum message_ty
                                      int64_t deadline_ms, struct afar_error *err)
 {
     struct control *control = &client->control;
-    *control = (struct control){.id = client->last_id};
+    *control =
+        (struct control){.id = client->last_id, .on_job = control->on_job, .user = control->user};
     enum afar_status status = AFAR_OK;
     while (status == AFAR_OK) {
         status = afar_process(client, err);
@@ -98,6 +99,82 @@ enum afar_status afar_kill(struct afar_client *client, const char *job, const ch
         return client_tell(status, &why, err);
     client->last_id++;
     status = message_put_kill(&client->out, client->last_id, job, name, &why);
+    if (status == AFAR_OK)
+        status = await_answer(client, MESSAGE_DONE, clock_deadline_ms(timeout_ms), &why);
+    return client_tell(status, &why, err);
+}
+
+/* ---- kept jobs ------------------------------------------------------------------------------- */
+
+static void give_job(const struct control *control, const struct message_job *entry)
+{
+    struct afar_job job =
+        AFAR_JOB_INIT(.age_ms = entry->age_ms, .ended_ms = entry->ended_ms,
+                      .stdout_bytes = entry->bytes[0], .stderr_bytes = entry->bytes[1],
+                      .kept = entry->kept, .attached = entry->attached,
+                      .has_outcome = entry->has_outcome, .outcome = entry->outcome,
+                      .code = entry->code);
+    (void)snprintf(job.job, sizeof job.job, "%s", entry->job);
+    (void)snprintf(job.state, sizeof job.state, "%s", message_job_state_name(entry->state));
+    (void)snprintf(job.key, sizeof job.key, "%s", entry->key);
+    (void)snprintf(job.owner, sizeof job.owner, "%s", entry->owner);
+    (void)snprintf(job.command, sizeof job.command, "%s", entry->command);
+    (void)snprintf(job.signal, sizeof job.signal, "%s", entry->signal);
+    control->on_job(control->user, &job);
+}
+
+void control_take_jobs(struct afar_client *client, const struct message *message)
+{
+    struct control *control = &client->control;
+    if (control->id == 0 || message->id != control->id || control->on_job == NULL)
+        return;
+    for (size_t i = 0; i < message->jobs->count; i++) {
+        give_job(control, &message->jobs->job[i]);
+        memcpy(control->last_job, message->jobs->job[i].job, sizeof control->last_job);
+    }
+    control->more = message->jobs->more && message->jobs->count > 0;
+}
+
+static enum afar_status list_jobs(struct afar_client *client, bool all, int64_t deadline_ms,
+                                  struct afar_error *err)
+{
+    char after[MESSAGE_JOB_ID_BYTES] = "";
+    enum afar_status status = check_idle(client, err);
+    bool more = true;
+    while (status == AFAR_OK && more) {
+        client->last_id++;
+        status = message_put_jobs(&client->out, client->last_id, after[0] != '\0' ? after : NULL,
+                                  all, err);
+        if (status == AFAR_OK)
+            status = await_answer(client, MESSAGE_JOBS, deadline_ms, err);
+        /* Each answer begins behind the one before, or this would have no end. */
+        more = client->control.more && strcmp(client->control.last_job, after) > 0;
+        memcpy(after, client->control.last_job, sizeof after);
+    }
+    return status;
+}
+
+enum afar_status afar_jobs(struct afar_client *client, bool all,
+                           void (*on_job)(void *user, const struct afar_job *job), void *user,
+                           int64_t timeout_ms, struct afar_error *err)
+{
+    struct afar_error why = {0};
+    client->control.on_job = on_job;
+    client->control.user = user;
+    enum afar_status status = list_jobs(client, all, clock_deadline_ms(timeout_ms), &why);
+    client->control.on_job = NULL;
+    return client_tell(status, &why, err);
+}
+
+enum afar_status afar_forget(struct afar_client *client, const char *job, int64_t timeout_ms,
+                             struct afar_error *err)
+{
+    struct afar_error why = {0};
+    enum afar_status status = check_idle(client, &why);
+    if (status != AFAR_OK)
+        return client_tell(status, &why, err);
+    client->last_id++;
+    status = message_put_forget(&client->out, client->last_id, job, &why);
     if (status == AFAR_OK)
         status = await_answer(client, MESSAGE_DONE, clock_deadline_ms(timeout_ms), &why);
     return client_tell(status, &why, err);

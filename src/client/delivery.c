@@ -65,6 +65,30 @@ enum afar_status delivery_count(struct delivery *delivery, uint64_t seq, struct 
 }
 
 /* One call of the callback. *taken bytes of `size` (at least 1) were taken. */
+void delivery_start_at(struct delivery *delivery, uint64_t seq, const uint64_t bytes[2])
+{
+    delivery->next_seq = delivery->acked = seq;
+    for (int s = 0; s < 2; s++)
+        delivery->received[s] = bytes[s];
+    delivery->cut = seq > 0;
+}
+
+enum afar_status delivery_cut(struct delivery *delivery, uint64_t seq, uint64_t next,
+                              const uint64_t lost[2], struct afar_error *err)
+{
+    const struct afar_callbacks *callbacks = &delivery->callbacks;
+    enum afar_status status = delivery_count(delivery, seq, err);
+    if (status != AFAR_OK)
+        return status;
+    delivery->next_seq = next;
+    for (int s = 0; s < 2; s++)
+        delivery->received[s] += lost[s];
+    delivery->cut = true;
+    if (callbacks->on_cut != NULL)
+        callbacks->on_cut(callbacks->user, lost[STREAM_STDOUT], lost[STREAM_STDERR]);
+    return AFAR_OK;
+}
+
 static enum afar_status offer(struct delivery *delivery, enum stream stream, const uint8_t *data,
                               size_t size, size_t *taken, struct afar_error *err)
 {
@@ -246,7 +270,7 @@ static enum afar_status verify_digests(struct delivery *delivery,
 {
     const char *const said[2] = {receipt->stdout_sha256, receipt->stderr_sha256};
     for (int s = 0; s < 2; s++) {
-        if (delivery->digests[s] == NULL)
+        if (delivery->digests[s] == NULL || delivery->cut)
             continue;
         char hex[DIGEST_HEX_BYTES];
         enum afar_status status = digest_finish(delivery->digests[s], hex, err);

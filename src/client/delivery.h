@@ -39,6 +39,7 @@ struct delivery {
     size_t unacked_bytes; /* on the wire, taken since the last acknowledgement */
     uint64_t received[2]; /* bytes of output that have come */
     bool closed[2];       /* the server was told that nobody reads it: what came is not all */
+    bool cut;             /* some was missing, or lies before: the digests say nothing */
     uint64_t next_seq;    /* of the frame to come */
     uint64_t acked;       /* as last acknowledged */
     uint64_t progress;    /* grows whenever a callback takes something */
@@ -54,6 +55,13 @@ enum afar_status delivery_begin(struct delivery *delivery, const struct afar_cal
 
 /* Checks the sequence number of a stdout, stderr or exit frame. AFAR_EPEER: a gap or a repeat. */
 enum afar_status delivery_count(struct delivery *delivery, uint64_t seq, struct afar_error *err);
+
+/* The command was attached to, and its output begins there: so many bytes lie before. */
+void delivery_start_at(struct delivery *delivery, uint64_t seq, const uint64_t bytes[2]);
+
+/* Frames seq to next - 1, so many bytes, are not there any more. AFAR_EPEER as above. */
+enum afar_status delivery_cut(struct delivery *delivery, uint64_t seq, uint64_t next,
+                              const uint64_t lost[2], struct afar_error *err);
 
 /* Offers the frame that was counted last to the callback, and keeps what is not taken. AFAR_EPEER:
  * that is more than the window. AFAR_EINVAL: the callback says that it took more than there was.

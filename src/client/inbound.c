@@ -48,9 +48,15 @@ static enum afar_status on_attached(struct afar_client *client, const struct mes
                                     const struct frame_view *frame, struct afar_error *err)
 {
     struct command *command = &client->command;
+    if (!command->attached && command->guest.takes_over)
+        delivery_start_at(&command->delivery, message->attached.first,
+                          message->attached.first_bytes);
     command->attached = true;
     client->complaint.code = client->lost.code = AFAR_OK;
-    if (message->attached.state == MESSAGE_JOB_RUNNING)
+    /* What we have asked to be started may have come to its end before this came. */
+    const bool over = message->attached.state == MESSAGE_JOB_ENDED && command->guest.kept &&
+                      !command->guest.takes_over;
+    if (message->attached.state == MESSAGE_JOB_RUNNING || over)
         return on_started(client, message, frame, err);
     enum afar_status status = take_facts(client, message, err);
     return status == AFAR_OK ? delivery_show(&command->delivery, frame, err) : status;
@@ -118,7 +124,9 @@ static enum afar_status check_outcome(const struct command *command,
         return afar_fail(err, AFAR_EPEER, "the receipt says \"%s\" of a command that %s",
                          afar_outcome_name(receipt->outcome),
                          command->started ? "had started" : "had not started");
-    if (receipt->stdin_bytes > command->guest.stdin_sent)
+    /* Others may have brought some. */
+    if (receipt->stdin_bytes > command->guest.stdin_sent && !command->guest.takes_over &&
+        !command->guest.stdin_again)
         return afar_fail(err, AFAR_EPEER,
                          "the receipt counts %" PRIu64 " bytes of stdin, but %" PRIu64 " were sent",
                          receipt->stdin_bytes, command->guest.stdin_sent);
@@ -184,8 +192,15 @@ static enum afar_status on_detached(struct afar_client *client, const struct fra
                                     struct afar_error *err)
 {
     struct command *command = &client->command;
-    if (!command->detaching)
+    if (!command->detaching && !command->guest.no_follow)
         return afar_fail(err, AFAR_EPEER, "the server detached a command that was not taken back");
+    if (command->guest.kept) {
+        (void)afar_fail(&command->refusal, AFAR_EREFUSED, "%s: left; the command runs on",
+                        client->name);
+        (void)snprintf(command->refusal.reason, sizeof command->refusal.reason, "detached");
+        command->refused = true;
+        return end_command(command, frame, err);
+    }
     (void)afar_fail(&command->refusal, AFAR_EREFUSED, "%s has taken the command back: %s",
                     client->name,
                     command->started ? "it had begun, and is ended" : "it was not begun");
@@ -237,8 +252,11 @@ static enum afar_status on_event(struct afar_client *client, enum run_guest_even
         return on_refused(client, message, frame, err);
     case RUN_GUEST_LEFT:
         return on_detached(client, frame, err);
-    case RUN_GUEST_LACK:
-        return afar_fail(err, AFAR_EPEER, "the server has dropped output of a running command");
+    case RUN_GUEST_LACK: {
+        enum afar_status status = delivery_cut(&command->delivery, message->seq, message->cut.next,
+                                               message->cut.lost, err);
+        return status == AFAR_OK ? delivery_show(&command->delivery, frame, err) : status;
+    }
     case RUN_GUEST_DROP:
         return afar_fail(err, AFAR_ECLOSED, "the server has no place for the command's return (%s)",
                          message->word);
@@ -299,6 +317,10 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_DONE:
         on_answer(client, message);
         return AFAR_OK;
+    case MESSAGE_JOBS:
+        control_take_jobs(client, message);
+        on_answer(client, message);
+        return AFAR_OK;
     case MESSAGE_CLOSING:
         return on_closing(client, message, err);
     case MESSAGE_BAD:
@@ -321,7 +343,6 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_DETACH:
     case MESSAGE_ATTACH:
     case MESSAGE_KILL:
-    case MESSAGE_JOBS:
     case MESSAGE_FORGET:
     case MESSAGE_UNKNOWN:
         return AFAR_OK; /* of a later version, or none of our business */

@@ -179,7 +179,8 @@ size_t family_found(const struct family *family)
 static enum kinship judge(pid_t pid, struct proc_stat *stat, const struct family_mark *mark)
 {
     char rest[2];
-    if (stat->session == mark->session)
+    /* (0 is the session of all whose leader is in another pid namespace.) */
+    if (mark->session > 0 && stat->session == mark->session)
         return OURS;
     switch (proc_find_mark(pid, stat, mark->variable, rest, sizeof rest)) {
     case PROC_MARKED:

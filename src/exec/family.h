@@ -27,7 +27,7 @@ struct family;
 
 /* How a relative is recognised whose parent says nothing of it: one of the two is enough. */
 struct family_mark {
-    pid_t session;        /* the session of a leader that has not been reaped */
+    pid_t session;        /* the session of a leader that has not been reaped; 0: none */
     const char *variable; /* "NAME=value" in its environment */
 };
 

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -447,6 +448,12 @@ static void close_others(const struct order *order)
     (void)syscall(SYS_close_range, HELPER_FENCE_FD + 1U, ~0U, 0U);
 }
 
+static bool has_reader(int fd)
+{
+    struct pollfd gone = {.fd = fd};
+    return poll(&gone, 1, 0) == 0;
+}
+
 void helper_main(struct helper_service *service)
 {
     struct work work = {.cwd = NULL};
@@ -469,6 +476,8 @@ void helper_main(struct helper_service *service)
         give_up(STAGE_USER, errno);
     /* The server asked for this before (spawn.c); a change of user takes it back. */
     (void)prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
+    if (!has_reader(HELPER_STATUS_FD)) /* it has died before that */
+        give_up(STAGE_USER, ECANCELED);
     if (work.cwd != NULL && chdir(work.cwd) != 0 && (!work.order.cwd_optional || chdir("/") != 0))
         give_up(STAGE_CHDIR, errno);
     if (work.order.serves_files) {

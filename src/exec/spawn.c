@@ -34,6 +34,7 @@ int __clone(int (*)(void *), void *, int, void *, ...);
 /* Everything the child needs, made before it exists: it shares our memory and must not allocate. */
 struct child {
     struct spawn_control *control;
+    pid_t parent;
     char *const *argv;
     char *const *env;
     const char *cwd;
@@ -163,6 +164,10 @@ IN_CHILD static int child_main(void *argument)
     /* It ends with the server, however that ends. (The signal is sent when the thread that we come
      * from ends; companions end after their jobs.) */
     (void)syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0UL, 0UL, 0UL);
+    if (syscall(SYS_getppid) != child->parent) { /* which was before that */
+        errno = ECANCELED;
+        return fail_child(child);
+    }
     reset_signals(child);
     child->stage = "session";
     if (syscall(SYS_setsid) < 0)
@@ -480,7 +485,8 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     int resources[CONFINE_LIMITS];
     struct helper_way helper = {-1, -1, -1, -1, -1, -1};
     bool by_helper = confine_needs_helper(request->confine) || request->files != NULL;
-    struct child child = {.argv = request->argv,
+    struct child child = {.parent = getpid(),
+                          .argv = request->argv,
                           .env = request->env,
                           .cwd = request->cwd,
                           .cwd_optional = request->cwd_optional,

@@ -2,6 +2,7 @@
 #include "job/launch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -78,9 +79,13 @@ static enum afar_status make_cgroup(struct job_launch *launch, int *fd, struct a
 static enum afar_status take_fence(struct job_launch *launch, int *fd, struct afar_error *err)
 {
     *fd = 0;
-    if (launch->fence == NULL)
+    if (launch->fence == NULL && launch->fence_fd <= 0)
         return AFAR_OK;
     launch->spawned.stage = "fence";
+    if (launch->fence_fd > 0) {
+        *fd = fcntl(launch->fence_fd, F_DUPFD_CLOEXEC, 3);
+        return *fd > 0 ? AFAR_OK : afar_fail_errno(err, errno, "cannot take the fence");
+    }
     enum afar_status status = fence_take(launch->fence, fd, err);
     if (status != AFAR_OK)
         *fd = 0;
@@ -161,7 +166,7 @@ void job_launch_work(struct task *task)
         return;
     launch->status = launch->decider->decide(launch->decider, launch, err);
     atomic_store(&launch->starting, true);
-    if (launch->status == AFAR_OK)
+    if (launch->status == AFAR_OK && !launch->kept)
         launch->status = start(launch, err);
     launch->end_us = clock_now_us();
 }

@@ -253,6 +253,19 @@ void job_end_quietly(struct job *job)
     host->left(host);
 }
 
+void job_end_kept(struct job *job)
+{
+    struct job_host *host = job->host;
+    struct job_owner *owner = job->owner;
+    char id[MESSAGE_JOB_ID_BYTES];
+    memcpy(id, job->launch.id, sizeof id);
+    job->place->ops->gone(job->place);
+    job_free(job);
+    if (owner != NULL)
+        owner->ops->kept(owner, id);
+    host->left(host);
+}
+
 /* It never started and never will. */
 void job_end_refused(struct job *job)
 {

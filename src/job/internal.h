@@ -199,6 +199,8 @@ void job_end_given_up(struct job *job);
 void job_end_quietly(struct job *job);
 /* It was never started: too late, not allowed, or the server is going down. */
 void job_end_refused(struct job *job);
+/* A keeper has its command. */
+void job_end_kept(struct job *job);
 void job_free(struct job *job);
 
 /* files.c */

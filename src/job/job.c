@@ -271,7 +271,8 @@ static void set_timeout(struct job *job)
  */
 static bool came_back(struct job *job)
 {
-    bool started = !job->launch.too_late && !job->launch.refused && job->launch.status == AFAR_OK;
+    bool started = !job->launch.too_late && !job->launch.refused && job->launch.status == AFAR_OK &&
+                   !job->launch.kept;
     if (started && !job->host->ended) { /* killed in its execve: its end is seen as ever */
         list_remove(&job->link);
         list_append(&job->host->jobs, &job->link);
@@ -306,6 +307,11 @@ static void spawn_done(struct mail *mail)
         if (job->spawning.timed_out && job->launch.error.sys_errno == ECANCELED)
             job->launch.error.sys_errno = ETIMEDOUT;
         job_end_not_spawned(job);
+        return;
+    }
+    if (job->launch.kept) {
+        counters_count(job->host->counters, COUNTER_JOBS);
+        job_end_kept(job);
         return;
     }
     become(job, JOB_RUNNING);

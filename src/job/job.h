@@ -46,6 +46,8 @@ struct job_owner_ops {
     void (*stdin_taken)(struct job_owner *owner);
     /* The end; the job is gone when this returns. */
     void (*ended)(struct job_owner *owner, const struct afar_receipt *receipt);
+    /* It runs under this id, but its keeper has it; the job is gone. NULL: that cannot be. */
+    void (*kept)(struct job_owner *owner, const char *id);
     /* It never started and never will: its start_within_ms has passed, the server is going down, or
      * the rules do not allow it. The job is gone likewise. */
     void (*refused)(struct job_owner *owner, const struct refusal *refusal);

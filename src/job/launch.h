@@ -46,11 +46,13 @@ struct job_launch {
     /* The decider's. */
     struct policy_decision decision;
     char **environment;
-    struct fence *fence; /* borrowed of the decider; NULL: the command runs behind none */
+    struct fence *fence; /* borrowed of the decider; NULL: the command runs behind none … */
+    int fence_fd;        /* … unless this is one; borrowed likewise; 0: it is not */
     bool tells_files;    /* what is done to files is noted by the place's ops, … */
     bool tells_all;      /* … also what is only read */
     bool audited;        /* the start is in the audit log, and the end belongs there too */
     bool refused;
+    bool kept; /* a keeper has the command, and this job is over */
 
     atomic_bool starting;     /* it has been decided: see above */
     _Atomic int64_t begun_ms; /* 0: the companion has not begun */

@@ -55,6 +55,7 @@ struct config {
     unsigned audit;       /* enum audit_mode */
     unsigned audit_files; /* enum audit_files */
     bool audit_chain;
+    char *state_directory; /* for kept commands; NULL: there are none */
     bool dumpable;         /* its user may look into the process, and it may leave a core */
     unsigned deny_reason;  /* enum deny_reason */
     struct rules *rules;   /* a reference; NULL: no [allow] section at all */
@@ -101,6 +102,11 @@ struct config {
     uint64_t spawn_timeout_ms;     /* for a command's chdir and execve */
     uint64_t resume_ms;            /* upper bound for how long a command waits for its client */
     uint64_t job_timeout_ms;       /* upper bound for a job's own timeout_ms */
+    uint64_t keep_max;             /* kept commands whose name or output is there */
+    uint64_t keep_per_identity;    /* the same of one client; 0: no limit */
+    uint64_t spool_bytes;          /* output of each on the disk */
+    uint64_t keep_ms;              /* from its end to the removal of its output */
+    uint64_t key_ms;               /* … and of its name */
     uint64_t kill_grace_ms;        /* from TERM to KILL */
     uint64_t linger_ms;            /* see design: output held open after the command's end */
     uint64_t linger_max_ms;

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CONFIG_KEYS_MAX = 64, CONFIG_SUGGESTIONS_MAX = 3 };
+enum { CONFIG_KEYS_MAX = 96, CONFIG_SUGGESTIONS_MAX = 3 };
 
 /* What the member of struct config at the key's offset is. */
 enum config_kind {

@@ -204,7 +204,12 @@ enum afar_status exposure_find(struct exposure *exposure, const struct config *c
                                const struct exposure_who *who, struct afar_error *err)
 {
     const bool has_log = config->audit_log != NULL && strcmp(config->audit_log, "syslog") != 0;
+    char *secret = NULL; /* stands for all of the folder */
+    if (config->state_directory != NULL &&
+        asprintf(&secret, "%s/secret", config->state_directory) < 0)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a path");
     const struct own_file files[] = {
+        {"state_directory", secret, true},
         {"tls_key", config->tls_key, true},
         {"audit_log", has_log ? config->audit_log : NULL, true},
         {"tls_cert", config->tls_cert, false},
@@ -219,6 +224,7 @@ enum afar_status exposure_find(struct exposure *exposure, const struct config *c
         const struct own_file file = {"the configuration", config->files.at[i], false};
         status = look_at(exposure, &file, who, err);
     }
+    free(secret);
     return status;
 }
 

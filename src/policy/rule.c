@@ -145,18 +145,15 @@ static enum afar_status add_may(struct rule *rule, const char *word, struct afar
     static const struct {
         const char *name;
         enum policy_verb verb;
-    } verbs[] = {{"run", POLICY_RUN},
-                 {"attach", POLICY_ATTACH},
-                 {"kill", POLICY_KILL},
-                 {"list", POLICY_LIST},
-                 {"files", POLICY_FILES}};
+    } verbs[] = {{"run", POLICY_RUN},   {"attach", POLICY_ATTACH}, {"kill", POLICY_KILL},
+                 {"list", POLICY_LIST}, {"files", POLICY_FILES},   {"keep", POLICY_KEEP}};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(word, verbs[i].name) == 0) {
             rule->may |= verbs[i].verb;
             return AFAR_OK;
         }
     }
-    return afar_fail(err, AFAR_EINVAL, "'%.*s': expected run, attach, kill, list or files",
+    return afar_fail(err, AFAR_EINVAL, "'%.*s': expected run, attach, kill, list, files or keep",
                      SHOWN_BYTES, word);
 }
 

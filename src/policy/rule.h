@@ -25,7 +25,8 @@ enum policy_verb {
     POLICY_ATTACH = 1 << 1,
     POLICY_KILL = 1 << 2,
     POLICY_LIST = 1 << 3,
-    POLICY_FILES = 1 << 4
+    POLICY_FILES = 1 << 4,
+    POLICY_KEEP = 1 << 5
 };
 
 /* A number that may be left out. */

@@ -3,10 +3,11 @@
 #include "server/prepare_internal.h"
 
 #include <string.h>
-#include <strings.h>
+#include <unistd.h>
 
 #include "exec/environment.h"
 #include "server/audit_note.h"
+#include "server/kept.h"
 #include "server/separation.h"
 
 static const char *server_path(const struct terms *terms)
@@ -120,6 +121,59 @@ static enum afar_status note_start(struct terms *terms, struct job_launch *launc
     return afar_fail(err, AFAR_EREFUSED, "the server cannot write its audit log");
 }
 
+/* A keeper gets it, and this server only remembers it. */
+static enum afar_status keep_command(struct terms *terms, struct job_launch *launch,
+                                     struct afar_error *err)
+{
+    const struct policy_decision *decision = &launch->decision;
+    const struct rule *rule = decision->rule;
+    struct jobdir_request request = *kept_request(terms->kept);
+    struct kept_entry *entry = terms->kept;
+    int fence_fd = 0;
+    if (rule != NULL && (rule->may & POLICY_KEEP) == 0) {
+        refuse(terms, launch, REFUSAL_DENIED);
+        return afar_fail(err, AFAR_EREFUSED, "its rule '%s' does not allow to keep it",
+                         rule->name != NULL ? rule->name : "");
+    }
+    if (rule != NULL && rule_wants_cgroup(rule)) {
+        refuse(terms, launch, REFUSAL_UNSUPPORTED);
+        return afar_fail(err, AFAR_EREFUSED,
+                         "its rule '%s' wants a cgroup, which a kept command cannot have",
+                         rule->name);
+    }
+    memcpy(request.job, launch->id, sizeof request.job);
+    const struct keep_order order = {.label = "kept",
+                                     .argv = decision->argv != NULL ? decision->argv
+                                                                    : launch->request->argv,
+                                     .program = decision->program,
+                                     .env = launch->environment,
+                                     .cwd = decision->cwd,
+                                     .cwd_is_home = decision->cwd_is_home,
+                                     .rule = rule,
+                                     .base = *launch->base,
+                                     .limits = terms->limits,
+                                     .stdin_stream = launch->request->stdin_stream,
+                                     .timeout_ms = launch->request->timeout_ms,
+                                     .stdin_credit = terms->stdin_credit,
+                                     .window_max = launch->request->window_max};
+    launch->spawned.stage = "fence";
+    enum afar_status status =
+        launch->fence != NULL ? fence_take(launch->fence, &fence_fd, err) : AFAR_OK;
+    if (status == AFAR_OK) {
+        launch->spawned.stage = "keeper";
+        terms->kept = NULL; /* it is begun, or dropped */
+        status = kept_begin(terms->shared->kept, entry, &request, &order, fence_fd, err);
+    }
+    if (fence_fd > 0)
+        (void)close(fence_fd);
+    if (status == AFAR_ELIMIT) {
+        refuse(terms, launch, REFUSAL_BUSY);
+        return status;
+    }
+    launch->kept = status == AFAR_OK;
+    return status;
+}
+
 enum afar_status judge_command(struct job_decider *decider, struct job_launch *launch,
                                struct afar_error *err)
 {
@@ -131,6 +185,8 @@ enum afar_status judge_command(struct job_decider *decider, struct job_launch *l
         status = judge_make_environment(terms, launch, err);
     if (status == AFAR_OK)
         status = note_start(terms, launch, err);
+    if (status == AFAR_OK && terms->kept != NULL)
+        status = keep_command(terms, launch, err);
     if (launch->refused)
         memcpy(terms->refused.text, err->message, sizeof terms->refused.text);
     return status;

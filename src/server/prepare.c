@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "job/place.h"
 #include "server/audit_note.h"
+#include "server/kept.h"
 #include "server/prepare_internal.h"
 
 struct prepared {
@@ -34,6 +35,7 @@ static void free_prepared(struct prepared *prepared)
 {
     if (prepared == NULL)
         return;
+    kept_drop(prepared->worker->shared->kept, prepared->terms.kept);
     words_close(&prepared->terms.asker.names);
     rules_free(prepared->terms.rules);
     fence_free(prepared->terms.fence);
@@ -367,8 +369,14 @@ enum afar_status prepare_job(struct job **job, struct worker *worker, struct job
     struct prepared *made = new_prepared(worker);
     if (made == NULL) {
         exec_request_free(request);
+        kept_drop(worker->shared->kept, origin->kept);
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a job");
     }
+    made->terms.kept = origin->kept;
+    made->terms.limits = worker->host.limits;
+    made->terms.stdin_credit = worker->config->payload_bytes >= MESSAGE_STDIN_FRAME_BYTES
+                                   ? worker->config->stdin_bytes
+                                   : MESSAGE_STDIN_CREDIT_BYTES;
     enum afar_status status = prepare(made, request, origin, limit, err);
     if (status == AFAR_OK)
         status =

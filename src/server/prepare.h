@@ -16,6 +16,8 @@
 /* What a client hears where deny_reason is brief. */
 #define DENIED_BRIEFLY "the server does not allow this"
 
+struct kept_entry;
+
 /* Who asks. All are copied. */
 struct job_origin {
     const char *label;          /* connection and identity, for log lines … */
@@ -25,6 +27,7 @@ struct job_origin {
     const char *owner;           /* whose jobs are counted together */
     struct policy_client client; /* for the rules and the audit log */
     const char *local; /* the server's address, as address_format writes it; NULL: not needed */
+    struct kept_entry *kept; /* *moved*, also on failure; NULL: it is not to be kept */
     /* It has waited, and its turn has come: whether the job's owner's client is still trusted, and
      * who that is now (borrowed until the next call). Its error is the refusal's. NULL: its jobs
      * never wait. Where nobody can be asked who->names is NULL: he is known as before. */

@@ -31,6 +31,9 @@ struct terms {
     unsigned audit_files; /* enum audit_files */
     bool audit_required;  /* no start without a line */
     struct registry_entry *entry;
+    struct kept_entry *kept;  /* not begun yet; NULL: it is not to be kept, or has been begun */
+    struct job_limits limits; /* for its keeper */
+    uint64_t stdin_credit;
     struct refusal refused; /* REFUSAL_NONE: not by what it was judged by */
     /* Owned, its strings the request's: the environment that was asked for, without what was wanted
      * only if it is allowed, and is not. NULL: the request's own. */

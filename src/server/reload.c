@@ -4,6 +4,7 @@
  *   any failure here: nothing has changed    no failure possible from here on
  *
  * Jobs and connections stay; each connection's client is judged again before its next job. */
+#include "server/kept.h"
 #include "server/server_internal.h"
 
 #include <stdlib.h>
@@ -56,6 +57,8 @@ static enum afar_status check_fixed(const struct server *server, const struct co
         return afar_fail(err, AFAR_EINVAL, "http: changing it needs a restart");
     if (config->workers != old->workers)
         return afar_fail(err, AFAR_EINVAL, "workers: changing it needs a restart");
+    if (!same_text(config->state_directory, old->state_directory))
+        return afar_fail(err, AFAR_EINVAL, "state_directory: changing it needs a restart");
     if (!same_text(config->audit_log, old->audit_log) || config->audit != old->audit ||
         config->audit_chain != old->audit_chain)
         return afar_fail(err, AFAR_EINVAL,
@@ -148,6 +151,7 @@ static void commit(struct server *server, struct fresh *fresh)
         .config = fresh->config, .tls = fresh->tls, .fence = fresh->separation.fence};
     log_set(server->shared.log, fresh->config->log_level, fresh->config->log_format);
     registry_set_limits(server->shared.registry, fresh->config);
+    kept_set_limits(server->shared.kept, fresh->config);
     server_open_cgroups(server, fresh->config);
     server_watch_again(server);
     server_note_reload(server, &server->shared.settings);

@@ -1,5 +1,7 @@
 #include "server/server_internal.h"
 
+#include "server/kept.h"
+
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
@@ -387,6 +389,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
     if (status == AFAR_OK)
         server_open_cgroups(made, config);
     if (status == AFAR_OK)
+        status = kept_open(&made->shared.kept, config, log, err);
+    if (status == AFAR_OK)
         status = separation_make(&made->separation, config, err);
     settings->fence = made->separation.fence;
     if (status == AFAR_OK)
@@ -451,6 +455,7 @@ bool server_free(struct server *server)
     user_close(&server->shared.self);
     seats_close(server->shared.base.seats);
     registry_free(server->shared.registry);
+    kept_free(server->shared.kept);
     admission_free(server->shared.admission);
     user_close(&server->shared.self);
     orphans_free(server->shared.orphans);

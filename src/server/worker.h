@@ -35,6 +35,8 @@ struct server_settings {
     struct fence *fence;     /* NULL: none */
 };
 
+struct kept;
+
 enum { INSTANCE_BYTES = 17 };
 
 /* What all workers share; read-only but for those with a lock of their own and the counters. */
@@ -45,6 +47,7 @@ struct server_shared {
     char user[64];       /* whom the server runs as */
     struct user self;    /* likewise, with home and shell, without groups */
     struct registry *registry;
+    struct kept *kept; /* NULL: no kept commands */
     struct orphans *orphans;
     struct admission *admission;
     struct summary *summary;

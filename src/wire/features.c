@@ -8,7 +8,7 @@
 
 /* In the order of enum feature. */
 static const char *const names[] = {"detach", "digest",          "home",      "kill", "pty",
-                                    "resume", "start_within_ms", "subsystem", "user"};
+                                    "resume", "start_within_ms", "subsystem", "user", "keep"};
 
 enum { NAME_COUNT = sizeof names / sizeof names[0] };
 

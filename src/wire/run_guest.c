@@ -14,6 +14,9 @@ enum afar_status run_guest_open(struct run_guest *guest, const struct run_guest_
     *guest = (struct run_guest){.asked_resume_ms = setup->resume_ms,
                                 .window_max = setup->window_max,
                                 .takes_over = setup->job != NULL,
+                                .watch = setup->watch,
+                                .no_output = setup->no_output,
+                                .no_follow = setup->no_follow,
                                 .stdin_stream = setup->stdin_stream,
                                 .stdin_again = setup->stdin_again,
                                 .stdin_credit = setup->stdin_credit,
@@ -71,15 +74,16 @@ enum afar_status run_guest_connected(struct run_guest *guest, uint64_t id, struc
     guest->state = RUN_GUEST_ATTACH;
     guest->attempt++;
     /* What this guest began by an exec it resumes, whether or not it has heard of it. */
-    const bool resume = guest->confirmed || !guest->takes_over;
+    const bool again = guest->confirmed || !guest->takes_over;
     struct message_attach attach = {.attempt = guest->attempt,
-                                    .resume = resume,
-                                    .has_next = resume,
+                                    .resume = again && !guest->watch,
+                                    .has_next = again,
                                     .next = guest->next_seq,
                                     .ack = guest->taken,
-                                    .has_next_bytes = resume,
-                                    .output = true,
-                                    .follow = true,
+                                    .has_next_bytes = again,
+                                    .watch = guest->watch,
+                                    .output = !guest->no_output,
+                                    .follow = !guest->no_follow,
                                     .window_max = guest->window_max};
     memcpy(attach.holder, guest->holder, sizeof attach.holder);
     memcpy(attach.next_bytes, guest->bytes, sizeof attach.next_bytes);

@@ -56,6 +56,9 @@ struct run_guest_setup {
     const char *holder; /* random, another for each run; NULL where resume_ms is 0 and job NULL */
     uint64_t resume_ms; /* asked for; 0: where the connection is lost, so is the run */
     const char *job;    /* it begins with an attach to that; NULL: with an exec */
+    bool watch;         /* with a job: it only reads, and takes nothing over … */
+    bool no_output;     /* … and only the end */
+    bool no_follow;     /* … or what there is now */
     bool stdin_stream;
     /* The run may have had input of an earlier process, and this one brings the same again: what
      * the server has is skipped. Otherwise this one's input comes behind it. */
@@ -86,9 +89,12 @@ struct run_guest {
     uint64_t window_max;
     uint64_t attempt;
     bool takes_over; /* it has begun with an attach */
-    bool connected;  /* frames may be put */
-    bool heard;      /* something of our request has come, on any connection */
-    bool progress;   /* … beyond `attached`, on this one */
+    bool watch;      /* as in the setup, as the next two */
+    bool no_output;
+    bool no_follow;
+    bool connected; /* frames may be put */
+    bool heard;     /* something of our request has come, on any connection */
+    bool progress;  /* … beyond `attached`, on this one */
     enum { RUN_GUEST_WELCOME, RUN_GUEST_NOT_NOW, RUN_GUEST_DENIED } door; /* of this connection */
 
     bool stdin_stream;

@@ -50,7 +50,7 @@ static const struct layout layouts[] = {
     MEMBER(afar_credentials, trust_user, 48, 8),
     MEMBER(afar_credentials, session_folder, 56, 8),
     MEMBER(afar_credentials, trust_alone, 64, 8),
-    STRUCT(afar_command, 112),
+    STRUCT(afar_command, 128),
     MEMBER(afar_command, size, 0, 8),
     MEMBER(afar_command, argv, 8, 8),
     MEMBER(afar_command, shell, 16, 8),
@@ -75,7 +75,12 @@ static const struct layout layouts[] = {
     MEMBER(afar_command, login, 105, 1),
     MEMBER(afar_command, leave, 106, 1),
     MEMBER(afar_command, shell_of_user, 107, 1),
-    MEMBER(afar_command, reserved, 108, 4),
+    MEMBER(afar_command, keep, 108, 1),
+    MEMBER(afar_command, watch, 109, 1),
+    MEMBER(afar_command, no_output, 110, 1),
+    MEMBER(afar_command, no_follow, 111, 1),
+    MEMBER(afar_command, key, 112, 8),
+    MEMBER(afar_command, job, 120, 8),
     STRUCT(afar_route, 32),
     MEMBER(afar_route, size, 0, 8),
     MEMBER(afar_route, timeout_ms, 8, 8),
@@ -92,13 +97,14 @@ static const struct layout layouts[] = {
     MEMBER(afar_pty, xpixel, 36, 2),
     MEMBER(afar_pty, ypixel, 38, 2),
     MEMBER(afar_pty, no_utf8, 40, 1),
-    STRUCT(afar_callbacks, 48),
+    STRUCT(afar_callbacks, 56),
     MEMBER(afar_callbacks, size, 0, 8),
     MEMBER(afar_callbacks, on_stdout, 8, 8),
     MEMBER(afar_callbacks, on_stderr, 16, 8),
     MEMBER(afar_callbacks, on_started, 24, 8),
     MEMBER(afar_callbacks, on_frame, 32, 8),
     MEMBER(afar_callbacks, user, 40, 8),
+    MEMBER(afar_callbacks, on_cut, 48, 8),
     STRUCT(afar_pong, 48),
     MEMBER(afar_pong, size, 0, 8),
     MEMBER(afar_pong, round_trip_us, 8, 8),
@@ -107,6 +113,23 @@ static const struct layout layouts[] = {
     MEMBER(afar_health, size, 0, 8),
     MEMBER(afar_health, round_trip_us, 8, 8),
     MEMBER(afar_health, words, 16, 128),
+    STRUCT(afar_job, 1024),
+    MEMBER(afar_job, size, 0, 8),
+    MEMBER(afar_job, job, 8, 33),
+    MEMBER(afar_job, state, 41, 16),
+    MEMBER(afar_job, key, 57, 129),
+    MEMBER(afar_job, owner, 186, 512),
+    MEMBER(afar_job, command, 698, 256),
+    MEMBER(afar_job, age_ms, 960, 8),
+    MEMBER(afar_job, ended_ms, 968, 8),
+    MEMBER(afar_job, stdout_bytes, 976, 8),
+    MEMBER(afar_job, stderr_bytes, 984, 8),
+    MEMBER(afar_job, kept, 992, 1),
+    MEMBER(afar_job, attached, 993, 1),
+    MEMBER(afar_job, has_outcome, 994, 1),
+    MEMBER(afar_job, outcome, 996, 4),
+    MEMBER(afar_job, code, 1000, 4),
+    MEMBER(afar_job, signal, 1004, 20),
     STRUCT(afar_shell_reply, 56),
     MEMBER(afar_shell_reply, size, 0, 8),
     MEMBER(afar_shell_reply, output_bytes, 8, 8),
@@ -270,6 +293,9 @@ bool afar_offers(const struct afar_client *, const char *);
 enum afar_status afar_health(const char *, int64_t, struct afar_health *, struct afar_error *);
 enum afar_status afar_kill(struct afar_client *, const char *, const char *, int64_t,
                            struct afar_error *);
+enum afar_status afar_jobs(struct afar_client *, bool, void (*)(void *, const struct afar_job *),
+                           void *, int64_t, struct afar_error *);
+enum afar_status afar_forget(struct afar_client *, const char *, int64_t, struct afar_error *);
 enum afar_status afar_shell_run(struct afar_client *, const char *,
                                 void (*)(void *, const void *, size_t), void *, int64_t,
                                 struct afar_shell_reply *, struct afar_error *);
@@ -299,8 +325,10 @@ static const char symbols[] = "afar_away\n"
                               "afar_exit_status\n"
                               "afar_fd\n"
                               "afar_features\n"
+                              "afar_forget\n"
                               "afar_health\n"
                               "afar_identity_close\n"
+                              "afar_jobs\n"
                               "afar_keep_session\n"
                               "afar_keygen\n"
                               "afar_kill\n"

@@ -73,6 +73,12 @@ static void on_kill(struct native *native, const struct message *message)
     }
     /* With rules, a client may signal only its own jobs. */
     const char *owner = rules_count(rules) > 0 ? connection->owner : NULL;
+    char job[MESSAGE_JOB_ID_BYTES];
+    if (kept_find(connection->worker->shared->kept, owner, message->job, "", job)) {
+        note_kill(native, message);
+        errand_run(native, message, owner, job);
+        return;
+    }
     status = registry_signal(registry, message->job, owner, number, &err);
     if (status != AFAR_OK) {
         native_refuse(native, message, status == AFAR_EINVAL ? "not_found" : "internal",
@@ -93,8 +99,72 @@ static void on_pause(struct native *native)
             clock_deadline_ms((int64_t)connection->worker->config->pause_max_ms);
 }
 
+/* True: it is of the kept command's request, and its keeper's to answer. */
+static bool relays(struct native *native, const struct message *message)
+{
+    if (native->relay == NULL || relay_is_over(native->relay) || !message->has_id ||
+        message->id != relay_id(native->relay))
+        return false;
+    if (message->type != MESSAGE_STDIN && message->type != MESSAGE_ACK &&
+        message->type != MESSAGE_SIGNAL && message->type != MESSAGE_CLOSE &&
+        message->type != MESSAGE_DETACH)
+        return false;
+    relay_forward(native->relay, native->raw, native->raw_bytes);
+    return true;
+}
+
+/* Whether the client may ask for this about kept jobs. */
+static bool may_ask(struct native *native, const struct message *message, enum policy_verb verb,
+                    const char *what)
+{
+    struct connection *connection = native->connection;
+    struct afar_error err;
+    struct policy_client client;
+    if (connection->worker->shared->kept == NULL) {
+        native_refuse_not_offered(native, message, what);
+        return false;
+    }
+    enum afar_status status = connection_judge(connection, &client, &err);
+    if (status != AFAR_OK) {
+        native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
+                      0);
+        return false;
+    }
+    if (policy_may(connection->worker->config->rules, &client, verb))
+        return true;
+    counters_count(&connection->worker->shared->counters, COUNTER_DENIED);
+    native_refuse(native, message, "denied", "no rule lets this client ask for that", 0);
+    return false;
+}
+
+/* With rules a client sees its own jobs only. */
+static const char *whose(const struct native *native)
+{
+    const struct connection *connection = native->connection;
+    return rules_count(connection->worker->config->rules) > 0 ? connection->owner : NULL;
+}
+
+static void on_jobs(struct native *native, const struct message *message)
+{
+    if (may_ask(native, message, POLICY_LIST, "jobs"))
+        errand_run(native, message, whose(native), message->job);
+}
+
+static void on_forget(struct native *native, const struct message *message)
+{
+    char job[MESSAGE_JOB_ID_BYTES];
+    if (!may_ask(native, message, POLICY_KILL, "forget"))
+        return;
+    if (kept_find(native->connection->worker->shared->kept, whose(native), message->job, "", job))
+        errand_run(native, message, whose(native), job);
+    else
+        native_refuse(native, message, "not_found", "no such job", 0);
+}
+
 static void handle(struct native *native, struct message *message, const uint8_t *payload)
 {
+    if (relays(native, message))
+        return;
     switch (message->type) {
     case MESSAGE_EXEC:
         native_exec(native, message, payload);
@@ -125,10 +195,10 @@ static void handle(struct native *native, struct message *message, const uint8_t
         native_attach(native, message);
         break;
     case MESSAGE_JOBS:
-        native_refuse_not_offered(native, message, "jobs");
+        on_jobs(native, message);
         break;
     case MESSAGE_FORGET:
-        native_refuse_not_offered(native, message, "forget");
+        on_forget(native, message);
         break;
     case MESSAGE_DETACH:
         native_detach(native, message);
@@ -174,6 +244,7 @@ static enum afar_status native_open(struct connection *connection, struct afar_e
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a session");
     const struct config *config = connection->worker->config;
     native->connection = connection;
+    list_init(&native->errands);
     decoder_init(&native->decoder);
     native->header_is_short = config->header_bytes > NATIVE_HEADER_BYTES;
     decoder_limit(&native->decoder,
@@ -245,6 +316,8 @@ static bool take_frame(struct native *native)
     /* These two may have been under way when it was stopped. */
     if (message.type != MESSAGE_PONG && message.type != MESSAGE_ACK)
         connection->paused_until_ms = 0;
+    native->raw = buffer_head(&connection->in);
+    native->raw_bytes = used;
     handle(native, &message, payload);
     message_close(&message);
     if (buffer_size(&connection->in) > 0)
@@ -298,14 +371,25 @@ static void native_prepare(struct connection *connection)
 
 static bool native_peek(struct connection *connection, const uint8_t **data, size_t *size)
 {
-    const struct run *run = session_of(connection)->run;
-    return run != NULL && output_log_peek(run->host.log, data, size);
+    const struct native *native = session_of(connection);
+    if (native->relay != NULL)
+        return relay_peek(native->relay, data, size);
+    return native->run != NULL && output_log_peek(native->run->host.log, data, size);
 }
 
 static void native_sent(struct connection *connection, size_t size)
 {
     struct native *native = session_of(connection);
     struct run *run = native->run;
+    if (native->relay != NULL) {
+        relay_sent(native->relay, size);
+        if (relay_is_over(native->relay)) {
+            connection_end_request(connection);
+            if (connection->worker->draining)
+                connection_drain(connection);
+        }
+        return;
+    }
     run_host_sent(&run->host, native, size);
     if (!run->cut) {
         native_end_if_over(native);
@@ -318,8 +402,10 @@ static void native_sent(struct connection *connection, size_t size)
 
 static bool native_inside(struct connection *connection)
 {
-    const struct run *run = session_of(connection)->run;
-    return run != NULL && output_log_inside_frame(run->host.log);
+    const struct native *native = session_of(connection);
+    if (native->relay != NULL)
+        return relay_inside(native->relay);
+    return native->run != NULL && output_log_inside_frame(native->run->host.log);
 }
 
 static enum afar_status native_say_no(struct buffer *out, const char *limit)
@@ -339,7 +425,9 @@ static void native_heartbeat(struct connection *connection)
 
 static bool native_busy(struct connection *connection)
 {
-    return session_of(connection)->run != NULL;
+    const struct native *native = session_of(connection);
+    return native->run != NULL || native->errand_count > 0 ||
+           (native->relay != NULL && !relay_is_over(native->relay));
 }
 
 static void native_drain(struct connection *connection)
@@ -347,6 +435,7 @@ static void native_drain(struct connection *connection)
     struct native *native = session_of(connection);
     if (native->run != NULL)
         return;
+    /* The command goes on, and its client comes back to the next server. */
     native_check_queued(
         native, message_put_closing(&connection->out,
                                     connection->worker->draining ? "draining" : "idle", NULL));
@@ -358,6 +447,8 @@ static void native_close(struct connection *connection)
     struct native *native = session_of(connection);
     if (native->run != NULL)
         run_lost(native->run);
+    relay_free(native->relay);
+    errands_abandon(native);
     connection_end_request(connection);
     free(native->attach);
     decoder_close(&native->decoder);

@@ -153,13 +153,64 @@ static void attach_here(struct native *native, const struct attach *attach, stru
     native_end_if_over(native);
 }
 
+/* ---- a kept one ------------------------------------------------------------------------------ */
+
+void native_end_relay(struct native *native)
+{
+    relay_free(native->relay);
+    native->relay = NULL;
+    connection_end_request(native->connection);
+}
+
+void native_refuse_attach(struct native *native, uint64_t id, enum afar_status status,
+                          const struct afar_error *why)
+{
+    if (status == AFAR_EINVAL)
+        refuse_unknown(native, id);
+    else
+        refuse(native, id, status == AFAR_EAGAIN ? "busy" : "internal", why->message);
+    if (native->connection->worker->draining)
+        connection_drain(native->connection);
+}
+
+static void begin_kept(struct native *native, uint64_t id, const char *job, const char *key,
+                       const struct message_attach *attach)
+{
+    struct afar_error err;
+    if (relay_open(&native->relay, native, id, job, key, attach, &err) != AFAR_OK) {
+        native_end_relay(native);
+        native_refuse_attach(native, id, AFAR_ENOMEM, &err);
+        return;
+    }
+    counters_count(&native->connection->worker->shared->counters, COUNTER_ATTACHES);
+    if (job[0] != '\0')
+        note(native, attach->watch ? "watch" : "attach", job);
+}
+
+void native_attach_kept(struct native *native, uint64_t id, const char *job, const char *key,
+                        const struct message_attach *attach)
+{
+    if (connection_begin_request(native->connection))
+        begin_kept(native, id, job, key, attach);
+    else
+        refuse(native, id, "busy", "the server needs this connection's place");
+}
+
 /* ---- finding it ------------------------------------------------------------------------------ */
+
+/* Without rules everybody may do everything. */
+static const char *whose(const struct native *native)
+{
+    const struct connection *connection = native->connection;
+    return rules_count(connection->worker->config->rules) > 0 ? connection->owner : NULL;
+}
 
 static void find(struct native *native, const struct attach *attach)
 {
     struct connection *connection = native->connection;
     struct worker *worker = connection->worker;
     void *object = NULL;
+    char job[MESSAGE_JOB_ID_BYTES];
     if (!connection_begin_request(connection)) {
         refuse(native, attach->id, "busy", "the server needs this connection's place");
         return;
@@ -174,7 +225,11 @@ static void find(struct native *native, const struct attach *attach)
             *native->attach = *attach;
         connection_hand_on(connection, home); /* (it was counted there) */
         return;
-    } else if (worker->config->resume_ms == 0) {
+    } else if (kept_find(worker->shared->kept, whose(native), attach->job, attach->what.holder,
+                         job)) {
+        begin_kept(native, attach->id, job, "", &attach->what);
+        return;
+    } else if (worker->config->resume_ms == 0 && worker->shared->kept == NULL) {
         const struct message request = {.type = MESSAGE_ATTACH, .has_id = true, .id = attach->id};
         native_refuse_not_offered(native, &request, "attach");
     } else {
@@ -228,7 +283,7 @@ void native_attach(struct native *native, const struct message *message)
 {
     struct attach attach = {.id = message->id, .what = message->attach};
     memcpy(attach.job, message->job, sizeof attach.job);
-    if (message->attach.watch)
+    if (message->attach.watch && native->connection->worker->shared->kept == NULL)
         native_refuse_not_offered(native, message, "watch");
     else if (!native_take_free(native))
         native_refuse(native, message, "bad_request",

@@ -1,8 +1,11 @@
 /* The command that runs on a connection: its request, its input, its output and its receipt. */
 #include "server/protocol/native_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "policy/decide.h"
 
 /* ---- the run speaks -------------------------------------------------------------------------- */
 
@@ -53,22 +56,24 @@ unsigned native_features(const struct native *native)
 {
     return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_HOME | FEATURE_KILL | FEATURE_PTY |
            FEATURE_START_WITHIN_MS | FEATURE_SUBSYSTEM | FEATURE_USER |
-           (native->connection->worker->config->resume_ms > 0 ? (unsigned)FEATURE_RESUME : 0);
+           (native->connection->worker->config->resume_ms > 0 ? (unsigned)FEATURE_RESUME : 0) |
+           (native->connection->worker->shared->kept != NULL ? (unsigned)FEATURE_KEEP : 0);
 }
 
 /* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.
  */
-static const char *not_offered(const struct exec_request *request)
+static const char *not_offered(const struct exec_request *request, const struct kept *kept)
 {
     if (request->unknown_must[0] != '\0')
         return request->unknown_must;
     if (request->subsystem != NULL && strcmp(request->subsystem, JOB_FILES) != 0)
         return "a subsystem of that name: there is " JOB_FILES;
-    if (request->key != NULL)
+    if (request->key != NULL && kept == NULL)
         return "key";
-    if (request->keep)
+    if ((request->keep || request->key != NULL) &&
+        (kept == NULL || request->subsystem != NULL || request->pty != NULL))
         return "keep";
-    if (request->when_full == WHEN_FULL_CUT)
+    if (request->when_full == WHEN_FULL_CUT && !request->keep && request->key == NULL)
         return "when_full: cut";
     return NULL;
 }
@@ -111,7 +116,12 @@ static void start(struct native *native, struct message *message,
                   const struct policy_client *client)
 {
     struct connection *connection = native->connection;
+    struct kept_entry *kept = NULL;
+    if ((message->exec->keep || message->exec->key != NULL) &&
+        !native_claim_kept(native, message, client, &kept))
+        return;
     if (!connection_begin_request(connection)) {
+        kept_drop(connection->worker->shared->kept, kept);
         native_refuse(native, message, "busy", "the server needs this connection's place",
                       NATIVE_BUSY_RETRY_MS);
         return;
@@ -126,6 +136,7 @@ static void start(struct native *native, struct message *message,
     if (status != AFAR_OK) {
         native_end_request(native);
         exec_request_free(request);
+        kept_drop(connection->worker->shared->kept, kept);
         native_refuse(native, message, status == AFAR_EINVAL ? "bad_request" : "internal",
                       err.message, NATIVE_BUSY_RETRY_MS);
         return;
@@ -140,6 +151,7 @@ static void start(struct native *native, struct message *message,
                                       .owner = connection->owner,
                                       .client = *client,
                                       .local = local,
+                                      .kept = kept,
                                       .judge = run_judge};
     status = run_start(native->run, request, &origin, &position, &limit, &err);
     if (status != AFAR_OK)
@@ -152,11 +164,20 @@ static void start(struct native *native, struct message *message,
 bool native_is_free(const struct native *native)
 {
     const struct run *run = native->run;
+    if (native->relay != NULL)
+        return relay_is_over(native->relay);
     return run == NULL || (!run->cut && run->host.ended && output_log_finished(run->host.log));
 }
 
 bool native_take_free(struct native *native)
 {
+    if (native->relay != NULL) {
+        if (!relay_is_over(native->relay))
+            return false;
+        relay_free(native->relay);
+        native->relay = NULL;
+        return true;
+    }
     if (native->run == NULL)
         return true;
     if (native->run->cut || run_host_next(&native->run->host, native) == RUN_HOST_GOES_ON)
@@ -188,6 +209,9 @@ bool native_wants(void *user, const struct message *message)
     struct native *native = user;
     if (message->type == MESSAGE_EXEC)
         return native_is_free(native) && native_may_run(native);
+    if (message->type == MESSAGE_STDIN && native->relay != NULL)
+        return message->has_id && message->id == relay_id(native->relay) &&
+               !relay_is_over(native->relay);
     if (message->type != MESSAGE_STDIN || !native_is_current(native, message))
         return false;
     const struct run_host *host = &native->run->host;
@@ -241,7 +265,7 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
                       0);
         return;
     }
-    const char *lacking = not_offered(message->exec);
+    const char *lacking = not_offered(message->exec, connection->worker->shared->kept);
     if (lacking != NULL)
         native_refuse_not_offered(native, message, lacking);
     else if (!native_take_free(native))

@@ -5,7 +5,10 @@
 
 #include "server/audit_note.h"
 #include "server/connection/connection.h"
+#include "server/kept.h"
+#include "server/protocol/errand.h"
 #include "server/protocol/native.h"
+#include "server/protocol/relay.h"
 #include "server/protocol/run.h"
 #include "wire/frame.h"
 
@@ -21,7 +24,12 @@ enum {
 struct native {
     struct connection *connection;
     struct decoder decoder;
-    struct run *run;       /* the request that is under way; NULL: none is */
+    struct run *run;     /* the request that is under way; NULL: none is, … */
+    struct relay *relay; /* … unless this is, of a kept command */
+    struct list errands; /* under way */
+    unsigned errand_count;
+    const uint8_t *raw; /* the frame that is being handled, with prefix and payload */
+    size_t raw_bytes;
     uint64_t heartbeats;   /* pings sent */
     bool told_features;    /* in a `started` or `attached` */
     bool header_is_short;  /* until it is known that the client may run something */
@@ -91,9 +99,27 @@ void native_tell_refused(struct native *native, const struct refusal *refusal);
 /* What `started` and `attached` both say of the run. */
 struct message_started native_facts(struct native *native);
 
+/* native_kept.c */
+
+/* True: it is to be begun, and *entry is its place among the kept. */
+bool native_claim_kept(struct native *native, const struct message *message,
+                       const struct policy_client *client, struct kept_entry **entry);
+
+/* A keeper has the command of the run, which is going to be freed. */
+void native_follow_kept(struct native *native, struct run *run);
+
 /* native_attach.c */
 
 void native_attach(struct native *native, const struct message *message);
+
+/* To a kept command: of the request `id`, by its job or ("") by its name. */
+void native_attach_kept(struct native *native, uint64_t id, const char *job, const char *key,
+                        const struct message_attach *attach);
+
+/* The relay could not be had; it is gone. */
+void native_end_relay(struct native *native);
+void native_refuse_attach(struct native *native, uint64_t id, enum afar_status status,
+                          const struct afar_error *why);
 
 /* It has been handed over, and its attach with it. */
 void native_moved(struct connection *connection);

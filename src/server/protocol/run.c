@@ -174,7 +174,20 @@ static void on_refused(struct job_owner *owner, const struct refusal *refusal)
         refuse_away(run, refusal);
 }
 
+/* Who is away finds it by its holder. */
+static void on_kept(struct job_owner *owner, const char *id)
+{
+    struct run *run = run_of(owner);
+    memcpy(run->kept_job, id, sizeof run->kept_job);
+    run->job = NULL;
+    if (run->native != NULL)
+        native_follow_kept(run->native, run);
+    else
+        run_free(run);
+}
+
 static const struct job_owner_ops owner_ops = {
+    .kept = on_kept,
     .started = on_started,
     .reserve = on_reserve,
     .commit = on_commit,

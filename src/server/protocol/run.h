@@ -32,7 +32,8 @@ struct run {
     struct run_host host;
     struct job *job; /* NULL: not yet, or not any more */
     bool digest;
-    bool cut;       /* ended by an error; only the frame under way is still to be sent */
+    bool cut; /* ended by an error; only the frame under way is still to be sent */
+    char kept_job[MESSAGE_JOB_ID_BYTES]; /* a keeper has got its command under this id */
     bool detaching; /* its client has given it up, and is told once it is known whether it began */
     bool receipt_waits; /* for memory */
     bool resumable;     /* it is in worker->runs and in the registry, and its timer is attached */

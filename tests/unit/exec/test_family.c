@@ -165,6 +165,28 @@ static void only_the_marked(void **state)
     program_close(&other);
 }
 
+/* Of whom the kernel says 0: it was told by a leader in another pid namespace, or is a thread of the
+ * kernel's. A mark without a session is none of theirs. */
+static void nobodys_session(void **state)
+{
+    const struct family_mark mark = {.session = 0, .variable = "FAMILY_MARK=none"};
+    pid_t found = 0;
+    (void)state;
+    for (pid_t pid = 1; pid < 65536 && found == 0; pid++) {
+        struct proc_stat stat;
+        if (proc_read_stat(pid, &stat) && stat.session == 0 && !stat.dead)
+            found = pid;
+    }
+    if (found == 0) {
+        print_message("skipped: no process here has the session 0\n");
+        skip();
+    }
+    struct family *family = family_new();
+    assert_non_null(family);
+    assert_int_equal(add_marked(family, &found, 1, &mark), 0);
+    family_free(family);
+}
+
 /* ---- one that is dying ----------------------------------------------------------------------- */
 
 enum { NOBODY = 65534 };
@@ -265,6 +287,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(who_is_born_meanwhile),
         cmocka_unit_test(one_that_has_been_reaped_is_not_signalled),
         cmocka_unit_test(only_the_marked),
+        cmocka_unit_test(nobodys_session),
         cmocka_unit_test(one_that_is_dying),
     };
     if (getenv("VALGRIND") != NULL) {

@@ -1,0 +1,69 @@
+#include "afar/job_name.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "afar/report.h"
+
+enum { PREFIX_MIN = 4, MATCHES_SHOWN = 8 };
+
+static const char once[] = "once:";
+
+struct search {
+    const char *text;
+    bool by_name;
+    size_t count;
+    char found[MATCHES_SHOWN][JOB_NAME_BYTES];
+};
+
+static void look(void *user, const struct afar_job *job)
+{
+    struct search *search = user;
+    bool matches = search->by_name ? strcmp(job->key, search->text) == 0
+                                   : strncmp(job->job, search->text, strlen(search->text)) == 0;
+    if (!matches)
+        return;
+    if (search->count < MATCHES_SHOWN)
+        (void)snprintf(search->found[search->count], JOB_NAME_BYTES, "%s", job->job);
+    search->count++;
+}
+
+static void say_many(const struct search *search, const char *text)
+{
+    char list[MATCHES_SHOWN * (JOB_NAME_BYTES + 2)] = "";
+    for (size_t i = 0; i < search->count && i < MATCHES_SHOWN; i++) {
+        (void)strcat(list, i > 0 ? ", " : "");
+        (void)strcat(list, search->found[i]);
+    }
+    report("'%s' may be several jobs: %s%s", text, list,
+           search->count > MATCHES_SHOWN ? ", …" : "");
+}
+
+bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BYTES])
+{
+    struct search search = {.text = text};
+    struct afar_error err = {0};
+    if (strncmp(text, once, sizeof once - 1) == 0) {
+        search.by_name = true;
+        search.text = text + sizeof once - 1;
+    } else if (strlen(text) == JOB_NAME_BYTES - 1) {
+        (void)snprintf(job, JOB_NAME_BYTES, "%s", text);
+        return true;
+    } else if (strlen(text) < PREFIX_MIN) {
+        report("'%s' is no job: give its id, %d letters of it or more, or once:NAME", text,
+               PREFIX_MIN);
+        return false;
+    }
+    if (afar_jobs(remote->client, true, look, &search, remote->connect_timeout_ms, &err) !=
+        AFAR_OK) {
+        report("%s", err.message);
+        return false;
+    }
+    if (search.count == 0)
+        report("%s has no job '%s'", remote->host, text);
+    else if (search.count > 1)
+        say_many(&search, text);
+    else
+        (void)snprintf(job, JOB_NAME_BYTES, "%s", search.found[0]);
+    return search.count == 1;
+}

@@ -1,0 +1,281 @@
+/* The subcommands for kept jobs: ps, logs, attach, wait, kill, rm. */
+#include <stdio.h>
+#include <string.h>
+
+#include "afar/commands.h"
+#include "afar/job_name.h"
+#include "afar/options.h"
+#include "afar/remote.h"
+#include "afar/report.h"
+#include "afar/session.h"
+
+enum { SHORT_ID = 12, BACK_MS = 60000 };
+
+static const char ps_help[] =
+    "usage: afar ps [-a] [--json] HOST\n"
+    "\n"
+    "Lists the kept jobs of HOST that run; JOB is the beginning of a job's id.\n"
+    "\n"
+    "  -a, --all             also those that have ended\n"
+    "      --json            one JSON object a line\n";
+
+static const char logs_help[] =
+    "usage: afar logs [-f] [--json] HOST JOB\n"
+    "\n"
+    "Writes what a kept job has written, each stream to its own descriptor. JOB is its id, a\n"
+    "beginning of that, or once:NAME.\n"
+    "\n"
+    "  -f, --follow          go on until the job ends\n"
+    "      --json            one JSON object for each frame\n"
+    "\n"
+    "Exit status: 0; 3: some output is not kept any more, which is said on standard error.\n";
+
+static const char attach_help[] =
+    "usage: afar attach [-n] [--json] HOST JOB\n"
+    "\n"
+    "Takes part in a kept job: its output from the beginning, and your standard input. An "
+    "interrupt\n"
+    "leaves the job, which runs on. Whoever was attached before is told so and ends.\n"
+    "\n"
+    "  -n, --no-stdin        do not forward standard input\n"
+    "      --json            one JSON object for each frame\n"
+    "\n"
+    "Exit status: as of 'afar run'.\n";
+
+static const char wait_help[] = "usage: afar wait [--json] HOST JOB\n"
+                                "\n"
+                                "Waits for the end of a kept job. Exit status: as of 'afar run'.\n"
+                                "\n"
+                                "      --json            write the receipt as JSON\n";
+
+static const char kill_help[] = "usage: afar kill [-s SIGNAL] HOST JOB\n"
+                                "\n"
+                                "Signals a job.\n"
+                                "\n"
+                                "  -s, --signal NAME     which (TERM)\n";
+
+static const char rm_help[] = "usage: afar rm [-f] HOST JOB\n"
+                              "\n"
+                              "Removes a kept job that has ended, its output and its name.\n"
+                              "\n"
+                              "  -f, --force           end it first, where it runs\n";
+
+/* What they have in common: options, the one word, the connection. */
+struct task {
+    struct options options;
+    struct remote remote;
+    char job[JOB_NAME_BYTES];
+};
+
+static bool begin(struct task *task, const char *help, unsigned accepted, bool has_job, int argc,
+                  char **argv, int *status)
+{
+    *status = STATUS_FAILED;
+    task->remote = (struct remote){0};
+    enum options_result result =
+        options_parse(&task->options, OPTIONS_CONNECT | accepted, argc, argv);
+    if (result == OPTIONS_HELP)
+        *status = fputs(help, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
+    if (result != OPTIONS_OK)
+        return false;
+    const char *word = task->options.words[0];
+    if (has_job && word == NULL) {
+        report("%s: which job? It follows HOST; try 'afar %s --help'", argv[0], argv[0]);
+        return false;
+    }
+    const char *extra = has_job ? task->options.words[1] : word;
+    if (extra != NULL) {
+        report("%s: unexpected argument '%s'; try 'afar %s --help'", argv[0], extra, argv[0]);
+        return false;
+    }
+    return remote_open(&task->remote, &task->options, NULL) && remote_connect(&task->remote) &&
+           (!has_job || job_name_find(&task->remote, word, task->job));
+}
+
+static int end(struct task *task, int status)
+{
+    remote_close(&task->remote);
+    options_close(&task->options);
+    return status;
+}
+
+/* ---- ps -------------------------------------------------------------------------------------- */
+
+static void format_age(uint64_t ms, char *text, size_t size)
+{
+    const unsigned long long s = ms / 1000;
+    if (s < 120)
+        (void)snprintf(text, size, "%llus", s);
+    else if (s < 7200)
+        (void)snprintf(text, size, "%llum", s / 60);
+    else if (s < 172800)
+        (void)snprintf(text, size, "%lluh", s / 3600);
+    else
+        (void)snprintf(text, size, "%llud", s / 86400);
+}
+
+static void format_status(const struct afar_job *job, char *text, size_t size)
+{
+    if (!job->has_outcome)
+        (void)snprintf(text, size, "-");
+    else if (job->outcome == AFAR_OUTCOME_EXITED)
+        (void)snprintf(text, size, "%d", job->code);
+    else if (job->signal[0] != '\0')
+        (void)snprintf(text, size, "%s", job->signal);
+    else
+        (void)snprintf(text, size, "%s", afar_outcome_name(job->outcome));
+}
+
+static void print_job(void *user, const struct afar_job *job)
+{
+    bool *header = user;
+    char age[32];
+    char status[32];
+    char command[512];
+    format_age(job->age_ms, age, sizeof age);
+    format_status(job, status, sizeof status);
+    afar_escape(command, sizeof command, job->command, AFAR_ESCAPE_TERMINAL);
+    if (*header)
+        (void)printf("%-12s  %-11s  %5s  %12s  %s\n", "JOB", "STATE", "AGE", "STATUS", "COMMAND");
+    *header = false;
+    (void)printf("%-12.*s  %-11s  %5s  %12s  %s\n", SHORT_ID, job->job, job->state, age, status,
+                 command);
+}
+
+static void print_text(const char *name, const char *text)
+{
+    (void)printf(",\"%s\":\"", name);
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\')
+            (void)printf("\\%c", *at);
+        else if (*at < 0x20)
+            (void)printf("\\u%04x", *at);
+        else
+            (void)putchar(*at);
+    }
+    (void)putchar('"');
+}
+
+static void print_json(void *user, const struct afar_job *job)
+{
+    (void)user;
+    (void)printf("{\"job\":\"%s\",\"state\":\"%s\",\"age_ms\":%llu,\"kept\":%s", job->job,
+                 job->state, (unsigned long long)job->age_ms, job->kept ? "true" : "false");
+    if (job->key[0] != '\0')
+        print_text("key", job->key);
+    if (job->owner[0] != '\0')
+        print_text("owner", job->owner);
+    print_text("command", job->command);
+    if (job->has_outcome) {
+        (void)printf(",\"ended_ms\":%llu,\"stdout\":%llu,\"stderr\":%llu,\"outcome\":\"%s\"",
+                     (unsigned long long)job->ended_ms, (unsigned long long)job->stdout_bytes,
+                     (unsigned long long)job->stderr_bytes, afar_outcome_name(job->outcome));
+        if (job->code >= 0)
+            (void)printf(",\"code\":%d", job->code);
+        if (job->signal[0] != '\0')
+            print_text("signal", job->signal);
+    }
+    (void)printf("}\n");
+}
+
+int ps_main(int argc, char **argv)
+{
+    struct task task;
+    int status = STATUS_FAILED;
+    bool header = true;
+    struct afar_error err = {0};
+    if (!begin(&task, ps_help, OPTIONS_EVERY | OPTIONS_JSON, false, argc, argv, &status))
+        return end(&task, status);
+    if (afar_jobs(task.remote.client, task.options.every,
+                  task.options.json ? print_json : print_job, &header,
+                  task.options.connect_timeout_ms, &err) != AFAR_OK)
+        report("%s", err.message);
+    else if (fflush(stdout) != 0)
+        report("cannot write to standard output");
+    else
+        status = 0;
+    return end(&task, status);
+}
+
+/* ---- logs, attach, wait ---------------------------------------------------------------------- */
+
+static int run(struct task *task, struct afar_command *command, bool logs)
+{
+    const struct session_options how = {.json = task->options.json, .stays = true, .logs = logs};
+    command->job = task->job;
+    command->resume_ms = task->options.reconnect_ms < 0 ? BACK_MS : task->remote.reconnect_ms;
+    return end(task, session_run(&task->remote, command, &how));
+}
+
+int logs_main(int argc, char **argv)
+{
+    struct task task;
+    int status = STATUS_FAILED;
+    if (!begin(&task, logs_help, OPTIONS_FOLLOW | OPTIONS_JSON, true, argc, argv, &status))
+        return end(&task, status);
+    struct afar_command command =
+        AFAR_COMMAND_INIT(.watch = true, .no_follow = !task.options.follow);
+    return run(&task, &command, true);
+}
+
+int attach_main(int argc, char **argv)
+{
+    struct task task;
+    int status = STATUS_FAILED;
+    if (!begin(&task, attach_help, OPTIONS_INPUT | OPTIONS_JSON, true, argc, argv, &status))
+        return end(&task, status);
+    struct afar_command command = AFAR_COMMAND_INIT(.with_stdin = !task.options.no_stdin);
+    return run(&task, &command, false);
+}
+
+int wait_main(int argc, char **argv)
+{
+    struct task task;
+    int status = STATUS_FAILED;
+    if (!begin(&task, wait_help, OPTIONS_JSON, true, argc, argv, &status))
+        return end(&task, status);
+    struct afar_command command = AFAR_COMMAND_INIT(.watch = true, .no_output = true);
+    return run(&task, &command, false);
+}
+
+/* ---- kill, rm -------------------------------------------------------------------------------- */
+
+int kill_main(int argc, char **argv)
+{
+    struct task task;
+    int status = STATUS_FAILED;
+    struct afar_error err = {0};
+    if (!begin(&task, kill_help, OPTIONS_SIGNAL, true, argc, argv, &status))
+        return end(&task, status);
+    const char *name = task.options.signal != NULL ? task.options.signal : "TERM";
+    if (strncmp(name, "SIG", 3) == 0)
+        name += 3;
+    if (afar_kill(task.remote.client, task.job, name, task.options.connect_timeout_ms, &err) !=
+        AFAR_OK)
+        report("%s", err.message);
+    else
+        status = 0;
+    return end(&task, status);
+}
+
+int rm_main(int argc, char **argv)
+{
+    struct task task;
+    int status = STATUS_FAILED;
+    struct afar_error err = {0};
+    if (!begin(&task, rm_help, OPTIONS_FORCE, true, argc, argv, &status))
+        return end(&task, status);
+    const int64_t timeout_ms = task.options.connect_timeout_ms;
+    if (task.options.force &&
+        afar_kill(task.remote.client, task.job, "KILL", timeout_ms, &err) == AFAR_OK) {
+        struct afar_command command = AFAR_COMMAND_INIT(.job = task.job, .watch = true,
+                                                        .no_output = true, .resume_ms = BACK_MS);
+        if (afar_start(task.remote.client, &command, NULL, &err) == AFAR_OK)
+            (void)afar_wait(task.remote.client, timeout_ms, &err);
+    }
+    if (afar_forget(task.remote.client, task.job, timeout_ms, &err) != AFAR_OK)
+        report("%s", err.message);
+    else
+        status = 0;
+    return end(&task, status);
+}

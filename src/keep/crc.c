@@ -1,0 +1,46 @@
+#include "keep/crc.h"
+
+#define POLYNOMIAL UINT32_C(0x82f63b78) /* Castagnoli's, bits reversed */
+
+void crc_init(struct crc *crc)
+{
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t value = byte;
+        for (int bit = 0; bit < 8; bit++)
+            value = (value >> 1) ^ ((value & 1) != 0 ? POLYNOMIAL : 0);
+        crc->table[0][byte] = value;
+    }
+    for (int slice = 1; slice < CRC_SLICES; slice++) {
+        for (int byte = 0; byte < 256; byte++) {
+            uint32_t before = crc->table[slice - 1][byte];
+            crc->table[slice][byte] = (before >> 8) ^ crc->table[0][before & 0xff];
+        }
+    }
+}
+
+static uint32_t word_at(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+/* Eight bytes at a time: output passes here at the pace of the disk. */
+static uint32_t add_eight(const struct crc *crc, uint32_t value, const uint8_t *at)
+{
+    uint32_t low = value ^ word_at(at);
+    uint32_t high = word_at(at + 4);
+    return crc->table[7][low & 0xff] ^ crc->table[6][(low >> 8) & 0xff] ^
+           crc->table[5][(low >> 16) & 0xff] ^ crc->table[4][low >> 24] ^
+           crc->table[3][high & 0xff] ^ crc->table[2][(high >> 8) & 0xff] ^
+           crc->table[1][(high >> 16) & 0xff] ^ crc->table[0][high >> 24];
+}
+
+uint32_t crc_add(const struct crc *crc, uint32_t value, const void *data, size_t size)
+{
+    const uint8_t *at = data;
+    value = ~value;
+    for (; size >= CRC_SLICES; size -= CRC_SLICES, at += CRC_SLICES)
+        value = add_eight(crc, value, at);
+    for (; size > 0; size--, at++)
+        value = (value >> 8) ^ crc->table[0][(value ^ *at) & 0xff];
+    return ~value;
+}

@@ -1,0 +1,224 @@
+#include "keep/order.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The file: this, the groups, then texts, each with its NUL: label, program, cwd, the rule's name,
+ * user and chroot; argv; env. */
+enum { TEXT_LABEL, TEXT_PROGRAM, TEXT_CWD, TEXT_RULE, TEXT_USER, TEXT_CHROOT, TEXTS };
+
+struct head {
+    struct keep_order order; /* its pointers mean nothing here */
+    struct rule rule;        /* likewise */
+    bool has[TEXTS];
+    bool has_rule;
+    size_t argc;
+    size_t envc;
+};
+
+struct order_taken {
+    struct head head;
+    char **words; /* argv, NULL, env, NULL */
+    char data[];
+};
+
+/* ---- giving it ------------------------------------------------------------------------------- */
+
+static enum afar_status put(int fd, const void *data, size_t size, struct afar_error *err)
+{
+    const char *at = data;
+    while (size > 0) {
+        ssize_t written = write(fd, at, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return afar_fail_errno(err, errno, "cannot tell a keeper what to do");
+        at += written;
+        size -= (size_t)written;
+    }
+    return AFAR_OK;
+}
+
+static size_t count_words(char *const *words)
+{
+    size_t count = 0;
+    while (words[count] != NULL)
+        count++;
+    return count;
+}
+
+static enum afar_status put_words(int fd, char *const *words, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    for (; *words != NULL && status == AFAR_OK; words++)
+        status = put(fd, *words, strlen(*words) + 1, err);
+    return status;
+}
+
+enum afar_status order_put(const struct keep_order *order, int *fd, struct afar_error *err)
+{
+    const struct rule *rule = order->rule;
+    const char *const texts[TEXTS] = {order->label,
+                                      order->program,
+                                      order->cwd,
+                                      rule != NULL ? rule->name : NULL,
+                                      rule != NULL ? rule->user.name : NULL,
+                                      rule != NULL ? rule->chroot : NULL};
+    struct head head;
+    memset(&head, 0, sizeof head);
+    head.order = *order;
+    head.order.base.default_signals = 0; /* they are others there */
+    head.has_rule = rule != NULL;
+    if (rule != NULL)
+        head.rule = *rule;
+    head.argc = count_words(order->argv);
+    head.envc = count_words(order->env);
+    for (int i = 0; i < TEXTS; i++)
+        head.has[i] = texts[i] != NULL;
+    *fd = memfd_create("afard-keep", MFD_CLOEXEC);
+    if (*fd < 0)
+        return afar_fail_errno(err, errno, "cannot tell a keeper what to do");
+    enum afar_status status = put(*fd, &head, sizeof head, err);
+    if (status == AFAR_OK && rule != NULL && rule->user.group_count > 0)
+        status = put(*fd, rule->user.groups, rule->user.group_count * sizeof(gid_t), err);
+    for (int i = 0; i < TEXTS && status == AFAR_OK; i++) {
+        if (texts[i] != NULL)
+            status = put(*fd, texts[i], strlen(texts[i]) + 1, err);
+    }
+    if (status == AFAR_OK)
+        status = put_words(*fd, order->argv, err);
+    if (status == AFAR_OK)
+        status = put_words(*fd, order->env, err);
+    if (status != AFAR_OK) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+    return status;
+}
+
+/* ---- taking it ------------------------------------------------------------------------------- */
+
+static char *take(char **at, const char *end)
+{
+    char *begin = *at;
+    char *nul = begin < end ? memchr(begin, 0, (size_t)(end - begin)) : NULL;
+    if (nul == NULL)
+        return NULL;
+    *at = nul + 1;
+    return begin;
+}
+
+static bool take_words(char **words, size_t count, char **at, const char *end)
+{
+    for (size_t i = 0; i < count; i++) {
+        words[i] = take(at, end);
+        if (words[i] == NULL)
+            return false;
+    }
+    words[count] = NULL;
+    return true;
+}
+
+/* Only what confines is left of the rule. */
+static void clean_rule(struct rule *rule, gid_t *groups, char *const texts[TEXTS])
+{
+    rule->name = texts[TEXT_RULE];
+    rule->file = NULL;
+    rule->clients = NULL;
+    rule->client_count = 0;
+    rule->networks = NULL;
+    rule->network_count = 0;
+    rule->commands = NULL;
+    rule->command_count = 0;
+    rule->force = rule->wrapper = rule->env = (struct words){0};
+    rule->user.name = texts[TEXT_USER];
+    rule->user.groups = groups;
+    rule->user.home = rule->user.shell = NULL;
+    rule->cwd = NULL;
+    rule->chroot = texts[TEXT_CHROOT];
+}
+
+static bool parse(struct order_taken *taken, size_t size)
+{
+    struct head *head = &taken->head;
+    char *at = taken->data;
+    const char *end = at + size;
+    char *texts[TEXTS] = {NULL};
+    size_t groups = head->has_rule ? head->rule.user.group_count * sizeof(gid_t) : 0;
+    if (groups > size)
+        return false;
+    gid_t *first = (gid_t *)(void *)at;
+    at += groups;
+    for (int i = 0; i < TEXTS; i++) {
+        texts[i] = head->has[i] ? take(&at, end) : NULL;
+        if (head->has[i] && texts[i] == NULL)
+            return false;
+    }
+    if (head->argc == 0 || head->argc > size || head->envc > size)
+        return false;
+    taken->words = calloc(head->argc + head->envc + 2, sizeof *taken->words);
+    if (taken->words == NULL || !take_words(taken->words, head->argc, &at, end) ||
+        !take_words(taken->words + head->argc + 1, head->envc, &at, end))
+        return false;
+    clean_rule(&head->rule, first, texts);
+    head->order.rule = head->has_rule ? &head->rule : NULL;
+    head->order.label = texts[TEXT_LABEL];
+    head->order.program = texts[TEXT_PROGRAM];
+    head->order.cwd = texts[TEXT_CWD];
+    head->order.argv = taken->words;
+    head->order.env = taken->words + head->argc + 1;
+    head->order.base.seats = NULL;
+    return at == end;
+}
+
+static bool read_all(int fd, void *room, size_t size, off_t offset)
+{
+    char *at = room;
+    while (size > 0) {
+        ssize_t got = pread(fd, at, size, offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        at += got;
+        size -= (size_t)got;
+        offset += got;
+    }
+    return true;
+}
+
+enum afar_status order_take(struct order_taken **taken, int fd, struct afar_error *err)
+{
+    struct stat info = {0};
+    *taken = NULL;
+    if (fstat(fd, &info) != 0 || (size_t)info.st_size < sizeof(struct head))
+        return afar_fail(err, AFAR_EPEER, "nobody has said what to keep");
+    size_t size = (size_t)info.st_size - sizeof(struct head);
+    struct order_taken *made = calloc(1, sizeof *made + size + 1);
+    if (made == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a keeper's order");
+    if (!read_all(fd, &made->head, sizeof made->head, 0) ||
+        !read_all(fd, made->data, size, sizeof made->head) || !parse(made, size)) {
+        order_free(made);
+        return afar_fail(err, AFAR_EPEER, "a keeper's order is damaged");
+    }
+    *taken = made;
+    return AFAR_OK;
+}
+
+void order_free(struct order_taken *taken)
+{
+    if (taken == NULL)
+        return;
+    free(taken->words);
+    free(taken);
+}
+
+const struct keep_order *order_of(const struct order_taken *taken)
+{
+    return &taken->head.order;
+}

@@ -1,0 +1,584 @@
+/* Who is connected to the keeper: one that drives the job, and others that only read. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "exec/signal_name.h"
+#include "keep/keeper_internal.h"
+
+enum {
+    TOKEN_BYTES = JOBDIR_TOKEN_BYTES - 1,
+    IN_BYTES = FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES + 65536,
+    OUT_BYTES = 1 << 16, /* of answers; output is not among them */
+    RECEIVE_BYTES = 65536,
+    TURN_BYTES = 1 << 18 /* sent to one before the others get their turn */
+};
+
+struct reader {
+    struct list link;
+    struct keeper *keeper;
+    struct loop_source source;
+    struct decoder decoder;
+    struct buffer in;
+    struct buffer out;
+    bool known;     /* it has shown the token */
+    bool drives;    /* keeper->run is its own */
+    bool watches;   /* `own` is */
+    bool follow;    /* as it has asked: also what comes … */
+    uint64_t until; /* … or else what was there */
+    bool output;    /* likewise: anything but the end */
+    bool starting;  /* `started` is still to be told */
+    bool leaving;   /* nothing comes any more: closed when `out` is empty */
+    bool blocked;   /* waits for room in its socket */
+    uint64_t id;
+    struct run_host own;
+    struct spool_cursor cursor; /* of own */
+};
+
+static void reader_free(struct reader *reader)
+{
+    struct keeper *keeper = reader->keeper;
+    if (reader->drives)
+        (void)run_host_lost(&keeper->run, reader, clock_now_ms());
+    int fd = reader->source.fd;
+    loop_remove(keeper->host.loop, &reader->source);
+    if (fd >= 0)
+        (void)close(fd);
+    run_host_close(&reader->own);
+    spool_cursor_close(&reader->cursor);
+    decoder_close(&reader->decoder);
+    buffer_close(&reader->in);
+    buffer_close(&reader->out);
+    list_remove(&reader->link);
+    keeper->reader_count--;
+    free(reader);
+}
+
+static void leave(struct reader *reader)
+{
+    reader->leaving = true;
+}
+
+/* What cannot be answered ends the connection: its client comes back. */
+static void check(struct reader *reader, enum afar_status status)
+{
+    if (status != AFAR_OK)
+        leave(reader);
+}
+
+static void refuse(struct reader *reader, uint64_t id, const char *code, const char *text)
+{
+    check(reader, message_put_error(&reader->out, true, id, code, text, 0, NULL));
+}
+
+/* ---- output ---------------------------------------------------------------------------------- */
+
+static struct run_host *host_of(struct reader *reader)
+{
+    if (reader->drives)
+        return &reader->keeper->run;
+    return reader->watches ? &reader->own : NULL;
+}
+
+/* Where the log ends is where the cursor must be; after an attach it is elsewhere. */
+static void follow_log(const struct run_host *host, struct spool_cursor *cursor)
+{
+    uint64_t end = output_log_end(host->log);
+    if (cursor->seq == end)
+        return;
+    spool_cursor_close(cursor);
+    cursor->seq = end;
+    output_log_bytes_before(host->log, end, cursor->bytes);
+}
+
+/* One frame, or gap, from the spool into the log. False: no room, or nothing there. */
+static bool fill_one(struct keeper *keeper, struct run_host *host, struct spool_cursor *cursor)
+{
+    struct spool_record record;
+    uint8_t *room = NULL;
+    size_t size = 0;
+    if (output_log_reserve(host->log, &room, &size, NULL) != AFAR_OK)
+        return false;
+    enum spool_got got = spool_next(keeper->spool, cursor, room, size, &record);
+    output_log_commit(host->log, record.stream, got == SPOOL_FRAME ? record.size : 0);
+    if (got == SPOOL_GAP)
+        return output_log_add_cut(host->log, record.next, record.lost, NULL) == AFAR_OK;
+    return got == SPOOL_FRAME;
+}
+
+/* All that it has not seen is a gap to it. */
+static bool skip(struct keeper *keeper, struct run_host *host, struct spool_cursor *cursor)
+{
+    uint64_t bytes[2];
+    uint64_t end = spool_end(keeper->spool);
+    spool_bytes(keeper->spool, bytes);
+    const uint64_t lost[2] = {bytes[0] - cursor->bytes[0], bytes[1] - cursor->bytes[1]};
+    return cursor->seq == end || output_log_add_cut(host->log, end, lost, NULL) == AFAR_OK;
+}
+
+/* As much as its log takes; the receipt at the end. */
+static void fill(struct reader *reader, struct run_host *host, struct spool_cursor *cursor)
+{
+    struct keeper *keeper = reader->keeper;
+    enum run_host_after after = RUN_HOST_GOES_ON;
+    bool more = true;
+    if (host->ended)
+        return;
+    while (more) {
+        follow_log(host, cursor);
+        if (cursor->seq >= spool_end(keeper->spool))
+            break;
+        if (!reader->output && !keeper->ended)
+            return;
+        more = reader->output ? fill_one(keeper, host, cursor) : skip(keeper, host, cursor);
+    }
+    if (keeper->ended && output_log_end(host->log) == keeper->end.seq)
+        (void)run_host_ended(host, &keeper->end.receipt, keeper->end.digest, &after, NULL);
+}
+
+/* A reader that wanted what was there has it. */
+static void check_until(struct reader *reader)
+{
+    if (!reader->watches || reader->follow || reader->leaving ||
+        output_log_cursor(reader->own.log) < reader->until ||
+        output_log_inside_frame(reader->own.log) || reader->keeper->ended)
+        return;
+    check(reader, message_put_detached(&reader->out, reader->id, NULL));
+    leave(reader);
+}
+
+/* *sent: something was. False: the connection has gone. */
+static bool send_some(struct reader *reader, const uint8_t *data, size_t size, size_t *sent)
+{
+    ssize_t count = 0;
+    *sent = 0;
+    do {
+        count = send(reader->source.fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0 && errno == EAGAIN)
+        reader->blocked = true;
+    else if (count <= 0)
+        return false;
+    *sent = count > 0 ? (size_t)count : 0;
+    return true;
+}
+
+static bool inside(struct reader *reader)
+{
+    const struct run_host *host = host_of(reader);
+    return host != NULL && output_log_inside_frame(host->log);
+}
+
+/* False: the connection has gone. */
+static bool send_all(struct reader *reader)
+{
+    size_t budget = TURN_BYTES;
+    size_t sent = 0;
+    while (!reader->blocked && budget > 0) {
+        const uint8_t *data = NULL;
+        size_t size = 0;
+        struct run_host *host = host_of(reader);
+        if (!inside(reader) && buffer_size(&reader->out) > 0) {
+            if (!send_some(reader, buffer_head(&reader->out), buffer_size(&reader->out), &sent))
+                return false;
+            buffer_consume(&reader->out, sent);
+        } else if (host != NULL && !reader->leaving && run_host_peek(host, reader, &data, &size)) {
+            if (!send_some(reader, data, size, &sent))
+                return false;
+            run_host_sent(host, reader, sent);
+        } else {
+            break;
+        }
+        budget = sent < budget ? budget - sent : 0;
+    }
+    if (budget == 0)
+        loop_defer(reader->keeper->host.loop, &reader->keeper->pump);
+    return true;
+}
+
+/* Its command has taken input. */
+static void put_stdin_ack(struct reader *reader)
+{
+    struct keeper *keeper = reader->keeper;
+    struct run_host *run = &keeper->run;
+    uint64_t taken = 0;
+    int64_t by_ms = INT64_MAX;
+    if (!reader->drives || keeper->job == NULL || !run->stdin_stream)
+        return;
+    run_host_stdin_taken(run, job_stdin_taken(keeper->job));
+    if (run_host_stdin_ack_due(run, clock_now_ms(), &taken, &by_ms)) {
+        if (message_put_stdin_ack(&reader->out, run->id, taken, NULL) == AFAR_OK)
+            run_host_stdin_acked(run, taken);
+    } else if (by_ms < keeper->timer.deadline_ms) {
+        timer_arm(loop_timers(keeper->host.loop), &keeper->timer, by_ms);
+    }
+}
+
+static bool is_over(struct reader *reader)
+{
+    if (reader->drives && run_host_over(&reader->keeper->run) == RUN_HOST_FREE) {
+        reader->drives = false;
+        leave(reader);
+    }
+    if (reader->watches && run_host_over(&reader->own) == RUN_HOST_FREE) {
+        reader->watches = false;
+        leave(reader);
+    }
+    return reader->leaving && buffer_size(&reader->out) == 0;
+}
+
+/* False: it is gone. */
+static bool pump(struct reader *reader)
+{
+    struct keeper *keeper = reader->keeper;
+    put_stdin_ack(reader);
+    if (!reader->leaving && reader->drives)
+        fill(reader, &keeper->run, &keeper->cursor);
+    if (!reader->leaving && reader->watches)
+        fill(reader, &reader->own, &reader->cursor);
+    bool sound = send_all(reader);
+    check_until(reader);
+    if (sound && reader->leaving && !inside(reader))
+        sound = send_all(reader);
+    if (!sound || is_over(reader) || (reader->leaving && inside(reader))) {
+        reader_free(reader);
+        return false;
+    }
+    uint32_t events = (uint32_t)EPOLLIN | (reader->blocked ? (uint32_t)EPOLLOUT : 0);
+    if (loop_set_events(keeper->host.loop, &reader->source, events, NULL) != AFAR_OK) {
+        reader_free(reader);
+        return false;
+    }
+    return true;
+}
+
+void readers_pump(struct keeper *keeper)
+{
+    struct list *link = keeper->readers.next;
+    while (link != &keeper->readers) {
+        struct list *next = link->next;
+        (void)pump(list_object(link, struct reader, link));
+        link = next;
+    }
+}
+
+/* ---- what they ask --------------------------------------------------------------------------- */
+
+/* `torn`: a frame was sent to it in part, and nothing can follow. */
+static void displace(struct keeper *keeper, const void *session, const char *code, bool torn)
+{
+    for (struct list *link = keeper->readers.next; link != &keeper->readers; link = link->next) {
+        struct reader *reader = list_object(link, struct reader, link);
+        if ((const void *)reader != session)
+            continue;
+        reader->drives = false;
+        if (torn)
+            buffer_clear(&reader->out);
+        else
+            refuse(reader, reader->id, code, "another client has the command now");
+        leave(reader);
+    }
+}
+
+static void tell_attached(struct reader *reader, struct run_host *host)
+{
+    struct keeper *keeper = reader->keeper;
+    struct message_attached attached;
+    const bool more = host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
+    const struct message_started facts = {.job = keeper->request.job,
+                                          .window = output_log_capacity(host->log),
+                                          .credit = more ? host->stdin_credit : 0,
+                                          .resume_ms = keeper->request.resume_ms,
+                                          .kept = true};
+    run_host_tell(host, &attached);
+    attached.state = kept_job_state(keeper);
+    reader->starting = attached.state == MESSAGE_JOB_STARTING;
+    check(reader, message_put_attached(&reader->out, reader->id, &facts, &attached, NULL));
+}
+
+void readers_tell_started(struct keeper *keeper)
+{
+    for (struct list *link = keeper->readers.next; link != &keeper->readers; link = link->next) {
+        struct reader *reader = list_object(link, struct reader, link);
+        const struct run_host *host = host_of(reader);
+        if (!reader->starting || host == NULL)
+            continue;
+        const bool more = host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
+        const struct message_started facts = {.job = keeper->request.job,
+                                              .window = output_log_capacity(host->log),
+                                              .credit = more ? host->stdin_credit : 0,
+                                              .resume_ms = keeper->request.resume_ms,
+                                              .kept = true};
+        reader->starting = false;
+        check(reader, message_put_started(&reader->out, reader->id, &facts, NULL));
+    }
+    loop_defer(keeper->host.loop, &keeper->pump);
+}
+
+/* One more that reads, with a window of its own. */
+static void watch(struct reader *reader, const struct message *message)
+{
+    struct keeper *keeper = reader->keeper;
+    struct message_attach attach = message->attach;
+    struct run_host_displaced displaced;
+    struct run_host_setup setup = {.holder = attach.holder,
+                                   .spool = &keeper->run_spool,
+                                   .window_bytes = keeper->request.window_bytes,
+                                   .window_max = attach.window_max,
+                                   .id = message->id};
+    if (run_host_open(&reader->own, &setup, 0, NULL) != AFAR_OK) {
+        refuse(reader, message->id, "internal", "out of memory for a reader");
+        return;
+    }
+    run_host_spooled(&reader->own, spool_end(keeper->spool) + (keeper->ended ? 1 : 0));
+    if (!attach.output && !attach.has_next) {
+        attach.has_next = true;
+        attach.next = attach.ack = spool_end(keeper->spool);
+    }
+    attach.watch = false;
+    enum run_host_verdict verdict =
+        run_host_attach(&reader->own, reader, message->id, &attach, &displaced);
+    if (verdict != RUN_HOST_ATTACHED) {
+        run_host_close(&reader->own);
+        refuse(reader, message->id, run_host_code(verdict), "those frames are not held");
+        return;
+    }
+    reader->watches = true;
+    reader->output = attach.output;
+    reader->follow = attach.follow;
+    reader->until = spool_end(keeper->spool);
+    tell_attached(reader, &reader->own);
+}
+
+static void attach(struct reader *reader, const struct message *message)
+{
+    struct keeper *keeper = reader->keeper;
+    struct run_host_displaced displaced;
+    if (reader->drives || reader->watches || reader->leaving) {
+        refuse(reader, message->id, "bad_request", "it is attached already");
+        return;
+    }
+    reader->id = message->id;
+    if (message->attach.watch) {
+        watch(reader, message);
+        return;
+    }
+    const bool torn = keeper->run.session != NULL && output_log_inside_frame(keeper->run.log);
+    enum run_host_verdict verdict =
+        run_host_attach(&keeper->run, reader, message->id, &message->attach, &displaced);
+    if (verdict != RUN_HOST_ATTACHED) {
+        const char *code = run_host_code(verdict);
+        refuse(reader, message->id, code != NULL ? code : "internal",
+               verdict == RUN_HOST_GONE ? "those frames are not held any more"
+                                        : "another client has the command");
+        return;
+    }
+    if (displaced.session != NULL)
+        displace(keeper, displaced.session, displaced.code, torn);
+    reader->drives = reader->output = reader->follow = true;
+    tell_attached(reader, &keeper->run);
+}
+
+static void take_stdin(struct reader *reader, const struct message *message, const uint8_t *payload)
+{
+    struct keeper *keeper = reader->keeper;
+    struct run_host_input input;
+    struct afar_error err;
+    if (!reader->drives || keeper->job == NULL)
+        return;
+    if (run_host_stdin(&keeper->run, reader, message->offset, message->size, message->eof, &input,
+                       &err) != AFAR_OK) {
+        refuse(reader, reader->id, "bad_request", err.message);
+        leave(reader);
+        return;
+    }
+    if (input.size > 0 &&
+        job_write_stdin(keeper->job, payload + input.skip, input.size, NULL) != AFAR_OK)
+        leave(reader); /* the client brings it again */
+    else if (input.eof)
+        job_close_stdin(keeper->job);
+}
+
+static void take_ack(struct reader *reader, const struct message *message)
+{
+    struct run_host *host = host_of(reader);
+    struct afar_error err;
+    bool resume = false;
+    if (host == NULL || !message->has_next)
+        return;
+    if (run_host_ack(host, reader, message->next, &resume, &err) != AFAR_OK) {
+        refuse(reader, reader->id, "bad_request", err.message);
+        leave(reader);
+    } else if (reader->drives) {
+        kept_job_resume(reader->keeper);
+    }
+}
+
+static void take_signal(struct reader *reader, const struct message *message)
+{
+    struct keeper *keeper = reader->keeper;
+    int number = signal_by_name(message->name);
+    if (reader->drives && keeper->job != NULL && number != 0)
+        job_signal(keeper->job, number);
+}
+
+static void take_kill(struct reader *reader, const struct message *message)
+{
+    struct keeper *keeper = reader->keeper;
+    int number = signal_by_name(message->name);
+    if (number == 0) {
+        refuse(reader, message->id, "bad_request", "a signal name that this system does not know");
+    } else if (keeper->job == NULL) {
+        refuse(reader, message->id, "not_found", "the job has ended");
+    } else {
+        keeper->killed = true;
+        job_signal(keeper->job, number);
+        check(reader, message_put_done(&reader->out, message->id, NULL));
+    }
+}
+
+static void take_detach(struct reader *reader, const struct message *message)
+{
+    struct run_host *host = host_of(reader);
+    if (host == NULL || inside(reader)) {
+        leave(reader); /* a frame is on its way, and cannot be ended: the end says the same */
+        return;
+    }
+    (void)run_host_detach(host, reader);
+    reader->drives = reader->watches = false;
+    check(reader, message_put_detached(&reader->out, message->id, NULL));
+    leave(reader);
+}
+
+static void take(struct reader *reader, const struct message *message, const uint8_t *payload)
+{
+    struct keeper *keeper = reader->keeper;
+    const bool mine = message->has_id && message->id == reader->id;
+    if (message->type == MESSAGE_ATTACH)
+        attach(reader, message);
+    else if (message->type == MESSAGE_KILL)
+        take_kill(reader, message);
+    else if (message->type == MESSAGE_PING)
+        check(reader, message_put_pong(&reader->out, message->id, AFAR_VERSION, 0, NULL));
+    else if (message->type == MESSAGE_BAD || message->type == MESSAGE_UNKNOWN)
+        refuse(reader, message->id, "bad_request", "a keeper does not know this request");
+    else if (!mine)
+        return;
+    else if (message->type == MESSAGE_STDIN)
+        take_stdin(reader, message, payload);
+    else if (message->type == MESSAGE_ACK)
+        take_ack(reader, message);
+    else if (message->type == MESSAGE_SIGNAL)
+        take_signal(reader, message);
+    else if (message->type == MESSAGE_DETACH)
+        take_detach(reader, message);
+    else if (message->type == MESSAGE_CLOSE && reader->drives && keeper->job != NULL)
+        job_close_output(keeper->job, message->stream);
+}
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+/* In a time that says nothing of where they differ. */
+static bool same_token(const uint8_t *shown, const char *token)
+{
+    unsigned different = 0;
+    for (size_t i = 0; i < TOKEN_BYTES; i++)
+        different |= (unsigned)(shown[i] ^ (uint8_t)token[i]);
+    return different == 0;
+}
+
+/* False: the connection is of no use. */
+static bool take_all(struct reader *reader)
+{
+    if (!reader->known) {
+        if (buffer_size(&reader->in) < TOKEN_BYTES)
+            return true;
+        reader->known = same_token(buffer_head(&reader->in), reader->keeper->token);
+        if (!reader->known)
+            return false;
+        buffer_consume(&reader->in, TOKEN_BYTES);
+    }
+    while (!reader->leaving && buffer_size(&reader->in) > 0) {
+        struct message message;
+        const uint8_t *payload = NULL;
+        size_t used = 0;
+        enum afar_status status =
+            decoder_next(&reader->decoder, buffer_head(&reader->in), buffer_size(&reader->in),
+                         &message, &payload, &used, NULL);
+        if (status == AFAR_EAGAIN)
+            return true;
+        if (status != AFAR_OK)
+            return false;
+        take(reader, &message, payload);
+        message_close(&message);
+        buffer_consume(&reader->in, used);
+    }
+    return true;
+}
+
+static bool receive(struct reader *reader)
+{
+    uint8_t *room = NULL;
+    ssize_t got = 0;
+    if (buffer_reserve(&reader->in, RECEIVE_BYTES, &room, NULL) != AFAR_OK)
+        return false;
+    do {
+        got = recv(reader->source.fd, room, RECEIVE_BYTES, MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    buffer_commit(&reader->in, got > 0 ? (size_t)got : 0);
+    if (got < 0)
+        return errno == EAGAIN;
+    return got > 0 && take_all(reader);
+}
+
+static void ready(struct loop_source *source, uint32_t events)
+{
+    struct reader *reader = list_object(source, struct reader, source);
+    struct keeper *keeper = reader->keeper;
+    if ((events & (uint32_t)EPOLLOUT) != 0)
+        reader->blocked = false;
+    if ((events & ~(uint32_t)EPOLLOUT) != 0 && !receive(reader)) {
+        reader_free(reader);
+        timer_arm(loop_timers(keeper->host.loop), &keeper->timer, 0);
+        return;
+    }
+    loop_defer(keeper->host.loop, &keeper->pump);
+}
+
+static void accept_one(struct loop_source *source, uint32_t events)
+{
+    struct keeper *keeper = list_object(source, struct keeper, listener);
+    (void)events;
+    int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    struct reader *reader =
+        keeper->reader_count < KEEPER_READERS_MAX ? calloc(1, sizeof *reader) : NULL;
+    if (reader == NULL) { /* `busy` would need an id: its client tries again */
+        (void)close(fd);
+        return;
+    }
+    reader->keeper = keeper;
+    reader->cursor.fd = -1;
+    decoder_init(&reader->decoder);
+    buffer_init(&reader->in, IN_BYTES);
+    buffer_init(&reader->out, OUT_BYTES);
+    loop_source_init(&reader->source);
+    list_append(&keeper->readers, &reader->link);
+    keeper->reader_count++;
+    if (loop_add(keeper->host.loop, &reader->source, fd, EPOLLIN, ready, NULL) != AFAR_OK) {
+        (void)close(fd);
+        reader_free(reader);
+    }
+}
+
+enum afar_status readers_open(struct keeper *keeper, int listener_fd, struct afar_error *err)
+{
+    list_init(&keeper->readers);
+    loop_source_init(&keeper->listener);
+    return loop_add(keeper->host.loop, &keeper->listener, listener_fd, EPOLLIN, accept_one, err);
+}

@@ -1,0 +1,470 @@
+#include "server/kept_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum {
+    SPARE_BYTES = 64 << 20, /* a disk must have so much besides the spool */
+    WAIT_MS = 15000,        /* for what another request starts under the same name */
+    POLL_US = 20000
+};
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static enum afar_status make_folder(int at, const char *name, int *fd, struct afar_error *err)
+{
+    if (mkdirat(at, name, 0700) != 0 && errno != EEXIST)
+        return afar_fail_errno(err, errno, "cannot make the folder '%s' (state_directory)", name);
+    return jobdir_open(at, name, fd, err);
+}
+
+/* Two servers on one folder would each take the other's jobs for their own. */
+static enum afar_status lock_state(struct kept *kept, const char *path, struct afar_error *err)
+{
+    kept->lock_fd = openat(kept->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (kept->lock_fd < 0)
+        return afar_fail_errno(err, errno, "cannot open '%s/lock'", path);
+    if (flock(kept->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return AFAR_OK;
+    if (errno == EWOULDBLOCK)
+        return afar_fail(err, AFAR_ESYSTEM, "another afard has the state_directory '%s'", path);
+    return afar_fail_errno(err, errno, "cannot lock '%s/lock'", path);
+}
+
+static enum afar_status load_secret(struct kept *kept, struct afar_error *err)
+{
+    int fd = openat(kept->state_fd, "secret", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return afar_fail_errno(err, errno, "cannot open 'secret' in the state_directory");
+    enum afar_status status = AFAR_OK;
+    const ssize_t whole = DIGEST_HEX_BYTES - 1;
+    if (pread(fd, kept->secret, (size_t)whole, 0) != whole) {
+        status = random_hex(kept->secret, (size_t)whole / 2, err);
+        if (status == AFAR_OK && (pwrite(fd, kept->secret, (size_t)whole, 0) != whole ||
+                                  fdatasync(fd) != 0 || fsync(kept->state_fd) != 0))
+            status = afar_fail_errno(err, errno, "cannot write 'secret' in the state_directory");
+    }
+    kept->secret[whole] = '\0';
+    (void)close(fd);
+    return status;
+}
+
+/* One folder: what it was before this server. */
+static void pick_up(struct kept *kept, const char *name)
+{
+    struct afar_error err = {0};
+    struct jobdir_end end;
+    int fd = -1;
+    struct kept_entry *entry = calloc(1, sizeof *entry);
+    if (entry == NULL)
+        return;
+    enum afar_status status = jobdir_open(kept->jobs_fd, name, &fd, &err);
+    if (status == AFAR_OK)
+        status = jobdir_read_request(fd, &entry->request, &err);
+    if (status == AFAR_OK && strcmp(entry->request.job, name) != 0)
+        status = afar_fail(&err, AFAR_EPEER, "the folder '%s' is not that job's", name);
+    enum kept_fate fate = KEPT_UNREADABLE;
+    if (status == AFAR_OK)
+        fate = kept_settle(kept, name, fd, &entry->request, &end);
+    else
+        log_write(kept->log, LOG_LEVEL_WARN, "kept job '%.40s' is left alone: %s", name,
+                  err.message);
+    if (fd >= 0)
+        (void)close(fd);
+    if (fate == KEPT_NEVER_RAN || fate == KEPT_UNREADABLE) {
+        free(entry);
+        return;
+    }
+    entry->state = KEPT_LIVE;
+    if (fate == KEPT_HAS_ENDED)
+        kept_note_end(entry, &end);
+    list_append(&kept->entries, &entry->link);
+    kept->count++;
+}
+
+static enum afar_status pick_up_all(struct kept *kept, struct afar_error *err)
+{
+    int fd = openat(kept->jobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (folder == NULL) {
+        int failed = errno;
+        if (fd >= 0)
+            (void)close(fd);
+        return afar_fail_errno(err, failed, "cannot list the kept jobs");
+    }
+    const struct dirent *entry;
+    while ((entry = readdir(folder)) != NULL) {
+        if (strncmp(entry->d_name, ".new-", 5) == 0) /* never begun, or being removed */
+            (void)jobdir_remove(kept->jobs_fd, entry->d_name, NULL);
+        else if (entry->d_name[0] != '.')
+            pick_up(kept, entry->d_name);
+    }
+    (void)closedir(folder);
+    return AFAR_OK;
+}
+
+void kept_set_limits(struct kept *kept, const struct config *config)
+{
+    if (kept == NULL)
+        return;
+    (void)pthread_mutex_lock(&kept->lock);
+    kept->keep_max = config->keep_max;
+    kept->keep_per_identity = config->keep_per_identity;
+    kept->keep_ms = config->keep_ms;
+    kept->key_ms = config->key_ms;
+    (void)pthread_mutex_unlock(&kept->lock);
+}
+
+enum afar_status kept_open(struct kept **kept, const struct config *config, struct log *log,
+                           struct afar_error *err)
+{
+    *kept = NULL;
+    const char *path = config->state_directory;
+    if (path == NULL)
+        return AFAR_OK;
+    struct kept *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for kept jobs");
+    made->state_fd = made->lock_fd = made->jobs_fd = -1;
+    made->log = log;
+    list_init(&made->entries);
+    (void)pthread_mutex_init(&made->lock, NULL);
+    kept_set_limits(made, config);
+    enum afar_status status = make_folder(AT_FDCWD, path, &made->state_fd, err);
+    if (status == AFAR_OK)
+        status = lock_state(made, path, err);
+    if (status == AFAR_OK)
+        status = load_secret(made, err);
+    if (status == AFAR_OK)
+        status = make_folder(made->state_fd, "jobs", &made->jobs_fd, err);
+    if (status == AFAR_OK)
+        status = pick_up_all(made, err);
+    if (status != AFAR_OK) {
+        kept_free(made);
+        return status;
+    }
+    if (made->count > 0)
+        log_write(log, LOG_LEVEL_INFO, "%zu kept jobs, of which %zu run", made->count,
+                  kept_count(made));
+    *kept = made;
+    return AFAR_OK;
+}
+
+void kept_free(struct kept *kept)
+{
+    if (kept == NULL)
+        return;
+    while (!list_empty(&kept->entries)) {
+        struct kept_entry *entry = list_object(kept->entries.next, struct kept_entry, link);
+        list_remove(&entry->link);
+        free(entry);
+    }
+    const int fds[] = {kept->jobs_fd, kept->lock_fd, kept->state_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+    }
+    (void)pthread_mutex_destroy(&kept->lock);
+    free(kept);
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static struct kept_entry *entry_at(struct list *link)
+{
+    return list_object(link, struct kept_entry, link);
+}
+
+struct kept_entry *kept_entry_locked(struct kept *kept, const char *job)
+{
+    for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next) {
+        struct kept_entry *entry = entry_at(link);
+        if (entry->state != KEPT_STARTING && strcmp(entry->request.job, job) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+static struct kept_entry *find_key_locked(struct kept *kept, const char *owner, const char *key)
+{
+    for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next) {
+        struct kept_entry *entry = entry_at(link);
+        if (key[0] != '\0' && strcmp(entry->request.key, key) == 0 &&
+            strcmp(entry->request.owner, owner) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+static size_t count_of_locked(struct kept *kept, const char *owner)
+{
+    size_t count = 0;
+    for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next)
+        count += strcmp(entry_at(link)->request.owner, owner) == 0;
+    return count;
+}
+
+size_t kept_count(struct kept *kept)
+{
+    size_t count = 0;
+    if (kept == NULL)
+        return 0;
+    (void)pthread_mutex_lock(&kept->lock);
+    for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next)
+        count += entry_at(link)->state != KEPT_ENDED;
+    (void)pthread_mutex_unlock(&kept->lock);
+    return count;
+}
+
+static void add_text(struct digest *digest, enum afar_status *status, const char *text)
+{
+    /* With its NUL; what is not there is one byte more. */
+    if (*status == AFAR_OK)
+        *status = text != NULL ? digest_update(digest, text, strlen(text) + 1, NULL)
+                               : digest_update(digest, "\0\1", 2, NULL);
+}
+
+static void add_words(struct digest *digest, enum afar_status *status, char *const *words)
+{
+    for (; words != NULL && *words != NULL; words++)
+        add_text(digest, status, *words);
+    add_text(digest, status, NULL);
+}
+
+/* Keyed twice, inside and outside, as HMAC is. */
+enum afar_status kept_describe(const struct kept *kept, const struct exec_request *request,
+                               char asked[DIGEST_HEX_BYTES], struct afar_error *err)
+{
+    struct digest *digest = NULL;
+    char inner[DIGEST_HEX_BYTES];
+    enum afar_status status = digest_new(&digest, "sha256", err);
+    if (status != AFAR_OK)
+        return status;
+    add_text(digest, &status, kept->secret);
+    add_words(digest, &status, request->argv);
+    add_text(digest, &status, request->shell);
+    add_words(digest, &status, request->env);
+    add_text(digest, &status, request->cwd);
+    add_text(digest, &status, request->user);
+    add_text(digest, &status, request->stdin_stream ? "stdin" : "");
+    add_text(digest, &status, request->pty ? "pty" : "");
+    add_text(digest, &status, request->home ? "home" : "");
+    add_text(digest, &status, request->login ? "login" : "");
+    add_text(digest, &status, request->shell_of_user ? "shell_of" : "");
+    if (status == AFAR_OK)
+        status = digest_finish(digest, inner, NULL);
+    add_text(digest, &status, kept->secret);
+    add_text(digest, &status, inner);
+    if (status == AFAR_OK)
+        status = digest_finish(digest, asked, NULL);
+    digest_free(digest);
+    return status == AFAR_OK ? AFAR_OK : afar_fail(err, status, "cannot hash a request");
+}
+
+enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *request,
+                           struct kept_entry **entry, const char **limit)
+{
+    enum kept_claim claim = KEPT_FULL;
+    struct kept_entry *made = calloc(1, sizeof *made);
+    *entry = NULL;
+    *limit = "keep_max";
+    if (made == NULL)
+        return claim;
+    made->request = *request;
+    made->state = KEPT_STARTING;
+    (void)pthread_mutex_lock(&kept->lock);
+    const struct kept_entry *known = find_key_locked(kept, request->owner, request->key);
+    if (known != NULL) {
+        claim = strcmp(known->request.asked, request->asked) == 0 ? KEPT_KNOWN : KEPT_OTHER;
+    } else if (kept->count < kept->keep_max) {
+        bool full = kept->keep_per_identity > 0 &&
+                    count_of_locked(kept, request->owner) >= kept->keep_per_identity;
+        if (full)
+            *limit = "keep_per_identity";
+        claim = full ? KEPT_FULL : KEPT_FRESH;
+    }
+    if (claim == KEPT_FRESH) {
+        list_append(&kept->entries, &made->link);
+        kept->count++;
+        *entry = made;
+        made = NULL;
+    }
+    (void)pthread_mutex_unlock(&kept->lock);
+    free(made);
+    return claim;
+}
+
+void kept_drop(struct kept *kept, struct kept_entry *entry)
+{
+    if (entry == NULL)
+        return;
+    (void)pthread_mutex_lock(&kept->lock);
+    list_remove(&entry->link);
+    kept->count--;
+    (void)pthread_mutex_unlock(&kept->lock);
+    free(entry);
+}
+
+const struct jobdir_request *kept_request(const struct kept_entry *entry)
+{
+    return &entry->request;
+}
+
+bool kept_find(struct kept *kept, const char *owner, const char *id, const char *holder,
+               char job[MESSAGE_JOB_ID_BYTES])
+{
+    bool found = false;
+    if (kept == NULL)
+        return false;
+    (void)pthread_mutex_lock(&kept->lock);
+    for (struct list *link = kept->entries.next; link != &kept->entries && !found;
+         link = link->next) {
+        const struct kept_entry *entry = entry_at(link);
+        if (entry->state == KEPT_STARTING ||
+            (owner != NULL && strcmp(entry->request.owner, owner) != 0))
+            continue;
+        found = id[0] != '\0' ? strcmp(entry->request.job, id) == 0
+                              : strcmp(entry->request.holder, holder) == 0;
+        if (found)
+            memcpy(job, entry->request.job, MESSAGE_JOB_ID_BYTES);
+    }
+    (void)pthread_mutex_unlock(&kept->lock);
+    return found;
+}
+
+/* ---- in a companion -------------------------------------------------------------------------- */
+
+static enum afar_status check_disk(const struct kept *kept, uint64_t spool_bytes,
+                                   struct afar_error *err)
+{
+    struct statvfs info;
+    if (fstatvfs(kept->jobs_fd, &info) != 0)
+        return AFAR_OK;
+    uint64_t free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+    if (free_bytes >= spool_bytes + SPARE_BYTES)
+        return AFAR_OK;
+    return afar_fail(err, AFAR_ELIMIT, "the disk of the server's state_directory is full");
+}
+
+enum afar_status kept_begin(struct kept *kept, struct kept_entry *entry,
+                            struct jobdir_request *request, const struct keep_order *order,
+                            int fence_fd, struct afar_error *err)
+{
+    kept_evict(kept);
+    enum afar_status status = check_disk(kept, request->spool_bytes, err);
+    if (status == AFAR_OK)
+        status = keep_start(kept->jobs_fd, request, order, fence_fd, err);
+    if (status != AFAR_OK) {
+        kept_drop(kept, entry);
+        return status;
+    }
+    (void)pthread_mutex_lock(&kept->lock);
+    entry->request = *request;
+    entry->state = KEPT_LIVE;
+    (void)pthread_mutex_unlock(&kept->lock);
+    return AFAR_OK;
+}
+
+enum afar_status kept_wait(struct kept *kept, const char *owner, const char *key,
+                           char job[MESSAGE_JOB_ID_BYTES], struct afar_error *err)
+{
+    int64_t deadline_ms = clock_deadline_ms(WAIT_MS);
+    bool starting = true;
+    job[0] = '\0';
+    while (starting && job[0] == '\0') {
+        (void)pthread_mutex_lock(&kept->lock);
+        const struct kept_entry *entry = find_key_locked(kept, owner, key);
+        starting = entry != NULL && entry->state == KEPT_STARTING;
+        if (entry != NULL && !starting)
+            memcpy(job, entry->request.job, MESSAGE_JOB_ID_BYTES);
+        (void)pthread_mutex_unlock(&kept->lock);
+        starting = starting && clock_now_ms() < deadline_ms;
+        if (starting)
+            (void)usleep(POLL_US);
+    }
+    if (job[0] != '\0')
+        return AFAR_OK;
+    return afar_fail(err, AFAR_EAGAIN, "another request with this name could not be started yet");
+}
+
+static void fill_job(const struct kept_entry *entry, const char *owner, uint64_t now_us,
+                     struct message_job *job)
+{
+    const struct jobdir_request *request = &entry->request;
+    *job = (struct message_job){.kept = true, .code = -1, .state = MESSAGE_JOB_RUNNING};
+    memcpy(job->job, request->job, sizeof job->job);
+    memcpy(job->key, request->key, sizeof job->key);
+    memcpy(job->command, request->command, sizeof job->command);
+    if (owner == NULL)
+        memcpy(job->owner, request->owner, sizeof request->owner);
+    job->age_ms = now_us > request->created_us ? (now_us - request->created_us) / 1000 : 0;
+    if (entry->state != KEPT_ENDED)
+        return;
+    job->state = MESSAGE_JOB_ENDED;
+    job->has_outcome = true;
+    job->outcome = entry->outcome;
+    job->code = entry->code;
+    memcpy(job->signal, entry->signal, sizeof job->signal);
+    memcpy(job->bytes, entry->bytes, sizeof job->bytes);
+    job->ended_ms = now_us > entry->ended_us ? (now_us - entry->ended_us) / 1000 : 0;
+    if (job->ended_ms == 0)
+        job->ended_ms = 1; /* 0 would say that it has not */
+}
+
+/* The least id beyond `after` that is wanted; a few thousand are gone through for each. */
+static struct kept_entry *next_locked(struct kept *kept, const char *owner, const char *after)
+{
+    struct kept_entry *best = NULL;
+    for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next) {
+        struct kept_entry *entry = entry_at(link);
+        if (entry->state == KEPT_STARTING || strcmp(entry->request.job, after) <= 0 ||
+            (owner != NULL && strcmp(entry->request.owner, owner) != 0))
+            continue;
+        if (best == NULL || strcmp(entry->request.job, best->request.job) < 0)
+            best = entry;
+    }
+    return best;
+}
+
+size_t kept_list(struct kept *kept, const char *owner, const char *after, bool all,
+                 struct message_job *jobs, size_t room, bool *more)
+{
+    char job[MESSAGE_JOB_ID_BYTES];
+    size_t count = 0;
+    *more = false;
+    memcpy(job, after, sizeof job);
+    for (;;) {
+        struct message_job found;
+        (void)pthread_mutex_lock(&kept->lock);
+        struct kept_entry *entry = next_locked(kept, owner, job);
+        bool live = entry != NULL && entry->state == KEPT_LIVE;
+        if (entry != NULL)
+            memcpy(job, entry->request.job, sizeof job);
+        (void)pthread_mutex_unlock(&kept->lock);
+        if (entry == NULL)
+            return count;
+        if (live && kept_look(kept, job) == KEPT_NEVER_RAN)
+            continue;
+        (void)pthread_mutex_lock(&kept->lock);
+        entry = kept_entry_locked(kept, job);
+        if (entry != NULL)
+            fill_job(entry, owner, jobdir_now_us(), &found);
+        (void)pthread_mutex_unlock(&kept->lock);
+        if (entry == NULL || (!all && found.state == MESSAGE_JOB_ENDED))
+            continue;
+        if (count == room) {
+            *more = true;
+            return count;
+        }
+        jobs[count++] = found;
+    }
+}

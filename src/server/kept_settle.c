@@ -1,0 +1,191 @@
+/* What has become of a kept job whose keeper may have ended. */
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <signal.h>
+
+#include "exec/family.h"
+#include "job/host.h"
+#include "keep/spool.h"
+#include "server/kept_internal.h"
+
+enum { ROUNDS_MAX = 100 };
+
+/* ---- what a dead keeper has left ------------------------------------------------------------- */
+
+static bool propose_all(struct family *family)
+{
+    DIR *folder = opendir("/proc");
+    const struct dirent *entry;
+    if (folder == NULL)
+        return false;
+    while ((entry = readdir(folder)) != NULL) {
+        if (isdigit((unsigned char)entry->d_name[0]) != 0)
+            family_propose(family, (pid_t)atol(entry->d_name), FAMILY_MARKED);
+    }
+    (void)closedir(folder);
+    return true;
+}
+
+/* Its command has ended with the keeper (PDEATHSIG); what that had started, has not. */
+static void kill_rest(struct kept *kept, const char *job)
+{
+    char variable[sizeof JOB_VARIABLE + MESSAGE_JOB_ID_BYTES];
+    (void)snprintf(variable, sizeof variable, JOB_VARIABLE "%s", job);
+    const struct family_mark mark = {.session = 0, .variable = variable};
+    struct family *family = family_new();
+    size_t killed = 0;
+    for (int round = 0; family != NULL && round < ROUNDS_MAX; round++) {
+        family_begin_round(family);
+        if (!propose_all(family))
+            break;
+        (void)family_walk(family, &mark, false, INT64_MAX);
+        if (family_found(family) == 0)
+            break;
+        (void)family_signal(family, SIGKILL, INT64_MAX);
+        killed += family_found(family);
+    }
+    if (killed > 0)
+        log_write(kept->log, LOG_LEVEL_WARN,
+                  "kept job %s: its keeper was killed; %zu processes that were left are ended", job,
+                  killed);
+    family_free(family);
+}
+
+/* What there is of its output, and that nobody knows the rest. */
+static void make_end(const char *boot, int folder_fd, const struct jobdir_request *request,
+                     struct jobdir_end *end)
+{
+    struct spool *spool = NULL;
+    const struct spool_limits limits = {.bytes = request->spool_bytes, .when_full = WHEN_FULL_CUT};
+    uint64_t bytes[2] = {0, 0};
+    *end = (struct jobdir_end){.ended_us = jobdir_now_us()};
+    if (spool_open(&spool, folder_fd, &limits, NULL) == AFAR_OK) {
+        end->seq = spool_end(spool);
+        spool_bytes(spool, bytes);
+    }
+    spool_free(spool);
+    end->receipt = (struct afar_receipt){.size = sizeof end->receipt,
+                                         .outcome = AFAR_OUTCOME_SERVER_LOST,
+                                         .code = -1,
+                                         .stdout_bytes = bytes[0],
+                                         .stderr_bytes = bytes[1]};
+    memcpy(end->holder, request->holder, sizeof end->holder);
+    const bool booted = strcmp(boot, request->boot) != 0;
+    (void)snprintf(end->receipt.message, sizeof end->receipt.message, "%s",
+                   booted ? (jobdir_has_begun(folder_fd)
+                                 ? "the machine was started anew while it ran"
+                                 : "the machine was started anew: whether it ran is unknown")
+                          : "its keeper was killed: how it ended is unknown");
+}
+
+enum kept_fate kept_settle(struct kept *kept, const char *job, int folder_fd,
+                           const struct jobdir_request *request, struct jobdir_end *end)
+{
+    struct afar_error err = {0};
+    char boot[JOBDIR_BOOT_BYTES];
+    int lock_fd = -1;
+    enum afar_status status = jobdir_read_end(folder_fd, end, &err);
+    if (status == AFAR_OK)
+        return KEPT_HAS_ENDED;
+    if (status == AFAR_EAGAIN)
+        status = jobdir_lock(folder_fd, &lock_fd, &err);
+    if (status == AFAR_EAGAIN)
+        return KEPT_IS_LIVE;
+    if (status == AFAR_OK) /* it may have ended between the two looks */
+        status = jobdir_read_end(folder_fd, end, &err);
+    enum kept_fate fate = status == AFAR_OK ? KEPT_HAS_ENDED : KEPT_UNREADABLE;
+    if (status == AFAR_EAGAIN) {
+        jobdir_boot(boot);
+        if (!jobdir_has_begun(folder_fd) && strcmp(boot, request->boot) == 0) {
+            fate = KEPT_NEVER_RAN;
+            status = jobdir_remove(kept->jobs_fd, job, &err);
+        } else {
+            kill_rest(kept, job);
+            make_end(boot, folder_fd, request, end);
+            fate = KEPT_HAS_ENDED;
+            status = jobdir_write_end(folder_fd, end, &err);
+            log_write(kept->log, LOG_LEVEL_WARN, "kept job %s: server_lost: %s", job,
+                      end->receipt.message);
+        }
+    }
+    if (lock_fd >= 0)
+        (void)close(lock_fd);
+    if (status != AFAR_OK)
+        log_write(kept->log, LOG_LEVEL_WARN, "kept job %s: %s", job, err.message);
+    return fate;
+}
+
+void kept_note_end(struct kept_entry *entry, const struct jobdir_end *end)
+{
+    entry->state = KEPT_ENDED;
+    entry->outcome = end->receipt.outcome;
+    entry->code = end->receipt.code;
+    memcpy(entry->signal, end->receipt.signal, sizeof entry->signal);
+    entry->bytes[0] = end->receipt.stdout_bytes;
+    entry->bytes[1] = end->receipt.stderr_bytes;
+    entry->ended_us = end->ended_us;
+}
+
+enum kept_fate kept_look(struct kept *kept, const char *job)
+{
+    struct jobdir_request request;
+    struct jobdir_end end;
+    int fd = -1;
+    if (jobdir_open(kept->jobs_fd, job, &fd, NULL) != AFAR_OK)
+        return KEPT_UNREADABLE;
+    enum kept_fate fate = KEPT_UNREADABLE;
+    if (jobdir_read_request(fd, &request, NULL) == AFAR_OK)
+        fate = kept_settle(kept, job, fd, &request, &end);
+    (void)close(fd);
+    (void)pthread_mutex_lock(&kept->lock);
+    struct kept_entry *entry = kept_entry_locked(kept, job);
+    if (entry != NULL && fate == KEPT_HAS_ENDED)
+        kept_note_end(entry, &end);
+    if (entry != NULL && fate == KEPT_NEVER_RAN) {
+        list_remove(&entry->link);
+        kept->count--;
+    } else {
+        entry = NULL;
+    }
+    (void)pthread_mutex_unlock(&kept->lock);
+    free(entry);
+    return fate;
+}
+
+/* ---- for how long ---------------------------------------------------------------------------- */
+
+/* The oldest end first; false: none is old enough. What has ended "in the future", by a clock that
+ * was set, stays. */
+static bool find_old(struct kept *kept, uint64_t now_us, char job[MESSAGE_JOB_ID_BYTES])
+{
+    bool found = false;
+    (void)pthread_mutex_lock(&kept->lock);
+    for (struct list *link = kept->entries.next; link != &kept->entries && !found;
+         link = link->next) {
+        const struct kept_entry *entry = list_object(link, struct kept_entry, link);
+        uint64_t ms = entry->request.key[0] != '\0' && kept->key_ms > kept->keep_ms ? kept->key_ms
+                                                                                    : kept->keep_ms;
+        found = entry->state == KEPT_ENDED && now_us > entry->ended_us &&
+                (now_us - entry->ended_us) / 1000 > ms;
+        if (found)
+            memcpy(job, entry->request.job, MESSAGE_JOB_ID_BYTES);
+    }
+    (void)pthread_mutex_unlock(&kept->lock);
+    return found;
+}
+
+void kept_evict(struct kept *kept)
+{
+    char job[MESSAGE_JOB_ID_BYTES];
+    uint64_t now_us = jobdir_now_us();
+    while (find_old(kept, now_us, job)) {
+        if (kept_forget(kept, job, NULL) != AFAR_OK)
+            return;
+    }
+}

@@ -1,0 +1,151 @@
+/* Speaking with keepers. All of it blocks. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "server/kept_internal.h"
+#include "wire/frame.h"
+
+enum { TRIES = 100, PAUSE_US = 20000, ANSWER_MS = 5000, ANSWER_BYTES = 1 << 16 };
+
+/* ---- the door -------------------------------------------------------------------------------- */
+
+static enum afar_status knock(int folder_fd, int *fd, struct afar_error *err)
+{
+    char token[JOBDIR_TOKEN_BYTES];
+    enum afar_status status = jobdir_read_token(folder_fd, token, err);
+    if (status == AFAR_OK)
+        status = jobdir_connect(folder_fd, fd, err);
+    if (status == AFAR_OK &&
+        send(*fd, token, sizeof token - 1, MSG_NOSIGNAL) != (ssize_t)sizeof token - 1) {
+        (void)close(*fd);
+        *fd = -1;
+        status = afar_fail(err, AFAR_ECLOSED, "a job's keeper has just ended");
+    }
+    return status;
+}
+
+/* There is none: whether that is the end, or another may be started to read. */
+static enum afar_status open_door(struct kept *kept, const char *job, int folder_fd,
+                                  struct afar_error *err)
+{
+    enum kept_fate fate = kept_look(kept, job);
+    if (fate == KEPT_NEVER_RAN)
+        return afar_fail(err, AFAR_EINVAL, "no such job");
+    if (fate == KEPT_UNREADABLE)
+        return afar_fail(err, AFAR_ESYSTEM, "the job's folder cannot be read");
+    if (fate == KEPT_HAS_ENDED)
+        return keep_read(folder_fd, err);
+    (void)usleep(PAUSE_US); /* it is just beginning, or ending */
+    return AFAR_OK;
+}
+
+enum afar_status kept_connect(struct kept *kept, const char *job, int *fd, struct afar_error *err)
+{
+    int folder_fd = -1;
+    *fd = -1;
+    if (jobdir_open(kept->jobs_fd, job, &folder_fd, err) != AFAR_OK)
+        return afar_fail(err, AFAR_EINVAL, "no such job");
+    enum afar_status status = knock(folder_fd, fd, err);
+    for (int i = 0; i < TRIES && status == AFAR_ECLOSED; i++) {
+        status = open_door(kept, job, folder_fd, err);
+        if (status == AFAR_OK)
+            status = knock(folder_fd, fd, err);
+    }
+    (void)close(folder_fd);
+    return status == AFAR_ECLOSED ? afar_fail(err, AFAR_EAGAIN, "the job's keeper does not answer")
+                                  : status;
+}
+
+/* ---- a question ------------------------------------------------------------------------------ */
+
+/* The first frame that comes. */
+static enum afar_status receive(int fd, enum message_type *type, char *text, size_t room,
+                                struct afar_error *err)
+{
+    struct buffer in;
+    struct decoder decoder;
+    struct message message;
+    const uint8_t *payload = NULL;
+    size_t used = 0;
+    int64_t deadline_ms = clock_deadline_ms(ANSWER_MS);
+    enum afar_status status = AFAR_EAGAIN;
+    buffer_init(&in, ANSWER_BYTES);
+    decoder_init(&decoder);
+    while (status == AFAR_EAGAIN) {
+        struct pollfd waiting = {.fd = fd, .events = POLLIN};
+        uint8_t *at = NULL;
+        int ready = poll(&waiting, 1, clock_poll_timeout(deadline_ms));
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready <= 0 || buffer_reserve(&in, ANSWER_BYTES / 4, &at, NULL) != AFAR_OK)
+            break;
+        ssize_t got = recv(fd, at, ANSWER_BYTES / 4, MSG_DONTWAIT);
+        buffer_commit(&in, got > 0 ? (size_t)got : 0);
+        if (got <= 0)
+            break;
+        status = decoder_next(&decoder, buffer_head(&in), buffer_size(&in), &message, &payload,
+                              &used, NULL);
+    }
+    if (status == AFAR_OK) {
+        *type = message.type;
+        (void)snprintf(text, room, "%s", message.text);
+        message_close(&message);
+    }
+    decoder_close(&decoder);
+    buffer_close(&in);
+    return status == AFAR_OK ? AFAR_OK
+                             : afar_fail(err, AFAR_ESYSTEM, "the job's keeper does not answer");
+}
+
+enum afar_status kept_kill(struct kept *kept, const char *job, const char *name,
+                           struct afar_error *err)
+{
+    struct buffer out;
+    char text[MESSAGE_TEXT_BYTES];
+    enum message_type type = MESSAGE_ERROR;
+    int fd = -1;
+    if (kept_look(kept, job) != KEPT_IS_LIVE)
+        return afar_fail(err, AFAR_EINVAL, "no such job runs");
+    buffer_init(&out, ANSWER_BYTES);
+    enum afar_status status = message_put_kill(&out, 1, job, name, err);
+    if (status == AFAR_OK)
+        status = kept_connect(kept, job, &fd, err);
+    if (status == AFAR_OK &&
+        send(fd, buffer_head(&out), buffer_size(&out), MSG_NOSIGNAL) != (ssize_t)buffer_size(&out))
+        status = afar_fail(err, AFAR_ESYSTEM, "the job's keeper does not answer");
+    if (status == AFAR_OK)
+        status = receive(fd, &type, text, sizeof text, err);
+    if (status == AFAR_OK && type != MESSAGE_DONE)
+        status = afar_fail(err, AFAR_EINVAL, "%s", text);
+    if (fd >= 0)
+        (void)close(fd);
+    buffer_close(&out);
+    return status;
+}
+
+enum afar_status kept_forget(struct kept *kept, const char *job, struct afar_error *err)
+{
+    enum kept_fate fate = kept_look(kept, job);
+    if (fate == KEPT_IS_LIVE)
+        return afar_fail(err, AFAR_EAGAIN, "the job runs");
+    if (fate == KEPT_NEVER_RAN)
+        return AFAR_OK;
+    enum afar_status status = jobdir_remove(kept->jobs_fd, job, err);
+    if (status != AFAR_OK)
+        return status;
+    (void)pthread_mutex_lock(&kept->lock);
+    struct kept_entry *entry = kept_entry_locked(kept, job);
+    if (entry != NULL) {
+        list_remove(&entry->link);
+        kept->count--;
+    }
+    (void)pthread_mutex_unlock(&kept->lock);
+    free(entry);
+    return AFAR_OK;
+}

@@ -1,0 +1,97 @@
+/* A request for a command that is to be kept. */
+#include "server/protocol/native_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "policy/decide.h"
+
+/* What a kept command's folder says of it, and what its name is compared by. */
+static enum afar_status describe_kept(const struct native *native,
+                                      const struct exec_request *request,
+                                      struct jobdir_request *kept, struct afar_error *err)
+{
+    const struct connection *connection = native->connection;
+    const struct config *config = connection->worker->config;
+    const char *word = request->argv != NULL ? request->argv[0] : request->shell;
+    if (word == NULL)
+        word = "(login)";
+    *kept = (struct jobdir_request){.created_us = jobdir_now_us(),
+                                    .window_bytes = config->output_log_bytes,
+                                    .resume_ms = config->resume_ms,
+                                    .spool_bytes = config->spool_bytes,
+                                    .when_full = request->when_full,
+                                    .digest = request->digest};
+    utf8_copy(kept->owner, sizeof kept->owner, connection->owner);
+    utf8_copy(kept->identity, sizeof kept->identity, connection->identity);
+    utf8_copy(kept->holder, sizeof kept->holder, request->holder);
+    if (request->key != NULL)
+        (void)snprintf(kept->key, sizeof kept->key, "%s", request->key);
+    utf8_copy(kept->command, sizeof kept->command, word);
+    for (size_t i = 1; request->argv != NULL && request->argv[i] != NULL; i++) {
+        size_t used = strlen(kept->command);
+        if (used + 2 >= sizeof kept->command)
+            break;
+        kept->command[used] = ' ';
+        utf8_copy(kept->command + used + 1, sizeof kept->command - used - 1, request->argv[i]);
+    }
+    return kept_describe(connection->worker->shared->kept, request, kept->asked, err);
+}
+
+bool native_claim_kept(struct native *native, const struct message *message,
+                       const struct policy_client *client, struct kept_entry **entry)
+{
+    struct connection *connection = native->connection;
+    struct server_shared *shared = connection->worker->shared;
+    const struct exec_request *request = message->exec;
+    struct jobdir_request kept;
+    struct afar_error err;
+    const char *limit = NULL;
+    char text[MESSAGE_TEXT_BYTES];
+    if (!policy_may(connection->worker->config->rules, client, POLICY_KEEP)) {
+        counters_count(&shared->counters, COUNTER_DENIED);
+        audit_note_refused(connection, "denied", "no rule lets this client keep commands",
+                           message->exec);
+        native_refuse(native, message, "denied", "no rule lets this client keep commands", 0);
+        return false;
+    }
+    if (describe_kept(native, request, &kept, &err) != AFAR_OK) {
+        native_refuse(native, message, "internal", err.message, NATIVE_BUSY_RETRY_MS);
+        return false;
+    }
+    switch (kept_claim(shared->kept, &kept, entry, &limit)) {
+    case KEPT_FRESH:
+        return true;
+    case KEPT_OTHER:
+        native_refuse(native, message, "conflict", "its key was used for another command", 0);
+        return false;
+    case KEPT_FULL:
+        (void)snprintf(text, sizeof text, "too many commands are kept (%s)", limit);
+        native_refuse(native, message, "busy", text, NATIVE_BUSY_RETRY_MS);
+        return false;
+    case KEPT_KNOWN:
+        break;
+    }
+    struct message_attach attach = {
+        .output = true, .follow = true, .window_max = request->window_max};
+    memcpy(attach.holder, request->holder, sizeof attach.holder);
+    native_attach_kept(native, message->id, "", kept.key, &attach);
+    return false;
+}
+
+void native_follow_kept(struct native *native, struct run *run)
+{
+    struct message_attach attach = {
+        .output = true, .follow = true, .window_max = run->host.window_max};
+    char job[MESSAGE_JOB_ID_BYTES];
+    const uint64_t id = run->host.id;
+    const bool leaves = run->detaching;
+    memcpy(attach.holder, run->host.holder, sizeof attach.holder);
+    memcpy(job, run->kept_job, sizeof job);
+    native_end_request(native);
+    if (leaves)
+        native_check_queued(native, message_put_detached(&native->connection->out, id, NULL));
+    else
+        native_attach_kept(native, id, job, "", &attach);
+}

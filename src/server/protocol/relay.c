@@ -1,0 +1,299 @@
+#include "server/protocol/relay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/kept.h"
+#include "server/protocol/native_internal.h"
+
+enum {
+    RELAY_FRAME_BYTES = FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES,
+    RELAY_IN_BYTES = RELAY_FRAME_BYTES + 65536,
+    RECEIVE_BYTES = 65536,
+    OUT_SPARE_BYTES = 1 << 20 /* for what a client says besides stdin */
+};
+
+struct relay {
+    struct native *native; /* NULL: it has gone, and the companion is still at work */
+    struct worker *worker;
+    struct task task;
+    bool connecting;
+    uint64_t id;
+    char job[MESSAGE_JOB_ID_BYTES];
+    char key[MESSAGE_KEY_BYTES];
+    char owner[IDENTITY_OWNER_BYTES];
+    enum afar_status status; /* of connecting */
+    struct afar_error error;
+
+    int fd;
+    struct loop_source source;
+    struct buffer in;  /* from the keeper; begins with a frame */
+    struct buffer out; /* to the keeper */
+    struct decoder decoder;
+    size_t frame_bytes; /* of the first frame in `in`, which is there as a whole; 0: it is not */
+    size_t frame_sent;
+    bool last; /* with that frame the request ends */
+    bool over;
+    bool blocked;
+};
+
+static struct loop *loop_of(const struct relay *relay)
+{
+    return relay->worker->host.loop;
+}
+
+static void close_all(struct relay *relay)
+{
+    loop_remove(loop_of(relay), &relay->source);
+    if (relay->fd >= 0)
+        (void)close(relay->fd);
+    relay->fd = -1;
+}
+
+static void destroy(struct relay *relay)
+{
+    close_all(relay);
+    buffer_close(&relay->in);
+    buffer_close(&relay->out);
+    decoder_close(&relay->decoder);
+    free(relay);
+}
+
+void relay_free(struct relay *relay)
+{
+    if (relay == NULL)
+        return;
+    relay->native = NULL;
+    if (!relay->connecting)
+        destroy(relay);
+}
+
+uint64_t relay_id(const struct relay *relay)
+{
+    return relay->id;
+}
+
+bool relay_is_over(const struct relay *relay)
+{
+    return relay->over;
+}
+
+/* The way is broken: as if the client's connection were, which it survives. */
+static void fail(struct relay *relay, const char *why)
+{
+    close_all(relay);
+    if (relay->native != NULL && !relay->over)
+        connection_fail(relay->native->connection, LOG_LEVEL_INFO, why);
+}
+
+/* ---- from the keeper ------------------------------------------------------------------------- */
+
+static bool ends_request(const struct message *message)
+{
+    return message->type == MESSAGE_EXIT || message->type == MESSAGE_ERROR ||
+           message->type == MESSAGE_DETACHED;
+}
+
+/* Sees where the first frame ends. */
+static void find_frame(struct relay *relay)
+{
+    struct message message;
+    const uint8_t *payload = NULL;
+    size_t used = 0;
+    if (relay->frame_bytes > 0 || buffer_size(&relay->in) == 0)
+        return;
+    enum afar_status status =
+        decoder_next(&relay->decoder, buffer_head(&relay->in), buffer_size(&relay->in), &message,
+                     &payload, &used, NULL);
+    if (status == AFAR_OK) {
+        relay->frame_bytes = used;
+        relay->last = message.has_id && message.id == relay->id && ends_request(&message);
+        message_close(&message);
+    } else if (status != AFAR_EAGAIN) {
+        fail(relay, "a job's keeper does not speak the protocol");
+    }
+}
+
+static void set_events(struct relay *relay)
+{
+    uint32_t events = 0;
+    if (relay->fd < 0)
+        return;
+    if (buffer_size(&relay->in) + RECEIVE_BYTES <= RELAY_IN_BYTES && !relay->over)
+        events |= (uint32_t)EPOLLIN;
+    if (relay->blocked)
+        events |= (uint32_t)EPOLLOUT;
+    if (loop_set_events(loop_of(relay), &relay->source, events, NULL) != AFAR_OK)
+        fail(relay, "the server cannot watch a job's keeper");
+}
+
+static void receive(struct relay *relay)
+{
+    uint8_t *room = NULL;
+    ssize_t got = 0;
+    if (buffer_reserve(&relay->in, RECEIVE_BYTES, &room, NULL) != AFAR_OK)
+        return; /* full, or out of memory: in a later turn */
+    do {
+        got = recv(relay->fd, room, RECEIVE_BYTES, MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    buffer_commit(&relay->in, got > 0 ? (size_t)got : 0);
+    if (got == 0 || (got < 0 && errno != EAGAIN)) {
+        /* What has come before its end is still of use. */
+        find_frame(relay);
+        if (relay->frame_bytes == 0)
+            fail(relay, "the job's keeper has closed the connection");
+        else
+            close_all(relay);
+    }
+    if (relay->native != NULL)
+        connection_want_flush(relay->native->connection);
+}
+
+bool relay_peek(struct relay *relay, const uint8_t **data, size_t *size)
+{
+    find_frame(relay);
+    if (relay->frame_bytes == 0)
+        return false;
+    *data = buffer_head(&relay->in) + relay->frame_sent;
+    *size = relay->frame_bytes - relay->frame_sent;
+    return true;
+}
+
+void relay_sent(struct relay *relay, size_t size)
+{
+    relay->frame_sent += size;
+    if (relay->frame_sent < relay->frame_bytes)
+        return;
+    buffer_consume(&relay->in, relay->frame_bytes);
+    relay->frame_bytes = relay->frame_sent = 0;
+    relay->over = relay->over || relay->last;
+    if (!relay->over)
+        find_frame(relay);
+    if (relay->fd < 0 && relay->frame_bytes == 0)
+        fail(relay, "the job's keeper has closed the connection");
+    set_events(relay);
+}
+
+bool relay_inside(const struct relay *relay)
+{
+    return relay->frame_sent > 0;
+}
+
+/* ---- to the keeper --------------------------------------------------------------------------- */
+
+static void send_out(struct relay *relay)
+{
+    while (relay->fd >= 0 && !relay->blocked && buffer_size(&relay->out) > 0) {
+        ssize_t sent = send(relay->fd, buffer_head(&relay->out), buffer_size(&relay->out),
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN) {
+            relay->blocked = true;
+        } else if (sent <= 0) {
+            buffer_clear(&relay->out); /* its end is seen where it is read */
+            return;
+        } else {
+            buffer_consume(&relay->out, (size_t)sent);
+        }
+    }
+}
+
+void relay_forward(struct relay *relay, const uint8_t *frame, size_t size)
+{
+    if (buffer_append(&relay->out, frame, size, NULL) != AFAR_OK) {
+        connection_fail(relay->native->connection, LOG_LEVEL_WARN,
+                        "its client sends more than its job's keeper takes");
+        return;
+    }
+    send_out(relay);
+    set_events(relay);
+}
+
+static void ready(struct loop_source *source, uint32_t events)
+{
+    struct relay *relay = list_object(source, struct relay, source);
+    if ((events & (uint32_t)EPOLLOUT) != 0) {
+        relay->blocked = false;
+        send_out(relay);
+    }
+    if ((events & ~(uint32_t)EPOLLOUT) != 0)
+        receive(relay);
+    set_events(relay);
+}
+
+/* ---- connecting ------------------------------------------------------------------------------ */
+
+static void work(struct task *task)
+{
+    struct relay *relay = list_object(task, struct relay, task);
+    struct kept *kept = relay->worker->shared->kept;
+    relay->status = AFAR_OK;
+    if (relay->job[0] == '\0')
+        relay->status = kept_wait(kept, relay->owner, relay->key, relay->job, &relay->error);
+    if (relay->status == AFAR_OK)
+        relay->status = kept_connect(kept, relay->job, &relay->fd, &relay->error);
+}
+
+static void connected(struct mail *mail)
+{
+    struct relay *relay = list_object(mail, struct relay, task.done);
+    struct native *native = relay->native;
+    relay->connecting = false;
+    if (native == NULL) {
+        destroy(relay);
+        return;
+    }
+    if (relay->status == AFAR_OK)
+        relay->status =
+            loop_add(loop_of(relay), &relay->source, relay->fd, EPOLLIN, ready, &relay->error);
+    if (relay->status == AFAR_OK) {
+        send_out(relay);
+        set_events(relay);
+        return;
+    }
+    const uint64_t id = relay->id;
+    const enum afar_status status = relay->status;
+    const struct afar_error why = relay->error;
+    native_end_relay(native);
+    native_refuse_attach(native, id, status, &why);
+}
+
+enum afar_status relay_open(struct relay **relay, struct native *native, uint64_t id,
+                            const char *job, const char *key, const struct message_attach *attach,
+                            struct afar_error *err)
+{
+    struct connection *connection = native->connection;
+    struct relay *made = calloc(1, sizeof *made);
+    *relay = NULL;
+    if (made == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a relay");
+    made->native = native;
+    made->worker = connection->worker;
+    made->id = id;
+    made->fd = -1;
+    (void)snprintf(made->job, sizeof made->job, "%s", job);
+    (void)snprintf(made->key, sizeof made->key, "%s", key);
+    (void)snprintf(made->owner, sizeof made->owner, "%s", connection->owner);
+    buffer_init(&made->in, RELAY_IN_BYTES);
+    buffer_init(&made->out, (size_t)connection->worker->config->stdin_bytes + OUT_SPARE_BYTES +
+                                RELAY_FRAME_BYTES);
+    decoder_init(&made->decoder);
+    loop_source_init(&made->source);
+    enum afar_status status = message_put_attach(&made->out, id, NULL, attach, err);
+    if (status != AFAR_OK) {
+        destroy(made);
+        return status;
+    }
+    made->task.work = work;
+    made->task.done.deliver = connected;
+    made->connecting = true;
+    companion_post(made->worker->host.companion, &made->task);
+    *relay = made;
+    return AFAR_OK;
+}

@@ -1,0 +1,361 @@
+// Commands that outlive their server: killed at random, started again, and nothing is lost.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "support/afard.h"
+#include "support/folder.h"
+#include "support/process_wait.h"
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+enum { JOB_BYTES = 33, JOBS = 10, KILLS = 10, OLD_JOBS = 1000 };
+
+static char folder[64];
+static char url[96];
+static char state_key[96];
+static struct afard server;
+static bool runs;
+
+/* ---- the server ------------------------------------------------------------------------------ */
+
+static void start_server(void)
+{
+    afard_start(&server, WORDS("--listen", url, "--set", state_key, "--set", "keep_per_identity=0",
+                               "--set", "keep_max=5000", "--log-level", "warn"));
+    runs = true;
+}
+
+static void kill_server(void)
+{
+    assert_int_equal(kill(server.program.pid, SIGKILL), 0);
+    program_finish(&server.program, NULL, 0);
+    assert_int_equal(program_exit_status(&server.program), 128 + SIGKILL);
+    program_close(&server.program);
+    (void)folder_remove(server.folder);
+    runs = false;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)snprintf(folder, sizeof folder, "/tmp/afar-test-kept-XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    (void)snprintf(url, sizeof url, "unix://%s/door", folder);
+    (void)snprintf(state_key, sizeof state_key, "state_directory=%s/state", folder);
+    start_server();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (runs)
+        (void)afard_stop(&server);
+    return folder_remove(folder);
+}
+
+/* ---- the client ------------------------------------------------------------------------------ */
+
+/* Its exit status; what it has written is in *client, which is to be closed. */
+static int afar(struct program *client, const char *const *args)
+{
+    const char *argv[PROGRAM_ARGS_MAX] = {"afar"};
+    for (size_t i = 0; args[i] != NULL; i++)
+        argv[i + 1] = args[i];
+    return program_run(client, argv, NULL, 0);
+}
+
+static int afar_quiet(const char *const *args)
+{
+    struct program client;
+    int status = afar(&client, args);
+    program_close(&client);
+    return status;
+}
+
+static void detach(const char *line, char job[JOB_BYTES])
+{
+    struct program client;
+    int status = afar(&client, WORDS("run", "-d", "-s", url, line));
+    if (status != 0 || client.stdout_size != JOB_BYTES)
+        fail_msg("%d: %s%s", status, client.stdout_data, client.stderr_data);
+    memcpy(job, client.stdout_data, JOB_BYTES - 1);
+    job[JOB_BYTES - 1] = '\0';
+    program_close(&client);
+}
+
+/* "1\n2\n…" */
+static char *count_to(unsigned last)
+{
+    size_t room = (size_t)last * 12 + 1;
+    char *text = malloc(room);
+    size_t used = 0;
+    assert_non_null(text);
+    text[0] = '\0';
+    for (unsigned i = 1; i <= last; i++)
+        used += (size_t)snprintf(text + used, room - used, "%u\n", i);
+    return text;
+}
+
+/* What the shell of the job wrote with `echo $$ …`. */
+static pid_t first_number(const char *job)
+{
+    struct program client;
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    pid_t pid = 0;
+    while (pid == 0 && clock_now_ms() < deadline_ms) {
+        assert_int_equal(afar(&client, WORDS("logs", url, job)), 0);
+        if (strchr(client.stdout_data, '\n') != NULL)
+            pid = (pid_t)atoi(client.stdout_data);
+        program_close(&client);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+static void outlives_its_server(void **state)
+{
+    struct program client;
+    struct program follower;
+    char job[JOB_BYTES];
+    char *all = count_to(60);
+    (void)state;
+    detach("for i in $(seq 1 60); do echo $i; sleep 0.03; done; echo end >&2; exit 7", job);
+    program_start(&follower, WORDS("afar", "logs", "-f", url, job), NULL);
+    program_expect(&follower, 1, "3\n");
+    kill_server();
+    start_server();
+    assert_int_equal(afar_quiet(WORDS("wait", url, job)), 7);
+    program_finish(&follower, NULL, 0);
+    assert_int_equal(program_exit_status(&follower), 0);
+    assert_string_equal(follower.stdout_data, all);
+    assert_string_equal(follower.stderr_data, "end\n");
+    program_close(&follower);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(afar(&client, WORDS("attach", "-n", url, job)), 7);
+        assert_string_equal(client.stdout_data, all);
+        program_close(&client);
+        kill_server();
+        start_server();
+    }
+    assert_int_equal(afar_quiet(WORDS("rm", url, job)), 0);
+    assert_int_equal(afar_quiet(WORDS("logs", url, job)), 125);
+    free(all);
+}
+
+static void killed_keeper_is_server_lost(void **state)
+{
+    struct program client;
+    char job[JOB_BYTES];
+    char mark[64];
+    (void)state;
+    detach("echo $PPID; (setsid sleep 1000 >/dev/null 2>&1 &) ; exec sleep 1000", job);
+    pid_t keeper = first_number(job);
+    (void)snprintf(mark, sizeof mark, "AFAR_JOB=%s", job);
+    assert_true(processes_with(mark) > 0);
+    assert_int_equal(kill(keeper, SIGKILL), 0);
+    expect_process_gone(keeper);
+    int status = afar(&client, WORDS("wait", "--json", url, job));
+    assert_int_equal(status, 125);
+    assert_non_null(strstr(client.stdout_data, "server_lost"));
+    program_close(&client);
+    assert_int_equal(processes_with(mark), 0);
+    assert_int_equal(afar(&client, WORDS("logs", url, job)), 0);
+    assert_int_equal(atoi(client.stdout_data), keeper);
+    program_close(&client);
+}
+
+/* Jobs that write and end at all times, and a server that is killed at any. */
+static void random_kills(void **state)
+{
+    char job[JOBS][JOB_BYTES];
+    char line[JOBS][160];
+    (void)state;
+    srandom((unsigned)getpid());
+    for (int i = 0; i < JOBS; i++) {
+        (void)snprintf(
+            line[i], sizeof line[i],
+            "for i in $(seq 1 %d); do echo $i; sleep 0.0%d; done; (sleep 0.1; echo late) & "
+            "wait; exit %d",
+            20 + 7 * i, 1 + i % 5, i + 1);
+        detach(line[i], job[i]);
+        if (i % 2 == 0) {
+            kill_server();
+            start_server();
+        }
+    }
+    for (int i = 0; i < KILLS / 2; i++) {
+        (void)usleep((useconds_t)(random() % 200000));
+        kill_server();
+        start_server();
+    }
+    for (int i = 0; i < JOBS; i++) {
+        struct program client;
+        char expected[2048];
+        char *all = count_to((unsigned)(20 + 7 * i));
+        (void)snprintf(expected, sizeof expected, "%slate\n", all);
+        assert_int_equal(afar_quiet(WORDS("wait", url, job[i])), i + 1);
+        assert_int_equal(afar(&client, WORDS("logs", url, job[i])), 0);
+        assert_string_equal(client.stdout_data, expected);
+        program_close(&client);
+        free(all);
+    }
+}
+
+static void once(void **state)
+{
+    struct program client[4];
+    char path[128];
+    char line[192];
+    struct stat info;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/starts", folder);
+    (void)snprintf(line, sizeof line, "echo x >> '%s'; sleep 0.3; echo done; exit 3", path);
+    for (int i = 0; i < 4; i++)
+        program_start(&client[i], WORDS("afar", "run", "--once", "nightly", "-n", "-s", url, line),
+                      NULL);
+    /* The last takes over from those before it: they say so, and do not start anything. */
+    unsigned good = 0;
+    for (int i = 0; i < 4; i++) {
+        program_finish(&client[i], NULL, 0);
+        int status = program_exit_status(&client[i]);
+        assert_true(status == 3 || status == 125);
+        good += status == 3;
+        program_close(&client[i]);
+    }
+    assert_true(good >= 1);
+    kill_server();
+    start_server();
+    assert_int_equal(afar(&client[0], WORDS("run", "--once", "nightly", "-n", "-s", url, line)), 3);
+    assert_string_equal(client[0].stdout_data, "done\n");
+    program_close(&client[0]);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_size, 2);
+
+    assert_int_equal(afar(&client[0], WORDS("run", "--once", "nightly", "-n", url, "true")), 125);
+    assert_non_null(strstr(client[0].stderr_data, "conflict"));
+    program_close(&client[0]);
+    /* A refusal claims nothing. */
+    assert_int_equal(afar_quiet(WORDS("run", "--once", "other", "-n", url, "/no/such")), 127);
+    assert_int_equal(afar_quiet(WORDS("rm", url, "once:nightly")), 0);
+    assert_int_equal(afar_quiet(WORDS("run", "--once", "nightly", "-n", url, "true")), 0);
+}
+
+static void kill_and_remove(void **state)
+{
+    struct program client;
+    char job[JOB_BYTES];
+    char prefix[7];
+    (void)state;
+    detach("sleep 1000", job);
+    memcpy(prefix, job, 6);
+    prefix[6] = '\0';
+    assert_int_equal(afar(&client, WORDS("rm", url, prefix)), 125);
+    assert_non_null(strstr(client.stderr_data, "running"));
+    program_close(&client);
+    assert_int_equal(afar_quiet(WORDS("kill", "-s", "USR1", url, prefix)), 0);
+    assert_int_equal(afar_quiet(WORDS("wait", url, prefix)), 125);
+    assert_int_equal(afar_quiet(WORDS("kill", url, prefix)), 125);
+    assert_int_equal(afar_quiet(WORDS("rm", url, prefix)), 0);
+    detach("sleep 1000", job);
+    assert_int_equal(afar_quiet(WORDS("rm", "-f", url, job)), 0);
+    assert_int_equal(afar(&client, WORDS("ps", "-a", url)), 0);
+    assert_int_equal(client.stdout_size, 0);
+    program_close(&client);
+}
+
+/* A disk that takes no more, which RLIMIT_FSIZE is to a file. */
+static void full_disk(void **state)
+{
+    struct rlimit before;
+    struct rlimit little;
+    struct program client;
+    char job[JOB_BYTES];
+    (void)state;
+    kill_server();
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    little = before;
+    little.rlim_cur = 1 << 20;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    start_server();
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    detach("head -c 3000000 /dev/zero; echo end >&2; exit 9", job);
+    assert_int_equal(afar_quiet(WORDS("wait", url, job)), 9);
+    assert_int_equal(afar(&client, WORDS("logs", url, job)), 3);
+    assert_non_null(strstr(client.stderr_data, "are not kept any more"));
+    program_close(&client);
+}
+
+static void many_old_jobs(void **state)
+{
+    struct program client;
+    char job[JOB_BYTES];
+    char line[512];
+    (void)state;
+    detach("true", job);
+    assert_int_equal(afar_quiet(WORDS("wait", url, job)), 0);
+    kill_server();
+    (void)snprintf(
+        line, sizeof line,
+        "cd '%s/state/jobs' && mkdir -m 700 $(seq -f '%%032.0f' 1 %d) && for j in 0*; do "
+        "sed 's/^job .*/job '$j'/' %s/request >$j/request; cp %s/receipt %s/token $j/; "
+        "done",
+        folder, OLD_JOBS, job, job, job);
+    assert_int_equal(system(line), 0);
+    int64_t begun_ms = clock_now_ms();
+    start_server();
+    print_message("%d jobs: listens after %lld ms\n", OLD_JOBS,
+                  (long long)(clock_now_ms() - begun_ms));
+    assert_int_equal(afar(&client, WORDS("ps", "-a", "--json", url)), 0);
+    unsigned lines = 0;
+    for (size_t i = 0; i < client.stdout_size; i++)
+        lines += client.stdout_data[i] == '\n';
+    assert_int_equal(lines, OLD_JOBS + 1);
+    program_close(&client);
+}
+
+/* Two servers on one folder would take each other's jobs. */
+static void one_server_only(void **state)
+{
+    struct program second;
+    char other[128];
+    (void)state;
+    (void)snprintf(other, sizeof other, "unix://%s/other", folder);
+    assert_int_equal(
+        program_run(&second, WORDS("afard", "--listen", other, "--set", state_key), NULL, 0), 1);
+    assert_non_null(strstr(second.stderr_data, "another afard has the state_directory"));
+    program_close(&second);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(outlives_its_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(killed_keeper_is_server_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(random_kills, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(kill_and_remove, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_old_jobs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_server_only, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
