@@ -19,6 +19,7 @@ static const char help[] =
     "\n"
     "  run HOST COMMAND...   run a command on HOST\n"
     "  repl HOST             run each line that is read\n"
+    "  cp SOURCE... TARGET   copy files to, from or between hosts: HOST:PATH\n"
     "  sftp HOST             be an SFTP server on HOST, for sftp -D and others\n"
     "  ping HOST             see whether it answers, and how fast\n"
     "  echo URL TEXT         send text to a server of the protocol upper\n"
@@ -40,9 +41,9 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } subcommands[] = {
-    {"run", run_main},   {"repl", repl_main},     {"sftp", sftp_main}, {"ping", ping_main},
-    {"echo", echo_main}, {"keygen", keygen_main}, {"pin", pin_main},   {"forget", forget_main},
-    {"ssh", ssh_main},   {"config", config_main},
+    {"run", run_main},       {"repl", repl_main}, {"cp", cp_main},         {"sftp", sftp_main},
+    {"ping", ping_main},     {"echo", echo_main}, {"keygen", keygen_main}, {"pin", pin_main},
+    {"forget", forget_main}, {"ssh", ssh_main},   {"config", config_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -126,10 +127,8 @@ int main(int argc, char **argv)
         return ssh_main(argc, argv);
     }
     if (argc < 2) {
-        report("which subcommand: run, repl, sftp, ping, echo, keygen, pin, forget, ssh or config? "
-               "Try "
-               "'afar "
-               "--help'");
+        report("which subcommand: run, repl, cp, sftp, ping, echo, keygen, pin, forget, ssh or "
+               "config? Try 'afar --help'");
         return STATUS_FAILED;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

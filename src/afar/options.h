@@ -29,7 +29,8 @@ enum options_for {
     OPTIONS_TIMEOUT = 1 << 5,
     OPTIONS_KEYGEN = 1 << 6,
     OPTIONS_NO_HOST = 1 << 7, /* the words begin where HOST would stand */
-    OPTIONS_ALL = 1 << 8      /* what each subcommand has */
+    OPTIONS_ALL = 1 << 8,     /* what each subcommand has */
+    OPTIONS_CP = 1 << 9
 };
 
 struct options {
@@ -61,6 +62,19 @@ struct options {
     size_t host_count;
     unsigned days;
     bool force;
+    /* cp */
+    bool recursive;
+    bool update;
+    const char *links; /* NULL: not said */
+    bool owner;
+    bool in_place;
+    bool fsync;
+    bool mkdir;
+    bool no_verify;
+    bool no_resume;
+    uint64_t limit; /* bytes a second; 0: none */
+    bool verbose;
+    bool quiet;
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };
