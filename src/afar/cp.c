@@ -1,5 +1,6 @@
 #include "afar/commands.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,6 +54,7 @@ static int copy(const struct options *options)
         report("out of memory");
         return status;
     }
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error of its write */
     if (cp_run_open(run, options)) {
         status = cp_plan(run, options->words);
         if (status == 0)

@@ -121,7 +121,10 @@ static int use_folder(struct plan *plan)
     free(plan->folder);
     plan->folder = strdup(plan->target.path);
     plan->is_folder = true;
-    return plan->folder == NULL ? out_of_memory() : 0;
+    if (plan->folder == NULL)
+        return out_of_memory();
+    trim(plan->folder);
+    return 0;
 }
 
 /* A link is replaced by nothing: what is replaced is its file. */

@@ -257,9 +257,10 @@ int cp_run_copy(struct cp_run *run)
         afar_keep_session(run->hosts[i].remote.client);
     }
     while (!copy_done(&run->copy) && !run->over) {
-        move_hosts(run);
+        /* First: what servers sent and was held back for it waits for no event. */
         if (run->has_output)
             (void)copy_flush(&run->copy);
+        move_hosts(run);
         if (check_end(run, &status))
             copy_stop(&run->copy);
         bool more = copy_step(&run->copy);

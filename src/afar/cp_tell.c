@@ -81,7 +81,9 @@ static void put_line(const struct cp_tell *tell, const struct copy_result *resul
 {
     switch (result->outcome) {
     case COPY_FAILED:
-        if (!tell->silent && result->err != NULL)
+        /* That the connection ended, or a signal came, is said once. */
+        if (!tell->silent && strcmp(result->err->reason, "ECONNRESET") != 0 &&
+            strcmp(result->err->reason, "EINTR") != 0)
             report("%s: %s", source, result->err->message);
         break;
     case COPY_SKIPPED:

@@ -98,9 +98,12 @@ struct item {
     enum item_state state;
     unsigned under_way; /* calls that were not answered */
     bool large;
+    bool followed; /* a link was, to find out what it is */
+    bool counted;
     bool contents; /* DIR/. */
     bool failed;
     bool changed;
+    bool emptied; /* in place: what was there is no more */
     bool again; /* it was begun anew because the source had changed */
     struct afar_error err;
     int source_fd; /* here; -1 */

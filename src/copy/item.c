@@ -48,10 +48,17 @@ static void item_free(struct item *item)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+static void count(struct item *item)
+{
+    item->copy->counts.known += item->counted ? 0 : 1;
+    item->counted = true;
+}
+
 static void tell(struct item *item, enum copy_outcome outcome)
 {
     char source[SFTP_PATH_MAX_BYTES];
     char target[SFTP_PATH_MAX_BYTES];
+    count(item);
     (void)copy_join(source, item->folder->source_path, item->name);
     (void)copy_join(target, item->folder->target_path, item->target_name);
     const struct copy_result result = {
@@ -69,9 +76,18 @@ static void tell(struct item *item, enum copy_outcome outcome)
     copy_tell(item->copy, &result);
 }
 
+static void add_words(struct item *item, const char *words)
+{
+    size_t used = strlen(item->err.message);
+    if (used + strlen(words) < sizeof item->err.message)
+        (void)strcpy(item->err.message + used, words);
+}
+
 /* May not be called while an end still has a call of it. */
 static void item_end(struct item *item, enum copy_outcome outcome)
 {
+    if (outcome == COPY_FAILED && item->copy->options.in_place && item->emptied)
+        add_words(item, "; what was there is damaged");
     /* What can be gone on with is left where it was moved for good, not where it was wrong. */
     bool keep = outcome == COPY_FAILED && !item->changed && item->moved > 0 &&
                 item->info.size > COPY_RESUMED_BYTES && !item->unsized &&
@@ -109,6 +125,7 @@ static void fail_text(struct item *item, const char *reason, const char *text)
 void item_find(struct item *item, bool follow)
 {
     item->state = ITEM_FINDING;
+    item->followed = follow;
     item->folder->source->find(item, follow);
 }
 
@@ -140,7 +157,7 @@ static const char *kind_of(uint32_t mode)
 static void skip(struct item *item)
 {
     (void)copy_error(&item->err, "SKIPPED", kind_of(item->info.mode));
-    item->copy->counts.known++;
+    count(item);
     item_end(item, COPY_SKIPPED);
 }
 
@@ -171,7 +188,7 @@ static void begin_link(struct item *item)
 {
     switch (links_of(item)) {
     case COPY_LINKS_FOLLOW:
-        if (item->state == ITEM_FINDING) /* it has been followed, and still is one */
+        if (item->followed) /* and it still is one */
             skip(item);
         else
             item_find(item, true);
@@ -185,7 +202,7 @@ static void begin_link(struct item *item)
         break;
     }
     item->state = ITEM_LINK;
-    item->copy->counts.known++;
+    count(item);
     item->folder->source->read_link(item);
 }
 
@@ -261,7 +278,7 @@ void item_begin(struct item *item)
         skip(item);
         return;
     }
-    item->copy->counts.known++;
+    count(item);
     if (item->copy->options.update && item->folder->target != &stream_target &&
         item->folder->source != &stream_source) {
         item->state = ITEM_COMPARING;
@@ -305,7 +322,7 @@ void item_got(struct item *item, const uint8_t *data, size_t size, bool eof,
         return;
     }
     if (!eof) { /* it is larger than it was, or of those that tell no size */
-        item->unsized = item->info.size <= COPY_SMALL_BYTES;
+        item->unsized = item->info.size == 0;
         start_large(item);
         return;
     }
@@ -317,6 +334,7 @@ void item_got(struct item *item, const uint8_t *data, size_t size, bool eof,
     item->moved = size;
     item->copy->counts.bytes += size;
     copy_pay(item->copy, size);
+    item->emptied = true;
     item->folder->target->put(item, data, size);
 }
 
@@ -350,6 +368,7 @@ void item_begun(struct item *item, uint64_t size, const struct afar_error *err)
 {
     item->under_way--;
     item->begun_bytes = size;
+    item->emptied = err == NULL;
     if (err != NULL)
         item_fail(item, err);
 }
@@ -612,16 +631,14 @@ static enum step step_moving(struct item *item)
     const struct source *source = item->folder->source;
     while (next_piece(item, &size) && copy_has_room(item->copy, item->folder) &&
            item->copy->reader == NULL) {
-        uint64_t offset = item->asked;
+        uint64_t offset = item->unsized ? item->moved : item->asked;
         item->under_way++;
-        item->asked += size;
+        item->asked = offset + size;
         if (!source->read(item, offset, size)) {
             item->under_way--;
             item->asked = offset;
             break;
         }
-        if (item->unsized)
-            item->asked = item->moved;
         if (source == &stream_source)
             break;
     }
