@@ -1,5 +1,6 @@
 #include "copy/copy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -192,7 +193,7 @@ bool copy_look(const struct copy *copy, struct copy_view *view)
     const struct item *item = list_object(copy->items.next, struct item, link);
     size_t size = strlen(item->name);
     const char *name = size < sizeof view->name ? item->name : item->name + size - 255;
-    (void)strcpy(view->name, name);
+    (void)snprintf(view->name, sizeof view->name, "%s", name);
     view->size = item->info.size;
     view->moved = item->state == ITEM_PREFIX ? item->prefix_at : item->moved;
     view->unsized = item->unsized;

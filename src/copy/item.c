@@ -1,5 +1,6 @@
 /* Files and links on their way. Small ones go in one step from end to end; larger ones step by
  * step, in item_step. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,8 +80,7 @@ static void tell(struct item *item, enum copy_outcome outcome)
 static void add_words(struct item *item, const char *words)
 {
     size_t used = strlen(item->err.message);
-    if (used + strlen(words) < sizeof item->err.message)
-        (void)strcpy(item->err.message + used, words);
+    (void)snprintf(item->err.message + used, sizeof item->err.message - used, "%s", words);
 }
 
 /* May not be called while an end still has a call of it. */
@@ -230,7 +230,7 @@ void item_link_read(struct item *item, const char *text, const struct afar_error
 {
     if (err != NULL)
         fail_now(item, err);
-    else if (links_of(item) == COPY_LINKS_SAFE && !stays_inside(item, text))
+    else if (text == NULL || (links_of(item) == COPY_LINKS_SAFE && !stays_inside(item, text)))
         fail_text(item, "EPERM", "link leads out; '--links all' copies it");
     else if (item->folder->target == &stream_target)
         skip(item);

@@ -1,6 +1,7 @@
 /* A source that is here. In a tree each component is opened for itself and no link is followed. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,7 +24,7 @@ static enum next local_next(struct folder *folder, struct entry *entry)
             break;
         if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
             continue;
-        (void)strcpy(entry->name, found->d_name);
+        (void)snprintf(entry->name, sizeof entry->name, "%s", found->d_name);
         entry->wrong = NULL;
         if (fstatat(folder->source_fd, entry->name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
             info_of_stat(&entry->info, &info);

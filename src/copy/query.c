@@ -105,7 +105,7 @@ static void take_list(const struct requests_call *call, struct requests_answer *
         memcpy(name, text.bytes, text.size);
         if (strcmp(name, query->after) <= 0)
             break;
-        (void)strcpy(query->after, name);
+        memcpy(query->after, name, sizeof query->after);
         if (!add_name(query, name)) {
             query->done = query->failed = true;
             (void)copy_error(&query->err, "E2BIG", "too many names match");
@@ -142,8 +142,8 @@ void query_list(struct query *query, struct requests *requests, const char *path
         (void)copy_error(&query->err, "ENAMETOOLONG", "the path is too long");
         return;
     }
-    (void)strcpy(query->path, path);
-    (void)strcpy(query->pattern, pattern);
+    memcpy(query->path, path, strlen(path) + 1);
+    memcpy(query->pattern, pattern, strlen(pattern) + 1);
     ask_list(query);
 }
 

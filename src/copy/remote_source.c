@@ -61,7 +61,7 @@ static enum next remote_next(struct folder *folder, struct entry *entry)
         folder->more = false;
         return remote_next(folder, entry);
     }
-    (void)strcpy(folder->after, entry->name);
+    memcpy(folder->after, entry->name, sizeof folder->after);
     info_of_attrs(&entry->info, &attrs);
     if (entry->wrong == NULL && (attrs.flags & SFTP_ATTR_MODE) == 0)
         entry->wrong = "the server does not say what it is";

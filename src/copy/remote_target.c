@@ -442,7 +442,8 @@ static void ask_link(struct item *item, const char *path, const char *text,
                      const struct requests_call *call)
 {
     struct sftp_writer writer;
-    requests_begin(item->folder->to, &writer, SFTP_TYPE_SYMLINK, 2 * PATH_ROOM_BYTES);
+    requests_begin(item->folder->to, &writer, SFTP_TYPE_SYMLINK,
+                   SFTP_PATH_MAX_BYTES + PATH_ROOM_BYTES);
     sftp_put_word(&writer, text);
     sftp_put_word(&writer, path);
     requests_send(item->folder->to, &writer, call);
