@@ -14,10 +14,10 @@
 struct plan {
     struct cp_run *run;
     struct cp_name target;
-    bool is_folder;   /* the target is a directory that is there */
-    bool must_folder; /* it has to be one */
-    char *folder;     /* the directory that it is, or that it is in */
-    char *name;       /* what it is called there; NULL: is_folder */
+    bool must_folder;                 /* it has to be one */
+    char folder[SFTP_PATH_MAX_BYTES]; /* the directory that it is, or that it is in */
+    bool has_name;
+    char name[SFTP_PATH_MAX_BYTES]; /* what it is called there; else as the source */
 };
 
 static int out_of_memory(void)
@@ -118,13 +118,31 @@ static int no_directory(const struct plan *plan, const char *path)
 
 static int use_folder(struct plan *plan)
 {
-    free(plan->folder);
-    plan->folder = strdup(plan->target.path);
-    plan->is_folder = true;
-    if (plan->folder == NULL)
-        return out_of_memory();
+    (void)snprintf(plan->folder, sizeof plan->folder, "%s", plan->target.path);
     trim(plan->folder);
     return 0;
+}
+
+/* It has to be a directory, if need be a new one. */
+static int need_folder(struct plan *plan, const char *path, enum found found)
+{
+    const struct cp_host *host = plan->run->target;
+    switch (found) {
+    case FOUND_FOLDER:
+        return 0;
+    case FOUND_OTHER:
+        report("%s: %s", path, strerror(ENOTDIR));
+        return 1;
+    case FOUND_ERROR:
+        return host != NULL && host->ended ? host->status : 1;
+    case FOUND_NOTHING:
+        break;
+    }
+    if (!plan->run->options->mkdir)
+        return no_directory(plan, path);
+    if (!make_all(plan, path))
+        return 1;
+    return look(plan, path) == FOUND_FOLDER ? 0 : no_directory(plan, path);
 }
 
 /* A link is replaced by nothing: what is replaced is its file. */
@@ -145,57 +163,29 @@ static int split_target(struct plan *plan, bool is_there)
         return out_of_memory();
     trim(plan->target.path);
     const char *base = base_of(plan->target.path);
-    size_t size = (size_t)(base - plan->target.path);
-    free(plan->folder);
-    plan->folder = size == 0 ? strdup(".") : strndup(plan->target.path, size);
-    plan->name = strdup(base);
-    if (plan->folder == NULL || plan->name == NULL)
-        return out_of_memory();
+    int size = (int)(base - plan->target.path);
+    (void)snprintf(plan->folder, sizeof plan->folder, "%.*s", size > 0 ? size : 1,
+                   size > 0 ? plan->target.path : ".");
+    (void)snprintf(plan->name, sizeof plan->name, "%s", base);
+    plan->has_name = true;
     trim(plan->folder);
-    if (is_there)
-        return 0;
-    switch (look(plan, plan->folder)) {
-    case FOUND_FOLDER:
-        return 0;
-    case FOUND_OTHER:
-        report("%s: %s", plan->folder, strerror(ENOTDIR));
-        return 1;
-    case FOUND_ERROR:
-        return plan->run->target != NULL && plan->run->target->ended ? plan->run->target->status
-                                                                     : 1;
-    case FOUND_NOTHING:
-        break;
-    }
-    if (!plan->run->options->mkdir)
-        return no_directory(plan, plan->folder);
-    if (!make_all(plan, plan->folder))
-        return 1;
-    return look(plan, plan->folder) == FOUND_FOLDER ? 0 : no_directory(plan, plan->folder);
+    return is_there ? 0 : need_folder(plan, plan->folder, look(plan, plan->folder));
 }
 
 static int place_target(struct plan *plan)
 {
     size_t size = strlen(plan->target.path);
     bool slash = plan->target.path[size - 1] == '/';
-    enum found found = look(plan, plan->target.path);
-    if (found == FOUND_ERROR)
-        return plan->run->target != NULL && plan->run->target->ended ? plan->run->target->status
-                                                                     : 1;
-    if (found == FOUND_FOLDER)
-        return use_folder(plan);
-    if (!slash && !plan->must_folder)
-        return split_target(plan, found == FOUND_OTHER);
-    if (found == FOUND_OTHER) {
-        report("%s: %s", plan->target.path, strerror(ENOTDIR));
+    if (size >= sizeof plan->folder) {
+        report("%s: %s", plan->target.path, strerror(ENAMETOOLONG));
         return 1;
     }
-    if (!plan->run->options->mkdir)
-        return no_directory(plan, plan->target.path);
+    enum found found = look(plan, plan->target.path);
+    if (found != FOUND_FOLDER && found != FOUND_ERROR && !slash && !plan->must_folder)
+        return split_target(plan, found == FOUND_OTHER);
     trim(plan->target.path);
-    if (!make_all(plan, plan->target.path))
-        return 1;
-    return look(plan, plan->target.path) == FOUND_FOLDER ? use_folder(plan)
-                                                         : no_directory(plan, plan->target.path);
+    int status = need_folder(plan, plan->target.path, found);
+    return status == 0 ? use_folder(plan) : status;
 }
 
 /* ---- the sources ----------------------------------------------------------------------------- */
@@ -205,7 +195,7 @@ static bool is_same_file(const struct plan *plan, const struct cp_name *source, 
 {
     struct stat one;
     struct stat other;
-    char path[SFTP_PATH_MAX_BYTES];
+    char path[2 * SFTP_PATH_MAX_BYTES];
     (void)snprintf(path, sizeof path, "%s/%s", plan->folder, target);
     if (source->host != NULL && plan->target.host != NULL)
         return strcmp(source->host, plan->target.host) == 0 &&
@@ -224,18 +214,18 @@ static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name
     trim(path);
     bool contents = !source->is_stream && is_contents(path);
     const char *base = source->is_stream ? "" : base_of(path);
-    const char *name = plan->name != NULL ? plan->name : base;
+    const char *name = plan->has_name ? plan->name : base;
     int status = 0;
     struct copy_route route = {.from = host != NULL ? &host->requests : NULL,
                                .source = path,
                                .source_stream = source->is_stream,
                                .to = run->target != NULL ? &run->target->requests : NULL,
-                               .target = plan->folder != NULL ? plan->folder : "",
-                               .target_name = name != NULL ? name : "",
+                               .target = plan->folder,
+                               .target_name = name,
                                .target_stream = plan->target.is_stream,
                                /* A new directory gets what is in it. */
-                               .contents = contents && plan->name == NULL};
-    if (source->is_stream && plan->name == NULL && !plan->target.is_stream) {
+                               .contents = contents && !plan->has_name};
+    if (source->is_stream && !plan->has_name && !plan->target.is_stream) {
         report("cp: standard input needs a file's name as target, and '%s' is a directory",
                plan->target.path);
         status = 1;
@@ -316,7 +306,5 @@ int cp_plan(struct cp_run *run, char *const *words)
     int status = cp_name_parse(&plan.target, words[count - 1]) ? plan_all(&plan, words, count - 1)
                                                                : out_of_memory();
     cp_name_close(&plan.target);
-    free(plan.folder);
-    free(plan.name);
     return status;
 }

@@ -131,7 +131,8 @@ void progress_show(struct progress *progress, const struct copy *copy)
     progress->next_ms = now_ms + EVERY_MS;
     uint64_t rate = measure(progress, copy->counts.bytes, now_ms);
     progress_format(copy, rate, line + 1, sizeof line - 8, width_now() - 1);
-    (void)strcat(line, "\033[K");
-    put(line, strlen(line));
+    size_t used = strlen(line);
+    used += (size_t)snprintf(line + used, sizeof line - used, "\033[K");
+    put(line, used);
     progress->shown = true;
 }
