@@ -121,6 +121,7 @@ struct item {
     uint64_t resumed;
     uint64_t prefix_at; /* hashed up to here */
     bool eof;
+    bool rests; /* others have their turn now */
     struct digest *digest; /* of the first `digested` bytes */
     uint64_t digested;
     uint8_t hash[COPY_HASH_BYTES]; /* of all, once has_hash */

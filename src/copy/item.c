@@ -83,11 +83,22 @@ static void add_words(struct item *item, const char *words)
     (void)snprintf(item->err.message + used, sizeof item->err.message - used, "%s", words);
 }
 
+/* It may be that only the directory cannot be written. */
+static bool is_kept_out(const struct item *item)
+{
+    bool at_target = item->state == ITEM_BEGINNING || (item->state == ITEM_SMALL && item->emptied);
+    bool refused =
+        strcmp(item->err.reason, "EACCES") == 0 || strcmp(item->err.reason, "EPERM") == 0;
+    return at_target && refused && !item->copy->options.in_place && !item->copy->options.owner;
+}
+
 /* May not be called while an end still has a call of it. */
 static void item_end(struct item *item, enum copy_outcome outcome)
 {
     if (outcome == COPY_FAILED && item->copy->options.in_place && item->emptied)
         add_words(item, "; what was there is damaged");
+    if (outcome == COPY_FAILED && is_kept_out(item))
+        add_words(item, "; --in-place needs no right to write the directory");
     /* What can be gone on with is left where it was moved for good, not where it was wrong. */
     bool keep = outcome == COPY_FAILED && !item->changed && item->moved > 0 &&
                 item->info.size > COPY_RESUMED_BYTES && !item->unsized &&
@@ -462,7 +473,8 @@ void item_hole(struct item *item, uint64_t size)
     uint64_t left = size;
     item->under_way--;
     /* In steps, so that a huge one does not hold up everything else. */
-    if (left > PREFIX_STEP_BYTES)
+    item->rests = item->digest != NULL;
+    if (left > PREFIX_STEP_BYTES && item->rests)
         left = PREFIX_STEP_BYTES;
     for (uint64_t at = 0; at < left && item->digest != NULL;) {
         size_t piece = left - at < sizeof zeros ? (size_t)(left - at) : sizeof zeros;
@@ -641,6 +653,10 @@ static enum step step_moving(struct item *item)
         }
         if (source == &stream_source)
             break;
+        if (item->rests) {
+            item->rests = false;
+            return STEP_TURN;
+        }
     }
     bool done = item->eof || item->changed || item->failed;
     if (!done || item->under_way > 0)

@@ -237,15 +237,16 @@ static int finish_file(struct item *item, int fd)
     return failed;
 }
 
-static bool name_partial(struct item *item, bool resumed)
+/* NULL: errno. */
+static const char *name_partial(struct item *item, bool resumed)
 {
     char name[256];
     if (!resumed && getrandom(item->tag, sizeof item->tag, 0) != (ssize_t)sizeof item->tag)
-        return false;
+        return NULL;
     copy_partial_name(item->target_name, item->tag, name);
     free(item->partial);
     item->partial = strdup(name);
-    return item->partial != NULL;
+    return item->partial;
 }
 
 /* -1: errno. */
@@ -254,11 +255,10 @@ static int open_target(struct item *item, bool resumed)
     bool fresh = false;
     if (item->copy->options.in_place)
         return open_in_place(item, &fresh);
-    if (!name_partial(item, resumed)) {
-        errno = ENOMEM;
+    const char *name = name_partial(item, resumed);
+    if (name == NULL)
         return -1;
-    }
-    int fd = open_partial(item, item->partial, resumed);
+    int fd = open_partial(item, name, resumed);
     if (fd < 0) {
         free(item->partial);
         item->partial = NULL;
@@ -361,12 +361,11 @@ static void local_put_link(struct item *item, const char *text)
         item_committed(item, NULL);
         return;
     }
-    if (!name_partial(item, false))
-        failed = ENOMEM;
-    else if (symlinkat(text, dir, item->partial) != 0)
+    const char *name = name_partial(item, false);
+    if (name == NULL || symlinkat(text, dir, name) != 0)
         failed = errno;
     else
-        failed = give_name(item, item->partial, is_new(item));
+        failed = give_name(item, name, is_new(item));
     if (failed == 0) {
         free(item->partial);
         item->partial = NULL;
