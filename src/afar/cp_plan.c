@@ -151,9 +151,12 @@ static bool follow_target(struct plan *plan)
     char real[PATH_MAX];
     if (plan->run->target != NULL || realpath(plan->target.path, real) == NULL)
         return true;
+    char *path = strdup(real);
+    if (path == NULL)
+        return false;
     free(plan->target.path);
-    plan->target.path = strdup(real);
-    return plan->target.path != NULL;
+    plan->target.path = path;
+    return true;
 }
 
 /* It is not a directory that is there: into which one it goes, and by which name. */

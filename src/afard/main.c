@@ -218,7 +218,7 @@ static int serve_files(void)
 int main(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
-        return serve_files();
+        _exit(serve_files()); /* what the order was made of is freed by nobody */
     struct options options;
     struct command_line line = {.argc = argc, .argv = argv};
     struct afar_error err = {.code = AFAR_OK};

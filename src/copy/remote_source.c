@@ -52,7 +52,8 @@ static enum next remote_next(struct folder *folder, struct entry *entry)
     struct sftp_text name = sftp_read_text(&folder->batch_in);
     sftp_read_attrs(&folder->batch_in, &attrs);
     size_t size = name.size < COPY_NAME_MAX ? name.size : COPY_NAME_MAX;
-    memcpy(entry->name, name.bytes, size);
+    if (size > 0)
+        memcpy(entry->name, name.bytes, size);
     entry->name[size] = '\0';
     entry->wrong = copy_name_wrong(name.bytes, name.size);
     if (folder->batch_in.failed || strcmp(entry->name, folder->after) <= 0) {

@@ -320,6 +320,29 @@ static void test_many(void **state)
     copying_close(&c);
 }
 
+/* From one server to another, and nothing of it is written here. */
+static void test_two_servers(void **state)
+{
+    (void)state;
+    struct copying c;
+    struct afard other;
+    copying_open(&c, NULL);
+    afard_start(&other, WORDS("--listen", "tcp://127.0.0.1:0"));
+    copying_expect(&c, 0, NULL,
+                   "mkdir -p a/d/e; echo x > a/d/e/f; ln -s d a/l; : > a/z; truncate -s 20M a/h; "
+                   "head -c 30M /dev/urandom > a/b; printf x | dd of=a/h bs=1M seek=9 conv=notrunc "
+                   "status=none; chmod 640 a/b");
+    copying_expect(&c, 0, NULL,
+                   "$A cp -r $U:$D/a %s:$D/up && diff -r --no-dereference a up && "
+                   "test $(stat -c %%a up/b) = 640",
+                   other.url[0]);
+    copying_expect(&c, 0, NULL, "$A cp $U:$D/a/b %s:$D/a/z %s:$D/a/d/ && cmp a/b a/d/b",
+                   other.url[0], other.url[0]);
+    copying_close(&c);
+    afard_expect_calm(&other);
+    assert_int_equal(afard_stop(&other), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,7 +353,7 @@ int main(void)
         cmocka_unit_test(test_streams),   cmocka_unit_test(test_update),
         cmocka_unit_test(test_in_place),  cmocka_unit_test(test_limit),
         cmocka_unit_test(test_too_large), cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_many),      cmocka_unit_test(test_two_servers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
