@@ -110,7 +110,7 @@ static bool step_items(struct copy *copy)
     struct list *next = NULL;
     for (struct list *at = copy->items.next; at != &copy->items; at = next) {
         next = at->next;
-        more = item_step(list_object(at, struct item, link)) || more;
+        more = large_step(list_object(at, struct item, link)) || more;
     }
     return more;
 }
@@ -153,7 +153,7 @@ void copy_stop(struct copy *copy)
     copy->stopped = true;
     folder_drop_starts(copy);
     for (struct list *at = copy->items.next; at != &copy->items; at = at->next)
-        item_stop(list_object(at, struct item, link));
+        large_stop(list_object(at, struct item, link));
     leave_folders(&copy->walking);
     leave_folders(&copy->unlisted);
     (void)step_items(copy);

@@ -104,7 +104,7 @@ struct item {
     bool failed;
     bool changed;
     bool emptied; /* in place: what was there is no more */
-    bool again; /* it was begun anew because the source had changed */
+    bool again;   /* it was begun anew because the source had changed */
     struct afar_error err;
     int source_fd; /* here; -1 */
     int target_fd;
@@ -121,7 +121,7 @@ struct item {
     uint64_t resumed;
     uint64_t prefix_at; /* hashed up to here */
     bool eof;
-    bool rests; /* others have their turn now */
+    bool rests;            /* others have their turn now */
     struct digest *digest; /* of the first `digested` bytes */
     uint64_t digested;
     uint8_t hash[COPY_HASH_BYTES]; /* of all, once has_hash */
@@ -213,15 +213,25 @@ struct item *item_new(struct folder *folder, const char *name, const char *targe
 void item_find(struct item *item, bool follow);
 /* It is known what it is: item->info. */
 void item_begin(struct item *item);
-/* True: it goes on without waiting for an answer. */
-bool item_step(struct item *item);
-void item_stop(struct item *item);
+/* The first failure is what is told. */
+void item_fail(struct item *item, const struct afar_error *err);
+/* Tells what became of it and frees it; not while an end still has a call of it. */
+void item_end(struct item *item, enum copy_outcome outcome);
 
 void item_found(struct item *item, const struct afar_error *err);
 void item_compared(struct item *item, const struct info *there, const struct afar_error *err);
 void item_got(struct item *item, const uint8_t *data, size_t size, bool eof,
               const struct afar_error *err);
 void item_link_read(struct item *item, const char *text, const struct afar_error *err);
+void item_committed(struct item *item, const struct afar_error *err);
+
+/* ---- large.c --------------------------------------------------------------------------------- */
+
+void large_start(struct item *item);
+/* True: it goes on without waiting for an answer. */
+bool large_step(struct item *item);
+void large_stop(struct item *item);
+
 void item_opened(struct item *item, const struct afar_error *err);
 void item_begun(struct item *item, uint64_t size, const struct afar_error *err);
 void item_prefix(struct item *item, const uint8_t *hash, const struct afar_error *err);
@@ -231,6 +241,5 @@ void item_hole(struct item *item, uint64_t size);
 void item_written(struct item *item, const struct afar_error *err);
 void item_checked(struct item *item, bool changed, const uint8_t *hash,
                   const struct afar_error *err);
-void item_committed(struct item *item, const struct afar_error *err);
 
 #endif

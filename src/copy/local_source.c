@@ -199,7 +199,7 @@ static bool local_read(struct item *item, uint64_t offset, size_t size)
     return true;
 }
 
-/* Here a prefix is hashed step by step: item_step. */
+/* Here a prefix is hashed step by step: large.c. */
 static void local_hash(struct item *item, uint64_t size)
 {
     (void)item;
