@@ -44,7 +44,7 @@ static const char help[] =
     "\n"
     "  afar cp build.tar.gz web:/srv/releases/\n"
     "  afar cp -r web:/var/log/nginx ./logs\n"
-    "  pg_dump shop | afar cp - backup:shop.sql\n";
+    "  pg_dump shop | afar cp - backup:/srv/shop.sql\n";
 
 static int copy(const struct options *options)
 {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/copying.h"
 #include "support/ruled.h"
@@ -320,6 +321,31 @@ static void test_many(void **state)
     copying_close(&c);
 }
 
+/* Numeric owners, for root; for others the whole copy of the file fails, and says so. */
+static void test_owner(void **state)
+{
+    (void)state;
+    struct copying c;
+    if (geteuid() != 0) {
+        (void)fprintf(stderr, "skipped: only root may give files away\n");
+        skip();
+    }
+    copying_open(&c, NULL);
+    copying_expect(&c, 0, NULL,
+                   "mkdir a; echo s > a/s; head -c 100k /dev/zero > a/l; chown 12:34 a a/s a/l");
+    copying_expect(&c, 0, NULL,
+                   "$A cp -r --owner a $U:$D/up && $A cp -r --owner $U:$D/a down && "
+                   "test \"$(stat -c %%u:%%g up up/s up/l down down/s down/l | uniq)\" = "
+                   "12:34");
+    copying_expect(&c, 0, NULL, "$A cp -r a $U:$D/up2 && test $(stat -c %%u:%%g up2/s) = 0:0");
+    copying_expect(&c, 0, NULL, "chmod 755 . && mkdir -m 777 mine");
+    copying_expect(&c, 1, "s: Operation not permitted",
+                   "setpriv --reuid 65534 --regid 65534 --clear-groups $A cp -r --owner $U:$D/a "
+                   "mine/");
+    copying_expect(&c, 0, NULL, "test ! -e mine/a/s");
+    copying_close(&c);
+}
+
 /* From one server to another, and nothing of it is written here. */
 static void test_two_servers(void **state)
 {
@@ -354,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_in_place),  cmocka_unit_test(test_limit),
         cmocka_unit_test(test_too_large), cmocka_unit_test(test_rules),
         cmocka_unit_test(test_many),      cmocka_unit_test(test_two_servers),
+        cmocka_unit_test(test_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
