@@ -1,9 +1,12 @@
 #include "afar/cp_host.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "afar/report.h"
+#include "base/clock.h"
 
 static void end(struct cp_host *host, int status)
 {
@@ -77,6 +80,7 @@ bool cp_host_open(struct cp_host *host, const struct options *options, const cha
     }
     host->command = (struct afar_command)AFAR_COMMAND_INIT(.subsystem = "sftp",
                                                            .timeout_ms = options->timeout_ms,
+                                                           .resume_ms = host->remote.reconnect_ms,
                                                            .with_stdin = true);
     if (afar_start(host->remote.client, &host->command, &callbacks, &err) == AFAR_OK)
         return true;
@@ -117,15 +121,47 @@ static void explain_refusal(const struct cp_host *host, const struct afar_error 
         report("%s", err->message);
 }
 
+/* A lost connection is said once, and once that it is back, to a person. */
+static void note_presence(struct cp_host *host)
+{
+    const char *why = afar_why_away(host->remote.client);
+    bool away = why[0] != '\0';
+    if (away == host->told_away)
+        return;
+    host->told_away = away;
+    if (isatty(STDERR_FILENO) != 1)
+        return;
+    if (away)
+        report("%s; trying to come back for up to %lld s", why,
+               (long long)(host->remote.reconnect_ms + 999) / 1000);
+    else
+        report("%s: the connection is back", host->remote.host);
+}
+
+static void come_back(struct cp_host *host)
+{
+    struct afar_error err = {0};
+    if (!afar_away(host->remote.client) || afar_timeout(host->remote.client) != 0)
+        return;
+    remote_renew(&host->remote);
+    const struct afar_resume_options how =
+        AFAR_RESUME_OPTIONS_INIT(.context = host->remote.context,
+                                 .timeout_ms = host->remote.connect_timeout_ms,
+                                 .stop_fd = host->stop_fd);
+    (void)afar_resume(host->remote.client, &how, &err); /* afar_process says the same */
+}
+
 void cp_host_move(struct cp_host *host)
 {
     struct afar_error err = {0};
     if (host->ended)
         return;
+    come_back(host);
     send_requests(host);
     enum afar_status status = afar_process(host->remote.client, &err);
     if (host->ended)
         return;
+    note_presence(host);
     if (status == AFAR_EREFUSED)
         explain_refusal(host, &err);
     else if (status != AFAR_OK)
@@ -151,8 +187,15 @@ int cp_host_end(struct cp_host *host, int64_t timeout_ms)
     struct afar_error err = {0};
     if (!host->opened || host->ended)
         return host->opened ? host->status : STATUS_FAILED;
+    int64_t deadline_ms = clock_deadline_ms(timeout_ms);
     send_requests(host);
     enum afar_status status = afar_wait(host->remote.client, timeout_ms, &err);
+    while (status == AFAR_ECLOSED && afar_away(host->remote.client) &&
+           clock_now_ms() < deadline_ms) {
+        (void)poll(NULL, 0, afar_timeout(host->remote.client));
+        come_back(host);
+        status = afar_wait(host->remote.client, timeout_ms, &err);
+    }
     const struct afar_receipt *receipt = afar_receipt(host->remote.client);
     if (status != AFAR_OK || receipt == NULL) {
         if (status == AFAR_EREFUSED)

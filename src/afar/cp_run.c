@@ -252,6 +252,7 @@ int cp_run_copy(struct cp_run *run)
     open_streams(run);
     for (size_t i = 0; i < run->host_count; i++) {
         run->hosts[i].copy = &run->copy;
+        run->hosts[i].stop_fd = run->has_signals ? run->signals.fd : 0;
         if (&run->hosts[i] != run->target)
             run->hosts[i].next_to = run->target;
         afar_keep_session(run->hosts[i].remote.client);

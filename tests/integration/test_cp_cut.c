@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "support/copying.h"
+#include "support/cutter.h"
 #include "support/ruled.h"
 #include "support/terminal.h"
 
@@ -59,7 +60,7 @@ static long resumed_from(const struct copying *c)
 /* Begins a copy of 8 MiB that takes seconds, and sends it a signal in its middle. */
 static int cut(struct copying *c, const char *from, const char *to, int number)
 {
-    copying_start(c, "exec $A cp --limit 3M %s %s", from, to);
+    copying_start(c, "exec $A cp --reconnect 0 --limit 3M %s %s", from, to);
     wait_for_partial(c, "t", 2L * MIB);
     assert_int_equal(kill(c->program.pid, number), 0);
     program_finish(&c->program, NULL, 0);
@@ -154,7 +155,7 @@ static void test_server_gone(void **state)
     struct copying c;
     copying_open(&c, NULL);
     copying_expect(&c, 0, NULL, "mkdir s t; head -c 8M /dev/urandom > s/a; echo b > s/b");
-    copying_start(&c, "exec $A cp -r --limit 3M s/. $U:$D/t");
+    copying_start(&c, "exec $A cp -r --reconnect 0 --limit 3M s/. $U:$D/t");
     wait_for_partial(&c, "t", 2L * MIB);
     assert_int_equal(kill(c.afard.program.pid, SIGKILL), 0);
     program_finish(&c.program, NULL, 0);
@@ -167,6 +168,33 @@ static void test_server_gone(void **state)
     program_close(&c.program);
     assert_int_equal(rmdir(c.folder), 0);
     (void)rmdir(c.afard.folder);
+}
+
+/* Cut again and again, and not a byte is lost: nothing is done twice either. */
+static void test_connection_lost(void **state)
+{
+    (void)state;
+    const struct cutter_plan plan = {.cuts = 40, .most_bytes = 600000, .seed = 7};
+    struct cutter_result result = {.cuts = 0};
+    struct copying c;
+    copying_open(&c, NULL);
+    struct cutter *cutter = cutter_start(afard_port(&c.afard, 0), &plan);
+    const unsigned port = cutter_port(cutter);
+    copying_expect(
+        &c, 0, NULL,
+        "mkdir a; head -c 3M /dev/urandom > a/l; for i in $(seq 40); do mkdir a/$i; for j "
+        "in $(seq 20); do head -c 2000 /dev/urandom > a/$i/$j; done; done");
+    copying_expect(&c, 0, NULL, "$A cp -r --json a tcp://127.0.0.1:%u:$D/up > out && diff -r a up",
+                   port);
+    copying_expect(&c, 0, NULL,
+                   "$A cp -r --json tcp://127.0.0.1:%u:$D/a down > out2 && diff -r a down", port);
+    copying_expect(&c, 0, NULL,
+                   "for f in out out2; do test $(grep -c copied.} $f) = 801 && "
+                   "grep -q '\"copied\":801,\"unchanged\":0,\"skipped\":0,\"failed\":0' "
+                   "$f || exit 9; done");
+    cutter_stop(cutter, &result);
+    assert_in_range(result.cuts, 2, 40);
+    copying_close(&c);
 }
 
 /* Each makes the whole file; what is there is one of theirs. */
@@ -212,9 +240,10 @@ static void test_progress(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_killed),  cmocka_unit_test(test_interrupted),
-        cmocka_unit_test(test_changed), cmocka_unit_test(test_server_gone),
-        cmocka_unit_test(test_crowd),   cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_killed),          cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_changed),         cmocka_unit_test(test_server_gone),
+        cmocka_unit_test(test_connection_lost), cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
