@@ -24,7 +24,7 @@ struct cp_host {
     bool ended;   /* nothing more comes; status says how it ended */
     int status;
     bool told_away;
-    int stop_fd; /* attempts to come back end when it can be read; 0: none */
+    int stop_fd;                   /* attempts to come back end when it can be read; 0: none */
     const struct copy *copy;       /* whose output, if it waits, makes us wait */
     const struct cp_host *next_to; /* a server that is slower than this one; NULL */
 };

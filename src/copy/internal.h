@@ -189,6 +189,18 @@ void info_of_stat(struct info *info, const struct stat *from);
 void info_of_attrs(struct info *info, const struct sftp_attrs *from);
 void info_to_attrs(const struct copy *copy, const struct info *info, struct sftp_attrs *attrs);
 
+/* ---- remote.c -------------------------------------------------------------------------------- */
+
+bool remote_is_expected(const struct requests_call *call, const struct requests_answer *answer);
+const struct afar_error *remote_malformed(struct afar_error *err);
+/* `done` of a request whose answer does not matter. */
+void remote_ignore(const struct requests_call *call, struct requests_answer *answer);
+/* The SHA-256 of a file's first `size` bytes, more than 0; and it in the answer, NULL: err. */
+void remote_ask_hash(struct requests *requests, const uint8_t handle[SFTP_HANDLE_BYTES],
+                     uint64_t size, const struct requests_call *call);
+const uint8_t *remote_read_hash(const struct requests_call *call, struct requests_answer *answer,
+                                struct afar_error *err);
+
 /* ---- folder.c -------------------------------------------------------------------------------- */
 
 struct folder *folder_new(struct copy *copy, struct folder *parent);

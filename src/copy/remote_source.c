@@ -15,16 +15,6 @@ static void call_item(struct item *item, struct requests_call *call,
         .done = done, .user = item, .expected = expected, .cost = SHORT_BYTES};
 }
 
-static bool is_expected(const struct requests_call *call, const struct requests_answer *answer)
-{
-    return answer->type != 0 && answer->type == call->expected;
-}
-
-static const struct afar_error *malformed(struct afar_error *err)
-{
-    return copy_error(err, "EBADMSG", "the server's answer is malformed");
-}
-
 static bool item_path(const struct item *item, char path[SFTP_PATH_MAX_BYTES],
                       struct afar_error *err)
 {
@@ -73,7 +63,7 @@ static void take_list(const struct requests_call *call, struct requests_answer *
 {
     struct folder *folder = call->user;
     struct afar_error err;
-    if (!is_expected(call, answer)) {
+    if (!remote_is_expected(call, answer)) {
         requests_explain(answer, &err);
         folder_listed(folder, &err);
         return;
@@ -82,7 +72,7 @@ static void take_list(const struct requests_call *call, struct requests_answer *
     struct sftp_text body = sftp_read_bytes(&answer->body, size);
     folder->batch = size < 5 ? NULL : malloc(size);
     if (folder->batch == NULL) {
-        folder_listed(folder, malformed(&err));
+        folder_listed(folder, remote_malformed(&err));
         return;
     }
     memcpy(folder->batch, body.bytes, size);
@@ -125,7 +115,7 @@ static void take_found(const struct requests_call *call, struct requests_answer 
     struct item *item = call->user;
     struct sftp_attrs attrs;
     struct afar_error err;
-    if (!is_expected(call, answer)) {
+    if (!remote_is_expected(call, answer)) {
         requests_explain(answer, &err);
         item_found(item, &err);
         return;
@@ -133,7 +123,7 @@ static void take_found(const struct requests_call *call, struct requests_answer 
     sftp_read_attrs(&answer->body, &attrs);
     info_of_attrs(&item->info, &attrs);
     bool sound = !answer->body.failed && (attrs.flags & SFTP_ATTR_MODE) != 0;
-    item_found(item, sound ? NULL : malformed(&err));
+    item_found(item, sound ? NULL : remote_malformed(&err));
 }
 
 static void remote_find(struct item *item, bool follow)
@@ -158,7 +148,7 @@ static void take_link(const struct requests_call *call, struct requests_answer *
     struct item *item = call->user;
     char text[SFTP_PATH_MAX_BYTES];
     struct afar_error err;
-    if (!is_expected(call, answer)) {
+    if (!remote_is_expected(call, answer)) {
         requests_explain(answer, &err);
         item_link_read(item, NULL, &err);
         return;
@@ -167,7 +157,7 @@ static void take_link(const struct requests_call *call, struct requests_answer *
     struct sftp_text name = sftp_read_text(&answer->body);
     if (answer->body.failed || count != 1 || name.size == 0 || name.size >= sizeof text ||
         memchr(name.bytes, 0, name.size) != NULL) {
-        item_link_read(item, NULL, malformed(&err));
+        item_link_read(item, NULL, remote_malformed(&err));
         return;
     }
     memcpy(text, name.bytes, name.size);
@@ -198,7 +188,7 @@ static void take_got(const struct requests_call *call, struct requests_answer *a
     struct item *item = call->user;
     struct sftp_attrs attrs;
     struct afar_error err;
-    if (!is_expected(call, answer)) {
+    if (!remote_is_expected(call, answer)) {
         requests_explain(answer, &err);
         item_got(item, NULL, 0, true, &err);
         return;
@@ -207,7 +197,7 @@ static void take_got(const struct requests_call *call, struct requests_answer *a
     bool eof = sftp_read_u8(&answer->body) != 0;
     struct sftp_text data = sftp_read_text(&answer->body);
     if (answer->body.failed || data.size > COPY_SMALL_BYTES || !S_ISREG(attrs.mode)) {
-        item_got(item, NULL, 0, true, malformed(&err));
+        item_got(item, NULL, 0, true, remote_malformed(&err));
         return;
     }
     info_of_attrs(&item->info, &attrs);
@@ -253,7 +243,7 @@ static void take_ranges(const struct requests_call *call, struct requests_answer
 {
     struct item *item = call->user;
     uint64_t at = 0;
-    uint32_t count = is_expected(call, answer) ? sftp_read_u32(&answer->body) : 0;
+    uint32_t count = remote_is_expected(call, answer) ? sftp_read_u32(&answer->body) : 0;
     if (item->failed || count > COPY_RANGES_MAX || answer->type != call->expected) {
         item_opened(item, item->failed ? &item->err : NULL); /* without: all is read as data */
         return;
@@ -296,7 +286,7 @@ static void take_opened(const struct requests_call *call, struct requests_answer
 {
     struct item *item = call->user;
     struct sftp_attrs attrs;
-    if (!is_expected(call, answer)) {
+    if (!remote_is_expected(call, answer)) {
         requests_explain(answer, &item->err);
         item->failed = true;
         return;
@@ -304,7 +294,7 @@ static void take_opened(const struct requests_call *call, struct requests_answer
     sftp_read_attrs(&answer->body, &attrs);
     info_of_attrs(&item->info, &attrs);
     if (answer->body.failed || !S_ISREG(attrs.mode) || attrs.size > INT64_MAX) {
-        (void)malformed(&item->err);
+        (void)remote_malformed(&item->err);
         item->failed = true;
     }
 }
@@ -314,14 +304,14 @@ static void take_handle(const struct requests_call *call, struct requests_answer
     struct item *item = call->user;
     struct afar_error err;
     struct requests_call next;
-    if (!is_expected(call, answer)) {
+    if (!remote_is_expected(call, answer)) {
         requests_explain(answer, &err);
         item_opened(item, &err);
         return;
     }
     struct sftp_text handle = sftp_read_text(&answer->body);
     if (answer->body.failed || handle.size != sizeof item->source_handle) {
-        item_opened(item, malformed(&err));
+        item_opened(item, remote_malformed(&err));
         return;
     }
     memcpy(item->source_handle, handle.bytes, handle.size);
@@ -357,14 +347,14 @@ static void take_data(const struct requests_call *call, struct requests_answer *
         item_read(item, call->offset, NULL, 0, NULL);
         return;
     }
-    if (!is_expected(call, answer)) {
+    if (!remote_is_expected(call, answer)) {
         requests_explain(answer, &err);
         item_read(item, call->offset, NULL, 0, &err);
         return;
     }
     struct sftp_text data = sftp_read_text(&answer->body);
     bool sound = !answer->body.failed && data.size > 0 && data.size <= call->size;
-    item_read(item, call->offset, data.bytes, data.size, sound ? NULL : malformed(&err));
+    item_read(item, call->offset, data.bytes, data.size, sound ? NULL : remote_malformed(&err));
 }
 
 /* Where data begins at or behind `offset`. */
@@ -405,42 +395,10 @@ static bool remote_read(struct item *item, uint64_t offset, size_t size)
     return true;
 }
 
-/* The SHA-256 in an answer to check-file; NULL: err. */
-static const uint8_t *read_hash(const struct requests_call *call, struct requests_answer *answer,
-                                struct afar_error *err)
-{
-    if (!is_expected(call, answer)) {
-        requests_explain(answer, err);
-        return NULL;
-    }
-    struct sftp_text name = sftp_read_text(&answer->body);
-    struct sftp_text algorithm = sftp_read_text(&answer->body);
-    struct sftp_text hash = sftp_read_bytes(&answer->body, COPY_HASH_BYTES);
-    if (answer->body.failed || !sftp_text_is(&name, "check-file") ||
-        !sftp_text_is(&algorithm, "sha256")) {
-        (void)malformed(err);
-        return NULL;
-    }
-    return hash.bytes;
-}
-
-static void ask_hash(struct item *item, uint64_t size, const struct requests_call *call)
-{
-    struct sftp_writer writer;
-    requests_begin(item->folder->from, &writer, SFTP_TYPE_EXTENDED, SHORT_BYTES);
-    sftp_put_word(&writer, "check-file-handle");
-    put_handle(&writer, item);
-    sftp_put_word(&writer, "sha256");
-    sftp_put_u64(&writer, 0);
-    sftp_put_u64(&writer, size);
-    sftp_put_u32(&writer, 0);
-    requests_send(item->folder->from, &writer, call);
-}
-
 static void take_prefix(const struct requests_call *call, struct requests_answer *answer)
 {
     struct afar_error err;
-    const uint8_t *hash = read_hash(call, answer, &err);
+    const uint8_t *hash = remote_read_hash(call, answer, &err);
     item_prefix(call->user, hash, hash == NULL ? &err : NULL);
 }
 
@@ -448,14 +406,14 @@ static void remote_hash(struct item *item, uint64_t size)
 {
     struct requests_call call;
     call_item(item, &call, take_prefix, SFTP_TYPE_EXTENDED_REPLY);
-    ask_hash(item, size, &call);
+    remote_ask_hash(item->folder->from, item->source_handle, size, &call);
 }
 
 static void take_hash(const struct requests_call *call, struct requests_answer *answer)
 {
     struct item *item = call->user;
     struct afar_error err;
-    const uint8_t *hash = read_hash(call, answer, &err);
+    const uint8_t *hash = remote_read_hash(call, answer, &err);
     item_checked(item, item->changed, hash, hash == NULL ? &err : NULL);
 }
 
@@ -464,7 +422,7 @@ static void take_checked(const struct requests_call *call, struct requests_answe
     struct item *item = call->user;
     struct sftp_attrs now;
     bool last = call->size == 0;
-    if (!is_expected(call, answer)) {
+    if (!remote_is_expected(call, answer)) {
         item->changed = true;
     } else {
         sftp_read_attrs(&answer->body, &now);
@@ -489,18 +447,12 @@ static void remote_check(struct item *item)
     if (!verified)
         return;
     call_item(item, &call, take_hash, SFTP_TYPE_EXTENDED_REPLY);
-    ask_hash(item, item->moved, &call);
-}
-
-static void take_nothing(const struct requests_call *call, struct requests_answer *answer)
-{
-    (void)call;
-    (void)answer;
+    remote_ask_hash(item->folder->from, item->source_handle, item->moved, &call);
 }
 
 static void remote_close(struct item *item)
 {
-    const struct requests_call call = {.done = take_nothing, .expected = SFTP_TYPE_STATUS};
+    const struct requests_call call = {.done = remote_ignore, .expected = SFTP_TYPE_STATUS};
     free(item->ranges);
     item->ranges = NULL;
     if (!item->source_open)

@@ -17,12 +17,6 @@ static bool is_ok(const struct requests_answer *answer)
     return answer->type == SFTP_TYPE_STATUS && answer->status == SFTP_STATUS_OK;
 }
 
-static void take_nothing(const struct requests_call *call, struct requests_answer *answer)
-{
-    (void)call;
-    (void)answer;
-}
-
 static bool item_path(const struct item *item, char path[SFTP_PATH_MAX_BYTES],
                       struct afar_error *err)
 {
@@ -217,7 +211,7 @@ static void take_begun(const struct requests_call *call, struct requests_answer 
     struct sftp_text handle = sftp_read_text(&answer->body);
     uint64_t size = call->expected == SFTP_TYPE_HANDLE ? 0 : sftp_read_u64(&answer->body);
     if (answer->body.failed || handle.size != sizeof item->target_handle) {
-        item_begun(item, 0, copy_error(&err, "EBADMSG", "the server's answer is malformed"));
+        item_begun(item, 0, remote_malformed(&err));
         return;
     }
     memcpy(item->target_handle, handle.bytes, handle.size);
@@ -256,38 +250,10 @@ static void remote_begin(struct item *item)
     requests_send(to, &writer, &call);
 }
 
-/* The SHA-256 in an answer to check-file; NULL: err. */
-static const uint8_t *read_hash(struct requests_answer *answer, struct afar_error *err)
-{
-    if (answer->type != SFTP_TYPE_EXTENDED_REPLY) {
-        requests_explain(answer, err);
-        return NULL;
-    }
-    (void)sftp_read_text(&answer->body);
-    (void)sftp_read_text(&answer->body);
-    struct sftp_text hash = sftp_read_bytes(&answer->body, COPY_HASH_BYTES);
-    if (answer->body.failed)
-        (void)copy_error(err, "EBADMSG", "the server's answer is malformed");
-    return answer->body.failed ? NULL : hash.bytes;
-}
-
-static void ask_hash(struct item *item, uint64_t size, const struct requests_call *call)
-{
-    struct sftp_writer writer;
-    requests_begin(item->folder->to, &writer, SFTP_TYPE_EXTENDED, SHORT_BYTES);
-    sftp_put_word(&writer, "check-file-handle");
-    put_handle(&writer, item);
-    sftp_put_word(&writer, "sha256");
-    sftp_put_u64(&writer, 0);
-    sftp_put_u64(&writer, size);
-    sftp_put_u32(&writer, 0);
-    requests_send(item->folder->to, &writer, call);
-}
-
 static void take_prefix(const struct requests_call *call, struct requests_answer *answer)
 {
     struct afar_error err;
-    const uint8_t *hash = read_hash(answer, &err);
+    const uint8_t *hash = remote_read_hash(call, answer, &err);
     item_prefix(call->user, hash, hash == NULL ? &err : NULL);
 }
 
@@ -295,7 +261,7 @@ static void remote_hash(struct item *item, uint64_t size)
 {
     const struct requests_call call = {
         .done = take_prefix, .user = item, .expected = SFTP_TYPE_EXTENDED_REPLY};
-    ask_hash(item, size, &call);
+    remote_ask_hash(item->folder->to, item->target_handle, size, &call);
 }
 
 static void take_written(const struct requests_call *call, struct requests_answer *answer)
@@ -352,7 +318,7 @@ static void take_step_hash(const struct requests_call *call, struct requests_ans
 {
     struct item *item = call->user;
     struct afar_error err;
-    const uint8_t *hash = read_hash(answer, &err);
+    const uint8_t *hash = remote_read_hash(call, answer, &err);
     if (item->failed || (hash != NULL && memcmp(hash, item->hash, sizeof item->hash) == 0))
         return;
     item->failed = true;
@@ -393,7 +359,7 @@ static void commit_in_place(struct item *item)
     if (item->has_hash && !item->copy->options.no_verify && item->moved > 0) {
         call.done = take_step_hash;
         call.expected = SFTP_TYPE_EXTENDED_REPLY;
-        ask_hash(item, item->moved, &call);
+        remote_ask_hash(item->folder->to, item->target_handle, item->moved, &call);
     }
     if (item->copy->options.fsync)
         ask_step(item, SFTP_TYPE_EXTENDED, "fsync@openssh.com", take_step);
@@ -425,12 +391,12 @@ static void remote_drop(struct item *item, bool keep)
 {
     char path[SFTP_PATH_MAX_BYTES];
     char name[256];
-    const struct requests_call call = {.done = take_nothing, .expected = SFTP_TYPE_STATUS};
+    const struct requests_call call = {.done = remote_ignore, .expected = SFTP_TYPE_STATUS};
     struct requests *to = item->folder->to;
     if (!item->target_open)
         return;
     item->target_open = false;
-    ask_step(item, SFTP_TYPE_CLOSE, NULL, take_nothing);
+    ask_step(item, SFTP_TYPE_CLOSE, NULL, remote_ignore);
     copy_partial_name(item->target_name, item->tag, name);
     if (!keep && !item->copy->options.in_place && copy_join(path, item->folder->target_path, name))
         ask_path(to, SFTP_TYPE_REMOVE, path, &call);
@@ -465,7 +431,7 @@ static void take_link_there(const struct requests_call *call, struct requests_an
         item_committed(item, NULL);
         return;
     }
-    const struct requests_call gone = {.done = take_nothing, .expected = SFTP_TYPE_STATUS};
+    const struct requests_call gone = {.done = remote_ignore, .expected = SFTP_TYPE_STATUS};
     const struct requests_call again = {
         .done = take_committed, .user = item, .expected = SFTP_TYPE_STATUS};
     (void)copy_join(path, item->folder->target_path, item->target_name);
