@@ -10,7 +10,7 @@ LINK     ?=
 
 VERSION  := 0.1.0
 SOVERSION := 1
-LAYERS   := base net wire files exec tls policy stats loop job keep server client
+LAYERS   := base net wire files exec tls policy stats loop job keep server client copy
 
 # Every variant builds in a folder of its own, so that none of them forces a rebuild of another.
 comma    := ,
@@ -117,15 +117,17 @@ $(PC): src/client/libafar.pc.in Makefile
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-# Of wire it has what knows of terminals, which the library keeps to itself.
-$(AFAR): $(AFAR_OBJ) $(STATIC) $(call lib,wire)
+# What copies files, and what knows of terminals; the library's own names are local, so that these
+# have base and wire once more.
+AFAR_LIBS := $(foreach l,copy wire base,$(call lib,$(l)))
+$(AFAR): $(AFAR_OBJ) $(STATIC) $(AFAR_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(AFAR_OBJ) $(STATIC) $(call lib,wire) $(PROGRAM_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
+	$(Q)$(CC) $(AFAR_OBJ) $(STATIC) $(AFAR_LIBS) $(PROGRAM_LDFLAGS) $(LIBS_CLIENT) $(LIBS_AFAR) -o $@
 
 # Nobody calls these: they act before main, so an archive would leave them out.
 ALONE      := $(if $(LINK),$(B)/obj/base/names.o $(B)/obj/tls/static.o)
-AFARD_LIBS := $(foreach l,$(filter-out client,$(LAYERS)),$(call lib,$(l)))
+AFARD_LIBS := $(foreach l,$(filter-out client copy,$(LAYERS)),$(call lib,$(l)))
 $(AFARD): $(AFARD_OBJ) $(AFARD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
@@ -214,6 +216,7 @@ USES_job    := job loop stats policy exec wire base
 USES_keep   := keep job loop stats policy exec wire net base
 USES_server := server keep job loop stats policy tls exec wire net base
 USES_client := client tls wire net base
+USES_copy   := copy wire base
 
 SUPPORT_SRC := $(filter-out tests/support/inject%,$(wildcard tests/support/*.c))
 SUPPORT     := $(B)/lib/support.a
@@ -253,10 +256,10 @@ $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
 
 # The client program is no archive: its units are tested without its main.
 $(B)/tests/unit/afar/%: $(B)/obj/tests/unit/afar/%.o $(SUPPORT) $(filter-out %/main.o,$(AFAR_OBJ)) \
-        $(STATIC) $(call lib,wire) $(call lib,base)
+        $(STATIC) $(AFAR_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(filter %.o,$^) $(SUPPORT) $(STATIC) $(call lib,wire) $(call lib,base) \
+	$(Q)$(CC) $(filter %.o,$^) $(SUPPORT) $(STATIC) $(AFAR_LIBS) \
 	    $(BUILD_LDFLAGS) $(TEST_LIBS) $(LIBS_AFAR) -o $@
 
 # Integration tests see what users see: libafar, the programs and the wire.

@@ -8,6 +8,7 @@ int run_main(int argc, char **argv);
 int shell_main(int argc, char **argv);
 int repl_main(int argc, char **argv);
 int sftp_main(int argc, char **argv);
+int cp_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int echo_main(int argc, char **argv);
 int keygen_main(int argc, char **argv);

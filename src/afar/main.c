@@ -20,6 +20,7 @@ static const char help[] =
     "  run HOST COMMAND...   run a command on HOST\n"
     "  shell HOST            open your login shell on HOST, on a terminal\n"
     "  repl HOST             run each line that is read\n"
+    "  cp SOURCE... TARGET   copy files to, from or between hosts: HOST:PATH\n"
     "  sftp HOST             be an SFTP server on HOST, for sftp -D and others\n"
     "  ping HOST             see whether it answers, and how fast\n"
     "  echo URL TEXT         send text to a server of the protocol upper\n"
@@ -48,11 +49,11 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } subcommands[] = {
-    {"run", run_main},       {"shell", shell_main},   {"repl", repl_main},     {"sftp", sftp_main},
-    {"ping", ping_main},     {"echo", echo_main},     {"keygen", keygen_main}, {"pin", pin_main},
-    {"forget", forget_main}, {"ssh", ssh_main},       {"config", config_main}, {"ps", ps_main},
-    {"logs", logs_main},     {"attach", attach_main}, {"wait", wait_main},     {"kill", kill_main},
-    {"rm", rm_main},
+    {"run", run_main},   {"shell", shell_main},   {"repl", repl_main},     {"cp", cp_main},
+    {"sftp", sftp_main}, {"ping", ping_main},     {"echo", echo_main},     {"keygen", keygen_main},
+    {"pin", pin_main},   {"forget", forget_main}, {"ssh", ssh_main},       {"config", config_main},
+    {"ps", ps_main},     {"logs", logs_main},     {"attach", attach_main}, {"wait", wait_main},
+    {"kill", kill_main}, {"rm", rm_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -136,8 +137,9 @@ int main(int argc, char **argv)
         return ssh_main(argc, argv);
     }
     if (argc < 2) {
-        report("which subcommand: run, shell, repl, sftp, ping, echo, keygen, pin, forget, ssh, "
-               "config, ps, logs, attach, wait, kill or rm? Try 'afar --help'");
+        report(
+            "which subcommand: run, shell, repl, cp, sftp, ping, echo, keygen, pin, forget, ssh, "
+            "config, ps, logs, attach, wait, kill or rm? Try 'afar --help'");
         return STATUS_FAILED;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

@@ -32,7 +32,15 @@ enum {
     OPTION_FORCE,
     OPTION_KEEP,
     OPTION_ONCE,
-    OPTIONS_MAX = 48,
+    OPTION_LINKS,
+    OPTION_OWNER,
+    OPTION_IN_PLACE,
+    OPTION_FSYNC,
+    OPTION_MKDIR,
+    OPTION_NO_VERIFY,
+    OPTION_NO_RESUME,
+    OPTION_LIMIT,
+    OPTIONS_MAX = 80,
     CONNECT_TIMEOUT_MS = 10000,
     KEY_DAYS = 3650 /* as an SSH key, it is for as long as one wants */
 };
@@ -50,8 +58,8 @@ static const struct {
     {{"env", required_argument, NULL, 'e'}, OPTIONS_COMMAND},
     {{"cwd", required_argument, NULL, 'w'}, OPTIONS_COMMAND},
     {{"timeout", required_argument, NULL, OPTION_TIMEOUT}, OPTIONS_COMMAND | OPTIONS_TIMEOUT},
-    {{"silence", required_argument, NULL, OPTION_SILENCE}, OPTIONS_COMMAND},
-    {{"reconnect", required_argument, NULL, OPTION_RECONNECT}, OPTIONS_COMMAND},
+    {{"silence", required_argument, NULL, OPTION_SILENCE}, OPTIONS_COMMAND | OPTIONS_CP},
+    {{"reconnect", required_argument, NULL, OPTION_RECONNECT}, OPTIONS_COMMAND | OPTIONS_CP},
     {{"start-within", required_argument, NULL, OPTION_START_WITHIN}, OPTIONS_RUN},
     {{"no-stdin", no_argument, NULL, 'n'}, OPTIONS_RUN},
     {{"shell", no_argument, NULL, 's'}, OPTIONS_RUN},
@@ -74,6 +82,18 @@ static const struct {
     {{"signal", required_argument, NULL, 's'}, OPTIONS_SIGNAL},
     {{"force", no_argument, NULL, 'f'}, OPTIONS_FORCE},
     {{"no-stdin", no_argument, NULL, 'n'}, OPTIONS_INPUT},
+    {{"recursive", no_argument, NULL, 'r'}, OPTIONS_CP},
+    {{"update", no_argument, NULL, 'u'}, OPTIONS_CP},
+    {{"verbose", no_argument, NULL, 'v'}, OPTIONS_CP},
+    {{"quiet", no_argument, NULL, 'q'}, OPTIONS_CP},
+    {{"links", required_argument, NULL, OPTION_LINKS}, OPTIONS_CP},
+    {{"owner", no_argument, NULL, OPTION_OWNER}, OPTIONS_CP},
+    {{"in-place", no_argument, NULL, OPTION_IN_PLACE}, OPTIONS_CP},
+    {{"fsync", no_argument, NULL, OPTION_FSYNC}, OPTIONS_CP},
+    {{"mkdir", no_argument, NULL, OPTION_MKDIR}, OPTIONS_CP},
+    {{"no-verify", no_argument, NULL, OPTION_NO_VERIFY}, OPTIONS_CP},
+    {{"no-resume", no_argument, NULL, OPTION_NO_RESUME}, OPTIONS_CP},
+    {{"limit", required_argument, NULL, OPTION_LIMIT}, OPTIONS_CP},
     {{"help", no_argument, NULL, 'h'}, OPTIONS_ALL},
 };
 
@@ -211,6 +231,65 @@ static bool parse_count(const char *subcommand, struct options *options, const c
     return false;
 }
 
+/* Bytes a second: 500K, 10M, 1G, of 1,024. */
+static bool parse_rate(const char *subcommand, struct options *options, const char *text)
+{
+    static const char letters[] = "KMG";
+    const char *end = NULL;
+    uint64_t number = 0;
+    if (parse_number(text, &number, &end) && number > 0 && number < 1000000000) {
+        const char *letter = *end == '\0' ? NULL : strchr(letters, toupper((unsigned char)*end));
+        if (*end == '\0' || (letter != NULL && end[1] == '\0')) {
+            options->limit = number << (letter == NULL ? 0 : 10 * (letter - letters + 1));
+            return true;
+        }
+    }
+    report("%s: --limit: '%s' is not a number of bytes a second such as 10M; try 'afar %s --help'",
+           subcommand, text, subcommand);
+    return false;
+}
+
+static bool parse_links(const char *subcommand, struct options *options, const char *text)
+{
+    static const char *const words[] = {"safe", "all", "follow", "skip"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            options->links = text;
+            return true;
+        }
+    }
+    report("%s: --links: '%s' is none of safe, all, follow and skip; try 'afar %s --help'",
+           subcommand, text, subcommand);
+    return false;
+}
+
+static bool take_cp(const char *subcommand, struct options *options, int option, const char *value)
+{
+    const struct {
+        int option;
+        bool *is_set;
+    } switches[] = {
+        {'r', &options->recursive},
+        {'u', &options->update},
+        {'v', &options->verbose},
+        {'q', &options->quiet},
+        {OPTION_OWNER, &options->owner},
+        {OPTION_IN_PLACE, &options->in_place},
+        {OPTION_FSYNC, &options->fsync},
+        {OPTION_MKDIR, &options->mkdir},
+        {OPTION_NO_VERIFY, &options->no_verify},
+        {OPTION_NO_RESUME, &options->no_resume},
+    };
+    for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++) {
+        if (option == switches[i].option) {
+            *switches[i].is_set = true;
+            return true;
+        }
+    }
+    return option == OPTION_LIMIT ? parse_rate(subcommand, options, value)
+                                  : parse_links(subcommand, options, value);
+}
+
 static bool take_keygen(const char *subcommand, struct options *options, int option,
                         const char *value)
 {
@@ -229,7 +308,7 @@ static bool take_keygen(const char *subcommand, struct options *options, int opt
         options->force = true;
         return true;
     default:
-        return false;
+        return take_cp(subcommand, options, option, value);
     }
 }
 

@@ -37,7 +37,8 @@ enum options_for {
     OPTIONS_EVERY = 1 << 12,
     OPTIONS_SIGNAL = 1 << 13,
     OPTIONS_FORCE = 1 << 14,
-    OPTIONS_INPUT = 1 << 15
+    OPTIONS_INPUT = 1 << 15,
+    OPTIONS_CP = 1 << 16
 };
 
 struct options {
@@ -77,6 +78,18 @@ struct options {
     size_t host_count;
     unsigned days;
     bool force;
+    /* cp */
+    bool recursive;
+    bool update;
+    const char *links; /* NULL: not said */
+    bool owner;
+    bool in_place;
+    bool fsync;
+    bool mkdir;
+    bool no_verify;
+    bool no_resume;
+    uint64_t limit; /* bytes a second; 0: none */
+    bool verbose;
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };

@@ -14,6 +14,7 @@ enum {
     PUT_NEW_ONLY = 1,
     PUT_FSYNC = 2,
     PUT_IN_PLACE = 4,
+    PUT_KEEP_MODE = 8, /* a file that is replaced keeps its own */
     PUT_DATA_BYTES = 65536,
     TAG_BYTES = 8,
     NAME_KEPT_BYTES = 255 - 1 - 6 - 2 * TAG_BYTES, /* of the file's in its partial file's name */
@@ -97,13 +98,15 @@ static bool read_put(struct request *request, struct put *put)
 static void choose_mode(struct put *put)
 {
     struct stat info;
-    if ((put->attrs.flags & SFTP_ATTR_MODE) != 0) {
-        put->attrs.mode &= 0777;
+    bool asked = (put->attrs.flags & SFTP_ATTR_MODE) != 0;
+    put->attrs.mode &= 0777;
+    if (asked && (put->flags & PUT_KEEP_MODE) == 0)
         return;
+    if (!asked) {
+        mode_t mask = umask(0);
+        (void)umask(mask);
+        put->attrs.mode = 0666 & ~mask;
     }
-    mode_t mask = umask(0);
-    (void)umask(mask);
-    put->attrs.mode = 0666 & ~mask;
     if (fstatat(put->place.dir, put->place.name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISREG(info.st_mode))
         put->attrs.mode = info.st_mode & 0777;
@@ -175,6 +178,8 @@ static int write_in_place(struct request *request, struct put *put, const struct
                           bool *answered)
 {
     size_t written = 0;
+    struct stat info;
+    bool fresh = path_stat(request->files, put->place.path, true, &info) != 0;
     int flags = O_WRONLY | O_CREAT | O_TRUNC | ((put->flags & PUT_NEW_ONLY) != 0 ? O_EXCL : 0);
     int fd = open_file(request, put->place.path, flags, 0666);
     *answered = fd < 0;
@@ -182,6 +187,8 @@ static int write_in_place(struct request *request, struct put *put, const struct
         return errno;
     const struct handle target = {.fd = fd};
     put->attrs.flags &= ~(uint32_t)SFTP_ATTR_SIZE;
+    if ((put->flags & PUT_KEEP_MODE) != 0 && !fresh)
+        put->attrs.flags &= ~(uint32_t)SFTP_ATTR_MODE;
     int failed = write_all(&target, data->bytes, data->size, 0, &written);
     if (failed == 0)
         failed = attrs_apply(request->files, fd, &put->attrs);

@@ -160,7 +160,7 @@ static void test_requests(void **state)
     expect_answer(fd, SFTP ",\"env\":[\"A=b\"]", "\"code\":\"bad_request\"");
     expect_answer(fd, SFTP ",\"pty\":true", "\"code\":\"bad_request\"");
     expect_answer(fd, SFTP ",\"keep\":true", "\"code\":\"bad_request\"");
-    expect_answer(fd, SFTP ",\"user\":\"root\"", "\"code\":\"unsupported\"");
+    expect_answer(fd, SFTP ",\"user\":\"nosuch\"", "\"code\":\"denied\""); /* no rule says so */
     expect_answer(fd, SFTP ",\"cwd\":\"/nonexistent\"", "\"stage\":\"chdir\"");
     expect_answer(fd, SFTP ",\"cwd\":\"/tmp\"", window);
     (void)close(fd);

@@ -249,6 +249,22 @@ static void test_put(void **state)
     stat_of("f", &info);
     assert_true(info.st_ino == before.st_ino && info.st_size == 8);
 
+    /* Its own mode where it is replaced, the one that is asked for where it is new. */
+    enum { KEEP_MODE = 8 };
+    static const struct sftp_attrs other = {.flags = SFTP_ATTR_MODE, .mode = 0604};
+    assert_int_equal(put("f", KEEP_MODE, &other, NULL, "x"), SFTP_STATUS_OK);
+    stat_of("f", &info);
+    assert_int_equal(info.st_mode & 07777, 0751);
+    assert_int_equal(put("f", KEEP_MODE | IN_PLACE, &other, NULL, "y"), SFTP_STATUS_OK);
+    stat_of("f", &info);
+    assert_int_equal(info.st_mode & 07777, 0751);
+    assert_int_equal(put("g", KEEP_MODE, &other, NULL, "x"), SFTP_STATUS_OK);
+    stat_of("g", &info);
+    assert_int_equal(info.st_mode & 07777, 0604);
+    assert_int_equal(put("f", 0, &other, NULL, "x"), SFTP_STATUS_OK);
+    stat_of("f", &info);
+    assert_int_equal(info.st_mode & 07777, 0604);
+
     /* A link's file is replaced. */
     assert_int_equal(sftp_peer_status(&peer, SFTP_TYPE_MKDIR, "s-", "d"), 0);
     assert_int_equal(sftp_peer_status(&peer, SFTP_TYPE_SYMLINK, "ss", "../f", "d/l"), 0);

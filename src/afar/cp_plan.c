@@ -1,0 +1,313 @@
+#include "afar/cp_plan.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "afar/cp_glob.h"
+#include "afar/cp_name.h"
+#include "afar/report.h"
+
+struct plan {
+    struct cp_run *run;
+    struct cp_name target;
+    bool must_folder;                 /* it has to be one */
+    char folder[SFTP_PATH_MAX_BYTES]; /* the directory that it is, or that it is in */
+    bool has_name;
+    char name[SFTP_PATH_MAX_BYTES]; /* what it is called there; else as the source */
+};
+
+static int out_of_memory(void)
+{
+    report("out of memory");
+    return STATUS_FAILED;
+}
+
+/* Without slashes at its end, except "/" itself. */
+static void trim(char *path)
+{
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/')
+        path[--size] = '\0';
+}
+
+/* The last component; "" of "/". */
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* Whether all that is in the directory is meant, as 'DIR/.', '.', '..' have it. */
+static bool is_contents(const char *path)
+{
+    const char *base = base_of(path);
+    return strcmp(base, ".") == 0 || strcmp(base, "..") == 0 || base[0] == '\0';
+}
+
+/* ---- the target ------------------------------------------------------------------------------ */
+
+enum found { FOUND_NOTHING, FOUND_FOLDER, FOUND_OTHER, FOUND_ERROR };
+
+static enum found look(struct plan *plan, const char *path)
+{
+    struct query query;
+    struct stat info;
+    if (plan->run->target == NULL) {
+        if (stat(path, &info) == 0)
+            return S_ISDIR(info.st_mode) ? FOUND_FOLDER : FOUND_OTHER;
+        if (errno == ENOENT)
+            return FOUND_NOTHING;
+        report("%s: %s", path, strerror(errno));
+        return FOUND_ERROR;
+    }
+    query_stat(&query, &plan->run->target->requests, path, true);
+    if (!cp_run_wait(plan->run, &query))
+        return FOUND_ERROR;
+    if (!query.failed)
+        return S_ISDIR(query.info.mode) ? FOUND_FOLDER : FOUND_OTHER;
+    if (strcmp(query.err.reason, "ENOENT") == 0)
+        return FOUND_NOTHING;
+    report("%s:%s: %s", plan->target.host, path, query.err.message);
+    return FOUND_ERROR;
+}
+
+/* False: it has been said why. What is there already is no failure. */
+static bool make_one(struct plan *plan, const char *path)
+{
+    struct query query;
+    if (plan->run->target == NULL) {
+        if (mkdir(path, 0777) == 0 || errno == EEXIST)
+            return true;
+        report("%s: %s", path, strerror(errno));
+        return false;
+    }
+    query_mkdir(&query, &plan->run->target->requests, path);
+    if (!cp_run_wait(plan->run, &query))
+        return false;
+    return true; /* whether it is there now is looked at in the end */
+}
+
+static bool make_all(struct plan *plan, const char *path)
+{
+    char part[SFTP_PATH_MAX_BYTES];
+    if (strlen(path) >= sizeof part) {
+        report("%s: %s", path, strerror(ENAMETOOLONG));
+        return false;
+    }
+    for (size_t i = 1; i <= strlen(path); i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        (void)snprintf(part, sizeof part, "%.*s", (int)i, path);
+        if (!make_one(plan, part))
+            return false;
+    }
+    return true;
+}
+
+static int no_directory(const struct plan *plan, const char *path)
+{
+    const char *host = plan->target.host;
+    report("no such directory: %s%s%s; --mkdir makes it", host != NULL ? host : "",
+           host != NULL ? ":" : "", path);
+    return 1;
+}
+
+static int use_folder(struct plan *plan)
+{
+    (void)snprintf(plan->folder, sizeof plan->folder, "%s", plan->target.path);
+    trim(plan->folder);
+    return 0;
+}
+
+/* It has to be a directory, if need be a new one. */
+static int need_folder(struct plan *plan, const char *path, enum found found)
+{
+    const struct cp_host *host = plan->run->target;
+    switch (found) {
+    case FOUND_FOLDER:
+        return 0;
+    case FOUND_OTHER:
+        report("%s: %s", path, strerror(ENOTDIR));
+        return 1;
+    case FOUND_ERROR:
+        return host != NULL && host->ended ? host->status : 1;
+    case FOUND_NOTHING:
+        break;
+    }
+    if (!plan->run->options->mkdir)
+        return no_directory(plan, path);
+    if (!make_all(plan, path))
+        return 1;
+    return look(plan, path) == FOUND_FOLDER ? 0 : no_directory(plan, path);
+}
+
+/* A link is replaced by nothing: what is replaced is its file. */
+static bool follow_target(struct plan *plan)
+{
+    char real[PATH_MAX];
+    if (plan->run->target != NULL || realpath(plan->target.path, real) == NULL)
+        return true;
+    char *path = strdup(real);
+    if (path == NULL)
+        return false;
+    free(plan->target.path);
+    plan->target.path = path;
+    return true;
+}
+
+/* It is not a directory that is there: into which one it goes, and by which name. */
+static int split_target(struct plan *plan, bool is_there)
+{
+    if (is_there && !follow_target(plan))
+        return out_of_memory();
+    trim(plan->target.path);
+    const char *base = base_of(plan->target.path);
+    int size = (int)(base - plan->target.path);
+    (void)snprintf(plan->folder, sizeof plan->folder, "%.*s", size > 0 ? size : 1,
+                   size > 0 ? plan->target.path : ".");
+    (void)snprintf(plan->name, sizeof plan->name, "%s", base);
+    plan->has_name = true;
+    trim(plan->folder);
+    return is_there ? 0 : need_folder(plan, plan->folder, look(plan, plan->folder));
+}
+
+static int place_target(struct plan *plan)
+{
+    size_t size = strlen(plan->target.path);
+    bool slash = plan->target.path[size - 1] == '/';
+    if (size >= sizeof plan->folder) {
+        report("%s: %s", plan->target.path, strerror(ENAMETOOLONG));
+        return 1;
+    }
+    enum found found = look(plan, plan->target.path);
+    if (found != FOUND_FOLDER && found != FOUND_ERROR && !slash && !plan->must_folder)
+        return split_target(plan, found == FOUND_OTHER);
+    trim(plan->target.path);
+    int status = need_folder(plan, plan->target.path, found);
+    return status == 0 ? use_folder(plan) : status;
+}
+
+/* ---- the sources ----------------------------------------------------------------------------- */
+
+/* A file on both ends would be read and replaced by itself. */
+static bool is_same_file(const struct plan *plan, const struct cp_name *source, const char *target)
+{
+    struct stat one;
+    struct stat other;
+    char path[2 * SFTP_PATH_MAX_BYTES];
+    (void)snprintf(path, sizeof path, "%s/%s", plan->folder, target);
+    if (source->host != NULL && plan->target.host != NULL)
+        return strcmp(source->host, plan->target.host) == 0 &&
+               (strcmp(source->path, path) == 0 || strcmp(source->path, plan->target.path) == 0);
+    return source->host == NULL && plan->target.host == NULL && stat(source->path, &one) == 0 &&
+           stat(path, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name *source)
+{
+    struct afar_error err;
+    struct cp_run *run = plan->run;
+    char *path = strdup(source->path);
+    if (path == NULL)
+        return out_of_memory();
+    trim(path);
+    bool contents = !source->is_stream && is_contents(path);
+    const char *base = source->is_stream ? "" : base_of(path);
+    const char *name = plan->has_name ? plan->name : base;
+    int status = 0;
+    struct copy_route route = {.from = host != NULL ? &host->requests : NULL,
+                               .source = path,
+                               .source_stream = source->is_stream,
+                               .to = run->target != NULL ? &run->target->requests : NULL,
+                               .target = plan->folder,
+                               .target_name = name,
+                               .target_stream = plan->target.is_stream,
+                               /* A new directory gets what is in it. */
+                               .contents = contents && !plan->has_name};
+    if (source->is_stream && !plan->has_name && !plan->target.is_stream) {
+        report("cp: standard input needs a file's name as target, and '%s' is a directory",
+               plan->target.path);
+        status = 1;
+    } else if (!plan->target.is_stream && !contents && is_same_file(plan, source, name)) {
+        report("%s and the target are the same file", source->path);
+        status = 1;
+    } else if (copy_add(&run->copy, &route, &err) != AFAR_OK) {
+        report("%s", err.message);
+        status = err.code == AFAR_ENOMEM ? STATUS_FAILED : 1;
+    }
+    free(path);
+    return status;
+}
+
+/* Each name that a pattern stands for, or the name itself. */
+static int add_source(struct plan *plan, const struct cp_name *source)
+{
+    struct cp_host *host = NULL;
+    struct cp_glob glob = {0};
+    if (source->host != NULL) {
+        host = cp_run_host(plan->run, source->host);
+        if (host == NULL)
+            return STATUS_FAILED;
+        if (!cp_glob(&glob, plan->run, host, source->path))
+            return host->ended ? host->status : STATUS_FAILED;
+    }
+    int status = glob.count == 0 ? add_one(plan, host, source) : 0;
+    for (size_t i = 0; i < glob.count && status == 0; i++) {
+        const struct cp_name one = {.host = source->host, .path = glob.paths[i]};
+        status = add_one(plan, host, &one);
+    }
+    cp_glob_close(&glob);
+    return status;
+}
+
+static int plan_all(struct plan *plan, char *const *words, size_t sources)
+{
+    struct cp_run *run = plan->run;
+    int status = 0;
+    bool has_host = plan->target.host != NULL;
+    for (size_t i = 0; i < sources; i++) {
+        struct cp_name name;
+        if (!cp_name_parse(&name, words[i])) {
+            cp_name_close(&name);
+            return out_of_memory();
+        }
+        has_host = has_host || name.host != NULL;
+        plan->must_folder = plan->must_folder || sources > 1;
+        cp_name_close(&name);
+    }
+    if (!has_host) {
+        report("cp: neither the sources nor the target are on a host: HOST:PATH is one; a file "
+               "here whose name has a ':' is written ./a:b");
+        return STATUS_FAILED;
+    }
+    if (plan->target.host != NULL) {
+        run->target = cp_run_host(run, plan->target.host);
+        if (run->target == NULL)
+            return STATUS_FAILED;
+    }
+    run->to_output = plan->target.is_stream;
+    if (!plan->target.is_stream)
+        status = place_target(plan);
+    for (size_t i = 0; i < sources && status == 0; i++) {
+        struct cp_name name;
+        status = cp_name_parse(&name, words[i]) ? add_source(plan, &name) : out_of_memory();
+        cp_name_close(&name);
+    }
+    return status;
+}
+
+int cp_plan(struct cp_run *run, char *const *words)
+{
+    struct plan plan = {.run = run};
+    size_t count = 0;
+    while (words[count] != NULL)
+        count++;
+    int status = cp_name_parse(&plan.target, words[count - 1]) ? plan_all(&plan, words, count - 1)
+                                                               : out_of_memory();
+    cp_name_close(&plan.target);
+    return status;
+}

@@ -1,0 +1,50 @@
+/* The loop of `afar cp`: servers, the copy, standard streams, signals, progress.
+ *
+ * Owns:    all of it (cp_run_close).
+ * Threads: one.
+ * Blocks:  until the copy is done.
+ * Limits:  CP_HOSTS_MAX servers. */
+#ifndef AFAR_CP_RUN_H
+#define AFAR_CP_RUN_H
+
+#include "afar/cp_host.h"
+#include "afar/cp_tell.h"
+#include "afar/output.h"
+#include "afar/progress.h"
+#include "afar/signals.h"
+#include "copy/query.h"
+
+enum { CP_HOSTS_MAX = 16 };
+
+struct cp_run {
+    const struct options *options;
+    struct copy copy;
+    struct cp_host hosts[CP_HOSTS_MAX];
+    size_t host_count;
+    struct cp_host *target; /* NULL: here */
+    struct cp_tell tell;
+    struct progress progress;
+    bool to_output; /* the target is standard output */
+    struct output output;
+    bool has_output;
+    struct signals signals;
+    bool has_signals;
+    int signal; /* the first one that wants an end */
+    int64_t give_up_ms;
+    bool over; /* the second one, or its time has passed */
+    int64_t began_ms;
+};
+
+bool cp_run_open(struct cp_run *run, const struct options *options);
+void cp_run_close(struct cp_run *run);
+
+/* The server of that name, connected where it was not. NULL: it has been said why. */
+struct cp_host *cp_run_host(struct cp_run *run, const char *name);
+
+/* Waits for the answer to a question. False: there will be none. */
+bool cp_run_wait(struct cp_run *run, const struct query *query);
+
+/* Copies what was added. Returns the exit status. */
+int cp_run_copy(struct cp_run *run);
+
+#endif
