@@ -152,9 +152,10 @@ enum afar_status kept_open(struct kept **kept, const struct config *config, stru
         kept_free(made);
         return status;
     }
+    size_t ended = 0;
+    size_t live = kept_count(made, &ended);
     if (made->count > 0)
-        log_write(log, LOG_LEVEL_INFO, "%zu kept jobs, of which %zu run", made->count,
-                  kept_count(made));
+        log_write(log, LOG_LEVEL_INFO, "%zu kept jobs run, %zu have ended", live, ended);
     *kept = made;
     return AFAR_OK;
 }
@@ -213,14 +214,18 @@ static size_t count_of_locked(struct kept *kept, const char *owner)
     return count;
 }
 
-size_t kept_count(struct kept *kept)
+size_t kept_count(struct kept *kept, size_t *ended)
 {
     size_t count = 0;
+    *ended = 0;
     if (kept == NULL)
         return 0;
     (void)pthread_mutex_lock(&kept->lock);
-    for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next)
-        count += entry_at(link)->state != KEPT_ENDED;
+    for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next) {
+        bool live = entry_at(link)->state != KEPT_ENDED;
+        count += live ? 1 : 0;
+        *ended += live ? 0 : 1;
+    }
     (void)pthread_mutex_unlock(&kept->lock);
     return count;
 }

@@ -31,8 +31,9 @@ void kept_free(struct kept *kept);
 /* From now on; any thread. */
 void kept_set_limits(struct kept *kept, const struct config *config);
 
-/* How many there are whose keeper has not ended, as far as that is known. */
-size_t kept_count(struct kept *kept);
+/* How many there are whose keeper has not ended, as far as that is known; *ended: the others. NULL:
+ * none. */
+size_t kept_count(struct kept *kept, size_t *ended);
 
 /* ---- in a worker ----------------------------------------------------------------------------- */
 

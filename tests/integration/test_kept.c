@@ -161,6 +161,29 @@ static void outlives_its_server(void **state)
     free(all);
 }
 
+/* One that is stopped does not wait for its readers: they come back to the next. */
+static void outlives_a_stop(void **state)
+{
+    struct program follower;
+    char job[JOB_BYTES];
+    (void)state;
+    kill_server();
+    afard_start(&server,
+                WORDS("--listen", url, "--set", state_key, "--set", "drain_ms=2000000000"));
+    runs = true;
+    detach("while sleep 0.001; do echo a line; done", job);
+    program_start(&follower, WORDS("afar", "logs", "-f", url, job), NULL);
+    program_expect(&follower, 1, "a line\n");
+    assert_int_equal(afard_stop(&server), 0);
+    start_server();
+    size_t before = follower.stdout_size;
+    (void)program_expect_after(&follower, 1, before, "a line\n");
+    assert_int_equal(afar_quiet(WORDS("kill", url, job)), 0);
+    program_finish(&follower, NULL, 0);
+    assert_int_equal(program_exit_status(&follower), 0);
+    program_close(&follower);
+}
+
 static void killed_keeper_is_server_lost(void **state)
 {
     struct program client;
@@ -349,6 +372,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(outlives_its_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(outlives_a_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed_keeper_is_server_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_kills, set_up, tear_down),
         cmocka_unit_test_setup_teardown(once, set_up, tear_down),

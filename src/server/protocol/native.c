@@ -372,8 +372,11 @@ static void native_prepare(struct connection *connection)
 static bool native_peek(struct connection *connection, const uint8_t **data, size_t *size)
 {
     const struct native *native = session_of(connection);
+    /* Of a connection that ends nothing more than the rest of a frame: there may be no end of them,
+     * and its client comes back for them. */
     if (native->relay != NULL)
-        return relay_peek(native->relay, data, size);
+        return (!connection->finishing || relay_inside(native->relay)) &&
+               relay_peek(native->relay, data, size);
     return native->run != NULL && output_log_peek(native->run->host.log, data, size);
 }
 

@@ -15,7 +15,8 @@ enum {
     RELAY_FRAME_BYTES = FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES,
     RELAY_IN_BYTES = RELAY_FRAME_BYTES + 65536,
     RECEIVE_BYTES = 65536,
-    OUT_SPARE_BYTES = 1 << 20 /* for what a client says besides stdin */
+    OUT_SPARE_BYTES = 1 << 20, /* for what a client says besides stdin */
+    TRIES = 3                  /* a keeper that ends just now is followed by another */
 };
 
 struct relay {
@@ -26,6 +27,10 @@ struct relay {
     uint64_t id;
     char job[MESSAGE_JOB_ID_BYTES];
     char key[MESSAGE_KEY_BYTES];
+    struct message_attach attach;
+    unsigned tries;
+    bool forwarded; /* something of the client's besides the attach */
+    bool heard;     /* something of the keeper's */
     char owner[IDENTITY_OWNER_BYTES];
     enum afar_status status; /* of connecting */
     struct afar_error error;
@@ -132,6 +137,27 @@ static void set_events(struct relay *relay)
         fail(relay, "the server cannot watch a job's keeper");
 }
 
+static void post(struct relay *relay)
+{
+    relay->connecting = true;
+    relay->tries++;
+    companion_post(relay->worker->host.companion, &relay->task);
+}
+
+/* It has ended without a word: it was just about to. True: another is asked. */
+static bool try_again(struct relay *relay)
+{
+    if (relay->heard || relay->forwarded || relay->native == NULL || relay->tries >= TRIES)
+        return false;
+    close_all(relay);
+    relay->blocked = false;
+    buffer_clear(&relay->out);
+    if (message_put_attach(&relay->out, relay->id, NULL, &relay->attach, NULL) != AFAR_OK)
+        return false;
+    post(relay);
+    return true;
+}
+
 static void receive(struct relay *relay)
 {
     uint8_t *room = NULL;
@@ -142,6 +168,9 @@ static void receive(struct relay *relay)
         got = recv(relay->fd, room, RECEIVE_BYTES, MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
     buffer_commit(&relay->in, got > 0 ? (size_t)got : 0);
+    relay->heard = relay->heard || got > 0;
+    if (got <= 0 && (got == 0 || errno != EAGAIN) && try_again(relay))
+        return;
     if (got == 0 || (got < 0 && errno != EAGAIN)) {
         /* What has come before its end is still of use. */
         find_frame(relay);
@@ -206,6 +235,7 @@ static void send_out(struct relay *relay)
 
 void relay_forward(struct relay *relay, const uint8_t *frame, size_t size)
 {
+    relay->forwarded = true;
     if (buffer_append(&relay->out, frame, size, NULL) != AFAR_OK) {
         connection_fail(relay->native->connection, LOG_LEVEL_WARN,
                         "its client sends more than its job's keeper takes");
@@ -292,8 +322,8 @@ enum afar_status relay_open(struct relay **relay, struct native *native, uint64_
     }
     made->task.work = work;
     made->task.done.deliver = connected;
-    made->connecting = true;
-    companion_post(made->worker->host.companion, &made->task);
+    made->attach = *attach;
+    post(made);
     *relay = made;
     return AFAR_OK;
 }

@@ -1,4 +1,5 @@
 #include "server/watch/metrics.h"
+#include "server/kept.h"
 
 #include <inttypes.h>
 #include <time.h>
@@ -83,6 +84,12 @@ static void write_jobs(FILE *out, struct server_shared *shared)
     }
     (void)fprintf(out, "afard_jobs{state=\"away\"} %lld\n",
                   atomic_load_explicit(&figures->away, memory_order_relaxed));
+    head(out, "afard_kept_jobs", "gauge",
+         "Kept commands, as far as it is known what has become of them.");
+    size_t ended = 0;
+    const size_t live = kept_count(shared->kept, &ended);
+    (void)fprintf(out, "afard_kept_jobs{state=\"live\"} %zu\n", live);
+    (void)fprintf(out, "afard_kept_jobs{state=\"ended\"} %zu\n", ended);
     counter(out, "afard_away_total",
             "Connections that were lost and whose command waited for them.",
             counters_get(&shared->counters, COUNTER_AWAY));
