@@ -16,6 +16,7 @@ struct plan {
     struct cp_name target;
     bool must_folder;                 /* it has to be one */
     char folder[SFTP_PATH_MAX_BYTES]; /* the directory that it is, or that it is in */
+    bool has_stream;                  /* "-" is in use */
     bool has_name;
     char name[SFTP_PATH_MAX_BYTES]; /* what it is called there; else as the source */
 };
@@ -178,11 +179,11 @@ static int split_target(struct plan *plan, bool is_there)
 static int place_target(struct plan *plan)
 {
     size_t size = strlen(plan->target.path);
-    bool slash = plan->target.path[size - 1] == '/';
-    if (size >= sizeof plan->folder) {
-        report("%s: %s", plan->target.path, strerror(ENAMETOOLONG));
+    if (size == 0 || size >= sizeof plan->folder) {
+        report("'%s': %s", plan->target.path, strerror(size == 0 ? ENOENT : ENAMETOOLONG));
         return 1;
     }
+    bool slash = plan->target.path[size - 1] == '/';
     enum found found = look(plan, plan->target.path);
     if (found != FOUND_FOLDER && found != FOUND_ERROR && !slash && !plan->must_folder)
         return split_target(plan, found == FOUND_OTHER);
@@ -219,6 +220,8 @@ static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name
     const char *base = source->is_stream ? "" : base_of(path);
     const char *name = plan->has_name ? plan->name : base;
     int status = 0;
+    bool again = plan->has_stream && (source->is_stream || plan->target.is_stream);
+    plan->has_stream = plan->has_stream || source->is_stream || plan->target.is_stream;
     struct copy_route route = {.from = host != NULL ? &host->requests : NULL,
                                .source = path,
                                .source_stream = source->is_stream,
@@ -228,7 +231,10 @@ static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name
                                .target_stream = plan->target.is_stream,
                                /* A new directory gets what is in it. */
                                .contents = contents && !plan->has_name};
-    if (source->is_stream && !plan->has_name && !plan->target.is_stream) {
+    if (again) {
+        report("cp: '-' can be only one source, and the target of only one");
+        status = STATUS_FAILED;
+    } else if (source->is_stream && !plan->has_name && !plan->target.is_stream) {
         report("cp: standard input needs a file's name as target, and '%s' is a directory",
                plan->target.path);
         status = 1;

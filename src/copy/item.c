@@ -93,10 +93,12 @@ void item_end(struct item *item, enum copy_outcome outcome)
         add_words(item, "; what was there is damaged");
     if (outcome == COPY_FAILED && is_kept_out(item))
         add_words(item, "; --in-place needs no right to write the directory");
-    /* What can be gone on with is left where it was moved for good, not where it was wrong. */
-    bool keep = outcome == COPY_FAILED && !item->changed && item->moved > 0 &&
+    /* It can be gone on with where nothing was wrong with it: a full disk would stay full. */
+    bool was_cut =
+        strcmp(item->err.reason, "EINTR") == 0 || strcmp(item->err.reason, "ECONNRESET") == 0;
+    bool keep = outcome == COPY_FAILED && was_cut && !item->changed && item->moved > 0 &&
                 item->info.size > COPY_RESUMED_BYTES && !item->unsized &&
-                !item->copy->options.no_resume && strcmp(item->err.reason, "EBADMSG") != 0;
+                !item->copy->options.no_resume;
     item->folder->source->close(item);
     if (item->state != ITEM_LINK)
         item->folder->target->drop(item, keep);

@@ -186,6 +186,8 @@ static void test_statuses(void **state)
     copying_expect(&c, 1, "1 of 3 files were not copied", "$A cp a none b $U:$D/t/");
     copying_expect(&c, 0, NULL, "cmp a t/a && cmp b t/b");
     copying_expect(&c, 125, "neither", "$A cp a b");
+    copying_expect(&c, 1, "'': No such file", "$A cp $U:$D/a ''");
+    copying_expect(&c, 1, "No such file", "$A cp '' $U:$D/t/");
     copying_expect(&c, 125, "a SOURCE and a TARGET", "$A cp a");
     copying_expect(&c, 125, "is none of safe", "$A cp --links some a $U:$D/t/");
     copying_expect(&c, 125, "127.0.0.1:1", "$A cp a tcp://127.0.0.1:1:/x");
@@ -223,6 +225,8 @@ static void test_streams(void **state)
     copying_expect(&c, 0, NULL, "$A cp $U:$D/a - | (sleep 0.2; cat) | cmp a -"); /* a slow reader */
     copying_expect(&c, 0, NULL, "$A cp $U:$D/a $U:$D/e && cmp a e");
     copying_expect(&c, 1, "is a directory", "$A cp - $U:$D/ < a");
+    copying_expect(&c, 125, "only one", "$A cp $U:$D/a $U:$D/b -");
+    copying_expect(&c, 125, "neither", "$A cp a - > f");
     copying_close(&c);
 }
 
@@ -285,7 +289,8 @@ static void test_too_large(void **state)
     copying_open(&c, NULL);
     copying_expect(&c, 0, NULL, "head -c 2M /dev/urandom > a; echo b > b; mkdir t; echo old > t/a");
     copying_expect(&c, 1, "a: File too large", "ulimit -f 1024; $A cp $U:$D/a $U:$D/b t/");
-    copying_expect(&c, 0, NULL, "test $(cat t/a) = old && cmp b t/b");
+    copying_expect(&c, 0, NULL,
+                   "test $(cat t/a) = old && cmp b t/b && test $(ls -A t | wc -l) = 2");
     copying_close(&c);
 }
 
