@@ -167,8 +167,11 @@ void cp_host_move(struct cp_host *host)
     else if (status != AFAR_OK)
         report("%s", err.message);
     const struct afar_receipt *receipt = afar_receipt(host->remote.client);
-    if (status == AFAR_OK && receipt == NULL)
+    if (status == AFAR_OK && receipt == NULL) {
+        send_requests(
+            host); /* it may have read what it got before, of which no event tells again */
         return;
+    }
     if (status == AFAR_OK)
         report_receipt(host->remote.host, &host->command, receipt);
     int ended = status == AFAR_OK ? afar_exit_status(receipt) : STATUS_FAILED;
@@ -182,13 +185,29 @@ bool cp_host_has_more(const struct cp_host *host)
     return host->opened && !host->ended && buffer_size(&host->requests.out) > 0 && !host->blocked;
 }
 
+/* What ends others' requests is still to go out. */
+static void send_rest(struct cp_host *host, int64_t deadline_ms)
+{
+    while (buffer_size(&host->requests.out) > 0 && !host->ended && clock_now_ms() < deadline_ms) {
+        int library_ms = afar_timeout(host->remote.client);
+        int own_ms = clock_poll_timeout(deadline_ms);
+        struct pollfd waiting = {.fd = afar_fd(host->remote.client),
+                                 .events = afar_events(host->remote.client)};
+        if (host->blocked)
+            (void)poll(&waiting, 1, library_ms >= 0 && library_ms < own_ms ? library_ms : own_ms);
+        cp_host_move(host);
+    }
+}
+
 int cp_host_end(struct cp_host *host, int64_t timeout_ms)
 {
     struct afar_error err = {0};
     if (!host->opened || host->ended)
         return host->opened ? host->status : STATUS_FAILED;
     int64_t deadline_ms = clock_deadline_ms(timeout_ms);
-    send_requests(host);
+    send_rest(host, deadline_ms);
+    if (host->ended)
+        return host->status;
     enum afar_status status = afar_wait(host->remote.client, timeout_ms, &err);
     while (status == AFAR_ECLOSED && afar_away(host->remote.client) &&
            clock_now_ms() < deadline_ms) {

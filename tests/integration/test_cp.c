@@ -320,7 +320,10 @@ static void test_many(void **state)
         "mkdir a; for i in $(seq 300); do mkdir -p a/$i/x/y; echo $i > a/$i/f; echo $i > "
         "a/$i/x/y/g; done; mkdir a/w; cd a/w; seq 5000 | xargs touch");
     copying_expect(&c, 0, NULL, "$A cp -r a $U:$D/up && diff -r a up");
-    assert_in_range(c.program.max_rss_kib, 1, 64 * 1024);
+    /* Memory does not grow with the tree; what a sanitizer adds does. */
+    const char *sanitizers = getenv("SAN");
+    if (sanitizers == NULL || sanitizers[0] == '\0')
+        assert_in_range(c.program.max_rss_kib, 1, 24 * 1024);
     copying_expect(&c, 0, NULL, "$A cp -r $U:$D/a down && diff -r a down");
     copying_expect(&c, 0, NULL, "$A cp -r $U:$D/a $U:$D/other && diff -r a other");
     copying_close(&c);
