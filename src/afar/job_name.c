@@ -31,10 +31,10 @@ static void look(void *user, const struct afar_job *job)
 static void say_many(const struct search *search, const char *text)
 {
     char list[MATCHES_SHOWN * (JOB_NAME_BYTES + 2)] = "";
-    for (size_t i = 0; i < search->count && i < MATCHES_SHOWN; i++) {
-        (void)strcat(list, i > 0 ? ", " : "");
-        (void)strcat(list, search->found[i]);
-    }
+    char *at = list;
+    for (size_t i = 0; i < search->count && i < MATCHES_SHOWN; i++)
+        at += snprintf(at, sizeof list - (size_t)(at - list), "%s%s", i > 0 ? ", " : "",
+                       search->found[i]);
     report("'%s' may be several jobs: %s%s", text, list,
            search->count > MATCHES_SHOWN ? ", …" : "");
 }

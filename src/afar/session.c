@@ -206,6 +206,17 @@ static int tell_end(const struct session *session, const struct afar_receipt *re
     return afar_exit_status(receipt);
 }
 
+static void take_receipt(struct session *session, const struct afar_receipt *receipt)
+{
+    console_leave(&session->console, receipt->outcome != AFAR_OUTCOME_EXITED);
+    if (session->options->logs)
+        session->status = session->cut ? STATUS_CUT : 0;
+    else
+        session->status = tell_end(session, receipt);
+    if (session->printed && receipt->outcome != AFAR_OUTCOME_SPAWN_FAILED)
+        session->status = 0;
+}
+
 /* A job is left, which runs on. True: that is what has been answered. */
 static bool let_go(struct session *session, enum afar_status status,
                    const struct afar_receipt *receipt, struct afar_error *err)
@@ -252,13 +263,7 @@ void session_process(struct session *session, struct afar_error *err)
         session->status = session->failed;
         session->lost = status != AFAR_EREFUSED;
     } else if (receipt != NULL) {
-        console_leave(&session->console, receipt->outcome != AFAR_OUTCOME_EXITED);
-        if (session->options->logs)
-            session->status = session->cut ? STATUS_CUT : 0;
-        else
-            session->status = tell_end(session, receipt);
-        if (session->printed && receipt->outcome != AFAR_OUTCOME_SPAWN_FAILED)
-            session->status = 0;
+        take_receipt(session, receipt);
     }
 }
 

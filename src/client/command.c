@@ -11,15 +11,21 @@ enum { SETTLE_TURNS = 16, HOLDER_RANDOM_BYTES = 16 };
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
-static enum afar_status check_command(const struct afar_command *command, struct afar_error *err)
+/* What has a job or a name. */
+static enum afar_status check_kept(const struct afar_command *command, struct afar_error *err)
 {
-    if (command->job != NULL)
-        return command->argv == NULL && command->shell == NULL && command->subsystem == NULL
-                   ? AFAR_OK
-                   : afar_fail(err, AFAR_EINVAL, "a job to attach to has its command already");
+    const bool has_command =
+        command->argv != NULL || command->shell != NULL || command->subsystem != NULL;
+    if (command->job != NULL && has_command)
+        return afar_fail(err, AFAR_EINVAL, "a job to attach to has its command already");
     if (command->key != NULL &&
         (command->key[0] == '\0' || strlen(command->key) >= MESSAGE_KEY_BYTES))
         return afar_fail(err, AFAR_EINVAL, "a name has 1 to %d bytes", MESSAGE_KEY_BYTES - 1);
+    return AFAR_OK;
+}
+
+static enum afar_status check_command(const struct afar_command *command, struct afar_error *err)
+{
     int given = (command->argv != NULL ? 1 : 0) + (command->shell != NULL ? 1 : 0) +
                 (command->subsystem != NULL ? 1 : 0) + (command->login ? 1 : 0);
     if (given != 1)
@@ -148,6 +154,8 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     if (status == AFAR_OK && callbacks != NULL)
         status = sized_take(&called, sizeof called, callbacks, "afar_callbacks", err);
     if (status == AFAR_OK)
+        status = check_kept(&wanted, err);
+    if (status == AFAR_OK && wanted.job == NULL)
         status = check_command(&wanted, err);
     if (status != AFAR_OK)
         return status;

@@ -46,7 +46,8 @@ struct audit_options {
 
 /* What a line says; whatever is NULL, 0 or false is left out. All borrowed. */
 struct audit_record {
-    const char *event; /* "start", "end", "denied", "refused", "kill", "away", "attach", "takeover",
+    const char *
+        event; /* "start", "end", "denied", "refused", "kill", "away", "attach", "takeover", "watch", "forget",
                         * "handshake_failed", "connection_refused", "file" */
     unsigned long long connection;
     const char *job;

@@ -78,6 +78,8 @@ static void pick_up(struct kept *kept, const char *name)
     else
         log_write(kept->log, LOG_LEVEL_WARN, "kept job '%.40s' is left alone: %s", name,
                   err.message);
+    if (fate == KEPT_HAS_ENDED)
+        kept_audit_end(kept, fd, &entry->request, &end);
     if (fd >= 0)
         (void)close(fd);
     if (fate == KEPT_NEVER_RAN || fate == KEPT_UNREADABLE) {
@@ -125,7 +127,7 @@ void kept_set_limits(struct kept *kept, const struct config *config)
 }
 
 enum afar_status kept_open(struct kept **kept, const struct config *config, struct log *log,
-                           struct afar_error *err)
+                           struct audit *audit, struct afar_error *err)
 {
     *kept = NULL;
     const char *path = config->state_directory;
@@ -136,6 +138,7 @@ enum afar_status kept_open(struct kept **kept, const struct config *config, stru
         return afar_fail(err, AFAR_ENOMEM, "out of memory for kept jobs");
     made->state_fd = made->lock_fd = made->jobs_fd = -1;
     made->log = log;
+    made->audit = audit;
     list_init(&made->entries);
     (void)pthread_mutex_init(&made->lock, NULL);
     kept_set_limits(made, config);

@@ -17,15 +17,17 @@
 
 #include "base/log.h"
 #include "keep/keeper.h"
+#include "policy/audit.h"
 #include "policy/config.h"
 
 struct kept;
 struct kept_entry;
 
 /* Blocks. Opens the state folder, and picks up every job in it. NULL where the configuration names
- * none. AFAR_ESYSTEM (also: another server has it), AFAR_ENOMEM. */
+ * none. `log` and `audit` (NULL: none) are *kept*. AFAR_ESYSTEM (also: another server has it),
+ * AFAR_ENOMEM. */
 enum afar_status kept_open(struct kept **kept, const struct config *config, struct log *log,
-                           struct afar_error *err);
+                           struct audit *audit, struct afar_error *err);
 void kept_free(struct kept *kept);
 
 /* From now on; any thread. */

@@ -31,7 +31,8 @@ struct kept {
     uint64_t keep_ms;
     uint64_t key_ms;
     struct log *log;
-    int state_fd; /* each its lock's, the folder's … */
+    struct audit *audit; /* NULL: none */
+    int state_fd;        /* each its lock's, the folder's … */
     int lock_fd;
     int jobs_fd;
     char secret[DIGEST_HEX_BYTES]; /* which makes hashes of requests worthless elsewhere */
@@ -50,6 +51,10 @@ enum kept_fate {
 };
 enum kept_fate kept_settle(struct kept *kept, const char *job, int folder_fd,
                            const struct jobdir_request *request, struct jobdir_end *end);
+
+/* Its end, where the audit log has no line of it yet. */
+void kept_audit_end(struct kept *kept, int folder_fd, const struct jobdir_request *request,
+                    const struct jobdir_end *end);
 
 /* The same, and the table knows of it. */
 enum kept_fate kept_look(struct kept *kept, const char *job);

@@ -132,6 +132,29 @@ void kept_note_end(struct kept_entry *entry, const struct jobdir_end *end)
     entry->ended_us = end->ended_us;
 }
 
+/* A crash between the two gives the line twice, never none. */
+void kept_audit_end(struct kept *kept, int folder_fd, const struct jobdir_request *request,
+                    const struct jobdir_end *end)
+{
+    static const char mark[] = "audited";
+    struct afar_error err = {0};
+    const struct audit_record record = {.event = "end",
+                                        .job = request->job,
+                                        .identity = request->identity,
+                                        .owner = request->owner,
+                                        .receipt = &end->receipt};
+    if (kept->audit == NULL || faccessat(folder_fd, mark, F_OK, 0) == 0)
+        return;
+    if (audit_write(kept->audit, &record, &err) != AFAR_OK) {
+        log_write(kept->log, LOG_LEVEL_ERROR, "the end of kept job %s is not in the audit log: %s",
+                  request->job, err.message);
+        return;
+    }
+    int fd = openat(folder_fd, mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 enum kept_fate kept_look(struct kept *kept, const char *job)
 {
     struct jobdir_request request;
@@ -142,6 +165,8 @@ enum kept_fate kept_look(struct kept *kept, const char *job)
     enum kept_fate fate = KEPT_UNREADABLE;
     if (jobdir_read_request(fd, &request, NULL) == AFAR_OK)
         fate = kept_settle(kept, job, fd, &request, &end);
+    if (fate == KEPT_HAS_ENDED)
+        kept_audit_end(kept, fd, &request, &end);
     (void)close(fd);
     (void)pthread_mutex_lock(&kept->lock);
     struct kept_entry *entry = kept_entry_locked(kept, job);

@@ -389,7 +389,7 @@ enum afar_status server_new(struct server **server, const struct config *config,
     if (status == AFAR_OK)
         server_open_cgroups(made, config);
     if (status == AFAR_OK)
-        status = kept_open(&made->shared.kept, config, log, err);
+        status = kept_open(&made->shared.kept, config, log, made->shared.audit, err);
     if (status == AFAR_OK)
         status = separation_make(&made->separation, config, err);
     settings->fence = made->separation.fence;

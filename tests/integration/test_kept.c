@@ -355,6 +355,36 @@ static void many_old_jobs(void **state)
     program_close(&client);
 }
 
+/* What ended while there was no server is in the audit log of the next, once. */
+static void missed_ends_are_audited(void **state)
+{
+    struct program shell;
+    char log_key[128];
+    char job[JOB_BYTES];
+    char line[256];
+    (void)state;
+    kill_server();
+    (void)snprintf(log_key, sizeof log_key, "audit_log=%s/audit", folder);
+    const char *const args[] = {"--listen", url, "--set", state_key, "--set", log_key, NULL};
+    afard_start(&server, args);
+    runs = true;
+    detach("sleep 0.3; exit 6", job);
+    kill_server();
+    (void)snprintf(line, sizeof line,
+                   "until [ -f '%s/state/jobs/%s/receipt' ]; do sleep 0.02; done", folder, job);
+    assert_int_equal(system(line), 0);
+    for (int i = 0; i < 2; i++) {
+        afard_start(&server, args);
+        runs = true;
+        assert_int_equal(afar_quiet(WORDS("wait", url, job)), 6);
+        kill_server();
+    }
+    (void)snprintf(line, sizeof line, "grep -c '\"end\".*%s' '%s/audit'", job, folder);
+    assert_int_equal(program_run(&shell, WORDS("sh", "-c", line), NULL, 0), 0);
+    assert_string_equal(shell.stdout_data, "1\n");
+    program_close(&shell);
+}
+
 /* Two servers on one folder would take each other's jobs. */
 static void one_server_only(void **state)
 {
@@ -379,6 +409,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(kill_and_remove, set_up, tear_down),
         cmocka_unit_test_setup_teardown(full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_old_jobs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(missed_ends_are_audited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_server_only, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,10 +155,12 @@ static void on_forget(struct native *native, const struct message *message)
     char job[MESSAGE_JOB_ID_BYTES];
     if (!may_ask(native, message, POLICY_KILL, "forget"))
         return;
-    if (kept_find(native->connection->worker->shared->kept, whose(native), message->job, "", job))
+    if (kept_find(native->connection->worker->shared->kept, whose(native), message->job, "", job)) {
+        native_note(native, "forget", job);
         errand_run(native, message, whose(native), job);
-    else
+    } else {
         native_refuse(native, message, "not_found", "no such job", 0);
+    }
 }
 
 static void handle(struct native *native, struct message *message, const uint8_t *payload)

@@ -20,7 +20,7 @@ struct attach {
 
 /* ---- in the audit log ------------------------------------------------------------------------ */
 
-static void note(const struct native *native, const char *event, const char *job)
+void native_note(const struct native *native, const char *event, const char *job)
 {
     const struct connection *connection = native->connection;
     const struct audit_record record = {.event = event,
@@ -41,7 +41,7 @@ void native_note_away(const struct native *native)
     log_write(connection->worker->shared->log, LOG_LEVEL_INFO,
               "connection %llu: lost; job %s waits %llu ms for its client", connection->number,
               native->run->entry.job, (unsigned long long)native->run->host.resume_ms);
-    note(native, "away", native->run->entry.job);
+    native_note(native, "away", native->run->entry.job);
 }
 
 /* ---- refused --------------------------------------------------------------------------------- */
@@ -145,7 +145,7 @@ static void attach_here(struct native *native, const struct attach *attach, stru
     run_attached(run, native);
     log_write(connection->worker->shared->log, LOG_LEVEL_INFO, "connection %llu: %s job %s",
               connection->number, same ? "back at" : "takes over", run->entry.job);
-    note(native, same ? "attach" : "takeover", run->entry.job);
+    native_note(native, same ? "attach" : "takeover", run->entry.job);
     tell_attached(native);
     if (run->job != NULL)
         job_resume_output(run->job);
@@ -184,7 +184,7 @@ static void begin_kept(struct native *native, uint64_t id, const char *job, cons
     }
     counters_count(&native->connection->worker->shared->counters, COUNTER_ATTACHES);
     if (job[0] != '\0')
-        note(native, attach->watch ? "watch" : "attach", job);
+        native_note(native, attach->watch ? "watch" : "attach", job);
 }
 
 void native_attach_kept(struct native *native, uint64_t id, const char *job, const char *key,

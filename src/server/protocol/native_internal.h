@@ -124,6 +124,9 @@ void native_refuse_attach(struct native *native, uint64_t id, enum afar_status s
 /* It has been handed over, and its attach with it. */
 void native_moved(struct connection *connection);
 
+/* A line in the audit log about a job; `event` is a constant. */
+void native_note(const struct native *native, const char *event, const char *job);
+
 /* The connection ends, and its run waits for its client. */
 void native_note_away(const struct native *native);
 
