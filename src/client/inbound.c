@@ -53,11 +53,14 @@ static enum afar_status on_attached(struct afar_client *client, const struct mes
                           message->attached.first_bytes);
     command->attached = true;
     client->complaint.code = client->lost.code = AFAR_OK;
-    /* What we have asked to be started may have come to its end before this came. */
-    const bool over = message->attached.state == MESSAGE_JOB_ENDED && command->guest.kept &&
-                      !command->guest.takes_over;
-    if (message->attached.state == MESSAGE_JOB_RUNNING || over)
+    if (message->attached.state == MESSAGE_JOB_RUNNING)
         return on_started(client, message, frame, err);
+    /* What we have asked to be started may be over when this comes, or never have begun: its receipt
+     * tells. */
+    const struct afar_callbacks *callbacks = &command->delivery.callbacks;
+    if (message->attached.state == MESSAGE_JOB_ENDED && command->guest.kept && !command->started &&
+        !command->guest.takes_over && callbacks->on_started != NULL)
+        callbacks->on_started(callbacks->user, message->job);
     enum afar_status status = take_facts(client, message, err);
     return status == AFAR_OK ? delivery_show(&command->delivery, frame, err) : status;
 }
