@@ -41,9 +41,12 @@ enum afar_status afar_client_new_on_transport(struct afar_client **client,
 static void say_goodbye(struct afar_client *client)
 {
     struct command *command = &client->command;
-    if (!client->broken && command->running && !command->ended && command->guest.resume_ms > 0)
-        run_guest_detach(&command->guest, &client->out);
-    if (!client->broken && command->guest.resume_ms > 0)
+    struct run_guest *guest = &command->guest;
+    /* Before it has answered it waits for as long as was asked for. */
+    bool waits = (guest->confirmed ? guest->resume_ms : guest->asked_resume_ms) > 0;
+    if (!client->broken && command->running && !command->ended && waits)
+        run_guest_detach(guest, &client->out);
+    if (!client->broken && waits)
         pump_send(client);
     transport_shutdown(client->transport);
 }

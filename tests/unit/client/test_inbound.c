@@ -284,6 +284,18 @@ static void test_taken_back(void **state)
     assert_non_null(afar_receipt(it->client));
 }
 
+/* The server would wait for us to come back, and is told that we do not. */
+static void test_closed_before_it_began(void **state)
+{
+    struct scripted_client *it = *state;
+    const struct afar_command command =
+        AFAR_COMMAND_INIT(.argv = (const char *const[]){"true", NULL}, .resume_ms = 60000);
+    assert_int_equal(afar_start(it->client, &command, NULL, &it->err), AFAR_OK);
+    afar_close(it->client);
+    it->client = NULL;
+    assert_int_equal(script_count(&it->script, MESSAGE_DETACH, NULL), 1);
+}
+
 static void test_taken_back_when_it_had_begun(void **state)
 {
     struct scripted_client *it = *state;
@@ -391,6 +403,7 @@ int main(void)
         TEST(test_refused_and_then_the_next),
         TEST(test_given_up_while_it_ran),
         TEST(test_taken_back),
+        TEST(test_closed_before_it_began),
         TEST(test_taken_back_when_it_had_begun),
         TEST(test_a_receipt_that_crosses_it),
         TEST(test_detached_unasked),
