@@ -63,7 +63,7 @@ static void run_line(struct repl *repl, const char *line)
             repl->status = STATUS_FAILED;
             return;
         }
-        struct tty_wish wish;
+        struct tty_wish wish = {0};
         if (options->tty)
             tty_describe(&wish, environ);
         /* The lines are what stdin is for here, so the commands get none; but a person's keys are

@@ -97,7 +97,7 @@ static int run_command(struct remote *remote, const struct options *options)
     const struct session_options how = {
         .json = options->json, .print_job = options->detach, .escape = options->escape};
     const bool keep = options->keep || options->detach || options->once != NULL;
-    struct tty_wish wish;
+    struct tty_wish wish = {0};
     if (options->tty)
         tty_describe(&wish, environ);
     struct afar_command command =

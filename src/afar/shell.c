@@ -41,7 +41,7 @@ static void greet(const char *host, const struct options *options)
 static int open_shell(struct remote *remote, const struct options *options)
 {
     const struct session_options how = {.escape = options->escape};
-    struct tty_wish wish;
+    struct tty_wish wish = {0};
     const bool on_terminal = options->tty || tty_is_there();
     struct afar_command command =
         AFAR_COMMAND_INIT(.env = options->env, .cwd = options->cwd,

@@ -146,7 +146,7 @@ static bool write_record(struct spool *spool, struct spool_file *file, enum spoo
 static void end_file(struct spool *spool)
 {
     struct spool_file *file = last_file(spool);
-    if (spool->fd < 0)
+    if (spool->fd < 0 || file == NULL)
         return;
     /* On its way, and not waited for: what a power failure may cost is then a few seconds. */
     (void)sync_file_range(spool->fd, 0, (off_t)file->size, SYNC_FILE_RANGE_WRITE);
@@ -198,7 +198,8 @@ static bool prepare(struct spool *spool, uint64_t seq, const uint64_t before[2],
         return false;
     }
     const struct spool_file *file = last_file(spool);
-    if (spool->fd >= 0 && file->size + SPOOL_HEAD_BYTES + size <= spool->limits.segment_bytes)
+    if (spool->fd >= 0 && file != NULL &&
+        file->size + SPOOL_HEAD_BYTES + size <= spool->limits.segment_bytes)
         return true;
     return begin_file(spool, seq, before);
 }

@@ -134,7 +134,7 @@ static void bad_messages(void **state)
          "bad_request", "pty.rows"},
         {"{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"a\"],\"pty\":{\"term\":\"../x\"}}",
          "bad_request", "pty.term"},
-        {"{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"a\"],\"user\":\"root\"}", "unsupported",
+        {"{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"a\"],\"user\":\"nosuch\"}", "denied",
          "user"},
         {"{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"a\"],\"key\":\"k\"}", "unsupported",
          "key"},

@@ -238,7 +238,7 @@ static void output_waits(void **state)
     cutter_refuse(cutter, 1);
     cutter_cut(cutter);
     int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    while (afard_metric(&server, "afard_limits_met_total{limit=\"output_log_bytes\"}") == 0) {
+    while (afard_metric(&server, "afard_limit_reached_total{limit=\"output_log_bytes\"}") == 0) {
         assert_true(clock_now_ms() < deadline_ms); /* until it is full */
         (void)usleep(10000);
     }
@@ -285,7 +285,7 @@ static void asleep_beyond_the_deadline(void **state)
     char text[64];
     const struct cutter_plan plan = {.cuts = 0};
     const char *options[] = {"--reconnect", "1s", NULL};
-    const char *given_up = "afard_limits_met_total{limit=\"resume_ms\"}";
+    const char *given_up = "afard_limit_reached_total{limit=\"resume_ms\"}";
     double before = afard_metric(&server, given_up);
     int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     struct cutter *cutter = begin(TCP, &plan, text);
