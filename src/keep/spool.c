@@ -216,6 +216,8 @@ static bool write_gap(struct spool *spool)
         !write_record(spool, last_file(spool), SPOOL_KIND_GAP, spool->gap_first, &gap, sizeof gap))
         return false;
     struct spool_file *file = last_file(spool);
+    if (file == NULL)
+        return false;
     file->end = next;
     memcpy(file->after, spool->bytes, sizeof file->after);
     spool->gap_first = next;

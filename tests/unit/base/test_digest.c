@@ -1,4 +1,4 @@
-// wrap: malloc calloc realloc strdup EVP_MD_CTX_new EVP_DigestUpdate EVP_DigestFinal_ex RAND_bytes
+// wrap: malloc calloc realloc strdup EVP_MD_CTX_new EVP_DigestUpdate EVP_DigestFinal_ex getrandom
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -20,8 +20,8 @@ int __real_EVP_DigestUpdate(EVP_MD_CTX *context, const void *data, size_t size);
 int __wrap_EVP_DigestUpdate(EVP_MD_CTX *context, const void *data, size_t size);
 int __real_EVP_DigestFinal_ex(EVP_MD_CTX *context, unsigned char *out, unsigned *size);
 int __wrap_EVP_DigestFinal_ex(EVP_MD_CTX *context, unsigned char *out, unsigned *size);
-int __real_RAND_bytes(unsigned char *out, int size);
-int __wrap_RAND_bytes(unsigned char *out, int size);
+ssize_t __real_getrandom(void *out, size_t size, unsigned flags);
+ssize_t __wrap_getrandom(void *out, size_t size, unsigned flags);
 
 static bool broken;
 
@@ -40,9 +40,9 @@ int __wrap_EVP_DigestFinal_ex(EVP_MD_CTX *context, unsigned char *out, unsigned 
     return broken ? 0 : __real_EVP_DigestFinal_ex(context, out, size);
 }
 
-int __wrap_RAND_bytes(unsigned char *out, int size)
+ssize_t __wrap_getrandom(void *out, size_t size, unsigned flags)
 {
-    return broken ? 0 : __real_RAND_bytes(out, size);
+    return broken ? -1 : __real_getrandom(out, size, flags);
 }
 
 static void assert_digest(const char *algorithm, const char *text, const char *expected)
