@@ -6,6 +6,7 @@
  * other worker it is closed, which its client survives. And nothing is copied from then on. */
 #include "server/protocol/native_internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,7 @@ static const char *words_of(enum run_host_verdict verdict)
  * but its rest, which goes elsewhere. */
 static void displace(struct native *old, uint64_t id, const char *code, bool inside)
 {
+    assert(old != NULL);
     struct connection *connection = old->connection;
     struct afar_error err;
     old->run = NULL;
