@@ -45,8 +45,8 @@ static struct spool_file *last_file(const struct spool *spool)
 
 static struct spool_file *add_file(struct spool *spool)
 {
-    if (spool->count == spool->room) {
-        size_t room = spool->room == 0 ? SEGMENTS + 2 : 2 * spool->room;
+    if (spool->files == NULL || spool->count == spool->room) {
+        size_t room = spool->files == NULL || spool->room == 0 ? SEGMENTS + 2 : 2 * spool->room;
         struct spool_file *files = realloc(spool->files, room * sizeof *files);
         if (files == NULL)
             return NULL;

@@ -33,27 +33,27 @@ enum {
 
 /* Those of DECSET, in the order in which they are undone. */
 static const struct {
-    uint16_t number;
     uint32_t bit;
+    uint16_t number;
     bool inverse; /* it is on by itself, and the bit says that it was reset */
 } private_modes[] = {
-    {1016, TERM_MOUSE_PIXELS, false},
-    {1015, TERM_MOUSE_URXVT, false},
-    {1006, TERM_MOUSE_SGR, false},
-    {1005, TERM_MOUSE_UTF8, false},
-    {1004, TERM_FOCUS, false},
-    {1003, TERM_MOUSE_ANY, false},
-    {1002, TERM_MOUSE_DRAG, false},
-    {1000, TERM_MOUSE_BUTTONS, false},
-    {9, TERM_MOUSE_X10, false},
-    {2004, TERM_PASTE, false},
-    {2026, TERM_SYNCHRONIZED, false},
-    {1, TERM_CURSOR_KEYS, false},
-    {7, TERM_NO_WRAP, true},
-    {25, TERM_HIDDEN_CURSOR, true},
-    {1049, TERM_ALTERNATE_1049, false},
-    {1047, TERM_ALTERNATE_1047, false},
-    {47, TERM_ALTERNATE_47, false},
+    {TERM_MOUSE_PIXELS, 1016, false},
+    {TERM_MOUSE_URXVT, 1015, false},
+    {TERM_MOUSE_SGR, 1006, false},
+    {TERM_MOUSE_UTF8, 1005, false},
+    {TERM_FOCUS, 1004, false},
+    {TERM_MOUSE_ANY, 1003, false},
+    {TERM_MOUSE_DRAG, 1002, false},
+    {TERM_MOUSE_BUTTONS, 1000, false},
+    {TERM_MOUSE_X10, 9, false},
+    {TERM_PASTE, 2004, false},
+    {TERM_SYNCHRONIZED, 2026, false},
+    {TERM_CURSOR_KEYS, 1, false},
+    {TERM_NO_WRAP, 7, true},
+    {TERM_HIDDEN_CURSOR, 25, true},
+    {TERM_ALTERNATE_1049, 1049, false},
+    {TERM_ALTERNATE_1047, 1047, false},
+    {TERM_ALTERNATE_47, 47, false},
 };
 
 enum { PRIVATE_MODES = sizeof private_modes / sizeof private_modes[0] };
