@@ -352,17 +352,17 @@ static void nothing_outlives_the_client(void **state)
     (void)state;
     struct program program;
     char job[64];
-    const char *argv[] = {
-        "afar",
-        "run",
-        "-t",
-        server.url[0],
-        "--",
-        "bash",
-        "--norc",
-        "-ic",
-        "nohup sleep 1000 & sleep 1001 & echo job=$AFAR_JOB=; trap '' TERM; sleep 1002",
-        NULL};
+    const char *argv[] = {"afar",
+                          "run",
+                          "-t",
+                          server.url[0],
+                          "--",
+                          "bash",
+                          "--norc",
+                          "-ic",
+                          "nohup sleep 1000 >/dev/null 2>&1 & sleep 1001 & echo job=$AFAR_JOB=; "
+                          "trap '' TERM; sleep 1002",
+                          NULL};
     program_start(&program, argv, NULL);
     program_expect(&program, 1, "=\r\n");
     const char *id = strstr(program.stdout_data, "job=");
