@@ -18,6 +18,9 @@
 
 #include "exec/fence.h"
 #include "exec/inheritance.h"
+#include "exec/packed.h"
+
+static const char whom[] = "the helper";
 
 enum { LOWEST_FD = 10, CAPABILITIES_MAX = 64 };
 
@@ -62,37 +65,6 @@ struct order {
 
 /* ---- giving it ------------------------------------------------------------------------------- */
 
-static enum afar_status put(int fd, const void *data, size_t size, struct afar_error *err)
-{
-    const char *at = data;
-    while (size > 0) {
-        ssize_t written = write(fd, at, size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return afar_fail_errno(err, errno, "cannot tell the helper what to do");
-        at += written;
-        size -= (size_t)written;
-    }
-    return AFAR_OK;
-}
-
-static enum afar_status put_words(int fd, char *const *words, size_t count, struct afar_error *err)
-{
-    enum afar_status status = AFAR_OK;
-    for (size_t i = 0; i < count && status == AFAR_OK; i++)
-        status = put(fd, words[i], strlen(words[i]) + 1, err);
-    return status;
-}
-
-static size_t count_words(char *const *words)
-{
-    size_t count = 0;
-    while (words[count] != NULL)
-        count++;
-    return count;
-}
-
 static enum afar_status put_all(int fd, const struct helper_order *order, struct afar_error *err)
 {
     static char *const none[] = {NULL};
@@ -100,9 +72,9 @@ static enum afar_status put_all(int fd, const struct helper_order *order, struct
     const struct helper_files *files = order->files;
     char *const *roots = files != NULL ? files->roots : none;
     const struct order head = {.confine = *confine,
-                               .candidates = count_words(order->candidates),
-                               .argc = count_words(order->argv),
-                               .envc = count_words(order->env),
+                               .candidates = packed_count(order->candidates),
+                               .argc = packed_count(order->argv),
+                               .envc = packed_count(order->env),
                                .has_cwd = order->cwd != NULL,
                                .cwd_optional = order->cwd_optional,
                                .has_root = confine->root != NULL,
@@ -110,24 +82,24 @@ static enum afar_status put_all(int fd, const struct helper_order *order, struct
                                .has_home = files != NULL && files->home != NULL,
                                .notes = files != NULL && files->notes,
                                .all_notes = files != NULL && files->all_notes,
-                               .roots = count_words(roots)};
-    enum afar_status status = put(fd, &head, sizeof head, err);
+                               .roots = packed_count(roots)};
+    enum afar_status status = packed_put(fd, &head, sizeof head, whom, err);
     if (status == AFAR_OK)
-        status = put(fd, confine->groups, confine->group_count * sizeof(gid_t), err);
+        status = packed_put(fd, confine->groups, confine->group_count * sizeof(gid_t), whom, err);
     if (status == AFAR_OK)
-        status = put_words(fd, order->candidates, head.candidates, err);
+        status = packed_put_words(fd, order->candidates, whom, err);
     if (status == AFAR_OK)
-        status = put_words(fd, order->argv, head.argc, err);
+        status = packed_put_words(fd, order->argv, whom, err);
     if (status == AFAR_OK)
-        status = put_words(fd, order->env, head.envc, err);
+        status = packed_put_words(fd, order->env, whom, err);
     if (status == AFAR_OK && head.has_cwd)
-        status = put(fd, order->cwd, strlen(order->cwd) + 1, err);
+        status = packed_put(fd, order->cwd, strlen(order->cwd) + 1, whom, err);
     if (status == AFAR_OK && head.has_root)
-        status = put(fd, confine->root, strlen(confine->root) + 1, err);
+        status = packed_put(fd, confine->root, strlen(confine->root) + 1, whom, err);
     if (status == AFAR_OK)
-        status = put_words(fd, roots, head.roots, err);
+        status = packed_put_words(fd, roots, whom, err);
     if (status == AFAR_OK && head.has_home)
-        status = put(fd, files->home, strlen(files->home) + 1, err);
+        status = packed_put(fd, files->home, strlen(files->home) + 1, whom, err);
     return status;
 }
 
@@ -257,22 +229,12 @@ static char *read_order(size_t *size)
 }
 
 /* Takes a string from *at. NULL: there is none. */
-static char *take(char **at, const char *end)
-{
-    char *begin = *at;
-    char *nul = begin < end ? memchr(begin, 0, (size_t)(end - begin)) : NULL;
-    if (nul == NULL)
-        return NULL;
-    *at = nul + 1;
-    return begin;
-}
-
 /* NULL: out of memory, or they are not there. */
 static char **take_words(char **at, const char *end, size_t count)
 {
     char **words = calloc(count + 1, sizeof *words);
     for (size_t i = 0; words != NULL && i < count; i++) {
-        words[i] = take(at, end);
+        words[i] = packed_take(at, end);
         if (words[i] == NULL)
             return NULL;
     }
@@ -309,10 +271,10 @@ static bool parse(struct work *work, char *data, size_t size)
     work->candidates = take_words(&at, end, work->order.candidates);
     work->argv = work->candidates == NULL ? NULL : take_words(&at, end, work->order.argc);
     work->env = work->argv == NULL ? NULL : take_words(&at, end, work->order.envc);
-    work->cwd = work->env != NULL && work->order.has_cwd ? take(&at, end) : NULL;
-    work->root = work->env != NULL && work->order.has_root ? take(&at, end) : NULL;
+    work->cwd = work->env != NULL && work->order.has_cwd ? packed_take(&at, end) : NULL;
+    work->root = work->env != NULL && work->order.has_root ? packed_take(&at, end) : NULL;
     work->roots = work->env != NULL ? take_words(&at, end, work->order.roots) : NULL;
-    work->home = work->roots != NULL && work->order.has_home ? take(&at, end) : NULL;
+    work->home = work->roots != NULL && work->order.has_home ? packed_take(&at, end) : NULL;
     return work->roots != NULL && (work->cwd != NULL) == work->order.has_cwd &&
            (work->root != NULL) == work->order.has_root &&
            (work->home != NULL) == work->order.has_home && at == end;

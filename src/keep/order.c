@@ -7,6 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "exec/packed.h"
+
+static const char whom[] = "a keeper";
+
 /* The file: this, the groups, then texts, each with its NUL: label, program, cwd, the rule's name,
  * user and chroot; argv; env. */
 enum { TEXT_LABEL, TEXT_PROGRAM, TEXT_CWD, TEXT_RULE, TEXT_USER, TEXT_CHROOT, TEXTS };
@@ -28,37 +32,6 @@ struct order_taken {
 
 /* ---- giving it ------------------------------------------------------------------------------- */
 
-static enum afar_status put(int fd, const void *data, size_t size, struct afar_error *err)
-{
-    const char *at = data;
-    while (size > 0) {
-        ssize_t written = write(fd, at, size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return afar_fail_errno(err, errno, "cannot tell a keeper what to do");
-        at += written;
-        size -= (size_t)written;
-    }
-    return AFAR_OK;
-}
-
-static size_t count_words(char *const *words)
-{
-    size_t count = 0;
-    while (words[count] != NULL)
-        count++;
-    return count;
-}
-
-static enum afar_status put_words(int fd, char *const *words, struct afar_error *err)
-{
-    enum afar_status status = AFAR_OK;
-    for (; *words != NULL && status == AFAR_OK; words++)
-        status = put(fd, *words, strlen(*words) + 1, err);
-    return status;
-}
-
 enum afar_status order_put(const struct keep_order *order, int *fd, struct afar_error *err)
 {
     const struct rule *rule = order->rule;
@@ -75,24 +48,25 @@ enum afar_status order_put(const struct keep_order *order, int *fd, struct afar_
     head.has_rule = rule != NULL;
     if (rule != NULL)
         head.rule = *rule;
-    head.argc = count_words(order->argv);
-    head.envc = count_words(order->env);
+    head.argc = packed_count(order->argv);
+    head.envc = packed_count(order->env);
     for (int i = 0; i < TEXTS; i++)
         head.has[i] = texts[i] != NULL;
     *fd = memfd_create("afard-keep", MFD_CLOEXEC);
     if (*fd < 0)
         return afar_fail_errno(err, errno, "cannot tell a keeper what to do");
-    enum afar_status status = put(*fd, &head, sizeof head, err);
+    enum afar_status status = packed_put(*fd, &head, sizeof head, whom, err);
     if (status == AFAR_OK && rule != NULL && rule->user.group_count > 0)
-        status = put(*fd, rule->user.groups, rule->user.group_count * sizeof(gid_t), err);
+        status =
+            packed_put(*fd, rule->user.groups, rule->user.group_count * sizeof(gid_t), whom, err);
     for (int i = 0; i < TEXTS && status == AFAR_OK; i++) {
         if (texts[i] != NULL)
-            status = put(*fd, texts[i], strlen(texts[i]) + 1, err);
+            status = packed_put(*fd, texts[i], strlen(texts[i]) + 1, whom, err);
     }
     if (status == AFAR_OK)
-        status = put_words(*fd, order->argv, err);
+        status = packed_put_words(*fd, order->argv, whom, err);
     if (status == AFAR_OK)
-        status = put_words(*fd, order->env, err);
+        status = packed_put_words(*fd, order->env, whom, err);
     if (status != AFAR_OK) {
         (void)close(*fd);
         *fd = -1;
@@ -102,20 +76,10 @@ enum afar_status order_put(const struct keep_order *order, int *fd, struct afar_
 
 /* ---- taking it ------------------------------------------------------------------------------- */
 
-static char *take(char **at, const char *end)
-{
-    char *begin = *at;
-    char *nul = begin < end ? memchr(begin, 0, (size_t)(end - begin)) : NULL;
-    if (nul == NULL)
-        return NULL;
-    *at = nul + 1;
-    return begin;
-}
-
 static bool take_words(char **words, size_t count, char **at, const char *end)
 {
     for (size_t i = 0; i < count; i++) {
-        words[i] = take(at, end);
+        words[i] = packed_take(at, end);
         if (words[i] == NULL)
             return false;
     }
@@ -154,7 +118,7 @@ static bool parse(struct order_taken *taken, size_t size)
     gid_t *first = (gid_t *)(void *)at;
     at += groups;
     for (int i = 0; i < TEXTS; i++) {
-        texts[i] = head->has[i] ? take(&at, end) : NULL;
+        texts[i] = head->has[i] ? packed_take(&at, end) : NULL;
         if (head->has[i] && texts[i] == NULL)
             return false;
     }

@@ -5,36 +5,19 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "support/corpus.h"
+#include "support/corpus_test.h"
 #include "support/fuzz.h"
-
-/* The repository: AFAR_SRC, or where make runs the tests. */
-static void replay(const char *target, void (*run)(const uint8_t *data, size_t size))
-{
-    const char *root = getenv("AFAR_SRC");
-    char path[4096];
-    (void)snprintf(path, sizeof path, "%s/tests/fuzz/corpus/%s", root != NULL ? root : ".", target);
-    int count = corpus_replay(path, run);
-    if (count < 0)
-        fail_msg("%s: %s", path, strerror(errno));
-    assert_true(count > 0);
-}
 
 static void test_config(void **state)
 {
     (void)state;
-    replay("config", fuzz_config);
+    corpus_test("config", fuzz_config);
 }
 
 static void test_rules(void **state)
 {
     (void)state;
-    replay("rules", fuzz_rules);
+    corpus_test("rules", fuzz_rules);
 }
 
 int main(void)
