@@ -54,7 +54,8 @@ static bool find(const struct line_editor *editor, const char *name, void *call)
 
 static bool load(struct line_editor *editor)
 {
-    editor->library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    /* It stays: what it keeps for the next line would be lost with it, and reported as a leak. */
+    editor->library = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     return editor->library != NULL && find(editor, "el_init", &editor->init) &&
            find(editor, "el_end", &editor->end) && find(editor, "el_set", &editor->set) &&
            find(editor, "el_source", &editor->source) && find(editor, "el_gets", &editor->gets) &&

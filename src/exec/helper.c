@@ -228,15 +228,16 @@ static char *read_order(size_t *size)
     return data;
 }
 
-/* Takes a string from *at. NULL: there is none. */
 /* NULL: out of memory, or they are not there. */
 static char **take_words(char **at, const char *end, size_t count)
 {
     char **words = calloc(count + 1, sizeof *words);
     for (size_t i = 0; words != NULL && i < count; i++) {
         words[i] = packed_take(at, end);
-        if (words[i] == NULL)
+        if (words[i] == NULL) {
+            free(words);
             return NULL;
+        }
     }
     return words;
 }

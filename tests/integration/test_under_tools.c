@@ -74,7 +74,7 @@ static void test_parallel(void **state)
     (void)state;
     expect_output("parallel",
                   "export HOME=$D PARALLEL_SSH=\"$REMOTE\"\n"
-                  "parallel --will-cite -S localhost -k echo {} ::: a 'b c' </dev/null",
+                  "parallel --will-cite -j1 -S 1/localhost -k echo {} ::: a 'b c' </dev/null",
                   "a\nb c\n");
 }
 

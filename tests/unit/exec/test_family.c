@@ -135,8 +135,10 @@ static void only_the_marked(void **state)
     char variable[64];
     (void)snprintf(variable, sizeof variable, "FAMILY_MARK=%d", (int)getpid());
     const char *argv[] = {"sh", "-c", "echo $$; sleep 1000 & wait", NULL};
+    /* A session of its own: ours may be led from another pid namespace, and then it is nobody's. */
+    const char *session_argv[] = {"setsid", "sh", "-c", "echo $$; sleep 1000 & wait", NULL};
     const char *environment[] = {variable, NULL};
-    program_start(&other, argv, NULL);
+    program_start(&other, session_argv, NULL);
     program_expect(&other, 1, "\n");
     program_start(&mine, argv, environment);
     program_expect(&mine, 1, "\n");
@@ -152,8 +154,9 @@ static void only_the_marked(void **state)
     assert_true(process_runs(other.pid));
     family_free(family);
 
-    /* The other one by its session, which is ours, and everybody's here. */
-    const struct family_mark session = {.session = getsid(0), .variable = "FAMILY_MARK=none"};
+    /* The other one by its session. */
+    assert_int_equal(getsid(other.pid), other.pid);
+    const struct family_mark session = {.session = other.pid, .variable = "FAMILY_MARK=none"};
     family = family_new();
     assert_non_null(family);
     assert_true(add_marked(family, &other.pid, 1, &session) >= 1);
