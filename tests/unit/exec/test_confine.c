@@ -150,14 +150,20 @@ static void limits_of_another_user(void **state)
     char text[TEXT_BYTES];
     (void)state;
     need_root();
-    set(&confine, CONFINE_NOFILE, 33);
+    /* ThreadSanitizer takes address space for each call that it has not seen before, and dies without. */
+#ifdef __SANITIZE_THREAD__
+    static const char expected[] = "33\nunlimited\n77\n0077\n-5\n";
+#else
+    static const char expected[] = "33\n262144\n77\n0077\n-5\n";
     set(&confine, CONFINE_AS, 256 << 20);
+#endif
+    set(&confine, CONFINE_NOFILE, 33);
     set(&confine, CONFINE_NPROC, 77);
     confine.set_umask = confine.set_nice = true;
     confine.umask = 077;
     confine.nice = -5;
     run(&confine, "ulimit -n; ulimit -v; ulimit -p; umask; nice", text);
-    assert_string_equal(text, "33\n262144\n77\n0077\n-5\n");
+    assert_string_equal(text, expected);
 }
 
 /* He cannot go where he may not, whatever the server may. */
