@@ -149,9 +149,13 @@ static enum run_guest_after lose_run(struct run_guest *guest, int64_t now_ms, ui
         resume_ms = guest->resume_ms;
     if (resume_ms == 0)
         return end(guest, err, run_guest_fate(guest));
-    /* A connection that has brought something is no reason to wait. */
+    /* A connection that has brought something is no reason to wait. One that the server has answered on,
+     * and no more, is a reason not to wait long: cut off in the middle of a frame, as a large one may be
+     * every time, it is still there. */
     if (guest->progress)
         guest->tries = 0;
+    else if (guest->state == RUN_GUEST_RUN && guest->tries > 1)
+        guest->tries = 1;
     guest->give_up_ms = patience(now_ms, resume_ms);
     guest->believe_at_ms = guest->confirmed ? now_ms : now_ms + RUN_GUEST_PATIENCE_MS;
     guest->try_at_ms = NEVER;

@@ -78,6 +78,7 @@ static enum afar_status take_stdin(struct run_guest *guest, const struct message
         guest->stdin_sent = received;
     } else if (received > oldest) {
         buffer_consume(&guest->ring, (size_t)(received - oldest));
+        guest->progress = true; /* of the connection before, which could not tell */
     }
     if (attached->stdin_taken > guest->stdin_acked)
         guest->stdin_acked = attached->stdin_taken;

@@ -188,6 +188,40 @@ static void test_progress_resets_the_back_off(void **state)
     talk_close();
 }
 
+/* A network that cuts every connection within the same large frame: nobody waits for seconds. */
+static void test_answers_bound_the_back_off(void **state)
+{
+    (void)state;
+    talk_start_resumable();
+    int64_t now_ms = 10000;
+    assert_int_equal(talk_lose(now_ms), RUN_GUEST_RETRY);
+    for (uint64_t id = 5; id < 15; id++) {
+        now_ms = run_guest_deadline_ms(&talk.guest);
+        assert_true(run_guest_connect_now(&talk.guest, now_ms));
+        assert_int_equal(run_guest_connected(&talk.guest, id, &talk.out, NULL), AFAR_OK);
+        assert_int_equal(talk_frame(), MESSAGE_ATTACH);
+        talk_attached(id, "\"state\":\"running\",\"first\":0,\"end\":9,\"first_bytes\":{}");
+        assert_int_equal(talk_lose(now_ms), RUN_GUEST_RETRY);
+        assert_in_range(run_guest_deadline_ms(&talk.guest), now_ms + 1, now_ms + 100);
+    }
+    talk_close();
+}
+
+/* What the server has had by the connection before is progress too. */
+static void test_input_is_progress(void **state)
+{
+    (void)state;
+    talk_start_resumable();
+    assert_int_equal(talk_give("input"), 5);
+    assert_int_equal(talk_lose(1000), RUN_GUEST_RETRY);
+    talk_come_back(5);
+    talk_attached(5, "\"state\":\"running\",\"first\":0,\"end\":0,\"first_bytes\":{},"
+                     "\"stdin\":5,\"taken\":0");
+    assert_int_equal(talk_lose(3000), RUN_GUEST_RETRY);
+    assert_int_equal(run_guest_deadline_ms(&talk.guest), 3000);
+    talk_close();
+}
+
 static void test_attach_says_what_is_had(void **state)
 {
     (void)state;
@@ -463,6 +497,8 @@ int main(void)
         cmocka_unit_test(test_turned_away),
         cmocka_unit_test(test_back_off),
         cmocka_unit_test(test_progress_resets_the_back_off),
+        cmocka_unit_test(test_answers_bound_the_back_off),
+        cmocka_unit_test(test_input_is_progress),
         cmocka_unit_test(test_attach_says_what_is_had),
         cmocka_unit_test(test_stdin_is_sent_again),
         cmocka_unit_test(test_credit),
