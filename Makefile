@@ -317,7 +317,9 @@ $(SOAK_BIN): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(SOAK_SRC)) $(SUPPORT) $(S
 	$(call say,LINK)
 	$(Q)$(CC) $^ $(BUILD_LDFLAGS) $(TEST_LIBS) -o $@
 
-TESTS := $(UNIT) $(INTEGRATION) $(SIMULATE_DIR)/test_simulate
+# The longest one first, so that nobody waits for it alone at the end.
+LONGEST := $(B)/tests/fault/test_injection
+TESTS := $(LONGEST) $(filter-out $(LONGEST),$(UNIT) $(INTEGRATION)) $(SIMULATE_DIR)/test_simulate
 
 .PHONY: tests test test-unit fault-all hunt coverage valgrind
 tests: $(TESTS) $(EXAMPLE) $(EXAMPLE_CXX)
