@@ -93,6 +93,8 @@ struct afar_receipt {
     enum afar_killer killed_by;
     struct afar_processes ended;   /* that the command left behind, and the server has ended */
     struct afar_processes held_by; /* those of them that held its output open */
+    struct afar_processes left;    /* that it left behind, and that go on (`leave`) */
+    bool leave_denied;             /* `leave` was asked for, and its rule does not allow it */
 };
 
 #ifdef __cplusplus

@@ -31,6 +31,7 @@ enum {
     OPTION_DAYS,
     OPTION_FORCE,
     OPTION_KEEP,
+    OPTION_LEAVE,
     OPTION_ONCE,
     OPTION_LINKS,
     OPTION_OWNER,
@@ -76,6 +77,7 @@ static const struct {
     {{"force", no_argument, NULL, OPTION_FORCE}, OPTIONS_KEYGEN},
     {{"detach", no_argument, NULL, 'd'}, OPTIONS_RUN},
     {{"keep", no_argument, NULL, OPTION_KEEP}, OPTIONS_RUN},
+    {{"leave", no_argument, NULL, OPTION_LEAVE}, OPTIONS_RUN},
     {{"once", required_argument, NULL, OPTION_ONCE}, OPTIONS_RUN},
     {{"follow", no_argument, NULL, 'f'}, OPTIONS_FOLLOW},
     {{"all", no_argument, NULL, 'a'}, OPTIONS_EVERY},
@@ -354,6 +356,9 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return true;
     case OPTION_KEEP:
         options->keep = true;
+        return true;
+    case OPTION_LEAVE:
+        options->leave = true;
         return true;
     case OPTION_ONCE:
         options->once = value;

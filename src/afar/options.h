@@ -62,6 +62,7 @@ struct options {
     bool digest;
     bool detach;
     bool keep;
+    bool leave;
     const char *once; /* NULL: none */
     bool follow;
     bool every;

@@ -158,6 +158,10 @@ static void report_limit(const char *host, const struct afar_limit *limit)
     } else if (strcmp(limit->name, "pids") == 0) {
         report("%s: the command could not start more processes: its limit is %llu", host,
                (unsigned long long)limit->count);
+    } else if (strcmp(limit->name, "left_max") == 0 ||
+               strcmp(limit->name, "left_per_identity") == 0) {
+        report("%s: no more processes may be left running: the server's limit is %llu (%s)", host,
+               (unsigned long long)limit->count, limit->name);
     }
 }
 
@@ -219,8 +223,14 @@ static void report_left(const char *host, const struct afar_receipt *receipt)
                all);
     } else if (count > 0) {
         format_names(ended, names, sizeof names);
-        report("%s: the command left %llu process%s behind, which the server has ended%s", host,
-               count, count > 1 ? "es" : "", names);
+        report("%s: the command left %llu process%s behind, which the server has ended%s%s", host,
+               count, count > 1 ? "es" : "",
+               receipt->leave_denied ? ", as its rule does not let it leave anything" : "", names);
+    }
+    if (receipt->left.count > 0) {
+        format_names(&receipt->left, names, sizeof names);
+        report("%s: the command left %llu process%s running%s", host,
+               (unsigned long long)receipt->left.count, receipt->left.count > 1 ? "es" : "", names);
     }
 }
 
@@ -233,7 +243,7 @@ void report_receipt(const char *host, const struct afar_command *command,
     switch (receipt->outcome) {
     case AFAR_OUTCOME_EXITED:
     case AFAR_OUTCOME_SIGNALED:
-        if (receipt->message[0] != '\0')
+        if (receipt->message[0] != '\0' && !receipt->leave_denied)
             report("%s: %s", host, receipt->message);
         break;
     case AFAR_OUTCOME_TIMED_OUT:

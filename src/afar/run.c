@@ -31,6 +31,7 @@ static const char help[] =
     "  -d, --detach          print the job's id once it runs, and leave it running\n"
     "      --keep            the command outlives this connection and the server\n"
     "      --once NAME       --keep, and start it once: by this name the next run attaches to it\n"
+    "      --leave           what the command leaves running may stay, if the server allows it\n"
     "      --digest          compare the output's SHA-256 with the server's\n"
     "      --protocol NAME   afar, or the tutorial's sized or headed\n"
     "      --ca, --cert, --key FILE\n"
@@ -74,6 +75,8 @@ static const char *not_for_shell(const struct options *options)
         return "--keep";
     if (options->once != NULL)
         return "--once";
+    if (options->leave)
+        return "--leave";
     return options->tty ? "--tty" : NULL;
 }
 
@@ -106,6 +109,7 @@ static int run_command(struct remote *remote, const struct options *options)
                           .start_within_ms = options->start_within_ms,
                           .resume_ms = remote->reconnect_ms, .with_stdin = !options->no_stdin,
                           .with_digest = options->digest, .keep = keep, .key = options->once,
+                          .leave = options->leave,
                           .user = remote->entry.value[HOST_USER].text,
                           .pty = options->tty ? &wish.pty : NULL);
     if (keep && command.resume_ms == 0 && options->reconnect_ms < 0)

@@ -45,7 +45,8 @@ static int open_shell(struct remote *remote, const struct options *options)
     const bool on_terminal = options->tty || tty_is_there();
     struct afar_command command =
         AFAR_COMMAND_INIT(.env = options->env, .cwd = options->cwd,
-                          .timeout_ms = options->timeout_ms, .with_stdin = true, .login = true);
+                          .timeout_ms = options->timeout_ms, .with_stdin = true, .login = true,
+                          .leave = true);
     if (on_terminal) {
         tty_describe(&wish, environ);
         command.pty = &wish.pty;

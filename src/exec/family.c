@@ -33,6 +33,7 @@ struct relative {
     bool gone; /* as was seen last */
     bool counted;
     bool denied;
+    bool condemned;
 };
 
 struct family {
@@ -42,6 +43,7 @@ struct family {
     unsigned *index; /* 2 * room places: 1 + where the member of that pid is; 0: none */
     size_t at;       /* of family_walk, family_find_holders or family_signal: the next member */
     size_t found;    /* that are ours, in this round */
+    bool spares;     /* only the condemned are meant */
     struct afar_processes counted;
     struct candidate *candidates; /* that are still to be looked at, from next_candidate on */
     size_t candidate_count;
@@ -307,9 +309,15 @@ bool family_walk(struct family *family, const struct family_mark *mark, bool sto
     return false;
 }
 
-static bool is_meant(const struct relative *member)
+static bool is_meant(const struct family *family, const struct relative *member)
 {
-    return !member->gone && (member->kinship == OURS || member->kinship == STARTING);
+    return !member->gone && (member->kinship == OURS || member->kinship == STARTING) &&
+           (!family->spares || member->condemned);
+}
+
+static bool is_spared(const struct family *family, const struct relative *member)
+{
+    return family->spares && !member->gone && member->kinship == OURS && !member->condemned;
 }
 
 bool family_look(struct family *family, bool count, int64_t until_us)
@@ -317,10 +325,12 @@ bool family_look(struct family *family, bool count, int64_t until_us)
     while (family->at < family->count) {
         struct proc_stat stat;
         struct relative *member = &family->members[family->at++];
-        if (is_meant(member)) {
+        if (is_meant(family, member) || is_spared(family, member)) {
             member->gone =
                 !proc_read_stat(member->pid, &stat) || stat.start != member->start || stat.dead;
-            if (count && !member->gone && !member->counted && !stat.exiting) {
+            if (is_spared(family, member))
+                member->gone = stat.exiting;
+            else if (count && !member->gone && !member->counted && !stat.exiting) {
                 member->counted = true;
                 count_in(&family->counted, member->pid, stat.name);
             }
@@ -337,12 +347,14 @@ bool family_find_holders(struct family *family, const ino_t *pipes, size_t count
 {
     while (family->at < family->count) {
         struct proc_stat stat;
-        const struct relative *member = &family->members[family->at++];
+        struct relative *member = &family->members[family->at++];
         if (member->kinship == OURS && !member->gone &&
             (terminal != NULL ? proc_has_terminal(member->pid, terminal)
                               : proc_has_pipe(member->pid, pipes, count)) &&
-            proc_read_stat(member->pid, &stat) && stat.start == member->start)
+            proc_read_stat(member->pid, &stat) && stat.start == member->start) {
+            member->condemned = true;
             count_in(holders, member->pid, stat.name);
+        }
         if (clock_now_us() >= until_us)
             return false;
     }
@@ -356,7 +368,7 @@ bool family_signal(struct family *family, int number, int64_t until_us)
 {
     while (family->at < family->count) {
         struct relative *member = &family->members[family->at++];
-        if (is_meant(member))
+        if (is_meant(family, member))
             signal_one(member, member->kinship == OURS ? number : 0);
         if (clock_now_us() >= until_us)
             return false;
@@ -371,8 +383,60 @@ size_t family_living(const struct family *family, size_t *denied)
     *denied = 0;
     for (size_t i = 0; i < family->count; i++) {
         const struct relative *member = &family->members[i];
-        living += is_meant(member);
-        *denied += is_meant(member) && member->denied;
+        living += is_meant(family, member);
+        *denied += is_meant(family, member) && member->denied;
     }
     return living;
+}
+
+/* ---- sparing --------------------------------------------------------------------------------- */
+
+void family_spare(struct family *family, bool spares)
+{
+    family->spares = spares;
+}
+
+void family_condemn(struct family *family, pid_t pid, unsigned long long start)
+{
+    struct relative *member = find(family, pid, start);
+    if (member != NULL && member->kinship == OURS)
+        member->condemned = true;
+}
+
+size_t family_spared(const struct family *family)
+{
+    size_t spared = 0;
+    for (size_t i = 0; i < family->count; i++)
+        spared += is_spared(family, &family->members[i]);
+    return spared;
+}
+
+static int compare_age(const void *a, const void *b)
+{
+    const struct family_member *first = a;
+    const struct family_member *second = b;
+    if (first->start != second->start)
+        return first->start < second->start ? -1 : 1;
+    return first->pid < second->pid ? -1 : first->pid > second->pid;
+}
+
+bool family_list(const struct family *family, struct family_member **members, size_t *count)
+{
+    *count = 0;
+    *members = calloc(family->count + 1, sizeof **members);
+    if (*members == NULL)
+        return false;
+    for (size_t i = 0; i < family->count; i++) {
+        const struct relative *member = &family->members[i];
+        if (is_spared(family, member))
+            (*members)[(*count)++] =
+                (struct family_member){.pid = member->pid, .start = member->start};
+    }
+    qsort(*members, *count, sizeof **members, compare_age);
+    for (size_t i = 0; i < *count && i < AFAR_PROCESSES_NAMED; i++) {
+        struct proc_stat stat;
+        if (proc_read_stat((*members)[i].pid, &stat) && stat.start == (*members)[i].start)
+            memcpy((*members)[i].name, stat.name, sizeof stat.name);
+    }
+    return true;
 }

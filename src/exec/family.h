@@ -21,6 +21,8 @@
 
 #include <afar/receipt.h>
 
+#include "exec/proc.h"
+
 enum { FAMILY_MAX = 65536 };
 
 struct family;
@@ -61,13 +63,30 @@ bool family_look(struct family *family, bool count, int64_t until_us);
 void family_describe(const struct family *family, struct afar_processes *processes);
 
 /* Counts the living members that have one of these pipes open, or the terminal of that name (NULL:
- * none). False: time is over, call again. */
+ * none), and condemns them. False: time is over, call again. */
 bool family_find_holders(struct family *family, const ino_t *pipes, size_t count,
                          const char *terminal, struct afar_processes *holders, int64_t until_us);
 
 /* Signals every member that still lives, and no other process that may have its pid by now. False:
  * time is over, call again with the same number. */
 bool family_signal(struct family *family, int number, int64_t until_us);
+
+/* With `spares` only condemned members are counted and signalled from now on: who holds what
+ * family_find_holders looks for, and those below. */
+void family_spare(struct family *family, bool spares);
+void family_condemn(struct family *family, pid_t pid, unsigned long long start);
+
+/* One of those that stay. */
+struct family_member {
+    pid_t pid;
+    unsigned long long start; /* its time of birth, as struct proc_stat has it */
+    char name[PROC_NAME_BYTES]; /* of the first AFAR_PROCESSES_NAMED; else "" */
+};
+
+/* The members that lived when family_look came to them and are not condemned: how many; and all of
+ * them, the oldest first. *members is the caller's, to be freed. False: out of memory. */
+size_t family_spared(const struct family *family);
+bool family_list(const struct family *family, struct family_member **members, size_t *count);
 
 /* How many lived when family_look or family_signal came to them, also those that may not be
  * signalled, that are dying already, or whose mark cannot be read yet (these are not signalled).

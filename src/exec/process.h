@@ -35,6 +35,9 @@ bool process_signal_group(pid_t leader, int number);
 /* Whether process_reap would take its end now, or fail. */
 bool process_has_ended(const struct process *process);
 
+/* Of one that has ended and is not reaped: whether it has exited, so that no signal has killed it. */
+bool process_has_exited(const struct process *process);
+
 /* Takes the command's end, for good: its pid may be reused after this. AFAR_EAGAIN: it still runs.
  * AFAR_ESYSTEM. */
 enum afar_status process_reap(struct process *process, struct process_end *end,

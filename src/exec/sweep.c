@@ -39,6 +39,7 @@ void sweep_close(struct sweep *sweep)
 {
     family_free(sweep->family);
     sweep->family = NULL;
+    free(sweep->result.spared);
     (void)pthread_mutex_destroy(&sweep->lock);
 }
 
@@ -49,10 +50,17 @@ void sweep_begin(struct sweep *sweep, const struct sweep_order *order)
         family_free(sweep->family);
         sweep->family = NULL;
     }
+    free(sweep->result.spared);
     sweep->order = *order;
     sweep->result = (struct sweep_result){.cgroup_left = order->cgroup != NULL};
     sweep->state =
         (struct sweep_state){.phase = BEGIN, .give_up_ms = clock_deadline_ms(SWEEP_MAX_MS)};
+}
+
+void sweep_condemn(struct sweep *sweep, const struct family_member *member)
+{
+    if (sweep->family != NULL)
+        family_condemn(sweep->family, member->pid, member->start);
 }
 
 void sweep_cancel(struct sweep *sweep)
@@ -79,6 +87,8 @@ static void begin_look(struct sweep *sweep)
     struct proc_stat stat;
     if (sweep->family == NULL)
         sweep->family = family_new();
+    if (sweep->family != NULL)
+        family_spare(sweep->family, sweep->order.spares);
     sweep->state.rounds = 0;
     sweep->state.found = 0;
     sweep->state.signal = 0;
@@ -131,7 +141,8 @@ static bool has_grace(const struct sweep *sweep)
  * the kernel kills as a whole need not be. */
 static bool walk(struct sweep *sweep, int64_t until_us)
 {
-    bool stop = is_kill(sweep) && sweep->order.cgroup == NULL && !has_grace(sweep);
+    bool stop = is_kill(sweep) && sweep->order.cgroup == NULL && !sweep->order.spares &&
+                !has_grace(sweep);
     if (!family_walk(sweep->family, &sweep->order.mark, stop, until_us))
         return false;
     size_t denied = 0;
@@ -154,7 +165,7 @@ static enum sweep_progress grant_grace(struct sweep *sweep, int64_t until_us, in
     if (!family_look(sweep->family, false, until_us))
         return SWEEP_MORE;
     sweep->state.phase = ROOTS;
-    if (family_living(sweep->family, &denied) == 0) {
+    if (family_living(sweep->family, &denied) == 0 && family_spared(sweep->family) == 0) {
         sweep->state.phase = HOLDERS;
         return SWEEP_DONE;
     }
@@ -166,7 +177,7 @@ static bool find_holders(struct sweep *sweep, int64_t until_us)
 {
     const struct sweep_order *order = &sweep->order;
     const char *terminal = order->terminal[0] != '\0' ? order->terminal : NULL;
-    if ((order->pipe_count > 0 || terminal != NULL) && sweep->state.looks == 0 &&
+    if ((order->pipe_count > 0 || terminal != NULL) && (sweep->state.looks == 0 || order->spares) &&
         !family_find_holders(sweep->family, order->pipes, order->pipe_count, terminal,
                              &sweep->result.holders, until_us))
         return false;
@@ -190,7 +201,7 @@ static bool signal_all(struct sweep *sweep, int64_t until_us)
     const struct sweep_order *order = &sweep->order;
     while (sweep->state.signal < SWEEP_SIGNALS && order->signals[sweep->state.signal] != 0) {
         int number = order->signals[sweep->state.signal];
-        if (!sweep->state.group_signalled) {
+        if (!sweep->state.group_signalled && !order->spares) {
             sweep->state.group_signalled = true;
             if (number == SIGKILL && order->cgroup != NULL)
                 (void)cgroup_kill(order->cgroups, order->cgroup);
@@ -203,6 +214,15 @@ static bool signal_all(struct sweep *sweep, int64_t until_us)
     }
     sweep->state.phase = LEFT;
     return true;
+}
+
+/* Where memory is short there is no list, which says that nobody knows who stays. */
+static enum sweep_progress end_look(struct sweep *sweep)
+{
+    struct sweep_result *result = &sweep->result;
+    if (sweep->order.spares && sweep->order.until_none && sweep->family != NULL)
+        (void)family_list(sweep->family, &result->spared, &result->spared_count);
+    return SWEEP_DONE;
 }
 
 /* A process that no other search finds is still in the job's cgroup. */
@@ -225,14 +245,15 @@ static enum sweep_progress look_what_is_left(struct sweep *sweep, int64_t *wait_
     if (!sweep->order.until_none)
         return SWEEP_DONE;
     leave_cgroup(sweep);
-    if (result->left == 0 && sweep->state.found == 0 && !result->cgroup_left)
-        return SWEEP_DONE;
+    bool settled = sweep->order.spares || (sweep->state.found == 0 && !result->cgroup_left);
+    if (result->left == 0 && settled)
+        return end_look(sweep);
     bool fewer =
         sweep->state.looks == 0 || sweep->state.found > 0 || result->left < sweep->state.before;
     sweep->state.stalled = fewer ? 0 : sweep->state.stalled + 1;
     sweep->state.before = result->left;
     if (sweep->state.stalled >= STALLED_MAX || clock_now_ms() >= sweep->state.give_up_ms)
-        return SWEEP_DONE;
+        return end_look(sweep);
     *wait_ms = sweep->state.looks < WAIT_DOUBLINGS ? INT64_C(1) << sweep->state.looks : WAIT_MAX_MS;
     sweep->state.looks++;
     sweep->state.phase = BEGIN;

@@ -31,12 +31,15 @@ struct sweep_order {
     const struct cgroups *cgroups;
     const char *cgroup;         /* its name; NULL: none */
     int signals[SWEEP_SIGNALS]; /* one after the other to all of them; 0: none */
+    /* Only those who hold what is looked for below, and whom sweep_condemn has named, are signalled.
+     * With until_none the others are looked for as well, and listed in the result. */
+    bool spares;
     /* With SIGKILL: a sweep. Who is about to end by itself gets a few milliseconds for that, and
      * does not count as found. The cgroup is removed. */
     bool until_none;
     ino_t pipes[SWEEP_PIPES]; /* whose holders are to be named */
     size_t pipe_count;
-    char terminal[PTY_NAME_BYTES]; /* likewise, instead; "": none */
+    char terminal[PTY_NAME_BYTES + 16]; /* likewise, instead, as /proc/PID/fd has it; "": none */
 };
 
 struct sweep_result {
@@ -46,6 +49,10 @@ struct sweep_result {
     struct cgroup_events events; /* of the cgroup, before it was removed */
     struct afar_processes found; /* by this sweep and, where the leader had ended, those before */
     struct afar_processes holders;
+    /* With spares and until_none: those that stay, the oldest first; NULL: nobody can tell. Until
+     * the next sweep; who takes them away, and frees them, leaves NULL. */
+    struct family_member *spared;
+    size_t spared_count;
 };
 
 struct sweep {
@@ -74,6 +81,9 @@ void sweep_close(struct sweep *sweep);
 
 /* May be begun again once it is done. */
 void sweep_begin(struct sweep *sweep, const struct sweep_order *order);
+
+/* Between two sweeps: the next one that spares does not spare this one. */
+void sweep_condemn(struct sweep *sweep, const struct family_member *member);
 
 enum sweep_progress {
     SWEEP_DONE,

@@ -34,24 +34,26 @@ void job_free(struct job *job)
     digest_free(job->streams.digest[1]);
     buffer_close(&job->streams.input);
     job_tree_close(job);
+    free(job->left.members);
     spawn_control_close(&job->launch.control);
     free(job);
 }
 
 /* ", 3 left behind and ended: sleep (pid 4711), …"; nothing where there was none. */
-static void describe_left(const struct afar_receipt *receipt, char *text, size_t size)
+static void describe_left(const struct afar_processes *processes, const char *what, char *text,
+                          size_t size)
 {
-    const struct afar_processes *ended = &receipt->ended;
     size_t used = 0;
     text[0] = '\0';
-    if (ended->count == 0)
+    if (processes->count == 0)
         return;
-    used = (size_t)snprintf(text, size,
-                            ", %llu left behind and ended:", (unsigned long long)ended->count);
-    for (size_t i = 0; i < AFAR_PROCESSES_NAMED && i < ended->count && used < size; i++)
+    used =
+        (size_t)snprintf(text, size, ", %llu %s:", (unsigned long long)processes->count, what);
+    for (size_t i = 0; i < AFAR_PROCESSES_NAMED && i < processes->count && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s %s (pid %llu)", i == 0 ? "" : ",",
-                                 ended->first[i].name, (unsigned long long)ended->first[i].pid);
-    if (ended->count > AFAR_PROCESSES_NAMED && used < size)
+                                 processes->first[i].name,
+                                 (unsigned long long)processes->first[i].pid);
+    if (processes->count > AFAR_PROCESSES_NAMED && used < size)
         (void)snprintf(text + used, size - used, ", …");
 }
 
@@ -70,6 +72,7 @@ static void log_end(const struct job *job, const struct afar_receipt *receipt)
     const char *outcome = message_outcome_name(receipt->outcome);
     char how[64];
     char limit[64];
+    char ended[256];
     char left[256];
     if (receipt->outcome == AFAR_OUTCOME_SPAWN_FAILED) {
         log_write(log, LOG_LEVEL_INFO, "%s: job %s: %s: %s", job->label, job->launch.id, outcome,
@@ -77,14 +80,15 @@ static void log_end(const struct job *job, const struct afar_receipt *receipt)
         return;
     }
     describe_limit(receipt, limit, sizeof limit);
-    describe_left(receipt, left, sizeof left);
+    describe_left(&receipt->ended, "left behind and ended", ended, sizeof ended);
+    describe_left(&receipt->left, "left running", left, sizeof left);
     if (receipt->signal[0] != '\0')
         (void)snprintf(how, sizeof how, "by signal %s", receipt->signal);
     else
         (void)snprintf(how, sizeof how, "status %d", receipt->code);
-    log_write(log, LOG_LEVEL_INFO, "%s: job %s: '%.200s' %s, %s, after %llu ms%s%s", job->label,
+    log_write(log, LOG_LEVEL_INFO, "%s: job %s: '%.200s' %s, %s, after %llu ms%s%s%s", job->label,
               job->launch.id, job->launch.request->argv[0], outcome, how,
-              (unsigned long long)receipt->run_us / 1000, limit, left);
+              (unsigned long long)receipt->run_us / 1000, limit, ended, left);
 }
 
 static void set_limit(struct afar_receipt *receipt, const char *name, enum afar_limit_owner by)
@@ -157,6 +161,7 @@ static void note_end(struct job *job, const struct afar_receipt *receipt)
     if (job->launch.audited && !job->end_noted)
         note_for_audit(job, receipt);
     job->end_noted = job->launch.audited;
+    job_left_note(job);
 }
 
 /* Takes the job out of the world; the owner hears of it last, when nothing of the job is left. */
@@ -370,6 +375,7 @@ void job_end_finished(struct job *job)
         (void)snprintf(receipt.message, sizeof receipt.message,
                        "it was to be ended (%s), but the server may not signal its processes",
                        message_outcome_name(job->stop_outcome));
+    job_left_describe(job, &receipt);
     if (job->streams.output_lost)
         utf8_copy(receipt.message, sizeof receipt.message, "its output could not be read");
     counters_count(job->host->counters, COUNTER_JOBS_ENDED);

@@ -16,7 +16,8 @@ enum tree_want {
     TREE_END = 1 << 0,    /* TERM, and CONT: one that is stopped would not see it */
     TREE_KILL = 1 << 1,   /* KILL */
     TREE_LINGER = 1 << 2, /* the same to those that hold its output open, who are named */
-    TREE_SWEEP = 1 << 3   /* the same until none is left */
+    TREE_LEAVE = 1 << 3,  /* the same to those that may not stay, of what the command has left */
+    TREE_SWEEP = 1 << 4   /* to all, until none is left */
 };
 
 /* Its processes are looked for in the host's sweeper, a part at a time. */
@@ -30,6 +31,16 @@ struct job_tree {
     int64_t again_at_ms;        /* the op goes on, or memory is tried for again */
     int64_t stuck_at_ms;        /* is looked at whether it hangs */
     struct sweep_result result; /* of the last op */
+};
+
+/* What the command has left running, and leaves. See left.c. */
+struct job_left {
+    struct family_member *members; /* owned; the oldest first */
+    size_t count;
+    unsigned rounds; /* in which some were beyond a limit */
+    bool given_up;   /* all of it is ended, as without `leave` */
+    bool limited;
+    struct job_stay_limit limit; /* where limited */
 };
 
 struct job_pipe {
@@ -110,6 +121,7 @@ struct job {
     struct job_terminal terminal;
     struct job_deadlines deadlines;
     struct job_tree tree;
+    struct job_left left;
 
     struct process process;
     struct loop_source exit_source;
@@ -165,6 +177,9 @@ void job_terminal_end_input(struct job *job);
 /* They are closed. */
 void job_terminal_closed(struct job *job);
 
+/* Of those one is still open. */
+bool job_terminal_is_open(const struct job *job);
+
 /* terminal.end_at_ms may have come. */
 void job_terminal_run_timers(struct job *job, int64_t now_ms);
 
@@ -185,6 +200,26 @@ void job_tree_run_timers(struct job *job, int64_t now_ms);
 
 /* True: nothing is left of it, or it has been given up. False: job_advance is called again. */
 bool job_tree_swept(struct job *job);
+
+/* left.c */
+
+/* True: what the command, which has ended, has left may stay, as far as there is room for it. */
+bool job_may_leave(const struct job *job);
+
+/* A look at it is done. The job takes what *result lists. */
+enum job_settlement {
+    JOB_LEFT_SETTLED,
+    JOB_LEFT_AGAIN, /* some may not stay: `sweep` has been told, and is to look again */
+    JOB_LEFT_NONE   /* nothing may: it is to be ended as ever */
+};
+enum job_settlement job_left_settle(struct job *job, struct sweep *sweep);
+
+/* It cannot be looked at: the same. */
+void job_left_give_up(struct job *job);
+
+/* Into the receipt; and to its place, once that is done. */
+void job_left_describe(const struct job *job, struct afar_receipt *receipt);
+void job_left_note(struct job *job);
 
 /* end.c. After each of the first three the job is gone, and its owner has been told. */
 

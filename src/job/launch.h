@@ -52,7 +52,9 @@ struct job_launch {
     bool tells_all;      /* … also what is only read */
     bool audited;        /* the start is in the audit log, and the end belongs there too */
     bool refused;
-    bool kept; /* a keeper has the command, and this job is over */
+    bool kept;         /* a keeper has the command, and this job is over */
+    bool leaves;       /* what it leaves running may stay … */
+    bool leave_denied; /* … or might not, though that was asked for */
 
     atomic_bool starting;     /* it has been decided: see above */
     _Atomic int64_t begun_ms; /* 0: the companion has not begun */

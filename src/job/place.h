@@ -19,6 +19,12 @@
 struct file_note;
 struct job_place;
 
+/* Why not all may stay. */
+struct job_stay_limit {
+    enum counter which;
+    uint64_t most;
+};
+
 struct job_place_ops {
     /* QUEUED: nobody wants it any more, or it has waited for too long. True: it has left the queue
      * and may be refused. False: its turn is just coming, and job_is_wanted is false then. */
@@ -35,6 +41,14 @@ struct job_place_ops {
     /* launch->audited: for the audit log. `pid` 0: there was no process. */
     void (*note_end)(struct job_place *place, const struct job_launch *launch, pid_t pid,
                      const struct afar_receipt *receipt);
+    /* launch->leaves: how many of these, whom the command has left, may stay; the others are ended.
+     * The oldest come first. What was said of this job's before is void. *limit: why not all. */
+    size_t (*may_stay)(struct job_place *place, const struct job_launch *launch,
+                       const struct family_member *members, size_t count,
+                       struct job_stay_limit *limit);
+    /* They do. */
+    void (*note_left)(struct job_place *place, const struct job_launch *launch,
+                      const struct family_member *members, size_t count);
     /* launch->tells_files: what was done to a file; NULL: that will not be known. */
     void (*note_file)(struct job_place *place, const struct job_launch *launch,
                       const struct file_note *note);

@@ -28,6 +28,11 @@ static int master(const struct job *job)
     return fd >= 0 ? fd : job->streams.stdin_source.fd;
 }
 
+bool job_terminal_is_open(const struct job *job)
+{
+    return master(job) >= 0;
+}
+
 /* ---- its size -------------------------------------------------------------------------------- */
 
 static void apply_size(const struct job *job)

@@ -6,6 +6,7 @@
 #include "job/internal.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,12 +90,14 @@ void job_tree_close(struct job *job)
     job->tree.op = NULL;
 }
 
-/* The pipes of its output that are still open, or its terminal. */
+/* The pipes of its output that are still open, or its terminal. One that we have closed is there
+ * no more, and another may have its name. */
 static void add_pipes(const struct job *job, struct sweep_order *order)
 {
     struct stat info;
     if (job_is_on_terminal(job)) {
-        memcpy(order->terminal, job->launch.spawned.terminal, sizeof order->terminal);
+        (void)snprintf(order->terminal, sizeof order->terminal, "%s%s",
+                       job->launch.spawned.terminal, job_terminal_is_open(job) ? "" : " (deleted)");
         return;
     }
     for (int i = 0; i < 2; i++) {
@@ -120,12 +123,15 @@ static enum afar_status begin(struct job *job, enum tree_want want)
         .cgroups = job->launch.cgroups,
         .cgroup = job->launch.has_cgroup ? tree->op->cgroup : NULL,
         .signals = {SIGKILL},
-        .until_none = want == TREE_SWEEP};
+        .spares = want == TREE_LEAVE || (want == TREE_LINGER && job_may_leave(job)),
+        .until_none = want == TREE_SWEEP || want == TREE_LEAVE};
     if (want == TREE_END) {
         order.signals[0] = SIGTERM;
         order.signals[1] = SIGCONT;
     }
-    if (want == TREE_LINGER)
+    if (want == TREE_LEAVE && job_is_on_terminal(job))
+        job_hang_up(job);
+    if (want == TREE_LINGER || want == TREE_LEAVE)
         add_pipes(job, &order);
     tree->busy = true;
     tree->does = want;
@@ -157,24 +163,49 @@ void job_tree_want(struct job *job, enum tree_want want)
     begin_next(job);
 }
 
-static void note_left(const struct job *job, const struct sweep_result *result)
+static void note_left(const struct job *job)
 {
-    size_t left = result->left > 0 ? result->left : result->cgroup_left;
+    const struct job_tree *tree = &job->tree;
+    const struct sweep_result *result = &tree->result;
+    size_t left = result->left;
+    if (left == 0 && tree->does == TREE_SWEEP)
+        left = result->cgroup_left;
     if (left > 0)
         log_write(job->host->log, LOG_LEVEL_WARN,
                   "%s: job %s: %zu of its processes have been killed but do not end%s", job->label,
                   job->launch.id, left, result->denied > 0 ? " (not permitted)" : "");
 }
 
+/* What it has left has been looked at, and some of it ended. */
+static void settle(struct job *job)
+{
+    struct job_tree *tree = &job->tree;
+    note_left(job);
+    switch (job_left_settle(job, &tree->op->sweep)) {
+    case JOB_LEFT_SETTLED:
+        tree->swept = true;
+        tree->wanted = 0;
+        break;
+    case JOB_LEFT_AGAIN:
+        tree->wanted |= TREE_LEAVE;
+        break;
+    case JOB_LEFT_NONE:
+        tree->wanted |= TREE_SWEEP;
+        break;
+    }
+}
+
 static void finish(struct job *job)
 {
     struct job_tree *tree = &job->tree;
     tree->busy = false;
-    if (tree->does == TREE_SWEEP) {
+    if (tree->does == TREE_LEAVE) {
+        settle(job);
+    } else if (tree->does == TREE_SWEEP) {
         job->launch.has_cgroup = job->launch.has_cgroup && tree->result.cgroup_left;
         tree->swept = true;
         tree->wanted = 0;
-        note_left(job, &tree->result);
+        note_left(job);
     } else if (tree->does == TREE_LINGER) {
         job_end_linger(job, &tree->result.holders);
     }
@@ -215,6 +246,10 @@ static void leave_op(struct job *job)
     log_write(job->host->log, LOG_LEVEL_WARN,
               "%s: job %s: reading /proc of one of its processes hangs", job->label,
               job->launch.id);
+    if (tree->does == TREE_LEAVE) { /* what cannot be looked at does not stay */
+        job_left_give_up(job);
+        tree->does = TREE_SWEEP;
+    }
     if (tree->stuck < STUCK_MAX) {
         tree->busy = false;
         tree->wanted |= tree->does;
@@ -265,14 +300,15 @@ bool job_tree_swept(struct job *job)
 {
     struct job_tree *tree = &job->tree;
     const struct family_mark mark = {.session = job->process.pid, .variable = job->launch.variable};
+    const bool last = tree->does == TREE_SWEEP || tree->does == TREE_LEAVE;
     if (tree->swept)
         return true;
-    if (tree->busy && tree->does == TREE_SWEEP)
+    if (last && (tree->busy || tree->wanted != 0))
         return false;
     if (!tree->busy && !job->launch.has_cgroup && orphans_none(job->host->orphans, &mark)) {
         (void)process_signal_group(job->process.pid, SIGKILL);
         return true;
     }
-    job_tree_want(job, TREE_SWEEP);
+    job_tree_want(job, job_may_leave(job) ? TREE_LEAVE : TREE_SWEEP);
     return false;
 }

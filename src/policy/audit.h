@@ -33,7 +33,8 @@ enum {
     AUDIT_CWD_BYTES = 4096,
     AUDIT_NAMES_BYTES = 4096,
     AUDIT_NAMES_MAX = 256, /* a client with more is turned away: net/peer.h */
-    AUDIT_TEXT_BYTES = 1024
+    AUDIT_TEXT_BYTES = 1024,
+    AUDIT_PIDS_MAX = 1024
 };
 
 struct audit;
@@ -47,7 +48,7 @@ struct audit_options {
 /* What a line says; whatever is NULL, 0 or false is left out. All borrowed. */
 struct audit_record {
     const char *
-        event; /* "start", "end", "denied", "refused", "kill", "away", "attach", "takeover", "watch", "forget",
+        event; /* "start", "end", "left", "denied", "refused", "kill", "away", "attach", "takeover", "watch", "forget",
                         * "handshake_failed", "connection_refused", "file" */
     unsigned long long connection;
     const char *job;
@@ -66,6 +67,8 @@ struct audit_record {
     const char *user;
     bool lazy; /* need not be on the disk when audit_write returns, though the options say so */
     pid_t pid;
+    const pid_t *pids; /* of what a command has left: AUDIT_PIDS_MAX of them at most … */
+    size_t pid_count;  /* … of so many */
     uint64_t more;                      /* such lines, which stand for themselves no more, … */
     uint64_t more_s;                    /* … within so many seconds */
     const struct file_note *file;       /* what was done to a file */

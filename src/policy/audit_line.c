@@ -89,6 +89,18 @@ static void add_receipt(struct audit_text *text, const struct afar_receipt *rece
     audit_text_add_number(text, "run_us", receipt->run_us);
 }
 
+static void add_pids(struct audit_text *text, const pid_t *pids, size_t count)
+{
+    char number[24];
+    audit_text_add_number(text, "left", count);
+    audit_text_put(text, ",\"pids\":[");
+    for (size_t i = 0; i < count && i < AUDIT_PIDS_MAX; i++) {
+        (void)snprintf(number, sizeof number, "%s%ld", i == 0 ? "" : ",", (long)pids[i]);
+        audit_text_put(text, number);
+    }
+    audit_text_put(text, "]");
+}
+
 static void add_file(struct audit_text *text, const struct file_note *file)
 {
     char hash[2 * FILE_NOTE_HASH_BYTES + 1];
@@ -132,6 +144,8 @@ enum afar_status audit_render(struct buffer *body, const struct audit_record *re
     add_text(&text, "user", record->user);
     if (record->pid > 0)
         audit_text_add_number(&text, "pid", (uint64_t)record->pid);
+    if (record->pid_count > 0)
+        add_pids(&text, record->pids, record->pid_count);
     if (record->file != NULL)
         add_file(&text, record->file);
     if (record->receipt != NULL)

@@ -104,6 +104,8 @@ struct config {
     uint64_t job_timeout_ms;       /* upper bound for a job's own timeout_ms */
     uint64_t keep_max;             /* kept commands whose name or output is there */
     uint64_t keep_per_identity;    /* the same of one client; 0: no limit */
+    uint64_t left_max;             /* processes that commands have left, and that go on */
+    uint64_t left_per_identity;    /* the same of one client; 0: no limit */
     uint64_t spool_bytes;          /* output of each on the disk */
     uint64_t keep_ms;              /* from its end to the removal of its output */
     uint64_t key_ms;               /* … and of its name */

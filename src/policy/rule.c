@@ -146,14 +146,15 @@ static enum afar_status add_may(struct rule *rule, const char *word, struct afar
         const char *name;
         enum policy_verb verb;
     } verbs[] = {{"run", POLICY_RUN},   {"attach", POLICY_ATTACH}, {"kill", POLICY_KILL},
-                 {"list", POLICY_LIST}, {"files", POLICY_FILES},   {"keep", POLICY_KEEP}};
+                 {"list", POLICY_LIST}, {"files", POLICY_FILES},   {"keep", POLICY_KEEP},
+                 {"leave", POLICY_LEAVE}};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(word, verbs[i].name) == 0) {
             rule->may |= verbs[i].verb;
             return AFAR_OK;
         }
     }
-    return afar_fail(err, AFAR_EINVAL, "'%.*s': expected run, attach, kill, list, files or keep",
+    return afar_fail(err, AFAR_EINVAL, "'%.*s': expected run, attach, kill, list, files, keep or leave",
                      SHOWN_BYTES, word);
 }
 

@@ -26,7 +26,8 @@ enum policy_verb {
     POLICY_KILL = 1 << 2,
     POLICY_LIST = 1 << 3,
     POLICY_FILES = 1 << 4,
-    POLICY_KEEP = 1 << 5
+    POLICY_KEEP = 1 << 5,
+    POLICY_LEAVE = 1 << 6
 };
 
 /* A number that may be left out. */

@@ -118,6 +118,7 @@ static enum afar_status make_otherwise(struct rules *rules, struct afar_error *e
     free(rule->name);
     rule->name = NULL;
     rule->file = rules->files.at[0];
+    rule->may |= POLICY_FILES | POLICY_KEEP | POLICY_LEAVE; /* as where nothing is said at all */
     rules->otherwise = rule;
     enum afar_status status = rule_set(rule, "client", "any", err);
     return status == AFAR_OK ? rule_set(rule, "shell", "yes", err) : status;

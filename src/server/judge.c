@@ -121,6 +121,25 @@ static enum afar_status note_start(struct terms *terms, struct job_launch *launc
     return afar_fail(err, AFAR_EREFUSED, "the server cannot write its audit log");
 }
 
+/* What its rule does not let it leave is ended with it, and the receipt says so; unless the client
+ * cannot do without. */
+static enum afar_status choose_leave(struct terms *terms, struct job_launch *launch,
+                                     struct afar_error *err)
+{
+    const struct exec_request *request = launch->request;
+    const struct rule *rule = launch->decision.rule;
+    const bool may = rule == NULL || (rule->may & POLICY_LEAVE) != 0;
+    if (!request->leave || request->subsystem != NULL || terms->kept != NULL)
+        return AFAR_OK;
+    launch->leaves = may;
+    launch->leave_denied = !may;
+    if (may || !request->must_leave)
+        return AFAR_OK;
+    refuse(terms, launch, REFUSAL_DENIED);
+    return afar_fail(err, AFAR_EREFUSED, "its rule '%s' does not let it leave anything running",
+                     rule->name != NULL ? rule->name : "");
+}
+
 /* A keeper gets it, and this server only remembers it. */
 static enum afar_status keep_command(struct terms *terms, struct job_launch *launch,
                                      struct afar_error *err)
@@ -181,6 +200,8 @@ enum afar_status judge_command(struct job_decider *decider, struct job_launch *l
     enum afar_status status = decide(terms, launch, err);
     if (status == AFAR_OK)
         status = take_place(terms, launch, err);
+    if (status == AFAR_OK)
+        status = choose_leave(terms, launch, err);
     if (status == AFAR_OK)
         status = judge_make_environment(terms, launch, err);
     if (status == AFAR_OK)

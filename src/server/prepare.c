@@ -8,6 +8,7 @@
 #include "job/place.h"
 #include "server/audit_note.h"
 #include "server/kept.h"
+#include "server/left.h"
 #include "server/prepare_internal.h"
 
 struct prepared {
@@ -83,6 +84,19 @@ static void note_end(struct job_place *place, const struct job_launch *launch, p
     struct audit_record record = judge_record(&prepared->terms, launch->decision.rule, "end");
     record.receipt = receipt;
     record.pid = pid;
+    audit_note(prepared->worker, &record);
+}
+
+static void note_left(struct job_place *place, const struct job_launch *launch,
+                      const struct family_member *members, size_t count)
+{
+    struct prepared *prepared = prepared_of(place);
+    struct audit_record record = judge_record(&prepared->terms, launch->decision.rule, "left");
+    pid_t pids[AUDIT_PIDS_MAX];
+    record.pid_count = count;
+    record.pids = pids;
+    for (size_t i = 0; i < count && i < AUDIT_PIDS_MAX; i++)
+        pids[i] = members[i].pid;
     audit_note(prepared->worker, &record);
 }
 
@@ -178,6 +192,21 @@ static bool ends(struct job_place *place)
     return registry_clear_leader(registry_of(prepared), &prepared->entry);
 }
 
+static size_t may_stay(struct job_place *place, const struct job_launch *launch,
+                       const struct family_member *members, size_t count,
+                       struct job_stay_limit *limit)
+{
+    struct prepared *prepared = prepared_of(place);
+    struct server_shared *shared = prepared->worker->shared;
+    const struct left_job whose = {.owner = prepared->terms.asker.owner,
+                                   .job = prepared->entry.id,
+                                   .cgroups = launch->has_cgroup ? launch->cgroups : NULL};
+    size_t stay = left_settle(shared->left, &whose, members, count, &limit->which, &limit->most);
+    if (stay < count)
+        counters_count(&shared->counters, limit->which);
+    return stay;
+}
+
 static void gone(struct job_place *place)
 {
     struct prepared *prepared = prepared_of(place);
@@ -245,6 +274,8 @@ static const struct job_place_ops place_ops = {
     .withdraw_spawn = withdraw_spawn,
     .runs = runs,
     .ends = ends,
+    .may_stay = may_stay,
+    .note_left = note_left,
     .note_end = note_end,
     .note_file = note_file,
     .file_room = file_room,

@@ -5,6 +5,7 @@
  *
  * Jobs and connections stay; each connection's client is judged again before its next job. */
 #include "server/kept.h"
+#include "server/left.h"
 #include "server/server_internal.h"
 
 #include <stdlib.h>
@@ -152,6 +153,7 @@ static void commit(struct server *server, struct fresh *fresh)
     log_set(server->shared.log, fresh->config->log_level, fresh->config->log_format);
     registry_set_limits(server->shared.registry, fresh->config);
     kept_set_limits(server->shared.kept, fresh->config);
+    left_set_limits(server->shared.left, fresh->config);
     server_open_cgroups(server, fresh->config);
     server_watch_again(server);
     server_note_reload(server, &server->shared.settings);

@@ -1,6 +1,7 @@
 #include "server/server_internal.h"
 
 #include "server/kept.h"
+#include "server/left.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -308,10 +309,11 @@ static enum afar_status make_shared(struct server *server, const struct config *
     describe_user(shared);
     set_own_umask(shared);
     shared->registry = registry_new(config);
+    shared->left = left_new(config);
     shared->admission = admission_new();
     shared->summary = summary_new();
     shared->orphans = orphans_new(JOB_VARIABLE);
-    if (shared->registry == NULL || shared->admission == NULL || shared->summary == NULL ||
+    if (shared->registry == NULL || shared->left == NULL || shared->admission == NULL || shared->summary == NULL ||
         shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
     enum afar_status status = random_hex(shared->instance, (INSTANCE_BYTES - 1) / 2, err);
@@ -456,6 +458,7 @@ bool server_free(struct server *server)
     seats_close(server->shared.base.seats);
     registry_free(server->shared.registry);
     kept_free(server->shared.kept);
+    left_free(server->shared.left);
     admission_free(server->shared.admission);
     user_close(&server->shared.self);
     orphans_free(server->shared.orphans);

@@ -36,6 +36,7 @@ struct server_settings {
 };
 
 struct kept;
+struct left;
 
 enum { INSTANCE_BYTES = 17 };
 
@@ -48,6 +49,7 @@ struct server_shared {
     struct user self;    /* likewise, with home and shell, without groups */
     struct registry *registry;
     struct kept *kept; /* NULL: no kept commands */
+    struct left *left; /* what commands have left running */
     struct orphans *orphans;
     struct admission *admission;
     struct summary *summary;

@@ -27,7 +27,7 @@ void exec_request_free(struct exec_request *request)
 }
 
 /* What a client may name in "must": everything that the server understands, and either does or
- * refuses. What it only reads (leave, window_max) is not here. */
+ * refuses. What it only reads (window_max) is not here. */
 static bool known_field(const char *name)
 {
     static const char *const known[] = {
@@ -38,7 +38,7 @@ static bool known_field(const char *name)
         "digest",        "must",      "key",        "when_full",
         "keep",          "subsystem", "holder",     "resume_ms",
         "home",          "login",     "shell_of",   "shellc",
-        "env_if_allowed"};
+        "env_if_allowed", "leave"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)
             return true;
@@ -54,6 +54,7 @@ static enum afar_status decode_must(struct exec_request *request, const cJSON *o
     if (status != AFAR_OK || names == NULL)
         return status;
     for (char **name = names; *name != NULL && request->unknown_must[0] == '\0'; name++) {
+        request->must_leave = request->must_leave || strcmp(*name, "leave") == 0;
         if (known_field(*name))
             continue;
         size_t length = strnlen(*name, sizeof request->unknown_must - 1);

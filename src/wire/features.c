@@ -8,7 +8,8 @@
 
 /* In the order of enum feature. */
 static const char *const names[] = {"detach", "digest",          "home",      "kill", "pty",
-                                    "resume", "start_within_ms", "subsystem", "user", "keep"};
+                                    "resume", "start_within_ms", "subsystem", "user", "keep",
+                                    "leave"};
 
 enum { NAME_COUNT = sizeof names / sizeof names[0] };
 

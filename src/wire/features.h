@@ -22,7 +22,8 @@ enum feature {
     FEATURE_START_WITHIN_MS = 1 << 6,
     FEATURE_SUBSYSTEM = 1 << 7,
     FEATURE_USER = 1 << 8,
-    FEATURE_KEEP = 1 << 9
+    FEATURE_KEEP = 1 << 9,
+    FEATURE_LEAVE = 1 << 10
 };
 
 /* Room for all words, as JSON and as text. */

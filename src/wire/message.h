@@ -109,6 +109,7 @@ struct exec_request {
     enum when_full when_full;
     bool keep;                         /* the command outlives its connection and its server */
     bool leave;                        /* what it leaves running at its end may stay */
+    bool must_leave;                   /* … else it is not to be run */
     bool home;                         /* begins in the user's home, with his environment */
     bool login;                        /* the user's login shell; then neither argv nor shell */
     bool shell_of_user;                /* `shell` is for the user's own shell */

@@ -222,6 +222,10 @@ static enum afar_status decode_reasons(struct afar_receipt *receipt, const cJSON
         status = decode_processes(&receipt->ended, object, "ended", err);
     if (status == AFAR_OK)
         status = decode_processes(&receipt->held_by, object, "held_by", err);
+    if (status == AFAR_OK)
+        status = decode_processes(&receipt->left, object, "left", err);
+    if (status == AFAR_OK)
+        status = json_get_bool(object, "leave_denied", &receipt->leave_denied, err);
     return status;
 }
 
@@ -343,8 +347,11 @@ static bool encode_ending(const struct afar_receipt *receipt, cJSON *object)
     const char *killer = message_killer_name(receipt->killed_by);
     if (killer[0] != '\0')
         ok = ok && cJSON_AddStringToObject(object, "killed_by", killer) != NULL;
+    if (receipt->leave_denied)
+        ok = ok && cJSON_AddTrueToObject(object, "leave_denied") != NULL;
     return ok && encode_processes(&receipt->ended, "ended", object) &&
-           encode_processes(&receipt->held_by, "held_by", object);
+           encode_processes(&receipt->held_by, "held_by", object) &&
+           encode_processes(&receipt->left, "left", object);
 }
 
 bool receipt_encode(const struct afar_receipt *receipt, bool digest, struct cJSON *object)

@@ -55,7 +55,7 @@ void native_tell_refused(struct native *native, const struct refusal *refusal)
 unsigned native_features(const struct native *native)
 {
     return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_HOME | FEATURE_KILL | FEATURE_PTY |
-           FEATURE_START_WITHIN_MS | FEATURE_SUBSYSTEM | FEATURE_USER |
+           FEATURE_START_WITHIN_MS | FEATURE_SUBSYSTEM | FEATURE_USER | FEATURE_LEAVE |
            (native->connection->worker->config->resume_ms > 0 ? (unsigned)FEATURE_RESUME : 0) |
            (native->connection->worker->shared->kept != NULL ? (unsigned)FEATURE_KEEP : 0);
 }

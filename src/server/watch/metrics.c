@@ -1,5 +1,6 @@
 #include "server/watch/metrics.h"
 #include "server/kept.h"
+#include "server/left.h"
 
 #include <inttypes.h>
 #include <time.h>
@@ -116,6 +117,8 @@ static void write_jobs(FILE *out, struct server_shared *shared)
                   load(&figures->files_in_bytes), load(&figures->files_out_bytes));
     gauge(out, "afard_terminals", "Terminals that commands run on.",
           (double)atomic_load_explicit(&figures->terminals, memory_order_relaxed));
+    gauge(out, "afard_left", "Processes that commands have left running (may = leave).",
+          (double)left_count(shared->left));
     counter(out, "afard_spawns_stuck_total",
             "Commands that were given up because their start hangs beyond the reach of KILL.",
             counters_get(&shared->counters, COUNTER_SPAWNS_STUCK));
