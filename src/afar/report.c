@@ -158,10 +158,10 @@ static void report_limit(const char *host, const struct afar_limit *limit)
     } else if (strcmp(limit->name, "pids") == 0) {
         report("%s: the command could not start more processes: its limit is %llu", host,
                (unsigned long long)limit->count);
-    } else if (strcmp(limit->name, "left_max") == 0 ||
-               strcmp(limit->name, "left_per_identity") == 0) {
+    } else if (strcmp(limit->name, "left_max") == 0 || strcmp(limit->name, "left_identity") == 0) {
         report("%s: no more processes may be left running: the server's limit is %llu (%s)", host,
-               (unsigned long long)limit->count, limit->name);
+               (unsigned long long)limit->count,
+               strcmp(limit->name, "left_max") == 0 ? "left_max" : "left_per_identity");
     }
 }
 

@@ -109,8 +109,7 @@ static int run_command(struct remote *remote, const struct options *options)
                           .start_within_ms = options->start_within_ms,
                           .resume_ms = remote->reconnect_ms, .with_stdin = !options->no_stdin,
                           .with_digest = options->digest, .keep = keep, .key = options->once,
-                          .leave = options->leave,
-                          .user = remote->entry.value[HOST_USER].text,
+                          .leave = options->leave, .user = remote->entry.value[HOST_USER].text,
                           .pty = options->tty ? &wish.pty : NULL);
     if (keep && command.resume_ms == 0 && options->reconnect_ms < 0)
         command.resume_ms = KEPT_RECONNECT_MS; /* the server may restart under it */

@@ -79,7 +79,7 @@ void family_condemn(struct family *family, pid_t pid, unsigned long long start);
 /* One of those that stay. */
 struct family_member {
     pid_t pid;
-    unsigned long long start; /* its time of birth, as struct proc_stat has it */
+    unsigned long long start;   /* its time of birth, as struct proc_stat has it */
     char name[PROC_NAME_BYTES]; /* of the first AFAR_PROCESSES_NAMED; else "" */
 };
 

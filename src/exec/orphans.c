@@ -29,6 +29,8 @@ enum {
     PATIENCE_MS = 50,
     /* So many of those that cannot be known yet may be dying, and have children of anybody. */
     UNKNOWN_MAX = 256,
+    /* So often a search looks whether there are new ones by the time that it has seen all. */
+    REREADS_MAX = 16,
     /* Should somebody else reap one of the main thread's children, we are wrong for so long. */
     ANEW_MS = 1000
 };
@@ -412,6 +414,18 @@ static void begin(struct orphans *orphans, struct orphans_search *search)
     (void)pthread_mutex_unlock(&orphans->lock);
 }
 
+/* One that was listed may have died before it was looked at: what it leaves has come to us before
+ * anybody can see that it is dead, behind all that were listed. */
+static bool has_come(struct orphans *orphans, struct orphans_search *search)
+{
+    uint64_t last = search->last;
+    if (search->rereads >= REREADS_MAX)
+        return false;
+    search->rereads++;
+    begin(orphans, search);
+    return search->last != last;
+}
+
 static bool propose(struct family *family, const struct orphans_search *search,
                     const struct orphan *orphan)
 {
@@ -457,10 +471,12 @@ enum orphans_answer orphans_find(struct orphans *orphans, struct orphans_search 
         return ORPHANS_FOUND;
     if (!search->begun)
         begin(orphans, search);
-    while (look_at_one(orphans, search)) {
-        if (clock_now_us() >= until_us)
-            return ORPHANS_MORE;
-    }
+    do {
+        while (look_at_one(orphans, search)) {
+            if (clock_now_us() >= until_us)
+                return ORPHANS_MORE;
+        }
+    } while (has_come(orphans, search));
     (void)pthread_mutex_lock(&orphans->lock);
     bool wait = must_wait(&orphans->waiting, search) || must_wait(&orphans->looked_at, search);
     if (!wait)

@@ -52,6 +52,7 @@ bool orphans_none(struct orphans *orphans, const struct family_mark *mark);
 /* A search, in parts; starts as {0}. */
 struct orphans_search {
     bool begun;
+    unsigned rereads;
     uint64_t last;            /* the newest orphan at the beginning: those after it do not count */
     unsigned long long since; /* who was born earlier is not meant; the caller's */
 };

@@ -14,6 +14,7 @@ enum {
     WAIT_DOUBLINGS = 6,
     WAIT_MAX_MS = 1 << WAIT_DOUBLINGS,
     STALLED_MAX = 20,
+    SPARED_LOOKS_MAX = 6,
     UNKNOWN_WAIT_MS = 1,
     /* 1, 2, 4, 8 ms: many programs close their output first, whose end we have seen, and then end.
      * Not for crowds. */
@@ -103,6 +104,7 @@ static void propose_roots(struct sweep *sweep)
     struct proc_numbers pids = {0};
     family_begin_round(sweep->family);
     sweep->state.search.begun = false;
+    sweep->state.search.rereads = 0;
     if (!order->leader_ended)
         family_propose_children(sweep->family, order->leader);
     if (order->cgroup != NULL)
@@ -141,8 +143,8 @@ static bool has_grace(const struct sweep *sweep)
  * the kernel kills as a whole need not be. */
 static bool walk(struct sweep *sweep, int64_t until_us)
 {
-    bool stop = is_kill(sweep) && sweep->order.cgroup == NULL && !sweep->order.spares &&
-                !has_grace(sweep);
+    bool stop =
+        is_kill(sweep) && sweep->order.cgroup == NULL && !sweep->order.spares && !has_grace(sweep);
     if (!family_walk(sweep->family, &sweep->order.mark, stop, until_us))
         return false;
     size_t denied = 0;
@@ -235,6 +237,14 @@ static void leave_cgroup(struct sweep *sweep)
     sweep->result.cgroup_left = !cgroup_remove(order->cgroups, order->cgroup);
 }
 
+/* Who was found may have started others since; what stays may do so for ever. */
+static bool is_settled(const struct sweep *sweep)
+{
+    if (sweep->order.spares)
+        return sweep->state.found == 0 || sweep->state.looks >= SPARED_LOOKS_MAX;
+    return sweep->state.found == 0 && !sweep->result.cgroup_left;
+}
+
 static enum sweep_progress look_what_is_left(struct sweep *sweep, int64_t *wait_ms)
 {
     struct sweep_result *result = &sweep->result;
@@ -245,8 +255,7 @@ static enum sweep_progress look_what_is_left(struct sweep *sweep, int64_t *wait_
     if (!sweep->order.until_none)
         return SWEEP_DONE;
     leave_cgroup(sweep);
-    bool settled = sweep->order.spares || (sweep->state.found == 0 && !result->cgroup_left);
-    if (result->left == 0 && settled)
+    if (result->left == 0 && is_settled(sweep))
         return end_look(sweep);
     bool fewer =
         sweep->state.looks == 0 || sweep->state.found > 0 || result->left < sweep->state.before;

@@ -47,12 +47,11 @@ static void describe_left(const struct afar_processes *processes, const char *wh
     text[0] = '\0';
     if (processes->count == 0)
         return;
-    used =
-        (size_t)snprintf(text, size, ", %llu %s:", (unsigned long long)processes->count, what);
+    used = (size_t)snprintf(text, size, ", %llu %s:", (unsigned long long)processes->count, what);
     for (size_t i = 0; i < AFAR_PROCESSES_NAMED && i < processes->count && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s %s (pid %llu)", i == 0 ? "" : ",",
-                                 processes->first[i].name,
-                                 (unsigned long long)processes->first[i].pid);
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s %s (pid %llu)", i == 0 ? "" : ",",
+                             processes->first[i].name, (unsigned long long)processes->first[i].pid);
     if (processes->count > AFAR_PROCESSES_NAMED && used < size)
         (void)snprintf(text + used, size - used, ", …");
 }

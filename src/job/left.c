@@ -77,7 +77,7 @@ void job_left_describe(const struct job *job, struct afar_receipt *receipt)
                        rule != NULL && rule->name != NULL ? rule->name : "");
     if (left->limited && receipt->limit.name[0] == '\0') {
         (void)snprintf(receipt->limit.name, sizeof receipt->limit.name, "%s",
-                       counter_name(left->limit.which));
+                       left->limit.which == COUNTER_LEFT_MAX ? "left_max" : "left_identity");
         receipt->limit.by = AFAR_BY_SERVER;
         receipt->limit.count = left->limit.most;
     }

@@ -69,8 +69,8 @@ struct audit_record {
     pid_t pid;
     const pid_t *pids; /* of what a command has left: AUDIT_PIDS_MAX of them at most … */
     size_t pid_count;  /* … of so many */
-    uint64_t more;                      /* such lines, which stand for themselves no more, … */
-    uint64_t more_s;                    /* … within so many seconds */
+    uint64_t more;     /* such lines, which stand for themselves no more, … */
+    uint64_t more_s;   /* … within so many seconds */
     const struct file_note *file;       /* what was done to a file */
     const struct afar_receipt *receipt; /* outcome, bytes, resource use and times */
 };

@@ -145,8 +145,8 @@ static enum afar_status add_may(struct rule *rule, const char *word, struct afar
     static const struct {
         const char *name;
         enum policy_verb verb;
-    } verbs[] = {{"run", POLICY_RUN},   {"attach", POLICY_ATTACH}, {"kill", POLICY_KILL},
-                 {"list", POLICY_LIST}, {"files", POLICY_FILES},   {"keep", POLICY_KEEP},
+    } verbs[] = {{"run", POLICY_RUN},    {"attach", POLICY_ATTACH}, {"kill", POLICY_KILL},
+                 {"list", POLICY_LIST},  {"files", POLICY_FILES},   {"keep", POLICY_KEEP},
                  {"leave", POLICY_LEAVE}};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(word, verbs[i].name) == 0) {
@@ -154,8 +154,9 @@ static enum afar_status add_may(struct rule *rule, const char *word, struct afar
             return AFAR_OK;
         }
     }
-    return afar_fail(err, AFAR_EINVAL, "'%.*s': expected run, attach, kill, list, files, keep or leave",
-                     SHOWN_BYTES, word);
+    return afar_fail(err, AFAR_EINVAL,
+                     "'%.*s': expected run, attach, kill, list, files, keep or leave", SHOWN_BYTES,
+                     word);
 }
 
 static enum afar_status set_may(struct rule *rule, const char *value, struct afar_error *err)

@@ -141,8 +141,7 @@ static size_t enter(struct left *left, const struct left_job *whose,
     (void)snprintf(group->job, sizeof group->job, "%s", whose->job);
     group->cgroups = whose->cgroups;
     while (group->count < count) {
-        struct tally_entry *held =
-            tally_hold(&left->owners, whose->owner, strlen(whose->owner));
+        struct tally_entry *held = tally_hold(&left->owners, whose->owner, strlen(whose->owner));
         if (held == NULL)
             break;
         group->owner = held;

@@ -313,8 +313,8 @@ static enum afar_status make_shared(struct server *server, const struct config *
     shared->admission = admission_new();
     shared->summary = summary_new();
     shared->orphans = orphans_new(JOB_VARIABLE);
-    if (shared->registry == NULL || shared->left == NULL || shared->admission == NULL || shared->summary == NULL ||
-        shared->orphans == NULL)
+    if (shared->registry == NULL || shared->left == NULL || shared->admission == NULL ||
+        shared->summary == NULL || shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
     enum afar_status status = random_hex(shared->instance, (INSTANCE_BYTES - 1) / 2, err);
     return status == AFAR_OK ? set_own_limits(shared, config, err) : status;

@@ -31,13 +31,13 @@ void exec_request_free(struct exec_request *request)
 static bool known_field(const char *name)
 {
     static const char *const known[] = {
-        "type",          "v",         "id",         "size",
-        "argv",          "shell",     "env",        "cwd",
-        "user",          "argc",      "envc",       "cwdc",
-        "stdin",         "pty",       "timeout_ms", "start_within_ms",
-        "digest",        "must",      "key",        "when_full",
-        "keep",          "subsystem", "holder",     "resume_ms",
-        "home",          "login",     "shell_of",   "shellc",
+        "type",           "v",         "id",         "size",
+        "argv",           "shell",     "env",        "cwd",
+        "user",           "argc",      "envc",       "cwdc",
+        "stdin",          "pty",       "timeout_ms", "start_within_ms",
+        "digest",         "must",      "key",        "when_full",
+        "keep",           "subsystem", "holder",     "resume_ms",
+        "home",           "login",     "shell_of",   "shellc",
         "env_if_allowed", "leave"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)

@@ -269,6 +269,41 @@ static void at_any_moment_of_their_lives(void **state)
     expect_no_orphans(orphans);
 }
 
+/* Then nothing names its child any more but the list itself, which has grown. */
+static void one_that_dies_between_list_and_look(void **state)
+{
+    (void)state;
+    struct threaded command;
+    struct proc_stat stat = {.dead = false};
+    struct orphans_search search = {.begun = false};
+    threaded_start(&command, "between",
+                   "(setsid sleep 1000 >/dev/null 2>&1 &); (setsid sh -c 'sleep 1000 >/dev/null "
+                   "2>&1 & echo $$; kill -STOP $$' &); exit 0");
+    threaded_expect_line(&command);
+    threaded_expect_end(&command);
+    expect_orphans(2);
+    expect_processes_with(command.variable, 3);
+    const struct family_mark mark = threaded_mark(&command);
+    struct family *family = family_new();
+    assert_non_null(family);
+    family_begin_round(family);
+    assert_int_equal(orphans_find(orphans, &search, family, &mark, 0), ORPHANS_MORE);
+    pid_t parent = atoi(command.line);
+    assert_int_equal(kill(parent, SIGKILL), 0);
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    while (!stat.dead && proc_read_stat(parent, &stat))
+        assert_true(clock_now_ms() < deadline_ms);
+    while (orphans_find(orphans, &search, family, &mark, INT64_MAX) != ORPHANS_FOUND)
+        (void)poll(NULL, 0, 1);
+    assert_true(family_walk(family, &mark, false, INT64_MAX));
+    assert_int_equal(family_found(family), 2);
+    family_free(family);
+    threaded_sweep_away(&command, orphans);
+    assert_int_equal(processes_with(command.variable), 0);
+    (void)threaded_close(&command);
+    expect_no_orphans(orphans);
+}
+
 /* Forks faster than it can be found, in a new session each time. */
 static void one_that_runs_away(void **state)
 {
@@ -298,6 +333,7 @@ int main(void)
         cmocka_unit_test(others_come_and_go_meanwhile),
         cmocka_unit_test(one_that_somebody_else_has_reaped),
         cmocka_unit_test(at_any_moment_of_their_lives),
+        cmocka_unit_test(one_that_dies_between_list_and_look),
         cmocka_unit_test(one_that_runs_away),
     };
     if (getenv("VALGRIND") != NULL) {

@@ -133,6 +133,55 @@ static void what_was_left_has_names(void **state)
     expect_no_orphans(orphans);
 }
 
+/* Who holds the output is ended, the others stay and are listed, the oldest first. */
+static void what_may_stay_is_spared(void **state)
+{
+    (void)state;
+    struct threaded command;
+    struct sweep sweep;
+    struct stat info;
+    struct sweep_order order = {.leader_ended = true,
+                                .signals = {SIGKILL},
+                                .spares = true,
+                                .until_none = true,
+                                .pipe_count = 1};
+    sweep_init(&sweep);
+    threaded_start(&command, "spared",
+                   "sleep 1000 >/dev/null 2>&1 & s=$!; until grep -q sleep /proc/$s/comm; do :; "
+                   "done; (setsid sh -c \"sleep 1000 & wait\" >/dev/null 2>&1 &); "
+                   "setsid sh -c \"echo \\$\\$ $s; exec tail -f /dev/null\" & exit 7");
+    threaded_expect_line(&command);
+    threaded_expect_end(&command);
+    expect_name(atoi(command.line), "tail");
+    assert_int_equal(fstat(command.result.stdout_fd, &info), 0);
+    order.pipes[0] = info.st_ino;
+    threaded_sweep(&command, &sweep, orphans, &order);
+    assert_false(process_runs(atoi(command.line)));
+    assert_int_equal(sweep.result.found.count, 1);
+    assert_true(has_name(&sweep.result.found, "tail"));
+    assert_int_equal(sweep.result.spared_count, 3);
+    assert_int_equal(sweep.result.spared[0].pid, atoi(strchr(command.line, ' ')));
+    assert_string_equal(sweep.result.spared[0].name, "sleep");
+    for (size_t i = 0; i < 3; i++)
+        assert_true(process_runs(sweep.result.spared[i].pid));
+    /* One of them may not. */
+    struct family_member condemned = sweep.result.spared[0];
+    sweep_condemn(&sweep, &condemned);
+    threaded_sweep(&command, &sweep, orphans, &order);
+    expect_process_gone(condemned.pid);
+    assert_int_equal(sweep.result.spared_count, 2);
+    assert_int_equal(sweep.result.found.count, 2);
+    /* Nobody is spared any more. */
+    order.spares = false;
+    threaded_sweep(&command, &sweep, orphans, &order);
+    assert_null(sweep.result.spared);
+    assert_int_equal(sweep.result.found.count, 4);
+    assert_int_equal(processes_with(command.variable), 0);
+    sweep_close(&sweep);
+    (void)threaded_close(&command);
+    expect_no_orphans(orphans);
+}
+
 /* More than the first form of a family could hold, and each part handles one process. */
 static void thousands(void **state)
 {
@@ -202,6 +251,7 @@ int main(void)
         cmocka_unit_test(the_tree_has_other_sessions_too),
         cmocka_unit_test(two_signals_reach_all_of_them),
         cmocka_unit_test(what_was_left_has_names),
+        cmocka_unit_test(what_may_stay_is_spared),
         cmocka_unit_test(thousands),
         cmocka_unit_test(one_that_is_dying_is_not_named),
     };

@@ -343,6 +343,25 @@ static void limits_and_what_was_left(void **state)
     cJSON_Delete(json);
 }
 
+static void which_processes_were_left(void **state)
+{
+    static pid_t pids[AUDIT_PIDS_MAX + 1];
+    struct audit_record record = {.event = "left", .pids = pids, .pid_count = 2};
+    (void)state;
+    for (size_t i = 0; i < sizeof pids / sizeof pids[0]; i++)
+        pids[i] = (pid_t)(4194304 - i);
+    cJSON *json = render(&record);
+    assert_int_equal(find(json, "left", "")->valueint, 2);
+    assert_int_equal(cJSON_GetArraySize(find(json, "pids", "")), 2);
+    assert_int_equal(cJSON_GetArrayItem(find(json, "pids", ""), 1)->valueint, 4194303);
+    cJSON_Delete(json);
+    record.pid_count = AUDIT_PIDS_MAX + 1;
+    json = render(&record);
+    assert_int_equal(find(json, "left", "")->valueint, AUDIT_PIDS_MAX + 1);
+    assert_int_equal(cJSON_GetArraySize(find(json, "pids", "")), AUDIT_PIDS_MAX);
+    cJSON_Delete(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +369,7 @@ int main(void)
         cmocka_unit_test(the_worst_that_can_be_sent),
         cmocka_unit_test(who_it_is),
         cmocka_unit_test(limits_and_what_was_left),
+        cmocka_unit_test(which_processes_were_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

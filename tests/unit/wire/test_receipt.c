@@ -46,6 +46,8 @@ static struct afar_receipt full(void)
             {.count = 5,
              .first = {{11, "sleep"}, {12, "\xc3\xa4"}, {13, ""}, {MESSAGE_INTEGER_MAX, "x y"}}},
         .held_by = {.count = 2, .first = {{11, "sleep"}, {12, "tail"}}},
+        .left = {.count = 1, .first = {{14, "screen"}}},
+        .leave_denied = true,
     };
     memset(receipt.stdout_sha256, 'a', 64);
     memset(receipt.stderr_sha256, 'b', 64);
@@ -104,6 +106,8 @@ static void assert_receipts_equal(const struct afar_receipt *a, const struct afa
     assert_int_equal(a->killed_by, b->killed_by);
     assert_processes_equal(&a->ended, &b->ended);
     assert_processes_equal(&a->held_by, &b->held_by);
+    assert_processes_equal(&a->left, &b->left);
+    assert_int_equal(a->leave_denied, b->leave_denied);
 }
 
 static void test_every_field(void **state)
@@ -198,7 +202,7 @@ static void test_no_receipt_is_too_large(void **state)
             memset(receipt.ended.first[process].name, fills[i], AFAR_PROCESS_NAME_BYTES - 1);
         }
         receipt.ended.count = UINT64_MAX;
-        receipt.held_by = receipt.ended;
+        receipt.held_by = receipt.left = receipt.ended;
         receipt.limit.ms = receipt.limit.bytes = receipt.limit.count = UINT64_MAX;
         receipt.stdin_bytes = receipt.stdout_bytes = receipt.stderr_bytes = UINT64_MAX;
         receipt.user_us = receipt.system_us = receipt.max_rss_bytes = UINT64_MAX;
