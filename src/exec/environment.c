@@ -33,6 +33,7 @@ static size_t name_length(const char *entry)
 static bool server_only(const char *entry)
 {
     static const char *const prefixes[] = {"AFARD_",
+                                           "AFAR_SERVER=",
                                            "LISTEN_FDS=",
                                            "LISTEN_FDNAMES=",
                                            "LISTEN_PID=",

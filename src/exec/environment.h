@@ -15,7 +15,7 @@
 
 /* `base` is the server's environment, `extra` the request's, `last` what neither of them can change
  * (each NULL-terminated, or NULL); of two entries with one name the later counts. In no particular
- * order. Left out of base: AFARD_*, LISTEN_FDS and its like, NOTIFY_SOCKET, WATCHDOG_*: they speak
+ * order. Left out of base: AFARD_*, AFAR_SERVER, LISTEN_FDS and its like, NOTIFY_SOCKET, WATCHDOG_*: they speak
  * to the server. PATH is added where there is none. AFAR_ENOMEM. */
 enum afar_status environment_build(char ***result, char *const *base, char *const *extra,
                                    char *const *last, struct afar_error *err);

@@ -194,12 +194,14 @@ enum afar_status judge_make_environment(const struct terms *terms, struct job_la
     char *const *base = terms->shared->environment;
     char connection[CONNECTION_BYTES];
     char client[CONNECTION_BYTES];
-    char *last[] = {launch->variable, NULL, NULL, NULL, NULL};
+    char *last[] = {launch->variable, NULL, NULL, NULL, NULL, NULL};
     size_t used = 1;
     struct words made = {0};
     struct words with_pty = {0};
     enum afar_status status = AFAR_OK;
     launch->spawned.stage = "environment";
+    if (!launch->leaves && terms->kept == NULL && terms->shared->variable[0] != '\0')
+        last[used++] = terms->shared->variable;
     if (launch->decision.original != NULL)
         last[used++] = launch->decision.original;
     if (request->home || request->login) {

@@ -443,6 +443,15 @@ static struct kept_entry *next_locked(struct kept *kept, const char *owner, cons
     return best;
 }
 
+bool kept_is_live(struct kept *kept, const char *job)
+{
+    (void)pthread_mutex_lock(&kept->lock);
+    const struct kept_entry *entry = kept_entry_locked(kept, job);
+    bool live = entry != NULL && entry->state != KEPT_ENDED;
+    (void)pthread_mutex_unlock(&kept->lock);
+    return live;
+}
+
 size_t kept_list(struct kept *kept, const char *owner, const char *after, bool all,
                  struct message_job *jobs, size_t room, bool *more)
 {

@@ -37,6 +37,9 @@ void kept_set_limits(struct kept *kept, const struct config *config);
  * none. */
 size_t kept_count(struct kept *kept, size_t *ended);
 
+/* Whether such a job may run; any thread. */
+bool kept_is_live(struct kept *kept, const char *job);
+
 /* ---- in a worker ----------------------------------------------------------------------------- */
 
 /* What is asked for as a hash, by which it is compared under its name. AFAR_ENOMEM. */

@@ -317,6 +317,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
         shared->summary == NULL || shared->orphans == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
     enum afar_status status = random_hex(shared->instance, (INSTANCE_BYTES - 1) / 2, err);
+    remains_name(shared->variable, shared->instance);
     return status == AFAR_OK ? set_own_limits(shared, config, err) : status;
 }
 
@@ -393,6 +394,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
     if (status == AFAR_OK)
         status = kept_open(&made->shared.kept, config, log, made->shared.audit, err);
     if (status == AFAR_OK)
+        made->remains = remains_sweep(log, made->shared.kept);
+    if (status == AFAR_OK)
         status = separation_make(&made->separation, config, err);
     settings->fence = made->separation.fence;
     if (status == AFAR_OK)
@@ -444,11 +447,12 @@ bool server_free(struct server *server)
     service_close(&server->service);
     acceptor_free(server->acceptor);
     summary_end(server->shared.summary, &server->shared);
+    bool looks = !remains_stop(server->remains);
     long long stuck = atomic_load(&server->shared.figures.stuck);
     if (stuck > 0)
         log_write(server->shared.log, LOG_LEVEL_WARN,
                   "%lld commands were given up, and go on: they cannot be ended", stuck);
-    if (stuck > 0 || atomic_load(&server->shared.figures.hung_looks) > 0)
+    if (stuck > 0 || looks || atomic_load(&server->shared.figures.hung_looks) > 0)
         return false;
     summary_free(server->shared.summary);
     tls_context_free(server->shared.settings.tls);

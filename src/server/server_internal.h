@@ -42,6 +42,7 @@ struct server {
     bool again; /* another SIGHUP has come meanwhile */
 
     struct service service;
+    struct remains *remains; /* of servers before; NULL: nobody looks for them */
 
     struct listener *http_listener; /* NULL: no http */
     struct http *http;

@@ -25,6 +25,7 @@
 #include "job/host.h"
 #include "loop/mailbox.h"
 #include "server/registry.h"
+#include "server/remains.h"
 #include "server/summary.h"
 
 /* What a reload changes. Read-only; what it points to lives until every worker has gone on to the
@@ -62,7 +63,8 @@ struct server_shared {
     _Atomic(struct cgroups *) cgroups; /* NULL: none; once it is there it stays */
     const char *temporary;             /* folder for collected output */
     atomic_ullong next_connection;
-    char instance[INSTANCE_BYTES]; /* this server's, until it ends: random */
+    char instance[INSTANCE_BYTES];     /* this server's, until it ends: random */
+    char variable[REMAINS_NAME_BYTES]; /* what its commands carry: see remains.h; "": nothing */
 };
 
 struct worker {
