@@ -7,12 +7,17 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/ruled.h"
@@ -86,6 +91,93 @@ static void test_capabilities_are_named(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         check(cases[i].rules, cases[i].without, cases[i].missing == NULL ? 0 : 1,
               cases[i].missing == NULL ? "" : cases[i].missing);
+}
+
+/* Nor by a reload, which changes nothing then. */
+static void test_capabilities_at_a_reload(void **state)
+{
+    struct ruled ruled;
+    struct program server;
+    char afard[PROGRAM_TEXT_BYTES];
+    (void)state;
+    need_root();
+    (void)program_path("afard", afard);
+    ruled_make_file(&ruled, RULE);
+    program_start(&server,
+                  WORDS("setpriv", "--bounding-set", "-kill", afard, "-c", ruled.file, "--listen",
+                        "tcp://127.0.0.1:0", "--print-endpoints"),
+                  NULL);
+    program_expect(&server, 1, "listening ");
+    ruled_write(&ruled, RULE "user = daemon\n");
+    assert_int_equal(kill(server.pid, SIGHUP), 0);
+    program_expect(&server, 2, "SIGHUP: not reloaded, nothing changed: ");
+    program_expect(&server, 2, "does not have: CAP_KILL;");
+    assert_int_equal(kill(server.pid, SIGTERM), 0);
+    program_finish(&server, NULL, 0);
+    assert_int_equal(program_exit_status(&server), 0);
+    program_close(&server);
+    assert_int_equal(unlink(ruled.file), 0);
+}
+
+/* ---- why that is asked for ------------------------------------------------------------------- */
+
+static void drop_kill(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    if (syscall(SYS_capget, &header, sets) != 0)
+        _exit(1);
+    sets[CAP_TO_INDEX(CAP_KILL)].effective &= ~CAP_TO_MASK(CAP_KILL);
+    if (syscall(SYS_capset, &header, sets) != 0)
+        _exit(1);
+}
+
+/* Another user's process that has asked for KILL at its parent's end: says 'x' where it lives on. */
+_Noreturn static void live_on(pid_t parent, int ready, int out)
+{
+    if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || write(ready, "r", 1) != 1)
+        _exit(1);
+    while (getppid() == parent)
+        (void)poll(NULL, 0, 1);
+    (void)poll(NULL, 0, 20); /* the signal comes with the change, and may be seen after it */
+    _exit(write(out, "x", 1) == 1 ? 0 : 1);
+}
+
+static bool outlives_its_parent(bool may_kill)
+{
+    int out[2];
+    int ready[2];
+    char byte = 0;
+    assert_int_equal(pipe(out) | pipe(ready), 0);
+    pid_t parent = fork();
+    assert_true(parent >= 0);
+    if (parent == 0) {
+        if (!may_kill)
+            drop_kill();
+        pid_t self = getpid();
+        if (fork() == 0)
+            live_on(self, ready[1], out[1]);
+        _exit(read(ready[0], &byte, 1) == 1 ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(parent, &status, 0), parent);
+    assert_int_equal(status, 0);
+    (void)close(out[1]);
+    ssize_t got = read(out[0], &byte, 1);
+    (void)close(out[0]);
+    (void)close(ready[0]);
+    (void)close(ready[1]);
+    return got == 1;
+}
+
+/* The kernel asks whether the parent may signal it. */
+static void test_a_parents_end_needs_it(void **state)
+{
+    (void)state;
+    need_root();
+    assert_false(outlives_its_parent(true));
+    assert_true(outlives_its_parent(false));
 }
 
 static void test_warnings(void **state)
@@ -270,6 +362,8 @@ int main(int argc, char **argv)
         return become_root();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_capabilities_are_named),
+        cmocka_unit_test(test_capabilities_at_a_reload),
+        cmocka_unit_test(test_a_parents_end_needs_it),
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_no_warnings),
         cmocka_unit_test(test_a_home_that_is_missing),
