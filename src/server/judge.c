@@ -142,6 +142,8 @@ static enum afar_status keep_command(struct terms *terms, struct job_launch *lau
                          rule->name);
     }
     memcpy(request.job, launch->id, sizeof request.job);
+    if (rule != NULL && rule->spool_bytes.set)
+        request.spool_bytes = rule->spool_bytes.value;
     const struct keep_order order = {.label = "kept",
                                      .argv = decision->argv != NULL ? decision->argv
                                                                     : launch->request->argv,

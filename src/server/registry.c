@@ -373,14 +373,14 @@ static struct registry_run *run_of_holder(struct registry *registry,
     return NULL;
 }
 
-/* Likewise. */
+/* Likewise; `owner` NULL: whoever has it. */
 static struct registry_run *run_of_job(struct registry *registry, const struct tally_entry *owner,
                                        const char *id)
 {
     const struct list *head = &registry->runs[bucket_number(id)];
     for (struct list *link = head->next; link != head; link = link->next) {
         struct registry_run *run = list_object(link, struct registry_run, by_job);
-        if (run->owner == owner && strcmp(run->job, id) == 0)
+        if ((owner == NULL || run->owner == owner) && strcmp(run->job, id) == 0)
             return run;
     }
     return NULL;
@@ -477,9 +477,10 @@ struct worker *registry_find_run(struct registry *registry, const char *owner, c
 {
     struct worker *home = NULL;
     (void)pthread_mutex_lock(&registry->lock);
-    const struct tally_entry *known = tally_find(&registry->identities, owner, strlen(owner));
+    const struct tally_entry *known =
+        owner != NULL ? tally_find(&registry->identities, owner, strlen(owner)) : NULL;
     const struct registry_run *run = NULL;
-    if (known != NULL)
+    if (known != NULL || (owner == NULL && id[0] != '\0'))
         run = id[0] != '\0' ? run_of_job(registry, known, id)
                             : run_of_holder(registry, known, holder);
     if (run != NULL) {

@@ -126,8 +126,8 @@ bool registry_rename_run(struct registry *registry, struct registry_run *run, co
 /* It is over, also for one that was never entered. Gives the place back, where it has its job's. */
 void registry_leave_run(struct registry *registry, struct registry_run *run);
 
-/* Finds the run of `owner` by its job's id, or, where `id` is "", by its holder, and says where it
- * is; NULL: there is none. Where that is not `asker`, a connection has been counted there already,
+/* Finds the run of `owner` by its job's id (NULL: anybody's), or, where `id` is "", by its holder,
+ * and says where it is; NULL: there is none. Where that is not `asker`, a connection has been counted there already,
  * and must be handed over: so its home does not end before. */
 struct worker *registry_find_run(struct registry *registry, const char *owner, const char *id,
                                  const char *holder, const struct worker *asker, void **object);

@@ -388,6 +388,9 @@ static void runs_are_found_by_their_owner_alone(void **state)
     assert_true(registry_find_run(registry, "a", entry.id, "x", here, &found) == here);
     assert_null(registry_find_run(registry, "b", entry.id, "x", here, &found));
     assert_null(registry_find_run(registry, "c", "", "holder-0123456789", here, &found));
+    /* Who may have anybody's names it by its job. */
+    assert_true(registry_find_run(registry, NULL, entry.id, "x", here, &found) == here);
+    assert_null(registry_find_run(registry, NULL, "", "holder-0123456789", here, &found));
     /* Whoever comes from elsewhere has been counted. */
     assert_int_equal(guests, 0);
     assert_true(registry_find_run(registry, "a", entry.id, "x", elsewhere, &found) == here);
