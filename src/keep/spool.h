@@ -68,6 +68,9 @@ enum afar_status spool_sync(struct spool *spool, struct afar_error *err);
 uint64_t spool_end(const struct spool *spool);
 void spool_bytes(const struct spool *spool, uint64_t bytes[2]);
 
+/* The first frame that was written at that time of the wall clock or later. */
+uint64_t spool_since(struct spool *spool, uint64_t wall_us);
+
 /* The bytes of each stream before frame `seq`. False: it is within a gap, or beyond the end. */
 bool spool_bytes_before(struct spool *spool, uint64_t seq, uint64_t bytes[2]);
 

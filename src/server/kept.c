@@ -443,36 +443,44 @@ static struct kept_entry *next_locked(struct kept *kept, const char *owner, cons
     return best;
 }
 
-size_t kept_list(struct kept *kept, const char *owner, const char *after, bool all,
-                 struct message_job *jobs, size_t room, bool *more)
+/* The next that is wanted, after `job`, which it becomes. False: there are no more. */
+static bool list_next(struct kept *kept, const char *owner, bool all,
+                      char job[MESSAGE_JOB_ID_BYTES], struct message_job *found)
 {
-    char job[MESSAGE_JOB_ID_BYTES];
-    size_t count = 0;
-    *more = false;
-    memcpy(job, after, sizeof job);
     for (;;) {
-        struct message_job found;
         (void)pthread_mutex_lock(&kept->lock);
         struct kept_entry *entry = next_locked(kept, owner, job);
         bool live = entry != NULL && entry->state == KEPT_LIVE;
         if (entry != NULL)
-            memcpy(job, entry->request.job, sizeof job);
+            memcpy(job, entry->request.job, MESSAGE_JOB_ID_BYTES);
         (void)pthread_mutex_unlock(&kept->lock);
         if (entry == NULL)
-            return count;
+            return false;
         if (live && kept_look(kept, job) == KEPT_NEVER_RAN)
             continue;
         (void)pthread_mutex_lock(&kept->lock);
         entry = kept_entry_locked(kept, job);
         if (entry != NULL)
-            fill_job(entry, owner, jobdir_now_us(), &found);
+            fill_job(entry, owner, jobdir_now_us(), found);
         (void)pthread_mutex_unlock(&kept->lock);
-        if (entry == NULL || (!all && found.state == MESSAGE_JOB_ENDED))
-            continue;
-        if (count == room) {
-            *more = true;
-            return count;
-        }
-        jobs[count++] = found;
+        if (entry != NULL && (all || found->state != MESSAGE_JOB_ENDED))
+            return true;
     }
+}
+
+size_t kept_list(struct kept *kept, const char *owner, const char *after, bool all,
+                 struct message_job *jobs, size_t room, bool *more)
+{
+    char job[MESSAGE_JOB_ID_BYTES];
+    struct message_job found;
+    size_t count = 0;
+    *more = false;
+    memcpy(job, after, sizeof job);
+    while (!*more && list_next(kept, owner, all, job, &found)) {
+        *more = count == room;
+        if (!*more)
+            jobs[count++] = found;
+    }
+    kept_ask_all(kept, jobs, count);
+    return count;
 }

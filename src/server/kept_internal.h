@@ -41,6 +41,11 @@ struct kept {
 /* With the lock held. NULL: none. */
 struct kept_entry *kept_entry_locked(struct kept *kept, const char *job);
 
+/* kept_talk.c. Blocks, for a time that does not depend on their number. */
+
+/* What the keepers of those that run say of them; `unreachable` where one says nothing. */
+void kept_ask_all(struct kept *kept, struct message_job *jobs, size_t count);
+
 /* kept_settle.c. Blocks. */
 
 enum kept_fate {

@@ -264,7 +264,10 @@ static void on_attach_error(struct run_guest *guest, const struct message *messa
 {
     const bool again = is_code(message, "busy") || is_code(message, "draining") ||
                        is_code(message, "internal") || is_code(message, "stale");
-    if (again)
+    /* Nothing of it is here yet that could be lost: whoever only looks is told so. */
+    const bool first = guest->takes_over && !guest->confirmed && is_code(message, "busy") &&
+                       (guest->watch || guest->asked_resume_ms == 0);
+    if (again && !first)
         drop(guest, message, now_ms, event);
     else if (guest->takes_over && !guest->confirmed)
         end(guest, RUN_GUEST_REFUSED, event);
