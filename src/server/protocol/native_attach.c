@@ -144,6 +144,8 @@ static void attach_here(struct native *native, const struct attach *attach, stru
                                   attach->what.holder);
     }
     counters_count(&connection->worker->shared->counters, COUNTER_ATTACHES);
+    if (attach->what.resume)
+        counters_count(&connection->worker->shared->counters, COUNTER_RESUMES);
     native->run = run;
     run_attached(run, native);
     log_write(connection->worker->shared->log, LOG_LEVEL_INFO, "connection %llu: %s job %s",
@@ -185,9 +187,10 @@ static void begin_kept(struct native *native, uint64_t id, const char *job, cons
         native_refuse_attach(native, id, AFAR_ENOMEM, &err);
         return;
     }
-    counters_count(&native->connection->worker->shared->counters, COUNTER_ATTACHES);
-    if (job[0] != '\0')
-        native_note(native, attach->watch ? "watch" : "attach", job);
+    struct counters *counters = &native->connection->worker->shared->counters;
+    counters_count(counters, COUNTER_ATTACHES);
+    if (attach->resume)
+        counters_count(counters, COUNTER_RESUMES);
 }
 
 void native_attach_kept(struct native *native, uint64_t id, const char *job, const char *key,
