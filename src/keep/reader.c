@@ -196,8 +196,17 @@ static void put_stdin_ack(struct reader *reader)
     }
 }
 
+/* Who waits for the end has it, and nothing more to take. */
+static bool has_end(const struct reader *reader)
+{
+    return reader->watches && !reader->output && reader->own.ended &&
+           output_log_cursor(reader->own.log) == output_log_end(reader->own.log);
+}
+
 static bool is_over(struct reader *reader)
 {
+    if (has_end(reader) && !reader_inside(reader))
+        reader_leave(reader);
     if (reader->drives && run_host_over(&reader->keeper->run) == RUN_HOST_FREE) {
         reader->drives = false;
         reader_leave(reader);

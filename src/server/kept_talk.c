@@ -112,6 +112,31 @@ static enum afar_status ask(struct kept *kept, const char *job, const struct buf
     return status;
 }
 
+enum afar_status kept_listen(struct kept *kept, const char *job, int *fd, struct afar_error *err)
+{
+    struct message_attach attach = {.watch = true, .follow = true};
+    struct buffer out;
+    int folder_fd = -1;
+    *fd = -1;
+    buffer_init(&out, ANSWER_BYTES);
+    enum afar_status status = random_hex(attach.holder, (MESSAGE_HOLDER_MIN_BYTES + 1) / 2, err);
+    if (status == AFAR_OK)
+        status = message_put_attach(&out, 1, job, &attach, err);
+    if (status == AFAR_OK)
+        status = jobdir_open(kept->jobs_fd, job, &folder_fd, err);
+    if (status == AFAR_OK)
+        status = knock(folder_fd, fd, err);
+    if (status == AFAR_OK && !put(*fd, &out)) {
+        (void)close(*fd);
+        *fd = -1;
+        status = afar_fail(err, AFAR_ECLOSED, "a job's keeper has just ended");
+    }
+    if (folder_fd >= 0)
+        (void)close(folder_fd);
+    buffer_close(&out);
+    return status;
+}
+
 void kept_ask_all(struct kept *kept, struct message_job *jobs, size_t count)
 {
     struct buffer out;
@@ -166,6 +191,17 @@ static enum afar_status tell(struct kept *kept, const char *job, const struct bu
     return status;
 }
 
+enum afar_status kept_end(struct kept *kept, const char *job, struct afar_error *err)
+{
+    struct buffer out;
+    buffer_init(&out, ANSWER_BYTES);
+    enum afar_status status = message_put_shutdown(&out, 1, job, err);
+    if (status == AFAR_OK)
+        status = tell(kept, job, &out, err);
+    buffer_close(&out);
+    return status;
+}
+
 enum afar_status kept_kill(struct kept *kept, const char *job, const char *name,
                            struct afar_error *err)
 {
@@ -197,6 +233,6 @@ enum afar_status kept_forget(struct kept *kept, const char *job, struct afar_err
         kept->count--;
     }
     (void)pthread_mutex_unlock(&kept->lock);
-    free(entry);
+    kept_entry_free(kept, entry);
     return AFAR_OK;
 }

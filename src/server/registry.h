@@ -59,6 +59,12 @@ struct registry_run {
     struct tally_entry *place;    /* it has its job's place, whose end nobody has acknowledged */
 };
 
+/* The place of a kept command, from its start to its keeper's end. */
+struct registry_hold {
+    struct tally_entry *identity; /* guarded by the registry; NULL: it has none */
+    struct tally_entry *rule;
+};
+
 /* What a claim asks for. */
 struct registry_claim {
     const char *identity;    /* whose job it is */
@@ -107,6 +113,21 @@ bool registry_clear_leader(struct registry *registry, struct registry_entry *ent
 /* Gives the place back; the first in the queue that may have it gets it. Not while granted is under
  * way. */
 void registry_remove(struct registry *registry, struct registry_entry *entry);
+
+/* ---- places that outlive their job here ---- */
+
+/* The entry's place, and that of its rule, is the hold's from now on. False: out of memory; the
+ * entry keeps it. */
+bool registry_pass(struct registry *registry, struct registry_entry *entry,
+                   struct registry_hold *hold);
+
+/* One more place of `owner` and (NULL: none) `rule`, beyond the limits if need be: it runs already.
+ * False: out of memory. */
+bool registry_hold(struct registry *registry, struct registry_hold *hold, const char *owner,
+                   const char *rule);
+
+/* Gives it back; nothing where there is none. */
+void registry_release(struct registry *registry, struct registry_hold *hold);
 
 /* ---- runs to which a client can come back ---- */
 

@@ -154,7 +154,7 @@ static void too_many(void **state)
     for (int i = 0; i < READERS; i++) {
         leave(&reader[i]);
     }
-    expect(WORDS("kill", keeping.url, job), 0, "", "");
+    expect(WORDS("rm", "-f", keeping.url, job), 0, "", "");
 }
 
 static void the_list(void **state)
