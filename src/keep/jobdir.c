@@ -294,7 +294,8 @@ enum afar_status jobdir_begin(int fd, struct afar_error *err)
 
 bool jobdir_has_begun(int fd)
 {
-    return faccessat(fd, "begun", F_OK, 0) == 0;
+    /* Where that cannot be known, it may have run: it must not be begun again. */
+    return faccessat(fd, "begun", F_OK, 0) == 0 || errno != ENOENT;
 }
 
 enum afar_status jobdir_write_end(int folder_fd, const struct jobdir_end *end,

@@ -58,7 +58,7 @@ bool spool_is_full(struct spool *spool);
 void spool_release(struct spool *spool, uint64_t next);
 
 /* The frames and bytes up to here were there once (`end` as in the receipt): what of them is not in
- * the files is a gap. For a spool that was opened again. */
+ * the files is a gap, and what is beyond is not there. For a spool that was opened again. */
 void spool_complete(struct spool *spool, uint64_t end, const uint64_t bytes[2]);
 
 /* What was written is on the disk when this returns. */
