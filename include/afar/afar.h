@@ -225,6 +225,11 @@ struct afar_command {
     const char *key;
     /* Attaches to this job, which argv and shell must not be given with; NULL: none. */
     const char *job;
+    /* With job, from where on its output is wanted: from frame `first` (the "seq" of on_frame); or
+     * where that is 0, what was written within the last since_ms, 0: all that is kept; -1: only what
+     * comes from now on. Counts and digests are then not compared for what lies before. */
+    uint64_t first;
+    int64_t since_ms;
 };
 #define AFAR_COMMAND_INIT(...) AFAR_INIT(afar_command, __VA_ARGS__)
 

@@ -20,33 +20,38 @@ static const char ps_help[] =
     "      --json            one JSON object a line\n";
 
 static const char logs_help[] =
-    "usage: afar logs [-f] [--json] HOST JOB\n"
+    "usage: afar logs [-f] [--since TIME|SEQ] [--json] HOST JOB\n"
     "\n"
     "Writes what a kept job has written, each stream to its own descriptor. JOB is its id, a\n"
     "beginning of that, or once:NAME.\n"
     "\n"
     "  -f, --follow          go on until the job ends\n"
+    "      --since TIME|SEQ  only what was written within TIME (10m), or from that frame on\n"
+    "                        (the \"seq\" of --json)\n"
     "      --json            one JSON object for each frame\n"
     "\n"
     "Exit status: 0; 3: some output is not kept any more, which is said on standard error.\n";
 
 static const char attach_help[] =
-    "usage: afar attach [-n] [--json] HOST JOB\n"
+    "usage: afar attach [-a] [-n] [--json] HOST JOB\n"
     "\n"
-    "Takes part in a kept job: its output from the beginning, and your standard input. An "
-    "interrupt\n"
+    "Takes part in a kept job: its output from now on, and your standard input. An interrupt\n"
     "leaves the job, which runs on. Whoever was attached before is told so and ends.\n"
     "\n"
+    "  -a, --all             its output from the beginning\n"
     "  -n, --no-stdin        do not forward standard input\n"
     "      --json            one JSON object for each frame\n"
     "\n"
     "Exit status: as of 'afar run'.\n";
 
-static const char wait_help[] = "usage: afar wait [--json] HOST JOB\n"
-                                "\n"
-                                "Waits for the end of a kept job. Exit status: as of 'afar run'.\n"
-                                "\n"
-                                "      --json            write the receipt as JSON\n";
+static const char wait_help[] =
+    "usage: afar wait [--timeout TIME] [--json] HOST JOB\n"
+    "\n"
+    "Waits for the end of a kept job. Exit status: as of 'afar run'; 124: it runs on, and TIME is\n"
+    "over.\n"
+    "\n"
+    "      --timeout TIME    for so long at most: 500ms, 10 or 10s, 5m, 2h\n"
+    "      --json            write the receipt as JSON\n";
 
 static const char kill_help[] = "usage: afar kill [-s SIGNAL] HOST JOB\n"
                                 "\n"
@@ -114,6 +119,22 @@ static void format_age(uint64_t ms, char *text, size_t size)
         (void)snprintf(text, size, "%llud", s / 86400);
 }
 
+static void format_bytes(uint64_t bytes, char *text, size_t size)
+{
+    static const char units[] = "BKMGT";
+    size_t unit = 0;
+    uint64_t rest = 0;
+    for (; bytes >= 1024 && unit + 2 < sizeof units; unit++) {
+        rest = bytes % 1024;
+        bytes /= 1024;
+    }
+    if (unit > 0 && bytes < 10)
+        (void)snprintf(text, size, "%llu.%llu%c", (unsigned long long)bytes,
+                       (unsigned long long)(rest * 10 / 1024), units[unit]);
+    else
+        (void)snprintf(text, size, "%llu%c", (unsigned long long)bytes, units[unit]);
+}
+
 static void format_status(const struct afar_job *job, char *text, size_t size)
 {
     if (!job->has_outcome)
@@ -132,14 +153,17 @@ static void print_job(void *user, const struct afar_job *job)
     char age[32];
     char status[32];
     char command[512];
+    char out[24];
+    format_bytes(job->stdout_bytes + job->stderr_bytes, out, sizeof out);
     format_age(job->age_ms, age, sizeof age);
     format_status(job, status, sizeof status);
     afar_escape(command, sizeof command, job->command, AFAR_ESCAPE_TERMINAL);
     if (*header)
-        (void)printf("%-12s  %-11s  %5s  %12s  %s\n", "JOB", "STATE", "AGE", "STATUS", "COMMAND");
+        (void)printf("%-12s  %-11s  %5s  %5s  %12s  %s\n", "JOB", "STATE", "AGE", "OUT", "STATUS",
+                     "COMMAND");
     *header = false;
-    (void)printf("%-12.*s  %-11s  %5s  %12s  %s\n", SHORT_ID, job->job, job->state, age, status,
-                 command);
+    (void)printf("%-12.*s  %-11s  %5s  %5s  %12s  %s\n", SHORT_ID, job->job, job->state, age, out,
+                 status, command);
 }
 
 static void print_text(const char *name, const char *text)
@@ -166,10 +190,12 @@ static void print_json(void *user, const struct afar_job *job)
     if (job->owner[0] != '\0')
         print_text("owner", job->owner);
     print_text("command", job->command);
+    (void)printf(",\"attached\":%s,\"stdout\":%llu,\"stderr\":%llu",
+                 job->attached ? "true" : "false", (unsigned long long)job->stdout_bytes,
+                 (unsigned long long)job->stderr_bytes);
     if (job->has_outcome) {
-        (void)printf(",\"ended_ms\":%llu,\"stdout\":%llu,\"stderr\":%llu,\"outcome\":\"%s\"",
-                     (unsigned long long)job->ended_ms, (unsigned long long)job->stdout_bytes,
-                     (unsigned long long)job->stderr_bytes, afar_outcome_name(job->outcome));
+        (void)printf(",\"ended_ms\":%llu,\"outcome\":\"%s\"", (unsigned long long)job->ended_ms,
+                     afar_outcome_name(job->outcome));
         if (job->code >= 0)
             (void)printf(",\"code\":%d", job->code);
         if (job->signal[0] != '\0')
@@ -201,7 +227,10 @@ int ps_main(int argc, char **argv)
 
 static int run(struct task *task, struct afar_command *command, bool logs)
 {
-    const struct session_options how = {.json = task->options.json, .stays = true, .logs = logs};
+    const struct session_options how = {.json = task->options.json,
+                                        .stays = true,
+                                        .logs = logs,
+                                        .wait_ms = task->options.timeout_ms};
     command->job = task->job;
     command->resume_ms = task->options.reconnect_ms < 0 ? BACK_MS : task->remote.reconnect_ms;
     return end(task, session_run(&task->remote, command, &how));
@@ -214,7 +243,8 @@ int logs_main(int argc, char **argv)
     if (!begin(&task, logs_help, OPTIONS_FOLLOW | OPTIONS_JSON, true, argc, argv, &status))
         return end(&task, status);
     struct afar_command command =
-        AFAR_COMMAND_INIT(.watch = true, .no_follow = !task.options.follow);
+        AFAR_COMMAND_INIT(.watch = true, .no_follow = !task.options.follow,
+                          .first = task.options.first, .since_ms = task.options.since_ms);
     return run(&task, &command, true);
 }
 
@@ -222,9 +252,11 @@ int attach_main(int argc, char **argv)
 {
     struct task task;
     int status = STATUS_FAILED;
-    if (!begin(&task, attach_help, OPTIONS_INPUT | OPTIONS_JSON, true, argc, argv, &status))
+    if (!begin(&task, attach_help, OPTIONS_INPUT | OPTIONS_EVERY | OPTIONS_JSON, true, argc, argv,
+               &status))
         return end(&task, status);
-    struct afar_command command = AFAR_COMMAND_INIT(.with_stdin = !task.options.no_stdin);
+    struct afar_command command = AFAR_COMMAND_INIT(.with_stdin = !task.options.no_stdin,
+                                                    .since_ms = task.options.every ? 0 : -1);
     return run(&task, &command, false);
 }
 
@@ -232,10 +264,24 @@ int wait_main(int argc, char **argv)
 {
     struct task task;
     int status = STATUS_FAILED;
-    if (!begin(&task, wait_help, OPTIONS_JSON, true, argc, argv, &status))
+    if (!begin(&task, wait_help, OPTIONS_JSON | OPTIONS_TIMEOUT, true, argc, argv, &status))
         return end(&task, status);
     struct afar_command command = AFAR_COMMAND_INIT(.watch = true, .no_output = true);
     return run(&task, &command, false);
+}
+
+/* What was asked about a job was refused. */
+static void say_refused(const struct task *task, const struct afar_error *err)
+{
+    if (strcmp(err->reason, "not_found") == 0)
+        report("%s has no job '%s' that this can be done with; 'afar ps -a' lists all",
+               task->remote.host, task->options.words[0]);
+    else if (strcmp(err->reason, "running") == 0)
+        report(
+            "job '%s' runs: 'afar wait' for its end, or end it with 'afar kill', or 'afar rm -f'",
+            task->options.words[0]);
+    else
+        report("%s", err->message);
 }
 
 /* ---- kill, rm -------------------------------------------------------------------------------- */
@@ -252,7 +298,7 @@ int kill_main(int argc, char **argv)
         name += 3;
     if (afar_kill(task.remote.client, task.job, name, task.options.connect_timeout_ms, &err) !=
         AFAR_OK)
-        report("%s", err.message);
+        say_refused(&task, &err);
     else
         status = 0;
     return end(&task, status);
@@ -274,7 +320,7 @@ int rm_main(int argc, char **argv)
             (void)afar_wait(task.remote.client, timeout_ms, &err);
     }
     if (afar_forget(task.remote.client, task.job, timeout_ms, &err) != AFAR_OK)
-        report("%s", err.message);
+        say_refused(&task, &err);
     else
         status = 0;
     return end(&task, status);

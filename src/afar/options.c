@@ -41,6 +41,7 @@ enum {
     OPTION_NO_VERIFY,
     OPTION_NO_RESUME,
     OPTION_LIMIT,
+    OPTION_SINCE,
     OPTIONS_MAX = 80,
     CONNECT_TIMEOUT_MS = 10000,
     KEY_DAYS = 3650 /* as an SSH key, it is for as long as one wants */
@@ -80,6 +81,7 @@ static const struct {
     {{"leave", no_argument, NULL, OPTION_LEAVE}, OPTIONS_RUN},
     {{"once", required_argument, NULL, OPTION_ONCE}, OPTIONS_RUN},
     {{"follow", no_argument, NULL, 'f'}, OPTIONS_FOLLOW},
+    {{"since", required_argument, NULL, OPTION_SINCE}, OPTIONS_FOLLOW},
     {{"all", no_argument, NULL, 'a'}, OPTIONS_EVERY},
     {{"signal", required_argument, NULL, 's'}, OPTIONS_SIGNAL},
     {{"force", no_argument, NULL, 'f'}, OPTIONS_FORCE},
@@ -191,6 +193,21 @@ static bool add_hosts(struct options *options, const char *text)
             return true;
         text += size + 1;
     }
+}
+
+/* How long ago, or a frame's number. */
+static bool parse_since(const char *subcommand, struct options *options, const char *text)
+{
+    const char *end = NULL;
+    if (parse_number(text, &options->first, &end) && *end == '\0')
+        return true;
+    options->first = 0;
+    if (is_duration(text, &options->since_ms) && options->since_ms > 0)
+        return true;
+    report("%s: --since: '%s' is neither a duration with its unit, such as 500ms, 10s, 5m or 2h, "
+           "nor the number of a frame (\"seq\"); try 'afar %s --help'",
+           subcommand, text, subcommand);
+    return false;
 }
 
 static bool parse_days(const char *subcommand, struct options *options, const char *text)
@@ -366,6 +383,8 @@ static bool take(const char *subcommand, struct options *options, int option, co
     case 'f':
         options->follow = options->force = true;
         return true;
+    case OPTION_SINCE:
+        return parse_since(subcommand, options, value);
     case 'a':
         options->every = true;
         return true;

@@ -65,6 +65,8 @@ struct options {
     bool leave;
     const char *once; /* NULL: none */
     bool follow;
+    uint64_t first;   /* a frame; 0: none, … */
+    int64_t since_ms; /* … and so long ago; 0: not said */
     bool every;
     const char *signal;
     bool tty;

@@ -1,6 +1,7 @@
 #include "afar/session_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -79,10 +80,14 @@ static void on_cut(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes)
                (unsigned long long)stdout_bytes, (unsigned long long)stderr_bytes);
 }
 
+static const char exit_frame[] = "{\"type\":\"exit\",";
+
 static void on_frame(void *user, const char *json)
 {
     struct session *session = user;
-    json_queue_add(&session->lines, json);
+    /* Who waits for the end wants the receipt. */
+    if (!session->command->no_output || strncmp(json, exit_frame, sizeof exit_frame - 1) == 0)
+        json_queue_add(&session->lines, json);
 }
 
 /* ---- streams --------------------------------------------------------------------------------- */
@@ -283,10 +288,15 @@ static int timeout_ms(const struct session *session)
         int64_t until_ms = session->hang_up_ms - session_now_ms();
         library_ms = sooner(library_ms, until_ms > 0 ? (int)until_ms : 0);
     }
-    if (session->give_up_ms == 0)
-        return library_ms;
-    int64_t left_ms = session->give_up_ms - session_now_ms();
-    return sooner(library_ms, left_ms > 0 ? (int)left_ms : 0);
+    const int64_t ends_ms[] = {session->give_up_ms, session->wait_until_ms};
+    for (size_t i = 0; i < sizeof ends_ms / sizeof ends_ms[0]; i++) {
+        int64_t left_ms = ends_ms[i] - session_now_ms();
+        if (left_ms > INT_MAX)
+            left_ms = INT_MAX;
+        if (ends_ms[i] != 0)
+            library_ms = sooner(library_ms, left_ms > 0 ? (int)left_ms : 0);
+    }
+    return library_ms;
 }
 
 static void wait_ready(struct session *session, struct afar_error *err)
@@ -398,6 +408,7 @@ static int run(struct session *session)
         session_check_taken_back(session);
         session_check_leaving(session);
         session_check_interrupted_away(session);
+        session_check_wait(session);
         if (session_come_back(session))
             continue;
         if (session->status < 0) {
@@ -426,6 +437,8 @@ int session_run(struct remote *remote, const struct afar_command *command,
     session->json = options->json;
     session->retry = options->retry;
     session->status = -1;
+    if (options->wait_ms > 0)
+        session->wait_until_ms = session_now_ms() + options->wait_ms;
     console_init(&session->console, remote->host, command, command->with_stdin && !options->json,
                  options->escape);
     if (!signals_open(&session->signals, session->console.on)) {

@@ -123,6 +123,17 @@ void session_check_leaving(struct session *session)
     session_leave(session);
 }
 
+/* The job is another's, and was waited for long enough. */
+void session_check_wait(struct session *session)
+{
+    if (session->wait_until_ms == 0 || session->status >= 0 ||
+        session_now_ms() < session->wait_until_ms)
+        return;
+    report("job %s has not ended in this time, and runs on", session->command->job);
+    session->status = STATUS_TIMED_OUT;
+    session->lost = true;
+}
+
 static void begin_leaving(struct session *session, int number)
 {
     if (session->options->patience_ms == 0 || !ends_programs(number))

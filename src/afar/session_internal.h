@@ -32,11 +32,12 @@ struct session {
     int64_t hang_up_ms; /* … and it is not waited for longer than that */
     /* In the other cases, or away and interrupted: when to wait no longer; 0: not. */
     int64_t give_up_ms;
-    bool cut;       /* some output is missing */
-    bool printed;   /* the job's id … */
-    bool let_go;    /* … and the job is left */
-    bool told_away; /* the connection was lost, and it is not back */
-    int status;     /* -1: not over */
+    int64_t wait_until_ms; /* then the job is left (session_options.wait_ms); 0: never */
+    bool cut;              /* some output is missing */
+    bool printed;          /* the job's id … */
+    bool let_go;           /* … and the job is left */
+    bool told_away;        /* the connection was lost, and it is not back */
+    int status;            /* -1: not over */
     struct input input;
     struct output output[2]; /* stdout, stderr */
     bool told_closed[2];     /* the command has been told that nobody reads */
@@ -68,6 +69,7 @@ void session_take_signals(struct session *session, struct afar_error *err);
 void session_check_taken_back(struct session *session);
 void session_check_leaving(struct session *session);
 void session_check_interrupted_away(struct session *session);
+void session_check_wait(struct session *session);
 
 /* Says it when the connection is lost, and when it is back. */
 void session_note_presence(struct session *session);

@@ -18,6 +18,10 @@ static enum afar_status check_kept(const struct afar_command *command, struct af
         command->argv != NULL || command->shell != NULL || command->subsystem != NULL;
     if (command->job != NULL && has_command)
         return afar_fail(err, AFAR_EINVAL, "a job to attach to has its command already");
+    if (command->since_ms < -1 || command->since_ms > (int64_t)MESSAGE_INTEGER_MAX ||
+        command->first > MESSAGE_INTEGER_MAX)
+        return afar_fail(err, AFAR_EINVAL, "output from %llu, %lld ms",
+                         (unsigned long long)command->first, (long long)command->since_ms);
     if (command->key != NULL &&
         (command->key[0] == '\0' || strlen(command->key) >= MESSAGE_KEY_BYTES))
         return afar_fail(err, AFAR_EINVAL, "a name has 1 to %d bytes", MESSAGE_KEY_BYTES - 1);
@@ -127,6 +131,10 @@ static enum afar_status open_guest(struct run_guest *guest, const struct afar_co
                                     .watch = wanted->watch,
                                     .no_output = wanted->no_output,
                                     .no_follow = wanted->no_follow,
+                                    .first = wanted->first,
+                                    .has_since = wanted->since_ms != 0,
+                                    .since_ms =
+                                        wanted->since_ms > 0 ? (uint64_t)wanted->since_ms : 0,
                                     .stdin_again = wanted->key != NULL,
                                     .stdin_stream = wanted->with_stdin};
     if (wanted->resume_ms > 0 || wanted->keep || wanted->key != NULL || wanted->job != NULL) {

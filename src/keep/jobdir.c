@@ -19,6 +19,7 @@ enum { RECEIPT_ROOM_BYTES = 4096, BACKLOG = 32 };
 
 static const char socket_name[] = "sock";
 static const char new_prefix[] = ".new-";
+static const char output_prefix[] = "out.";
 
 uint64_t jobdir_now_us(void)
 {
@@ -210,6 +211,48 @@ enum afar_status jobdir_remove(int jobs_fd, const char *name, struct afar_error 
     return AFAR_OK;
 }
 
+/* Calls `take` for each file of the output. */
+static void each_output(int fd, void (*take)(int fd, const char *name, uint64_t *sum),
+                        uint64_t *sum)
+{
+    int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = again >= 0 ? fdopendir(again) : NULL;
+    const struct dirent *entry;
+    if (again >= 0 && folder == NULL)
+        (void)close(again);
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        if (strncmp(entry->d_name, output_prefix, sizeof output_prefix - 1) == 0)
+            take(fd, entry->d_name, sum);
+    }
+    if (folder != NULL)
+        (void)closedir(folder);
+}
+
+static void add_size(int fd, const char *name, uint64_t *sum)
+{
+    struct stat info;
+    if (fstatat(fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0)
+        *sum += (uint64_t)info.st_size;
+}
+
+static void remove_one(int fd, const char *name, uint64_t *sum)
+{
+    (void)sum;
+    (void)unlinkat(fd, name, 0);
+}
+
+uint64_t jobdir_output_bytes(int fd)
+{
+    uint64_t bytes = 0;
+    each_output(fd, add_size, &bytes);
+    return bytes;
+}
+
+void jobdir_remove_output(int fd)
+{
+    each_output(fd, remove_one, NULL);
+}
+
 /* ---- what is in it --------------------------------------------------------------------------- */
 
 enum afar_status jobdir_read_request(int fd, struct jobdir_request *request, struct afar_error *err)
@@ -251,7 +294,8 @@ enum afar_status jobdir_begin(int fd, struct afar_error *err)
 
 bool jobdir_has_begun(int fd)
 {
-    return faccessat(fd, "begun", F_OK, 0) == 0;
+    /* Where that cannot be known, it may have run: it must not be begun again. */
+    return faccessat(fd, "begun", F_OK, 0) == 0 || errno != ENOENT;
 }
 
 enum afar_status jobdir_write_end(int folder_fd, const struct jobdir_end *end,

@@ -32,7 +32,8 @@ enum {
     JOBDIR_VERSION = 1,
     JOBDIR_FILE_BYTES = 8192,
     JOBDIR_TOKEN_BYTES = 65, /* 256 random bits in hex and a NUL */
-    JOBDIR_BOOT_BYTES = 40
+    JOBDIR_BOOT_BYTES = 40,
+    JOBDIR_RULE_BYTES = 40
 };
 
 /* The file `request`. Never the environment: it may hold secrets. */
@@ -45,6 +46,7 @@ struct jobdir_request {
     char asked[DIGEST_HEX_BYTES]; /* what was asked for, as a hash that nobody can guess back */
     char command[MESSAGE_COMMAND_BYTES];
     char boot[JOBDIR_BOOT_BYTES]; /* of the machine */
+    char rule[JOBDIR_RULE_BYTES]; /* "": none */
     uint64_t created_us;          /* by the wall clock */
     uint64_t window_bytes;
     uint64_t resume_ms;
@@ -80,6 +82,10 @@ enum afar_status jobdir_open(int jobs_fd, const char *name, int *fd, struct afar
 
 /* Removes it with all that is in it; what could not be removed stays, and is no job any more. */
 enum afar_status jobdir_remove(int jobs_fd, const char *name, struct afar_error *err);
+
+/* Its output: how many bytes the files have, or removes them. The rest stays. */
+uint64_t jobdir_output_bytes(int fd);
+void jobdir_remove_output(int fd);
 
 /* AFAR_EREFUSED: of a later version. AFAR_EPEER: damaged. AFAR_ESYSTEM. */
 enum afar_status jobdir_read_request(int fd, struct jobdir_request *request,

@@ -94,6 +94,7 @@ enum afar_status jobdir_text_request(char *text, size_t room, const struct jobdi
     utf8_copy(clean, sizeof clean, request->command);
     add_line(text, room, &used, "command", clean);
     add_line(text, room, &used, "boot", request->boot);
+    add_line(text, room, &used, "rule", request->rule);
     add_number(text, room, &used, "created_us", request->created_us);
     add_number(text, room, &used, "window_bytes", request->window_bytes);
     add_number(text, room, &used, "resume_ms", request->resume_ms);
@@ -116,7 +117,8 @@ static bool take_text(struct jobdir_request *request, const char *name, const ch
                  {"holder", request->holder, sizeof request->holder},
                  {"asked", request->asked, sizeof request->asked},
                  {"command", request->command, sizeof request->command},
-                 {"boot", request->boot, sizeof request->boot}};
+                 {"boot", request->boot, sizeof request->boot},
+                 {"rule", request->rule, sizeof request->rule}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (strcmp(texts[i].name, name) != 0)
             continue;

@@ -13,7 +13,7 @@
  * Owns:    the folder's lock, as long as it lives.
  * Threads: keep_start and keep_read: any. keeper_main is a program.
  * Blocks:  on the file system, and until the new process says that it is there.
- * Limits:  KEEPER_READERS_MAX connections at a time. */
+ * Limits:  KEEPER_READERS_MAX readers of output and KEEPER_CONNECTIONS_MAX connections at a time. */
 #ifndef KEEP_KEEPER_H
 #define KEEP_KEEPER_H
 
@@ -22,7 +22,10 @@
 
 #define KEEPER_NAME "afard-keep"
 
-enum { KEEPER_READERS_MAX = 16 };
+enum {
+    KEEPER_READERS_MAX = 16,    /* beyond: `busy` */
+    KEEPER_CONNECTIONS_MAX = 64 /* also those that wait for the end; beyond: closed */
+};
 
 /* `fence_fd`: of fence_take, for the command; 0: none. On failure no folder and no process is left.
  * AFAR_ESYSTEM, AFAR_ENOMEM, AFAR_ELIMIT. */

@@ -7,8 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "exec/signal_name.h"
-#include "keep/keeper_internal.h"
+#include "keep/reader.h"
 
 enum {
     TOKEN_BYTES = JOBDIR_TOKEN_BYTES - 1,
@@ -16,27 +15,6 @@ enum {
     OUT_BYTES = 1 << 16, /* of answers; output is not among them */
     RECEIVE_BYTES = 65536,
     TURN_BYTES = 1 << 18 /* sent to one before the others get their turn */
-};
-
-struct reader {
-    struct list link;
-    struct keeper *keeper;
-    struct loop_source source;
-    struct decoder decoder;
-    struct buffer in;
-    struct buffer out;
-    bool known;     /* it has shown the token */
-    bool drives;    /* keeper->run is its own */
-    bool watches;   /* `own` is */
-    bool follow;    /* as it has asked: also what comes … */
-    uint64_t until; /* … or else what was there */
-    bool output;    /* likewise: anything but the end */
-    bool starting;  /* `started` is still to be told */
-    bool leaving;   /* nothing comes any more: closed when `out` is empty */
-    bool blocked;   /* waits for room in its socket */
-    uint64_t id;
-    struct run_host own;
-    struct spool_cursor cursor; /* of own */
 };
 
 static void reader_free(struct reader *reader)
@@ -58,26 +36,26 @@ static void reader_free(struct reader *reader)
     free(reader);
 }
 
-static void leave(struct reader *reader)
+void reader_leave(struct reader *reader)
 {
     reader->leaving = true;
 }
 
 /* What cannot be answered ends the connection: its client comes back. */
-static void check(struct reader *reader, enum afar_status status)
+void reader_check(struct reader *reader, enum afar_status status)
 {
     if (status != AFAR_OK)
-        leave(reader);
+        reader_leave(reader);
 }
 
-static void refuse(struct reader *reader, uint64_t id, const char *code, const char *text)
+void reader_refuse(struct reader *reader, uint64_t id, const char *code, const char *text)
 {
-    check(reader, message_put_error(&reader->out, true, id, code, text, 0, NULL));
+    reader_check(reader, message_put_error(&reader->out, true, id, code, text, 0, NULL));
 }
 
 /* ---- output ---------------------------------------------------------------------------------- */
 
-static struct run_host *host_of(struct reader *reader)
+struct run_host *reader_host(struct reader *reader)
 {
     if (reader->drives)
         return &reader->keeper->run;
@@ -147,8 +125,8 @@ static void check_until(struct reader *reader)
         output_log_cursor(reader->own.log) < reader->until ||
         output_log_inside_frame(reader->own.log) || reader->keeper->ended)
         return;
-    check(reader, message_put_detached(&reader->out, reader->id, NULL));
-    leave(reader);
+    reader_check(reader, message_put_detached(&reader->out, reader->id, NULL));
+    reader_leave(reader);
 }
 
 /* *sent: something was. False: the connection has gone. */
@@ -167,9 +145,9 @@ static bool send_some(struct reader *reader, const uint8_t *data, size_t size, s
     return true;
 }
 
-static bool inside(struct reader *reader)
+bool reader_inside(struct reader *reader)
 {
-    const struct run_host *host = host_of(reader);
+    const struct run_host *host = reader_host(reader);
     return host != NULL && output_log_inside_frame(host->log);
 }
 
@@ -181,8 +159,8 @@ static bool send_all(struct reader *reader)
     while (!reader->blocked && budget > 0) {
         const uint8_t *data = NULL;
         size_t size = 0;
-        struct run_host *host = host_of(reader);
-        if (!inside(reader) && buffer_size(&reader->out) > 0) {
+        struct run_host *host = reader_host(reader);
+        if (!reader_inside(reader) && buffer_size(&reader->out) > 0) {
             if (!send_some(reader, buffer_head(&reader->out), buffer_size(&reader->out), &sent))
                 return false;
             buffer_consume(&reader->out, sent);
@@ -218,15 +196,24 @@ static void put_stdin_ack(struct reader *reader)
     }
 }
 
+/* Who waits for the end has it, and nothing more to take. */
+static bool has_end(const struct reader *reader)
+{
+    return reader->watches && !reader->output && reader->own.ended &&
+           output_log_cursor(reader->own.log) == output_log_end(reader->own.log);
+}
+
 static bool is_over(struct reader *reader)
 {
+    if (has_end(reader) && !reader_inside(reader))
+        reader_leave(reader);
     if (reader->drives && run_host_over(&reader->keeper->run) == RUN_HOST_FREE) {
         reader->drives = false;
-        leave(reader);
+        reader_leave(reader);
     }
     if (reader->watches && run_host_over(&reader->own) == RUN_HOST_FREE) {
         reader->watches = false;
-        leave(reader);
+        reader_leave(reader);
     }
     return reader->leaving && buffer_size(&reader->out) == 0;
 }
@@ -242,9 +229,9 @@ static bool pump(struct reader *reader)
         fill(reader, &reader->own, &reader->cursor);
     bool sound = send_all(reader);
     check_until(reader);
-    if (sound && reader->leaving && !inside(reader))
+    if (sound && reader->leaving && !reader_inside(reader))
         sound = send_all(reader);
-    if (!sound || is_over(reader) || (reader->leaving && inside(reader))) {
+    if (!sound || is_over(reader) || (reader->leaving && reader_inside(reader))) {
         reader_free(reader);
         return false;
     }
@@ -264,220 +251,6 @@ void readers_pump(struct keeper *keeper)
         (void)pump(list_object(link, struct reader, link));
         link = next;
     }
-}
-
-/* ---- what they ask --------------------------------------------------------------------------- */
-
-/* `torn`: a frame was sent to it in part, and nothing can follow. */
-static void displace(struct keeper *keeper, const void *session, const char *code, bool torn)
-{
-    for (struct list *link = keeper->readers.next; link != &keeper->readers; link = link->next) {
-        struct reader *reader = list_object(link, struct reader, link);
-        if ((const void *)reader != session)
-            continue;
-        reader->drives = false;
-        if (torn)
-            buffer_clear(&reader->out);
-        else
-            refuse(reader, reader->id, code, "another client has the command now");
-        leave(reader);
-    }
-}
-
-static void tell_attached(struct reader *reader, struct run_host *host)
-{
-    struct keeper *keeper = reader->keeper;
-    struct message_attached attached;
-    const bool more = host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
-    const struct message_started facts = {.job = keeper->request.job,
-                                          .window = output_log_capacity(host->log),
-                                          .credit = more ? host->stdin_credit : 0,
-                                          .resume_ms = keeper->request.resume_ms,
-                                          .kept = true};
-    run_host_tell(host, &attached);
-    attached.state = kept_job_state(keeper);
-    reader->starting = attached.state == MESSAGE_JOB_STARTING;
-    check(reader, message_put_attached(&reader->out, reader->id, &facts, &attached, NULL));
-}
-
-void readers_tell_started(struct keeper *keeper)
-{
-    for (struct list *link = keeper->readers.next; link != &keeper->readers; link = link->next) {
-        struct reader *reader = list_object(link, struct reader, link);
-        const struct run_host *host = host_of(reader);
-        if (!reader->starting || host == NULL)
-            continue;
-        const bool more = host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
-        const struct message_started facts = {.job = keeper->request.job,
-                                              .window = output_log_capacity(host->log),
-                                              .credit = more ? host->stdin_credit : 0,
-                                              .resume_ms = keeper->request.resume_ms,
-                                              .kept = true};
-        reader->starting = false;
-        check(reader, message_put_started(&reader->out, reader->id, &facts, NULL));
-    }
-    loop_defer(keeper->host.loop, &keeper->pump);
-}
-
-/* One more that reads, with a window of its own. */
-static void watch(struct reader *reader, const struct message *message)
-{
-    struct keeper *keeper = reader->keeper;
-    struct message_attach attach = message->attach;
-    struct run_host_displaced displaced;
-    struct run_host_setup setup = {.holder = attach.holder,
-                                   .spool = &keeper->run_spool,
-                                   .window_bytes = keeper->request.window_bytes,
-                                   .window_max = attach.window_max,
-                                   .id = message->id};
-    if (run_host_open(&reader->own, &setup, 0, NULL) != AFAR_OK) {
-        refuse(reader, message->id, "internal", "out of memory for a reader");
-        return;
-    }
-    run_host_spooled(&reader->own, spool_end(keeper->spool) + (keeper->ended ? 1 : 0));
-    if (!attach.output && !attach.has_next) {
-        attach.has_next = true;
-        attach.next = attach.ack = spool_end(keeper->spool);
-    }
-    attach.watch = false;
-    enum run_host_verdict verdict =
-        run_host_attach(&reader->own, reader, message->id, &attach, &displaced);
-    if (verdict != RUN_HOST_ATTACHED) {
-        run_host_close(&reader->own);
-        refuse(reader, message->id, run_host_code(verdict), "those frames are not held");
-        return;
-    }
-    reader->watches = true;
-    reader->output = attach.output;
-    reader->follow = attach.follow;
-    reader->until = spool_end(keeper->spool);
-    tell_attached(reader, &reader->own);
-}
-
-static void attach(struct reader *reader, const struct message *message)
-{
-    struct keeper *keeper = reader->keeper;
-    struct run_host_displaced displaced;
-    if (reader->drives || reader->watches || reader->leaving) {
-        refuse(reader, message->id, "bad_request", "it is attached already");
-        return;
-    }
-    reader->id = message->id;
-    if (message->attach.watch) {
-        watch(reader, message);
-        return;
-    }
-    const bool torn = keeper->run.session != NULL && output_log_inside_frame(keeper->run.log);
-    enum run_host_verdict verdict =
-        run_host_attach(&keeper->run, reader, message->id, &message->attach, &displaced);
-    if (verdict != RUN_HOST_ATTACHED) {
-        const char *code = run_host_code(verdict);
-        refuse(reader, message->id, code != NULL ? code : "internal",
-               verdict == RUN_HOST_GONE ? "those frames are not held any more"
-                                        : "another client has the command");
-        return;
-    }
-    if (displaced.session != NULL)
-        displace(keeper, displaced.session, displaced.code, torn);
-    reader->drives = reader->output = reader->follow = true;
-    tell_attached(reader, &keeper->run);
-}
-
-static void take_stdin(struct reader *reader, const struct message *message, const uint8_t *payload)
-{
-    struct keeper *keeper = reader->keeper;
-    struct run_host_input input;
-    struct afar_error err;
-    if (!reader->drives || keeper->job == NULL)
-        return;
-    if (run_host_stdin(&keeper->run, reader, message->offset, message->size, message->eof, &input,
-                       &err) != AFAR_OK) {
-        refuse(reader, reader->id, "bad_request", err.message);
-        leave(reader);
-        return;
-    }
-    if (input.size > 0 &&
-        job_write_stdin(keeper->job, payload + input.skip, input.size, NULL) != AFAR_OK)
-        leave(reader); /* the client brings it again */
-    else if (input.eof)
-        job_close_stdin(keeper->job);
-}
-
-static void take_ack(struct reader *reader, const struct message *message)
-{
-    struct run_host *host = host_of(reader);
-    struct afar_error err;
-    bool resume = false;
-    if (host == NULL || !message->has_next)
-        return;
-    if (run_host_ack(host, reader, message->next, &resume, &err) != AFAR_OK) {
-        refuse(reader, reader->id, "bad_request", err.message);
-        leave(reader);
-    } else if (reader->drives) {
-        kept_job_resume(reader->keeper);
-    }
-}
-
-static void take_signal(struct reader *reader, const struct message *message)
-{
-    struct keeper *keeper = reader->keeper;
-    int number = signal_by_name(message->name);
-    if (reader->drives && keeper->job != NULL && number != 0)
-        job_signal(keeper->job, number);
-}
-
-static void take_kill(struct reader *reader, const struct message *message)
-{
-    struct keeper *keeper = reader->keeper;
-    int number = signal_by_name(message->name);
-    if (number == 0) {
-        refuse(reader, message->id, "bad_request", "a signal name that this system does not know");
-    } else if (keeper->job == NULL) {
-        refuse(reader, message->id, "not_found", "the job has ended");
-    } else {
-        keeper->killed = true;
-        job_signal(keeper->job, number);
-        check(reader, message_put_done(&reader->out, message->id, NULL));
-    }
-}
-
-static void take_detach(struct reader *reader, const struct message *message)
-{
-    struct run_host *host = host_of(reader);
-    if (host == NULL || inside(reader)) {
-        leave(reader); /* a frame is on its way, and cannot be ended: the end says the same */
-        return;
-    }
-    (void)run_host_detach(host, reader);
-    reader->drives = reader->watches = false;
-    check(reader, message_put_detached(&reader->out, message->id, NULL));
-    leave(reader);
-}
-
-static void take(struct reader *reader, const struct message *message, const uint8_t *payload)
-{
-    struct keeper *keeper = reader->keeper;
-    const bool mine = message->has_id && message->id == reader->id;
-    if (message->type == MESSAGE_ATTACH)
-        attach(reader, message);
-    else if (message->type == MESSAGE_KILL)
-        take_kill(reader, message);
-    else if (message->type == MESSAGE_PING)
-        check(reader, message_put_pong(&reader->out, message->id, AFAR_VERSION, 0, NULL));
-    else if (message->type == MESSAGE_BAD || message->type == MESSAGE_UNKNOWN)
-        refuse(reader, message->id, "bad_request", "a keeper does not know this request");
-    else if (!mine)
-        return;
-    else if (message->type == MESSAGE_STDIN)
-        take_stdin(reader, message, payload);
-    else if (message->type == MESSAGE_ACK)
-        take_ack(reader, message);
-    else if (message->type == MESSAGE_SIGNAL)
-        take_signal(reader, message);
-    else if (message->type == MESSAGE_DETACH)
-        take_detach(reader, message);
-    else if (message->type == MESSAGE_CLOSE && reader->drives && keeper->job != NULL)
-        job_close_output(keeper->job, message->stream);
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
@@ -513,7 +286,7 @@ static bool take_all(struct reader *reader)
             return true;
         if (status != AFAR_OK)
             return false;
-        take(reader, &message, payload);
+        reader_take(reader, &message, payload);
         message_close(&message);
         buffer_consume(&reader->in, used);
     }
@@ -557,7 +330,7 @@ static void accept_one(struct loop_source *source, uint32_t events)
     if (fd < 0)
         return;
     struct reader *reader =
-        keeper->reader_count < KEEPER_READERS_MAX ? calloc(1, sizeof *reader) : NULL;
+        keeper->reader_count < KEEPER_CONNECTIONS_MAX ? calloc(1, sizeof *reader) : NULL;
     if (reader == NULL) { /* `busy` would need an id: its client tries again */
         (void)close(fd);
         return;

@@ -319,14 +319,18 @@ static enum afar_status open_file(struct spool *spool, struct spool_file *file, 
     return AFAR_OK;
 }
 
-/* Its end is where what is whole ends. */
-static void scan(struct spool *spool, struct spool_file *file, int fd)
+/* Its end is where what is whole ends. What is behind stays: it may only be that the disk has not
+ * answered, and nothing is written there any more. */
+static enum afar_status scan(struct spool *spool, struct spool_file *file, int fd,
+                             struct afar_error *err)
 {
     uint8_t *room = malloc(SPOOL_RECORD_BYTES);
     struct spool_head head;
     struct spool_gap gap;
     uint64_t offset = 0;
-    while (room != NULL && spool_read_record(spool, fd, offset, &head, room, SPOOL_RECORD_BYTES)) {
+    if (room == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a spool");
+    while (spool_read_record(spool, fd, offset, &head, room, SPOOL_RECORD_BYTES)) {
         if (head.kind == SPOOL_KIND_GAP && head.size == sizeof gap) {
             memcpy(&gap, room, sizeof gap);
             file->end = gap.next;
@@ -339,8 +343,7 @@ static void scan(struct spool *spool, struct spool_file *file, int fd)
         offset += SPOOL_HEAD_BYTES + head.size;
     }
     free(room);
-    if (offset < file->size && ftruncate(fd, (off_t)offset) == 0)
-        file->size = offset;
+    return AFAR_OK;
 }
 
 static enum afar_status list_files(struct spool *spool, struct afar_error *err)
@@ -386,7 +389,7 @@ static enum afar_status load(struct spool *spool, struct afar_error *err)
         int fd = -1;
         status = open_file(spool, &file, &fd, err);
         if (status == AFAR_OK && i + 1 == spool->count)
-            scan(spool, &file, fd);
+            status = scan(spool, &file, fd, err);
         if (fd >= 0)
             (void)close(fd);
         if (status == AFAR_EPEER) {
@@ -448,8 +451,11 @@ void spool_free(struct spool *spool)
 
 void spool_complete(struct spool *spool, uint64_t end, const uint64_t bytes[2])
 {
-    if (end <= spool->end)
+    if (end < spool->end) { /* the receipt is by somebody who could not read all of it */
+        spool->end = end;
+        memcpy(spool->bytes, bytes, sizeof spool->bytes);
         return;
+    }
     for (int s = 0; s < 2; s++)
         spool->gap_bytes[s] += bytes[s] - spool->bytes[s];
     spool->end = end;

@@ -58,7 +58,7 @@ bool spool_is_full(struct spool *spool);
 void spool_release(struct spool *spool, uint64_t next);
 
 /* The frames and bytes up to here were there once (`end` as in the receipt): what of them is not in
- * the files is a gap. For a spool that was opened again. */
+ * the files is a gap, and what is beyond is not there. For a spool that was opened again. */
 void spool_complete(struct spool *spool, uint64_t end, const uint64_t bytes[2]);
 
 /* What was written is on the disk when this returns. */
@@ -67,6 +67,9 @@ enum afar_status spool_sync(struct spool *spool, struct afar_error *err);
 /* One beyond the newest frame, and the bytes of each stream before it. */
 uint64_t spool_end(const struct spool *spool);
 void spool_bytes(const struct spool *spool, uint64_t bytes[2]);
+
+/* The first frame that was written at that time of the wall clock or later. */
+uint64_t spool_since(struct spool *spool, uint64_t wall_us);
 
 /* The bytes of each stream before frame `seq`. False: it is within a gap, or beyond the end. */
 bool spool_bytes_before(struct spool *spool, uint64_t seq, uint64_t bytes[2]);

@@ -256,3 +256,54 @@ bool spool_bytes_before(struct spool *spool, uint64_t seq, uint64_t bytes[2])
     memcpy(bytes, at.bytes, sizeof at.bytes);
     return true;
 }
+
+/* ---- by time --------------------------------------------------------------------------------- */
+
+/* When the file was begun. False: it cannot be read. */
+static bool begun_at(const struct spool *spool, const struct spool_file *file, uint64_t *wall_us)
+{
+    char name[SPOOL_NAME_BYTES];
+    struct spool_head head;
+    spool_name(name, file->number);
+    int fd = openat(spool->folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    bool sound = read_head(fd, 0, &head);
+    (void)close(fd);
+    *wall_us = head.wall_us;
+    return sound;
+}
+
+/* From the beginning of the file to the first record of that time, or its end. */
+static uint64_t since_in(struct spool *spool, const struct spool_file *file, uint64_t wall_us)
+{
+    struct spool_cursor at = {.fd = -1};
+    struct spool_head head;
+    to_beginning(&at, file);
+    if (!enter(spool, &at, file))
+        return file->first;
+    while (at.seq < file->end && read_head(at.fd, at.offset, &head) && head.wall_us < wall_us) {
+        const uint64_t seq = at.seq;
+        struct spool_gap gap;
+        uint64_t next = seq + 1;
+        if (head.kind == SPOOL_KIND_GAP &&
+            spool_read_record(spool, at.fd, at.offset, &head, &gap, sizeof gap))
+            next = gap.next;
+        walk(spool, &at, next);
+        if (at.seq <= seq)
+            break;
+    }
+    spool_cursor_close(&at);
+    return at.seq;
+}
+
+uint64_t spool_since(struct spool *spool, uint64_t wall_us)
+{
+    size_t i = spool->count;
+    uint64_t begun_us = 0;
+    /* The last that was begun before: what it has of later is the first. */
+    while (i > 0 && begun_at(spool, &spool->files[i - 1], &begun_us) && begun_us >= wall_us)
+        i--;
+    return i > 0 ? since_in(spool, &spool->files[i - 1], wall_us)
+                 : (spool->count > 0 ? spool->files[0].first : spool->end);
+}

@@ -39,6 +39,12 @@ enum confine_mode {
     CONFINE_NO
 };
 
+/* What becomes of kept commands where the server stops. */
+enum keep_on_stop {
+    KEEP_ON_STOP_KEEP, /* they go on, unless the server is PID 1, whose end is theirs */
+    KEEP_ON_STOP_END   /* they are ended as the others */
+};
+
 struct config {
     struct endpoint listen[CONFIG_LISTEN_MAX];
     unsigned listen_count;
@@ -65,6 +71,7 @@ struct config {
     char *user;            /* of commands whose rule names none; NULL: the server's own */
     bool user_preset;      /* it comes from config_load_defaults: left out where it cannot be had */
     unsigned confine;      /* enum confine_mode */
+    unsigned keep_on_stop; /* enum keep_on_stop */
     enum log_level log_level;
     enum log_format log_format;
 
@@ -107,6 +114,7 @@ struct config {
     uint64_t left_max;             /* processes that commands have left, and that go on */
     uint64_t left_per_identity;    /* the same of one client; 0: no limit */
     uint64_t spool_bytes;          /* output of each on the disk */
+    uint64_t keep_bytes;           /* output of all */
     uint64_t keep_ms;              /* from its end to the removal of its output */
     uint64_t key_ms;               /* … and of its name */
     uint64_t kill_grace_ms;        /* from TERM to KILL */

@@ -506,3 +506,14 @@ bool policy_may(const struct rules *rules, const struct policy_client *client, u
     }
     return rules_count(rules) == 0;
 }
+
+bool policy_may_others(const struct rules *rules, const struct policy_client *client,
+                       unsigned verbs)
+{
+    for (size_t i = 0; i < rules_count(rules); i++) {
+        const struct rule *rule = rules_at(rules, i);
+        if (rule->others && (rule->may & verbs) != 0 && match_client(rule, client))
+            return true;
+    }
+    return rules_count(rules) == 0;
+}

@@ -76,4 +76,8 @@ bool policy_may_set(const struct policy_decision *decision, const char *entry);
 /* Whether some rule for this client allows one of these verbs (enum policy_verb) at all. */
 bool policy_may(const struct rules *rules, const struct policy_client *client, unsigned verbs);
 
+/* Whether one of these may be for the jobs of other clients too. */
+bool policy_may_others(const struct rules *rules, const struct policy_client *client,
+                       unsigned verbs);
+
 #endif

@@ -15,6 +15,9 @@ enum { SHOWN_BYTES = 80, NICE_MIN = -20, NICE_MAX = 19, UMASK_MAX = 0777 };
 
 #define COUNT_MAX UINT64_C(1048576)
 #define CPU_MAX_S UINT64_C(2147483647)
+/* As of spool_bytes in config_table.c. */
+#define SPOOL_MIN_BYTES (UINT64_C(1) << 20)
+#define SPOOL_MAX_BYTES (UINT64_C(1) << 40)
 
 static enum afar_status fail_memory(struct afar_error *err)
 {
@@ -191,6 +194,17 @@ static enum afar_status set_shell(struct rule *rule, const char *value, struct a
     return set_flag(&rule->shell, &rule->shell_set, value, err);
 }
 
+static enum afar_status set_jobs(struct rule *rule, const char *value, struct afar_error *err)
+{
+    if (rule->jobs_set)
+        return fail_again(err);
+    rule->jobs_set = true;
+    rule->others = strcasecmp(value, "all") == 0;
+    if (!rule->others && strcasecmp(value, "own") != 0)
+        return afar_fail(err, AFAR_EINVAL, "'%.*s' is neither own nor all", SHOWN_BYTES, value);
+    return AFAR_OK;
+}
+
 static enum afar_status set_pty(struct rule *rule, const char *value, struct afar_error *err)
 {
     bool yes = false;
@@ -321,6 +335,15 @@ static enum afar_status parse_memory(const char *text, uint64_t *value, struct a
     return status;
 }
 
+static enum afar_status parse_spool(const char *text, uint64_t *value, struct afar_error *err)
+{
+    enum afar_status status = size_parse(text, value, err);
+    if (status == AFAR_OK && (*value < SPOOL_MIN_BYTES || *value > SPOOL_MAX_BYTES))
+        status =
+            afar_fail(err, AFAR_EINVAL, "'%.*s' is not a size from 1M to 1024G", SHOWN_BYTES, text);
+    return status;
+}
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 #define AT(member) offsetof(struct rule, member)
@@ -335,6 +358,7 @@ static const struct rule_key {
     {"client", set_client, NULL, 0},
     {"from", set_from, NULL, 0},
     {"may", set_may, NULL, 0},
+    {"jobs", set_jobs, NULL, 0},
     {"command", set_command, NULL, 0},
     {"shell", set_shell, NULL, 0},
     {"files", rule_files_set, NULL, 0},
@@ -353,6 +377,7 @@ static const struct rule_key {
     {"nice", set_nice, NULL, 0},
     {"timeout", NULL, duration_parse, AT(timeout_ms)},
     {"resume", NULL, parse_pause, AT(resume_ms)},
+    {"spool", NULL, parse_spool, AT(spool_bytes)},
     {"max_output", NULL, size_parse, AT(max_output)},
     {"max_jobs", NULL, parse_count, AT(max_jobs)},
     {"rlimit_nofile", NULL, parse_count, AT(nofile)},

@@ -50,6 +50,8 @@ struct rule {
     size_t network_count;
     unsigned may; /* enum policy_verb */
     bool may_set;
+    bool others; /* jobs = all: attach, kill and list go for those of all clients */
+    bool jobs_set;
 
     struct template *commands;
     size_t command_count;
@@ -76,6 +78,7 @@ struct rule {
     struct rule_number umask;
     struct rule_number timeout_ms;
     struct rule_number resume_ms;
+    struct rule_number spool_bytes; /* of a kept command */
     struct rule_number max_output; /* bytes, both streams together */
     struct rule_number max_jobs;
     struct rule_number files_max; /* bytes of one file that is written */

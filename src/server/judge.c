@@ -2,6 +2,7 @@
  * environment, and its line in the audit log, before anything is started. */
 #include "server/prepare_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -161,6 +162,11 @@ static enum afar_status keep_command(struct terms *terms, struct job_launch *lau
                          rule->name);
     }
     memcpy(request.job, launch->id, sizeof request.job);
+    if (rule != NULL && rule->name != NULL)
+        (void)snprintf(request.rule, sizeof request.rule, "%s",
+                       rule->max_jobs.set ? rule->name : "");
+    if (rule != NULL && rule->spool_bytes.set)
+        request.spool_bytes = rule->spool_bytes.value;
     const struct keep_order order = {.label = "kept",
                                      .argv = decision->argv != NULL ? decision->argv
                                                                     : launch->request->argv,
@@ -181,7 +187,8 @@ static enum afar_status keep_command(struct terms *terms, struct job_launch *lau
     if (status == AFAR_OK) {
         launch->spawned.stage = "keeper";
         terms->kept = NULL; /* it is begun, or dropped */
-        status = kept_begin(terms->shared->kept, entry, &request, &order, fence_fd, err);
+        status =
+            kept_begin(terms->shared->kept, entry, &request, &order, fence_fd, terms->entry, err);
     }
     if (fence_fd > 0)
         (void)close(fence_fd);

@@ -87,8 +87,11 @@ static void pick_up(struct kept *kept, const char *name)
         return;
     }
     entry->state = KEPT_LIVE;
+    const char *rule = entry->request.rule[0] != '\0' ? entry->request.rule : NULL;
     if (fate == KEPT_HAS_ENDED)
-        kept_note_end(entry, &end);
+        kept_note_end(kept, entry, &end);
+    else if (!registry_hold(kept->registry, &entry->hold, entry->request.owner, rule))
+        log_write(kept->log, LOG_LEVEL_WARN, "kept job %s has no place: out of memory", name);
     list_append(&kept->entries, &entry->link);
     kept->count++;
 }
@@ -121,13 +124,14 @@ void kept_set_limits(struct kept *kept, const struct config *config)
     (void)pthread_mutex_lock(&kept->lock);
     kept->keep_max = config->keep_max;
     kept->keep_per_identity = config->keep_per_identity;
+    kept->keep_bytes = config->keep_bytes;
     kept->keep_ms = config->keep_ms;
     kept->key_ms = config->key_ms;
     (void)pthread_mutex_unlock(&kept->lock);
 }
 
-enum afar_status kept_open(struct kept **kept, const struct config *config, struct log *log,
-                           struct audit *audit, struct afar_error *err)
+enum afar_status kept_open(struct kept **kept, const struct config *config,
+                           const struct kept_setup *setup, struct afar_error *err)
 {
     *kept = NULL;
     const char *path = config->state_directory;
@@ -137,8 +141,10 @@ enum afar_status kept_open(struct kept **kept, const struct config *config, stru
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for kept jobs");
     made->state_fd = made->lock_fd = made->jobs_fd = -1;
-    made->log = log;
-    made->audit = audit;
+    made->stop_at_ms = INT64_MAX;
+    made->log = setup->log;
+    made->audit = setup->audit;
+    made->registry = setup->registry;
     list_init(&made->entries);
     (void)pthread_mutex_init(&made->lock, NULL);
     kept_set_limits(made, config);
@@ -151,14 +157,17 @@ enum afar_status kept_open(struct kept **kept, const struct config *config, stru
         status = make_folder(made->state_fd, "jobs", &made->jobs_fd, err);
     if (status == AFAR_OK)
         status = pick_up_all(made, err);
+    if (status == AFAR_OK)
+        status = kept_watch_start(made, err);
     if (status != AFAR_OK) {
         kept_free(made);
         return status;
     }
     size_t ended = 0;
-    size_t live = kept_count(made, &ended);
-    if (made->count > 0)
-        log_write(log, LOG_LEVEL_INFO, "%zu kept jobs run, %zu have ended", live, ended);
+    uint64_t bytes = 0;
+    size_t live = kept_count(made, &ended, &bytes);
+    if (live + ended > 0)
+        log_write(made->log, LOG_LEVEL_INFO, "%zu kept jobs run, %zu have ended", live, ended);
     *kept = made;
     return AFAR_OK;
 }
@@ -167,10 +176,11 @@ void kept_free(struct kept *kept)
 {
     if (kept == NULL)
         return;
+    kept_watch_end(kept);
     while (!list_empty(&kept->entries)) {
         struct kept_entry *entry = list_object(kept->entries.next, struct kept_entry, link);
         list_remove(&entry->link);
-        free(entry);
+        kept_entry_free(kept, entry);
     }
     const int fds[] = {kept->jobs_fd, kept->lock_fd, kept->state_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
@@ -217,10 +227,20 @@ static size_t count_of_locked(struct kept *kept, const char *owner)
     return count;
 }
 
-size_t kept_count(struct kept *kept, size_t *ended)
+void kept_entry_free(struct kept *kept, struct kept_entry *entry)
+{
+    if (entry == NULL)
+        return;
+    registry_release(kept->registry, &entry->hold);
+    free(entry);
+}
+
+size_t kept_count(struct kept *kept, size_t *ended, uint64_t *bytes)
 {
     size_t count = 0;
+    uint64_t live_bytes = 0;
     *ended = 0;
+    *bytes = 0;
     if (kept == NULL)
         return 0;
     (void)pthread_mutex_lock(&kept->lock);
@@ -229,8 +249,20 @@ size_t kept_count(struct kept *kept, size_t *ended)
         count += live ? 1 : 0;
         *ended += live ? 0 : 1;
     }
+    *bytes = kept_output_locked(kept, &live_bytes);
     (void)pthread_mutex_unlock(&kept->lock);
     return count;
+}
+
+void kept_stop(struct kept *kept, int64_t at_ms)
+{
+    if (kept == NULL)
+        return;
+    (void)pthread_mutex_lock(&kept->lock);
+    if (at_ms < kept->stop_at_ms)
+        kept->stop_at_ms = at_ms;
+    (void)pthread_mutex_unlock(&kept->lock);
+    kept_watch_wake(kept);
 }
 
 static void add_text(struct digest *digest, enum afar_status *status, const char *text)
@@ -282,6 +314,7 @@ enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *reque
                            struct kept_entry **entry, const char **limit)
 {
     enum kept_claim claim = KEPT_FULL;
+    uint64_t live_bytes = 0;
     struct kept_entry *made = calloc(1, sizeof *made);
     *entry = NULL;
     *limit = "keep_max";
@@ -296,9 +329,12 @@ enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *reque
     } else if (kept->count < kept->keep_max) {
         bool full = kept->keep_per_identity > 0 &&
                     count_of_locked(kept, request->owner) >= kept->keep_per_identity;
+        (void)kept_output_locked(kept, &live_bytes);
         if (full)
             *limit = "keep_per_identity";
-        claim = full ? KEPT_FULL : KEPT_FRESH;
+        else if (live_bytes >= kept->keep_bytes)
+            *limit = "keep_bytes";
+        claim = full || live_bytes >= kept->keep_bytes ? KEPT_FULL : KEPT_FRESH;
     }
     if (claim == KEPT_FRESH) {
         list_append(&kept->entries, &made->link);
@@ -319,7 +355,7 @@ void kept_drop(struct kept *kept, struct kept_entry *entry)
     list_remove(&entry->link);
     kept->count--;
     (void)pthread_mutex_unlock(&kept->lock);
-    free(entry);
+    kept_entry_free(kept, entry);
 }
 
 const struct jobdir_request *kept_request(const struct kept_entry *entry)
@@ -365,7 +401,7 @@ static enum afar_status check_disk(const struct kept *kept, uint64_t spool_bytes
 
 enum afar_status kept_begin(struct kept *kept, struct kept_entry *entry,
                             struct jobdir_request *request, const struct keep_order *order,
-                            int fence_fd, struct afar_error *err)
+                            int fence_fd, struct registry_entry *place, struct afar_error *err)
 {
     kept_evict(kept);
     enum afar_status status = check_disk(kept, request->spool_bytes, err);
@@ -378,7 +414,11 @@ enum afar_status kept_begin(struct kept *kept, struct kept_entry *entry,
     (void)pthread_mutex_lock(&kept->lock);
     entry->request = *request;
     entry->state = KEPT_LIVE;
+    if (!registry_pass(kept->registry, place, &entry->hold))
+        log_write(kept->log, LOG_LEVEL_WARN, "kept job %s has no place: out of memory",
+                  request->job);
     (void)pthread_mutex_unlock(&kept->lock);
+    kept_watch_wake(kept);
     return AFAR_OK;
 }
 
@@ -452,36 +492,44 @@ bool kept_is_live(struct kept *kept, const char *job)
     return live;
 }
 
-size_t kept_list(struct kept *kept, const char *owner, const char *after, bool all,
-                 struct message_job *jobs, size_t room, bool *more)
+/* The next that is wanted, after `job`, which it becomes. False: there are no more. */
+static bool list_next(struct kept *kept, const char *owner, bool all,
+                      char job[MESSAGE_JOB_ID_BYTES], struct message_job *found)
 {
-    char job[MESSAGE_JOB_ID_BYTES];
-    size_t count = 0;
-    *more = false;
-    memcpy(job, after, sizeof job);
     for (;;) {
-        struct message_job found;
         (void)pthread_mutex_lock(&kept->lock);
         struct kept_entry *entry = next_locked(kept, owner, job);
         bool live = entry != NULL && entry->state == KEPT_LIVE;
         if (entry != NULL)
-            memcpy(job, entry->request.job, sizeof job);
+            memcpy(job, entry->request.job, MESSAGE_JOB_ID_BYTES);
         (void)pthread_mutex_unlock(&kept->lock);
         if (entry == NULL)
-            return count;
+            return false;
         if (live && kept_look(kept, job) == KEPT_NEVER_RAN)
             continue;
         (void)pthread_mutex_lock(&kept->lock);
         entry = kept_entry_locked(kept, job);
         if (entry != NULL)
-            fill_job(entry, owner, jobdir_now_us(), &found);
+            fill_job(entry, owner, jobdir_now_us(), found);
         (void)pthread_mutex_unlock(&kept->lock);
-        if (entry == NULL || (!all && found.state == MESSAGE_JOB_ENDED))
-            continue;
-        if (count == room) {
-            *more = true;
-            return count;
-        }
-        jobs[count++] = found;
+        if (entry != NULL && (all || found->state != MESSAGE_JOB_ENDED))
+            return true;
     }
+}
+
+size_t kept_list(struct kept *kept, const char *owner, const char *after, bool all,
+                 struct message_job *jobs, size_t room, bool *more)
+{
+    char job[MESSAGE_JOB_ID_BYTES];
+    struct message_job found;
+    size_t count = 0;
+    *more = false;
+    memcpy(job, after, sizeof job);
+    while (!*more && list_next(kept, owner, all, job, &found)) {
+        *more = count == room;
+        if (!*more)
+            jobs[count++] = found;
+    }
+    kept_ask_all(kept, jobs, count);
+    return count;
 }

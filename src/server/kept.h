@@ -9,7 +9,7 @@
  * Owns:    the entries, and the folders that they stand for.
  * Threads: any; one mutex, never held while a disk or a keeper is waited for.
  * Blocks:  what says so: for a companion, or before the server listens.
- * Limits:  keep_max, keep_per_identity. */
+ * Limits:  keep_max, keep_per_identity, keep_bytes. A place in the registry as long as it runs. */
 #ifndef SERVER_KEPT_H
 #define SERVER_KEPT_H
 
@@ -19,23 +19,35 @@
 #include "keep/keeper.h"
 #include "policy/audit.h"
 #include "policy/config.h"
+#include "server/registry.h"
 
 struct kept;
 struct kept_entry;
 
-/* Blocks. Opens the state folder, and picks up every job in it. NULL where the configuration names
- * none. `log` and `audit` (NULL: none) are *kept*. AFAR_ESYSTEM (also: another server has it),
- * AFAR_ENOMEM. */
-enum afar_status kept_open(struct kept **kept, const struct config *config, struct log *log,
-                           struct audit *audit, struct afar_error *err);
+/* What it needs, all *kept*. */
+struct kept_setup {
+    struct log *log;
+    struct audit *audit; /* NULL: none */
+    struct registry *registry;
+};
+
+/* Blocks. Opens the state folder, and picks up every job in it; those that run take their places.
+ * NULL where the configuration names none. AFAR_ESYSTEM (also: another server has it), AFAR_ENOMEM.
+ */
+enum afar_status kept_open(struct kept **kept, const struct config *config,
+                           const struct kept_setup *setup, struct afar_error *err);
 void kept_free(struct kept *kept);
 
 /* From now on; any thread. */
 void kept_set_limits(struct kept *kept, const struct config *config);
 
 /* How many there are whose keeper has not ended, as far as that is known; *ended: the others. NULL:
- * none. */
-size_t kept_count(struct kept *kept, size_t *ended);
+ * none. *bytes: of output on the disk, as it was seen last. */
+size_t kept_count(struct kept *kept, size_t *ended, uint64_t *bytes);
+
+/* The server stops. From `at_ms` on (CLOCK_MONOTONIC) the jobs that run are ended in order; called
+ * again, at the earlier time. They end by themselves: kept_count tells. */
+void kept_stop(struct kept *kept, int64_t at_ms);
 
 /* Whether such a job may run; any thread. */
 bool kept_is_live(struct kept *kept, const char *job);
@@ -68,11 +80,11 @@ bool kept_find(struct kept *kept, const char *owner, const char *id, const char 
 
 /* ---- in a companion: all of these block ------------------------------------------------------ */
 
-/* Starts its keeper. On failure it is as if dropped, and nothing runs. AFAR_ELIMIT: no room on the
- * disk. AFAR_ESYSTEM, AFAR_ENOMEM. */
+/* Starts its keeper, which has the place from then on. On failure it is as if dropped, and nothing
+ * runs. AFAR_ELIMIT: no room on the disk. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status kept_begin(struct kept *kept, struct kept_entry *entry,
                             struct jobdir_request *request, const struct keep_order *order,
-                            int fence_fd, struct afar_error *err);
+                            int fence_fd, struct registry_entry *place, struct afar_error *err);
 
 /* Waits for what somebody else is starting under this name. AFAR_EAGAIN: it still is, or nothing
  * came of it. */

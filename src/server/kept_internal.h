@@ -1,5 +1,5 @@
-/* What kept.c (the table), kept_settle.c (what has become of one) and kept_talk.c (speaking with
- * keepers) share. For those only. */
+/* What kept.c (the table), kept_settle.c (what has become of one), kept_talk.c (speaking with
+ * keepers), kept_watch.c (hearing of their ends) and kept_evict.c (for how long) share. For those only. */
 #ifndef SERVER_KEPT_INTERNAL_H
 #define SERVER_KEPT_INTERNAL_H
 
@@ -14,6 +14,11 @@ struct kept_entry {
     struct list link; /* guarded by kept->lock, as the rest is but for a STARTING one's request */
     enum kept_state state;
     struct jobdir_request request;
+    struct registry_hold hold; /* LIVE: its place */
+    bool watched;              /* LIVE: kept_watch.c has it */
+    bool told;                 /* LIVE: to end, as the server stops */
+    bool measured;             /* LIVE, ENDED: … */
+    uint64_t output_bytes;     /* … of output on the disk */
     /* ENDED */
     enum afar_outcome outcome;
     int code;
@@ -28,11 +33,15 @@ struct kept {
     size_t count;
     uint64_t keep_max;
     uint64_t keep_per_identity;
+    uint64_t keep_bytes;
     uint64_t keep_ms;
     uint64_t key_ms;
+    int64_t stop_at_ms; /* INT64_MAX: the server goes on */
     struct log *log;
     struct audit *audit; /* NULL: none */
-    int state_fd;        /* each its lock's, the folder's … */
+    struct registry *registry;
+    struct kept_watch *watch; /* NULL: not yet */
+    int state_fd;             /* each its lock's, the folder's … */
     int lock_fd;
     int jobs_fd;
     char secret[DIGEST_HEX_BYTES]; /* which makes hashes of requests worthless elsewhere */
@@ -40,6 +49,21 @@ struct kept {
 
 /* With the lock held. NULL: none. */
 struct kept_entry *kept_entry_locked(struct kept *kept, const char *job);
+
+/* It is out of the list: gives its place back. NULL is fine. */
+void kept_entry_free(struct kept *kept, struct kept_entry *entry);
+
+/* kept_talk.c. A connection that hears of its keeper's end, or of the job's. AFAR_ECLOSED: there is
+ * no keeper. AFAR_ESYSTEM. */
+enum afar_status kept_listen(struct kept *kept, const char *job, int *fd, struct afar_error *err);
+
+/* Tells it to end, as the server stops. */
+enum afar_status kept_end(struct kept *kept, const char *job, struct afar_error *err);
+
+/* kept_talk.c. Blocks, for a time that does not depend on their number. */
+
+/* What the keepers of those that run say of them; `unreachable` where one says nothing. */
+void kept_ask_all(struct kept *kept, struct message_job *jobs, size_t count);
 
 /* kept_settle.c. Blocks. */
 
@@ -58,9 +82,26 @@ void kept_audit_end(struct kept *kept, int folder_fd, const struct jobdir_reques
 
 /* The same, and the table knows of it. */
 enum kept_fate kept_look(struct kept *kept, const char *job);
-void kept_note_end(struct kept_entry *entry, const struct jobdir_end *end);
+void kept_note_end(struct kept *kept, struct kept_entry *entry, const struct jobdir_end *end);
 
-/* Removes what has been there for long enough. */
+/* kept_evict.c */
+
+/* With the lock held: of output, as far as it is measured; and of that, what nobody can remove. */
+uint64_t kept_output_locked(const struct kept *kept, uint64_t *live);
+
+/* Removes what has been there for long enough, and of output what is too much. Blocks. */
 void kept_evict(struct kept *kept);
+
+/* Looks how much output there is: of those that run, and those that were not measured. Blocks. */
+void kept_measure(struct kept *kept);
+
+/* kept_watch.c: a thread that is connected to every keeper. */
+
+/* AFAR_ESYSTEM, AFAR_ENOMEM. */
+enum afar_status kept_watch_start(struct kept *kept, struct afar_error *err);
+void kept_watch_end(struct kept *kept);
+
+/* There is another, or another time to stop. Any thread, with or without the lock. */
+void kept_watch_wake(struct kept *kept);
 
 #endif

@@ -121,9 +121,11 @@ enum kept_fate kept_settle(struct kept *kept, const char *job, int folder_fd,
     return fate;
 }
 
-void kept_note_end(struct kept_entry *entry, const struct jobdir_end *end)
+void kept_note_end(struct kept *kept, struct kept_entry *entry, const struct jobdir_end *end)
 {
+    entry->measured = entry->measured && entry->state == KEPT_ENDED;
     entry->state = KEPT_ENDED;
+    registry_release(kept->registry, &entry->hold);
     entry->outcome = end->receipt.outcome;
     entry->code = end->receipt.code;
     memcpy(entry->signal, end->receipt.signal, sizeof entry->signal);
@@ -171,7 +173,7 @@ enum kept_fate kept_look(struct kept *kept, const char *job)
     (void)pthread_mutex_lock(&kept->lock);
     struct kept_entry *entry = kept_entry_locked(kept, job);
     if (entry != NULL && fate == KEPT_HAS_ENDED)
-        kept_note_end(entry, &end);
+        kept_note_end(kept, entry, &end);
     if (entry != NULL && fate == KEPT_NEVER_RAN) {
         list_remove(&entry->link);
         kept->count--;
@@ -179,38 +181,6 @@ enum kept_fate kept_look(struct kept *kept, const char *job)
         entry = NULL;
     }
     (void)pthread_mutex_unlock(&kept->lock);
-    free(entry);
+    kept_entry_free(kept, entry);
     return fate;
-}
-
-/* ---- for how long ---------------------------------------------------------------------------- */
-
-/* The oldest end first; false: none is old enough. What has ended "in the future", by a clock that
- * was set, stays. */
-static bool find_old(struct kept *kept, uint64_t now_us, char job[MESSAGE_JOB_ID_BYTES])
-{
-    bool found = false;
-    (void)pthread_mutex_lock(&kept->lock);
-    for (struct list *link = kept->entries.next; link != &kept->entries && !found;
-         link = link->next) {
-        const struct kept_entry *entry = list_object(link, struct kept_entry, link);
-        uint64_t ms = entry->request.key[0] != '\0' && kept->key_ms > kept->keep_ms ? kept->key_ms
-                                                                                    : kept->keep_ms;
-        found = entry->state == KEPT_ENDED && now_us > entry->ended_us &&
-                (now_us - entry->ended_us) / 1000 > ms;
-        if (found)
-            memcpy(job, entry->request.job, MESSAGE_JOB_ID_BYTES);
-    }
-    (void)pthread_mutex_unlock(&kept->lock);
-    return found;
-}
-
-void kept_evict(struct kept *kept)
-{
-    char job[MESSAGE_JOB_ID_BYTES];
-    uint64_t now_us = jobdir_now_us();
-    while (find_old(kept, now_us, job)) {
-        if (kept_forget(kept, job, NULL) != AFAR_OK)
-            return;
-    }
 }

@@ -11,7 +11,7 @@
 #include "server/kept_internal.h"
 #include "wire/frame.h"
 
-enum { TRIES = 100, PAUSE_US = 20000, ANSWER_MS = 5000, ANSWER_BYTES = 1 << 16 };
+enum { TRIES = 100, PAUSE_US = 20000, ANSWER_MS = 5000, LIST_MS = 2000, ANSWER_BYTES = 1 << 16 };
 
 /* ---- the door -------------------------------------------------------------------------------- */
 
@@ -64,16 +64,14 @@ enum afar_status kept_connect(struct kept *kept, const char *job, int *fd, struc
 
 /* ---- a question ------------------------------------------------------------------------------ */
 
-/* The first frame that comes. */
-static enum afar_status receive(int fd, enum message_type *type, char *text, size_t room,
+/* The first frame that comes, which is to be closed. */
+static enum afar_status receive(int fd, int64_t deadline_ms, struct message *message,
                                 struct afar_error *err)
 {
     struct buffer in;
     struct decoder decoder;
-    struct message message;
     const uint8_t *payload = NULL;
     size_t used = 0;
-    int64_t deadline_ms = clock_deadline_ms(ANSWER_MS);
     enum afar_status status = AFAR_EAGAIN;
     buffer_init(&in, ANSWER_BYTES);
     decoder_init(&decoder);
@@ -89,13 +87,8 @@ static enum afar_status receive(int fd, enum message_type *type, char *text, siz
         buffer_commit(&in, got > 0 ? (size_t)got : 0);
         if (got <= 0)
             break;
-        status = decoder_next(&decoder, buffer_head(&in), buffer_size(&in), &message, &payload,
+        status = decoder_next(&decoder, buffer_head(&in), buffer_size(&in), message, &payload,
                               &used, NULL);
-    }
-    if (status == AFAR_OK) {
-        *type = message.type;
-        (void)snprintf(text, room, "%s", message.text);
-        message_close(&message);
     }
     decoder_close(&decoder);
     buffer_close(&in);
@@ -103,28 +96,122 @@ static enum afar_status receive(int fd, enum message_type *type, char *text, siz
                              : afar_fail(err, AFAR_ESYSTEM, "the job's keeper does not answer");
 }
 
+/* False: it does not take it. */
+static bool put(int fd, const struct buffer *out)
+{
+    return send(fd, buffer_head(out), buffer_size(out), MSG_NOSIGNAL) == (ssize_t)buffer_size(out);
+}
+
+/* Sends one request to its keeper; *fd is where the answer comes. */
+static enum afar_status ask(struct kept *kept, const char *job, const struct buffer *out, int *fd,
+                            struct afar_error *err)
+{
+    enum afar_status status = kept_connect(kept, job, fd, err);
+    if (status == AFAR_OK && !put(*fd, out))
+        status = afar_fail(err, AFAR_ESYSTEM, "the job's keeper does not answer");
+    return status;
+}
+
+enum afar_status kept_listen(struct kept *kept, const char *job, int *fd, struct afar_error *err)
+{
+    struct message_attach attach = {.watch = true, .follow = true};
+    struct buffer out;
+    int folder_fd = -1;
+    *fd = -1;
+    buffer_init(&out, ANSWER_BYTES);
+    enum afar_status status = random_hex(attach.holder, (MESSAGE_HOLDER_MIN_BYTES + 1) / 2, err);
+    if (status == AFAR_OK)
+        status = message_put_attach(&out, 1, job, &attach, err);
+    if (status == AFAR_OK)
+        status = jobdir_open(kept->jobs_fd, job, &folder_fd, err);
+    if (status == AFAR_OK)
+        status = knock(folder_fd, fd, err);
+    if (status == AFAR_OK && !put(*fd, &out)) {
+        (void)close(*fd);
+        *fd = -1;
+        status = afar_fail(err, AFAR_ECLOSED, "a job's keeper has just ended");
+    }
+    if (folder_fd >= 0)
+        (void)close(folder_fd);
+    buffer_close(&out);
+    return status;
+}
+
+void kept_ask_all(struct kept *kept, struct message_job *jobs, size_t count)
+{
+    struct buffer out;
+    int *fds = calloc(count > 0 ? count : 1, sizeof *fds);
+    buffer_init(&out, ANSWER_BYTES);
+    if (fds == NULL || message_put_jobs(&out, 1, "", false, NULL) != AFAR_OK)
+        count = 0;
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = -1;
+        if (jobs[i].state == MESSAGE_JOB_RUNNING)
+            (void)ask(kept, jobs[i].job, &out, &fds[i], NULL);
+    }
+    const int64_t deadline_ms = clock_deadline_ms(LIST_MS);
+    for (size_t i = 0; i < count; i++) {
+        struct message message;
+        if (fds[i] < 0)
+            continue;
+        if (receive(fds[i], deadline_ms, &message, NULL) != AFAR_OK) {
+            jobs[i].state = MESSAGE_JOB_UNREACHABLE;
+        } else {
+            /* One of an older server's does not know the question. */
+            if (message.type == MESSAGE_JOBS && message.jobs != NULL && message.jobs->count == 1) {
+                const struct message_job *told = &message.jobs->job[0];
+                jobs[i].attached = told->attached;
+                memcpy(jobs[i].bytes, told->bytes, sizeof jobs[i].bytes);
+                jobs[i].state = told->state != MESSAGE_JOB_ENDED ? told->state : jobs[i].state;
+            }
+            message_close(&message);
+        }
+        (void)close(fds[i]);
+    }
+    buffer_close(&out);
+    free(fds);
+}
+
+/* AFAR_OK: it is done. */
+static enum afar_status tell(struct kept *kept, const char *job, const struct buffer *out,
+                             struct afar_error *err)
+{
+    struct message message;
+    int fd = -1;
+    enum afar_status status = ask(kept, job, out, &fd, err);
+    if (status == AFAR_OK)
+        status = receive(fd, clock_deadline_ms(ANSWER_MS), &message, err);
+    if (status == AFAR_OK) {
+        if (message.type != MESSAGE_DONE)
+            status = afar_fail(err, AFAR_EINVAL, "%s", message.text);
+        message_close(&message);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return status;
+}
+
+enum afar_status kept_end(struct kept *kept, const char *job, struct afar_error *err)
+{
+    struct buffer out;
+    buffer_init(&out, ANSWER_BYTES);
+    enum afar_status status = message_put_shutdown(&out, 1, job, err);
+    if (status == AFAR_OK)
+        status = tell(kept, job, &out, err);
+    buffer_close(&out);
+    return status;
+}
+
 enum afar_status kept_kill(struct kept *kept, const char *job, const char *name,
                            struct afar_error *err)
 {
     struct buffer out;
-    char text[MESSAGE_TEXT_BYTES];
-    enum message_type type = MESSAGE_ERROR;
-    int fd = -1;
     if (kept_look(kept, job) != KEPT_IS_LIVE)
         return afar_fail(err, AFAR_EINVAL, "no such job runs");
     buffer_init(&out, ANSWER_BYTES);
     enum afar_status status = message_put_kill(&out, 1, job, name, err);
     if (status == AFAR_OK)
-        status = kept_connect(kept, job, &fd, err);
-    if (status == AFAR_OK &&
-        send(fd, buffer_head(&out), buffer_size(&out), MSG_NOSIGNAL) != (ssize_t)buffer_size(&out))
-        status = afar_fail(err, AFAR_ESYSTEM, "the job's keeper does not answer");
-    if (status == AFAR_OK)
-        status = receive(fd, &type, text, sizeof text, err);
-    if (status == AFAR_OK && type != MESSAGE_DONE)
-        status = afar_fail(err, AFAR_EINVAL, "%s", text);
-    if (fd >= 0)
-        (void)close(fd);
+        status = tell(kept, job, &out, err);
     buffer_close(&out);
     return status;
 }
@@ -146,6 +233,6 @@ enum afar_status kept_forget(struct kept *kept, const char *job, struct afar_err
         kept->count--;
     }
     (void)pthread_mutex_unlock(&kept->lock);
-    free(entry);
+    kept_entry_free(kept, entry);
     return AFAR_OK;
 }

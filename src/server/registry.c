@@ -328,6 +328,55 @@ void registry_remove(struct registry *registry, struct registry_entry *entry)
     (void)pthread_mutex_unlock(&registry->lock);
 }
 
+/* ---- places that outlive their job here ------------------------------------------------------ */
+
+bool registry_pass(struct registry *registry, struct registry_entry *entry,
+                   struct registry_hold *hold)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    const struct tally_entry *identity = entry->identity;
+    assert(!entry->queued && !list_empty(&entry->link));
+    hold->identity =
+        tally_hold(&registry->identities, (const char *)identity->name, identity->size);
+    bool passed = hold->identity != NULL;
+    if (passed) {
+        list_remove(&entry->link); /* (it counts no more) */
+        hold->rule = entry->rule;
+        entry->rule = NULL;
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+    return passed;
+}
+
+bool registry_hold(struct registry *registry, struct registry_hold *hold, const char *owner,
+                   const char *rule)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    hold->identity = tally_hold(&registry->identities, owner, strlen(owner));
+    bool held = hold->identity != NULL;
+    if (held) {
+        hold->rule = rule != NULL ? tally_hold(&registry->rules, rule, strlen(rule)) : NULL;
+        hold->identity->places++;
+        registry->count++;
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+    return held;
+}
+
+void registry_release(struct registry *registry, struct registry_hold *hold)
+{
+    if (hold->identity == NULL)
+        return;
+    (void)pthread_mutex_lock(&registry->lock);
+    hold->identity->places--;
+    registry->count--;
+    tally_drop(hold->identity);
+    tally_drop(hold->rule);
+    hold->identity = hold->rule = NULL;
+    grant(registry);
+    (void)pthread_mutex_unlock(&registry->lock);
+}
+
 static bool is_of(const struct registry_entry *entry, const char *identity)
 {
     size_t size = identity == NULL ? 0 : strlen(identity);
@@ -373,14 +422,14 @@ static struct registry_run *run_of_holder(struct registry *registry,
     return NULL;
 }
 
-/* Likewise. */
+/* Likewise; `owner` NULL: whoever has it. */
 static struct registry_run *run_of_job(struct registry *registry, const struct tally_entry *owner,
                                        const char *id)
 {
     const struct list *head = &registry->runs[bucket_number(id)];
     for (struct list *link = head->next; link != head; link = link->next) {
         struct registry_run *run = list_object(link, struct registry_run, by_job);
-        if (run->owner == owner && strcmp(run->job, id) == 0)
+        if ((owner == NULL || run->owner == owner) && strcmp(run->job, id) == 0)
             return run;
     }
     return NULL;
@@ -477,9 +526,10 @@ struct worker *registry_find_run(struct registry *registry, const char *owner, c
 {
     struct worker *home = NULL;
     (void)pthread_mutex_lock(&registry->lock);
-    const struct tally_entry *known = tally_find(&registry->identities, owner, strlen(owner));
+    const struct tally_entry *known =
+        owner != NULL ? tally_find(&registry->identities, owner, strlen(owner)) : NULL;
     const struct registry_run *run = NULL;
-    if (known != NULL)
+    if (known != NULL || (owner == NULL && id[0] != '\0'))
         run = id[0] != '\0' ? run_of_job(registry, known, id)
                             : run_of_holder(registry, known, holder);
     if (run != NULL) {

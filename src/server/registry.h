@@ -59,6 +59,12 @@ struct registry_run {
     struct tally_entry *place;    /* it has its job's place, whose end nobody has acknowledged */
 };
 
+/* The place of a kept command, from its start to its keeper's end. */
+struct registry_hold {
+    struct tally_entry *identity; /* guarded by the registry; NULL: it has none */
+    struct tally_entry *rule;
+};
+
 /* What a claim asks for. */
 struct registry_claim {
     const char *identity;    /* whose job it is */
@@ -108,6 +114,21 @@ bool registry_clear_leader(struct registry *registry, struct registry_entry *ent
  * way. */
 void registry_remove(struct registry *registry, struct registry_entry *entry);
 
+/* ---- places that outlive their job here ---- */
+
+/* The entry's place, and that of its rule, is the hold's from now on. False: out of memory; the
+ * entry keeps it. */
+bool registry_pass(struct registry *registry, struct registry_entry *entry,
+                   struct registry_hold *hold);
+
+/* One more place of `owner` and (NULL: none) `rule`, beyond the limits if need be: it runs already.
+ * False: out of memory. */
+bool registry_hold(struct registry *registry, struct registry_hold *hold, const char *owner,
+                   const char *rule);
+
+/* Gives it back; nothing where there is none. */
+void registry_release(struct registry *registry, struct registry_hold *hold);
+
 /* ---- runs to which a client can come back ---- */
 
 /* Enters a run of `owner` by its holder. AFAR_EINVAL: this owner has one of that holder. AFAR_ENOMEM.
@@ -126,8 +147,8 @@ bool registry_rename_run(struct registry *registry, struct registry_run *run, co
 /* It is over, also for one that was never entered. Gives the place back, where it has its job's. */
 void registry_leave_run(struct registry *registry, struct registry_run *run);
 
-/* Finds the run of `owner` by its job's id, or, where `id` is "", by its holder, and says where it
- * is; NULL: there is none. Where that is not `asker`, a connection has been counted there already,
+/* Finds the run of `owner` by its job's id (NULL: anybody's), or, where `id` is "", by its holder,
+ * and says where it is; NULL: there is none. Where that is not `asker`, a connection has been counted there already,
  * and must be handed over: so its home does not end before. */
 struct worker *registry_find_run(struct registry *registry, const char *owner, const char *id,
                                  const char *holder, const struct worker *asker, void **object);

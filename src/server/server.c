@@ -360,8 +360,17 @@ void server_note_reload(struct server *server, const struct server_settings *set
 static void begin_drain(void *user)
 {
     struct server *server = user;
+    server_stop_kept(server);
     atomic_store(&server->shared.figures.phase, PHASE_DRAINING);
     service_draining(&server->service);
+}
+
+static enum afar_status open_kept(struct server_shared *shared, const struct config *config,
+                                  struct afar_error *err)
+{
+    const struct kept_setup setup = {
+        .log = shared->log, .audit = shared->audit, .registry = shared->registry};
+    return kept_open(&shared->kept, config, &setup, err);
 }
 
 enum afar_status server_new(struct server **server, const struct config *config, struct log *log,
@@ -392,7 +401,7 @@ enum afar_status server_new(struct server **server, const struct config *config,
     if (status == AFAR_OK)
         server_open_cgroups(made, config);
     if (status == AFAR_OK)
-        status = kept_open(&made->shared.kept, config, log, made->shared.audit, err);
+        status = open_kept(&made->shared, config, err);
     if (status == AFAR_OK)
         made->remains = remains_sweep(log, made->shared.kept);
     if (status == AFAR_OK)
@@ -460,9 +469,9 @@ bool server_free(struct server *server)
     inherited_free(server->inherited);
     user_close(&server->shared.self);
     seats_close(server->shared.base.seats);
-    registry_free(server->shared.registry);
     kept_free(server->shared.kept);
     left_free(server->shared.left);
+    registry_free(server->shared.registry);
     admission_free(server->shared.admission);
     user_close(&server->shared.self);
     orphans_free(server->shared.orphans);
@@ -512,5 +521,6 @@ void server_tell_ready(struct server *server, const char *trouble)
 enum afar_status server_run(struct server *server, struct afar_error *err)
 {
     server_tell_ready(server, NULL);
-    return acceptor_run(server->acceptor, err);
+    enum afar_status status = acceptor_run(server->acceptor, err);
+    return status == AFAR_OK ? server_wait_for_kept(server, err) : status;
 }

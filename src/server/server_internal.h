@@ -41,6 +41,8 @@ struct server {
     struct separation old_separation;
     bool again; /* another SIGHUP has come meanwhile */
 
+    int64_t kept_end_ms; /* the server stops: until then kept jobs may go on that end with it */
+
     struct service service;
     struct remains *remains; /* of servers before; NULL: nobody looks for them */
 
@@ -59,6 +61,14 @@ struct server {
     bool watching_ends;              /* the second is */
     bool renewed; /* what settles is not a SIGHUP's, but new certificates alone */
 };
+
+/* kept_stop.c */
+
+/* The server begins to stop. */
+void server_stop_kept(struct server *server);
+
+/* Once all else has ended: until the kept jobs have that end with it. AFAR_ESYSTEM. */
+enum afar_status server_wait_for_kept(struct server *server, struct afar_error *err);
 
 /* server.c */
 

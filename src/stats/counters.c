@@ -46,6 +46,7 @@ static const char *const names[COUNTERS] = {
     [COUNTER_ACCEPT_PAUSES] = "accept_pauses",
     [COUNTER_AWAY] = "away",
     [COUNTER_ATTACHES] = "attaches",
+    [COUNTER_RESUMES] = "resumes",
     [COUNTER_SUPERSEDED] = "superseded",
     [COUNTER_RESUME_MS] = "resume_ms",
     [COUNTER_RELOADS] = "reloads",

@@ -82,6 +82,8 @@ static enum afar_status decode_kill(struct message *message, const cJSON *object
         json_get_string(object, "job", true, message->job, sizeof message->job, err);
     if (status == AFAR_OK)
         status = json_get_string(object, "name", true, message->name, sizeof message->name, err);
+    if (status == AFAR_OK)
+        status = json_get_bool(object, "shutdown", &message->shutdown, err);
     return status;
 }
 

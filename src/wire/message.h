@@ -134,10 +134,12 @@ struct message_attach {
     uint64_t ack;  /* every frame below this has been taken; not above `next` */
     bool has_next_bytes;
     uint64_t next_bytes[2]; /* of each stream, before `next`, as the client has counted them */
-    bool watch;             /* it only reads, and takes nothing over */
-    bool output;            /* it wants output; with `watch`, otherwise true */
-    bool follow;            /* also what is still to come; likewise */
-    uint64_t window_max;    /* 0: not said */
+    bool has_since;         /* instead of `next`: … */
+    uint64_t since_ms;   /* … what was written so long ago, or later; 0: what comes from now on */
+    bool watch;          /* it only reads, and takes nothing over */
+    bool output;         /* it wants output; with `watch`, otherwise true */
+    bool follow;         /* also what is still to come; likewise */
+    uint64_t window_max; /* 0: not said */
 };
 
 /* attached: what the host knows of the run. */
@@ -201,6 +203,7 @@ struct message {
     uint64_t resume_ms;                /* started, attached; 0: none is granted */
     bool kept;                         /* started, attached */
     bool all;                          /* jobs: also those that have ended */
+    bool shutdown;                     /* kill: the server stops, and the job is ended in order */
     uint64_t retry_after_ms;           /* error; 0: not said */
     enum stream stream;                /* close */
     char name[AFAR_SIGNAL_NAME_BYTES]; /* signal, kill */
@@ -263,6 +266,9 @@ enum afar_status message_put_detach(struct buffer *out, uint64_t id, struct afar
 enum afar_status message_put_detached(struct buffer *out, uint64_t id, struct afar_error *err);
 enum afar_status message_put_kill(struct buffer *out, uint64_t id, const char *job,
                                   const char *name, struct afar_error *err);
+/* To a keeper, by the server that stops: TERM, the grace period, KILL. */
+enum afar_status message_put_shutdown(struct buffer *out, uint64_t id, const char *job,
+                                      struct afar_error *err);
 enum afar_status message_put_ack(struct buffer *out, uint64_t id, uint64_t next,
                                  struct afar_error *err);
 enum afar_status message_put_stdin_ack(struct buffer *out, uint64_t id, uint64_t stdin_acked,

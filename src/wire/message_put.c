@@ -97,6 +97,16 @@ enum afar_status message_put_kill(struct buffer *out, uint64_t id, const char *j
     return put_object(out, object, ok, NULL, 0, err);
 }
 
+enum afar_status message_put_shutdown(struct buffer *out, uint64_t id, const char *job,
+                                      struct afar_error *err)
+{
+    cJSON *object = put_new_object("kill", true, id);
+    bool ok = object != NULL && cJSON_AddStringToObject(object, "job", job) != NULL &&
+              cJSON_AddStringToObject(object, "name", "TERM") != NULL &&
+              cJSON_AddTrueToObject(object, "shutdown") != NULL;
+    return put_object(out, object, ok, NULL, 0, err);
+}
+
 enum afar_status message_put_pong(struct buffer *out, uint64_t id, const char *version,
                                   unsigned features, struct afar_error *err)
 {

@@ -109,6 +109,8 @@ enum afar_status message_put_attach(struct buffer *out, uint64_t id, const char 
     if (attach->has_next)
         ok = ok && json_add_integer(object, "next", attach->next) &&
              json_add_integer(object, "ack", attach->ack);
+    if (attach->has_since)
+        ok = ok && json_add_integer(object, "since_ms", attach->since_ms);
     if (attach->has_next_bytes)
         ok = ok && add_bytes(object, "next_bytes", attach->next_bytes);
     if (attach->watch)

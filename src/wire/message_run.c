@@ -122,11 +122,16 @@ static enum afar_status get_next(struct message_attach *attach, const cJSON *obj
     if (attach->has_next != has(object, "ack"))
         return afar_fail(err, AFAR_EPEER, "\"next\" and \"ack\" go together");
     attach->has_next_bytes = has(object, "next_bytes");
+    attach->has_since = has(object, "since_ms");
+    if (attach->has_since && (attach->has_next || attach->resume))
+        return afar_fail(err, AFAR_EPEER, "\"since_ms\" does not go with \"next\" and \"resume\"");
     if (attach->resume && !(attach->has_next && attach->has_next_bytes))
         return afar_fail(err, AFAR_EPEER, "\"resume\" needs \"next\", \"ack\" and \"next_bytes\"");
     enum afar_status status = json_get_integer(object, "next", false, &attach->next, err);
     if (status == AFAR_OK)
         status = json_get_integer(object, "ack", false, &attach->ack, err);
+    if (status == AFAR_OK)
+        status = json_get_integer(object, "since_ms", false, &attach->since_ms, err);
     if (status == AFAR_OK && attach->has_next_bytes && !attach->has_next)
         status = afar_fail(err, AFAR_EPEER, "\"next_bytes\" needs \"next\"");
     if (status == AFAR_OK && attach->has_next_bytes)

@@ -17,6 +17,9 @@ enum afar_status run_guest_open(struct run_guest *guest, const struct run_guest_
                                 .watch = setup->watch,
                                 .no_output = setup->no_output,
                                 .no_follow = setup->no_follow,
+                                .first = setup->first,
+                                .has_since = setup->has_since,
+                                .since_ms = setup->since_ms,
                                 .stdin_stream = setup->stdin_stream,
                                 .stdin_again = setup->stdin_again,
                                 .stdin_credit = setup->stdin_credit,
@@ -85,6 +88,13 @@ enum afar_status run_guest_connected(struct run_guest *guest, uint64_t id, struc
                                     .output = !guest->no_output,
                                     .follow = !guest->no_follow,
                                     .window_max = guest->window_max};
+    if (!again && guest->first > 0) {
+        attach.has_next = true;
+        attach.next = attach.ack = guest->first;
+    } else if (!again) {
+        attach.has_since = guest->has_since;
+        attach.since_ms = guest->since_ms;
+    }
     memcpy(attach.holder, guest->holder, sizeof attach.holder);
     memcpy(attach.next_bytes, guest->bytes, sizeof attach.next_bytes);
     guest->acked = guest->taken;

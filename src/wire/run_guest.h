@@ -59,6 +59,9 @@ struct run_guest_setup {
     bool watch;         /* with a job: it only reads, and takes nothing over … */
     bool no_output;     /* … and only the end */
     bool no_follow;     /* … or what there is now */
+    uint64_t first;     /* with a job: from that frame on; 0: … */
+    bool has_since;     /* … or what was written … */
+    uint64_t since_ms;  /* … so long ago, or later; otherwise all that is kept */
     bool stdin_stream;
     /* The run may have had input of an earlier process, and this one brings the same again: what
      * the server has is skipped. Otherwise this one's input comes behind it. */
@@ -92,6 +95,9 @@ struct run_guest {
     bool watch;      /* as in the setup, as the next two */
     bool no_output;
     bool no_follow;
+    uint64_t first; /* likewise, these three too */
+    bool has_since;
+    uint64_t since_ms;
     bool connected; /* frames may be put */
     bool heard;     /* something of our request has come, on any connection */
     bool progress;  /* … beyond `attached`, on this one */

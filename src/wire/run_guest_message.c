@@ -265,9 +265,11 @@ static void on_attach_error(struct run_guest *guest, const struct message *messa
 {
     const bool again = is_code(message, "busy") || is_code(message, "draining") ||
                        is_code(message, "internal") || is_code(message, "stale");
-    if (again)
+    /* Nothing of it is here yet that could be lost. */
+    const bool first = guest->takes_over && !guest->confirmed && !is_code(message, "stale");
+    if (again && !first)
         drop(guest, message, now_ms, event);
-    else if (guest->takes_over && !guest->confirmed)
+    else if (first)
         end(guest, RUN_GUEST_REFUSED, event);
     else if (is_code(message, "not_found"))
         on_not_found(guest, message, now_ms, event, err);

@@ -14,22 +14,23 @@
 #include <unistd.h>
 
 #include "support/afard.h"
+#include "support/folder.h"
 #include "support/raw.h"
 
 enum { MAKERS = 4, ORPHANS_EACH = 2500, CODES = 256 };
 
 static struct program server;
 static char url[256];
-static bool able;
+static const char *const *unshare; /* NULL: it cannot be */
 
 /* Without rights of its own by a user namespace, else as root, else not at all. */
-static bool can(const char *const *unshare)
+static bool can(const char *const *way)
 {
     struct program probe;
     const char *argv[16];
     unsigned count = 0;
-    for (; unshare[count] != NULL; count++)
-        argv[count] = unshare[count];
+    for (; way[count] != NULL; count++)
+        argv[count] = way[count];
     argv[count++] = "true";
     argv[count] = NULL;
     int status = program_run(&probe, argv, NULL, 0);
@@ -37,7 +38,7 @@ static bool can(const char *const *unshare)
     return status == 0;
 }
 
-static void start(const char *const *unshare)
+static void start(struct program *made, char address[256], const char *const *options)
 {
     char path[PROGRAM_TEXT_BYTES];
     const char *argv[24];
@@ -50,10 +51,12 @@ static void start(const char *const *unshare)
     argv[count++] = "--print-endpoints";
     argv[count++] = "--log-level";
     argv[count++] = "warn";
+    for (; *options != NULL; options++)
+        argv[count++] = *options;
     argv[count] = NULL;
-    program_start(&server, argv, NULL);
-    program_expect(&server, 1, "\n");
-    assert_int_equal(sscanf(server.stdout_data, "listening %255s", url), 1);
+    program_start(made, argv, NULL);
+    program_expect(made, 1, "\n");
+    assert_int_equal(sscanf(made->stdout_data, "listening %255s", address), 1);
 }
 
 static int set_up(void **state)
@@ -63,23 +66,24 @@ static int set_up(void **state)
                                        "--fork",  "--mount-proc", "--kill-child",    NULL};
     static const char *const root[] = {"unshare",      "--pid",        "--fork",
                                        "--mount-proc", "--kill-child", NULL};
-    able = can(user) || can(root);
-    if (able)
-        start(can(user) ? user : root);
+    static const char *const none[] = {NULL};
+    unshare = can(user) ? user : can(root) ? root : NULL;
+    if (unshare != NULL)
+        start(&server, url, none);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    if (able)
+    if (unshare != NULL)
         program_close(&server); /* KILL: unshare takes its child along */
     return 0;
 }
 
 static void skip_where_it_cannot_be(void)
 {
-    if (able)
+    if (unshare != NULL)
         return;
     print_message("skipped: pid namespaces are not permitted here\n");
     skip();
@@ -176,10 +180,41 @@ static void ten_thousand_orphans(void **state)
     print_message("%u commands checked meanwhile\n", id);
 }
 
+/* A container is stopped: what was kept has its receipt before PID 1 takes all with it. */
+static void kept_commands_end_in_order(void **state)
+{
+    (void)state;
+    struct program second;
+    struct program client;
+    char folder[] = "/tmp/afar-test-pid1-XXXXXX";
+    char address[256];
+    char state_key[96];
+    char receipt[160];
+    skip_where_it_cannot_be();
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(state_key, sizeof state_key, "state_directory=%s/state", folder);
+    const char *options[] = {"--set", state_key, "--set", "drain_ms=0", NULL};
+    start(&second, address, options);
+    const char *keep[] = {"afar", "run", "-d", "-s", address, "exec sleep 1000", NULL};
+    assert_int_equal(program_run(&client, keep, NULL, 0), 0);
+    (void)snprintf(receipt, sizeof receipt, "%s/state/jobs/%.32s/receipt", folder,
+                   client.stdout_data);
+    program_close(&client);
+    const char *end[] = {"afar", "run", "-n", "-s", address, "kill -TERM 1", NULL};
+    (void)program_run(&client, end, NULL, 0);
+    program_close(&client);
+    program_finish(&second, NULL, 0);
+    assert_int_equal(program_exit_status(&second), 0);
+    program_close(&second);
+    assert_int_equal(access(receipt, F_OK), 0);
+    assert_int_equal(folder_remove(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_pid_1),
+        cmocka_unit_test(kept_commands_end_in_order),
         cmocka_unit_test(ten_thousand_orphans),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

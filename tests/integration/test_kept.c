@@ -17,87 +17,52 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "support/afard.h"
-#include "support/folder.h"
+#include "support/keeping.h"
 #include "support/process_wait.h"
 
-#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define WORDS KEEPING_WORDS
 
-enum { JOB_BYTES = 33, JOBS = 10, KILLS = 10, OLD_JOBS = 1000 };
+enum { JOB_BYTES = KEEPING_JOB_BYTES, JOBS = 10, KILLS = 10, OLD_JOBS = 1000 };
 
-static char folder[64];
-static char url[96];
-static char state_key[96];
-static struct afard server;
-static bool runs;
-
-/* ---- the server ------------------------------------------------------------------------------ */
+static struct keeping keeping;
 
 static void start_server(void)
 {
-    afard_start(&server, WORDS("--listen", url, "--set", state_key, "--set", "keep_per_identity=0",
-                               "--set", "keep_max=5000", "--log-level", "warn"));
-    runs = true;
+    keeping_start(&keeping);
 }
 
 static void kill_server(void)
 {
-    assert_int_equal(kill(server.program.pid, SIGKILL), 0);
-    program_finish(&server.program, NULL, 0);
-    assert_int_equal(program_exit_status(&server.program), 128 + SIGKILL);
-    program_close(&server.program);
-    (void)folder_remove(server.folder);
-    runs = false;
+    keeping_kill(&keeping);
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/afar-test-kept-XXXXXX");
-    if (mkdtemp(folder) == NULL)
-        return -1;
-    (void)snprintf(url, sizeof url, "unix://%s/door", folder);
-    (void)snprintf(state_key, sizeof state_key, "state_directory=%s/state", folder);
-    start_server();
+    keeping_open(&keeping, NULL);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    if (runs)
-        (void)afard_stop(&server);
-    return folder_remove(folder);
+    keeping_close(&keeping);
+    return 0;
 }
 
-/* ---- the client ------------------------------------------------------------------------------ */
-
-/* Its exit status; what it has written is in *client, which is to be closed. */
 static int afar(struct program *client, const char *const *args)
 {
-    const char *argv[PROGRAM_ARGS_MAX] = {"afar"};
-    for (size_t i = 0; args[i] != NULL; i++)
-        argv[i + 1] = args[i];
-    return program_run(client, argv, NULL, 0);
+    return keeping_afar(client, args);
 }
 
 static int afar_quiet(const char *const *args)
 {
-    struct program client;
-    int status = afar(&client, args);
-    program_close(&client);
-    return status;
+    return keeping_afar(NULL, args);
 }
 
 static void detach(const char *line, char job[JOB_BYTES])
 {
-    struct program client;
-    int status = afar(&client, WORDS("run", "-d", "-s", url, line));
-    if (status != 0 || client.stdout_size != JOB_BYTES)
-        fail_msg("%d: %s%s", status, client.stdout_data, client.stderr_data);
-    memcpy(job, client.stdout_data, JOB_BYTES - 1);
-    job[JOB_BYTES - 1] = '\0';
-    program_close(&client);
+    keeping_detach(&keeping, line, job);
 }
 
 /* "1\n2\n…" */
@@ -113,22 +78,6 @@ static char *count_to(unsigned last)
     return text;
 }
 
-/* What the shell of the job wrote with `echo $$ …`. */
-static pid_t first_number(const char *job)
-{
-    struct program client;
-    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    pid_t pid = 0;
-    while (pid == 0 && clock_now_ms() < deadline_ms) {
-        assert_int_equal(afar(&client, WORDS("logs", url, job)), 0);
-        if (strchr(client.stdout_data, '\n') != NULL)
-            pid = (pid_t)atoi(client.stdout_data);
-        program_close(&client);
-    }
-    assert_true(pid > 0);
-    return pid;
-}
-
 /* ---- tests ----------------------------------------------------------------------------------- */
 
 static void outlives_its_server(void **state)
@@ -139,25 +88,25 @@ static void outlives_its_server(void **state)
     char *all = count_to(60);
     (void)state;
     detach("for i in $(seq 1 60); do echo $i; sleep 0.03; done; echo end >&2; exit 7", job);
-    program_start(&follower, WORDS("afar", "logs", "-f", url, job), NULL);
+    program_start(&follower, WORDS("afar", "logs", "-f", keeping.url, job), NULL);
     program_expect(&follower, 1, "3\n");
     kill_server();
     start_server();
-    assert_int_equal(afar_quiet(WORDS("wait", url, job)), 7);
+    assert_int_equal(afar_quiet(WORDS("wait", keeping.url, job)), 7);
     program_finish(&follower, NULL, 0);
     assert_int_equal(program_exit_status(&follower), 0);
     assert_string_equal(follower.stdout_data, all);
     assert_string_equal(follower.stderr_data, "end\n");
     program_close(&follower);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(afar(&client, WORDS("attach", "-n", url, job)), 7);
+        assert_int_equal(afar(&client, WORDS("attach", "-a", "-n", keeping.url, job)), 7);
         assert_string_equal(client.stdout_data, all);
         program_close(&client);
         kill_server();
         start_server();
     }
-    assert_int_equal(afar_quiet(WORDS("rm", url, job)), 0);
-    assert_int_equal(afar_quiet(WORDS("logs", url, job)), 125);
+    assert_int_equal(afar_quiet(WORDS("rm", keeping.url, job)), 0);
+    assert_int_equal(afar_quiet(WORDS("logs", keeping.url, job)), 125);
     free(all);
 }
 
@@ -168,17 +117,17 @@ static void outlives_a_stop(void **state)
     char job[JOB_BYTES];
     (void)state;
     kill_server();
-    afard_start(&server,
-                WORDS("--listen", url, "--set", state_key, "--set", "drain_ms=2000000000"));
-    runs = true;
+    afard_start(&keeping.server, WORDS("--listen", keeping.url, "--set", keeping.state_key, "--set",
+                                       "drain_ms=2000000000"));
+    keeping.runs = true;
     detach("while sleep 0.001; do echo a line; done", job);
-    program_start(&follower, WORDS("afar", "logs", "-f", url, job), NULL);
+    program_start(&follower, WORDS("afar", "logs", "-f", keeping.url, job), NULL);
     program_expect(&follower, 1, "a line\n");
-    assert_int_equal(afard_stop(&server), 0);
+    assert_int_equal(keeping_stop(&keeping), 0);
     start_server();
     size_t before = follower.stdout_size;
     (void)program_expect_after(&follower, 1, before, "a line\n");
-    assert_int_equal(afar_quiet(WORDS("kill", url, job)), 0);
+    assert_int_equal(afar_quiet(WORDS("kill", keeping.url, job)), 0);
     program_finish(&follower, NULL, 0);
     assert_int_equal(program_exit_status(&follower), 0);
     program_close(&follower);
@@ -191,17 +140,17 @@ static void killed_keeper_is_server_lost(void **state)
     char mark[64];
     (void)state;
     detach("echo $PPID; (setsid sleep 1000 >/dev/null 2>&1 &) ; exec sleep 1000", job);
-    pid_t keeper = first_number(job);
+    pid_t keeper = keeping_number(&keeping, job);
     (void)snprintf(mark, sizeof mark, "AFAR_JOB=%s", job);
     assert_true(processes_with(mark) > 0);
     assert_int_equal(kill(keeper, SIGKILL), 0);
     expect_process_gone(keeper);
-    int status = afar(&client, WORDS("wait", "--json", url, job));
+    int status = afar(&client, WORDS("wait", "--json", keeping.url, job));
     assert_int_equal(status, 125);
     assert_non_null(strstr(client.stdout_data, "server_lost"));
     program_close(&client);
     assert_int_equal(processes_with(mark), 0);
-    assert_int_equal(afar(&client, WORDS("logs", url, job)), 0);
+    assert_int_equal(afar(&client, WORDS("logs", keeping.url, job)), 0);
     assert_int_equal(atoi(client.stdout_data), keeper);
     program_close(&client);
 }
@@ -235,8 +184,8 @@ static void random_kills(void **state)
         char expected[2048];
         char *all = count_to((unsigned)(20 + 7 * i));
         (void)snprintf(expected, sizeof expected, "%slate\n", all);
-        assert_int_equal(afar_quiet(WORDS("wait", url, job[i])), i + 1);
-        assert_int_equal(afar(&client, WORDS("logs", url, job[i])), 0);
+        assert_int_equal(afar_quiet(WORDS("wait", keeping.url, job[i])), i + 1);
+        assert_int_equal(afar(&client, WORDS("logs", keeping.url, job[i])), 0);
         assert_string_equal(client.stdout_data, expected);
         program_close(&client);
         free(all);
@@ -250,10 +199,11 @@ static void once(void **state)
     char line[192];
     struct stat info;
     (void)state;
-    (void)snprintf(path, sizeof path, "%s/starts", folder);
+    (void)snprintf(path, sizeof path, "%s/starts", keeping.folder);
     (void)snprintf(line, sizeof line, "echo x >> '%s'; sleep 0.3; echo done; exit 3", path);
     for (int i = 0; i < 4; i++)
-        program_start(&client[i], WORDS("afar", "run", "--once", "nightly", "-n", "-s", url, line),
+        program_start(&client[i],
+                      WORDS("afar", "run", "--once", "nightly", "-n", "-s", keeping.url, line),
                       NULL);
     /* The last takes over from those before it: they say so, and do not start anything. */
     unsigned good = 0;
@@ -267,20 +217,23 @@ static void once(void **state)
     assert_true(good >= 1);
     kill_server();
     start_server();
-    assert_int_equal(afar(&client[0], WORDS("run", "--once", "nightly", "-n", "-s", url, line)), 3);
+    assert_int_equal(
+        afar(&client[0], WORDS("run", "--once", "nightly", "-n", "-s", keeping.url, line)), 3);
     assert_string_equal(client[0].stdout_data, "done\n");
     program_close(&client[0]);
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(info.st_size, 2);
 
-    assert_int_equal(afar(&client[0], WORDS("run", "--once", "nightly", "-n", url, "true")), 125);
+    assert_int_equal(afar(&client[0], WORDS("run", "--once", "nightly", "-n", keeping.url, "true")),
+                     125);
     assert_non_null(strstr(client[0].stderr_data, "conflict"));
     program_close(&client[0]);
     /* What could not be started has a receipt, too: the second hears of an end that was before. */
     for (int i = 0; i < 2; i++)
-        assert_int_equal(afar_quiet(WORDS("run", "--once", "other", "-n", url, "/no/such")), 127);
-    assert_int_equal(afar_quiet(WORDS("rm", url, "once:nightly")), 0);
-    assert_int_equal(afar_quiet(WORDS("run", "--once", "nightly", "-n", url, "true")), 0);
+        assert_int_equal(afar_quiet(WORDS("run", "--once", "other", "-n", keeping.url, "/no/such")),
+                         127);
+    assert_int_equal(afar_quiet(WORDS("rm", keeping.url, "once:nightly")), 0);
+    assert_int_equal(afar_quiet(WORDS("run", "--once", "nightly", "-n", keeping.url, "true")), 0);
 }
 
 static void kill_and_remove(void **state)
@@ -292,16 +245,16 @@ static void kill_and_remove(void **state)
     detach("sleep 1000", job);
     memcpy(prefix, job, 6);
     prefix[6] = '\0';
-    assert_int_equal(afar(&client, WORDS("rm", url, prefix)), 125);
-    assert_non_null(strstr(client.stderr_data, "running"));
+    assert_int_equal(afar(&client, WORDS("rm", keeping.url, prefix)), 125);
+    assert_non_null(strstr(client.stderr_data, "afar rm -f"));
     program_close(&client);
-    assert_int_equal(afar_quiet(WORDS("kill", "-s", "USR1", url, prefix)), 0);
-    assert_int_equal(afar_quiet(WORDS("wait", url, prefix)), 125);
-    assert_int_equal(afar_quiet(WORDS("kill", url, prefix)), 125);
-    assert_int_equal(afar_quiet(WORDS("rm", url, prefix)), 0);
+    assert_int_equal(afar_quiet(WORDS("kill", "-s", "USR1", keeping.url, prefix)), 0);
+    assert_int_equal(afar_quiet(WORDS("wait", keeping.url, prefix)), 125);
+    assert_int_equal(afar_quiet(WORDS("kill", keeping.url, prefix)), 125);
+    assert_int_equal(afar_quiet(WORDS("rm", keeping.url, prefix)), 0);
     detach("sleep 1000", job);
-    assert_int_equal(afar_quiet(WORDS("rm", "-f", url, job)), 0);
-    assert_int_equal(afar(&client, WORDS("ps", "-a", url)), 0);
+    assert_int_equal(afar_quiet(WORDS("rm", "-f", keeping.url, job)), 0);
+    assert_int_equal(afar(&client, WORDS("ps", "-a", keeping.url)), 0);
     assert_int_equal(client.stdout_size, 0);
     program_close(&client);
 }
@@ -322,8 +275,8 @@ static void full_disk(void **state)
     start_server();
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     detach("head -c 3000000 /dev/zero; echo end >&2; exit 9", job);
-    assert_int_equal(afar_quiet(WORDS("wait", url, job)), 9);
-    assert_int_equal(afar(&client, WORDS("logs", url, job)), 3);
+    assert_int_equal(afar_quiet(WORDS("wait", keeping.url, job)), 9);
+    assert_int_equal(afar(&client, WORDS("logs", keeping.url, job)), 3);
     assert_non_null(strstr(client.stderr_data, "are not kept any more"));
     program_close(&client);
 }
@@ -335,20 +288,20 @@ static void many_old_jobs(void **state)
     char line[512];
     (void)state;
     detach("true", job);
-    assert_int_equal(afar_quiet(WORDS("wait", url, job)), 0);
+    assert_int_equal(afar_quiet(WORDS("wait", keeping.url, job)), 0);
     kill_server();
     (void)snprintf(
         line, sizeof line,
         "cd '%s/state/jobs' && mkdir -m 700 $(seq -f '%%032.0f' 1 %d) && for j in 0*; do "
         "sed 's/^job .*/job '$j'/' %s/request >$j/request; cp %s/receipt %s/token $j/; "
         "done",
-        folder, OLD_JOBS, job, job, job);
+        keeping.folder, OLD_JOBS, job, job, job);
     assert_int_equal(system(line), 0);
     int64_t begun_ms = clock_now_ms();
     start_server();
     print_message("%d jobs: listens after %lld ms\n", OLD_JOBS,
                   (long long)(clock_now_ms() - begun_ms));
-    assert_int_equal(afar(&client, WORDS("ps", "-a", "--json", url)), 0);
+    assert_int_equal(afar(&client, WORDS("ps", "-a", "--json", keeping.url)), 0);
     unsigned lines = 0;
     for (size_t i = 0; i < client.stdout_size; i++)
         lines += client.stdout_data[i] == '\n';
@@ -365,22 +318,24 @@ static void missed_ends_are_audited(void **state)
     char line[256];
     (void)state;
     kill_server();
-    (void)snprintf(log_key, sizeof log_key, "audit_log=%s/audit", folder);
-    const char *const args[] = {"--listen", url, "--set", state_key, "--set", log_key, NULL};
-    afard_start(&server, args);
-    runs = true;
+    (void)snprintf(log_key, sizeof log_key, "audit_log=%s/audit", keeping.folder);
+    const char *const args[] = {"--listen", keeping.url, "--set", keeping.state_key,
+                                "--set",    log_key,     NULL};
+    afard_start(&keeping.server, args);
+    keeping.runs = true;
     detach("sleep 0.3; exit 6", job);
     kill_server();
     (void)snprintf(line, sizeof line,
-                   "until [ -f '%s/state/jobs/%s/receipt' ]; do sleep 0.02; done", folder, job);
+                   "until [ -f '%s/state/jobs/%s/receipt' ]; do sleep 0.02; done", keeping.folder,
+                   job);
     assert_int_equal(system(line), 0);
     for (int i = 0; i < 2; i++) {
-        afard_start(&server, args);
-        runs = true;
-        assert_int_equal(afar_quiet(WORDS("wait", url, job)), 6);
+        afard_start(&keeping.server, args);
+        keeping.runs = true;
+        assert_int_equal(afar_quiet(WORDS("wait", keeping.url, job)), 6);
         kill_server();
     }
-    (void)snprintf(line, sizeof line, "grep -c '\"end\".*%s' '%s/audit'", job, folder);
+    (void)snprintf(line, sizeof line, "grep -c '\"end\".*%s' '%s/audit'", job, keeping.folder);
     assert_int_equal(program_run(&shell, WORDS("sh", "-c", line), NULL, 0), 0);
     assert_string_equal(shell.stdout_data, "1\n");
     program_close(&shell);
@@ -392,9 +347,11 @@ static void one_server_only(void **state)
     struct program second;
     char other[128];
     (void)state;
-    (void)snprintf(other, sizeof other, "unix://%s/other", folder);
-    assert_int_equal(
-        program_run(&second, WORDS("afard", "--listen", other, "--set", state_key), NULL, 0), 1);
+    (void)snprintf(other, sizeof other, "unix://%s/other", keeping.folder);
+    assert_int_equal(program_run(&second,
+                                 WORDS("afard", "--listen", other, "--set", keeping.state_key),
+                                 NULL, 0),
+                     1);
     assert_non_null(strstr(second.stderr_data, "another afard has the state_directory"));
     program_close(&second);
 }

@@ -71,8 +71,7 @@ static void on_kill(struct native *native, const struct message *message)
         deny_kill(native, message);
         return;
     }
-    /* With rules, a client may signal only its own jobs. */
-    const char *owner = rules_count(rules) > 0 ? connection->owner : NULL;
+    const char *owner = native_whose(native, &client, POLICY_KILL);
     char job[MESSAGE_JOB_ID_BYTES];
     if (kept_find(connection->worker->shared->kept, owner, message->job, "", job)) {
         note_kill(native, message);
@@ -113,9 +112,9 @@ static bool relays(struct native *native, const struct message *message)
     return true;
 }
 
-/* Whether the client may ask for this about kept jobs. */
+/* Whether the client may ask for this about kept jobs, and (*owner) about whose. */
 static bool may_ask(struct native *native, const struct message *message, enum policy_verb verb,
-                    const char *what)
+                    const char *what, const char **owner)
 {
     struct connection *connection = native->connection;
     struct afar_error err;
@@ -130,6 +129,7 @@ static bool may_ask(struct native *native, const struct message *message, enum p
                       0);
         return false;
     }
+    *owner = native_whose(native, &client, verb);
     if (policy_may(connection->worker->config->rules, &client, verb))
         return true;
     counters_count(&connection->worker->shared->counters, COUNTER_DENIED);
@@ -137,27 +137,22 @@ static bool may_ask(struct native *native, const struct message *message, enum p
     return false;
 }
 
-/* With rules a client sees its own jobs only. */
-static const char *whose(const struct native *native)
-{
-    const struct connection *connection = native->connection;
-    return rules_count(connection->worker->config->rules) > 0 ? connection->owner : NULL;
-}
-
 static void on_jobs(struct native *native, const struct message *message)
 {
-    if (may_ask(native, message, POLICY_LIST, "jobs"))
-        errand_run(native, message, whose(native), message->job);
+    const char *owner = NULL;
+    if (may_ask(native, message, POLICY_LIST, "jobs", &owner))
+        errand_run(native, message, owner, message->job);
 }
 
 static void on_forget(struct native *native, const struct message *message)
 {
     char job[MESSAGE_JOB_ID_BYTES];
-    if (!may_ask(native, message, POLICY_KILL, "forget"))
+    const char *owner = NULL;
+    if (!may_ask(native, message, POLICY_KILL, "forget", &owner))
         return;
-    if (kept_find(native->connection->worker->shared->kept, whose(native), message->job, "", job)) {
+    if (kept_find(native->connection->worker->shared->kept, owner, message->job, "", job)) {
         native_note(native, "forget", job);
-        errand_run(native, message, whose(native), job);
+        errand_run(native, message, owner, job);
     } else {
         native_refuse(native, message, "not_found", "no such job", 0);
     }

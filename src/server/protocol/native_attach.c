@@ -17,6 +17,7 @@ struct attach {
     uint64_t id;
     char job[MESSAGE_JOB_ID_BYTES];
     struct message_attach what;
+    bool anybodys; /* also where it is another client's */
 };
 
 /* ---- in the audit log ------------------------------------------------------------------------ */
@@ -143,6 +144,8 @@ static void attach_here(struct native *native, const struct attach *attach, stru
                                   attach->what.holder);
     }
     counters_count(&connection->worker->shared->counters, COUNTER_ATTACHES);
+    if (attach->what.resume)
+        counters_count(&connection->worker->shared->counters, COUNTER_RESUMES);
     native->run = run;
     run_attached(run, native);
     log_write(connection->worker->shared->log, LOG_LEVEL_INFO, "connection %llu: %s job %s",
@@ -184,9 +187,10 @@ static void begin_kept(struct native *native, uint64_t id, const char *job, cons
         native_refuse_attach(native, id, AFAR_ENOMEM, &err);
         return;
     }
-    counters_count(&native->connection->worker->shared->counters, COUNTER_ATTACHES);
-    if (job[0] != '\0')
-        native_note(native, attach->watch ? "watch" : "attach", job);
+    struct counters *counters = &native->connection->worker->shared->counters;
+    counters_count(counters, COUNTER_ATTACHES);
+    if (attach->resume)
+        counters_count(counters, COUNTER_RESUMES);
 }
 
 void native_attach_kept(struct native *native, uint64_t id, const char *job, const char *key,
@@ -200,11 +204,12 @@ void native_attach_kept(struct native *native, uint64_t id, const char *job, con
 
 /* ---- finding it ------------------------------------------------------------------------------ */
 
-/* Without rules everybody may do everything. */
-static const char *whose(const struct native *native)
+const char *native_whose(const struct native *native, const struct policy_client *client,
+                         unsigned verbs)
 {
     const struct connection *connection = native->connection;
-    return rules_count(connection->worker->config->rules) > 0 ? connection->owner : NULL;
+    const bool all = policy_may_others(connection->worker->config->rules, client, verbs);
+    return all ? NULL : connection->owner;
 }
 
 static void find(struct native *native, const struct attach *attach)
@@ -217,7 +222,10 @@ static void find(struct native *native, const struct attach *attach)
         refuse(native, attach->id, "busy", "the server needs this connection's place");
         return;
     }
-    struct worker *home = registry_find_run(worker->shared->registry, connection->owner,
+    const char *owner = attach->anybodys ? NULL : connection->owner;
+    /* A holder is its own client's; a job has one id for all. */
+    struct worker *home = registry_find_run(worker->shared->registry,
+                                            attach->job[0] != '\0' ? owner : connection->owner,
                                             attach->job, attach->what.holder, worker, &object);
     if (home == worker) {
         attach_here(native, attach, object);
@@ -227,8 +235,7 @@ static void find(struct native *native, const struct attach *attach)
             *native->attach = *attach;
         connection_hand_on(connection, home); /* (it was counted there) */
         return;
-    } else if (kept_find(worker->shared->kept, whose(native), attach->job, attach->what.holder,
-                         job)) {
+    } else if (kept_find(worker->shared->kept, owner, attach->job, attach->what.holder, job)) {
         begin_kept(native, attach->id, job, "", &attach->what);
         return;
     } else if (worker->config->resume_ms == 0 && worker->shared->kept == NULL) {
@@ -258,7 +265,7 @@ void native_moved(struct connection *connection)
 }
 
 /* False: it was refused. */
-static bool is_allowed(struct native *native, const struct message *message)
+static bool is_allowed(struct native *native, const struct message *message, bool *anybodys)
 {
     struct connection *connection = native->connection;
     struct afar_error err;
@@ -269,8 +276,10 @@ static bool is_allowed(struct native *native, const struct message *message)
                       0);
         return false;
     }
-    enum policy_verb verb = message->attach.resume ? POLICY_RUN : POLICY_ATTACH;
-    if (policy_may(connection->worker->config->rules, &client, verb))
+    /* Who has it, by either of these, may come back to it. */
+    const unsigned verbs = message->attach.resume ? POLICY_RUN | POLICY_ATTACH : POLICY_ATTACH;
+    *anybodys = native_whose(native, &client, verbs) == NULL;
+    if (policy_may(connection->worker->config->rules, &client, verbs))
         return true;
     static const char why[] = "no rule lets this client attach to this job";
     counters_count(&connection->worker->shared->counters, COUNTER_DENIED);
@@ -293,6 +302,6 @@ void native_attach(struct native *native, const struct message *message)
     else if (native->connection->worker->draining)
         native_refuse(native, message, "draining", "the server is shutting down",
                       NATIVE_BUSY_RETRY_MS);
-    else if (is_allowed(native, message))
+    else if (is_allowed(native, message, &attach.anybodys))
         find(native, &attach);
 }

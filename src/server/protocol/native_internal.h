@@ -124,6 +124,10 @@ void native_refuse_attach(struct native *native, uint64_t id, enum afar_status s
 /* It has been handed over, and its attach with it. */
 void native_moved(struct connection *connection);
 
+/* Whose jobs these verbs (enum policy_verb) are for, with this client; NULL: everybody's. */
+const char *native_whose(const struct native *native, const struct policy_client *client,
+                         unsigned verbs);
+
 /* A line in the audit log about a job; `event` is a constant. */
 void native_note(const struct native *native, const char *event, const char *job);
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/audit_note.h"
 #include "server/kept.h"
 #include "server/protocol/native_internal.h"
 
@@ -28,6 +29,8 @@ struct relay {
     char job[MESSAGE_JOB_ID_BYTES];
     char key[MESSAGE_KEY_BYTES];
     struct message_attach attach;
+    struct buffer line; /* of the audit log, before anything is told; empty: it is written */
+    bool line_required;
     unsigned tries;
     bool forwarded; /* something of the client's besides the attach */
     bool heard;     /* something of the keeper's */
@@ -65,6 +68,7 @@ static void destroy(struct relay *relay)
     close_all(relay);
     buffer_close(&relay->in);
     buffer_close(&relay->out);
+    buffer_close(&relay->line);
     decoder_close(&relay->decoder);
     free(relay);
 }
@@ -259,12 +263,28 @@ static void ready(struct loop_source *source, uint32_t events)
 
 /* ---- connecting ------------------------------------------------------------------------------ */
 
+/* Who attaches stands in the log before it gets anything; once. */
+static enum afar_status write_line(struct relay *relay)
+{
+    struct server_shared *shared = relay->worker->shared;
+    struct afar_error why;
+    if (buffer_size(&relay->line) == 0)
+        return AFAR_OK;
+    bool written = audit_write_body(shared->audit, &relay->line, false, &why) == AFAR_OK;
+    buffer_clear(&relay->line);
+    if (!written)
+        audit_note_lost(shared, relay->attach.watch ? "watch" : "attach", why.message);
+    return written || !relay->line_required
+               ? AFAR_OK
+               : afar_fail(&relay->error, AFAR_ESYSTEM, "the server cannot write its audit log");
+}
+
 static void work(struct task *task)
 {
     struct relay *relay = list_object(task, struct relay, task);
     struct kept *kept = relay->worker->shared->kept;
-    relay->status = AFAR_OK;
-    if (relay->job[0] == '\0')
+    relay->status = write_line(relay);
+    if (relay->status == AFAR_OK && relay->job[0] == '\0')
         relay->status = kept_wait(kept, relay->owner, relay->key, relay->job, &relay->error);
     if (relay->status == AFAR_OK)
         relay->status = kept_connect(kept, relay->job, &relay->fd, &relay->error);
@@ -294,6 +314,24 @@ static void connected(struct mail *mail)
     native_refuse_attach(native, id, status, &why);
 }
 
+/* The line that says who attaches to what. */
+static enum afar_status make_line(struct relay *relay, struct afar_error *err)
+{
+    const struct connection *connection = relay->native->connection;
+    const struct audit_record record = {.event = relay->attach.watch ? "watch" : "attach",
+                                        .connection = connection->number,
+                                        .job = relay->job[0] != '\0' ? relay->job : NULL,
+                                        .identity = connection->identity,
+                                        .owner = connection->owner,
+                                        .names =
+                                            connection->who != NULL ? connection->who->names : NULL,
+                                        .address = connection->peer};
+    relay->line_required = connection->worker->config->audit == AUDIT_REQUIRED;
+    buffer_init(&relay->line, AUDIT_LINE_BYTES);
+    return connection->worker->shared->audit == NULL ? AFAR_OK
+                                                     : audit_render(&relay->line, &record, err);
+}
+
 enum afar_status relay_open(struct relay **relay, struct native *native, uint64_t id,
                             const char *job, const char *key, const struct message_attach *attach,
                             struct afar_error *err)
@@ -315,14 +353,16 @@ enum afar_status relay_open(struct relay **relay, struct native *native, uint64_
                                 RELAY_FRAME_BYTES);
     decoder_init(&made->decoder);
     loop_source_init(&made->source);
+    made->attach = *attach;
     enum afar_status status = message_put_attach(&made->out, id, NULL, attach, err);
+    if (status == AFAR_OK)
+        status = make_line(made, err);
     if (status != AFAR_OK) {
         destroy(made);
         return status;
     }
     made->task.work = work;
     made->task.done.deliver = connected;
-    made->attach = *attach;
     post(made);
     *relay = made;
     return AFAR_OK;

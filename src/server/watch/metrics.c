@@ -88,15 +88,20 @@ static void write_jobs(FILE *out, struct server_shared *shared)
     head(out, "afard_kept_jobs", "gauge",
          "Kept commands, as far as it is known what has become of them.");
     size_t ended = 0;
-    const size_t live = kept_count(shared->kept, &ended);
+    uint64_t bytes = 0;
+    const size_t live = kept_count(shared->kept, &ended, &bytes);
     (void)fprintf(out, "afard_kept_jobs{state=\"live\"} %zu\n", live);
     (void)fprintf(out, "afard_kept_jobs{state=\"ended\"} %zu\n", ended);
+    gauge(out, "afard_kept_output_bytes", "Their output on the disk, as it was seen last.",
+          (double)bytes);
     counter(out, "afard_away_total",
             "Connections that were lost and whose command waited for them.",
             counters_get(&shared->counters, COUNTER_AWAY));
-    counter(out, "afard_attaches_total", "Clients that have come back to their command.",
+    counter(out, "afard_attaches_total", "Clients that were attached to a command.",
             counters_get(&shared->counters, COUNTER_ATTACHES));
-    counter(out, "afard_superseded_total", "Of these, those that have taken it over from another.",
+    counter(out, "afard_resumes_total", "Of these, those that came back to their own.",
+            counters_get(&shared->counters, COUNTER_RESUMES));
+    counter(out, "afard_superseded_total", "Clients that have taken a command over from another.",
             counters_get(&shared->counters, COUNTER_SUPERSEDED));
     counter(out, "afard_jobs_started_total", "Commands that were started.",
             counters_get(&shared->counters, COUNTER_JOBS));
@@ -145,6 +150,7 @@ static bool is_limit(enum counter which)
     case COUNTER_ACCEPT_PAUSES:
     case COUNTER_AWAY:
     case COUNTER_ATTACHES:
+    case COUNTER_RESUMES:
     case COUNTER_SUPERSEDED:
     case COUNTER_RELOADS:
     case COUNTER_RELOADS_FAILED:

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keep/spool.h"
@@ -272,9 +273,59 @@ static void block_waits_for_acknowledgement(void **state)
     spool_free(spool);
 }
 
+/* From a time on; before the first, that is all, and after the last, nothing. */
+static void since_a_time(void **state)
+{
+    const struct spool_limits little = {.bytes = 1 << 20, .segment_bytes = 1 << 16};
+    static const uint8_t data[20000];
+    uint64_t at_us[8];
+    struct timespec now;
+    (void)state;
+    struct spool *spool = opened(&little);
+    assert_int_equal(spool_since(spool, 0), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        (void)usleep(2000);
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        at_us[i] = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+        assert_int_equal(spool_append(spool, STREAM_STDOUT, data, sizeof data), AFAR_OK);
+    }
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(spool_since(spool, 0), 0);
+        for (unsigned i = 0; i < 8; i++)
+            assert_int_equal(spool_since(spool, at_us[i]), i);
+        assert_int_equal(spool_since(spool, at_us[7] + 1000000000), 8);
+        spool_free(spool);
+        spool = opened(&little);
+    }
+    spool_free(spool);
+}
+
+/* A receipt by somebody who could not read all of it: nothing is told beyond. */
+static void less_than_there_is(void **state)
+{
+    struct spool_cursor cursor = {.fd = -1};
+    struct spool_record record;
+    const uint64_t bytes[2] = {3, 0};
+    char room[16];
+    (void)state;
+    struct spool *spool = opened(&plenty);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(spool_append(spool, STREAM_STDOUT, "abc", 3), AFAR_OK);
+    spool_free(spool);
+    spool = opened(&plenty);
+    spool_complete(spool, 1, bytes);
+    assert_int_equal(spool_end(spool), 1);
+    assert_int_equal(spool_next(spool, &cursor, room, sizeof room, &record), SPOOL_FRAME);
+    assert_int_equal(spool_next(spool, &cursor, room, sizeof room, &record), SPOOL_END);
+    spool_cursor_close(&cursor);
+    spool_free(spool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(since_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(less_than_there_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_written_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(beginning_and_end_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_disk_refuses_is_a_gap, set_up, tear_down),

@@ -308,12 +308,13 @@ static void test_rule_sections(void **state)
                    "'a b' is not a rule's name: expected up to 39 letters, digits, _ . and -");
     assert_refused(*state, "[allow a]\nclient = any\n[allow a]\n", 3,
                    "there is a rule 'a' already in line 1");
-    assert_refused(*state, "[allow a]\nworkers = 1\n", 2,
-                   "unknown key 'workers' in a rule; the keys are client, from, may, command, "
-                   "shell, files, files_max, force, wrapper, env, env_dangerous, user, group, cwd, "
-                   "chroot, confine, pty, umask, nice, timeout, resume, max_output, max_jobs, "
-                   "rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, memory, cpu, "
-                   "pids");
+    assert_refused(
+        *state, "[allow a]\nworkers = 1\n", 2,
+        "unknown key 'workers' in a rule; the keys are client, from, may, jobs, "
+        "command, shell, files, files_max, force, wrapper, env, env_dangerous, user, group, cwd, "
+        "chroot, confine, pty, umask, nice, timeout, resume, spool, max_output, max_jobs, "
+        "rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, memory, cpu, "
+        "pids");
     assert_refused(*state, "[allow a]\nshell = yes\nshell = yes\n", 3,
                    "shell: given already in this rule");
     assert_refused(*state, "[allow a]\n[server]\nclient = any\n", 3,

@@ -150,12 +150,14 @@ static const struct {
      "2"},
     {"cpu", "1.",
      "cpu: '1.' is not a number of processors: expected one from 0.01 to 1024, such as 0.5 or 2"},
+    {"jobs", "mine", "jobs: 'mine' is neither own nor all"},
+    {"spool", "512K", "spool: '512K' is not a size from 1M to 1024G"},
     {"pids", "0", "pids: '0' is not a whole number from 1 to 1048576"},
     {"users", "x",
-     "unknown key 'users' in a rule; the keys are client, from, may, command, shell, files, "
+     "unknown key 'users' in a rule; the keys are client, from, may, jobs, command, shell, files, "
      "files_max, force, "
      "wrapper, env, env_dangerous, user, group, cwd, chroot, confine, pty, umask, nice, timeout, "
-     "resume, max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, "
+     "resume, spool, max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, "
      "rlimit_cpu, "
      "memory, cpu, pids"},
 };

@@ -388,6 +388,9 @@ static void runs_are_found_by_their_owner_alone(void **state)
     assert_true(registry_find_run(registry, "a", entry.id, "x", here, &found) == here);
     assert_null(registry_find_run(registry, "b", entry.id, "x", here, &found));
     assert_null(registry_find_run(registry, "c", "", "holder-0123456789", here, &found));
+    /* Who may have anybody's names it by its job. */
+    assert_true(registry_find_run(registry, NULL, entry.id, "x", here, &found) == here);
+    assert_null(registry_find_run(registry, NULL, "", "holder-0123456789", here, &found));
     /* Whoever comes from elsewhere has been counted. */
     assert_int_equal(guests, 0);
     assert_true(registry_find_run(registry, "a", entry.id, "x", elsewhere, &found) == here);
@@ -431,9 +434,40 @@ static void a_run_keeps_its_jobs_place(void **state)
     tear_down(&fixture);
 }
 
+/* A kept command has its job's place from then on, and one that was found running takes one more. */
+static void test_places_that_are_kept(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct registry_entry entry = {0};
+    struct registry_entry next = {0};
+    struct registry_hold passed = {0};
+    struct registry_hold found = {0};
+    set_up(&fixture, 2, 2, 0);
+    struct registry *registry = fixture.registry;
+    assert_int_equal(claim(&fixture, &entry, "a", false).status, AFAR_OK);
+    assert_int_equal(registry_claim_rule(registry, &entry, "r", 1, NULL), AFAR_OK);
+    assert_true(registry_pass(registry, &entry, &passed));
+    registry_remove(registry, &entry);
+    assert_int_equal(registry_count(registry), 1);
+    assert_true(registry_hold(registry, &found, "a", "q"));
+    assert_int_equal(registry_count(registry), 2);
+    assert_int_equal(claim(&fixture, &next, "b", false).status, AFAR_ELIMIT);
+    registry_release(registry, &found);
+    registry_release(registry, &found);
+    assert_int_equal(claim(&fixture, &next, "b", false).status, AFAR_OK);
+    assert_int_equal(registry_claim_rule(registry, &next, "r", 1, NULL), AFAR_ELIMIT);
+    registry_release(registry, &passed);
+    assert_int_equal(registry_claim_rule(registry, &next, "r", 1, NULL), AFAR_OK);
+    registry_remove(registry, &next);
+    assert_int_equal(registry_count(registry), 0);
+    tear_down(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_places_that_are_kept),
         cmocka_unit_test(ids_are_unlike_and_limited),
         cmocka_unit_test(an_identity_has_a_share_of_the_spawns),
         cmocka_unit_test(a_rule_has_its_own_limit),

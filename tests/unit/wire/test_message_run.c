@@ -105,6 +105,13 @@ static void test_attach(void **state)
     assert_values_bad(resume, "output", BOOLS);
     assert_values_bad(resume, "follow", BOOLS);
     assert_values_bad(resume, "window_max", INTEGERS " 262143 0");
+    assert_good(resume, ",\"since_ms\":0", MESSAGE_ATTACH);
+    assert_true(attach->has_since && attach->since_ms == 0 && !attach->has_next);
+    assert_good(resume, ",\"watch\":true,\"since_ms\":5000", MESSAGE_ATTACH);
+    assert_true(attach->has_since && attach->since_ms == 5000);
+    assert_values_bad(resume, "since_ms", INTEGERS);
+    assert_bad(resume, ",\"since_ms\":1,\"next\":1,\"ack\":1", "does not go with");
+    assert_bad(resume, ",\"since_ms\":1,\"resume\":true", "does not go with");
     assert_values_bad("{\"type\":\"attach\",\"id\":1,\"holder\":\"" HOLDER
                       "\",\"attempt\":3,\"ack\":0%s}",
                       "next", INTEGERS);

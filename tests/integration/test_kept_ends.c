@@ -1,0 +1,228 @@
+/* How kept commands end, and what of that is noticed without anybody who asks: their place is free,
+ * what a killed keeper has left is ended, their output goes where there is too much. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "support/folder.h"
+#include "support/keeping.h"
+#include "support/process_wait.h"
+
+#define WORDS KEEPING_WORDS
+
+static struct keeping keeping;
+static char job[KEEPING_JOB_BYTES];
+
+static int tear_down(void **state)
+{
+    (void)state;
+    keeping_close(&keeping);
+    return 0;
+}
+
+static void expect(const char *const *args, int status, const char *output, const char *words)
+{
+    struct program client;
+    int got = keeping_afar(&client, args);
+    if (got != status || strstr(client.stdout_data, output) == NULL ||
+        strstr(client.stderr_data, words) == NULL)
+        fail_msg("%d: %s%s", got, client.stdout_data, client.stderr_data);
+    program_close(&client);
+}
+
+/* Until it says so. */
+static void await(const char *const *args, int status)
+{
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    int got = keeping_afar(NULL, args);
+    while (got != status && clock_now_ms() < deadline_ms)
+        got = keeping_afar(NULL, args);
+    assert_int_equal(got, status);
+}
+
+/* A kept job counts as others do, also with the next server; its end is enough to be let in. */
+static void takes_a_place(void **state)
+{
+    char *const url = keeping.url;
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "max_jobs=1"));
+    keeping_detach(&keeping, "read x < /dev/zero", job);
+    for (int i = 0; i < 2; i++) {
+        expect(WORDS("run", "-n", url, "true"), 125, "", "max_jobs");
+        expect(WORDS("run", "-d", url, "true"), 125, "", "max_jobs");
+        keeping_kill(&keeping);
+        keeping_start(&keeping);
+    }
+    expect(WORDS("kill", "-s", "KILL", url, job), 0, "", "");
+    await(WORDS("run", "-n", url, "true"), 0);
+    /* One that waits in the queue hears of it. */
+    keeping_detach(&keeping, "sleep 0.3", job);
+    expect(WORDS("run", "--start-within", "60s", "-n", url, "echo", "in"), 0, "in", "");
+}
+
+static void killed_keepers_are_noticed(void **state)
+{
+    char mark[64];
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "max_jobs=1"));
+    for (int i = 0; i < 2; i++) {
+        keeping_detach(&keeping,
+                       "echo $PPID; (setsid sleep 1000 >/dev/null 2>&1 &) ; exec sleep 1000", job);
+        pid_t keeper = keeping_number(&keeping, job);
+        (void)snprintf(mark, sizeof mark, "AFAR_JOB=%s", job);
+        if (i == 1) { /* also by a server that has picked it up */
+            keeping_kill(&keeping);
+            keeping_start(&keeping);
+        }
+        struct program waiter;
+        program_start(&waiter, WORDS("afar", "logs", "-f", keeping.url, job), NULL);
+        program_expect(&waiter, 1, "\n");
+        assert_int_equal(kill(keeper, SIGKILL), 0);
+        int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+        while (processes_with(mark) > 0 && clock_now_ms() < deadline_ms)
+            (void)usleep(1000);
+        assert_int_equal(processes_with(mark), 0);
+        program_finish(&waiter, NULL, 0);
+        assert_int_equal(program_exit_status(&waiter), 0);
+        program_close(&waiter);
+        await(WORDS("run", "-n", keeping.url, "true"), 0);
+        expect(WORDS("wait", "--json", keeping.url, job), 125, "server_lost", "");
+        expect(WORDS("ps", "-a", keeping.url), 0, "server_lost", "");
+    }
+}
+
+/* Who is told to end all of them writes their receipts before it is gone. */
+static void ended_at_a_stop(void **state)
+{
+    char deaf[KEEPING_JOB_BYTES];
+    char *const url = keeping.url;
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "keep_on_stop=end", "--set", "drain_ms=300", "--set",
+                                 "kill_grace_ms=300"));
+    keeping_detach(&keeping,
+                   "trap 'echo bye; exit 3' TERM; echo $PPID; while :; do sleep 0.01; done", job);
+    keeping_detach(&keeping, "trap '' TERM; echo $PPID; while :; do sleep 0.01; done", deaf);
+    (void)keeping_number(&keeping, job);
+    (void)keeping_number(&keeping, deaf);
+    assert_int_equal(keeping_stop(&keeping), 0);
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/state/jobs/%s/receipt", keeping.folder, job);
+    assert_int_equal(access(path, F_OK), 0);
+    (void)snprintf(path, sizeof path, "%s/state/jobs/%s/receipt", keeping.folder, deaf);
+    assert_int_equal(access(path, F_OK), 0);
+    keeping_start(&keeping);
+    expect(WORDS("wait", "--json", url, job), 125, "\"killed_by\":\"shutdown\"", "");
+    expect(WORDS("logs", url, job), 0, "bye\n", "");
+    expect(WORDS("wait", "--json", url, deaf), 125, "\"killed_by\":\"shutdown\"", "");
+}
+
+/* A second signal: it does not wait for drain_ms. */
+static void ended_at_once(void **state)
+{
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "keep_on_stop=end", "--set", "drain_ms=2000000000"));
+    keeping_detach(&keeping, "echo $PPID; exec sleep 1000", job);
+    pid_t keeper = keeping_number(&keeping, job);
+    const pid_t server = keeping.server.program.pid;
+    assert_int_equal(kill(server, SIGTERM), 0);
+    /* The first must have been taken before the second comes. */
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    char door[128];
+    (void)snprintf(door, sizeof door, "%s/door", keeping.folder);
+    while (access(door, F_OK) == 0 && clock_now_ms() < deadline_ms)
+        (void)usleep(1000);
+    assert_int_equal(keeping_stop(&keeping), 0);
+    keeping_start(&keeping);
+    expect(WORDS("wait", "--json", keeping.url, job), 125, "\"killed_by\":\"shutdown\"", "");
+    (void)keeper;
+}
+
+static void too_much_output(void **state)
+{
+    char later[2][KEEPING_JOB_BYTES];
+    char *const url = keeping.url;
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "keep_bytes=2097152"));
+    static const char line[] = "head -c 1000000 /dev/zero; exit 4";
+    keeping_detach(&keeping, line, job);
+    assert_int_equal(keeping_afar(NULL, WORDS("wait", url, job)), 4);
+    for (int i = 0; i < 2; i++) {
+        keeping_detach(&keeping, line, later[i]);
+        assert_int_equal(keeping_afar(NULL, WORDS("wait", url, later[i])), 4);
+    }
+    await(WORDS("logs", url, job), 3);
+    expect(WORDS("logs", url, job), 3, "", "1000000 bytes");
+    expect(WORDS("wait", url, job), 4, "", "");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(keeping_afar(NULL, WORDS("logs", url, later[i])), 0);
+    /* What runs is not touched; nothing more is let in until there is room. */
+    keeping_detach(&keeping, "head -c 3000000 /dev/zero; echo done >&2; exec sleep 1000", job);
+    await(WORDS("run", "-d", url, "true"), 0);
+    keeping_kill(&keeping);
+    keeping_start(&keeping);
+    await(WORDS("run", "-d", url, "true"), 125);
+    expect(WORDS("run", "-d", url, "true"), 125, "", "keep_bytes");
+    expect(WORDS("rm", "-f", url, job), 0, "", "");
+    await(WORDS("run", "-d", url, "true"), 0);
+}
+
+/* The name is there for longer than the output. */
+static void output_goes_before_the_name(void **state)
+{
+    char *const url = keeping.url;
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "keep_ms=1"));
+    static const char *const once[] = {
+        "run", "--once", "x", "-n", "-s", keeping.url, "echo here; exit 5", NULL};
+    assert_int_equal(keeping_afar(NULL, once), 5);
+    keeping_detach(&keeping, "true", job); /* each end is a look at the others */
+    await(WORDS("logs", url, "once:x"), 3);
+    expect(once, 5, "", ""); /* (its keeper may have the output in its memory) */
+}
+
+/* Who attaches stands in the audit log, or does not attach. */
+static void no_log_no_attach(void **state)
+{
+    const struct rlimit nothing = {.rlim_cur = 1, .rlim_max = RLIM_INFINITY};
+    char log_key[128];
+    char *const url = keeping.url;
+    (void)state;
+    (void)snprintf(log_key, sizeof log_key, "audit_log=/tmp/afar-test-kept-audit-%d", getpid());
+    const char *const options[] = {"--set", log_key, NULL};
+    keeping_open(&keeping, options);
+    keeping_detach(&keeping, "echo here; exec sleep 1000", job);
+    await(WORDS("logs", url, job), 0);
+    /* As a full disk is. Its keeper is another process. */
+    assert_int_equal(prlimit(keeping.server.program.pid, RLIMIT_FSIZE, &nothing, NULL), 0);
+    expect(WORDS("logs", url, job), 125, "", "cannot write its audit log");
+    expect(WORDS("attach", "-a", "-n", url, job), 125, "", "cannot write its audit log");
+    keeping_kill(&keeping);
+    keeping.options = NULL;
+    keeping_start(&keeping);
+    expect(WORDS("logs", url, job), 0, "here", "");
+    expect(WORDS("rm", "-f", url, job), 0, "", "");
+    assert_int_equal(unlink(strchr(log_key, '/')), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(takes_a_place, tear_down),
+        cmocka_unit_test_teardown(killed_keepers_are_noticed, tear_down),
+        cmocka_unit_test_teardown(ended_at_a_stop, tear_down),
+        cmocka_unit_test_teardown(ended_at_once, tear_down),
+        cmocka_unit_test_teardown(no_log_no_attach, tear_down),
+        cmocka_unit_test_teardown(too_much_output, tear_down),
+        cmocka_unit_test_teardown(output_goes_before_the_name, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

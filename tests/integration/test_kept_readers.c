@@ -1,0 +1,215 @@
+/* Who looks at a kept command: from where on its output is wanted, how many can read, what the list
+ * says of one that does not answer, and how long is waited for its end. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/keeping.h"
+#include "support/process_wait.h"
+
+#define WORDS KEEPING_WORDS
+
+enum { READERS = 16 };
+
+static struct keeping keeping;
+static char job[KEEPING_JOB_BYTES];
+
+static int set_up(void **state)
+{
+    (void)state;
+    keeping_open(&keeping, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    keeping_close(&keeping);
+    return 0;
+}
+
+static void expect(const char *const *args, int status, const char *output, const char *words)
+{
+    struct program client;
+    int got = keeping_afar(&client, args);
+    if (got != status || (output != NULL && strcmp(client.stdout_data, output) != 0) ||
+        strstr(client.stderr_data, words) == NULL)
+        fail_msg("%d: %s%s", got, client.stdout_data, client.stderr_data);
+    program_close(&client);
+}
+
+static void leave(struct program *reader)
+{
+    assert_int_equal(kill(reader->pid, SIGTERM), 0);
+    program_finish(reader, NULL, 0);
+    program_close(reader);
+}
+
+/* Waits until the job's output is this. */
+static void expect_output(const char *wanted)
+{
+    struct program follower;
+    program_start(&follower, WORDS("afar", "logs", "-f", keeping.url, job), NULL);
+    program_expect(&follower, 1, wanted);
+    leave(&follower);
+}
+
+static void since(void **state)
+{
+    char *const url = keeping.url;
+    (void)state;
+    keeping_detach(&keeping, "echo old; sleep 0.3; echo new; sleep 1000", job);
+    expect_output("old\nnew\n");
+    expect(WORDS("logs", url, job), 0, "old\nnew\n", "");
+    expect(WORDS("logs", "--since", "1h", url, job), 0, "old\nnew\n", "");
+    expect(WORDS("logs", "--since", "1", url, job), 0, "new\n", "");
+    expect(WORDS("logs", "--since", "2", url, job), 0, "", "");
+    expect(WORDS("logs", "--since", "yesterday", url, job), 125, "", "neither a duration");
+    expect(WORDS("logs", "--since", "3000", url, job), 125, "", "not held");
+    expect(WORDS("kill", "-s", "KILL", url, job), 0, "", "");
+    expect(WORDS("wait", url, job), 125, "", "");
+    expect(WORDS("logs", "--since", "1h", url, job), 0, "old\nnew\n", "");
+    expect(WORDS("logs", "--since", "1", url, job), 0, "new\n", "");
+}
+
+/* By the clock: what was written before the time that is asked for is left out. */
+static void since_a_time(void **state)
+{
+    struct program client;
+    (void)state;
+    keeping_detach(&keeping, "echo old; sleep 3; echo new", job);
+    assert_int_equal(keeping_afar(NULL, WORDS("wait", keeping.url, job)), 0);
+    assert_int_equal(keeping_afar(&client, WORDS("logs", "--since", "2500ms", keeping.url, job)),
+                     0);
+    assert_null(strstr(client.stdout_data, "old"));
+    program_close(&client);
+}
+
+/* From now on, or with -a from the beginning; and the frames before are no loss. */
+static void attach_from_now(void **state)
+{
+    struct program all;
+    struct program now;
+    (void)state;
+    program_start(&all,
+                  WORDS("afar", "run", "--keep", "-s", keeping.url,
+                        "echo $AFAR_JOB; read x; read y; echo $x $y; exit 5"),
+                  NULL);
+    program_expect(&all, 1, "\n");
+    (void)snprintf(job, sizeof job, "%.32s", all.stdout_data);
+    program_start(&now, WORDS("afar", "attach", "-a", "-n", keeping.url, job), NULL);
+    program_expect(&now, 1, "\n");
+    program_finish(&all, NULL, 0);
+    assert_int_equal(program_exit_status(&all), 125);
+    program_close(&all);
+    leave(&now);
+    program_start(&now, WORDS("afar", "attach", keeping.url, job), NULL);
+    program_finish(&now, "a\nb\n", 4);
+    assert_int_equal(program_exit_status(&now), 5);
+    assert_string_equal(now.stdout_data, "a b\n");
+    program_close(&now);
+}
+
+static void beside_its_client(void **state)
+{
+    struct program first;
+    struct program reader;
+    (void)state;
+    program_start(&first,
+                  WORDS("afar", "run", "--keep", "-s", keeping.url,
+                        "echo $AFAR_JOB; read x; echo $x; exit 4"),
+                  NULL);
+    program_expect(&first, 1, "\n");
+    (void)snprintf(job, sizeof job, "%.32s", first.stdout_data);
+    program_start(&reader, WORDS("afar", "logs", "-f", keeping.url, job), NULL);
+    program_expect(&reader, 1, "\n");
+    program_finish(&first, "more\n", 5);
+    assert_int_equal(program_exit_status(&first), 4);
+    program_finish(&reader, NULL, 0);
+    assert_int_equal(program_exit_status(&reader), 0);
+    assert_string_equal(reader.stdout_data, first.stdout_data);
+    program_close(&reader);
+    program_close(&first);
+}
+
+static void too_many(void **state)
+{
+    struct program reader[READERS];
+    (void)state;
+    keeping_detach(&keeping, "echo here; exec sleep 1000", job);
+    for (int i = 0; i < READERS; i++)
+        program_start(&reader[i], WORDS("afar", "logs", "-f", keeping.url, job), NULL);
+    for (int i = 0; i < READERS; i++)
+        program_expect(&reader[i], 1, "here\n");
+    expect(WORDS("logs", keeping.url, job), 125, "", "as many read this job as can");
+    /* Who only waits for the end does not read. */
+    expect(WORDS("wait", "--timeout", "100ms", keeping.url, job), 124, "", "runs on");
+    for (int i = 0; i < READERS; i++) {
+        leave(&reader[i]);
+    }
+    expect(WORDS("rm", "-f", keeping.url, job), 0, "", "");
+}
+
+static void the_list(void **state)
+{
+    struct program client;
+    (void)state;
+    keeping_detach(&keeping, "echo $PPID; head -c 30000 /dev/zero; echo e >&2; exec sleep 1000",
+                   job);
+    pid_t keeper = keeping_number(&keeping, job);
+    expect_output("\n");
+    for (bool there = false; !there;) {
+        assert_int_equal(keeping_afar(&client, WORDS("ps", "--json", keeping.url)), 0);
+        there = strstr(client.stdout_data, "\"stderr\":2") != NULL &&
+                strstr(client.stdout_data, "\"state\":\"running\"") != NULL;
+        program_close(&client);
+    }
+    assert_int_equal(keeping_afar(&client, WORDS("ps", keeping.url)), 0);
+    assert_non_null(strstr(client.stdout_data, "  OUT "));
+    assert_non_null(strstr(client.stdout_data, "   29K "));
+    program_close(&client);
+
+    assert_int_equal(kill(keeper, SIGSTOP), 0);
+    assert_int_equal(keeping_afar(&client, WORDS("ps", "--json", keeping.url)), 0);
+    assert_non_null(strstr(client.stdout_data, "\"state\":\"unreachable\""));
+    program_close(&client);
+    assert_int_equal(kill(keeper, SIGCONT), 0);
+    assert_int_equal(keeping_afar(&client, WORDS("ps", "--json", keeping.url)), 0);
+    assert_non_null(strstr(client.stdout_data, "\"state\":\"running\""));
+    program_close(&client);
+    expect(WORDS("kill", keeping.url, job), 0, "", "");
+    expect(WORDS("wait", "--json", keeping.url, job), 125, NULL, "");
+}
+
+static void unknown(void **state)
+{
+    const char *const none = "0123456789abcdef0123456789abcdef";
+    static const char *const verbs[] = {"logs", "attach", "wait", "kill", "rm"};
+    (void)state;
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        expect(WORDS(verbs[i], keeping.url, none), 125, "", "no");
+        expect(WORDS(verbs[i], keeping.url, "0123"), 125, "", "has no job '0123'");
+        expect(WORDS(verbs[i], keeping.url, "once:x"), 125, "", "has no job 'once:x'");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(since, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(since_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(attach_from_now, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(beside_its_client, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_list, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unknown, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
