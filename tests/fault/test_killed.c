@@ -68,8 +68,10 @@ static void nothing_is_left_of_its_commands(void **state)
     (void)state;
     start(&server);
     begin(&client, &server, "--no-stdin",
-          "setsid sleep 1000" QUIET " & a=$!; (setsid sh -c 'trap : TERM HUP; env -i sleep 1000 & "
-          "sleep 1000'" QUIET " & ); sleep 1000" QUIET " & echo $$ $a $!; exec sleep 1000");
+          "export ready=/tmp/afar-killed-$$; setsid sleep 1000" QUIET " & a=$!; "
+          "(setsid sh -c 'trap : TERM HUP; env -i sleep 1000 & sleep 1000 & >$ready; wait'" QUIET
+          " & ); sleep 1000" QUIET " & b=$!; until [ -e $ready ]; do sleep 0.01; done; rm $ready; "
+          "echo $$ $a $b; exec sleep 1000");
     (void)snprintf(pids, sizeof pids, "%s", client.stdout_data);
     kill_server(&server);
     finish(&client);
