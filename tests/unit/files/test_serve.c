@@ -161,6 +161,10 @@ static void test_handles(void **state)
     (void)state;
     struct sftp_peer peer;
     uint8_t handles[HANDLES][SFTP_HANDLE_BYTES];
+    if (getenv("VALGRIND") != NULL) {
+        print_message("skipped: the limit of descriptors is not the system's own here\n");
+        skip();
+    }
     sftp_peer_serve(&peer, serve_few, &plain);
     sftp_peer_greet(&peer, false);
     sftp_peer_put(&peer, "a", "text");
