@@ -32,19 +32,11 @@ static size_t name_length(const char *entry)
 
 static bool server_only(const char *entry)
 {
-    static const char *const prefixes[] = {"AFARD_",
-                                           "AFAR_SERVER=",
-                                           "LISTEN_FDS=",
-                                           "LISTEN_FDNAMES=",
-                                           "LISTEN_PID=",
-                                           "LISTEN_PIDFDID",
-                                           "NOTIFY_SOCKET=",
-                                           "WATCHDOG_",
-                                           "INVOCATION_ID=",
-                                           "JOURNAL_STREAM=",
-                                           "MANAGERPID",
-                                           "CREDENTIALS_DIRECTORY=",
-                                           "SYSTEMD_EXEC_PID="};
+    static const char *const prefixes[] = {
+        "AFARD_",           "AFAR_SERVER=",    "LISTEN_FDS=",    "LISTEN_FDNAMES=",
+        "LISTEN_PID=",      "LISTEN_PIDFDID",  "NOTIFY_SOCKET=", "WATCHDOG_",
+        "INVOCATION_ID=",   "JOURNAL_STREAM=", "MANAGERPID",     "CREDENTIALS_DIRECTORY=",
+        "SYSTEMD_EXEC_PID="};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         if (entry[0] == prefixes[i][0] && strncmp(entry, prefixes[i], strlen(prefixes[i])) == 0)
             return true;

@@ -79,7 +79,7 @@ struct rule {
     struct rule_number timeout_ms;
     struct rule_number resume_ms;
     struct rule_number spool_bytes; /* of a kept command */
-    struct rule_number max_output; /* bytes, both streams together */
+    struct rule_number max_output;  /* bytes, both streams together */
     struct rule_number max_jobs;
     struct rule_number files_max; /* bytes of one file that is written */
     struct rule_number nofile;    /* setrlimit(2) */

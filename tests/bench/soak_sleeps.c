@@ -6,15 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    SLEEPS = 3000,
-    SHORT_SLEEPS = 300,
-    PART_SLEEPS_S = 20, /* the quarter that ends by itself; all must have begun by then */
-    SHORT_PART_SLEEPS_S = 4,
-    DESCRIPTORS_BESIDES = 64
-};
+enum { SLEEPS = 3000, SHORT_SLEEPS = 300, DESCRIPTORS_BESIDES = 64 };
 
-enum way { BY_ITSELF, BY_SIGNAL_TERM, BY_SIGNAL_KILL, BY_KILL, WAYS };
+enum way { BY_END_OF_INPUT, BY_SIGNAL_TERM, BY_SIGNAL_KILL, BY_KILL, WAYS };
 
 struct sleeper {
     struct afar_client *client;
@@ -28,14 +22,24 @@ static void on_started(void *user, const char *job)
     (void)snprintf(sleeper->job, sizeof sleeper->job, "%s", job);
 }
 
-static void start(struct sleeper *sleeper, const char *by_itself_s)
+static void begin(struct sleeper *sleeper)
 {
-    const char *const argv[] = {"sleep", sleeper->way == BY_ITSELF ? by_itself_s : "1000", NULL};
-    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
+    const bool reads = sleeper->way == BY_END_OF_INPUT;
+    const char *const sleeps[] = {"sleep", "1000", NULL};
+    const char *const waits[] = {"cat", NULL};
+    const struct afar_command command =
+        AFAR_COMMAND_INIT(.argv = reads ? waits : sleeps, .with_stdin = reads);
     const struct afar_callbacks callbacks =
         AFAR_CALLBACKS_INIT(.on_started = on_started, .user = sleeper);
     struct afar_error err;
-    enum afar_status status = afar_start(sleeper->client, &command, &callbacks, &err);
+    if (afar_start(sleeper->client, &command, &callbacks, &err) != AFAR_OK)
+        soak_give_up("%s", err.message);
+}
+
+static void wait_started(struct sleeper *sleeper)
+{
+    struct afar_error err;
+    enum afar_status status = AFAR_OK;
     while (status == AFAR_OK && sleeper->job[0] == '\0') {
         struct pollfd waiting = {.fd = afar_fd(sleeper->client),
                                  .events = afar_events(sleeper->client)};
@@ -51,7 +55,9 @@ static void end(const struct sleeper *sleeper, struct afar_client *other)
 {
     struct afar_error err;
     enum afar_status status = AFAR_OK;
-    if (sleeper->way == BY_SIGNAL_TERM)
+    if (sleeper->way == BY_END_OF_INPUT)
+        status = afar_close_stdin(sleeper->client, &err);
+    else if (sleeper->way == BY_SIGNAL_TERM)
         status = afar_signal(sleeper->client, "TERM", &err);
     else if (sleeper->way == BY_SIGNAL_KILL)
         status = afar_signal(sleeper->client, "KILL", &err);
@@ -69,7 +75,7 @@ static bool receipt_is_right(const struct sleeper *sleeper)
     if (afar_wait(sleeper->client, SOAK_PATIENCE_MS, &err) != AFAR_OK)
         soak_give_up("%s", err.message);
     receipt = afar_receipt(sleeper->client);
-    if (sleeper->way == BY_ITSELF)
+    if (sleeper->way == BY_END_OF_INPUT)
         return receipt->outcome == AFAR_OUTCOME_EXITED && receipt->code == 0;
     return receipt->outcome ==
                (sleeper->way == BY_KILL ? AFAR_OUTCOME_KILLED : AFAR_OUTCOME_SIGNALED) &&
@@ -83,14 +89,11 @@ void soak_sleeps(struct soak *soak)
         "--set",    "max_jobs_per_identity=0", "--set", "max_jobs=4096",
         NULL};
     unsigned count = soak->is_short ? SHORT_SLEEPS : SLEEPS;
-    char seconds[16];
     struct soak_server server;
     soak_descriptors(count + DESCRIPTORS_BESIDES);
     struct sleeper *sleepers = calloc(count, sizeof *sleepers);
     if (sleepers == NULL)
         soak_give_up("out of memory");
-    (void)snprintf(seconds, sizeof seconds, "%d",
-                   soak->is_short ? SHORT_PART_SLEEPS_S : PART_SLEEPS_S);
     soak_server_start(&server, soak, args);
     struct afar_context *context = soak_context(soak);
     struct afar_client *other = soak_client(context, server.url[0]);
@@ -100,8 +103,10 @@ void soak_sleeps(struct soak *soak)
     for (unsigned i = 0; i < count; i++) {
         sleepers[i].way = (enum way)(i % WAYS);
         sleepers[i].client = soak_client(context, server.url[0]);
-        start(&sleepers[i], seconds);
+        begin(&sleepers[i]);
     }
+    for (unsigned i = 0; i < count; i++)
+        wait_started(&sleepers[i]);
     soak_note("sleeps: begun in one second", count / ((soak_now_us() - begin_us) / 1e6), "");
     soak_at_least(soak, "sleeps: running at once", soak_children(server.pid), count, "");
     soak_note("sleeps: server memory per job, connection included",
