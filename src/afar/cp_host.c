@@ -143,7 +143,7 @@ static void come_back(struct cp_host *host)
     struct afar_error err = {0};
     if (!afar_away(host->remote.client) || afar_timeout(host->remote.client) != 0)
         return;
-    remote_renew(&host->remote);
+    (void)remote_renew(&host->remote); /* without any, afar_resume says so */
     const struct afar_resume_options how =
         AFAR_RESUME_OPTIONS_INIT(.context = host->remote.context,
                                  .timeout_ms = host->remote.connect_timeout_ms,
