@@ -92,19 +92,18 @@ static int64_t reconnect_ms(const char *url, const struct options *options)
     return strncasecmp(url, "unix:", 5) == 0 ? 0 : RECONNECT_MS;
 }
 
-/* "no", or a time. False: it has been said what is wrong. */
-static bool take_share(struct remote *remote, const struct options *options)
+/* "no", or a time. */
+bool remote_take_share(int64_t *share_ms, const struct host *entry)
 {
-    const char *said = remote->entry.value[HOST_SHARE].text;
-    remote->share_ms = options->share_ms > 0 ? options->share_ms : 0;
-    if (options->share_ms < 0 && said != NULL && strcmp(said, "no") != 0 &&
-        !options_duration(said, &remote->share_ms)) {
-        report("%s:%u: share: '%s' is not 'no' or a duration such as 10m", remote->entry.file,
-               remote->entry.value[HOST_SHARE].line, said);
-        return false;
-    }
-    remote->share_joins = remote->share_ms > 0;
-    return true;
+    const char *said = entry->value[HOST_SHARE].text;
+    if (*share_ms >= 0 || said == NULL)
+        return true;
+    *share_ms = 0;
+    if (strcmp(said, "no") == 0 || options_duration(said, share_ms))
+        return true;
+    report("%s:%u: share: '%s' is not 'no' or a duration such as 10m", entry->file,
+           entry->value[HOST_SHARE].line, said);
+    return false;
 }
 
 bool remote_open(struct remote *remote, const struct options *options, const char *assumed)
@@ -121,8 +120,10 @@ bool remote_open(struct remote *remote, const struct options *options, const cha
                remote->entry.value[HOST_VIA].line);
         return false;
     }
-    if (!take_share(remote, options))
+    if (!remote_take_share(&own.share_ms, &remote->entry))
         return false;
+    remote->share_ms = own.share_ms > 0 ? own.share_ms : 0;
+    remote->share_joins = remote->share_ms > 0;
     remote->url = make_url(own.host, own.protocol, assumed);
     if (remote->url == NULL) {
         report("out of memory");
@@ -183,11 +184,18 @@ enum afar_status remote_dial(struct remote *remote, struct afar_error *err)
     return dial(remote, &by, err);
 }
 
+static bool is_routed(const struct remote *remote)
+{
+    const struct remote_route *route = remote->route;
+    return route != NULL &&
+           (route->family != 0 || route->local_address != NULL || route->open != NULL);
+}
+
 /* A share is tried once: where its connection was of no use, the server itself is dialled. One that
  * is begun has all that we have just found out, as whom to trust. */
 static bool connect_shared(struct remote *remote)
 {
-    if (!remote->share_joins || remote->shared || remote->route != NULL)
+    if (!remote->share_joins || remote->shared || is_routed(remote))
         return false;
     remote->shared = share_connect(remote);
     return remote->shared;
@@ -211,7 +219,7 @@ bool remote_connect(struct remote *remote)
             return false;
         if (dial(remote, &by, &err) == AFAR_OK) {
             set_silence(remote);
-            if (remote->share_ms > 0 && remote->route == NULL)
+            if (remote->share_ms > 0 && !is_routed(remote))
                 share_begin(remote);
             return true;
         }

@@ -45,6 +45,10 @@ struct remote {
     struct afar_client *client; /* NULL: not connected */
 };
 
+/* What the file of hosts says of sharing, where *share_ms is -1. False: it has been said what is
+ * wrong. */
+bool remote_take_share(int64_t *share_ms, const struct host *entry);
+
 /* The struct must stay where it is until remote_close. Reads the credentials, where the URL needs
  * any. `assumed`: the protocol where neither the URL nor
  * --protocol names one; NULL: afar. False: it has been said why. */

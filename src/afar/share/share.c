@@ -4,8 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "afar/options.h"
 #include "afar/remote.h"
@@ -57,26 +55,12 @@ static void stop(void *user, const char *url, pid_t pid)
     (void)kill(pid, SIGTERM);
 }
 
-/* The process of the share for a remote that is open; 0: there is none. */
-static pid_t find(const struct remote *remote)
-{
-    struct share_key key;
-    pid_t pid = 0;
-    if (!share_key_make(&key, remote))
-        return 0;
-    int fd = share_place_dial(&key, &pid);
-    if (fd >= 0)
-        (void)close(fd);
-    share_key_close(&key);
-    return fd >= 0 ? pid : 0;
-}
-
 static int stop_one(const struct options *options)
 {
     struct remote remote;
     int status = STATUS_FAILED;
     if (remote_open(&remote, options, NULL)) {
-        pid_t pid = find(&remote);
+        pid_t pid = share_find(&remote);
         if (pid > 0 && kill(pid, SIGTERM) == 0)
             status = 0;
         else
@@ -104,9 +88,9 @@ static int begin(const struct options *options)
         goto out;
     }
     int64_t until_ms = clock_deadline_ms(remote.connect_timeout_ms);
-    while (find(&remote) == 0 && clock_now_ms() < until_ms)
+    while (share_find(&remote) == 0 && clock_now_ms() < until_ms)
         (void)poll(NULL, 0, LOOK_MS);
-    if (find(&remote) != 0)
+    if (share_find(&remote) != 0)
         status = 0;
     else
         report("share: nothing can be shared with %s: it needs TLS or TCP and afar's own protocol, "

@@ -144,3 +144,16 @@ void share_begin(const struct remote *remote)
         free(words.made[i]);
     share_key_close(&key);
 }
+
+pid_t share_find(const struct remote *remote)
+{
+    struct share_key key;
+    pid_t pid = 0;
+    if (!share_key_make(&key, remote))
+        return 0;
+    int fd = share_place_dial(&key, &pid);
+    if (fd >= 0)
+        (void)close(fd);
+    share_key_close(&key);
+    return fd >= 0 ? pid : 0;
+}

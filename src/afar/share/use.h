@@ -12,10 +12,14 @@
 #define AFAR_SHARE_USE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "afar/remote.h"
 
 enum { SHARE_PATIENCE_MS = 1000 };
+
+/* Never idle for too long: 30 years. */
+#define SHARE_FOREVER_MS (INT64_C(999999999) * 1000)
 
 /* True: remote->client is such a connection. */
 bool share_connect(struct remote *remote);
@@ -23,5 +27,8 @@ bool share_connect(struct remote *remote);
 /* Begins a share as this remote would connect, which ends when idle for remote->share_ms; unless
  * there is one. It is no child of ours, and holds nothing of ours. Says nothing. */
 void share_begin(const struct remote *remote);
+
+/* The process of the share that this remote would use; 0: there is none. */
+pid_t share_find(const struct remote *remote);
 
 #endif
