@@ -54,7 +54,7 @@ static const struct {
     {"sftp", sftp_main}, {"ping", ping_main},     {"echo", echo_main},     {"keygen", keygen_main},
     {"pin", pin_main},   {"forget", forget_main}, {"ssh", ssh_main},       {"config", config_main},
     {"ps", ps_main},     {"logs", logs_main},     {"attach", attach_main}, {"wait", wait_main},
-    {"kill", kill_main}, {"rm", rm_main}, {"share", share_main},
+    {"kill", kill_main}, {"rm", rm_main},         {"share", share_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output

@@ -317,7 +317,7 @@ static bool take_cp(const char *subcommand, struct options *options, int option,
     }
     return option == OPTION_SHARE   ? parse_duration(subcommand, "share", value, &options->share_ms)
            : option == OPTION_LIMIT ? parse_rate(subcommand, options, value)
-                                  : parse_links(subcommand, options, value);
+                                    : parse_links(subcommand, options, value);
 }
 
 static bool take_keygen(const char *subcommand, struct options *options, int option,

@@ -35,10 +35,10 @@ struct remote {
     int64_t silence_ms;   /* -1: the library's */
     int64_t reconnect_ms; /* a lost connection is tried again for so long; 0: it is not */
     const struct remote_route *route; /* NULL: the URL is dialled */
-    int64_t share_ms;                 /* a share is begun, which ends when idle for so long; 0: none */
-    bool share_joins;                 /* one that is there is used, also where none is begun */
-    bool shared;                      /* the connection is one that a share has handed out */
-    bool secure;                      /* it needs credentials: */
+    int64_t share_ms; /* a share is begun, which ends when idle for so long; 0: none */
+    bool share_joins; /* one that is there is used, also where none is begun */
+    bool shared;      /* the connection is one that a share has handed out */
+    bool secure;      /* it needs credentials: */
     struct credential_paths paths;
     struct trust trust; /* asked where neither a CA nor a pin decides */
     struct afar_context *context;

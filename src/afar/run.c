@@ -134,10 +134,10 @@ int run_main(int argc, char **argv)
     struct options options;
     struct remote remote = {0};
     int status = STATUS_FAILED;
-    enum options_result result = options_parse(
-        &options, OPTIONS_CONNECT | OPTIONS_COMMAND | OPTIONS_RUN | OPTIONS_TTY | OPTIONS_JSON |
-            OPTIONS_SHARE,
-        argc, argv);
+    enum options_result result = options_parse(&options,
+                                               OPTIONS_CONNECT | OPTIONS_COMMAND | OPTIONS_RUN |
+                                                   OPTIONS_TTY | OPTIONS_JSON | OPTIONS_SHARE,
+                                               argc, argv);
     if (result == OPTIONS_HELP)
         status = fputs(help, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
     if (result != OPTIONS_OK)

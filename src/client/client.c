@@ -182,10 +182,9 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
     made->patience_ms = route->timeout_ms;
     made->by_another = route->ready;
     made->endpoint = malloc(sizeof *made->endpoint);
-    status = made->endpoint == NULL
-                 ? afar_fail(err, AFAR_ENOMEM, "out of memory for a connection")
-             : route->ready ? choose_ids(made, err)
-                            : AFAR_OK;
+    status = made->endpoint == NULL ? afar_fail(err, AFAR_ENOMEM, "out of memory for a connection")
+             : route->ready         ? choose_ids(made, err)
+                                    : AFAR_OK;
     if (status != AFAR_OK) {
         afar_close(made);
         return status;
@@ -258,8 +257,8 @@ enum afar_status afar_connect_by(struct afar_client **client, struct afar_contex
         own.stream = 0;
     if (status == AFAR_OK && own.stream > 0)
         status = prepare_stream(own.stream, &why);
-    bool lacks = endpoint.scheme == ENDPOINT_TLS && !own.ready &&
-                 (context == NULL || context->tls == NULL);
+    bool lacks =
+        endpoint.scheme == ENDPOINT_TLS && !own.ready && (context == NULL || context->tls == NULL);
     if (status == AFAR_OK)
         status = lacks ? connect_without(client, &endpoint, &own, &why)
                        : connect_to(client, context, &endpoint, &own, &why);

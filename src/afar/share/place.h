@@ -26,7 +26,7 @@ bool share_place_taken(const struct share_key *key);
 
 struct share_place {
     int lock_fd;
-    int listen_fd; /* -1: not yet, or no longer */
+    int listen_fd;               /* -1: not yet, or no longer */
     char path[SHARE_PATH_BYTES]; /* without its end */
 };
 

@@ -31,7 +31,7 @@ struct pool {
     size_t opening;   /* under way */
     size_t verifying; /* likewise */
     bool failed;      /* the last that was opened could not be */
-    bool refused;     /* … because one of the two does not accept the other, or the key has changed */
+    bool refused; /* … because one of the two does not accept the other, or the key has changed */
     struct pool_thread *thread;
 };
 

@@ -200,8 +200,8 @@ bool relay_first(struct relay *relay, bool *is_ping, uint64_t *id)
     if (size == 0)
         return false;
     decoder_init(&decoder);
-    enum afar_status status = decoder_next(&decoder, buffer_head(&relay->up.held), size, &message,
-                                           &payload, &used, &err);
+    enum afar_status status =
+        decoder_next(&decoder, buffer_head(&relay->up.held), size, &message, &payload, &used, &err);
     decoder_close(&decoder);
     if (status == AFAR_EAGAIN) /* a request of many words is none of ours, whole or not */
         return used > FRAME_PREFIX_BYTES && size > FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES;
@@ -244,7 +244,8 @@ bool relay_say_pong(struct relay *relay, uint64_t id, const char *version, const
     size_t size = (size_t)snprintf(header, sizeof header, "{\"type\":\"pong\",\"id\":%llu",
                                    (unsigned long long)id);
     if (version[0] != '\0' && is_plain(version, ".-+~_"))
-        size += (size_t)snprintf(header + size, sizeof header - size, ",\"version\":\"%s\"", version);
+        size +=
+            (size_t)snprintf(header + size, sizeof header - size, ",\"version\":\"%s\"", version);
     if (features[0] != '\0' && is_plain(features, "_ ") && size + 32 < sizeof header) {
         size += (size_t)snprintf(header + size, sizeof header - size, ",\"features\":[");
         for (const char *at = features; *at != '\0';) {
@@ -280,8 +281,8 @@ void relay_turn_away(struct relay *relay)
 struct afar_client *relay_give_back(struct relay *relay)
 {
     struct afar_client *server = relay->server;
-    const bool whole = buffer_size(&relay->up.held) == 0 &&
-                       buffer_size(&relay->down.held) == relay->down.passed;
+    const bool whole =
+        buffer_size(&relay->up.held) == 0 && buffer_size(&relay->down.held) == relay->down.passed;
     if (server == NULL || relay->server_ended || !whole || !track_is_idle(&relay->track))
         return NULL;
     relay->server = NULL;

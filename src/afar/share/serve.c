@@ -16,12 +16,12 @@
 #include "base/clock.h"
 
 enum {
-    WARM = 2,             /* at first, and where there was none for a client */
+    WARM = 2,              /* at first, and where there was none for a client */
     FIRST_FRAME_MS = 5000, /* a client that says nothing */
-    WAITING_MS = 800,     /* for a connection that is being asked */
-    CHECK_MS = 10000,     /* how often the key is compared with the files */
-    ACCEPTS_MAX = 16,     /* at once */
-    FIRST_IDLE = 3,       /* in the list of what is polled: behind these … */
+    WAITING_MS = 800,      /* for a connection that is being asked */
+    CHECK_MS = 10000,      /* how often the key is compared with the files */
+    ACCEPTS_MAX = 16,      /* at once */
+    FIRST_IDLE = 3,        /* in the list of what is polled: behind these … */
     FIRST_RELAY = FIRST_IDLE + POOL_IDLE_MAX
 };
 

@@ -73,8 +73,7 @@ static const char *time_text(char text[TIME_BYTES], int64_t ms)
     if (ms <= most)
         (void)snprintf(text, TIME_BYTES, "%lldms", (long long)ms);
     else
-        (void)snprintf(text, TIME_BYTES, "%lld",
-                       (long long)(ms / 1000 < most ? ms / 1000 : most));
+        (void)snprintf(text, TIME_BYTES, "%lld", (long long)(ms / 1000 < most ? ms / 1000 : most));
     return text;
 }
 
@@ -91,7 +90,8 @@ static bool make_words(struct words *words, const struct remote *remote)
         add(words, "--pin", words->pin);
     }
     bool made = add_file(words, 0, "--ca", paths->ca) &&
-                add_file(words, 1, "--cert", paths->cert) && add_file(words, 2, "--key", paths->key);
+                add_file(words, 1, "--cert", paths->cert) &&
+                add_file(words, 2, "--key", paths->key);
     /* Not by a name of the file of hosts: what that says has been taken in. */
     const char *scheme = strstr(remote->url, "://") == NULL ? "tls://" : "";
     if (asprintf(&words->made[3], "%s%s", scheme, remote->url) < 0)

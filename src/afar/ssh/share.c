@@ -41,8 +41,7 @@ static bool parse_time(const char *text, int64_t *ms)
         int64_t number = strtoll(text, &end, 10);
         int64_t seconds = *end == '\0' ? 1 : 0;
         for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-            seconds =
-                tolower((unsigned char)*end) == units[i].unit ? units[i].seconds : seconds;
+            seconds = tolower((unsigned char)*end) == units[i].unit ? units[i].seconds : seconds;
         if (seconds == 0 || number > most_s / seconds || sum + number * seconds > most_s)
             return false;
         sum += number * seconds;
