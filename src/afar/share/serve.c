@@ -156,12 +156,17 @@ static void remove_client(struct share *share, size_t at, int64_t now_ms)
     share->idle_since_ms = now_ms;
 }
 
+/* Those that have a connection first: what they give back is for the others. */
 static void turn_all(struct share *share, int64_t now_ms)
 {
-    for (size_t i = share->seats; i-- > 0;) {
-        turn(share, share->seat[i], now_ms);
-        if (share->seat[i]->relay.over)
-            remove_client(share, i, now_ms);
+    for (int with = 1; with >= 0; with--) {
+        for (size_t i = share->seats; i-- > 0;) {
+            if ((share->seat[i]->relay.server != NULL) != (with == 1))
+                continue;
+            turn(share, share->seat[i], now_ms);
+            if (share->seat[i]->relay.over)
+                remove_client(share, i, now_ms);
+        }
     }
 }
 
