@@ -108,6 +108,16 @@ bool share_key_make(struct share_key *key, const struct remote *remote)
     return true;
 }
 
+bool share_key_copy(struct share_key *key, const struct share_key *other)
+{
+    *key = *other;
+    key->text = malloc(other->size + 1);
+    if (key->text == NULL)
+        return false;
+    memcpy(key->text, other->text, other->size + 1);
+    return true;
+}
+
 void share_key_close(struct share_key *key)
 {
     free(key->text);

@@ -24,6 +24,8 @@ struct share_key {
 /* The key of a remote that is open. Files count as they are now: one that was replaced is another.
  * False: nothing is to be shared with that URL, or memory is out; nothing was said. */
 bool share_key_make(struct share_key *key, const struct remote *remote);
+/* False: out of memory. */
+bool share_key_copy(struct share_key *key, const struct share_key *other);
 void share_key_close(struct share_key *key);
 
 bool share_key_equal(const struct share_key *one, const struct share_key *other);

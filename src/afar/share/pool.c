@@ -26,12 +26,13 @@ struct job {
 };
 
 struct pool_thread {
-    const struct options *options;
-    const struct share_key *key;
+    struct options options;
+    struct share_key key;
     int wake_fd;
     pthread_mutex_t lock;
     pthread_cond_t some; /* something is to be done */
-    bool stop;           /* as the next four, guarded by the lock */
+    bool stop;           /* as all that follows, guarded by the lock */
+    int users;           /* of this: the pool and the thread; the last one frees it */
     struct job todo[POOL_JOBS_MAX];
     size_t todo_count;
     struct job done[POOL_JOBS_MAX];
@@ -46,8 +47,8 @@ static bool dial(const struct pool_thread *thread, struct remote *remote, struct
     struct share_key key = {0};
     struct afar_error err = {0};
     struct afar_pong pong = AFAR_PONG_INIT();
-    if (!remote_open(remote, thread->options, NULL) || !share_key_make(&key, remote) ||
-        !share_key_equal(&key, thread->key)) {
+    if (!remote_open(remote, &thread->options, NULL) || !share_key_make(&key, remote) ||
+        !share_key_equal(&key, &thread->key)) {
         job->refused = true;
         share_key_close(&key);
         return false;
@@ -86,6 +87,36 @@ static void ask_one(struct job *job)
     job->connection.client = NULL;
 }
 
+static void free_jobs(struct job *jobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        afar_close(jobs[i].connection.client);
+}
+
+static void free_thread(struct pool_thread *thread)
+{
+    if (thread->wake_fd >= 0)
+        (void)close(thread->wake_fd);
+    free_jobs(thread->todo, thread->todo_count);
+    free_jobs(thread->done, thread->done_count);
+    share_key_close(&thread->key);
+    (void)pthread_cond_destroy(&thread->some);
+    (void)pthread_mutex_destroy(&thread->lock);
+    free(thread);
+}
+
+/* Of the pool and the thread, one does not need it any more. */
+static void leave(struct pool_thread *thread)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    thread->stop = true;
+    bool last = --thread->users == 0;
+    (void)pthread_cond_signal(&thread->some);
+    (void)pthread_mutex_unlock(&thread->lock);
+    if (last)
+        free_thread(thread);
+}
+
 static bool next_job(struct pool_thread *thread, struct job *job)
 {
     bool found = false;
@@ -118,6 +149,7 @@ static void *work(void *user)
         if (write(thread->wake_fd, &one, sizeof one) != (ssize_t)sizeof one)
             break; /* cannot be: its counter is far from full */
     }
+    leave(thread);
     return NULL;
 }
 
@@ -146,16 +178,14 @@ bool pool_open(struct pool *pool, const struct options *options, const struct sh
     struct pool_thread *thread = calloc(1, sizeof *thread);
     if (thread == NULL)
         return false;
-    thread->options = options;
-    thread->key = key;
+    thread->options = *options;
+    thread->users = 2;
     thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    bool made = thread->wake_fd >= 0 && pthread_mutex_init(&thread->lock, NULL) == 0 &&
-                pthread_cond_init(&thread->some, NULL) == 0 &&
-                pthread_create(&id, NULL, work, thread) == 0;
-    if (!made) {
-        if (thread->wake_fd >= 0)
-            (void)close(thread->wake_fd);
-        free(thread);
+    (void)pthread_mutex_init(&thread->lock, NULL); /* the default kinds cannot fail */
+    (void)pthread_cond_init(&thread->some, NULL);
+    if (thread->wake_fd < 0 || !share_key_copy(&thread->key, key) ||
+        pthread_create(&id, NULL, work, thread) != 0) {
+        free_thread(thread);
         return false;
     }
     (void)pthread_detach(id);
@@ -163,18 +193,13 @@ bool pool_open(struct pool *pool, const struct options *options, const struct sh
     return true;
 }
 
-/* The thread's memory stays: it may be waiting for a server, and this process ends. */
 void pool_close(struct pool *pool)
 {
     for (size_t i = 0; i < pool->count; i++)
         afar_close(pool->idle[i].client);
     pool->count = 0;
-    if (pool->thread == NULL)
-        return;
-    (void)pthread_mutex_lock(&pool->thread->lock);
-    pool->thread->stop = true;
-    (void)pthread_cond_signal(&pool->thread->some);
-    (void)pthread_mutex_unlock(&pool->thread->lock);
+    leave(pool->thread);
+    pool->thread = NULL;
 }
 
 void pool_want(struct pool *pool, size_t count)

@@ -35,10 +35,11 @@ struct pool {
     struct pool_thread *thread;
 };
 
-/* Opens as `options` say, for as long as the key is this one (both *kept*). False: out of memory. */
+/* Opens as `options` say, for as long as the key is this one. Both are copied; what the options point
+ * to is the process's. False: out of memory. */
 bool pool_open(struct pool *pool, const struct options *options, const struct share_key *key);
 
-/* The thread may go on for a while; then it ends. */
+/* The thread may wait for a server for a while; then it ends. */
 void pool_close(struct pool *pool);
 
 /* Begins to open so many more, as far as they may wait here. */

@@ -33,7 +33,7 @@ struct seat {
 };
 
 struct share {
-    struct options options; /* a copy that the pool's thread can rely upon to the end */
+    const struct options *options;
     struct share_key key;
     struct share_place place;
     struct pool pool;
@@ -61,7 +61,7 @@ static void check_key(struct share *share, int64_t now_ms)
 {
     struct share_key now = {0};
     share->checked_ms = now_ms;
-    if (!make_key(&now, &share->options) || !share_key_equal(&now, &share->key))
+    if (!make_key(&now, share->options) || !share_key_equal(&now, &share->key))
         share->leaving = true;
     share_key_close(&now);
 }
@@ -185,9 +185,9 @@ static void take_signals(struct share *share)
 static int64_t next_ms(const struct share *share)
 {
     int64_t at_ms = share->checked_ms + CHECK_MS;
-    if (share->seats == 0 && share->options.share_ms < INT64_MAX - share->idle_since_ms &&
-        share->idle_since_ms + share->options.share_ms < at_ms)
-        at_ms = share->idle_since_ms + share->options.share_ms;
+    if (share->seats == 0 && share->options->share_ms < INT64_MAX - share->idle_since_ms &&
+        share->idle_since_ms + share->options->share_ms < at_ms)
+        at_ms = share->idle_since_ms + share->options->share_ms;
     for (size_t i = 0; i < share->seats; i++) {
         const struct relay *relay = &share->seat[i]->relay;
         int64_t soon_ms = relay->since_ms + (share->seat[i]->waits ? WAITING_MS : FIRST_FRAME_MS);
@@ -233,7 +233,8 @@ static void settle(struct share *share, int64_t now_ms)
         else
             share->leaving = share->pool.failed && share->pool.opening == 0;
     }
-    const bool idle = share->seats == 0 && now_ms - share->idle_since_ms >= share->options.share_ms;
+    const bool idle =
+        share->seats == 0 && now_ms - share->idle_since_ms >= share->options->share_ms;
     if (share->pool.refused || idle)
         share->leaving = true;
     if (share->leaving)
@@ -276,13 +277,13 @@ int share_serve(const struct options *options)
     struct share *share = calloc(1, sizeof *share);
     if (share == NULL)
         return status;
-    share->options = *options;
+    share->options = options;
     share->place = (struct share_place){.lock_fd = -1, .listen_fd = -1};
     share->signal_fd = open_signals();
-    if (share->signal_fd >= 0 && make_key(&share->key, &share->options) &&
+    if (share->signal_fd >= 0 && make_key(&share->key, share->options) &&
         share_place_take(&share->place, &share->key)) {
         afar_begin_program();
-        if (pool_open(&share->pool, &share->options, &share->key)) {
+        if (pool_open(&share->pool, share->options, &share->key)) {
             serve(share);
             pool_close(&share->pool);
             status = 0;
@@ -291,6 +292,7 @@ int share_serve(const struct options *options)
     }
     if (share->signal_fd >= 0)
         (void)close(share->signal_fd);
-    /* The rest stays for the pool's thread, and ends with the process. */
+    share_key_close(&share->key);
+    free(share);
     return status;
 }

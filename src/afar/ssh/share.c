@@ -56,11 +56,10 @@ bool ssh_share_persist(const char *text, int64_t *ms)
     *ms = 0;
     if (is_no(text))
         return true;
-    if (strcasecmp(text, "yes") == 0 || strcasecmp(text, "true") == 0)
-        *ms = SHARE_FOREVER_MS;
-    else if (!parse_time(text, ms))
+    const bool yes = strcasecmp(text, "yes") == 0 || strcasecmp(text, "true") == 0;
+    if (!yes && !parse_time(text, ms))
         return false;
-    else if (*ms == 0)
+    if (*ms == 0)
         *ms = SHARE_FOREVER_MS;
     return true;
 }
