@@ -19,7 +19,9 @@ enum { LOOK_MS = 10 };
 int sharing_open(struct sharing *sharing)
 {
     const char *args[] = {"--listen", "tls://127.0.0.1:0", "--http", "tcp://127.0.0.1:0",
-                          "--set",    "resume_ms=20000",   NULL};
+                          "--set",    "resume_ms=20000",   "--set",  "heartbeat_ms=0",
+                          NULL};
+    /* Without pings: what is forgotten in a pool stays there. */
     *sharing = (struct sharing){0};
     afard_start_tls(&sharing->server, args);
     (void)snprintf(sharing->folder, sizeof sharing->folder, "%s/run", sharing->server.folder);

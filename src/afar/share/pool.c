@@ -210,6 +210,11 @@ void pool_want(struct pool *pool, size_t count)
         count--;
 }
 
+bool pool_is_empty(const struct pool *pool)
+{
+    return pool->count + pool->opening + pool->verifying == 0;
+}
+
 /* Takes it out of those that wait. */
 static struct pool_connection remove_idle(struct pool *pool, size_t at)
 {

@@ -45,6 +45,9 @@ void pool_close(struct pool *pool);
 /* Begins to open so many more, as far as they may wait here. */
 void pool_want(struct pool *pool, size_t count);
 
+/* There is none, and none is under way. */
+bool pool_is_empty(const struct pool *pool);
+
 /* One that was heard of lately, or false: then *later says that one is being asked just now, or was
  * sent to be. */
 bool pool_take(struct pool *pool, struct pool_connection *connection, int64_t now_ms, bool *later);

@@ -102,7 +102,7 @@ static void seat_client(struct share *share, struct seat *seat, int64_t now_ms)
         return;
     seat->waits = false;
     relay->asked = true;
-    if (share->pool.count == 0 && !share->leaving)
+    if (!share->leaving && pool_is_empty(&share->pool))
         pool_want(&share->pool, found ? 1 : WARM);
     if (!found) {
         relay_turn_away(relay);
