@@ -209,7 +209,7 @@ static bool parse_since(const char *subcommand, struct options *options, const c
     if (parse_number(text, &options->first, &end) && *end == '\0')
         return true;
     options->first = 0;
-    if (is_duration(text, &options->since_ms) && options->since_ms > 0)
+    if (options_duration(text, &options->since_ms) && options->since_ms > 0)
         return true;
     report("%s: --since: '%s' is neither a duration with its unit, such as 500ms, 10s, 5m or 2h, "
            "nor the number of a frame (\"seq\"); try 'afar %s --help'",
