@@ -142,6 +142,10 @@ struct afar_route {
      * dialled, and the URL says what is spoken and whose certificate is expected. It is closed in
      * any case. 0: none. */
     int stream;
+    /* At the other end of `stream` is a connection to the server that is open and trusted already,
+     * and maybe not new, as `afar share` hands them out: the URL's protocol is spoken at once, without
+     * TLS. Where it is lost, afar_resume dials the URL. */
+    bool ready;
 };
 #define AFAR_ROUTE_INIT(...) AFAR_INIT(afar_route, __VA_ARGS__)
 

@@ -22,5 +22,6 @@ int attach_main(int argc, char **argv);
 int wait_main(int argc, char **argv);
 int kill_main(int argc, char **argv);
 int rm_main(int argc, char **argv);
+int share_main(int argc, char **argv);
 
 #endif

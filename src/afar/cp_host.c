@@ -143,7 +143,10 @@ static void come_back(struct cp_host *host)
     struct afar_error err = {0};
     if (!afar_away(host->remote.client) || afar_timeout(host->remote.client) != 0)
         return;
-    remote_renew(&host->remote);
+    if (!remote_renew(&host->remote)) {
+        end(host, STATUS_FAILED);
+        return;
+    }
     const struct afar_resume_options how =
         AFAR_RESUME_OPTIONS_INIT(.context = host->remote.context,
                                  .timeout_ms = host->remote.connect_timeout_ms,
@@ -157,6 +160,8 @@ void cp_host_move(struct cp_host *host)
     if (host->ended)
         return;
     come_back(host);
+    if (host->ended)
+        return;
     send_requests(host);
     enum afar_status status = afar_process(host->remote.client, &err);
     if (host->ended)

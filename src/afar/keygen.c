@@ -225,6 +225,7 @@ int keygen_main(int argc, char **argv)
 {
     struct options options;
     int status = STATUS_FAILED;
+    afar_begin_program();
     enum options_result result =
         options_parse(&options, OPTIONS_KEYGEN | OPTIONS_NO_HOST, argc, argv);
     if (result == OPTIONS_HELP)

@@ -268,6 +268,26 @@ enum known_hosts_answer known_hosts_look_up(const char *file, const char *name, 
     return answer;
 }
 
+bool known_hosts_each(const char *file, const char *name, void (*take)(void *user, const char *pin),
+                      void *user)
+{
+    struct text text;
+    bool good = read_text(file, &text);
+    const char *end = good && text.data != NULL ? text.data + text.size : NULL;
+    for (const char *at = end != NULL ? text.data + text.start : NULL; good && at < end;) {
+        struct line line;
+        size_t size = strcspn(at, "\n");
+        enum line_kind kind = parse_line(at, size, &line);
+        at += size + 1;
+        good = kind != LINE_BAD;
+        if (kind == LINE_HOST && strcmp(line.name, name) == 0)
+            take(user, line.pin);
+    }
+    if (end != NULL)
+        free(text.data);
+    return good;
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* Another program needs it for a moment only; one that has been stopped could keep it for ever. */

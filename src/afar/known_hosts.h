@@ -40,6 +40,11 @@ bool known_hosts_name(const char *url, char name[KNOWN_HOSTS_NAME_BYTES]);
 enum known_hosts_answer known_hosts_look_up(const char *file, const char *name, const char *pin,
                                             struct known_host *known);
 
+/* Calls `take` with each of a server's keys, in the order of the file. False: the file cannot be
+ * relied upon, as has been said. */
+bool known_hosts_each(const char *file, const char *name, void (*take)(void *user, const char *pin),
+                      void *user);
+
 /* Adds a line, unless it is there. Makes file and folder where there are none. False also where
  * the server has become known by another key meanwhile. */
 bool known_hosts_add(const char *file, const char *name, const char *pin);

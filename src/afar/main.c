@@ -28,6 +28,7 @@ static const char help[] =
     "  pin FILE              show the pin of a certificate's key\n"
     "  forget HOST           forget a server's key\n"
     "  ssh HOST [COMMAND]    as OpenSSH's ssh, for programs that call it\n"
+    "  share HOST            keep connections to HOST ready for others\n"
     "  config HOST           show how a connection to HOST would be made\n"
     "\n"
     "  ps HOST               list kept jobs (run -d, --keep, --once)\n"
@@ -53,7 +54,7 @@ static const struct {
     {"sftp", sftp_main}, {"ping", ping_main},     {"echo", echo_main},     {"keygen", keygen_main},
     {"pin", pin_main},   {"forget", forget_main}, {"ssh", ssh_main},       {"config", config_main},
     {"ps", ps_main},     {"logs", logs_main},     {"attach", attach_main}, {"wait", wait_main},
-    {"kill", kill_main}, {"rm", rm_main},
+    {"kill", kill_main}, {"rm", rm_main},         {"share", share_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -132,14 +133,12 @@ int main(int argc, char **argv)
     (void)umask(umask(S_IRWXG | S_IRWXO) & (S_IRWXG | S_IRWXO));
 
     /* Programs that find ssh in PATH, and offer no option for another one. */
-    if (argc > 0 && is_ssh(argv[0])) {
-        afar_begin_program();
+    if (argc > 0 && is_ssh(argv[0]))
         return ssh_main(argc, argv);
-    }
     if (argc < 2) {
         report(
             "which subcommand: run, shell, repl, cp, sftp, ping, echo, keygen, pin, forget, ssh, "
-            "config, ps, logs, attach, wait, kill or rm? Try 'afar --help'");
+            "share, config, ps, logs, attach, wait, kill or rm? Try 'afar --help'");
         return STATUS_FAILED;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
@@ -150,6 +149,5 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "help") == 0)
         return show_help(argc - 1, argv + 1);
-    afar_begin_program();
     return run_subcommand(argc - 1, argv + 1, &status) ? status : unknown_subcommand(argv[1]);
 }

@@ -42,6 +42,10 @@ enum {
     OPTION_NO_RESUME,
     OPTION_LIMIT,
     OPTION_SINCE,
+    OPTION_SHARE,
+    OPTION_LIST,
+    OPTION_STOP,
+    OPTION_SERVE,
     OPTIONS_MAX = 80,
     CONNECT_TIMEOUT_MS = 10000,
     KEY_DAYS = 3650 /* as an SSH key, it is for as long as one wants */
@@ -98,6 +102,10 @@ static const struct {
     {{"no-verify", no_argument, NULL, OPTION_NO_VERIFY}, OPTIONS_CP},
     {{"no-resume", no_argument, NULL, OPTION_NO_RESUME}, OPTIONS_CP},
     {{"limit", required_argument, NULL, OPTION_LIMIT}, OPTIONS_CP},
+    {{"share", required_argument, NULL, OPTION_SHARE}, OPTIONS_SHARE},
+    {{"list", no_argument, NULL, OPTION_LIST}, OPTIONS_SHARING},
+    {{"stop", no_argument, NULL, OPTION_STOP}, OPTIONS_SHARING},
+    {{"serve", no_argument, NULL, OPTION_SERVE}, OPTIONS_SHARING},
     {{"help", no_argument, NULL, 'h'}, OPTIONS_ALL},
 };
 
@@ -117,8 +125,7 @@ static bool parse_number(const char *text, uint64_t *value, const char **end)
     return at != text;
 }
 
-/* Seconds, or with a unit: 500ms, 10s, 5m, 2h. */
-static bool is_duration(const char *text, int64_t *ms)
+bool options_duration(const char *text, int64_t *ms)
 {
     static const struct {
         const char *unit;
@@ -140,7 +147,7 @@ static bool is_duration(const char *text, int64_t *ms)
 static bool parse_duration(const char *subcommand, const char *option, const char *text,
                            int64_t *ms)
 {
-    if (is_duration(text, ms))
+    if (options_duration(text, ms))
         return true;
     report(
         "%s: --%s: '%s' is not a duration such as 10, 500ms, 10s, 5m or 2h; try 'afar %s --help'",
@@ -202,7 +209,7 @@ static bool parse_since(const char *subcommand, struct options *options, const c
     if (parse_number(text, &options->first, &end) && *end == '\0')
         return true;
     options->first = 0;
-    if (is_duration(text, &options->since_ms) && options->since_ms > 0)
+    if (options_duration(text, &options->since_ms) && options->since_ms > 0)
         return true;
     report("%s: --since: '%s' is neither a duration with its unit, such as 500ms, 10s, 5m or 2h, "
            "nor the number of a frame (\"seq\"); try 'afar %s --help'",
@@ -298,6 +305,9 @@ static bool take_cp(const char *subcommand, struct options *options, int option,
         {OPTION_MKDIR, &options->mkdir},
         {OPTION_NO_VERIFY, &options->no_verify},
         {OPTION_NO_RESUME, &options->no_resume},
+        {OPTION_LIST, &options->list},
+        {OPTION_STOP, &options->stop},
+        {OPTION_SERVE, &options->serve},
     };
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++) {
         if (option == switches[i].option) {
@@ -305,8 +315,9 @@ static bool take_cp(const char *subcommand, struct options *options, int option,
             return true;
         }
     }
-    return option == OPTION_LIMIT ? parse_rate(subcommand, options, value)
-                                  : parse_links(subcommand, options, value);
+    return option == OPTION_SHARE   ? parse_duration(subcommand, "share", value, &options->share_ms)
+           : option == OPTION_LIMIT ? parse_rate(subcommand, options, value)
+                                    : parse_links(subcommand, options, value);
 }
 
 static bool take_keygen(const char *subcommand, struct options *options, int option,
@@ -485,10 +496,10 @@ static bool is_old_limit(const struct options *options, char *const *argv)
     if (!options->tty || text == NULL)
         return false;
     /* Behind HOST, "-t 5m" leaves 5m as the command. */
-    if (!is_duration(text, &ms) && argv + optind == options->words &&
+    if (!options_duration(text, &ms) && argv + optind == options->words &&
         strcmp(options->words[-1], "-t") == 0 && options->words[0] != NULL)
         text = options->words[0];
-    if (!is_duration(text, &ms))
+    if (!options_duration(text, &ms))
         return false;
     report("%s: -t asks for a terminal; a time limit is --timeout %s", argv[0], text);
     return true;
@@ -517,6 +528,7 @@ enum options_result options_parse(struct options *options, unsigned accepted, in
     *options = (struct options){.connect_timeout_ms = CONNECT_TIMEOUT_MS,
                                 .silence_ms = -1,
                                 .reconnect_ms = -1,
+                                .share_ms = -1,
                                 .escape = '~',
                                 .count = 1,
                                 .days = KEY_DAYS};
@@ -527,6 +539,10 @@ enum options_result options_parse(struct options *options, unsigned accepted, in
     if (result != OPTIONS_OK)
         return result;
     if ((accepted & OPTIONS_NO_HOST) != 0) {
+        options->words = argv + optind;
+        return OPTIONS_OK;
+    }
+    if (optind >= argc && (accepted & OPTIONS_MAYBE_HOST) != 0) {
         options->words = argv + optind;
         return OPTIONS_OK;
     }

@@ -38,7 +38,10 @@ enum options_for {
     OPTIONS_SIGNAL = 1 << 13,
     OPTIONS_FORCE = 1 << 14,
     OPTIONS_INPUT = 1 << 15,
-    OPTIONS_CP = 1 << 16
+    OPTIONS_CP = 1 << 16,
+    OPTIONS_SHARE = 1 << 17,      /* a connection may be shared */
+    OPTIONS_SHARING = 1 << 18,    /* of `share` itself */
+    OPTIONS_MAYBE_HOST = 1 << 19, /* there may be none */
 };
 
 struct options {
@@ -51,6 +54,7 @@ struct options {
     int64_t connect_timeout_ms;
     int64_t silence_ms;   /* -1: the library's */
     int64_t reconnect_ms; /* -1: as the URL wants it */
+    int64_t share_ms;     /* keep connections for so long; 0: none; -1: not said */
     int64_t timeout_ms;   /* 0: none */
     int64_t start_within_ms;
     const char **env; /* NULL-terminated; NULL: none */
@@ -93,6 +97,10 @@ struct options {
     bool no_resume;
     uint64_t limit; /* bytes a second; 0: none */
     bool verbose;
+    /* share */
+    bool list;
+    bool stop;
+    bool serve;
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };
@@ -102,6 +110,9 @@ enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };
 enum options_result options_parse(struct options *options, unsigned accepted, int argc,
                                   char **argv);
 void options_close(struct options *options);
+
+/* Seconds, or with a unit: 500ms, 10s, 5m, 2h. False: it is none. */
+bool options_duration(const char *text, int64_t *ms);
 
 /* The words with a space between each, owned by the caller; NULL: out of memory (which was said).
  */

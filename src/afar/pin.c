@@ -22,6 +22,7 @@ int pin_main(int argc, char **argv)
     struct afar_error err = {0};
     char pin[AFAR_PIN_BYTES];
     int status = STATUS_FAILED;
+    afar_begin_program();
     enum options_result result = options_parse(&options, OPTIONS_NO_HOST, argc, argv);
     if (result == OPTIONS_HELP)
         status = fputs(help, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;

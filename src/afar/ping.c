@@ -132,6 +132,7 @@ int ping_main(int argc, char **argv)
         report("ping: unexpected argument '%s'; try 'afar ping --help'", options.words[0]);
         goto out;
     }
+    options.share_ms = 0; /* it is the server that is to be heard, and how far it is */
     if (is_http(options.host))
         status = ask_health(&options);
     else if (remote_open(&remote, &options, NULL) && remote_connect(&remote))

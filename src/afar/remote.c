@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "afar/report.h"
+#include "afar/share/use.h"
 
 enum { RECONNECT_MS = 60000 }; /* where nothing is said */
 
@@ -57,27 +59,29 @@ static enum afar_status make_context(struct remote *remote, struct afar_context 
     return afar_context_new(context, remote->secure ? &credentials : NULL, err);
 }
 
-static bool open_context(struct remote *remote, const struct options *options)
+static bool find_credentials(struct remote *remote, const struct options *options)
 {
-    struct afar_error err = {0};
     remote->secure = needs_credentials(remote->url);
     if (remote->secure && !credential_paths_find(&remote->paths, options))
         return false;
-    if (!trust_open(&remote->trust, remote->paths.known_hosts, remote->url))
-        return false;
-    if (make_context(remote, &remote->context, &err) == AFAR_OK)
-        return true;
-    report("%s", err.message);
-    return false;
+    return trust_open(&remote->trust, remote->paths.known_hosts, remote->url);
 }
 
-void remote_renew(struct remote *remote)
+bool remote_renew(struct remote *remote)
 {
     struct afar_context *context = NULL;
-    if (!remote->secure || make_context(remote, &context, NULL) != AFAR_OK)
-        return;
-    afar_context_free(remote->context);
-    remote->context = context;
+    struct afar_error err = {0};
+    if (!remote->secure)
+        return true;
+    if (remote->context == NULL)
+        afar_begin_program();
+    if (make_context(remote, &context, &err) == AFAR_OK) {
+        afar_context_free(remote->context);
+        remote->context = context;
+    }
+    if (remote->context == NULL)
+        report("%s", err.message);
+    return remote->context != NULL;
 }
 
 /* Over a Unix socket an end means that one of the two has ended. */
@@ -86,6 +90,20 @@ static int64_t reconnect_ms(const char *url, const struct options *options)
     if (options->reconnect_ms >= 0)
         return options->reconnect_ms;
     return strncasecmp(url, "unix:", 5) == 0 ? 0 : RECONNECT_MS;
+}
+
+/* "no", or a time. */
+bool remote_take_share(int64_t *share_ms, const struct host *entry)
+{
+    const char *said = entry->value[HOST_SHARE].text;
+    if (*share_ms >= 0 || said == NULL)
+        return true;
+    *share_ms = 0;
+    if (strcmp(said, "no") == 0 || options_duration(said, share_ms))
+        return true;
+    report("%s:%u: share: '%s' is not 'no' or a duration such as 10m", entry->file,
+           entry->value[HOST_SHARE].line, said);
+    return false;
 }
 
 bool remote_open(struct remote *remote, const struct options *options, const char *assumed)
@@ -102,13 +120,17 @@ bool remote_open(struct remote *remote, const struct options *options, const cha
                remote->entry.value[HOST_VIA].line);
         return false;
     }
+    if (!remote_take_share(&own.share_ms, &remote->entry))
+        return false;
+    remote->share_ms = own.share_ms > 0 ? own.share_ms : 0;
+    remote->share_joins = remote->share_ms > 0;
     remote->url = make_url(own.host, own.protocol, assumed);
     if (remote->url == NULL) {
         report("out of memory");
         return false;
     }
     remote->reconnect_ms = reconnect_ms(remote->url, &own);
-    return open_context(remote, &own);
+    return find_credentials(remote, &own);
 }
 
 void remote_close(struct remote *remote)
@@ -144,17 +166,61 @@ static bool take_route(struct afar_route *by, const struct remote_route *route)
     return by->stream > 0;
 }
 
+static enum afar_status dial(struct remote *remote, struct afar_route *by, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    if (remote->context == NULL)
+        status = make_context(remote, &remote->context, err);
+    if (status == AFAR_OK)
+        return afar_connect_by(&remote->client, remote->context, remote->url, by, err);
+    if (by->stream > 0)
+        (void)close(by->stream);
+    return status;
+}
+
+enum afar_status remote_dial(struct remote *remote, struct afar_error *err)
+{
+    struct afar_route by = AFAR_ROUTE_INIT(.timeout_ms = remote->connect_timeout_ms);
+    return dial(remote, &by, err);
+}
+
+static bool is_routed(const struct remote *remote)
+{
+    const struct remote_route *route = remote->route;
+    return route != NULL &&
+           (route->family != 0 || route->local_address != NULL || route->open != NULL);
+}
+
+/* A share is tried once: where its connection was of no use, the server itself is dialled. One that
+ * is begun has all that we have just found out, as whom to trust. */
+static bool connect_shared(struct remote *remote)
+{
+    if (!remote->share_joins || remote->shared || is_routed(remote))
+        return false;
+    remote->shared = share_connect(remote);
+    return remote->shared;
+}
+
 bool remote_connect(struct remote *remote)
 {
     struct afar_error err = {0};
     if (remote->client != NULL)
         return true;
+    if (connect_shared(remote)) {
+        set_silence(remote);
+        return true;
+    }
+    /* OpenSSL is made ready only here: a shared connection needs none of it. */
+    if (remote->context == NULL)
+        afar_begin_program();
     for (;;) {
         struct afar_route by = AFAR_ROUTE_INIT(.timeout_ms = remote->connect_timeout_ms);
         if (!take_route(&by, remote->route))
             return false;
-        if (afar_connect_by(&remote->client, remote->context, remote->url, &by, &err) == AFAR_OK) {
+        if (dial(remote, &by, &err) == AFAR_OK) {
             set_silence(remote);
+            if (remote->share_ms > 0 && !is_routed(remote))
+                share_begin(remote);
             return true;
         }
         switch (trust_settle(&remote->trust)) {

@@ -35,12 +35,19 @@ struct remote {
     int64_t silence_ms;   /* -1: the library's */
     int64_t reconnect_ms; /* a lost connection is tried again for so long; 0: it is not */
     const struct remote_route *route; /* NULL: the URL is dialled */
-    bool secure;                      /* it needs credentials: */
+    int64_t share_ms; /* a share is begun, which ends when idle for so long; 0: none */
+    bool share_joins; /* one that is there is used, also where none is begun */
+    bool shared;      /* the connection is one that a share has handed out */
+    bool secure;      /* it needs credentials: */
     struct credential_paths paths;
     struct trust trust; /* asked where neither a CA nor a pin decides */
     struct afar_context *context;
     struct afar_client *client; /* NULL: not connected */
 };
+
+/* What the file of hosts says of sharing, where *share_ms is -1. False: it has been said what is
+ * wrong. */
+bool remote_take_share(int64_t *share_ms, const struct host *entry);
 
 /* The struct must stay where it is until remote_close. Reads the credentials, where the URL needs
  * any. `assumed`: the protocol where neither the URL nor
@@ -51,8 +58,13 @@ void remote_close(struct remote *remote);
 /* Connects, unless that has been done. False: it has been said why. */
 bool remote_connect(struct remote *remote);
 
-/* Credentials are read anew for the next connection; where they cannot be, the old ones stay. */
-void remote_renew(struct remote *remote);
+/* One attempt to connect to the server itself; the client is in *remote. Says nothing; as
+ * afar_connect_by. */
+enum afar_status remote_dial(struct remote *remote, struct afar_error *err);
+
+/* Credentials are read anew for the next connection; where they cannot be, the old ones stay. False:
+ * there are none, as has been said. */
+bool remote_renew(struct remote *remote);
 
 /* Closes a connection that is of no use any more. */
 void remote_disconnect(struct remote *remote);

@@ -46,6 +46,8 @@ static const char help[] =
     "                        2m with --reconnect 0)\n"
     "      --reconnect TIME  come back to the command after a lost connection, within this time\n"
     "                        (60s; unix://: 0); 0: the command ends with its connection\n"
+    "      --share TIME      keep connections open for the next runs, until idle for TIME; see\n"
+    "                        'afar help share'\n"
     "\n"
     "Exit status: the command's own; 128+N: died by signal N; 124: timed out; 125: afar failed;\n"
     "126: cannot be executed; 127: not found.\n"
@@ -134,9 +136,10 @@ int run_main(int argc, char **argv)
     struct options options;
     struct remote remote = {0};
     int status = STATUS_FAILED;
-    enum options_result result = options_parse(
-        &options, OPTIONS_CONNECT | OPTIONS_COMMAND | OPTIONS_RUN | OPTIONS_TTY | OPTIONS_JSON,
-        argc, argv);
+    enum options_result result = options_parse(&options,
+                                               OPTIONS_CONNECT | OPTIONS_COMMAND | OPTIONS_RUN |
+                                                   OPTIONS_TTY | OPTIONS_JSON | OPTIONS_SHARE,
+                                               argc, argv);
     if (result == OPTIONS_HELP)
         status = fputs(help, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
     if (result != OPTIONS_OK)

@@ -183,8 +183,8 @@ static void check_outputs(struct session *session, struct afar_error *err)
 static bool may_start_again(const struct session *session, enum afar_status status,
                             const struct afar_error *err)
 {
-    return session->retry && session->taken_back == 0 && status == AFAR_ECLOSED &&
-           strcmp(err->reason, "not_sent") == 0;
+    return (session->retry || session->remote->shared) && session->taken_back == 0 &&
+           status == AFAR_ECLOSED && strcmp(err->reason, "not_sent") == 0;
 }
 
 /* A server from before there were any: it misses the command. */

@@ -242,7 +242,10 @@ bool session_come_back(struct session *session)
     struct afar_error err = {0};
     if (session->status >= 0 || !afar_away(session->client) || afar_timeout(session->client) != 0)
         return false;
-    remote_renew(remote);
+    if (!remote_renew(remote)) {
+        session_leave(session);
+        return true;
+    }
     const struct afar_resume_options how =
         AFAR_RESUME_OPTIONS_INIT(.context = remote->context,
                                  .timeout_ms = remote->connect_timeout_ms,

@@ -9,8 +9,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "client/sized.h"
 #include "net/dial.h"
+
+enum { ID_RANDOM_BYTES = 6 };
 
 /* ---- made and freed -------------------------------------------------------------------------- */
 
@@ -146,14 +149,26 @@ static enum afar_status parse_url(struct endpoint *endpoint, const char *url,
     return AFAR_OK;
 }
 
-/* `stream` is closed in any case; 0: the endpoint is dialled. */
+/* On a connection that others have used an id must be another than theirs. */
+static enum afar_status choose_ids(struct afar_client *client, struct afar_error *err)
+{
+    char hex[2 * ID_RANDOM_BYTES + 1];
+    enum afar_status status = random_hex(hex, ID_RANDOM_BYTES, err);
+    if (status == AFAR_OK)
+        client->last_id = CLIENT_CHANCE_ID + strtoull(hex, NULL, 16);
+    return status;
+}
+
+/* The route's stream is closed in any case; 0: the endpoint is dialled. */
 static enum afar_status connect_to(struct afar_client **client, const struct afar_context *context,
-                                   const struct endpoint *endpoint, int stream, int64_t timeout_ms,
+                                   const struct endpoint *endpoint, const struct afar_route *route,
                                    struct afar_error *err)
 {
     struct transport *transport = NULL;
-    enum afar_status status = client_open_transport(&transport, context, endpoint, stream,
-                                                    clock_deadline_ms(timeout_ms), -1, err);
+    enum afar_status status =
+        route->ready ? transport_plain_new(&transport, route->stream, err)
+                     : client_open_transport(&transport, context, endpoint, route->stream,
+                                             clock_deadline_ms(route->timeout_ms), -1, err);
     if (status != AFAR_OK)
         return status;
     char name[ENDPOINT_URL_BYTES];
@@ -164,14 +179,18 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
         return status;
     made->scheme = endpoint->scheme;
     made->protocol = endpoint->protocol;
-    made->patience_ms = timeout_ms;
+    made->patience_ms = route->timeout_ms;
+    made->by_another = route->ready;
     made->endpoint = malloc(sizeof *made->endpoint);
-    if (made->endpoint == NULL) {
+    status = made->endpoint == NULL ? afar_fail(err, AFAR_ENOMEM, "out of memory for a connection")
+             : route->ready         ? choose_ids(made, err)
+                                    : AFAR_OK;
+    if (status != AFAR_OK) {
         afar_close(made);
-        return afar_fail(err, AFAR_ENOMEM, "out of memory for a connection");
+        return status;
     }
     *made->endpoint = *endpoint;
-    if (endpoint->scheme == ENDPOINT_TLS)
+    if (endpoint->scheme == ENDPOINT_TLS && !route->ready)
         made->keeper = session_keeper_new(&context->sessions, context->tls, endpoint);
     *client = made;
     return AFAR_OK;
@@ -179,16 +198,16 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
 
 /* TLS without a context that has credentials: as with empty ones. */
 static enum afar_status connect_without(struct afar_client **client,
-                                        const struct endpoint *endpoint, int stream,
-                                        int64_t timeout_ms, struct afar_error *err)
+                                        const struct endpoint *endpoint,
+                                        const struct afar_route *route, struct afar_error *err)
 {
     const struct afar_credentials none = AFAR_CREDENTIALS_INIT();
     struct afar_context *context = NULL;
     enum afar_status status = afar_context_new(&context, &none, err);
     if (status == AFAR_OK)
-        status = connect_to(client, context, endpoint, stream, timeout_ms, err);
-    else if (stream > 0)
-        (void)close(stream);
+        status = connect_to(client, context, endpoint, route, err);
+    else if (route->stream > 0)
+        (void)close(route->stream);
     afar_context_free(context);
     return status;
 }
@@ -202,6 +221,8 @@ static enum afar_status take_route(struct endpoint *endpoint, struct afar_route 
         return status;
     if (own->family != 0 && own->family != 4 && own->family != 6)
         return afar_fail(err, AFAR_EINVAL, "the family %d: 4 or 6 is meant", own->family);
+    if (own->ready && own->stream <= 0)
+        return afar_fail(err, AFAR_EINVAL, "a connection that is ready needs its stream");
     endpoint->family = own->family == 4 ? AF_INET : own->family == 6 ? AF_INET6 : 0;
     const char *local = own->local_address;
     if (local == NULL)
@@ -236,10 +257,11 @@ enum afar_status afar_connect_by(struct afar_client **client, struct afar_contex
         own.stream = 0;
     if (status == AFAR_OK && own.stream > 0)
         status = prepare_stream(own.stream, &why);
-    bool lacks = endpoint.scheme == ENDPOINT_TLS && (context == NULL || context->tls == NULL);
+    bool lacks =
+        endpoint.scheme == ENDPOINT_TLS && !own.ready && (context == NULL || context->tls == NULL);
     if (status == AFAR_OK)
-        status = lacks ? connect_without(client, &endpoint, own.stream, own.timeout_ms, &why)
-                       : connect_to(client, context, &endpoint, own.stream, own.timeout_ms, &why);
+        status = lacks ? connect_without(client, &endpoint, &own, &why)
+                       : connect_to(client, context, &endpoint, &own, &why);
     else if (own.stream > 0)
         (void)close(own.stream);
     return client_tell(status, &why, err);

@@ -2,6 +2,7 @@
  *
  *   client.c       connecting, closing, what to poll for
  *   context.c      certificates
+ *   relay.c        a connection as bytes, for one who passes it on
  *   sized.c        structs of programs that know another version
  *   session_file.c TLS sessions that outlive the process
  *   keygen.c       new ones
@@ -120,6 +121,7 @@ struct afar_client {
     struct buffer in;
     struct buffer out;
     struct decoder decoder;
+    bool by_another;         /* another program passes on what is said */
     bool heard;              /* something has come from the server */
     bool met;                /* … or had come on an earlier connection */
     uint64_t received_bytes; /* so much */
@@ -143,6 +145,9 @@ struct afar_client {
 enum afar_status afar_client_new_on_transport(struct afar_client **client,
                                               struct transport *transport, const char *name,
                                               struct afar_error *err);
+
+/* Where ids begin that were chosen by chance: below are those that count up from 1. */
+#define CLIENT_CHANCE_ID (UINT64_C(1) << 32)
 
 /* err->reason where the server has surely not begun the command. */
 #define CLIENT_NOT_SENT "not_sent"

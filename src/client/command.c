@@ -191,7 +191,7 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     client->heartbeat.paused = false;
     current->ack_by_ms = DEADLINE_NEVER;
     heartbeat_heard(&client->heartbeat);
-    if (!client->heard && client->patience_ms > 0)
+    if ((!client->heard || client->by_another) && client->patience_ms > 0)
         heartbeat_want_answer(&client->heartbeat, client->patience_ms);
     pump_send(client);
     return AFAR_OK;

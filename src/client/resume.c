@@ -131,7 +131,7 @@ enum afar_status resume_on_transport(struct afar_client *client, struct transpor
 {
     struct command *command = &client->command;
     client->transport = transport;
-    client->heard = false;
+    client->heard = client->by_another = false;
     client->closing[0] = '\0';
     client->complaint.code = AFAR_OK;
     run_guest_taken(&command->guest, delivery_next(&command->delivery));

@@ -13,7 +13,8 @@ LIMITS = ("true (exec)", "hello (TLS and nothing else), full", "hello, resumed")
 # ---- one whole client process ----
 
 def afar_contestants(stage, server):
-    """Dynamic and static, by where TLS begins: first contact (no session kept), resumed, and without TLS."""
+    """Dynamic and static, by where TLS begins: first contact (no session kept), resumed, over a connection that is
+    shared, and without TLS."""
     table = {}
     for label, folder in (("afar", stage.bin), ("afar static", stage.static)):
         if label == "afar static" and not stage.has_static():
@@ -23,6 +24,8 @@ def afar_contestants(stage, server):
         table[f"{label}, first contact"] = ["program", f"empty={first}", f"AFAR_SESSIONS={first}", *words, server.tls,
                                             "--", "/bin/true"]
         table[f"{label}, resumed"] = ["program", f"AFAR_SESSIONS={kept}", *words, server.tls, "--", "/bin/true"]
+        table[f"{label}, shared"] = ["program", *stage.share(folder, server.tls), *words, "--share", "1h", server.tls,
+                                     "--", "/bin/true"]
         table[f"{label}, plain TCP"] = ["program", *words, server.tcp, "--", "/bin/true"]
     return table
 
@@ -44,6 +47,8 @@ def cold(stage, peers, rows):
                key=lambda name: rows.value(group, name))
     exec_ms, *tls_ms = (rows.value(group, name) for name in LIMITS)
     limits = {kind: exec_ms + ms for kind, ms in zip(("first contact", "resumed"), tls_ms)}
+    for name in ("afar static, shared", "afar, shared"):
+        rows.goal_of(group, name, "ssh mux", 0.35)
     for kind, of_mux in (("first contact", 1.0), ("resumed", 0.6)):
         for name in (f"afar static, {kind}", f"afar, {kind}"):
             rows.goal_of(group, name, "ssh mux", of_mux)

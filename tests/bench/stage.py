@@ -80,11 +80,14 @@ class Stage:
                           PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME=self.folder,
                           LANG="C.UTF-8")
         self.servers = []
+        self.shares = {}  # where each program keeps its own
         run("sh", f"{ROOT}/certs/make-certs", self.certs, "--quiet")
 
     def close(self):
         for server in list(self.servers):
             server.close()
+        for folder, words in self.shares.items():
+            run(f"{folder}/afar", "share", "--stop", env={**os.environ, **dict([words.split("=")])})
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def count(self, full, quick):
@@ -106,6 +109,16 @@ class Stage:
     def serve(self, *before, arguments=(), **more):
         """`before`: words in front of afard's; `arguments`: behind."""
         return Server(self, [*before, *self.afard_words(), *arguments], more)
+
+    def share(self, folder, url):
+        """The environment, as words, in which this folder's afar has connections to share."""
+        if folder not in self.shares:
+            place = f"{self.folder}/shares-{len(self.shares)}"
+            os.mkdir(place, 0o700)
+            self.shares[folder] = f"XDG_RUNTIME_DIR={place}"
+        words = self.shares[folder]
+        run(f"{folder}/afar", "share", "--share", "1h", url, env={**os.environ, **dict([words.split("=")])})
+        return [words]
 
     # ---- the clock ----
 

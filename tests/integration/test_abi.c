@@ -16,6 +16,7 @@
 
 #include <afar/afar.h>
 #include <afar/keygen.h>
+#include <afar/relay.h>
 
 #include "support/program.h"
 
@@ -83,12 +84,13 @@ static const struct layout layouts[] = {
     MEMBER(afar_command, job, 120, 8),
     MEMBER(afar_command, first, 128, 8),
     MEMBER(afar_command, since_ms, 136, 8),
-    STRUCT(afar_route, 32),
+    STRUCT(afar_route, 40),
     MEMBER(afar_route, size, 0, 8),
     MEMBER(afar_route, timeout_ms, 8, 8),
     MEMBER(afar_route, local_address, 16, 8),
     MEMBER(afar_route, family, 24, 4),
     MEMBER(afar_route, stream, 28, 4),
+    MEMBER(afar_route, ready, 32, 1),
     STRUCT(afar_pty, 48),
     MEMBER(afar_pty, size, 0, 8),
     MEMBER(afar_pty, term, 8, 8),
@@ -309,6 +311,11 @@ enum afar_status afar_keygen(struct afar_identity *, const struct afar_keygen_op
                              struct afar_error *);
 void afar_identity_close(struct afar_identity *);
 enum afar_status afar_pin(const char *, char[AFAR_PIN_BYTES], struct afar_error *);
+enum afar_status afar_relay_send(struct afar_client *, const void *, size_t, size_t *,
+                                 struct afar_error *);
+enum afar_status afar_relay_receive(struct afar_client *, void *, size_t, size_t *,
+                                    struct afar_error *);
+short afar_relay_events(const struct afar_client *, bool, bool);
 
 /* ---- symbols --------------------------------------------------------------------------------- */
 
@@ -344,6 +351,9 @@ static const char symbols[] = "afar_away\n"
                               "afar_probe\n"
                               "afar_process\n"
                               "afar_receipt\n"
+                              "afar_relay_events\n"
+                              "afar_relay_receive\n"
+                              "afar_relay_send\n"
                               "afar_resize\n"
                               "afar_resume\n"
                               "afar_resumed\n"

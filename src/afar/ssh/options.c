@@ -75,7 +75,7 @@ static const struct letter letters[] = {
     STORE('G', false, DO_FLAG, show_config),
     IGNORE('k', false),
     IGNORE('K', false),
-    IGNORE('M', false),
+    KEYWORD('M', false, "ControlMaster", "yes"),
     KEYWORD('n', false, "StdinNull", "yes"),
     STORE('N', false, DO_FLAG, no_command),
     ACT('q', false, DO_QUIET),

@@ -51,6 +51,16 @@ void ssh_identity(struct ssh_run *run);
  * been said what is wrong. */
 bool ssh_route(struct ssh_run *run);
 
+/* share.c: ControlMaster, ControlPersist and ControlPath, for a remote that is open. False: it has
+ * been said what is wrong. */
+bool ssh_share(struct ssh_run *run);
+
+/* The time of ControlPersist; 0: no. False: it is none. */
+bool ssh_share_persist(const char *text, int64_t *ms);
+
+/* -O: the exit status. */
+int ssh_share_control(struct ssh_run *run);
+
 /* show.c: -V, -Q and -G. */
 int ssh_show_version(void);
 int ssh_show_query(const char *query);

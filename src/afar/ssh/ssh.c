@@ -144,25 +144,6 @@ static bool refuse(const struct ssh_run *run)
     return true;
 }
 
-/* -O asks a master connection, of which there is none here. ansible takes the first of these words
- * for "nothing to reset". */
-static int control(const struct ssh_options *options)
-{
-    static const char *const known[] = {"check", "exit", "stop"};
-    const char *path = options->value[SSH_CONTROL_PATH];
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcmp(options->control, known[i]) != 0)
-            continue;
-        if (is_none(path))
-            report_plain("No ControlPath specified for \"-O\" command");
-        else
-            report_plain("Control socket connect(%s): No such file or directory", path);
-        return SSH_STATUS_FAILED;
-    }
-    report("-O %s: forwarding is not supported", options->control);
-    return SSH_STATUS_FAILED;
-}
-
 /* ---- where to -----------------------------------------------------------------------------------
  */
 
@@ -241,7 +222,7 @@ static bool connect_to(struct ssh_run *run)
     run->connect.host = run->url; /* by a URL: the entry has been looked for */
     ssh_debug(run, "Afar %s", afar_version());
     ssh_debug(run, "Connecting to %s.", run->url);
-    if (!remote_open(&run->remote, &run->connect, NULL) || !ssh_route(run))
+    if (!remote_open(&run->remote, &run->connect, NULL) || !ssh_share(run) || !ssh_route(run))
         return false;
     for (; !remote_connect(&run->remote); attempts--) {
         if (attempts <= 1)
@@ -283,6 +264,8 @@ static bool take_entry(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
         return true;
     if (!host_find(&run->entry, run->destination.host) || !host_apply(&run->entry, &run->connect))
         return false;
+    if (!remote_take_share(&run->connect.share_ms, &run->entry))
+        return false;
     user = run->entry.value[HOST_USER].text;
     if (run->entry.value[HOST_VIA].text != NULL &&
         !ssh_options_assume(&run->options, SSH_PROXY_JUMP, run->entry.value[HOST_VIA].text,
@@ -314,14 +297,14 @@ static int go(struct ssh_run *run, int argc, char **argv)
     take_session_type(options);
     if (options->show_config)
         return ssh_show_config(run);
-    if (options->control != NULL)
-        return control(options);
-    if (!make_line(run) || refuse(run))
+    if (options->control == NULL && (!make_line(run) || refuse(run)))
         return SSH_STATUS_FAILED;
     if (!make_url(run, message))
         return failed(message);
     set_times(run);
     ssh_identity(run);
+    if (options->control != NULL)
+        return ssh_share_control(run);
     return connect_to(run) ? ssh_command(run) : SSH_STATUS_FAILED;
 }
 

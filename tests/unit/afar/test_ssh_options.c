@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "afar/share/use.h"
+#include "afar/ssh/run.h"
 #include "afar/ssh/config_file.h"
 #include "afar/ssh/destination.h"
 #include "afar/ssh/keywords.h"
@@ -60,6 +62,9 @@ static const struct {
     {"-n|h", SSH_STDIN_NULL, "yes"},
     {"-p|22|h", SSH_PORT, "22"},
     {"-S|path|h", SSH_CONTROL_PATH, "path"},
+    {"-M|h", SSH_CONTROL_MASTER, "yes"},
+    {"-o|ControlMaster=auto|-M|h", SSH_CONTROL_MASTER, "auto"},
+    {"-o|ControlPersist=60s|h", SSH_CONTROL_PERSIST, "60s"},
     {"-t|h", SSH_REQUEST_TTY, "yes"},
     {"-tt|h", SSH_REQUEST_TTY, "force"},
     {"-t|-t|h", SSH_REQUEST_TTY, "force"},
@@ -182,7 +187,6 @@ static const char *const ignored[] = {"-1",
                                       "-g",
                                       "-k",
                                       "-K",
-                                      "-M",
                                       "-y",
                                       "-c|aes",
                                       "-e|none",
@@ -219,8 +223,6 @@ static const char *const ignored[] = {"-1",
                                       "-o|EscapeChar=none",
                                       "-o|IPQoS=x",
                                       "-o|RekeyLimit=x",
-                                      "-o|ControlMaster=auto",
-                                      "-o|ControlPersist=60s",
                                       "-o|TCPKeepAlive=yes",
                                       "-o|NoSuchThing=1"};
 
@@ -451,6 +453,32 @@ static void test_config_file(void **state)
     ssh_options_close(&parsed.options);
 }
 
+static void test_control_persist(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } good[] = {{"no", 0},
+                {"60s", 60000},
+                {"90", 90000},
+                {"10m", 600000},
+                {"1h30m", 5400000},
+                {"1D", 86400000},
+                {"yes", SHARE_FOREVER_MS},
+                {"0", SHARE_FOREVER_MS}};
+    static const char *const bad[] = {"", "x", "10x", "m", "1.5h", "-1", "99999999999999w"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        int64_t ms = -1;
+        assert_true(ssh_share_persist(good[i].text, &ms));
+        assert_int_equal(ms, good[i].ms);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        int64_t ms = -1;
+        assert_false(ssh_share_persist(bad[i], &ms));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,7 +486,7 @@ int main(void)
         cmocka_unit_test(test_flags),        cmocka_unit_test(test_ignored),
         cmocka_unit_test(test_commands),     cmocka_unit_test(test_wrong),
         cmocka_unit_test(test_destinations), cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_config_file),
+        cmocka_unit_test(test_config_file),  cmocka_unit_test(test_control_persist),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

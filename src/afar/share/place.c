@@ -1,0 +1,238 @@
+#include "afar/share/place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 64, KEY_MAX_BYTES = 64 * 1024, LOCK_ATTEMPTS = 8 };
+
+/* ---- the folder ------------------------------------------------------------------------------ */
+
+static bool is_ours(const char *path)
+{
+    struct stat found;
+    return lstat(path, &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == geteuid() &&
+           (found.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+}
+
+/* Makes it, where `make`. */
+static bool use_folder(const char *path, bool make)
+{
+    if (make && mkdir(path, S_IRWXU) != 0 && errno != EEXIST)
+        return false;
+    return is_ours(path);
+}
+
+static bool find_folder(char path[SHARE_PATH_BYTES], bool make)
+{
+    const char *given = getenv("XDG_RUNTIME_DIR");
+    if (given != NULL && given[0] == '/')
+        return snprintf(path, SHARE_PATH_BYTES, "%s/afar", given) < SHARE_PATH_BYTES &&
+               use_folder(path, make);
+    (void)snprintf(path, SHARE_PATH_BYTES, "/run/user/%ju", (uintmax_t)geteuid());
+    if (is_ours(path))
+        (void)snprintf(path, SHARE_PATH_BYTES, "/run/user/%ju/afar", (uintmax_t)geteuid());
+    else
+        (void)snprintf(path, SHARE_PATH_BYTES, "/tmp/afar-%ju", (uintmax_t)geteuid());
+    return use_folder(path, make);
+}
+
+/* FOLDER/NAME. */
+static bool find_path(char path[SHARE_PATH_BYTES], const char *name, bool make)
+{
+    char folder[SHARE_PATH_BYTES];
+    return find_folder(folder, make) &&
+           snprintf(path, SHARE_PATH_BYTES - sizeof ".sock", "%s/%s", folder, name) <
+               SHARE_PATH_BYTES - (int)sizeof ".sock";
+}
+
+static void add_end(char whole[SHARE_PATH_BYTES], const char *path, const char *end)
+{
+    (void)stpcpy(stpcpy(whole, path), end); /* find_path has left room for it */
+}
+
+/* ---- found ----------------------------------------------------------------------------------- */
+
+uid_t share_peer(int fd, pid_t *pid)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return (uid_t)-1;
+    if (pid != NULL)
+        *pid = peer.pid;
+    return peer.uid;
+}
+
+static int dial(const char *path, pid_t *pid)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    add_end(address.sun_path, path, ".sock");
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    /* Where its queue is full it does not block, and there is none. */
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
+        share_peer(fd, pid) == geteuid())
+        return fd;
+    (void)close(fd);
+    return -1;
+}
+
+static size_t read_key(const char *path, char text[KEY_MAX_BYTES])
+{
+    char whole[SHARE_PATH_BYTES];
+    size_t size = 0;
+    add_end(whole, path, ".key");
+    int fd = open(whole, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    while (fd >= 0 && size < KEY_MAX_BYTES) {
+        ssize_t got = read(fd, text + size, KEY_MAX_BYTES - size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        size += (size_t)got;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return size;
+}
+
+int share_place_dial(const struct share_key *key, pid_t *pid)
+{
+    char path[SHARE_PATH_BYTES];
+    char text[KEY_MAX_BYTES];
+    if (!find_path(path, key->name, false))
+        return -1;
+    int fd = dial(path, pid);
+    if (fd < 0 || (read_key(path, text) == key->size && memcmp(text, key->text, key->size) == 0))
+        return fd;
+    (void)close(fd);
+    return -1;
+}
+
+void share_place_each(void (*show)(void *user, const char *url, pid_t pid), void *user)
+{
+    char folder[SHARE_PATH_BYTES];
+    char path[SHARE_PATH_BYTES];
+    char text[KEY_MAX_BYTES];
+    unsigned count = 0;
+    struct dirent *entry = NULL;
+    DIR *dir = find_folder(folder, false) ? opendir(folder) : NULL;
+    while (dir != NULL && (entry = readdir(dir)) != NULL && count < SHARES_MAX) {
+        pid_t pid = 0;
+        const char *end = strrchr(entry->d_name, '.');
+        if (end == NULL || strcmp(end, ".sock") != 0 || end - entry->d_name >= SHARE_NAME_BYTES)
+            continue;
+        if (snprintf(path, sizeof path, "%s/%.*s", folder, (int)(end - entry->d_name),
+                     entry->d_name) >= (int)sizeof path)
+            continue;
+        int fd = dial(path, &pid);
+        size_t size = fd < 0 ? 0 : read_key(path, text);
+        if (fd >= 0)
+            (void)close(fd);
+        char *line_end = memchr(text, '\n', size);
+        if (line_end == NULL)
+            continue;
+        *line_end = '\0';
+        show(user, text, pid);
+        count++;
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+}
+
+/* ---- held ------------------------------------------------------------------------------------ */
+
+/* -1: another holds it. One whose name was removed meanwhile is nobody's: it is tried again. */
+static int lock(const char *path)
+{
+    char whole[SHARE_PATH_BYTES];
+    add_end(whole, path, ".lock");
+    for (int attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+        struct stat held;
+        struct stat named;
+        int fd = open(whole, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+        if (fd < 0)
+            return -1;
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            (void)close(fd);
+            return -1;
+        }
+        if (fstat(fd, &held) == 0 && stat(whole, &named) == 0 && held.st_ino == named.st_ino)
+            return fd;
+        (void)close(fd);
+    }
+    return -1;
+}
+
+bool share_place_taken(const struct share_key *key)
+{
+    char path[SHARE_PATH_BYTES];
+    if (!find_path(path, key->name, true))
+        return true;
+    int fd = lock(path);
+    if (fd >= 0)
+        (void)close(fd);
+    return fd < 0;
+}
+
+bool share_place_take(struct share_place *place, const struct share_key *key)
+{
+    *place = (struct share_place){.lock_fd = -1, .listen_fd = -1};
+    if (find_path(place->path, key->name, true))
+        place->lock_fd = lock(place->path);
+    return place->lock_fd >= 0;
+}
+
+static bool write_key(const char *path, const struct share_key *key)
+{
+    char whole[SHARE_PATH_BYTES];
+    add_end(whole, path, ".key");
+    (void)unlink(whole);
+    int fd = open(whole, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    if (fd < 0)
+        return false;
+    bool written = write(fd, key->text, key->size) == (ssize_t)key->size;
+    return close(fd) == 0 && written;
+}
+
+bool share_place_open(struct share_place *place, const struct share_key *key)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    add_end(address.sun_path, place->path, ".sock");
+    (void)unlink(address.sun_path); /* of one that was killed: we hold the lock */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t before = umask(S_IRWXG | S_IRWXO);
+    bool opened = fd >= 0 && write_key(place->path, key) &&
+                  bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
+                  chmod(address.sun_path, S_IRUSR | S_IWUSR) == 0 && listen(fd, BACKLOG) == 0;
+    (void)umask(before);
+    if (!opened && fd >= 0)
+        (void)close(fd);
+    place->listen_fd = opened ? fd : -1;
+    return opened;
+}
+
+void share_place_leave(struct share_place *place)
+{
+    static const char *const ends[] = {".sock", ".key", ".lock"};
+    char whole[SHARE_PATH_BYTES];
+    for (size_t i = 0; place->lock_fd >= 0 && i < sizeof ends / sizeof ends[0]; i++) {
+        add_end(whole, place->path, ends[i]);
+        (void)unlink(whole);
+    }
+    if (place->listen_fd >= 0)
+        (void)close(place->listen_fd);
+    if (place->lock_fd >= 0)
+        (void)close(place->lock_fd);
+    place->listen_fd = place->lock_fd = -1;
+}

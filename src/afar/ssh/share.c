@@ -1,0 +1,121 @@
+/* ControlMaster and its kin, as a share of Afar's (../share): with ControlPersist it is begun and
+ * outlives this program, with a ControlPath one that runs is used. Which one belongs to a server and
+ * credentials and not to the path. */
+#include "afar/ssh/run.h"
+
+#include <ctype.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "afar/report.h"
+#include "afar/share/use.h"
+
+static bool is_none(const char *value)
+{
+    return value != NULL && strcasecmp(value, "none") == 0;
+}
+
+static bool is_no(const char *value)
+{
+    return value == NULL || strcasecmp(value, "no") == 0 || strcasecmp(value, "false") == 0;
+}
+
+/* As sshd_config(5) writes it: 90, 10m, 1h30m. False: it is none. */
+static bool parse_time(const char *text, int64_t *ms)
+{
+    static const struct {
+        char unit;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    const int64_t most_s = INT64_C(1) << 40;
+    int64_t sum = 0;
+    if (*text == '\0')
+        return false;
+    while (*text != '\0') {
+        char *end = NULL;
+        if (!isdigit((unsigned char)*text))
+            return false;
+        int64_t number = strtoll(text, &end, 10);
+        int64_t seconds = *end == '\0' ? 1 : 0;
+        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+            seconds = tolower((unsigned char)*end) == units[i].unit ? units[i].seconds : seconds;
+        if (seconds == 0 || number > most_s / seconds || sum + number * seconds > most_s)
+            return false;
+        sum += number * seconds;
+        text = end + (*end == '\0' ? 0 : 1);
+    }
+    *ms = sum * 1000;
+    return true;
+}
+
+bool ssh_share_persist(const char *text, int64_t *ms)
+{
+    *ms = 0;
+    if (is_no(text))
+        return true;
+    const bool yes = strcasecmp(text, "yes") == 0 || strcasecmp(text, "true") == 0;
+    if (!yes && !parse_time(text, ms))
+        return false;
+    if (*ms == 0)
+        *ms = SHARE_FOREVER_MS;
+    return true;
+}
+
+bool ssh_share(struct ssh_run *run)
+{
+    const struct ssh_options *options = &run->options;
+    const char *path = options->value[SSH_CONTROL_PATH];
+    struct remote *remote = &run->remote;
+    int64_t ms = 0;
+    if (!ssh_share_persist(options->value[SSH_CONTROL_PERSIST], &ms)) {
+        report_plain("command-line line 0: invalid time value '%s' for ControlPersist",
+                     options->value[SSH_CONTROL_PERSIST]);
+        return false;
+    }
+    if (is_none(path)) {
+        remote->share_ms = 0;
+        remote->share_joins = false;
+        return true;
+    }
+    if (!is_no(options->value[SSH_CONTROL_MASTER]) && ms > 0)
+        remote->share_ms = ms;
+    remote->share_joins = remote->share_joins || remote->share_ms > 0 || path != NULL;
+    return true;
+}
+
+int ssh_share_control(struct ssh_run *run)
+{
+    static const struct {
+        const char *command;
+        int signal; /* 0: none */
+        const char *words;
+    } known[] = {{"check", 0, NULL},
+                 {"exit", SIGTERM, "Exit request sent."},
+                 {"stop", SIGUSR1, "Stop listening request sent."}};
+    const char *asked = run->options.control;
+    const char *path = run->options.value[SSH_CONTROL_PATH];
+    size_t which = 0;
+    while (which < sizeof known / sizeof known[0] && strcmp(asked, known[which].command) != 0)
+        which++;
+    if (which == sizeof known / sizeof known[0]) {
+        report("-O %s: forwarding is not supported", asked);
+        return SSH_STATUS_FAILED;
+    }
+    run->connect.host = run->url;
+    pid_t pid = remote_open(&run->remote, &run->connect, NULL) ? share_find(&run->remote) : 0;
+    if (pid > 0 && (known[which].signal == 0 || kill(pid, known[which].signal) == 0)) {
+        if (known[which].words != NULL)
+            report_plain("%s", known[which].words);
+        else
+            report_plain("Master running (pid=%d)", (int)pid);
+        return 0;
+    }
+    if (path == NULL || is_none(path))
+        report_plain("No ControlPath specified for \"-O\" command");
+    else /* ansible takes these words for "nothing to reset" */
+        report_plain("Control socket connect(%s): No such file or directory", path);
+    return SSH_STATUS_FAILED;
+}
