@@ -379,6 +379,12 @@ soak-resume: all $(B)/tests/integration/test_resume
 	@AFAR_BUILD=$(abspath $(B)) AFAR_RESUME_BYTES=1073741824 AFAR_RESUME_CUTS=1000 TIMEOUT=7200 \
 	    tests/run $(B)/tests/integration/test_resume
 
+# 20 kept commands, under a server that is killed 50 times.
+.PHONY: soak-kept
+soak-kept: all $(B)/tests/integration/test_kept
+	@AFAR_BUILD=$(abspath $(B)) AFAR_KEPT_JOBS=20 AFAR_KEPT_KILLS=50 TIMEOUT=900 \
+	    tests/run $(B)/tests/integration/test_kept
+
 # ---- speed: `make bench`, or some of it: `make bench BENCH='warm streams'`, BENCH='--quick …' ----------
 
 BENCH_CLOCK := $(B)/tests/bench/clock
@@ -541,6 +547,7 @@ help:
 	@echo 'make valgrind      the unit tests under valgrind'
 	@echo 'make soak          figures under load, each with its bound; SOAK=idle for one of idle, sleeps,'
 	@echo '                   cycles, handshakes, slow; make soak-short: smaller counts, in a minute'
+	@echo 'make soak-kept     20 kept commands under a server that is killed 50 times'
 	@echo 'make soak-resume   1 GiB each way with 1,000 lost connections, over tcp and tls'
 	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'
 	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, memory, start,'

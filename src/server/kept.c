@@ -14,6 +14,7 @@
 
 enum {
     SPARE_BYTES = 64 << 20, /* a disk must have so much besides the spool */
+    LOCK_MS = 2000,         /* for the last server's to be gone */
     WAIT_MS = 15000,        /* for what another request starts under the same name */
     POLL_US = 20000
 };
@@ -27,13 +28,20 @@ static enum afar_status make_folder(int at, const char *name, int *fd, struct af
     return jobdir_open(at, name, fd, err);
 }
 
-/* Two servers on one folder would each take the other's jobs for their own. */
+/* Two servers on one folder would each take the other's jobs for their own. What a server that was
+ * killed was just starting has its descriptors until it executes the program: that is waited for. */
 static enum afar_status lock_state(struct kept *kept, const char *path, struct afar_error *err)
 {
     kept->lock_fd = openat(kept->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (kept->lock_fd < 0)
         return afar_fail_errno(err, errno, "cannot open '%s/lock'", path);
-    if (flock(kept->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    const int64_t deadline_ms = clock_deadline_ms(LOCK_MS);
+    int failed = flock(kept->lock_fd, LOCK_EX | LOCK_NB);
+    while (failed != 0 && errno == EWOULDBLOCK && clock_now_ms() < deadline_ms) {
+        (void)usleep(POLL_US);
+        failed = flock(kept->lock_fd, LOCK_EX | LOCK_NB);
+    }
+    if (failed == 0)
         return AFAR_OK;
     if (errno == EWOULDBLOCK)
         return afar_fail(err, AFAR_ESYSTEM, "another afard has the state_directory '%s'", path);

@@ -22,7 +22,7 @@
 
 #define WORDS KEEPING_WORDS
 
-enum { JOB_BYTES = KEEPING_JOB_BYTES, JOBS = 10, KILLS = 10, OLD_JOBS = 1000 };
+enum { JOB_BYTES = KEEPING_JOB_BYTES, JOBS = 5, KILLS = 10, OLD_JOBS = 1000 };
 
 static struct keeping keeping;
 
@@ -76,6 +76,13 @@ static char *count_to(unsigned last)
     for (unsigned i = 1; i <= last; i++)
         used += (size_t)snprintf(text + used, room - used, "%u\n", i);
     return text;
+}
+
+/* What the environment says, or else. */
+static int number_of(const char *name, int otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL && atoi(text) > 0 ? atoi(text) : otherwise;
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -155,41 +162,104 @@ static void killed_keeper_is_server_lost(void **state)
     program_close(&client);
 }
 
-/* Jobs that write and end at all times, and a server that is killed at any. */
+/* ---- crashes --------------------------------------------------------------------------------- */
+
+/* One that writes, forks and ends at some time; the same for all its tries. */
+struct crashed {
+    char name[16];
+    char line[320];
+    char expected[4096];
+    int status;
+};
+
+static void make_crashed(struct crashed *made, int number)
+{
+    const unsigned lines = 20 + 7 * (unsigned)(number % 20);
+    char *all = count_to(lines);
+    made->status = number % 100 + 1;
+    (void)snprintf(made->name, sizeof made->name, "job-%d", number);
+    (void)snprintf(made->line, sizeof made->line,
+                   "printf x >> '%s/starts-%d'; for i in $(seq 1 %u); do echo $i; sleep 0.0%d; "
+                   "[ $i != 9 ] || { echo some >&2; (sleep 0.05; :) & }; done; "
+                   "(sleep 0.1; echo late) & wait; exit %d",
+                   keeping.folder, number, lines, 1 + number % 5, made->status);
+    (void)snprintf(made->expected, sizeof made->expected, "%slate\n", all);
+    free(all);
+}
+
+/* Begins it, while the server is killed at any moment, until somebody has said that it runs. Whoever
+ * was cut off in between does not know whether it does; its name does. */
+static unsigned begin_crashed(const struct crashed *crashed)
+{
+    unsigned kills = 0;
+    for (;;) {
+        struct program client;
+        program_start(&client,
+                      WORDS("afar", "run", "-d", "--once", crashed->name, "--reconnect", "0", "-s",
+                            keeping.url, crashed->line),
+                      NULL);
+        (void)usleep((useconds_t)(random() % 40000));
+        kill_server();
+        kills++;
+        program_finish(&client, NULL, 0);
+        int status = program_exit_status(&client);
+        program_close(&client);
+        start_server();
+        assert_true(status == 0 || status == 125);
+        if (status == 0)
+            return kills;
+    }
+}
+
+static void check_crashed(const struct crashed *crashed, int number)
+{
+    struct program client;
+    struct stat info;
+    char id[32];
+    char path[128];
+    (void)snprintf(id, sizeof id, "once:%s", crashed->name);
+    (void)snprintf(path, sizeof path, "%s/starts-%d", keeping.folder, number);
+    assert_int_equal(afar_quiet(WORDS("wait", keeping.url, id)), crashed->status);
+    assert_int_equal(afar(&client, WORDS("logs", keeping.url, id)), 0);
+    assert_string_equal(client.stdout_data, crashed->expected);
+    assert_string_equal(client.stderr_data, "some\n");
+    program_close(&client);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_size, 1);
+}
+
+/* The server is killed at random moments, also while it begins them: each runs once, and nothing of
+ * what it says is lost. AFAR_KEPT_JOBS, AFAR_KEPT_KILLS: of these more than in every run. */
 static void random_kills(void **state)
 {
-    char job[JOBS][JOB_BYTES];
-    char line[JOBS][160];
+    const unsigned seed = (unsigned)getpid();
+    const int jobs = number_of("AFAR_KEPT_JOBS", JOBS);
+    const unsigned kills = (unsigned)number_of("AFAR_KEPT_KILLS", KILLS);
+    struct crashed *crashed = calloc((size_t)jobs, sizeof *crashed);
+    unsigned done = 0;
     (void)state;
-    srandom((unsigned)getpid());
-    for (int i = 0; i < JOBS; i++) {
-        (void)snprintf(
-            line[i], sizeof line[i],
-            "for i in $(seq 1 %d); do echo $i; sleep 0.0%d; done; (sleep 0.1; echo late) & "
-            "wait; exit %d",
-            20 + 7 * i, 1 + i % 5, i + 1);
-        detach(line[i], job[i]);
-        if (i % 2 == 0) {
-            kill_server();
-            start_server();
-        }
+    assert_non_null(crashed);
+    srandom(seed);
+    for (int i = 0; i < jobs; i++) {
+        make_crashed(&crashed[i], i);
+        done += begin_crashed(&crashed[i]);
     }
-    for (int i = 0; i < KILLS / 2; i++) {
-        (void)usleep((useconds_t)(random() % 200000));
+    for (; done < kills; done++) {
+        (void)usleep((useconds_t)(random() % 100000));
         kill_server();
         start_server();
     }
-    for (int i = 0; i < JOBS; i++) {
-        struct program client;
-        char expected[2048];
-        char *all = count_to((unsigned)(20 + 7 * i));
-        (void)snprintf(expected, sizeof expected, "%slate\n", all);
-        assert_int_equal(afar_quiet(WORDS("wait", keeping.url, job[i])), i + 1);
-        assert_int_equal(afar(&client, WORDS("logs", keeping.url, job[i])), 0);
-        assert_string_equal(client.stdout_data, expected);
-        program_close(&client);
-        free(all);
-    }
+    for (int i = 0; i < jobs; i++)
+        check_crashed(&crashed[i], i);
+    print_message("%d jobs, %u kills, seed %u\n", jobs, done, seed);
+    /* All of them have the server's folder in their words. */
+    struct program shell;
+    char line[160];
+    (void)snprintf(line, sizeof line, "pgrep -f '%s/star[t]s' | wc -l", keeping.folder);
+    assert_int_equal(program_run(&shell, WORDS("sh", "-c", line), NULL, 0), 0);
+    assert_int_equal(atoi(shell.stdout_data), 0);
+    program_close(&shell);
+    free(crashed);
 }
 
 static void once(void **state)
