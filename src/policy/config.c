@@ -180,6 +180,8 @@ enum afar_status config_set(struct config *config, const char *key, const char *
         break;
     case CONFIG_PATH:
         status = set_text(target, "file", value, err);
+        if (target == (void *)&config->state_directory)
+            config->state_preset = false;
         break;
     case CONFIG_NAME:
         status = set_text(target, "user", value, err);

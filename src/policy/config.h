@@ -70,6 +70,7 @@ struct config {
     struct words files;    /* what it was read from */
     char *user;            /* of commands whose rule names none; NULL: the server's own */
     bool user_preset;      /* it comes from config_load_defaults: left out where it cannot be had */
+    bool state_preset;     /* the same of state_directory */
     unsigned confine;      /* enum confine_mode */
     unsigned keep_on_stop; /* enum keep_on_stop */
     enum log_level log_level;

@@ -309,6 +309,7 @@ enum afar_status config_load_defaults(struct config *config, const char *path,
     config->listen_preset = config->listen_count;
     config->include_preset = config->include.count;
     config->user_preset = config->user != NULL;
+    config->state_preset = config->state_directory != NULL;
     return status;
 }
 

@@ -370,7 +370,12 @@ static enum afar_status open_kept(struct server_shared *shared, const struct con
 {
     const struct kept_setup setup = {
         .log = shared->log, .audit = shared->audit, .registry = shared->registry};
-    return kept_open(&shared->kept, config, &setup, err);
+    enum afar_status status = kept_open(&shared->kept, config, &setup, err);
+    if (status == AFAR_OK || !config->state_preset)
+        return status;
+    /* Nobody here has asked for it. */
+    log_write(shared->log, LOG_LEVEL_INFO, "no commands are kept: %s", err->message);
+    return AFAR_OK;
 }
 
 enum afar_status server_new(struct server **server, const struct config *config, struct log *log,

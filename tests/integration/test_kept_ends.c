@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -213,6 +214,38 @@ static void no_log_no_attach(void **state)
     assert_int_equal(unlink(strchr(log_key, '/')), 0);
 }
 
+/* A state_directory that nobody here has asked for is left out where it cannot be had. */
+static void preset_folder(void **state)
+{
+    struct program afard;
+    char folder[] = "/tmp/afar-test-preset-XXXXXX";
+    char defaults[96];
+    char variable[128];
+    char url[96];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(defaults, sizeof defaults, "%s/defaults", folder);
+    (void)snprintf(url, sizeof url, "unix://%s/door", folder);
+    FILE *file = fopen(defaults, "we");
+    assert_non_null(file);
+    (void)fprintf(file, "[server]\nstate_directory = /no/such/folder\n");
+    assert_int_equal(fclose(file), 0);
+    (void)snprintf(variable, sizeof variable, "AFARD_DEFAULTS=%s", defaults);
+    program_start(&afard, WORDS("afard", "--listen", url, "--print-endpoints"), WORDS(variable));
+    program_expect(&afard, 1, "listening");
+    expect(WORDS("run", "-n", url, "true"), 0, "", "");
+    expect(WORDS("run", "-d", url, "true"), 125, "", "");
+    assert_int_equal(kill(afard.pid, SIGTERM), 0);
+    program_finish(&afard, NULL, 0);
+    assert_int_equal(program_exit_status(&afard), 0);
+    assert_non_null(strstr(afard.stderr_data, "no commands are kept"));
+    program_close(&afard);
+    assert_int_equal(program_run(&afard, WORDS("afard", "-c", defaults, "--listen", url), NULL, 0),
+                     1);
+    program_close(&afard);
+    assert_int_equal(folder_remove(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +255,7 @@ int main(void)
         cmocka_unit_test_teardown(ended_at_once, tear_down),
         cmocka_unit_test_teardown(no_log_no_attach, tear_down),
         cmocka_unit_test_teardown(too_much_output, tear_down),
+        cmocka_unit_test(preset_folder),
         cmocka_unit_test_teardown(output_goes_before_the_name, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,7 @@ static int set_up(void **state)
     if (mkdtemp(folder) == NULL)
         return -1;
     (void)snprintf(environment, sizeof environment, "SYSTEMD_UNIT_PATH=%s:", folder);
-    return shell("for file in afard.service afard.socket afard-users.conf; do\n"
+    return shell("for file in afard.service afard.socket afard-users.conf afard-keep.conf; do\n"
                  "    sed -e 's|@PREFIX@/sbin/afard|/bin/true|' -e 's|@PREFIX@|/usr/local|' "
                  "src/afard/$file.in >\"$1/$file\"\n"
                  "done")
@@ -113,6 +113,24 @@ static void test_for_users(void **state)
     assert_true(shell("rm -r \"$1/afard.service.d\""));
 }
 
+/* Kept commands: all that they need is in one file, and understood. */
+static void test_for_kept(void **state)
+{
+    (void)state;
+    assert_true(shell("for line in KillMode=process PrivateTmp=no RemoveIPC=no Delegate=no "
+                      "ProtectControlGroups=yes StateDirectory=afard-state StateDirectoryMode=0700 "
+                      "Environment=AFARD_STATE_DIRECTORY=/var/lib/afard-state; do\n"
+                      "grep -qx \"$line\" \"$1/afard-keep.conf\"; done"));
+    need_systemd_analyze();
+    assert_true(shell("mkdir \"$1/afard.service.d\"\n"
+                      "cp \"$1/afard-keep.conf\" \"$1/afard.service.d/keep.conf\""));
+    assert_true(shell(VERIFY));
+    /* With PrivateTmp= it loses a little, and no more. */
+    assert_true(shell("systemd-analyze security --offline=true --threshold=30 --no-pager "
+                      "\"$1/afard.service\""));
+    assert_true(shell("rm -r \"$1/afard.service.d\""));
+}
+
 /* Without systemd: what is installed names the files where they are. */
 static void test_install(void **state)
 {
@@ -136,7 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verify),   cmocka_unit_test(test_a_mistake_would_be_found),
         cmocka_unit_test(test_exposure), cmocka_unit_test(test_for_users),
-        cmocka_unit_test(test_install),
+        cmocka_unit_test(test_for_kept), cmocka_unit_test(test_install),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
