@@ -385,6 +385,17 @@ soak-kept: all $(B)/tests/integration/test_kept
 	@AFAR_BUILD=$(abspath $(B)) AFAR_KEPT_JOBS=20 AFAR_KEPT_KILLS=50 TIMEOUT=900 \
 	    tests/run $(B)/tests/integration/test_kept
 
+# Keepers of another commit's programs (OLD=…), with a server of these.
+.PHONY: test-upgrade
+OLD ?= HEAD~1
+OLD_BUILD := $(abspath build/old)
+test-upgrade: all $(B)/tests/integration/test_kept_upgrade
+	rm -rf $(OLD_BUILD) && mkdir -p $(OLD_BUILD)
+	git archive $(OLD) | tar -x -C $(OLD_BUILD)
+	$(MAKE) -C $(OLD_BUILD) all
+	@AFAR_BUILD=$(abspath $(B)) AFAR_OLD_BUILD=$(OLD_BUILD)/build/release \
+	    tests/run $(B)/tests/integration/test_kept_upgrade
+
 # ---- speed: `make bench`, or some of it: `make bench BENCH='warm streams'`, BENCH='--quick …' ----------
 
 BENCH_CLOCK := $(B)/tests/bench/clock
@@ -547,6 +558,7 @@ help:
 	@echo 'make valgrind      the unit tests under valgrind'
 	@echo 'make soak          figures under load, each with its bound; SOAK=idle for one of idle, sleeps,'
 	@echo '                   cycles, handshakes, slow; make soak-short: smaller counts, in a minute'
+	@echo 'make test-upgrade  keepers of OLD (HEAD~1) with a server of this commit'
 	@echo 'make soak-kept     20 kept commands under a server that is killed 50 times'
 	@echo 'make soak-resume   1 GiB each way with 1,000 lost connections, over tcp and tls'
 	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'

@@ -142,7 +142,9 @@ void kept_ask_all(struct kept *kept, struct message_job *jobs, size_t count)
     struct buffer out;
     int *fds = calloc(count > 0 ? count : 1, sizeof *fds);
     buffer_init(&out, ANSWER_BYTES);
-    if (fds == NULL || message_put_jobs(&out, 1, "", false, NULL) != AFAR_OK)
+    /* One of an older server's does not know the first, and answers the second. */
+    if (fds == NULL || message_put_jobs(&out, 1, "", false, NULL) != AFAR_OK ||
+        message_put_ping(&out, 2, NULL) != AFAR_OK)
         count = 0;
     for (size_t i = 0; i < count; i++) {
         fds[i] = -1;
@@ -157,7 +159,6 @@ void kept_ask_all(struct kept *kept, struct message_job *jobs, size_t count)
         if (receive(fds[i], deadline_ms, &message, NULL) != AFAR_OK) {
             jobs[i].state = MESSAGE_JOB_UNREACHABLE;
         } else {
-            /* One of an older server's does not know the question. */
             if (message.type == MESSAGE_JOBS && message.jobs != NULL && message.jobs->count == 1) {
                 const struct message_job *told = &message.jobs->job[0];
                 jobs[i].attached = told->attached;

@@ -18,8 +18,9 @@ POD_KEYS = {"automountServiceAccountToken", "enableServiceLinks", "terminationGr
             "containers", "initContainers", "volumes"}
 CONTAINER_KEYS = {"name", "image", "args", "env", "ports", "startupProbe", "readinessProbe", "livenessProbe",
                   "securityContext", "resources", "volumeMounts", "restartPolicy", "lifecycle"}
+WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet")
 STOP_MS = ("drain_ms", "kill_grace_ms", "last_words_ms")  # afard.conf(5): a stop takes no longer
-KINDS = {"Deployment": "apps/v1", "DaemonSet": "apps/v1", "Service": "v1", "ConfigMap": "v1",
+KINDS = {"Deployment": "apps/v1", "DaemonSet": "apps/v1", "StatefulSet": "apps/v1", "Service": "v1", "ConfigMap": "v1",
          "NetworkPolicy": "networking.k8s.io/v1", "Issuer": "cert-manager.io/v1", "Certificate": "cert-manager.io/v1"}
 
 
@@ -43,7 +44,7 @@ def containers_of(pod):
     return pod.get("initContainers", []) + pod["containers"]
 
 
-def judge_container(pod, container):
+def judge_container(pod, container, claims):
     """What is wrong with it, one line for each."""
     own, of_pod = container.get("securityContext", {}), pod.get("securityContext", {})
     if own.get("allowPrivilegeEscalation") is not False:
@@ -70,7 +71,7 @@ def judge_container(pod, container):
             yield f"{name}: no such port"
         if name.endswith("Probe") and probe["httpGet"]["path"] not in ("/healthz", "/readyz"):
             yield f"{name}: no such page"
-    volumes = {volume["name"] for volume in pod.get("volumes", [])}
+    volumes = claims | {volume["name"] for volume in pod.get("volumes", [])}
     for mount in container.get("volumeMounts", []):
         if mount["name"] not in volumes or "subPath" in mount:
             yield f"mounts {mount['name']}, which is not there or not renewed"
@@ -88,8 +89,9 @@ def judge_workload(documents, document):
         yield "gives its pods a token"
     if set(pod) - POD_KEYS - set(HOST):
         yield f"unknown keys {set(pod) - POD_KEYS}"
+    claims = {claim["metadata"]["name"] for claim in document["spec"].get("volumeClaimTemplates", [])}
     for container in containers_of(pod):
-        for complaint in judge_container(pod, container):
+        for complaint in judge_container(pod, container, claims):
             yield f"{container['name']}: {complaint}"
     secrets = {each["spec"]["secretName"] for each in of_kind(documents, "Certificate")}
     for volume in pod["volumes"]:
@@ -140,7 +142,7 @@ def judge_certificate(documents, spec):
 
 
 def judge_service(documents, document):
-    for workload in of_kind(documents, "Deployment", "DaemonSet"):
+    for workload in of_kind(documents, *WORKLOADS):
         template = workload["spec"]["template"]
         if template["metadata"]["labels"] == document["spec"]["selector"]:
             ports = {port["name"] for each in containers_of(template["spec"]) for port in each.get("ports", [])}
@@ -158,14 +160,14 @@ def judge(documents):
         found = list(schema.judge(document))
         if KINDS.get(kind) != document["apiVersion"]:
             found.append("another apiVersion than its kind's")
-        if kind in ("Deployment", "DaemonSet"):
+        if kind in WORKLOADS:
             found += judge_workload(documents, document)
         if kind == "Service":
             found += judge_service(documents, document)
         if kind == "NetworkPolicy":
             chosen = document["spec"]["podSelector"]["matchExpressions"][0]["values"]
             pods = {each["spec"]["template"]["metadata"]["labels"]["app"]
-                    for each in of_kind(documents, "Deployment", "DaemonSet")}
+                    for each in of_kind(documents, *WORKLOADS)}
             if set(chosen) != pods:
                 found.append("does not select the pods that there are")
         if kind == "Certificate":

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "support/afard.h"
 #include "support/folder.h"
 #include "support/test_certs.h"
@@ -21,11 +22,20 @@ static struct test_certs certs;
 static struct afard server;
 static char state_folder[TEST_CERT_PATH_BYTES];
 
-static const char rules[] = "[allow build]\n"
+static const char rules[] = "[allow limited]\n"
+                            "client = uri:spiffe://afar/build\n"
+                            "may = run, keep\n"
+                            "command = /bin/echo **\n"
+                            "memory = 64M\n"
+                            "[allow alone]\n"
+                            "client = uri:spiffe://afar/build\n"
+                            "command = /bin/cat **\n"
+                            "[allow build]\n"
                             "client = uri:spiffe://afar/build\n"
                             "may = run, keep, attach, kill, list\n"
                             "command = **\n"
                             "spool = 1M\n"
+                            "max_jobs = 1\n"
                             "[allow operator]\n"
                             "client = cn:tester\n"
                             "may = attach, kill, list\n"
@@ -173,11 +183,53 @@ static void spool_of_the_rule(void **state)
     program_close(&client);
 }
 
+/* It counts in its rule, until its end. */
+static void one_at_a_time(void **state)
+{
+    char job[JOB_BYTES];
+    const char *const words[] = {"--", "true", NULL};
+    (void)state;
+    detach("exec sleep 1000", job);
+    const char *const it[] = {job, NULL};
+    expect(TEST_CLIENT_URI, "run", WORDS("-d"), words, 125, "");
+    expect(TEST_CLIENT_URI, "run", WORDS("-n"), words, 125, "");
+    expect(TEST_CLIENT_URI, "rm", WORDS("-f"), it, 0, "");
+    /* Its end is noticed by itself. */
+    struct program client;
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    int status = afar(&client, TEST_CLIENT_URI, "run", WORDS("-n"), words);
+    while (status != 0 && clock_now_ms() < deadline_ms) {
+        program_close(&client);
+        status = afar(&client, TEST_CLIENT_URI, "run", WORDS("-n"), words);
+    }
+    program_close(&client);
+    assert_int_equal(status, 0);
+}
+
+/* What a rule wants and a keeper cannot give refuses; so does a rule that does not say `keep`. */
+static void refused(void **state)
+{
+    struct program client;
+    (void)state;
+    assert_int_equal(
+        afar(&client, TEST_CLIENT_URI, "run", WORDS("-d"), WORDS("--", "/bin/echo", "x")), 125);
+    assert_non_null(strstr(client.stderr_data, "wants a cgroup"));
+    program_close(&client);
+    assert_int_equal(
+        afar(&client, TEST_CLIENT_URI, "run", WORDS("-d"), WORDS("--", "/bin/cat", "x")), 125);
+    assert_non_null(strstr(client.stderr_data, "does not allow to keep it"));
+    program_close(&client);
+    assert_int_equal(afar(&client, TEST_CLIENT, "run", WORDS("-d"), WORDS("--", "true")), 125);
+    program_close(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_and_all),
         cmocka_unit_test(not_kept),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(spool_of_the_rule),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
