@@ -57,6 +57,8 @@ struct options {
     int64_t share_ms;     /* keep connections for so long; 0: none; -1: not said */
     int64_t timeout_ms;   /* 0: none */
     int64_t start_within_ms;
+    uint64_t first;   /* --since: a frame; 0: none, … */
+    int64_t since_ms; /* … and so long ago; 0: not said */
     const char **env; /* NULL-terminated; NULL: none */
     size_t env_count;
     const char *cwd;
@@ -69,8 +71,6 @@ struct options {
     bool leave;
     const char *once; /* NULL: none */
     bool follow;
-    uint64_t first;   /* a frame; 0: none, … */
-    int64_t since_ms; /* … and so long ago; 0: not said */
     bool every;
     const char *signal;
     bool tty;

@@ -230,8 +230,12 @@ static void *run(void *argument)
 
 static void free_all(struct kept_watch *all)
 {
-    while (!list_empty(&all->watches))
-        free_watch(list_object(all->watches.next, struct watch, link));
+    struct list *link = all->watches.next;
+    while (link != &all->watches) {
+        struct watch *watch = list_object(link, struct watch, link);
+        link = link->next;
+        free_watch(watch);
+    }
     if (all->wake_fd >= 0)
         (void)close(all->wake_fd);
     if (all->epoll_fd >= 0)

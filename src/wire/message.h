@@ -128,18 +128,18 @@ struct exec_request {
 struct message_attach {
     char holder[MESSAGE_HOLDER_BYTES];
     uint64_t attempt;
+    uint64_t next;          /* has_next: the first frame that it wants */
+    uint64_t ack;           /* every frame below this has been taken; not above `next` */
+    uint64_t next_bytes[2]; /* has_next_bytes: of each stream, before `next`, as it has counted */
+    uint64_t since_ms;      /* has_since: what was written so long ago, or later; 0: from now on */
+    uint64_t window_max;    /* 0: not said */
     bool resume;   /* it has been attached, or has sent the exec; else it takes the run over */
-    bool has_next; /* the next two are said; otherwise from the first frame that is held */
-    uint64_t next; /* the first frame that it wants */
-    uint64_t ack;  /* every frame below this has been taken; not above `next` */
+    bool has_next; /* and `ack` is said; otherwise from the first frame that is held, or … */
     bool has_next_bytes;
-    uint64_t next_bytes[2]; /* of each stream, before `next`, as the client has counted them */
-    bool has_since;         /* instead of `next`: … */
-    uint64_t since_ms;   /* … what was written so long ago, or later; 0: what comes from now on */
-    bool watch;          /* it only reads, and takes nothing over */
-    bool output;         /* it wants output; with `watch`, otherwise true */
-    bool follow;         /* also what is still to come; likewise */
-    uint64_t window_max; /* 0: not said */
+    bool has_since; /* … from a time on */
+    bool watch;     /* it only reads, and takes nothing over */
+    bool output;    /* it wants output; with `watch`, otherwise true */
+    bool follow;    /* also what is still to come; likewise */
 };
 
 /* attached: what the host knows of the run. */

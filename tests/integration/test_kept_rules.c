@@ -226,10 +226,8 @@ static void refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(own_and_all),
-        cmocka_unit_test(not_kept),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(one_at_a_time),
+        cmocka_unit_test(own_and_all),       cmocka_unit_test(not_kept),
+        cmocka_unit_test(refused),           cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(spool_of_the_rule),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
