@@ -457,7 +457,7 @@ struct afar_job {
     char command[256];     /* for people */
     uint64_t age_ms;       /* since its request */
     uint64_t ended_ms;     /* since its end; 0: it has not ended */
-    uint64_t stdout_bytes; /* of one that has ended */
+    uint64_t stdout_bytes; /* so far */
     uint64_t stderr_bytes;
     bool kept;
     bool attached;

@@ -4,6 +4,8 @@
 
 #include "server/kept_internal.h"
 
+enum { AT_ONCE = 256 };
+
 static struct kept_entry *entry_at(struct list *link)
 {
     return list_object(link, struct kept_entry, link);
@@ -25,26 +27,25 @@ uint64_t kept_output_locked(const struct kept *kept, uint64_t *live)
     return all;
 }
 
-/* The least id beyond `after` that is to be measured. */
-static bool next_unmeasured(struct kept *kept, char job[MESSAGE_JOB_ID_BYTES])
+/* Some of those that are to be measured in this round. */
+static size_t take_some(struct kept *kept, unsigned round, char (*jobs)[MESSAGE_JOB_ID_BYTES])
 {
-    const struct kept_entry *best = NULL;
+    size_t count = 0;
     (void)pthread_mutex_lock(&kept->lock);
-    for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next) {
-        const struct kept_entry *entry = entry_at(link);
+    for (struct list *link = kept->entries.next; link != &kept->entries && count < AT_ONCE;
+         link = link->next) {
+        struct kept_entry *entry = entry_at(link);
         if (entry->state == KEPT_STARTING || (entry->state == KEPT_ENDED && entry->measured) ||
-            strcmp(entry->request.job, job) <= 0)
+            entry->round == round)
             continue;
-        if (best == NULL || strcmp(entry->request.job, best->request.job) < 0)
-            best = entry;
+        entry->round = round;
+        memcpy(jobs[count++], entry->request.job, MESSAGE_JOB_ID_BYTES);
     }
-    if (best != NULL)
-        memcpy(job, best->request.job, MESSAGE_JOB_ID_BYTES);
     (void)pthread_mutex_unlock(&kept->lock);
-    return best != NULL;
+    return count;
 }
 
-static void measure(struct kept *kept, const char *job)
+void kept_measure(struct kept *kept, const char *job)
 {
     int fd = -1;
     uint64_t bytes = 0;
@@ -61,11 +62,14 @@ static void measure(struct kept *kept, const char *job)
     (void)pthread_mutex_unlock(&kept->lock);
 }
 
-void kept_measure(struct kept *kept)
+void kept_measure_all(struct kept *kept, unsigned round)
 {
-    char job[MESSAGE_JOB_ID_BYTES] = "";
-    while (next_unmeasured(kept, job))
-        measure(kept, job);
+    char jobs[AT_ONCE][MESSAGE_JOB_ID_BYTES];
+    size_t count = 0;
+    while ((count = take_some(kept, round, jobs)) > 0) {
+        for (size_t i = 0; i < count; i++)
+            kept_measure(kept, jobs[i]);
+    }
 }
 
 /* ---- what goes ------------------------------------------------------------------------------- */

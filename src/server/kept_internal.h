@@ -17,6 +17,7 @@ struct kept_entry {
     struct registry_hold hold; /* LIVE: its place */
     bool watched;              /* LIVE: kept_watch.c has it */
     bool told;                 /* LIVE: to end, as the server stops */
+    unsigned round;            /* in which it was looked at last */
     bool measured;             /* LIVE, ENDED: … */
     uint64_t output_bytes;     /* … of output on the disk */
     /* ENDED */
@@ -92,8 +93,10 @@ uint64_t kept_output_locked(const struct kept *kept, uint64_t *live);
 /* Removes what has been there for long enough, and of output what is too much. Blocks. */
 void kept_evict(struct kept *kept);
 
-/* Looks how much output there is: of those that run, and those that were not measured. Blocks. */
-void kept_measure(struct kept *kept);
+/* Looks how much output there is of one; or of those that run and those that were not measured, each
+ * once in a round, which has a number of its own from 1 on. Blocks. */
+void kept_measure(struct kept *kept, const char *job);
+void kept_measure_all(struct kept *kept, unsigned round);
 
 /* kept_watch.c: a thread that is connected to every keeper. */
 

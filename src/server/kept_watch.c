@@ -39,6 +39,7 @@ struct kept_watch {
     atomic_bool ending;
     struct list watches; /* the thread's alone */
     int64_t round_at_ms;
+    unsigned round;
 };
 
 /* ---- one of them ----------------------------------------------------------------------------- */
@@ -83,8 +84,8 @@ static bool look(struct kept_watch *all, struct watch *watch)
     case KEPT_NEVER_RAN:
         break;
     }
+    kept_measure(all->kept, watch->job);
     free_watch(watch);
-    kept_measure(all->kept);
     kept_evict(all->kept);
     return false;
 }
@@ -212,7 +213,7 @@ static void turn(struct kept_watch *all, void *scratch)
     if (clock_now_ms() < all->round_at_ms)
         return;
     all->round_at_ms = clock_deadline_ms(ROUND_MS);
-    kept_measure(all->kept);
+    kept_measure_all(all->kept, ++all->round);
     kept_evict(all->kept);
 }
 
