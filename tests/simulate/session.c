@@ -227,7 +227,7 @@ static void displace(struct run *run, const struct run_host_displaced *displaced
 static struct message_started facts_of(const struct run *run)
 {
     return (struct message_started){.job = run->fact->job,
-                                    .window = output_log_capacity(run->host.log),
+                                    .window = run_host_told_window(&run->host),
                                     .credit = run->host.stdin_credit,
                                     .resume_ms = run->host.resume_ms,
                                     .kept = run->host.kept,
@@ -476,7 +476,7 @@ static bool prepare(struct session *session)
         did = true;
     }
     if (run != NULL && run_host_stdin_ack_due(&run->host, sim.now_ms, &taken, &by_ms)) {
-        (void)message_put_stdin_ack(&session->out, session->id, taken, NULL);
+        (void)message_put_stdin_ack(&session->out, session->id, taken, 0, NULL);
         run_host_stdin_acked(&run->host, taken);
         did = true;
     }

@@ -93,7 +93,7 @@ static void check_ack(const struct message *message, const uint8_t *payload)
 
 static enum afar_status put_stdin_ack(struct buffer *out, struct afar_error *err)
 {
-    return message_put_stdin_ack(out, ID, 1000000000000000, err);
+    return message_put_stdin_ack(out, ID, 1000000000000000, 0, err);
 }
 static void check_stdin_ack(const struct message *message, const uint8_t *payload)
 {

@@ -1,0 +1,161 @@
+#include "wire/window.h"
+
+/* One that comes back nearly as fast as anything ever did is far too small: four times as large.
+ * Else twice; so that it is at most about four times what is taken in one round trip. */
+enum { LEAP = 4, STEP = 2 };
+
+/* Of a client that sends little nothing need be known. */
+enum { MUCH_INPUT_BYTES = 131072 };
+
+void windows_open(struct windows *windows, size_t out_bytes, size_t in_bytes, size_t most_bytes)
+{
+    *windows = (struct windows){0};
+    windows->out =
+        (struct window){.bytes = out_bytes, .least_bytes = out_bytes, .most_bytes = most_bytes};
+    windows->in =
+        (struct window){.bytes = in_bytes, .least_bytes = in_bytes, .most_bytes = most_bytes};
+}
+
+static void forget(struct window *window)
+{
+    window->marked = false;
+    window->took_us = 0;
+}
+
+void windows_begin(struct windows *windows, bool grow)
+{
+    windows->grow = grow;
+    windows->best_us = 0;
+    windows->path = WINDOWS_SILENT;
+    windows->probing = false;
+    forget(&windows->out);
+    forget(&windows->in);
+}
+
+static bool may_grow(const struct windows *windows, const struct window *window)
+{
+    return windows->grow && windows->now_us != 0 && window->bytes < window->most_bytes;
+}
+
+/* ---- the way ------------------------------------------------------------------------------------- */
+
+static void saw(struct windows *windows, int64_t since_us)
+{
+    int64_t took_us = windows->now_us - since_us;
+    if (took_us < 1)
+        took_us = 1;
+    if (windows->best_us == 0 || took_us < windows->best_us)
+        windows->best_us = took_us;
+}
+
+static void want_ping(struct windows *windows)
+{
+    if (windows->path == WINDOWS_SILENT)
+        windows->path = WINDOWS_WANT_PING;
+}
+
+bool windows_ask(struct windows *windows)
+{
+    if (windows->path != WINDOWS_WANT_PING)
+        return false;
+    windows->path = WINDOWS_ASKED;
+    windows->asked_us = windows->now_us;
+    return true;
+}
+
+void windows_answered(struct windows *windows)
+{
+    if (windows->path != WINDOWS_ASKED)
+        return;
+    windows->path = WINDOWS_ANSWERED;
+    saw(windows, windows->asked_us);
+}
+
+bool windows_are_far(const struct windows *windows)
+{
+    return windows->grow && windows->path == WINDOWS_ANSWERED && windows->best_us >= WINDOW_NEAR_US;
+}
+
+/* ---- one that is full ---------------------------------------------------------------------------- */
+
+static void mark(const struct windows *windows, struct window *window, uint64_t target)
+{
+    window->marked = true;
+    window->target = target;
+    window->since_us = windows->now_us;
+}
+
+static void reach(const struct windows *windows, struct window *window, uint64_t count)
+{
+    if (!window->marked || count < window->target)
+        return;
+    window->marked = false;
+    window->took_us = windows->now_us > window->since_us ? windows->now_us - window->since_us : 1;
+}
+
+void windows_sent(struct windows *windows, uint64_t acked, uint64_t on_way, bool full)
+{
+    if (!may_grow(windows, &windows->out))
+        return;
+    if (!windows->probing && on_way > 0) {
+        windows->probing = true;
+        windows->probe = acked + on_way;
+        windows->probe_us = windows->now_us;
+    }
+    /* The last quarter may be held back by the client, until more comes or its time is over. */
+    if (full && !windows->out.marked) {
+        mark(windows, &windows->out, acked + on_way - on_way / 4);
+        want_ping(windows);
+    }
+}
+
+void windows_acked(struct windows *windows, uint64_t acked)
+{
+    if (windows->probing && acked >= windows->probe) {
+        windows->probing = false;
+        saw(windows, windows->probe_us);
+    }
+    reach(windows, &windows->out, acked);
+}
+
+void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64_t old_end,
+                     uint64_t end)
+{
+    struct window *in = &windows->in;
+    in->marked = false;
+    if (!may_grow(windows, in))
+        return;
+    if (taken >= MUCH_INPUT_BYTES)
+        want_ping(windows);
+    /* What lies beyond the old end can only be sent when this has come. */
+    if (waits && end > old_end)
+        mark(windows, in, old_end + (end - old_end + 1) / 2);
+}
+
+void windows_received(struct windows *windows, uint64_t received)
+{
+    reach(windows, &windows->in, received);
+}
+
+/* ---- how large ----------------------------------------------------------------------------------- */
+
+size_t window_wants(const struct windows *windows, struct window *window)
+{
+    const int64_t took_us = window->took_us;
+    const int64_t best_us = windows->best_us;
+    if (took_us == 0 || windows->path != WINDOWS_ANSWERED)
+        return window->bytes;
+    window->took_us = 0;
+    if (!may_grow(windows, window) || best_us < WINDOW_NEAR_US || took_us > 2 * best_us)
+        return window->bytes;
+    const size_t factor = took_us <= best_us + best_us / 4 ? LEAP : STEP;
+    return window->bytes < window->most_bytes / factor ? window->bytes * factor
+                                                       : window->most_bytes;
+}
+
+void window_set(struct windows *windows, struct window *window, size_t bytes)
+{
+    window->bytes = bytes;
+    windows->grown = windows->out.bytes > windows->out.least_bytes ||
+                     windows->in.bytes > windows->in.least_bytes;
+}
