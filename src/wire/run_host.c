@@ -294,8 +294,8 @@ enum afar_status run_host_stdin(struct run_host *host, const void *session, uint
     if (end > host->stdin_received) {
         input->skip = (size_t)(host->stdin_received - offset); /* a resend */
         input->size = size - input->skip;
+        windows_received(&host->windows, end, host->stdin_taken == host->stdin_received);
         host->stdin_received = end;
-        windows_received(&host->windows, end);
     }
     if (eof && !host->stdin_eof)
         host->stdin_eof = input->eof = true;

@@ -4,6 +4,10 @@
  * Else twice; so that it is at most about four times what is taken in one round trip. */
 enum { LEAP = 4, STEP = 2 };
 
+/* What comes back only after so many times the shortest time is much too large: half as large. And so
+ * it is where a command has found its next input there for so many times. */
+enum { SLOW = 8, NEVER_WAITED = 4 };
+
 /* Of a client that sends little nothing need be known. */
 enum { MUCH_INPUT_BYTES = 131072 };
 
@@ -20,6 +24,7 @@ static void forget(struct window *window)
 {
     window->marked = false;
     window->took_us = 0;
+    window->slow = false;
 }
 
 void windows_begin(struct windows *windows, bool grow)
@@ -28,6 +33,7 @@ void windows_begin(struct windows *windows, bool grow)
     windows->best_us = 0;
     windows->path = WINDOWS_SILENT;
     windows->probing = false;
+    windows->received_us = windows->waited_us = windows->now_us;
     forget(&windows->out);
     forget(&windows->in);
 }
@@ -95,7 +101,8 @@ static void reach(const struct windows *windows, struct window *window, uint64_t
 
 void windows_sent(struct windows *windows, uint64_t acked, uint64_t on_way, bool full)
 {
-    if (!may_grow(windows, &windows->out))
+    const struct window *out = &windows->out;
+    if (!may_grow(windows, out) && (!windows->grow || out->bytes <= out->least_bytes))
         return;
     if (!windows->probing && on_way > 0) {
         windows->probing = true;
@@ -116,25 +123,46 @@ void windows_acked(struct windows *windows, uint64_t acked)
         saw(windows, windows->probe_us);
     }
     reach(windows, &windows->out, acked);
+    const struct window *out = &windows->out;
+    if (out->took_us > 0 && windows_are_far(windows) && out->bytes > out->least_bytes &&
+        out->took_us > SLOW * windows->best_us)
+        windows->out.slow = true;
 }
 
 void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64_t old_end,
                      uint64_t end)
 {
     struct window *in = &windows->in;
-    in->marked = false;
+    if (waits)
+        windows->waited_us = windows->now_us;
+    if (windows_are_far(windows) && in->bytes > in->least_bytes &&
+        windows->now_us - windows->waited_us > NEVER_WAITED * windows->best_us) {
+        windows->waited_us = windows->now_us;
+        in->slow = true;
+    }
     if (!may_grow(windows, in))
         return;
     if (taken >= MUCH_INPUT_BYTES)
         want_ping(windows);
     /* What lies beyond the old end can only be sent when this has come. */
-    if (waits && end > old_end)
+    if (waits && end > old_end && !in->marked) {
         mark(windows, in, old_end + (end - old_end + 1) / 2);
+        windows->starved = false;
+    }
 }
 
-void windows_received(struct windows *windows, uint64_t received)
+void windows_received(struct windows *windows, uint64_t received, bool waits)
 {
+    const int64_t gap_us = windows->now_us - windows->received_us;
+    const int64_t long_us =
+        windows->best_us > WINDOW_NEAR_US ? windows->best_us / 2 : WINDOW_NEAR_US / 2;
+    windows->starved = windows->starved || (waits && gap_us >= long_us);
+    windows->received_us = windows->now_us;
+    if (waits)
+        windows->waited_us = windows->now_us;
     reach(windows, &windows->in, received);
+    if (!windows->starved)
+        windows->in.took_us = 0;
 }
 
 /* ---- how large ----------------------------------------------------------------------------------- */
@@ -143,6 +171,10 @@ size_t window_wants(const struct windows *windows, struct window *window)
 {
     const int64_t took_us = window->took_us;
     const int64_t best_us = windows->best_us;
+    const bool slow = window->slow;
+    window->slow = false;
+    if (slow && windows->grow)
+        return window->bytes / 2 > window->least_bytes ? window->bytes / 2 : window->least_bytes;
     if (took_us == 0 || windows->path != WINDOWS_ANSWERED)
         return window->bytes;
     window->took_us = 0;

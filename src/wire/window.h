@@ -4,10 +4,10 @@
  *
  * It grows where
  *   - it was full, and all of it had been sent: what the peer has is all that it may have;
- *   - and it came back (was acknowledged; or, of input, the credit was used up) within twice the
- *     shortest time that anything took there and back.
+ *   - and it came back (was acknowledged; or, of input, the credit was used up while the command had
+ *     nothing to read) within twice the shortest time that anything took there and back.
  * The second is not so of a peer that is slow: what it takes in one round trip is less than half of
- * its window, and more would only lie there.
+ * its window, and more would only lie there. Where that has become so it shrinks again.
  *
  * The shortest time is the least of all times that were seen, each of which is too long by something:
  * a ping's, which the client answers whatever its consumer does, but which may stand behind much
@@ -43,6 +43,7 @@ struct window {
     uint64_t target; /* … it has come back when this is reached */
     int64_t since_us;
     int64_t took_us; /* one that has come back, and has not been judged; 0: none */
+    bool slow;       /* it is far more than its peer takes */
 };
 
 struct windows {
@@ -55,6 +56,9 @@ struct windows {
     bool probing; /* a frame's time is taken, until … */
     uint64_t probe;
     int64_t probe_us;
+    int64_t received_us; /* when input came last, … */
+    int64_t waited_us;   /* … and when the command was last seen to wait for more */
+    bool starved;        /* since the mark it has waited long for what came next */
     struct window out;
     struct window in;
 };
@@ -81,8 +85,8 @@ void windows_acked(struct windows *windows, uint64_t acked);
 void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64_t old_end,
                      uint64_t end);
 
-/* All before `received` has come. */
-void windows_received(struct windows *windows, uint64_t received);
+/* All before `received` has come. `waits`: the command had taken all that had come before. */
+void windows_received(struct windows *windows, uint64_t received, bool waits);
 
 /* ---- both ----------------------------------------------------------------------------------------- */
 

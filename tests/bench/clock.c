@@ -26,7 +26,9 @@ static const char usage[] =
     "clock start ROUNDS greeting PORT PROGRAM WORDS...\n"
     "    until the first byte comes from that port\n"
     "clock relay\n"
-    "    standard input to standard output, by way of TCP";
+    "    standard input to standard output, by way of TCP\n"
+    "clock far PORT ROUND_TRIP_MS\n"
+    "    a relay to that port in which everything takes so long; prints its own";
 
 void clock_give_up(const char *what, const char *why)
 {
@@ -53,6 +55,8 @@ int main(int argc, char **argv)
         clock_give_up("usage", usage);
     else if (strcmp(what, "turns") == 0)
         clock_turns(number(argv[2]), argv[3]);
+    else if (strcmp(what, "far") == 0)
+        clock_far(number(argv[2]), number(argv[3]));
     else if (strcmp(what, "rate") == 0 && argc >= 5)
         clock_rate(number(argv[2]), number(argv[3]), argv + 4);
     else if (strcmp(what, "hold") == 0)

@@ -71,5 +71,6 @@ void clock_rate(int seconds, int count, char **words);
 void clock_hold(const char *url, int count, char **words);
 void clock_start(int rounds, char **words);
 void clock_relay(void);
+_Noreturn void clock_far(int port, int round_trip_ms);
 
 #endif

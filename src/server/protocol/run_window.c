@@ -44,6 +44,8 @@ static size_t settle(struct run *run, struct run_share *share, size_t now, size_
         counters_count(&run->worker->shared->counters, COUNTER_WINDOWS_GROWN);
         return got;
     }
+    if (wanted < now)
+        return wanted; /* its peer has become slow */
     const size_t fair = window_pool_fair(pool_of(run), share->bytes);
     return fair < share->bytes ? share->own_bytes + fair : now;
 }
