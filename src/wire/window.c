@@ -1,7 +1,8 @@
 #include "wire/window.h"
 
-/* One that comes back nearly as fast as anything ever did is far too small: four times as large.
- * Else twice; so that it is at most about four times what is taken in one round trip. */
+/* One that comes back nearly as fast as anything ever did, after a time in which nothing came, is far too
+ * small: four times as large. Else twice; so that it is at most about four times what is taken in one
+ * round trip. */
 enum { LEAP = 4, STEP = 2 };
 
 /* What comes back only after so many times the shortest time is much too large: half as large. And so
@@ -33,7 +34,8 @@ void windows_begin(struct windows *windows, bool grow)
     windows->best_us = 0;
     windows->path = WINDOWS_SILENT;
     windows->probing = false;
-    windows->received_us = windows->waited_us = windows->now_us;
+    windows->received_us = 0;
+    windows->waited_us = windows->now_us;
     forget(&windows->out);
     forget(&windows->in);
 }
@@ -89,6 +91,7 @@ static void mark(const struct windows *windows, struct window *window, uint64_t 
     window->marked = true;
     window->target = target;
     window->since_us = windows->now_us;
+    window->gap_us = 0;
 }
 
 static void reach(const struct windows *windows, struct window *window, uint64_t count)
@@ -122,6 +125,8 @@ void windows_acked(struct windows *windows, uint64_t acked)
         windows->probing = false;
         saw(windows, windows->probe_us);
     }
+    if (windows->out.marked && windows->out.gap_us == 0)
+        windows->out.gap_us = windows->now_us - windows->out.since_us;
     reach(windows, &windows->out, acked);
     const struct window *out = &windows->out;
     if (out->took_us > 0 && windows_are_far(windows) && out->bytes > out->least_bytes &&
@@ -145,24 +150,20 @@ void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64
     if (taken >= MUCH_INPUT_BYTES)
         want_ping(windows);
     /* What lies beyond the old end can only be sent when this has come. */
-    if (waits && end > old_end && !in->marked) {
+    if (waits && end > old_end && !in->marked)
         mark(windows, in, old_end + (end - old_end + 1) / 2);
-        windows->starved = false;
-    }
 }
 
 void windows_received(struct windows *windows, uint64_t received, bool waits)
 {
     const int64_t gap_us = windows->now_us - windows->received_us;
-    const int64_t long_us =
-        windows->best_us > WINDOW_NEAR_US ? windows->best_us / 2 : WINDOW_NEAR_US / 2;
-    windows->starved = windows->starved || (waits && gap_us >= long_us);
+    const bool first = windows->received_us == 0; /* it comes when the client likes */
+    if (waits && !first && gap_us > windows->in.gap_us)
+        windows->in.gap_us = gap_us;
     windows->received_us = windows->now_us;
     if (waits)
         windows->waited_us = windows->now_us;
     reach(windows, &windows->in, received);
-    if (!windows->starved)
-        windows->in.took_us = 0;
 }
 
 /* ---- how large ----------------------------------------------------------------------------------- */
@@ -180,7 +181,12 @@ size_t window_wants(const struct windows *windows, struct window *window)
     window->took_us = 0;
     if (!may_grow(windows, window) || best_us < WINDOW_NEAR_US || took_us > 2 * best_us)
         return window->bytes;
-    const size_t factor = took_us <= best_us + best_us / 4 ? LEAP : STEP;
+    /* Nothing came for most of the time, and then all of it. A command may have had no use for more,
+     * where that is not so. */
+    const bool bare = window->gap_us >= best_us / 2;
+    if (!bare && window == &windows->in)
+        return window->bytes;
+    const size_t factor = bare && took_us <= best_us + best_us / 4 ? LEAP : STEP;
     return window->bytes < window->most_bytes / factor ? window->bytes * factor
                                                        : window->most_bytes;
 }

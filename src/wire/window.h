@@ -42,6 +42,7 @@ struct window {
     bool marked;     /* a full one is on its way; … */
     uint64_t target; /* … it has come back when this is reached */
     int64_t since_us;
+    int64_t gap_us;  /* of that, so long nothing came, and was waited for */
     int64_t took_us; /* one that has come back, and has not been judged; 0: none */
     bool slow;       /* it is far more than its peer takes */
 };
@@ -58,7 +59,6 @@ struct windows {
     int64_t probe_us;
     int64_t received_us; /* when input came last, … */
     int64_t waited_us;   /* … and when the command was last seen to wait for more */
-    bool starved;        /* since the mark it has waited long for what came next */
     struct window out;
     struct window in;
 };
