@@ -332,7 +332,7 @@ void run_host_stdin_acked(struct run_host *host, uint64_t taken)
     const uint64_t end = taken + host->stdin_credit;
     host->stdin_acked = taken;
     host->stdin_ack_by_ms = NEVER;
-    windows_granted(&host->windows, taken, taken == host->stdin_received, host->stdin_end, end);
+    windows_granted(&host->windows, taken, taken == host->stdin_received, end);
     if (end > host->stdin_end)
         host->stdin_end = end;
 }
@@ -408,7 +408,7 @@ void run_host_set_window(struct run_host *host, size_t bytes)
         bytes = host->windows.out.least_bytes;
     if (!host->windows.grow && bytes < host->windows.out.bytes)
         return;
-    window_set(&host->windows, &host->windows.out, bytes);
+    window_set(&host->windows.out, bytes);
     output_log_resize(host->log, bytes);
 }
 
@@ -420,7 +420,9 @@ void run_host_set_credit(struct run_host *host, size_t bytes)
         return;
     host->credit_changed = host->credit_changed || bytes != host->stdin_credit;
     host->stdin_credit = bytes;
-    window_set(&host->windows, &host->windows.in, bytes);
+    window_set(&host->windows.in, bytes);
+    if (host->stdin_end < host->stdin_acked + bytes)
+        host->stdin_end = host->stdin_acked + bytes; /* as soon as the client has heard of it */
 }
 
 size_t run_host_told_window(const struct run_host *host)

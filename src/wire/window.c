@@ -19,6 +19,7 @@ void windows_open(struct windows *windows, size_t out_bytes, size_t in_bytes, si
         (struct window){.bytes = out_bytes, .least_bytes = out_bytes, .most_bytes = most_bytes};
     windows->in =
         (struct window){.bytes = in_bytes, .least_bytes = in_bytes, .most_bytes = most_bytes};
+    windows->in_end = in_bytes;
 }
 
 static void forget(struct window *window)
@@ -134,10 +135,12 @@ void windows_acked(struct windows *windows, uint64_t acked)
         windows->out.slow = true;
 }
 
-void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64_t old_end,
-                     uint64_t end)
+void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64_t end)
 {
     struct window *in = &windows->in;
+    const uint64_t old_end = windows->in_end;
+    if (end > old_end)
+        windows->in_end = end;
     if (waits)
         windows->waited_us = windows->now_us;
     if (windows_are_far(windows) && in->bytes > in->least_bytes &&
@@ -191,9 +194,7 @@ size_t window_wants(const struct windows *windows, struct window *window)
                                                        : window->most_bytes;
 }
 
-void window_set(struct windows *windows, struct window *window, size_t bytes)
+void window_set(struct window *window, size_t bytes)
 {
     window->bytes = bytes;
-    windows->grown = windows->out.bytes > windows->out.least_bytes ||
-                     windows->in.bytes > windows->in.least_bytes;
 }

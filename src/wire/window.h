@@ -49,7 +49,6 @@ struct window {
 
 struct windows {
     bool grow;        /* the peer on this connection knows of growing windows, and they may */
-    bool grown;       /* one is larger than its least */
     int64_t now_us;   /* as the owner said last; 0: never */
     int64_t best_us;  /* the shortest time there and back on this connection; 0: not known */
     int64_t asked_us; /* when a ping was sent */
@@ -57,6 +56,7 @@ struct windows {
     bool probing; /* a frame's time is taken, until … */
     uint64_t probe;
     int64_t probe_us;
+    uint64_t in_end;     /* the most that a client was told that it may send up to */
     int64_t received_us; /* when input came last, … */
     int64_t waited_us;   /* … and when the command was last seen to wait for more */
     struct window out;
@@ -80,10 +80,9 @@ void windows_acked(struct windows *windows, uint64_t acked);
 
 /* ---- input: likewise, in bytes of it -------------------------------------------------------------- */
 
-/* The client is told now that it may send up to `end`, and before up to `old_end`. `waits`: the
- * command has taken all that has come. `taken`: so much, from the start. */
-void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64_t old_end,
-                     uint64_t end);
+/* The client is told now that it may send up to `end`. `waits`: the command has taken all that has
+ * come. `taken`: so much, from the start. */
+void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64_t end);
 
 /* All before `received` has come. `waits`: the command had taken all that had come before. */
 void windows_received(struct windows *windows, uint64_t received, bool waits);
@@ -101,6 +100,6 @@ bool windows_are_far(const struct windows *windows);
 size_t window_wants(const struct windows *windows, struct window *window);
 
 /* It is so large now. */
-void window_set(struct windows *windows, struct window *window, size_t bytes);
+void window_set(struct window *window, size_t bytes);
 
 #endif

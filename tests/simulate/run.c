@@ -138,9 +138,9 @@ static bool read_some(struct run *run)
 {
     struct command *command = &run->command;
     size_t size = buffer_size(&command->input);
-    if (size > run->host.stdin_credit)
-        problem("job %u: %zu bytes of input wait, the credit is %llu", run->fact->number, size,
-                (unsigned long long)run->host.stdin_credit);
+    if (size > run->host.stdin_end - command->read)
+        problem("job %u: %zu bytes of input wait, and end at %llu", run->fact->number, size,
+                (unsigned long long)run->host.stdin_end);
     if (size == 0) {
         bool news = command->input_eof && !command->eof_read;
         command->eof_read = command->input_eof;

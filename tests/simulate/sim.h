@@ -359,6 +359,7 @@ struct client {
     uint64_t input_given;
     bool input_closed;
     size_t window;
+    bool old; /* it knows nothing of windows that grow */
     struct queued queue[QUEUE_MAX];
     size_t queue_first;
     size_t queue_count;
@@ -408,6 +409,7 @@ struct world {
     bool delicate;     /* much dies in the middle of what is done in steps */
     bool resends_more; /* servers say that they have less of stdin than they have */
     size_t window_bytes;
+    size_t window_most; /* it may grow up to this; 0: it does not */
     uint64_t credit;
     uint64_t more_credit;
     uint64_t resume_ms;
