@@ -40,7 +40,6 @@ enum { TO_SERVER, TO_CLIENT };
 struct link {
     int fd[2]; /* the client's, the server's; -1: free */
     struct flow flow[2];
-    size_t unanswered; /* given to the client */
 };
 
 struct far {
@@ -53,7 +52,6 @@ struct far {
     atomic_bool stop;
     atomic_bool cut;
     atomic_uint trips;
-    atomic_size_t most_on_way;
     struct link links[FAR_LINKS_MAX]; /* the thread's */
 };
 
@@ -128,8 +126,6 @@ static bool take(struct far *far, struct link *link, int direction)
     piece->trip = trip_of(link, direction);
     piece->size = got > 0 ? (size_t)got : 0;
     piece->sent = 0;
-    if (direction == TO_SERVER)
-        link->unanswered = 0;
     struct piece *smaller = realloc(piece, sizeof *piece + piece->size);
     piece = smaller != NULL ? smaller : piece;
     if (flow->last != NULL && flow->first != NULL)
@@ -141,17 +137,11 @@ static bool take(struct far *far, struct link *link, int direction)
     return got > 0;
 }
 
-static void note_given(struct far *far, struct link *link, int direction, unsigned trip,
-                       size_t size)
+static void note_given(struct far *far, struct link *link, int direction, unsigned trip)
 {
     link->flow[direction].trip = trip;
-    if (direction != TO_CLIENT)
-        return;
-    if (atomic_load(&far->trips) < trip)
+    if (direction == TO_CLIENT && atomic_load(&far->trips) < trip)
         atomic_store(&far->trips, trip);
-    link->unanswered += size;
-    if (atomic_load(&far->most_on_way) < link->unanswered)
-        atomic_store(&far->most_on_way, link->unanswered);
 }
 
 /* Gives what has arrived. False: the link is over. */
@@ -174,7 +164,7 @@ static bool give(struct far *far, struct link *link, int direction)
             }
             if (sent < 0)
                 return false;
-            note_given(far, link, direction, piece->trip, (size_t)sent);
+            note_given(far, link, direction, piece->trip);
             piece->sent += (size_t)sent;
             if (piece->sent < piece->size)
                 continue;
@@ -300,11 +290,6 @@ uint16_t far_port(const struct far *far)
 unsigned far_trips(const struct far *far)
 {
     return atomic_load(&far->trips);
-}
-
-size_t far_most_on_way(const struct far *far)
-{
-    return atomic_load(&far->most_on_way);
 }
 
 void far_cut(struct far *far)

@@ -27,10 +27,6 @@ uint16_t far_port(const struct far *far);
 /* Of the connection that has had the most; so far, from 0. */
 unsigned far_trips(const struct far *far);
 
-/* The most bytes that were given to a client and for which nothing has come back since, on any
- * connection. */
-size_t far_most_on_way(const struct far *far);
-
 /* Cuts all connections that there are; what is on its way is lost. */
 void far_cut(struct far *far);
 
