@@ -59,6 +59,8 @@ enum afar_status run_host_open(struct run_host *host, const struct run_host_setu
     windows_open(&host->windows, setup->window_bytes, (size_t)setup->stdin_credit,
                  most_bytes(host));
     host->windows.in.most_bytes = most_credit(host);
+    if (host->windows.in_end > MESSAGE_STDIN_CREDIT_BYTES)
+        host->windows.in_end = MESSAGE_STDIN_CREDIT_BYTES; /* until it is told more */
     windows_begin(&host->windows, most_bytes(host) > 0);
     if (setup->holder != NULL)
         (void)snprintf(host->holder, sizeof host->holder, "%s", setup->holder);
@@ -294,7 +296,7 @@ enum afar_status run_host_stdin(struct run_host *host, const void *session, uint
     if (end > host->stdin_received) {
         input->skip = (size_t)(host->stdin_received - offset); /* a resend */
         input->size = size - input->skip;
-        windows_received(&host->windows, end, host->stdin_taken == host->stdin_received);
+        windows_received(&host->windows, host->stdin_taken == host->stdin_received);
         host->stdin_received = end;
     }
     if (eof && !host->stdin_eof)
@@ -304,8 +306,10 @@ enum afar_status run_host_stdin(struct run_host *host, const void *session, uint
 
 void run_host_stdin_taken(struct run_host *host, uint64_t taken)
 {
-    if (taken > host->stdin_taken)
-        host->stdin_taken = taken;
+    if (taken <= host->stdin_taken)
+        return;
+    host->stdin_taken = taken;
+    windows_taken(&host->windows, taken);
 }
 
 bool run_host_stdin_ack_due(struct run_host *host, int64_t now_ms, uint64_t *taken, int64_t *by_ms)
@@ -380,6 +384,16 @@ enum afar_status run_host_ack(struct run_host *host, const void *session, uint64
 void run_host_clock(struct run_host *host, int64_t now_us)
 {
     host->windows.now_us = now_us;
+}
+
+void run_host_started(struct run_host *host, bool far)
+{
+    if (!host->stdin_stream)
+        return;
+    windows_granted(&host->windows, host->stdin_taken, host->stdin_taken == host->stdin_received,
+                    host->stdin_acked + host->stdin_credit);
+    if (far)
+        windows_expect_far(&host->windows);
 }
 
 bool run_host_ask(struct run_host *host)

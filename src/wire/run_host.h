@@ -214,6 +214,9 @@ static inline bool run_host_wants_clock(const struct run_host *host)
     return host->windows.grow;
 }
 
+/* `started` is put now, and says the credit. `far`: it seems that the client is far away. */
+void run_host_started(struct run_host *host, bool far);
+
 /* True: send the client a ping, behind what was sent so far. And when its pong has come. */
 bool run_host_ask(struct run_host *host);
 void run_host_answered(struct run_host *host);

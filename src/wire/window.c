@@ -63,6 +63,12 @@ static void want_ping(struct windows *windows)
         windows->path = WINDOWS_WANT_PING;
 }
 
+void windows_expect_far(struct windows *windows)
+{
+    if (windows->grow && windows->now_us != 0)
+        want_ping(windows);
+}
+
 bool windows_ask(struct windows *windows)
 {
     if (windows->path != WINDOWS_WANT_PING)
@@ -157,16 +163,22 @@ void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64
         mark(windows, in, old_end + (end - old_end + 1) / 2);
 }
 
-void windows_received(struct windows *windows, uint64_t received, bool waits)
+void windows_received(struct windows *windows, bool waits)
 {
-    const int64_t gap_us = windows->now_us - windows->received_us;
-    const bool first = windows->received_us == 0; /* it comes when the client likes */
-    if (waits && !first && gap_us > windows->in.gap_us)
-        windows->in.gap_us = gap_us;
+    /* The first comes when the client likes; it waits for the first word of how much it may send. */
+    const int64_t since_us = windows->received_us != 0 ? windows->received_us
+                             : windows->in.marked      ? windows->in.since_us
+                                                       : windows->now_us;
+    if (waits && windows->now_us - since_us > windows->in.gap_us)
+        windows->in.gap_us = windows->now_us - since_us;
     windows->received_us = windows->now_us;
     if (waits)
         windows->waited_us = windows->now_us;
-    reach(windows, &windows->in, received);
+}
+
+void windows_taken(struct windows *windows, uint64_t taken)
+{
+    reach(windows, &windows->in, taken);
 }
 
 /* ---- how large ----------------------------------------------------------------------------------- */

@@ -84,10 +84,17 @@ void windows_acked(struct windows *windows, uint64_t acked);
  * come. `taken`: so much, from the start. */
 void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64_t end);
 
-/* All before `received` has come. `waits`: the command had taken all that had come before. */
-void windows_received(struct windows *windows, uint64_t received, bool waits);
+/* Something has come. `waits`: the command had taken all that had come before. */
+void windows_received(struct windows *windows, bool waits);
+
+/* The command has taken so much, from the start. */
+void windows_taken(struct windows *windows, uint64_t taken);
 
 /* ---- both ----------------------------------------------------------------------------------------- */
+
+/* What is known besides makes it likely that the way is long: a ping is worth its while, before much
+ * has been sent. */
+void windows_expect_far(struct windows *windows);
 
 /* True, once on each connection: a ping is to be sent behind all that was sent. And its answer. */
 bool windows_ask(struct windows *windows);

@@ -355,7 +355,9 @@ static void native_prepare(struct connection *connection)
         return;
     if (run->job == NULL || !run->host.stdin_stream)
         return;
+    run_window_clock(run);
     run_host_stdin_taken(&run->host, job_stdin_taken(run->job));
+    run_window_settle(run);
     if (run->host.stdin_taken == run->host.stdin_acked)
         return;
     int64_t now_ms = clock_now_ms();
@@ -367,7 +369,6 @@ static void native_prepare(struct connection *connection)
     if (message_put_stdin_ack(&connection->out, run->host.id, taken,
                               run_host_told_credit(&run->host), NULL) != AFAR_OK)
         return;
-    run_window_clock(run);
     run_host_stdin_acked(&run->host, taken);
     run_window_ask(run);
 }

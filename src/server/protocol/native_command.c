@@ -34,6 +34,7 @@ void native_tell_started(struct native *native)
     const struct message_started started = native_facts(native);
     enum afar_status status =
         message_put_started(&native->connection->out, run->host.id, &started, NULL);
+    run_window_started(run);
     if (status == AFAR_OK && !run->host.stdin_stream)
         connection_want_flush_within(native->connection, NATIVE_STARTED_WITHIN_MS);
     else
@@ -301,7 +302,6 @@ void native_stdin(struct native *native, const struct message *message, const ui
     }
     if (input.eof)
         job_close_stdin(run->job);
-    run_window_settle(run);
     connection_want_flush(native->connection); /* an ack may be due */
 }
 

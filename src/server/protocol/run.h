@@ -103,6 +103,9 @@ void run_window_clock(struct run *run);
 /* After that: they grow, or shrink. */
 void run_window_settle(struct run *run);
 
+/* `started` has been put. */
+void run_window_started(struct run *run);
+
 /* Sends a ping where one is wanted; and its answer has come. */
 void run_window_ask(struct run *run);
 void run_window_answered(struct run *run);

@@ -93,6 +93,17 @@ void run_window_clock(struct run *run)
         run_host_clock(&run->host, clock_now_us());
 }
 
+/* A handshake in TLS goes there and back once, and takes some milliseconds besides. Who seems to be no
+ * farther away than this is asked when it has sent something. */
+enum { FAR_HANDSHAKE_MS = 20 };
+
+void run_window_started(struct run *run)
+{
+    run_window_clock(run);
+    run_host_started(&run->host, run->native->connection->handshake_ms >= FAR_HANDSHAKE_MS);
+    run_window_ask(run);
+}
+
 void run_window_ask(struct run *run)
 {
     struct native *native = run->native;

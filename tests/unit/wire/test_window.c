@@ -163,7 +163,7 @@ struct input {
     const char *name;
     bool waits_then;  /* the command has taken all when the ack goes */
     int64_t gap_us;   /* nothing comes for so long */
-    int64_t took_us;  /* what only the ack allows has come */
+    int64_t took_us;  /* what only the ack allows has come, and has been taken */
     bool waits_still; /* it has taken all when the first of it comes */
     size_t wants;
 };
@@ -183,12 +183,15 @@ static void test_input(void **state)
         const struct input *input = &inputs[i];
         begin(16 * MIB);
         ping(100 * MS);
-        windows_received(&windows, MIB, true);
+        windows_received(&windows, true);
         windows_granted(&windows, MIB, input->waits_then, 2 * MIB);
         windows.now_us += input->gap_us;
-        windows_received(&windows, MIB + MIB / 4, input->waits_still);
+        windows_received(&windows, input->waits_still);
         windows.now_us += input->took_us - input->gap_us;
-        windows_received(&windows, 2 * MIB, false);
+        windows_received(&windows, false);
+        windows_taken(&windows, 2 * MIB - MIB / 2 - 1);
+        assert_int_equal(window_wants(&windows, &windows.in), MIB);
+        windows_taken(&windows, 2 * MIB - MIB / 2);
         print_message("%s\n", input->name);
         assert_int_equal(window_wants(&windows, &windows.in), input->wants);
     }
@@ -201,7 +204,7 @@ static void test_input_shrinks(void **state)
     begin(16 * MIB);
     ping(100 * MS);
     window_set(&windows.in, 16 * MIB);
-    windows_received(&windows, MIB, true);
+    windows_received(&windows, true);
     windows.now_us += 400 * MS;
     windows_granted(&windows, MIB, false, 17 * MIB);
     assert_int_equal(window_wants(&windows, &windows.in), 16 * MIB);
