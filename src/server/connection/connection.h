@@ -110,7 +110,7 @@ struct connection {
     bool asked;           /* there has been a request; the protocol sets it */
     int64_t last_heartbeat_ms;
     int64_t opened_ms;    /* accepted; once open, since then */
-    int64_t handshake_ms; /* it took so long; 0: there was none */
+    int64_t handshake_ms; /* from there to there */
     int64_t last_input_ms;
     int64_t last_output_ms;
     int64_t frame_since_ms;  /* part of a request has come, the rest has not; 0: none */
