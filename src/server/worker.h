@@ -58,7 +58,7 @@ struct server_shared {
     struct counters counters;
     struct figures figures;
     struct window_pool windows;
-    uint64_t memory_bytes; /* that this process may use, as it was at the start */
+    uint64_t memory_bytes;    /* that this process may use, as it was at the start */
     char *const *environment; /* what commands start from, and: */
     /* As the server was started. It has raised its own limit of descriptors, and set that of core
      * files to 0: its memory has keys in it. */
