@@ -340,7 +340,7 @@ static void change_windows(struct run *run)
     if (!run_host_wants_clock(&run->host) || !chance(4))
         return;
     run_host_set_window(&run->host, some(sim.window_most));
-    run_host_set_credit(&run->host, (size_t)sim.more_credit * some(4));
+    run_host_set_credit(&run->host, (size_t)sim.more_credit * some(CREDIT_GROWS));
 }
 
 static void on_stdin(struct session *session, struct run *run, const struct message *message,
@@ -360,7 +360,7 @@ static void on_stdin(struct session *session, struct run *run, const struct mess
     (void)buffer_append(&run->command.input, payload + input.skip, input.size, NULL);
     run->command.input_eof = run->command.input_eof || input.eof;
     change_windows(run);
-    if (buffer_size(&run->command.input) > run->host.stdin_end - run->command.read)
+    if (buffer_size(&run->command.input) > run_most_credit(run))
         problem("job %u: more input waits than there is credit for", run->fact->number);
 }
 
