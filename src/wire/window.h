@@ -27,9 +27,9 @@
 #include <stdint.h>
 
 enum {
-    /* Nearer than this nothing grows: the windows that there are to begin with allow gigabytes a
-     * second there, and what is waited for is a processor. */
-    WINDOW_NEAR_US = 1000,
+    /* Nearer than this nothing grows: the windows that there are to begin with allow hundreds of
+     * megabytes a second there; and on a machine that is busy it is a processor that is waited for. */
+    WINDOW_NEAR_US = 5000,
     /* A client acknowledges after so much, whatever the window, and a quarter of that if it is less;
      * else what has grown would come back in a few large pieces. */
     WINDOW_ACK_BYTES = 524288

@@ -53,8 +53,8 @@ static void test_one_window(void **state)
         {"never below the first", 100 * MS, 100 * MS, 801 * MS, 2 * MIB, 16 * MIB, 2 * MIB},
         {"as large as may be", 100 * MS, 100 * MS, 101 * MS, 16 * MIB, 16 * MIB, 16 * MIB},
         {"it does not grow", 100 * MS, 100 * MS, 101 * MS, 2 * MIB, 0, 2 * MIB},
-        {"near", 900, 900, 950, 2 * MIB, 16 * MIB, 2 * MIB},
-        {"not quite near", 1000, 1000, 1000, 2 * MIB, 16 * MIB, 8 * MIB},
+        {"near", 4900, 4900, 4950, 2 * MIB, 16 * MIB, 2 * MIB},
+        {"not quite near", 5000, 5000, 5000, 2 * MIB, 16 * MIB, 8 * MIB},
         /* An acknowledgement that is faster than the ping is the better measure. */
         {"a ping behind much else", 900 * MS, 10 * MS, 300 * MS, 2 * MIB, 16 * MIB, 2 * MIB},
     };
