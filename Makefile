@@ -401,8 +401,8 @@ test-upgrade: all $(B)/tests/integration/test_kept_upgrade
 BENCH_CLOCK := $(B)/tests/bench/clock
 BENCH_HELLO := $(B)/tests/bench/hello
 
-$(BENCH_CLOCK): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(wildcard tests/bench/clock*.c)) $(STATIC) \
-        $(call lib,base)
+$(BENCH_CLOCK): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(wildcard tests/bench/clock*.c) \
+        tests/support/far.c) $(STATIC) $(call lib,base)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $^ $(BUILD_LDFLAGS) $(LIBS_CLIENT) -o $@

@@ -20,7 +20,8 @@
  *
  * Limits:  output that a callback does not take is kept up to the server's window (2 MiB by
  *          default); then the command is no longer read. Standard input: as much under way as the
- *          server allows (1 MiB by default).
+ *          server allows (1 MiB by default). Where the server is far away and both ends are fast it
+ *          may let either grow (to 16 MiB by default, 64 MiB at most).
  *
  * Every function that can fail returns enum afar_status; *err (which may be NULL) is filled in if
  * it fails, and left alone if not.

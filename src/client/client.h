@@ -56,7 +56,10 @@ enum {
      * answers to a server that asks much and reads little. */
     CLIENT_OUT_MAX_BYTES = 4 << 20,
     /* A server may not make us keep more than this of a command's output. */
-    CLIENT_WINDOW_MAX_BYTES = 1 << 30
+    CLIENT_WINDOW_MAX_BYTES = 1 << 30,
+    /* And what it may let a window grow to: as much as a server can be set to. It is used where
+     * the network needs it and our own reader stops. */
+    CLIENT_WINDOW_GROWN_BYTES = RUN_GUEST_RING_MAX_BYTES
 };
 
 struct afar_context {

@@ -91,7 +91,8 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
         .keep = wanted->keep || wanted->key != NULL,
         .key = (char *)wanted->key,
         .when_full = wanted->keep || wanted->key != NULL ? WHEN_FULL_CUT : WHEN_FULL_BLOCK,
-        .resume_ms = guest->asked_resume_ms};
+        .resume_ms = guest->asked_resume_ms,
+        .window_max = guest->window_max};
     memcpy(request.holder, guest->holder, sizeof request.holder);
     return message_put_exec(&client->out, client->last_id + 1, &request, err);
 }
@@ -136,7 +137,8 @@ static enum afar_status open_guest(struct run_guest *guest, const struct afar_co
                                     .since_ms =
                                         wanted->since_ms > 0 ? (uint64_t)wanted->since_ms : 0,
                                     .stdin_again = wanted->key != NULL,
-                                    .stdin_stream = wanted->with_stdin};
+                                    .stdin_stream = wanted->with_stdin,
+                                    .window_max = CLIENT_WINDOW_GROWN_BYTES};
     if (wanted->resume_ms > 0 || wanted->keep || wanted->key != NULL || wanted->job != NULL) {
         enum afar_status status = random_hex(holder, HOLDER_RANDOM_BYTES, err);
         if (status != AFAR_OK)

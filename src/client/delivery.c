@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/json_line.h"
+#include "wire/window.h"
 
 /* A frame of which something has not been taken. */
 struct kept_frame {
@@ -17,7 +18,7 @@ struct kept_frame {
     uint8_t bytes[]; /* header, payload */
 };
 
-enum { URGENT_PART = 4 }; /* PROTOCOL.md §8: at the latest after a quarter of the window */
+enum { URGENT_PART = 4 }; /* PROTOCOL.md §8: at the latest after a quarter of the window … */
 
 static void drop_first(struct delivery *delivery, enum stream stream)
 {
@@ -116,9 +117,10 @@ static enum afar_status finish_frame(struct delivery *delivery, const struct fra
 static enum afar_status keep(struct delivery *delivery, enum stream stream,
                              const struct frame_view *frame, size_t taken, struct afar_error *err)
 {
-    if (delivery->kept_bytes + frame->wire_bytes > delivery->window)
-        return afar_fail(err, AFAR_EPEER, "more output than the window of %zu bytes allows",
-                         delivery->window);
+    const size_t most =
+        delivery->window > delivery->window_max ? delivery->window : delivery->window_max;
+    if (delivery->kept_bytes + frame->wire_bytes > most)
+        return afar_fail(err, AFAR_EPEER, "more output than the window of %zu bytes allows", most);
     struct kept_frame *kept = malloc(sizeof *kept + frame->header_size + frame->size);
     if (kept == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for output");
@@ -225,7 +227,10 @@ bool delivery_ack_due(const struct delivery *delivery, bool urgent)
 {
     if (delivery_next(delivery) == delivery->acked)
         return false;
-    return !urgent || delivery->unacked_bytes >= delivery->window / URGENT_PART;
+    size_t much = delivery->window / URGENT_PART;
+    if (much > WINDOW_ACK_BYTES) /* … or this: of one that has grown this side knows nothing */
+        much = WINDOW_ACK_BYTES;
+    return !urgent || delivery->unacked_bytes >= much;
 }
 
 void delivery_acked(struct delivery *delivery)

@@ -4,7 +4,7 @@
  * Owns:    the output that it keeps, and the digests.
  * Threads: one owner; no lock.
  * Blocks:  never (as little as the callbacks do).
- * Limits:  keeps at most the server's window, counted in bytes on the wire. */
+ * Limits:  keeps at most the server's window, or what it may become, counted in bytes on the wire. */
 #ifndef CLIENT_DELIVERY_H
 #define CLIENT_DELIVERY_H
 
@@ -36,6 +36,7 @@ struct delivery {
     struct kept_frame *last[2];
     size_t kept_bytes;    /* on the wire */
     size_t window;        /* the server's; 0 until the command has started */
+    size_t window_max;    /* it may grow up to this, and nothing says so; 0: it does not */
     size_t unacked_bytes; /* on the wire, taken since the last acknowledgement */
     uint64_t received[2]; /* bytes of output that have come */
     bool closed[2];       /* the server was told that nobody reads it: what came is not all */

@@ -23,6 +23,7 @@ static enum afar_status take_facts(struct afar_client *client, const struct mess
                          "the server's window is %" PRIu64 " bytes, 1 to %d are allowed",
                          message->window, CLIENT_WINDOW_MAX_BYTES);
     command->delivery.window = (size_t)message->window;
+    command->delivery.window_max = (size_t)command->guest.window_max;
     if (message->resume_ms > 0)
         heartbeat_be_quick(&client->heartbeat);
     note_features(client, message);

@@ -104,6 +104,9 @@ void job_close_output(struct job *job, enum stream stream);
 
 bool job_is_on_terminal(const struct job *job);
 
+/* So much of its input may wait from now on, where that is more than before. */
+void job_allow_stdin(struct job *job, size_t bytes);
+
 /* On a terminal, else nothing: its size, remembered until it runs; and the end that a closed window
  * makes, which it may survive. */
 void job_resize(struct job *job, const struct screen_size *size);

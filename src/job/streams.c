@@ -351,6 +351,12 @@ void job_close_stdin(struct job *job)
         drain_input(job);
 }
 
+void job_allow_stdin(struct job *job, size_t bytes)
+{
+    if (job->streams.input.limit_bytes < bytes)
+        job->streams.input.limit_bytes = bytes;
+}
+
 uint64_t job_stdin_taken(const struct job *job)
 {
     return job->streams.stdin_taken;

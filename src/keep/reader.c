@@ -189,7 +189,7 @@ static void put_stdin_ack(struct reader *reader)
         return;
     run_host_stdin_taken(run, job_stdin_taken(keeper->job));
     if (run_host_stdin_ack_due(run, clock_now_ms(), &taken, &by_ms)) {
-        if (message_put_stdin_ack(&reader->out, run->id, taken, NULL) == AFAR_OK)
+        if (message_put_stdin_ack(&reader->out, run->id, taken, 0, NULL) == AFAR_OK)
             run_host_stdin_acked(run, taken);
     } else if (by_ms < keeper->timer.deadline_ms) {
         timer_arm(loop_timers(keeper->host.loop), &keeper->timer, by_ms);

@@ -28,7 +28,7 @@ static void tell_attached(struct reader *reader, struct run_host *host)
     struct message_attached attached;
     const bool more = host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
     const struct message_started facts = {.job = keeper->request.job,
-                                          .window = output_log_capacity(host->log),
+                                          .window = run_host_told_window(host),
                                           .credit = more ? host->stdin_credit : 0,
                                           .resume_ms = keeper->request.resume_ms,
                                           .kept = true};
@@ -47,7 +47,7 @@ void readers_tell_started(struct keeper *keeper)
             continue;
         const bool more = host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
         const struct message_started facts = {.job = keeper->request.job,
-                                              .window = output_log_capacity(host->log),
+                                              .window = run_host_told_window(host),
                                               .credit = more ? host->stdin_credit : 0,
                                               .resume_ms = keeper->request.resume_ms,
                                               .kept = true};

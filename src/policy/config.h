@@ -121,13 +121,15 @@ struct config {
     uint64_t kill_grace_ms;        /* from TERM to KILL */
     uint64_t linger_ms;            /* see design: output held open after the command's end */
     uint64_t linger_max_ms;
-    uint64_t drain_ms;             /* jobs may go on so long after the server's TERM */
-    uint64_t last_words_ms;        /* … then clients may take so long for their receipts */
-    uint64_t output_log_bytes;     /* per job: output that the client has not acknowledged */
-    uint64_t stdin_bytes;          /* per job: input that the command has not taken */
-    uint64_t files_window_bytes;   /* instead of these two, where files are served */
-    uint64_t control_queue_bytes;  /* per connection: replies to control frames */
-    uint64_t request_bytes;        /* headed, sized: a command's length */
+    uint64_t drain_ms;            /* jobs may go on so long after the server's TERM */
+    uint64_t last_words_ms;       /* … then clients may take so long for their receipts */
+    uint64_t output_log_bytes;    /* per job: output that the client has not acknowledged */
+    uint64_t stdin_bytes;         /* per job: input that the command has not taken */
+    uint64_t files_window_bytes;  /* instead of these two, where files are served */
+    uint64_t window_max_bytes;    /* each of these, where the way to the client is long; 0: fixed */
+    uint64_t window_total_bytes;  /* what they have grown by, all together; 0: by the memory */
+    uint64_t control_queue_bytes; /* per connection: replies to control frames */
+    uint64_t request_bytes;       /* headed, sized: a command's length */
     uint64_t collect_memory_bytes; /* headed, sized: output kept in memory, per stream */
     uint64_t collect_max_bytes;    /* headed, sized: output in all */
     uint64_t quiet_ms;             /* headed, sized: silence that ends a request */

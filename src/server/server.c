@@ -15,6 +15,7 @@
 
 #include "base/digest.h"
 #include "base/utf8.h"
+#include "exec/allowance.h"
 #include "exec/inheritance.h"
 #include "exec/spawn.h"
 #include "policy/review.h"
@@ -40,8 +41,7 @@ static unsigned worker_count(const struct config *config)
 {
     if (config->workers > 0)
         return (unsigned)config->workers;
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned count = processors > 0 ? 2 * (unsigned)processors : WORKERS_MIN;
+    const unsigned count = 2 * allowance_processors("");
     return count < WORKERS_MIN ? WORKERS_MIN : count;
 }
 
@@ -305,6 +305,8 @@ static enum afar_status make_shared(struct server *server, const struct config *
     shared->base.default_signals = spawn_default_signals();
     shared->base.oom_protected = inheritance_oom_protected();
     shared->environment = environ;
+    shared->memory_bytes = allowance_memory_bytes("");
+    window_pool_set(&shared->windows, config->window_total_bytes, shared->memory_bytes);
     shared->temporary = temporary_folder();
     describe_user(shared);
     set_own_umask(shared);

@@ -97,6 +97,8 @@ static void settle(struct mail *mail)
     struct worker *worker = list_object(mail, struct worker, settings_mail);
     worker->config = worker->next_settings.config;
     set_limits(&worker->host.limits, worker->config);
+    window_pool_set(&worker->shared->windows, worker->config->window_total_bytes,
+                    worker->shared->memory_bytes);
     worker->tls = worker->next_settings.tls;
     worker->fence = worker->next_settings.fence;
     mailbox_post(worker->boss, &worker->settled_mail);

@@ -27,6 +27,7 @@
 #include "server/registry.h"
 #include "server/remains.h"
 #include "server/summary.h"
+#include "server/window_pool.h"
 
 /* What a reload changes. Read-only; what it points to lives until every worker has gone on to the
  * next. */
@@ -56,6 +57,8 @@ struct server_shared {
     struct summary *summary;
     struct counters counters;
     struct figures figures;
+    struct window_pool windows;
+    uint64_t memory_bytes;    /* that this process may use, as it was at the start */
     char *const *environment; /* what commands start from, and: */
     /* As the server was started. It has raised its own limit of descriptors, and set that of core
      * files to 0: its memory has keys in it. */

@@ -28,6 +28,7 @@ static const char *const names[COUNTERS] = {
     [COUNTER_REQUEST_BYTES] = "request_bytes",
     [COUNTER_COLLECT_MAX_BYTES] = "collect_max_bytes",
     [COUNTER_OUTPUT_LOG_FULL] = "output_log_bytes",
+    [COUNTER_WINDOW_TOTAL_BYTES] = "window_total_bytes",
     [COUNTER_CONTROL_QUEUE_BYTES] = "control_queue_bytes",
     [COUNTER_HANDSHAKE_TIMEOUT] = "handshake_timeout_ms",
     [COUNTER_FIRST_REQUEST_TIMEOUT] = "first_request_timeout_ms",
@@ -49,6 +50,7 @@ static const char *const names[COUNTERS] = {
     [COUNTER_RESUMES] = "resumes",
     [COUNTER_SUPERSEDED] = "superseded",
     [COUNTER_RESUME_MS] = "resume_ms",
+    [COUNTER_WINDOWS_GROWN] = "windows_grown",
     [COUNTER_RELOADS] = "reloads",
     [COUNTER_RELOADS_FAILED] = "reloads_failed",
 };

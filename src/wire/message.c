@@ -72,6 +72,8 @@ static enum afar_status decode_ack(struct message *message, const cJSON *object,
     enum afar_status status = json_get_integer(object, "next", false, &message->next, err);
     if (status == AFAR_OK)
         status = json_get_integer(object, "stdin", false, &message->stdin_acked, err);
+    if (status == AFAR_OK && message->has_stdin_acked)
+        status = json_get_integer(object, "credit", false, &message->credit, err);
     return status;
 }
 

@@ -199,7 +199,7 @@ struct message {
     uint64_t stdin_acked;
     uint64_t position;                 /* queued */
     uint64_t window;                   /* started, attached */
-    uint64_t credit;                   /* started, attached; 0: not said */
+    uint64_t credit;                   /* started, attached, ack; 0: not said */
     uint64_t resume_ms;                /* started, attached; 0: none is granted */
     bool kept;                         /* started, attached */
     bool all;                          /* jobs: also those that have ended */
@@ -271,8 +271,9 @@ enum afar_status message_put_shutdown(struct buffer *out, uint64_t id, const cha
                                       struct afar_error *err);
 enum afar_status message_put_ack(struct buffer *out, uint64_t id, uint64_t next,
                                  struct afar_error *err);
+/* `credit` 0: not said. */
 enum afar_status message_put_stdin_ack(struct buffer *out, uint64_t id, uint64_t stdin_acked,
-                                       struct afar_error *err);
+                                       uint64_t credit, struct afar_error *err);
 enum afar_status message_put_ping(struct buffer *out, uint64_t id, struct afar_error *err);
 /* `features`: of enum feature; 0: not said, as a client's. */
 enum afar_status message_put_pong(struct buffer *out, uint64_t id, const char *version,

@@ -39,8 +39,13 @@ enum afar_status message_put_ack(struct buffer *out, uint64_t id, uint64_t next,
 }
 
 enum afar_status message_put_stdin_ack(struct buffer *out, uint64_t id, uint64_t stdin_acked,
-                                       struct afar_error *err)
+                                       uint64_t credit, struct afar_error *err)
 {
+    if (credit > 0)
+        return put_plain(out, NULL, 0, err,
+                         "{\"type\":\"ack\",\"id\":%" PRIu64 ",\"stdin\":%" PRIu64
+                         ",\"credit\":%" PRIu64 "}",
+                         id, stdin_acked, credit);
     return put_plain(out, NULL, 0, err,
                      "{\"type\":\"ack\",\"id\":%" PRIu64 ",\"stdin\":%" PRIu64 "}", id,
                      stdin_acked);

@@ -26,7 +26,10 @@ struct entry {
 struct output_log {
     uint64_t id;
     size_t capacity_bytes;
-    size_t held_bytes; /* counted, all entries, without the receipt */
+    size_t first_bytes;  /* the first capacity */
+    size_t held_bytes;   /* counted, all entries, without the receipt */
+    size_t on_way_bytes; /* of these, what has been sent whole */
+    uint64_t released_count;
     uint64_t next_seq;
     uint64_t acked;
     uint64_t ever_sent;
@@ -51,7 +54,7 @@ struct output_log *output_log_new(uint64_t id, size_t capacity_bytes)
     struct output_log *log = calloc(1, sizeof *log);
     if (log != NULL) {
         log->id = id;
-        log->capacity_bytes = capacity_bytes;
+        log->capacity_bytes = log->first_bytes = capacity_bytes;
         log->chunk_bytes = OUTPUT_LOG_CHUNK_BYTES;
     }
     return log;
@@ -91,9 +94,36 @@ size_t output_log_capacity(const struct output_log *log)
     return log->capacity_bytes;
 }
 
+void output_log_resize(struct output_log *log, size_t capacity_bytes)
+{
+    log->capacity_bytes = capacity_bytes > log->first_bytes ? capacity_bytes : log->first_bytes;
+    if (log->held_bytes + log->spare_bytes > log->capacity_bytes)
+        free_spares(log);
+}
+
+static size_t free_bytes(const struct output_log *log)
+{
+    return log->held_bytes < log->capacity_bytes ? log->capacity_bytes - log->held_bytes : 0;
+}
+
+bool output_log_is_full(const struct output_log *log)
+{
+    return free_bytes(log) <= MESSAGE_OUTPUT_HEAD_BYTES;
+}
+
 size_t output_log_held(const struct output_log *log)
 {
     return log->held_bytes;
+}
+
+size_t output_log_on_way(const struct output_log *log)
+{
+    return log->on_way_bytes;
+}
+
+uint64_t output_log_released(const struct output_log *log)
+{
+    return log->released_count;
 }
 
 static size_t entry_size(const struct entry *entry)
@@ -142,7 +172,7 @@ static void give_entry(struct output_log *log, struct entry *entry)
 /* Adapts the chunk size to how full the last read was. */
 static void set_pace(struct output_log *log, size_t room_bytes, size_t size)
 {
-    size_t most = log->capacity_bytes / 4;
+    size_t most = log->first_bytes / 4;
     if (most > OUTPUT_LOG_CHUNK_MAX_BYTES)
         most = OUTPUT_LOG_CHUNK_MAX_BYTES;
     size_t next = log->chunk_bytes;
@@ -159,11 +189,9 @@ enum afar_status output_log_reserve(struct output_log *log, uint8_t **room, size
                                     struct afar_error *err)
 {
     assert(log->reserved == NULL && !log->has_receipt);
-    size_t free_bytes =
-        log->held_bytes < log->capacity_bytes ? log->capacity_bytes - log->held_bytes : 0;
-    if (free_bytes <= MESSAGE_OUTPUT_HEAD_BYTES)
+    if (output_log_is_full(log))
         return AFAR_EAGAIN;
-    size_t payload_bytes = free_bytes - MESSAGE_OUTPUT_HEAD_BYTES;
+    size_t payload_bytes = free_bytes(log) - MESSAGE_OUTPUT_HEAD_BYTES;
     if (payload_bytes > log->chunk_bytes)
         payload_bytes = log->chunk_bytes;
 
@@ -295,6 +323,9 @@ bool output_log_peek(struct output_log *log, const uint8_t **data, size_t *size)
     struct entry *entry = log->unsent;
     if (entry == NULL || log->acked < log->gate)
         return false;
+    if (log->sent_bytes == 0 && log->on_way_bytes > 0 &&
+        log->on_way_bytes + entry->counted > log->capacity_bytes)
+        return false; /* it has become smaller than what is held */
     if (!log->head_made)
         make_head(log, entry);
     *data = entry->bytes + entry->start + log->sent_bytes;
@@ -337,6 +368,8 @@ static void release(struct output_log *log)
         if (log->first == NULL)
             log->last = NULL;
         log->held_bytes -= entry->counted;
+        log->on_way_bytes -= entry->counted;
+        log->released_count += entry->counted;
         add_bytes(entry, log->released_bytes);
         give_entry(log, entry);
     }
@@ -352,6 +385,7 @@ void output_log_sent(struct output_log *log, size_t size)
     if (log->sent_bytes < entry_size(entry))
         return;
     uint64_t beyond = entry_beyond(log, entry);
+    log->on_way_bytes += entry->counted;
     set_cursor(log, entry->next);
     if (beyond > log->ever_sent)
         log->ever_sent = beyond;
@@ -397,6 +431,9 @@ enum afar_status output_log_rewind(struct output_log *log, uint64_t id, uint64_t
                          (unsigned long long)log->ever_sent);
     log->id = id;
     set_cursor(log, entry);
+    log->on_way_bytes = 0;
+    for (const struct entry *sent = log->first; sent != entry; sent = sent->next)
+        log->on_way_bytes += sent->counted;
     return AFAR_OK;
 }
 
@@ -409,7 +446,7 @@ void output_log_restart(struct output_log *log, uint64_t id, uint64_t next, uint
     log->last = NULL;
     set_cursor(log, NULL);
     log->id = id;
-    log->held_bytes = 0;
+    log->held_bytes = log->on_way_bytes = 0;
     log->has_receipt = false;
     log->next_seq = log->ever_sent = log->gate = next;
     log->acked = acked;

@@ -11,8 +11,8 @@
  * Threads: one owner; no lock.
  * Blocks:  never; no system call in this layer.
  * Limits:  capacity_bytes on the wire (prefix, header, payload), each frame counted with the
- *          longest id that there is, so that it is enough for every id. Room for the receipt is
- *          always kept besides. */
+ *          longest id that there is, so that it is enough for every id; changed by
+ *          output_log_resize. Room for the receipt is always kept besides. */
 #ifndef WIRE_OUTPUT_LOG_H
 #define WIRE_OUTPUT_LOG_H
 
@@ -26,7 +26,7 @@
 #include "wire/message.h"
 
 /* The largest payload of a frame: what a pipe(7) holds; and where the command fills that again and
- * again, more, up to a quarter of the capacity. */
+ * again, more, up to a quarter of the first capacity. */
 enum {
     OUTPUT_LOG_CHUNK_BYTES = 65536,
     OUTPUT_LOG_CHUNK_MAX_BYTES = 262144,
@@ -40,6 +40,13 @@ struct output_log *output_log_new(uint64_t id, size_t capacity_bytes);
 void output_log_free(struct output_log *log);
 
 size_t output_log_capacity(const struct output_log *log);
+
+/* It is another from now on, at least the first. Where it holds more already, nothing is added, and
+ * nothing more is sent while as much as this is on its way, until acknowledgements have made room. */
+void output_log_resize(struct output_log *log, size_t capacity_bytes);
+
+/* True: output_log_reserve would say AFAR_EAGAIN. */
+bool output_log_is_full(const struct output_log *log);
 
 /* Room for the next frame's payload: *room points to *size bytes (1 to
  * OUTPUT_LOG_CHUNK_MAX_BYTES), borrowed until output_log_commit, which must follow, with 0 for
@@ -119,5 +126,9 @@ void output_log_bytes_before(const struct output_log *log, uint64_t next, uint64
 
 /* Bytes on the wire that are held now, as counted against the capacity. */
 size_t output_log_held(const struct output_log *log);
+
+/* Of these, what has been sent whole; and so many were acknowledged, since the start. */
+size_t output_log_on_way(const struct output_log *log);
+uint64_t output_log_released(const struct output_log *log);
 
 #endif

@@ -7,18 +7,30 @@
 
 /* ---- the beginning, and coming back ---------------------------------------------------------- */
 
+/* All of it would have to be kept here, if not sent again. */
+static uint64_t bounded(const struct run_guest *guest, uint64_t credit)
+{
+    const bool keeps = guest->asked_resume_ms > 0 && credit > RUN_GUEST_RING_MAX_BYTES;
+    return keeps ? (uint64_t)RUN_GUEST_RING_MAX_BYTES : credit;
+}
+
+/* What was sent under a larger one stays. */
+static void set_credit(struct run_guest *guest, uint64_t credit)
+{
+    guest->stdin_credit = credit;
+    if (guest->ring.limit_bytes < (size_t)credit)
+        guest->ring.limit_bytes = (size_t)credit;
+}
+
 static void take_facts(struct run_guest *guest, const struct message *message)
 {
-    uint64_t credit = message->credit;
-    if (credit > RUN_GUEST_RING_MAX_BYTES && guest->asked_resume_ms > 0)
-        credit = RUN_GUEST_RING_MAX_BYTES; /* all of it would have to be kept here */
+    const uint64_t credit = bounded(guest, message->credit);
     memcpy(guest->job, message->job, sizeof guest->job);
     memcpy(guest->server, message->server, sizeof guest->server);
     guest->resume_ms = message->resume_ms;
     guest->kept = message->kept;
-    if (credit > guest->stdin_credit)
-        guest->stdin_credit = credit;
-    guest->ring.limit_bytes = (size_t)guest->stdin_credit;
+    if (credit > guest->stdin_credit || (credit > 0 && guest->window_max > 0))
+        set_credit(guest, credit);
     guest->confirmed = true;
 }
 
@@ -202,6 +214,13 @@ static enum afar_status on_ack(struct run_guest *guest, const struct message *me
                          "the server acknowledges %" PRIu64 " bytes of stdin, %" PRIu64
                          " were sent",
                          message->stdin_acked, guest->stdin_sent);
+    /* Without window_max the credit of the beginning is final. */
+    const uint64_t credit = guest->window_max > 0 ? bounded(guest, message->credit) : 0;
+    const bool more = credit > guest->stdin_credit;
+    if (credit > 0)
+        set_credit(guest, credit);
+    if (more)
+        *event = RUN_GUEST_ROOM;
     if (message->stdin_acked <= guest->stdin_acked)
         return AFAR_OK;
     guest->stdin_acked = message->stdin_acked;

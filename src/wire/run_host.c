@@ -10,6 +10,18 @@
  * wait. */
 enum { STDIN_ACK_BYTES = MESSAGE_STDIN_CREDIT_BYTES / 2, STDIN_ACK_WITHIN_MS = 20 };
 
+/* How far they may grow, for everyone who is attached. */
+static size_t most_bytes(const struct run_host *host)
+{
+    return host->window_max < host->window_most ? (size_t)host->window_max : host->window_most;
+}
+
+/* What a server that says no credit takes is fixed, in frames too. */
+static size_t most_credit(const struct run_host *host)
+{
+    return host->windows.in.least_bytes > MESSAGE_STDIN_CREDIT_BYTES ? most_bytes(host) : 0;
+}
+
 static bool can_come_back(const struct run_host *host)
 {
     return host->kept || host->resume_ms > 0;
@@ -35,13 +47,21 @@ enum afar_status run_host_open(struct run_host *host, const struct run_host_setu
                               .id = setup->id,
                               .resume_ms = setup->resume_ms,
                               .window_max = setup->window_max,
+                              .window_most = setup->window_most,
                               .kept = setup->spool != NULL,
                               .spool = setup->spool,
                               .next_attempt = setup->session != NULL ? 1 : 0,
                               .away_until_ms = NEVER,
                               .stdin_stream = setup->stdin_stream,
                               .stdin_credit = setup->stdin_credit,
+                              .stdin_end = setup->stdin_credit,
                               .stdin_ack_by_ms = NEVER};
+    windows_open(&host->windows, setup->window_bytes, (size_t)setup->stdin_credit,
+                 most_bytes(host));
+    host->windows.in.most_bytes = most_credit(host);
+    if (host->windows.in_end > MESSAGE_STDIN_CREDIT_BYTES)
+        host->windows.in_end = MESSAGE_STDIN_CREDIT_BYTES; /* until it is told more */
+    windows_begin(&host->windows, most_bytes(host) > 0);
     if (setup->holder != NULL)
         (void)snprintf(host->holder, sizeof host->holder, "%s", setup->holder);
     if (host->session == NULL)
@@ -125,6 +145,21 @@ static bool find_frame(struct run_host *host, uint64_t id, const struct message_
            output_log_ack(host->log, acked, NULL) == AFAR_OK;
 }
 
+/* To the client that is attached now. What one is told that knows of no growing windows is final, so it
+ * stays; the others' are no more than they will hold, unless the run has begun with that. */
+static void fit_windows(struct run_host *host)
+{
+    struct windows *windows = &host->windows;
+    const size_t most = most_bytes(host);
+    windows_begin(windows, most > 0);
+    windows->out.most_bytes = most;
+    windows->in.most_bytes = most_credit(host);
+    if (most > 0 && windows->out.bytes > most)
+        run_host_set_window(host, most);
+    if (most > 0 && windows->in.bytes > most)
+        run_host_set_credit(host, most);
+}
+
 enum run_host_verdict run_host_attach(struct run_host *host, const void *session, uint64_t id,
                                       const struct message_attach *attach,
                                       struct run_host_displaced *displaced)
@@ -153,6 +188,7 @@ enum run_host_verdict run_host_attach(struct run_host *host, const void *session
     host->expired = false;
     if (attach->window_max < host->window_max)
         host->window_max = attach->window_max;
+    fit_windows(host);
     return RUN_HOST_ATTACHED;
 }
 
@@ -164,12 +200,13 @@ void run_host_spooled(struct run_host *host, uint64_t end)
 void run_host_tell(struct run_host *host, struct message_attached *attached)
 {
     uint64_t end = output_log_end(host->log);
-    *attached = (struct message_attached){.first = output_log_cursor(host->log),
-                                          .end = host->spooled > end ? host->spooled : end,
-                                          .stdin_received = host->stdin_received,
-                                          .stdin_taken = host->stdin_taken,
-                                          .stdin_eof = host->stdin_eof,
-                                          .window_max = host->window_max};
+    *attached = (struct message_attached){
+        .first = output_log_cursor(host->log),
+        .end = host->spooled > end ? host->spooled : end,
+        .stdin_received = host->stdin_received,
+        .stdin_taken = host->stdin_taken,
+        .stdin_eof = host->stdin_eof,
+        .window_max = host->windows.grow ? host->windows.out.most_bytes : 0};
     output_log_bytes_before(host->log, attached->first, attached->first_bytes);
     run_host_stdin_acked(host, host->stdin_taken);
 }
@@ -254,11 +291,12 @@ enum afar_status run_host_stdin(struct run_host *host, const void *session, uint
         return afar_fail(err, AFAR_EPEER, "a gap in stdin: \"offset\" is too high");
     if (host->stdin_eof && end > host->stdin_received)
         return afar_fail(err, AFAR_EPEER, "stdin after its end");
-    if (end > host->stdin_acked + host->stdin_credit)
+    if (end > host->stdin_end)
         return afar_fail(err, AFAR_EPEER, "stdin beyond its credit");
     if (end > host->stdin_received) {
         input->skip = (size_t)(host->stdin_received - offset); /* a resend */
         input->size = size - input->skip;
+        windows_received(&host->windows, host->stdin_taken == host->stdin_received);
         host->stdin_received = end;
     }
     if (eof && !host->stdin_eof)
@@ -268,8 +306,10 @@ enum afar_status run_host_stdin(struct run_host *host, const void *session, uint
 
 void run_host_stdin_taken(struct run_host *host, uint64_t taken)
 {
-    if (taken > host->stdin_taken)
-        host->stdin_taken = taken;
+    if (taken <= host->stdin_taken)
+        return;
+    host->stdin_taken = taken;
+    windows_taken(&host->windows, taken);
 }
 
 bool run_host_stdin_ack_due(struct run_host *host, int64_t now_ms, uint64_t *taken, int64_t *by_ms)
@@ -283,7 +323,9 @@ bool run_host_stdin_ack_due(struct run_host *host, int64_t now_ms, uint64_t *tak
         return false;
     if (host->stdin_ack_by_ms == NEVER)
         host->stdin_ack_by_ms = now_ms + STDIN_ACK_WITHIN_MS;
-    if (host->stdin_taken - host->stdin_acked >= much || now_ms >= host->stdin_ack_by_ms)
+    /* Far away, a command that waits for more should not wait for this too. */
+    if (host->stdin_taken - host->stdin_acked >= much || now_ms >= host->stdin_ack_by_ms ||
+        (windows_are_far(&host->windows) && host->stdin_taken == host->stdin_received))
         return true;
     *by_ms = host->stdin_ack_by_ms;
     return false;
@@ -291,8 +333,18 @@ bool run_host_stdin_ack_due(struct run_host *host, int64_t now_ms, uint64_t *tak
 
 void run_host_stdin_acked(struct run_host *host, uint64_t taken)
 {
+    const uint64_t end = taken + host->stdin_credit;
     host->stdin_acked = taken;
     host->stdin_ack_by_ms = NEVER;
+    windows_granted(&host->windows, taken, taken == host->stdin_received, end);
+    if (end > host->stdin_end)
+        host->stdin_end = end;
+}
+
+uint64_t run_host_told_credit(const struct run_host *host)
+{
+    /* (Every ack says it then, also one that is smaller than before.) */
+    return host->windows.grow && host->credit_changed ? host->stdin_credit : 0;
 }
 
 /* ---- output ---------------------------------------------------------------------------------- */
@@ -304,8 +356,14 @@ bool run_host_peek(struct run_host *host, const void *session, const uint8_t **d
 
 void run_host_sent(struct run_host *host, const void *session, size_t size)
 {
-    if (session == host->session && session != NULL)
-        output_log_sent(host->log, size);
+    if (session != host->session || session == NULL)
+        return;
+    output_log_sent(host->log, size);
+    if (!host->windows.grow || output_log_inside_frame(host->log))
+        return;
+    const size_t on_way = output_log_on_way(host->log);
+    windows_sent(&host->windows, output_log_released(host->log), on_way,
+                 on_way == output_log_held(host->log) && output_log_is_full(host->log));
 }
 
 enum afar_status run_host_ack(struct run_host *host, const void *session, uint64_t next,
@@ -317,7 +375,86 @@ enum afar_status run_host_ack(struct run_host *host, const void *session, uint64
     size_t held = output_log_held(host->log);
     enum afar_status status = output_log_ack(host->log, next, err);
     *resume = status == AFAR_OK && output_log_held(host->log) < held;
+    windows_acked(&host->windows, output_log_released(host->log));
     return status;
+}
+
+/* ---- growing windows ------------------------------------------------------------------------- */
+
+void run_host_clock(struct run_host *host, int64_t now_us)
+{
+    host->windows.now_us = now_us;
+}
+
+void run_host_started(struct run_host *host, bool far)
+{
+    if (!host->stdin_stream)
+        return;
+    windows_granted(&host->windows, host->stdin_taken, host->stdin_taken == host->stdin_received,
+                    host->stdin_acked + host->stdin_credit);
+    if (far)
+        windows_expect_far(&host->windows);
+}
+
+bool run_host_ask(struct run_host *host)
+{
+    return windows_ask(&host->windows);
+}
+
+void run_host_answered(struct run_host *host)
+{
+    windows_answered(&host->windows);
+}
+
+size_t run_host_wants_window(struct run_host *host)
+{
+    return window_wants(&host->windows, &host->windows.out);
+}
+
+size_t run_host_wants_credit(struct run_host *host)
+{
+    return window_wants(&host->windows, &host->windows.in);
+}
+
+void run_host_set_window(struct run_host *host, size_t bytes)
+{
+    if (bytes < host->windows.out.least_bytes)
+        bytes = host->windows.out.least_bytes;
+    if (!host->windows.grow && bytes < host->windows.out.bytes)
+        return;
+    window_set(&host->windows.out, bytes);
+    output_log_resize(host->log, bytes);
+}
+
+void run_host_set_credit(struct run_host *host, size_t bytes)
+{
+    if (bytes < host->windows.in.least_bytes)
+        bytes = host->windows.in.least_bytes;
+    if (!host->windows.grow && bytes < host->stdin_credit)
+        return;
+    host->credit_changed = host->credit_changed || bytes != host->stdin_credit;
+    host->stdin_credit = bytes;
+    window_set(&host->windows.in, bytes);
+    if (host->stdin_end < host->stdin_acked + bytes)
+        host->stdin_end = host->stdin_acked + bytes; /* as soon as the client has heard of it */
+}
+
+size_t run_host_told_window(const struct run_host *host)
+{
+    return host->windows.grow ? host->windows.out.least_bytes : host->windows.out.bytes;
+}
+
+size_t run_host_window_in_use(const struct run_host *host)
+{
+    const size_t held = output_log_held(host->log);
+    const size_t bytes = output_log_capacity(host->log);
+    return held > bytes ? held : bytes;
+}
+
+size_t run_host_credit_in_use(const struct run_host *host)
+{
+    const uint64_t told = host->stdin_end - host->stdin_acked;
+    return (size_t)(told > host->stdin_credit ? told : host->stdin_credit);
 }
 
 enum afar_status run_host_ended(struct run_host *host, const struct afar_receipt *receipt,

@@ -22,7 +22,9 @@
  * Owns:    the log.
  * Threads: one owner; no lock. No pointer to a thread or a loop.
  * Blocks:  never; no system call, no clock: the owner says what time it is (monotonic).
- * Limits:  window_bytes of output, stdin_credit bytes of input that the job has not taken. */
+ * Limits:  window_bytes of output, stdin_credit bytes of input that the job has not taken; where the
+ *          client knows of growing windows (window_max) and the owner lets them grow (window_most,
+ *          run_host_clock, run_host_set_window, run_host_set_credit), up to the least of both. */
 #ifndef WIRE_RUN_HOST_H
 #define WIRE_RUN_HOST_H
 
@@ -35,6 +37,7 @@
 #include "base/error.h"
 #include "wire/message.h"
 #include "wire/output_log.h"
+#include "wire/window.h"
 
 /* What a kept run's host asks of its owner, which must know it without reading from a disk. */
 struct run_spool {
@@ -51,6 +54,7 @@ struct run_host_setup {
     uint64_t stdin_credit;
     size_t window_bytes;
     uint64_t window_max; /* of the client; 0: not said */
+    size_t window_most;  /* of the owner; 0: it does not grow */
     const void *session; /* of the exec; NULL: it is still to be attached, as attempt 0 or higher */
     uint64_t id;         /* of the exec */
 };
@@ -62,6 +66,8 @@ struct run_host {
     uint64_t id;         /* of the request there */
     uint64_t resume_ms;
     uint64_t window_max; /* the least that everyone who is attached will hold; 0: not said */
+    size_t window_most;
+    struct windows windows;
     bool kept;
     bool ended; /* the receipt is in the log */
 
@@ -78,6 +84,8 @@ struct run_host {
     uint64_t stdin_received; /* bytes, from the start, without a gap */
     uint64_t stdin_taken;    /* by the job */
     uint64_t stdin_acked;    /* as the client was told */
+    uint64_t stdin_end;      /* it may send up to this */
+    bool credit_changed;     /* since the beginning */
     int64_t stdin_ack_by_ms; /* INT64_MAX: nothing is to be said */
 };
 
@@ -173,6 +181,10 @@ void run_host_stdin_taken(struct run_host *host, uint64_t taken);
 bool run_host_stdin_ack_due(struct run_host *host, int64_t now_ms, uint64_t *taken, int64_t *by_ms);
 void run_host_stdin_acked(struct run_host *host, uint64_t taken);
 
+/* What that ack says besides: the credit, where its client knows of growing ones and was told less or
+ * more before; 0: nothing. */
+uint64_t run_host_told_credit(const struct run_host *host);
+
 /* ---- output ---------------------------------------------------------------------------------- */
 
 /* output_log_peek and output_log_sent, for the session that is attached: to any other there is
@@ -189,6 +201,44 @@ enum afar_status run_host_ack(struct run_host *host, const void *session, uint64
  * RELEASE: everyone who could want it is gone. AFAR_ENOMEM: call again. */
 enum afar_status run_host_ended(struct run_host *host, const struct afar_receipt *receipt,
                                 bool digest, enum run_host_after *after, struct afar_error *err);
+
+/* ---- growing windows ------------------------------------------------------------------------- */
+
+/* What time it is, in microseconds: before each of the calls above that tell of something sent or
+ * received. An owner that never says it has windows that stay as they are. */
+void run_host_clock(struct run_host *host, int64_t now_us);
+
+/* True: time is needed; false: it would be of no account. */
+static inline bool run_host_wants_clock(const struct run_host *host)
+{
+    return host->windows.grow;
+}
+
+/* `started` is put now, and says the credit. `far`: it seems that the client is far away. */
+void run_host_started(struct run_host *host, bool far);
+
+/* True: send the client a ping, behind what was sent so far. And when its pong has come. */
+bool run_host_ask(struct run_host *host);
+void run_host_answered(struct run_host *host);
+
+/* How large the window for output, or the credit for input, should be; what it is now, where nothing is
+ * to be changed. Each is said once. */
+size_t run_host_wants_window(struct run_host *host);
+size_t run_host_wants_credit(struct run_host *host);
+
+/* They are so large from now on, at least as at the beginning. Of a credit the client hears with the
+ * next ack, and what it was told before it may use. To a client that knows nothing of that they do not
+ * become smaller. */
+void run_host_set_window(struct run_host *host, size_t bytes);
+void run_host_set_credit(struct run_host *host, size_t bytes);
+
+/* The window that a client is told: of one that knows that it may grow it is what it will never be
+ * less than, by which it acknowledges. */
+size_t run_host_told_window(const struct run_host *host);
+
+/* How much of these two may be used now, also where they have become smaller. */
+size_t run_host_window_in_use(const struct run_host *host);
+size_t run_host_credit_in_use(const struct run_host *host);
 
 /* ---- kept ------------------------------------------------------------------------------------ */
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """make bench: Afar beside what a user would pick instead, and beside what the machine can do at best, in one run
 on one machine. Prints a table, writes build/bench.json and build/bench.svg.
-Usage: bench.py BUILD [--quick] [MEASURE...]   MEASUREs: cold trips warm rate streams beside memory start growth calls"""
+Usage: bench.py BUILD [--quick] [MEASURE...]
+MEASUREs: cold trips warm rate streams far beside memory start growth calls"""
 import os
 import platform
 import signal
@@ -21,8 +22,8 @@ import stage as stages  # noqa: E402
 import trips  # noqa: E402
 
 MEASURES = {"cold": speed.cold, "trips": trips.trips, "warm": speed.warm, "rate": speed.rate, "streams": speed.streams,
-            "beside": speed.beside, "memory": footprint.memory, "start": footprint.start, "growth": footprint.growth,
-            "calls": calls.calls}
+            "far": speed.far, "beside": speed.beside, "memory": footprint.memory, "start": footprint.start,
+            "growth": footprint.growth, "calls": calls.calls}
 NOTES = """ssh, dbclient and check_nrpe have their servers run the command by a shell (dash), afard and socat do not.
 ssh mux: over a connection that is open (ControlMaster), a client process for each command.
 first contact: no session is kept from before; resumed: one is; shared: afar share has a connection. static: make static, of the same source.

@@ -25,8 +25,10 @@ static const char usage[] =
     "    until a ping over TCP is answered\n"
     "clock start ROUNDS greeting PORT PROGRAM WORDS...\n"
     "    until the first byte comes from that port\n"
-    "clock relay\n"
-    "    standard input to standard output, by way of TCP";
+    "clock relay [ROUND_TRIP_MS]\n"
+    "    standard input to standard output, by way of TCP, and of such a relay\n"
+    "clock far PORT ROUND_TRIP_MS\n"
+    "    a relay to that port in which everything takes so long; prints its own";
 
 void clock_give_up(const char *what, const char *why)
 {
@@ -47,12 +49,14 @@ int main(int argc, char **argv)
 {
     const char *what = argc >= 2 ? argv[1] : "";
     (void)signal(SIGPIPE, SIG_IGN);
-    if (strcmp(what, "relay") == 0 && argc == 2)
-        clock_relay();
+    if (strcmp(what, "relay") == 0 && argc <= 3)
+        clock_relay(argc == 3 ? number(argv[2]) : 0);
     else if (argc < 4)
         clock_give_up("usage", usage);
     else if (strcmp(what, "turns") == 0)
         clock_turns(number(argv[2]), argv[3]);
+    else if (strcmp(what, "far") == 0)
+        clock_far(number(argv[2]), number(argv[3]));
     else if (strcmp(what, "rate") == 0 && argc >= 5)
         clock_rate(number(argv[2]), number(argv[3]), argv + 4);
     else if (strcmp(what, "hold") == 0)

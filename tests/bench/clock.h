@@ -70,6 +70,8 @@ void clock_turns(int rounds, const char *path);
 void clock_rate(int seconds, int count, char **words);
 void clock_hold(const char *url, int count, char **words);
 void clock_start(int rounds, char **words);
-void clock_relay(void);
+/* `round_trip_ms` 0: at once. */
+void clock_relay(int round_trip_ms);
+_Noreturn void clock_far(int port, int round_trip_ms);
 
 #endif

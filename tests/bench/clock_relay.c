@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/far.h"
+
 enum { PIECE_BYTES = 262144 };
 
 static void copy(int from, int to)
@@ -36,7 +38,16 @@ static void copy(int from, int to)
     free(data);
 }
 
-void clock_relay(void)
+/* To where `address` is, or to a relay there. */
+static void set_back(struct sockaddr_in *address, int round_trip_ms)
+{
+    struct far *far = far_start(ntohs(address->sin_port), (int64_t)round_trip_ms * 500);
+    if (far == NULL)
+        clock_give_up("relay", strerror(errno));
+    address->sin_port = htons(far_port(far));
+}
+
+void clock_relay(int round_trip_ms)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
@@ -45,9 +56,11 @@ void clock_relay(void)
     int far = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (listener < 0 || far < 0 ||
         bind(listener, (const struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(listener, 1) != 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &size) != 0 ||
-        connect(far, (const struct sockaddr *)&address, sizeof address) != 0)
+        listen(listener, 1) != 0 || getsockname(listener, (struct sockaddr *)&address, &size) != 0)
+        clock_give_up("relay", strerror(errno));
+    if (round_trip_ms > 0)
+        set_back(&address, round_trip_ms);
+    if (connect(far, (const struct sockaddr *)&address, sizeof address) != 0)
         clock_give_up("relay", strerror(errno));
     int near = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     pid_t pid = near < 0 ? -1 : fork();

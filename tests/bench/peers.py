@@ -48,6 +48,7 @@ class Peers:
         self.programs = {}
         self.ssh_words = []  # to be followed by a command
         self.sshd = None
+        self.ssh_port = 0
         self.user = None
 
     def __enter__(self):
@@ -123,9 +124,15 @@ class Peers:
         self.ssh_words = ["ssh", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
                           "-o", "LogLevel=ERROR", "-i", f"{self.folder}/ssh_id", "-p", str(port),
                           f"{self.user}@127.0.0.1"]
+        self.ssh_port = port
         self.begin("ssh", "-M", "-S", mux, "-N", *self.ssh_words[1:], ready=lambda: os.path.exists(mux))
         self.programs["ssh, cold"] = [*self.ssh_words, "true"]
         self.programs["ssh mux"] = ["ssh", "-F", "none", "-S", mux, self.ssh_words[-1], "true"]
+
+    def ssh_through(self, port, cipher):
+        """ssh_words by another port, with that cipher."""
+        words = [str(port) if word == str(self.ssh_port) else word for word in self.ssh_words]
+        return [*words[:1], "-c", cipher, *words[1:]]
 
     def dropbear_words(self, port):
         return ("-F", "-E", "-r", f"{self.folder}/dropbear_host", "-p", f"127.0.0.1:{port}", "-P",

@@ -129,6 +129,75 @@ def streams(stage, peers, rows):
             rows.goal_of(group, BARE, "local pipe", None, "more")
 
 
+# ---- a network with long ways ----
+
+ROUND_TRIP_MS = 100
+FAR_BARE = "bare TCP through the same relay"
+
+
+class Far:
+    """A relay to that port in which everything takes ROUND_TRIP_MS there and back."""
+
+    def __init__(self, stage, port):
+        self.process = subprocess.Popen([stage.clock, "far", str(port), str(ROUND_TRIP_MS)], stdout=subprocess.PIPE,
+                                        stdin=subprocess.DEVNULL, text=True, preexec_fn=stages.die_with_us)
+        self.port = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        stages.stop(self.process)
+        self.process.stdout.close()
+
+
+def far_lines(stage, server, peers, size, ways):
+    """As stream_lines, through relays, which are put into `ways`."""
+    def through(port):
+        ways.append(Far(stage, port))
+        return ways[-1].port
+
+    afar = f"{stage.bin}/afar run"
+    make, drop = f"head -c {size} /dev/zero", "sh -c 'cat >/dev/null'"
+    bare = f"{make} | {stage.clock} relay {ROUND_TRIP_MS} >/dev/null"
+    table = {FAR_BARE: (bare, bare)}
+    for name, url in (("afar TLS", server.tls), ("afar plain", server.tcp)):
+        before, port = url.rsplit(":", 1)
+        url = f"{before}:{through(port)}"
+        table[name] = (f"{afar} -n {url} -- {make} >/dev/null", f"{make} | {afar} {url} -- {drop}")
+    if peers.ssh_words:
+        ssh = " ".join(peers.ssh_through(through(peers.ssh_port), CIPHERS[0]))
+        table["ssh"] = (f"{ssh} {make} </dev/null >/dev/null", f"{make} | {ssh} 'cat >/dev/null'")
+    return table
+
+
+def far(stage, peers, rows):
+    """Round trips of a whole client process; FAR_BARE shows that it is not the relay that they wait for."""
+    size = 64 << 20
+    ways, found = [], {}
+    try:
+        with stage.serve() as server:
+            table = far_lines(stage, server, peers, size, ways)
+            for _ in range(stage.count(3, 2)):
+                for name, lines in table.items():
+                    for line, direction in zip(lines, ("out", "in")):
+                        begun = time.monotonic()
+                        stages.run("bash", "-c", f"set -o pipefail; {line}")
+                        taken = (time.monotonic() - begun) * 1000 / ROUND_TRIP_MS
+                        found.setdefault((direction, name), []).append(taken)
+    finally:
+        for way in ways:
+            way.__exit__()
+    for direction in ("out", "in"):
+        group = f"far {direction}, {size >> 20} MiB, {ROUND_TRIP_MS} ms there and back"
+        for name in table:
+            rows.add(group, name, statistics.median(found[direction, name]), "round trips")
+        for name in ("afar TLS", "afar plain"):
+            rows.goal(group, name, rows.value(group, name), "ten round trips", 10, 1)
+            rows.goal_of(group, name, "ssh", 0.25)
+            rows.goal_of(group, name, FAR_BARE, None)
+
+
 class Streams:
     """Four that run until the end of `with`, each a client process of its own."""
 

@@ -24,7 +24,7 @@ struct client *client_new(void)
         struct client *client = &sim.client[i];
         if (client->used)
             continue;
-        *client = (struct client){.used = true, .number = (unsigned)i};
+        *client = (struct client){.used = true, .number = (unsigned)i, .old = chance(4)};
         client->close_at[0] = client->close_at[1] = UINT64_MAX;
         buffer_init(&client->in, (size_t)4 << 20);
         buffer_init(&client->out, (size_t)4 << 20);
@@ -142,7 +142,8 @@ static void open_guest(struct client *client)
         .job = client->takes_over != NULL ? client->takes_over->job : NULL,
         .stdin_stream = true,
         .stdin_again = client->key != 0,
-        .stdin_credit = sim.credit};
+        .stdin_credit = sim.credit,
+        .window_max = client->old ? 0 : MESSAGE_WINDOW_MIN_BYTES};
     struct afar_error err = {0};
     if (run_guest_open(&client->guest, &setup, &err) != AFAR_OK)
         problem("run_guest_open: %s", err.message);
@@ -156,6 +157,7 @@ static void put_exec(struct client *client)
     struct exec_request request = {.argv = argv,
                                    .stdin_stream = true,
                                    .resume_ms = client->guest.asked_resume_ms,
+                                   .window_max = client->guest.window_max,
                                    .keep = client->keep};
     memcpy(request.holder, client->holder, sizeof request.holder);
     (void)snprintf(key, sizeof key, "%u", client->key);

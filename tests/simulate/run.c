@@ -134,13 +134,20 @@ static bool write_some(struct run *run)
     return false;
 }
 
+uint64_t run_most_credit(const struct run *run)
+{
+    return run_host_wants_clock(&run->host) || run->host.credit_changed
+               ? sim.more_credit * CREDIT_GROWS
+               : run->host.stdin_credit;
+}
+
 static bool read_some(struct run *run)
 {
     struct command *command = &run->command;
     size_t size = buffer_size(&command->input);
-    if (size > run->host.stdin_credit)
+    if (size > run_most_credit(run))
         problem("job %u: %zu bytes of input wait, the credit is %llu", run->fact->number, size,
-                (unsigned long long)run->host.stdin_credit);
+                (unsigned long long)run_most_credit(run));
     if (size == 0) {
         bool news = command->input_eof && !command->eof_read;
         command->eof_read = command->input_eof;

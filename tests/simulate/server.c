@@ -83,6 +83,8 @@ static void exec_in_memory(struct session *session, const struct message *messag
         .stdin_stream = request->stdin_stream,
         .stdin_credit = sim.more_credit,
         .window_bytes = sim.window_bytes,
+        .window_max = request->window_max,
+        .window_most = sim.window_most,
         .session = session,
         .id = message->id};
     if (run_host_open(&run->host, &setup, sim.now_ms, NULL) != AFAR_OK)

@@ -227,7 +227,7 @@ static void displace(struct run *run, const struct run_host_displaced *displaced
 static struct message_started facts_of(const struct run *run)
 {
     return (struct message_started){.job = run->fact->job,
-                                    .window = output_log_capacity(run->host.log),
+                                    .window = run_host_told_window(&run->host),
                                     .credit = run->host.stdin_credit,
                                     .resume_ms = run->host.resume_ms,
                                     .kept = run->host.kept,
@@ -334,6 +334,15 @@ static void detach(struct session *session)
 
 /* ---- frames of the run that is here ---------------------------------------------------------- */
 
+/* They grow and shrink as if the way were now long and now short. */
+static void change_windows(struct run *run)
+{
+    if (!run_host_wants_clock(&run->host) || !chance(4))
+        return;
+    run_host_set_window(&run->host, some(sim.window_most));
+    run_host_set_credit(&run->host, (size_t)sim.more_credit * some(CREDIT_GROWS));
+}
+
 static void on_stdin(struct session *session, struct run *run, const struct message *message,
                      const uint8_t *payload)
 {
@@ -350,7 +359,8 @@ static void on_stdin(struct session *session, struct run *run, const struct mess
     }
     (void)buffer_append(&run->command.input, payload + input.skip, input.size, NULL);
     run->command.input_eof = run->command.input_eof || input.eof;
-    if (buffer_size(&run->command.input) > run->host.stdin_credit)
+    change_windows(run);
+    if (buffer_size(&run->command.input) > run_most_credit(run))
         problem("job %u: more input waits than there is credit for", run->fact->number);
 }
 
@@ -360,8 +370,10 @@ static void on_ack(struct session *session, struct run *run, const struct messag
     bool resume = false;
     if (run_host_ack(&run->host, session, message->next, &resume, &err) != AFAR_OK)
         problem("job %u: %s", run->fact->number, err.message);
-    else
+    else {
+        change_windows(run);
         run_act(run, run_host_over(&run->host));
+    }
 }
 
 static void frame_of_run(struct session *session, const struct message *message,
@@ -476,7 +488,8 @@ static bool prepare(struct session *session)
         did = true;
     }
     if (run != NULL && run_host_stdin_ack_due(&run->host, sim.now_ms, &taken, &by_ms)) {
-        (void)message_put_stdin_ack(&session->out, session->id, taken, NULL);
+        (void)message_put_stdin_ack(&session->out, session->id, taken,
+                                    run_host_told_credit(&run->host), NULL);
         run_host_stdin_acked(&run->host, taken);
         did = true;
     }

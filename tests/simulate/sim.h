@@ -50,7 +50,8 @@ enum {
     PIPE_BYTES = 700,
     RELAY_BYTES = 500,
     QUEUE_MAX = 128,
-    STEPS_MAX = 20000
+    STEPS_MAX = 20000,
+    CREDIT_GROWS = 4 /* times */
 };
 
 /* ---- network --------------------------------------------------------------------------------- */
@@ -145,6 +146,8 @@ uint8_t output_byte(unsigned salt, unsigned stream, uint64_t offset);
 uint8_t input_byte(uint64_t offset);
 
 struct run *run_new(struct fact *fact);
+/* Never more of its input may wait. */
+uint64_t run_most_credit(const struct run *run);
 bool run_step(struct run *run);
 void run_act(struct run *run, enum run_host_after after);
 void run_free(struct run *run);
@@ -359,6 +362,7 @@ struct client {
     uint64_t input_given;
     bool input_closed;
     size_t window;
+    bool old; /* it knows nothing of windows that grow */
     struct queued queue[QUEUE_MAX];
     size_t queue_first;
     size_t queue_count;
@@ -408,6 +412,7 @@ struct world {
     bool delicate;     /* much dies in the middle of what is done in steps */
     bool resends_more; /* servers say that they have less of stdin than they have */
     size_t window_bytes;
+    size_t window_most; /* it may grow up to this; 0: it does not */
     uint64_t credit;
     uint64_t more_credit;
     uint64_t resume_ms;

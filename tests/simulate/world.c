@@ -91,6 +91,7 @@ static void settle(uint64_t seed)
     sim.resends_more = chance(4);
     sim.delicate = sim.kept && chance(3);
     sim.window_bytes = 450 + any(1200);
+    sim.window_most = chance(2) ? 4 * sim.window_bytes : 0;
     sim.credit = 50 + any(400);
     sim.more_credit = chance(2) ? sim.credit : sim.credit * 2;
     sim.resume_ms = chance(6) ? 2000 : 60000;

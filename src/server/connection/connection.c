@@ -181,7 +181,9 @@ static void handshake(struct connection *connection)
     }
     connection_become(connection, CONNECTION_OPEN);
     status = take_identity(connection, &identity, &err);
-    connection->opened_ms = connection->last_input_ms = clock_now_ms();
+    connection->last_input_ms = clock_now_ms();
+    connection->handshake_ms = connection->last_input_ms - connection->opened_ms;
+    connection->opened_ms = connection->last_input_ms;
     /* The handshake's deadline lies sooner than what comes now: left as it is, it would wake us up
      * once more for each connection. */
     connection_set_timer(connection);

@@ -109,7 +109,8 @@ struct connection {
     bool finishing;       /* close once everything is sent */
     bool asked;           /* there has been a request; the protocol sets it */
     int64_t last_heartbeat_ms;
-    int64_t opened_ms; /* accepted; once open, since then */
+    int64_t opened_ms;    /* accepted; once open, since then */
+    int64_t handshake_ms; /* from there to there */
     int64_t last_input_ms;
     int64_t last_output_ms;
     int64_t frame_since_ms;  /* part of a request has come, the rest has not; 0: none */

@@ -187,6 +187,8 @@ static void handle(struct native *native, struct message *message, const uint8_t
                                                      AFAR_VERSION, native_features(native), NULL));
         break;
     case MESSAGE_PONG:
+        if (native->run != NULL && message->has_id && message->id == native->window_ping)
+            run_window_answered(native->run);
         break;
     case MESSAGE_ATTACH:
         native_attach(native, message);
@@ -353,7 +355,9 @@ static void native_prepare(struct connection *connection)
         return;
     if (run->job == NULL || !run->host.stdin_stream)
         return;
+    run_window_clock(run);
     run_host_stdin_taken(&run->host, job_stdin_taken(run->job));
+    run_window_settle(run);
     if (run->host.stdin_taken == run->host.stdin_acked)
         return;
     int64_t now_ms = clock_now_ms();
@@ -362,8 +366,11 @@ static void native_prepare(struct connection *connection)
             connection_want_flush_within(connection, by_ms - now_ms);
         return;
     }
-    if (message_put_stdin_ack(&connection->out, run->host.id, taken, NULL) == AFAR_OK)
-        run_host_stdin_acked(&run->host, taken);
+    if (message_put_stdin_ack(&connection->out, run->host.id, taken,
+                              run_host_told_credit(&run->host), NULL) != AFAR_OK)
+        return;
+    run_host_stdin_acked(&run->host, taken);
+    run_window_ask(run);
 }
 
 static bool native_peek(struct connection *connection, const uint8_t **data, size_t *size)
@@ -390,7 +397,9 @@ static void native_sent(struct connection *connection, size_t size)
         }
         return;
     }
+    run_window_clock(run);
     run_host_sent(&run->host, native, size);
+    run_window_ask(run);
     if (!run->cut) {
         native_end_if_over(native);
     } else if (!output_log_inside_frame(run->host.log)) {
@@ -419,6 +428,8 @@ static enum afar_status native_say_no(struct buffer *out, const char *limit)
 static void native_heartbeat(struct connection *connection)
 {
     struct native *native = session_of(connection);
+    if (native->run != NULL)
+        run_window_rest(native->run);
     native->heartbeats++;
     native_check_queued(native, message_put_ping(&connection->out, native->heartbeats, NULL));
 }

@@ -16,7 +16,7 @@ struct message_started native_facts(struct native *native)
     const bool more = host->stdin_stream && host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
     const struct message_started facts = {
         .job = run->resumable ? run->entry.job : job_id(run->job),
-        .window = output_log_capacity(host->log),
+        .window = run_host_told_window(host),
         .credit = more ? host->stdin_credit : 0,
         .resume_ms = host->resume_ms,
         .features = native->told_features ? 0 : native_features(native),
@@ -34,6 +34,7 @@ void native_tell_started(struct native *native)
     const struct message_started started = native_facts(native);
     enum afar_status status =
         message_put_started(&native->connection->out, run->host.id, &started, NULL);
+    run_window_started(run);
     if (status == AFAR_OK && !run->host.stdin_stream)
         connection_want_flush_within(native->connection, NATIVE_STARTED_WITHIN_MS);
     else
@@ -216,7 +217,7 @@ bool native_wants(void *user, const struct message *message)
         return false;
     const struct run_host *host = &native->run->host;
     return native->run->job != NULL && host->stdin_stream &&
-           message->offset + message->size <= host->stdin_acked + host->stdin_credit;
+           message->offset + message->size <= host->stdin_end;
 }
 
 void native_deny(struct native *native, struct afar_error *err)
@@ -288,6 +289,7 @@ void native_stdin(struct native *native, const struct message *message, const ui
     if (!native_is_current(native, message) || native->run->job == NULL)
         return;
     struct run *run = native->run;
+    run_window_clock(run);
     if (run_host_stdin(&run->host, native, message->offset, message->size, message->eof, &input,
                        &err) != AFAR_OK) {
         native_refuse(native, message, "bad_request", err.message, 0);
@@ -310,10 +312,12 @@ void native_ack(struct native *native, const struct message *message)
     if (!native_is_current(native, message) || !message->has_next)
         return;
     struct run *run = native->run;
+    run_window_clock(run);
     if (run_host_ack(&run->host, native, message->next, &resume, &err) != AFAR_OK) {
         native_refuse(native, message, "bad_request", err.message, 0);
         return;
     }
+    run_window_settle(run);
     if (resume && run->job != NULL)
         job_resume_output(run->job);
     native_end_if_over(native);

@@ -31,6 +31,7 @@ struct native {
     const uint8_t *raw; /* the frame that is being handled, with prefix and payload */
     size_t raw_bytes;
     uint64_t heartbeats;   /* pings sent */
+    uint64_t window_ping;  /* of these, that of which the time is taken; 0: none */
     bool told_features;    /* in a `started` or `attached` */
     bool header_is_short;  /* until it is known that the client may run something */
     struct attach *attach; /* owned; an attach that is on its way to its run's worker; or NULL */

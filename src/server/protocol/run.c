@@ -274,17 +274,24 @@ enum afar_status run_new(struct run **run, struct native *native, uint64_t id,
     made->connection = connection->number;
     list_init(&made->link);
     const bool files = request->subsystem != NULL;
-    const struct run_host_setup setup = {
-        .holder = request->holder,
-        .resume_ms = granted,
-        .stdin_stream = request->stdin_stream,
-        .stdin_credit = config->payload_bytes >= MESSAGE_STDIN_FRAME_BYTES
-                            ? (files ? config->files_window_bytes : config->stdin_bytes)
-                            : MESSAGE_STDIN_CREDIT_BYTES,
-        .window_bytes = files ? config->files_window_bytes : config->output_log_bytes,
-        .window_max = request->window_max,
-        .session = native,
-        .id = id};
+    const bool large_frames = config->payload_bytes >= MESSAGE_STDIN_FRAME_BYTES;
+    struct run_host_setup setup = {.holder = request->holder,
+                                   .resume_ms = granted,
+                                   .stdin_stream = request->stdin_stream,
+                                   .stdin_credit = MESSAGE_STDIN_CREDIT_BYTES,
+                                   .window_max = request->window_max,
+                                   .window_most = (size_t)config->window_max_bytes,
+                                   .session = native,
+                                   .id = id};
+    setup.window_bytes =
+        run_window_begin(made, &made->out_share, (size_t)config->output_log_bytes,
+                         (size_t)(files ? config->files_window_bytes : config->output_log_bytes));
+    if (request->window_max > 0 && request->window_max < setup.window_bytes)
+        setup.window_bytes = (size_t)request->window_max;
+    if (large_frames)
+        setup.stdin_credit =
+            run_window_begin(made, &made->in_share, (size_t)config->stdin_bytes,
+                             (size_t)(files ? config->files_window_bytes : config->stdin_bytes));
     enum afar_status status = run_host_open(&made->host, &setup, 0, err);
     if (status == AFAR_OK && granted > 0)
         status = make_resumable(made, connection, request->holder, err);
@@ -332,6 +339,7 @@ void run_free(struct run *run)
     if (run->job != NULL)
         job_abandon(run->job);
     run_host_close(&run->host);
+    run_window_end(run);
     free(run);
     if (counted)
         worker_check_ended(worker);

@@ -13,7 +13,8 @@
  * Owns:    the job, as long as that runs; the output that is not acknowledged; the receipt.
  * Threads: its worker's.
  * Blocks:  never.
- * Limits:  output_log_bytes of output; stdin_bytes of input; resume_ms away. */
+ * Limits:  output_log_bytes of output; stdin_bytes of input; both up to window_max_bytes where the way
+ *          is long; resume_ms away. */
 #ifndef SERVER_PROTOCOL_RUN_H
 #define SERVER_PROTOCOL_RUN_H
 
@@ -25,11 +26,19 @@
 
 struct native;
 
+/* One of its windows, in what all windows may have. */
+struct run_share {
+    size_t own_bytes; /* which every run has */
+    size_t bytes;     /* beyond that, from the pool */
+};
+
 struct run {
     struct job_owner owner;
     struct worker *worker;
     struct native *native; /* the conversation that it is attached to; NULL: away */
     struct run_host host;
+    struct run_share out_share;
+    struct run_share in_share;
     struct job *job; /* NULL: not yet, or not any more */
     bool digest;
     bool cut; /* ended by an error; only the frame under way is still to be sent */
@@ -80,5 +89,28 @@ void run_drain(struct run *run);
 /* The receipt that lacked memory, once more. False: nobody waited for it any more, and the run is
  * gone. */
 bool run_add_receipt(struct run *run);
+
+/* ---- run_window.c: how large its windows are -------------------------------------------------- */
+
+/* Of a run that begins: as much of `bytes` as there is, at least `own_bytes` (or all of it where that is
+ * less). And of one that ends. */
+size_t run_window_begin(struct run *run, struct run_share *share, size_t own_bytes, size_t bytes);
+void run_window_end(struct run *run);
+
+/* Before something is told that was sent or received. */
+void run_window_clock(struct run *run);
+
+/* After that: they grow, or shrink. */
+void run_window_settle(struct run *run);
+
+/* `started` has been put. */
+void run_window_started(struct run *run);
+
+/* Sends a ping where one is wanted; and its answer has come. */
+void run_window_ask(struct run *run);
+void run_window_answered(struct run *run);
+
+/* Its client has been silent for long: what lies idle goes back. */
+void run_window_rest(struct run *run);
 
 #endif

@@ -120,6 +120,11 @@ static void write_jobs(FILE *out, struct server_shared *shared)
                   "afard_files_bytes_total{direction=\"in\"} %llu\n"
                   "afard_files_bytes_total{direction=\"out\"} %llu\n",
                   load(&figures->files_in_bytes), load(&figures->files_out_bytes));
+    gauge(out, "afard_windows_grown_bytes",
+          "What the windows of commands have grown by, because their clients are far away.",
+          (double)window_pool_used(&shared->windows));
+    counter(out, "afard_windows_grown_total", "How often one has grown.",
+            counters_get(&shared->counters, COUNTER_WINDOWS_GROWN));
     gauge(out, "afard_terminals", "Terminals that commands run on.",
           (double)atomic_load_explicit(&figures->terminals, memory_order_relaxed));
     gauge(out, "afard_left", "Processes that commands have left running (may = leave).",
@@ -152,6 +157,7 @@ static bool is_limit(enum counter which)
     case COUNTER_ATTACHES:
     case COUNTER_RESUMES:
     case COUNTER_SUPERSEDED:
+    case COUNTER_WINDOWS_GROWN:
     case COUNTER_RELOADS:
     case COUNTER_RELOADS_FAILED:
         return false;

@@ -124,6 +124,38 @@ static void test_more_than_the_window(void **state)
     delivery_close(&delivery);
 }
 
+/* What the server said is only what it begins with. */
+static void test_a_window_that_grows(void **state)
+{
+    (void)state;
+    struct delivery delivery;
+    struct slow_reader reader;
+    begin(&delivery, &reader, 2 * WIRE_BYTES);
+    delivery.window_max = 3 * WIRE_BYTES;
+    reader.limit[0] = 0;
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "a"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "b"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "c"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "d"), AFAR_EPEER);
+    assert_non_null(strstr(err.message, "window of 300 bytes"));
+    delivery_close(&delivery);
+}
+
+/* However large the window is: of one that has grown since the client knows nothing. */
+static void test_acknowledges_half_a_mebibyte(void **state)
+{
+    (void)state;
+    struct delivery delivery;
+    struct slow_reader reader;
+    begin(&delivery, &reader, (size_t)64 << 20);
+    for (size_t i = 0; i <= 524288 / WIRE_BYTES; i++) {
+        assert_false(delivery_ack_due(&delivery, true));
+        assert_int_equal(add(&delivery, STREAM_STDOUT, "a"), AFAR_OK);
+    }
+    assert_true(delivery_ack_due(&delivery, true));
+    delivery_close(&delivery);
+}
+
 static void test_acknowledgements(void **state)
 {
     (void)state;
@@ -183,6 +215,8 @@ int main(void)
         cmocka_unit_test(test_one_stream_is_stuck),
         cmocka_unit_test(test_kept_frames_keep_their_order),
         cmocka_unit_test(test_more_than_the_window),
+        cmocka_unit_test(test_a_window_that_grows),
+        cmocka_unit_test(test_acknowledges_half_a_mebibyte),
         cmocka_unit_test(test_acknowledgements),
         cmocka_unit_test(test_a_callback_that_takes_too_much),
         cmocka_unit_test(test_begins_afresh),

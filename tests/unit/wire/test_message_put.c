@@ -93,14 +93,25 @@ static void check_ack(const struct message *message, const uint8_t *payload)
 
 static enum afar_status put_stdin_ack(struct buffer *out, struct afar_error *err)
 {
-    return message_put_stdin_ack(out, ID, 1000000000000000, err);
+    return message_put_stdin_ack(out, ID, 1000000000000000, 0, err);
 }
 static void check_stdin_ack(const struct message *message, const uint8_t *payload)
 {
     (void)payload;
     assert_int_equal(message->type, MESSAGE_ACK);
     assert_true(!message->has_next && message->has_stdin_acked);
-    assert_true(message->stdin_acked == 1000000000000000);
+    assert_true(message->stdin_acked == 1000000000000000 && message->credit == 0);
+}
+
+static enum afar_status put_credit(struct buffer *out, struct afar_error *err)
+{
+    return message_put_stdin_ack(out, ID, 7, 4194304, err);
+}
+static void check_credit(const struct message *message, const uint8_t *payload)
+{
+    (void)payload;
+    assert_int_equal(message->type, MESSAGE_ACK);
+    assert_true(!message->has_next && message->stdin_acked == 7 && message->credit == 4194304);
 }
 
 static enum afar_status put_ping(struct buffer *out, struct afar_error *err)
@@ -264,16 +275,27 @@ static void check_exec_payload(const struct message *message, const uint8_t *pay
 }
 
 static const struct put_case cases[] = {
-    {put_stdin, check_stdin},         {put_empty_stdin, check_empty_stdin},
-    {put_close, check_close},         {put_signal, check_signal},
-    {put_kill, check_kill},           {put_ack, check_ack},
-    {put_stdin_ack, check_stdin_ack}, {put_ping, check_ping},
-    {put_pong, check_pong},           {put_started, check_started},
-    {put_exit, check_exit},           {put_done, check_done},
-    {put_detach, check_detach},       {put_detached, check_detached},
-    {put_error, check_error},         {put_closing, check_closing},
-    {put_exec, check_exec},           {put_exec_payload, check_exec_payload},
-    {put_resize, check_resize},       {put_pause, check_pause},
+    {put_stdin, check_stdin},
+    {put_empty_stdin, check_empty_stdin},
+    {put_close, check_close},
+    {put_signal, check_signal},
+    {put_kill, check_kill},
+    {put_ack, check_ack},
+    {put_stdin_ack, check_stdin_ack},
+    {put_credit, check_credit},
+    {put_ping, check_ping},
+    {put_pong, check_pong},
+    {put_started, check_started},
+    {put_exit, check_exit},
+    {put_done, check_done},
+    {put_detach, check_detach},
+    {put_detached, check_detached},
+    {put_error, check_error},
+    {put_closing, check_closing},
+    {put_exec, check_exec},
+    {put_exec_payload, check_exec_payload},
+    {put_resize, check_resize},
+    {put_pause, check_pause},
 };
 
 enum { CASES = sizeof cases / sizeof cases[0] };

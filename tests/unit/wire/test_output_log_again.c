@@ -188,12 +188,63 @@ static void test_frames_that_are_gone(void **state)
     output_log_free(log);
 }
 
+/* As much as it lets go. */
+static void send_all(struct output_log *log)
+{
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    while (output_log_peek(log, &data, &size))
+        output_log_sent(log, size);
+}
+
+/* It grows and shrinks; what it holds then is sent as far as it may be on its way at once. */
+static void test_another_capacity(void **state)
+{
+    (void)state;
+    static uint8_t data[OUTPUT_LOG_CHUNK_BYTES];
+    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
+    struct afar_error err;
+    const size_t large = (size_t)4 * OUTPUT_LOG_CAPACITY_MIN;
+    size_t held = 0;
+    output_log_resize(log, large);
+    assert_int_equal(output_log_capacity(log), large);
+    while (!output_log_is_full(log)) {
+        uint8_t *room = NULL;
+        size_t size = 0;
+        assert_int_equal(output_log_reserve(log, &room, &size, &err), AFAR_OK);
+        assert_true(size <= sizeof data); /* as at first: whoever has a small window can take it */
+        output_log_commit(log, STREAM_STDOUT, size);
+    }
+    held = output_log_held(log);
+    assert_true(held > large - 256 && held <= large && output_log_on_way(log) == 0);
+    const uint64_t end = output_log_end(log);
+
+    output_log_resize(log, 0);
+    assert_int_equal(output_log_capacity(log), OUTPUT_LOG_CAPACITY_MIN);
+    assert_int_equal(frames_add(log, STREAM_STDOUT, "x", 1), AFAR_EAGAIN);
+    for (uint64_t acked = 0; acked < end; acked++) {
+        send_all(log);
+        assert_true(output_log_on_way(log) <= OUTPUT_LOG_CAPACITY_MIN);
+        assert_true(output_log_ever_sent(log) > acked);
+        if (acked == 2) { /* on another connection the same */
+            assert_int_equal(output_log_rewind(log, 2, acked, &err), AFAR_OK);
+            assert_int_equal(output_log_on_way(log), 0);
+            send_all(log);
+        }
+        assert_int_equal(output_log_ack(log, acked + 1, &err), AFAR_OK);
+    }
+    assert_true(output_log_held(log) == 0 && output_log_on_way(log) == 0);
+    assert_int_equal(output_log_released(log), held);
+    output_log_free(log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sent_again_on_another_connection),
         cmocka_unit_test(test_acknowledged_while_sent_again),
         cmocka_unit_test(test_frames_that_are_gone),
+        cmocka_unit_test(test_another_capacity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

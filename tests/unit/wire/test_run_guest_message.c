@@ -403,6 +403,44 @@ static void test_anything_may_come(void **state)
     }
 }
 
+/* With window_max the credit is what the last `ack` has said. */
+static void test_credit_grows_and_shrinks(void **state)
+{
+    (void)state;
+    talk_open((struct run_guest_setup){
+        .resume_ms = 60000, .stdin_stream = true, .stdin_credit = 4, .window_max = 300000});
+    talk_start();
+    assert_int_equal(talk_give("0123456789"), 4);
+    talk_hear("{\"type\":\"ack\",\"id\":1,\"stdin\":0,\"credit\":6}", RUN_GUEST_ROOM);
+    assert_int_equal(talk_give("456789"), 2);
+    talk_hear("{\"type\":\"ack\",\"id\":1,\"stdin\":2,\"credit\":8}", RUN_GUEST_ROOM);
+    assert_int_equal(talk_give("6789ab"), 4);
+    /* What was sent under the larger one is kept until it is acknowledged. */
+    talk_hear("{\"type\":\"ack\",\"id\":1,\"stdin\":4,\"credit\":4}", RUN_GUEST_ROOM);
+    assert_int_equal(talk_give("abcdef"), 0);
+    assert_int_equal(buffer_size(&talk.guest.ring), 6);
+    talk_hear("{\"type\":\"ack\",\"id\":1,\"stdin\":9}", RUN_GUEST_ROOM);
+    assert_int_equal(talk_give("abcdef"), 3);
+    /* However much it is, not more than can be kept here. */
+    talk_hear("{\"type\":\"ack\",\"id\":1,\"stdin\":9,\"credit\":9007199254740991}",
+              RUN_GUEST_ROOM);
+    assert_int_equal(talk.guest.stdin_credit, RUN_GUEST_RING_MAX_BYTES);
+    talk_hear_bad("{\"type\":\"ack\",\"id\":1,\"stdin\":14}", "were sent");
+    talk_close();
+}
+
+/* A client that has not said window_max goes by `started` alone. */
+static void test_credit_is_final_without_window_max(void **state)
+{
+    (void)state;
+    talk_open(
+        (struct run_guest_setup){.resume_ms = 60000, .stdin_stream = true, .stdin_credit = 4});
+    talk_start();
+    talk_hear("{\"type\":\"ack\",\"id\":1,\"stdin\":0,\"credit\":6}", RUN_GUEST_NOTHING);
+    assert_int_equal(talk_give("0123456789"), 4);
+    talk_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +452,8 @@ int main(void)
         cmocka_unit_test(test_taking_over),
         cmocka_unit_test(test_known_name),
         cmocka_unit_test(test_anything_may_come),
+        cmocka_unit_test(test_credit_grows_and_shrinks),
+        cmocka_unit_test(test_credit_is_final_without_window_max),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -402,6 +402,7 @@ static void test_window(void **state)
     bool resume = true;
     struct run_host_setup setup = setup_of(60000);
     setup.window_max = 1000000;
+    setup.window_most = 4000000;
     setup.window_bytes = 400;
     assert_int_equal(run_host_open(&host, &setup, 0, NULL), AFAR_OK);
     write_output("abc");
