@@ -1,20 +1,36 @@
 #include "exec/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TEXT_BYTES = 256, LINE_BYTES = 4096, CPU_PERIOD_US = 100000 };
+#include "base/clock.h"
+
+enum {
+    TEXT_BYTES = 256,
+    LINE_BYTES = 4096,
+    CPU_PERIOD_US = 100000,
+    MARK_BYTES = 72,
+    DEPTH_MAX = 8, /* of cgroups that a command has made in its own */
+    KILLED_MS = 500
+};
+
+/* Where the server itself goes; a unit may have put it there already. */
+#define OWN_NAME "afard"
 
 struct cgroups {
-    char *path;                   /* the server's own cgroup, as a directory */
-    int fd;                       /* of the same */
+    char *path; /* the server's own cgroup, as a directory */
+    int fd;     /* of the same */
+    char mark[MARK_BYTES];
+    bool stays;                   /* see cgroups_may_stay */
     char controllers[TEXT_BYTES]; /* those that commands can have, with a blank around each */
 };
 
@@ -96,16 +112,15 @@ static bool take_mount(const char *line, char found[PATH_MAX])
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Leaves the cgroup itself to its children, and lets them have limits. */
-static enum afar_status prepare(struct cgroups *cgroups, struct afar_error *err)
+enum afar_status cgroups_prepare(struct cgroups *cgroups, struct afar_error *err)
 {
     static const char *const wanted[] = {"+memory", "+cpu", "+pids"};
     char number[24];
-    if (mkdirat(cgroups->fd, "afard", 0755) != 0 && errno != EEXIST)
+    if (mkdirat(cgroups->fd, OWN_NAME, 0755) != 0 && errno != EEXIST)
         return afar_fail_errno(err, errno, "no cgroup can be made in '%.200s'%s", cgroups->path,
                                advice);
     (void)snprintf(number, sizeof number, "%ld", (long)getpid());
-    int failed = write_text(cgroups->fd, "afard/cgroup.procs", number);
+    int failed = write_text(cgroups->fd, OWN_NAME "/cgroup.procs", number);
     if (failed != 0)
         return afar_fail_errno(err, failed, "cannot move to the cgroup '%.200s/afard'%s",
                                cgroups->path, advice);
@@ -114,6 +129,40 @@ static enum afar_status prepare(struct cgroups *cgroups, struct afar_error *err)
     read_line(cgroups->fd, "cgroup.subtree_control", cgroups->controllers,
               sizeof cgroups->controllers);
     return AFAR_OK;
+}
+
+/* Makes one as a trial. */
+static enum afar_status try(const struct cgroups *cgroups, struct afar_error *err)
+{
+    char name[32];
+    int fd = -1;
+    (void)snprintf(name, sizeof name, "trial-%ld", (long)getpid());
+    enum afar_status status = cgroup_make(cgroups, name, NULL, &fd, err);
+    if (status != AFAR_OK)
+        return afar_fail_errno(err, err != NULL ? err->sys_errno : 0,
+                               "no cgroup can be made in '%.200s'%s", cgroups->path, advice);
+    bool kills = cgroup_kill(cgroups, name);
+    (void)close(fd);
+    (void)cgroup_remove(cgroups, name);
+    return kills ? AFAR_OK
+                 : afar_fail(err, AFAR_ESYSTEM,
+                             "cgroups cannot be killed as a whole by this kernel (Linux 5.14 can)");
+}
+
+static void make_mark(struct cgroups *cgroups)
+{
+    struct stat space;
+    struct proc_stat self;
+    if (stat("/proc/self/ns/pid", &space) == 0 && proc_read_stat(getpid(), &self))
+        (void)snprintf(cgroups->mark, sizeof cgroups->mark, ".%llu.%ld.%llu",
+                       (unsigned long long)space.st_ino, (long)getpid(), self.start);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text);
+    size_t size = strlen(end);
+    return length >= size && strcmp(text + length - size, end) == 0;
 }
 
 enum afar_status cgroups_open_at(struct cgroups **cgroups, const char *directory,
@@ -128,11 +177,13 @@ enum afar_status cgroups_open_at(struct cgroups **cgroups, const char *directory
         return afar_fail(err, AFAR_ENOMEM, "out of memory for cgroups");
     }
     made->path = path;
+    made->stays = !ends_with(path, ".service");
+    make_mark(made);
     made->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     enum afar_status status =
         made->fd < 0
             ? afar_fail_errno(err, errno, "the cgroup '%.200s' cannot be opened%s", path, advice)
-            : prepare(made, err);
+            : try(made, err);
     if (status != AFAR_OK) {
         cgroups_close(made);
         return status;
@@ -150,9 +201,14 @@ enum afar_status cgroups_open(struct cgroups **cgroups, struct afar_error *err)
     if (!find_line("/proc/self/cgroup", take_own, own) ||
         !find_line("/proc/self/mountinfo", take_mount, mount))
         return afar_fail(err, AFAR_ESYSTEM, "there is no cgroup of version 2 here%s", advice);
+    const bool inside = ends_with(own, "/" OWN_NAME);
+    if (inside)
+        own[strlen(own) - strlen("/" OWN_NAME)] = '\0';
     if (asprintf(&path, "%s%s", mount, strcmp(own, "/") == 0 ? "" : own) < 0)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for cgroups");
     enum afar_status status = cgroups_open_at(cgroups, path, err);
+    if (status == AFAR_OK && inside)
+        (*cgroups)->stays = true;
     free(path);
     return status;
 }
@@ -165,6 +221,16 @@ void cgroups_close(struct cgroups *cgroups)
         (void)close(cgroups->fd);
     free(cgroups->path);
     free(cgroups);
+}
+
+bool cgroups_may_stay(const struct cgroups *cgroups)
+{
+    return cgroups->stays;
+}
+
+const char *cgroups_mark(const struct cgroups *cgroups)
+{
+    return cgroups->mark;
 }
 
 enum afar_status cgroups_check(const struct cgroups *cgroups, const struct cgroup_limits *limits,
@@ -222,6 +288,26 @@ static enum afar_status set_limits(int fd, const struct cgroup_limits *limits,
     return status;
 }
 
+static enum afar_status limit(const struct cgroups *cgroups, const char *directory,
+                              const struct cgroup_limits *limits, struct afar_error *err)
+{
+    int fd = openat(cgroups->fd, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return afar_fail_errno(err, errno, "cannot open a command's cgroup");
+    enum afar_status status = set_limits(fd, limits, err);
+    (void)close(fd);
+    return status;
+}
+
+/* -1: errno. */
+static int open_in(const struct cgroups *cgroups, const char *directory, const char *file,
+                   int flags)
+{
+    char path[CGROUP_NAME_BYTES + 32];
+    (void)snprintf(path, sizeof path, "%s/%s", directory, file);
+    return openat(cgroups->fd, path, flags | O_CLOEXEC);
+}
+
 enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
                              const struct cgroup_limits *limits, int *procs_fd,
                              struct afar_error *err)
@@ -229,21 +315,18 @@ enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
     char directory[CGROUP_NAME_BYTES];
     *procs_fd = -1;
     name_of(name, directory);
-    enum afar_status status = cgroups_check(cgroups, limits, err);
+    enum afar_status status = limits != NULL ? cgroups_check(cgroups, limits, err) : AFAR_OK;
     if (status != AFAR_OK)
         return status;
     if (mkdirat(cgroups->fd, directory, 0755) != 0)
         return afar_fail_errno(err, errno, "cannot make a cgroup for a command");
-    int fd = openat(cgroups->fd, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    status = fd < 0 ? afar_fail_errno(err, errno, "cannot open a command's cgroup")
-                    : set_limits(fd, limits, err);
+    if (limits != NULL)
+        status = limit(cgroups, directory, limits, err);
     if (status == AFAR_OK) {
-        *procs_fd = openat(fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+        *procs_fd = open_in(cgroups, directory, "cgroup.procs", O_WRONLY);
         if (*procs_fd < 0)
             status = afar_fail_errno(err, errno, "cannot open a command's cgroup");
     }
-    if (fd >= 0)
-        (void)close(fd);
     if (status != AFAR_OK)
         (void)cgroup_remove(cgroups, name);
     return status;
@@ -261,11 +344,9 @@ bool cgroup_kill(const struct cgroups *cgroups, const char *name)
 /* -1: it is not there. */
 static int open_of(const struct cgroups *cgroups, const char *name, const char *file)
 {
-    char path[CGROUP_NAME_BYTES + 32];
     char directory[CGROUP_NAME_BYTES];
     name_of(name, directory);
-    (void)snprintf(path, sizeof path, "%s/%s", directory, file);
-    return openat(cgroups->fd, path, O_RDONLY | O_CLOEXEC);
+    return open_in(cgroups, directory, file, O_RDONLY);
 }
 
 void cgroup_list(const struct cgroups *cgroups, const char *name, struct proc_numbers *pids)
@@ -304,9 +385,113 @@ void cgroup_read_events(const struct cgroups *cgroups, const char *name,
     read_event(cgroups, name, "pids.events", "max", &events->pids_refused);
 }
 
-bool cgroup_remove(const struct cgroups *cgroups, const char *name)
+bool cgroup_remove_empty(const struct cgroups *cgroups, const char *name)
 {
     char directory[CGROUP_NAME_BYTES];
     name_of(name, directory);
     return unlinkat(cgroups->fd, directory, AT_REMOVEDIR) == 0 || errno == ENOENT;
+}
+
+/* Of a cgroup those that are in it, and then itself. */
+static bool remove_at(int at, const char *name, int depth)
+{
+    if (unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return true;
+    int fd =
+        depth < DEPTH_MAX ? openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (folder == NULL) {
+        if (fd >= 0)
+            (void)close(fd);
+        return false;
+    }
+    bool removed = false;
+    const struct dirent *entry;
+    while ((entry = readdir(folder)) != NULL) {
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            removed = remove_at(fd, entry->d_name, depth + 1) || removed;
+    }
+    (void)closedir(folder);
+    return removed && unlinkat(at, name, AT_REMOVEDIR) == 0;
+}
+
+bool cgroup_remove(const struct cgroups *cgroups, const char *name)
+{
+    char directory[CGROUP_NAME_BYTES];
+    name_of(name, directory);
+    return remove_at(cgroups->fd, directory, 0);
+}
+
+/* ---- a dead server's ------------------------------------------------------------------------- */
+
+enum fate { LOOKED_AFTER, UNMARKED, ABANDONED };
+
+/* ".123" at *at; goes on behind it. */
+static bool take_number(const char **at, unsigned long long *number)
+{
+    char *end = NULL;
+    if (**at != '.' || (*at)[1] < '0' || (*at)[1] > '9')
+        return false;
+    *number = strtoull(*at + 1, &end, 10);
+    *at = end;
+    return true;
+}
+
+/* By "job-ID.NAMESPACE.PID.START". */
+static enum fate judge(const char *directory)
+{
+    struct stat space;
+    unsigned long long inode = 0;
+    unsigned long long start = 0;
+    unsigned long long pid = 0;
+    const char *at = strchr(directory, '.');
+    if (at == NULL)
+        return UNMARKED;
+    bool known = take_number(&at, &inode) && take_number(&at, &pid) && take_number(&at, &start) &&
+                 *at == '\0' && pid > 0 && pid <= INT32_MAX &&
+                 stat("/proc/self/ns/pid", &space) == 0 && space.st_ino == inode;
+    return known && proc_is_gone((pid_t)pid, start) ? ABANDONED : LOOKED_AFTER;
+}
+
+/* Returns whether there was anybody. */
+static bool sweep_one(const struct cgroups *cgroups, const char *name)
+{
+    int64_t until_ms = clock_deadline_ms(KILLED_MS);
+    if (cgroup_remove(cgroups, name))
+        return false;
+    (void)cgroup_kill(cgroups, name);
+    while (!cgroup_remove(cgroups, name) && clock_now_ms() < until_ms)
+        (void)poll(NULL, 0, 1);
+    return true;
+}
+
+size_t cgroups_sweep(const struct cgroups *cgroups, int64_t until_us)
+{
+    static const char prefix[] = "job-";
+    size_t killed = 0;
+    int fd = openat(cgroups->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (folder == NULL) {
+        if (fd >= 0)
+            (void)close(fd);
+        return 0;
+    }
+    const struct dirent *entry;
+    while ((entry = readdir(folder)) != NULL && clock_now_us() < until_us) {
+        if (strncmp(entry->d_name, prefix, sizeof prefix - 1) != 0)
+            continue;
+        const char *name = entry->d_name + sizeof prefix - 1;
+        switch (judge(entry->d_name)) {
+        case LOOKED_AFTER:
+            break;
+        case UNMARKED:
+            (void)cgroup_remove_empty(cgroups, name);
+            break;
+        case ABANDONED:
+            killed += sweep_one(cgroups, name);
+            break;
+        }
+    }
+    (void)closedir(folder);
+    return killed;
 }

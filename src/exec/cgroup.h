@@ -1,8 +1,11 @@
-/* A cgroup (version 2) for each command whose rule limits its memory, processors or processes.
+/* A cgroup (version 2) for a command: so that all of it can be killed at once, whatever it has done
+ * to its parents, session and environment; and where its rule limits memory, processors or
+ * processes.
  *
- *     the server's own cgroup, delegated to it
- *      ├─ afard    the server itself: a cgroup with limits for its children holds no processes
- *      └─ job-…    one for each such command
+ *     the server's own cgroup
+ *      ├─ afard    the server itself, where some command has limits: a cgroup with limits for its
+ *      │           children holds no processes
+ *      └─ job-…    one for each command
  *
  * Owns:    the cgroup "afard" stays where it is, as long as the server is in it; those of jobs are
  *          made and removed.
@@ -13,12 +16,13 @@
 #define EXEC_CGROUP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "exec/proc.h"
 
-enum { CGROUP_NAME_BYTES = 64 };
+enum { CGROUP_NAME_BYTES = 128 };
 
 struct cgroups;
 
@@ -28,8 +32,8 @@ struct cgroup_limits {
     uint64_t pids;
 };
 
-/* Finds the server's cgroup and makes it ready. AFAR_ESYSTEM: says what is missing, and what to do
- * about it. AFAR_ENOMEM. */
+/* Finds the server's cgroup, in which others can be made, filled and killed at once (Linux 5.14).
+ * AFAR_ESYSTEM: says what is missing, and what to do about it. AFAR_ENOMEM. */
 enum afar_status cgroups_open(struct cgroups **cgroups, struct afar_error *err);
 void cgroups_close(struct cgroups *cgroups);
 
@@ -37,12 +41,28 @@ void cgroups_close(struct cgroups *cgroups);
 enum afar_status cgroups_open_at(struct cgroups **cgroups, const char *directory,
                                  struct afar_error *err);
 
+/* Makes it ready for limits: the server moves into a cgroup of its own. Once, before others make any
+ * with limits. AFAR_ESYSTEM, as above. */
+enum afar_status cgroups_prepare(struct cgroups *cgroups, struct afar_error *err);
+
+/* Whether a command's cgroup may be there longer than the server. In a unit of systemd it would keep
+ * that from starting the server again, but where the unit has DelegateSubgroup=afard. */
+bool cgroups_may_stay(const struct cgroups *cgroups);
+
+/* What makes a cgroup's name the server's: ".NAMESPACE.PID.START". Where that process has ended, and
+ * is not in another pid namespace, nobody looks after the cgroup any more. */
+const char *cgroups_mark(const struct cgroups *cgroups);
+
+/* Kills all in those with the mark of a server that has ended, and removes them; also those without
+ * any mark that are empty. Goes on until `until_us`. How many it has killed in. */
+size_t cgroups_sweep(const struct cgroups *cgroups, int64_t until_us);
+
 /* Whether all of these limits can be had. AFAR_ESYSTEM names the one that cannot. */
 enum afar_status cgroups_check(const struct cgroups *cgroups, const struct cgroup_limits *limits,
                                struct afar_error *err);
 
-/* Makes the cgroup "job-NAME" and opens its cgroup.procs: *procs_fd is the caller's. On failure
- * there is none. AFAR_ESYSTEM, AFAR_ENOMEM. */
+/* Makes the cgroup "job-NAME" and opens its cgroup.procs: *procs_fd is the caller's. `limits` NULL:
+ * none. On failure there is none. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
                              const struct cgroup_limits *limits, int *procs_fd,
                              struct afar_error *err);
@@ -62,7 +82,10 @@ struct cgroup_events {
 void cgroup_read_events(const struct cgroups *cgroups, const char *name,
                         struct cgroup_events *events);
 
-/* False: somebody is still in it. */
+/* With the empty ones that its processes have made in it. False: somebody is still in there. */
 bool cgroup_remove(const struct cgroups *cgroups, const char *name);
+
+/* The same in one call: also false where there are others in it. */
+bool cgroup_remove_empty(const struct cgroups *cgroups, const char *name);
 
 #endif

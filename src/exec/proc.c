@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,15 @@ bool proc_read_stat(pid_t pid, struct proc_stat *stat)
         return false;
     line[size] = '\0';
     return parse_stat(line, stat);
+}
+
+bool proc_is_gone(pid_t pid, unsigned long long start)
+{
+    struct proc_stat stat;
+    /* Where /proc hides others' processes, only a signal tells that there is one. */
+    if (!proc_read_stat(pid, &stat))
+        return kill(pid, 0) != 0 && errno == ESRCH;
+    return stat.start != start || stat.dead;
 }
 
 static bool end_number(struct proc_numbers *numbers)

@@ -35,6 +35,9 @@ bool proc_is_ours(void);
 /* False: there is no such process. */
 bool proc_read_stat(pid_t pid, struct proc_stat *stat);
 
+/* That process has ended: another one may have its pid. */
+bool proc_is_gone(pid_t pid, unsigned long long start);
+
 /* A list of numbers. `at` is the caller's, to be freed. */
 struct proc_numbers {
     pid_t *at;

@@ -55,6 +55,7 @@ struct child {
     const char *volatile stage; /* where it is */
     volatile int failed_errno;
     volatile bool failed;
+    volatile bool cgroup_refused;
     struct interpreter_head head; /* of the program that could not be executed */
 };
 
@@ -174,8 +175,11 @@ IN_CHILD static int child_main(void *argument)
         return fail_child(child);
     child->stage = "cgroup";
     if (child->confine != NULL && child->confine->cgroup_fd >= 0 &&
-        syscall(SYS_write, child->confine->cgroup_fd, "0", 1) != 1)
-        return fail_child(child);
+        syscall(SYS_write, child->confine->cgroup_fd, "0", 1) != 1) {
+        if (!child->confine->cgroup_optional)
+            return fail_child(child);
+        child->cgroup_refused = true;
+    }
     /* While its descriptor is still there. */
     child->stage = stage_fence;
     if (child->confine != NULL && child->confine->fence_fd > 0 && child->helper_fence_fd < 0 &&
@@ -407,6 +411,7 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
     }
     result->pid = pid;
     result->pidfd = pidfd;
+    result->cgroup_refused = child->cgroup_refused;
     return AFAR_OK;
 }
 
@@ -416,7 +421,7 @@ static enum afar_status sit(struct child *child, int seat, struct stdio *stdio,
 {
     child->seat = seat;
     child->stage = "session";
-    child->failed = false;
+    child->failed = child->cgroup_refused = false;
     if (seat < 0 && stdio->child[0] < 0) {
         stdio->child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (stdio->child[0] < 0)

@@ -44,6 +44,7 @@ struct spawn_result {
     int stderr_fd;                 /* -1 on a terminal */
     int note_fd;                   /* with files.notes; else -1 */
     char terminal[PTY_NAME_BYTES]; /* /dev/pts/N, as the server sees it; "": none */
+    bool cgroup_refused;           /* it is not in the one that was optional */
     /* On failure: "pipe", "terminal", "clone", "session", "cgroup", "fence", "descriptors", "stdio",
      * "limits", "helper", "chroot", "user", "chdir", "files", "exec". */
     const char *stage;

@@ -140,11 +140,11 @@ static bool has_grace(const struct sweep *sweep)
 }
 
 /* Before a KILL they are stopped until no new ones are found: they might fork while we look. What
- * the kernel kills as a whole need not be. */
+ * the kernel kills as a whole need not be; what has got out of that is there at the second look. */
 static bool walk(struct sweep *sweep, int64_t until_us)
 {
-    bool stop =
-        is_kill(sweep) && sweep->order.cgroup == NULL && !sweep->order.spares && !has_grace(sweep);
+    bool at_once = sweep->order.cgroup != NULL && sweep->state.looks == 0;
+    bool stop = is_kill(sweep) && !at_once && !sweep->order.spares && !has_grace(sweep);
     if (!family_walk(sweep->family, &sweep->order.mark, stop, until_us))
         return false;
     size_t denied = 0;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -55,13 +56,29 @@ static void confine(const struct job_launch *launch, struct confinement *confine
     confine->group_count = rule->user.group_count;
 }
 
-/* *fd: -1 where its rule wants none. */
-static enum afar_status make_cgroup(struct job_launch *launch, int *fd, struct afar_error *err)
+/* So that all of it can be killed at once; without limits. What may leave something has none, nor
+ * has a file server, which starts nothing. Where there is none, it goes without. */
+static void make_own_cgroup(struct job_launch *launch, struct confinement *confine)
+{
+    confine->cgroup_optional = true;
+    if (!launch->wants_cgroup || launch->cgroups == NULL || launch->leaves ||
+        launch->request->subsystem != NULL)
+        return;
+    (void)snprintf(launch->cgroup, sizeof launch->cgroup, "%s%s", launch->id,
+                   cgroups_mark(launch->cgroups));
+    launch->has_cgroup =
+        cgroup_make(launch->cgroups, launch->cgroup, NULL, &confine->cgroup_fd, NULL) == AFAR_OK;
+}
+
+/* That of a command that may leave something has no mark: nobody but itself ends what is in it. */
+static enum afar_status make_cgroup(struct job_launch *launch, struct confinement *confine,
+                                    struct afar_error *err)
 {
     const struct rule *rule = launch->decision.rule;
-    *fd = -1;
-    if (rule == NULL || !rule_wants_cgroup(rule))
+    if (rule == NULL || !rule_wants_cgroup(rule)) {
+        make_own_cgroup(launch, confine);
         return AFAR_OK;
+    }
     launch->spawned.stage = "cgroup";
     if (launch->cgroups == NULL)
         return afar_fail_errno(err, ENOSYS,
@@ -70,8 +87,11 @@ static enum afar_status make_cgroup(struct job_launch *launch, int *fd, struct a
     const struct cgroup_limits limits = {.memory_bytes = rule->memory_bytes.value,
                                          .cpu_millis = rule->cpu_millis.value,
                                          .pids = rule->pids.value};
-    enum afar_status status = cgroup_make(launch->cgroups, launch->id, &limits, fd, err);
-    launch->has_cgroup = status == AFAR_OK;
+    (void)snprintf(launch->cgroup, sizeof launch->cgroup, "%s%s", launch->id,
+                   launch->leaves ? "" : cgroups_mark(launch->cgroups));
+    enum afar_status status =
+        cgroup_make(launch->cgroups, launch->cgroup, &limits, &confine->cgroup_fd, err);
+    launch->has_cgroup = launch->limits_cgroup = status == AFAR_OK;
     return status;
 }
 
@@ -110,7 +130,7 @@ static enum afar_status start(struct job_launch *launch, struct afar_error *err)
     const struct policy_decision *decision = &launch->decision;
     struct confinement confinement;
     confine(launch, &confinement);
-    enum afar_status status = make_cgroup(launch, &confinement.cgroup_fd, err);
+    enum afar_status status = make_cgroup(launch, &confinement, err);
     if (status == AFAR_OK)
         status = take_fence(launch, &confinement.fence_fd, err);
     if (status != AFAR_OK)
@@ -148,8 +168,8 @@ out:
         (void)close(confinement.cgroup_fd);
     if (confinement.fence_fd > 0)
         (void)close(confinement.fence_fd);
-    if (status != AFAR_OK && launch->has_cgroup)
-        launch->has_cgroup = !cgroup_remove(launch->cgroups, launch->id);
+    if ((status != AFAR_OK || launch->spawned.cgroup_refused) && launch->has_cgroup)
+        launch->has_cgroup = !cgroup_remove(launch->cgroups, launch->cgroup);
     return status;
 }
 

@@ -43,6 +43,7 @@ struct job_limits {
     uint64_t linger_ms;
     uint64_t linger_max_ms;
     uint64_t collect_max_bytes;
+    uint64_t cgroups; /* 1: for each command, where one can be made; 0: where its rule needs one */
 };
 
 /* What every command starts from, where this process has changed it for itself. Read-only. */

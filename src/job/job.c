@@ -134,6 +134,7 @@ void job_begin(struct job *job, struct job_decider *decider, const void *share)
     become(job, JOB_SPAWNING);
     if (job->host->cgroups != NULL)
         job->launch.cgroups = atomic_load(job->host->cgroups);
+    job->launch.wants_cgroup = job->host->limits.cgroups != 0;
     job->launch.decider = decider;
     job->launch.task.owner = share;
     job->deadlines.start_by_ms = DEADLINE_NEVER;
@@ -169,7 +170,7 @@ static void signal_to_end(struct job *job, enum tree_want want)
 {
     bool kill = want == TREE_KILL;
     if (process_signal_group(job->process.pid, 0) ||
-        (kill && job->launch.has_cgroup && cgroup_kill(job->launch.cgroups, job->launch.id)))
+        (kill && job->launch.has_cgroup && cgroup_kill(job->launch.cgroups, job->launch.cgroup)))
         job->stop_reached = true;
     else
         log_write(job->host->log, LOG_LEVEL_WARN,

@@ -39,6 +39,7 @@ struct job_launch {
     const struct job_base *base;
     struct exec_request *request; /* owned */
     const struct cgroups *cgroups;
+    bool wants_cgroup;  /* also where its rule does not need one, if it can be had */
     int64_t created_us; /* when the job was asked for */
     char id[MESSAGE_JOB_ID_BYTES];
     char variable[sizeof JOB_VARIABLE + MESSAGE_JOB_ID_BYTES];
@@ -63,8 +64,10 @@ struct job_launch {
     struct spawn_result spawned;
     enum afar_status status;
     struct afar_error error;
-    bool too_late;   /* for its start_within_ms */
-    bool has_cgroup; /* of its id's name; to be removed */
+    bool too_late;      /* for its start_within_ms */
+    bool has_cgroup;    /* to be removed */
+    bool limits_cgroup; /* as its rule says */
+    char cgroup[CGROUP_NAME_BYTES];
     int64_t begin_us;
     int64_t end_us;
 };

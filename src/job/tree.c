@@ -34,7 +34,7 @@ struct tree_op {
     int64_t wait_ms;
     atomic_llong begun_ms; /* a part is being done since then; 0: it waits for that */
     char variable[sizeof JOB_VARIABLE + MESSAGE_JOB_ID_BYTES];
-    char cgroup[MESSAGE_JOB_ID_BYTES];
+    char cgroup[CGROUP_NAME_BYTES];
 };
 
 static void done(struct mail *mail);
@@ -66,7 +66,7 @@ static struct tree_op *op_new(struct job *job)
     op->task.done.deliver = done;
     sweep_init(&op->sweep);
     memcpy(op->variable, job->launch.variable, sizeof op->variable);
-    memcpy(op->cgroup, job->launch.id, sizeof op->cgroup);
+    memcpy(op->cgroup, job->launch.cgroup, sizeof op->cgroup);
     return op;
 }
 
@@ -296,6 +296,15 @@ void job_tree_run_timers(struct job *job, int64_t now_ms)
         tree->stuck_at_ms = now_ms + STUCK_MS;
 }
 
+/* False: somebody is in it, or something is to be read there. */
+static bool leave_empty_cgroup(struct job *job)
+{
+    struct job_launch *launch = &job->launch;
+    if (launch->has_cgroup && !launch->limits_cgroup)
+        launch->has_cgroup = !cgroup_remove_empty(launch->cgroups, launch->cgroup);
+    return !launch->has_cgroup;
+}
+
 bool job_tree_swept(struct job *job)
 {
     struct job_tree *tree = &job->tree;
@@ -305,7 +314,7 @@ bool job_tree_swept(struct job *job)
         return true;
     if (last && (tree->busy || tree->wanted != 0))
         return false;
-    if (!tree->busy && !job->launch.has_cgroup && orphans_none(job->host->orphans, &mark)) {
+    if (!tree->busy && orphans_none(job->host->orphans, &mark) && leave_empty_cgroup(job)) {
         (void)process_signal_group(job->process.pid, SIGKILL);
         return true;
     }

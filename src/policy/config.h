@@ -45,6 +45,12 @@ enum keep_on_stop {
     KEEP_ON_STOP_END   /* they are ended as the others */
 };
 
+/* Whether each command has a cgroup of its own. */
+enum cgroup_mode {
+    CGROUP_AUTO, /* where one can be made */
+    CGROUP_NO    /* only where its rule has limits that need one */
+};
+
 struct config {
     struct endpoint listen[CONFIG_LISTEN_MAX];
     unsigned listen_count;
@@ -73,6 +79,7 @@ struct config {
     bool state_preset;     /* the same of state_directory */
     unsigned confine;      /* enum confine_mode */
     unsigned keep_on_stop; /* enum keep_on_stop */
+    unsigned cgroup;       /* enum cgroup_mode */
     enum log_level log_level;
     enum log_format log_format;
 

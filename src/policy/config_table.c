@@ -56,6 +56,7 @@ static const struct config_key keys[] = {
     {"user", CONFIG_NAME, AT(user), 0, 0, 0,
      "the user that commands run as if their rule names none; for a server that is root"},
     {"confine", CONFIG_CHOICE, AT(confine), 0, 0, CONFINE_AUTO, "auto or yes or no"},
+    {"cgroup", CONFIG_CHOICE, AT(cgroup), 0, 0, CGROUP_AUTO, "auto or no"},
     {"include", CONFIG_WORDS, AT(include), 0, 0, 0,
      "files with rules, as rules.d/*.conf, may be given again"},
     {"log_level", CONFIG_LEVEL, AT(log_level), 0, 0, LOG_LEVEL_INFO, "error, warn, info or debug"},

@@ -129,7 +129,10 @@ static enum afar_status choose_leave(struct terms *terms, struct job_launch *lau
 {
     const struct exec_request *request = launch->request;
     const struct rule *rule = launch->decision.rule;
-    const bool may = rule == NULL || (rule->may & POLICY_LEAVE) != 0;
+    const struct cgroups *cgroups = atomic_load(&terms->shared->cgroups);
+    const bool limited = rule != NULL && rule_wants_cgroup(rule) && cgroups != NULL;
+    const bool may = (rule == NULL || (rule->may & POLICY_LEAVE) != 0) &&
+                     (!limited || cgroups_may_stay(cgroups));
     if (!request->leave || request->subsystem != NULL || terms->kept != NULL)
         return AFAR_OK;
     launch->leaves = may;

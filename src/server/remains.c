@@ -1,7 +1,6 @@
 #include "server/remains.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -28,6 +27,7 @@ enum {
 struct remains {
     struct log *log;
     struct kept *kept;
+    const struct cgroups *cgroups;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -60,7 +60,6 @@ static bool is_dead(const struct remains *remains, char *name)
     const char *boot = strtok_r(name, ".", &rest);
     const char *pid = strtok_r(NULL, ".", &rest);
     const char *start = strtok_r(NULL, ".", &rest);
-    struct proc_stat stat;
     if (start == NULL || strcmp(boot, remains->boot) != 0)
         return false;
     char *end = NULL;
@@ -70,10 +69,7 @@ static bool is_dead(const struct remains *remains, char *name)
     unsigned long long born = strtoull(start, &end, 10);
     if (*end != '\0')
         return false;
-    /* Where /proc hides others' processes, only a signal tells that there is one. */
-    if (!proc_read_stat((pid_t)number, &stat))
-        return kill((pid_t)number, 0) != 0 && errno == ESRCH;
-    return stat.start != born || stat.dead;
+    return proc_is_gone((pid_t)number, born);
 }
 
 static void read_space(pid_t pid, char space[PATH_BYTES])
@@ -188,10 +184,17 @@ static void *run(void *argument)
 {
     struct remains *remains = argument;
     struct family *family = family_new();
-    if (family != NULL) {
+    size_t groups = 0;
+    if (family != NULL)
         sweep(remains, family);
+    if (remains->cgroups != NULL)
+        groups = cgroups_sweep(remains->cgroups, remains->until_us);
+    if (family != NULL)
         tell(remains, family);
-    }
+    if (groups > 0)
+        log_write(remains->log, LOG_LEVEL_WARN,
+                  "a server before this one was killed: %zu cgroups of its commands are ended",
+                  groups);
     family_free(family);
     (void)pthread_mutex_lock(&remains->lock);
     remains->done = true;
@@ -213,7 +216,7 @@ static bool wait_for(struct remains *remains)
     return done;
 }
 
-struct remains *remains_sweep(struct log *log, struct kept *kept)
+struct remains *remains_sweep(struct log *log, struct kept *kept, const struct cgroups *cgroups)
 {
     pthread_condattr_t attributes;
     struct remains *remains = calloc(1, sizeof *remains);
@@ -223,6 +226,7 @@ struct remains *remains_sweep(struct log *log, struct kept *kept)
     }
     remains->log = log;
     remains->kept = kept;
+    remains->cgroups = cgroups;
     remains->until_us = clock_now_us() + (int64_t)REMAINS_MAX_MS * 1000;
     jobdir_boot(remains->boot);
     read_space(getpid(), remains->space);

@@ -2,7 +2,7 @@
  *
  * Each command that is neither kept nor may leave anything carries AFAR_SERVER, the name of its
  * server's process. A server that is killed takes its commands' first processes with it (PDEATHSIG);
- * what these had started is found by that name, as soon as no process has it any more. Another
+ * what these had started is found by that name, as soon as no process has it any more, or is in a cgroup of that name. Another
  * server that lives is nobody's predecessor, and what lives in another pid namespace is not ours to
  * judge.
  *
@@ -15,6 +15,7 @@
 #define SERVER_REMAINS_H
 
 #include "base/log.h"
+#include "exec/cgroup.h"
 #include "server/kept.h"
 
 #define SERVER_VARIABLE "AFAR_SERVER="
@@ -28,9 +29,9 @@ void remains_name(char name[REMAINS_NAME_BYTES], const char *random);
 
 /* Begins, and waits for a while: what was bound by a dead server's commands is to be free again
  * before this one listens. What has been done is logged. `log` and `kept` (NULL: no kept commands,
- * else all of them have been picked up) are *kept*. NULL: out of memory or threads, which is
- * logged. */
-struct remains *remains_sweep(struct log *log, struct kept *kept);
+ * else all of them have been picked up) are *kept*, as are `cgroups` (NULL: none). NULL: out of memory
+ * or threads, which is logged. */
+struct remains *remains_sweep(struct log *log, struct kept *kept, const struct cgroups *cgroups);
 
 /* False: its thread hangs, and uses the log still. NULL is fine. */
 bool remains_stop(struct remains *remains);

@@ -272,10 +272,30 @@ static enum afar_status open_audit(struct server_shared *shared, const struct co
     return config->audit_log == NULL ? AFAR_OK : audit_open(&shared->audit, &options, err);
 }
 
+/* One for each command, where that can be: it is said where not, once. */
+static void open_cgroups(struct server *server, const struct config *config)
+{
+    struct server_shared *shared = &server->shared;
+    struct afar_error err;
+    struct cgroups *cgroups = atomic_load(&shared->cgroups);
+    if (config->cgroup == CGROUP_NO || cgroups != NULL || server->cgroups_tried)
+        return;
+    server->cgroups_tried = true;
+    if (cgroups_open(&cgroups, &err) == AFAR_OK)
+        atomic_store(&shared->cgroups, cgroups);
+    else
+        log_write(
+            shared->log, LOG_LEVEL_INFO,
+            "commands have no cgroup of their own, and are ended by what /proc tells of them: "
+            "%s",
+            err.message);
+}
+
 void server_open_cgroups(struct server *server, const struct config *config)
 {
     struct server_shared *shared = &server->shared;
     struct afar_error err;
+    open_cgroups(server, config);
     for (size_t i = 0; i < rules_count(config->rules); i++) {
         const struct rule *rule = rules_at(config->rules, i);
         const struct cgroup_limits limits = {.memory_bytes = rule->memory_bytes.value,
@@ -288,6 +308,9 @@ void server_open_cgroups(struct server *server, const struct config *config)
         if (cgroups == NULL)
             status = cgroups_open(&cgroups, &err);
         atomic_store(&shared->cgroups, cgroups);
+        if (status == AFAR_OK && !server->cgroups_prepared)
+            status = cgroups_prepare(cgroups, &err);
+        server->cgroups_prepared = server->cgroups_prepared || status == AFAR_OK;
         if (status == AFAR_OK)
             status = cgroups_check(cgroups, &limits, &err);
         if (status != AFAR_OK)
@@ -410,7 +433,7 @@ enum afar_status server_new(struct server **server, const struct config *config,
     if (status == AFAR_OK)
         status = open_kept(&made->shared, config, err);
     if (status == AFAR_OK)
-        made->remains = remains_sweep(log, made->shared.kept);
+        made->remains = remains_sweep(log, made->shared.kept, atomic_load(&made->shared.cgroups));
     if (status == AFAR_OK)
         status = separation_make(&made->separation, config, err);
     settings->fence = made->separation.fence;

@@ -42,6 +42,8 @@ struct server {
     bool again; /* another SIGHUP has come meanwhile */
 
     int64_t kept_end_ms; /* the server stops: until then kept jobs may go on that end with it */
+    bool cgroups_tried;    /* whether there are any */
+    bool cgroups_prepared; /* for limits */
 
     struct service service;
     struct remains *remains; /* of servers before; NULL: nobody looks for them */
@@ -84,8 +86,8 @@ enum afar_status server_open_tls(struct tls_context **tls, const struct config *
 enum afar_status server_open_good_tls(struct tls_context **tls, const struct config *config,
                                       struct afar_error *err);
 
-/* Where a rule wants cgroups and there are none yet, sees to them; says where they cannot be had.
- */
+/* Sees to cgroups where there are none yet, and to limits of theirs where a rule has some; says where
+ * these cannot be had. */
 void server_open_cgroups(struct server *server, const struct config *config);
 
 /* Opens one listener, or takes the one that was handed over by that name, and accepts from it;

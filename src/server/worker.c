@@ -33,7 +33,8 @@ static void job_left(struct job_host *host)
 
 static void set_limits(struct job_limits *limits, const struct config *config)
 {
-    *limits = (struct job_limits){.stdin_bytes = config->stdin_bytes,
+    *limits = (struct job_limits){.cgroups = config->cgroup == CGROUP_AUTO,
+                                  .stdin_bytes = config->stdin_bytes,
                                   .files_window_bytes = config->files_window_bytes,
                                   .spawn_timeout_ms = config->spawn_timeout_ms,
                                   .max_stuck_spawns = config->max_stuck_spawns,

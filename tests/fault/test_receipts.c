@@ -1,7 +1,8 @@
 /* What receipts say of limits, of what was left behind and of who has ended the command. The server
  * is a child with cgroups that only look like some: of the kernel's, not every machine has them. */
 // wrap: cgroups_open cgroups_close cgroups_check cgroup_make cgroup_kill cgroup_list
-// wrap: cgroup_read_events cgroup_remove
+// wrap: cgroup_read_events cgroup_remove cgroup_remove_empty cgroups_prepare cgroups_mark cgroups_sweep
+// wrap: cgroups_may_stay
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -45,6 +46,36 @@ enum afar_status __wrap_cgroups_open(struct cgroups **cgroups, struct afar_error
     (void)err;
     *cgroups = (struct cgroups *)(void *)&a_cgroup;
     return AFAR_OK;
+}
+
+enum afar_status __wrap_cgroups_prepare(struct cgroups *cgroups, struct afar_error *err);
+enum afar_status __wrap_cgroups_prepare(struct cgroups *cgroups, struct afar_error *err)
+{
+    (void)cgroups;
+    (void)err;
+    return AFAR_OK;
+}
+
+const char *__wrap_cgroups_mark(const struct cgroups *cgroups);
+const char *__wrap_cgroups_mark(const struct cgroups *cgroups)
+{
+    (void)cgroups;
+    return ".1.2.3";
+}
+
+size_t __wrap_cgroups_sweep(const struct cgroups *cgroups, int64_t until_us);
+size_t __wrap_cgroups_sweep(const struct cgroups *cgroups, int64_t until_us)
+{
+    (void)cgroups;
+    (void)until_us;
+    return 0;
+}
+
+bool __wrap_cgroups_may_stay(const struct cgroups *cgroups);
+bool __wrap_cgroups_may_stay(const struct cgroups *cgroups)
+{
+    (void)cgroups;
+    return true;
 }
 
 void __wrap_cgroups_close(struct cgroups *cgroups);
@@ -121,6 +152,12 @@ bool __wrap_cgroup_remove(const struct cgroups *cgroups, const char *name)
         atomic_load(&pretended->member) == 0 || !process_runs(atomic_load(&pretended->member));
     atomic_fetch_add(&pretended->removed, removed);
     return removed;
+}
+
+bool __wrap_cgroup_remove_empty(const struct cgroups *cgroups, const char *name);
+bool __wrap_cgroup_remove_empty(const struct cgroups *cgroups, const char *name)
+{
+    return __wrap_cgroup_remove(cgroups, name);
 }
 
 /* ---- a server -------------------------------------------------------------------------------- */

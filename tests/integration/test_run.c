@@ -453,12 +453,16 @@ static void a_daemon_that_is_meant_to_stay(void **state)
     (void)state;
     for (int i = 0; i < 10; i++) {
         struct program program;
-        assert_int_equal(run_shell(&program, UNIX,
-                                   "env -u AFAR_JOB setsid -f "
-                                   "sh -c 'echo $$; exec sleep 1000 >/dev/null 2>&1' | cat"),
+        assert_int_equal(program_run(&program,
+                                     (const char *const[]){
+                                         "afar", "run", "-n", "-s", "--leave", server.url[UNIX],
+                                         "setsid -f sh -c 'echo $$; exec sleep 1000 >/dev/null "
+                                         "2>&1' | cat",
+                                         NULL},
+                                     NULL, 0),
                          0);
         pid_t pid = (pid_t)atoi(program.stdout_data);
-        assert_string_equal(program.stderr_data, "");
+        assert_non_null(strstr(program.stderr_data, "the command left 1 process running: sleep"));
         program_close(&program);
         assert_true(pid > 1);
         assert_true(process_runs(pid));

@@ -123,7 +123,8 @@ static struct cgroups *open_tree(const char *controllers)
     struct afar_error err;
     put("cgroup.controllers", "cpu memory pids\n");
     put("cgroup.subtree_control", controllers); /* those that the kernel has turned on */
-    if (cgroups_open_at(&cgroups, tree, &err) != AFAR_OK)
+    if (cgroups_open_at(&cgroups, tree, &err) != AFAR_OK ||
+        cgroups_prepare(cgroups, &err) != AFAR_OK)
         fail_msg("%s", err.message);
     return cgroups;
 }
@@ -214,6 +215,64 @@ static bool real_folder(char folder[128])
     return false;
 }
 
+/* A process in a cgroup of that name. */
+static pid_t put_into(const struct cgroups *cgroups, const char *name)
+{
+    int fd = -1;
+    if (cgroup_make(cgroups, name, NULL, &fd, NULL) != AFAR_OK)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (;;)
+            (void)pause();
+    }
+    bool moved = dprintf(fd, "%ld", (long)pid) > 0;
+    (void)close(fd);
+    return moved ? pid : -1;
+}
+
+static bool is_killed(pid_t pid)
+{
+    int status = 0;
+    return waitpid(pid, &status, WNOHANG) == pid && WIFSIGNALED(status);
+}
+
+/* A dead server's is ended; ours, another namespace's and what has no mark are not. */
+static int sweep_real_one(const struct cgroups *cgroups)
+{
+    enum { NAMES = 5 };
+    char names[NAMES][96];
+    pid_t pids[NAMES];
+    const char *mark = cgroups_mark(cgroups);
+    char space[32];
+    (void)snprintf(space, sizeof space, "%.*s", (int)strcspn(mark + 1, ".") + 1, mark);
+    (void)snprintf(names[0], sizeof names[0], "dead%s.%ld.1", space, (long)getpid());
+    (void)snprintf(names[1], sizeof names[1], "ours%s", mark);
+    (void)snprintf(names[2], sizeof names[2], "other.1.%ld.1", (long)getpid());
+    (void)snprintf(names[3], sizeof names[3], "unmarked");
+    (void)snprintf(names[4], sizeof names[4], "odd%s.%ld", space, (long)getpid());
+    for (int i = 0; i < NAMES; i++) {
+        pids[i] = put_into(cgroups, names[i]);
+        if (pids[i] < 0)
+            return 5;
+    }
+    if (cgroups_sweep(cgroups, INT64_MAX) != 1 || !is_killed(pids[0]))
+        return 6;
+    for (int i = 1; i < NAMES; i++) {
+        if (is_killed(pids[i]))
+            return 7;
+        (void)cgroup_kill(cgroups, names[i]);
+        (void)waitpid(pids[i], NULL, 0);
+    }
+    if (cgroups_sweep(cgroups, INT64_MAX) != 0 || cgroup_kill(cgroups, "unmarked"))
+        return 8; /* it was empty */
+    for (int i = 0; i < NAMES; i++) {
+        if (!cgroup_remove(cgroups, names[i]))
+            return 9;
+    }
+    return 0;
+}
+
 /* Children of the test, as the server moves there: the test itself must not. */
 static int use_real_one(const char *folder)
 {
@@ -234,11 +293,18 @@ static int use_real_one(const char *folder)
     int status = 0;
     if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
         return 3;
+    /* With what its processes have made in it. */
+    char inner[256];
+    (void)snprintf(inner, sizeof inner, "%s/job-x/a", folder);
+    if (mkdir(inner, 0755) != 0 || mkdir(strcat(inner, "/b"), 0755) != 0 ||
+        cgroup_remove_empty(cgroups, "x"))
+        return 4;
     while (!cgroup_remove(cgroups, "x"))
         (void)usleep(1000);
     (void)close(fd);
+    int failed = sweep_real_one(cgroups);
     cgroups_close(cgroups);
-    return 0;
+    return failed;
 }
 
 static void killed_and_removed(void **state)

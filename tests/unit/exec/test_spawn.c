@@ -238,6 +238,38 @@ static void limit_on_descriptors(void **state)
     assert_string_equal(text, "77\n88\n");
 }
 
+/* The one that it must have, and the one that it may do without. */
+static void a_cgroup_that_it_cannot_enter(void **state)
+{
+    (void)state;
+    if (under_valgrind()) {
+        print_message("skipped: valgrind forks where clone shares memory\n");
+        skip();
+    }
+    char *argv[] = {"echo", "in", NULL};
+    struct confinement confine = {.cgroup_fd = open("/dev/full", O_WRONLY | O_CLOEXEC)};
+    const struct spawn_request request = {.argv = argv, .env = environment, .confine = &confine};
+    struct spawn_result result;
+    struct process_end end;
+    struct afar_error err = {0};
+    char text[64];
+    assert_true(confine.cgroup_fd >= 0);
+    assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_ESYSTEM);
+    assert_string_equal(result.stage, "cgroup");
+    assert_int_equal(err.sys_errno, ENOSPC);
+    confine.cgroup_optional = true;
+    assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_OK);
+    assert_true(result.cgroup_refused);
+    finish(&result, text, sizeof text, &end);
+    assert_string_equal(text, "in\n");
+    assert_int_equal(close(confine.cgroup_fd), 0);
+    confine.cgroup_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_OK);
+    assert_false(result.cgroup_refused);
+    finish(&result, text, sizeof text, &end);
+    assert_int_equal(close(confine.cgroup_fd), 0);
+}
+
 static void expect_failure(char *const *argv, char *const *env, const char *cwd, const char *stage,
                            int sys_errno)
 {
@@ -406,6 +438,7 @@ int main(void)
         cmocka_unit_test(working_directory),
         cmocka_unit_test(limit_on_descriptors),
         cmocka_unit_test(from_a_seat),
+        cmocka_unit_test(a_cgroup_that_it_cannot_enter),
         cmocka_unit_test(what_cannot_be_executed),
         cmocka_unit_test(an_empty_element_of_path),
         cmocka_unit_test(no_descriptors_and_no_processes),
