@@ -153,6 +153,17 @@ IN_CHILD static int become_helper(struct child *child)
     return fail_child(child);
 }
 
+IN_CHILD static long enter_cgroup(struct child *child)
+{
+    const struct confinement *confine = child->confine;
+    child->stage = "cgroup";
+    if (confine == NULL || confine->cgroup_fd < 0 ||
+        syscall(SYS_write, confine->cgroup_fd, "0", 1) == 1)
+        return 0;
+    child->cgroup_refused = true;
+    return confine->cgroup_optional ? 0 : -1;
+}
+
 IN_CHILD static int child_main(void *argument)
 {
     struct child *child = argument;
@@ -173,13 +184,8 @@ IN_CHILD static int child_main(void *argument)
     child->stage = "session";
     if (syscall(SYS_setsid) < 0)
         return fail_child(child);
-    child->stage = "cgroup";
-    if (child->confine != NULL && child->confine->cgroup_fd >= 0 &&
-        syscall(SYS_write, child->confine->cgroup_fd, "0", 1) != 1) {
-        if (!child->confine->cgroup_optional)
-            return fail_child(child);
-        child->cgroup_refused = true;
-    }
+    if (enter_cgroup(child) < 0)
+        return fail_child(child);
     /* While its descriptor is still there. */
     child->stage = stage_fence;
     if (child->confine != NULL && child->confine->fence_fd > 0 && child->helper_fence_fd < 0 &&

@@ -41,7 +41,7 @@ struct server {
     struct separation old_separation;
     bool again; /* another SIGHUP has come meanwhile */
 
-    int64_t kept_end_ms; /* the server stops: until then kept jobs may go on that end with it */
+    int64_t kept_end_ms;   /* the server stops: until then kept jobs may go on that end with it */
     bool cgroups_tried;    /* whether there are any */
     bool cgroups_prepared; /* for limits */
 

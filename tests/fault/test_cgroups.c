@@ -22,6 +22,8 @@
 #define HIDES "(env -i setsid sh -c 'echo $$; exec sleep 1000 >/dev/null 2>&1' &)"
 #define WHERE "sed -n 's/^0:://p' /proc/self/cgroup"
 
+static const char hides_and_waits[] = HIDES "; exec sleep 1000";
+
 static struct program program;
 
 /* Only where the tests run as the server would: they are no server's commands. */
@@ -64,7 +66,7 @@ static void nothing_hides(void **state)
     /* Also where its time is over. */
     assert_int_equal(program_run(&program,
                                  WORDS("afar", "run", "-n", "-s", "--timeout", "300ms",
-                                       server.url[0], HIDES "; exec sleep 1000"),
+                                       server.url[0], hides_and_waits),
                                  NULL, 0),
                      124);
     expect_process_gone(atoi(program.stdout_data));
@@ -79,10 +81,9 @@ static void nor_from_the_next_server(void **state)
     (void)state;
     need_cgroups();
     start(&server);
-    program_start(&program,
-                  WORDS("afar", "run", "-n", "-s", "--reconnect", "0", server.url[0],
-                        HIDES "; exec sleep 1000"),
-                  NULL);
+    program_start(
+        &program,
+        WORDS("afar", "run", "-n", "-s", "--reconnect", "0", server.url[0], hides_and_waits), NULL);
     program_expect(&program, 1, "\n");
     pid_t hidden = atoi(program.stdout_data);
     assert_int_equal(kill(server.program.pid, SIGKILL), 0);

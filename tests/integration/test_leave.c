@@ -22,6 +22,9 @@ enum { PIDS_MAX = 8 };
 /* Until its execve a process has the shell's name, and its output. */
 #define SLEEPS "until grep -q sleep /proc/$!/comm; do :; done; "
 
+static const char daemon_script[] = "setsid sleep 1000" QUIET " & echo $!";
+static const char nohup_script[] = "nohup sleep 1000" QUIET " & echo $!";
+
 static struct program program;
 
 static void has(const char *text)
@@ -56,9 +59,9 @@ static void expect_left(size_t count)
 {
     char text[64];
     (void)snprintf(text, sizeof text, "\"left\":{\"count\":%zu,", count);
+    has(text);
     const char *at = strstr(program.stdout_data, text);
-    if (at == NULL)
-        fail_msg("no %s in %s%s", text, program.stdout_data, program.stderr_data);
+    assert_non_null(at);
     const char *behind = strchr(at, ']');
     left_count = 0;
     for (at = strstr(at, "\"pid\":"); at != NULL && at < behind && left_count < PIDS_MAX;
@@ -163,10 +166,7 @@ static void ssh_and_terminals(void **state)
     (void)state;
     ruled_open(&ruled, "", "info");
     const char *url = ruled.afard.url[0];
-    assert_int_equal(program_run(&program,
-                                 WORDS("afar", "ssh", url, "nohup sleep 1000" QUIET " & echo $!"),
-                                 NULL, 0),
-                     0);
+    assert_int_equal(program_run(&program, WORDS("afar", "ssh", url, nohup_script), NULL, 0), 0);
     pid_t pid = atoi(program.stdout_data);
     assert_string_equal(program.stderr_data, ""); /* as ssh(1) */
     end(pid);
@@ -178,8 +178,10 @@ static void ssh_and_terminals(void **state)
         program_run(&program, WORDS("afar", "shell", "-t", "-q", url), script, strlen(script)), 5);
     const char *stays = strstr(program.stdout_data, "\np");
     const char *ends = strstr(program.stdout_data, "\nq");
-    if (stays == NULL || ends == NULL)
-        fail_msg("%s%s", program.stdout_data, program.stderr_data);
+    has("\np");
+    has("\nq");
+    assert_non_null(stays);
+    assert_non_null(ends);
     pid = atoi(stays + 2);
     assert_true(process_runs(pid));
     expect_process_gone(atoi(ends + 2));
@@ -278,11 +280,11 @@ static void it_is_in_the_audit_log_and_the_figures(void **state)
     (void)snprintf(setting, sizeof setting, "audit_log=%s", log);
     afard_start(&server, WORDS("--listen", "tcp://127.0.0.1:0", "--http", "tcp://127.0.0.1:0",
                                "--set", setting));
-    assert_int_equal(program_run(&program,
-                                 WORDS("afar", "run", "-n", "-s", "--leave", server.url[0],
-                                       "setsid sleep 1000" QUIET " & echo $!"),
-                                 NULL, 0),
-                     0);
+    assert_int_equal(
+        program_run(&program,
+                    WORDS("afar", "run", "-n", "-s", "--leave", server.url[0], daemon_script), NULL,
+                    0),
+        0);
     pid_t pid = atoi(program.stdout_data);
     program_close(&program);
     assert_int_equal((int)afard_metric(&server, "afard_left"), 1);
@@ -304,11 +306,11 @@ static void it_outlives_the_server(void **state)
     struct afard server;
     (void)state;
     afard_start(&server, WORDS("--listen", "tcp://127.0.0.1:0"));
-    assert_int_equal(program_run(&program,
-                                 WORDS("afar", "run", "-n", "-s", "--leave", server.url[0],
-                                       "setsid sleep 1000" QUIET " & echo $!"),
-                                 NULL, 0),
-                     0);
+    assert_int_equal(
+        program_run(&program,
+                    WORDS("afar", "run", "-n", "-s", "--leave", server.url[0], daemon_script), NULL,
+                    0),
+        0);
     pid_t pid = atoi(program.stdout_data);
     program_close(&program);
     assert_int_equal(afard_stop(&server), 0);
