@@ -378,6 +378,28 @@ static void what_is_in_its_cgroup(void **state)
     atomic_store(&pretended->member, 0);
 }
 
+/* What stays, stays in the cgroup of its rule; who may not stay is ended one by one. */
+static void what_stays_in_its_cgroup(void **state)
+{
+    (void)state;
+    run("setsid sleep 1000 >/dev/null 2>&1 & " SLEEPS "sleep 1000 & " SLEEPS "exit 6",
+        "\"leave\":true,");
+    has("\"held_by\":{\"count\":1,");
+    has("\"left\":{\"count\":1,\"first\":[{\"pid\":");
+    assert_int_equal(atomic_load(&pretended->kills), 0);
+    pid_t left = atoi(strstr(strstr(receipt, "\"left\":"), "\"pid\":") + 6);
+    assert_true(process_runs(left));
+    assert_int_equal(kill(left, SIGKILL), 0);
+    expect_process_gone(left);
+    run("setsid sleep 1000 >/dev/null 2>&1 & " SLEEPS "exit 6", "");
+    has("\"ended\":{\"count\":1,");
+    assert_true(atomic_load(&pretended->kills) > 0);
+}
+
+static char leaving[] = "[server]\nlisten = tcp://127.0.0.1:0\nworkers = 1\nkill_grace_ms = 100\n"
+                        "linger_ms = 50\ndrain_ms = 1\n"
+                        "[allow all]\nclient = any\ncommand = **\nmay = run, leave\n"
+                        "memory = 64M\n";
 static char short_timeout[] = "[server]\nlisten = tcp://127.0.0.1:0\nworkers = 1\n"
                               "kill_grace_ms = 100\njob_timeout_ms = 50\n";
 static char patient[] = "[server]\nlisten = tcp://127.0.0.1:0\nworkers = 1\nkill_grace_ms = 100\n"
@@ -391,6 +413,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(whose_timeout_it_was, open_server, close_server),
         cmocka_unit_test_prestate_setup_teardown(the_servers_own_timeout, open_server, close_server,
                                                  short_timeout),
+        cmocka_unit_test_prestate_setup_teardown(what_stays_in_its_cgroup, open_server,
+                                                 close_server, leaving),
         cmocka_unit_test_setup_teardown(too_much_output, open_server, close_server),
         cmocka_unit_test_prestate_setup_teardown(killed_for_want_of_memory, open_server,
                                                  close_server, patient),
