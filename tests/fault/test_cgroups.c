@@ -92,10 +92,8 @@ static void nor_from_the_next_server(void **state)
     (void)folder_remove(server.folder);
     program_finish(&program, NULL, 0);
     program_close(&program);
-    assert_true(process_runs(hidden));
-    start(&server);
+    start(&server); /* (or that of another test, in the same moment) */
     expect_process_gone(hidden);
-    afard_expect_log(&server, "a server before this one was killed: 1 cgroups of its commands");
     assert_int_equal(afard_stop(&server), 0);
 }
 
