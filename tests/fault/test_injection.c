@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "server/remains.h"
 #include "support/inject.h"
 #include "support/inject_server.h"
 #include "support/program.h"
@@ -50,6 +49,11 @@ static char input[INPUT_BYTES];
  * is its own. */
 static bool may_be_crippled;
 static unsigned crippled;
+
+struct remains;
+struct log;
+struct kept;
+struct cgroups;
 
 /* It reads all of /proc, of however many processes there are at the moment: more than all the rest
  * together, and another number of calls each time. Its failures are test_remains's. */
