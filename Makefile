@@ -10,7 +10,7 @@ LINK     ?=
 
 VERSION  := 0.1.0
 SOVERSION := 1
-LAYERS   := base net wire files exec tls policy stats loop job keep server client copy
+LAYERS   := base net wire files forward exec tls policy stats loop job keep server client copy
 
 # Every variant builds in a folder of its own, so that none of them forces a rebuild of another.
 comma    := ,
@@ -207,6 +207,7 @@ USES_base   := base
 USES_net    := net base
 USES_wire   := wire base
 USES_files  := files wire base
+USES_forward := forward net wire base
 USES_exec   := exec base
 USES_tls    := tls net base
 USES_policy := policy tls exec wire net base

@@ -461,7 +461,8 @@ static enum afar_status open_way(const struct spawn_request *request, struct chi
                                        .cwd_optional = request->cwd_optional,
                                        .confine =
                                            request->confine != NULL ? request->confine : &none,
-                                       .files = request->files};
+                                       .files = request->files,
+                                       .forward = request->forward};
     enum afar_status status = helper_way_open(helper, &order, err);
     child->order_fd = helper->order;
     child->status_fd = helper->its;
@@ -484,7 +485,8 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     struct rlimit limits[CONFINE_LIMITS];
     int resources[CONFINE_LIMITS];
     struct helper_way helper = {-1, -1, -1, -1, -1, -1};
-    bool by_helper = confine_needs_helper(request->confine) || request->files != NULL;
+    bool by_helper = confine_needs_helper(request->confine) || request->files != NULL ||
+                     request->forward != NULL;
     struct child child = {.parent = getpid(),
                           .argv = request->argv,
                           .env = request->env,

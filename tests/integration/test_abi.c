@@ -84,6 +84,7 @@ static const struct layout layouts[] = {
     MEMBER(afar_command, job, 120, 8),
     MEMBER(afar_command, first, 128, 8),
     MEMBER(afar_command, since_ms, 136, 8),
+    MEMBER(afar_command, forward, 144, 8),
     STRUCT(afar_route, 40),
     MEMBER(afar_route, size, 0, 8),
     MEMBER(afar_route, timeout_ms, 8, 8),

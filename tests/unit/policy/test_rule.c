@@ -61,7 +61,8 @@ static const struct {
     {"from", "10.0.0.0/",
      "from: '10.0.0.0/' is neither an address nor a network such as 10.0.0.0/8"},
     {"from", "/8", "from: '/8' is neither an address nor a network such as 10.0.0.0/8"},
-    {"may", "run, fly", "may: 'fly': expected run, attach, kill, list, files, keep or leave"},
+    {"may", "run, fly",
+     "may: 'fly': expected run, attach, kill, list, files, keep, leave or forward"},
     {"may", ",", "may: expected a name"},
     {"command", "git fetch",
      "command: 'git': a command begins with its program's absolute path, as /usr/bin/git, or "
