@@ -351,6 +351,9 @@ struct afar_resume_options {
     struct afar_context *context; /* as for afar_connect; a new one reads its files anew */
     int64_t timeout_ms;           /* for this attempt; 0: none */
     int stop_fd;                  /* the attempt is given up when this can be read; 0: it is not */
+    /* As afar_route's: closed in any case. 0: the URL is dialled. Below 0: there is none, and the
+     * attempt fails. (As wide as this because older programs have padding behind stop_fd.) */
+    int64_t stream;
 };
 #define AFAR_RESUME_OPTIONS_INIT(...) AFAR_INIT(afar_resume_options, __VA_ARGS__)
 

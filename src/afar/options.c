@@ -64,8 +64,12 @@ static const struct {
     {{"env", required_argument, NULL, 'e'}, OPTIONS_COMMAND},
     {{"cwd", required_argument, NULL, 'w'}, OPTIONS_COMMAND},
     {{"timeout", required_argument, NULL, OPTION_TIMEOUT}, OPTIONS_COMMAND | OPTIONS_TIMEOUT},
-    {{"silence", required_argument, NULL, OPTION_SILENCE}, OPTIONS_COMMAND | OPTIONS_CP},
-    {{"reconnect", required_argument, NULL, OPTION_RECONNECT}, OPTIONS_COMMAND | OPTIONS_CP},
+    {{"silence", required_argument, NULL, OPTION_SILENCE},
+     OPTIONS_COMMAND | OPTIONS_CP | OPTIONS_FORWARD},
+    {{"reconnect", required_argument, NULL, OPTION_RECONNECT},
+     OPTIONS_COMMAND | OPTIONS_CP | OPTIONS_FORWARD},
+    {{"socks", required_argument, NULL, 'D'}, OPTIONS_FORWARD},
+    {{"gateway", no_argument, NULL, 'g'}, OPTIONS_FORWARD},
     {{"start-within", required_argument, NULL, OPTION_START_WITHIN}, OPTIONS_RUN},
     {{"no-stdin", no_argument, NULL, 'n'}, OPTIONS_RUN},
     {{"shell", no_argument, NULL, 's'}, OPTIONS_RUN},
@@ -398,6 +402,12 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return parse_since(subcommand, options, value);
     case 'a':
         options->every = true;
+        return true;
+    case 'D':
+        options->socks = value;
+        return true;
+    case 'g':
+        options->everywhere = true;
         return true;
     case OPTION_DIGEST:
         options->digest = true;

@@ -42,6 +42,7 @@ enum options_for {
     OPTIONS_SHARE = 1 << 17,      /* a connection may be shared */
     OPTIONS_SHARING = 1 << 18,    /* of `share` itself */
     OPTIONS_MAYBE_HOST = 1 << 19, /* there may be none */
+    OPTIONS_FORWARD = 1 << 20
 };
 
 struct options {
@@ -101,6 +102,10 @@ struct options {
     bool list;
     bool stop;
     bool serve;
+    /* forward */
+    const char *socks; /* -D; NULL: not said */
+    bool everywhere;
+    unsigned hops; /* so many jump hosts ask us to lead to another */
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };

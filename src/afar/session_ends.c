@@ -249,7 +249,7 @@ bool session_come_back(struct session *session)
     const struct afar_resume_options how =
         AFAR_RESUME_OPTIONS_INIT(.context = remote->context,
                                  .timeout_ms = remote->connect_timeout_ms,
-                                 .stop_fd = session->signals.fd);
+                                 .stop_fd = session->signals.fd, .stream = remote_stream(remote));
     (void)afar_resume(session->client, &how, &err);
     return true;
 }
