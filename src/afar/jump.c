@@ -39,24 +39,6 @@ bool jump_target(const char *url, char target[FORWARD_TEXT_BYTES])
     return true;
 }
 
-bool jump_init(struct jump *jump, const struct options *options, const char *list, const char *url)
-{
-    *jump = (struct jump){.options = options};
-    if (options->hops >= JUMPS_MAX) {
-        report("%s: more than %d jump hosts: does one of them lead to another, and back?",
-               options->host, JUMPS_MAX);
-        return false;
-    }
-    if (snprintf(jump->list, sizeof jump->list, "%s", list) >= (int)sizeof jump->list) {
-        report("%s: too long a list of jump hosts", options->host);
-        return false;
-    }
-    if (jump_target(url, jump->target))
-        return true;
-    report("%s: a jump host cannot lead there", url);
-    return false;
-}
-
 /* "ssh://[USER@]HOST[:PORT][/]" and "[USER@]HOST[:PORT]" as what `afar run` calls HOST, and USER.
  * Afar's own URLs are left as they are. */
 static const char *split_user(char host[HOST_BYTES], char *word)
@@ -79,6 +61,50 @@ static const char *split_user(char host[HOST_BYTES], char *word)
     return user;
 }
 
+/* Each host on the way may name others by the file of hosts, and one of these the first again. */
+static bool check_length(const char *server, const char *list)
+{
+    char words[JUMP_LIST_BYTES];
+    char host[HOST_BYTES];
+    unsigned count = 0;
+    (void)snprintf(words, sizeof words, "%s", list);
+    for (;;) {
+        struct host entry = {.file = NULL};
+        for (const char *at = words; at != NULL; at = strchr(at + 1, ','))
+            count++;
+        words[strcspn(words, ",")] = '\0';
+        (void)split_user(host, words);
+        if (count > JUMPS_MAX) {
+            report("%s: more than %d jump hosts: does one of them lead to another, and back?",
+                   server, JUMPS_MAX);
+            return false;
+        }
+        bool found = strstr(host, "://") != NULL || host_find(&entry, host);
+        const char *via = entry.value[HOST_VIA].text;
+        const bool more = found && via != NULL && strcasecmp(via, "none") != 0;
+        if (more)
+            (void)snprintf(words, sizeof words, "%s", via);
+        host_close(&entry);
+        if (!more)
+            return found;
+    }
+}
+
+bool jump_init(struct jump *jump, const struct options *options, const char *list, const char *url)
+{
+    *jump = (struct jump){.options = options};
+    if (snprintf(jump->list, sizeof jump->list, "%s", list) >= (int)sizeof jump->list) {
+        report("%s: too long a list of jump hosts", options->host);
+        return false;
+    }
+    if (!check_length(options->host, list))
+        return false;
+    if (jump_target(url, jump->target))
+        return true;
+    report("%s: a jump host cannot lead there", url);
+    return false;
+}
+
 /* In the child: its standard input and output lead to us. */
 static int carry(const struct jump *jump)
 {
@@ -95,7 +121,6 @@ static int carry(const struct jump *jump)
     if (comma != NULL)
         *comma = '\0';
     options.host = host;
-    options.hops++;
     if (!remote_open(&remote, &options, NULL))
         return EXIT_FAILURE;
     const bool by_file = remote.route != NULL; /* its own entry says how it is reached */

@@ -8,7 +8,7 @@
  * Owns:    the process that carries, from jump_open to jump_close.
  * Threads: one.
  * Blocks:  never; the process does.
- * Limits:  JUMPS_MAX hosts in a row, of which the file of hosts may name more and more. */
+ * Limits:  JUMPS_MAX hosts in a row, whether the list or the file of hosts names them. */
 #ifndef AFAR_JUMP_H
 #define AFAR_JUMP_H
 

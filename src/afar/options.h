@@ -105,7 +105,6 @@ struct options {
     /* forward */
     const char *socks; /* -D; NULL: not said */
     bool everywhere;
-    unsigned hops; /* so many jump hosts ask us to lead to another */
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };
