@@ -208,7 +208,7 @@ static void reap(struct serving *serving)
 static void be_channel(struct serving *serving, const struct forward_spec *spec, int fd,
                        pid_t parent)
 {
-    (void)prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
+    (void)prctl(PR_SET_PDEATHSIG, (unsigned long)SIGTERM, 0UL, 0UL, 0UL);
     (void)sigprocmask(SIG_SETMASK, &serving->before, NULL);
     if (getppid() != parent || dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0 ||
         close_range(STDERR_FILENO + 1, ~0U, 0) != 0)

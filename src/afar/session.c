@@ -328,13 +328,35 @@ static int timeout_ms(const struct session *session)
     return library_ms;
 }
 
+/* Of a forwarded connection also where nothing is read just now: that it was reset. -1: nothing of
+ * standard input. */
+static int input_to_watch(const struct session *session)
+{
+    const struct input *input = &session->input;
+    const bool anyhow =
+        session->options->channel != NULL && input->is_socket && !session->stdin_hung;
+    return wants_input(session) || anyhow ? input->fd : -1;
+}
+
+static void watch_input(struct session *session, short events, struct afar_error *err)
+{
+    if (wants_input(session)) {
+        if (events != 0 && input_read(&session->input))
+            give_input(session, err);
+        return;
+    }
+    session->stdin_hung = events != 0;
+    if ((events & POLLERR) != 0)
+        fail(session, "standard input", ECONNRESET);
+}
+
 static void wait_ready(struct session *session, struct afar_error *err)
 {
     struct output *output = session->output;
     struct pollfd watched[WATCHED] = {
         {.fd = session->signals.fd, .events = POLLIN},
         {.fd = afar_fd(session->client), .events = afar_events(session->client)},
-        {.fd = wants_input(session) ? session->input.fd : -1, .events = POLLIN},
+        {.fd = input_to_watch(session), .events = wants_input(session) ? POLLIN : 0},
         {.fd = output[0].blocked ? output[0].fd : -1, .events = POLLOUT},
         {.fd = output[1].blocked ? output[1].fd : -1, .events = POLLOUT},
     };
@@ -348,8 +370,7 @@ static void wait_ready(struct session *session, struct afar_error *err)
     }
     if (watched[0].revents != 0)
         session_take_signals(session, err);
-    if (watched[2].revents != 0 && input_read(&session->input))
-        give_input(session, err);
+    watch_input(session, watched[2].revents, err);
     for (int i = 0; i < 2; i++) {
         if (watched[3 + i].revents != 0)
             output[i].blocked = false;

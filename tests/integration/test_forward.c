@@ -60,8 +60,7 @@ static void expect_run(const char *const *argv, const char *input, int status, c
     struct program program;
     int ended = program_run(&program, argv, input, strlen(input));
     if (ended != status || strcmp(program.stdout_data, out) != 0 ||
-        strstr(program.stderr_data, err) == NULL ||
-        (err[0] == '\0' && program.stderr_size > 0))
+        strstr(program.stderr_data, err) == NULL || (err[0] == '\0' && program.stderr_size > 0))
         fail_msg("%s %s %s …: status %d, '%s', '%s'; expected %d, '%s', '%s'", argv[1], argv[2],
                  argv[3], ended, program.stdout_data, program.stderr_data, status, out, err);
     program_close(&program);
@@ -74,7 +73,8 @@ static void test_stdio(void **state)
     const char *url = server.url[0];
     struct echo_server six;
     (void)state;
-    expect_run(WORDS("afar", "ssh", "-W", at("127.0.0.1", echo.port), url), "hello", 0, "hello", "");
+    expect_run(WORDS("afar", "ssh", "-W", at("127.0.0.1", echo.port), url), "hello", 0, "hello",
+               "");
     expect_run(WORDS("afar", "ssh", "-W", at("localhost", echo.port), url), "", 0, "", "");
     expect_run(WORDS("afar", "forward", url, "-", at("localhost", echo.port)), "hello", 0, "hello",
                "");
@@ -194,8 +194,9 @@ static void test_local(void **state)
     struct program program;
     (void)state;
     (void)snprintf(spec, sizeof spec, "0:127.0.0.1:%u", echo.port);
-    program_start(&program, WORDS("afar", "ssh", "-N", "-L", spec, "-L", "0:localhost:1",
-                                  server.url[0]), NULL);
+    program_start(&program,
+                  WORDS("afar", "ssh", "-N", "-L", spec, "-L", "0:localhost:1", server.url[0]),
+                  NULL);
     uint16_t port = port_of(&program, 0);
     use_port(port, port_of(&program, 1));
     program_expect(&program, 2, "cannot connect to localhost:1: Connection refused");
@@ -282,8 +283,8 @@ static void test_ports_in_use(void **state)
     (void)snprintf(spec, sizeof spec, "127.0.0.1:%u:localhost:1", echo.port);
     expect_run(WORDS("afar", "ssh", "-L", spec, url, "echo x"), "", 0, "x\n",
                "Address already in use");
-    expect_run(WORDS("afar", "ssh", "-o", "ExitOnForwardFailure=yes", "-L", spec, url, "echo x"), "",
-               255, "", "Could not request local forwarding.");
+    expect_run(WORDS("afar", "ssh", "-o", "ExitOnForwardFailure=yes", "-L", spec, url, "echo x"),
+               "", 255, "", "Could not request local forwarding.");
     expect_run(WORDS("afar", "forward", url, spec), "", 125, "", "Address already in use");
     expect_run(WORDS("afar", "ssh", "-o", "ClearAllForwardings=yes", "-L", spec, url, "echo x"), "",
                0, "x\n", "");

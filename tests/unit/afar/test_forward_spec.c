@@ -76,10 +76,14 @@ static void test_dynamic(void **state)
     static const struct {
         const char *text;
         const char *expected;
-    } table[] = {{"1080", "-|1080||"},       {"0", "-|0||"},
-                 {"localhost:1080", "localhost|1080||"}, {"[::]:1080", "::|1080||"},
-                 {":1080", "|1080||"},       {"1080:web:80", NULL},
-                 {"web", NULL},              {"", NULL}};
+    } table[] = {{"1080", "-|1080||"},
+                 {"0", "-|0||"},
+                 {"localhost:1080", "localhost|1080||"},
+                 {"[::]:1080", "::|1080||"},
+                 {":1080", "|1080||"},
+                 {"1080:web:80", NULL},
+                 {"web", NULL},
+                 {"", NULL}};
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct forward_spec spec;

@@ -27,14 +27,12 @@ static const struct {
      BYTES("\5\0")},
     {"5, no method", BYTES("\5\1\2"), NULL, BYTES("\5\377")},
     {"5, none at all", BYTES("\5\0"), NULL, BYTES("\5\377")},
-    {"5, BIND", BYTES("\5\1\0\5\2\0\1\177\0\0\1\0\1"), NULL,
-     BYTES("\5\0\5\7\0\1\0\0\0\0\0\0")},
+    {"5, BIND", BYTES("\5\1\0\5\2\0\1\177\0\0\1\0\1"), NULL, BYTES("\5\0\5\7\0\1\0\0\0\0\0\0")},
     {"5, UDP", BYTES("\5\1\0\5\3\0\1\177\0\0\1\0\1"), NULL, BYTES("\5\0\5\7\0\1\0\0\0\0\0\0")},
     {"5, an address of another kind", BYTES("\5\1\0\5\1\0\2\177\0\0\1\0\1"), NULL,
      BYTES("\5\0\5\10\0\1\0\0\0\0\0\0")},
     {"5, no name", BYTES("\5\1\0\5\1\0\3\0\0\120"), NULL, BYTES("\5\0\5\1\0\1\0\0\0\0\0\0")},
-    {"5, a bad name", BYTES("\5\1\0\5\1\0\3\3a\nb\0\120"), NULL,
-     BYTES("\5\0\5\1\0\1\0\0\0\0\0\0")},
+    {"5, a bad name", BYTES("\5\1\0\5\1\0\3\3a\nb\0\120"), NULL, BYTES("\5\0\5\1\0\1\0\0\0\0\0\0")},
     {"5, a name with a NUL", BYTES("\5\1\0\5\1\0\3\3a\0b\0\120"), NULL,
      BYTES("\5\0\5\1\0\1\0\0\0\0\0\0")},
     {"5, port 0", BYTES("\5\1\0\5\1\0\3\3web\0\0"), NULL, BYTES("\5\0\5\1\0\1\0\0\0\0\0\0")},
@@ -185,8 +183,8 @@ static void test_channel_odd(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),  cmocka_unit_test(test_endless),
-        cmocka_unit_test(test_answers),   cmocka_unit_test(test_channel),
+        cmocka_unit_test(test_requests),    cmocka_unit_test(test_endless),
+        cmocka_unit_test(test_answers),     cmocka_unit_test(test_channel),
         cmocka_unit_test(test_channel_odd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
