@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -140,8 +139,9 @@ static int carry(const struct jump *jump)
     return status;
 }
 
-/* Keys of the terminal are for who uses the connection, and not for who carries it. */
-static void be_child(const struct jump *jump, int fd, pid_t parent)
+/* Keys of the terminal are for who uses the connection, and not for who carries it. That one may go
+ * on in a child of its own (-f), so its death does not end this; the end of the stream does. */
+static void be_child(const struct jump *jump, int fd)
 {
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGQUIT, SIG_IGN);
@@ -152,9 +152,6 @@ static void be_child(const struct jump *jump, int fd, pid_t parent)
     if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0 ||
         close_range(STDERR_FILENO + 1, ~0U, 0) != 0)
         _exit(EXIT_FAILURE);
-    (void)prctl(PR_SET_PDEATHSIG, (unsigned long)SIGTERM, 0UL, 0UL, 0UL);
-    if (getppid() != parent) /* it has died before that */
-        _exit(EXIT_FAILURE);
     _exit(carry(jump));
 }
 
@@ -162,7 +159,6 @@ int jump_open(void *user)
 {
     struct jump *jump = user;
     int ends[2] = {-1, -1};
-    pid_t parent = getpid();
     jump_close(jump);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         report("%s: %s", jump->list, strerror(errno));
@@ -170,7 +166,7 @@ int jump_open(void *user)
     }
     pid_t child = fork();
     if (child == 0)
-        be_child(jump, ends[1], parent);
+        be_child(jump, ends[1]);
     int failed = errno;
     (void)close(ends[1]);
     if (child > 0) {
