@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "afar/remote.h"
-#include "wire/forward_target.h"
+#include "base/forward_target.h"
 
 enum { CHANNEL_LINE_BYTES = 640 };
 

@@ -2,14 +2,14 @@
  * -D [BIND:]PORT; and for `afar forward` also PORT:PORT and PORT alone, where HOST is localhost.
  *
  * Owns nothing; any thread; never blocks.
- * Limits:  the names of wire/forward_target.h. */
+ * Limits:  the names of base/forward_target.h. */
 #ifndef AFAR_FORWARD_SPEC_H
 #define AFAR_FORWARD_SPEC_H
 
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "wire/forward_target.h"
+#include "base/forward_target.h"
 
 enum { FORWARD_PATH_BYTES = 108 }; /* unix(7), sun_path */
 

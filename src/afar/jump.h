@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "wire/forward_target.h"
+#include "base/forward_target.h"
 
 struct options;
 

@@ -328,6 +328,12 @@ static bool take_keygen(const char *subcommand, struct options *options, int opt
                         const char *value)
 {
     switch (option) {
+    case 'D':
+        options->socks = value;
+        return true;
+    case 'g':
+        options->everywhere = true;
+        return true;
     case OPTION_OUT:
         options->out = value;
         return true;
@@ -402,12 +408,6 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return parse_since(subcommand, options, value);
     case 'a':
         options->every = true;
-        return true;
-    case 'D':
-        options->socks = value;
-        return true;
-    case 'g':
-        options->everywhere = true;
         return true;
     case OPTION_DIGEST:
         options->digest = true;

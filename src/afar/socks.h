@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wire/forward_target.h"
+#include "base/forward_target.h"
 
 enum { SOCKS_REQUEST_BYTES = 600, SOCKS_REPLY_BYTES = 16 };
 

@@ -471,6 +471,12 @@ static enum afar_status open_way(const struct spawn_request *request, struct chi
     return status;
 }
 
+static bool needs_helper(const struct spawn_request *request)
+{
+    return confine_needs_helper(request->confine) || request->files != NULL ||
+           request->forward != NULL;
+}
+
 enum afar_status spawn_process(const struct spawn_request *request, struct spawn_control *control,
                                struct spawn_result *result, struct afar_error *err)
 {
@@ -485,8 +491,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     struct rlimit limits[CONFINE_LIMITS];
     int resources[CONFINE_LIMITS];
     struct helper_way helper = {-1, -1, -1, -1, -1, -1};
-    bool by_helper = confine_needs_helper(request->confine) || request->files != NULL ||
-                     request->forward != NULL;
+    const bool by_helper = needs_helper(request);
     struct child child = {.parent = getpid(),
                           .argv = request->argv,
                           .env = request->env,

@@ -7,7 +7,7 @@
 #ifndef FORWARD_FORWARD_H
 #define FORWARD_FORWARD_H
 
-#include "wire/forward_target.h"
+#include "base/forward_target.h"
 
 enum {
     /* As long as a person waits. Linux by itself would try for two minutes. */

@@ -8,7 +8,7 @@
 #include "policy/resolve.h"
 #include "policy/rule_files.h"
 #include "policy/shell_words.h"
-#include "wire/forward_target.h"
+#include "base/forward_target.h"
 
 #define ORIGINAL "AFAR_ORIGINAL_COMMAND="
 

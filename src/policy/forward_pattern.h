@@ -18,7 +18,7 @@
 
 #include "policy/client_pattern.h"
 #include "policy/network.h"
-#include "wire/forward_target.h"
+#include "base/forward_target.h"
 
 struct forward_pattern {
     bool any; /* "**" */

@@ -6,7 +6,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "wire/forward_target.h"
+#include "base/forward_target.h"
 #include "wire/frame.h"
 #include "wire/json_field.h"
 #include "wire/message_run.h"

@@ -1,10 +1,11 @@
 /* Where a forwarded connection leads: "host:port", or "[address]:port" of IPv6; and what the server
- * says of it by its standard error and its exit code. See PROTOCOL.md, "forward".
+ * says of it by its standard error and its exit code. See wire/PROTOCOL.md,
+ * "forward".
  *
  * Owns nothing; any thread; never blocks.
  * Limits:  a host of 253 bytes (RFC 1035 §2.3.4). */
-#ifndef WIRE_FORWARD_TARGET_H
-#define WIRE_FORWARD_TARGET_H
+#ifndef BASE_FORWARD_TARGET_H
+#define BASE_FORWARD_TARGET_H
 
 #include <stdbool.h>
 #include <stddef.h>

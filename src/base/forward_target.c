@@ -1,4 +1,4 @@
-#include "wire/forward_target.h"
+#include "base/forward_target.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

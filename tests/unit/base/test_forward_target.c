@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "wire/forward_target.h"
+#include "base/forward_target.h"
 
 static const struct {
     const char *text;
