@@ -564,7 +564,7 @@ help:
 	@echo 'make soak-resume   1 GiB each way with 1,000 lost connections, over tcp and tls'
 	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'
 	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, memory, start,'
-	@echo '                   growth, calls; make deps-bench installs the others'
+	@echo '                   growth, calls, engines; make deps-bench installs the others'
 	@echo 'make bench-counts  instructions and system calls of one command, compared with tests/bench/counts.txt'
 	@echo 'make fuzz          libFuzzer on all that is parsed (clang), FUZZ_SECONDS=60 for each target'
 	@echo 'make certs         throw-away CA, server and client certificates in build/certs'

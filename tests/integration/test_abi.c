@@ -51,7 +51,7 @@ static const struct layout layouts[] = {
     MEMBER(afar_credentials, trust_user, 48, 8),
     MEMBER(afar_credentials, session_folder, 56, 8),
     MEMBER(afar_credentials, trust_alone, 64, 8),
-    STRUCT(afar_command, 144),
+    STRUCT(afar_command, 152),
     MEMBER(afar_command, size, 0, 8),
     MEMBER(afar_command, argv, 8, 8),
     MEMBER(afar_command, shell, 16, 8),
