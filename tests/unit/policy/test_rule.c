@@ -156,7 +156,7 @@ static const struct {
     {"pids", "0", "pids: '0' is not a whole number from 1 to 1048576"},
     {"users", "x",
      "unknown key 'users' in a rule; the keys are client, from, may, jobs, command, shell, files, "
-     "files_max, force, "
+     "files_max, forward, force, "
      "wrapper, env, env_dangerous, user, group, cwd, chroot, confine, pty, umask, nice, timeout, "
      "resume, spool, max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, "
      "rlimit_cpu, "
