@@ -71,9 +71,9 @@ struct options {
     bool keep;
     bool leave;
     const char *once; /* NULL: none */
+    const char *signal;
     bool follow;
     bool every;
-    const char *signal;
     bool tty;
     bool quiet;
     int escape; /* of afar/escape.h */
@@ -87,24 +87,24 @@ struct options {
     unsigned days;
     bool force;
     /* cp */
+    const char *links; /* NULL: not said */
+    uint64_t limit;    /* bytes a second; 0: none */
     bool recursive;
     bool update;
-    const char *links; /* NULL: not said */
     bool owner;
     bool in_place;
     bool fsync;
     bool mkdir;
     bool no_verify;
     bool no_resume;
-    uint64_t limit; /* bytes a second; 0: none */
     bool verbose;
     /* share */
     bool list;
     bool stop;
     bool serve;
     /* forward */
-    const char *socks; /* -D; NULL: not said */
     bool everywhere;
+    const char *socks; /* -D; NULL: not said */
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };
