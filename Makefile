@@ -10,7 +10,7 @@ LINK     ?=
 
 VERSION  := 0.1.0
 SOVERSION := 1
-LAYERS   := base net wire files exec tls policy stats loop job keep server client copy
+LAYERS   := base net wire files forward exec tls policy stats loop job keep server client copy
 
 # Every variant builds in a folder of its own, so that none of them forces a rebuild of another.
 comma    := ,
@@ -207,6 +207,7 @@ USES_base   := base
 USES_net    := net base
 USES_wire   := wire base
 USES_files  := files wire base
+USES_forward := forward net wire base
 USES_exec   := exec base
 USES_tls    := tls net base
 USES_policy := policy tls exec wire net base
@@ -563,7 +564,7 @@ help:
 	@echo 'make soak-resume   1 GiB each way with 1,000 lost connections, over tcp and tls'
 	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'
 	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, memory, start,'
-	@echo '                   growth, calls; make deps-bench installs the others'
+	@echo '                   growth, calls, engines; make deps-bench installs the others'
 	@echo 'make bench-counts  instructions and system calls of one command, compared with tests/bench/counts.txt'
 	@echo 'make fuzz          libFuzzer on all that is parsed (clang), FUZZ_SECONDS=60 for each target'
 	@echo 'make certs         throw-away CA, server and client certificates in build/certs'

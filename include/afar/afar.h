@@ -235,6 +235,12 @@ struct afar_command {
      * comes from now on. Counts and digests are then not compared for what lies before. */
     uint64_t first;
     int64_t since_ms;
+    /* Instead of argv and shell: a connection from the server to "host:port", which standard input
+     * and output lead to. Needs with_stdin; neither env, cwd, home nor a terminal. Standard error has
+     * the lines "connected ADDRESS" when it is made, "eof N" when the other side has ended after N
+     * bytes, and others for people; the exit code says how it went (PROTOCOL.md). A server that does
+     * not offer "forward" refuses. NULL: none. */
+    const char *forward;
 };
 #define AFAR_COMMAND_INIT(...) AFAR_INIT(afar_command, __VA_ARGS__)
 
@@ -257,8 +263,8 @@ struct afar_callbacks {
 };
 #define AFAR_CALLBACKS_INIT(...) AFAR_INIT(afar_callbacks, __VA_ARGS__)
 
-/* Sends the request. AFAR_EINVAL: not one of argv, shell and subsystem, an empty argv, a malformed
- * environment, a command is still running. AFAR_ELIMIT: argv and environment exceed 1 MiB.
+/* Sends the request. AFAR_EINVAL: not one of argv, shell, subsystem and forward, an empty argv, a
+ * malformed environment, a command is still running. AFAR_ELIMIT: argv and environment exceed 1 MiB.
  * AFAR_ENOMEM. After any other error the connection cannot be used, and the request was not sent:
  * err->reason is "not_sent". The same holds for AFAR_ECLOSED, when the server has gone or shuts
  * down. After a start that fails there is neither a command to wait for nor a receipt. */
@@ -345,6 +351,9 @@ struct afar_resume_options {
     struct afar_context *context; /* as for afar_connect; a new one reads its files anew */
     int64_t timeout_ms;           /* for this attempt; 0: none */
     int stop_fd;                  /* the attempt is given up when this can be read; 0: it is not */
+    /* As afar_route's: closed in any case. 0: the URL is dialled. Below 0: there is none, and the
+     * attempt fails. (As wide as this because older programs have padding behind stop_fd.) */
+    int64_t stream;
 };
 #define AFAR_RESUME_OPTIONS_INIT(...) AFAR_INIT(afar_resume_options, __VA_ARGS__)
 

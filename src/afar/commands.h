@@ -16,6 +16,7 @@ int pin_main(int argc, char **argv);
 int forget_main(int argc, char **argv);
 int ssh_main(int argc, char **argv);
 int config_main(int argc, char **argv);
+int forward_main(int argc, char **argv);
 int ps_main(int argc, char **argv);
 int logs_main(int argc, char **argv);
 int attach_main(int argc, char **argv);

@@ -150,7 +150,7 @@ static void come_back(struct cp_host *host)
     const struct afar_resume_options how =
         AFAR_RESUME_OPTIONS_INIT(.context = host->remote.context,
                                  .timeout_ms = host->remote.connect_timeout_ms,
-                                 .stop_fd = host->stop_fd);
+                                 .stop_fd = host->stop_fd, .stream = remote_stream(&host->remote));
     (void)afar_resume(host->remote.client, &how, &err); /* afar_process says the same */
 }
 

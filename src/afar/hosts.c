@@ -166,8 +166,15 @@ void host_close(struct host *host)
 bool host_apply(const struct host *host, struct options *options)
 {
     const char *pin = host->value[HOST_PIN].text;
+    const char *reconnect = host->value[HOST_RECONNECT].text;
     if (host->value[HOST_ENDPOINT].text != NULL)
         options->host = host->value[HOST_ENDPOINT].text;
+    if (reconnect != NULL && options->reconnect_ms < 0 &&
+        !options_duration(reconnect, &options->reconnect_ms)) {
+        report("%s:%u: reconnect: '%s' is not a duration such as 0, 10s or 5m", host->file,
+               host->value[HOST_RECONNECT].line, reconnect);
+        return false;
+    }
     if (options->cert_file == NULL && options->key_file == NULL) {
         options->cert_file = host->value[HOST_CERT].text;
         options->key_file = host->value[HOST_KEY].text;

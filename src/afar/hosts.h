@@ -48,7 +48,7 @@ void host_close(struct host *host);
 const char *host_key_name(enum host_key key);
 
 /* Sets what the command line has not: the endpoint as the host, and the credentials, which point
- * into `host` from then on. False: it has been said what is wrong. */
+ * into `host` from then on; and for how long a lost connection is tried again. False: it has been said what is wrong. */
 bool host_apply(const struct host *host, struct options *options);
 
 #endif

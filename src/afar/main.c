@@ -28,6 +28,8 @@ static const char help[] =
     "  pin FILE              show the pin of a certificate's key\n"
     "  forget HOST           forget a server's key\n"
     "  ssh HOST [COMMAND]    as OpenSSH's ssh, for programs that call it\n"
+    "  forward HOST PORT:HOST:PORT...\n"
+    "                        lead ports here to where HOST can connect\n"
     "  share HOST            keep connections to HOST ready for others\n"
     "  config HOST           show how a connection to HOST would be made\n"
     "\n"
@@ -50,11 +52,13 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } subcommands[] = {
-    {"run", run_main},   {"shell", shell_main},   {"repl", repl_main},     {"cp", cp_main},
-    {"sftp", sftp_main}, {"ping", ping_main},     {"echo", echo_main},     {"keygen", keygen_main},
-    {"pin", pin_main},   {"forget", forget_main}, {"ssh", ssh_main},       {"config", config_main},
-    {"ps", ps_main},     {"logs", logs_main},     {"attach", attach_main}, {"wait", wait_main},
-    {"kill", kill_main}, {"rm", rm_main},         {"share", share_main},
+    {"run", run_main},       {"shell", shell_main},     {"repl", repl_main},
+    {"cp", cp_main},         {"sftp", sftp_main},       {"ping", ping_main},
+    {"echo", echo_main},     {"keygen", keygen_main},   {"pin", pin_main},
+    {"forget", forget_main}, {"ssh", ssh_main},         {"config", config_main},
+    {"ps", ps_main},         {"logs", logs_main},       {"attach", attach_main},
+    {"wait", wait_main},     {"kill", kill_main},       {"rm", rm_main},
+    {"share", share_main},   {"forward", forward_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
@@ -136,9 +140,8 @@ int main(int argc, char **argv)
     if (argc > 0 && is_ssh(argv[0]))
         return ssh_main(argc, argv);
     if (argc < 2) {
-        report(
-            "which subcommand: run, shell, repl, cp, sftp, ping, echo, keygen, pin, forget, ssh, "
-            "share, config, ps, logs, attach, wait, kill or rm? Try 'afar --help'");
+        report("which subcommand: run, shell, repl, cp, sftp, forward, ping, echo, keygen, pin, "
+               "forget, ssh, share, config, ps, logs, attach, wait, kill or rm? Try 'afar --help'");
         return STATUS_FAILED;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

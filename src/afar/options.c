@@ -64,8 +64,12 @@ static const struct {
     {{"env", required_argument, NULL, 'e'}, OPTIONS_COMMAND},
     {{"cwd", required_argument, NULL, 'w'}, OPTIONS_COMMAND},
     {{"timeout", required_argument, NULL, OPTION_TIMEOUT}, OPTIONS_COMMAND | OPTIONS_TIMEOUT},
-    {{"silence", required_argument, NULL, OPTION_SILENCE}, OPTIONS_COMMAND | OPTIONS_CP},
-    {{"reconnect", required_argument, NULL, OPTION_RECONNECT}, OPTIONS_COMMAND | OPTIONS_CP},
+    {{"silence", required_argument, NULL, OPTION_SILENCE},
+     OPTIONS_COMMAND | OPTIONS_CP | OPTIONS_FORWARD},
+    {{"reconnect", required_argument, NULL, OPTION_RECONNECT},
+     OPTIONS_COMMAND | OPTIONS_CP | OPTIONS_FORWARD},
+    {{"socks", required_argument, NULL, 'D'}, OPTIONS_FORWARD},
+    {{"gateway", no_argument, NULL, 'g'}, OPTIONS_FORWARD},
     {{"start-within", required_argument, NULL, OPTION_START_WITHIN}, OPTIONS_RUN},
     {{"no-stdin", no_argument, NULL, 'n'}, OPTIONS_RUN},
     {{"shell", no_argument, NULL, 's'}, OPTIONS_RUN},
@@ -298,6 +302,7 @@ static bool take_cp(const char *subcommand, struct options *options, int option,
         {'r', &options->recursive},
         {'u', &options->update},
         {'v', &options->verbose},
+        {'g', &options->everywhere},
         {'q', &options->quiet},
         {OPTION_OWNER, &options->owner},
         {OPTION_IN_PLACE, &options->in_place},
@@ -320,16 +325,34 @@ static bool take_cp(const char *subcommand, struct options *options, int option,
                                     : parse_links(subcommand, options, value);
 }
 
+/* What is taken as it stands. False: it is another option. */
+static bool take_text(struct options *options, int option, const char *value)
+{
+    const struct {
+        int option;
+        const char **text;
+    } texts[] = {{OPTION_CA, &options->ca_file},
+                 {OPTION_CERT, &options->cert_file},
+                 {OPTION_KEY, &options->key_file},
+                 {OPTION_OUT, &options->out},
+                 {OPTION_PROTOCOL, &options->protocol},
+                 {OPTION_NAME, &options->name},
+                 {OPTION_ONCE, &options->once},
+                 {'w', &options->cwd},
+                 {'D', &options->socks}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (option != texts[i].option)
+            continue;
+        *texts[i].text = value;
+        return true;
+    }
+    return false;
+}
+
 static bool take_keygen(const char *subcommand, struct options *options, int option,
                         const char *value)
 {
     switch (option) {
-    case OPTION_OUT:
-        options->out = value;
-        return true;
-    case OPTION_NAME:
-        options->name = value;
-        return true;
     case OPTION_HOST:
         return add_hosts(options, value);
     case OPTION_DAYS:
@@ -344,19 +367,9 @@ static bool take_keygen(const char *subcommand, struct options *options, int opt
 
 static bool take(const char *subcommand, struct options *options, int option, const char *value)
 {
+    if (take_text(options, option, value))
+        return true;
     switch (option) {
-    case OPTION_CA:
-        options->ca_file = value;
-        return true;
-    case OPTION_CERT:
-        options->cert_file = value;
-        return true;
-    case OPTION_KEY:
-        options->key_file = value;
-        return true;
-    case OPTION_PROTOCOL:
-        options->protocol = value;
-        return true;
     case OPTION_CONNECT_TIMEOUT:
         return parse_duration(subcommand, "connect-timeout", value, &options->connect_timeout_ms);
     case OPTION_START_WITHIN:
@@ -367,9 +380,6 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return parse_duration(subcommand, "reconnect", value, &options->reconnect_ms);
     case 'e':
         return add_env(subcommand, options, value);
-    case 'w':
-        options->cwd = value;
-        return true;
     case OPTION_TIMEOUT:
         return parse_duration(subcommand, "timeout", value, &options->timeout_ms);
     case 'n':
@@ -387,9 +397,6 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return true;
     case OPTION_LEAVE:
         options->leave = true;
-        return true;
-    case OPTION_ONCE:
-        options->once = value;
         return true;
     case 'f':
         options->follow = options->force = true;
@@ -551,8 +558,7 @@ enum options_result options_parse(struct options *options, unsigned accepted, in
         return OPTIONS_BAD;
     }
     options->host = argv[optind++];
-    /* After "--" getopt(3) would go on with options behind HOST, as it should: "--" belongs there.
-     */
+    /* After "--" getopt(3) would go on with options behind HOST, where "--" belongs. */
     result = parse_some(options, &selected, argc, argv);
     options->words = argv + optind;
     return result == OPTIONS_OK && is_old_limit(options, argv) ? OPTIONS_BAD : result;

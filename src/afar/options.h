@@ -42,6 +42,7 @@ enum options_for {
     OPTIONS_SHARE = 1 << 17,      /* a connection may be shared */
     OPTIONS_SHARING = 1 << 18,    /* of `share` itself */
     OPTIONS_MAYBE_HOST = 1 << 19, /* there may be none */
+    OPTIONS_FORWARD = 1 << 20
 };
 
 struct options {
@@ -70,9 +71,9 @@ struct options {
     bool keep;
     bool leave;
     const char *once; /* NULL: none */
+    const char *signal;
     bool follow;
     bool every;
-    const char *signal;
     bool tty;
     bool quiet;
     int escape; /* of afar/escape.h */
@@ -86,21 +87,24 @@ struct options {
     unsigned days;
     bool force;
     /* cp */
+    const char *links; /* NULL: not said */
+    uint64_t limit;    /* bytes a second; 0: none */
     bool recursive;
     bool update;
-    const char *links; /* NULL: not said */
     bool owner;
     bool in_place;
     bool fsync;
     bool mkdir;
     bool no_verify;
     bool no_resume;
-    uint64_t limit; /* bytes a second; 0: none */
     bool verbose;
     /* share */
     bool list;
     bool stop;
     bool serve;
+    /* forward */
+    bool everywhere;
+    const char *socks; /* -D; NULL: not said */
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };

@@ -106,6 +106,17 @@ bool remote_take_share(int64_t *share_ms, const struct host *entry)
     return false;
 }
 
+/* The same credentials as for the server, unless its own entry has named them; and not its pin. */
+static bool take_via(struct remote *remote, const struct options *options, const char *via)
+{
+    remote->asked = *options;
+    remote->asked.pin[0] = '\0';
+    remote->asked.protocol = NULL;
+    remote->via = (struct remote_route){.open = jump_open, .user = &remote->jump};
+    remote->route = &remote->via;
+    return jump_init(&remote->jump, &remote->asked, via, remote->url);
+}
+
 bool remote_open(struct remote *remote, const struct options *options, const char *assumed)
 {
     struct options own = *options; /* its lists are the caller's */
@@ -115,11 +126,6 @@ bool remote_open(struct remote *remote, const struct options *options, const cha
     if (strstr(options->host, "://") == NULL &&
         !(host_find(&remote->entry, options->host) && host_apply(&remote->entry, &own)))
         return false;
-    if (remote->entry.value[HOST_VIA].text != NULL) {
-        report("%s: %s:%u: via: jump hosts are not supported", options->host, remote->entry.file,
-               remote->entry.value[HOST_VIA].line);
-        return false;
-    }
     if (!remote_take_share(&own.share_ms, &remote->entry))
         return false;
     remote->share_ms = own.share_ms > 0 ? own.share_ms : 0;
@@ -130,12 +136,16 @@ bool remote_open(struct remote *remote, const struct options *options, const cha
         return false;
     }
     remote->reconnect_ms = reconnect_ms(remote->url, &own);
+    const char *via = remote->entry.value[HOST_VIA].text;
+    if (via != NULL && strcasecmp(via, "none") != 0 && !take_via(remote, options, via))
+        return false;
     return find_credentials(remote, &own);
 }
 
 void remote_close(struct remote *remote)
 {
     afar_close(remote->client);
+    jump_close(&remote->jump);
     afar_context_free(remote->context);
     trust_close(&remote->trust);
     credential_paths_close(&remote->paths);
@@ -199,6 +209,21 @@ static bool connect_shared(struct remote *remote)
         return false;
     remote->shared = share_connect(remote);
     return remote->shared;
+}
+
+void remote_forget_connection(struct remote *remote)
+{
+    if (remote->client == NULL)
+        return;
+    (void)close(afar_fd(remote->client));
+    remote->client = NULL;
+    remote->jump.pid = 0;
+}
+
+int remote_stream(const struct remote *remote)
+{
+    const struct remote_route *route = remote->route;
+    return route != NULL && route->open != NULL ? route->open(route->user) : 0;
 }
 
 bool remote_connect(struct remote *remote)

@@ -13,6 +13,7 @@
 #include <afar/afar.h>
 
 #include "afar/hosts.h"
+#include "afar/jump.h"
 #include "afar/options.h"
 #include "afar/paths.h"
 #include "afar/trust.h"
@@ -35,10 +36,13 @@ struct remote {
     int64_t silence_ms;   /* -1: the library's */
     int64_t reconnect_ms; /* a lost connection is tried again for so long; 0: it is not */
     const struct remote_route *route; /* NULL: the URL is dialled */
-    int64_t share_ms; /* a share is begun, which ends when idle for so long; 0: none */
-    bool share_joins; /* one that is there is used, also where none is begun */
-    bool shared;      /* the connection is one that a share has handed out */
-    bool secure;      /* it needs credentials: */
+    int64_t share_ms;        /* a share is begun, which ends when idle for so long; 0: none */
+    bool share_joins;        /* one that is there is used, also where none is begun */
+    bool shared;             /* the connection is one that a share has handed out */
+    struct options asked;    /* for the jump host: its lists are the caller's */
+    struct jump jump;        /* by the entry's `via`, … */
+    struct remote_route via; /* … and then this is the route */
+    bool secure;             /* it needs credentials: */
     struct credential_paths paths;
     struct trust trust; /* asked where neither a CA nor a pin decides */
     struct afar_context *context;
@@ -61,6 +65,12 @@ bool remote_connect(struct remote *remote);
 /* One attempt to connect to the server itself; the client is in *remote. Says nothing; as
  * afar_connect_by. */
 enum afar_status remote_dial(struct remote *remote, struct afar_error *err);
+
+/* In a child process: the connection stays the parent's. */
+void remote_forget_connection(struct remote *remote);
+
+/* What afar_resume's `stream` is to be; 0: the URL is dialled. */
+int remote_stream(const struct remote *remote);
 
 /* Credentials are read anew for the next connection; where they cannot be, the old ones stay. False:
  * there are none, as has been said. */

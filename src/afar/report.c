@@ -85,6 +85,7 @@ static void report_spawn(const char *host, const struct afar_command *command,
 {
     const char *program = command->argv != NULL        ? command->argv[0]
                           : command->subsystem != NULL ? command->subsystem
+                          : command->forward != NULL   ? command->forward
                           : command->login             ? "the login shell"
                                                        : "/bin/sh";
     const char *more = strcmp(receipt->error_stage, "exec") == 0 ? hint(command, receipt) : "";

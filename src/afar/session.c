@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "afar/channel.h"
 #include "afar/report.h"
 
 enum { WATCHED = 5 };
@@ -17,7 +18,8 @@ enum { WATCHED = 5 };
 static void fail(struct session *session, const char *what, int sys_errno)
 {
     console_leave(&session->console, true);
-    report("%s: %s; the command is ended", what, strerror(sys_errno));
+    if (session->options->channel == NULL) /* whose other end may vanish at any time */
+        report("%s: %s; the command is ended", what, strerror(sys_errno));
     session->status = session->failed;
     session->lost = true;
 }
@@ -41,7 +43,11 @@ static size_t on_stdout(void *user, const void *data, size_t size)
     if (session->options->print_job)
         return size;
     console_foresee(&session->console, data, size);
+    if (session->options->channel != NULL)
+        channel_sees_output(session->options->channel);
     size_t taken = output_write(&session->output[0], data, size);
+    if (session->options->channel != NULL)
+        channel_wrote(session->options->channel, taken);
     console_follow(&session->console, data, taken);
     return taken;
 }
@@ -51,6 +57,10 @@ static size_t on_stderr(void *user, const void *data, size_t size)
     struct session *session = user;
     if (session->json)
         return take_for_line(session, size);
+    if (session->options->channel != NULL) {
+        channel_hear(session->options->channel, data, size);
+        return size;
+    }
     return session->options->print_job ? size : output_write(&session->output[1], data, size);
 }
 
@@ -161,6 +171,16 @@ static void write_lines(struct session *session)
                                              lines->end - lines->start));
 }
 
+/* The other end of a forwarded connection has ended its direction. */
+static void check_channel(struct session *session)
+{
+    if (session->options->channel == NULL || !channel_output_is_over(session->options->channel))
+        return;
+    output_close(&session->output[0]);
+    channel_close_output();
+    output_open(&session->output[0], STDOUT_FILENO, session->output[0].name);
+}
+
 /* The reader of our output has gone, or it cannot be written. */
 static void check_outputs(struct session *session, struct afar_error *err)
 {
@@ -191,6 +211,12 @@ static bool may_start_again(const struct session *session, enum afar_status stat
 static bool is_unknown_subsystem(const struct session *session, const struct afar_error *err)
 {
     return session->command->subsystem != NULL &&
+           (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
+}
+
+static bool is_unknown_forward(const struct session *session, const struct afar_error *err)
+{
+    return session->command->forward != NULL &&
            (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
 }
 
@@ -244,6 +270,7 @@ void session_process(struct session *session, struct afar_error *err)
     enum afar_status status = afar_process(session->client, err);
     const struct afar_receipt *receipt = afar_receipt(session->client);
     write_lines(session);
+    check_channel(session);
     check_outputs(session, err);
     if (session->status >= 0)
         return;
@@ -258,6 +285,8 @@ void session_process(struct session *session, struct afar_error *err)
             session->status = session->failed; /* whatever has become of it */
         else if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
             report("%s offers no files (its afard is older)", session->remote->host);
+        else if (status == AFAR_EREFUSED && is_unknown_forward(session, err))
+            report("%s forwards no connections (its afard is older)", session->remote->host);
         else if (status == AFAR_EREFUSED && is_unknown_terminal(session, err))
             report("%s offers no %s (its afard is older)", session->remote->host,
                    session->command->login ? "login shell" : "terminal");
@@ -299,13 +328,35 @@ static int timeout_ms(const struct session *session)
     return library_ms;
 }
 
+/* Of a forwarded connection also where nothing is read just now: that it was reset. -1: nothing of
+ * standard input. */
+static int input_to_watch(const struct session *session)
+{
+    const struct input *input = &session->input;
+    const bool anyhow =
+        session->options->channel != NULL && input->is_socket && !session->stdin_hung;
+    return wants_input(session) || anyhow ? input->fd : -1;
+}
+
+static void watch_input(struct session *session, short events, struct afar_error *err)
+{
+    if (wants_input(session)) {
+        if (events != 0 && input_read(&session->input))
+            give_input(session, err);
+        return;
+    }
+    session->stdin_hung = events != 0;
+    if ((events & POLLERR) != 0)
+        fail(session, "standard input", ECONNRESET);
+}
+
 static void wait_ready(struct session *session, struct afar_error *err)
 {
     struct output *output = session->output;
     struct pollfd watched[WATCHED] = {
         {.fd = session->signals.fd, .events = POLLIN},
         {.fd = afar_fd(session->client), .events = afar_events(session->client)},
-        {.fd = wants_input(session) ? session->input.fd : -1, .events = POLLIN},
+        {.fd = input_to_watch(session), .events = wants_input(session) ? POLLIN : 0},
         {.fd = output[0].blocked ? output[0].fd : -1, .events = POLLOUT},
         {.fd = output[1].blocked ? output[1].fd : -1, .events = POLLOUT},
     };
@@ -319,8 +370,7 @@ static void wait_ready(struct session *session, struct afar_error *err)
     }
     if (watched[0].revents != 0)
         session_take_signals(session, err);
-    if (watched[2].revents != 0 && input_read(&session->input))
-        give_input(session, err);
+    watch_input(session, watched[2].revents, err);
     for (int i = 0; i < 2; i++) {
         if (watched[3 + i].revents != 0)
             output[i].blocked = false;

@@ -14,6 +14,8 @@
 
 #include "afar/remote.h"
 
+struct channel;
+
 struct session_options {
     bool json;
     bool print_job;  /* say which job it is, once it runs, and leave it */
@@ -25,6 +27,7 @@ struct session_options {
     /* The signal for which the request was taken back, before the command had begun; 0: none. May
      * be NULL. */
     int *taken_back;
+    struct channel *channel; /* a forwarded connection, which has its standard error; NULL: not */
     /* What differs under ssh(1)'s rules; 0 and NULL: as `afar run`. */
     int failed_status;   /* afar itself failed */
     int stderr_fd;       /* where the command's standard error goes */

@@ -118,8 +118,9 @@ void session_check_leaving(struct session *session)
 {
     if (session->leaving == 0 || session->status >= 0 || session_now_ms() < session->give_up_ms)
         return;
-    report("%s: ended by %s; the connection is closed, and the server ends the command",
-           session->remote->host, sigabbrev_np(session->leaving));
+    if (session->options->channel == NULL)
+        report("%s: ended by %s; the connection is closed, and the server ends the command",
+               session->remote->host, sigabbrev_np(session->leaving));
     session_leave(session);
 }
 
@@ -249,7 +250,7 @@ bool session_come_back(struct session *session)
     const struct afar_resume_options how =
         AFAR_RESUME_OPTIONS_INIT(.context = remote->context,
                                  .timeout_ms = remote->connect_timeout_ms,
-                                 .stop_fd = session->signals.fd);
+                                 .stop_fd = session->signals.fd, .stream = remote_stream(remote));
     (void)afar_resume(session->client, &how, &err);
     return true;
 }

@@ -25,6 +25,7 @@ struct session {
     bool started;
     bool stdin_blocked; /* the command has not read what it got before */
     bool stdin_done;
+    bool stdin_hung; /* its other end is gone, of which poll(2) need not tell again */
     int interrupts;
     int taken_back;     /* the signal for which the request was taken back; 0: it was not */
     int leaving;        /* the signal that ends this program soon; 0: none */

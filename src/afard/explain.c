@@ -152,6 +152,17 @@ static bool say_files(FILE *out, const struct policy_decision *decision,
     return true;
 }
 
+static void say_forward(FILE *out, const struct policy_decision *decision)
+{
+    const struct rule *rule = decision->rule;
+    if (rule == NULL || rule->name == NULL)
+        (void)fprintf(out, "allowed: there are no rules\n");
+    else
+        (void)fprintf(out, "allowed by rule '%s' (%s:%u)\n", rule->name, rule->file, rule->line);
+    if (rule != NULL)
+        say_user(out, rule);
+}
+
 /* One that no client can have would only be denied, as if the rules were the reason. */
 static enum afar_status take_name(struct words *names, const char *text, size_t size,
                                   struct afar_error *err)
@@ -235,6 +246,7 @@ enum afar_status explain(const struct config *config, const struct explain_quest
     const struct policy_request request = {.argv = argv.at,
                                            .is_shell = question->shell,
                                            .is_files = question->files != NULL,
+                                           .forward = question->forward ? question->words[0] : NULL,
                                            .user = question->user,
                                            .pty = question->tty,
                                            .path = path != NULL ? path : ENVIRONMENT_DEFAULT_PATH};
@@ -244,6 +256,8 @@ enum afar_status explain(const struct config *config, const struct explain_quest
     bool allowed = decision.allowed;
     if (allowed && question->files != NULL)
         allowed = say_files(out, &decision, question);
+    else if (allowed && question->forward)
+        say_forward(out, &decision);
     else if (allowed)
         status = say_allowed(out, &decision, &request, err);
     else

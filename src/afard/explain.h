@@ -19,6 +19,7 @@ struct explain_question {
     const char *from;     /* its address; NULL: 127.0.0.1 */
     const char *user;     /* asked for; NULL: none */
     const char *files;    /* "read" or "write": words has a path; NULL: it is a command */
+    bool forward;         /* words has a "host:port" to connect to */
     bool tty;             /* on a terminal */
     bool shell;           /* the words, with a blank between each, are a line for /bin/sh */
     char **words;         /* NULL-terminated, at least one */

@@ -13,6 +13,7 @@
 #include "exec/helper.h"
 #include "exec/orphans.h"
 #include "files/files.h"
+#include "forward/forward.h"
 #include "keep/keeper.h"
 #include "policy/audit_verify.h"
 #include "server/server.h"
@@ -196,12 +197,15 @@ static enum afar_status act(const struct options *options, struct command_line *
     return status;
 }
 
-/* The helper's second face: this process has dropped what it had, and now is a file server. */
-static int serve_files(void)
+/* The helper's other faces: this process has dropped what it had, and now is a file server, or one
+ * connection. */
+static int go_on_as_helper(void)
 {
     struct helper_service service;
     struct files_root roots[FILES_ROOTS_MAX];
     helper_main(&service);
+    if (service.forward != NULL)
+        return forward_serve(service.forward, STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO);
     struct files_options options = {.home = service.home,
                                     .roots = roots,
                                     .own_root = service.own_root,
@@ -219,7 +223,7 @@ static int serve_files(void)
 int main(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
-        _exit(serve_files()); /* what the order was made of is freed by nobody */
+        _exit(go_on_as_helper()); /* what the order was made of is freed by nobody */
     if (argc > 0 && strcmp(argv[0], KEEPER_NAME) == 0)
         return keeper_main(argc, argv);
     struct options options;

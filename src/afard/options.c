@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "policy/rule_files.h"
+#include "base/forward_target.h"
 
 enum {
     OPTION_FILE = 'c',
@@ -20,6 +21,7 @@ enum {
     OPTION_SHELL,
     OPTION_TTY,
     OPTION_FILES,
+    OPTION_FORWARD,
     OPTION_VERSION,
     /* And above: keys of the configuration, with '-' for '_'. Each has a number of its own, or
      * getopt_long would take "--tls-c" for the first of several that fit. */
@@ -50,6 +52,7 @@ static const struct option long_options[] = {
     {"shell", no_argument, NULL, OPTION_SHELL},
     {"tty", no_argument, NULL, OPTION_TTY},
     {"files", required_argument, NULL, OPTION_FILES},
+    {"forward", no_argument, NULL, OPTION_FORWARD},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
@@ -122,11 +125,14 @@ static enum afar_status check_words(struct options *options, int argc, char **ar
                                     struct afar_error *err)
 {
     const struct explain_question *question = &options->question;
+    struct forward_target target;
     options->question.words = argv + optind;
-    if (question->identity == NULL && (question->from != NULL || question->user != NULL ||
-                                       question->shell || question->tty || question->files != NULL))
-        return afar_fail(err, AFAR_EINVAL,
-                         "--from, --user, --shell, --tty and --files belong to --explain");
+    if (question->identity == NULL &&
+        (question->from != NULL || question->user != NULL || question->shell || question->tty ||
+         question->files != NULL || question->forward))
+        return afar_fail(
+            err, AFAR_EINVAL,
+            "--from, --user, --shell, --tty, --files and --forward belong to --explain");
     if (question->files != NULL && strcmp(question->files, "read") != 0 &&
         strcmp(question->files, "write") != 0)
         return afar_fail(err, AFAR_EINVAL, "--files: read or write was expected");
@@ -134,6 +140,9 @@ static enum afar_status check_words(struct options *options, int argc, char **ar
         (optind + 1 != argc || question->shell || !rule_path_is_plain(argv[optind])))
         return afar_fail(err, AFAR_EINVAL,
                          "--files: one absolute path without //, . and .. was expected behind it");
+    if (question->forward && (optind + 1 != argc || question->shell || question->files != NULL ||
+                              forward_target_parse(&target, argv[optind], NULL) != AFAR_OK))
+        return afar_fail(err, AFAR_EINVAL, "--forward: one HOST:PORT was expected behind it");
     if (options->verify_audit == NULL && options->expect != NULL)
         return afar_fail(err, AFAR_EINVAL, "--expect belongs to --verify-audit");
     if (question->identity != NULL && optind >= argc)
@@ -179,6 +188,9 @@ enum afar_status options_parse(struct options *options, int argc, char **argv,
             break;
         case OPTION_FILES:
             options->question.files = optarg;
+            break;
+        case OPTION_FORWARD:
+            options->question.forward = true;
             break;
         case OPTION_USER:
             options->question.user = optarg;
@@ -229,6 +241,7 @@ const char *options_help(void)
            "  --print-endpoints      print 'listening URL' for each listener, once it accepts\n"
            "  --explain CLIENT [--shell] [--tty] [--from ADDRESS] [--user NAME] -- COMMAND...\n"
            "  --explain CLIENT [--from ADDRESS] [--user NAME] --files read|write PATH\n"
+           "  --explain CLIENT [--from ADDRESS] [--user NAME] --forward HOST:PORT\n"
            "                         say what the rules let CLIENT (as cn:ann) do, then end\n"
            "  --verify-audit FILE [--expect HASH]\n"
            "                         see whether an audit log's chain is whole, then end\n"

@@ -14,8 +14,8 @@ enum { SETTLE_TURNS = 16, HOLDER_RANDOM_BYTES = 16 };
 /* What has a job or a name. */
 static enum afar_status check_kept(const struct afar_command *command, struct afar_error *err)
 {
-    const bool has_command =
-        command->argv != NULL || command->shell != NULL || command->subsystem != NULL;
+    const bool has_command = command->argv != NULL || command->shell != NULL ||
+                             command->subsystem != NULL || command->forward != NULL;
     if (command->job != NULL && has_command)
         return afar_fail(err, AFAR_EINVAL, "a job to attach to has its command already");
     if (command->since_ms < -1 || command->since_ms > (int64_t)MESSAGE_INTEGER_MAX ||
@@ -31,14 +31,18 @@ static enum afar_status check_kept(const struct afar_command *command, struct af
 static enum afar_status check_command(const struct afar_command *command, struct afar_error *err)
 {
     int given = (command->argv != NULL ? 1 : 0) + (command->shell != NULL ? 1 : 0) +
-                (command->subsystem != NULL ? 1 : 0) + (command->login ? 1 : 0);
+                (command->subsystem != NULL ? 1 : 0) + (command->forward != NULL ? 1 : 0) +
+                (command->login ? 1 : 0);
+    const bool service = command->subsystem != NULL || command->forward != NULL;
     if (given != 1)
-        return afar_fail(err, AFAR_EINVAL,
-                         "a command needs either argv, or a shell line, or a subsystem, or login");
-    if (command->subsystem != NULL &&
+        return afar_fail(
+            err, AFAR_EINVAL,
+            "a command needs one of argv, a shell line, a subsystem, forward and login");
+    if (service &&
         (!command->with_stdin || command->env != NULL || command->pty != NULL || command->with_pty))
-        return afar_fail(err, AFAR_EINVAL,
-                         "a subsystem needs stdin, and has no environment and no terminal");
+        return afar_fail(
+            err, AFAR_EINVAL,
+            "a subsystem and forward need stdin, and have no environment and no terminal");
     if (command->home && command->cwd != NULL)
         return afar_fail(err, AFAR_EINVAL, "a command begins at home or in a directory, not both");
     if (command->argv != NULL && command->argv[0] == NULL)
@@ -75,6 +79,7 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
         .argv = (char **)wanted->argv,
         .shell = (char *)wanted->shell,
         .subsystem = (char *)wanted->subsystem,
+        .forward = (char *)wanted->forward,
         .env = (char **)wanted->env,
         .cwd = (char *)wanted->cwd,
         .user = (char *)wanted->user,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/digest.h"
@@ -161,6 +162,20 @@ static enum afar_status fail_attempt(struct afar_client *client, struct afar_err
     return client_break(client, why, NULL);
 }
 
+/* Now. */
+static enum afar_status may_resume(struct afar_client *client,
+                                   const struct afar_resume_options *wanted, struct afar_error *err)
+{
+    const struct afar_context *context = wanted->context;
+    if (!afar_away(client))
+        return afar_fail(err, AFAR_EINVAL, "the connection is there");
+    if (client->endpoint->scheme == ENDPOINT_TLS && (context == NULL || context->tls == NULL))
+        return afar_fail(err, AFAR_EINVAL, "%s needs a context to come back", client->name);
+    if (!run_guest_connect_now(&client->command.guest, clock_awake_or_not_ms()))
+        return afar_fail(err, AFAR_EAGAIN, "it is not time yet");
+    return AFAR_OK;
+}
+
 static enum afar_status resume(struct afar_client *client, const struct afar_resume_options *how,
                                struct afar_error *err)
 {
@@ -169,20 +184,23 @@ static enum afar_status resume(struct afar_client *client, const struct afar_res
     enum afar_status status = sized_take(&wanted, sizeof wanted, how, "afar_resume_options", err);
     if (status != AFAR_OK)
         return status;
-    if (!afar_away(client))
-        return afar_fail(err, AFAR_EINVAL, "the connection is there");
+    status = may_resume(client, &wanted, err);
+    if (status != AFAR_OK) {
+        if (wanted.stream > 0)
+            (void)close((int)wanted.stream);
+        return status;
+    }
     const struct afar_context *context = wanted.context;
-    const bool tls = client->endpoint->scheme == ENDPOINT_TLS;
-    if (tls && (context == NULL || context->tls == NULL))
-        return afar_fail(err, AFAR_EINVAL, "%s needs a context to come back", client->name);
-    if (!run_guest_connect_now(&client->command.guest, clock_awake_or_not_ms()))
-        return afar_fail(err, AFAR_EAGAIN, "it is not time yet");
-    status = client_open_transport(&transport, context, client->endpoint, 0,
+    if (wanted.stream < 0) {
+        (void)afar_fail(err, AFAR_ECLOSED, "%s: no stream leads there", client->name);
+        return fail_attempt(client, err);
+    }
+    status = client_open_transport(&transport, context, client->endpoint, (int)wanted.stream,
                                    clock_deadline_ms(wanted.timeout_ms),
                                    wanted.stop_fd > 0 ? wanted.stop_fd : -1, err);
     if (status != AFAR_OK)
         return fail_attempt(client, err);
-    if (tls)
+    if (client->endpoint->scheme == ENDPOINT_TLS)
         client->keeper = session_keeper_new(&context->sessions, context->tls, client->endpoint);
     status = resume_on_transport(client, transport, wanted.timeout_ms, err);
     return status == AFAR_OK ? AFAR_OK : fail_attempt(client, err);

@@ -58,6 +58,7 @@ struct order {
     bool cwd_optional;
     bool has_root;
     bool serves_files;
+    bool forwards;
     bool has_home;
     bool notes;
     bool all_notes;
@@ -79,6 +80,7 @@ static enum afar_status put_all(int fd, const struct helper_order *order, struct
                                .cwd_optional = order->cwd_optional,
                                .has_root = confine->root != NULL,
                                .serves_files = files != NULL,
+                               .forwards = order->forward != NULL,
                                .has_home = files != NULL && files->home != NULL,
                                .notes = files != NULL && files->notes,
                                .all_notes = files != NULL && files->all_notes,
@@ -100,6 +102,8 @@ static enum afar_status put_all(int fd, const struct helper_order *order, struct
         status = packed_put_words(fd, roots, whom, err);
     if (status == AFAR_OK && head.has_home)
         status = packed_put(fd, files->home, strlen(files->home) + 1, whom, err);
+    if (status == AFAR_OK && head.forwards)
+        status = packed_put(fd, order->forward, strlen(order->forward) + 1, whom, err);
     return status;
 }
 
@@ -140,7 +144,8 @@ enum afar_status helper_way_open(struct helper_way *way, const struct helper_ord
         status = open_pipe(&way->note_ours, &way->note_its, err);
     if (status == AFAR_OK && way->note_ours >= 0 && fcntl(way->note_ours, F_SETFL, O_NONBLOCK) != 0)
         status = afar_fail_errno(err, errno, "cannot make a pipe non-blocking");
-    if (status == AFAR_OK && order->files != NULL && order->confine->fence_fd > 0) {
+    const bool stays = order->files != NULL || order->forward != NULL;
+    if (status == AFAR_OK && stays && order->confine->fence_fd > 0) {
         way->fence = fcntl(order->confine->fence_fd, F_DUPFD_CLOEXEC, LOWEST_FD);
         if (way->fence < 0)
             status = afar_fail_errno(err, errno, "cannot keep a fence's descriptor");
@@ -252,6 +257,7 @@ struct work {
     char *root;
     char **roots;
     char *home;
+    char *forward;
 };
 
 static bool parse(struct work *work, char *data, size_t size)
@@ -276,9 +282,11 @@ static bool parse(struct work *work, char *data, size_t size)
     work->root = work->env != NULL && work->order.has_root ? packed_take(&at, end) : NULL;
     work->roots = work->env != NULL ? take_words(&at, end, work->order.roots) : NULL;
     work->home = work->roots != NULL && work->order.has_home ? packed_take(&at, end) : NULL;
+    work->forward = work->roots != NULL && work->order.forwards ? packed_take(&at, end) : NULL;
     return work->roots != NULL && (work->cwd != NULL) == work->order.has_cwd &&
            (work->root != NULL) == work->order.has_root &&
-           (work->home != NULL) == work->order.has_home && at == end;
+           (work->home != NULL) == work->order.has_home &&
+           (work->forward != NULL) == work->order.forwards && at == end;
 }
 
 /* While it may still do all of it. */
@@ -390,15 +398,22 @@ static void begin_service(const struct work *work, struct helper_service *servic
     if (work->order.confine.fence_fd > 0 &&
         (fence_enter(HELPER_FENCE_FD) < 0 || close(HELPER_FENCE_FD) != 0))
         give_up(STAGE_FENCE, errno);
-    (void)prctl(PR_SET_NAME, "afard-files");
+    (void)prctl(PR_SET_NAME, work->order.forwards ? "afard-forward" : "afard-files");
     environ = work->env; /* the time zone */
     *service = (struct helper_service){.roots = work->roots,
                                        .home = work->home,
                                        .note_fd = work->order.notes ? HELPER_NOTE_FD : -1,
                                        .all_notes = work->order.all_notes,
-                                       .own_root = work->root != NULL};
+                                       .own_root = work->root != NULL,
+                                       .forward = work->forward};
     say(STAGE_ABOUT, 0, NULL);
     (void)close(HELPER_STATUS_FD);
+}
+
+/* It goes on in this program, instead of executing another. */
+static bool stays(const struct order *order)
+{
+    return order->serves_files || order->forwards;
 }
 
 /* All but what this order came with. */
@@ -406,7 +421,7 @@ static void close_others(const struct order *order)
 {
     if (!order->notes)
         (void)close(HELPER_NOTE_FD);
-    if (!order->serves_files || order->confine.fence_fd <= 0)
+    if (!stays(order) || order->confine.fence_fd <= 0)
         (void)close(HELPER_FENCE_FD);
     (void)syscall(SYS_close_range, HELPER_FENCE_FD + 1U, ~0U, 0U);
 }
@@ -443,7 +458,7 @@ void helper_main(struct helper_service *service)
         give_up(STAGE_USER, ECANCELED);
     if (work.cwd != NULL && chdir(work.cwd) != 0 && (!work.order.cwd_optional || chdir("/") != 0))
         give_up(STAGE_CHDIR, errno);
-    if (work.order.serves_files) {
+    if (stays(&work.order)) {
         begin_service(&work, service);
         return;
     }

@@ -10,7 +10,8 @@
  * by descriptor 4 how far it got: nothing but the end of the file means that it is dead.
  *
  * Where files are to be served there is no second execve: the helper goes on as the file server, by
- * which nothing of the target's is needed. It tells what it does by descriptor 5.
+ * which nothing of the target's is needed. It tells what it does by descriptor 5. Where a connection
+ * is to be forwarded, it goes on as what makes that.
  *
  * Owns:    nothing.
  * Threads: helper_main is a program; the others: any.
@@ -45,7 +46,8 @@ struct helper_order {
     const char *cwd;   /* NULL: where it is; with a root: there */
     bool cwd_optional; /* where it cannot be entered, "/" will do */
     const struct confinement *confine;
-    const struct helper_files *files; /* NULL: a command */
+    const struct helper_files *files; /* NULL: a command; or */
+    const char *forward;              /* "host:port" to connect to; NULL: that is not asked for */
 };
 
 /* The way to the helper and back. Its descriptors are close-on-exec, and -1 where closed. */
@@ -55,7 +57,7 @@ struct helper_way {
     int its;
     int note_ours; /* of what it tells of files; may be moved out */
     int note_its;
-    int fence; /* of the confinement, for a file server: it enters it when it is one */
+    int fence; /* of the confinement, for what does not execute: it enters it by itself */
 };
 
 /* Writes the order into a file without a name, and makes the pipes, all of them above the
@@ -77,9 +79,10 @@ struct helper_service {
     int note_fd;  /* -1: nothing is to be told */
     bool all_notes;
     bool own_root; /* in another root directory, where no library is to be trusted */
+    char *forward; /* where to connect to; then nothing of the above is; NULL: files are served */
 };
 
-/* The program. Returns only where files are to be served. */
+/* The program. Returns only where files are to be served or a connection is to be forwarded. */
 void helper_main(struct helper_service *service);
 
 #endif

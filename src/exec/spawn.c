@@ -472,13 +472,20 @@ static enum afar_status open_way(const struct spawn_request *request, struct chi
                                        .cwd_optional = request->cwd_optional,
                                        .confine =
                                            request->confine != NULL ? request->confine : &none,
-                                       .files = request->files};
+                                       .files = request->files,
+                                       .forward = request->forward};
     enum afar_status status = helper_way_open(helper, &order, err);
     child->order_fd = helper->order;
     child->status_fd = helper->its;
     child->note_fd = helper->note_its;
     child->helper_fence_fd = helper->fence;
     return status;
+}
+
+static bool needs_helper(const struct spawn_request *request)
+{
+    return confine_needs_helper(request->confine) || request->files != NULL ||
+           request->forward != NULL;
 }
 
 enum afar_status spawn_process(const struct spawn_request *request, struct spawn_control *control,
@@ -495,7 +502,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
     struct rlimit limits[CONFINE_LIMITS];
     int resources[CONFINE_LIMITS];
     struct helper_way helper = {-1, -1, -1, -1, -1, -1};
-    bool by_helper = confine_needs_helper(request->confine) || request->files != NULL;
+    const bool by_helper = needs_helper(request);
     struct child child = {.parent = getpid(),
                           .argv = request->argv,
                           .env = request->env,

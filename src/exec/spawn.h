@@ -34,6 +34,7 @@ struct spawn_request {
     struct seats *seats;               /* faster where many descriptors are open; NULL: none */
     uint64_t default_signals;          /* of spawn_default_signals; 0: none is known to be */
     const struct helper_files *files;  /* instead of a command; argv only says what to call it */
+    const char *forward;               /* likewise: "host:port" to connect to; NULL: not */
 };
 
 struct spawn_result {

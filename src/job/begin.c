@@ -47,7 +47,8 @@ static void confine(const struct job_launch *launch, struct confinement *confine
     }
     confine->set_nice = rule->nice_set;
     confine->nice = rule->nice;
-    confine->root = rule->chroot;
+    /* Who only connects has no use for the files there, but for the resolver's own. */
+    confine->root = launch->request->forward == NULL ? rule->chroot : NULL;
     confine->set_user = rule->user.name != NULL;
     confine->user = rule->user.uid;
     confine->set_group = confine->set_user || rule->group_set;
@@ -152,6 +153,7 @@ static enum afar_status start(struct job_launch *launch, struct afar_error *err)
         .stdin_pipe = launch->request->stdin_stream,
         .terminal = pty != NULL ? &terminal : NULL,
         .files = launch->request->subsystem != NULL ? &files : NULL,
+        .forward = launch->request->forward,
         .confine = &confinement,
         .seats = launch->base->seats,
         .default_signals = launch->base->default_signals};

@@ -57,8 +57,9 @@ static void init_streams(struct job *job, const struct exec_request *request)
 {
     struct job_streams *streams = &job->streams;
     const struct job_limits *limits = &job->host->limits;
-    buffer_init(&streams->input, (size_t)(request->subsystem != NULL ? limits->files_window_bytes
-                                                                     : limits->stdin_bytes));
+    const bool service = request->subsystem != NULL || request->forward != NULL;
+    buffer_init(&streams->input,
+                (size_t)(service ? limits->files_window_bytes : limits->stdin_bytes));
     loop_source_init(&streams->stdin_source);
     loop_source_init(&streams->notes_source);
     for (int i = 0; i < 2; i++) {

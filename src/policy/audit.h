@@ -61,6 +61,7 @@ struct audit_record {
     const char *reason;
     char *const *argv;
     const char *subsystem; /* in place of argv */
+    const char *forward;   /* likewise: "host:port" */
     char *const *env;      /* "NAME=value": only the names are written */
     const char *cwd;
     const struct screen_size *pty; /* the command's terminal */

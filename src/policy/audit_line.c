@@ -134,6 +134,7 @@ enum afar_status audit_render(struct buffer *body, const struct audit_record *re
     add_text(&text, "rule", record->rule);
     add_text(&text, "reason", record->reason);
     add_text(&text, "subsystem", record->subsystem);
+    add_text(&text, "forward", record->forward);
     audit_text_add_words(&text, "argv", record->argv, '\0', AUDIT_ARGV_BYTES);
     audit_text_add_words(&text, "env", record->env, '=', AUDIT_ENV_BYTES);
     audit_text_add_exactly(&text, "cwd", record->cwd, AUDIT_CWD_BYTES);

@@ -8,6 +8,7 @@
 #include "policy/resolve.h"
 #include "policy/rule_files.h"
 #include "policy/shell_words.h"
+#include "base/forward_target.h"
 
 #define ORIGINAL "AFAR_ORIGINAL_COMMAND="
 
@@ -25,6 +26,7 @@ struct trial {
     /* How far the request came, for the reason of a refusal. */
     bool for_client;       /* some rule is for this client … */
     bool for_user;         /* … and for the user that was asked for … */
+    bool for_forward;      /* … and may forward, but not there */
     bool for_program;      /* … and for the program, but not with these arguments */
     const char *resembles; /* a path that a rule names, with the same last name; borrowed */
 };
@@ -170,6 +172,12 @@ static bool is_for_wrapper(const struct policy_decision *decision,
     return word[0] == '-' || strchr(word, '=') != NULL;
 }
 
+/* The server does it by itself: nothing is executed. */
+static bool is_service(const struct policy_request *request)
+{
+    return request->is_files || request->forward != NULL;
+}
+
 static void check_details(struct policy_decision *decision, const struct policy_request *request)
 {
     const struct rule *rule = decision->rule;
@@ -184,7 +192,7 @@ static void check_details(struct policy_decision *decision, const struct policy_
         decision->allowed = false;
         return;
     }
-    if (!request->is_files && is_for_wrapper(decision, request)) {
+    if (!is_service(request) && is_for_wrapper(decision, request)) {
         deny(decision, "begin with a word that its wrapper could take for its own,",
              request->argv[0]);
         return;
@@ -354,7 +362,23 @@ static bool is_user(const struct user *user, const char *asked)
 
 static enum policy_verb verb_of(const struct policy_request *request)
 {
+    if (request->forward != NULL)
+        return POLICY_FORWARD;
     return request->is_files ? POLICY_FILES : POLICY_RUN;
+}
+
+static bool match_forward(struct trial *trial, const struct rule *rule)
+{
+    struct forward_target target;
+    const char *forward = trial->request->forward;
+    if (forward == NULL || forward_target_parse(&target, forward, NULL) != AFAR_OK)
+        return false;
+    trial->for_forward = true;
+    for (size_t i = 0; i < rule->forward_count; i++) {
+        if (forward_pattern_match(&rule->forwards[i], &target))
+            return true;
+    }
+    return false;
 }
 
 static enum afar_status try_rule(struct trial *trial, const struct rule *rule,
@@ -370,8 +394,8 @@ static enum afar_status try_rule(struct trial *trial, const struct rule *rule,
         return AFAR_OK;
     trial->for_user = true;
     enum afar_status status = AFAR_OK;
-    *match = trial->request->is_files;
-    if (!*match)
+    *match = trial->request->is_files || match_forward(trial, rule);
+    if (!is_service(trial->request))
         status = match_command(trial, rule, match, &program, err);
     if (status != AFAR_OK || !*match)
         return status;
@@ -389,16 +413,21 @@ static void say_none(const struct trial *trial, struct policy_decision *decision
     const char *name = trial->client->names[0] != NULL ? trial->client->names[0] : "nobody";
     size_t size = sizeof decision->reason;
     const char *line = request->is_shell ? "a shell line, or without a shell " : "";
-    int used = snprintf(decision->reason, size, "no rule lets this client (%.*s) %s", SHOWN_BYTES,
-                        name, request->is_files ? "use files" : "run ");
+    int used =
+        snprintf(decision->reason, size, "no rule lets this client (%.*s) %s", SHOWN_BYTES, name,
+                 request->is_files          ? "use files"
+                 : request->forward != NULL ? "forward "
+                                            : "run ");
     char *end = decision->reason + used;
     size -= (size_t)used;
     if (request->is_files && !trial->for_client)
         return;
     if (request->is_files)
         (void)snprintf(end, size, " as user '%.*s'", SHOWN_BYTES, request->user);
+    else if (trial->for_forward)
+        (void)snprintf(end, size, "to %.*s", SHOWN_BYTES, request->forward);
     else if (!trial->for_client)
-        (void)snprintf(end, size, "anything");
+        (void)snprintf(end, size, request->forward != NULL ? "connections" : "anything");
     else if (!trial->for_user)
         (void)snprintf(end, size, "anything as user '%.*s'", SHOWN_BYTES, request->user);
     else if (request->login)
@@ -415,6 +444,21 @@ static void say_none(const struct trial *trial, struct policy_decision *decision
         (void)snprintf(end, size, "%s'%.*s'", line, SHOWN_BYTES, trial->argv[0]);
 }
 
+/* Where there are no rules, the server leads nowhere but to itself. */
+static enum afar_status decide_loopback(struct policy_decision *decision, const char *forward)
+{
+    struct forward_target target;
+    decision->cwd = "/";
+    decision->allowed =
+        forward_target_parse(&target, forward, NULL) == AFAR_OK && target.is_loopback;
+    if (!decision->allowed)
+        (void)snprintf(decision->reason, sizeof decision->reason,
+                       "without rules, connections are forwarded to localhost, 127.0.0.0/8 and ::1 "
+                       "only, not to %.*s (a rule with may = forward and forward = %.*s is needed)",
+                       SHOWN_BYTES, forward, SHOWN_BYTES, forward);
+    return AFAR_OK;
+}
+
 static enum afar_status decide_without(struct policy_decision *decision,
                                        const struct policy_request *request, struct afar_error *err)
 {
@@ -429,6 +473,8 @@ static enum afar_status decide_without(struct policy_decision *decision,
         decision->allowed = false;
         return AFAR_OK;
     }
+    if (request->forward != NULL)
+        return decide_loopback(decision, request->forward);
     choose_directory(decision, request);
     decision->home = rule_files_home(decision->rule);
     return request->is_files ? AFAR_OK : make_argv(decision, request, err);
@@ -444,6 +490,21 @@ static enum afar_status split_line(struct trial *trial, struct words *words, str
     }
     enum afar_status status = shell_words_split(trial->request->argv[2], words, &simple, err);
     trial->argv = simple ? words->at : NULL;
+    return status;
+}
+
+/* What is done, and where. */
+static enum afar_status choose(struct policy_decision *decision,
+                               const struct policy_request *request, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    if (request->forward != NULL) {
+        decision->cwd = "/"; /* so as to hold no other file system */
+        return AFAR_OK;
+    }
+    status = request->is_files ? choose_files(decision, err) : make_argv(decision, request, err);
+    if (status == AFAR_OK)
+        choose_directory(decision, request);
     return status;
 }
 
@@ -470,10 +531,7 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
     if (status == AFAR_OK && decision->allowed && decision->rule->force.count > 0)
         status = keep_original(decision, request, err);
     if (status == AFAR_OK && decision->allowed)
-        status =
-            request->is_files ? choose_files(decision, err) : make_argv(decision, request, err);
-    if (status == AFAR_OK && decision->allowed)
-        choose_directory(decision, request);
+        status = choose(decision, request, err);
     free(trial.found);
     if (status != AFAR_OK)
         decision->allowed = false;

@@ -25,16 +25,17 @@ struct policy_client {
 
 /* For what. All borrowed. */
 struct policy_request {
-    char *const *argv;  /* NULL-terminated, never NULL: {"/bin/sh", "-c", LINE} for a shell line */
-    bool is_shell;      /* … which it is only where this says so */
-    bool is_files;      /* no command, but the subsystem sftp; then argv is not looked at */
-    bool login;         /* the user's login shell; argv is what the audit log calls it */
-    bool home;          /* begins in the user's home */
-    bool shell_of_user; /* a shell line is for the user's shell, not for /bin/sh */
-    char *const *env;   /* "NAME=value", NULL-terminated; NULL: none */
-    const char *cwd;    /* NULL: not asked for */
-    const char *user;   /* NULL: not asked for */
-    const char *path;   /* the server's PATH */
+    char *const *argv;   /* NULL-terminated, never NULL: {"/bin/sh", "-c", LINE} for a shell line */
+    bool is_shell;       /* … which it is only where this says so */
+    bool is_files;       /* no command, but the subsystem sftp; then argv is not looked at */
+    const char *forward; /* no command, but a connection to "host:port"; likewise; NULL: not */
+    bool login;          /* the user's login shell; argv is what the audit log calls it */
+    bool home;           /* begins in the user's home */
+    bool shell_of_user;  /* a shell line is for the user's shell, not for /bin/sh */
+    char *const *env;    /* "NAME=value", NULL-terminated; NULL: none */
+    const char *cwd;     /* NULL: not asked for */
+    const char *user;    /* NULL: not asked for */
+    const char *path;    /* the server's PATH */
     const struct user *self; /* whom the server runs as; NULL: not known */
     bool pty;                /* on a terminal */
 };

@@ -95,6 +95,18 @@ static enum afar_status set_command(struct rule *rule, const char *value, struct
     return status;
 }
 
+static enum afar_status set_forward(struct rule *rule, const char *value, struct afar_error *err)
+{
+    void *list = rule->forwards;
+    enum afar_status status = grow(&list, rule->forward_count, sizeof *rule->forwards, err);
+    rule->forwards = list;
+    if (status == AFAR_OK)
+        status = forward_pattern_parse(&rule->forwards[rule->forward_count], value, err);
+    if (status == AFAR_OK)
+        rule->forward_count++;
+    return status;
+}
+
 static enum afar_status set_force(struct rule *rule, const char *value, struct afar_error *err)
 {
     enum afar_status status = template_split(&rule->force, value, err);
@@ -148,9 +160,9 @@ static enum afar_status add_may(struct rule *rule, const char *word, struct afar
     static const struct {
         const char *name;
         enum policy_verb verb;
-    } verbs[] = {{"run", POLICY_RUN},    {"attach", POLICY_ATTACH}, {"kill", POLICY_KILL},
-                 {"list", POLICY_LIST},  {"files", POLICY_FILES},   {"keep", POLICY_KEEP},
-                 {"leave", POLICY_LEAVE}};
+    } verbs[] = {{"run", POLICY_RUN},     {"attach", POLICY_ATTACH},  {"kill", POLICY_KILL},
+                 {"list", POLICY_LIST},   {"files", POLICY_FILES},    {"keep", POLICY_KEEP},
+                 {"leave", POLICY_LEAVE}, {"forward", POLICY_FORWARD}};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(word, verbs[i].name) == 0) {
             rule->may |= verbs[i].verb;
@@ -158,8 +170,8 @@ static enum afar_status add_may(struct rule *rule, const char *word, struct afar
         }
     }
     return afar_fail(err, AFAR_EINVAL,
-                     "'%.*s': expected run, attach, kill, list, files, keep or leave", SHOWN_BYTES,
-                     word);
+                     "'%.*s': expected run, attach, kill, list, files, keep, leave or forward",
+                     SHOWN_BYTES, word);
 }
 
 static enum afar_status set_may(struct rule *rule, const char *value, struct afar_error *err)
@@ -363,6 +375,7 @@ static const struct rule_key {
     {"shell", set_shell, NULL, 0},
     {"files", rule_files_set, NULL, 0},
     {"files_max", NULL, size_parse, AT(files_max)},
+    {"forward", set_forward, NULL, 0},
     {"force", set_force, NULL, 0},
     {"wrapper", set_wrapper, NULL, 0},
     {"env", set_env, NULL, 0},
@@ -464,6 +477,8 @@ void rule_free(struct rule *rule)
         client_pattern_close(&rule->clients[i]);
     for (size_t i = 0; i < rule->command_count; i++)
         template_close(&rule->commands[i]);
+    for (size_t i = 0; i < rule->forward_count; i++)
+        forward_pattern_close(&rule->forwards[i]);
     words_close(&rule->force);
     words_close(&rule->wrapper);
     words_close(&rule->env);
@@ -472,6 +487,7 @@ void rule_free(struct rule *rule)
     free(rule->clients);
     free(rule->networks);
     free(rule->commands);
+    free(rule->forwards);
     free(rule->cwd);
     free(rule->chroot);
     free(rule->name);
@@ -503,6 +519,30 @@ static enum afar_status check_env(const struct rule *rule, struct afar_error *er
     return AFAR_OK;
 }
 
+static enum afar_status check_forward(const struct rule *rule, struct afar_error *err)
+{
+    const bool may = (rule->may & POLICY_FORWARD) != 0;
+    if (may && rule->forward_count == 0)
+        return afar_fail(err, AFAR_EINVAL,
+                         "the rule lets connections be forwarded, and nowhere to: add forward = "
+                         "HOST:PORT");
+    if (!may && rule->forward_count > 0)
+        return afar_fail(err, AFAR_EINVAL,
+                         "forward says where to, and the rule does not allow it: add forward to "
+                         "may, as in may = run forward");
+    if (may && (rule->force.count > 0 || rule->wrapper.count > 0))
+        return afar_fail(
+            err, AFAR_EINVAL,
+            "%s and may = forward cannot stand in one rule: the server connects by "
+            "itself, and what is run instead or around would not hold for that; make a "
+            "rule of its own for it",
+            rule->force.count > 0 ? "force" : "wrapper");
+    if (may && rule->pty == RULE_PTY_MUST)
+        return afar_fail(err, AFAR_EINVAL,
+                         "pty = must and may = forward: a connection is no terminal");
+    return AFAR_OK;
+}
+
 enum afar_status rule_check(const struct rule *rule, struct afar_error *err)
 {
     bool runs = rule->command_count > 0 || rule->shell || rule->force.count > 0;
@@ -519,5 +559,7 @@ enum afar_status rule_check(const struct rule *rule, struct afar_error *err)
     enum afar_status status = check_env(rule, err);
     if (status == AFAR_OK)
         status = rule_files_check(rule, err);
+    if (status == AFAR_OK)
+        status = check_forward(rule, err);
     return status == AFAR_OK ? privileges_check(rule, err) : status;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "policy/client_pattern.h"
+#include "policy/forward_pattern.h"
 #include "policy/network.h"
 #include "policy/template.h"
 #include "policy/users.h"
@@ -27,7 +28,8 @@ enum policy_verb {
     POLICY_LIST = 1 << 3,
     POLICY_FILES = 1 << 4,
     POLICY_KEEP = 1 << 5,
-    POLICY_LEAVE = 1 << 6
+    POLICY_LEAVE = 1 << 6,
+    POLICY_FORWARD = 1 << 7
 };
 
 /* A number that may be left out. */
@@ -69,6 +71,9 @@ struct rule {
 
     struct words roots; /* of files: see rule_files.h; none: all that the user may */
 
+    struct forward_pattern *forwards; /* where connections may be forwarded to */
+    size_t forward_count;
+
     struct user user; /* name NULL: the server's */
     bool group_set;
     gid_t group;
@@ -99,7 +104,7 @@ struct rule *rule_new(const char *name, unsigned line);
 void rule_free(struct rule *rule);
 
 /* Sets one key. client, from, command, env, force,
- * wrapper, files and may add; of the others the first
+ * wrapper, files, forward and may add; of the others the first
  * stays and a second is AFAR_EINVAL. AFAR_EINVAL says what was expected; AFAR_ENOMEM. */
 enum afar_status rule_set(struct rule *rule, const char *key, const char *value,
                           struct afar_error *err);

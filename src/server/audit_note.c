@@ -88,7 +88,8 @@ void audit_note_refused(struct connection *connection, const char *event, const 
     if (request != NULL) {
         line[2] = request->shell;
         record.subsystem = request->subsystem;
-        if (request->subsystem == NULL)
+        record.forward = request->forward;
+        if (request->subsystem == NULL && request->forward == NULL)
             record.argv = request->argv != NULL ? request->argv : line;
         record.env = request->env;
         record.cwd = request->cwd;

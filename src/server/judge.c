@@ -24,6 +24,13 @@ static void refuse(struct terms *terms, struct job_launch *launch, enum refusal_
     terms->refused.code = code;
 }
 
+enum policy_verb judge_verb(const struct exec_request *request)
+{
+    if (request->forward != NULL)
+        return POLICY_FORWARD;
+    return request->subsystem != NULL ? POLICY_FILES : POLICY_RUN;
+}
+
 static enum afar_status decide(struct terms *terms, struct job_launch *launch,
                                struct afar_error *err)
 {
@@ -34,6 +41,7 @@ static enum afar_status decide(struct terms *terms, struct job_launch *launch,
     const struct policy_request request = {.argv = launch->request->argv,
                                            .is_shell = launch->request->shell != NULL,
                                            .is_files = launch->request->subsystem != NULL,
+                                           .forward = launch->request->forward,
                                            .login = launch->request->login,
                                            .home = launch->request->home,
                                            .shell_of_user = launch->request->shell_of_user,
@@ -89,8 +97,10 @@ struct audit_record judge_record(const struct terms *terms, const struct rule *r
 
 void judge_record_request(struct audit_record *record, const struct exec_request *request)
 {
+    const bool service = request->subsystem != NULL || request->forward != NULL;
     record->subsystem = request->subsystem;
-    record->argv = request->subsystem != NULL ? NULL : request->argv;
+    record->forward = request->forward;
+    record->argv = service ? NULL : request->argv;
     record->env = request->env;
 }
 

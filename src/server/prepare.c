@@ -310,22 +310,26 @@ static enum afar_status check_size(const struct exec_request *request, const str
     return AFAR_OK;
 }
 
-/* A shell line is an argv too, and of a subsystem it is what the log calls it. The array is the request's, freed with it; its words stay where they
- * are. */
+/* A shell line is an argv too, and of a service it is what the log calls it. The array is the
+ * request's, freed with it; its words stay where they are. */
 static enum afar_status make_argv(struct exec_request *request, struct afar_error *err)
 {
     static char shell[] = "/bin/sh";
     static char option[] = "-c";
     static char login[] = "-sh"; /* whichever it is: its rule says so */
+    static char forward[] = "forward";
     if (request->argv != NULL)
         return AFAR_OK;
     request->argv = calloc(4, sizeof *request->argv);
     if (request->argv == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a command");
     request->argv[0] = request->subsystem != NULL ? request->subsystem
+                       : request->forward != NULL ? forward
                        : request->login           ? login
                                                   : shell;
-    if (request->subsystem == NULL && !request->login) {
+    if (request->forward != NULL)
+        request->argv[1] = request->forward;
+    else if (request->subsystem == NULL && !request->login) {
         request->argv[1] = option;
         request->argv[2] = request->shell;
     }
@@ -353,12 +357,15 @@ static enum afar_status prepare(struct prepared *prepared, struct exec_request *
         status = keep_names(&prepared->terms, origin->client.names, err);
     if (status == AFAR_OK)
         status = check_size(request, config, limit, err);
-    const bool files = request->subsystem != NULL;
+    const enum policy_verb verb = judge_verb(request);
     /* Reject clients that no rule allows before they take a place from others. */
     if (status == AFAR_OK && rules_count(config->rules) > 0 &&
-        !policy_may(config->rules, &origin->client, files ? POLICY_FILES : POLICY_RUN))
-        status = afar_fail(err, AFAR_EREFUSED, "no rule lets this client (%.100s) %s",
-                           origin->identity, files ? "use files" : "run anything");
+        !policy_may(config->rules, &origin->client, verb))
+        status =
+            afar_fail(err, AFAR_EREFUSED, "no rule lets this client (%.100s) %s", origin->identity,
+                      verb == POLICY_FILES     ? "use files"
+                      : verb == POLICY_FORWARD ? "forward connections"
+                                               : "run anything");
     return status;
 }
 

@@ -40,6 +40,9 @@ struct terms {
     char **wanted_env;
 };
 
+/* Which verb of its rule a request needs. */
+enum policy_verb judge_verb(const struct exec_request *request);
+
 /* terms->decider's. */
 enum afar_status judge_command(struct job_decider *decider, struct job_launch *launch,
                                struct afar_error *err);

@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/forward_target.h"
 #include "wire/frame.h"
 #include "wire/json_field.h"
 #include "wire/message_run.h"
@@ -19,6 +20,7 @@ void exec_request_free(struct exec_request *request)
     free(request->env_if_allowed);
     free(request->shell);
     free(request->subsystem);
+    free(request->forward);
     free(request->cwd);
     free(request->user);
     free(request->key);
@@ -38,7 +40,7 @@ static bool known_field(const char *name)
         "digest",         "must",      "key",        "when_full",
         "keep",           "subsystem", "holder",     "resume_ms",
         "home",           "login",     "shell_of",   "shellc",
-        "env_if_allowed", "leave"};
+        "env_if_allowed", "leave",     "forward"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0)
             return true;
@@ -227,18 +229,35 @@ static enum afar_status check_env(char **env, struct afar_error *err)
 }
 
 /* A service has no words, no environment and no terminal of its own. */
+static enum afar_status check_service(const struct exec_request *request, const char *field,
+                                      struct afar_error *err)
+{
+    if (request->env != NULL || request->payload_envc > 0 || request->pty != NULL ||
+        request->keep || request->key != NULL)
+        return afar_fail(err, AFAR_EPEER, "\"%s\" does not go with env, pty, keep and key", field);
+    if (!request->stdin_stream)
+        return afar_fail(err, AFAR_EPEER, "\"%s\" needs \"stdin\":\"stream\"", field);
+    return AFAR_OK;
+}
+
 static enum afar_status check_subsystem(const struct exec_request *request, struct afar_error *err)
 {
     size_t length = strlen(request->subsystem);
     if (length == 0 || length > EXEC_SUBSYSTEM_BYTES)
         return afar_fail(err, AFAR_EPEER, "\"subsystem\" has %zu bytes, 1 to %d are allowed",
                          length, EXEC_SUBSYSTEM_BYTES);
-    if (request->env != NULL || request->payload_envc > 0 || request->pty != NULL ||
-        request->keep || request->key != NULL)
-        return afar_fail(err, AFAR_EPEER, "\"subsystem\" does not go with env, pty, keep and key");
-    if (!request->stdin_stream)
-        return afar_fail(err, AFAR_EPEER, "\"subsystem\" needs \"stdin\":\"stream\"");
-    return AFAR_OK;
+    return check_service(request, "subsystem", err);
+}
+
+static enum afar_status check_forward(const struct exec_request *request, struct afar_error *err)
+{
+    struct forward_target target;
+    struct afar_error why;
+    if (forward_target_parse(&target, request->forward, &why) != AFAR_OK)
+        return afar_fail(err, AFAR_EPEER, "\"forward\": %s", why.message);
+    if (request->cwd != NULL || request->payload_cwd || request->home)
+        return afar_fail(err, AFAR_EPEER, "\"forward\" does not go with cwd and home");
+    return check_service(request, "forward", err);
 }
 
 static enum afar_status check_command(const struct exec_request *request, struct afar_error *err)
@@ -246,12 +265,15 @@ static enum afar_status check_command(const struct exec_request *request, struct
     bool has_argv = request->argv != NULL || request->payload_argc > 0;
     bool has_shell = request->shell != NULL || request->payload_shell;
     int given = (has_argv ? 1 : 0) + (has_shell ? 1 : 0) + (request->login ? 1 : 0) +
-                (request->subsystem != NULL ? 1 : 0);
+                (request->subsystem != NULL ? 1 : 0) + (request->forward != NULL ? 1 : 0);
     if (given != 1)
-        return afar_fail(err, AFAR_EPEER,
-                         "give one of \"argv\", \"shell\", \"login\" and \"subsystem\"");
+        return afar_fail(
+            err, AFAR_EPEER,
+            "give one of \"argv\", \"shell\", \"login\", \"subsystem\" and \"forward\"");
     if (request->subsystem != NULL)
         return check_subsystem(request, err);
+    if (request->forward != NULL)
+        return check_forward(request, err);
     if (request->home && (request->cwd != NULL || request->payload_cwd))
         return afar_fail(err, AFAR_EPEER, "\"home\" does not go with \"cwd\"");
     if (request->shell_of_user && !has_shell)
@@ -279,6 +301,8 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
         status = json_get_text(object, "shell", &made->shell, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "subsystem", &made->subsystem, err);
+    if (status == AFAR_OK)
+        status = json_get_text(object, "forward", &made->forward, err);
     if (status == AFAR_OK)
         status = json_get_text(object, "cwd", &made->cwd, err);
     if (status == AFAR_OK)

@@ -23,7 +23,8 @@ enum feature {
     FEATURE_SUBSYSTEM = 1 << 7,
     FEATURE_USER = 1 << 8,
     FEATURE_KEEP = 1 << 9,
-    FEATURE_LEAVE = 1 << 10
+    FEATURE_LEAVE = 1 << 10,
+    FEATURE_FORWARD = 1 << 11
 };
 
 /* Room for all words, as JSON and as text. */

@@ -93,9 +93,10 @@ enum message_job_state {
 struct exec_request {
     char **argv;     /* NULL-terminated, at least one word; or */
     char *shell;     /* for /bin/sh -c; or */
-    char *subsystem; /* a service of the server's own; has stdin_stream; or `login`. One of the four
-                        is given, the others are NULL */
-    char **env;      /* NULL-terminated "NAME=value"; NULL: none */
+    char *subsystem; /* a service of the server's own; has stdin_stream; or */
+    char *forward; /* "host:port" that standard input and output lead to; likewise; or `login`. One
+                        of the five is given, the others are NULL */
+    char **env;    /* NULL-terminated "NAME=value"; NULL: none */
     char *
         *env_if_allowed; /* likewise; of these the server leaves out what its rules do not allow */
     char *cwd;           /* NULL: the server's choice */

@@ -350,6 +350,7 @@ static bool add_home(cJSON *object, const struct exec_request *request)
 static bool add_options(cJSON *object, const struct exec_request *request)
 {
     bool ok = add_text(object, "subsystem", request->subsystem) &&
+              add_text(object, "forward", request->forward) &&
               add_text(object, "user", request->user) && add_text(object, "key", request->key) &&
               json_add_positive(object, "timeout_ms", request->timeout_ms) &&
               json_add_positive(object, "start_within_ms", request->start_within_ms);

@@ -99,7 +99,7 @@ static void what_a_server_offers(void **state)
     (void)state;
     expect_features(afard_port(&server, 0),
                     "\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"pty\",\"resume\","
-                    "\"start_within_ms\",\"subsystem\",\"user\",\"leave\"]}");
+                    "\"start_within_ms\",\"subsystem\",\"user\",\"leave\",\"forward\"]}");
 
     struct afard other;
     char file[] = "/tmp/afar-features-XXXXXX";
@@ -111,7 +111,7 @@ static void what_a_server_offers(void **state)
     afard_start(&other, args);
     expect_features(afard_port(&other, 0),
                     "\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"pty\",\"resume\","
-                    "\"start_within_ms\",\"subsystem\",\"user\",\"leave\"]}");
+                    "\"start_within_ms\",\"subsystem\",\"user\",\"leave\",\"forward\"]}");
     assert_int_equal(afard_stop(&other), 0);
     (void)unlink(file);
 }

@@ -401,7 +401,7 @@ static void ping_says_who_answers(void **state)
         assert_non_null(
             strstr(program.stdout_data,
                    ",\"features\":[\"detach\",\"digest\",\"home\",\"kill\",\"pty\",\"resume\","
-                   "\"start_within_ms\",\"subsystem\",\"user\",\"leave\"]}\n"));
+                   "\"start_within_ms\",\"subsystem\",\"user\",\"leave\",\"forward\"]}\n"));
         program_close(&program);
     }
 }

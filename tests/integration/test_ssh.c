@@ -232,14 +232,11 @@ static void test_refusals(void **state)
 {
     const char *url = server.url[0];
     (void)state;
-    EXPECT(url, WORDS("-L", "1:h:2", "@", "true"), NULL, 255, "", "afar: -L: forwarding is not");
-    EXPECT(url, WORDS("-R", "1:h:2", "@", "true"), NULL, 255, "", "afar: -R: forwarding is not");
-    EXPECT(url, WORDS("-D", "1", "@", "true"), NULL, 255, "", "afar: -D: forwarding is not");
-    EXPECT(url, WORDS("-w", "0", "@", "true"), NULL, 255, "", "afar: -w: forwarding is not");
+    EXPECT(url, WORDS("-R", "1:h:2", "@", "true"), NULL, 255, "", "afar: -R: forwarding from");
+    EXPECT(url, WORDS("-w", "0", "@", "true"), NULL, 255, "", "afar: -w: a tunnel device is not");
     EXPECT(url, WORDS("-o", "ClearAllForwardings=yes", "-L", "1:h:2", "@", "true"), NULL, 0, "",
            "");
     EXPECT(url, WORDS("-W", "h:1", "@"), NULL, 255, "", "stdio forwarding failed");
-    EXPECT(url, WORDS("-J", "h", "@", "true"), NULL, 255, "", "afar: -J: jump hosts are not");
     EXPECT(url, WORDS("-o", "ProxyCommand=none", "-o", "ProxyJump=none", "@", "true"), NULL, 0, "",
            "");
     EXPECT(url, WORDS("@", "-s", "nothing"), NULL, 255, "",

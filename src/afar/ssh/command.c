@@ -156,13 +156,14 @@ static struct afar_command make_command(const struct ssh_run *run)
     const bool in_background = ssh_options_is_yes(options, SSH_FORK_AFTER_AUTHENTICATION);
     if (options->subsystem)
         return (struct afar_command)AFAR_COMMAND_INIT(.with_stdin = true, .subsystem = run->line,
-                                                      .user = options->value[SSH_USER]);
+                                                      .user = options->value[SSH_USER],
+                                                      .resume_ms = run->remote.reconnect_ms);
     return (struct afar_command)
         AFAR_COMMAND_INIT(.shell = run->line,
                           .env = (const char *const *)options->list[SSH_SET_ENV].at,
                           .with_stdin =
                               !in_background && !ssh_options_is_yes(options, SSH_STDIN_NULL),
-                          .user = options->value[SSH_USER],
+                          .resume_ms = run->remote.reconnect_ms, .user = options->value[SSH_USER],
                           .env_if_allowed = (const char *const *)run->send_env.at, .home = true,
                           .login = run->line == NULL, .leave = true,
                           .shell_of_user = run->line != NULL);

@@ -71,7 +71,7 @@ static const struct letter letters[] = {
     IGNORE('A', false),
     IGNORE('C', false),
     KEYWORD('f', false, "ForkAfterAuthentication", "yes"),
-    IGNORE('g', false),
+    KEYWORD('g', false, "GatewayPorts", "yes"),
     STORE('G', false, DO_FLAG, show_config),
     IGNORE('k', false),
     IGNORE('K', false),

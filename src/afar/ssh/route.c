@@ -32,6 +32,7 @@ bool ssh_route(struct ssh_run *run)
     const struct ssh_options *options = &run->options;
     const char *family = options->value[SSH_ADDRESS_FAMILY];
     const char *command = options->value[SSH_PROXY_COMMAND];
+    const char *jump = options->value[SSH_PROXY_JUMP];
     const char *user = options->value[SSH_USER];
     if (family != NULL && strcasecmp(family, "inet") == 0)
         run->route.family = 4;
@@ -52,6 +53,15 @@ bool ssh_route(struct ssh_run *run)
         run->route.open = proxy_open;
         run->route.user = &run->proxy;
         ssh_debug(run, "Executing proxy command: %s", command);
+    }
+    if (run->route.open == NULL && jump != NULL && strcasecmp(jump, "none") != 0) {
+        if (!jump_init(&run->jump, &run->asked, jump, run->url))
+            return false;
+        run->jump.family = run->route.family;
+        run->jump.local_address = run->route.local_address;
+        run->route.open = jump_open;
+        run->route.user = &run->jump;
+        ssh_debug(run, "Jumping by %s", jump);
     }
     run->remote.route = &run->route;
     return true;

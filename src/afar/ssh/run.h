@@ -7,7 +7,9 @@
 #ifndef AFAR_SSH_RUN_H
 #define AFAR_SSH_RUN_H
 
+#include "afar/forwards.h"
 #include "afar/hosts.h"
+#include "afar/jump.h"
 #include "afar/options.h"
 #include "afar/remote.h"
 #include "afar/ssh/destination.h"
@@ -23,6 +25,9 @@ struct ssh_run {
     struct host entry;      /* owned; of the file of hosts */
     struct remote_route route;
     struct proxy proxy;
+    struct options asked; /* as `connect`, but for what the host's own entry says: for jump hosts */
+    struct jump jump;
+    struct forwards forwards;
     char proxy_host[SSH_HOST_BYTES];
     char proxy_port[16];
     int stderr_fd; /* the command's standard error; 0: ours */
@@ -47,7 +52,7 @@ int ssh_command(struct ssh_run *run);
  * run->connect. */
 void ssh_identity(struct ssh_run *run);
 
-/* route.c: how the server is reached: address family, local address, ProxyCommand. False: it has
+/* route.c: how the server is reached: address family, local address, ProxyCommand, ProxyJump. False: it has
  * been said what is wrong. */
 bool ssh_route(struct ssh_run *run);
 
@@ -60,6 +65,13 @@ bool ssh_share_persist(const char *text, int64_t *ms);
 
 /* -O: the exit status. */
 int ssh_share_control(struct ssh_run *run);
+
+/* forwarding.c: what is to be forwarded, and ports for it. False: it has been said what is wrong. */
+bool ssh_forwards_parse(struct ssh_run *run);
+bool ssh_forwards_open(struct ssh_run *run);
+
+/* -W, instead of a command: standard input and output. Returns the exit status. */
+int ssh_stdio_forward(struct ssh_run *run);
 
 /* show.c: -V, -Q and -G. */
 int ssh_show_version(void);

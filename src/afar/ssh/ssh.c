@@ -105,33 +105,28 @@ static bool is_none(const char *value)
     return value == NULL || strcasecmp(value, "none") == 0;
 }
 
-/* What it is about, or NULL. Who asks for a tunnel counts on it: to go on without would be worse
- * than an early word. */
-static const char *forwarding(const struct ssh_options *options)
+/* What it is about, or NULL: a server opens no ports for its clients. Who asks for a tunnel counts on
+ * it: to go on without would be worse than an early word. */
+static const char *unsupported(const struct ssh_options *options)
 {
     const char *tunnel = options->value[SSH_TUNNEL];
     if (ssh_options_is_yes(options, SSH_CLEAR_ALL_FORWARDINGS))
         return NULL;
-    if (options->list[SSH_LOCAL_FORWARD].count > 0)
-        return "-L";
     if (options->list[SSH_REMOTE_FORWARD].count > 0)
         return "-R";
-    if (options->list[SSH_DYNAMIC_FORWARD].count > 0)
-        return "-D";
     return tunnel != NULL && strcasecmp(tunnel, "no") != 0 ? "-w" : NULL;
 }
 
 static bool refuse(const struct ssh_run *run)
 {
     const struct ssh_options *options = &run->options;
-    const char *forwards = forwarding(options);
+    const char *tunnel = unsupported(options);
     const char *remote = options->value[SSH_REMOTE_COMMAND];
-    if (options->stdio_forward != NULL)
-        report_plain("stdio forwarding failed");
-    else if (forwards != NULL)
-        report("%s: forwarding is not supported", forwards);
-    else if (!is_none(options->value[SSH_PROXY_JUMP]))
-        report("-J: jump hosts are not supported");
+    if (tunnel != NULL)
+        report("%s: %s is not supported", tunnel,
+               tunnel[1] == 'R' ? "forwarding from the server to here" : "a tunnel device");
+    else if (options->stdio_forward != NULL && options->words[0] != NULL)
+        report_plain("-W takes no command");
     else if (options->subsystem && (run->line == NULL || strcmp(run->line, "sftp") != 0))
         report_plain("subsystem request failed on channel 0");
     else if (!is_none(remote) && options->words[0] != NULL)
@@ -260,6 +255,7 @@ static void take_session_type(struct ssh_options *options)
 static bool take_entry(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
 {
     const char *user = NULL;
+    run->asked = run->connect;
     if (run->destination.is_url)
         return true;
     if (!host_find(&run->entry, run->destination.host) || !host_apply(&run->entry, &run->connect))
@@ -272,6 +268,22 @@ static bool take_entry(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
                             strlen(run->entry.value[HOST_VIA].text), message))
         return false;
     return user == NULL || ssh_options_assume(&run->options, SSH_USER, user, strlen(user), message);
+}
+
+/* Jump hosts are told of the same key; what the host's own entry says is about that alone. A lost
+ * connection ends the command, as under ssh(1), unless that entry says otherwise. */
+static void take_for_jumps(struct ssh_run *run)
+{
+    if (run->connect.reconnect_ms < 0)
+        run->connect.reconnect_ms = 0;
+    run->asked.host = run->destination.host;
+    run->asked.connect_timeout_ms = run->connect.connect_timeout_ms;
+    run->asked.silence_ms = run->connect.silence_ms;
+    run->asked.reconnect_ms = run->connect.reconnect_ms;
+    if (run->cert_file != NULL) {
+        run->asked.cert_file = run->connect.cert_file;
+        run->asked.key_file = run->connect.key_file;
+    }
 }
 
 static int go(struct ssh_run *run, int argc, char **argv)
@@ -297,15 +309,23 @@ static int go(struct ssh_run *run, int argc, char **argv)
     take_session_type(options);
     if (options->show_config)
         return ssh_show_config(run);
-    if (options->control == NULL && (!make_line(run) || refuse(run)))
+    if (options->control == NULL && (!make_line(run) || refuse(run) || !ssh_forwards_parse(run)))
         return SSH_STATUS_FAILED;
     if (!make_url(run, message))
         return failed(message);
     set_times(run);
     ssh_identity(run);
+    take_for_jumps(run);
     if (options->control != NULL)
         return ssh_share_control(run);
-    return connect_to(run) ? ssh_command(run) : SSH_STATUS_FAILED;
+    if (!connect_to(run))
+        return SSH_STATUS_FAILED;
+    if (options->stdio_forward != NULL)
+        return ssh_stdio_forward(run);
+    int status = ssh_forwards_open(run) ? ssh_command(run) : SSH_STATUS_FAILED;
+    if (status != SSH_STATUS_FAILED)
+        forwards_end(&run->forwards);
+    return status;
 }
 
 int ssh_main(int argc, char **argv)
@@ -317,9 +337,13 @@ int ssh_main(int argc, char **argv)
         report("out of memory");
         return SSH_STATUS_FAILED;
     }
+    forwards_init(&run->forwards);
+    run->connect.reconnect_ms = -1;
     int status = go(run, argc, argv);
+    forwards_close(&run->forwards);
     remote_close(&run->remote);
     proxy_close(&run->proxy);
+    jump_close(&run->jump);
     ssh_options_close(&run->options);
     host_close(&run->entry);
     ssh_words_close(&run->send_env);

@@ -55,8 +55,9 @@ void native_tell_refused(struct native *native, const struct refusal *refusal)
 
 unsigned native_features(const struct native *native)
 {
-    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_HOME | FEATURE_KILL | FEATURE_PTY |
-           FEATURE_START_WITHIN_MS | FEATURE_SUBSYSTEM | FEATURE_USER | FEATURE_LEAVE |
+    return FEATURE_DETACH | FEATURE_DIGEST | FEATURE_FORWARD | FEATURE_HOME | FEATURE_KILL |
+           FEATURE_PTY | FEATURE_START_WITHIN_MS | FEATURE_SUBSYSTEM | FEATURE_USER |
+           FEATURE_LEAVE |
            (native->connection->worker->config->resume_ms > 0 ? (unsigned)FEATURE_RESUME : 0) |
            (native->connection->worker->shared->kept != NULL ? (unsigned)FEATURE_KEEP : 0);
 }
@@ -72,7 +73,8 @@ static const char *not_offered(const struct exec_request *request, const struct 
     if (request->key != NULL && kept == NULL)
         return "key";
     if ((request->keep || request->key != NULL) &&
-        (kept == NULL || request->subsystem != NULL || request->pty != NULL))
+        (kept == NULL || request->subsystem != NULL || request->forward != NULL ||
+         request->pty != NULL))
         return "keep";
     if (request->when_full == WHEN_FULL_CUT && !request->keep && request->key == NULL)
         return "when_full: cut";
@@ -202,7 +204,7 @@ bool native_may_run(struct native *native)
     struct afar_error err;
     return connection_judge(native->connection, &client, &err) == AFAR_OK &&
            policy_may(native->connection->worker->config->rules, &client,
-                      POLICY_RUN | POLICY_FILES);
+                      POLICY_RUN | POLICY_FILES | POLICY_FORWARD);
 }
 
 bool native_wants(void *user, const struct message *message)

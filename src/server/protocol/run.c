@@ -273,7 +273,7 @@ enum afar_status run_new(struct run **run, struct native *native, uint64_t id,
     made->judged_by = connection->worker->tls;
     made->connection = connection->number;
     list_init(&made->link);
-    const bool files = request->subsystem != NULL;
+    const bool service = request->subsystem != NULL || request->forward != NULL;
     const bool large_frames = config->payload_bytes >= MESSAGE_STDIN_FRAME_BYTES;
     struct run_host_setup setup = {.holder = request->holder,
                                    .resume_ms = granted,
@@ -285,13 +285,13 @@ enum afar_status run_new(struct run **run, struct native *native, uint64_t id,
                                    .id = id};
     setup.window_bytes =
         run_window_begin(made, &made->out_share, (size_t)config->output_log_bytes,
-                         (size_t)(files ? config->files_window_bytes : config->output_log_bytes));
+                         (size_t)(service ? config->files_window_bytes : config->output_log_bytes));
     if (request->window_max > 0 && request->window_max < setup.window_bytes)
         setup.window_bytes = (size_t)request->window_max;
     if (large_frames)
         setup.stdin_credit =
             run_window_begin(made, &made->in_share, (size_t)config->stdin_bytes,
-                             (size_t)(files ? config->files_window_bytes : config->stdin_bytes));
+                             (size_t)(service ? config->files_window_bytes : config->stdin_bytes));
     enum afar_status status = run_host_open(&made->host, &setup, 0, err);
     if (status == AFAR_OK && granted > 0)
         status = make_resumable(made, connection, request->holder, err);

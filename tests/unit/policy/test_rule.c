@@ -61,7 +61,8 @@ static const struct {
     {"from", "10.0.0.0/",
      "from: '10.0.0.0/' is neither an address nor a network such as 10.0.0.0/8"},
     {"from", "/8", "from: '/8' is neither an address nor a network such as 10.0.0.0/8"},
-    {"may", "run, fly", "may: 'fly': expected run, attach, kill, list, files, keep or leave"},
+    {"may", "run, fly",
+     "may: 'fly': expected run, attach, kill, list, files, keep, leave or forward"},
     {"may", ",", "may: expected a name"},
     {"command", "git fetch",
      "command: 'git': a command begins with its program's absolute path, as /usr/bin/git, or "
@@ -155,7 +156,7 @@ static const struct {
     {"pids", "0", "pids: '0' is not a whole number from 1 to 1048576"},
     {"users", "x",
      "unknown key 'users' in a rule; the keys are client, from, may, jobs, command, shell, files, "
-     "files_max, force, "
+     "files_max, forward, force, "
      "wrapper, env, env_dangerous, user, group, cwd, chroot, confine, pty, umask, nice, timeout, "
      "resume, spool, max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, "
      "rlimit_cpu, "

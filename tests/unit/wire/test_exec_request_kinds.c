@@ -74,6 +74,34 @@ static void test_subsystem(void **state)
     assert_bad("\"v\":1,\"subsystem\":1" STREAM, "subsystem");
 }
 
+static void test_forward(void **state)
+{
+    (void)state;
+    struct exec_request *request =
+        decode("\"v\":1,\"forward\":\"[::1]:80\",\"stdin\":\"stream\",\"user\":\"u\","
+               "\"timeout_ms\":5,\"start_within_ms\":6,\"digest\":\"sha256\",\"leave\":true,"
+               "\"holder\":\"" HOLDER "\",\"resume_ms\":7,\"must\":[\"forward\"]");
+    assert_non_null(request);
+    assert_string_equal(request->forward, "[::1]:80");
+    assert_null(request->argv);
+    assert_string_equal(request->unknown_must, "");
+    exec_request_free(request);
+#define DB "\"v\":1,\"forward\":\"db:80\""
+    assert_bad(DB, "\"forward\" needs \"stdin\":\"stream\"");
+    assert_bad(DB STREAM ",\"argv\":[\"a\"]", "give one of");
+    assert_bad(DB STREAM ",\"subsystem\":\"sftp\"", "give one of");
+    assert_bad(DB STREAM ",\"login\":true", "give one of");
+    assert_bad(DB STREAM ",\"env\":[\"A=b\"]", "does not go with env");
+    assert_bad(DB STREAM ",\"pty\":true", "does not go with env, pty");
+    assert_bad(DB STREAM ",\"keep\":true", "does not go with env, pty, keep");
+    assert_bad(DB STREAM ",\"cwd\":\"/\"", "does not go with cwd");
+    assert_bad(DB STREAM ",\"cwdc\":1,\"size\":2", "does not go with cwd");
+    assert_bad(DB STREAM ",\"home\":true", "does not go with cwd and home");
+    assert_bad("\"v\":1,\"forward\":\"db\"" STREAM, "\"forward\": 'db': host:port");
+    assert_bad("\"v\":1,\"forward\":\"db:0\"" STREAM, "is not a port");
+    assert_bad("\"v\":1,\"forward\":1" STREAM, "forward");
+}
+
 static void test_home(void **state)
 {
     (void)state;
@@ -108,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_subsystem),
+        cmocka_unit_test(test_forward),
         cmocka_unit_test(test_home),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,188 @@
+#include "afar/jump.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "afar/channel.h"
+#include "afar/options.h"
+#include "afar/remote.h"
+#include "afar/report.h"
+
+enum { HOST_BYTES = 600 };
+
+static const char default_port[] = ":7420";
+
+bool jump_target(const char *url, char target[FORWARD_TEXT_BYTES])
+{
+    const char *scheme = strstr(url, "://");
+    const char *host = scheme != NULL ? scheme + 3 : url;
+    size_t size = strcspn(host, "?/");
+    const char *close = memrchr(host, ']', size);
+    const char *colon = memrchr(host, ':', size);
+    const bool has_port = colon != NULL && (close == NULL || colon > close);
+    struct forward_target parsed;
+    char text[FORWARD_TEXT_BYTES];
+    if (strncasecmp(url, "unix:", 5) == 0 ||
+        snprintf(text, sizeof text, "%.*s%s", (int)size, host, has_port ? "" : default_port) >=
+            (int)sizeof text ||
+        forward_target_parse(&parsed, text, NULL) != AFAR_OK)
+        return false;
+    forward_target_format(&parsed, target);
+    return true;
+}
+
+/* "ssh://[USER@]HOST[:PORT][/]" and "[USER@]HOST[:PORT]" as what `afar run` calls HOST, and USER.
+ * Afar's own URLs are left as they are. */
+static const char *split_user(char host[HOST_BYTES], char *word)
+{
+    const char *user = NULL;
+    const bool is_ssh = strncmp(word, "ssh://", 6) == 0;
+    char *at = is_ssh ? word + 6 : word;
+    if (is_ssh)
+        at[strcspn(at, "/")] = '\0';
+    char *last = strstr(at, "://") == NULL ? strrchr(at, '@') : NULL;
+    if (last != NULL) {
+        *last = '\0';
+        user = at;
+        at = last + 1;
+    }
+    /* An IPv6 address has no brackets in ssh(1) where no port follows. */
+    const bool bare =
+        at[0] != '[' && strchr(at, ':') != strrchr(at, ':') && strstr(at, "://") == NULL;
+    (void)snprintf(host, HOST_BYTES, bare ? "[%s]" : "%s", at);
+    return user;
+}
+
+/* Each host on the way may name others by the file of hosts, and one of these the first again. */
+static bool check_length(const char *server, const char *list)
+{
+    char words[JUMP_LIST_BYTES];
+    char host[HOST_BYTES];
+    unsigned count = 0;
+    (void)snprintf(words, sizeof words, "%s", list);
+    for (;;) {
+        struct host entry = {.file = NULL};
+        for (const char *at = words; at != NULL; at = strchr(at + 1, ','))
+            count++;
+        words[strcspn(words, ",")] = '\0';
+        (void)split_user(host, words);
+        if (count > JUMPS_MAX) {
+            report("%s: more than %d jump hosts: does one of them lead to another, and back?",
+                   server, JUMPS_MAX);
+            return false;
+        }
+        bool found = strstr(host, "://") != NULL || host_find(&entry, host);
+        const char *via = entry.value[HOST_VIA].text;
+        const bool more = found && via != NULL && strcasecmp(via, "none") != 0;
+        if (more)
+            (void)snprintf(words, sizeof words, "%s", via);
+        host_close(&entry);
+        if (!more)
+            return found;
+    }
+}
+
+bool jump_init(struct jump *jump, const struct options *options, const char *list, const char *url)
+{
+    *jump = (struct jump){.options = options};
+    if (snprintf(jump->list, sizeof jump->list, "%s", list) >= (int)sizeof jump->list) {
+        report("%s: too long a list of jump hosts", options->host);
+        return false;
+    }
+    if (!check_length(options->host, list))
+        return false;
+    if (jump_target(url, jump->target))
+        return true;
+    report("%s: a jump host cannot lead there", url);
+    return false;
+}
+
+/* In the child: its standard input and output lead to us. */
+static int carry(const struct jump *jump)
+{
+    struct options options = *jump->options;
+    struct remote remote;
+    struct remote_route route = {.family = jump->family, .local_address = jump->local_address};
+    struct channel channel = {.connected = NULL};
+    struct jump before;
+    char list[JUMP_LIST_BYTES];
+    char host[HOST_BYTES];
+    (void)stpcpy(list, jump->list);
+    char *comma = strrchr(list, ',');
+    const char *user = split_user(host, comma != NULL ? comma + 1 : list);
+    if (comma != NULL)
+        *comma = '\0';
+    options.host = host;
+    if (!remote_open(&remote, &options, NULL))
+        return EXIT_FAILURE;
+    const bool by_file = remote.route != NULL; /* its own entry says how it is reached */
+    if (comma != NULL) {
+        if (!jump_init(&before, &options, list, remote.url))
+            return EXIT_FAILURE;
+        before.family = jump->family;
+        before.local_address = jump->local_address;
+        route = (struct remote_route){.open = jump_open, .user = &before};
+    }
+    if (comma != NULL || !by_file)
+        remote.route = &route;
+    if (user == NULL)
+        user = remote.entry.value[HOST_USER].text;
+    int status = channel_run(&remote, jump->target, user, &channel);
+    remote_close(&remote);
+    return status;
+}
+
+/* Keys of the terminal are for who uses the connection, and not for who carries it. That one may go
+ * on in a child of its own (-f), so its death does not end this; the end of the stream does. */
+static void be_child(const struct jump *jump, int fd)
+{
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGQUIT, SIG_IGN);
+    (void)signal(SIGTSTP, SIG_IGN);
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0 ||
+        close_range(STDERR_FILENO + 1, ~0U, 0) != 0)
+        _exit(EXIT_FAILURE);
+    _exit(carry(jump));
+}
+
+int jump_open(void *user)
+{
+    struct jump *jump = user;
+    int ends[2] = {-1, -1};
+    jump_close(jump);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        report("%s: %s", jump->list, strerror(errno));
+        return -1;
+    }
+    pid_t child = fork();
+    if (child == 0)
+        be_child(jump, ends[1]);
+    int failed = errno;
+    (void)close(ends[1]);
+    if (child > 0) {
+        jump->pid = child;
+        return ends[0];
+    }
+    report("%s: %s", jump->list, strerror(failed));
+    (void)close(ends[0]);
+    return -1;
+}
+
+void jump_close(struct jump *jump)
+{
+    if (jump->pid > 0) {
+        (void)kill(jump->pid, SIGTERM);
+        (void)waitpid(jump->pid, NULL, WNOHANG); /* else it is init's, or at the next time ours */
+    }
+    jump->pid = 0;
+}

@@ -1,0 +1,260 @@
+#include "forward/forward.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "net/address.h"
+#include "net/dial.h"
+
+/* One direction. */
+struct way {
+    int from; /* -1: ended */
+    int to;   /* -1: nobody takes it any more, or all has been given */
+    size_t start;
+    size_t end;
+    uint64_t bytes; /* given */
+    char data[FORWARD_BUFFER_BYTES];
+};
+
+struct relay {
+    struct way up;   /* to the target */
+    struct way down; /* from there */
+    int socket;
+    int tell_fd;
+    int failure; /* errno by which the socket was lost; 0: it was not */
+};
+
+static void tell(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A line in one write, which a pipe takes whole (pipe(7), PIPE_BUF). */
+static void tell(int fd, const char *format, ...)
+{
+    char line[AFAR_ERROR_MESSAGE_BYTES + 64];
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(line, sizeof line - 1, format, args);
+    va_end(args);
+    if (size < 0)
+        return;
+    size_t used = (size_t)size < sizeof line - 1 ? (size_t)size : sizeof line - 2;
+    line[used] = '\n';
+    ssize_t written = write(fd, line, used + 1);
+    (void)written; /* who does not read it does not want it */
+}
+
+/* ---- connecting ------------------------------------------------------------------------------ */
+
+static enum forward_end judge(enum afar_status status, int sys_errno)
+{
+    if (status == AFAR_ETIMEDOUT || sys_errno == ETIMEDOUT)
+        return FORWARD_TIMED_OUT;
+    switch (sys_errno) {
+    case ECONNREFUSED:
+        return FORWARD_REFUSED;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EADDRNOTAVAIL:
+        return FORWARD_UNREACHABLE;
+    default:
+        return FORWARD_FAILED;
+    }
+}
+
+static enum forward_end open_socket(const char *text, int *fd, int tell_fd)
+{
+    struct forward_target target;
+    struct afar_error err = {0};
+    struct endpoint endpoint = {.scheme = ENDPOINT_TCP};
+    enum afar_status status = forward_target_parse(&target, text, &err);
+    if (status != AFAR_OK) {
+        tell(tell_fd, "%s", err.message);
+        return FORWARD_FAILED;
+    }
+    memcpy(endpoint.host, target.host, sizeof target.host);
+    endpoint.port = target.port;
+    status = dial(&endpoint, clock_deadline_ms(FORWARD_CONNECT_TIMEOUT_MS), fd, &err);
+    if (status == AFAR_OK)
+        return FORWARD_ENDED;
+    if (status == AFAR_ESYSTEM && err.sys_errno == 0) { /* the resolver's words have the name */
+        tell(tell_fd, "%s", err.message);
+        return FORWARD_NOT_FOUND;
+    }
+    enum forward_end end = judge(status, err.sys_errno);
+    tell(tell_fd, "cannot connect to %s: %s", text,
+         end == FORWARD_TIMED_OUT ? strerror(ETIMEDOUT)
+         : err.sys_errno != 0     ? strerror(err.sys_errno)
+                                  : err.message);
+    return end;
+}
+
+static void tell_connected(int fd, int tell_fd)
+{
+    char text[ADDRESS_TEXT_BYTES] = "";
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    if (getpeername(fd, (struct sockaddr *)&address, &size) == 0)
+        address_format((struct sockaddr *)&address, size, text, sizeof text);
+    tell(tell_fd, FORWARD_CONNECTED "%s", text);
+}
+
+/* ---- carrying -------------------------------------------------------------------------------- */
+
+static void close_pipe(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+/* Its source has ended. */
+static void end_source(struct relay *relay, struct way *way)
+{
+    if (way == &relay->up)
+        close_pipe(&way->from);
+    way->from = -1;
+}
+
+/* Nobody takes any more of it: so that its source need not give more, either. */
+static void end_sink(struct relay *relay, struct way *way)
+{
+    way->start = way->end = 0;
+    if (way == &relay->down) {
+        close_pipe(&way->to);
+        (void)shutdown(relay->socket, SHUT_RD);
+    }
+    way->to = -1;
+    end_source(relay, way);
+}
+
+static bool is_again(int failure)
+{
+    return failure == EAGAIN || failure == EINTR;
+}
+
+static void fill(struct relay *relay, struct way *way)
+{
+    if (way->from < 0 || way->end > 0)
+        return;
+    ssize_t got = read(way->from, way->data, sizeof way->data);
+    if (got > 0) {
+        way->end = (size_t)got;
+        return;
+    }
+    if (got < 0 && is_again(errno))
+        return;
+    if (got < 0 && way == &relay->down)
+        relay->failure = errno;
+    end_source(relay, way);
+}
+
+static void drain(struct relay *relay, struct way *way)
+{
+    while (way->to >= 0 && way->start < way->end) {
+        ssize_t sent = write(way->to, way->data + way->start, way->end - way->start);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN)
+            return;
+        if (sent < 0) { /* it is lost, or its reader does not want more */
+            if (way == &relay->up && errno != EPIPE) {
+                relay->failure = errno; /* which the kernel tells once */
+                end_source(relay, &relay->down);
+            }
+            end_sink(relay, way);
+            return;
+        }
+        way->start += (size_t)sent;
+        way->bytes += (uint64_t)sent;
+    }
+    way->start = way->end = 0;
+}
+
+/* All that there was has been given: the other side hears of the end. */
+static void finish(struct relay *relay, struct way *way)
+{
+    if (way->from >= 0 || way->to < 0 || way->start < way->end)
+        return;
+    if (way == &relay->up)
+        (void)shutdown(relay->socket, SHUT_WR);
+    else
+        close_pipe(&way->to);
+    way->to = -1;
+    if (way == &relay->down && relay->failure == 0)
+        tell(relay->tell_fd, FORWARD_EOF "%llu", (unsigned long long)way->bytes);
+}
+
+static void wait_ready(struct relay *relay)
+{
+    struct way *up = &relay->up;
+    struct way *down = &relay->down;
+    struct pollfd waiting[] = {
+        {.fd = up->end == 0 ? up->from : -1, .events = POLLIN},
+        /* The ends to write to also only to hear that nobody reads any more: POLLERR (poll(2)). */
+        {.fd = up->to, .events = up->end > 0 ? POLLOUT : 0},
+        {.fd = down->end == 0 ? down->from : -1, .events = POLLIN},
+        {.fd = down->to, .events = down->end > 0 ? POLLOUT : 0},
+    };
+    (void)poll(waiting, sizeof waiting / sizeof waiting[0], -1);
+    if ((waiting[3].revents & POLLERR) != 0)
+        end_sink(relay, down);
+    if ((waiting[1].revents & (POLLERR | POLLHUP)) != 0 && down->from < 0)
+        end_sink(relay, up);
+}
+
+static enum forward_end carry(struct relay *relay)
+{
+    struct way *const ways[] = {&relay->up, &relay->down};
+    for (;;) {
+        for (size_t i = 0; i < 2; i++) {
+            fill(relay, ways[i]);
+            drain(relay, ways[i]);
+            finish(relay, ways[i]);
+        }
+        const bool lost = relay->failure != 0 && relay->down.to < 0;
+        if (lost || (relay->up.to < 0 && relay->down.to < 0))
+            break;
+        wait_ready(relay);
+    }
+    close_pipe(&relay->up.from);
+    if (relay->failure == 0)
+        return FORWARD_ENDED;
+    tell(relay->tell_fd, "the connection was lost: %s", strerror(relay->failure));
+    return FORWARD_BROKEN;
+}
+
+static bool set_nonblocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+int forward_serve(const char *target, int in_fd, int out_fd, int tell_fd)
+{
+    static struct relay relay; /* too large for a stack that a limit may have cut */
+    int fd = -1;
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (!set_nonblocking(in_fd) || !set_nonblocking(out_fd)) {
+        tell(tell_fd, "fcntl: %s", strerror(errno));
+        return FORWARD_FAILED;
+    }
+    enum forward_end end = open_socket(target, &fd, tell_fd);
+    if (end != FORWARD_ENDED)
+        return (int)end;
+    tell_connected(fd, tell_fd);
+    relay.socket = fd;
+    relay.tell_fd = tell_fd;
+    relay.up = (struct way){.from = in_fd, .to = fd};
+    relay.down = (struct way){.from = fd, .to = out_fd};
+    end = carry(&relay);
+    (void)close(fd);
+    return (int)end;
+}

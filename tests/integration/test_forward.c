@@ -1,0 +1,487 @@
+/* Forwarded connections by a real server: standard streams, ports, SOCKS, rules, and what the other
+ * end of a connection can do. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "support/afard.h"
+#include "support/cutter.h"
+#include "support/echo_server.h"
+#include "support/raw.h"
+#include "support/ruled.h"
+
+enum { TEXT_BYTES = 4096, BULK_BYTES = 300000 };
+
+static struct afard server;
+static struct echo_server echo;
+
+static int set_up(void **state)
+{
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", NULL};
+    (void)state;
+    afard_start(&server, args);
+    return echo_server_start(&echo, ECHO_PLAIN, false) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    echo_server_stop(&echo);
+    return afard_stop(&server);
+}
+
+/* "HOST:PORT", in a place of its own for each of a few calls. */
+static const char *at(const char *host, unsigned port)
+{
+    static char texts[8][128];
+    static unsigned next;
+    char *text = texts[next++ % 8];
+    (void)snprintf(text, sizeof texts[0], "%s:%u", host, port);
+    return text;
+}
+
+static void expect_run(const char *const *argv, const char *input, int status, const char *out,
+                       const char *err)
+{
+    struct program program;
+    int ended = program_run(&program, argv, input, strlen(input));
+    if (ended != status || strcmp(program.stdout_data, out) != 0 ||
+        strstr(program.stderr_data, err) == NULL || (err[0] == '\0' && program.stderr_size > 0))
+        fail_msg("%s %s %s …: status %d, '%s', '%s'; expected %d, '%s', '%s'", argv[1], argv[2],
+                 argv[3], ended, program.stdout_data, program.stderr_data, status, out, err);
+    program_close(&program);
+}
+
+/* ---- standard streams ------------------------------------------------------------------------ */
+
+static void test_stdio(void **state)
+{
+    const char *url = server.url[0];
+    struct echo_server six;
+    (void)state;
+    expect_run(WORDS("afar", "ssh", "-W", at("127.0.0.1", echo.port), url), "hello", 0, "hello",
+               "");
+    expect_run(WORDS("afar", "ssh", "-W", at("localhost", echo.port), url), "", 0, "", "");
+    expect_run(WORDS("afar", "forward", url, "-", at("localhost", echo.port)), "hello", 0, "hello",
+               "");
+    if (echo_server_start(&six, ECHO_PLAIN, true)) {
+        expect_run(WORDS("afar", "ssh", "-W", at("[::1]", six.port), url), "six", 0, "six", "");
+        echo_server_stop(&six);
+    }
+}
+
+static void test_stdio_failures(void **state)
+{
+    const char *url = server.url[0];
+    (void)state;
+    expect_run(WORDS("afar", "ssh", "-W", "localhost:1", url), "", 255, "",
+               "cannot connect to localhost:1: Connection refused\nstdio forwarding failed\n");
+    expect_run(WORDS("afar", "ssh", "-W", "db.example:80", url), "", 255, "",
+               "only, not to db.example:80 (a rule with may = forward");
+    expect_run(WORDS("afar", "ssh", "-W", "nowhere", url), "", 255, "", "host:port was expected");
+    expect_run(WORDS("afar", "ssh", "-W", "a:1", url, "true"), "", 255, "", "-W takes no command");
+    expect_run(WORDS("afar", "forward", url, "-", "localhost:1"), "", 255, "",
+               "Connection refused");
+    expect_run(WORDS("afar", "forward", url, "-"), "", 125, "", "one TARGET:PORT was expected");
+    expect_run(WORDS("afar", "forward", url), "", 125, "", "nothing is to be forwarded");
+    expect_run(WORDS("afar", "forward", url, "x:y"), "", 125, "", "PORT:PORT or PORT was expected");
+    afard_expect_calm(&server);
+}
+
+/* The other side ends first: its reader hears of that although ours goes on. */
+static void test_stdio_half_closed(void **state)
+{
+    struct echo_server greeting;
+    struct program program;
+    char text[64];
+    (void)state;
+    assert_true(echo_server_start(&greeting, ECHO_GREETING, false));
+    program_start(&program,
+                  WORDS("afar", "ssh", "-W", at("127.0.0.1", greeting.port), server.url[0]), NULL);
+    size_t used = 0;
+    ssize_t got = 0;
+    do { /* to its end, with standard input still open */
+        struct pollfd waiting = {.fd = program.out, .events = POLLIN};
+        assert_int_equal(poll(&waiting, 1, (int)test_deadline_ms()), 1);
+        got = read(program.out, text + used, sizeof text - used);
+        used += got > 0 ? (size_t)got : 0;
+    } while (got > 0);
+    assert_int_equal(got, 0);
+    assert_int_equal(used, 6);
+    assert_memory_equal(text, "hello\n", 6);
+    program_finish(&program, "rest", 4);
+    assert_int_equal(program_exit_status(&program), 0);
+    program_close(&program);
+    echo_server_stop(&greeting);
+}
+
+/* ---- ports ----------------------------------------------------------------------------------- */
+
+/* The number behind the `n`th "HOST:PORT -> " of what it says. */
+static uint16_t port_of(struct program *program, unsigned n)
+{
+    const char *line = NULL;
+    size_t offset = 0;
+    for (unsigned i = 0; i <= n; i++) {
+        line = program_expect_after(program, 2, offset, " -> ");
+        offset = (size_t)(line - program->stderr_data) + 4;
+    }
+    while (line > program->stderr_data && line[-1] != ':')
+        line--;
+    return (uint16_t)strtoul(line, NULL, 10);
+}
+
+static void expect_echo(int fd, const char *text)
+{
+    char data[64];
+    raw_send(fd, text, strlen(text));
+    assert_true(raw_read(fd, data, strlen(text)));
+    assert_memory_equal(data, text, strlen(text));
+}
+
+static void stop(struct program *program)
+{
+    assert_int_equal(kill(program->pid, SIGTERM), 0);
+    program_finish(program, NULL, 0);
+    assert_int_equal(program_exit_status(program), 128 + SIGTERM);
+    program_close(program);
+}
+
+/* Several at once; one that is reset, and one that never was, are no matter to the others. */
+static void use_port(uint16_t port, uint16_t bad_port)
+{
+    char byte;
+    int one = raw_connect(port);
+    int two = raw_connect(port);
+    expect_echo(one, "one");
+    expect_echo(two, "two");
+    raw_reset(one);
+    expect_echo(two, "more");
+    int bad = raw_connect(bad_port);
+    assert_false(raw_read(bad, &byte, 1));
+    (void)close(bad);
+    int three = raw_connect(port);
+    expect_echo(three, "three");
+    /* Half closed: what was sent comes back, and then the end. */
+    raw_send(three, "last", 4);
+    (void)shutdown(three, SHUT_WR);
+    size_t size = 0;
+    char *rest = raw_read_rest(three, &size);
+    assert_int_equal(size, 4);
+    free(rest);
+    (void)close(three);
+    expect_echo(two, "still");
+    (void)close(two);
+}
+
+static void test_local(void **state)
+{
+    char spec[128];
+    struct program program;
+    (void)state;
+    (void)snprintf(spec, sizeof spec, "0:127.0.0.1:%u", echo.port);
+    program_start(&program,
+                  WORDS("afar", "ssh", "-N", "-L", spec, "-L", "0:localhost:1", server.url[0]),
+                  NULL);
+    uint16_t port = port_of(&program, 0);
+    use_port(port, port_of(&program, 1));
+    program_expect(&program, 2, "cannot connect to localhost:1: Connection refused");
+    stop(&program);
+    afard_expect_calm(&server);
+
+    (void)snprintf(spec, sizeof spec, "0:%u", echo.port);
+    program_start(&program, WORDS("afar", "forward", server.url[0], spec, "0:1"), NULL);
+    port = port_of(&program, 0);
+    use_port(port, port_of(&program, 1));
+    stop(&program);
+    afard_expect_calm(&server);
+}
+
+/* What it led is ended with it, also where it is killed. */
+static void test_killed(void **state)
+{
+    char spec[128];
+    char byte;
+    struct program program;
+    (void)state;
+    (void)snprintf(spec, sizeof spec, "0:127.0.0.1:%u", echo.port);
+    program_start(&program, WORDS("afar", "ssh", "-N", "-L", spec, server.url[0]), NULL);
+    int fd = raw_connect(port_of(&program, 0));
+    expect_echo(fd, "x");
+    assert_int_equal(kill(program.pid, SIGKILL), 0);
+    assert_false(raw_read(fd, &byte, 1));
+    (void)close(fd);
+    program_finish(&program, NULL, 0);
+    program_close(&program);
+    afard_expect_calm(&server);
+}
+
+/* Beside a command, whose end waits for connections that there still are. */
+static void test_with_command(void **state)
+{
+    char spec[128];
+    struct program program;
+    (void)state;
+    (void)snprintf(spec, sizeof spec, "0:127.0.0.1:%u", echo.port);
+    program_start(&program,
+                  WORDS("afar", "ssh", "-L", spec, server.url[0], "read x; echo $x; exit 7"), NULL);
+    int fd = raw_connect(port_of(&program, 0));
+    expect_echo(fd, "x");
+    raw_send(fd, "y", 1);
+    assert_int_equal(write(program.in, "done\n", 5), 5);
+    program_expect(&program, 1, "done\n");
+    char byte;
+    assert_true(raw_read(fd, &byte, 1));
+    expect_echo(fd, "after the command");
+    (void)close(fd);
+    program_finish(&program, NULL, 0);
+    assert_int_equal(program_exit_status(&program), 7);
+    program_close(&program);
+    afard_expect_calm(&server);
+}
+
+static void test_unix_socket(void **state)
+{
+    char folder[] = "/tmp/afar-forward-XXXXXX";
+    char spec[256];
+    struct program program;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/s", folder);
+    (void)snprintf(spec, sizeof spec, "%s:127.0.0.1:%u", address.sun_path, echo.port);
+    program_start(&program, WORDS("afar", "forward", server.url[0], spec), NULL);
+    program_expect(&program, 2, " -> ");
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    expect_echo(fd, "by a path");
+    (void)close(fd);
+    stop(&program);
+    (void)unlink(address.sun_path);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void test_ports_in_use(void **state)
+{
+    char spec[128];
+    const char *url = server.url[0];
+    (void)state;
+    (void)snprintf(spec, sizeof spec, "127.0.0.1:%u:localhost:1", echo.port);
+    expect_run(WORDS("afar", "ssh", "-L", spec, url, "echo x"), "", 0, "x\n",
+               "Address already in use");
+    expect_run(WORDS("afar", "ssh", "-o", "ExitOnForwardFailure=yes", "-L", spec, url, "echo x"),
+               "", 255, "", "Could not request local forwarding.");
+    expect_run(WORDS("afar", "forward", url, spec), "", 125, "", "Address already in use");
+    expect_run(WORDS("afar", "ssh", "-o", "ClearAllForwardings=yes", "-L", spec, url, "echo x"), "",
+               0, "x\n", "");
+    expect_run(WORDS("afar", "ssh", "-L", "x", url, "true"), "", 255, "",
+               "Bad local forwarding specification 'x'");
+    expect_run(WORDS("afar", "ssh", "-D", "x:y:z", url, "true"), "", 255, "",
+               "Bad dynamic forwarding specification 'x:y:z'");
+    expect_run(WORDS("afar", "ssh", "-R", "1:h:2", url, "true"), "", 255, "",
+               "afar: -R: forwarding from the server to here is not supported");
+}
+
+/* ---- SOCKS ----------------------------------------------------------------------------------- */
+
+static int socks_to(uint16_t socks, const void *request, size_t size, void *reply,
+                    size_t reply_size)
+{
+    int fd = raw_connect(socks);
+    raw_send(fd, request, size);
+    assert_true(raw_read(fd, reply, reply_size));
+    return fd;
+}
+
+static void test_socks(void **state)
+{
+    uint8_t five[] = {5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, 0, 0};
+    uint8_t name[] = {5, 1, 0, 5, 1, 0, 3, 9, 'l', 'o', 'c', 'a', 'l', 'h', 'o', 's', 't', 0, 0};
+    uint8_t four[] = {4, 1, 0, 0, 0, 0, 0, 1, 0, 'l', 'o', 'c', 'a', 'l', 'h', 'o', 's', 't', 0};
+    const uint8_t high = (uint8_t)(echo.port >> 8);
+    const uint8_t low = (uint8_t)echo.port;
+    uint8_t reply[12];
+    struct program program;
+    (void)state;
+    program_start(&program, WORDS("afar", "ssh", "-N", "-D", "0", server.url[0]), NULL);
+    uint16_t port = port_of(&program, 0);
+    five[11] = name[17] = four[2] = high;
+    five[12] = name[18] = four[3] = low;
+
+    int fd = socks_to(port, five, sizeof five, reply, 12);
+    assert_memory_equal(reply, "\5\0\5\0\0\1\0\0\0\0\0\0", 12);
+    expect_echo(fd, "five");
+    (void)close(fd);
+    fd = socks_to(port, name, sizeof name, reply, 12);
+    assert_int_equal(reply[3], 0);
+    expect_echo(fd, "by name");
+    (void)close(fd);
+    fd = socks_to(port, four, sizeof four, reply, 8);
+    assert_int_equal(reply[1], 90);
+    expect_echo(fd, "four");
+    (void)close(fd);
+
+    five[11] = 0;
+    five[12] = 1;
+    fd = socks_to(port, five, sizeof five, reply, 12);
+    assert_int_equal(reply[3], 5); /* refused */
+    assert_false(raw_read(fd, reply, 1));
+    (void)close(fd);
+    fd = raw_connect(port);
+    raw_send(fd, "GET / HTTP/1.0\r\n\r\n", 18);
+    assert_false(raw_read(fd, reply, 1));
+    (void)close(fd);
+    stop(&program);
+    afard_expect_calm(&server);
+}
+
+/* ---- hostile ends ---------------------------------------------------------------------------- */
+
+static struct program start_port(const char *url, const struct echo_server *target, uint16_t *port)
+{
+    char spec[128];
+    struct program program;
+    (void)snprintf(spec, sizeof spec, "0:127.0.0.1:%u", target->port);
+    program_start(&program, WORDS("afar", "forward", url, spec), NULL);
+    *port = port_of(&program, 0);
+    return program;
+}
+
+/* Writes until nobody takes any more. */
+static size_t push(int fd)
+{
+    static const char data[65536];
+    size_t pushed = 0;
+    struct pollfd waiting = {.fd = fd, .events = POLLOUT};
+    while (poll(&waiting, 1, 1000) > 0) {
+        ssize_t sent = send(fd, data, sizeof data, MSG_DONTWAIT | MSG_NOSIGNAL);
+        assert_true(sent > 0 || errno == EAGAIN);
+        pushed += sent > 0 ? (size_t)sent : 0;
+        assert_true(pushed < (1U << 30));
+    }
+    return pushed;
+}
+
+/* It takes nothing: so much waits on the way, and no more; and is gone at once with its sender. */
+static void test_deaf_target(void **state)
+{
+    struct echo_server deaf;
+    uint16_t port = 0;
+    (void)state;
+    assert_true(echo_server_start(&deaf, ECHO_DEAF, false));
+    struct program program = start_port(server.url[0], &deaf, &port);
+    int fd = raw_connect(port);
+    assert_true(push(fd) > 0);
+    raw_reset(fd);
+    afard_expect_calm(&server);
+    stop(&program);
+    echo_server_stop(&deaf);
+}
+
+/* It sends without end to who does not read. */
+static void test_flooding_target(void **state)
+{
+    struct echo_server flood;
+    uint16_t port = 0;
+    char data[1000];
+    (void)state;
+    assert_true(echo_server_start(&flood, ECHO_FLOOD, false));
+    struct program program = start_port(server.url[0], &flood, &port);
+    int fd = raw_connect(port);
+    int other = raw_connect(port);
+    assert_true(raw_read(fd, data, sizeof data));
+    /* Another beside it is served. */
+    for (int i = 0; i < 1000; i++)
+        assert_true(raw_read(other, data, sizeof data));
+    raw_reset(fd);
+    raw_reset(other);
+    afard_expect_calm(&server);
+    stop(&program);
+    echo_server_stop(&flood);
+}
+
+/* A reset arrives as one, and not as an end that somebody meant. */
+static void test_resetting_target(void **state)
+{
+    struct echo_server resets;
+    uint16_t port = 0;
+    char byte;
+    (void)state;
+    assert_true(echo_server_start(&resets, ECHO_RESET, false));
+    struct program program = start_port(server.url[0], &resets, &port);
+    int fd = raw_connect(port);
+    raw_send(fd, "x", 1);
+    ssize_t got = recv(fd, &byte, 1, 0);
+    assert_true(got < 0 && errno == ECONNRESET);
+    (void)close(fd);
+    program_expect(&program, 2, "the connection was lost: Connection reset by peer");
+    stop(&program);
+    echo_server_stop(&resets);
+    afard_expect_calm(&server);
+}
+
+/* ---- a network that is lost ------------------------------------------------------------------ */
+
+static void test_resumed(void **state)
+{
+    static char sent[BULK_BYTES];
+    static char got[BULK_BYTES];
+    const struct cutter_plan plan = {.cuts = 0};
+    struct cutter *cutter = cutter_start(afard_port(&server, 0), &plan);
+    struct cutter_result result;
+    uint16_t port = 0;
+    char url[64];
+    (void)state;
+    (void)snprintf(url, sizeof url, "tcp://127.0.0.1:%u", cutter_port(cutter));
+    struct program program = start_port(url, &echo, &port);
+    int fd = raw_connect(port);
+    expect_echo(fd, "before");
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < sizeof sent; i++)
+            sent[i] = (char)(i * 7 + (size_t)round);
+        cutter_cut(cutter);
+        raw_send(fd, sent, sizeof sent);
+        assert_true(raw_read(fd, got, sizeof got));
+        assert_memory_equal(got, sent, sizeof got);
+    }
+    (void)close(fd);
+    stop(&program);
+    cutter_stop(cutter, &result);
+    assert_true(result.connections > 3);
+    afard_expect_calm(&server);
+}
+
+int main(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stdio),
+        cmocka_unit_test(test_stdio_failures),
+        cmocka_unit_test(test_stdio_half_closed),
+        cmocka_unit_test(test_local),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_with_command),
+        cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_ports_in_use),
+        cmocka_unit_test(test_socks),
+        cmocka_unit_test(test_deaf_target),
+        cmocka_unit_test(test_flooding_target),
+        cmocka_unit_test(test_resetting_target),
+        cmocka_unit_test(test_resumed),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,213 @@
+/* Servers that are reached through others, the rules that a jump host needs for it, and what its
+ * audit log says. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/afard.h"
+#include "support/echo_server.h"
+#include "support/ruled.h"
+
+enum { TEXT_BYTES = 8192 };
+
+/* Two jump hosts without TLS, and a server behind them with it. */
+static struct afard jump;
+static struct afard second;
+static struct afard server;
+static char hosts[] = "/tmp/afar-jump-XXXXXX";
+
+static int set_up(void **state)
+{
+    const char *plain[] = {"--listen", "tcp://127.0.0.1:0", NULL};
+    const char *tls[] = {"--listen", "tls://127.0.0.1:0", NULL};
+    (void)state;
+    afard_start(&jump, plain);
+    afard_start(&second, plain);
+    afard_start_tls(&server, tls);
+    int fd = mkstemp(hosts);
+    char text[TEXT_BYTES];
+    int size = snprintf(text, sizeof text,
+                        "[jump]\nendpoint = %s\n[second]\nendpoint = %s\nvia = jump\n"
+                        "[far]\nendpoint = %s\nvia = jump\n"
+                        "[farther]\nendpoint = %s\nvia = second\nreconnect = 0\n"
+                        "[direct]\nendpoint = %s\nvia = none\n"
+                        "[a]\nendpoint = %s\nvia = b\n[b]\nendpoint = %s\nvia = a\n"
+                        "[slow]\nendpoint = %s\nreconnect = soon\n",
+                        jump.url[0], second.url[0], server.url[0], server.url[0], server.url[0],
+                        jump.url[0], jump.url[0], jump.url[0]);
+    assert_true(fd >= 0 && write(fd, text, (size_t)size) == size);
+    (void)close(fd);
+    return setenv("AFAR_HOSTS", hosts, 1);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    (void)unlink(hosts);
+    (void)unsetenv("AFAR_HOSTS");
+    int failed = afard_stop(&jump);
+    failed |= afard_stop(&second);
+    return failed | afard_stop(&server);
+}
+
+static void expect_run(const char *const *argv, const char *input, int status, const char *out,
+                       const char *err)
+{
+    struct program program;
+    int ended = program_run(&program, argv, input, strlen(input));
+    if (ended != status || strcmp(program.stdout_data, out) != 0 ||
+        strstr(program.stderr_data, err) == NULL || (err[0] == '\0' && program.stderr_size > 0))
+        fail_msg("%s %s %s …: status %d, '%s', '%s'; expected %d, '%s', '%s'", argv[1], argv[2],
+                 argv[3], ended, program.stdout_data, program.stderr_data, status, out, err);
+    program_close(&program);
+}
+
+static void test_ssh(void **state)
+{
+    char list[TEXT_BYTES];
+    char proxy[TEXT_BYTES];
+    char program[PROGRAM_TEXT_BYTES];
+    const char *url = server.url[0];
+    (void)state;
+    expect_run(WORDS("afar", "ssh", "-J", jump.url[0], url, "cat; exit 7"), "in\n", 7, "in\n", "");
+    expect_run(WORDS("afar", "ssh", "-o", "ProxyJump=jump", url, "echo x"), "", 0, "x\n", "");
+    (void)snprintf(list, sizeof list, "%s,%s", second.url[0], jump.url[0]);
+    expect_run(WORDS("afar", "ssh", "-J", list, url, "echo x"), "", 0, "x\n", "");
+    expect_run(WORDS("afar", "ssh", "far", "echo x"), "", 0, "x\n", "");
+    expect_run(WORDS("afar", "ssh", "-J", "none", "far", "echo x"), "", 0, "x\n", "");
+    /* By itself as a ProxyCommand. */
+    (void)snprintf(proxy, sizeof proxy, "ProxyCommand=%s ssh -W %%h:%%p jump",
+                   program_path("afar", program));
+    expect_run(WORDS("afar", "ssh", "-o", proxy, url, "echo x; exit 3"), "", 3, "x\n", "");
+    (void)snprintf(proxy, sizeof proxy, "ProxyCommand=%s forward jump - %%h:%%p",
+                   program_path("afar", program));
+    expect_run(WORDS("afar", "ssh", "-o", proxy, url, "echo x"), "", 0, "x\n", "");
+}
+
+static void test_every_subcommand(void **state)
+{
+    char copy[] = "/tmp/afar-jumped-XXXXXX";
+    char word[256];
+    struct program program;
+    int fd = mkstemp(copy);
+    (void)state;
+    assert_true(fd >= 0);
+    (void)close(fd);
+    expect_run(WORDS("afar", "run", "far", "cat"), "in", 0, "in", "");
+    expect_run(WORDS("afar", "run", "farther", "echo", "x"), "", 0, "x\n", "");
+    expect_run(WORDS("afar", "run", "direct", "echo", "x"), "", 0, "x\n", "");
+    (void)snprintf(word, sizeof word, "far:%s", hosts);
+    expect_run(WORDS("afar", "cp", "-q", word, copy), "", 0, "", "");
+    assert_int_equal(program_run(&program, WORDS("cmp", hosts, copy), NULL, 0), 0);
+    program_close(&program);
+    assert_int_equal(program_run(&program, WORDS("afar", "ping", "far"), NULL, 0), 0);
+    program_close(&program);
+    (void)unlink(copy);
+}
+
+/* Nothing of it stays. */
+static void test_failures(void **state)
+{
+    (void)state;
+    expect_run(WORDS("afar", "ssh", "-J", "tcp://127.0.0.1:1", server.url[0], "true"), "", 255, "",
+               "cannot connect to tcp://127.0.0.1:1: Connection refused");
+    expect_run(WORDS("afar", "ssh", "-J", "jump", "tls://127.0.0.1:1", "true"), "", 255, "",
+               "jump: cannot connect to 127.0.0.1:1: Connection refused");
+    expect_run(WORDS("afar", "run", "a", "true"), "", 125, "",
+               "a: more than 8 jump hosts: does one of them lead to another, and back?");
+    expect_run(WORDS("afar", "ssh", "-J", "jump", "unix:///x", "true"), "", 255, "",
+               "unix:///x: a jump host cannot lead there");
+    expect_run(WORDS("afar", "run", "slow", "true"), "", 125, "",
+               "reconnect: 'soon' is not a duration");
+    afard_expect_calm(&jump);
+    afard_expect_calm(&second);
+    afard_expect_calm(&server);
+}
+
+/* In the background, where whoever has started it is gone. */
+static void test_background(void **state)
+{
+    char file[] = "/tmp/afar-behind-XXXXXX";
+    char line[128];
+    char byte = 0;
+    int fd = mkstemp(file);
+    (void)state;
+    assert_true(fd >= 0);
+    (void)snprintf(line, sizeof line, "sleep 0.3; echo x > %s", file);
+    expect_run(WORDS("afar", "ssh", "-f", "-J", "jump", server.url[0], line), "", 0, "", "");
+    for (int i = 0; i < 6000 && pread(fd, &byte, 1, 0) != 1; i++)
+        (void)usleep(10000);
+    assert_int_equal(byte, 'x');
+    (void)close(fd);
+    (void)unlink(file);
+    afard_expect_calm(&jump);
+}
+
+/* ---- rules ----------------------------------------------------------------------------------- */
+
+static void test_rules(void **state)
+{
+    struct ruled ruled;
+    struct echo_server echo;
+    char text[TEXT_BYTES];
+    char log[] = "/tmp/afar-forward-audit-XXXXXX";
+    char allowed[64];
+    char by_name[64];
+    int fd = mkstemp(log);
+    (void)state;
+    assert_true(fd >= 0 && echo_server_start(&echo, ECHO_PLAIN, false));
+    (void)snprintf(allowed, sizeof allowed, "127.0.0.1:%u", echo.port);
+    (void)snprintf(by_name, sizeof by_name, "localhost:%u", echo.port);
+    (void)snprintf(text, sizeof text,
+                   "[server]\naudit_log = %s\naudit = counted\n"
+                   "[allow x]\nclient = any\nmay = run forward\ncommand = /bin/true\n"
+                   "forward = 127.0.0.0/8:%u\nforward = *.example:1\n",
+                   log, echo.port);
+    ruled_open(&ruled, text, "error");
+    const char *url = ruled.afard.url[0];
+    expect_run(WORDS("afar", "ssh", "-W", allowed, url), "in", 0, "in", "");
+    expect_run(WORDS("afar", "ssh", "-W", by_name, url), "in", 255, "", "denied");
+    expect_run(WORDS("afar", "ssh", "-W", "127.0.0.1:1", url), "in", 255, "", "denied");
+    ruled_close(&ruled);
+
+    ssize_t size = pread(fd, text, sizeof text - 1, 0);
+    assert_true(size > 0);
+    text[size] = '\0';
+    (void)close(fd);
+    (void)unlink(log);
+    char wanted[128];
+    (void)snprintf(wanted, sizeof wanted, "\"rule\":\"x\",\"forward\":\"%s\",", allowed);
+    const char *start = strstr(text, "\"event\":\"start\"");
+    assert_true(start != NULL && strstr(start, wanted) != NULL);
+    assert_null(strstr(text, "\"argv\""));
+    assert_non_null(strstr(text, "\"event\":\"end\""));
+    (void)snprintf(wanted, sizeof wanted, "\"forward\":\"%s\",", by_name);
+    const char *denied = strstr(text, "\"event\":\"denied\"");
+    assert_true(denied != NULL && strstr(denied, wanted) != NULL);
+
+    /* Only where it is named. */
+    ruled_open(&ruled, "[allow x]\nclient = any\ncommand = **\n", "error");
+    expect_run(WORDS("afar", "ssh", "-W", allowed, ruled.afard.url[0]), "", 255, "", "denied");
+    ruled_close(&ruled);
+    echo_server_stop(&echo);
+}
+
+int main(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ssh),      cmocka_unit_test(test_every_subcommand),
+        cmocka_unit_test(test_failures), cmocka_unit_test(test_background),
+        cmocka_unit_test(test_rules),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
