@@ -361,7 +361,7 @@ valgrind: all $(UNIT)
 
 coverage:
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
-	$(MAKE) COVERAGE=1 check
+	TIMEOUT=1200 $(MAKE) COVERAGE=1 check
 	gcovr --root . --filter 'src/' --exclude-unreachable-branches \
 	    --html-details build/coverage/report.html --print-summary build/coverage
 

@@ -26,7 +26,7 @@ static bool propose_all(struct family *family)
         return false;
     while ((entry = readdir(folder)) != NULL) {
         if (isdigit((unsigned char)entry->d_name[0]) != 0)
-            family_propose(family, (pid_t)atol(entry->d_name), FAMILY_MARKED);
+            family_propose(family, (pid_t)strtol(entry->d_name, NULL, 10), FAMILY_MARKED);
     }
     (void)closedir(folder);
     return true;

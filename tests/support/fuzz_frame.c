@@ -47,6 +47,8 @@ static void check_exec(const struct exec_request *request)
         require(same_list(again->argv, request->argv));
     require((again->subsystem == NULL) == (request->subsystem == NULL));
     require(again->subsystem == NULL || strcmp(again->subsystem, request->subsystem) == 0);
+    require((again->forward == NULL) == (request->forward == NULL));
+    require(again->forward == NULL || strcmp(again->forward, request->forward) == 0);
     require(same_list(again->env, request->env));
     require((again->cwd == NULL) == (request->cwd == NULL));
     require(again->cwd == NULL || strcmp(again->cwd, request->cwd) == 0);
@@ -64,7 +66,8 @@ static void check_message(struct message *message, const uint8_t *payload)
     require(message->size <= FRAME_PAYLOAD_MAX_BYTES);
     require((message->exec != NULL) == (message->type == MESSAGE_EXEC));
     require(utf8_valid(message->text, strlen(message->text)));
-    require(message->type != MESSAGE_BAD || message->problem.code == AFAR_EPEER);
+    require(message->type != MESSAGE_BAD || message->problem.code == AFAR_EPEER ||
+            message->problem.code == AFAR_EREFUSED); /* a version that is not spoken here */
     if (message->exec == NULL)
         return;
     enum afar_status status =
