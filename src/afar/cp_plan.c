@@ -49,6 +49,31 @@ static bool is_contents(const char *path)
     return strcmp(base, ".") == 0 || strcmp(base, "..") == 0 || base[0] == '\0';
 }
 
+/* "~" and "~user", at the beginning of a path on a host, are homes there. The rest may be a pattern,
+ * and nothing of it need be there. 0, or an exit status. */
+static int expand(struct cp_run *run, struct cp_host *host, struct cp_name *name)
+{
+    struct query query;
+    char home[SFTP_PATH_MAX_BYTES];
+    char whole[2 * SFTP_PATH_MAX_BYTES];
+    size_t size = strcspn(name->path, "/");
+    if (name->path[0] != '~')
+        return 0;
+    (void)snprintf(home, sizeof home, "%.*s", (int)size, name->path);
+    query_expand(&query, &host->requests, home);
+    if (!cp_run_wait(run, &query))
+        return host->ended ? host->status : STATUS_FAILED;
+    int used = snprintf(whole, sizeof whole, "%s%s", query.path, name->path + size);
+    if (query.failed || used >= SFTP_PATH_MAX_BYTES) {
+        report("%s:%s: %s", name->host, name->path,
+               query.failed ? query.err.message : strerror(ENAMETOOLONG));
+        return 1;
+    }
+    free(name->path);
+    name->path = strdup(whole);
+    return name->path != NULL ? 0 : out_of_memory();
+}
+
 /* ---- the target ------------------------------------------------------------------------------ */
 
 enum found { FOUND_NOTHING, FOUND_FOLDER, FOUND_OTHER, FOUND_ERROR };
@@ -250,7 +275,7 @@ static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name
 }
 
 /* Each name that a pattern stands for, or the name itself. */
-static int add_source(struct plan *plan, const struct cp_name *source)
+static int add_source(struct plan *plan, struct cp_name *source)
 {
     struct cp_host *host = NULL;
     struct cp_glob glob = {0};
@@ -258,6 +283,9 @@ static int add_source(struct plan *plan, const struct cp_name *source)
         host = cp_run_host(plan->run, source->host);
         if (host == NULL)
             return STATUS_FAILED;
+        int failed = expand(plan->run, host, source);
+        if (failed != 0)
+            return failed;
         if (!cp_glob(&glob, plan->run, host, source->path))
             return host->ended ? host->status : STATUS_FAILED;
     }
@@ -294,9 +322,10 @@ static int plan_all(struct plan *plan, char *const *words, size_t sources)
         run->target = cp_run_host(run, plan->target.host);
         if (run->target == NULL)
             return STATUS_FAILED;
+        status = expand(run, run->target, &plan->target);
     }
     run->to_output = plan->target.is_stream;
-    if (!plan->target.is_stream)
+    if (status == 0 && !plan->target.is_stream)
         status = place_target(plan);
     for (size_t i = 0; i < sources && status == 0; i++) {
         struct cp_name name;

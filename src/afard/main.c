@@ -210,6 +210,7 @@ static int go_on_as_helper(void)
                                     .roots = roots,
                                     .own_root = service.own_root,
                                     .note_fd = service.note_fd,
+                                    .note_changes = service.notes,
                                     .note_all = service.all_notes};
     for (char **root = service.roots; *root != NULL; root++) {
         if (options.root_count == FILES_ROOTS_MAX) /* the rules allow no more */

@@ -64,6 +64,39 @@ void query_mkdir(struct query *query, struct requests *requests, const char *pat
     requests_send(requests, &writer, &call);
 }
 
+/* ---- paths ----------------------------------------------------------------------------------- */
+
+static void take_path(const struct requests_call *call, struct requests_answer *answer)
+{
+    struct query *query = call->user;
+    if (answer->type != SFTP_TYPE_NAME) {
+        fail(query, answer);
+        return;
+    }
+    uint32_t count = sftp_read_u32(&answer->body);
+    struct sftp_text name = sftp_read_text(&answer->body);
+    if (answer->body.failed || count != 1 || name.size == 0 || name.size >= sizeof query->path ||
+        memchr(name.bytes, 0, name.size) != NULL) {
+        fail(query, NULL);
+        return;
+    }
+    memcpy(query->path, name.bytes, name.size);
+    query->path[name.size] = '\0';
+    query->done = true;
+}
+
+void query_expand(struct query *query, struct requests *requests, const char *path)
+{
+    struct sftp_writer writer;
+    const struct requests_call call = {
+        .done = take_path, .user = query, .expected = SFTP_TYPE_NAME};
+    *query = (struct query){.requests = requests};
+    requests_begin(requests, &writer, SFTP_TYPE_EXTENDED, ROOM_BYTES);
+    sftp_put_word(&writer, "expand-path@openssh.com");
+    sftp_put_word(&writer, path);
+    requests_send(requests, &writer, &call);
+}
+
 /* ---- lists ----------------------------------------------------------------------------------- */
 
 /* False: out of memory, or too many. */

@@ -16,8 +16,8 @@ struct query {
     bool failed;
     struct afar_error err; /* of one that failed; reason: ENOENT, … */
     struct info info;
-    /* query_list */
     struct requests *requests;
+    /* query_list; query_expand: its answer */
     char path[SFTP_PATH_MAX_BYTES];
     char after[256];
     char pattern[256];
@@ -34,6 +34,9 @@ void query_mkdir(struct query *query, struct requests *requests, const char *pat
 /* The names in a directory that match a pattern, as glob(7) has it, in order. */
 void query_list(struct query *query, struct requests *requests, const char *path,
                 const char *pattern);
+
+/* A path that begins with '~' made whole, in `path`. */
+void query_expand(struct query *query, struct requests *requests, const char *path);
 
 void query_close(struct query *query);
 

@@ -140,7 +140,7 @@ enum afar_status helper_way_open(struct helper_way *way, const struct helper_ord
     enum afar_status status = put_order(order, &way->order, err);
     if (status == AFAR_OK)
         status = open_pipe(&way->ours, &way->its, err);
-    if (status == AFAR_OK && order->files != NULL && order->files->notes)
+    if (status == AFAR_OK && order->files != NULL)
         status = open_pipe(&way->note_ours, &way->note_its, err);
     if (status == AFAR_OK && way->note_ours >= 0 && fcntl(way->note_ours, F_SETFL, O_NONBLOCK) != 0)
         status = afar_fail_errno(err, errno, "cannot make a pipe non-blocking");
@@ -402,7 +402,8 @@ static void begin_service(const struct work *work, struct helper_service *servic
     environ = work->env; /* the time zone */
     *service = (struct helper_service){.roots = work->roots,
                                        .home = work->home,
-                                       .note_fd = work->order.notes ? HELPER_NOTE_FD : -1,
+                                       .note_fd = HELPER_NOTE_FD,
+                                       .notes = work->order.notes,
                                        .all_notes = work->order.all_notes,
                                        .own_root = work->root != NULL,
                                        .forward = work->forward};
@@ -419,7 +420,7 @@ static bool stays(const struct order *order)
 /* All but what this order came with. */
 static void close_others(const struct order *order)
 {
-    if (!order->notes)
+    if (!order->serves_files)
         (void)close(HELPER_NOTE_FD);
     if (!stays(order) || order->confine.fence_fd <= 0)
         (void)close(HELPER_FENCE_FD);

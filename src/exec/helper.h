@@ -34,7 +34,7 @@ enum { HELPER_ORDER_FD = 3, HELPER_STATUS_FD = 4, HELPER_NOTE_FD = 5, HELPER_FEN
 struct helper_files {
     char *const *roots; /* NULL-terminated; "r" or "w", and a path; none: all that the user may */
     const char *home;   /* NULL: "/" */
-    bool notes;         /* what is done is told by HELPER_NOTE_FD, … */
+    bool notes;         /* what is done is told by HELPER_NOTE_FD, and not only locks, … */
     bool all_notes;     /* … also what is only read */
 };
 
@@ -76,7 +76,8 @@ bool helper_way_wait(struct helper_way *way, const char **stage, int *failed,
 struct helper_service {
     char **roots; /* as in struct helper_files */
     char *home;   /* NULL: "/" */
-    int note_fd;  /* -1: nothing is to be told */
+    int note_fd;
+    bool notes; /* as in struct helper_files */
     bool all_notes;
     bool own_root; /* in another root directory, where no library is to be trusted */
     char *forward; /* where to connect to; then nothing of the above is; NULL: files are served */

@@ -43,7 +43,7 @@ struct spawn_result {
     int stdin_fd; /* -1 without stdin_pipe. On a terminal two descriptors of its master: */
     int stdout_fd;
     int stderr_fd;                 /* -1 on a terminal */
-    int note_fd;                   /* with files.notes; else -1 */
+    int note_fd;                   /* with files; else -1 */
     char terminal[PTY_NAME_BYTES]; /* /dev/pts/N, as the server sees it; "": none */
     bool cgroup_refused;           /* it is not in the one that was optional */
     /* On failure: "pipe", "terminal", "clone", "session", "cgroup", "fence", "descriptors", "stdio",

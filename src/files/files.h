@@ -26,8 +26,11 @@ struct files_options {
     const struct files_root *roots;
     size_t root_count;
     bool own_root; /* in another root directory: names of users are read from its files only */
-    int note_fd;   /* where records of what was done go (wire/file_note.h); -1: nowhere */
-    bool note_all; /* also of what was only read and listed */
+    /* Where records go (wire/file_note.h): of locks always, of what was changed, and of what was only
+     * read and listed. -1: nowhere. */
+    int note_fd;
+    bool note_changes;
+    bool note_all;
 };
 
 /* Serves until `in_fd` ends. Both descriptors are made non-blocking and stay the caller's. Returns

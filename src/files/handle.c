@@ -22,7 +22,10 @@ static void note_end(const struct files *files, const struct handle *handle, int
 static int close_parts(const struct files *files, struct handle *handle)
 {
     int failed = 0;
+    struct stat info;
     bool is_file = handle->fd >= 0;
+    if (handle->partial != NULL && fstat(handle->fd, &info) == 0)
+        note_lock(files, FILE_OP_LET_GO, &info);
     /* Where the disk is full or a quota is met, some file systems say so only now. */
     if (handle->dir != NULL && closedir(handle->dir) != 0)
         failed = errno;

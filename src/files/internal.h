@@ -40,6 +40,9 @@ enum {
     FILES_DIR_BYTES = 65536            /* of a directory's entries in one answer */
 };
 
+/* For the lock of a partial file; a session that is away ends in far less. */
+enum { FILES_LOCK_WAIT_MS = 2000 };
+
 struct handle;
 
 /* The names of the directory that list@afar was last asked about. */
@@ -59,11 +62,13 @@ struct files {
     size_t root_count;
     bool own_root;
     int note_fd;
+    bool note_changes;
     bool note_all;
-    bool greeted;  /* INIT has come */
-    bool extended; /* the client knows our private extensions */
-    bool limited;  /* files may not grow for ever */
-    bool failed;   /* no answer could be given: the session ends */
+    bool greeted;     /* INIT has come */
+    bool extended;    /* the client knows our private extensions */
+    bool limited;     /* files may not grow for ever */
+    bool failed;      /* no answer could be given: the session ends */
+    int lock_wait_ms; /* how long it may still wait for locks of others, in all */
     struct listing listing;
     struct handle **handles;
     size_t handle_room;
@@ -280,6 +285,9 @@ void note_file(const struct files *files, const struct file_note *note);
 /* The same in one call; errno stays. */
 void note_op(const struct files *files, enum file_op op, const char *path, const char *to,
              int failed);
+
+/* Tells what became of the lock of a partial file. */
+void note_lock(const struct files *files, enum file_op op, const struct stat *info);
 
 /* ---- longname.c ------------------------------------------------------------------------------ */
 

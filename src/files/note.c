@@ -7,7 +7,10 @@
 
 static bool is_wanted(const struct files *files, enum file_op op)
 {
-    return files->note_fd >= 0 && (files->note_all || (op != FILE_OP_READ && op != FILE_OP_LIST));
+    bool reads = op == FILE_OP_READ || op == FILE_OP_LIST;
+    if (files->note_fd < 0 || file_op_is_lock(op))
+        return files->note_fd >= 0;
+    return reads ? files->note_all : files->note_changes;
 }
 
 /* Waits while the pipe is full: what is not written down is not done. Where nobody reads any more
@@ -40,6 +43,13 @@ void note_file(const struct files *files, const struct file_note *note)
     else if (path_absolute(note->to, to))
         whole.to = to;
     send_note(files, out, file_note_put(out, &whole));
+}
+
+void note_lock(const struct files *files, enum file_op op, const struct stat *info)
+{
+    const struct file_note note = {
+        .op = op, .path = "/", .file = {.device = info->st_dev, .inode = info->st_ino}};
+    note_file(files, &note);
 }
 
 void note_op(const struct files *files, enum file_op op, const char *path, const char *to,

@@ -1,6 +1,7 @@
 /* Our own requests that write: a file appears whole, with its attributes, or not at all. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@ enum {
     TAG_BYTES = 8,
     NAME_KEPT_BYTES = 255 - 1 - 6 - 2 * TAG_BYTES, /* of the file's in its partial file's name */
     LINKS_MAX = 8,
-    LOCK_TRIES_MAX = 8
+    LOCK_TRIES_MAX = 8,
+    LOCK_POLL_MS = 10 /* a process that is killed lets go within a few of these */
 };
 
 struct put {
@@ -243,9 +245,27 @@ void op_put(struct request *request)
 
 /* ---- partial and commit ---------------------------------------------------------------------- */
 
+/* Who has it may be a session whose client is away, and which the server ends when it is told. 0 or
+ * an errno; EWOULDBLOCK: it is somebody else's. */
+static int lock_partial(struct files *files, int fd, const struct stat *info)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK || files->note_fd < 0 || files->lock_wait_ms <= 0)
+        return errno;
+    note_lock(files, FILE_OP_WANTED, info);
+    while (files->lock_wait_ms > 0) {
+        (void)poll(NULL, 0, LOCK_POLL_MS);
+        files->lock_wait_ms -= LOCK_POLL_MS;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+    }
+    return EWOULDBLOCK;
+}
+
 /* Opens and locks it. A lock on a file that has got its name meanwhile, or is gone, is of no use.
  * -1: errno; EWOULDBLOCK: somebody else has it. */
-static int open_partial(int dir, const char *name)
+static int open_partial(struct files *files, int dir, const char *name)
 {
     for (int tries = 0; tries < LOCK_TRIES_MAX; tries++) {
         struct stat mine;
@@ -256,11 +276,12 @@ static int open_partial(int dir, const char *name)
             return -1;
         int failed = fstat(fd, &mine) != 0                         ? errno
                      : !S_ISREG(mine.st_mode) || mine.st_nlink > 1 ? EEXIST
-                     : flock(fd, LOCK_EX | LOCK_NB) != 0           ? errno
-                                                                   : 0;
+                                                                   : lock_partial(files, fd, &mine);
         if (failed == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-            there.st_ino == mine.st_ino && there.st_dev == mine.st_dev)
+            there.st_ino == mine.st_ino && there.st_dev == mine.st_dev) {
+            note_lock(files, FILE_OP_HELD, &mine);
             return fd;
+        }
         (void)close(fd);
         if (failed != 0) {
             errno = failed;
@@ -287,7 +308,7 @@ static void answer_partial(struct request *request, struct handle *handle)
 }
 
 /* Opens it beside the file. -1: errno; partial->dir is the caller's. */
-static int begin_partial(const struct files *files, char path[SFTP_PATH_MAX_BYTES],
+static int begin_partial(struct files *files, char path[SFTP_PATH_MAX_BYTES],
                          const uint8_t tag[TAG_BYTES], struct partial *partial)
 {
     struct place place = {.dir = -1};
@@ -302,7 +323,7 @@ static int begin_partial(const struct files *files, char path[SFTP_PATH_MAX_BYTE
     }
     memcpy(partial->target, place.name, size + 1);
     partial_name(place.name, tag, partial->name);
-    return open_partial(place.dir, partial->name);
+    return open_partial(files, place.dir, partial->name);
 }
 
 void op_partial(struct request *request)

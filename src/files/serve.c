@@ -309,8 +309,10 @@ int files_serve(int in_fd, int out_fd, const struct files_options *options)
                           .root_count = options->root_count,
                           .own_root = options->own_root,
                           .note_fd = options->note_fd,
+                          .note_changes = options->note_changes,
                           .note_all = options->note_all,
                           .limited = has_size_limit(),
+                          .lock_wait_ms = FILES_LOCK_WAIT_MS,
                           .handles_max = handles_allowed()};
     buffer_init(&files.in, IN_BYTES);
     buffer_init(&files.out, OUT_BYTES);

@@ -49,7 +49,8 @@ struct job_place_ops {
     /* They do. */
     void (*note_left)(struct job_place *place, const struct job_launch *launch,
                       const struct family_member *members, size_t count);
-    /* launch->tells_files: what was done to a file; NULL: that will not be known. */
+    /* What was done to a file, for the audit log with launch->tells_files, or to its lock; NULL: that
+     * will not be known. */
     void (*note_file)(struct job_place *place, const struct job_launch *launch,
                       const struct file_note *note);
     /* Whether there is room for the next of these; else it is asked again a little later. */

@@ -327,6 +327,8 @@ static void choose_directory(struct policy_decision *decision, const struct poli
     const char *home = wants_home && decision->user != NULL ? decision->user->home
                        : rule != NULL                       ? rule->user.home
                                                             : NULL;
+    if (request->is_files) /* as sftp and scp have it; a command begins where the server is */
+        home = rule_files_home(rule);
     decision->cwd = request->cwd;
     if (request->cwd != NULL)
         return;

@@ -17,7 +17,8 @@ struct prepared {
     struct worker *worker;
     struct job *job;
     struct registry_entry entry;
-    struct address_group group; /* where it comes from, for sums */
+    struct partials_of partials; /* of a job of files */
+    struct address_group group;  /* where it comes from, for sums */
     enum afar_status (*judge)(struct job_owner *owner, struct policy_client *who,
                               struct afar_error *err);
 };
@@ -59,10 +60,40 @@ static void note_refused(const struct prepared *prepared, const struct rule *rul
     audit_note(prepared->worker, &record);
 }
 
+/* A client that was killed left its session away: it ends for the next one of its owner. */
+static void end_holder(struct prepared *prepared, const struct file_key *file)
+{
+    struct server_shared *shared = prepared->worker->shared;
+    char job[MESSAGE_JOB_ID_BYTES];
+    if (partials_find(&shared->partials, &prepared->partials, file, job) &&
+        registry_end_away(shared->registry, job, prepared->terms.asker.owner))
+        log_write(shared->log, LOG_LEVEL_INFO,
+                  "%s: job %s: ended, for its client is away and this session of the same owner "
+                  "wants its partial file",
+                  job_label(prepared->job), job);
+}
+
+static void note_lock(struct prepared *prepared, const struct file_note *note)
+{
+    struct partials *partials = &prepared->worker->shared->partials;
+    if (note->op == FILE_OP_HELD)
+        partials_hold(partials, &prepared->partials, &note->file);
+    else if (note->op == FILE_OP_LET_GO)
+        partials_let_go(partials, &prepared->partials, &note->file);
+    else
+        end_holder(prepared, &note->file);
+}
+
 static void note_file(struct job_place *place, const struct job_launch *launch,
                       const struct file_note *note)
 {
     struct prepared *prepared = prepared_of(place);
+    if (note != NULL && file_op_is_lock(note->op)) {
+        note_lock(prepared, note);
+        return;
+    }
+    if (!launch->tells_files)
+        return;
     struct audit_record record = judge_record(&prepared->terms, launch->decision.rule, "file");
     record.file = note;
     if (note != NULL)
@@ -210,6 +241,7 @@ static size_t may_stay(struct job_place *place, const struct job_launch *launch,
 static void gone(struct job_place *place)
 {
     struct prepared *prepared = prepared_of(place);
+    partials_leave(&prepared->worker->shared->partials, &prepared->partials);
     registry_remove(registry_of(prepared), &prepared->entry);
     free_prepared(prepared);
 }
@@ -395,6 +427,7 @@ static enum afar_status claim(struct prepared *prepared, const struct exec_reque
         registry_claim(registry_of(prepared), &prepared->entry, &claim, position, limit, err);
     if (status == AFAR_OK || status == AFAR_EAGAIN)
         job_set_id(prepared->job, prepared->entry.id);
+    partials_begin(&prepared->partials, prepared->entry.id);
     return status;
 }
 

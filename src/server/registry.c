@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -519,6 +520,26 @@ void registry_leave_run(struct registry *registry, struct registry_run *run)
     run->entry = NULL;
     grant(registry);
     (void)pthread_mutex_unlock(&registry->lock);
+}
+
+void registry_set_away(struct registry *registry, struct registry_run *run, bool away)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    run->away = away;
+    (void)pthread_mutex_unlock(&registry->lock);
+}
+
+bool registry_end_away(struct registry *registry, const char *id, const char *identity)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    struct registry_entry *entry = entry_of(registry, id);
+    bool ends = entry != NULL && entry->leader > 0 && is_of(entry, identity) &&
+                entry->run != NULL && entry->run->away &&
+                process_signal_group(entry->leader, SIGKILL);
+    if (ends)
+        entry->killed = true;
+    (void)pthread_mutex_unlock(&registry->lock);
+    return ends;
 }
 
 struct worker *registry_find_run(struct registry *registry, const char *owner, const char *id,

@@ -57,6 +57,7 @@ struct registry_run {
     struct tally_entry *owner;    /* whose it is */
     struct registry_entry *entry; /* of its job, as long as there is one */
     struct tally_entry *place;    /* it has its job's place, whose end nobody has acknowledged */
+    bool away;                    /* its client is */
 };
 
 /* The place of a kept command, from its start to its keeper's end. */
@@ -146,6 +147,12 @@ bool registry_rename_run(struct registry *registry, struct registry_run *run, co
 
 /* It is over, also for one that was never entered. Gives the place back, where it has its job's. */
 void registry_leave_run(struct registry *registry, struct registry_run *run);
+
+/* Its client is away, or has come back. */
+void registry_set_away(struct registry *registry, struct registry_run *run, bool away);
+
+/* Kills a job of `identity` if its run's client is away. False: it is not, or there is none. */
+bool registry_end_away(struct registry *registry, const char *id, const char *identity);
 
 /* Finds the run of `owner` by its job's id (NULL: anybody's), or, where `id` is "", by its holder,
  * and says where it is; NULL: there is none. Where that is not `asker`, a connection has been counted there already,

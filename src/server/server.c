@@ -333,6 +333,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
     shared->temporary = temporary_folder();
     describe_user(shared);
     set_own_umask(shared);
+    partials_init(&shared->partials);
     shared->registry = registry_new(config);
     shared->left = left_new(config);
     shared->admission = admission_new();
@@ -502,6 +503,7 @@ bool server_free(struct server *server)
     kept_free(server->shared.kept);
     left_free(server->shared.left);
     registry_free(server->shared.registry);
+    partials_close(&server->shared.partials);
     admission_free(server->shared.admission);
     user_close(&server->shared.self);
     orphans_free(server->shared.orphans);

@@ -24,6 +24,7 @@
 #include "stats/figures.h"
 #include "job/host.h"
 #include "loop/mailbox.h"
+#include "server/partials.h"
 #include "server/registry.h"
 #include "server/remains.h"
 #include "server/summary.h"
@@ -50,6 +51,7 @@ struct server_shared {
     char user[64];       /* whom the server runs as */
     struct user self;    /* likewise, with home and shell, without groups */
     struct registry *registry;
+    struct partials partials;
     struct kept *kept; /* NULL: no kept commands */
     struct left *left; /* what commands have left running */
     struct orphans *orphans;

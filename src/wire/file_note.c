@@ -3,7 +3,8 @@
 #include <string.h>
 
 static const char *const names[FILE_OPS] = {"read",  "list",   "write", "mkdir",   "remove",
-                                            "rmdir", "rename", "link",  "symlink", "attributes"};
+                                            "rmdir", "rename", "link",  "symlink", "attributes",
+                                            "held",  "let go", "wanted"};
 
 struct head {
     uint32_t size; /* of all */
@@ -13,7 +14,13 @@ struct head {
     uint16_t op;
     uint16_t has_hash;
     uint64_t bytes;
+    struct file_key file;
 };
+
+bool file_op_is_lock(enum file_op op)
+{
+    return op >= FILE_OP_HELD;
+}
 
 const char *file_op_name(enum file_op op)
 {
@@ -35,6 +42,7 @@ size_t file_note_put(uint8_t out[FILE_NOTE_MAX_BYTES], const struct file_note *n
         .op = (uint16_t)note->op,
         .has_hash = note->has_hash ? 1 : 0,
         .bytes = note->bytes,
+        .file = note->file,
     };
     memcpy(out, &head, sizeof head);
     memcpy(out + sizeof head, note->hash, hash_bytes);
@@ -71,7 +79,8 @@ size_t file_note_take(const uint8_t *data, size_t size, struct file_note *note)
                                .bytes = head.bytes,
                                .has_hash = head.has_hash != 0,
                                .path = path,
-                               .to = to};
+                               .to = to,
+                               .file = head.file};
     memcpy(note->hash, data + sizeof head, hash_bytes);
     return head.size;
 }

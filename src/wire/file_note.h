@@ -15,7 +15,7 @@
 enum {
     FILE_NOTE_PATH_BYTES = 4096, /* of each of two paths, with its NUL */
     FILE_NOTE_HASH_BYTES = 32,
-    FILE_NOTE_MAX_BYTES = 32 + FILE_NOTE_HASH_BYTES + 2 * FILE_NOTE_PATH_BYTES
+    FILE_NOTE_MAX_BYTES = 48 + FILE_NOTE_HASH_BYTES + 2 * FILE_NOTE_PATH_BYTES
 };
 
 enum file_op {
@@ -29,7 +29,17 @@ enum file_op {
     FILE_OP_LINK,
     FILE_OP_SYMLINK,
     FILE_OP_ATTRIBUTES,
+    /* Not for the audit log, and always told: of partial files, by `file`. */
+    FILE_OP_HELD,   /* it is locked now, … */
+    FILE_OP_LET_GO, /* … and now no more */
+    FILE_OP_WANTED, /* another session has it locked */
     FILE_OPS
+};
+
+/* Which file it is, whatever it is called. */
+struct file_key {
+    uint64_t device;
+    uint64_t inode;
 };
 
 struct file_note {
@@ -40,7 +50,11 @@ struct file_note {
     uint8_t hash[FILE_NOTE_HASH_BYTES]; /* SHA-256 of the whole file as it is now */
     const char *path;                   /* absolute */
     const char *to;                     /* of a rename or link: the new one; "": none */
+    struct file_key file;               /* of FILE_OP_HELD and those behind it */
 };
+
+/* Whether it is about locks and not for the audit log. */
+bool file_op_is_lock(enum file_op op);
 
 /* "write", "rename", … */
 const char *file_op_name(enum file_op op);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "support/copying.h"
+#include "support/folder.h"
 #include "support/ruled.h"
 
 static void expect_output(struct copying *c, const char *text)
@@ -171,6 +172,35 @@ static void test_where(void **state)
     copying_expect(&c, 1, "no such directory", "$A cp src/f src/d/g $U:$D/none");
     copying_expect(&c, 1, "same file", "$A cp $U:$D/src/f $U:$D/src/");
     copying_close(&c);
+}
+
+/* Relative to the home of whom the server's rule says, and the homes that "~" stands for. */
+static void test_homes(void **state)
+{
+    (void)state;
+    static const char *const homes[] = {"", "~/", "~/./"};
+    struct copying c;
+    char home[] = "/tmp/afar-home-XXXXXX";
+    const char *kept = getenv("HOME");
+    char *before = kept != NULL ? strdup(kept) : NULL;
+    assert_non_null(mkdtemp(home));
+    assert_int_equal(setenv("HOME", home, 1), 0);
+    copying_open(&c, NULL);
+    if (before != NULL)
+        (void)setenv("HOME", before, 1);
+    free(before);
+    for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++)
+        copying_expect(&c, 0, NULL,
+                       "echo %zu > a; mkdir %s/d; $A cp a \"$U:%sb\" && $A cp \"$U:%sb\" c && "
+                       "$A cp a \"$U:%sd/\" && $A cp \"$U:%sd/*\" e && "
+                       "cmp a %s/b && cmp a c && cmp a %s/d/a && cmp a e && rm -r e %s/d",
+                       i, home, homes[i], homes[i], homes[i], homes[i], home, home, home);
+    copying_expect(&c, 0, NULL, "$A cp a $U: && cmp a %s/a && $A cp a $U:~ && echo x > '%s/~'", home,
+                   home);
+    copying_expect(&c, 0, NULL, "$A cp \"$U:./~\" f && grep x f");
+    copying_expect(&c, 1, "~nosuchuser/x: No such file", "$A cp \"$U:~nosuchuser/x\" .");
+    copying_close(&c);
+    assert_int_equal(folder_remove(home), 0);
 }
 
 /* ---- what is said ---------------------------------------------------------------------------- */
@@ -388,7 +418,7 @@ int main(void)
         cmocka_unit_test(test_in_place),  cmocka_unit_test(test_limit),
         cmocka_unit_test(test_too_large), cmocka_unit_test(test_rules),
         cmocka_unit_test(test_many),      cmocka_unit_test(test_two_servers),
-        cmocka_unit_test(test_owner),
+        cmocka_unit_test(test_owner),     cmocka_unit_test(test_homes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

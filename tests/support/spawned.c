@@ -66,6 +66,8 @@ void spawned_run(const struct spawn_request *request, char text[SPAWNED_TEXT_BYT
     spawned_read_all(result.stdout_fd, text, SPAWNED_TEXT_BYTES);
     spawned_read_all(result.stderr_fd, errors, sizeof errors);
     assert_int_equal(close(result.stdout_fd) | close(result.stderr_fd), 0);
+    if (request->files != NULL)
+        assert_int_equal(close(result.note_fd), 0);
     spawned_reap(&result);
     assert_string_equal(errors, "");
     assert_int_equal(spawned_descriptors(), before);

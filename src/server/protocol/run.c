@@ -15,6 +15,7 @@ static void set_away(struct run *run, bool away)
     if (run->away == away)
         return;
     run->away = away;
+    registry_set_away(run->worker->shared->registry, &run->entry, away);
     (void)atomic_fetch_add(&run->worker->shared->figures.away, away ? 1 : -1);
 }
 

@@ -150,8 +150,11 @@ static void test_deciding(void **state)
 {
     (void)state;
     struct policy_decision decision;
+    assert_int_equal(setenv("HOME", "/home/server", 1), 0);
     decide("cn:ann", NULL, &decision);
     assert_true(decision.allowed);
+    assert_string_equal(decision.cwd, "/home/server");
+    assert_true(decision.cwd_is_home);
     assert_string_equal(decision.rule->name, "srv");
     assert_int_equal(decision.roots.count, 1);
     assert_string_equal(decision.roots.at[0], "w/srv");

@@ -405,6 +405,46 @@ static void runs_are_found_by_their_owner_alone(void **state)
     tear_down(&fixture);
 }
 
+/* Only a session whose client is away is ended for another one of its owner. */
+static void one_that_is_away_ends_for_its_owner(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct registry_entry entry;
+    atomic_uint guests = 0;
+    int status = 0;
+    struct registry_run run = {.home = here, .guests = &guests};
+    set_up(&fixture, 2, 0, 0);
+    struct registry *registry = fixture.registry;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)setpgid(0, 0);
+        (void)pause();
+        _exit(0);
+    }
+    (void)setpgid(child, child);
+    assert_int_equal(claim(&fixture, &entry, "a", false).status, AFAR_OK);
+    registry_set_leader(registry, &entry, child);
+    assert_false(registry_end_away(registry, entry.id, "a")); /* no run that anybody comes back to */
+    assert_int_equal(registry_enter_run(registry, &run, "a", "holder-0123456789", NULL), AFAR_OK);
+    registry_bind_run(registry, &run, entry.id);
+    assert_false(registry_end_away(registry, entry.id, "a")); /* it is attached */
+    registry_set_away(registry, &run, true);
+    assert_false(registry_end_away(registry, entry.id, "b"));
+    assert_false(registry_end_away(registry, "x", "a"));
+    registry_set_away(registry, &run, false);
+    assert_false(registry_end_away(registry, entry.id, "a"));
+    registry_set_away(registry, &run, true);
+    assert_true(registry_end_away(registry, entry.id, "a"));
+    assert_true(registry_clear_leader(registry, &entry));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    registry_leave_run(registry, &run);
+    registry_remove(registry, &entry);
+    tear_down(&fixture);
+}
+
 /* Or "run, do not acknowledge, hang up" would hold memory without bound. */
 static void a_run_keeps_its_jobs_place(void **state)
 {
@@ -479,6 +519,7 @@ int main(void)
         cmocka_unit_test(only_a_running_job_is_signalled),
         cmocka_unit_test(runs_are_found_by_their_owner_alone),
         cmocka_unit_test(a_run_keeps_its_jobs_place),
+        cmocka_unit_test(one_that_is_away_ends_for_its_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,12 @@ static void test_there_and_back(void **state)
     assert_memory_equal(note.hash, write.hash, sizeof note.hash);
     assert_string_equal(note.path, "/");
     assert_string_equal(note.to, "");
+    assert_false(file_op_is_lock(note.op));
+    const struct file_note held = {
+        .op = FILE_OP_HELD, .path = "/", .to = "", .file = {.device = 7, .inode = 1}};
+    size_t third = file_note_put(data, &held);
+    assert_int_equal(file_note_take(data, third, &note), third);
+    assert_true(file_op_is_lock(note.op) && note.file.device == 7 && note.file.inode == 1);
 }
 
 static void test_limits(void **state)
