@@ -125,7 +125,9 @@ bool copy_step(struct copy *copy)
            folder_step(copy))
         steps++;
     folder_ask_lists(copy);
+    bool none = list_empty(&copy->walking);
     bool more = step_items(copy) || steps == TURN_STEPS;
+    more = more || (none && !list_empty(&copy->walking)); /* for its links */
     copy->counts.walked = copy->starts == NULL && list_empty(&copy->walking) &&
                           list_empty(&copy->unlisted) && copy->lists == 0;
     return more;

@@ -57,12 +57,29 @@ void folder_free(struct folder *folder)
     free(folder);
 }
 
+static void walk(struct folder *folder)
+{
+    struct copy *copy = folder->copy;
+    if (folder->from != NULL && folder->batch == NULL)
+        list_append(&copy->unlisted, &folder->link);
+    else
+        list_append(&copy->walking, &folder->link);
+}
+
 void folder_release(struct folder *folder)
 {
     while (folder != NULL) {
         folder->users--;
         if (folder->users > 0)
             return;
+        if (folder->has_links && !folder->links_now && !folder->failed && !folder->copy->stopped) {
+            /* Once more, for its links alone: there is nothing left to be written through them. */
+            folder->links_now = true;
+            folder->users++;
+            folder->source->rewind(folder);
+            walk(folder);
+            return;
+        }
         if (folder->parent != NULL && !folder->finishing && !folder->failed) {
             /* All that is in it is there: now its own mode and times. */
             folder->finishing = true;
@@ -103,15 +120,6 @@ static bool set_paths(struct folder *folder, const char *name, const char *targe
         return false;
     folder->target_path = strdup(path);
     return folder->source_path != NULL && folder->target_path != NULL;
-}
-
-static void walk(struct folder *folder)
-{
-    struct copy *copy = folder->copy;
-    if (folder->from != NULL && folder->batch == NULL)
-        list_append(&copy->unlisted, &folder->link);
-    else
-        list_append(&copy->walking, &folder->link);
 }
 
 static bool waits_for_target(const struct folder *folder)
@@ -220,8 +228,29 @@ static bool begin_start(struct copy *copy)
     return true;
 }
 
+enum copy_links folder_links(const struct folder *folder)
+{
+    enum copy_links links = folder->copy->options.links;
+    if (links != COPY_LINKS_DEFAULT)
+        return links;
+    return folder->from != NULL ? COPY_LINKS_SAFE : COPY_LINKS_ALL;
+}
+
+/* Links are made when all else that is in their directory is there, by a second walk: so none of
+ * them has to be remembered, however many they are. */
+static bool has_its_turn(struct folder *folder, const struct entry *entry)
+{
+    enum copy_links links = folder_links(folder);
+    bool is_link = entry->wrong == NULL && S_ISLNK(entry->info.mode) &&
+                   (links == COPY_LINKS_SAFE || links == COPY_LINKS_ALL);
+    folder->has_links = folder->has_links || is_link;
+    return is_link == folder->links_now;
+}
+
 static void begin_entry(struct folder *folder, const struct entry *entry)
 {
+    if (!has_its_turn(folder, entry))
+        return;
     struct item *item = entry->wrong == NULL ? item_new(folder, entry->name, entry->name) : NULL;
     if (entry->wrong != NULL) {
         copy_tell_wrong(folder, entry->name, COPY_FAILED, "EINVAL", entry->wrong);

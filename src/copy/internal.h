@@ -64,6 +64,8 @@ struct folder {
     bool is_tree; /* it is in a tree that is copied, and not the command line's */
     bool failed;  /* what could not be begun; told already */
     bool finishing;
+    bool has_links;  /* which are made last, … */
+    bool links_now;  /* … and that is now */
     uint64_t *known; /* hashes of the names that the target had, in order; NULL: it was made */
     size_t known_count;
     /* The list of a server. */
@@ -136,7 +138,8 @@ struct item {
 
 struct source {
     enum next (*next)(struct folder *folder, struct entry *entry);
-    void (*list)(struct folder *folder); /* after NEXT_WAIT: folder_listed */
+    void (*list)(struct folder *folder);   /* after NEXT_WAIT: folder_listed */
+    void (*rewind)(struct folder *folder); /* next begins anew */
     bool (*enter)(struct folder *folder, const char *name, struct afar_error *err);
     void (*find)(struct item *item, bool follow); /* item_found, with item->info */
     void (*get)(struct item *item);               /* item_got */
@@ -209,6 +212,8 @@ void folder_release(struct folder *folder);
 /* A directory `name` of the source, whose counterpart is `target_name`; "": the folder's itself. */
 void folder_begin(struct folder *parent, const char *name, const char *target_name,
                   const struct info *info);
+/* What becomes of links in it. */
+enum copy_links folder_links(const struct folder *folder);
 /* One step of the walk. False: there is nothing to begin now. */
 bool folder_step(struct copy *copy);
 void folder_ask_lists(struct copy *copy);

@@ -183,17 +183,9 @@ static void begin_folder(struct item *item)
     item_free(item);
 }
 
-static enum copy_links links_of(const struct item *item)
-{
-    enum copy_links links = item->copy->options.links;
-    if (links != COPY_LINKS_DEFAULT)
-        return links;
-    return item->folder->from != NULL ? COPY_LINKS_SAFE : COPY_LINKS_ALL;
-}
-
 static void begin_link(struct item *item)
 {
-    switch (links_of(item)) {
+    switch (folder_links(item->folder)) {
     case COPY_LINKS_FOLLOW:
         if (item->followed) /* and it still is one */
             skip(item);
@@ -237,7 +229,8 @@ void item_link_read(struct item *item, const char *text, const struct afar_error
 {
     if (err != NULL)
         fail_now(item, err);
-    else if (text == NULL || (links_of(item) == COPY_LINKS_SAFE && !stays_inside(item, text)))
+    else if (text == NULL ||
+             (folder_links(item->folder) == COPY_LINKS_SAFE && !stays_inside(item, text)))
         fail_text(item, "EPERM", "link leads out; '--links all' copies it");
     else if (item->folder->target == &stream_target)
         skip(item);
@@ -298,13 +291,15 @@ void item_compared(struct item *item, const struct info *there, const struct afa
 
 /* ---- small files ----------------------------------------------------------------------------- */
 
-static bool hash_small(struct item *item, const uint8_t *data, size_t size)
+/* *sound: it is what the source said that it is, if it did. False: out of memory. */
+static bool hash_small(struct item *item, const uint8_t *data, size_t size, bool *sound)
 {
     uint8_t hash[DIGEST_MAX_BYTES];
     size_t hash_bytes = 0;
     bool made = digest_new(&item->digest, "sha256", NULL) == AFAR_OK &&
                 digest_update(item->digest, data, size, NULL) == AFAR_OK &&
                 digest_finish_bytes(item->digest, hash, &hash_bytes, NULL) == AFAR_OK;
+    *sound = !item->has_hash || !made || memcmp(item->hash, hash, sizeof item->hash) == 0;
     if (made)
         memcpy(item->hash, hash, sizeof item->hash);
     item->has_hash = made;
@@ -318,14 +313,20 @@ void item_got(struct item *item, const uint8_t *data, size_t size, bool eof,
         fail_now(item, err);
         return;
     }
+    item->has_hash = item->has_hash && eof;
     if (!eof) { /* it is larger than it was, or of those that tell no size */
         item->unsized = item->info.size == 0;
         large_start(item);
         return;
     }
     /* What a server told before counts, unless it is of those that have no size. */
-    if (!item->copy->options.no_verify && !hash_small(item, data, size)) {
+    bool sound = true;
+    if (!item->copy->options.no_verify && !hash_small(item, data, size, &sound)) {
         fail_text(item, "ENOMEM", "out of memory");
+        return;
+    }
+    if (!sound) {
+        fail_text(item, "EBADMSG", "what arrived is not what is there: its SHA-256 is another");
         return;
     }
     item->moved = size;

@@ -40,6 +40,11 @@ static enum next local_next(struct folder *folder, struct entry *entry)
     return NEXT_END;
 }
 
+static void local_rewind(struct folder *folder)
+{
+    rewinddir(folder->reading);
+}
+
 static void local_list(struct folder *folder)
 {
     folder_listed(folder, NULL);
@@ -236,6 +241,7 @@ static void local_close(struct item *item)
 const struct source local_source = {
     .next = local_next,
     .list = local_list,
+    .rewind = local_rewind,
     .enter = local_enter,
     .find = local_find,
     .get = local_get,

@@ -50,6 +50,7 @@ static enum next remote_next(struct folder *folder, struct entry *entry)
         copy_tell_wrong(folder, "", COPY_FAILED, "EBADMSG", "the server's list is not in order");
         folder->batch_left = 0;
         folder->more = false;
+        folder->has_links = false; /* it would say the same again */
         return remote_next(folder, entry);
     }
     memcpy(folder->after, entry->name, sizeof folder->after);
@@ -98,6 +99,11 @@ static void remote_list(struct folder *folder)
     sftp_put_word(&writer, folder->source_path);
     sftp_put_word(&writer, folder->after);
     requests_send(folder->from, &writer, &call);
+}
+
+static void remote_rewind(struct folder *folder)
+{
+    folder->after[0] = '\0';
 }
 
 static bool remote_enter(struct folder *folder, const char *name, struct afar_error *err)
@@ -200,6 +206,10 @@ static void take_got(const struct requests_call *call, struct requests_answer *a
         item_got(item, NULL, 0, true, remote_malformed(&err));
         return;
     }
+    struct sftp_text hash = sftp_read_text(&answer->body); /* older servers tell none */
+    item->has_hash = !answer->body.failed && hash.size == sizeof item->hash;
+    if (item->has_hash)
+        memcpy(item->hash, hash.bytes, sizeof item->hash);
     info_of_attrs(&item->info, &attrs);
     item_got(item, data.bytes, data.size, eof, NULL);
 }
@@ -464,6 +474,7 @@ static void remote_close(struct item *item)
 const struct source remote_source = {
     .next = remote_next,
     .list = remote_list,
+    .rewind = remote_rewind,
     .enter = remote_enter,
     .find = remote_find,
     .get = remote_get,

@@ -68,3 +68,17 @@ int hash_to(struct handle *handle, uint64_t size, uint8_t hash[FILE_NOTE_HASH_BY
         hash[i] = whole[i];
     return failed;
 }
+
+bool hash_once(const void *data, size_t size, uint8_t hash[FILE_NOTE_HASH_BYTES])
+{
+    struct digest *digest = NULL;
+    uint8_t whole[DIGEST_MAX_BYTES];
+    size_t bytes = 0;
+    bool made = digest_new(&digest, "sha256", NULL) == AFAR_OK &&
+                digest_update(digest, data, size, NULL) == AFAR_OK &&
+                digest_finish_bytes(digest, whole, &bytes, NULL) == AFAR_OK;
+    for (size_t i = 0; made && i < FILE_NOTE_HASH_BYTES; i++)
+        hash[i] = whole[i];
+    digest_free(digest);
+    return made;
+}

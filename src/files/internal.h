@@ -196,6 +196,8 @@ void hash_begin(struct handle *handle);
 void hash_passed(struct handle *handle, const void *data, size_t size, uint64_t offset);
 /* The file changes from there on, other than by hash_passed. */
 void hash_changed(struct handle *handle, uint64_t offset);
+/* SHA-256 of what is in memory. False: out of that. */
+bool hash_once(const void *data, size_t size, uint8_t hash[FILE_NOTE_HASH_BYTES]);
 /* SHA-256 of the first `size` bytes: what has not passed by is read. 0 or an errno; ENODATA: there
  * are not so many. */
 int hash_to(struct handle *handle, uint64_t size, uint8_t hash[FILE_NOTE_HASH_BYTES]);

@@ -209,6 +209,7 @@ static void answer_get(struct request *request, int fd, size_t most, struct file
     struct sftp_writer writer;
     struct sftp_attrs attrs;
     struct stat info;
+    uint8_t hash[FILE_NOTE_HASH_BYTES];
     bool eof = false;
     if (fstat(fd, &info) != 0) {
         note->failed = errno;
@@ -216,7 +217,8 @@ static void answer_get(struct request *request, int fd, size_t most, struct file
         return;
     }
     attrs_of(request->files, &info, &attrs);
-    reply_begin(&writer, request, SFTP_TYPE_EXTENDED_REPLY, SFTP_ATTRS_MAX_BYTES + 16 + most);
+    reply_begin(&writer, request, SFTP_TYPE_EXTENDED_REPLY,
+                SFTP_ATTRS_MAX_BYTES + 20 + most + sizeof hash);
     sftp_put_attrs(&writer, &attrs);
     size_t mark = sftp_mark(&writer);
     sftp_put_u8(&writer, 0);
@@ -229,11 +231,14 @@ static void answer_get(struct request *request, int fd, size_t most, struct file
         reply_errno(request, note->failed);
         return;
     }
+    /* Without one the client has the file nevertheless. */
+    bool hashed = eof && hash_once(room, (size_t)got, hash);
     note->bytes = (uint64_t)got;
     sftp_rewind(&writer, mark);
     sftp_put_u8(&writer, eof ? 1 : 0);
     sftp_put_u32(&writer, (uint32_t)got);
     sftp_rewind(&writer, start + (size_t)got);
+    sftp_put_text(&writer, hash, hashed ? sizeof hash : 0);
     reply_end(&writer, request);
 }
 

@@ -139,17 +139,12 @@ static int finish(const struct files *files, int fd, const char *partial, struct
 
 static bool is_sound(const struct sftp_text *data, const struct sftp_text *hash, int *failed)
 {
-    struct digest *digest = NULL;
-    uint8_t made[DIGEST_MAX_BYTES];
-    size_t size = 0;
+    uint8_t made[FILE_NOTE_HASH_BYTES];
     *failed = 0;
     if (hash->size == 0)
         return true;
-    if (digest_new(&digest, "sha256", NULL) != AFAR_OK ||
-        digest_update(digest, data->bytes, data->size, NULL) != AFAR_OK ||
-        digest_finish_bytes(digest, made, &size, NULL) != AFAR_OK)
+    if (!hash_once(data->bytes, data->size, made))
         *failed = ENOMEM;
-    digest_free(digest);
     return *failed == 0 && memcmp(made, hash->bytes, hash->size) == 0;
 }
 

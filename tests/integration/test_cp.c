@@ -97,6 +97,14 @@ static void test_kinds(void **state)
                    "ln -s /etc/passwd a/out; $A cp -r $U:$D/a down2");
     copying_expect(&c, 0, NULL, "test ! -L down2/out && test -L down2/l");
     copying_expect(&c, 0, NULL, "$A cp -r --links all $U:$D/a down3 && test -L down3/out");
+    /* Links come last, so that nothing is written through them. */
+    copying_expect(&c, 0, NULL,
+                   "mkdir -p o/9; ln -s z o/0; ln -s nowhere o/1; touch o/2 o/9/x; ln -s x o/9/0; "
+                   "$A cp -rv o $U:$D/oup 2>up.log && $A cp -rv $U:$D/o odown 2>down.log && "
+                   "diff -r --no-dereference o oup && diff -r --no-dereference o odown && "
+                   "for l in up.log down.log; do sed -E 's#.*(oup|odown)/##' $l > names; "
+                   "tail -n 2 names | sort | tr '\\n' ' '; grep '^9' names | tr '\\n' ' '; done");
+    expect_output(&c, "0 1 9/x 9/0 0 1 9/x 9/0 ");
     /* Files that tell no size. */
     copying_expect(&c, 0, NULL, "$A cp $U:/proc/self/status s && grep -q afard s");
     copying_expect(&c, 0, NULL, "$A cp /proc/self/status $U:$D/t && grep -q afar t");
@@ -195,8 +203,8 @@ static void test_homes(void **state)
                        "$A cp a \"$U:%sd/\" && $A cp \"$U:%sd/*\" e && "
                        "cmp a %s/b && cmp a c && cmp a %s/d/a && cmp a e && rm -r e %s/d",
                        i, home, homes[i], homes[i], homes[i], homes[i], home, home, home);
-    copying_expect(&c, 0, NULL, "$A cp a $U: && cmp a %s/a && $A cp a $U:~ && echo x > '%s/~'", home,
-                   home);
+    copying_expect(&c, 0, NULL, "$A cp a $U: && cmp a %s/a && $A cp a $U:~ && echo x > '%s/~'",
+                   home, home);
     copying_expect(&c, 0, NULL, "$A cp \"$U:./~\" f && grep x f");
     copying_expect(&c, 1, "~nosuchuser/x: No such file", "$A cp \"$U:~nosuchuser/x\" .");
     copying_close(&c);

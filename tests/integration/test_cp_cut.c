@@ -254,11 +254,10 @@ static void test_progress(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_killed),          cmocka_unit_test(test_two_at_once),
-        cmocka_unit_test(test_interrupted),
-        cmocka_unit_test(test_changed),         cmocka_unit_test(test_server_gone),
-        cmocka_unit_test(test_connection_lost), cmocka_unit_test(test_crowd),
-        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_killed),      cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_interrupted), cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_server_gone), cmocka_unit_test(test_connection_lost),
+        cmocka_unit_test(test_crowd),       cmocka_unit_test(test_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

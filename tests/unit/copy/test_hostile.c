@@ -180,6 +180,8 @@ static void answer_get(struct liar *liar, uint32_t id, const char *path, uint32_
         sftp_put_u32(&writer, 100000);
     else
         put_content(&writer, 0, size);
+    if (liar->lie == LIE_HASH)
+        sftp_put_text(&writer, "0123456789abcdef0123456789abcdef", 32);
     end(&writer);
 }
 
@@ -482,7 +484,6 @@ static const struct case_ cases[] = {
     {.what = "no name", .lie = LIE_NONE, .nodes = {NAME("", PLAIN)}, .failed = 1},
     {.what = "two names alike: a link, then a directory",
      .nodes = {{.folder = "t", .name = "x", .mode = LINK, .text = "."}, NAME("x", DIRECTORY)},
-     .copied = 1,
      .failed = 1,
      .reason = "order"},
     {.what = "not in order",
@@ -526,6 +527,11 @@ static const struct case_ cases[] = {
     {.what = "the whole address space", .nodes = {BIG(UINT64_MAX, 100000)}, .failed = 1},
     {.what = "false hash",
      .nodes = {BIG(CONTENT_BYTES, CONTENT_BYTES)},
+     .lie = LIE_HASH,
+     .failed = 1,
+     .reason = "SHA-256"},
+    {.what = "false hash of a small file",
+     .nodes = {NAME("a", PLAIN)},
      .lie = LIE_HASH,
      .failed = 1,
      .reason = "SHA-256"},

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "files/files.h"
+#include "files/internal.h"
 #include "support/sftp_peer.h"
 
 static const struct files_options plain = {.note_fd = -1};
@@ -145,6 +145,12 @@ static void expect_got(const char *name, uint32_t most, const char *data, bool e
     assert_int_equal(sftp_read_u8(&peer.body), eof);
     struct sftp_text text = sftp_read_text(&peer.body);
     assert_true(sftp_text_is(&text, data));
+    struct sftp_text hash = sftp_read_text(&peer.body);
+    uint8_t whole[FILE_NOTE_HASH_BYTES];
+    assert_int_equal(hash.size, eof ? sizeof whole : 0);
+    assert_true(hash_once(data, strlen(data), whole));
+    if (eof)
+        assert_memory_equal(hash.bytes, whole, sizeof whole);
     assert_int_equal(sftp_reader_left(&peer.body), 0);
 }
 
