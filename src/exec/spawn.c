@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -46,6 +47,7 @@ struct child {
     int order_fd;                /* for the helper, as are the next three; -1: none */
     int status_fd;
     int note_fd;
+    const char *own_path; /* of this program, as it was started */
     int helper_fence_fd;
     char **candidates;        /* paths to try, NULL-terminated */
     uint64_t default_signals; /* as in the request */
@@ -150,6 +152,8 @@ IN_CHILD static int become_helper(struct child *child)
         return fail_child(child);
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, KERNEL_SIGSET_BYTES);
     (void)syscall(SYS_execve, path, argv, env);
+    if (errno == ENOENT && child->own_path != NULL) /* a root without /proc */
+        (void)syscall(SYS_execve, child->own_path, argv, env);
     return fail_child(child);
 }
 
@@ -478,6 +482,7 @@ static enum afar_status open_way(const struct spawn_request *request, struct chi
     child->order_fd = helper->order;
     child->status_fd = helper->its;
     child->note_fd = helper->note_its;
+    child->own_path = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr)
     child->helper_fence_fd = helper->fence;
     return status;
 }
