@@ -553,7 +553,7 @@ help:
 	@echo 'make test-static   run them in a root that has nothing else'
 	@echo 'make test-containers  build the images of docker/ and run them by podman; make deps-containers'
 	@echo '                   installs that'
-	@echo 'make test-files    sftp, scp, lftp, sshfs, restic, paramiko against afard; make deps-files installs them'
+	@echo 'make test-files    sftp, scp, lftp, sshfs, restic, pkg/sftp and others against afard; make deps-files installs them'
 	@echo 'make test-engines  rsync, git, ansible, clush and others over afar ssh, and over a throw-away sshd;'
 	@echo '                   make deps-engines installs them'
 	@echo 'make fault-all     fail every call and allocation of the server, each in a run of its own'

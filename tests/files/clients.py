@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
+from common import CREDENTIALS, SOURCE, Afard, Skip, make_tree, need, run, same
+
 RULES = """
 [allow files]
 client = any
@@ -30,42 +31,7 @@ files = write {root}
 CASE_S = 120  # for one case; then it fails
 
 
-class Skip(Exception):
-    """The case cannot run here."""
-
-
-def need(*programs):
-    for program in programs:
-        if shutil.which(program) is None:
-            raise Skip(f"there is no {program}")
-
-
-def run(*words, **more):
-    done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False, **more)
-    if done.returncode != 0:
-        raise AssertionError(f"{' '.join(map(str, words))}: {done.returncode}\n"
-                             f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
-
-
-def same(left, right):
-    compared = filecmp.dircmp(left, right)
-    assert not (compared.left_only or compared.right_only or compared.diff_files
-                or compared.funny_files), (compared.left_only, compared.right_only,
-                                           compared.diff_files)
-    for name in compared.common_dirs:
-        same(os.path.join(left, name), os.path.join(right, name))
-
-
-def make_tree(top):
-    """Sizes about the edges of packets, names that need care, some depth."""
-    dice = random.Random(1)
-    for size in (0, 1, 32767, 32768, 65536, 261119, 261120, 261121, 1 << 20, (3 << 20) + 7):
-        (top / f"size {size}").write_bytes(dice.randbytes(size))
-    deep = top / "d e" / "[f]" / "ü"
-    deep.mkdir(parents=True)
-    for number in range(40):
-        (deep / f"n{number}").write_bytes(dice.randbytes(2048))
+CASE_S = 240  # for one case; then it fails
 
 
 class Server:
@@ -78,14 +44,12 @@ class Server:
         self.local = self.work / "local"
         self.local.mkdir()
         make_tree(self.local)
-        words = [build / "bin/afard", "--print-endpoints", "--log-level", "warn"]
+        self.tls = tls
+        self.build = build
         self.environment = dict(os.environ)
-        if tls:
-            words += self.prepare_tls(work)
-        else:
-            words += ["--listen", "tcp://127.0.0.1:0"]
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        self.url = self.process.stdout.readline().split()[1]
+        words = self.prepare_tls(work) if tls else ["--listen", "tcp://127.0.0.1:0"]
+        self.afard = Afard(build, *words)
+        self.url = self.afard.url
         self.afar = f"{build}/bin/afar sftp {self.url}"
         # Clients that add the arguments of ssh(1).
         self.script = self.work / "as-ssh"
@@ -95,8 +59,7 @@ class Server:
     def prepare_tls(self, work):
         certs = self.work / "certs"
         run(SOURCE / "certs/make-certs", certs)
-        self.environment |= {"AFAR_CA": f"{certs}/ca.pem", "AFAR_CERT": f"{certs}/client.pem",
-                             "AFAR_KEY": f"{certs}/client-key.pem"}
+        self.environment |= {name: f"{certs}/{file}" for name, file in CREDENTIALS.items()}
         os.environ.update(self.environment)
         rules = RULES.format(root=self.served)
         if os.geteuid() == 0:
@@ -115,10 +78,6 @@ class Server:
         if self.served.owner() != path.owner():
             shutil.chown(path, self.served.owner())
         return path
-
-    def close(self):
-        self.process.terminate()
-        assert self.process.wait(20) == 0, "afard ended badly"
 
 
 # ---- the cases ----------------------------------------------------------------------------------
@@ -280,7 +239,92 @@ def shuffle(path):
     assert path.read_bytes() == want
 
 
-CASES = [openssh, lftp, paramiko_client, restic, sshfs]
+def rclone(server):
+    need("rclone")
+    if "--sftp-ssh" not in run("rclone", "help", "flags"):
+        raise Skip("this rclone is older than 1.62 and has no --sftp-ssh")
+    far = server.place("rclone")
+    back = server.work / "rclone-back"
+    words = ["rclone", "--config", "/dev/null", "--sftp-ssh", server.script]
+    run(*words, "sync", server.local, f":sftp:{far}/t")
+    run(*words, "check", server.local, f":sftp:{far}/t")
+    run(*words, "sync", f":sftp:{far}/t", back)
+    same(server.local, back)
+
+
+PERL = r"""
+use strict; use warnings; use Net::SFTP::Foreign;
+my ($afar, $local, $far, $back) = @ARGV;
+my $sftp = Net::SFTP::Foreign->new(open2_cmd => [split / /, $afar]);
+sub check { die "$_[0]: " . $sftp->error . "\n" if $sftp->error }
+check("open");
+$sftp->rput($local, "$far/t"); check("rput");
+$sftp->rget("$far/t", $back); check("rget");
+$sftp->put_content("hello", "$far/c"); check("put_content");
+die "get_content" unless $sftp->get_content("$far/c") eq "hello";
+$sftp->rename("$far/c", "$far/t/size 0", overwrite => 1); check("rename");
+$sftp->symlink("$far/l", "t"); check("symlink");
+die "readlink" unless $sftp->readlink("$far/l") eq "t";
+die "find" unless $sftp->find("$far/l/", follow_links => 1) > 12;
+my $file = $sftp->open("$far/t/size 1048576"); check("open");
+seek($file, 1000000, 0); read($file, my $data, 10); die "read" unless length $data == 10;
+close $file;
+$sftp->rremove("$far/t"); check("rremove");
+"""
+
+
+def perl(server):
+    need("perl")
+    if subprocess.run(["perl", "-MNet::SFTP::Foreign", "-e", "1"], capture_output=True,
+                      check=False).returncode != 0:
+        raise Skip("there is no Net::SFTP::Foreign (libnet-sftp-foreign-perl)")
+    back = server.work / "perl-back"
+    plain = server.work / "perl"  # it encodes names in UTF-8 once more on their way
+    shutil.copytree(server.local, plain, ignore=shutil.ignore_patterns("ü"))
+    run("perl", "-e", PERL, server.afar, plain, server.place("perl"), back)
+    same(plain, back)
+
+
+# What these want and we do not: a setuid bit, /dev/zero read by SFTP, an absolute link in what a rule
+# lists. The last one compares how two servers print names, and fails between OpenSSH's two as well.
+NOT_OURS = {"TestClientSetuid", "TestClientWriteToROFile", "TestClientStatLink",
+            "TestServerCompareSubsystems"}
+ROUGH = "TestServerRoughDisconnect"
+
+
+def pkg_sftp(server):
+    """The integration tests of Go's pkg/sftp, as Debian packages them."""
+    need("go")
+    package = pathlib.Path("/usr/share/gocode/src/github.com/pkg/sftp")
+    if not package.is_dir():
+        raise Skip("there is no golang-github-pkg-sftp-dev")
+    if server.tls:
+        raise Skip("its tests write where no rule lets them")
+    program = server.work / "pkg-sftp"
+    environment = server.environment | {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": "",
+                                        "GOCACHE": str(server.work / "go")}
+    run("go", "test", "-c", "-o", program, "github.com/pkg/sftp", env=environment)
+    conf = server.work / "read-only.conf"
+    conf.write_text("[server]\nlisten = tcp://127.0.0.1:0\n"
+                    "[allow x]\nclient = any\nmay = files\nfiles = read /\n")
+    read_only = Afard(server.build, "-c", conf)
+    # -R is OpenSSH's server's option for this.
+    script = server.work / "as-sftp-server"
+    script.write_text(f"""#!/bin/sh
+case " $* " in *' -R '*) url={read_only.url} ;; *) url={server.url} ;; esac
+exec {server.build}/bin/afar sftp --cwd "$PWD" "$url"
+""")
+    script.chmod(0o755)
+    done = subprocess.run([program, "-test.timeout", "200s", "-integration", "-sftp", script], cwd=package,
+                          capture_output=True, text=True, timeout=240, check=False, env=environment)
+    read_only.close()
+    failed = {line.split()[2] for line in done.stdout.splitlines() if line.startswith("--- FAIL")}
+    failed = {name for name in failed - NOT_OURS if not name.startswith(ROUGH)}
+    assert "panic:" not in done.stdout and not failed, f"{failed}\n{done.stdout[-3000:]}"
+    assert "FAIL" in done.stdout or "PASS" in done.stdout, done.stderr[-2000:]
+
+
+CASES = [openssh, lftp, paramiko_client, restic, rclone, perl, pkg_sftp, sshfs]
 
 
 def too_long(_number, _frame):
@@ -310,7 +354,7 @@ def main():
                     failed += 1
                     print(f"FAILED   {name}: {error!r}")
             signal.alarm(0)
-            server.close()
+            server.afard.close()
     return 1 if failed else 0
 
 
