@@ -196,6 +196,12 @@ deps-files:
 test-files: all
 	tests/files/clients.py $(B) $(CASES)
 
+# The same as a slice of which is in the ordinary tests, in full: a million files, 200 sessions, …; CASES as above.
+.PHONY: soak-files
+soak-files: all $(B)/tests/unit/files/test_fence
+	@AFAR_BUILD=$(abspath $(B)) AFAR_FENCE_SECONDS=60 TIMEOUT=600 tests/run $(B)/tests/unit/files/test_fence
+	tests/files/soak.py $(B) $(CASES)
+
 # Real tools that start ssh, with `afar ssh` in its place. Those that are not installed are skipped.
 .PHONY: test-engines deps-engines
 deps-engines:
@@ -567,6 +573,7 @@ help:
 	@echo '                   cycles, handshakes, slow; make soak-short: smaller counts, in a minute'
 	@echo 'make test-upgrade  keepers of OLD (HEAD~1) with a server of this commit'
 	@echo 'make soak-kept     20 kept commands under a server that is killed 50 times'
+	@echo 'make soak-files    files: large ones, a million, far away, killed at a hundred points, fenced; with bounds'
 	@echo 'make soak-resume   1 GiB each way with 1,000 lost connections, over tcp and tls'
 	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'
 	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, memory, start,'

@@ -127,6 +127,10 @@ void place_close(struct place *place);
 /* Attributes of what the path names; `follow`: of a link's target. 0 or an errno. */
 int path_stat(const struct files *files, const char *path, bool follow, struct stat *info);
 
+/* Of what fence_entry told of a directory, by its absolute path. 0 or an errno: it is not there. */
+int path_stat_seen(const struct files *files, const char *folder, const char *name,
+                   struct stat *info);
+
 /* Makes an absolute path without ".", ".." and doubled slashes out of any, by its text and the
  * working directory. False: too long (ENAMETOOLONG), or there is no working directory. */
 bool path_absolute(const char *path, char out[SFTP_PATH_MAX_BYTES]);

@@ -51,10 +51,12 @@ static bool next_entry(const struct files *files, struct handle *handle, char na
 {
     char absolute[SFTP_PATH_MAX_BYTES];
     *failed = 0;
-    if (handle->dir == NULL) {
-        *info = (struct stat){.st_mode = S_IFDIR | 0555, .st_nlink = 2};
-        return path_absolute(handle->path, absolute) &&
-               fence_entry(files, absolute, handle->entry++, name) != NULL;
+    while (handle->dir == NULL) {
+        if (!path_absolute(handle->path, absolute) ||
+            fence_entry(files, absolute, handle->entry++, name) == NULL)
+            return false;
+        if (path_stat_seen(files, absolute, name, info) == 0)
+            return true;
     }
     for (;;) {
         errno = 0;

@@ -130,13 +130,20 @@ static size_t find_after(const struct listing *listing, const char *after)
 static void put_listed(struct sftp_writer *writer, const struct files *files, int fd,
                        const char *name, uint32_t *count)
 {
+    char absolute[SFTP_PATH_MAX_BYTES];
     struct sftp_attrs attrs;
-    struct stat info = {.st_mode = S_IFDIR | 0555, .st_nlink = 2};
-    if (fd >= 0 && fstatat(fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == ENOENT)
-            return;
+    struct stat info;
+    int failed = 0;
+    if (fd >= 0)
+        failed = fstatat(fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+    else if (path_absolute(files->listing.path, absolute))
+        failed = path_stat_seen(files, absolute, name, &info);
+    else
+        failed = ENOENT;
+    if (failed == ENOENT)
+        return;
+    if (failed != 0)
         info = (struct stat){.st_mode = 0};
-    }
     attrs_of(files, &info, &attrs);
     sftp_put_word(writer, name);
     sftp_put_attrs(writer, &attrs);

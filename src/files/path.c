@@ -1,6 +1,7 @@
 /* From a client's path to something that can be opened. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -132,4 +133,12 @@ int path_stat(const struct files *files, const char *path, bool follow, struct s
     int failed = fstatat(fd, "", info, AT_EMPTY_PATH) == 0 ? 0 : errno;
     (void)close(fd);
     return failed;
+}
+
+int path_stat_seen(const struct files *files, const char *folder, const char *name,
+                   struct stat *info)
+{
+    char path[SFTP_PATH_MAX_BYTES + 256];
+    (void)snprintf(path, sizeof path, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, name);
+    return path_stat(files, path, true, info);
 }
