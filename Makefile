@@ -446,9 +446,9 @@ bench-counts: all $(BENCH_CLOCK) $(BENCH_FORK)
 # ---- fuzzing: `make fuzz FUZZ_SECONDS=600` -----------------------------------------------------------
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := frame message modes client tutorial endpoint config rules sftp
+FUZZ_TARGETS := frame message modes client tutorial endpoint config rules sftp copy
 FUZZ_SRC     := $(wildcard src/base/*.c src/net/*.c src/tls/*.c src/wire/*.c src/policy/*.c src/client/*.c \
-                src/files/*.c) tests/support/script.c $(FUZZ_TARGETS:%=tests/support/fuzz_%.c)
+                src/files/*.c src/copy/*.c) tests/support/script.c $(FUZZ_TARGETS:%=tests/support/fuzz_%.c)
 FUZZ_OBJ     := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)
 FUZZ_FLAGS   := -std=c11 -g -O1 -pthread -fno-omit-frame-pointer -fsanitize=address,undefined \
                 -fno-sanitize-recover=all

@@ -39,8 +39,12 @@ static int read_known(struct folder *folder)
     int failed = 0;
     int fd = openat(folder->target_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (dir == NULL)
-        return errno;
+    if (dir == NULL) {
+        failed = errno;
+        if (fd >= 0)
+            (void)close(fd);
+        return failed;
+    }
     for (;;) {
         errno = 0;
         const struct dirent *entry = readdir(dir);
@@ -283,7 +287,8 @@ static void end_file(struct item *item, int failed)
     struct afar_error err;
     if (failed == 0)
         failed = finish_file(item, item->target_fd);
-    if (close(item->target_fd) != 0 && failed == 0)
+    /* Interrupted it is closed nevertheless: close(2). */
+    if (close(item->target_fd) != 0 && errno != EINTR && failed == 0)
         failed = errno;
     item->target_fd = -1;
     if (failed == 0) {

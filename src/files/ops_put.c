@@ -164,7 +164,7 @@ static int write_whole(const struct files *files, struct put *put, const struct 
     int failed = write_all(&target, data->bytes, data->size, 0, &written);
     if (failed == 0)
         failed = finish(files, fd, partial, put);
-    if (close(fd) != 0 && failed == 0)
+    if (close(fd) != 0 && errno != EINTR && failed == 0)
         failed = errno;
     if (failed != 0)
         (void)unlinkat(put->place.dir, partial, 0);
@@ -191,7 +191,7 @@ static int write_in_place(struct request *request, struct put *put, const struct
         failed = attrs_apply(request->files, fd, &put->attrs);
     if (failed == 0 && (put->flags & PUT_FSYNC) != 0 && fsync(fd) != 0)
         failed = errno;
-    if (close(fd) != 0 && failed == 0)
+    if (close(fd) != 0 && errno != EINTR && failed == 0)
         failed = errno;
     return failed;
 }

@@ -20,6 +20,7 @@
 
 #include "files/files.h"
 #include "support/folder.h"
+#include "support/program.h"
 #include "support/sftp_peer.h"
 
 /* world/in (written), world/ro (read), world/out and world/secret (neither). */
