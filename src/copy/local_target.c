@@ -367,14 +367,15 @@ static void local_put_link(struct item *item, const char *text)
         return;
     }
     const char *name = name_partial(item, false);
-    if (name == NULL || symlinkat(text, dir, name) != 0)
+    if (name == NULL || symlinkat(text, dir, name) != 0) {
         failed = errno;
-    else
+    } else {
         failed = give_name(item, name, is_new(item));
-    if (failed == 0) {
-        free(item->partial);
-        item->partial = NULL;
+        if (failed != 0)
+            (void)unlinkat(dir, name, 0);
     }
+    free(item->partial);
+    item->partial = NULL;
     item_committed(item, failed == 0 ? NULL : copy_errno(&err, failed));
 }
 

@@ -42,7 +42,8 @@ void fuzz_endpoint(const uint8_t *data, size_t size);
  * zeros. */
 void fuzz_sftp(const uint8_t *data, size_t size);
 
-/* data[0]: bits 0 to 5 for up (else down), in place, unverified, update, questions, links all;
+/* data[0]: bits 0 to 6 for up (else down), in place, unverified, update, questions, links all,
+ * resume;
  * data[1]: bytes in one piece, less one; then answers of a server: for each a type, two bytes of
  * length, and what stands behind its id (type 255: bytes that are no packet). */
 void fuzz_copy(const uint8_t *data, size_t size);
