@@ -2,7 +2,7 @@
 """make bench: Afar beside what a user would pick instead, and beside what the machine can do at best, in one run
 on one machine. Prints a table, writes build/bench.json and build/bench.svg.
 Usage: bench.py BUILD [--quick] [MEASURE...]
-MEASUREs: cold trips warm rate streams far beside memory start growth calls engines"""
+MEASUREs: cold trips warm rate streams far beside files memory start growth calls engines"""
 import os
 import platform
 import signal
@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import calls  # noqa: E402
 import chart  # noqa: E402
 import engines  # noqa: E402
+import files  # noqa: E402
 import footprint  # noqa: E402
 import peers as others  # noqa: E402
 import rows as tables  # noqa: E402
@@ -23,8 +24,8 @@ import stage as stages  # noqa: E402
 import trips  # noqa: E402
 
 MEASURES = {"cold": speed.cold, "trips": trips.trips, "warm": speed.warm, "rate": speed.rate, "streams": speed.streams,
-            "far": speed.far, "beside": speed.beside, "memory": footprint.memory, "start": footprint.start,
-            "growth": footprint.growth, "calls": calls.calls, "engines": engines.engines}
+            "far": speed.far, "beside": speed.beside, "files": files.files, "memory": footprint.memory,
+            "start": footprint.start, "growth": footprint.growth, "calls": calls.calls, "engines": engines.engines}
 NOTES = """ssh, dbclient and check_nrpe have their servers run the command by a shell (dash), afard and socat do not.
 ssh mux: over a connection that is open (ControlMaster), a client process for each command.
 first contact: no session is kept from before; resumed: one is; shared: afar share has a connection. static: make static, of the same source.

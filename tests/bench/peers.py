@@ -111,7 +111,8 @@ class Peers:
     def ssh_config(self, port):
         return ("-f", self.write(f"sshd_config.{port}", f"Port {port}", "ListenAddress 127.0.0.1",
                                  f"HostKey {self.folder}/ssh_host", "PidFile none", "UsePAM no", "StrictModes no",
-                                 "MaxSessions 200", "MaxStartups 200"))
+                                 "MaxSessions 200", "MaxStartups 200",
+                                 "Subsystem sftp internal-sftp"))
 
     def begin_ssh(self):
         port, mux = free_port(), f"{self.folder}/mux"

@@ -23,6 +23,7 @@ import threading
 import time
 
 from common import Afard, Skip, need, run, same
+from delay import Delay
 
 MIB = 1 << 20
 RSS_KIB = 24 * 1024  # of a client, and of what serves it
@@ -427,56 +428,11 @@ def memory(stage):
         assert there == folders * each, there
 
 
-class Delay:
-    """A relay by which each byte comes later by delay_s, whatever their number."""
-
-    PIECE = 1 << 18
-
-    def __init__(self, port, delay_s):
-        self.port = port
-        self.delay_s = delay_s
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            client, _ = self.listener.accept()
-            server = socket.create_connection(("127.0.0.1", self.port))
-            for one, other in ((client, server), (server, client)):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                under_way, ready = [], threading.Condition()
-                threading.Thread(target=self.read, args=[one, under_way, ready], daemon=True).start()
-                threading.Thread(target=self.write, args=[other, under_way, ready], daemon=True).start()
-
-    def read(self, sock, under_way, ready):
-        data = b"x"
-        while data:
-            with contextlib.suppress(OSError):
-                data = sock.recv(self.PIECE)
-            with ready:
-                under_way.append((time.monotonic() + self.delay_s, data))
-                ready.notify()
-
-    @staticmethod
-    def write(sock, under_way, ready):
-        data = b"x"
-        while data:
-            with ready:
-                ready.wait_for(lambda: under_way)
-                at, data = under_way.pop(0)
-            time.sleep(max(0, at - time.monotonic()))
-            with contextlib.suppress(OSError):
-                if data:
-                    sock.sendall(data)
-                else:
-                    sock.shutdown(socket.SHUT_WR)
-
-
 def far(stage):
     """Fifty milliseconds away in each direction: what waits for an answer shows."""
     server = stage.start()
     relay = Delay(int(server.url.rsplit(":", 1)[1]), 0.05)
-    url = f"tcp://127.0.0.1:{relay.listener.getsockname()[1]}"
+    url = f"tcp://127.0.0.1:{relay.own_port}"
     count = stage.size(10_000, 1000)
     tree = stage.work / "tree"
     for number in range(count):
