@@ -271,7 +271,7 @@ $(B)/tests/unit/afar/%: $(B)/obj/tests/unit/afar/%.o $(SUPPORT) $(filter-out %/m
         $(STATIC) $(AFAR_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(filter %.o,$^) $(SUPPORT) $(STATIC) $(AFAR_LIBS) \
+	$(Q)$(CC) $(filter %.o,$^) $(call wraps,tests/unit/afar/$*.c) $(SUPPORT) $(STATIC) $(AFAR_LIBS) \
 	    $(BUILD_LDFLAGS) $(TEST_LIBS) $(LIBS_AFAR) -o $@
 
 # Integration tests see what users see: libafar, the programs and the wire.
@@ -576,7 +576,7 @@ help:
 	@echo 'make soak-files    files: large ones, a million, far away, killed at a hundred points, fenced; with bounds'
 	@echo 'make soak-resume   1 GiB each way with 1,000 lost connections, over tcp and tls'
 	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'
-	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, memory, start,'
+	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, files, memory, start,'
 	@echo '                   growth, calls, engines; make deps-bench installs the others'
 	@echo 'make bench-counts  instructions and system calls of one command, compared with tests/bench/counts.txt'
 	@echo 'make fuzz          libFuzzer on all that is parsed (clang), FUZZ_SECONDS=60 for each target'
