@@ -426,7 +426,8 @@ static void one_that_is_away_ends_for_its_owner(void **state)
     (void)setpgid(child, child);
     assert_int_equal(claim(&fixture, &entry, "a", false).status, AFAR_OK);
     registry_set_leader(registry, &entry, child);
-    assert_false(registry_end_away(registry, entry.id, "a")); /* no run that anybody comes back to */
+    assert_false(
+        registry_end_away(registry, entry.id, "a")); /* no run that anybody comes back to */
     assert_int_equal(registry_enter_run(registry, &run, "a", "holder-0123456789", NULL), AFAR_OK);
     registry_bind_run(registry, &run, entry.id);
     assert_false(registry_end_away(registry, entry.id, "a")); /* it is attached */
