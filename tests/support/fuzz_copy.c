@@ -24,7 +24,7 @@ enum {
     LINKS_ALL = 32,
     RESUME = 64,
     STEPS_MAX = 100000,
-    PATIENCE_STEPS = 100, /* a hole may be as large as it likes: then somebody interrupts it */
+    PATIENCE_STEPS = 24, /* a hole may be as large as it likes: then somebody interrupts it */
     LARGE_BYTES = 70000,
     RAW = 255 /* in place of a type: bytes that are no packet */
 };
