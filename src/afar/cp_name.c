@@ -47,6 +47,13 @@ bool cp_name_parse(struct cp_name *name, const char *word)
     return name->host != NULL && name->path != NULL;
 }
 
+bool cp_name_set_path(struct cp_name *name, const char *path)
+{
+    free(name->path);
+    name->path = strdup(path);
+    return name->path != NULL;
+}
+
 void cp_name_close(struct cp_name *name)
 {
     free(name->host);

@@ -18,6 +18,8 @@ struct cp_name {
 /* HOST:PATH, HOST:PORT:PATH, tls://HOST[:PORT]:PATH, tcp://…, unix:///SOCKET:PATH, IPv6 in brackets.
  * A word with '/' before its first ':' is here. False: out of memory. */
 bool cp_name_parse(struct cp_name *name, const char *word);
+/* Gives it another path, a copy of this. False: out of memory; it has none then. */
+bool cp_name_set_path(struct cp_name *name, const char *path);
 void cp_name_close(struct cp_name *name);
 
 #endif

@@ -69,9 +69,7 @@ static int expand(struct cp_run *run, struct cp_host *host, struct cp_name *name
                query.failed ? query.err.message : strerror(ENAMETOOLONG));
         return 1;
     }
-    free(name->path);
-    name->path = strdup(whole);
-    return name->path != NULL ? 0 : out_of_memory();
+    return cp_name_set_path(name, whole) ? 0 : out_of_memory();
 }
 
 /* ---- the target ------------------------------------------------------------------------------ */
