@@ -229,6 +229,18 @@ static bool is_unknown_terminal(const struct session *session, const struct afar
     return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
 }
 
+/* True: whoever has asked for one may ask again without. */
+static bool has_no_terminal(struct session *session, const struct afar_error *err)
+{
+    const struct session_options *options = session->options;
+    if (options->no_terminal == NULL || session->command->pty == NULL || *options->no_terminal ||
+        !(is_unknown_terminal(session, err) || strcmp(err->reason, "denied") == 0))
+        return false;
+    *options->no_terminal = true;
+    session->status = session->failed;
+    return true;
+}
+
 static int tell_end(const struct session *session, const struct afar_receipt *receipt)
 {
     if (session->options->status != NULL)
@@ -283,6 +295,8 @@ void session_process(struct session *session, struct afar_error *err)
         console_leave(&session->console, true);
         if (session->hanging_up)
             session->status = session->failed; /* whatever has become of it */
+        else if (status == AFAR_EREFUSED && has_no_terminal(session, err))
+            return;
         else if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
             report("%s offers no files (its afard is older)", session->remote->host);
         else if (status == AFAR_EREFUSED && is_unknown_forward(session, err))

@@ -310,19 +310,6 @@ static void test_sftp(void **state)
     program_close(&program);
 }
 
-/* No terminal is to be had, and tools that ask for one go on without. */
-static void test_terminals(void **state)
-{
-    const char *url = server.url[0];
-    (void)state;
-    EXPECT(url, WORDS("-tt", "@", "echo x"), NULL, 0, "x\n",
-           "PTY allocation request failed on channel 0\n");
-    EXPECT(url, WORDS("-t", "@", "echo x"), NULL, 0, "x\n",
-           "Pseudo-terminal will not be allocated because stdin is not a terminal.\n");
-    EXPECT(url, WORDS("-q", "-tt", "@", "echo x"), NULL, 0, "x\n", "");
-    EXPECT(url, WORDS("-o", "RequestTTY=no", "@", "echo x"), NULL, 0, "x\n", "");
-}
-
 /* ---- signals, and what goes on behind ---- */
 
 static void start(struct program *program, const char *const *words)
@@ -535,7 +522,6 @@ int main(void)
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_shows),
         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_terminals),
         cmocka_unit_test(test_signals),
         cmocka_unit_test(test_holds),
         cmocka_unit_test(test_background),
