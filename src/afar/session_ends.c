@@ -26,7 +26,7 @@ enum {
 
 void session_leave(struct session *session)
 {
-    session->status = session->failed;
+    session->status = session->hanging_up ? session->hung_up : session->failed;
     session->lost = true;
 }
 
@@ -39,19 +39,45 @@ int64_t session_now_ms(void)
 
 /* ---- a person goes --------------------------------------------------------------------------- */
 
-/* For good: the terminal is theirs again at once, and the server has a moment to hear of it. */
-void session_hang_up(struct session *session, struct afar_error *err)
+static bool is_kept(const struct session *session)
 {
+    const struct afar_command *command = session->command;
+    return command->keep || command->key != NULL || command->job != NULL;
+}
+
+/* The terminal is theirs again at once, and the server has a moment to hear of it. */
+static void go(struct session *session, int status, const char *how, struct afar_error *err)
+{
+    char host[256];
     if (session->hanging_up) {
         session_leave(session);
         return;
     }
     console_leave(&session->console, true);
-    if (session->console.own)
-        tty_say(&session->console.tty, "[hung up]");
+    afar_escape(host, sizeof host, session->remote->host, AFAR_ESCAPE_TERMINAL);
+    if (session->console.own && is_kept(session))
+        tty_say(&session->console.tty, "[%s: %.12s; afar attach %s %.12s]", how, session->job, host,
+                session->job);
+    else if (session->console.own)
+        tty_say(&session->console.tty, "[%s]", how);
     session->hanging_up = true;
+    session->hung_up = status;
     session->hang_up_ms = session_now_ms() + HANG_UP_MS;
     (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
+}
+
+/* For good; what is kept runs on. */
+void session_hang_up(struct session *session, struct afar_error *err)
+{
+    go(session, session->failed, "hung up", err);
+}
+
+void session_detach(struct session *session, struct afar_error *err)
+{
+    if (is_kept(session))
+        go(session, 0, "detached", err);
+    else
+        tty_say(&session->console.tty, "[it is not kept, and would end; ~. hangs up]");
 }
 
 /* For a while. */

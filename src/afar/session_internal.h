@@ -29,7 +29,9 @@ struct session {
     int interrupts;
     int taken_back;     /* the signal for which the request was taken back; 0: it was not */
     int leaving;        /* the signal that ends this program soon; 0: none */
+    char job[64];       /* its id; "": not known yet */
     bool hanging_up;    /* the person at the terminal has left … */
+    int hung_up;        /* … with this status … */
     int64_t hang_up_ms; /* … and it is not waited for longer than that */
     /* In the other cases, or away and interrupted: when to wait no longer; 0: not. */
     int64_t give_up_ms;
@@ -62,6 +64,7 @@ void session_leave(struct session *session);
 
 /* The keys of a person at the terminal. */
 void session_hang_up(struct session *session, struct afar_error *err);
+void session_detach(struct session *session, struct afar_error *err);
 void session_suspend(struct session *session, struct afar_error *err);
 
 void session_take_signals(struct session *session, struct afar_error *err);

@@ -54,6 +54,11 @@ void job_resize(struct job *job, const struct screen_size *size)
         apply_size(job);
 }
 
+const struct screen_size *job_screen(const struct job *job)
+{
+    return job->terminal.resized ? &job->terminal.size : &job->launch.request->pty->size;
+}
+
 const char *job_terminal_name(const struct job *job)
 {
     const struct rule *rule = job->launch.decision.rule;

@@ -53,6 +53,7 @@ struct jobdir_request {
     uint64_t spool_bytes;
     enum when_full when_full;
     bool digest;
+    bool pty; /* it is on a terminal */
 };
 
 /* The file `receipt`. */

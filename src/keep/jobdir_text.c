@@ -101,6 +101,7 @@ enum afar_status jobdir_text_request(char *text, size_t room, const struct jobdi
     add_number(text, room, &used, "spool_bytes", request->spool_bytes);
     add_number(text, room, &used, "when_full", request->when_full);
     add_number(text, room, &used, "digest", request->digest);
+    add_number(text, room, &used, "pty", request->pty);
     add_line(text, room, &used, "end", "");
     return used < room ? AFAR_OK : afar_fail(err, AFAR_ELIMIT, "a request is too long to be kept");
 }
@@ -131,6 +132,7 @@ static bool take_number(struct jobdir_request *request, const char *name, const 
 {
     uint64_t when_full = request->when_full;
     uint64_t digest = request->digest;
+    uint64_t pty = request->pty;
     const struct {
         const char *name;
         uint64_t *to;
@@ -139,7 +141,8 @@ static bool take_number(struct jobdir_request *request, const char *name, const 
                    {"resume_ms", &request->resume_ms},
                    {"spool_bytes", &request->spool_bytes},
                    {"when_full", &when_full},
-                   {"digest", &digest}};
+                   {"digest", &digest},
+                   {"pty", &pty}};
     bool sound = true;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(numbers[i].name, name) == 0)
@@ -147,6 +150,7 @@ static bool take_number(struct jobdir_request *request, const char *name, const 
     }
     request->when_full = when_full == WHEN_FULL_BLOCK ? WHEN_FULL_BLOCK : WHEN_FULL_CUT;
     request->digest = digest != 0;
+    request->pty = pty != 0;
     return sound;
 }
 

@@ -20,6 +20,8 @@ struct head {
     struct rule rule;        /* likewise */
     bool has[TEXTS];
     bool has_rule;
+    struct pty_request pty;
+    bool has_pty;
     size_t argc;
     size_t envc;
 };
@@ -48,6 +50,9 @@ enum afar_status order_put(const struct keep_order *order, int *fd, struct afar_
     head.has_rule = rule != NULL;
     if (rule != NULL)
         head.rule = *rule;
+    head.has_pty = order->pty != NULL;
+    if (order->pty != NULL)
+        head.pty = *order->pty;
     head.argc = packed_count(order->argv);
     head.envc = packed_count(order->env);
     for (int i = 0; i < TEXTS; i++)
@@ -130,6 +135,7 @@ static bool parse(struct order_taken *taken, size_t size)
         return false;
     clean_rule(&head->rule, first, texts);
     head->order.rule = head->has_rule ? &head->rule : NULL;
+    head->order.pty = head->has_pty ? &head->pty : NULL;
     head->order.label = texts[TEXT_LABEL];
     head->order.program = texts[TEXT_PROGRAM];
     head->order.cwd = texts[TEXT_CWD];

@@ -190,6 +190,7 @@ static enum afar_status keep_command(struct terms *terms, struct job_launch *lau
                                      .rule = rule,
                                      .base = *launch->base,
                                      .limits = terms->limits,
+                                     .pty = launch->request->pty,
                                      .stdin_stream = launch->request->stdin_stream,
                                      .timeout_ms = launch->request->timeout_ms,
                                      .stdin_credit = terms->stdin_credit,

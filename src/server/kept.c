@@ -456,7 +456,8 @@ static void fill_job(const struct kept_entry *entry, const char *owner, uint64_t
                      struct message_job *job)
 {
     const struct jobdir_request *request = &entry->request;
-    *job = (struct message_job){.kept = true, .code = -1, .state = MESSAGE_JOB_RUNNING};
+    *job = (struct message_job){
+        .kept = true, .code = -1, .state = MESSAGE_JOB_RUNNING, .pty = request->pty};
     memcpy(job->job, request->job, sizeof job->job);
     memcpy(job->key, request->key, sizeof job->key);
     memcpy(job->command, request->command, sizeof job->command);
