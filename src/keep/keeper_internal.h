@@ -47,13 +47,14 @@ struct keeper {
     bool ended;  /* `end` is complete … */
     bool stored; /* … and on the disk */
     struct jobdir_end end;
-    uint8_t room[SPOOL_RECORD_BYTES]; /* what the job has written … */
-    enum stream waiting_stream;       /* … and no disk has taken yet (WHEN_FULL_BLOCK) … */
-    size_t waiting;                   /* … so much … */
-    size_t waiting_from;              /* … from there on */
-    size_t part;                      /* the next frame's part of it; 0: not known yet */
-    bool part_is_point;               /* of the screen's */
-    struct screen screen;             /* of a job on a terminal */
+    uint8_t room[SPOOL_RECORD_BYTES];  /* what the job has written … */
+    enum stream waiting_stream;        /* … and no disk has taken yet (WHEN_FULL_BLOCK) … */
+    size_t waiting;                    /* … so much … */
+    size_t waiting_from;               /* … from there on */
+    size_t part;                       /* the next frame's part of it; 0: not known yet */
+    bool part_is_point;                /* of the screen's */
+    struct screen screen;              /* of a job on a terminal */
+    struct jobdir_recording recording; /* which is complete; path "": it is not, or there is none */
 
     struct run_host run; /* of who drives the job */
     struct run_spool run_spool;

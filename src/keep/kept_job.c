@@ -106,6 +106,7 @@ static void on_ended(struct job_owner *owner, const struct afar_receipt *receipt
                                       .seq = spool_end(keeper->spool),
                                       .ended_us = jobdir_now_us(),
                                       .digest = keeper->request.digest,
+                                      .recording = keeper->recording,
                                       .next_attempt = keeper->run.next_attempt};
     memcpy(keeper->end.holder, keeper->run.holder, sizeof keeper->end.holder);
     store(keeper);
@@ -180,10 +181,15 @@ static bool ends(struct job_place *place)
 static void note_end(struct job_place *place, const struct job_launch *launch, pid_t pid,
                      const struct afar_receipt *receipt)
 {
-    (void)place;
-    (void)launch;
+    struct keeper *keeper = list_object(place, struct keeper, place);
+    const struct recording *recording = launch->recording;
     (void)pid;
     (void)receipt;
+    if (recording == NULL || recording->sha256[0] == '\0')
+        return;
+    memcpy(keeper->recording.path, recording->path, sizeof keeper->recording.path);
+    memcpy(keeper->recording.sha256, recording->sha256, sizeof keeper->recording.sha256);
+    keeper->recording.bytes = recording->bytes;
 }
 
 static void explain(struct job_place *place, const struct job_launch *launch,
@@ -222,6 +228,13 @@ static enum afar_status decide(struct job_decider *decider, struct job_launch *l
     launch->decision.cwd = order->cwd;
     launch->decision.cwd_is_home = order->cwd_is_home;
     launch->fence_fd = keeper->fence_fd;
+    if (order->recording != NULL) {
+        launch->spawned.stage = "record";
+        launch->recording = recording_reopen(order->recording, err);
+        if (launch->recording == NULL)
+            return AFAR_ESYSTEM;
+        launch->audited = true; /* its end is told to note_end */
+    }
     launch->spawned.stage = "environment";
     enum afar_status status =
         environment_build(&launch->environment, nothing, order->env, nothing, err);

@@ -12,8 +12,17 @@
 static const char whom[] = "a keeper";
 
 /* The file: this, the groups, then texts, each with its NUL: label, program, cwd, the rule's name,
- * user and chroot; argv; env. */
-enum { TEXT_LABEL, TEXT_PROGRAM, TEXT_CWD, TEXT_RULE, TEXT_USER, TEXT_CHROOT, TEXTS };
+ * user and chroot, the recording; argv; env. */
+enum {
+    TEXT_LABEL,
+    TEXT_PROGRAM,
+    TEXT_CWD,
+    TEXT_RULE,
+    TEXT_USER,
+    TEXT_CHROOT,
+    TEXT_RECORDING,
+    TEXTS
+};
 
 struct head {
     struct keep_order order; /* its pointers mean nothing here */
@@ -42,7 +51,8 @@ enum afar_status order_put(const struct keep_order *order, int *fd, struct afar_
                                       order->cwd,
                                       rule != NULL ? rule->name : NULL,
                                       rule != NULL ? rule->user.name : NULL,
-                                      rule != NULL ? rule->chroot : NULL};
+                                      rule != NULL ? rule->chroot : NULL,
+                                      order->recording};
     struct head head;
     memset(&head, 0, sizeof head);
     head.order = *order;
@@ -109,6 +119,7 @@ static void clean_rule(struct rule *rule, gid_t *groups, char *const texts[TEXTS
     rule->user.home = rule->user.shell = NULL;
     rule->cwd = NULL;
     rule->chroot = texts[TEXT_CHROOT];
+    rule->record = NULL; /* its file is made */
 }
 
 static bool parse(struct order_taken *taken, size_t size)
@@ -136,6 +147,7 @@ static bool parse(struct order_taken *taken, size_t size)
     clean_rule(&head->rule, first, texts);
     head->order.rule = head->has_rule ? &head->rule : NULL;
     head->order.pty = head->has_pty ? &head->pty : NULL;
+    head->order.recording = texts[TEXT_RECORDING];
     head->order.label = texts[TEXT_LABEL];
     head->order.program = texts[TEXT_PROGRAM];
     head->order.cwd = texts[TEXT_CWD];

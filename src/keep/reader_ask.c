@@ -158,6 +158,8 @@ static void attach(struct reader *reader, const struct message *message)
     if (displaced.session != NULL)
         displace(keeper, displaced.session, displaced.code, torn);
     reader->drives = reader->output = reader->follow = true;
+    if (keeper->job != NULL)
+        job_record_mark(keeper->job, displaced.session != NULL ? "takeover" : "attach");
     if (keeper->job != NULL && wanted.has_pty && wanted.screen.rows > 0 && wanted.screen.cols > 0)
         job_resize(keeper->job, &wanted.screen);
     tell_attached(reader, &keeper->run, is_new);

@@ -140,11 +140,15 @@ void kept_audit_end(struct kept *kept, int folder_fd, const struct jobdir_reques
 {
     static const char mark[] = "audited";
     struct afar_error err = {0};
+    const bool recorded = end->recording.path[0] != '\0';
     const struct audit_record record = {.event = "end",
                                         .job = request->job,
                                         .identity = request->identity,
                                         .owner = request->owner,
-                                        .receipt = &end->receipt};
+                                        .receipt = &end->receipt,
+                                        .recording = recorded ? end->recording.path : NULL,
+                                        .record_bytes = end->recording.bytes,
+                                        .record_sha256 = recorded ? end->recording.sha256 : NULL};
     if (kept->audit == NULL || faccessat(folder_fd, mark, F_OK, 0) == 0)
         return;
     if (audit_write(kept->audit, &record, &err) != AFAR_OK) {

@@ -384,7 +384,7 @@ static void a_shell(void **state)
     needs("bash");
     pane_open(&pane, ROWS, COLS,
               "afar run -t -e PS1='@@ ' --once bash $URL -- bash --norc --noprofile");
-    pane_expect(&pane, "@@ ");
+    pane_expect(&pane, "@@");
     pane_type(&pane, "for i in 1 2 3; do echo line $i; done");
     pane_type(&pane, "Enter");
     pane_settle(&pane, "line 3\n@@");
