@@ -155,6 +155,7 @@ enum afar_status kept_open(struct kept **kept, const struct config *config,
     made->registry = setup->registry;
     list_init(&made->entries);
     (void)pthread_mutex_init(&made->lock, NULL);
+    (void)pthread_mutex_init(&made->audit_lock, NULL);
     kept_set_limits(made, config);
     enum afar_status status = make_folder(AT_FDCWD, path, &made->state_fd, err);
     if (status == AFAR_OK)
@@ -196,6 +197,7 @@ void kept_free(struct kept *kept)
             (void)close(fds[i]);
     }
     (void)pthread_mutex_destroy(&kept->lock);
+    (void)pthread_mutex_destroy(&kept->audit_lock);
     free(kept);
 }
 

@@ -39,6 +39,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    (void)umount(casts); /* where a test has failed */
     return folder_remove(folder);
 }
 
@@ -148,7 +149,7 @@ static void it_is_what_was_shown(void **state)
                           "-c",
                           "stty size; printf '\\u00e9\\u20ac \\033[1mbold\\033[0m \"\\\\\\n'; "
                           "printf '\\342\\202'; sleep .2; printf '\\254\\377'; sleep .2; "
-                          "echo rea\"\"dy; read -s x; echo; stty size",
+                          "stty -echo; echo rea\"\"dy; read x; echo; stty size",
                           NULL};
     terminal_start_at(&person, argv, 24, 80);
     terminal_await(&person, "ready\r\n");
