@@ -24,6 +24,11 @@
 
 struct job_launch;
 
+/* In the environment of a command on a terminal, where it can open that: room for its name, which
+ * is known when it is made. */
+#define JOB_TTY "AFAR_TTY="
+#define JOB_TTY_ROOM JOB_TTY "-------------------------------"
+
 /* The party that says what is to be run, and how. Runs first in the companion. */
 struct job_decider {
     /* Fills in launch->decision, environment (with launch->variable in it), fence and audited, and,
