@@ -32,8 +32,8 @@ struct ssh_run {
     char proxy_port[16];
     int stderr_fd; /* the command's standard error; 0: ours */
     bool verbose;
-    int escape;       /* of afar/escape.h */
-    bool no_terminal; /* one was asked for, and the server has none for us */
+    int escape;                  /* of afar/escape.h */
+    bool no_terminal;            /* one was asked for, and the server has none for us */
     char *line;                  /* owned; the words of the command; NULL: none */
     struct ssh_words send_env;   /* owned */
     char *cert_file;             /* owned; beside the file of -i */

@@ -185,10 +185,8 @@ static void at_rest(void **state)
 static void the_most(void **state)
 {
     (void)state;
-    struct term_modes modes = {.set = UINT32_MAX,
-                               .kitty_flags = 255,
-                               .cursor_shape = 255,
-                               .other_keys = 255};
+    struct term_modes modes = {
+        .set = UINT32_MAX, .kitty_flags = 255, .cursor_shape = 255, .other_keys = 255};
     char text[TERM_MODES_TEXT_BYTES];
     assert_true(term_modes_undo(UINT32_MAX, text) < sizeof text);
     assert_true(term_modes_redo(&modes, text) < sizeof text);
