@@ -355,6 +355,10 @@ static int timeout_ms(const struct session *session)
         int64_t until_ms = session->hang_up_ms - session_now_ms();
         library_ms = sooner(library_ms, until_ms > 0 ? (int)until_ms : 0);
     }
+    if (session->away_say_ms != 0) {
+        int64_t until_ms = session->away_say_ms - session_now_ms();
+        library_ms = sooner(library_ms, until_ms > 0 ? (int)until_ms : 0);
+    }
     const int64_t ends_ms[] = {session->give_up_ms, session->wait_until_ms};
     for (size_t i = 0; i < sizeof ends_ms / sizeof ends_ms[0]; i++) {
         int64_t left_ms = ends_ms[i] - session_now_ms();
@@ -496,6 +500,7 @@ static int run(struct session *session)
         session_check_taken_back(session);
         session_check_leaving(session);
         session_check_interrupted_away(session);
+        session_check_away(session);
         session_check_wait(session);
         if (session_come_back(session))
             continue;

@@ -39,8 +39,10 @@ struct session {
     bool cut;              /* some output is missing */
     bool printed;          /* the job's id … */
     bool let_go;           /* … and the job is left */
-    bool told_away;        /* the connection was lost, and it is not back */
-    int status;            /* -1: not over */
+    bool told_away;        /* the connection was lost, and it is not back … */
+    int64_t away_say_ms;   /* … which is to be said then; 0: it has been, or need not be */
+    bool away_said;
+    int status; /* -1: not over */
     struct input input;
     struct output output[2]; /* stdout, stderr */
     bool told_closed[2];     /* the command has been told that nobody reads */
@@ -77,6 +79,9 @@ void session_check_wait(struct session *session);
 
 /* Says it when the connection is lost, and when it is back. */
 void session_note_presence(struct session *session);
+
+/* away_say_ms may have come. */
+void session_check_away(struct session *session);
 
 /* True: it was tried, and there is news for session_process. */
 bool session_come_back(struct session *session);
