@@ -228,7 +228,8 @@ struct afar_command {
      * command at most once, and attaches to it from then on; another command under it is refused
      * ("conflict"). NULL: none. */
     const char *key;
-    /* Attaches to this job, which argv and shell must not be given with; NULL: none. */
+    /* Attaches to this job, which argv and shell must not be given with; NULL: none. With `pty`: from
+     * a terminal, to a job that is on one; see on_screen. */
     const char *job;
     /* With job, from where on its output is wanted: from frame `first` (the "seq" of on_frame); or
      * where that is 0, what was written within the last since_ms, 0: all that is kept; -1: only what
@@ -260,6 +261,10 @@ struct afar_callbacks {
     void *user;
     /* So many bytes of each stream are not kept any more, in this place. */
     void (*on_cut)(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes);
+    /* The command was on a terminal before this one, which has seen nothing of it: the next `replay`
+     * bytes of stdout have been shown before; after them write `modes` (escape sequences), and have
+     * the command draw its screen by a change of its size. Of a kept command. */
+    void (*on_screen)(void *user, const char *modes, uint64_t replay);
 };
 #define AFAR_CALLBACKS_INIT(...) AFAR_INIT(afar_callbacks, __VA_ARGS__)
 
@@ -475,6 +480,7 @@ struct afar_job {
     enum afar_outcome outcome;
     int code; /* -1: none */
     char signal[20];
+    bool pty; /* it is on a terminal */
 };
 #define AFAR_JOB_INIT(...) AFAR_INIT(afar_job, __VA_ARGS__)
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,7 +12,7 @@ enum { SIZE_EACH_MS = 50 };
 
 static const char *const help[] = {
     "~.   hang up: the command ends",
-    "~d   detach (a command that is kept)",
+    "~d   detach (a command that is kept runs on)",
     "~^Z  suspend afar",
     "~s   state",
     "~?   this",
@@ -25,7 +26,7 @@ void console_init(struct console *console, const char *host, const struct afar_c
     console->on = command->pty != NULL || command->with_pty;
     console->own = console->on && with_input && tty_is_there();
     console->start = console->end = 0;
-    console->size_changed = console->nudged = false;
+    console->size_changed = console->nudged = console->replays = false;
     console->size_from_ms = 0;
     if (console->own) /* else nothing is asked of the system */
         tty_init(&console->tty);
@@ -45,6 +46,44 @@ void console_begin(struct console *console)
 void console_leave(struct console *console, bool undo)
 {
     tty_restore(&console->tty, undo);
+}
+
+/* ---- another terminal's screen --------------------------------------------------------------- */
+
+/* Nobody has seen it draw anything here: it does so when its size changes. */
+static void nudge(struct console *console)
+{
+    console->size_changed = console->nudged = true;
+    console->size_from_ms = 0;
+}
+
+void console_begin_screen(struct console *console, const char *modes, uint64_t replay)
+{
+    if (!console->own)
+        return;
+    (void)snprintf(console->modes, sizeof console->modes, "%s", modes);
+    console->replays = true;
+    console->replay = replay;
+    /* As a terminal begins, on a line of its own. */
+    tty_put(&console->tty, "\x1b[!p\x1b[0m\r\x1b[K");
+    console_replayed(console, 0);
+}
+
+size_t console_part(const struct console *console, size_t size)
+{
+    return console->replays && console->replay < size ? (size_t)console->replay : size;
+}
+
+void console_replayed(struct console *console, uint64_t size)
+{
+    if (!console->replays)
+        return;
+    console->replay -= size < console->replay ? size : console->replay;
+    if (console->replay > 0)
+        return;
+    console->replays = false;
+    tty_put(&console->tty, console->modes);
+    nudge(console);
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
@@ -162,8 +201,6 @@ void console_continued(struct console *console)
         return;
     if (!tty_resume(&console->tty, &changed))
         report("cannot make the terminal raw: %s", strerror(errno));
-    if (!changed)
-        return;
-    console->size_changed = console->nudged = true;
-    console->size_from_ms = 0;
+    if (changed)
+        nudge(console);
 }

@@ -29,7 +29,10 @@ struct console {
     bool size_changed;    /* and was not told yet … */
     int64_t size_from_ms; /* … which may be done from then on */
     bool nudged;          /* a size that is wrong by one row was told, so that all is drawn again */
-    size_t start;         /* of keys that were not taken yet */
+    bool replays;         /* what comes was shown before, on another terminal … */
+    uint64_t replay;      /* … so much of it; then … */
+    char modes[TERM_MODES_TEXT_BYTES]; /* … these hold */
+    size_t start;                      /* of keys that were not taken yet */
     size_t end;
     char keys[INPUT_BYTES + 1];
 };
@@ -63,6 +66,14 @@ static inline void console_follow(struct console *console, const void *data, siz
     if (console->own)
         tty_follow(&console->tty, data, size);
 }
+
+/* The command was on another terminal before: this one is made ready for what it has shown, of which
+ * `replay` bytes come, and for its screen. */
+void console_begin_screen(struct console *console, const char *modes, uint64_t replay);
+
+/* How much of so many bytes may be written before console_replayed is to be told. */
+size_t console_part(const struct console *console, size_t size);
+void console_replayed(struct console *console, uint64_t size);
 
 /* Something that is about the connection: as report() has it, or where each key is the command's as
  * one line of ours, and not at all on the other screen, which it would spoil. */

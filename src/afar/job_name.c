@@ -12,6 +12,8 @@ static const char once[] = "once:";
 struct search {
     const char *text;
     bool by_name;
+    bool ended; /* only one that has */
+    bool pty;   /* the last one found is on a terminal */
     size_t count;
     char found[MATCHES_SHOWN][JOB_NAME_BYTES];
 };
@@ -21,8 +23,9 @@ static void look(void *user, const struct afar_job *job)
     struct search *search = user;
     bool matches = search->by_name ? strcmp(job->key, search->text) == 0
                                    : strncmp(job->job, search->text, strlen(search->text)) == 0;
-    if (!matches)
+    if (!matches || (search->ended && strcmp(job->state, "ended") != 0))
         return;
+    search->pty = job->pty;
     if (search->count < MATCHES_SHOWN)
         (void)snprintf(search->found[search->count], JOB_NAME_BYTES, "%s", job->job);
     search->count++;
@@ -39,14 +42,33 @@ static void say_many(const struct search *search, const char *text)
            search->count > MATCHES_SHOWN ? ", …" : "");
 }
 
-bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BYTES])
+static bool ask(struct remote *remote, struct search *search)
+{
+    struct afar_error err = {0};
+    if (afar_jobs(remote->client, true, look, search, remote->connect_timeout_ms, &err) == AFAR_OK)
+        return true;
+    report("%s", err.message);
+    return false;
+}
+
+bool job_name_find_ended(struct remote *remote, const char *name, char job[JOB_NAME_BYTES])
+{
+    struct search search = {.text = name, .by_name = true, .ended = true};
+    job[0] = '\0';
+    if (!ask(remote, &search))
+        return false;
+    if (search.count > 0)
+        (void)snprintf(job, JOB_NAME_BYTES, "%s", search.found[0]);
+    return true;
+}
+
+bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BYTES], bool *pty)
 {
     struct search search = {.text = text};
-    struct afar_error err = {0};
     if (strncmp(text, once, sizeof once - 1) == 0) {
         search.by_name = true;
         search.text = text + sizeof once - 1;
-    } else if (strlen(text) == JOB_NAME_BYTES - 1) {
+    } else if (strlen(text) == JOB_NAME_BYTES - 1 && pty == NULL) {
         (void)snprintf(job, JOB_NAME_BYTES, "%s", text);
         return true;
     } else if (strlen(text) < PREFIX_MIN) {
@@ -54,11 +76,10 @@ bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BY
                PREFIX_MIN);
         return false;
     }
-    if (afar_jobs(remote->client, true, look, &search, remote->connect_timeout_ms, &err) !=
-        AFAR_OK) {
-        report("%s", err.message);
+    if (!ask(remote, &search))
         return false;
-    }
+    if (pty != NULL)
+        *pty = search.pty;
     if (search.count == 0)
         report("%s has no job '%s'", remote->host, text);
     else if (search.count > 1)

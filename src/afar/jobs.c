@@ -1,6 +1,7 @@
 /* The subcommands for kept jobs: ps, logs, attach, wait, kill, rm. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "afar/commands.h"
 #include "afar/job_name.h"
@@ -8,6 +9,7 @@
 #include "afar/remote.h"
 #include "afar/report.h"
 #include "afar/session.h"
+#include "afar/tty.h"
 
 enum { SHORT_ID = 12, BACK_MS = 60000 };
 
@@ -33,13 +35,18 @@ static const char logs_help[] =
     "Exit status: 0; 3: some output is not kept any more, which is said on standard error.\n";
 
 static const char attach_help[] =
-    "usage: afar attach [-a] [-n] [--json] HOST JOB\n"
+    "usage: afar attach [-a] [-n] [--escape CHAR] [--json] HOST JOB\n"
     "\n"
     "Takes part in a kept job: its output from now on, and your standard input. An interrupt\n"
     "leaves the job, which runs on. Whoever was attached before is told so and ends.\n"
     "\n"
+    "A job on a terminal (afar shell --keep, afar run -t --keep) comes back to yours: its screen "
+    "is\n"
+    "drawn anew at your size, all keys are its own, and ~d after Enter leaves it.\n"
+    "\n"
     "  -a, --all             its output from the beginning\n"
     "  -n, --no-stdin        do not forward standard input\n"
+    "      --escape CHAR     as for 'afar run'\n"
     "      --json            one JSON object for each frame\n"
     "\n"
     "Exit status: as of 'afar run'.\n";
@@ -70,6 +77,8 @@ struct task {
     struct options options;
     struct remote remote;
     char job[JOB_NAME_BYTES];
+    bool wants_pty; /* whether the job is on a terminal is of account … */
+    bool pty;       /* … and so it is */
 };
 
 static bool begin(struct task *task, const char *help, unsigned accepted, bool has_job, int argc,
@@ -77,6 +86,7 @@ static bool begin(struct task *task, const char *help, unsigned accepted, bool h
 {
     *status = STATUS_FAILED;
     task->remote = (struct remote){0};
+    task->pty = false;
     enum options_result result =
         options_parse(&task->options, OPTIONS_CONNECT | accepted, argc, argv);
     if (result == OPTIONS_HELP)
@@ -94,7 +104,8 @@ static bool begin(struct task *task, const char *help, unsigned accepted, bool h
         return false;
     }
     return remote_open(&task->remote, &task->options, NULL) && remote_connect(&task->remote) &&
-           (!has_job || job_name_find(&task->remote, word, task->job));
+           (!has_job ||
+            job_name_find(&task->remote, word, task->job, task->wants_pty ? &task->pty : NULL));
 }
 
 static int end(struct task *task, int status)
@@ -193,6 +204,8 @@ static void print_json(void *user, const struct afar_job *job)
     (void)printf(",\"attached\":%s,\"stdout\":%llu,\"stderr\":%llu",
                  job->attached ? "true" : "false", (unsigned long long)job->stdout_bytes,
                  (unsigned long long)job->stderr_bytes);
+    if (job->pty)
+        (void)printf(",\"pty\":true");
     if (job->has_outcome) {
         (void)printf(",\"ended_ms\":%llu,\"outcome\":\"%s\"", (unsigned long long)job->ended_ms,
                      afar_outcome_name(job->outcome));
@@ -206,7 +219,7 @@ static void print_json(void *user, const struct afar_job *job)
 
 int ps_main(int argc, char **argv)
 {
-    struct task task;
+    struct task task = {.wants_pty = false};
     int status = STATUS_FAILED;
     bool header = true;
     struct afar_error err = {0};
@@ -230,6 +243,7 @@ static int run(struct task *task, struct afar_command *command, bool logs)
     const struct session_options how = {.json = task->options.json,
                                         .stays = true,
                                         .logs = logs,
+                                        .escape = task->options.escape,
                                         .wait_ms = task->options.timeout_ms};
     command->job = task->job;
     command->resume_ms = task->options.reconnect_ms < 0 ? BACK_MS : task->remote.reconnect_ms;
@@ -238,7 +252,7 @@ static int run(struct task *task, struct afar_command *command, bool logs)
 
 int logs_main(int argc, char **argv)
 {
-    struct task task;
+    struct task task = {.wants_pty = false};
     int status = STATUS_FAILED;
     if (!begin(&task, logs_help, OPTIONS_FOLLOW | OPTIONS_JSON, true, argc, argv, &status))
         return end(&task, status);
@@ -250,19 +264,25 @@ int logs_main(int argc, char **argv)
 
 int attach_main(int argc, char **argv)
 {
-    struct task task;
+    struct task task = {.wants_pty = true};
+    struct tty_wish wish;
     int status = STATUS_FAILED;
-    if (!begin(&task, attach_help, OPTIONS_INPUT | OPTIONS_EVERY | OPTIONS_JSON, true, argc, argv,
-               &status))
+    if (!begin(&task, attach_help, OPTIONS_INPUT | OPTIONS_EVERY | OPTIONS_JSON | OPTIONS_ESCAPE,
+               true, argc, argv, &status))
         return end(&task, status);
     struct afar_command command = AFAR_COMMAND_INIT(.with_stdin = !task.options.no_stdin,
                                                     .since_ms = task.options.every ? 0 : -1);
+    if (task.pty && command.with_stdin && !task.options.json && tty_is_there()) {
+        tty_describe(&wish, environ);
+        command.pty = &wish.pty;
+        command.since_ms = 0; /* what makes its screen whole */
+    }
     return run(&task, &command, false);
 }
 
 int wait_main(int argc, char **argv)
 {
-    struct task task;
+    struct task task = {.wants_pty = false};
     int status = STATUS_FAILED;
     if (!begin(&task, wait_help, OPTIONS_JSON | OPTIONS_TIMEOUT, true, argc, argv, &status))
         return end(&task, status);
@@ -288,7 +308,7 @@ static void say_refused(const struct task *task, const struct afar_error *err)
 
 int kill_main(int argc, char **argv)
 {
-    struct task task;
+    struct task task = {.wants_pty = false};
     int status = STATUS_FAILED;
     struct afar_error err = {0};
     if (!begin(&task, kill_help, OPTIONS_SIGNAL, true, argc, argv, &status))
@@ -306,7 +326,7 @@ int kill_main(int argc, char **argv)
 
 int rm_main(int argc, char **argv)
 {
-    struct task task;
+    struct task task = {.wants_pty = false};
     int status = STATUS_FAILED;
     struct afar_error err = {0};
     if (!begin(&task, rm_help, OPTIONS_FORCE, true, argc, argv, &status))

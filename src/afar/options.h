@@ -42,7 +42,8 @@ enum options_for {
     OPTIONS_SHARE = 1 << 17,      /* a connection may be shared */
     OPTIONS_SHARING = 1 << 18,    /* of `share` itself */
     OPTIONS_MAYBE_HOST = 1 << 19, /* there may be none */
-    OPTIONS_FORWARD = 1 << 20
+    OPTIONS_FORWARD = 1 << 20,
+    OPTIONS_ESCAPE = 1 << 21
 };
 
 struct options {

@@ -115,7 +115,8 @@ static int run_command(struct remote *remote, const struct options *options)
                           .pty = options->tty ? &wish.pty : NULL);
     if (keep && command.resume_ms == 0 && options->reconnect_ms < 0)
         command.resume_ms = KEPT_RECONNECT_MS; /* the server may restart under it */
-    if (options->detach)
+    /* Keys will come from who attaches to it. */
+    if (options->detach && !options->tty)
         command.with_stdin = false;
     char *line = NULL;
     if (options->shell) {

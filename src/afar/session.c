@@ -35,13 +35,8 @@ static size_t take_for_line(struct session *session, size_t size)
     return 0;
 }
 
-static size_t on_stdout(void *user, const void *data, size_t size)
+static size_t show(struct session *session, const void *data, size_t size)
 {
-    struct session *session = user;
-    if (session->json)
-        return take_for_line(session, size);
-    if (session->options->print_job)
-        return size;
     console_foresee(&session->console, data, size);
     if (session->options->channel != NULL)
         channel_sees_output(session->options->channel);
@@ -49,6 +44,21 @@ static size_t on_stdout(void *user, const void *data, size_t size)
     if (session->options->channel != NULL)
         channel_wrote(session->options->channel, taken);
     console_follow(&session->console, data, taken);
+    return taken;
+}
+
+static size_t on_stdout(void *user, const void *data, size_t size)
+{
+    struct session *session = user;
+    if (session->json)
+        return take_for_line(session, size);
+    if (session->options->print_job)
+        return size;
+    size_t part = console_part(&session->console, size);
+    size_t taken = show(session, data, part);
+    console_replayed(&session->console, taken);
+    if (taken == part && part < size)
+        taken += show(session, (const char *)data + part, size - part);
     return taken;
 }
 
@@ -68,6 +78,7 @@ static void on_started(void *user, const char *job)
 {
     struct session *session = user;
     session->started = true;
+    (void)snprintf(session->job, sizeof session->job, "%s", job);
     if (session->options->started != NULL)
         session->options->started(session->options->user);
     console_begin(&session->console);
@@ -78,10 +89,17 @@ static void on_started(void *user, const char *job)
         report("cannot write to standard output");
 }
 
+static void on_screen(void *user, const char *modes, uint64_t replay)
+{
+    struct session *session = user;
+    console_begin_screen(&session->console, modes, replay);
+}
+
 /* In numbers, never in silence. */
 static void on_cut(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes)
 {
     struct session *session = user;
+    console_replayed(&session->console, stdout_bytes);
     if (session->command->no_output || session->options->print_job)
         return;
     session->cut = true;
@@ -106,8 +124,8 @@ static bool wants_input(const struct session *session)
 {
     if (session->console.own)
         return session->started && console_wants_keys(&session->console);
-    return session->command->with_stdin && session->started && !session->stdin_done &&
-           !session->stdin_blocked;
+    return session->command->with_stdin && !session->options->print_job && session->started &&
+           !session->stdin_done && !session->stdin_blocked;
 }
 
 /* So do keys, but those that are for us. */
@@ -115,6 +133,7 @@ static void give_keys(struct session *session, struct afar_error *err)
 {
     struct console *console = &session->console;
     enum escape_action action = ESCAPE_NOTHING;
+    console_tick(console, session->client, session_now_ms()); /* a size goes before them */
     do {
         action = console_take(console, &session->input);
         if (console->start < console->end) {
@@ -127,7 +146,7 @@ static void give_keys(struct session *session, struct afar_error *err)
         if (action == ESCAPE_HANG_UP)
             session_hang_up(session, err);
         else if (action == ESCAPE_DETACH)
-            tty_say(&console->tty, "[it is not kept, and would end; ~. hangs up]");
+            session_detach(session, err);
         else if (action == ESCAPE_SUSPEND)
             session_suspend(session, err);
     } while (session->status < 0 && !session->stdin_blocked &&
@@ -229,6 +248,18 @@ static bool is_unknown_terminal(const struct session *session, const struct afar
     return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
 }
 
+/* True: whoever has asked for one may ask again without. */
+static bool has_no_terminal(struct session *session, const struct afar_error *err)
+{
+    const struct session_options *options = session->options;
+    if (options->no_terminal == NULL || session->command->pty == NULL || *options->no_terminal ||
+        !(is_unknown_terminal(session, err) || strcmp(err->reason, "denied") == 0))
+        return false;
+    *options->no_terminal = true;
+    session->status = session->failed;
+    return true;
+}
+
 static int tell_end(const struct session *session, const struct afar_receipt *receipt)
 {
     if (session->options->status != NULL)
@@ -281,8 +312,13 @@ void session_process(struct session *session, struct afar_error *err)
         session->again = true;
     } else if (status != AFAR_OK) {
         console_leave(&session->console, true);
-        if (session->hanging_up)
-            session->status = session->failed; /* whatever has become of it */
+        session->lost = status != AFAR_EREFUSED;
+        if (session->hanging_up) { /* whatever has become of it */
+            session->status = session->hung_up;
+            return;
+        }
+        if (status == AFAR_EREFUSED && has_no_terminal(session, err))
+            return;
         else if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
             report("%s offers no files (its afard is older)", session->remote->host);
         else if (status == AFAR_EREFUSED && is_unknown_forward(session, err))
@@ -290,12 +326,14 @@ void session_process(struct session *session, struct afar_error *err)
         else if (status == AFAR_EREFUSED && is_unknown_terminal(session, err))
             report("%s offers no %s (its afard is older)", session->remote->host,
                    session->command->login ? "login shell" : "terminal");
+        else if (status == AFAR_EREFUSED && session->console.on &&
+                 strcmp(err->reason, "superseded") == 0)
+            tty_say(&session->console.tty, "[taken over by another afar attach]");
         else if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0)
             report("interrupted by %s: %s", sigabbrev_np(session->taken_back), err->message);
         else
             report("%s", err->message);
         session->status = session->failed;
-        session->lost = status != AFAR_EREFUSED;
     } else if (receipt != NULL) {
         take_receipt(session, receipt);
     }
@@ -315,6 +353,10 @@ static int timeout_ms(const struct session *session)
         sooner(afar_timeout(session->client), console_timeout(&session->console, session_now_ms()));
     if (session->hanging_up) {
         int64_t until_ms = session->hang_up_ms - session_now_ms();
+        library_ms = sooner(library_ms, until_ms > 0 ? (int)until_ms : 0);
+    }
+    if (session->away_say_ms != 0) {
+        int64_t until_ms = session->away_say_ms - session_now_ms();
         library_ms = sooner(library_ms, until_ms > 0 ? (int)until_ms : 0);
     }
     const int64_t ends_ms[] = {session->give_up_ms, session->wait_until_ms};
@@ -394,7 +436,7 @@ static bool start(struct session *session)
     const struct afar_callbacks callbacks =
         AFAR_CALLBACKS_INIT(.on_stdout = on_stdout, .on_stderr = on_stderr,
                             .on_started = on_started, .on_frame = session->json ? on_frame : NULL,
-                            .on_cut = on_cut, .user = session);
+                            .on_cut = on_cut, .on_screen = on_screen, .user = session);
     struct remote *remote = session->remote;
     struct afar_error err = {0};
     for (;;) {
@@ -458,6 +500,7 @@ static int run(struct session *session)
         session_check_taken_back(session);
         session_check_leaving(session);
         session_check_interrupted_away(session);
+        session_check_away(session);
         session_check_wait(session);
         if (session_come_back(session))
             continue;
@@ -489,8 +532,8 @@ int session_run(struct remote *remote, const struct afar_command *command,
     session->status = -1;
     if (options->wait_ms > 0)
         session->wait_until_ms = session_now_ms() + options->wait_ms;
-    console_init(&session->console, remote->host, command, command->with_stdin && !options->json,
-                 options->escape);
+    console_init(&session->console, remote->host, command,
+                 command->with_stdin && !options->json && !options->print_job, options->escape);
     if (!signals_open(&session->signals, session->console.on)) {
         report("signalfd: %s", strerror(errno));
         free(session);

@@ -35,6 +35,9 @@ struct session_options {
                             passed on; a second one at once */
     int (*status)(void *user, const struct afar_receipt *receipt); /* instead of report_receipt and
                                                                       afar_exit_status */
+    /* A terminal was asked for, and is not to be had: nothing was said and nothing has run. May be
+     * NULL: then it is a failure like others. */
+    bool *no_terminal;
     void (*started)(void *user); /* the command runs; may go on in a child process */
     void *user;
 };

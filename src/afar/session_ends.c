@@ -21,12 +21,13 @@ enum {
     DELIVER_MS = 5000,
     HANG_UP_MS = 500, /* likewise, that it ends the command, of which nobody waits for the end */
     PAUSE_MS = 200,   /* to tell it that we stop */
+    AWAY_SAY_MS = 2000,
     WATCHED = 5
 };
 
 void session_leave(struct session *session)
 {
-    session->status = session->failed;
+    session->status = session->hanging_up ? session->hung_up : session->failed;
     session->lost = true;
 }
 
@@ -39,19 +40,45 @@ int64_t session_now_ms(void)
 
 /* ---- a person goes --------------------------------------------------------------------------- */
 
-/* For good: the terminal is theirs again at once, and the server has a moment to hear of it. */
-void session_hang_up(struct session *session, struct afar_error *err)
+static bool is_kept(const struct session *session)
 {
+    const struct afar_command *command = session->command;
+    return command->keep || command->key != NULL || command->job != NULL;
+}
+
+/* The terminal is theirs again at once, and the server has a moment to hear of it. */
+static void go(struct session *session, int status, const char *how, struct afar_error *err)
+{
+    char host[256];
     if (session->hanging_up) {
         session_leave(session);
         return;
     }
     console_leave(&session->console, true);
-    if (session->console.own)
-        tty_say(&session->console.tty, "[hung up]");
+    afar_escape(host, sizeof host, session->remote->host, AFAR_ESCAPE_TERMINAL);
+    if (session->console.own && is_kept(session))
+        tty_say(&session->console.tty, "[%s: %.12s; afar attach %s %.12s]", how, session->job, host,
+                session->job);
+    else if (session->console.own)
+        tty_say(&session->console.tty, "[%s]", how);
     session->hanging_up = true;
+    session->hung_up = status;
     session->hang_up_ms = session_now_ms() + HANG_UP_MS;
     (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
+}
+
+/* For good; what is kept runs on. */
+void session_hang_up(struct session *session, struct afar_error *err)
+{
+    go(session, session->failed, "hung up", err);
+}
+
+void session_detach(struct session *session, struct afar_error *err)
+{
+    if (is_kept(session))
+        go(session, 0, "detached", err);
+    else
+        tty_say(&session->console.tty, "[it is not kept, and would end; ~. hangs up]");
 }
 
 /* For a while. */
@@ -200,28 +227,46 @@ void session_take_signals(struct session *session, struct afar_error *err)
 
 /* ---- a lost connection ----------------------------------------------------------------------- */
 
-/* One line when it is lost and one when it is back, for a person. */
+static void say_presence(struct session *session, bool away)
+{
+    char text[AFAR_ERROR_MESSAGE_BYTES + 128];
+    session->away_say_ms = 0;
+    if (isatty(STDERR_FILENO) == 0 || (!away && !session->away_said))
+        return;
+    session->away_said = away;
+    if (away)
+        (void)snprintf(text, sizeof text, "%s; trying to come back to the command for up to %lld s",
+                       afar_why_away(session->client),
+                       (long long)(session->command->resume_ms + 999) / 1000);
+    else
+        (void)snprintf(text, sizeof text, "%s: the connection is back", session->remote->host);
+    console_tell(&session->console, text);
+}
+
+void session_check_away(struct session *session)
+{
+    if (session->away_say_ms != 0 && session->status < 0 &&
+        session_now_ms() >= session->away_say_ms)
+        say_presence(session, true);
+}
+
+/* One line when it is lost and one when it is back, for a person; on the command's own screen only
+ * where it lasts. */
 void session_note_presence(struct session *session)
 {
-    const char *why = afar_why_away(session->client);
-    const bool away = why[0] != '\0';
-    const bool person = isatty(STDERR_FILENO) != 0;
+    const bool away = afar_why_away(session->client)[0] != '\0';
     if (away == session->told_away)
         return;
     session->told_away = away;
     if (session->leaving == 0)
         session->give_up_ms = 0;
+    if (away && session->console.tty.raw) {
+        session->away_say_ms = session_now_ms() + AWAY_SAY_MS;
+        return;
+    }
+    say_presence(session, away);
     if (!away) /* what was told meanwhile has not arrived */
         console_resized(&session->console);
-    if (!person)
-        return;
-    char text[AFAR_ERROR_MESSAGE_BYTES + 128];
-    if (away)
-        (void)snprintf(text, sizeof text, "%s; trying to come back to the command for up to %lld s",
-                       why, (long long)(session->command->resume_ms + 999) / 1000);
-    else
-        (void)snprintf(text, sizeof text, "%s: the connection is back", session->remote->host);
-    console_tell(&session->console, text);
 }
 
 /* Whoever has interrupted it does not want to wait. */

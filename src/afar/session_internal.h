@@ -29,7 +29,9 @@ struct session {
     int interrupts;
     int taken_back;     /* the signal for which the request was taken back; 0: it was not */
     int leaving;        /* the signal that ends this program soon; 0: none */
+    char job[64];       /* its id; "": not known yet */
     bool hanging_up;    /* the person at the terminal has left … */
+    int hung_up;        /* … with this status … */
     int64_t hang_up_ms; /* … and it is not waited for longer than that */
     /* In the other cases, or away and interrupted: when to wait no longer; 0: not. */
     int64_t give_up_ms;
@@ -37,8 +39,10 @@ struct session {
     bool cut;              /* some output is missing */
     bool printed;          /* the job's id … */
     bool let_go;           /* … and the job is left */
-    bool told_away;        /* the connection was lost, and it is not back */
-    int status;            /* -1: not over */
+    bool told_away;        /* the connection was lost, and it is not back … */
+    int64_t away_say_ms;   /* … which is to be said then; 0: it has been, or need not be */
+    bool away_said;
+    int status; /* -1: not over */
     struct input input;
     struct output output[2]; /* stdout, stderr */
     bool told_closed[2];     /* the command has been told that nobody reads */
@@ -62,6 +66,7 @@ void session_leave(struct session *session);
 
 /* The keys of a person at the terminal. */
 void session_hang_up(struct session *session, struct afar_error *err);
+void session_detach(struct session *session, struct afar_error *err);
 void session_suspend(struct session *session, struct afar_error *err);
 
 void session_take_signals(struct session *session, struct afar_error *err);
@@ -74,6 +79,9 @@ void session_check_wait(struct session *session);
 
 /* Says it when the connection is lost, and when it is back. */
 void session_note_presence(struct session *session);
+
+/* away_say_ms may have come. */
+void session_check_away(struct session *session);
 
 /* True: it was tried, and there is news for session_process. */
 bool session_come_back(struct session *session);

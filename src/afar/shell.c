@@ -1,13 +1,17 @@
 #include "afar/commands.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "afar/job_name.h"
 #include "afar/options.h"
 #include "afar/remote.h"
 #include "afar/report.h"
 #include "afar/session.h"
 #include "afar/tty.h"
+
+enum { KEPT_RECONNECT_MS = 60000 }; /* the server may restart under it */
 
 static const char help[] =
     "usage: afar shell [options] HOST\n"
@@ -18,24 +22,52 @@ static const char help[] =
     "\n"
     "  -e, --env NAME=VALUE, -w, --cwd DIR, --timeout TIME\n"
     "                        as for 'afar run'\n"
+    "      --keep            it stays when the connection ends, or is left by ~d: afar attach\n"
+    "      --once NAME       --keep, and opens the one of this name again where there is one\n"
     "      --escape CHAR     what begins the commands below ('~'); none: there are none\n"
     "  -q, --quiet           do not say where you are\n"
-    "      --silence TIME, --ca, --cert, --key FILE, --pin PIN, --connect-timeout TIME\n"
+    "      --reconnect TIME, --silence TIME, --ca, --cert, --key FILE, --pin PIN, "
+    "--connect-timeout TIME\n"
     "                        as for 'afar run'\n"
     "\n"
-    "After Enter:  ~.  hang up    ~^Z  suspend    ~s  state    ~?  help    ~~  a '~'\n"
+    "After Enter:  ~.  hang up    ~d  detach (with --keep)    ~^Z  suspend    ~s  state    ~?  "
+    "help\n"
+    "              ~~  a '~'\n"
     "\n"
-    "  afar shell build-7\n";
+    "  afar shell build-7\n"
+    "  afar shell --once work build-7\n";
 
 /* Where the person is now, dim, as it is not the shell that says it. */
-static void greet(const char *host, const struct options *options)
+static void greet(const char *host, const struct options *options,
+                  const struct afar_command *command)
 {
     char shown[256];
+    char fate[64] = "it ends with the connection";
+    if (command->keep)
+        (void)snprintf(fate, sizeof fate, "kept; ~d leaves it");
+    else if (command->resume_ms > 0)
+        (void)snprintf(fate, sizeof fate, "waits for a lost connection up to %lld s",
+                       (long long)(command->resume_ms + 999) / 1000);
     if (options->quiet || isatty(STDERR_FILENO) != 1)
         return;
     afar_escape(shown, sizeof shown, host, AFAR_ESCAPE_TERMINAL);
-    (void)fprintf(stderr, "\x1b[2m[%s; it ends with the connection%s]\x1b[0m\n", shown,
+    (void)fprintf(stderr, "\x1b[2m[%s; %s%s]\x1b[0m\n", shown, fate,
                   options->escape == '~' ? "; ~? after Enter for help" : "");
+}
+
+/* The shell of this name has been left for good: the next one may have it. */
+static bool forget_ended(struct remote *remote, const char *name)
+{
+    char job[JOB_NAME_BYTES];
+    struct afar_error err = {0};
+    if (!job_name_find_ended(remote, name, job))
+        return false;
+    if (job[0] == '\0' ||
+        afar_forget(remote->client, job, remote->connect_timeout_ms, &err) == AFAR_OK ||
+        strcmp(err.reason, "not_found") == 0)
+        return true;
+    report("%s", err.message);
+    return false;
 }
 
 static int open_shell(struct remote *remote, const struct options *options)
@@ -46,11 +78,17 @@ static int open_shell(struct remote *remote, const struct options *options)
     struct afar_command command =
         AFAR_COMMAND_INIT(.env = options->env, .cwd = options->cwd,
                           .timeout_ms = options->timeout_ms, .with_stdin = true, .login = true,
-                          .leave = true);
+                          .resume_ms = remote->reconnect_ms,
+                          .keep = options->keep || options->once != NULL, .key = options->once,
+                          .user = remote->entry.value[HOST_USER].text, .leave = true);
+    if (command.keep && command.resume_ms == 0 && options->reconnect_ms < 0)
+        command.resume_ms = KEPT_RECONNECT_MS;
+    if (options->once != NULL && !forget_ended(remote, options->once))
+        return STATUS_FAILED;
     if (on_terminal) {
         tty_describe(&wish, environ);
         command.pty = &wish.pty;
-        greet(remote->host, options);
+        greet(remote->host, options, &command);
     }
     return session_run(remote, &command, &how);
 }

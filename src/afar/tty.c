@@ -179,6 +179,15 @@ void tty_follow(struct tty *tty, const void *data, size_t size)
     guard_note(&tty->guard, tty->modes.set);
 }
 
+void tty_put(struct tty *tty, const char *text)
+{
+    if (!tty->shows)
+        return;
+    tty_foresee(tty, text, strlen(text));
+    write_within(text, strlen(text));
+    tty_follow(tty, text, strlen(text));
+}
+
 /* ---- what we say ----------------------------------------------------------------------------- */
 
 void tty_say(const struct tty *tty, const char *format, ...)

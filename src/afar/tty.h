@@ -63,6 +63,9 @@ void tty_foresee(struct tty *tty, const void *data, size_t size);
 /* The command has written this, which standard output has taken. */
 void tty_follow(struct tty *tty, const void *data, size_t size);
 
+/* Writes it as if the command had, and all of it: a few bytes. */
+void tty_put(struct tty *tty, const char *text);
+
 /* Sets rows, cols and pixels of `pty`: the size of standard output, else of standard input, else of
  * the controlling terminal; 0 where none is known. */
 void tty_size(struct afar_pty *pty);

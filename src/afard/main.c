@@ -171,6 +171,9 @@ static enum afar_status verify_only(const struct options *options, struct afar_e
                  (unsigned long long)verdict.last_seq, verdict.last_hash);
     if (verdict.first_seq > 0)
         (void)printf("the log before it ends with %s\n", verdict.first_prev);
+    if (verdict.recordings > 0)
+        (void)printf("%llu recordings are as they were written\n",
+                     (unsigned long long)verdict.recordings);
     return print_text("", err);
 }
 

@@ -9,6 +9,9 @@
 /* A server that sends without end is not waited for. */
 enum { SETTLE_TURNS = 16, HOLDER_RANDOM_BYTES = 16 };
 
+/* Of what a terminal has shown: a screen, and what somebody may want to see of before. */
+enum { SCREEN_BACK_BYTES = 65536 };
+
 /* ---- the request ----------------------------------------------------------------------------- */
 
 /* What has a job or a name. */
@@ -63,14 +66,26 @@ static enum afar_status check_command(const struct afar_command *command, struct
     return AFAR_OK;
 }
 
+static bool on_pty(const struct afar_command *wanted)
+{
+    return wanted->pty != NULL || wanted->with_pty;
+}
+
+/* The terminal that is wanted, if any. */
+static enum afar_status take_terminal(struct pty_request *pty, const struct afar_command *wanted,
+                                      struct afar_error *err)
+{
+    static const struct afar_pty any = AFAR_PTY_INIT();
+    if (!on_pty(wanted))
+        return AFAR_OK;
+    return client_take_pty(pty, wanted->pty != NULL ? wanted->pty : &any, err);
+}
+
 static enum afar_status put_request(struct afar_client *client, const struct afar_command *wanted,
                                     struct afar_error *err)
 {
-    static const struct afar_pty any = AFAR_PTY_INIT();
-    const bool on_pty = wanted->pty != NULL || wanted->with_pty;
     struct pty_request pty;
-    enum afar_status status =
-        on_pty ? client_take_pty(&pty, wanted->pty != NULL ? wanted->pty : &any, err) : AFAR_OK;
+    enum afar_status status = take_terminal(&pty, wanted, err);
     if (status != AFAR_OK)
         return status;
     /* The encoder only reads: its struct is not const because the server's own is filled by it. */
@@ -89,7 +104,7 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
         .leave = wanted->leave,
         .shell_of_user = wanted->shell_of_user,
         .stdin_stream = wanted->with_stdin,
-        .pty = on_pty ? &pty : NULL,
+        .pty = on_pty(wanted) ? &pty : NULL,
         .digest = wanted->with_digest,
         .timeout_ms = (uint64_t)wanted->timeout_ms,
         .start_within_ms = (uint64_t)wanted->start_within_ms,
@@ -132,6 +147,10 @@ static enum afar_status open_guest(struct run_guest *guest, const struct afar_co
                                    struct afar_error *err)
 {
     char holder[2 * HOLDER_RANDOM_BYTES + 1];
+    struct pty_request pty;
+    enum afar_status status = take_terminal(&pty, wanted, err);
+    if (status != AFAR_OK)
+        return status;
     struct run_guest_setup setup = {.resume_ms = (uint64_t)wanted->resume_ms,
                                     .job = wanted->job,
                                     .watch = wanted->watch,
@@ -141,11 +160,14 @@ static enum afar_status open_guest(struct run_guest *guest, const struct afar_co
                                     .has_since = wanted->since_ms != 0,
                                     .since_ms =
                                         wanted->since_ms > 0 ? (uint64_t)wanted->since_ms : 0,
-                                    .stdin_again = wanted->key != NULL,
+                                    .stdin_again = wanted->key != NULL && !on_pty(wanted),
+                                    .stdin_behind = wanted->key != NULL && on_pty(wanted),
+                                    .screen = on_pty(wanted) ? &pty.size : NULL,
+                                    .tail = SCREEN_BACK_BYTES,
                                     .stdin_stream = wanted->with_stdin,
                                     .window_max = CLIENT_WINDOW_GROWN_BYTES};
     if (wanted->resume_ms > 0 || wanted->keep || wanted->key != NULL || wanted->job != NULL) {
-        enum afar_status status = random_hex(holder, HOLDER_RANDOM_BYTES, err);
+        status = random_hex(holder, HOLDER_RANDOM_BYTES, err);
         if (status != AFAR_OK)
             return status;
         setup.holder = holder;
@@ -194,7 +216,7 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     client->complaint.code = AFAR_OK; /* it was about something else */
     current->detaching = current->answered = current->queued = current->started = current->ended =
         current->refused = current->has_receipt = current->attached = false;
-    current->on_pty = wanted.pty != NULL || wanted.with_pty;
+    current->on_pty = on_pty(&wanted);
     client->heartbeat.paused = false;
     current->ack_by_ms = DEADLINE_NEVER;
     heartbeat_heard(&client->heartbeat);

@@ -113,7 +113,7 @@ static void give_job(const struct control *control, const struct message_job *en
                       .stdout_bytes = entry->bytes[0], .stderr_bytes = entry->bytes[1],
                       .kept = entry->kept, .attached = entry->attached,
                       .has_outcome = entry->has_outcome, .outcome = entry->outcome,
-                      .code = entry->code);
+                      .code = entry->code, .pty = entry->pty);
     (void)snprintf(job.job, sizeof job.job, "%s", entry->job);
     (void)snprintf(job.state, sizeof job.state, "%s", message_job_state_name(entry->state));
     (void)snprintf(job.key, sizeof job.key, "%s", entry->key);

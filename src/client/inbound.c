@@ -44,18 +44,31 @@ static enum afar_status on_started(struct afar_client *client, const struct mess
     return delivery_show(&command->delivery, frame, err);
 }
 
+static void tell_screen(const struct command *command, const struct message_attached *attached)
+{
+    const struct afar_callbacks *callbacks = &command->delivery.callbacks;
+    if (callbacks->on_screen != NULL)
+        callbacks->on_screen(callbacks->user, attached->modes, attached->replay);
+}
+
 /* It is back; whether it has started may have been lost on the way. */
 static enum afar_status on_attached(struct afar_client *client, const struct message *message,
                                     const struct frame_view *frame, struct afar_error *err)
 {
     struct command *command = &client->command;
-    if (!command->attached && command->guest.takes_over)
+    const bool first = !command->attached;
+    /* Also one that was begun by its name, and was there: it has gone on without us. */
+    if (first && (command->guest.takes_over || command->delivery.next_seq == 0))
         delivery_start_at(&command->delivery, message->attached.first,
                           message->attached.first_bytes);
     command->attached = true;
     client->complaint.code = client->lost.code = AFAR_OK;
-    if (message->attached.state == MESSAGE_JOB_RUNNING)
-        return on_started(client, message, frame, err);
+    if (message->attached.state == MESSAGE_JOB_RUNNING) {
+        enum afar_status status = on_started(client, message, frame, err);
+        if (status == AFAR_OK && first && message->attached.has_modes)
+            tell_screen(command, &message->attached);
+        return status;
+    }
     /* What we have asked to be started may be over when this comes, or never have begun: its receipt
      * tells. */
     const struct afar_callbacks *callbacks = &command->delivery.callbacks;
@@ -130,7 +143,7 @@ static enum afar_status check_outcome(const struct command *command,
                          command->started ? "had started" : "had not started");
     /* Others may have brought some. */
     if (receipt->stdin_bytes > command->guest.stdin_sent && !command->guest.takes_over &&
-        !command->guest.stdin_again)
+        !command->guest.stdin_again && !command->guest.stdin_behind)
         return afar_fail(err, AFAR_EPEER,
                          "the receipt counts %" PRIu64 " bytes of stdin, but %" PRIu64 " were sent",
                          receipt->stdin_bytes, command->guest.stdin_sent);

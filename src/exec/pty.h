@@ -25,6 +25,7 @@ struct pty_wish {
     bool utf8;   /* a key that erases takes a whole character, and not a byte */
     bool owned;  /* the slave belongs to … */
     uid_t owner; /* … this user, and not to the server's */
+    char *tell;  /* PTY_NAME_BYTES of room for its name, in the environment; NULL: none */
 };
 
 enum { PTY_NAME_BYTES = 32 };

@@ -1,6 +1,7 @@
 /* How a command begins, in the companion: it has it decided what is to be run, and runs that. */
 #include "job/launch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -113,8 +114,19 @@ static enum afar_status take_fence(struct job_launch *launch, int *fd, struct af
     return status;
 }
 
-static struct pty_wish wish(const struct pty_request *pty, const struct confinement *confine)
+static char *tty_room(char **environment)
 {
+    for (char **at = environment; at != NULL && *at != NULL; at++) {
+        if (strcmp(*at, JOB_TTY_ROOM) == 0)
+            return *at + sizeof JOB_TTY - 1;
+    }
+    return NULL;
+}
+
+static struct pty_wish wish(const struct pty_request *pty, const struct confinement *confine,
+                            char **environment)
+{
+    static_assert(sizeof JOB_TTY_ROOM - sizeof JOB_TTY == PTY_NAME_BYTES - 1, "its room");
     if (pty == NULL)
         return (struct pty_wish){.utf8 = false};
     return (struct pty_wish){.size = {.rows = pty->size.rows,
@@ -123,7 +135,8 @@ static struct pty_wish wish(const struct pty_request *pty, const struct confinem
                                       .ypixel = pty->size.ypixel},
                              .utf8 = pty->utf8,
                              .owned = confine->set_user,
-                             .owner = confine->user};
+                             .owner = confine->user,
+                             .tell = tty_room(environment)};
 }
 
 static enum afar_status start(struct job_launch *launch, struct afar_error *err)
@@ -143,7 +156,7 @@ static enum afar_status start(struct job_launch *launch, struct afar_error *err)
                                        .notes = launch->tells_files,
                                        .all_notes = launch->tells_all};
     const struct pty_request *pty = launch->request->pty;
-    const struct pty_wish terminal = wish(pty, &confinement);
+    const struct pty_wish terminal = wish(pty, &confinement, launch->environment);
     const struct spawn_request request = {
         .argv = decision->argv != NULL ? decision->argv : launch->request->argv,
         .program = decision->program,

@@ -35,6 +35,7 @@ void job_free(struct job *job)
     buffer_close(&job->streams.input);
     job_tree_close(job);
     free(job->left.members);
+    job_record_close(job);
     spawn_control_close(&job->launch.control);
     free(job);
 }
@@ -370,6 +371,8 @@ void job_end_finished(struct job *job)
     if (job->streams.output_over)
         utf8_copy(receipt.message, sizeof receipt.message,
                   "its output was cut: its rule allows no more (max_output)");
+    if (job->record.message[0] != '\0')
+        utf8_copy(receipt.message, sizeof receipt.message, job->record.message);
     if (job->stop_failed)
         (void)snprintf(receipt.message, sizeof receipt.message,
                        "it was to be ended (%s), but the server may not signal its processes",

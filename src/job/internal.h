@@ -82,6 +82,25 @@ struct job_terminal {
     uint64_t output_then;
 };
 
+/* See record.c. `file`, `back`, `failed` and `last` are the companion's while it is busy. */
+struct job_record {
+    struct task task;
+    struct recording *file; /* launch.recording; borrowed */
+    struct cast cast;
+    struct buffer front; /* lines that gather … */
+    struct buffer back;  /* … and that are being written */
+    uint64_t max_bytes;
+    int64_t start_us;
+    int failed; /* an errno */
+    bool open;
+    bool busy;
+    bool over;         /* it has failed: nothing more is written */
+    bool ending;       /* nothing more will come … */
+    bool last;         /* … nor behind what is being written … */
+    bool done;         /* … and that is on the disk */
+    char message[160]; /* for the receipt, where that has ended the job; "": it has not */
+};
+
 /* When something is due; DEADLINE_NEVER: nothing. Those of the tree are in there. */
 struct job_deadlines {
     struct timer timer;  /* the earliest of all */
@@ -119,6 +138,7 @@ struct job {
     struct job_spawning spawning;
     struct job_streams streams;
     struct job_terminal terminal;
+    struct job_record record;
     struct job_deadlines deadlines;
     struct job_tree tree;
     struct job_left left;
@@ -185,6 +205,21 @@ void job_terminal_run_timers(struct job *job, int64_t now_ms);
 
 /* True: the signal is one that a terminal sends, and it has. */
 bool job_terminal_signal(struct job *job, int number);
+
+/* record.c: what is shown on its terminal, into launch.recording where there is one. */
+
+/* The command runs, on its terminal. */
+void job_record_open(struct job *job);
+
+/* True: the terminal is not to be read before job_resume_output is called. */
+bool job_record_is_full(const struct job *job);
+void job_record_output(struct job *job, const void *data, size_t size);
+void job_record_size(struct job *job, const struct screen_size *size);
+
+/* Nothing more comes. True: all of it is on the disk, or given up. False: job_advance is called
+ * again. */
+bool job_record_ended(struct job *job);
+void job_record_close(struct job *job);
 
 /* tree.c. All of the job: its group, all that descends from it, and the orphans among that.
  * Until the leader has been reaped. */

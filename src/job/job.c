@@ -375,7 +375,7 @@ void job_advance(struct job *job)
 {
     if (job->state == JOB_DRAINING && job_streams_ended(job))
         become(job, JOB_SWEEPING);
-    if (job->state == JOB_SWEEPING && job_tree_swept(job)) {
+    if (job->state == JOB_SWEEPING && job_tree_swept(job) && job_record_ended(job)) {
         job_end_finished(job);
         return;
     }

@@ -112,6 +112,12 @@ void job_allow_stdin(struct job *job, size_t bytes);
 void job_resize(struct job *job, const struct screen_size *size);
 void job_hang_up(struct job *job);
 
+/* A mark in its recording, where there is one: who reads it has come, gone, or is another. */
+void job_record_mark(struct job *job, const char *what);
+
+/* The size that was told last, or asked for. Of a job on a terminal. Borrowed. */
+const struct screen_size *job_screen(const struct job *job);
+
 /* The name by which the command knows its terminal; borrowed; NULL: it has none. */
 const char *job_terminal_name(const struct job *job);
 

@@ -18,10 +18,16 @@
 #include "exec/fence.h"
 #include "exec/spawn.h"
 #include "job/host.h"
+#include "job/recording.h"
 #include "policy/decide.h"
 #include "wire/exec_request.h"
 
 struct job_launch;
+
+/* In the environment of a command on a terminal, where it can open that: room for its name, which
+ * is known when it is made. */
+#define JOB_TTY "AFAR_TTY="
+#define JOB_TTY_ROOM JOB_TTY "-------------------------------"
 
 /* The party that says what is to be run, and how. Runs first in the companion. */
 struct job_decider {
@@ -53,9 +59,10 @@ struct job_launch {
     bool tells_all;      /* … also what is only read */
     bool audited;        /* the start is in the audit log, and the end belongs there too */
     bool refused;
-    bool kept;         /* a keeper has the command, and this job is over */
-    bool leaves;       /* what it leaves running may stay … */
-    bool leave_denied; /* … or might not, though that was asked for */
+    bool kept;                   /* a keeper has the command, and this job is over */
+    bool leaves;                 /* what it leaves running may stay … */
+    bool leave_denied;           /* … or might not, though that was asked for */
+    struct recording *recording; /* owned; of what its terminal shows; NULL: none */
 
     atomic_bool starting;     /* it has been decided: see above */
     _Atomic int64_t begun_ms; /* 0: the companion has not begun */

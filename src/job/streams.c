@@ -57,6 +57,8 @@ static bool is_dropped(const struct job *job)
 static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *size)
 {
     struct job *job = pipe->job;
+    if (job_record_is_full(job))
+        return AFAR_EAGAIN;
     if (!is_dropped(job))
         return job->owner->ops->reserve(job->owner, pipe->stream, room, size, NULL);
     *room = job->host->scratch;
@@ -70,6 +72,7 @@ static void commit(struct job_pipe *pipe, const uint8_t *room, size_t size)
     if (job->streams.output_over)
         return;
     job->streams.output_bytes[pipe->stream] += size;
+    job_record_output(job, room, size);
     if (size > 0 && job->streams.digest[pipe->stream] != NULL)
         (void)digest_update(job->streams.digest[pipe->stream], room, size, NULL);
     if (job->owner != NULL)

@@ -35,11 +35,13 @@ bool job_terminal_is_open(const struct job *job)
 
 /* ---- its size -------------------------------------------------------------------------------- */
 
-static void apply_size(const struct job *job)
+static void apply_size(struct job *job)
 {
     const struct screen_size *size = &job->terminal.size;
     const struct pty_size set = {
         .rows = size->rows, .cols = size->cols, .xpixel = size->xpixel, .ypixel = size->ypixel};
+    if (size->rows > 0 && size->cols > 0)
+        job_record_size(job, size);
     if (master(job) >= 0)
         (void)pty_resize(master(job), &set); /* the kernel tells the foreground where it changes */
 }
@@ -52,6 +54,11 @@ void job_resize(struct job *job, const struct screen_size *size)
     job->terminal.resized = true;
     if (job_has_run(job))
         apply_size(job);
+}
+
+const struct screen_size *job_screen(const struct job *job)
+{
+    return job->terminal.resized ? &job->terminal.size : &job->launch.request->pty->size;
 }
 
 const char *job_terminal_name(const struct job *job)
@@ -163,6 +170,7 @@ void job_terminal_opened(struct job *job)
     if (!job_is_on_terminal(job))
         return;
     job->terminal.counted = true;
+    job_record_open(job);
     (void)atomic_fetch_add(&job->host->figures->terminals, 1);
     if (job->terminal.resized)
         apply_size(job);

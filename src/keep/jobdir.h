@@ -33,7 +33,8 @@ enum {
     JOBDIR_FILE_BYTES = 8192,
     JOBDIR_TOKEN_BYTES = 65, /* 256 random bits in hex and a NUL */
     JOBDIR_BOOT_BYTES = 40,
-    JOBDIR_RULE_BYTES = 40
+    JOBDIR_RULE_BYTES = 40,
+    JOBDIR_PATH_BYTES = 512
 };
 
 /* The file `request`. Never the environment: it may hold secrets. */
@@ -53,6 +54,14 @@ struct jobdir_request {
     uint64_t spool_bytes;
     enum when_full when_full;
     bool digest;
+    bool pty; /* it is on a terminal */
+};
+
+/* Of what its terminal has shown. */
+struct jobdir_recording {
+    char path[JOBDIR_PATH_BYTES]; /* "": there is none, or it is not complete */
+    char sha256[DIGEST_HEX_BYTES];
+    uint64_t bytes;
 };
 
 /* The file `receipt`. */
@@ -63,6 +72,7 @@ struct jobdir_end {
     bool digest;
     char holder[MESSAGE_HOLDER_BYTES]; /* the last */
     uint64_t next_attempt;
+    struct jobdir_recording recording;
 };
 
 struct jobdir_made {

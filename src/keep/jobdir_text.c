@@ -101,6 +101,7 @@ enum afar_status jobdir_text_request(char *text, size_t room, const struct jobdi
     add_number(text, room, &used, "spool_bytes", request->spool_bytes);
     add_number(text, room, &used, "when_full", request->when_full);
     add_number(text, room, &used, "digest", request->digest);
+    add_number(text, room, &used, "pty", request->pty);
     add_line(text, room, &used, "end", "");
     return used < room ? AFAR_OK : afar_fail(err, AFAR_ELIMIT, "a request is too long to be kept");
 }
@@ -131,6 +132,7 @@ static bool take_number(struct jobdir_request *request, const char *name, const 
 {
     uint64_t when_full = request->when_full;
     uint64_t digest = request->digest;
+    uint64_t pty = request->pty;
     const struct {
         const char *name;
         uint64_t *to;
@@ -139,7 +141,8 @@ static bool take_number(struct jobdir_request *request, const char *name, const 
                    {"resume_ms", &request->resume_ms},
                    {"spool_bytes", &request->spool_bytes},
                    {"when_full", &when_full},
-                   {"digest", &digest}};
+                   {"digest", &digest},
+                   {"pty", &pty}};
     bool sound = true;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(numbers[i].name, name) == 0)
@@ -147,6 +150,7 @@ static bool take_number(struct jobdir_request *request, const char *name, const 
     }
     request->when_full = when_full == WHEN_FULL_BLOCK ? WHEN_FULL_BLOCK : WHEN_FULL_CUT;
     request->digest = digest != 0;
+    request->pty = pty != 0;
     return sound;
 }
 
@@ -190,6 +194,13 @@ enum afar_status jobdir_text_end(char *text, size_t room, const struct jobdir_en
         add_line(text, room, size, "holder", end->holder);
         add_number(text, room, size, "next_attempt", end->next_attempt);
         add_number(text, room, size, "digest", end->digest);
+        if (end->recording.path[0] != '\0') {
+            char hex[2 * JOBDIR_PATH_BYTES];
+            to_hex(hex, end->recording.path);
+            add_line(text, room, size, "record", hex);
+            add_line(text, room, size, "record_sha256", end->recording.sha256);
+            add_number(text, room, size, "record_bytes", end->recording.bytes);
+        }
         add_line(text, room, size, "end", "");
     }
     buffer_close(&frame);
@@ -203,6 +214,12 @@ static bool take_line(struct jobdir_end *end, const char *name, const char *valu
         return number_parse(value, 0, UINT64_MAX, &end->ended_us, NULL) == AFAR_OK;
     if (strcmp(name, "next_attempt") == 0)
         return number_parse(value, 0, UINT64_MAX, &end->next_attempt, NULL) == AFAR_OK;
+    if (strcmp(name, "record") == 0)
+        return from_hex(end->recording.path, sizeof end->recording.path, value);
+    if (strcmp(name, "record_bytes") == 0)
+        return number_parse(value, 0, UINT64_MAX, &end->recording.bytes, NULL) == AFAR_OK;
+    if (strcmp(name, "record_sha256") == 0)
+        (void)snprintf(end->recording.sha256, sizeof end->recording.sha256, "%s", value);
     if (strcmp(name, "holder") == 0)
         (void)snprintf(end->holder, sizeof end->holder, "%s", value);
     if (strcmp(name, "digest") == 0 && number_parse(value, 0, 1, &digest, NULL) != AFAR_OK)

@@ -4,6 +4,7 @@
 
 #include "job/place.h"
 #include "keep/keeper.h"
+#include "keep/screen.h"
 #include "keep/spool.h"
 #include "wire/frame.h"
 #include "wire/run_host.h"
@@ -46,9 +47,14 @@ struct keeper {
     bool ended;  /* `end` is complete … */
     bool stored; /* … and on the disk */
     struct jobdir_end end;
-    uint8_t room[SPOOL_RECORD_BYTES]; /* what the job has written … */
-    enum stream waiting_stream;       /* … and no disk has taken yet (WHEN_FULL_BLOCK) */
-    size_t waiting;
+    uint8_t room[SPOOL_RECORD_BYTES];  /* what the job has written … */
+    enum stream waiting_stream;        /* … and no disk has taken yet (WHEN_FULL_BLOCK) … */
+    size_t waiting;                    /* … so much … */
+    size_t waiting_from;               /* … from there on */
+    size_t part;                       /* the next frame's part of it; 0: not known yet */
+    bool part_is_point;                /* of the screen's */
+    struct screen screen;              /* of a job on a terminal */
+    struct jobdir_recording recording; /* which is complete; path "": it is not, or there is none */
 
     struct run_host run; /* of who drives the job */
     struct run_spool run_spool;
@@ -69,6 +75,14 @@ enum afar_status kept_job_begin(struct keeper *keeper, struct afar_error *err);
 
 /* What could not be written is tried again. */
 void kept_job_retry(struct keeper *keeper);
+
+/* Whether it is on a terminal. */
+bool kept_job_on_terminal(const struct keeper *keeper);
+
+/* Where a terminal that has seen nothing begins, and what it must be told then. */
+void kept_job_find_screen(struct keeper *keeper, struct message_attach *attach);
+void kept_job_tell_screen(const struct keeper *keeper, bool is_new,
+                          struct message_attached *attached);
 
 /* The driver has taken something. */
 void kept_job_resume(struct keeper *keeper);

@@ -39,18 +39,42 @@ static void added(struct keeper *keeper)
     loop_defer(keeper->host.loop, &keeper->pump);
 }
 
+/* False: some of it still waits. On a terminal a frame ends where a new reader could begin. */
+static bool append_waiting(struct keeper *keeper)
+{
+    bool some = false;
+    while (keeper->waiting > 0) {
+        const uint8_t *at = keeper->room + keeper->waiting_from;
+        if (keeper->part == 0 && kept_job_on_terminal(keeper))
+            keeper->part =
+                screen_feed(&keeper->screen, at, keeper->waiting, &keeper->part_is_point);
+        else if (keeper->part == 0)
+            keeper->part = keeper->waiting;
+        if (spool_append(keeper->spool, keeper->waiting_stream, at, keeper->part) != AFAR_OK)
+            break;
+        if (keeper->part_is_point)
+            screen_mark(&keeper->screen, spool_end(keeper->spool));
+        keeper->waiting -= keeper->part;
+        keeper->waiting_from += keeper->part;
+        keeper->part = 0;
+        keeper->part_is_point = false;
+        some = true;
+    }
+    if (some)
+        added(keeper);
+    return keeper->waiting == 0;
+}
+
 static void on_commit(struct job_owner *owner, enum stream stream, size_t size)
 {
     struct keeper *keeper = keeper_of(owner);
     if (size == 0)
         return;
-    if (spool_append(keeper->spool, stream, keeper->room, size) == AFAR_OK) {
-        added(keeper);
-        return;
-    }
     keeper->waiting = size;
     keeper->waiting_stream = stream;
-    timer_arm(loop_timers(keeper->host.loop), &keeper->timer, clock_now_ms() + KEEPER_AGAIN_MS);
+    keeper->waiting_from = 0;
+    if (!append_waiting(keeper))
+        timer_arm(loop_timers(keeper->host.loop), &keeper->timer, clock_now_ms() + KEEPER_AGAIN_MS);
 }
 
 static void on_stdin_taken(struct job_owner *owner)
@@ -71,19 +95,18 @@ static void on_ended(struct job_owner *owner, const struct afar_receipt *receipt
     struct keeper *keeper = keeper_of(owner);
     keeper->job = NULL;
     /* What still waits for a disk cannot wait any longer: it is told as missing. */
-    if (keeper->waiting > 0) {
+    if (!append_waiting(keeper)) {
         uint64_t bytes[2];
         spool_bytes(keeper->spool, bytes);
         bytes[keeper->waiting_stream] += keeper->waiting;
-        if (spool_append(keeper->spool, keeper->waiting_stream, keeper->room, keeper->waiting) !=
-            AFAR_OK)
-            spool_complete(keeper->spool, spool_end(keeper->spool) + 1, bytes);
+        spool_complete(keeper->spool, spool_end(keeper->spool) + 1, bytes);
         keeper->waiting = 0;
     }
     keeper->end = (struct jobdir_end){.receipt = *receipt,
                                       .seq = spool_end(keeper->spool),
                                       .ended_us = jobdir_now_us(),
                                       .digest = keeper->request.digest,
+                                      .recording = keeper->recording,
                                       .next_attempt = keeper->run.next_attempt};
     memcpy(keeper->end.holder, keeper->run.holder, sizeof keeper->end.holder);
     store(keeper);
@@ -115,11 +138,7 @@ static const struct job_owner_ops owner_ops = {.started = on_started,
 
 void kept_job_retry(struct keeper *keeper)
 {
-    if (keeper->waiting > 0 && spool_append(keeper->spool, keeper->waiting_stream, keeper->room,
-                                            keeper->waiting) == AFAR_OK) {
-        keeper->waiting = 0;
-        added(keeper);
-    }
+    (void)append_waiting(keeper);
     if (keeper->ended && !keeper->stored)
         store(keeper);
     if (keeper->job != NULL && keeper->waiting == 0)
@@ -162,10 +181,15 @@ static bool ends(struct job_place *place)
 static void note_end(struct job_place *place, const struct job_launch *launch, pid_t pid,
                      const struct afar_receipt *receipt)
 {
-    (void)place;
-    (void)launch;
+    struct keeper *keeper = list_object(place, struct keeper, place);
+    const struct recording *recording = launch->recording;
     (void)pid;
     (void)receipt;
+    if (recording == NULL || recording->sha256[0] == '\0')
+        return;
+    memcpy(keeper->recording.path, recording->path, sizeof keeper->recording.path);
+    memcpy(keeper->recording.sha256, recording->sha256, sizeof keeper->recording.sha256);
+    keeper->recording.bytes = recording->bytes;
 }
 
 static void explain(struct job_place *place, const struct job_launch *launch,
@@ -204,6 +228,13 @@ static enum afar_status decide(struct job_decider *decider, struct job_launch *l
     launch->decision.cwd = order->cwd;
     launch->decision.cwd_is_home = order->cwd_is_home;
     launch->fence_fd = keeper->fence_fd;
+    if (order->recording != NULL) {
+        launch->spawned.stage = "record";
+        launch->recording = recording_reopen(order->recording, err);
+        if (launch->recording == NULL)
+            return AFAR_ESYSTEM;
+        launch->audited = true; /* its end is told to note_end */
+    }
     launch->spawned.stage = "environment";
     enum afar_status status =
         environment_build(&launch->environment, nothing, order->env, nothing, err);
@@ -235,10 +266,102 @@ static struct exec_request *make_request(const struct keeper *keeper)
     }
     argv[count] = NULL;
     request->argv = argv;
+    if (order->pty != NULL) {
+        request->pty = malloc(sizeof *request->pty);
+        if (request->pty == NULL) {
+            exec_request_free(request);
+            return NULL;
+        }
+        *request->pty = *order->pty;
+    }
     request->stdin_stream = order->stdin_stream;
     request->digest = keeper->request.digest;
     request->timeout_ms = order->timeout_ms;
     return request;
+}
+
+/* ---- its screen ------------------------------------------------------------------------------- */
+
+bool kept_job_on_terminal(const struct keeper *keeper)
+{
+    return keeper->request.pty;
+}
+
+/* The first frame with so many bytes of output before it, as far as that is held. */
+static uint64_t frame_at(struct keeper *keeper, uint64_t wanted)
+{
+    uint64_t low = 0;
+    uint64_t high = spool_end(keeper->spool);
+    while (low < high) {
+        const uint64_t middle = low + (high - low) / 2;
+        uint64_t bytes[2];
+        if (spool_bytes_before(keeper->spool, middle, bytes) && bytes[STREAM_STDOUT] >= wanted)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return high;
+}
+
+/* From the folder alone: what there was at the end. */
+static void look_back(struct keeper *keeper)
+{
+    struct spool_cursor cursor = {.fd = -1};
+    struct spool_record record;
+    uint64_t bytes[2];
+    bool point = false;
+    spool_bytes(keeper->spool, bytes);
+    const uint64_t end = bytes[STREAM_STDOUT];
+    cursor.seq = frame_at(keeper, end > SCREEN_TAIL_MAX_BYTES ? end - SCREEN_TAIL_MAX_BYTES : 0);
+    if (!spool_bytes_before(keeper->spool, cursor.seq, cursor.bytes))
+        return;
+    screen_begin(&keeper->screen, cursor.seq, cursor.bytes[STREAM_STDOUT]);
+    for (;;) {
+        enum spool_got got =
+            spool_next(keeper->spool, &cursor, keeper->room, sizeof keeper->room, &record);
+        if (got != SPOOL_FRAME && got != SPOOL_GAP)
+            break;
+        if (got == SPOOL_GAP)
+            screen_begin(&keeper->screen, cursor.seq, cursor.bytes[STREAM_STDOUT]);
+        size_t used = 0;
+        while (got == SPOOL_FRAME && used < record.size)
+            used += screen_feed(&keeper->screen, keeper->room + used, record.size - used, &point);
+        if (got == SPOOL_FRAME && point)
+            screen_mark(&keeper->screen, cursor.seq);
+    }
+    spool_cursor_close(&cursor);
+}
+
+void kept_job_find_screen(struct keeper *keeper, struct message_attach *attach)
+{
+    struct screen_point point;
+    if (keeper->order == NULL && keeper->screen.bytes == 0)
+        look_back(keeper);
+    attach->has_next = attach->has_next_bytes = true;
+    if (screen_find(&keeper->screen, attach->tail, &point)) {
+        attach->next_bytes[STREAM_STDOUT] = point.bytes;
+        attach->next_bytes[STREAM_STDERR] = 0;
+        attach->next = attach->ack = point.seq;
+    } else {
+        spool_bytes(keeper->spool, attach->next_bytes);
+        attach->next = attach->ack = spool_end(keeper->spool);
+    }
+}
+
+void kept_job_tell_screen(const struct keeper *keeper, bool is_new,
+                          struct message_attached *attached)
+{
+    attached->has_pty = kept_job_on_terminal(keeper);
+    if (!attached->has_pty || keeper->job == NULL)
+        return;
+    attached->screen = *job_screen(keeper->job);
+    attached->has_modes = is_new;
+    if (!is_new)
+        return;
+    uint64_t bytes[2];
+    spool_bytes(keeper->spool, bytes);
+    attached->replay = bytes[STREAM_STDOUT] - attached->first_bytes[STREAM_STDOUT];
+    (void)term_modes_redo(&keeper->screen.modes, attached->modes);
 }
 
 enum message_job_state kept_job_state(const struct keeper *keeper)
@@ -263,6 +386,7 @@ enum afar_status kept_job_begin(struct keeper *keeper, struct afar_error *err)
         exec_request_free(request);
         return status;
     }
+    screen_begin(&keeper->screen, 0, 0);
     job_set_id(keeper->job, keeper->request.job);
     job_begin(keeper->job, &keeper->decider, NULL);
     return AFAR_OK;

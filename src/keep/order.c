@@ -12,14 +12,25 @@
 static const char whom[] = "a keeper";
 
 /* The file: this, the groups, then texts, each with its NUL: label, program, cwd, the rule's name,
- * user and chroot; argv; env. */
-enum { TEXT_LABEL, TEXT_PROGRAM, TEXT_CWD, TEXT_RULE, TEXT_USER, TEXT_CHROOT, TEXTS };
+ * user and chroot, the recording; argv; env. */
+enum {
+    TEXT_LABEL,
+    TEXT_PROGRAM,
+    TEXT_CWD,
+    TEXT_RULE,
+    TEXT_USER,
+    TEXT_CHROOT,
+    TEXT_RECORDING,
+    TEXTS
+};
 
 struct head {
     struct keep_order order; /* its pointers mean nothing here */
     struct rule rule;        /* likewise */
     bool has[TEXTS];
     bool has_rule;
+    struct pty_request pty;
+    bool has_pty;
     size_t argc;
     size_t envc;
 };
@@ -40,7 +51,8 @@ enum afar_status order_put(const struct keep_order *order, int *fd, struct afar_
                                       order->cwd,
                                       rule != NULL ? rule->name : NULL,
                                       rule != NULL ? rule->user.name : NULL,
-                                      rule != NULL ? rule->chroot : NULL};
+                                      rule != NULL ? rule->chroot : NULL,
+                                      order->recording};
     struct head head;
     memset(&head, 0, sizeof head);
     head.order = *order;
@@ -48,6 +60,9 @@ enum afar_status order_put(const struct keep_order *order, int *fd, struct afar_
     head.has_rule = rule != NULL;
     if (rule != NULL)
         head.rule = *rule;
+    head.has_pty = order->pty != NULL;
+    if (order->pty != NULL)
+        head.pty = *order->pty;
     head.argc = packed_count(order->argv);
     head.envc = packed_count(order->env);
     for (int i = 0; i < TEXTS; i++)
@@ -104,6 +119,7 @@ static void clean_rule(struct rule *rule, gid_t *groups, char *const texts[TEXTS
     rule->user.home = rule->user.shell = NULL;
     rule->cwd = NULL;
     rule->chroot = texts[TEXT_CHROOT];
+    rule->record = NULL; /* its file is made */
 }
 
 static bool parse(struct order_taken *taken, size_t size)
@@ -130,6 +146,8 @@ static bool parse(struct order_taken *taken, size_t size)
         return false;
     clean_rule(&head->rule, first, texts);
     head->order.rule = head->has_rule ? &head->rule : NULL;
+    head->order.pty = head->has_pty ? &head->pty : NULL;
+    head->order.recording = texts[TEXT_RECORDING];
     head->order.label = texts[TEXT_LABEL];
     head->order.program = texts[TEXT_PROGRAM];
     head->order.cwd = texts[TEXT_CWD];

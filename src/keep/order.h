@@ -21,6 +21,8 @@ struct keep_order {
     const struct rule *rule; /* NULL: none. Only what confines; no texts but name, user, chroot */
     struct job_base base;    /* without seats */
     struct job_limits limits;
+    const struct pty_request *pty; /* its terminal; NULL: it has none */
+    const char *recording;         /* the file of what that shows, which is there; NULL: none */
     bool stdin_stream;
     uint64_t timeout_ms;
     uint64_t stdin_credit;

@@ -22,6 +22,8 @@ static void reader_free(struct reader *reader)
     struct keeper *keeper = reader->keeper;
     if (reader->drives)
         (void)run_host_lost(&keeper->run, reader, clock_now_ms());
+    if (reader->drives && keeper->job != NULL)
+        job_record_mark(keeper->job, "away");
     int fd = reader->source.fd;
     loop_remove(keeper->host.loop, &reader->source);
     if (fd >= 0)

@@ -22,17 +22,26 @@ static void displace(struct keeper *keeper, const void *session, const char *cod
     }
 }
 
-static void tell_attached(struct reader *reader, struct run_host *host)
+static struct message_started facts_of(const struct keeper *keeper, const struct run_host *host)
+{
+    const bool more = host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
+    const bool named = keeper->job != NULL && keeper->started && kept_job_on_terminal(keeper);
+    return (struct message_started){.job = keeper->request.job,
+                                    .window = run_host_told_window(host),
+                                    .credit = more ? host->stdin_credit : 0,
+                                    .resume_ms = keeper->request.resume_ms,
+                                    .kept = true,
+                                    .tty = named ? job_terminal_name(keeper->job) : NULL};
+}
+
+/* `is_new`: it has a terminal that has seen nothing. */
+static void tell_attached(struct reader *reader, struct run_host *host, bool is_new)
 {
     struct keeper *keeper = reader->keeper;
     struct message_attached attached;
-    const bool more = host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
-    const struct message_started facts = {.job = keeper->request.job,
-                                          .window = run_host_told_window(host),
-                                          .credit = more ? host->stdin_credit : 0,
-                                          .resume_ms = keeper->request.resume_ms,
-                                          .kept = true};
+    const struct message_started facts = facts_of(keeper, host);
     run_host_tell(host, &attached);
+    kept_job_tell_screen(keeper, is_new, &attached);
     attached.state = kept_job_state(keeper);
     reader->starting = attached.state == MESSAGE_JOB_STARTING;
     reader_check(reader, message_put_attached(&reader->out, reader->id, &facts, &attached, NULL));
@@ -45,12 +54,7 @@ void readers_tell_started(struct keeper *keeper)
         const struct run_host *host = reader_host(reader);
         if (!reader->starting || host == NULL)
             continue;
-        const bool more = host->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES;
-        const struct message_started facts = {.job = keeper->request.job,
-                                              .window = run_host_told_window(host),
-                                              .credit = more ? host->stdin_credit : 0,
-                                              .resume_ms = keeper->request.resume_ms,
-                                              .kept = true};
+        const struct message_started facts = facts_of(keeper, host);
         reader->starting = false;
         reader_check(reader, message_put_started(&reader->out, reader->id, &facts, NULL));
     }
@@ -121,7 +125,7 @@ static void watch(struct reader *reader, const struct message *message)
     reader->output = attach.output;
     reader->follow = attach.follow;
     reader->until = spool_end(keeper->spool);
-    tell_attached(reader, &reader->own);
+    tell_attached(reader, &reader->own, false);
 }
 
 static void attach(struct reader *reader, const struct message *message)
@@ -137,7 +141,10 @@ static void attach(struct reader *reader, const struct message *message)
         watch(reader, message);
         return;
     }
-    const struct message_attach wanted = find_since(keeper, &message->attach);
+    struct message_attach wanted = find_since(keeper, &message->attach);
+    const bool is_new = kept_job_on_terminal(keeper) && wanted.has_pty && !message->attach.has_next;
+    if (is_new)
+        kept_job_find_screen(keeper, &wanted);
     const bool torn = keeper->run.session != NULL && output_log_inside_frame(keeper->run.log);
     enum run_host_verdict verdict =
         run_host_attach(&keeper->run, reader, message->id, &wanted, &displaced);
@@ -151,7 +158,11 @@ static void attach(struct reader *reader, const struct message *message)
     if (displaced.session != NULL)
         displace(keeper, displaced.session, displaced.code, torn);
     reader->drives = reader->output = reader->follow = true;
-    tell_attached(reader, &keeper->run);
+    if (keeper->job != NULL)
+        job_record_mark(keeper->job, displaced.session != NULL ? "takeover" : "attach");
+    if (keeper->job != NULL && wanted.has_pty && wanted.screen.rows > 0 && wanted.screen.cols > 0)
+        job_resize(keeper->job, &wanted.screen);
+    tell_attached(reader, &keeper->run, is_new);
 }
 
 static void take_stdin(struct reader *reader, const struct message *message, const uint8_t *payload)
@@ -269,6 +280,8 @@ void reader_take(struct reader *reader, const struct message *message, const uin
         take_signal(reader, message);
     else if (message->type == MESSAGE_DETACH)
         take_detach(reader, message);
+    else if (message->type == MESSAGE_RESIZE && reader->drives && keeper->job != NULL)
+        job_resize(keeper->job, &message->screen);
     else if (message->type == MESSAGE_CLOSE && reader->drives && keeper->job != NULL)
         job_close_output(keeper->job, message->stream);
 }

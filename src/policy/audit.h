@@ -65,6 +65,9 @@ struct audit_record {
     char *const *env;      /* "NAME=value": only the names are written */
     const char *cwd;
     const struct screen_size *pty; /* the command's terminal */
+    const char *recording;         /* the file of what that shows; where it is complete … */
+    uint64_t record_bytes;         /* … its size … */
+    const char *record_sha256;     /* … and this; NULL: it is not */
     const char *user;
     bool lazy; /* need not be on the disk when audit_write returns, though the options say so */
     pid_t pid;

@@ -6,13 +6,93 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_BYTES = 200 };
+#include "base/digest.h"
+
+enum { SHOWN_BYTES = 200, PATH_BYTES = 512, READ_BYTES = 65536 };
 
 static enum afar_status fail_line(const char *path, uint64_t line, const char *what,
                                   struct afar_error *err)
 {
     return afar_fail(err, AFAR_EPEER, "%.*s:%" PRIu64 ": %s", SHOWN_BYTES, path, line, what);
 }
+
+/* ---- recordings ------------------------------------------------------------------------------ */
+
+/* Where the value of this field begins; NULL: there is none. (Within a string a quote would stand
+ * behind a backslash.) */
+static const char *field(const char *line, size_t size, const char *name)
+{
+    const char *found = memmem(line, size, name, strlen(name));
+    return found != NULL ? found + strlen(name) : NULL;
+}
+
+/* A string that ends before `end`, as JSON has it: only what a path can need. */
+static bool take_string(const char *at, const char *end, char *out, size_t room)
+{
+    size_t used = 0;
+    for (; at < end && *at != '"' && used + 1 < room; at++) {
+        if (*at == '\\' && (++at == end || (*at != '"' && *at != '\\' && *at != '/')))
+            return false;
+        out[used++] = *at;
+    }
+    out[used] = '\0';
+    return at < end && *at == '"';
+}
+
+static enum afar_status hash_file(const char *recording, uint64_t *bytes,
+                                  char hash[DIGEST_HEX_BYTES], struct afar_error *err)
+{
+    char data[READ_BYTES];
+    struct digest *digest = NULL;
+    size_t got = 0;
+    FILE *file = fopen(recording, "re");
+    if (file == NULL)
+        return afar_fail_errno(err, errno, "the recording %.*s", SHOWN_BYTES, recording);
+    enum afar_status status = digest_new(&digest, "sha256", err);
+    *bytes = 0;
+    while (status == AFAR_OK && (got = fread(data, 1, sizeof data, file)) > 0) {
+        *bytes += got;
+        status = digest_update(digest, data, got, err);
+    }
+    if (status == AFAR_OK && ferror(file) != 0)
+        status = afar_fail_errno(err, errno, "the recording %.*s", SHOWN_BYTES, recording);
+    if (status == AFAR_OK)
+        status = digest_finish(digest, hash, err);
+    digest_free(digest);
+    (void)fclose(file);
+    return status;
+}
+
+/* What a line names is there, as long as it says, and as it was. */
+static enum afar_status check_recording(struct audit_verdict *verdict, const char *path,
+                                        const char *line, size_t size, struct afar_error *err)
+{
+    const char *end = line + size;
+    char recording[PATH_BYTES];
+    char wanted[DIGEST_HEX_BYTES];
+    char hash[DIGEST_HEX_BYTES];
+    char what[PATH_BYTES + 64];
+    uint64_t bytes = 0;
+    const char *name = field(line, size, ",\"record\":\"");
+    const char *length = field(line, size, ",\"record_bytes\":");
+    const char *sum = field(line, size, ",\"record_sha256\":\"");
+    if (sum == NULL)
+        return AFAR_OK;
+    if (name == NULL || length == NULL || !take_string(name, end, recording, sizeof recording) ||
+        !take_string(sum, end, wanted, sizeof wanted))
+        return fail_line(path, verdict->lines + 1, "its recording cannot be told", err);
+    enum afar_status status = hash_file(recording, &bytes, hash, err);
+    if (status != AFAR_OK)
+        return afar_prefix(err, "%.*s:%" PRIu64, SHOWN_BYTES, path, verdict->lines + 1);
+    verdict->recordings++;
+    if (bytes == strtoull(length, NULL, 10) && strcmp(hash, wanted) == 0)
+        return AFAR_OK;
+    (void)snprintf(what, sizeof what, "changed: the recording %s is not as it was written",
+                   recording);
+    return fail_line(path, verdict->lines + 1, what, err);
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /* `line` without its newline. */
 static enum afar_status check_line(struct audit_verdict *verdict, const char *path,
@@ -37,6 +117,9 @@ static enum afar_status check_line(struct audit_verdict *verdict, const char *pa
     } else if (strcmp(prev, verdict->last_hash) != 0) {
         return fail_line(path, number, "it does not match the line before it", err);
     }
+    enum afar_status status = check_recording(verdict, path, line, size, err);
+    if (status != AFAR_OK)
+        return status;
     verdict->lines = number;
     verdict->last_seq = seq;
     memcpy(verdict->last_hash, hash, sizeof hash);

@@ -15,9 +15,11 @@ struct audit_verdict {
     char first_prev[AUDIT_HASH_BYTES]; /* … whose last hash is this */
     uint64_t last_seq;
     char last_hash[AUDIT_HASH_BYTES];
+    uint64_t recordings; /* that are named, and were looked at */
 };
 
-/* `expected`: what the last hash must be, or NULL. AFAR_OK: whole. AFAR_EPEER: not; the message
+/* `expected`: what the last hash must be, or NULL. AFAR_OK: whole, and so are the recordings that it
+ * names. AFAR_EPEER: not; the message
  * names the line and says what is wrong. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status audit_verify(const char *path, const char *expected, struct audit_verdict *verdict,
                               struct afar_error *err);

@@ -185,7 +185,8 @@ static void check_details(struct policy_decision *decision, const struct policy_
         deny(decision, "have", "a terminal");
         return;
     }
-    if (!request->pty && rule->pty == RULE_PTY_MUST) {
+    /* What is recorded is what a terminal shows: without one it would go unrecorded. */
+    if (!request->pty && (rule->pty == RULE_PTY_MUST || (rule->record != NULL && !rule->pty_set))) {
         (void)snprintf(decision->reason, sizeof decision->reason,
                        "rule '%s' (%.100s:%u) wants a terminal: afar run -t", rule->name,
                        rule->file, rule->line);

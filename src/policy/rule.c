@@ -9,6 +9,7 @@
 #include "policy/env_pattern.h"
 #include "policy/privileges.h"
 #include "policy/rule_files.h"
+#include "policy/rule_record.h"
 #include "policy/units.h"
 
 enum { SHOWN_BYTES = 80, NICE_MIN = -20, NICE_MAX = 19, UMASK_MAX = 0777 };
@@ -386,6 +387,9 @@ static const struct rule_key {
     {"chroot", set_chroot, NULL, 0},
     {"confine", set_confine, NULL, 0},
     {"pty", set_pty, NULL, 0},
+    {"record", rule_record_set, NULL, 0},
+    {"record_max", NULL, size_parse, AT(record_max)},
+    {"record_full", rule_record_set_full, NULL, 0},
     {"umask", set_umask, NULL, 0},
     {"nice", set_nice, NULL, 0},
     {"timeout", NULL, duration_parse, AT(timeout_ms)},
@@ -490,6 +494,7 @@ void rule_free(struct rule *rule)
     free(rule->forwards);
     free(rule->cwd);
     free(rule->chroot);
+    free(rule->record);
     free(rule->name);
     free(rule);
 }
@@ -537,9 +542,9 @@ static enum afar_status check_forward(const struct rule *rule, struct afar_error
             "itself, and what is run instead or around would not hold for that; make a "
             "rule of its own for it",
             rule->force.count > 0 ? "force" : "wrapper");
-    if (may && rule->pty == RULE_PTY_MUST)
-        return afar_fail(err, AFAR_EINVAL,
-                         "pty = must and may = forward: a connection is no terminal");
+    if (may && (rule->pty == RULE_PTY_MUST || rule->record != NULL))
+        return afar_fail(err, AFAR_EINVAL, "%s and may = forward: a connection is no terminal",
+                         rule->record != NULL ? "record" : "pty = must");
     return AFAR_OK;
 }
 
@@ -557,6 +562,8 @@ enum afar_status rule_check(const struct rule *rule, struct afar_error *err)
         return afar_fail(err, AFAR_EINVAL,
                          "pty = must and may = files: files are not transferred on a terminal");
     enum afar_status status = check_env(rule, err);
+    if (status == AFAR_OK)
+        status = rule_record_check(rule, err);
     if (status == AFAR_OK)
         status = rule_files_check(rule, err);
     if (status == AFAR_OK)

@@ -18,7 +18,7 @@
 #include "policy/users.h"
 #include "policy/words.h"
 
-enum { RULE_LIST_MAX = 1024 };
+enum { RULE_LIST_MAX = 1024, RULE_RECORD_MAX_BYTES = 64 << 20 /* where record_max is not given */ };
 
 /* What a rule may allow; bits. */
 enum policy_verb {
@@ -79,6 +79,11 @@ struct rule {
     gid_t group;
     char *cwd;    /* NULL: the user's home or the server's own */
     char *chroot; /* NULL: none */
+
+    char *record; /* the folder of what their terminals show; NULL: that is not recorded */
+    struct rule_number record_max; /* bytes of one recording */
+    bool record_go_on;             /* also where that cannot be written */
+    bool record_full_set;
 
     struct rule_number umask;
     struct rule_number timeout_ms;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "exec/environment.h"
@@ -120,6 +121,7 @@ static enum afar_status note_start(struct terms *terms, struct job_launch *launc
         record.argv = launch->decision.argv;
     record.cwd = launch->decision.cwd;
     record.pty = launch->request->pty != NULL ? &launch->request->pty->size : NULL;
+    record.recording = launch->recording != NULL ? launch->recording->path : NULL;
     launch->spawned.stage = "audit";
     enum afar_status status = audit_write(shared->audit, &record, err);
     launch->audited = status == AFAR_OK || !terms->audit_required;
@@ -154,6 +156,38 @@ static enum afar_status choose_leave(struct terms *terms, struct job_launch *lau
                      rule->name != NULL ? rule->name : "");
 }
 
+static enum afar_status make_recording(struct terms *terms, struct job_launch *launch,
+                                       struct afar_error *err)
+{
+    const struct policy_decision *decision = &launch->decision;
+    const struct rule *rule = decision->rule;
+    const struct pty_request *pty = launch->request->pty;
+    struct timespec now = {0};
+    if (rule == NULL || rule->record == NULL || pty == NULL)
+        return AFAR_OK;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    const bool switches = rule->user.name != NULL;
+    const struct cast_header header = {.rows = pty->size.rows,
+                                       .cols = pty->size.cols,
+                                       .time_s = now.tv_sec,
+                                       .term = pty->term,
+                                       .shell = environment_get(launch->environment, "SHELL"),
+                                       .job = launch->id,
+                                       .identity = terms->asker.identity,
+                                       .address = terms->asker.address,
+                                       .rule = rule->name,
+                                       .user = switches ? rule->user.name : terms->shared->user};
+    launch->spawned.stage = "record";
+    launch->recording = recording_make(rule->record, &header, err);
+    if (launch->recording != NULL)
+        return AFAR_OK;
+    counters_count(&terms->shared->counters, COUNTER_RECORD_ERRORS);
+    log_write(terms->shared->log, LOG_LEVEL_ERROR, "job %s: %s: %s", launch->id, rule->record,
+              err->message);
+    refuse(terms, launch, REFUSAL_INTERNAL);
+    return afar_fail(err, AFAR_EREFUSED, "the server cannot make its recording");
+}
+
 /* A keeper gets it, and this server only remembers it. */
 static enum afar_status keep_command(struct terms *terms, struct job_launch *launch,
                                      struct afar_error *err)
@@ -180,20 +214,22 @@ static enum afar_status keep_command(struct terms *terms, struct job_launch *lau
                        rule->max_jobs.set ? rule->name : "");
     if (rule != NULL && rule->spool_bytes.set)
         request.spool_bytes = rule->spool_bytes.value;
-    const struct keep_order order = {.label = "kept",
-                                     .argv = decision->argv != NULL ? decision->argv
-                                                                    : launch->request->argv,
-                                     .program = decision->program,
-                                     .env = launch->environment,
-                                     .cwd = decision->cwd,
-                                     .cwd_is_home = decision->cwd_is_home,
-                                     .rule = rule,
-                                     .base = *launch->base,
-                                     .limits = terms->limits,
-                                     .stdin_stream = launch->request->stdin_stream,
-                                     .timeout_ms = launch->request->timeout_ms,
-                                     .stdin_credit = terms->stdin_credit,
-                                     .window_max = launch->request->window_max};
+    const struct keep_order order = {
+        .label = "kept",
+        .argv = decision->argv != NULL ? decision->argv : launch->request->argv,
+        .program = decision->program,
+        .env = launch->environment,
+        .cwd = decision->cwd,
+        .cwd_is_home = decision->cwd_is_home,
+        .rule = rule,
+        .base = *launch->base,
+        .limits = terms->limits,
+        .pty = launch->request->pty,
+        .recording = launch->recording != NULL ? launch->recording->path : NULL,
+        .stdin_stream = launch->request->stdin_stream,
+        .timeout_ms = launch->request->timeout_ms,
+        .stdin_credit = terms->stdin_credit,
+        .window_max = launch->request->window_max};
     launch->spawned.stage = "fence";
     enum afar_status status =
         launch->fence != NULL ? fence_take(launch->fence, &fence_fd, err) : AFAR_OK;
@@ -224,6 +260,8 @@ enum afar_status judge_command(struct job_decider *decider, struct job_launch *l
         status = choose_leave(terms, launch, err);
     if (status == AFAR_OK)
         status = judge_make_environment(terms, launch, err);
+    if (status == AFAR_OK)
+        status = make_recording(terms, launch, err);
     if (status == AFAR_OK)
         status = note_start(terms, launch, err);
     if (status == AFAR_OK && terms->kept != NULL)

@@ -177,6 +177,8 @@ static enum afar_status add_pty(struct words *words, const struct job_launch *la
                                         known_locale(pty->locale[i].value, look)};
         status = add_variables(words, &locale, 1, err);
     }
+    if (status == AFAR_OK && look)
+        status = words_add(words, JOB_TTY_ROOM, sizeof JOB_TTY_ROOM - 1, err);
     for (; extra != NULL && *extra != NULL && status == AFAR_OK; extra++)
         status = words_add(words, *extra, strlen(*extra), err);
     return status;

@@ -155,6 +155,7 @@ enum afar_status kept_open(struct kept **kept, const struct config *config,
     made->registry = setup->registry;
     list_init(&made->entries);
     (void)pthread_mutex_init(&made->lock, NULL);
+    (void)pthread_mutex_init(&made->audit_lock, NULL);
     kept_set_limits(made, config);
     enum afar_status status = make_folder(AT_FDCWD, path, &made->state_fd, err);
     if (status == AFAR_OK)
@@ -196,6 +197,7 @@ void kept_free(struct kept *kept)
             (void)close(fds[i]);
     }
     (void)pthread_mutex_destroy(&kept->lock);
+    (void)pthread_mutex_destroy(&kept->audit_lock);
     free(kept);
 }
 
@@ -456,7 +458,8 @@ static void fill_job(const struct kept_entry *entry, const char *owner, uint64_t
                      struct message_job *job)
 {
     const struct jobdir_request *request = &entry->request;
-    *job = (struct message_job){.kept = true, .code = -1, .state = MESSAGE_JOB_RUNNING};
+    *job = (struct message_job){
+        .kept = true, .code = -1, .state = MESSAGE_JOB_RUNNING, .pty = request->pty};
     memcpy(job->job, request->job, sizeof job->job);
     memcpy(job->key, request->key, sizeof job->key);
     memcpy(job->command, request->command, sizeof job->command);

@@ -30,7 +30,8 @@ struct kept_entry {
 
 struct kept {
     pthread_mutex_t lock;
-    struct list entries; /* guarded by lock, as the limits */
+    pthread_mutex_t audit_lock; /* held while the disk is waited for: two that see an end at once */
+    struct list entries;        /* guarded by lock, as the limits */
     size_t count;
     uint64_t keep_max;
     uint64_t keep_per_identity;

@@ -135,16 +135,20 @@ void kept_note_end(struct kept *kept, struct kept_entry *entry, const struct job
 }
 
 /* A crash between the two gives the line twice, never none. */
-void kept_audit_end(struct kept *kept, int folder_fd, const struct jobdir_request *request,
-                    const struct jobdir_end *end)
+static void audit_end(struct kept *kept, int folder_fd, const struct jobdir_request *request,
+                      const struct jobdir_end *end)
 {
     static const char mark[] = "audited";
     struct afar_error err = {0};
+    const bool recorded = end->recording.path[0] != '\0';
     const struct audit_record record = {.event = "end",
                                         .job = request->job,
                                         .identity = request->identity,
                                         .owner = request->owner,
-                                        .receipt = &end->receipt};
+                                        .receipt = &end->receipt,
+                                        .recording = recorded ? end->recording.path : NULL,
+                                        .record_bytes = end->recording.bytes,
+                                        .record_sha256 = recorded ? end->recording.sha256 : NULL};
     if (kept->audit == NULL || faccessat(folder_fd, mark, F_OK, 0) == 0)
         return;
     if (audit_write(kept->audit, &record, &err) != AFAR_OK) {
@@ -155,6 +159,14 @@ void kept_audit_end(struct kept *kept, int folder_fd, const struct jobdir_reques
     int fd = openat(folder_fd, mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0)
         (void)close(fd);
+}
+
+void kept_audit_end(struct kept *kept, int folder_fd, const struct jobdir_request *request,
+                    const struct jobdir_end *end)
+{
+    (void)pthread_mutex_lock(&kept->audit_lock);
+    audit_end(kept, folder_fd, request, end);
+    (void)pthread_mutex_unlock(&kept->audit_lock);
 }
 
 enum kept_fate kept_look(struct kept *kept, const char *job)

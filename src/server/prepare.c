@@ -115,6 +115,12 @@ static void note_end(struct job_place *place, const struct job_launch *launch, p
     struct audit_record record = judge_record(&prepared->terms, launch->decision.rule, "end");
     record.receipt = receipt;
     record.pid = pid;
+    const struct recording *recording = launch->recording;
+    if (recording != NULL && recording->sha256[0] != '\0') {
+        record.recording = recording->path;
+        record.record_bytes = recording->bytes;
+        record.record_sha256 = recording->sha256;
+    }
     audit_note(prepared->worker, &record);
 }
 

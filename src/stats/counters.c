@@ -21,6 +21,7 @@ static const char *const names[COUNTERS] = {
     [COUNTER_AUDIT_LOST] = "audit_lost",
     [COUNTER_RULE_MAX_JOBS] = "rule_max_jobs",
     [COUNTER_RULE_MAX_OUTPUT] = "rule_max_output",
+    [COUNTER_RECORD_ERRORS] = "record_errors",
     [COUNTER_HEADER_BYTES] = "header_bytes",
     [COUNTER_PAYLOAD_BYTES] = "payload_bytes",
     [COUNTER_ARGV_BYTES] = "argv_bytes",

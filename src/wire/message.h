@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "wire/features.h"
 #include "wire/pty_request.h"
+#include "wire/term_modes.h"
 
 #define MESSAGE_INTEGER_MAX \
     UINT64_C(9007199254740991) /* 2^53-1: what every JSON reader keeps exact */
@@ -137,10 +138,13 @@ struct message_attach {
     bool resume;   /* it has been attached, or has sent the exec; else it takes the run over */
     bool has_next; /* and `ack` is said; otherwise from the first frame that is held, or … */
     bool has_next_bytes;
-    bool has_since; /* … from a time on */
-    bool watch;     /* it only reads, and takes nothing over */
-    bool output;    /* it wants output; with `watch`, otherwise true */
-    bool follow;    /* also what is still to come; likewise */
+    bool has_since;            /* … from a time on */
+    bool watch;                /* it only reads, and takes nothing over */
+    bool output;               /* it wants output; with `watch`, otherwise true */
+    bool follow;               /* also what is still to come; likewise */
+    bool has_pty;              /* it comes from a terminal, which has … */
+    struct screen_size screen; /* … this size */
+    uint64_t tail; /* so many bytes of what was shown it wants again, with a screen that is whole */
 };
 
 /* attached: what the host knows of the run. */
@@ -151,8 +155,13 @@ struct message_attached {
     uint64_t first_bytes[2]; /* of each stream, before `first` */
     uint64_t stdin_received;
     uint64_t stdin_taken;
-    bool stdin_eof;      /* has been received too */
-    uint64_t window_max; /* 0: not said */
+    bool stdin_eof;                    /* has been received too */
+    uint64_t window_max;               /* 0: not said */
+    bool has_pty;                      /* it is on a terminal, which has … */
+    struct screen_size screen;         /* … this size */
+    bool has_modes;                    /* the next two are said */
+    uint64_t replay;                   /* so many bytes of its output come again, and then … */
+    char modes[TERM_MODES_TEXT_BYTES]; /* … these are to be written to the terminal */
 };
 
 /* cut: frames seq to next - 1 are not there any more. */
@@ -167,6 +176,7 @@ struct message_job {
     enum message_job_state state;
     bool kept;
     bool attached;                       /* a client reads it */
+    bool pty;                            /* it is on a terminal */
     char key[MESSAGE_KEY_BYTES];         /* "": none */
     char owner[MESSAGE_TEXT_BYTES];      /* "": the one who asks */
     char command[MESSAGE_COMMAND_BYTES]; /* for people, not whole where it is long */

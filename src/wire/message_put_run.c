@@ -63,6 +63,30 @@ static bool add_bytes(cJSON *object, const char *key, const uint64_t bytes[2])
     return group != NULL && add_streams(group, bytes);
 }
 
+static bool add_screen(cJSON *object, const struct screen_size *screen)
+{
+    cJSON *pty = cJSON_AddObjectToObject(object, "pty");
+    return pty != NULL && json_add_positive(pty, "rows", screen->rows) &&
+           json_add_positive(pty, "cols", screen->cols) &&
+           json_add_positive(pty, "xpixel", screen->xpixel) &&
+           json_add_positive(pty, "ypixel", screen->ypixel);
+}
+
+/* What of `attached` is about a terminal. */
+static bool add_terminal(cJSON *object, const struct message_started *started,
+                         const struct message_attached *attached)
+{
+    bool ok = true;
+    if (started->tty != NULL)
+        ok = cJSON_AddStringToObject(object, "tty", started->tty) != NULL;
+    if (attached->has_pty)
+        ok = ok && add_screen(object, &attached->screen);
+    if (attached->has_modes)
+        ok = ok && json_add_integer(object, "replay", attached->replay) &&
+             cJSON_AddStringToObject(object, "modes", attached->modes) != NULL;
+    return ok;
+}
+
 enum afar_status message_put_attached(struct buffer *out, uint64_t id,
                                       const struct message_started *started,
                                       const struct message_attached *attached,
@@ -85,6 +109,7 @@ enum afar_status message_put_attached(struct buffer *out, uint64_t id,
         ok = ok && cJSON_AddTrueToObject(object, "stdin_eof");
     if (started->kept)
         ok = ok && cJSON_AddTrueToObject(object, "kept");
+    ok = ok && add_terminal(object, started, attached);
     if (started->server != NULL)
         ok = ok && cJSON_AddStringToObject(object, "server", started->server);
     if (started->features != 0) {
@@ -119,7 +144,10 @@ enum afar_status message_put_attach(struct buffer *out, uint64_t id, const char 
         ok = ok && cJSON_AddFalseToObject(object, "output");
     if (attach->watch && !attach->follow)
         ok = ok && cJSON_AddFalseToObject(object, "follow");
-    ok = ok && json_add_positive(object, "window_max", attach->window_max);
+    if (attach->has_pty)
+        ok = ok && add_screen(object, &attach->screen);
+    ok = ok && json_add_positive(object, "window_max", attach->window_max) &&
+         json_add_positive(object, "tail", attach->tail);
     return put_object(out, object, ok, NULL, 0, err);
 }
 
@@ -180,6 +208,8 @@ static cJSON *new_entry(const struct message_job *job)
         ok = ok && cJSON_AddTrueToObject(entry, "kept");
     if (job->attached)
         ok = ok && cJSON_AddTrueToObject(entry, "attached");
+    if (job->pty)
+        ok = ok && cJSON_AddTrueToObject(entry, "pty");
     if (job->has_outcome)
         ok = ok && cJSON_AddStringToObject(entry, "outcome", message_outcome_name(job->outcome));
     if (job->has_outcome && job->code >= 0)

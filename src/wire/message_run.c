@@ -157,6 +157,19 @@ static enum afar_status get_reading(struct message_attach *attach, const cJSON *
     return status;
 }
 
+/* A size, where there is one. */
+static enum afar_status get_screen(const cJSON *object, bool *there, struct screen_size *screen,
+                                   struct afar_error *err)
+{
+    const cJSON *pty = cJSON_GetObjectItemCaseSensitive(object, "pty");
+    *there = pty != NULL;
+    if (pty == NULL)
+        return AFAR_OK;
+    if (!cJSON_IsObject(pty))
+        return afar_fail(err, AFAR_EPEER, "\"pty\" must be an object");
+    return screen_size_decode(screen, pty, "pty.", false, err);
+}
+
 enum afar_status message_decode_attach(struct message *message, const struct cJSON *object,
                                        struct afar_error *err)
 {
@@ -176,6 +189,24 @@ enum afar_status message_decode_attach(struct message *message, const struct cJS
         status = get_reading(attach, object, err);
     if (status == AFAR_OK)
         status = message_get_window_max(object, &attach->window_max, err);
+    if (status == AFAR_OK)
+        status = get_screen(object, &attach->has_pty, &attach->screen, err);
+    if (status == AFAR_OK)
+        status = json_get_integer(object, "tail", false, &attach->tail, err);
+    if (status == AFAR_OK && attach->watch && attach->has_pty)
+        status = afar_fail(err, AFAR_EPEER, "\"watch\" has no terminal of its own: \"pty\"");
+    return status;
+}
+
+/* What a terminal that has not seen the command needs. */
+static enum afar_status get_modes(struct message_attached *attached, const cJSON *object,
+                                  struct afar_error *err)
+{
+    attached->has_modes = has(object, "modes");
+    enum afar_status status =
+        json_get_string(object, "modes", false, attached->modes, sizeof attached->modes, err);
+    if (status == AFAR_OK)
+        status = json_get_integer(object, "replay", false, &attached->replay, err);
     return status;
 }
 
@@ -201,6 +232,10 @@ enum afar_status message_decode_attached(struct message *message, const struct c
         status = json_get_integer(object, "window_max", false, &attached->window_max, err);
     if (status == AFAR_OK)
         status = get_bytes(object, "first_bytes", attached->first_bytes, err);
+    if (status == AFAR_OK)
+        status = get_screen(object, &attached->has_pty, &attached->screen, err);
+    if (status == AFAR_OK)
+        status = get_modes(attached, object, err);
     if (status == AFAR_OK &&
         (attached->first > attached->end || attached->stdin_taken > attached->stdin_received))
         status = afar_fail(err, AFAR_EPEER,
@@ -258,6 +293,8 @@ static enum afar_status decode_job(struct message_job *job, const cJSON *object,
         status = json_get_bool(object, "kept", &job->kept, err);
     if (status == AFAR_OK)
         status = json_get_bool(object, "attached", &job->attached, err);
+    if (status == AFAR_OK)
+        status = json_get_bool(object, "pty", &job->pty, err);
     if (status == AFAR_OK)
         status = json_get_string(object, "key", false, job->key, sizeof job->key, err);
     if (status == AFAR_OK)

@@ -22,12 +22,17 @@ enum afar_status run_guest_open(struct run_guest *guest, const struct run_guest_
                                 .since_ms = setup->since_ms,
                                 .stdin_stream = setup->stdin_stream,
                                 .stdin_again = setup->stdin_again,
+                                .stdin_behind = setup->stdin_behind,
                                 .stdin_credit = setup->stdin_credit,
                                 .give_up_ms = NEVER,
                                 .try_at_ms = NEVER};
     if (guest->stdin_credit == 0)
         guest->stdin_credit = MESSAGE_STDIN_CREDIT_BYTES;
     buffer_init(&guest->ring, (size_t)guest->stdin_credit);
+    guest->has_screen = setup->screen != NULL;
+    if (setup->screen != NULL)
+        guest->screen = *setup->screen;
+    guest->tail = setup->tail;
     if (setup->holder != NULL)
         (void)snprintf(guest->holder, sizeof guest->holder, "%s", setup->holder);
     if (setup->job != NULL)
@@ -94,6 +99,11 @@ enum afar_status run_guest_connected(struct run_guest *guest, uint64_t id, struc
     } else if (!again) {
         attach.has_since = guest->has_since;
         attach.since_ms = guest->since_ms;
+    }
+    if (!again && guest->has_screen) {
+        attach.has_pty = true;
+        attach.screen = guest->screen;
+        attach.tail = guest->tail;
     }
     memcpy(attach.holder, guest->holder, sizeof attach.holder);
     memcpy(attach.next_bytes, guest->bytes, sizeof attach.next_bytes);

@@ -66,6 +66,11 @@ struct run_guest_setup {
     /* The run may have had input of an earlier process, and this one brings the same again: what
      * the server has is skipped. Otherwise this one's input comes behind it. */
     bool stdin_again;
+    /* It may likewise, and this one's comes behind it also after an exec: keys. */
+    bool stdin_behind;
+    const struct screen_size
+        *screen;   /* the attach comes from a terminal of this size, to which … */
+    uint64_t tail; /* … so much of what was shown is to be shown again; NULL: it does not */
     uint64_t stdin_credit; /* until `started` says more; 0: MESSAGE_STDIN_CREDIT_BYTES */
     uint64_t window_max;   /* of output, that the owner will hold; 0: not said */
 };
@@ -98,6 +103,9 @@ struct run_guest {
     uint64_t first; /* likewise, these three too */
     bool has_since;
     uint64_t since_ms;
+    bool has_screen;
+    struct screen_size screen;
+    uint64_t tail;
     bool connected; /* frames may be put */
     bool heard;     /* something of our request has come, on any connection */
     bool progress;  /* … beyond `attached`, on this one */
@@ -105,6 +113,7 @@ struct run_guest {
 
     bool stdin_stream;
     bool stdin_again;
+    bool stdin_behind;
     bool stdin_ended; /* by us */
     bool stdin_over;  /* it was ended by whoever had the run before: nobody reads ours */
     bool eof_put;     /* on this connection */

@@ -77,7 +77,7 @@ static enum afar_status take_stdin(struct run_guest *guest, const struct message
 {
     uint64_t received = attached->stdin_received;
     uint64_t oldest = guest->stdin_sent - buffer_size(&guest->ring);
-    bool ahead = fresh && (guest->stdin_again || guest->takes_over);
+    bool ahead = fresh && (guest->stdin_again || guest->stdin_behind || guest->takes_over);
     if ((asked && received < oldest) || (received > guest->stdin_sent && !ahead))
         return afar_fail(err, AFAR_EPEER,
                          "the server has %" PRIu64 " bytes of stdin; %" PRIu64

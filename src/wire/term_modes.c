@@ -132,9 +132,7 @@ static void set_kitty_keys(struct term_modes *modes)
 
 static void set_margins(struct term_modes *modes)
 {
-    modes->top = param(modes, 0);
-    modes->bottom = param(modes, 1);
-    put_bit(modes, TERM_MARGINS, modes->top > 1 || modes->bottom > 0);
+    put_bit(modes, TERM_MARGINS, param(modes, 0) > 1 || param(modes, 1) > 0);
 }
 
 /* DECSTR: the mouse, pastes and the screen stay. */
@@ -396,10 +394,6 @@ size_t term_modes_redo(const struct term_modes *modes, char out[TERM_MODES_TEXT_
     out[0] = '\0';
     put_privates(&text, set, ALTERNATE, false);
     put_privates(&text, set, ~(ALTERNATE | TERM_SYNCHRONIZED), false);
-    if ((set & TERM_MARGINS) != 0 && modes->bottom > 0)
-        put(&text, "\x1b[%u;%ur", modes->top, modes->bottom);
-    else if ((set & TERM_MARGINS) != 0)
-        put(&text, "\x1b[%ur", modes->top);
     if ((set & TERM_KEYPAD) != 0)
         put(&text, "\x1b=");
     if ((set & TERM_CURSOR_SHAPE) != 0)

@@ -62,8 +62,6 @@ struct term_modes {
     uint8_t other_keys;   /* the last value of CSI > 4 ; … m */
     bool string_is_osc;   /* BEL ends it, too */
     bool too_many;        /* parameters: the rest is not looked at */
-    uint16_t top;         /* the margins */
-    uint16_t bottom;
     uint16_t param[TERM_MODES_PARAMS];
     bool sub[TERM_MODES_PARAMS]; /* it followed a colon */
 };
@@ -75,8 +73,8 @@ void term_modes_feed(struct term_modes *modes, const void *data, size_t size);
 size_t term_modes_undo(uint32_t set, char out[TERM_MODES_TEXT_BYTES]);
 
 /* Writes what sets them on a terminal where nothing is set, the other screen first. Left out is
- * what a program that draws its screen again sets anyway: attributes, the character set, and
- * synchronized output, which would hide the screen. */
+ * what a program that draws its screen again sets anyway: attributes, the character set, the
+ * margins, which would be those of another size, and synchronized output, which would hide it. */
 size_t term_modes_redo(const struct term_modes *modes, char out[TERM_MODES_TEXT_BYTES]);
 
 /* Not in the middle of a sequence. */

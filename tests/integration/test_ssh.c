@@ -310,19 +310,6 @@ static void test_sftp(void **state)
     program_close(&program);
 }
 
-/* No terminal is to be had, and tools that ask for one go on without. */
-static void test_terminals(void **state)
-{
-    const char *url = server.url[0];
-    (void)state;
-    EXPECT(url, WORDS("-tt", "@", "echo x"), NULL, 0, "x\n",
-           "PTY allocation request failed on channel 0\n");
-    EXPECT(url, WORDS("-t", "@", "echo x"), NULL, 0, "x\n",
-           "Pseudo-terminal will not be allocated because stdin is not a terminal.\n");
-    EXPECT(url, WORDS("-q", "-tt", "@", "echo x"), NULL, 0, "x\n", "");
-    EXPECT(url, WORDS("-o", "RequestTTY=no", "@", "echo x"), NULL, 0, "x\n", "");
-}
-
 /* ---- signals, and what goes on behind ---- */
 
 static void start(struct program *program, const char *const *words)
@@ -525,27 +512,16 @@ static void test_rules_with_shells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_log_file),
-        cmocka_unit_test(test_home),
-        cmocka_unit_test(test_login),
-        cmocka_unit_test(test_users),
-        cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_shows),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_terminals),
-        cmocka_unit_test(test_signals),
-        cmocka_unit_test(test_holds),
-        cmocka_unit_test(test_background),
-        cmocka_unit_test(test_by_name),
-        cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_sftp),
-        cmocka_unit_test(test_proxy_command),
-        cmocka_unit_test(test_families),
-        cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_rules_with_shells),
+        cmocka_unit_test(test_statuses),      cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_lines),         cmocka_unit_test(test_log_file),
+        cmocka_unit_test(test_home),          cmocka_unit_test(test_login),
+        cmocka_unit_test(test_users),         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_shows),         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_signals),       cmocka_unit_test(test_holds),
+        cmocka_unit_test(test_background),    cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_hosts),         cmocka_unit_test(test_sftp),
+        cmocka_unit_test(test_proxy_command), cmocka_unit_test(test_families),
+        cmocka_unit_test(test_rules),         cmocka_unit_test(test_rules_with_shells),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -89,6 +89,7 @@ static void it_is_a_terminal(void **state)
 {
     (void)state;
     expect("test -t 0 && test -t 1 && test -t 2 && echo yes >/dev/tty", "", 0, "yes\r\n");
+    expect("test $AFAR_TTY = $(tty) && echo same", "", 0, "same\r\n");
     expect("case $(tty) in /dev/pts/*) echo pts;; esac", "", 0, "pts\r\n");
     expect("ps -o pid=,sid=,tpgid= -p $$ | { read p s t; test $p = $s -a $p = $t && echo leads; }",
            "", 0, "leads\r\n");

@@ -394,10 +394,14 @@ static void a_login_shell(void **state)
     (void)state;
     sit_down(server.url[0]);
     start("shell -e PS1=there: $url");
-    terminal_await(&person, "it ends with the connection");
+    terminal_await(&person, "waits for a lost connection up to 60 s");
     terminal_type(&person, "tty; exit 4\r");
     terminal_await(&person, "/dev/pts/");
     expect_status(4);
+    start("shell --reconnect 0 $url");
+    terminal_await(&person, "it ends with the connection");
+    terminal_type(&person, "exit 5\r");
+    expect_status(5);
     start("shell -q $url </dev/null");
     expect_status(0);
     get_up();

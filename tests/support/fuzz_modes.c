@@ -35,7 +35,7 @@ void fuzz_modes(const uint8_t *data, size_t size)
 
     length = term_modes_undo(modes.set, text);
     require(length < sizeof text && strlen(text) == length);
-    struct term_modes undone = {.set = modes.set, .top = modes.top, .bottom = modes.bottom};
+    struct term_modes undone = {.set = modes.set};
     term_modes_feed(&undone, text, length);
     require(undone.set == 0 && term_modes_at_rest(&undone));
     require(term_modes_undo(undone.set, text) == 0);

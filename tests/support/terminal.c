@@ -20,10 +20,17 @@
 
 void terminal_start(struct terminal *terminal, const char *const *argv)
 {
+    terminal_start_at(terminal, argv, 0, 0);
+}
+
+void terminal_start_at(struct terminal *terminal, const char *const *argv, unsigned short rows,
+                       unsigned short cols)
+{
+    const struct winsize size = {.ws_row = rows, .ws_col = cols};
     char path[PROGRAM_TEXT_BYTES];
     *terminal = (struct terminal){.fd = -1};
     (void)program_path(argv[0], path);
-    terminal->pid = forkpty(&terminal->fd, NULL, NULL, NULL);
+    terminal->pid = forkpty(&terminal->fd, NULL, NULL, &size);
     assert_true(terminal->pid >= 0);
     if (terminal->pid > 0)
         return;

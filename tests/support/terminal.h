@@ -24,6 +24,10 @@ struct terminal {
 /* Starts argv[0] as program_start would. */
 void terminal_start(struct terminal *terminal, const char *const *argv);
 
+/* The same, at a terminal of this size. */
+void terminal_start_at(struct terminal *terminal, const char *const *argv, unsigned short rows,
+                       unsigned short cols);
+
 /* Reads until `text` has been shown. */
 void terminal_expect(struct terminal *terminal, const char *text);
 

@@ -14,6 +14,7 @@
 
 #include "afar/report.h"
 #include "afar/session.h"
+#include "afar/tty.h"
 
 /* After a signal that ends programs, the command has so long to end by it: then its connection is
  * closed, and the server ends it. */
@@ -94,6 +95,8 @@ static int exit_status(void *user, const struct afar_receipt *receipt)
 static void go_on_behind(void *user)
 {
     const struct ssh_run *run = user;
+    if (run->no_terminal)
+        report_plain("PTY allocation request failed on channel 0");
     if (!ssh_options_is_yes(&run->options, SSH_FORK_AFTER_AUTHENTICATION))
         return;
     pid_t child = fork();
@@ -113,25 +116,6 @@ static void go_on_behind(void *user)
 
 /* ---- what is asked for --------------------------------------------------------------------------
  */
-
-static void ask_for_tty(const struct ssh_run *run)
-{
-    const char *wanted = run->options.value[SSH_REQUEST_TTY];
-    const bool has_one = isatty(STDIN_FILENO) != 0 &&
-                         !ssh_options_is_yes(&run->options, SSH_STDIN_NULL) &&
-                         !ssh_options_is_yes(&run->options, SSH_FORK_AFTER_AUTHENTICATION);
-    bool asked = wanted == NULL ? run->line == NULL && has_one : strcasecmp(wanted, "no") != 0;
-    if (wanted != NULL && strcasecmp(wanted, "auto") == 0)
-        asked = run->line == NULL && has_one;
-    if (asked && !has_one && strcasecmp(wanted, "force") != 0) {
-        report_plain("Pseudo-terminal will not be allocated because stdin is not a terminal.");
-        return;
-    }
-    /* Servers have none so far. OpenSSH goes on without, too: Ansible asks for one with every
-     * module. */
-    if (asked)
-        report_plain("PTY allocation request failed on channel 0");
-}
 
 /* -N: nothing runs, and the connection is held. Signals end this as they end any program. */
 static int hold(struct ssh_run *run)
@@ -169,26 +153,45 @@ static struct afar_command make_command(const struct ssh_run *run)
                           .shell_of_user = run->line != NULL);
 }
 
+/* Where there is no terminal to be had it runs without one, as with ssh: tools ask for one with
+ * every command that do not need it. */
+static int run_command(struct ssh_run *run)
+{
+    const struct session_options how = {.failed_status = SSH_STATUS_FAILED,
+                                        .stderr_fd = run->stderr_fd,
+                                        .escape = run->escape,
+                                        .patience_ms = PATIENCE_MS,
+                                        .status = exit_status,
+                                        .started = go_on_behind,
+                                        .no_terminal = &run->no_terminal,
+                                        .user = run};
+    int status = session_run(&run->remote, &run->command, &how);
+    if (!run->no_terminal)
+        return status;
+    run->command.pty = NULL;
+    return session_run(&run->remote, &run->command, &how);
+}
+
 int ssh_command(struct ssh_run *run)
 {
     const struct ssh_options *options = &run->options;
     const char *x11 = options->value[SSH_FORWARD_X11];
+    struct tty_wish wish;
     if (options->no_command)
         return hold(run);
     if (x11 != NULL && strcasecmp(x11, "no") != 0 && getenv("DISPLAY") != NULL)
         report_plain("X11 forwarding request failed on channel 0");
-    if (!options->subsystem)
-        ask_for_tty(run);
     if (!choose_environment(run)) {
         report("out of memory");
         return SSH_STATUS_FAILED;
     }
     run->command = make_command(run);
-    const struct session_options how = {.failed_status = SSH_STATUS_FAILED,
-                                        .stderr_fd = run->stderr_fd,
-                                        .patience_ms = PATIENCE_MS,
-                                        .status = exit_status,
-                                        .started = go_on_behind,
-                                        .user = run};
-    return session_run(&run->remote, &run->command, &how);
+    if (!options->subsystem && ssh_terminal_wanted(run)) {
+        tty_describe(&wish, environ);
+        run->command.pty = &wish.pty;
+    }
+    int status = run_command(run);
+    if (run->command.pty != NULL && tty_is_there() && status != SSH_STATUS_FAILED)
+        report_plain("Connection to %s closed.", run->destination.host);
+    return status;
 }

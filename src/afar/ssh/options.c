@@ -92,7 +92,7 @@ static const struct letter letters[] = {
     IGNORE('B', true),
     IGNORE('c', true),
     KEYWORD('D', true, "DynamicForward", NULL),
-    IGNORE('e', true),
+    KEYWORD('e', true, "EscapeChar", NULL),
     STORE('E', true, DO_FIELD, log_file),
     STORE('F', true, DO_FIELD, config_file),
     KEYWORD('i', true, "IdentityFile", NULL),

@@ -32,6 +32,8 @@ struct ssh_run {
     char proxy_port[16];
     int stderr_fd; /* the command's standard error; 0: ours */
     bool verbose;
+    int escape;                  /* of afar/escape.h */
+    bool no_terminal;            /* one was asked for, and the server has none for us */
     char *line;                  /* owned; the words of the command; NULL: none */
     struct ssh_words send_env;   /* owned */
     char *cert_file;             /* owned; beside the file of -i */
@@ -72,6 +74,12 @@ bool ssh_forwards_open(struct ssh_run *run);
 
 /* -W, instead of a command: standard input and output. Returns the exit status. */
 int ssh_stdio_forward(struct ssh_run *run);
+
+/* terminal.c: whether the command gets a terminal; says where it was asked for in vain. */
+bool ssh_terminal_wanted(const struct ssh_run *run);
+
+/* Sets run->escape. False: `message` says why. */
+bool ssh_terminal_escape(struct ssh_run *run, char message[SSH_MESSAGE_BYTES]);
 
 /* show.c: -V, -Q and -G. */
 int ssh_show_version(void);

@@ -311,7 +311,7 @@ static int go(struct ssh_run *run, int argc, char **argv)
         return ssh_show_config(run);
     if (options->control == NULL && (!make_line(run) || refuse(run) || !ssh_forwards_parse(run)))
         return SSH_STATUS_FAILED;
-    if (!make_url(run, message))
+    if (!make_url(run, message) || !ssh_terminal_escape(run, message))
         return failed(message);
     set_times(run);
     ssh_identity(run);

@@ -92,8 +92,10 @@ static void on_kill(struct native *native, const struct message *message)
 static void on_pause(struct native *native)
 {
     struct connection *connection = native->connection;
-    const struct job *job = native->run->job;
-    if (job_has_run(job) && job_is_on_terminal(job))
+    const bool on_terminal =
+        native->run == NULL ? relay_on_terminal(native->relay)
+                            : job_has_run(native->run->job) && job_is_on_terminal(native->run->job);
+    if (on_terminal)
         connection->paused_until_ms =
             clock_deadline_ms((int64_t)connection->worker->config->pause_max_ms);
 }
@@ -104,9 +106,13 @@ static bool relays(struct native *native, const struct message *message)
     if (native->relay == NULL || relay_is_over(native->relay) || !message->has_id ||
         message->id != relay_id(native->relay))
         return false;
+    if (message->type == MESSAGE_PAUSE) {
+        on_pause(native);
+        return true;
+    }
     if (message->type != MESSAGE_STDIN && message->type != MESSAGE_ACK &&
         message->type != MESSAGE_SIGNAL && message->type != MESSAGE_CLOSE &&
-        message->type != MESSAGE_DETACH)
+        message->type != MESSAGE_DETACH && message->type != MESSAGE_RESIZE)
         return false;
     relay_forward(native->relay, native->raw, native->raw_bytes);
     return true;

@@ -44,6 +44,8 @@ void native_note_away(const struct native *native)
               "connection %llu: lost; job %s waits %llu ms for its client", connection->number,
               native->run->entry.job, (unsigned long long)native->run->host.resume_ms);
     native_note(native, "away", native->run->entry.job);
+    if (native->run->job != NULL)
+        job_record_mark(native->run->job, "away");
 }
 
 /* ---- refused --------------------------------------------------------------------------------- */
@@ -152,6 +154,8 @@ static void attach_here(struct native *native, const struct attach *attach, stru
               connection->number, same ? "back at" : "takes over", run->entry.job);
     native_note(native, same ? "attach" : "takeover", run->entry.job);
     tell_attached(native);
+    if (run->job != NULL)
+        job_record_mark(run->job, same ? "attach" : "takeover");
     if (run->job != NULL)
         job_resume_output(run->job);
     connection_want_flush(connection);

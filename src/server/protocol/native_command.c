@@ -73,8 +73,7 @@ static const char *not_offered(const struct exec_request *request, const struct 
     if (request->key != NULL && kept == NULL)
         return "key";
     if ((request->keep || request->key != NULL) &&
-        (kept == NULL || request->subsystem != NULL || request->forward != NULL ||
-         request->pty != NULL))
+        (kept == NULL || request->subsystem != NULL || request->forward != NULL))
         return "keep";
     if (request->when_full == WHEN_FULL_CUT && !request->keep && request->key == NULL)
         return "when_full: cut";

@@ -7,6 +7,9 @@
 #include "base/utf8.h"
 #include "policy/decide.h"
 
+/* So much of what it has shown is shown again to who opens it by its name. */
+enum { SCREEN_BACK_BYTES = 65536 };
+
 /* What a kept command's folder says of it, and what its name is compared by. */
 static enum afar_status describe_kept(const struct native *native,
                                       const struct exec_request *request,
@@ -22,7 +25,8 @@ static enum afar_status describe_kept(const struct native *native,
                                     .resume_ms = config->resume_ms,
                                     .spool_bytes = config->spool_bytes,
                                     .when_full = request->when_full,
-                                    .digest = request->digest};
+                                    .digest = request->digest,
+                                    .pty = request->pty != NULL};
     utf8_copy(kept->owner, sizeof kept->owner, connection->owner);
     utf8_copy(kept->identity, sizeof kept->identity, connection->identity);
     utf8_copy(kept->holder, sizeof kept->holder, request->holder);
@@ -76,6 +80,11 @@ bool native_claim_kept(struct native *native, const struct message *message,
     struct message_attach attach = {
         .output = true, .follow = true, .window_max = request->window_max};
     memcpy(attach.holder, request->holder, sizeof attach.holder);
+    if (request->pty != NULL) {
+        attach.has_pty = true;
+        attach.screen = request->pty->size;
+        attach.tail = SCREEN_BACK_BYTES;
+    }
     native_attach_kept(native, message->id, "", kept.key, &attach);
     return false;
 }

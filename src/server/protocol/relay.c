@@ -45,7 +45,8 @@ struct relay {
     struct decoder decoder;
     size_t frame_bytes; /* of the first frame in `in`, which is there as a whole; 0: it is not */
     size_t frame_sent;
-    bool last; /* with that frame the request ends */
+    bool on_terminal; /* its job is */
+    bool last;        /* with that frame the request ends */
     bool over;
     bool blocked;
 };
@@ -87,6 +88,11 @@ uint64_t relay_id(const struct relay *relay)
     return relay->id;
 }
 
+bool relay_on_terminal(const struct relay *relay)
+{
+    return relay->on_terminal;
+}
+
 bool relay_is_over(const struct relay *relay)
 {
     return relay->over;
@@ -121,6 +127,8 @@ static void find_frame(struct relay *relay)
                      &payload, &used, NULL);
     if (status == AFAR_OK) {
         relay->frame_bytes = used;
+        relay->on_terminal =
+            relay->on_terminal || (message.type == MESSAGE_ATTACHED && message.attached.has_pty);
         relay->last = message.has_id && message.id == relay->id && ends_request(&message);
         message_close(&message);
     } else if (status != AFAR_EAGAIN) {

@@ -28,6 +28,9 @@ void relay_free(struct relay *relay);
 
 uint64_t relay_id(const struct relay *relay);
 
+/* Its job is on a terminal, as far as its keeper has said. */
+bool relay_on_terminal(const struct relay *relay);
+
 /* The client's frame, whole. */
 void relay_forward(struct relay *relay, const uint8_t *frame, size_t size);
 

@@ -312,7 +312,8 @@ static void test_rule_sections(void **state)
         *state, "[allow a]\nworkers = 1\n", 2,
         "unknown key 'workers' in a rule; the keys are client, from, may, jobs, "
         "command, shell, files, files_max, force, wrapper, env, env_dangerous, user, group, cwd, "
-        "chroot, confine, pty, umask, nice, timeout, resume, spool, max_output, max_jobs, "
+        "chroot, confine, pty, record, record_max, record_full, umask, nice, timeout, resume, "
+        "spool, max_output, max_jobs, "
         "rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, memory, cpu, "
         "pids");
     assert_refused(*state, "[allow a]\nshell = yes\nshell = yes\n", 3,

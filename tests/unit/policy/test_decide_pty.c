@@ -139,13 +139,54 @@ static void the_key(void **state)
     }
 }
 
+/* What is recorded is what a terminal shows, and files are nothing of that. */
+static void recordings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pairs[4][2];
+        const char *problem; /* NULL: right */
+    } table[] = {
+        {{{"record", "/"}}, NULL},
+        {{{"record", "/"}, {"pty", "yes"}, {"record_max", "1M"}, {"record_full", "go_on"}}, NULL},
+        {{{"record", "/"}, {"pty", "must"}, {"record_full", "end"}}, NULL},
+        {{{"record", "var"}}, "absolute"},
+        {{{"record", "/"}, {"record", "/"}}, "already"},
+        {{{"record", "/"}, {"record_full", "stop"}}, "neither end nor go_on"},
+        {{{"record", "/"}, {"record_full", "end"}, {"record_full", "end"}}, "already"},
+        {{{"record", "/no/such/folder"}}, "No such file"},
+        {{{"record", "/etc/passwd"}}, "Not a directory"},
+        {{{"record", "/tmp"}}, "others can write"},
+        {{{"record", "/"}, {"pty", "no"}}, "nothing to record"},
+        {{{"record", "/"}, {"may", "run files"}}, "may = files"},
+        {{{"pty", "must"}, {"may", "run files"}}, "may = files"},
+        {{{"record_max", "1M"}}, "need record"},
+        {{{"record_full", "end"}}, "need record"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct rule *rule = rule_new("x", 1);
+        struct afar_error err = {0};
+        assert_non_null(rule);
+        assert_int_equal(rule_set(rule, "client", "any", &err), AFAR_OK);
+        assert_int_equal(rule_set(rule, "command", "**", &err), AFAR_OK);
+        enum afar_status status = AFAR_OK;
+        for (size_t k = 0; k < 4 && status == AFAR_OK && table[i].pairs[k][0] != NULL; k++)
+            status = rule_set(rule, table[i].pairs[k][0], table[i].pairs[k][1], &err);
+        if (status == AFAR_OK)
+            status = rule_check(rule, &err);
+        if ((status == AFAR_OK) != (table[i].problem == NULL) ||
+            (status != AFAR_OK && strstr(err.message, table[i].problem) == NULL))
+            fail_msg("%zu: %s", i, err.message);
+        rule_free(rule);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(terminals),
-        cmocka_unit_test(login_shells),
-        cmocka_unit_test(without_an_entry),
-        cmocka_unit_test(the_key),
+        cmocka_unit_test(terminals),        cmocka_unit_test(login_shells),
+        cmocka_unit_test(without_an_entry), cmocka_unit_test(the_key),
+        cmocka_unit_test(recordings),
     };
     return cmocka_run_group_tests(tests, decider_make_tree, decider_remove_tree);
 }

@@ -157,7 +157,8 @@ static const struct {
     {"users", "x",
      "unknown key 'users' in a rule; the keys are client, from, may, jobs, command, shell, files, "
      "files_max, forward, force, "
-     "wrapper, env, env_dangerous, user, group, cwd, chroot, confine, pty, umask, nice, timeout, "
+     "wrapper, env, env_dangerous, user, group, cwd, chroot, confine, pty, record, record_max, "
+     "record_full, umask, nice, timeout, "
      "resume, spool, max_output, max_jobs, rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, "
      "rlimit_cpu, "
      "memory, cpu, pids"},

@@ -57,7 +57,12 @@ static enum afar_status put_attached(struct buffer *out, struct afar_error *err)
                                               .stdin_received = 8,
                                               .stdin_taken = 7,
                                               .stdin_eof = true,
-                                              .window_max = MESSAGE_WINDOW_MIN_BYTES};
+                                              .window_max = MESSAGE_WINDOW_MIN_BYTES,
+                                              .has_pty = true,
+                                              .screen = {.rows = 65535, .cols = 3},
+                                              .has_modes = true,
+                                              .replay = ID,
+                                              .modes = "\x1b[?1049h"};
     return message_put_attached(out, ID, &most_started, &attached, err);
 }
 static void check_attached(const struct message *message)
@@ -69,6 +74,9 @@ static void check_attached(const struct message *message)
     assert_true(attached->end == ID && attached->stdin_received == 8 && attached->stdin_taken == 7);
     assert_true(attached->first_bytes[0] == 6 && attached->first_bytes[1] == ID);
     assert_true(attached->stdin_eof && attached->window_max == MESSAGE_WINDOW_MIN_BYTES);
+    assert_true(attached->has_pty && attached->screen.rows == 65535 && attached->screen.cols == 3);
+    assert_true(attached->has_modes && attached->replay == ID);
+    assert_string_equal(attached->modes, "\x1b[?1049h");
 }
 
 static enum afar_status put_least_attached(struct buffer *out, struct afar_error *err)
@@ -82,6 +90,7 @@ static void check_least_attached(const struct message *message)
     assert_int_equal(message->type, MESSAGE_ATTACHED);
     assert_true(message->credit == 0 && message->resume_ms == 0 && !message->kept);
     assert_true(message->attached.state == MESSAGE_JOB_ENDED && !message->attached.stdin_eof);
+    assert_false(message->attached.has_pty || message->attached.has_modes);
     assert_string_equal(message->server, "");
 }
 
@@ -97,7 +106,10 @@ static enum afar_status put_attach(struct buffer *out, struct afar_error *err)
                                           .next_bytes = {5, ID},
                                           .output = true,
                                           .follow = true,
-                                          .window_max = ID};
+                                          .window_max = ID,
+                                          .has_pty = true,
+                                          .screen = {.rows = 3, .cols = 4, .ypixel = 65535},
+                                          .tail = ID};
     return message_put_attach(out, ID, JOB, &attach, err);
 }
 static void check_attach(const struct message *message)
@@ -111,6 +123,8 @@ static void check_attach(const struct message *message)
     assert_true(!attach->watch && attach->output && attach->follow);
     assert_true(attach->has_next_bytes && attach->next_bytes[0] == 5);
     assert_true(attach->next_bytes[1] == ID);
+    assert_true(attach->has_pty && attach->screen.rows == 3 && attach->screen.cols == 4);
+    assert_true(attach->screen.ypixel == 65535 && attach->tail == ID);
 }
 
 static enum afar_status put_watch(struct buffer *out, struct afar_error *err)
@@ -125,6 +139,7 @@ static void check_watch(const struct message *message)
     assert_string_equal(message->job, "");
     assert_true(attach->watch && !attach->output && !attach->follow && !attach->resume);
     assert_true(!attach->has_next && attach->attempt == 0 && attach->window_max == 0);
+    assert_true(!attach->has_pty && attach->tail == 0);
 }
 
 static enum afar_status put_detach(struct buffer *out, struct afar_error *err)
@@ -179,7 +194,12 @@ static void check_first_jobs(const struct message *message)
 static enum afar_status put_answer(struct buffer *out, struct afar_error *err)
 {
     const struct message_job jobs[] = {
-        {.job = JOB, .state = MESSAGE_JOB_RUNNING, .attached = true, .age_ms = 5, .code = -1},
+        {.job = JOB,
+         .state = MESSAGE_JOB_RUNNING,
+         .attached = true,
+         .pty = true,
+         .age_ms = 5,
+         .code = -1},
         {.job = JOB,
          .state = MESSAGE_JOB_ENDED,
          .kept = true,
@@ -205,7 +225,7 @@ static void check_answer(const struct message *message)
     assert_non_null(message->jobs);
     assert_true(message->jobs->count == 2 && message->jobs->more);
     const struct message_job *job = &message->jobs->job[0];
-    assert_true(job->attached && !job->kept && !job->has_outcome && job->age_ms == 5);
+    assert_true(job->attached && job->pty && !job->kept && !job->has_outcome && job->age_ms == 5);
     job = &message->jobs->job[1];
     assert_string_equal(job->key, "k?");
     assert_string_equal(job->owner, "o");

@@ -118,6 +118,14 @@ static void test_attach(void **state)
     assert_values_bad("{\"type\":\"attach\",\"id\":1,\"holder\":\"" HOLDER
                       "\",\"attempt\":3,\"next\":0%s}",
                       "ack", INTEGERS);
+    assert_bad("{\"type\":\"attach\",\"id\":1,\"holder\":\"" HOLDER "\",\"attempt\":3%s}",
+               ",\"pty\":true", "pty");
+    assert_bad("{\"type\":\"attach\",\"id\":1,\"holder\":\"" HOLDER "\",\"attempt\":3%s}",
+               ",\"pty\":{\"rows\":65536}", "pty.rows");
+    assert_bad("{\"type\":\"attach\",\"id\":1,\"holder\":\"" HOLDER "\",\"attempt\":3%s}",
+               ",\"tail\":-1", "tail");
+    assert_bad("{\"type\":\"attach\",\"id\":1,\"holder\":\"" HOLDER "\",\"attempt\":3%s}",
+               ",\"watch\":true,\"pty\":{}", "watch");
     assert_values_bad("{\"type\":\"attach\",\"id\":1,\"attempt\":3%s}", "holder",
                       "1 null \"123456789012345\" \"" HOLDER HOLDER HOLDER HOLDER "x\"");
     assert_bad("{\"type\":\"attach\",\"id\":1%s}", ",\"attempt\":3", "holder");

@@ -146,8 +146,7 @@ static void set_again(void **state)
     } redo[] = {
         {"", ""},
         {E "[?25l" E "[?1000h" E "[?1049h", E "[?1049h" E "[?1000h" E "[?25l"},
-        {E "[2;5r", E "[2;5r"},
-        {E "[3r", E "[3r"},
+        {E "[2;5r" E "[?9h", E "[?9h"}, /* of a screen of another size */
         {E "=" E "[?1h" E "[3 q", E "[?1h" E "=" E "[3 q"},
         {E "[>4;2m" E "[>5u" E "[>5u", E "[>4;2m" E "[>5u" E "[>5u"},
         {E "[=3u", E "[=3u"},
@@ -186,12 +185,8 @@ static void at_rest(void **state)
 static void the_most(void **state)
 {
     (void)state;
-    struct term_modes modes = {.set = UINT32_MAX,
-                               .kitty_flags = 255,
-                               .cursor_shape = 255,
-                               .other_keys = 255,
-                               .top = 65535,
-                               .bottom = 65535};
+    struct term_modes modes = {
+        .set = UINT32_MAX, .kitty_flags = 255, .cursor_shape = 255, .other_keys = 255};
     char text[TERM_MODES_TEXT_BYTES];
     assert_true(term_modes_undo(UINT32_MAX, text) < sizeof text);
     assert_true(term_modes_redo(&modes, text) < sizeof text);
