@@ -426,6 +426,26 @@ static void one_server_only(void **state)
     program_close(&second);
 }
 
+/* What others could change is no state: it is said which folder, and how it must be. */
+static void folder_of_others(void **state)
+{
+    struct program second;
+    char other[128];
+    char open_key[128];
+    (void)state;
+    (void)snprintf(other, sizeof other, "unix://%s/other", keeping.folder);
+    (void)snprintf(open_key, sizeof open_key, "state_directory=%s/open", keeping.folder);
+    const char *path = strchr(open_key, '/');
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(chmod(path, 0777), 0);
+    assert_int_equal(
+        program_run(&second, WORDS("afard", "--listen", other, "--set", open_key), NULL, 0), 1);
+    assert_non_null(strstr(second.stderr_data, path));
+    assert_non_null(strstr(second.stderr_data, "0700"));
+    program_close(&second);
+    assert_int_equal(rmdir(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +459,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_old_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missed_ends_are_audited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_server_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(folder_of_others, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
