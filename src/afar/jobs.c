@@ -33,13 +33,14 @@ static const char logs_help[] =
     "Exit status: 0; 3: some output is not kept any more, which is said on standard error.\n";
 
 static const char attach_help[] =
-    "usage: afar attach [-a] [-n] [--json] HOST JOB\n"
+    "usage: afar attach [-a] [-n] [--forward-signals] [--json] HOST JOB\n"
     "\n"
     "Takes part in a kept job: its output from now on, and your standard input. An interrupt\n"
     "leaves the job, which runs on. Whoever was attached before is told so and ends.\n"
     "\n"
     "  -a, --all             its output from the beginning\n"
     "  -n, --no-stdin        do not forward standard input\n"
+    "      --forward-signals interrupts and other signals are for the job, as of 'afar run'\n"
     "      --json            one JSON object for each frame\n"
     "\n"
     "Exit status: as of 'afar run'.\n";
@@ -230,7 +231,7 @@ int ps_main(int argc, char **argv)
 static int run(struct task *task, struct afar_command *command, bool logs)
 {
     const struct session_options how = {.json = task->options.json,
-                                        .stays = true,
+                                        .stays = !task->options.forward_signals,
                                         .logs = logs,
                                         .wait_ms = task->options.timeout_ms};
     command->job = task->job;

@@ -119,6 +119,21 @@ static void attach_from_now(void **state)
     program_close(&now);
 }
 
+static void attach_for_its_signals(void **state)
+{
+    struct program there;
+    (void)state;
+    keeping_detach(&keeping, "trap 'exit 6' INT; echo ready; while :; do sleep 0.01; done", job);
+    program_start(&there,
+                  WORDS("afar", "attach", "-a", "-n", "--forward-signals", keeping.url, job), NULL);
+    program_expect(&there, 1, "ready\n");
+    assert_int_equal(kill(there.pid, SIGINT), 0);
+    program_finish(&there, NULL, 0);
+    assert_int_equal(program_exit_status(&there), 6);
+    program_close(&there);
+    assert_int_equal(keeping_afar(NULL, WORDS("wait", keeping.url, job)), 6);
+}
+
 static void beside_its_client(void **state)
 {
     struct program first;
@@ -237,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(since, set_up, tear_down),
         cmocka_unit_test_setup_teardown(since_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(attach_from_now, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(attach_for_its_signals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(beside_its_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_list, set_up, tear_down),
