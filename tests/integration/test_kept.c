@@ -162,6 +162,30 @@ static void killed_keeper_is_server_lost(void **state)
     program_close(&client);
 }
 
+/* -d under a name gives the id of what was, but what nobody knows the end of is no success. */
+static void detached_once_is_lost(void **state)
+{
+    struct program client;
+    const char *const line = "echo $PPID; exec sleep 1000";
+    const char *const *again = WORDS("run", "-d", "--once", "lost", "-s", keeping.url, line);
+    (void)state;
+    assert_int_equal(afar(&client, again), 0);
+    char job[JOB_BYTES];
+    (void)snprintf(job, sizeof job, "%.32s", client.stdout_data);
+    program_close(&client);
+    pid_t keeper = keeping_number(&keeping, job);
+    assert_int_equal(kill(keeper, SIGKILL), 0);
+    expect_process_gone(keeper);
+    assert_int_equal(afar_quiet(WORDS("wait", keeping.url, job)), 125);
+    assert_int_equal(afar(&client, again), 125);
+    assert_memory_equal(client.stdout_data, job, sizeof job - 1);
+    assert_non_null(strstr(client.stderr_data, "server_lost"));
+    program_close(&client);
+    assert_int_equal(afar(&client, WORDS("run", "-t", "--keep", keeping.url, "true")), 125);
+    assert_non_null(strstr(client.stderr_data, "no terminal"));
+    program_close(&client);
+}
+
 /* ---- crashes --------------------------------------------------------------------------------- */
 
 /* One that writes, forks and ends at some time; the same for all its tries. */
@@ -452,6 +476,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(outlives_its_server, set_up, tear_down),
         cmocka_unit_test_setup_teardown(outlives_a_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed_keeper_is_server_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(detached_once_is_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_kills, set_up, tear_down),
         cmocka_unit_test_setup_teardown(once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kill_and_remove, set_up, tear_down),
