@@ -35,7 +35,7 @@ static const char logs_help[] =
     "Exit status: 0; 3: some output is not kept any more, which is said on standard error.\n";
 
 static const char attach_help[] =
-    "usage: afar attach [-a] [-n] [--escape CHAR] [--json] HOST JOB\n"
+    "usage: afar attach [-a] [-n] [--escape CHAR] [--forward-signals] [--json] HOST JOB\n"
     "\n"
     "Takes part in a kept job: its output from now on, and your standard input. An interrupt\n"
     "leaves the job, which runs on. Whoever was attached before is told so and ends.\n"
@@ -47,6 +47,7 @@ static const char attach_help[] =
     "  -a, --all             its output from the beginning\n"
     "  -n, --no-stdin        do not forward standard input\n"
     "      --escape CHAR     as for 'afar run'\n"
+    "      --forward-signals interrupts and other signals are for the job, as of 'afar run'\n"
     "      --json            one JSON object for each frame\n"
     "\n"
     "Exit status: as of 'afar run'.\n";
@@ -60,17 +61,19 @@ static const char wait_help[] =
     "      --timeout TIME    for so long at most: 500ms, 10 or 10s, 5m, 2h\n"
     "      --json            write the receipt as JSON\n";
 
-static const char kill_help[] = "usage: afar kill [-s SIGNAL] HOST JOB\n"
+static const char kill_help[] = "usage: afar kill [-s SIGNAL] [--json] HOST JOB\n"
                                 "\n"
                                 "Signals a job.\n"
                                 "\n"
-                                "  -s, --signal NAME     which (TERM)\n";
+                                "  -s, --signal NAME     which (TERM)\n"
+                                "      --json            write what was done as a JSON object\n";
 
-static const char rm_help[] = "usage: afar rm [-f] HOST JOB\n"
+static const char rm_help[] = "usage: afar rm [-f] [--json] HOST JOB\n"
                               "\n"
                               "Removes a kept job that has ended, its output and its name.\n"
                               "\n"
-                              "  -f, --force           end it first, where it runs\n";
+                              "  -f, --force           end it first, where it runs\n"
+                              "      --json            write what was done as a JSON object\n";
 
 /* What they have in common: options, the one word, the connection. */
 struct task {
@@ -241,7 +244,7 @@ int ps_main(int argc, char **argv)
 static int run(struct task *task, struct afar_command *command, bool logs)
 {
     const struct session_options how = {.json = task->options.json,
-                                        .stays = true,
+                                        .stays = !task->options.forward_signals,
                                         .logs = logs,
                                         .escape = task->options.escape,
                                         .wait_ms = task->options.timeout_ms};
@@ -293,6 +296,12 @@ int wait_main(int argc, char **argv)
 /* What was asked about a job was refused. */
 static void say_refused(const struct task *task, const struct afar_error *err)
 {
+    if (task->options.json) {
+        (void)printf("{\"type\":\"error\"");
+        print_text("code", err->reason);
+        print_text("message", err->message);
+        (void)printf("}\n");
+    }
     if (strcmp(err->reason, "not_found") == 0)
         report("%s has no job '%s' that this can be done with; 'afar ps -a' lists all",
                task->remote.host, task->options.words[0]);
@@ -304,6 +313,22 @@ static void say_refused(const struct task *task, const struct afar_error *err)
         report("%s", err->message);
 }
 
+/* What was asked about a job was done: `verb` is "kill" or "rm", `signal` may be NULL. */
+static int say_done(const struct task *task, const char *verb, const char *signal)
+{
+    if (!task->options.json)
+        return 0;
+    (void)printf("{\"type\":\"done\",\"verb\":\"%s\"", verb);
+    print_text("job", task->job);
+    if (signal != NULL)
+        print_text("signal", signal);
+    (void)printf("}\n");
+    if (fflush(stdout) == 0)
+        return 0;
+    report("cannot write to standard output");
+    return STATUS_FAILED;
+}
+
 /* ---- kill, rm -------------------------------------------------------------------------------- */
 
 int kill_main(int argc, char **argv)
@@ -311,7 +336,7 @@ int kill_main(int argc, char **argv)
     struct task task = {.wants_pty = false};
     int status = STATUS_FAILED;
     struct afar_error err = {0};
-    if (!begin(&task, kill_help, OPTIONS_SIGNAL, true, argc, argv, &status))
+    if (!begin(&task, kill_help, OPTIONS_SIGNAL | OPTIONS_JSON, true, argc, argv, &status))
         return end(&task, status);
     const char *name = task.options.signal != NULL ? task.options.signal : "TERM";
     if (strncmp(name, "SIG", 3) == 0)
@@ -320,7 +345,7 @@ int kill_main(int argc, char **argv)
         AFAR_OK)
         say_refused(&task, &err);
     else
-        status = 0;
+        status = say_done(&task, "kill", name);
     return end(&task, status);
 }
 
@@ -329,7 +354,7 @@ int rm_main(int argc, char **argv)
     struct task task = {.wants_pty = false};
     int status = STATUS_FAILED;
     struct afar_error err = {0};
-    if (!begin(&task, rm_help, OPTIONS_FORCE, true, argc, argv, &status))
+    if (!begin(&task, rm_help, OPTIONS_FORCE | OPTIONS_JSON, true, argc, argv, &status))
         return end(&task, status);
     const int64_t timeout_ms = task.options.connect_timeout_ms;
     if (task.options.force &&
@@ -342,6 +367,6 @@ int rm_main(int argc, char **argv)
     if (afar_forget(task.remote.client, task.job, timeout_ms, &err) != AFAR_OK)
         say_refused(&task, &err);
     else
-        status = 0;
+        status = say_done(&task, "rm", NULL);
     return end(&task, status);
 }

@@ -42,6 +42,7 @@ enum {
     OPTION_NO_RESUME,
     OPTION_LIMIT,
     OPTION_SINCE,
+    OPTION_FORWARD_SIGNALS,
     OPTION_SHARE,
     OPTION_LIST,
     OPTION_STOP,
@@ -94,6 +95,7 @@ static const struct {
     {{"signal", required_argument, NULL, 's'}, OPTIONS_SIGNAL},
     {{"force", no_argument, NULL, 'f'}, OPTIONS_FORCE},
     {{"no-stdin", no_argument, NULL, 'n'}, OPTIONS_INPUT},
+    {{"forward-signals", no_argument, NULL, OPTION_FORWARD_SIGNALS}, OPTIONS_INPUT},
     {{"recursive", no_argument, NULL, 'r'}, OPTIONS_CP},
     {{"update", no_argument, NULL, 'u'}, OPTIONS_CP},
     {{"verbose", no_argument, NULL, 'v'}, OPTIONS_CP},
@@ -349,6 +351,27 @@ static bool take_text(struct options *options, int option, const char *value)
     return false;
 }
 
+static bool take_flag(struct options *options, int option)
+{
+    const struct {
+        int option;
+        bool *flag;
+    } flags[] = {
+        {'n', &options->no_stdin},     {'d', &options->detach},
+        {OPTION_KEEP, &options->keep}, {OPTION_LEAVE, &options->leave},
+        {'a', &options->every},        {OPTION_DIGEST, &options->digest},
+        {'t', &options->tty},          {'q', &options->quiet},
+        {OPTION_JSON, &options->json}, {OPTION_FORWARD_SIGNALS, &options->forward_signals},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        if (option != flags[i].option)
+            continue;
+        *flags[i].flag = true;
+        return true;
+    }
+    return false;
+}
+
 static bool take_keygen(const char *subcommand, struct options *options, int option,
                         const char *value)
 {
@@ -367,7 +390,7 @@ static bool take_keygen(const char *subcommand, struct options *options, int opt
 
 static bool take(const char *subcommand, struct options *options, int option, const char *value)
 {
-    if (take_text(options, option, value))
+    if (take_text(options, option, value) || take_flag(options, option))
         return true;
     switch (option) {
     case OPTION_CONNECT_TIMEOUT:
@@ -382,44 +405,17 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return add_env(subcommand, options, value);
     case OPTION_TIMEOUT:
         return parse_duration(subcommand, "timeout", value, &options->timeout_ms);
-    case 'n':
-        options->no_stdin = true;
-        return true;
     case 's':
         options->shell = true;
         options->signal = value;
-        return true;
-    case 'd':
-        options->detach = true;
-        return true;
-    case OPTION_KEEP:
-        options->keep = true;
-        return true;
-    case OPTION_LEAVE:
-        options->leave = true;
         return true;
     case 'f':
         options->follow = options->force = true;
         return true;
     case OPTION_SINCE:
         return parse_since(subcommand, options, value);
-    case 'a':
-        options->every = true;
-        return true;
-    case OPTION_DIGEST:
-        options->digest = true;
-        return true;
-    case 't':
-        options->tty = true;
-        return true;
     case OPTION_ESCAPE:
         return parse_escape(subcommand, options, value);
-    case 'q':
-        options->quiet = true;
-        return true;
-    case OPTION_JSON:
-        options->json = true;
-        return true;
     case 'c':
         return parse_count(subcommand, options, value);
     case OPTION_PIN:

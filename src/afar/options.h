@@ -75,6 +75,7 @@ struct options {
     const char *signal;
     bool follow;
     bool every;
+    bool forward_signals;
     bool tty;
     bool quiet;
     int escape; /* of afar/escape.h */

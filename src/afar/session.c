@@ -275,7 +275,9 @@ static void take_receipt(struct session *session, const struct afar_receipt *rec
         session->status = session->cut ? STATUS_CUT : 0;
     else
         session->status = tell_end(session, receipt);
-    if (session->printed && receipt->outcome != AFAR_OUTCOME_SPAWN_FAILED)
+    /* With --once it may have ended long ago, and nobody knows how: that is no success. */
+    if (session->printed && receipt->outcome != AFAR_OUTCOME_SPAWN_FAILED &&
+        receipt->outcome != AFAR_OUTCOME_SERVER_LOST)
         session->status = 0;
 }
 

@@ -247,7 +247,7 @@ int main(int argc, char **argv)
         line.defaults = variables_defaults_file(environ);
         status = act(&options, &line, &usage, &err);
     }
-    if (status == AFAR_EREFUSED) /* --explain has said why */
+    if (status == AFAR_EREFUSED && options.question.identity != NULL) /* --explain has said why */
         return EXIT_DENIED;
     if (status != AFAR_OK)
         print_error(&err, usage ? "; try 'afard --help'" : "");

@@ -93,6 +93,8 @@ static enum afar_status check_recording(struct audit_verdict *verdict, const cha
 }
 
 /* ---- lines ----------------------------------------------------------------------------------- */
+/* As every line of a chain has it. */
+static const char hash_field[] = "\"hash\":";
 
 /* `line` without its newline. */
 static enum afar_status check_line(struct audit_verdict *verdict, const char *path,
@@ -103,7 +105,11 @@ static enum afar_status check_line(struct audit_verdict *verdict, const char *pa
     uint64_t seq = 0;
     uint64_t number = verdict->lines + 1;
     if (!audit_check_line(line, size, &seq, prev, hash))
-        return fail_line(path, number, "changed: its hash does not match its content", err);
+        return fail_line(path, number,
+                         memmem(line, size, hash_field, sizeof hash_field - 1) == NULL
+                             ? "it has no hash: it was written without audit_chain, or changed"
+                             : "changed: its hash does not match its content",
+                         err);
     if (verdict->lines == 0) {
         verdict->first_seq = seq;
         memcpy(verdict->first_prev, prev, sizeof prev);

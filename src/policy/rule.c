@@ -335,8 +335,12 @@ static enum afar_status parse_seconds(const char *text, uint64_t *value, struct 
 /* 0: not at all. */
 static enum afar_status parse_pause(const char *text, uint64_t *value, struct afar_error *err)
 {
+    static const char *const none[] = {"0", "0ms", "0s", "0m", "0h", "0d"};
     *value = 0;
-    return strcmp(text, "0") == 0 ? AFAR_OK : duration_parse(text, value, err);
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        if (strcmp(text, none[i]) == 0)
+            return AFAR_OK;
+    return duration_parse(text, value, err);
 }
 
 /* To the kernel's cgroups 0 would be no limit at all. */

@@ -25,7 +25,18 @@ static enum afar_status make_folder(int at, const char *name, int *fd, struct af
 {
     if (mkdirat(at, name, 0700) != 0 && errno != EEXIST)
         return afar_fail_errno(err, errno, "cannot make the folder '%s' (state_directory)", name);
-    return jobdir_open(at, name, fd, err);
+    *fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (*fd < 0)
+        return afar_fail_errno(err, errno, "cannot open the folder '%s' (state_directory)", name);
+    struct stat info;
+    if (fstat(*fd, &info) == 0 && info.st_uid == geteuid() && (info.st_mode & 077) == 0)
+        return AFAR_OK;
+    (void)close(*fd);
+    *fd = -1;
+    return afar_fail(err, AFAR_ESYSTEM,
+                     "state_directory: the folder '%s' is another user's, or open to others: its "
+                     "owner must be uid %u, its mode 0700",
+                     name, (unsigned)geteuid());
 }
 
 /* Two servers on one folder would each take the other's jobs for their own. What a server that was

@@ -162,6 +162,30 @@ static void killed_keeper_is_server_lost(void **state)
     program_close(&client);
 }
 
+/* -d under a name gives the id of what was, but what nobody knows the end of is no success. */
+static void detached_once_is_lost(void **state)
+{
+    struct program client;
+    const char *const line = "echo $PPID; exec sleep 1000";
+    const char *const *again = WORDS("run", "-d", "--once", "lost", "-s", keeping.url, line);
+    (void)state;
+    assert_int_equal(afar(&client, again), 0);
+    char job[JOB_BYTES];
+    (void)snprintf(job, sizeof job, "%.32s", client.stdout_data);
+    program_close(&client);
+    pid_t keeper = keeping_number(&keeping, job);
+    assert_int_equal(kill(keeper, SIGKILL), 0);
+    expect_process_gone(keeper);
+    assert_int_equal(afar_quiet(WORDS("wait", keeping.url, job)), 125);
+    assert_int_equal(afar(&client, again), 125);
+    assert_memory_equal(client.stdout_data, job, sizeof job - 1);
+    assert_non_null(strstr(client.stderr_data, "server_lost"));
+    program_close(&client);
+    assert_int_equal(afar(&client, WORDS("run", "-t", "--keep", keeping.url, "true")), 125);
+    assert_non_null(strstr(client.stderr_data, "no terminal"));
+    program_close(&client);
+}
+
 /* ---- crashes --------------------------------------------------------------------------------- */
 
 /* One that writes, forks and ends at some time; the same for all its tries. */
@@ -426,12 +450,33 @@ static void one_server_only(void **state)
     program_close(&second);
 }
 
+/* What others could change is no state: it is said which folder, and how it must be. */
+static void folder_of_others(void **state)
+{
+    struct program second;
+    char other[128];
+    char open_key[128];
+    (void)state;
+    (void)snprintf(other, sizeof other, "unix://%s/other", keeping.folder);
+    (void)snprintf(open_key, sizeof open_key, "state_directory=%s/open", keeping.folder);
+    const char *path = strchr(open_key, '/');
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(chmod(path, 0777), 0);
+    assert_int_equal(
+        program_run(&second, WORDS("afard", "--listen", other, "--set", open_key), NULL, 0), 1);
+    assert_non_null(strstr(second.stderr_data, path));
+    assert_non_null(strstr(second.stderr_data, "0700"));
+    program_close(&second);
+    assert_int_equal(rmdir(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(outlives_its_server, set_up, tear_down),
         cmocka_unit_test_setup_teardown(outlives_a_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed_keeper_is_server_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(detached_once_is_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_kills, set_up, tear_down),
         cmocka_unit_test_setup_teardown(once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kill_and_remove, set_up, tear_down),
@@ -439,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_old_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missed_ends_are_audited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_server_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(folder_of_others, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <cjson/cJSON.h>
+
 #include "support/keeping.h"
 #include "support/process_wait.h"
 
@@ -117,6 +119,21 @@ static void attach_from_now(void **state)
     program_close(&now);
 }
 
+static void attach_for_its_signals(void **state)
+{
+    struct program there;
+    (void)state;
+    keeping_detach(&keeping, "trap 'exit 6' INT; echo ready; while :; do sleep 0.01; done", job);
+    program_start(&there,
+                  WORDS("afar", "attach", "-a", "-n", "--forward-signals", keeping.url, job), NULL);
+    program_expect(&there, 1, "ready\n");
+    assert_int_equal(kill(there.pid, SIGINT), 0);
+    program_finish(&there, NULL, 0);
+    assert_int_equal(program_exit_status(&there), 6);
+    program_close(&there);
+    assert_int_equal(keeping_afar(NULL, WORDS("wait", keeping.url, job)), 6);
+}
+
 static void beside_its_client(void **state)
 {
     struct program first;
@@ -188,6 +205,35 @@ static void the_list(void **state)
     expect(WORDS("wait", "--json", keeping.url, job), 125, NULL, "");
 }
 
+/* Each verb has --json, also those that only do something. */
+static void expect_json(const char *const *args, int status, const char *type, const char *name,
+                        const char *value)
+{
+    struct program client;
+    assert_int_equal(keeping_afar(&client, args), status);
+    cJSON *object = cJSON_Parse(client.stdout_data);
+    if (object == NULL)
+        fail_msg("no object: %s", client.stdout_data);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(object, "type")), type);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(object, name)), value);
+    cJSON_Delete(object);
+    program_close(&client);
+}
+
+static void done_as_json(void **state)
+{
+    char *const url = keeping.url;
+    (void)state;
+    keeping_detach(&keeping, "echo $PPID; exec sleep 1000", job);
+    (void)keeping_number(&keeping, job);
+    expect_json(WORDS("rm", "--json", url, job), 125, "error", "code", "running");
+    expect_json(WORDS("kill", "-s", "SIGKILL", "--json", url, job), 0, "done", "signal", "KILL");
+    expect(WORDS("wait", url, job), 125, NULL, "killed");
+    expect_json(WORDS("kill", "--json", url, job), 125, "error", "code", "not_found");
+    expect_json(WORDS("rm", "--json", url, job), 0, "done", "job", job);
+    expect_json(WORDS("rm", "--json", url, job), 125, "error", "code", "not_found");
+}
+
 static void unknown(void **state)
 {
     const char *const none = "0123456789abcdef0123456789abcdef";
@@ -206,9 +252,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(since, set_up, tear_down),
         cmocka_unit_test_setup_teardown(since_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(attach_from_now, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(attach_for_its_signals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(beside_its_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_list, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(done_as_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unknown, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,10 +68,16 @@ bool native_claim_kept(struct native *native, const struct message *message,
     case KEPT_FRESH:
         return true;
     case KEPT_OTHER:
-        native_refuse(native, message, "conflict", "its key was used for another command", 0);
+        native_refuse(native, message, "conflict",
+                      "its key was used for another command: the words, environment, directory and "
+                      "user count, and whether it reads input or has a terminal",
+                      0);
         return false;
     case KEPT_FULL:
-        (void)snprintf(text, sizeof text, "too many commands are kept (%s)", limit);
+        (void)snprintf(
+            text, sizeof text,
+            "too many commands are kept (%s), those that have ended included: see 'afar rm'",
+            limit);
         native_refuse(native, message, "busy", text, NATIVE_BUSY_RETRY_MS);
         return false;
     case KEPT_KNOWN:

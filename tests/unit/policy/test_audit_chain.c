@@ -204,6 +204,17 @@ static void a_cut_is_found(void **state)
     free(data);
 }
 
+static void not_a_chain(void **state)
+{
+    static const char line[] = "{\"time\":\"2026-11-27T07:08:58Z\",\"event\":\"start\"}\n";
+    struct audit_verdict verdict;
+    struct afar_error err;
+    (void)state;
+    spill(other, line, sizeof line - 1);
+    assert_int_equal(verify(other, &verdict, &err), AFAR_EPEER);
+    assert_non_null(strstr(err.message, "audit_chain"));
+}
+
 static void every_changed_byte_is_found(void **state)
 {
     size_t size = 0;
@@ -279,6 +290,7 @@ int main(void)
         TEST(another_chain_is_not_gone_on_with),
         TEST(what_is_no_log_is_refused),
         TEST(a_cut_is_found),
+        TEST(not_a_chain),
         TEST(every_changed_byte_is_found),
         TEST(moved_and_missing_lines_are_found),
     };

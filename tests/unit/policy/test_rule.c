@@ -197,6 +197,7 @@ static void test_values(void **state)
     set(rule, "umask", "27");
     set(rule, "nice", "-5");
     set(rule, "timeout", "2h");
+    set(rule, "resume", "0s");
     set(rule, "max_output", "3K");
     set(rule, "max_jobs", "4");
     set(rule, "rlimit_nofile", "5");
@@ -219,6 +220,7 @@ static void test_values(void **state)
     assert_int_equal(rule->umask.value, 027);
     assert_int_equal(rule->nice, -5);
     assert_int_equal(rule->timeout_ms.value, 7200000);
+    assert_true(rule->resume_ms.set && rule->resume_ms.value == 0);
     assert_int_equal(rule->max_output.value, 3072);
     assert_int_equal(rule->as_bytes.value, 7 << 20);
     assert_true(rule->core_bytes.set && rule->core_bytes.value == 0);
