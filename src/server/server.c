@@ -45,6 +45,15 @@ static unsigned worker_count(const struct config *config)
     return count < WORKERS_MIN ? WORKERS_MIN : count;
 }
 
+/* More than one for each processor would only share these; but one alone would leave the other half of
+ * two to the small commands. */
+static unsigned bulk_worker_count(const struct config *config)
+{
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    const unsigned most = processors > 2 ? (unsigned)processors : 2;
+    return config->bulk_workers < most ? (unsigned)config->bulk_workers : most;
+}
+
 /* What may not be offered to strangers. The address is known only now, when names are resolved. */
 static enum afar_status check_exposure(const struct listener *listener, const struct config *config,
                                        struct afar_error *err)
@@ -446,7 +455,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
     if (status == AFAR_OK)
         status = server_watch_ends(made, err);
     if (status == AFAR_OK)
-        status = acceptor_start_workers(made->acceptor, worker_count(config), err);
+        status = acceptor_start_workers(made->acceptor, worker_count(config),
+                                        bulk_worker_count(config), err);
     for (unsigned i = 0; status == AFAR_OK && i < config->listen_count; i++) {
         status = server_open_listener(made, config, settings->tls, &config->listen[i],
                                       &made->listening.at[i], err);
