@@ -384,7 +384,7 @@ static int make_files(void **state)
                   "listen = unix://%s/socket?protocol=sized\n"
                   "listen = udp://127.0.0.1:0?protocol=upper\n"
                   "tls_cert = %s\ntls_key = %s\ntls_client_ca = %s\n"
-                  "workers = 2\nquiet_ms = 2\ncollect_memory_bytes = 4096\nkill_grace_ms = 20\n"
+                  "workers = 2\nbulk_bytes = 1\nquiet_ms = 2\ncollect_memory_bytes = 4096\nkill_grace_ms = 20\n"
                   "audit_log = %s/audit\ninclude = more*.conf\n"
                   "[allow nobody]\nclient = dns:**.nobody\nclient = uid:nobody\nforce = /bin/no\n"
                   "[allow us]\nclient = cn:tester\nclient = any\nfrom = 127.0.0.0/8\n"
