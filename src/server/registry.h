@@ -52,7 +52,7 @@ struct registry_run {
     struct worker *home; /* where it is, or is on its way to … */
     atomic_uint *guests; /* … whose connections are counted here */
     bool moving;         /* on its way */
-    void *object;        /* … but this, which is fixed: the run itself, for its home's thread only */
+    void *object; /* … but this, which is fixed: the run itself, for its home's thread only */
     char holder[MESSAGE_HOLDER_BYTES];
     char job[MESSAGE_JOB_ID_BYTES];
     struct tally_entry *owner;    /* whose it is */

@@ -94,9 +94,9 @@ struct worker {
     /* What the acceptor chooses by; counted up there and where one is handed on, before it is
      * posted, and down here. WORKER_ENDED: it takes none any more. */
     atomic_uint connection_count;
-    atomic_uint room;  /* so many connections can move in, with all that is theirs, and not fail */
-    unsigned places_due; /* of that room, which memory has lacked for, … */
-    unsigned timers_due; /* … and of the timers in it */
+    atomic_uint room; /* so many connections can move in, with all that is theirs, and not fail */
+    unsigned places_due;   /* of that room, which memory has lacked for, … */
+    unsigned timers_due;   /* … and of the timers in it */
     struct udp_upper *udp; /* NULL: none; worker 0 answers all of them */
 
     pthread_t thread;

@@ -97,8 +97,8 @@ static void echo_once(struct afar_client *client, const char *shell)
 {
     struct echo echo = {0};
     struct afar_error err = {0};
-    const struct afar_command command = AFAR_COMMAND_INIT(
-        .shell = shell, .with_stdin = true, .with_digest = true, .resume_ms = 10000);
+    const struct afar_command command = AFAR_COMMAND_INIT(.shell = shell, .with_stdin = true,
+                                                          .with_digest = true, .resume_ms = 10000);
     const struct afar_callbacks callbacks = AFAR_CALLBACKS_INIT(.on_stdout = take, .user = &echo);
     assert_int_equal(afar_start(client, &command, &callbacks, &err), AFAR_OK);
     while (afar_receipt(client) == NULL) {
@@ -306,7 +306,7 @@ static void end(struct fly *fly, struct seeded *seeded)
     } else if (which == 3) {
         kill_job(fly);
         char *receipt = hear(fly->fd, "\"exit\"");
-            free(receipt);
+        free(receipt);
     }
     close_fly(fly);
 }
@@ -355,8 +355,8 @@ static void every_end(void **state)
  * second signal; 2: the client goes. */
 static void end_server(unsigned how, unsigned wait_us)
 {
-    const char *const more[] = {"--set", how == 0 ? "drain_ms=0" : "drain_ms=60000",
-                                "--set", "last_words_ms=100", NULL};
+    const char *const more[] = {"--set", how == 0 ? "drain_ms=0" : "drain_ms=60000", "--set",
+                                "last_words_ms=100", NULL};
     struct fly flies[4];
     start(more);
     for (unsigned i = 0; i < 4; i++) {
@@ -399,6 +399,5 @@ int main(void)
         cmocka_unit_test_teardown(every_end, tear_down),
         cmocka_unit_test_teardown(the_server_ends, tear_down),
     };
-    if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY"));
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

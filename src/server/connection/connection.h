@@ -117,17 +117,17 @@ struct connection {
     struct buffer in;
     struct buffer out;
     void *session;
-    bool input_paused;    /* the protocol cannot take more now */
-    bool input_left;      /* it has left some for the next turn */
-    unsigned input_taken; /* requests, in this turn */
-    bool send_blocked;    /* the socket took nothing; wait for transport_send_events */
-    bool blocked_inside;  /* … of the session's bytes, which must come next: TLS requires it */
-    bool send_more;       /* this turn's share is used up, and perhaps there is more */
-    bool read_more;       /* the transport holds bytes that epoll will not report: next turn */
-    bool finishing;       /* close once everything is sent */
-    bool asked;           /* there has been a request; the protocol sets it */
-    bool stays;           /* it could not go home, and waits for the end of another request */
-    uint64_t bulk_bytes;  /* sent and received … */
+    bool input_paused;     /* the protocol cannot take more now */
+    bool input_left;       /* it has left some for the next turn */
+    unsigned input_taken;  /* requests, in this turn */
+    bool send_blocked;     /* the socket took nothing; wait for transport_send_events */
+    bool blocked_inside;   /* … of the session's bytes, which must come next: TLS requires it */
+    bool send_more;        /* this turn's share is used up, and perhaps there is more */
+    bool read_more;        /* the transport holds bytes that epoll will not report: next turn */
+    bool finishing;        /* close once everything is sent */
+    bool asked;            /* there has been a request; the protocol sets it */
+    bool stays;            /* it could not go home, and waits for the end of another request */
+    uint64_t bulk_bytes;   /* sent and received … */
     int64_t bulk_since_ms; /* … since then */
     int64_t last_heartbeat_ms;
     int64_t opened_ms;    /* accepted; once open, since then */

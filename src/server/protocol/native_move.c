@@ -50,8 +50,8 @@ static void depart(struct connection *connection, struct worker *to)
         run->worker = to;
     }
     if (run != NULL && run->resumable)
-        registry_move_run(to->shared->registry, &run->entry, to, &to->connection_count, &to->mailbox,
-                          &connection->mail);
+        registry_move_run(to->shared->registry, &run->entry, to, &to->connection_count,
+                          &to->mailbox, &connection->mail);
     else
         mailbox_post(&to->mailbox, &connection->mail);
 }

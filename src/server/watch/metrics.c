@@ -243,7 +243,8 @@ static void write_workers(FILE *out, const struct metrics_source *source)
 {
     struct histogram turns = {0};
     const int64_t now_ms = clock_now_ms();
-    head(out, "afard_worker_connections", "gauge", "Connections of each worker; the last are the bulk workers.");
+    head(out, "afard_worker_connections", "gauge",
+         "Connections of each worker; the last are the bulk workers.");
     for (unsigned i = 0; i < acceptor_worker_count(source->acceptor); i++) {
         const struct worker *worker = acceptor_worker(source->acceptor, i);
         (void)fprintf(out, "afard_worker_connections{worker=\"%u\"} %u\n", i,

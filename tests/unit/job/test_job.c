@@ -26,7 +26,7 @@ static struct mailbox mailbox;
 static struct counters counters;
 static struct figures figures;
 static struct job_base base;
-static unsigned left; /* jobs that the host was told of */
+static unsigned left;             /* jobs that the host was told of */
 static struct job_host *moved_to; /* the place, of the job; NULL: it was not */
 
 /* What is known of the one job. */
