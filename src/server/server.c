@@ -22,7 +22,7 @@
 #include "policy/trusted.h"
 #include "job/job.h"
 
-enum { BACKLOG = 1024, WORKERS_MIN = 4 };
+enum { BACKLOG = 1024, WORKERS_MIN = 4, BULK_WORKERS_MIN = 2 };
 
 enum afar_status server_block_signals(struct afar_error *err)
 {
@@ -49,8 +49,8 @@ static unsigned worker_count(const struct config *config)
  * two to the small commands. */
 static unsigned bulk_worker_count(const struct config *config)
 {
-    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    const unsigned most = processors > 2 ? (unsigned)processors : 2;
+    const unsigned processors = allowance_processors("");
+    const unsigned most = processors > BULK_WORKERS_MIN ? processors : BULK_WORKERS_MIN;
     return config->bulk_workers < most ? (unsigned)config->bulk_workers : most;
 }
 

@@ -305,8 +305,7 @@ static void end(struct fly *fly, struct seeded *seeded)
         free(hear(fly->fd, "\"exit\""));
     } else if (which == 3) {
         kill_job(fly);
-        char *receipt = hear(fly->fd, "\"exit\"");
-        free(receipt);
+        free(hear(fly->fd, "\"exit\""));
     }
     close_fly(fly);
 }
