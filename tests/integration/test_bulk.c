@@ -199,18 +199,6 @@ struct fly {
     unsigned holder;
 };
 
-static void say(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(int fd, const char *format, ...)
-{
-    char header[512];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(header, sizeof header, format, args);
-    va_end(args);
-    raw_send_frame(fd, header);
-}
-
 static void begin(struct fly *fly, unsigned timeout_ms, bool resume)
 {
     char resumable[96] = "";
@@ -220,7 +208,8 @@ static void begin(struct fly *fly, unsigned timeout_ms, bool resume)
     if (resume)
         (void)snprintf(resumable, sizeof resumable,
                        ",\"holder\":\"holder-%016u\",\"resume_ms\":60000", fly->holder);
-    say(fly->fd,
+    raw_say(
+        fly->fd,
         "{\"type\":\"exec\",\"v\":1,\"id\":1,\"shell\":\"exec cat /dev/zero\",\"timeout_ms\":%u%s}",
         timeout_ms, resumable);
 }
@@ -235,8 +224,8 @@ static char *hear_either(int fd, const char *text, const char *other)
         const char *id = strstr(header, "\"id\":");
         const char *seq = strstr(header, "\"seq\":");
         if (id != NULL && seq != NULL)
-            say(fd, "{\"type\":\"ack\",\"id\":%lu,\"next\":%lu}", strtoul(id + 5, NULL, 10),
-                strtoul(seq + 6, NULL, 10) + 1);
+            raw_say(fd, "{\"type\":\"ack\",\"id\":%lu,\"next\":%lu}", strtoul(id + 5, NULL, 10),
+                    strtoul(seq + 6, NULL, 10) + 1);
         if (strstr(header, text) != NULL || strstr(header, other) != NULL)
             return header;
         free(header);
@@ -266,7 +255,7 @@ static void close_fly(struct fly *fly)
 static void kill_job(const struct fly *fly)
 {
     int fd = raw_connect(afard_port(&server, 0));
-    say(fd, "{\"type\":\"kill\",\"id\":5,\"job\":\"%s\",\"name\":\"KILL\"}", fly->job);
+    raw_say(fd, "{\"type\":\"kill\",\"id\":5,\"job\":\"%s\",\"name\":\"KILL\"}", fly->job);
     free(hear(fd, "\"id\":5"));
     (void)close(fd);
 }
@@ -275,7 +264,8 @@ static void kill_job(const struct fly *fly)
 static void come_back(struct fly *fly)
 {
     int fd = raw_connect(afard_port(&server, 0));
-    say(fd,
+    raw_say(
+        fd,
         "{\"type\":\"attach\",\"id\":7,\"holder\":\"holder-%016u\",\"attempt\":1,\"resume\":true,"
         "\"next\":0,\"ack\":0,\"next_bytes\":{\"stdout\":0,\"stderr\":0}}",
         fly->holder);
@@ -285,7 +275,7 @@ static void come_back(struct fly *fly)
     free(attached);
     raw_reset(fly->fd);
     fly->fd = fd;
-    say(fd, "{\"type\":\"signal\",\"id\":7,\"name\":\"KILL\"}");
+    raw_say(fd, "{\"type\":\"signal\",\"id\":7,\"name\":\"KILL\"}");
     free(hear(fd, "\"exit\""));
 }
 
@@ -298,10 +288,10 @@ static void end(struct fly *fly, struct seeded *seeded)
     if (which >= 2 && fly->job[0] == '\0') /* it may not have begun */
         which = 7;
     if (which < 3) {
-        say(fly->fd, "%s", ends[which]);
+        raw_say(fly->fd, "%s", ends[which]);
         /* (its time may have been over already) */
         free(hear_either(fly->fd, "\"exit\"", "\"detached\""));
-        say(fly->fd, "{\"type\":\"exec\",\"v\":1,\"id\":2,\"shell\":\"echo again\"}");
+        raw_say(fly->fd, "{\"type\":\"exec\",\"v\":1,\"id\":2,\"shell\":\"echo again\"}");
         free(hear(fly->fd, "\"exit\""));
     } else if (which == 3) {
         kill_job(fly);
