@@ -125,6 +125,7 @@ static void what_is_wrong_changes_nothing(void **state)
     } cases[] = {
         {"max_jobs = 1\nmax_jbos = 2\n", "max_jbos"},
         {"max_jobs = 1\nworkers = 3\n", "workers: changing it needs a restart"},
+        {"max_jobs = 1\nbulk_workers = 3\n", "bulk_workers: changing it needs a restart"},
         {"max_jobs = many\n", "max_jobs"},
         {"max_jobs = 1\ntls_cert = /nowhere\n", NULL}, /* not used: no TLS listener */
     };
