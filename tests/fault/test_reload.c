@@ -143,7 +143,7 @@ static void what_is_wrong_changes_nothing(void **state)
     reload("not reloaded");
     assert_int_equal(run_true(server.url[0], NULL), 0);
     assert_int_equal(kill(server.program.pid, SIGUSR1), 0);
-    afard_expect_log(&server, "reloads=1 reloads_failed=4");
+    afard_expect_log(&server, "reloads=1 reloads_failed=5");
     assert_int_equal(afard_stop(&server), 0);
 }
 
