@@ -286,7 +286,7 @@ static void worker_ended(struct mail *mail)
 
 static void log_counters(struct server_shared *shared)
 {
-    char text[900];
+    char text[1100];
     counters_format(&shared->counters, text, sizeof text);
     log_write(shared->log, LOG_LEVEL_INFO,
               "now: connections=%zu unauthenticated=%zu jobs=%zu queued=%zu",
