@@ -233,6 +233,10 @@ void job_tree_want(struct job *job, enum tree_want want);
 /* tree.again_at_ms or tree.stuck_at_ms may have come. */
 void job_tree_run_timers(struct job *job, int64_t now_ms);
 
+/* Nothing of it is in the sweeper, or is to be; and its job has another host now. */
+bool job_tree_rests(const struct job *job);
+void job_tree_moved(struct job *job);
+
 /* True: nothing is left of it, or it has been given up. False: job_advance is called again. */
 bool job_tree_swept(struct job *job);
 

@@ -55,6 +55,8 @@ struct job_place_ops {
                       const struct file_note *note);
     /* Whether there is room for the next of these; else it is asked again a little later. */
     bool (*file_room)(struct job_place *place);
+    /* Its job is on its way to another host (move.h). NULL: that cannot be. */
+    void (*moved)(struct job_place *place, struct job_host *to);
     /* It is refused: says why, counts it and notes it. `stopped`: by job_stop; NULL: it was not. */
     void (*explain)(struct job_place *place, const struct job_launch *launch,
                     const enum afar_outcome *stopped, struct refusal *refusal);

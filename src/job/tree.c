@@ -305,6 +305,19 @@ static bool leave_empty_cgroup(struct job *job)
     return !launch->has_cgroup;
 }
 
+bool job_tree_rests(const struct job *job)
+{
+    const struct job_tree *tree = &job->tree;
+    return !tree->busy && tree->wanted == 0 && tree->again_at_ms == DEADLINE_NEVER &&
+           tree->stuck_at_ms == DEADLINE_NEVER;
+}
+
+void job_tree_moved(struct job *job)
+{
+    if (job->tree.op != NULL)
+        job->tree.op->host = job->host;
+}
+
 bool job_tree_swept(struct job *job)
 {
     struct job_tree *tree = &job->tree;

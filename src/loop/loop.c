@@ -15,10 +15,18 @@ struct loop {
     struct pulse pulse;
     struct histogram turns;
     struct list deferred;
+    struct loop_source offered; /* stands for what is on its way here */
     struct epoll_event events[EVENTS_PER_TURN];
     int event_count; /* of this turn; those before `event_next` are handed out */
     int event_next;
 };
+
+/* Hung up or failed while it is on its way: seen again when it has come. */
+static void ignore(struct loop_source *source, uint32_t events)
+{
+    (void)source;
+    (void)events;
+}
 
 enum afar_status loop_new(struct loop **loop, struct afar_error *err)
 {
@@ -35,6 +43,7 @@ enum afar_status loop_new(struct loop **loop, struct afar_error *err)
     timers_init(&made->timers);
     pulse_init(&made->pulse);
     list_init(&made->deferred);
+    made->offered = (struct loop_source){.fd = -1, .ready = ignore};
     *loop = made;
     return AFAR_OK;
 }
@@ -100,6 +109,15 @@ enum afar_status loop_set_events(struct loop *loop, struct loop_source *source, 
     return control(loop, source->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, source, events, err);
 }
 
+/* Nothing of this turn is handed out for it any more. */
+static void forget(struct loop *loop, const struct loop_source *source)
+{
+    for (int i = loop->event_next; i < loop->event_count; i++) {
+        if (loop->events[i].data.ptr == source)
+            loop->events[i].data.ptr = NULL;
+    }
+}
+
 void loop_remove(struct loop *loop, struct loop_source *source)
 {
     if (source->fd < 0)
@@ -107,10 +125,45 @@ void loop_remove(struct loop *loop, struct loop_source *source)
     if (source->events != 0)
         (void)control(loop, EPOLL_CTL_DEL, source, 0, NULL);
     source->fd = -1;
-    for (int i = loop->event_next; i < loop->event_count; i++) {
-        if (loop->events[i].data.ptr == source)
-            loop->events[i].data.ptr = NULL;
+    forget(loop, source);
+}
+
+/* The kernel reports a hang-up whatever is waited for; but once only, and then to nobody. */
+enum afar_status loop_offer(struct loop *to, const struct loop_source *source,
+                            struct afar_error *err)
+{
+    struct epoll_event event = {.events = (uint32_t)EPOLLONESHOT, .data.ptr = &to->offered};
+    if (source->fd < 0 || source->events == 0)
+        return AFAR_OK;
+    if (epoll_ctl(to->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0)
+        return afar_fail_errno(err, errno, "cannot watch a descriptor in another thread");
+    return AFAR_OK;
+}
+
+void loop_unoffer(struct loop *to, const struct loop_source *source)
+{
+    if (source->fd >= 0 && source->events != 0)
+        (void)epoll_ctl(to->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+}
+
+void loop_leave(struct loop *loop, struct loop_source *source)
+{
+    if (source->fd < 0)
+        return;
+    loop_unoffer(loop, source);
+    forget(loop, source);
+}
+
+enum afar_status loop_take(struct loop *loop, struct loop_source *source, struct afar_error *err)
+{
+    if (source->fd < 0 || source->events == 0)
+        return AFAR_OK;
+    enum afar_status status = control(loop, EPOLL_CTL_MOD, source, source->events, err);
+    if (status != AFAR_OK) {
+        loop_unoffer(loop, source);
+        source->events = 0;
     }
+    return status;
 }
 
 void loop_deferred_init(struct loop_deferred *deferred, void (*run)(struct loop_deferred *))

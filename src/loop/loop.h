@@ -2,7 +2,8 @@
  * turn.
  *
  * Owns:    the epoll descriptor; sources, timers and deferred work lie inside their objects.
- * Threads: everything from the loop's own thread, but for asking its pulse.
+ * Threads: everything from the loop's own thread, but for asking its pulse, and offering it
+ *          something.
  * Blocks:  loop_turn, until there is something to do.
  * Limits:  64 events a turn; what is left is reported in the next (level-triggered). */
 #ifndef LOOP_LOOP_H
@@ -56,6 +57,21 @@ enum afar_status loop_set_events(struct loop *loop, struct loop_source *source, 
 /* Stops watching. Events of this turn that were not yet handed out are dropped, so the source's
  * memory may go at once, except from within its own callback. */
 void loop_remove(struct loop *loop, struct loop_source *source);
+
+/* A source goes to another thread's loop, in three steps of which only the first can fail:
+ *
+ *     here:  loop_offer, or else nothing has changed ─ loop_leave ─ a mail     there: loop_take
+ *
+ * loop_offer makes the kernel watch the descriptor for `to` too, and reports nothing there yet.
+ * AFAR_ESYSTEM as loop_add. loop_unoffer takes it back. After loop_leave this loop has forgotten it,
+ * as after loop_remove, but that its descriptor and what it waits for stand in it.
+ * loop_take: at the thread of `loop`, to which it was offered. Where even that fails (which the
+ * kernel never does) it is not waited for, as with events 0. */
+enum afar_status loop_offer(struct loop *to, const struct loop_source *source,
+                            struct afar_error *err);
+void loop_unoffer(struct loop *to, const struct loop_source *source);
+void loop_leave(struct loop *loop, struct loop_source *source);
+enum afar_status loop_take(struct loop *loop, struct loop_source *source, struct afar_error *err);
 
 /* Runs `deferred` at the end of this turn, once; deferring it twice is the same as once. */
 void loop_deferred_init(struct loop_deferred *deferred, void (*run)(struct loop_deferred *));

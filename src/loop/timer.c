@@ -17,17 +17,46 @@ void timers_close(struct timers *timers)
     timers->heap = NULL;
 }
 
+/* So many more than are attached or kept. */
+static enum afar_status make_room(struct timers *timers, size_t count, struct afar_error *err)
+{
+    const size_t wanted = timers->attached + timers->kept + count;
+    size_t capacity = timers->capacity == 0 ? 16 : timers->capacity;
+    if (wanted <= timers->capacity)
+        return AFAR_OK;
+    while (capacity < wanted)
+        capacity *= 2;
+    struct timer **heap = realloc(timers->heap, capacity * sizeof(struct timer *));
+    if (heap == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a timer");
+    timers->heap = heap;
+    timers->capacity = capacity;
+    return AFAR_OK;
+}
+
+enum afar_status timers_keep(struct timers *timers, size_t count, struct afar_error *err)
+{
+    enum afar_status status = make_room(timers, count, err);
+    if (status == AFAR_OK)
+        timers->kept += count;
+    return status;
+}
+
+void timer_attach_kept(struct timers *timers, struct timer *timer)
+{
+    assert(timers->kept > 0);
+    timers->kept--;
+    timers->attached++;
+    timer->deadline_ms = DEADLINE_NEVER;
+    timer->place = TIMER_NOWHERE;
+}
+
 enum afar_status timer_attach(struct timers *timers, struct timer *timer,
                               void (*fire)(struct timer *), struct afar_error *err)
 {
-    if (timers->attached == timers->capacity) {
-        size_t capacity = timers->capacity == 0 ? 16 : 2 * timers->capacity;
-        struct timer **heap = realloc(timers->heap, capacity * sizeof(struct timer *));
-        if (heap == NULL)
-            return afar_fail(err, AFAR_ENOMEM, "out of memory for a timer");
-        timers->heap = heap;
-        timers->capacity = capacity;
-    }
+    enum afar_status status = make_room(timers, 1, err);
+    if (status != AFAR_OK)
+        return status;
     timers->attached++;
     *timer = (struct timer){.deadline_ms = DEADLINE_NEVER, .place = TIMER_NOWHERE, .fire = fire};
     return AFAR_OK;

@@ -24,6 +24,7 @@ struct timers {
     struct timer **heap;
     size_t count;
     size_t attached;
+    size_t kept; /* places beside these that timers_keep has made */
     size_t capacity;
 };
 
@@ -35,6 +36,12 @@ void timers_close(struct timers *timers);
 enum afar_status timer_attach(struct timers *timers, struct timer *timer,
                               void (*fire)(struct timer *), struct afar_error *err);
 void timer_detach(struct timers *timers, struct timer *timer);
+
+/* Makes room for `count` timers that are attached later, by timer_attach_kept, which cannot fail; each
+ * uses up one of these places. For a timer that was attached elsewhere: it does what it did. AFAR_ENOMEM.
+ */
+enum afar_status timers_keep(struct timers *timers, size_t count, struct afar_error *err);
+void timer_attach_kept(struct timers *timers, struct timer *timer);
 
 /* Sets or changes the deadline; DEADLINE_NEVER disarms. */
 void timer_arm(struct timers *timers, struct timer *timer, int64_t deadline_ms);

@@ -86,6 +86,8 @@ struct config {
     /* Numbers. A duration of 0 means "no limit", but for kill_grace_ms, drain_ms and last_words_ms,
      * where it means "at once"; handshake_timeout_ms, linger_max_ms and quiet_ms are at least 1. */
     uint64_t workers;                     /* 0: twice the processors, at least 4 */
+    uint64_t bulk_workers;                /* besides, for what carries much; 0: none */
+    uint64_t bulk_bytes;                  /* so much within 100 ms is much */
     uint64_t max_connections;             /* in all */
     uint64_t max_connections_per_address; /* from one address or IPv6 /64; 0: no limit */
     uint64_t max_unauthenticated;         /* connections whose peer has not yet shown who it is */

@@ -64,6 +64,10 @@ static const struct config_key keys[] = {
 
     {"workers", CONFIG_NUMBER, AT(workers), 0, 1024, 0,
      "threads; 0: twice the processors, at least 4"},
+    {"bulk_workers", CONFIG_NUMBER, AT(bulk_workers), 0, 1024, 64,
+     "more threads, for commands that carry much: at most the processors, or 2; 0: none"},
+    {"bulk_bytes", CONFIG_NUMBER, AT(bulk_bytes), 1, 1 * GIB, 4 * MIB,
+     "so much within 100 ms is much"},
     {"max_connections", CONFIG_NUMBER, AT(max_connections), 1, 1048576, 16384,
      "connections at once"},
     {"max_connections_per_address", CONFIG_NUMBER, AT(max_connections_per_address), 0, 1048576,

@@ -38,7 +38,8 @@ struct acceptor {
     struct list doors;
     struct acceptor_hooks hooks;
     struct worker **workers;
-    unsigned worker_count;
+    unsigned worker_count; /* with the last, who are … */
+    unsigned bulk_count;   /* … for what carries much */
     unsigned workers_ended;
     unsigned workers_settled; /* go by the settings that were posted last */
     bool settling;            /* not all of them do yet */
@@ -58,9 +59,9 @@ struct acceptor {
 static struct worker *least_loaded(const struct acceptor *acceptor)
 {
     struct worker *best = acceptor->workers[0];
-    unsigned best_count = atomic_load(&best->connection_count);
-    for (unsigned i = 1; i < acceptor->worker_count; i++) {
-        unsigned count = atomic_load(&acceptor->workers[i]->connection_count);
+    unsigned best_count = worker_connections(best);
+    for (unsigned i = 1; i < acceptor->worker_count - acceptor->bulk_count; i++) {
+        unsigned count = worker_connections(acceptor->workers[i]);
         if (count < best_count) {
             best = acceptor->workers[i];
             best_count = count;
@@ -74,7 +75,7 @@ static size_t count_connections(void *user)
     const struct acceptor *acceptor = user;
     size_t count = 0;
     for (unsigned i = 0; i < acceptor->worker_count; i++)
-        count += atomic_load(&acceptor->workers[i]->connection_count);
+        count += worker_connections(acceptor->workers[i]);
     return count;
 }
 
@@ -285,7 +286,7 @@ static void worker_ended(struct mail *mail)
 
 static void log_counters(struct server_shared *shared)
 {
-    char text[1000];
+    char text[1200];
     counters_format(&shared->counters, text, sizeof text);
     log_write(shared->log, LOG_LEVEL_INFO,
               "now: connections=%zu unauthenticated=%zu jobs=%zu queued=%zu",
@@ -422,9 +423,11 @@ void acceptor_free(struct acceptor *acceptor)
     free(acceptor);
 }
 
-enum afar_status acceptor_start_workers(struct acceptor *acceptor, unsigned count,
+enum afar_status acceptor_start_workers(struct acceptor *acceptor, unsigned ordinary, unsigned bulk,
                                         struct afar_error *err)
 {
+    struct server_shared *shared = acceptor->shared;
+    const unsigned count = ordinary + bulk;
     acceptor->workers = calloc(count, sizeof *acceptor->workers);
     if (acceptor->workers == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for %u workers", count);
@@ -432,12 +435,18 @@ enum afar_status acceptor_start_workers(struct acceptor *acceptor, unsigned coun
         .mailbox = &acceptor->mailbox, .ended = worker_ended, .settled = worker_settled};
     enum afar_status status = AFAR_OK;
     while (status == AFAR_OK && acceptor->worker_count < count) {
-        status = worker_start(&acceptor->workers[acceptor->worker_count], acceptor->worker_count,
-                              acceptor->shared, &boss, err);
+        const unsigned number = acceptor->worker_count;
+        status = worker_start(&acceptor->workers[number], number, number >= ordinary, shared, &boss,
+                              err);
         if (status == AFAR_OK)
             acceptor->worker_count++;
     }
-    return status;
+    if (status != AFAR_OK)
+        return status;
+    acceptor->bulk_count = bulk;
+    shared->bulk = acceptor->workers + ordinary;
+    atomic_store(&shared->bulk_count, bulk);
+    return AFAR_OK;
 }
 
 static const struct protocol_ops *protocol_for(enum endpoint_protocol protocol)

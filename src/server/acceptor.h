@@ -34,7 +34,8 @@ enum afar_status acceptor_new(struct acceptor **acceptor, struct server_shared *
 /* Waits for the workers' threads, so acceptor_run must have returned (or no worker was started). */
 void acceptor_free(struct acceptor *acceptor);
 
-enum afar_status acceptor_start_workers(struct acceptor *acceptor, unsigned count,
+/* So many that take connections, and so many besides for what carries much. */
+enum afar_status acceptor_start_workers(struct acceptor *acceptor, unsigned ordinary, unsigned bulk,
                                         struct afar_error *err);
 
 /* Takes over `listener` (*moved*, also on failure), and accepts from now on. Takes a reference to

@@ -252,6 +252,11 @@ static void gone(struct job_place *place)
     free_prepared(prepared);
 }
 
+static void moved(struct job_place *place, struct job_host *to)
+{
+    prepared_of(place)->worker = list_object(to, struct worker, host);
+}
+
 /* By what it was judged by; counts it. */
 static const char *explain_judgement(const struct prepared *prepared)
 {
@@ -317,6 +322,7 @@ static const struct job_place_ops place_ops = {
     .note_end = note_end,
     .note_file = note_file,
     .file_room = file_room,
+    .moved = moved,
     .explain = explain,
     .gone = gone,
 };

@@ -487,6 +487,24 @@ void registry_bind_run(struct registry *registry, struct registry_run *run, cons
     (void)pthread_mutex_unlock(&registry->lock);
 }
 
+void registry_move_run(struct registry *registry, struct registry_run *run, struct worker *home,
+                       atomic_uint *guests, struct mailbox *mailbox, struct mail *mail)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    run->home = home;
+    run->guests = guests;
+    run->moving = true;
+    mailbox_post(mailbox, mail);
+    (void)pthread_mutex_unlock(&registry->lock);
+}
+
+void registry_run_arrived(struct registry *registry, struct registry_run *run)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    run->moving = false;
+    (void)pthread_mutex_unlock(&registry->lock);
+}
+
 bool registry_rename_run(struct registry *registry, struct registry_run *run, const char *holder)
 {
     (void)pthread_mutex_lock(&registry->lock);
@@ -546,6 +564,7 @@ struct worker *registry_find_run(struct registry *registry, const char *owner, c
                                  const char *holder, const struct worker *asker, void **object)
 {
     struct worker *home = NULL;
+    *object = NULL;
     (void)pthread_mutex_lock(&registry->lock);
     const struct tally_entry *known =
         owner != NULL ? tally_find(&registry->identities, owner, strlen(owner)) : NULL;
@@ -555,8 +574,9 @@ struct worker *registry_find_run(struct registry *registry, const char *owner, c
                             : run_of_holder(registry, known, holder);
     if (run != NULL) {
         home = run->home;
-        *object = run->object;
-        if (home != asker)
+        if (home == asker && !run->moving)
+            *object = run->object;
+        else
             (void)atomic_fetch_add(run->guests, 1);
     }
     (void)pthread_mutex_unlock(&registry->lock);

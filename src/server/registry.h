@@ -49,9 +49,10 @@ struct registry_entry {
 struct registry_run {
     struct list by_holder; /* guarded by the registry, like all the rest … */
     struct list by_job;
-    struct worker *home; /* … but these three, which are fixed: where it is … */
-    atomic_uint *guests; /* … whose connections are counted here … */
-    void *object;        /* … and the run itself, for its home's thread only */
+    struct worker *home; /* where it is, or is on its way to … */
+    atomic_uint *guests; /* … whose connections are counted here */
+    bool moving;         /* on its way */
+    void *object; /* … but this, which is fixed: the run itself, for its home's thread only */
     char holder[MESSAGE_HOLDER_BYTES];
     char job[MESSAGE_JOB_ID_BYTES];
     struct tally_entry *owner;    /* whose it is */
@@ -142,6 +143,13 @@ enum afar_status registry_enter_run(struct registry *registry, struct registry_r
  * as long as that is longer. */
 void registry_bind_run(struct registry *registry, struct registry_run *run, const char *id);
 
+/* It goes to another worker: from now on that is where it is found. Posts `mail`, with which it
+ * travels, so that whoever is sent after it comes later; it is the other's when this returns.
+ * registry_run_arrived: there, when the mail has come. */
+void registry_move_run(struct registry *registry, struct registry_run *run, struct worker *home,
+                       atomic_uint *guests, struct mailbox *mailbox, struct mail *mail);
+void registry_run_arrived(struct registry *registry, struct registry_run *run);
+
 /* Another holder has it. False: this owner has a run of that holder already. */
 bool registry_rename_run(struct registry *registry, struct registry_run *run, const char *holder);
 
@@ -155,8 +163,9 @@ void registry_set_away(struct registry *registry, struct registry_run *run, bool
 bool registry_end_away(struct registry *registry, const char *id, const char *identity);
 
 /* Finds the run of `owner` by its job's id (NULL: anybody's), or, where `id` is "", by its holder,
- * and says where it is; NULL: there is none. Where that is not `asker`, a connection has been counted there already,
- * and must be handed over: so its home does not end before. */
+ * and says where it is; NULL: there is none. *object is the run where that is `asker`. Else, or where
+ * it is still on its way there, *object is NULL: a connection has been counted there already, and must
+ * be handed on to it: so its home does not end before. */
 struct worker *registry_find_run(struct registry *registry, const char *owner, const char *id,
                                  const char *holder, const struct worker *asker, void **object);
 

@@ -58,6 +58,8 @@ static enum afar_status check_fixed(const struct server *server, const struct co
         return afar_fail(err, AFAR_EINVAL, "http: changing it needs a restart");
     if (config->workers != old->workers)
         return afar_fail(err, AFAR_EINVAL, "workers: changing it needs a restart");
+    if (config->bulk_workers != old->bulk_workers)
+        return afar_fail(err, AFAR_EINVAL, "bulk_workers: changing it needs a restart");
     if (!same_text(config->state_directory, old->state_directory))
         return afar_fail(err, AFAR_EINVAL, "state_directory: changing it needs a restart");
     if (!same_text(config->audit_log, old->audit_log) || config->audit != old->audit ||

@@ -22,7 +22,7 @@
 #include "policy/trusted.h"
 #include "job/job.h"
 
-enum { BACKLOG = 1024, WORKERS_MIN = 4 };
+enum { BACKLOG = 1024, WORKERS_MIN = 4, BULK_WORKERS_MIN = 2 };
 
 enum afar_status server_block_signals(struct afar_error *err)
 {
@@ -43,6 +43,15 @@ static unsigned worker_count(const struct config *config)
         return (unsigned)config->workers;
     const unsigned count = 2 * allowance_processors("");
     return count < WORKERS_MIN ? WORKERS_MIN : count;
+}
+
+/* More than one for each processor would only share these; but one alone would leave the other half of
+ * two to the small commands. */
+static unsigned bulk_worker_count(const struct config *config)
+{
+    const unsigned processors = allowance_processors("");
+    const unsigned most = processors > BULK_WORKERS_MIN ? processors : BULK_WORKERS_MIN;
+    return config->bulk_workers < most ? (unsigned)config->bulk_workers : most;
 }
 
 /* What may not be offered to strangers. The address is known only now, when names are resolved. */
@@ -447,7 +456,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
     if (status == AFAR_OK)
         status = server_watch_ends(made, err);
     if (status == AFAR_OK)
-        status = acceptor_start_workers(made->acceptor, worker_count(config), err);
+        status = acceptor_start_workers(made->acceptor, worker_count(config),
+                                        bulk_worker_count(config), err);
     for (unsigned i = 0; status == AFAR_OK && i < config->listen_count; i++) {
         status = server_open_listener(made, config, settings->tls, &config->listen[i],
                                       &made->listening.at[i], err);

@@ -8,6 +8,12 @@
 #include "server/protocol/run.h"
 #include "server/protocol/udp_upper.h"
 
+enum {
+    WORKER_ENDED = 1U << 31, /* in connection_count */
+    ROOM = 16,               /* connections that move in while none has arrived; … */
+    TIMERS = 3               /* … each with those of itself, its run and its job */
+};
+
 static struct worker *worker_of_drain(struct mail *mail)
 {
     return list_object(mail, struct worker, drain_mail);
@@ -20,10 +26,64 @@ bool worker_is_here(const struct worker *worker)
 
 void worker_check_ended(struct worker *worker)
 {
-    /* The count and not the list: one may be on its way here. */
-    worker->host.ended = worker->draining && atomic_load(&worker->connection_count) == 0 &&
-                         list_empty(&worker->host.jobs) && list_empty(&worker->runs) &&
-                         worker->audit_notes == 0;
+    unsigned none = 0;
+    if (worker->host.ended || !worker->draining || !list_empty(&worker->host.jobs) ||
+        !list_empty(&worker->runs) || worker->audit_notes > 0)
+        return;
+    /* The count and not the list: one may be on its way here. Nobody sets out after this. */
+    worker->host.ended =
+        atomic_compare_exchange_strong(&worker->connection_count, &none, (unsigned)WORKER_ENDED);
+}
+
+unsigned worker_connections(const struct worker *worker)
+{
+    return atomic_load(&worker->connection_count) & ~(unsigned)WORKER_ENDED;
+}
+
+bool worker_enter(struct worker *worker)
+{
+    unsigned count = atomic_load(&worker->connection_count);
+    do {
+        if ((count & (unsigned)WORKER_ENDED) != 0)
+            return false;
+    } while (!atomic_compare_exchange_weak(&worker->connection_count, &count, count + 1));
+    return true;
+}
+
+bool worker_reserve(struct worker *worker)
+{
+    unsigned room = atomic_load(&worker->room);
+    do {
+        if (room == 0)
+            return false;
+    } while (!atomic_compare_exchange_weak(&worker->room, &room, room - 1));
+    return true;
+}
+
+void worker_unreserve(struct worker *worker)
+{
+    (void)atomic_fetch_add(&worker->room, 1);
+}
+
+/* `places` more, of which so many timers have still to get their room. Where memory is short now, with
+ * the next that comes. */
+static void make_room_anew(struct worker *worker, unsigned places, unsigned timers)
+{
+    worker->places_due += places;
+    worker->timers_due += timers;
+    if (timers_keep(loop_timers(worker->host.loop), worker->timers_due, NULL) != AFAR_OK)
+        return;
+    (void)atomic_fetch_add(&worker->room, worker->places_due);
+    worker->places_due = worker->timers_due = 0;
+}
+
+void worker_arrived(struct worker *worker, unsigned timers)
+{
+    make_room_anew(worker, 1, timers);
+    if (worker->ending)
+        job_host_stop_jobs(&worker->host, AFAR_OUTCOME_KILLED);
+    if (worker->killing)
+        job_host_kill_jobs(&worker->host, AFAR_OUTCOME_KILLED);
 }
 
 static void job_left(struct job_host *host)
@@ -81,12 +141,14 @@ static void drain(struct mail *mail)
 static void end_jobs(struct mail *mail)
 {
     struct worker *worker = list_object(mail, struct worker, end_jobs_mail);
+    worker->ending = true;
     job_host_stop_jobs(&worker->host, AFAR_OUTCOME_KILLED);
 }
 
 static void kill_all(struct mail *mail)
 {
     struct worker *worker = list_object(mail, struct worker, kill_mail);
+    worker->killing = true;
     job_host_kill_jobs(&worker->host, AFAR_OUTCOME_KILLED);
     for (struct list *link = worker->connections.next; link != &worker->connections;
          link = link->next)
@@ -161,14 +223,16 @@ static void init_host(struct job_host *host, struct server_shared *shared)
     set_limits(&host->limits, shared->settings.config);
 }
 
-enum afar_status worker_start(struct worker **worker, unsigned number, struct server_shared *shared,
-                              const struct worker_boss *boss, struct afar_error *err)
+enum afar_status worker_start(struct worker **worker, unsigned number, bool bulk,
+                              struct server_shared *shared, const struct worker_boss *boss,
+                              struct afar_error *err)
 {
     *worker = NULL;
     struct worker *made = calloc(1, sizeof *made);
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a worker");
     made->number = number;
+    made->bulk = bulk;
     made->shared = shared;
     made->config = shared->settings.config;
     made->tls = shared->settings.tls;
@@ -190,6 +254,9 @@ enum afar_status worker_start(struct worker **worker, unsigned number, struct se
     enum afar_status status = loop_new(&made->host.loop, err);
     if (status == AFAR_OK)
         status = mailbox_open(&made->mailbox, made->host.loop, err);
+    if (status == AFAR_OK && shared->settings.config->bulk_workers > 0)
+        status = timers_keep(loop_timers(made->host.loop), (size_t)ROOM * TIMERS, err);
+    atomic_store(&made->room, ROOM);
     if (status == AFAR_OK && number == 0)
         status = summary_at(shared->summary, made, err);
     if (status == AFAR_OK)

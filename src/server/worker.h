@@ -40,6 +40,7 @@ struct server_settings {
 
 struct kept;
 struct left;
+struct worker;
 
 enum { INSTANCE_BYTES = 17 };
 
@@ -66,6 +67,8 @@ struct server_shared {
      * files to 0: its memory has keys in it. */
     struct job_base base;
     _Atomic(struct cgroups *) cgroups; /* NULL: none; once it is there it stays */
+    struct worker *const *bulk;        /* those for what carries much; none before … */
+    atomic_uint bulk_count;            /* … they are counted here */
     const char *temporary;             /* folder for collected output */
     atomic_ullong next_connection;
     char instance[INSTANCE_BYTES];     /* this server's, until it ends: random */
@@ -85,11 +88,17 @@ struct worker {
     struct list runs;     /* to which their clients can come back; they may be without one */
     unsigned audit_notes; /* under way */
     size_t audit_note_bytes;
-    bool draining; /* no new jobs; the thread ends when connections, runs and jobs are gone */
+    bool bulk;     /* nothing begins here: what carries much comes from other workers */
+    bool draining; /* no new jobs; the thread ends when connections, runs and jobs are gone … */
+    bool ending;   /* … its jobs have been told to end … */
+    bool killing;  /* … and killed: likewise what still comes */
 
     /* What the acceptor chooses by; counted up there and where one is handed on, before it is
-     * posted, and down here. */
+     * posted, and down here. WORKER_ENDED: it takes none any more. */
     atomic_uint connection_count;
+    atomic_uint room; /* so many connections can move in, with all that is theirs, and not fail */
+    unsigned places_due;   /* of that room, which memory has lacked for, … */
+    unsigned timers_due;   /* … and of the timers in it */
     struct udp_upper *udp; /* NULL: none; worker 0 answers all of them */
 
     pthread_t thread;
@@ -113,8 +122,9 @@ struct worker_boss {
 };
 
 /* Makes everything and starts the thread. AFAR_ENOMEM, AFAR_ESYSTEM. */
-enum afar_status worker_start(struct worker **worker, unsigned number, struct server_shared *shared,
-                              const struct worker_boss *boss, struct afar_error *err);
+enum afar_status worker_start(struct worker **worker, unsigned number, bool bulk,
+                              struct server_shared *shared, const struct worker_boss *boss,
+                              struct afar_error *err);
 
 /* Waits for the thread, which must have been drained. */
 void worker_join(struct worker *worker);
@@ -141,5 +151,22 @@ bool worker_is_here(const struct worker *worker);
 
 /* From the worker's thread: something has left the lists. */
 void worker_check_ended(struct worker *worker);
+
+/* Connections that are here or on their way. For any thread. */
+unsigned worker_connections(const struct worker *worker);
+
+/* ---- moving in from another worker (connection/move.c), in this order ---- */
+
+/* From any thread: a place for one connection with all that is its own; and giving it back. False:
+ * there is none. */
+bool worker_reserve(struct worker *worker);
+void worker_unreserve(struct worker *worker);
+
+/* From any thread: counts a connection that is going to be posted. False: this worker has ended. */
+bool worker_enter(struct worker *worker);
+
+/* From the worker's thread, when it has come and attached so many timers in what was reserved: the
+ * place is made anew; and what the server's end has told all others is told it as well. */
+void worker_arrived(struct worker *worker, unsigned timers);
 
 #endif

@@ -52,6 +52,8 @@ static const char *const names[COUNTERS] = {
     [COUNTER_SUPERSEDED] = "superseded",
     [COUNTER_RESUME_MS] = "resume_ms",
     [COUNTER_WINDOWS_GROWN] = "windows_grown",
+    [COUNTER_BULK_MOVES] = "bulk_moves",
+    [COUNTER_BULK_STAYS] = "bulk_stays",
     [COUNTER_RELOADS] = "reloads",
     [COUNTER_RELOADS_FAILED] = "reloads_failed",
 };

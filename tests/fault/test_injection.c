@@ -377,21 +377,23 @@ static int make_files(void **state)
     FILE *file = fopen(config_path, "w");
     if (file == NULL)
         return -1;
-    (void)fprintf(file,
-                  "[server]\nlisten = tls://127.0.0.1:0\n"
-                  "listen = tcp://127.0.0.1:0?protocol=headed\n"
-                  "http = tcp://127.0.0.1:0\n"
-                  "listen = unix://%s/socket?protocol=sized\n"
-                  "listen = udp://127.0.0.1:0?protocol=upper\n"
-                  "tls_cert = %s\ntls_key = %s\ntls_client_ca = %s\n"
-                  "workers = 2\nquiet_ms = 2\ncollect_memory_bytes = 4096\nkill_grace_ms = 20\n"
-                  "audit_log = %s/audit\ninclude = more*.conf\n"
-                  "[allow nobody]\nclient = dns:**.nobody\nclient = uid:nobody\nforce = /bin/no\n"
-                  "[allow us]\nclient = cn:tester\nclient = any\nfrom = 127.0.0.0/8\n"
-                  "command = /bin/sh \"no\" *\ncommand = /bin/sh **\ncommand = **\nshell = yes\n"
-                  "env = *\nenv_dangerous = yes\ntimeout = 1d\nmax_output = 1G\nmax_jobs = 1000\n",
-                  certs.folder, certs.cert[TEST_SERVER], certs.key[TEST_SERVER],
-                  certs.cert[TEST_CA], certs.folder);
+    (void)fprintf(
+        file,
+        "[server]\nlisten = tls://127.0.0.1:0\n"
+        "listen = tcp://127.0.0.1:0?protocol=headed\n"
+        "http = tcp://127.0.0.1:0\n"
+        "listen = unix://%s/socket?protocol=sized\n"
+        "listen = udp://127.0.0.1:0?protocol=upper\n"
+        "tls_cert = %s\ntls_key = %s\ntls_client_ca = %s\n"
+        "workers = 2\nbulk_workers = 1\nbulk_bytes = 1\nquiet_ms = 2\ncollect_memory_bytes = "
+        "4096\nkill_grace_ms = 20\n"
+        "audit_log = %s/audit\ninclude = more*.conf\n"
+        "[allow nobody]\nclient = dns:**.nobody\nclient = uid:nobody\nforce = /bin/no\n"
+        "[allow us]\nclient = cn:tester\nclient = any\nfrom = 127.0.0.0/8\n"
+        "command = /bin/sh \"no\" *\ncommand = /bin/sh **\ncommand = **\nshell = yes\n"
+        "env = *\nenv_dangerous = yes\ntimeout = 1d\nmax_output = 1G\nmax_jobs = 1000\n",
+        certs.folder, certs.cert[TEST_SERVER], certs.key[TEST_SERVER], certs.cert[TEST_CA],
+        certs.folder);
     return fclose(file) == 0 ? make_more_rules() : -1;
 }
 

@@ -125,6 +125,7 @@ static void what_is_wrong_changes_nothing(void **state)
     } cases[] = {
         {"max_jobs = 1\nmax_jbos = 2\n", "max_jbos"},
         {"max_jobs = 1\nworkers = 3\n", "workers: changing it needs a restart"},
+        {"max_jobs = 1\nbulk_workers = 3\n", "bulk_workers: changing it needs a restart"},
         {"max_jobs = many\n", "max_jobs"},
         {"max_jobs = 1\ntls_cert = /nowhere\n", NULL}, /* not used: no TLS listener */
     };
@@ -142,7 +143,7 @@ static void what_is_wrong_changes_nothing(void **state)
     reload("not reloaded");
     assert_int_equal(run_true(server.url[0], NULL), 0);
     assert_int_equal(kill(server.program.pid, SIGUSR1), 0);
-    afard_expect_log(&server, "reloads=1 reloads_failed=4");
+    afard_expect_log(&server, "reloads=1 reloads_failed=5");
     assert_int_equal(afard_stop(&server), 0);
 }
 

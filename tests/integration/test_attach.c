@@ -49,18 +49,6 @@ static int open_connection(void)
     return raw_connect(afard_port(&server, 0));
 }
 
-static void say(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(int fd, const char *format, ...)
-{
-    char header[512];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(header, sizeof header, format, args);
-    va_end(args);
-    raw_send_frame(fd, header);
-}
-
 /* Reads until a header has `text` in it, which must come before "exit" or "error" unless it is one.
  */
 static void hear(int fd, const char *text)
@@ -89,16 +77,17 @@ static void hear_end(int fd)
 static int begin(const char *script)
 {
     int fd = open_connection();
-    say(fd,
-        "{\"type\":\"exec\",\"v\":1,\"id\":1,\"shell\":\"%s\",\"holder\":\"holder-%016u\","
-        "\"resume_ms\":60000}",
-        script, holders);
+    raw_say(fd,
+            "{\"type\":\"exec\",\"v\":1,\"id\":1,\"shell\":\"%s\",\"holder\":\"holder-%016u\","
+            "\"resume_ms\":60000}",
+            script, holders);
     return fd;
 }
 
 static void attach(int fd, unsigned holder, unsigned attempt, unsigned next, unsigned bytes)
 {
-    say(fd,
+    raw_say(
+        fd,
         "{\"type\":\"attach\",\"id\":7,\"holder\":\"holder-%016u\",\"attempt\":%u,\"resume\":true,"
         "\"next\":%u,\"ack\":%u,\"next_bytes\":{\"stdout\":%u,\"stderr\":0}}",
         holder, attempt, next, next, bytes);
@@ -119,7 +108,7 @@ static void the_receipt_is_kept_until_it_is_acknowledged(void **state)
         if (attempt < 3)
             raw_reset(fd);
     }
-    say(fd, "{\"type\":\"ack\",\"id\":7,\"next\":2}");
+    raw_say(fd, "{\"type\":\"ack\",\"id\":7,\"next\":2}");
     attach(fd, holders, 4, 1, 2);
     hear(fd, "\"not_found\"");
     (void)close(fd);
@@ -130,7 +119,7 @@ static void the_next_request_acknowledges_it_too(void **state)
     (void)state;
     int fd = begin("exit 3");
     hear(fd, "\"exit\"");
-    say(fd, "{\"type\":\"exec\",\"v\":1,\"id\":2,\"argv\":[\"true\"]}");
+    raw_say(fd, "{\"type\":\"exec\",\"v\":1,\"id\":2,\"argv\":[\"true\"]}");
     hear(fd, "\"code\":0");
     attach(fd, holders, 1, 0, 0);
     hear(fd, "\"not_found\"");
@@ -147,14 +136,14 @@ static void an_unacknowledged_receipt_keeps_its_place(void **state)
     hear(two, "\"exit\"");
     raw_reset(one);
     int fd = open_connection();
-    say(fd, "{\"type\":\"exec\",\"v\":1,\"id\":2,\"argv\":[\"true\"]}");
+    raw_say(fd, "{\"type\":\"exec\",\"v\":1,\"id\":2,\"argv\":[\"true\"]}");
     hear(fd, "\"busy\"");
     attach(fd, first, 1, 0, 0);
     hear(fd, "\"code\":3");
-    say(fd, "{\"type\":\"ack\",\"id\":7,\"next\":1}");
-    say(fd, "{\"type\":\"exec\",\"v\":1,\"id\":3,\"argv\":[\"true\"]}");
+    raw_say(fd, "{\"type\":\"ack\",\"id\":7,\"next\":1}");
+    raw_say(fd, "{\"type\":\"exec\",\"v\":1,\"id\":3,\"argv\":[\"true\"]}");
     hear(fd, "\"code\":0");
-    say(two, "{\"type\":\"ack\",\"id\":1,\"next\":1}");
+    raw_say(two, "{\"type\":\"ack\",\"id\":1,\"next\":1}");
     (void)close(fd);
     (void)close(two);
 }
@@ -175,7 +164,7 @@ static void an_older_attempt_is_stale(void **state)
     attach(late, holders, 4, 0, 0);
     hear(late, "\"stale\"");
     (void)close(late);
-    say(fd, "{\"type\":\"detach\",\"id\":7}");
+    raw_say(fd, "{\"type\":\"detach\",\"id\":7}");
     hear(fd, "\"detached\"");
     (void)close(fd);
 }
@@ -192,7 +181,7 @@ static void the_old_connections_end_changes_nothing(void **state)
     raw_reset(old);
     hear(fd, "\"stdout\"");
     hear(fd, "\"code\":6");
-    say(fd, "{\"type\":\"ack\",\"id\":7,\"next\":2}");
+    raw_say(fd, "{\"type\":\"ack\",\"id\":7,\"next\":2}");
     (void)close(fd);
 }
 
@@ -206,22 +195,23 @@ static void another_client_takes_it_over(void **state)
     (void)snprintf(job, sizeof job, "%s", strstr(started, "\"job\":\"") + 7);
     free(started);
     int fd = open_connection();
-    say(fd,
-        "{\"type\":\"attach\",\"id\":9,\"job\":\"%s\",\"holder\":\"another-holder-%u\","
-        "\"attempt\":1}",
-        job, holders);
+    raw_say(fd,
+            "{\"type\":\"attach\",\"id\":9,\"job\":\"%s\",\"holder\":\"another-holder-%u\","
+            "\"attempt\":1}",
+            job, holders);
     hear(fd, "\"attached\"");
     hear(old, "\"superseded\"");
     hear_end(old);
     old = open_connection();
-    say(old,
+    raw_say(
+        old,
         "{\"type\":\"attach\",\"id\":7,\"job\":\"%s\",\"holder\":\"holder-%016u\",\"attempt\":2,"
         "\"resume\":true,\"next\":0,\"ack\":0,\"next_bytes\":{\"stdout\":0,\"stderr\":0}}",
         job, holders);
     hear(old, "\"superseded\"");
     (void)close(old);
     hear(fd, "\"code\":7");
-    say(fd, "{\"type\":\"ack\",\"id\":9,\"next\":2}");
+    raw_say(fd, "{\"type\":\"ack\",\"id\":9,\"next\":2}");
     (void)close(fd);
 }
 
@@ -230,7 +220,7 @@ static void what_is_not_held(void **state)
     (void)state;
     int fd = begin("echo x; sleep 60");
     hear(fd, "\"stdout\"");
-    say(fd, "{\"type\":\"ack\",\"id\":1,\"next\":1}");
+    raw_say(fd, "{\"type\":\"ack\",\"id\":1,\"next\":1}");
     raw_reset(fd);
     fd = open_connection();
     attach(fd, holders, 1, 0, 0); /* has been acknowledged */
@@ -241,7 +231,7 @@ static void what_is_not_held(void **state)
     hear(fd, "\"gone\"");
     attach(fd, holders, 4, 1, 2);
     hear(fd, "\"attached\"");
-    say(fd, "{\"type\":\"detach\",\"id\":7}");
+    raw_say(fd, "{\"type\":\"detach\",\"id\":7}");
     hear(fd, "\"detached\"");
     (void)close(fd);
 }
@@ -255,15 +245,15 @@ static void what_is_not_allowed(void **state)
     hear(other, "\"bad_request\"");
     attach(fd, holders, 1, 0, 0); /* another request is under way here */
     hear(fd, "\"bad_request\"");
-    say(other,
-        "{\"type\":\"attach\",\"id\":9,\"holder\":\"another-holder-%u\",\"attempt\":1,"
-        "\"watch\":true}",
-        holders);
+    raw_say(other,
+            "{\"type\":\"attach\",\"id\":9,\"holder\":\"another-holder-%u\",\"attempt\":1,"
+            "\"watch\":true}",
+            holders);
     hear(other, "\"unsupported\"");
     attach(other, holders + 1000, 1, 0, 0);
     hear(other, "\"not_found\"");
     (void)close(other);
-    say(fd, "{\"type\":\"detach\",\"id\":1}");
+    raw_say(fd, "{\"type\":\"detach\",\"id\":1}");
     hear(fd, "\"detached\"");
     (void)close(fd);
 }
@@ -279,10 +269,10 @@ static void refused_while_away(void **state)
     hear(two, "\"started\"");
     unsigned second = holders++;
     int fd = open_connection();
-    say(fd,
-        "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"true\"],\"holder\":\"holder-%016u\","
-        "\"resume_ms\":60000,\"start_within_ms\":300,\"digest\":\"sha256\"}",
-        holders);
+    raw_say(fd,
+            "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"true\"],\"holder\":\"holder-%016u\","
+            "\"resume_ms\":60000,\"start_within_ms\":300,\"digest\":\"sha256\"}",
+            holders);
     hear(fd, "\"queued\"");
     raw_reset(fd);
     fd = open_connection();
@@ -294,14 +284,14 @@ static void refused_while_away(void **state)
     attach(fd, holders, 2, 0, 0);
     hear(fd, "\"state\":\"ended\"");
     hear(fd, "\"stage\":\"queue\"");
-    say(fd, "{\"type\":\"ack\",\"id\":7,\"next\":1}");
+    raw_say(fd, "{\"type\":\"ack\",\"id\":7,\"next\":1}");
     attach(fd, first, 1, 0, 0);
     hear(fd, "\"attached\"");
-    say(fd, "{\"type\":\"detach\",\"id\":7}");
+    raw_say(fd, "{\"type\":\"detach\",\"id\":7}");
     hear(fd, "\"detached\"");
     attach(fd, second, 1, 0, 0);
     hear(fd, "\"attached\"");
-    say(fd, "{\"type\":\"detach\",\"id\":7}");
+    raw_say(fd, "{\"type\":\"detach\",\"id\":7}");
     hear(fd, "\"detached\"");
     (void)close(fd);
     (void)close(one);

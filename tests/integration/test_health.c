@@ -223,15 +223,15 @@ static void saturated(void **state)
 static void workers_that_hang(void **state)
 {
     (void)state;
-    const char *more[] = {"--workers", "2", NULL};
+    const char *more[] = {"--workers", "2", "--set", "bulk_workers=2", NULL};
     start_plain(more);
     free(get("/healthz")); /* its thread has got its name by then */
     if (!threads_seize(&workers, server.program.pid, "MHD-single")) {
         print_message("ptrace(2) is not allowed here: skipped\n");
         skip();
     }
-    /* Each has a companion and a sweeper; TSan one of its own. */
-    assert_in_range(workers.count, 3 * 2, 3 * 2 + 1);
+    /* Each has a companion and a sweeper, the two bulk workers, too; TSan one of its own. */
+    assert_in_range(workers.count, 3 * (2 + 2), 3 * (2 + 2) + 1);
     threads_freeze(&workers);
     int fd = raw_connect(afard_port(&server, 0));
     raw_send_frame(fd, "{\"type\":\"ping\",\"id\":1}");

@@ -386,7 +386,7 @@ static void many_old_jobs(void **state)
     kill_server();
     (void)snprintf(
         line, sizeof line,
-        "cd '%s/state/jobs' && mkdir -m 700 $(seq -f '%%032.0f' 1 %d) && for j in 0*; do "
+        "cd '%s/state/jobs' && mkdir -m 700 $(seq -f '%%032.0f' 1 %d) && for j in 00000000*; do "
         "sed 's/^job .*/job '$j'/' %s/request >$j/request; cp %s/receipt %s/token $j/; "
         "done",
         keeping.folder, OLD_JOBS, job, job, job);

@@ -417,5 +417,12 @@ int main(void)
         cmocka_unit_test(an_interrupt_in_vain),
         cmocka_unit_test(the_server_is_killed),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    /* Of commands that have been moved to a bulk worker. */
+    const struct CMUnitTest moved[] = {
+        cmocka_unit_test(many_cuts_over_tcp),
+        cmocka_unit_test(many_cuts_over_tls),
+    };
+    int failed = cmocka_run_group_tests(tests, set_up, tear_down);
+    (void)setenv("AFARD_BULK_BYTES", "1", 1);
+    return failed + cmocka_run_group_tests(moved, set_up, tear_down);
 }

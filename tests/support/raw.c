@@ -50,6 +50,17 @@ void raw_send(int fd, const void *data, size_t size)
     }
 }
 
+void raw_say(int fd, const char *format, ...)
+{
+    char header[512];
+    va_list args;
+    va_start(args, format);
+    const int length = vsnprintf(header, sizeof header, format, args);
+    va_end(args);
+    assert_in_range(length, 1, sizeof header - 1);
+    raw_send_frame(fd, header);
+}
+
 void raw_send_frame_with(int fd, const char *header, const void *payload, size_t size)
 {
     size_t length = strlen(header);

@@ -22,6 +22,9 @@ void raw_send(int fd, const void *data, size_t size);
 /* A frame without payload. */
 void raw_send_frame(int fd, const char *header);
 
+/* The same, of a header of at most 511 bytes. */
+void raw_say(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* A frame with payload; the header must say its size itself. */
 void raw_send_frame_with(int fd, const char *header, const void *payload, size_t size);
 

@@ -24,6 +24,7 @@ static void free_connection(struct connection *connection)
     loop_deferred_cancel(&connection->flush);
     loop_deferred_cancel(&connection->gone);
     loop_deferred_cancel(&connection->hand_on);
+    loop_deferred_cancel(&connection->move);
     list_remove(&connection->link);
     transport_free(connection->transport);
     tls_context_free(connection->tls);
@@ -243,6 +244,7 @@ struct connection *connection_new(const struct connection_origin *origin,
     loop_deferred_init(&connection->flush, connection_run_flush);
     loop_deferred_init(&connection->gone, run_gone);
     loop_deferred_init(&connection->hand_on, connection_run_hand_on);
+    loop_deferred_init(&connection->move, connection_run_move);
     loop_source_init(&connection->source);
     buffer_init(&connection->in, origin->protocol->input_limit_bytes);
     buffer_init(&connection->out,
@@ -366,6 +368,9 @@ bool connection_begin_request(struct connection *connection)
 void connection_end_request(struct connection *connection)
 {
     admission_idle(connection->worker->shared->admission, &connection->ticket);
+    connection->stays = false;
+    if (connection->worker->bulk && connection->home != NULL)
+        loop_defer(connection->worker->host.loop, &connection->move);
 }
 
 void connection_drain(struct connection *connection)

@@ -30,6 +30,20 @@
 
 struct connection;
 
+/* What a protocol does where a connection that carries much is moved to another worker, with its run;
+ * or, from such a worker, home without one: see move.c. */
+struct protocol_moves {
+    /* Nothing is under way that could miss it. */
+    bool (*may_move)(struct connection *);
+    /* All that can fail, for what is the session's; then nothing has changed. And taking it back. */
+    enum afar_status (*offer)(struct connection *, struct worker *to, struct afar_error *);
+    void (*unoffer)(struct connection *, struct worker *to);
+    /* Lets go of what is the session's, and posts connection->mail to `to`. */
+    void (*depart)(struct connection *, struct worker *to);
+    /* Takes it up there, and says how many timers it has attached. */
+    unsigned (*arrive)(struct connection *);
+};
+
 /* A protocol, as the connection sees it. */
 struct protocol_ops {
     size_t input_limit_bytes;
@@ -57,6 +71,8 @@ struct protocol_ops {
     void (*drain)(struct connection *);
     /* It has been handed on to the worker that it is at now. May be NULL. */
     void (*moved)(struct connection *);
+    /* NULL: its connections stay, however much they carry. */
+    const struct protocol_moves *moves;
     /* The connection is going away: abandon the job, free the session. */
     void (*close)(struct connection *);
 };
@@ -73,6 +89,7 @@ struct connection {
     struct mail mail; /* from the acceptor to the worker */
     struct worker *worker;
     struct worker *next_worker; /* it is on its way there; NULL: it stays */
+    struct worker *home;        /* while it is at a bulk worker: whose it is else, or NULL */
     unsigned long long number;
     char *peer; /* owned; its address */
     struct admission_ticket ticket;
@@ -95,19 +112,23 @@ struct connection {
     struct loop_deferred flush; /* send at the end of the turn, once for all that came up in it */
     struct loop_deferred gone;
     struct loop_deferred hand_on;
+    struct loop_deferred move; /* to a bulk worker, or home */
     struct timer timer;
     struct buffer in;
     struct buffer out;
     void *session;
-    bool input_paused;    /* the protocol cannot take more now */
-    bool input_left;      /* it has left some for the next turn */
-    unsigned input_taken; /* requests, in this turn */
-    bool send_blocked;    /* the socket took nothing; wait for transport_send_events */
-    bool blocked_inside;  /* … of the session's bytes, which must come next: TLS requires it */
-    bool send_more;       /* this turn's share is used up, and perhaps there is more */
-    bool read_more;       /* the transport holds bytes that epoll will not report: next turn */
-    bool finishing;       /* close once everything is sent */
-    bool asked;           /* there has been a request; the protocol sets it */
+    bool input_paused;     /* the protocol cannot take more now */
+    bool input_left;       /* it has left some for the next turn */
+    unsigned input_taken;  /* requests, in this turn */
+    bool send_blocked;     /* the socket took nothing; wait for transport_send_events */
+    bool blocked_inside;   /* … of the session's bytes, which must come next: TLS requires it */
+    bool send_more;        /* this turn's share is used up, and perhaps there is more */
+    bool read_more;        /* the transport holds bytes that epoll will not report: next turn */
+    bool finishing;        /* close once everything is sent */
+    bool asked;            /* there has been a request; the protocol sets it */
+    bool stays;            /* it could not go home, and waits for the end of another request */
+    uint64_t bulk_bytes;   /* sent and received … */
+    int64_t bulk_since_ms; /* … since then */
     int64_t last_heartbeat_ms;
     int64_t opened_ms;    /* accepted; once open, since then */
     int64_t handshake_ms; /* from there to there */
@@ -145,6 +166,10 @@ void connection_hand_over(struct connection *connection, struct worker *worker);
  * is there, and protocol->moved is called. No request is under way on it, though one has begun; it
  * has been counted there. Where it cannot go on there, it is closed. */
 void connection_hand_on(struct connection *connection, struct worker *worker);
+
+/* For a protocol whose next request has come, before it is taken. True: the connection is at a bulk
+ * worker, where none begins; the request is to be left in connection->in, and comes again. */
+bool connection_goes_home(struct connection *connection);
 
 /* Something waits to be sent: do so at the end of this turn. */
 void connection_want_flush(struct connection *connection);

@@ -39,6 +39,8 @@ void connection_run_hand_on(struct loop_deferred *deferred)
     timer_detach(loop_timers(from->host.loop), &connection->timer);
     connection->timer.fire = NULL;
     loop_deferred_cancel(&connection->flush);
+    loop_deferred_cancel(&connection->move);
+    connection_set_home(connection, to);
     list_remove(&connection->link);
     connection->worker = to;
     connection->mail.deliver = arrived;

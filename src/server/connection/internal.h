@@ -1,4 +1,4 @@
-/* What connection.c (its life), hand_on.c (to another worker), time.c (its deadlines), io.c
+/* What connection.c (its life), hand_on.c and move.c (to another worker), time.c (its deadlines), io.c
  * (its bytes) and line.c (what is said of it) share. For those only. */
 #ifndef SERVER_CONNECTION_INTERNAL_H
 #define SERVER_CONNECTION_INTERNAL_H
@@ -23,6 +23,16 @@ void connection_ready(struct loop_source *source, uint32_t events);
 /* hand_on.c */
 
 void connection_run_hand_on(struct loop_deferred *deferred);
+
+/* move.c */
+
+void connection_run_move(struct loop_deferred *deferred);
+
+/* It is going there, by whichever way: remembers where it is to come back to. */
+void connection_set_home(struct connection *connection, const struct worker *to);
+
+/* So many bytes went out or came in: it may have become one that carries much. */
+void connection_weigh(struct connection *connection, size_t size, int64_t now_ms);
 
 /* line.c */
 

@@ -78,6 +78,7 @@ static bool send_once(struct connection *connection, const uint8_t *data, size_t
         figures_add(&connection->worker->shared->figures.sent_bytes, *sent);
         connection->send_blocked = connection->blocked_inside = false;
         connection->last_output_ms = clock_now_ms();
+        connection_weigh(connection, *sent, connection->last_output_ms);
         return true;
     }
     if (status == AFAR_EAGAIN) {
@@ -257,6 +258,7 @@ void connection_receive(struct connection *connection)
             total += got;
             figures_add(&connection->worker->shared->figures.received_bytes, got);
             connection->last_input_ms = clock_now_ms();
+            connection_weigh(connection, got, connection->last_input_ms);
             connection->protocol->input(connection);
         }
         /* Where it finishes, our last words come first. */

@@ -317,6 +317,11 @@ static bool take_frame(struct native *native)
         refuse_and_close(native, status, &err);
         return false;
     }
+    if ((message.type == MESSAGE_EXEC || message.type == MESSAGE_ATTACH) && payload != NULL &&
+        native_goes_home(native)) {
+        message_close(&message); /* it comes again */
+        return false;
+    }
     connection->asked = true;
     /* These two may have been under way when it was stopped. */
     if (message.type != MESSAGE_PONG && message.type != MESSAGE_ACK)
@@ -489,5 +494,6 @@ const struct protocol_ops native_protocol = {
     .busy = native_busy,
     .drain = native_drain,
     .moved = native_moved,
+    .moves = &native_moves,
     .close = native_close,
 };

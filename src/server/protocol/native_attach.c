@@ -231,7 +231,7 @@ static void find(struct native *native, const struct attach *attach)
     struct worker *home = registry_find_run(worker->shared->registry,
                                             attach->job[0] != '\0' ? owner : connection->owner,
                                             attach->job, attach->what.holder, worker, &object);
-    if (home == worker) {
+    if (object != NULL) {
         attach_here(native, attach, object);
     } else if (home != NULL) {
         native->attach = malloc(sizeof *native->attach);

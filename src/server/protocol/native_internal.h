@@ -122,6 +122,13 @@ void native_end_relay(struct native *native);
 void native_refuse_attach(struct native *native, uint64_t id, enum afar_status status,
                           const struct afar_error *why);
 
+/* native_move.c */
+
+extern const struct protocol_moves native_moves;
+
+/* A request has come that is not to begin here, but where its connection belongs. */
+bool native_goes_home(struct native *native);
+
 /* It has been handed over, and its attach with it. */
 void native_moved(struct connection *connection);
 

@@ -376,6 +376,7 @@ void run_lost(struct run *run)
 void run_attached(struct run *run, struct native *native)
 {
     run->native = native;
+    run->came_back = true;
     run->judged_by = run->worker->tls;
     run->connection = native->connection->number;
     set_away(run, false);

@@ -47,6 +47,7 @@ struct run {
     bool receipt_waits; /* for memory */
     bool resumable;     /* it is in worker->runs and in the registry, and its timer is attached */
     bool away;          /* counted as such */
+    bool came_back;     /* its client has, or another: it is not moved */
     const void *judged_by;         /* the certificates by which its client was judged last */
     unsigned long long connection; /* the number of the last one that it was attached to */
     struct list link;              /* in worker->runs */

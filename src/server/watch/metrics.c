@@ -125,6 +125,11 @@ static void write_jobs(FILE *out, struct server_shared *shared)
           (double)window_pool_used(&shared->windows));
     counter(out, "afard_windows_grown_total", "How often one has grown.",
             counters_get(&shared->counters, COUNTER_WINDOWS_GROWN));
+    counter(out, "afard_bulk_moves_total",
+            "Commands that were moved to a bulk worker, because they carry much.",
+            counters_get(&shared->counters, COUNTER_BULK_MOVES));
+    counter(out, "afard_bulk_stays_total", "The same that could not be moved, there or back.",
+            counters_get(&shared->counters, COUNTER_BULK_STAYS));
     gauge(out, "afard_terminals", "Terminals that commands run on.",
           (double)atomic_load_explicit(&figures->terminals, memory_order_relaxed));
     gauge(out, "afard_left", "Processes that commands have left running (may = leave).",
@@ -158,6 +163,8 @@ static bool is_limit(enum counter which)
     case COUNTER_RESUMES:
     case COUNTER_SUPERSEDED:
     case COUNTER_WINDOWS_GROWN:
+    case COUNTER_BULK_MOVES:
+    case COUNTER_BULK_STAYS:
     case COUNTER_RELOADS:
     case COUNTER_RELOADS_FAILED:
         return false;
@@ -236,11 +243,12 @@ static void write_workers(FILE *out, const struct metrics_source *source)
 {
     struct histogram turns = {0};
     const int64_t now_ms = clock_now_ms();
-    head(out, "afard_worker_connections", "gauge", "Connections of each worker.");
+    head(out, "afard_worker_connections", "gauge",
+         "Connections of each worker; the last are the bulk workers.");
     for (unsigned i = 0; i < acceptor_worker_count(source->acceptor); i++) {
         const struct worker *worker = acceptor_worker(source->acceptor, i);
         (void)fprintf(out, "afard_worker_connections{worker=\"%u\"} %u\n", i,
-                      atomic_load(&worker->connection_count));
+                      worker_connections(worker));
     }
     head(out, "afard_worker_turn_age_seconds", "gauge",
          "How long a worker has been in its present turn; 0: it waits for events.");

@@ -10,12 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "exec/environment.h"
 #include "exec/helper.h"
-#include "job/place.h"
+#include "job/internal.h"
+#include "job/move.h"
 
 enum { DEADLINE_MS = 30000, OUTPUT_BYTES = 4096 };
 
@@ -24,7 +26,8 @@ static struct mailbox mailbox;
 static struct counters counters;
 static struct figures figures;
 static struct job_base base;
-static unsigned left; /* jobs that the host was told of */
+static unsigned left;             /* jobs that the host was told of */
+static struct job_host *moved_to; /* the place, of the job; NULL: it was not */
 
 /* What is known of the one job. */
 struct run {
@@ -155,7 +158,14 @@ static void on_gone(struct job_place *place)
     run_at(place)->gone = true;
 }
 
+static void on_moved(struct job_place *place, struct job_host *to)
+{
+    (void)place;
+    moved_to = to;
+}
+
 static const struct job_place_ops place_ops = {.leave = on_leave,
+                                               .moved = on_moved,
                                                .may_spawn = on_may_spawn,
                                                .withdraw_spawn = on_withdraw_spawn,
                                                .runs = on_runs,
@@ -182,7 +192,7 @@ static enum afar_status decide(struct job_decider *decider, struct job_launch *l
 
 static void job_left(struct job_host *which)
 {
-    assert_ptr_equal(which, &host);
+    assert_ptr_equal(which, moved_to != NULL ? moved_to : &host);
     left++;
 }
 
@@ -205,6 +215,7 @@ static int set_up(void **state)
         return -1;
     (void)signal(SIGPIPE, SIG_IGN);
     left = 0;
+    moved_to = NULL;
     job_host_init(&host);
     assert_int_equal(loop_new(&host.loop, NULL), AFAR_OK);
     assert_int_equal(mailbox_open(&mailbox, host.loop, NULL), AFAR_OK);
@@ -415,6 +426,81 @@ static void abandoned_it_ends_alone(void **state)
     assert_true(list_empty(&host.jobs));
 }
 
+/* Another host, in the same thread. */
+static void open_other(struct job_host *other, struct mailbox *its)
+{
+    *other = (struct job_host){.log = host.log,
+                               .counters = &counters,
+                               .figures = &figures,
+                               .orphans = host.orphans,
+                               .base = &base,
+                               .left = job_left,
+                               .limits = host.limits,
+                               .self = pthread_self()};
+    job_host_init(other);
+    assert_int_equal(loop_new(&other->loop, NULL), AFAR_OK);
+    assert_int_equal(mailbox_open(its, other->loop, NULL), AFAR_OK);
+    assert_int_equal(job_host_start(other, its, NULL), AFAR_OK);
+    assert_int_equal(timers_keep(loop_timers(other->loop), 1, NULL), AFAR_OK);
+}
+
+static void close_other(struct job_host *other, struct mailbox *its)
+{
+    assert_true(job_host_stop(other, its));
+    assert_true(list_empty(&other->jobs));
+    mailbox_close(its);
+    loop_free(other->loop);
+}
+
+/* One of its descriptors cannot be watched there: it stays, and nothing of it is left there. */
+static void refuse_offers(const struct run *run, struct job_host *other)
+{
+    const struct job *job = run->job;
+    const int fds[] = {job->streams.output[0].source.fd, job->streams.output[1].source.fd,
+                       job->exit_source.fd};
+    struct loop_source watched;
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        assert_int_equal(loop_add(other->loop, &watched, fds[i], EPOLLIN, NULL, NULL), AFAR_OK);
+        assert_int_equal(job_offer(job, other, NULL), AFAR_ESYSTEM); /* EEXIST */
+        loop_remove(other->loop, &watched);
+    }
+    assert_int_equal(job_offer(job, other, NULL), AFAR_OK);
+    job_unoffer(job, other);
+    assert_int_equal(job_offer(job, other, NULL), AFAR_OK);
+}
+
+static void it_goes_to_another_host(void **state)
+{
+    struct job_host other;
+    struct mailbox its;
+    struct run run;
+    int64_t deadline_ms = clock_deadline_ms(DEADLINE_MS);
+    (void)state;
+    open_other(&other, &its);
+    make(&run, "echo before; read line; echo \"got $line\"; sleep 1000");
+    assert_false(job_may_move(run.job));
+    host.limits.job_timeout_ms = 500;
+    job_begin(run.job, &run.decider, NULL);
+    assert_false(job_may_move(run.job));
+    turn_until(&run.spoke, &run);
+    assert_true(job_may_move(run.job));
+    refuse_offers(&run, &other);
+    job_leave(run.job, &other);
+    assert_ptr_equal(moved_to, &other);
+    assert_true(list_empty(&host.jobs));
+    job_arrive(run.job);
+    assert_int_equal(job_write_stdin(run.job, "it\n", 3, NULL), AFAR_OK);
+    /* Its time is over there, and its processes are ended by the sweeper there. */
+    while (run.job != NULL) {
+        assert_true(clock_now_ms() < deadline_ms);
+        assert_int_equal(loop_turn(other.loop, NULL), AFAR_OK);
+    }
+    assert_true(run.gone);
+    assert_string_equal(run.output[STREAM_STDOUT], "before\ngot it\n");
+    assert_int_equal(run.receipt.outcome, AFAR_OUTCOME_TIMED_OUT);
+    close_other(&other, &its);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -426,7 +512,7 @@ int main(int argc, char **argv)
         TEST(output_input_and_receipt), TEST(a_timeout_ends_it),        TEST(stopped_by_its_owner),
         TEST(killed_with_its_host),     TEST(a_rule_limits_its_output), TEST(it_cannot_be_started),
         TEST(its_decider_refuses_it),   TEST(it_waits_and_begins),      TEST(it_waits_in_vain),
-        TEST(abandoned_it_ends_alone),
+        TEST(abandoned_it_ends_alone),  TEST(it_goes_to_another_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

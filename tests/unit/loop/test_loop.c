@@ -275,6 +275,49 @@ static void a_companion_works_elsewhere(void **state)
     mailbox_close(&mailbox);
 }
 
+/* Nothing is reported where it is offered before it has come, nor where it was after it has left. */
+static void a_source_goes_to_another_loop(void **state)
+{
+    struct loop *other = NULL;
+    struct ready ready;
+    (void)state;
+    assert_int_equal(loop_new(&other, NULL), AFAR_OK);
+    open_ready(&ready);
+    (void)close(ready.ends[1]); /* a hang-up is reported whatever is waited for */
+    control_errno = ENOSPC;
+    assert_int_equal(loop_offer(other, &ready.source, NULL), AFAR_ESYSTEM);
+    assert_int_equal(loop_turn(loop, NULL), AFAR_OK); /* as it was */
+    assert_int_equal(ready.count, 1);
+    assert_int_equal(loop_offer(other, &ready.source, NULL), AFAR_OK);
+    assert_int_equal(loop_turn(other, NULL), AFAR_OK);
+    assert_int_equal(ready.count, 1);
+    loop_unoffer(other, &ready.source);
+    assert_int_equal(loop_offer(other, &ready.source, NULL), AFAR_OK);
+    loop_leave(loop, &ready.source);
+    assert_int_equal(loop_take(other, &ready.source, NULL), AFAR_OK);
+    assert_int_equal(loop_turn(other, NULL), AFAR_OK);
+    assert_int_equal(ready.count, 2);
+    loop_remove(other, &ready.source);
+    /* It is watched nowhere any more. */
+    assert_int_equal(loop_add(loop, &ready.source, ready.ends[0], EPOLLIN, note, NULL), AFAR_OK);
+    loop_remove(loop, &ready.source);
+    /* What waits for nothing has nothing to offer; what cannot be taken waits for nothing. */
+    assert_int_equal(loop_add(loop, &ready.source, ready.ends[0], 0, note, NULL), AFAR_OK);
+    assert_int_equal(loop_offer(other, &ready.source, NULL), AFAR_OK);
+    loop_leave(loop, &ready.source);
+    assert_int_equal(loop_take(other, &ready.source, NULL), AFAR_OK);
+    assert_int_equal(loop_set_events(other, &ready.source, EPOLLIN, NULL), AFAR_OK);
+    assert_int_equal(loop_offer(loop, &ready.source, NULL), AFAR_OK);
+    loop_leave(other, &ready.source);
+    control_errno = ENOMEM;
+    assert_int_equal(loop_take(loop, &ready.source, NULL), AFAR_ENOMEM);
+    assert_int_equal(ready.source.events, 0);
+    assert_int_equal(loop_set_events(loop, &ready.source, EPOLLIN, NULL), AFAR_OK);
+    loop_remove(loop, &ready.source);
+    (void)close(ready.ends[0]);
+    loop_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +325,7 @@ int main(void)
         cmocka_unit_test(removed_in_the_same_turn),
         cmocka_unit_test(deferred_work_runs_once),
         cmocka_unit_test(the_kernels_limits),
+        cmocka_unit_test(a_source_goes_to_another_loop),
         cmocka_unit_test(mail_from_many_threads),
         cmocka_unit_test(a_companion_works_elsewhere),
     };

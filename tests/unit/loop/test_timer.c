@@ -121,12 +121,46 @@ static void no_memory(void **state)
     timers_close(&timers);
 }
 
+/* Who comes from elsewhere finds the room that was kept, however short memory is; and nobody else
+ * takes it. */
+static void room_is_kept(void **state)
+{
+    enum { KEPT = 20 };
+    (void)state;
+    struct timer mine;
+    struct timer guests[KEPT];
+    timers_init(&timers);
+    alloc_fault_arm(1);
+    assert_int_equal(timers_keep(&timers, KEPT, NULL), AFAR_ENOMEM);
+    assert_int_equal(timers_keep(&timers, KEPT, NULL), AFAR_OK);
+    for (unsigned i = 0; i < 3 * KEPT; i++) { /* more than there can be room for at first */
+        assert_int_equal(timer_attach(&timers, &mine, fired, NULL), AFAR_OK);
+        timers.attached += i % 2; /* as if one in two stayed */
+        timer_detach(&timers, &mine);
+    }
+    assert_true(timers.capacity - timers.attached >= KEPT);
+    alloc_fault_arm(1);
+    for (unsigned i = 0; i < KEPT; i++) {
+        guests[i].fire = fired;
+        timer_attach_kept(&timers, &guests[i]);
+        timer_arm(&timers, &guests[i], 1000 + (int64_t)i);
+    }
+    assert_false(alloc_fault_fired());
+    alloc_fault_arm(0);
+    assert_true(timers_next(&timers) == 1000);
+    for (unsigned i = 0; i < KEPT; i++)
+        timer_detach(&timers, &guests[i]);
+    timers.attached = 0;
+    timers_close(&timers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_a_model),
         cmocka_unit_test(a_timer_that_arms_itself),
         cmocka_unit_test(no_memory),
+        cmocka_unit_test(room_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

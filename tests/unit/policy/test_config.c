@@ -29,6 +29,8 @@ struct number {
 
 static const struct number numbers[] = {
     N(workers, 0, 1024, 0),
+    N(bulk_workers, 0, 1024, 64),
+    N(bulk_bytes, 1, 1073741824, 4194304),
     N(max_connections, 1, 1048576, 16384),
     N(max_jobs, 1, 1048576, 4096),
     N(tls_watch_ms, 0, 2147483647, 5000),

@@ -446,6 +446,43 @@ static void one_that_is_away_ends_for_its_owner(void **state)
     tear_down(&fixture);
 }
 
+static void no_mail(struct mail *mail)
+{
+    (void)mail;
+    fail();
+}
+
+/* Until it has come, also its new home is sent after it. */
+static void a_run_is_found_where_it_goes(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct mail mail = {.deliver = no_mail};
+    atomic_uint guests[2] = {0, 0};
+    int object = 0;
+    void *found = NULL;
+    struct registry_run run = {.home = here, .guests = &guests[0], .object = &object};
+    set_up(&fixture, 2, 0, 0);
+    struct registry *registry = fixture.registry;
+    assert_int_equal(registry_enter_run(registry, &run, "a", "holder-0123456789", NULL), AFAR_OK);
+    registry_move_run(registry, &run, elsewhere, &guests[1], &fixture.mailbox, &mail);
+    assert_ptr_equal(fixture.mailbox.first, &mail);
+    fixture.mailbox.first = NULL;
+    fixture.mailbox.last = &fixture.mailbox.first;
+    struct worker *home = registry_find_run(registry, "a", "", run.holder, here, &found);
+    assert_true(home == elsewhere && found == NULL);
+    home = registry_find_run(registry, "a", "", run.holder, elsewhere, &found);
+    assert_true(home == elsewhere && found == NULL);
+    assert_int_equal(guests[0], 0);
+    assert_int_equal(guests[1], 2);
+    registry_run_arrived(registry, &run);
+    home = registry_find_run(registry, "a", "", run.holder, elsewhere, &found);
+    assert_true(home == elsewhere && found == &object);
+    assert_int_equal(guests[1], 2);
+    registry_leave_run(registry, &run);
+    tear_down(&fixture);
+}
+
 /* Or "run, do not acknowledge, hang up" would hold memory without bound. */
 static void a_run_keeps_its_jobs_place(void **state)
 {
@@ -519,6 +556,7 @@ int main(void)
         cmocka_unit_test(higher_limits_let_the_waiting_in),
         cmocka_unit_test(only_a_running_job_is_signalled),
         cmocka_unit_test(runs_are_found_by_their_owner_alone),
+        cmocka_unit_test(a_run_is_found_where_it_goes),
         cmocka_unit_test(a_run_keeps_its_jobs_place),
         cmocka_unit_test(one_that_is_away_ends_for_its_owner),
     };

@@ -22,7 +22,7 @@ static void those_that_counted_are_shown(void **state)
 {
     (void)state;
     static struct counters counters;
-    char text[1000];
+    char text[1200];
     char small[20];
     counters_format(&counters, text, sizeof text);
     assert_string_equal(text, "");
