@@ -64,11 +64,11 @@ static void work(struct task *task)
         errand->status = message_put_done(&errand->reply, errand->id, &errand->error);
 }
 
-static const char *code_of(enum afar_status status)
+static enum refusal_code code_of(enum afar_status status)
 {
     if (status == AFAR_EINVAL)
-        return "not_found";
-    return status == AFAR_EAGAIN ? "running" : "internal";
+        return REFUSAL_NOT_FOUND;
+    return status == AFAR_EAGAIN ? REFUSAL_RUNNING : REFUSAL_INTERNAL;
 }
 
 static void done(struct mail *mail)
@@ -83,8 +83,7 @@ static void done(struct mail *mail)
                                               buffer_size(&errand->reply), NULL));
         } else {
             const struct message request = {.type = errand->type, .has_id = true, .id = errand->id};
-            native_refuse(native, &request, code_of(errand->status), errand->error.message,
-                          NATIVE_BUSY_RETRY_MS);
+            native_refuse(native, &request, code_of(errand->status), errand->error.message);
         }
     }
     destroy(errand);
@@ -95,8 +94,7 @@ void errand_run(struct native *native, const struct message *message, const char
 {
     struct errand *errand = native->errand_count < ERRANDS_MAX ? calloc(1, sizeof *errand) : NULL;
     if (errand == NULL) {
-        native_refuse(native, message, "busy", "too many requests are under way",
-                      NATIVE_BUSY_RETRY_MS);
+        native_refuse(native, message, REFUSAL_BUSY, "too many requests are under way");
         return;
     }
     errand->native = native;

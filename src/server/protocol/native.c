@@ -19,7 +19,8 @@ static void on_signal(struct native *native, const struct message *message)
 {
     int number = signal_by_name(message->name);
     if (number == 0)
-        native_complain(native, "bad_request", "a signal name that this system does not know");
+        native_complain(native, REFUSAL_BAD_REQUEST,
+                        "a signal name that this system does not know");
     else if (native_is_current(native, message) && native->run->job != NULL)
         job_signal(native->run->job, number);
 }
@@ -29,7 +30,7 @@ static void deny_kill(struct native *native, const struct message *message)
     static const char why[] = "no rule lets this client end jobs";
     counters_count(&native->connection->worker->shared->counters, COUNTER_DENIED);
     audit_note_refused(native->connection, "denied", why, NULL);
-    native_refuse(native, message, "denied", why, 0);
+    native_refuse(native, message, REFUSAL_DENIED, why);
 }
 
 static void note_kill(struct native *native, const struct message *message)
@@ -58,13 +59,13 @@ static void on_kill(struct native *native, const struct message *message)
     struct policy_client client;
     enum afar_status status = connection_judge(connection, &client, &err);
     if (status != AFAR_OK) {
-        native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
-                      0);
+        native_refuse(native, message, status == AFAR_ETRUST ? REFUSAL_DENIED : REFUSAL_INTERNAL,
+                      err.message);
         return;
     }
     if (number == 0) {
-        native_refuse(native, message, "bad_request",
-                      "a signal name that this system does not know", 0);
+        native_refuse(native, message, REFUSAL_BAD_REQUEST,
+                      "a signal name that this system does not know");
         return;
     }
     if (!policy_may(rules, &client, POLICY_KILL)) {
@@ -80,8 +81,8 @@ static void on_kill(struct native *native, const struct message *message)
     }
     status = registry_signal(registry, message->job, owner, number, &err);
     if (status != AFAR_OK) {
-        native_refuse(native, message, status == AFAR_EINVAL ? "not_found" : "internal",
-                      err.message, 0);
+        native_refuse(native, message, status == AFAR_EINVAL ? REFUSAL_NOT_FOUND : REFUSAL_INTERNAL,
+                      err.message);
     } else {
         note_kill(native, message);
         native_check_queued(native, message_put_done(&native->connection->out, message->id, NULL));
@@ -131,15 +132,15 @@ static bool may_ask(struct native *native, const struct message *message, enum p
     }
     enum afar_status status = connection_judge(connection, &client, &err);
     if (status != AFAR_OK) {
-        native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
-                      0);
+        native_refuse(native, message, status == AFAR_ETRUST ? REFUSAL_DENIED : REFUSAL_INTERNAL,
+                      err.message);
         return false;
     }
     *owner = native_whose(native, &client, verb);
     if (policy_may(connection->worker->config->rules, &client, verb))
         return true;
     counters_count(&connection->worker->shared->counters, COUNTER_DENIED);
-    native_refuse(native, message, "denied", "no rule lets this client ask for that", 0);
+    native_refuse(native, message, REFUSAL_DENIED, "no rule lets this client ask for that");
     return false;
 }
 
@@ -160,7 +161,7 @@ static void on_forget(struct native *native, const struct message *message)
         native_note(native, "forget", job);
         errand_run(native, message, owner, job);
     } else {
-        native_refuse(native, message, "not_found", "no such job", 0);
+        native_refuse(native, message, REFUSAL_NOT_FOUND, "no such job");
     }
 }
 
@@ -218,11 +219,12 @@ static void handle(struct native *native, struct message *message, const uint8_t
         break;
     case MESSAGE_BAD:
         native_refuse(native, message,
-                      message->problem.reason[0] != '\0' ? message->problem.reason : "bad_request",
-                      message->problem.message, 0);
+                      message->problem.code == AFAR_EREFUSED ? REFUSAL_UNSUPPORTED
+                                                             : REFUSAL_BAD_REQUEST,
+                      message->problem.message);
         break;
     case MESSAGE_UNKNOWN:
-        native_refuse(native, message, "bad_request", "an unknown message type", 0);
+        native_refuse(native, message, REFUSAL_BAD_REQUEST, "an unknown message type");
         break;
     case MESSAGE_QUEUED:
     case MESSAGE_STARTED:
@@ -235,7 +237,7 @@ static void handle(struct native *native, struct message *message, const uint8_t
     case MESSAGE_ATTACHED:
     case MESSAGE_CUT:
     case MESSAGE_DETACHED:
-        native_refuse(native, message, "bad_request", "a message that only a server sends", 0);
+        native_refuse(native, message, REFUSAL_BAD_REQUEST, "a message that only a server sends");
         break;
     }
 }
@@ -265,17 +267,16 @@ static void refuse_and_close(struct native *native, enum afar_status status, str
 {
     struct counters *counters = &native->connection->worker->shared->counters;
     const bool brief = native->connection->worker->config->deny_reason == DENY_REASON_BRIEF;
-    const char *code = status == AFAR_ELIMIT ? "limit" : "bad_request";
+    enum refusal_code code = status == AFAR_ELIMIT ? REFUSAL_LIMIT : REFUSAL_BAD_REQUEST;
     const bool over = native->decoder.payload_over; /* the payload, and not the header */
     if (status == AFAR_ELIMIT && native->header_is_short && !over) {
         counters_count(counters, COUNTER_DENIED);
         native_deny(native, err);
-        code = "denied";
+        code = REFUSAL_DENIED;
     } else if (status == AFAR_ELIMIT) {
         counters_count(counters, over ? COUNTER_PAYLOAD_BYTES : COUNTER_HEADER_BYTES);
     }
-    native_complain(native, code,
-                    brief && strcmp(code, "denied") == 0 ? DENIED_BRIEFLY : err->message);
+    native_complain(native, code, brief && code == REFUSAL_DENIED ? DENIED_BRIEFLY : err->message);
     buffer_clear(&native->connection->in);
     connection_finish(native->connection);
 }

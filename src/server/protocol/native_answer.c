@@ -53,39 +53,39 @@ bool native_is_current(const struct native *native, const struct message *messag
     return run != NULL && !run->cut && message->has_id && message->id == run->host.id;
 }
 
-void native_complain(struct native *native, const char *code, const char *text)
+void native_complain(struct native *native, enum refusal_code code, const char *text)
 {
-    connection_complain(native->connection, code, text);
+    connection_complain(native->connection, refusal_word(code), text);
     connection_slow_down(native->connection);
-    native_check_queued(native,
-                        message_put_error(&native->connection->out, false, 0, code, text, 0, NULL));
+    native_check_queued(native, message_put_error(&native->connection->out, false, 0,
+                                                  refusal_word(code), text, 0, NULL));
 }
 
 /* Whether the same request may be let through a little later. Nothing else has a retry_after_ms: a
  * client that is denied must not come again and again. */
-static bool may_pass_later(const char *code)
+static bool may_pass_later(enum refusal_code code)
 {
-    return strcmp(code, "busy") == 0 || strcmp(code, "draining") == 0 ||
-           strcmp(code, "internal") == 0;
+    return code == REFUSAL_BUSY || code == REFUSAL_DRAINING || code == REFUSAL_INTERNAL;
 }
 
-void native_answer(struct native *native, const struct message *message, const char *code,
-                   const char *text, uint64_t retry_after_ms)
+void native_answer(struct native *native, const struct message *message, enum refusal_code code,
+                   const char *text)
 {
     connection_slow_down(native->connection);
     if (native_is_current(native, message))
         cut_request(native);
-    native_check_queued(native, message_put_error(&native->connection->out, message->has_id,
-                                                  message->id, code, text,
-                                                  may_pass_later(code) ? retry_after_ms : 0, NULL));
+    native_check_queued(native,
+                        message_put_error(&native->connection->out, message->has_id, message->id,
+                                          refusal_word(code), text,
+                                          may_pass_later(code) ? NATIVE_BUSY_RETRY_MS : 0, NULL));
     close_if_draining(native);
 }
 
-void native_refuse(struct native *native, const struct message *message, const char *code,
-                   const char *text, uint64_t retry_after_ms)
+void native_refuse(struct native *native, const struct message *message, enum refusal_code code,
+                   const char *text)
 {
-    connection_complain(native->connection, code, text);
-    native_answer(native, message, code, text, retry_after_ms);
+    connection_complain(native->connection, refusal_word(code), text);
+    native_answer(native, message, code, text);
 }
 
 void native_refuse_not_offered(struct native *native, const struct message *message,
@@ -93,5 +93,5 @@ void native_refuse_not_offered(struct native *native, const struct message *mess
 {
     char text[MESSAGE_TEXT_BYTES] = "this server does not offer ";
     (void)strncat(text, what, sizeof text - strlen(text) - 1);
-    native_refuse(native, message, "unsupported", text, 0);
+    native_refuse(native, message, REFUSAL_UNSUPPORTED, text);
 }

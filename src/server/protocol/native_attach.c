@@ -50,10 +50,10 @@ void native_note_away(const struct native *native)
 
 /* ---- refused --------------------------------------------------------------------------------- */
 
-static void refuse(struct native *native, uint64_t id, const char *code, const char *text)
+static void refuse(struct native *native, uint64_t id, enum refusal_code code, const char *text)
 {
     const struct message request = {.type = MESSAGE_ATTACH, .has_id = true, .id = id};
-    native_refuse(native, &request, code, text, NATIVE_BUSY_RETRY_MS);
+    native_refuse(native, &request, code, text);
 }
 
 static void refuse_unknown(struct native *native, uint64_t id)
@@ -62,6 +62,15 @@ static void refuse_unknown(struct native *native, uint64_t id)
     native_check_queued(native,
                         message_put_not_found(&native->connection->out, id, "no such job",
                                               native->connection->worker->shared->instance, NULL));
+}
+
+static enum refusal_code code_of(enum run_host_verdict verdict)
+{
+    if (verdict == RUN_HOST_SUPERSEDED)
+        return REFUSAL_SUPERSEDED;
+    if (verdict == RUN_HOST_STALE)
+        return REFUSAL_STALE;
+    return verdict == RUN_HOST_GONE ? REFUSAL_GONE : REFUSAL_UNSUPPORTED;
 }
 
 static const char *words_of(enum run_host_verdict verdict)
@@ -133,8 +142,7 @@ static void attach_here(struct native *native, const struct attach *attach, stru
     enum run_host_verdict verdict =
         run_host_attach(&run->host, native, attach->id, &attach->what, &displaced);
     if (verdict != RUN_HOST_ATTACHED) {
-        const char *code = run_host_code(verdict);
-        refuse(native, attach->id, code != NULL ? code : "unsupported", words_of(verdict));
+        refuse(native, attach->id, code_of(verdict), words_of(verdict));
         return;
     }
     if (displaced.session != NULL)
@@ -177,7 +185,7 @@ void native_refuse_attach(struct native *native, uint64_t id, enum afar_status s
     if (status == AFAR_EINVAL)
         refuse_unknown(native, id);
     else
-        refuse(native, id, status == AFAR_EAGAIN ? "busy" : "internal", why->message);
+        refuse(native, id, status == AFAR_EAGAIN ? REFUSAL_BUSY : REFUSAL_INTERNAL, why->message);
     if (native->connection->worker->draining)
         connection_drain(native->connection);
 }
@@ -203,7 +211,7 @@ void native_attach_kept(struct native *native, uint64_t id, const char *job, con
     if (connection_begin_request(native->connection))
         begin_kept(native, id, job, key, attach);
     else
-        refuse(native, id, "busy", "the server needs this connection's place");
+        refuse(native, id, REFUSAL_BUSY, "the server needs this connection's place");
 }
 
 /* ---- finding it ------------------------------------------------------------------------------ */
@@ -223,7 +231,7 @@ static void find(struct native *native, const struct attach *attach)
     void *object = NULL;
     char job[MESSAGE_JOB_ID_BYTES];
     if (!connection_begin_request(connection)) {
-        refuse(native, attach->id, "busy", "the server needs this connection's place");
+        refuse(native, attach->id, REFUSAL_BUSY, "the server needs this connection's place");
         return;
     }
     const char *owner = attach->anybodys ? NULL : connection->owner;
@@ -262,7 +270,7 @@ void native_moved(struct connection *connection)
         return;
     }
     if (connection->worker->draining)
-        refuse(native, attach->id, "draining", "the server is shutting down");
+        refuse(native, attach->id, REFUSAL_DRAINING, "the server is shutting down");
     else
         find(native, attach);
     free(attach);
@@ -276,8 +284,8 @@ static bool is_allowed(struct native *native, const struct message *message, boo
     struct policy_client client;
     enum afar_status status = connection_judge(connection, &client, &err);
     if (status != AFAR_OK) {
-        native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
-                      0);
+        native_refuse(native, message, status == AFAR_ETRUST ? REFUSAL_DENIED : REFUSAL_INTERNAL,
+                      err.message);
         return false;
     }
     /* Who has it, by either of these, may come back to it. */
@@ -288,9 +296,9 @@ static bool is_allowed(struct native *native, const struct message *message, boo
     static const char why[] = "no rule lets this client attach to this job";
     counters_count(&connection->worker->shared->counters, COUNTER_DENIED);
     audit_note_refused(connection, "denied", why, NULL);
-    native_refuse(
-        native, message, "denied",
-        connection->worker->config->deny_reason == DENY_REASON_BRIEF ? DENIED_BRIEFLY : why, 0);
+    native_refuse(native, message, REFUSAL_DENIED,
+                  connection->worker->config->deny_reason == DENY_REASON_BRIEF ? DENIED_BRIEFLY
+                                                                               : why);
     return false;
 }
 
@@ -301,11 +309,10 @@ void native_attach(struct native *native, const struct message *message)
     if (message->attach.watch && native->connection->worker->shared->kept == NULL)
         native_refuse_not_offered(native, message, "watch");
     else if (!native_take_free(native))
-        native_refuse(native, message, "bad_request",
-                      "another command is under way on this connection", 0);
+        native_refuse(native, message, REFUSAL_BAD_REQUEST,
+                      "another command is under way on this connection");
     else if (native->connection->worker->draining)
-        native_refuse(native, message, "draining", "the server is shutting down",
-                      NATIVE_BUSY_RETRY_MS);
+        native_refuse(native, message, REFUSAL_DRAINING, "the server is shutting down");
     else if (is_allowed(native, message, &attach.anybodys))
         find(native, &attach);
 }

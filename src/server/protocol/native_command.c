@@ -47,8 +47,7 @@ void native_tell_refused(struct native *native, const struct refusal *refusal)
 {
     const struct message request = {
         .type = MESSAGE_EXEC, .has_id = true, .id = native->run->host.id};
-    native_answer(native, &request, refusal_word(refusal->code), refusal->text,
-                  NATIVE_BUSY_RETRY_MS); /* it has been logged */
+    native_answer(native, &request, refusal->code, refusal->text); /* it has been logged */
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -85,24 +84,23 @@ static void refuse_start(struct native *native, const struct message *message,
                          enum afar_status status, enum counter limit, const struct afar_error *err)
 {
     struct counters *counters = &native->connection->worker->shared->counters;
-    const char *code = "internal";
-    bool again = true;
+    enum refusal_code code = REFUSAL_INTERNAL;
     const char *text = err->message;
     if (status == AFAR_EREFUSED) {
         counters_count(counters, COUNTER_DENIED);
-        code = "denied";
-        again = false;
+        code = REFUSAL_DENIED;
     }
     if (status == AFAR_ELIMIT) {
+        const bool final = limit == COUNTER_ARGV_BYTES || limit == COUNTER_ENV_BYTES;
         counters_count(counters, limit);
-        again = limit != COUNTER_ARGV_BYTES && limit != COUNTER_ENV_BYTES;
-        code = again ? "busy" : "limit";
+        code = final ? REFUSAL_LIMIT : REFUSAL_BUSY;
     }
-    connection_complain(native->connection, code, text); /* also what the client does not hear */
+    /* Also what the client does not hear. */
+    connection_complain(native->connection, refusal_word(code), text);
     if (status == AFAR_EREFUSED &&
         native->connection->worker->config->deny_reason == DENY_REASON_BRIEF)
         text = DENIED_BRIEFLY;
-    native_answer(native, message, code, text, again ? NATIVE_BUSY_RETRY_MS : 0);
+    native_answer(native, message, code, text);
 }
 
 /* Where the client has connected to: for SSH_CONNECTION. */
@@ -124,8 +122,7 @@ static void start(struct native *native, struct message *message,
         return;
     if (!connection_begin_request(connection)) {
         kept_drop(connection->worker->shared->kept, kept);
-        native_refuse(native, message, "busy", "the server needs this connection's place",
-                      NATIVE_BUSY_RETRY_MS);
+        native_refuse(native, message, REFUSAL_BUSY, "the server needs this connection's place");
         return;
     }
     struct exec_request *request = message_take_exec(message);
@@ -139,8 +136,8 @@ static void start(struct native *native, struct message *message,
         native_end_request(native);
         exec_request_free(request);
         kept_drop(connection->worker->shared->kept, kept);
-        native_refuse(native, message, status == AFAR_EINVAL ? "bad_request" : "internal",
-                      err.message, NATIVE_BUSY_RETRY_MS);
+        native_refuse(native, message,
+                      status == AFAR_EINVAL ? REFUSAL_BAD_REQUEST : REFUSAL_INTERNAL, err.message);
         return;
     }
     connection_label(connection, label, sizeof label);
@@ -236,8 +233,8 @@ static void refuse_unread(struct native *native, struct message *message)
 {
     struct afar_error err;
     if (!native_is_free(native)) {
-        native_refuse(native, message, "bad_request",
-                      "another command is under way on this connection", 0);
+        native_refuse(native, message, REFUSAL_BAD_REQUEST,
+                      "another command is under way on this connection");
         return;
     }
     native_deny(native, &err);
@@ -254,8 +251,8 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
     enum afar_status status =
         exec_request_take_payload(message->exec, payload, message->size, &err);
     if (status != AFAR_OK) {
-        native_refuse(native, message, status == AFAR_EPEER ? "bad_request" : "internal",
-                      err.message, 0);
+        native_refuse(native, message,
+                      status == AFAR_EPEER ? REFUSAL_BAD_REQUEST : REFUSAL_INTERNAL, err.message);
         return;
     }
     struct connection *connection = native->connection;
@@ -263,8 +260,8 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
     status = connection_judge(connection, &client, &err);
     if (status != AFAR_OK) {
         audit_note_refused(connection, "denied", err.message, message->exec);
-        native_refuse(native, message, status == AFAR_ETRUST ? "denied" : "internal", err.message,
-                      0);
+        native_refuse(native, message, status == AFAR_ETRUST ? REFUSAL_DENIED : REFUSAL_INTERNAL,
+                      err.message);
         return;
     }
     const char *lacking = not_offered(message->exec, connection->worker->shared->kept);
@@ -272,11 +269,10 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
         native_refuse_not_offered(native, message, lacking);
     else if (!native_take_free(native))
         /* Ends the new request, not the one that runs; which it would be if they had one id. */
-        native_refuse(native, message, "bad_request",
-                      "another command is under way on this connection", 0);
+        native_refuse(native, message, REFUSAL_BAD_REQUEST,
+                      "another command is under way on this connection");
     else if (native->connection->worker->draining)
-        native_refuse(native, message, "draining", "the server is shutting down",
-                      NATIVE_BUSY_RETRY_MS);
+        native_refuse(native, message, REFUSAL_DRAINING, "the server is shutting down");
     else
         start(native, message, &client);
 }
@@ -293,12 +289,12 @@ void native_stdin(struct native *native, const struct message *message, const ui
     run_window_clock(run);
     if (run_host_stdin(&run->host, native, message->offset, message->size, message->eof, &input,
                        &err) != AFAR_OK) {
-        native_refuse(native, message, "bad_request", err.message, 0);
+        native_refuse(native, message, REFUSAL_BAD_REQUEST, err.message);
         return;
     }
     if (input.size > 0 &&
         job_write_stdin(run->job, payload + input.skip, input.size, NULL) != AFAR_OK) {
-        native_refuse(native, message, "internal", "out of memory for stdin", 0);
+        native_refuse(native, message, REFUSAL_INTERNAL, "out of memory for stdin");
         return;
     }
     if (input.eof)
@@ -315,7 +311,7 @@ void native_ack(struct native *native, const struct message *message)
     struct run *run = native->run;
     run_window_clock(run);
     if (run_host_ack(&run->host, native, message->next, &resume, &err) != AFAR_OK) {
-        native_refuse(native, message, "bad_request", err.message, 0);
+        native_refuse(native, message, REFUSAL_BAD_REQUEST, err.message);
         return;
     }
     run_window_settle(run);

@@ -44,15 +44,16 @@ struct native {
 void native_check_queued(struct native *native, enum afar_status status);
 
 /* An error about a frame: nothing ends, so it carries no id. */
-void native_complain(struct native *native, const char *code, const char *text);
+void native_complain(struct native *native, enum refusal_code code, const char *text);
 
-/* An error that ends a request. retry_after_ms is left out of what is final, such as "denied". */
-void native_answer(struct native *native, const struct message *message, const char *code,
-                   const char *text, uint64_t retry_after_ms);
+/* An error that ends a request: the one place where refusals are answered. Those that may pass later
+ * (busy, draining, internal) say when to ask again. It has been logged already. */
+void native_answer(struct native *native, const struct message *message, enum refusal_code code,
+                   const char *text);
 
 /* The same, logged. */
-void native_refuse(struct native *native, const struct message *message, const char *code,
-                   const char *text, uint64_t retry_after_ms);
+void native_refuse(struct native *native, const struct message *message, enum refusal_code code,
+                   const char *text);
 void native_refuse_not_offered(struct native *native, const struct message *message,
                                const char *what);
 

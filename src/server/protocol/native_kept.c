@@ -57,28 +57,27 @@ bool native_claim_kept(struct native *native, const struct message *message,
         counters_count(&shared->counters, COUNTER_DENIED);
         audit_note_refused(connection, "denied", "no rule lets this client keep commands",
                            message->exec);
-        native_refuse(native, message, "denied", "no rule lets this client keep commands", 0);
+        native_refuse(native, message, REFUSAL_DENIED, "no rule lets this client keep commands");
         return false;
     }
     if (describe_kept(native, request, &kept, &err) != AFAR_OK) {
-        native_refuse(native, message, "internal", err.message, NATIVE_BUSY_RETRY_MS);
+        native_refuse(native, message, REFUSAL_INTERNAL, err.message);
         return false;
     }
     switch (kept_claim(shared->kept, &kept, entry, &limit)) {
     case KEPT_FRESH:
         return true;
     case KEPT_OTHER:
-        native_refuse(native, message, "conflict",
+        native_refuse(native, message, REFUSAL_CONFLICT,
                       "its key was used for another command: the words, environment, directory and "
-                      "user count, and whether it reads input or has a terminal",
-                      0);
+                      "user count, and whether it reads input or has a terminal");
         return false;
     case KEPT_FULL:
         (void)snprintf(
             text, sizeof text,
             "too many commands are kept (%s), those that have ended included: see 'afar rm'",
             limit);
-        native_refuse(native, message, "busy", text, NATIVE_BUSY_RETRY_MS);
+        native_refuse(native, message, REFUSAL_BUSY, text);
         return false;
     case KEPT_KNOWN:
         break;
