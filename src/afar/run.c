@@ -103,11 +103,6 @@ static int run_command(struct remote *remote, const struct options *options)
         .json = options->json, .print_job = options->detach, .escape = options->escape};
     const bool keep = options->keep || options->detach || options->once != NULL;
     struct tty_wish wish = {0};
-    if (keep && options->tty) {
-        report("run: --tty does not go with --detach, --keep and --once: a kept command has no "
-               "terminal");
-        return STATUS_FAILED;
-    }
     if (options->tty)
         tty_describe(&wish, environ);
     struct afar_command command =
