@@ -18,7 +18,10 @@ static struct loop_source *source_at(const struct job *job, unsigned number)
 
 bool job_may_move(const struct job *job)
 {
-    return job->state == JOB_RUNNING && !job->unwatched && !job->given_up && job_tree_rests(job);
+    /* What is recorded is nearly always on its way to the disk. */
+    const bool recorded = job->record.open || job->record.busy;
+    return job->state == JOB_RUNNING && !job->unwatched && !job->given_up && !recorded &&
+           job_tree_rests(job);
 }
 
 enum afar_status job_offer(const struct job *job, struct job_host *to, struct afar_error *err)

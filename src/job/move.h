@@ -3,9 +3,9 @@
  *     here:  job_may_move ─ job_offer, or else nothing has changed ─ job_leave ─ a mail
  *     there: job_arrive
  *
- * Only a job of which nothing is under way may: no start, no look at its processes. So no mail of a
- * companion is looking for it, and all that belongs to it are its descriptors, its timer and its
- * place in the host's list. Its owner goes with it.
+ * Only a job of which nothing is under way may: no start, no look at its processes, no recording.
+ * So no mail of a companion is looking for it, and all that belongs to it are its descriptors, its
+ * timer and its place in the host's list. Its owner goes with it.
  *
  * Owns:    nothing.
  * Threads: each the host's at which the job is; job_arrive the other's.
