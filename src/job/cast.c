@@ -153,17 +153,17 @@ enum afar_status cast_put_output(struct cast *cast, struct buffer *out, int64_t 
 }
 
 enum afar_status cast_put_event(struct cast *cast, struct buffer *out, int64_t us, char code,
-                                const char *plain)
+                                const char *text)
 {
-    struct text text = {.out = out, .status = AFAR_OK};
+    struct text line = {.out = out, .status = AFAR_OK};
     if (cast->held_size > 0) {
-        begin_event(&text, us, 'o');
-        put_string(&text, cast->held, cast->held_size);
-        put_text(&text, "\"]\n");
+        begin_event(&line, us, 'o');
+        put_string(&line, cast->held, cast->held_size);
+        put_text(&line, "\"]\n");
         cast->held_size = 0;
     }
-    begin_event(&text, us, code);
-    put_string(&text, (const uint8_t *)plain, strlen(plain));
-    put_text(&text, "\"]\n");
-    return text.status;
+    begin_event(&line, us, code);
+    put_string(&line, (const uint8_t *)text, strlen(text));
+    put_text(&line, "\"]\n");
+    return line.status;
 }

@@ -311,7 +311,8 @@ static void test_rule_sections(void **state)
     assert_refused(
         *state, "[allow a]\nworkers = 1\n", 2,
         "unknown key 'workers' in a rule; the keys are client, from, may, jobs, "
-        "command, shell, files, files_max, force, wrapper, env, env_dangerous, user, group, cwd, "
+        "command, shell, files, files_max, forward, force, wrapper, env, env_dangerous, user, "
+        "group, cwd, "
         "chroot, confine, pty, record, record_max, record_full, umask, nice, timeout, resume, "
         "spool, max_output, max_jobs, "
         "rlimit_nofile, rlimit_nproc, rlimit_as, rlimit_core, rlimit_cpu, memory, cpu, "
