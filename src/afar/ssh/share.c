@@ -3,7 +3,6 @@
  * credentials and not to the path. */
 #include "afar/ssh/run.h"
 
-#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,41 +22,13 @@ static bool is_no(const char *value)
     return value == NULL || strcasecmp(value, "no") == 0 || strcasecmp(value, "false") == 0;
 }
 
-/* As sshd_config(5) writes it: 90, 10m, 1h30m. False: it is none. */
-static bool parse_time(const char *text, int64_t *ms)
-{
-    static const struct {
-        char unit;
-        int64_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
-    const int64_t most_s = INT64_C(1) << 40;
-    int64_t sum = 0;
-    if (*text == '\0')
-        return false;
-    while (*text != '\0') {
-        char *end = NULL;
-        if (!isdigit((unsigned char)*text))
-            return false;
-        int64_t number = strtoll(text, &end, 10);
-        int64_t seconds = *end == '\0' ? 1 : 0;
-        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-            seconds = tolower((unsigned char)*end) == units[i].unit ? units[i].seconds : seconds;
-        if (seconds == 0 || number > most_s / seconds || sum + number * seconds > most_s)
-            return false;
-        sum += number * seconds;
-        text = end + (*end == '\0' ? 0 : 1);
-    }
-    *ms = sum * 1000;
-    return true;
-}
-
 bool ssh_share_persist(const char *text, int64_t *ms)
 {
     *ms = 0;
     if (is_no(text))
         return true;
     const bool yes = strcasecmp(text, "yes") == 0 || strcasecmp(text, "true") == 0;
-    if (!yes && !parse_time(text, ms))
+    if (!yes && !ssh_time_parse(text, ms))
         return false;
     if (*ms == 0)
         *ms = SHARE_FOREVER_MS;

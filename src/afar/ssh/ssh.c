@@ -16,6 +16,8 @@
 
 enum { CONNECT_TIMEOUT_MS = 10000, ALIVE_COUNT = 3 };
 
+static const int64_t SILENCE_MAX_MS = INT64_C(1000) * INT32_MAX;
+
 static const char help[] =
     "usage: afar ssh [options] [user@]HOST [options] [--] [COMMAND [ARGUMENT...]]\n"
     "\n"
@@ -199,15 +201,24 @@ static int64_t number_of(const struct ssh_options *options, enum ssh_value which
     return is_none(value) ? 0 : strtoll(value, NULL, 10);
 }
 
+static int64_t time_of(const struct ssh_options *options, enum ssh_value which)
+{
+    int64_t ms = 0; /* also of "none" */
+    return options->value[which] != NULL && ssh_time_parse(options->value[which], &ms) ? ms : 0;
+}
+
 static void set_times(struct ssh_run *run)
 {
     const struct ssh_options *options = &run->options;
-    int64_t alive_s = number_of(options, SSH_SERVER_ALIVE_INTERVAL, 0) *
-                      number_of(options, SSH_SERVER_ALIVE_COUNT_MAX, ALIVE_COUNT);
+    int64_t count = number_of(options, SSH_SERVER_ALIVE_COUNT_MAX, ALIVE_COUNT);
+    int64_t alive_ms = time_of(options, SSH_SERVER_ALIVE_INTERVAL);
+    if (count > 0 && alive_ms > SILENCE_MAX_MS / count)
+        alive_ms = 0; /* never */
+    alive_ms *= count;
     run->connect.connect_timeout_ms = options->value[SSH_CONNECT_TIMEOUT] == NULL
                                           ? CONNECT_TIMEOUT_MS
-                                          : 1000 * number_of(options, SSH_CONNECT_TIMEOUT, 0);
-    run->connect.silence_ms = alive_s > 0 ? 1000 * alive_s : -1;
+                                          : time_of(options, SSH_CONNECT_TIMEOUT);
+    run->connect.silence_ms = alive_ms > 0 ? alive_ms : -1;
 }
 
 static bool connect_to(struct ssh_run *run)
