@@ -265,6 +265,26 @@ static void ssh_persists_and_is_asked(void **state)
     ssh(check, 255, "No such file or directory");
 }
 
+/* As for `afar run`, without a word of ControlPersist. */
+static void ssh_begins_one_by_the_file_of_hosts(void **state)
+{
+    (void)state;
+    char path[SHARING_PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/hosts", sharing.folder);
+    FILE *hosts = fopen(path, "we");
+    assert_non_null(hosts);
+    assert_true(fprintf(hosts, "[shared]\nendpoint = %s\nshare = 1m\n", sharing.server.url[0]) > 0);
+    assert_int_equal(fclose(hosts), 0);
+    assert_int_equal(setenv("AFAR_HOSTS", path, 1), 0);
+    struct program program;
+    const char *argv[] = {"afar", "ssh", "shared", "true", NULL};
+    assert_int_equal(program_run(&program, argv, NULL, 0), 0);
+    program_close(&program);
+    (void)sharing_expect_one();
+    (void)unsetenv("AFAR_HOSTS");
+    (void)unlink(path);
+}
+
 static void it_is_begun_and_stopped_by_hand(void **state)
 {
     (void)state;
@@ -296,6 +316,7 @@ int main(void)
         TEST(signals_and_terminals_pass),
         TEST(a_client_that_is_killed_ends_its_command),
         TEST(ssh_persists_and_is_asked),
+        TEST(ssh_begins_one_by_the_file_of_hosts),
         TEST(it_is_begun_and_stopped_by_hand),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

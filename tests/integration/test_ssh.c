@@ -105,6 +105,22 @@ static void test_streams(void **state)
     EXPECT(url, WORDS("-n", "@", "cat"), "in\n", 0, "", "");
 }
 
+/* Programs call ssh without some of these; what would be written there is thrown away. */
+static void test_closed_streams(void **state)
+{
+    struct program program;
+    char line[TEXT_BYTES];
+    char path[PROGRAM_TEXT_BYTES];
+    (void)state;
+    (void)snprintf(line, sizeof line,
+                   "exec \"$0\" ssh %s 'cat; echo out; echo err >&2; exit 3' <&- >&-",
+                   server.url[0]);
+    const char *argv[] = {"/bin/sh", "-c", line, program_path("afar", path), NULL};
+    assert_int_equal(program_run(&program, argv, NULL, 0), 3);
+    assert_string_equal(program.stderr_data, "err\n");
+    program_close(&program);
+}
+
 /* A line that JSON cannot carry, and one that is too long for it. */
 static void test_lines(void **state)
 {
@@ -512,16 +528,27 @@ static void test_rules_with_shells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_statuses),      cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_lines),         cmocka_unit_test(test_log_file),
-        cmocka_unit_test(test_home),          cmocka_unit_test(test_login),
-        cmocka_unit_test(test_users),         cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_shows),         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_signals),       cmocka_unit_test(test_holds),
-        cmocka_unit_test(test_background),    cmocka_unit_test(test_by_name),
-        cmocka_unit_test(test_hosts),         cmocka_unit_test(test_sftp),
-        cmocka_unit_test(test_proxy_command), cmocka_unit_test(test_families),
-        cmocka_unit_test(test_rules),         cmocka_unit_test(test_rules_with_shells),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_closed_streams),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_log_file),
+        cmocka_unit_test(test_home),
+        cmocka_unit_test(test_login),
+        cmocka_unit_test(test_users),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_shows),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_holds),
+        cmocka_unit_test(test_background),
+        cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_sftp),
+        cmocka_unit_test(test_proxy_command),
+        cmocka_unit_test(test_families),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_rules_with_shells),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -349,7 +349,8 @@ int ssh_main(int argc, char **argv)
         return SSH_STATUS_FAILED;
     }
     forwards_init(&run->forwards);
-    run->connect.reconnect_ms = -1;
+    run->connect.reconnect_ms = -1; /* these two: what the file of hosts says */
+    run->connect.share_ms = -1;
     int status = go(run, argc, argv);
     forwards_close(&run->forwards);
     remote_close(&run->remote);
