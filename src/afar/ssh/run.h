@@ -58,6 +58,9 @@ void ssh_identity(struct ssh_run *run);
  * been said what is wrong. */
 bool ssh_route(struct ssh_run *run);
 
+/* From its URL: proxy_host and proxy_port. */
+void ssh_split_url(struct ssh_run *run);
+
 /* share.c: ControlMaster, ControlPersist and ControlPath, for a remote that is open. False: it has
  * been said what is wrong. */
 bool ssh_share(struct ssh_run *run);
@@ -84,7 +87,7 @@ bool ssh_terminal_escape(struct ssh_run *run, char message[SSH_MESSAGE_BYTES]);
 /* show.c: -V, -Q and -G. */
 int ssh_show_version(void);
 int ssh_show_query(const char *query);
-int ssh_show_config(const struct ssh_run *run);
+int ssh_show_config(struct ssh_run *run);
 
 /* The name of the user here. Borrowed. */
 const char *ssh_own_name(void);

@@ -152,6 +152,17 @@ static const char *port_of(const struct ssh_options *options)
     return assumed != NULL && assumed[0] != '\0' ? assumed : NULL;
 }
 
+/* With a HostName the port is still the one that the file of hosts says. */
+static const char *port_for(struct ssh_run *run)
+{
+    const char *endpoint = run->entry.value[HOST_ENDPOINT].text;
+    if (run->options.value[SSH_PORT] != NULL || endpoint == NULL ||
+        strncasecmp(endpoint, "unix", 4) == 0 || !ssh_destination_replace(run->url, endpoint, NULL))
+        return port_of(&run->options);
+    ssh_split_url(run);
+    return run->proxy_port;
+}
+
 /* A HostName may have %h, the host as it was given, in it. */
 static void expand_host(char out[SSH_HOST_BYTES], const char *text, const char *host)
 {
@@ -187,7 +198,7 @@ static bool make_url(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
                                        options->value[SSH_PORT]);
     if (host == NULL)
         host = run->destination.host;
-    if (ssh_destination_url(run->url, host, port_of(options)))
+    if (ssh_destination_url(run->url, host, port_for(run)))
         return true;
     (void)snprintf(message, SSH_MESSAGE_BYTES, "too long a host: '%.200s'", host);
     return false;
@@ -318,11 +329,13 @@ static int go(struct ssh_run *run, int argc, char **argv)
     if (!take_entry(run, message))
         return SSH_STATUS_FAILED;
     take_session_type(options);
+    if (!make_url(run, message))
+        return failed(message);
     if (options->show_config)
         return ssh_show_config(run);
     if (options->control == NULL && (!make_line(run) || refuse(run) || !ssh_forwards_parse(run)))
         return SSH_STATUS_FAILED;
-    if (!make_url(run, message) || !ssh_terminal_escape(run, message))
+    if (!ssh_terminal_escape(run, message))
         return failed(message);
     set_times(run);
     ssh_identity(run);
