@@ -30,7 +30,8 @@ struct ssh_run {
     struct forwards forwards;
     char proxy_host[SSH_HOST_BYTES];
     char proxy_port[16];
-    int stderr_fd; /* the command's standard error; 0: ours */
+    int stderr_fd;  /* the command's standard error; 0: ours */
+    bool is_master; /* -N with ControlMaster: has a share of its own */
     bool verbose;
     int escape;                  /* of afar/escape.h */
     bool no_terminal;            /* one was asked for, and the server has none for us */
@@ -64,6 +65,13 @@ void ssh_split_url(struct ssh_run *run);
 /* share.c: ControlMaster, ControlPersist and ControlPath, for a remote that is open. False: it has
  * been said what is wrong. */
 bool ssh_share(struct ssh_run *run);
+
+/* For -N with ControlMaster, once connected: waits until its share is there. A descriptor that can be read
+ * when that has ended; -1: there is none. */
+int ssh_share_watch(const struct ssh_run *run);
+
+/* It is not idle. */
+void ssh_share_use(const struct ssh_run *run);
 
 /* The time of ControlPersist; 0: no. False: it is none. */
 bool ssh_share_persist(const char *text, int64_t *ms);

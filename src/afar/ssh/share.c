@@ -8,9 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "afar/report.h"
 #include "afar/share/use.h"
+
+/* A share that belongs to -N -M, and how long that one waits for it. */
+enum { MASTER_IDLE_MS = 30000, BEGINS_MS = 3000 };
 
 static bool is_none(const char *value)
 {
@@ -51,10 +57,37 @@ bool ssh_share(struct ssh_run *run)
         remote->share_joins = false;
         return true;
     }
-    if (!is_no(options->value[SSH_CONTROL_MASTER]) && ms > 0)
-        remote->share_ms = ms;
+    if (!is_no(options->value[SSH_CONTROL_MASTER])) {
+        run->is_master = options->no_command && path != NULL;
+        if (ms == 0 && run->is_master)
+            ms = MASTER_IDLE_MS; /* this program sees to it that it is never idle */
+        if (ms > 0)
+            remote->share_ms = ms;
+    }
     remote->share_joins = remote->share_joins || remote->share_ms > 0 || path != NULL;
     return true;
+}
+
+int ssh_share_watch(const struct ssh_run *run)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    const struct remote_route *route = &run->route;
+    if (!run->is_master || route->open != NULL || route->family != 0 ||
+        route->local_address != NULL)
+        return -1;
+    for (int i = 0; i < BEGINS_MS / 10; i++) {
+        pid_t pid = share_find(&run->remote);
+        if (pid > 0)
+            return (int)syscall(SYS_pidfd_open, pid, 0U);
+        (void)nanosleep(&pause, NULL);
+    }
+    ssh_debug(run, "No share has begun.");
+    return -1;
+}
+
+void ssh_share_use(const struct ssh_run *run)
+{
+    (void)share_find(&run->remote);
 }
 
 int ssh_share_control(struct ssh_run *run)
