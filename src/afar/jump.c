@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "afar/channel.h"
@@ -15,7 +16,7 @@
 #include "afar/remote.h"
 #include "afar/report.h"
 
-enum { HOST_BYTES = 600 };
+enum { HOST_BYTES = 600, SAID_TRIES = 100 };
 
 static const char default_port[] = ":7420";
 
@@ -128,7 +129,8 @@ static int carry(const struct jump *jump)
             return EXIT_FAILURE;
         before.family = jump->family;
         before.local_address = jump->local_address;
-        route = (struct remote_route){.open = jump_open, .user = &before};
+        route =
+            (struct remote_route){.open = jump_open, .has_said = jump_has_said, .user = &before};
     }
     if (comma != NULL || !by_file)
         remote.route = &route;
@@ -176,6 +178,22 @@ int jump_open(void *user)
     report("%s: %s", jump->list, strerror(failed));
     (void)close(ends[0]);
     return -1;
+}
+
+bool jump_has_said(void *user)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    struct jump *jump = user;
+    int status = 0;
+    pid_t ended = 0;
+    for (int i = 0; jump->pid > 0 && ended == 0 && i < SAID_TRIES; i++) {
+        ended = waitpid(jump->pid, &status, WNOHANG);
+        if (ended == 0)
+            (void)nanosleep(&pause, NULL);
+    }
+    if (ended != 0)
+        jump->pid = 0;
+    return ended > 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 void jump_close(struct jump *jump)

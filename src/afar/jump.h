@@ -37,6 +37,9 @@ bool jump_init(struct jump *jump, const struct options *options, const char *lis
  * said why not. One that ran before is ended. `user` is the struct jump. */
 int jump_open(void *user);
 
+/* Likewise: after its stream has ended early. It has failed, and said why. */
+bool jump_has_said(void *user);
+
 /* Hangs up, if one runs. */
 void jump_close(struct jump *jump);
 

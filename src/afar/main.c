@@ -62,14 +62,14 @@ static const struct {
 };
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
- * written into it. Opened like this, stdin is empty and writing to the others fails, as it should.
- */
-static int occupy_standard_streams(void)
+ * written into it. Opened like this, stdin is empty and writing to the others fails, as it should;
+ * in ssh's place it is thrown away, which programs that call ssh without these rely on. */
+static int occupy_standard_streams(bool throw_away)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
             continue;
-        if (open("/dev/null", O_RDONLY) != fd)
+        if (open("/dev/null", throw_away ? O_RDWR : O_RDONLY) != fd)
             return -1;
     }
     return 0;
@@ -128,7 +128,8 @@ static bool is_ssh(const char *program)
 int main(int argc, char **argv)
 {
     int status = STATUS_FAILED;
-    if (occupy_standard_streams() != 0)
+    const bool called_ssh = argc > 0 && is_ssh(argv[0]);
+    if (occupy_standard_streams(called_ssh || (argc > 1 && strcmp(argv[1], "ssh") == 0)) != 0)
         return STATUS_FAILED;
     /* A write to a closed pipe is an error to act on, not an end. */
     (void)signal(SIGPIPE, SIG_IGN);
@@ -137,7 +138,7 @@ int main(int argc, char **argv)
     (void)umask(umask(S_IRWXG | S_IRWXO) & (S_IRWXG | S_IRWXO));
 
     /* Programs that find ssh in PATH, and offer no option for another one. */
-    if (argc > 0 && is_ssh(argv[0]))
+    if (called_ssh)
         return ssh_main(argc, argv);
     if (argc < 2) {
         report("which subcommand: run, shell, repl, cp, sftp, forward, ping, echo, keygen, pin, "

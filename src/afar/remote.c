@@ -112,7 +112,8 @@ static bool take_via(struct remote *remote, const struct options *options, const
     remote->asked = *options;
     remote->asked.pin[0] = '\0';
     remote->asked.protocol = NULL;
-    remote->via = (struct remote_route){.open = jump_open, .user = &remote->jump};
+    remote->via =
+        (struct remote_route){.open = jump_open, .has_said = jump_has_said, .user = &remote->jump};
     remote->route = &remote->via;
     return jump_init(&remote->jump, &remote->asked, via, remote->url);
 }
@@ -250,7 +251,9 @@ bool remote_connect(struct remote *remote)
         }
         switch (trust_settle(&remote->trust)) {
         case TRUST_SAY_WHY:
-            report("%s", err.message);
+            if (!(remote->route != NULL && remote->route->has_said != NULL &&
+                  remote->route->has_said(remote->route->user)))
+                report("%s", err.message);
             return false;
         case TRUST_STOP:
             return false;

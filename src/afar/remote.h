@@ -25,6 +25,8 @@ struct remote_route {
     /* Makes a connected stream that leads there; -1: it has been said why there is none. NULL: the
      * URL is dialled. */
     int (*open)(void *user);
+    /* After a stream of that kind was of no use: whoever made it has said why. NULL: it has not. */
+    bool (*has_said)(void *user);
     void *user;
 };
 

@@ -120,6 +120,16 @@ static void test_failures(void **state)
     (void)state;
     expect_run(WORDS("afar", "ssh", "-J", "tcp://127.0.0.1:1", server.url[0], "true"), "", 255, "",
                "cannot connect to tcp://127.0.0.1:1: Connection refused");
+    /* Said once, by who knows it. */
+    struct program program;
+    assert_int_equal(
+        program_run(&program,
+                    WORDS("afar", "ssh", "-J", "tcp://127.0.0.1:1", server.url[0], "true"), NULL,
+                    0),
+        255);
+    assert_ptr_equal(strchr(program.stderr_data, '\n'),
+                     program.stderr_data + program.stderr_size - 1);
+    program_close(&program);
     expect_run(WORDS("afar", "ssh", "-J", "jump", "tls://127.0.0.1:1", "true"), "", 255, "",
                "jump: cannot connect to 127.0.0.1:1: Connection refused");
     expect_run(WORDS("afar", "run", "a", "true"), "", 125, "",

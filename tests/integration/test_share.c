@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -265,6 +266,47 @@ static void ssh_persists_and_is_asked(void **state)
     ssh(check, 255, "No such file or directory");
 }
 
+/* ssh -M -fN …; ssh -O exit …: it is there when the first has returned, and the process in the background
+ * ends with it, which closes the output. */
+static void ssh_ends_its_master(void **state)
+{
+    (void)state;
+    const char *begin[] = {"-M", "-fN", sharing.server.url[0], NULL};
+    const char *check[] = {"-O", "check", sharing.server.url[0], NULL};
+    struct program program;
+    const char *argv[] = {"afar", "ssh", "-S", "/tmp/none", begin[0], begin[1], begin[2], NULL};
+    siginfo_t info = {0};
+    program_start(&program, argv, NULL);
+    assert_int_equal(waitid(P_PID, (id_t)program.pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(info.si_status, 0);
+    ssh(check, 0, "Master running");
+    const char *end[] = {"-O", "exit", sharing.server.url[0], NULL};
+    ssh(end, 0, "Exit request sent.");
+    program_finish(&program, "", 0);
+    program_close(&program);
+    ssh(check, 255, "No such file or directory");
+}
+
+/* As for `afar run`, without a word of ControlPersist. */
+static void ssh_begins_one_by_the_file_of_hosts(void **state)
+{
+    (void)state;
+    char path[SHARING_PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/hosts", sharing.folder);
+    FILE *hosts = fopen(path, "we");
+    assert_non_null(hosts);
+    assert_true(fprintf(hosts, "[shared]\nendpoint = %s\nshare = 1m\n", sharing.server.url[0]) > 0);
+    assert_int_equal(fclose(hosts), 0);
+    assert_int_equal(setenv("AFAR_HOSTS", path, 1), 0);
+    struct program program;
+    const char *argv[] = {"afar", "ssh", "shared", "true", NULL};
+    assert_int_equal(program_run(&program, argv, NULL, 0), 0);
+    program_close(&program);
+    (void)sharing_expect_one();
+    (void)unsetenv("AFAR_HOSTS");
+    (void)unlink(path);
+}
+
 static void it_is_begun_and_stopped_by_hand(void **state)
 {
     (void)state;
@@ -296,6 +338,8 @@ int main(void)
         TEST(signals_and_terminals_pass),
         TEST(a_client_that_is_killed_ends_its_command),
         TEST(ssh_persists_and_is_asked),
+        TEST(ssh_ends_its_master),
+        TEST(ssh_begins_one_by_the_file_of_hosts),
         TEST(it_is_begun_and_stopped_by_hand),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

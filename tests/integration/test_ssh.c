@@ -105,6 +105,22 @@ static void test_streams(void **state)
     EXPECT(url, WORDS("-n", "@", "cat"), "in\n", 0, "", "");
 }
 
+/* Programs call ssh without some of these; what would be written there is thrown away. */
+static void test_closed_streams(void **state)
+{
+    struct program program;
+    char line[TEXT_BYTES];
+    char path[PROGRAM_TEXT_BYTES];
+    (void)state;
+    (void)snprintf(line, sizeof line,
+                   "exec \"$0\" ssh %s 'cat; echo out; echo err >&2; exit 3' <&- >&-",
+                   server.url[0]);
+    const char *argv[] = {"/bin/sh", "-c", line, program_path("afar", path), NULL};
+    assert_int_equal(program_run(&program, argv, NULL, 0), 3);
+    assert_string_equal(program.stderr_data, "err\n");
+    program_close(&program);
+}
+
 /* A line that JSON cannot carry, and one that is too long for it. */
 static void test_lines(void **state)
 {
@@ -226,6 +242,32 @@ static void test_shows(void **state)
            "Control socket connect(/a b): No such file or directory\n");
     EXPECT(url, WORDS("-O", "exit", "h"), NULL, 255, "", "No ControlPath");
     EXPECT(url, WORDS("-O", "forward", "h"), NULL, 255, "", "-O forward: forwarding is not");
+}
+
+/* A name of the file of hosts: what it says is what is shown, and its port stands for another HostName
+ * too. */
+static void test_named(void **state)
+{
+    char path[] = "/tmp/afar-test-hosts-XXXXXX";
+    char expected[TEXT_BYTES];
+    const char *url = server.url[0];
+    const char *port = strrchr(url, ':') + 1;
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    assert_true(dprintf(fd, "[named]\nendpoint = tls://10.1.2.3:%s\n", port) > 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(setenv("AFAR_HOSTS", path, 1), 0);
+    (void)snprintf(expected, sizeof expected,
+                   "user me\nhostname 10.1.2.3\nport %s\nbatchmode yes\n", port);
+    EXPECT(url, WORDS("-G", "me@named"), NULL, 0, expected, "");
+    (void)snprintf(expected, sizeof expected,
+                   "user me\nhostname 10.4.5.6\nport %s\nbatchmode yes\n", port);
+    EXPECT(url, WORDS("-G", "-o", "HostName=10.4.5.6", "me@named"), NULL, 0, expected, "");
+    EXPECT(url, WORDS("-G", "-p", "77", "me@named"), NULL, 0,
+           "user me\nhostname 10.1.2.3\nport 77\nbatchmode yes\n", "");
+    (void)unsetenv("AFAR_HOSTS");
+    (void)unlink(path);
 }
 
 static void test_refusals(void **state)
@@ -512,16 +554,17 @@ static void test_rules_with_shells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_statuses),      cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_lines),         cmocka_unit_test(test_log_file),
-        cmocka_unit_test(test_home),          cmocka_unit_test(test_login),
-        cmocka_unit_test(test_users),         cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_shows),         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_signals),       cmocka_unit_test(test_holds),
-        cmocka_unit_test(test_background),    cmocka_unit_test(test_by_name),
-        cmocka_unit_test(test_hosts),         cmocka_unit_test(test_sftp),
-        cmocka_unit_test(test_proxy_command), cmocka_unit_test(test_families),
-        cmocka_unit_test(test_rules),         cmocka_unit_test(test_rules_with_shells),
+        cmocka_unit_test(test_statuses),       cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_closed_streams), cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_log_file),       cmocka_unit_test(test_home),
+        cmocka_unit_test(test_login),          cmocka_unit_test(test_users),
+        cmocka_unit_test(test_environment),    cmocka_unit_test(test_shows),
+        cmocka_unit_test(test_named),          cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_signals),        cmocka_unit_test(test_holds),
+        cmocka_unit_test(test_background),     cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_hosts),          cmocka_unit_test(test_sftp),
+        cmocka_unit_test(test_proxy_command),  cmocka_unit_test(test_families),
+        cmocka_unit_test(test_rules),          cmocka_unit_test(test_rules_with_shells),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

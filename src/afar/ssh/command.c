@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,20 +118,30 @@ static void go_on_behind(void *user)
 /* ---- what is asked for --------------------------------------------------------------------------
  */
 
-/* -N: nothing runs, and the connection is held. Signals end this as they end any program. */
+/* -N: nothing runs, and the connection is held. Signals end this as they end any program; -O exit ends
+ * what is a master. */
 static int hold(struct ssh_run *run)
 {
-    const struct timespec pause = {.tv_sec = HOLD_MS / 1000};
+    struct pollfd share = {.fd = ssh_share_watch(run), .events = POLLIN};
     go_on_behind(run);
     for (;;) {
         struct afar_pong pong = AFAR_PONG_INIT();
         struct afar_error err = {0};
+        if (share.fd >= 0)
+            ssh_share_use(run);
         if (afar_ping(run->remote.client, HOLD_ANSWER_MS, &pong, &err) != AFAR_OK) {
-            report("%s", err.message);
-            return SSH_STATUS_FAILED;
+            if (share.fd < 0 || poll(&share, 1, 0) <= 0)
+                report("%s", err.message);
+            break;
         }
-        (void)nanosleep(&pause, NULL);
+        if (poll(&share, 1, HOLD_MS) > 0) {
+            ssh_debug(run, "The share has ended.");
+            break;
+        }
     }
+    if (share.fd >= 0)
+        (void)close(share.fd);
+    return SSH_STATUS_FAILED;
 }
 
 /* The command, by a shell in the home directory; or files, of which the server knows by itself. */

@@ -10,6 +10,7 @@ enum ssh_kind {
     SSH_KIND_TEXT,   /* one value, as it stands */
     SSH_KIND_YES_NO, /* one value, yes or no */
     SSH_KIND_NUMBER, /* one value, digits; or "none", where NONE_ALLOWED */
+    SSH_KIND_TIME,   /* one value, as ssh_time_parse reads it; or "none" */
     SSH_KIND_PORT,   /* one value, 1 to 65535 */
     SSH_KIND_WORDS,  /* a list: each word of the value is an entry */
     SSH_KIND_LINE,   /* a list: the value is an entry */

@@ -176,6 +176,44 @@ static bool is_number(const char *text, size_t size)
     return size > 0 && size <= 9;
 }
 
+bool ssh_time_parse(const char *text, int64_t *ms)
+{
+    static const struct {
+        char unit;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    const int64_t most_s = INT64_C(1) << 40;
+    int64_t sum = 0;
+    if (*text == '\0')
+        return false;
+    while (*text != '\0') {
+        char *end = NULL;
+        if (isdigit((unsigned char)*text) == 0)
+            return false;
+        int64_t number = strtoll(text, &end, 10);
+        int64_t seconds = *end == '\0' ? 1 : 0;
+        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+            seconds = tolower((unsigned char)*end) == units[i].unit ? units[i].seconds : seconds;
+        if (seconds == 0 || number > most_s / seconds || sum + number * seconds > most_s)
+            return false;
+        sum += number * seconds;
+        text = end + (*end == '\0' ? 0 : 1);
+    }
+    *ms = sum * 1000;
+    return true;
+}
+
+static bool is_time(const char *text, size_t size)
+{
+    char copy[32];
+    int64_t ms = 0;
+    if (size >= sizeof copy)
+        return false;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    return ssh_time_parse(copy, &ms) && ms <= INT64_C(1000) * INT32_MAX;
+}
+
 static bool is_word(const char *text, size_t size, const char *const *words)
 {
     for (; *words != NULL; words++) {
@@ -197,6 +235,8 @@ static bool check_value(const struct ssh_keyword *keyword, const char *text, siz
         good = is_word(text, size, yes_no);
     else if (keyword->kind == SSH_KIND_NUMBER)
         good = is_number(text, size) || is_word(text, size, none);
+    else if (keyword->kind == SSH_KIND_TIME)
+        good = is_time(text, size) || is_word(text, size, none);
     else if (keyword->kind == SSH_KIND_PORT &&
              !(is_number(text, size) && strtol(text, NULL, 10) > 0 &&
                strtol(text, NULL, 10) <= 65535))
@@ -205,25 +245,58 @@ static bool check_value(const struct ssh_keyword *keyword, const char *text, siz
            fail(message, "%s: '%.*s' is not a value of %s", where, (int)size, text, keyword->name);
 }
 
-/* Each word of the text, of which "…" may hold blanks. */
-static bool add_words(struct ssh_words *words, const char *text, size_t size)
+/* Takes the next word of the text into `word`, without its quotes: as in ssh_config(5) "…" and '…'
+ * may stand anywhere in it, and a backslash before a quote, a backslash or a blank. Returns where the
+ * word ends. */
+static const char *next_word(const char *text, const char *end, char *word, size_t *size)
+{
+    char quote = '\0';
+    *size = 0;
+    for (; text < end && (quote != '\0' || !is_blank(*text)); text++) {
+        const char following = text + 1 < end ? text[1] : '\0';
+        if (text[0] == '\\' && (following == '"' || following == '\'' || following == '\\' ||
+                                (quote == '\0' && following == ' ')))
+            word[(*size)++] = *++text;
+        else if (*text == quote)
+            quote = '\0';
+        else if (quote == '\0' && (*text == '"' || *text == '\''))
+            quote = *text;
+        else
+            word[(*size)++] = *text;
+    }
+    return text;
+}
+
+/* A variable of this name is there. */
+static bool names_variable(const struct ssh_words *words, const char *word, size_t size)
+{
+    const char *equals = memchr(word, '=', size);
+    size_t name_size = equals != NULL ? (size_t)(equals - word) + 1 : size;
+    for (size_t i = 0; equals != NULL && i < words->count; i++) {
+        if (strncmp(words->at[i], word, name_size) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Each word of the text. */
+static bool add_words(struct ssh_words *words, const char *text, size_t size, bool first_counts)
 {
     const char *end = text + size;
-    while (text < end) {
+    char *word = malloc(size + 1);
+    bool added = word != NULL;
+    while (added && text < end) {
+        size_t word_size = 0;
         if (is_blank(*text)) {
             text++;
             continue;
         }
-        bool quoted = *text == '"';
-        const char *from = quoted ? text + 1 : text;
-        const char *at = from;
-        while (at < end && (quoted ? *at != '"' : !is_blank(*at)))
-            at++;
-        if (!ssh_words_add(words, from, (size_t)(at - from)))
-            return false;
-        text = at < end ? at + 1 : at;
+        text = next_word(text, end, word, &word_size);
+        if (!first_counts || !names_variable(words, word, word_size))
+            added = ssh_words_add(words, word, word_size);
     }
-    return true;
+    free(word);
+    return added;
 }
 
 static bool take(struct ssh_options *options, const struct ssh_keyword *keyword, const char *text,
@@ -234,10 +307,12 @@ static bool take(struct ssh_options *options, const struct ssh_keyword *keyword,
     case SSH_KIND_TEXT:
     case SSH_KIND_YES_NO:
     case SSH_KIND_NUMBER:
+    case SSH_KIND_TIME:
     case SSH_KIND_PORT:
         return ssh_options_assume(options, (enum ssh_value)keyword->which, text, size, message);
     case SSH_KIND_WORDS:
-        taken = add_words(&options->list[keyword->which], text, size);
+        taken =
+            add_words(&options->list[keyword->which], text, size, keyword->which == SSH_SET_ENV);
         break;
     case SSH_KIND_LINE:
         taken = ssh_words_add(&options->list[keyword->which], text, size);

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { SSH_STATUS_FAILED = 255 };
 
@@ -86,6 +87,9 @@ struct ssh_options {
 
 /* What a failure says is in `message`, which may have lines of its own. */
 enum { SSH_MESSAGE_BYTES = 1024 };
+
+/* A time as ssh_config(5) writes it: 90, 10m, 1h30m. False: it is none. */
+bool ssh_time_parse(const char *text, int64_t *ms);
 
 /* Reads argv[1], … False: `message` says what is wrong. ssh_options_close in any case. */
 bool ssh_options_parse(struct ssh_options *options, int argc, char **argv,

@@ -7,7 +7,7 @@
 #include "afar/report.h"
 
 /* Host and port of the URL, for %h and %p. */
-static void split_url(struct ssh_run *run)
+void ssh_split_url(struct ssh_run *run)
 {
     const char *scheme = strstr(run->url, "://");
     const char *host = scheme != NULL ? scheme + 3 : run->url;
@@ -44,7 +44,7 @@ bool ssh_route(struct ssh_run *run)
     }
     run->route.local_address = options->value[SSH_BIND_ADDRESS];
     if (command != NULL && strcasecmp(command, "none") != 0) {
-        split_url(run);
+        ssh_split_url(run);
         run->proxy = (struct proxy){.command = command,
                                     .host = run->proxy_host,
                                     .port = run->proxy_port,
@@ -60,6 +60,7 @@ bool ssh_route(struct ssh_run *run)
         run->jump.family = run->route.family;
         run->jump.local_address = run->route.local_address;
         run->route.open = jump_open;
+        run->route.has_said = jump_has_said;
         run->route.user = &run->jump;
         ssh_debug(run, "Jumping by %s", jump);
     }

@@ -30,7 +30,8 @@ struct ssh_run {
     struct forwards forwards;
     char proxy_host[SSH_HOST_BYTES];
     char proxy_port[16];
-    int stderr_fd; /* the command's standard error; 0: ours */
+    int stderr_fd;  /* the command's standard error; 0: ours */
+    bool is_master; /* -N with ControlMaster: has a share of its own */
     bool verbose;
     int escape;                  /* of afar/escape.h */
     bool no_terminal;            /* one was asked for, and the server has none for us */
@@ -58,9 +59,19 @@ void ssh_identity(struct ssh_run *run);
  * been said what is wrong. */
 bool ssh_route(struct ssh_run *run);
 
+/* From its URL: proxy_host and proxy_port. */
+void ssh_split_url(struct ssh_run *run);
+
 /* share.c: ControlMaster, ControlPersist and ControlPath, for a remote that is open. False: it has
  * been said what is wrong. */
 bool ssh_share(struct ssh_run *run);
+
+/* For -N with ControlMaster, once connected: waits until its share is there. A descriptor that can be read
+ * when that has ended; -1: there is none. */
+int ssh_share_watch(const struct ssh_run *run);
+
+/* It is not idle. */
+void ssh_share_use(const struct ssh_run *run);
 
 /* The time of ControlPersist; 0: no. False: it is none. */
 bool ssh_share_persist(const char *text, int64_t *ms);
@@ -84,7 +95,7 @@ bool ssh_terminal_escape(struct ssh_run *run, char message[SSH_MESSAGE_BYTES]);
 /* show.c: -V, -Q and -G. */
 int ssh_show_version(void);
 int ssh_show_query(const char *query);
-int ssh_show_config(const struct ssh_run *run);
+int ssh_show_config(struct ssh_run *run);
 
 /* The name of the user here. Borrowed. */
 const char *ssh_own_name(void);

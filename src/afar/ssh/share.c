@@ -3,15 +3,20 @@
  * credentials and not to the path. */
 #include "afar/ssh/run.h"
 
-#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "afar/report.h"
 #include "afar/share/use.h"
+
+/* A share that belongs to -N -M, and how long that one waits for it. */
+enum { MASTER_IDLE_MS = 30000, BEGINS_MS = 3000 };
 
 static bool is_none(const char *value)
 {
@@ -23,41 +28,13 @@ static bool is_no(const char *value)
     return value == NULL || strcasecmp(value, "no") == 0 || strcasecmp(value, "false") == 0;
 }
 
-/* As sshd_config(5) writes it: 90, 10m, 1h30m. False: it is none. */
-static bool parse_time(const char *text, int64_t *ms)
-{
-    static const struct {
-        char unit;
-        int64_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
-    const int64_t most_s = INT64_C(1) << 40;
-    int64_t sum = 0;
-    if (*text == '\0')
-        return false;
-    while (*text != '\0') {
-        char *end = NULL;
-        if (!isdigit((unsigned char)*text))
-            return false;
-        int64_t number = strtoll(text, &end, 10);
-        int64_t seconds = *end == '\0' ? 1 : 0;
-        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-            seconds = tolower((unsigned char)*end) == units[i].unit ? units[i].seconds : seconds;
-        if (seconds == 0 || number > most_s / seconds || sum + number * seconds > most_s)
-            return false;
-        sum += number * seconds;
-        text = end + (*end == '\0' ? 0 : 1);
-    }
-    *ms = sum * 1000;
-    return true;
-}
-
 bool ssh_share_persist(const char *text, int64_t *ms)
 {
     *ms = 0;
     if (is_no(text))
         return true;
     const bool yes = strcasecmp(text, "yes") == 0 || strcasecmp(text, "true") == 0;
-    if (!yes && !parse_time(text, ms))
+    if (!yes && !ssh_time_parse(text, ms))
         return false;
     if (*ms == 0)
         *ms = SHARE_FOREVER_MS;
@@ -80,10 +57,37 @@ bool ssh_share(struct ssh_run *run)
         remote->share_joins = false;
         return true;
     }
-    if (!is_no(options->value[SSH_CONTROL_MASTER]) && ms > 0)
-        remote->share_ms = ms;
+    if (!is_no(options->value[SSH_CONTROL_MASTER])) {
+        run->is_master = options->no_command && path != NULL;
+        if (ms == 0 && run->is_master)
+            ms = MASTER_IDLE_MS; /* this program sees to it that it is never idle */
+        if (ms > 0)
+            remote->share_ms = ms;
+    }
     remote->share_joins = remote->share_joins || remote->share_ms > 0 || path != NULL;
     return true;
+}
+
+int ssh_share_watch(const struct ssh_run *run)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    const struct remote_route *route = &run->route;
+    if (!run->is_master || route->open != NULL || route->family != 0 ||
+        route->local_address != NULL)
+        return -1;
+    for (int i = 0; i < BEGINS_MS / 10; i++) {
+        pid_t pid = share_find(&run->remote);
+        if (pid > 0)
+            return (int)syscall(SYS_pidfd_open, pid, 0U);
+        (void)nanosleep(&pause, NULL);
+    }
+    ssh_debug(run, "No share has begun.");
+    return -1;
+}
+
+void ssh_share_use(const struct ssh_run *run)
+{
+    (void)share_find(&run->remote);
 }
 
 int ssh_share_control(struct ssh_run *run)

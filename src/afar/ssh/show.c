@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <afar/afar.h>
@@ -48,15 +49,15 @@ static void print_value(const char *keyword, const char *value)
     (void)printf(" %s\n", value);
 }
 
-int ssh_show_config(const struct ssh_run *run)
+int ssh_show_config(struct ssh_run *run)
 {
     const struct ssh_options *options = &run->options;
     const char *user = options->value[SSH_USER];
-    const char *host = options->value[SSH_HOST_NAME];
-    const char *port = options->value[SSH_PORT];
+    const bool is_local = strncasecmp(run->url, "unix", 4) == 0;
+    ssh_split_url(run);
     print_value("user", user != NULL ? user : ssh_own_name());
-    print_value("hostname", host != NULL ? host : run->destination.host);
-    print_value("port", port != NULL ? port : "7420");
+    print_value("hostname", is_local ? run->destination.host : run->proxy_host);
+    print_value("port", is_local ? "7420" : run->proxy_port);
     (void)printf("batchmode yes\n");
     for (unsigned i = 0; i < SSH_VALUES; i++) {
         bool is_shown = i == SSH_USER || i == SSH_HOST_NAME || i == SSH_PORT || i == SSH_BATCH_MODE;

@@ -16,6 +16,8 @@
 
 enum { CONNECT_TIMEOUT_MS = 10000, ALIVE_COUNT = 3 };
 
+static const int64_t SILENCE_MAX_MS = INT64_C(1000) * INT32_MAX;
+
 static const char help[] =
     "usage: afar ssh [options] [user@]HOST [options] [--] [COMMAND [ARGUMENT...]]\n"
     "\n"
@@ -150,6 +152,17 @@ static const char *port_of(const struct ssh_options *options)
     return assumed != NULL && assumed[0] != '\0' ? assumed : NULL;
 }
 
+/* With a HostName the port is still the one that the file of hosts says. */
+static const char *port_for(struct ssh_run *run)
+{
+    const char *endpoint = run->entry.value[HOST_ENDPOINT].text;
+    if (run->options.value[SSH_PORT] != NULL || endpoint == NULL ||
+        strncasecmp(endpoint, "unix", 4) == 0 || !ssh_destination_replace(run->url, endpoint, NULL))
+        return port_of(&run->options);
+    ssh_split_url(run);
+    return run->proxy_port;
+}
+
 /* A HostName may have %h, the host as it was given, in it. */
 static void expand_host(char out[SSH_HOST_BYTES], const char *text, const char *host)
 {
@@ -185,7 +198,7 @@ static bool make_url(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
                                        options->value[SSH_PORT]);
     if (host == NULL)
         host = run->destination.host;
-    if (ssh_destination_url(run->url, host, port_of(options)))
+    if (ssh_destination_url(run->url, host, port_for(run)))
         return true;
     (void)snprintf(message, SSH_MESSAGE_BYTES, "too long a host: '%.200s'", host);
     return false;
@@ -199,15 +212,24 @@ static int64_t number_of(const struct ssh_options *options, enum ssh_value which
     return is_none(value) ? 0 : strtoll(value, NULL, 10);
 }
 
+static int64_t time_of(const struct ssh_options *options, enum ssh_value which)
+{
+    int64_t ms = 0; /* also of "none" */
+    return options->value[which] != NULL && ssh_time_parse(options->value[which], &ms) ? ms : 0;
+}
+
 static void set_times(struct ssh_run *run)
 {
     const struct ssh_options *options = &run->options;
-    int64_t alive_s = number_of(options, SSH_SERVER_ALIVE_INTERVAL, 0) *
-                      number_of(options, SSH_SERVER_ALIVE_COUNT_MAX, ALIVE_COUNT);
+    int64_t count = number_of(options, SSH_SERVER_ALIVE_COUNT_MAX, ALIVE_COUNT);
+    int64_t alive_ms = time_of(options, SSH_SERVER_ALIVE_INTERVAL);
+    if (count > 0 && alive_ms > SILENCE_MAX_MS / count)
+        alive_ms = 0; /* never */
+    alive_ms *= count;
     run->connect.connect_timeout_ms = options->value[SSH_CONNECT_TIMEOUT] == NULL
                                           ? CONNECT_TIMEOUT_MS
-                                          : 1000 * number_of(options, SSH_CONNECT_TIMEOUT, 0);
-    run->connect.silence_ms = alive_s > 0 ? 1000 * alive_s : -1;
+                                          : time_of(options, SSH_CONNECT_TIMEOUT);
+    run->connect.silence_ms = alive_ms > 0 ? alive_ms : -1;
 }
 
 static bool connect_to(struct ssh_run *run)
@@ -307,11 +329,13 @@ static int go(struct ssh_run *run, int argc, char **argv)
     if (!take_entry(run, message))
         return SSH_STATUS_FAILED;
     take_session_type(options);
+    if (!make_url(run, message))
+        return failed(message);
     if (options->show_config)
         return ssh_show_config(run);
     if (options->control == NULL && (!make_line(run) || refuse(run) || !ssh_forwards_parse(run)))
         return SSH_STATUS_FAILED;
-    if (!make_url(run, message) || !ssh_terminal_escape(run, message))
+    if (!ssh_terminal_escape(run, message))
         return failed(message);
     set_times(run);
     ssh_identity(run);
@@ -338,7 +362,8 @@ int ssh_main(int argc, char **argv)
         return SSH_STATUS_FAILED;
     }
     forwards_init(&run->forwards);
-    run->connect.reconnect_ms = -1;
+    run->connect.reconnect_ms = -1; /* these two: what the file of hosts says */
+    run->connect.share_ms = -1;
     int status = go(run, argc, argv);
     forwards_close(&run->forwards);
     remote_close(&run->remote);

@@ -85,6 +85,8 @@ static const struct {
     {"-o|ClearAllForwardings=yes|h", SSH_CLEAR_ALL_FORWARDINGS, "yes"},
     {"-o|ConnectionAttempts=3|h", SSH_CONNECTION_ATTEMPTS, "3"},
     {"-o|ConnectTimeout=10|h", SSH_CONNECT_TIMEOUT, "10"},
+    {"-o|ConnectTimeout=1m30s|h", SSH_CONNECT_TIMEOUT, "1m30s"},
+    {"-o|ServerAliveInterval=2m|h", SSH_SERVER_ALIVE_INTERVAL, "2m"},
     {"-o|ConnectTimeout=none|h", SSH_CONNECT_TIMEOUT, "none"},
     {"-o|ControlPath=\"/a b\"|h", SSH_CONTROL_PATH, "/a b"},
     {"-o|ForkAfterAuthentication=no|h", SSH_FORK_AFTER_AUTHENTICATION, "no"},
@@ -155,6 +157,15 @@ static void test_lists(void **state)
     assert_int_equal(list[SSH_SET_ENV].count, 2);
     assert_string_equal(list[SSH_SET_ENV].at[0], "X=a b");
     assert_string_equal(list[SSH_SET_ENV].at[1], "Y=c");
+    struct parsed quoted;
+    parse(&quoted, "-o|SetEnv=A=\"a b\" B='c  d' C=e\\ f D=\\\"g|-o|SetEnv=A=2 AA=3|h");
+    assert_true(quoted.good);
+    const struct ssh_words *set = &quoted.options.list[SSH_SET_ENV];
+    static const char *const variables[] = {"A=a b", "B=c  d", "C=e f", "D=\"g", "AA=3"};
+    assert_int_equal(set->count, sizeof variables / sizeof variables[0]);
+    for (size_t i = 0; i < set->count; i++)
+        assert_string_equal(set->at[i], variables[i]);
+    ssh_options_close(&quoted.options);
     assert_int_equal(list[SSH_LOCAL_FORWARD].count, 2);
     assert_string_equal(list[SSH_LOCAL_FORWARD].at[1], "6 h:7");
     assert_int_equal(list[SSH_REMOTE_FORWARD].count, 2);
@@ -301,6 +312,7 @@ static const struct {
     {"-p|65536|h", "Bad port '65536'"},
     {"-p|x|h", "Bad port 'x'"},
     {"-o|Port=-1|h", "Bad port '-1'"},
+    {"-o|ConnectTimeout=1x|h", "command-line line 0: '1x' is not a value of ConnectTimeout"},
     {"-o|ConnectTimeout=soon|h", "command-line line 0: 'soon' is not a value of ConnectTimeout"},
     {"-o|StdinNull=maybe|h", "command-line line 0: 'maybe' is not a value of StdinNull"},
 };
