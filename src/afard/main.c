@@ -230,7 +230,7 @@ int main(int argc, char **argv)
         _exit(go_on_as_helper()); /* what the order was made of is freed by nobody */
     if (argc > 0 && strcmp(argv[0], KEEPER_NAME) == 0)
         return keeper_main(argc, argv);
-    struct options options;
+    struct options options = {.config_file = NULL};
     struct command_line line = {.argc = argc, .argv = argv};
     struct afar_error err = {.code = AFAR_OK};
     bool usage = false;
