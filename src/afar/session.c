@@ -321,7 +321,7 @@ void session_process(struct session *session, struct afar_error *err)
         }
         if (status == AFAR_EREFUSED && has_no_terminal(session, err))
             return;
-        else if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
+        if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
             report("%s offers no files (its afard is older)", session->remote->host);
         else if (status == AFAR_EREFUSED && is_unknown_forward(session, err))
             report("%s forwards no connections (its afard is older)", session->remote->host);

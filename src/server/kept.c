@@ -546,7 +546,7 @@ size_t kept_list(struct kept *kept, const char *owner, const char *after, bool a
     struct message_job found;
     size_t count = 0;
     *more = false;
-    memcpy(job, after, sizeof job);
+    (void)snprintf(job, sizeof job, "%s", after);
     while (!*more && list_next(kept, owner, all, job, &found)) {
         *more = count == room;
         if (!*more)

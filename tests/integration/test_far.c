@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -149,6 +150,13 @@ static void fixed_windows_wait_much(void **state)
 
 /* ---- coming back ----------------------------------------------------------------------------------- */
 
+static bool has_ended(const struct program *program)
+{
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
+           info.si_pid != 0;
+}
+
 /* Cut again and again while windows are large, both ways at once. */
 static void resumes_with_grown_windows(void **state)
 {
@@ -158,7 +166,8 @@ static void resumes_with_grown_windows(void **state)
                          "$AFAR run --digest $URL -- cat <in | cmp - in; echo same");
     unsigned cuts = 0;
     const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    for (double last = 0; cuts < 3 && clock_now_ms() < deadline_ms; (void)usleep(5000)) {
+    for (double last = 0; cuts < 3 && !has_ended(&program) && clock_now_ms() < deadline_ms;
+         (void)usleep(5000)) {
         const double now = times_grown();
         if (now < last + 2)
             continue;
