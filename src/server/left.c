@@ -188,8 +188,10 @@ void left_free(struct left *left)
 {
     if (left == NULL)
         return;
-    while (!list_empty(&left->groups))
-        forget(left, list_object(left->groups.next, struct group, link));
+    for (struct list *link = left->groups.next, *next; link != &left->groups; link = next) {
+        next = link->next;
+        forget(left, list_object(link, struct group, link));
+    }
     tally_close(&left->owners);
     (void)pthread_mutex_destroy(&left->lock);
     free(left);

@@ -96,19 +96,19 @@ struct run_guest {
     uint64_t asked_resume_ms;
     uint64_t window_max;
     uint64_t attempt;
-    bool takes_over; /* it has begun with an attach */
-    bool watch;      /* as in the setup, as the next two */
+    uint64_t first; /* as in the setup, as the next seven */
+    uint64_t since_ms;
+    uint64_t tail;
+    struct screen_size screen;
+    bool watch;
     bool no_output;
     bool no_follow;
-    uint64_t first; /* likewise, these three too */
     bool has_since;
-    uint64_t since_ms;
     bool has_screen;
-    struct screen_size screen;
-    uint64_t tail;
-    bool connected; /* frames may be put */
-    bool heard;     /* something of our request has come, on any connection */
-    bool progress;  /* … beyond `attached`, on this one */
+    bool takes_over; /* it has begun with an attach */
+    bool connected;  /* frames may be put */
+    bool heard;      /* something of our request has come, on any connection */
+    bool progress;   /* … beyond `attached`, on this one */
     enum { RUN_GUEST_WELCOME, RUN_GUEST_NOT_NOW, RUN_GUEST_DENIED } door; /* of this connection */
 
     bool stdin_stream;
