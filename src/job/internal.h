@@ -47,8 +47,9 @@ struct job_pipe {
     struct loop_source source; /* fd -1: closed */
     struct job *job;
     enum stream stream;
-    bool paused; /* no room: not read until job_resume_output */
-    bool grown;  /* holds more than pipes do by themselves, or may not */
+    bool paused;   /* no room: not read until job_resume_output */
+    bool grown;    /* holds more than pipes do by themselves, or may not */
+    bool unwanted; /* closed before it was opened */
 };
 
 struct job_streams {

@@ -247,6 +247,7 @@ void job_close_output(struct job *job, enum stream stream)
         job_hang_up(job);
         return;
     }
+    job->streams.output[stream].unwanted = true;
     close_source(job, &job->streams.output[stream].source);
 }
 
@@ -375,10 +376,10 @@ enum afar_status job_streams_open(struct job *job, struct afar_error *err)
     for (int i = 0; i < 2; i++) {
         if (fds[i] < 0) /* on a terminal there is one stream */
             continue;
-        if (status == AFAR_OK)
-            status =
-                loop_add(loop, &job->streams.output[i].source, fds[i], EPOLLIN, output_ready, err);
-        if (status != AFAR_OK)
+        struct job_pipe *pipe = &job->streams.output[i];
+        if (status == AFAR_OK && !pipe->unwanted)
+            status = loop_add(loop, &pipe->source, fds[i], EPOLLIN, output_ready, err);
+        if (status != AFAR_OK || pipe->unwanted)
             (void)close(fds[i]);
     }
     if (job->launch.spawned.stdin_fd >= 0)

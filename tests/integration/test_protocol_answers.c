@@ -66,6 +66,19 @@ static void expect(const char *text, const char *part)
         fail_msg("'%s' is not in %s", part, text);
 }
 
+/* A stream that its client closes before the command has begun is closed when it begins. */
+static void a_close_that_is_early(void **state)
+{
+    (void)state;
+    char text[TEXT_BYTES];
+    int fd = raw_connect(afard_port(&server, 0));
+    raw_send_frame(fd, "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"yes\"]}");
+    ask(fd, "{\"type\":\"close\",\"id\":1,\"stream\":\"stdout\"}", "exit", text);
+    expect(text, "\"signal\":\"PIPE\"");
+    expect(text, "\"stdout\":0");
+    (void)close(fd);
+}
+
 /* What is odd about it does not matter to a client of another version. */
 static void a_version_that_is_not_known(void **state)
 {
@@ -217,6 +230,7 @@ static void stdin_before_started(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_close_that_is_early),
         cmocka_unit_test(a_version_that_is_not_known),
         cmocka_unit_test(what_a_server_offers),
         cmocka_unit_test(directories),
