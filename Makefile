@@ -333,7 +333,7 @@ $(SOAK_BIN): $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(SOAK_SRC)) $(SUPPORT) $(S
 LONGEST := $(B)/tests/fault/test_injection
 TESTS := $(LONGEST) $(filter-out $(LONGEST),$(UNIT) $(INTEGRATION)) $(SIMULATE_DIR)/test_simulate
 
-.PHONY: tests test test-unit fault-all hunt coverage valgrind
+.PHONY: tests test test-unit fault-all hunt coverage valgrind valgrind-short
 tests: $(TESTS) $(EXAMPLE) $(EXAMPLE_CXX)
 
 test: deps
@@ -369,6 +369,11 @@ simulate-short: $(SIMULATE_DIR)/simulate
 
 valgrind: all $(UNIT)
 	@AFAR_BUILD=$(abspath $(B)) VALGRIND=1 tests/run $(UNIT)
+
+# Without those of tls, which take most of the time, and most of that in OpenSSL.
+VALGRIND_SHORT := $(filter-out $(B)/tests/unit/tls/%,$(UNIT))
+valgrind-short: all $(VALGRIND_SHORT)
+	@AFAR_BUILD=$(abspath $(B)) VALGRIND=1 tests/run $(VALGRIND_SHORT)
 
 coverage:
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
