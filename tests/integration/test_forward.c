@@ -55,18 +55,6 @@ static const char *at(const char *host, unsigned port)
     return text;
 }
 
-static void expect_run(const char *const *argv, const char *input, int status, const char *out,
-                       const char *err)
-{
-    struct program program;
-    int ended = program_run(&program, argv, input, strlen(input));
-    if (ended != status || strcmp(program.stdout_data, out) != 0 ||
-        strstr(program.stderr_data, err) == NULL || (err[0] == '\0' && program.stderr_size > 0))
-        fail_msg("%s %s %s …: status %d, '%s', '%s'; expected %d, '%s', '%s'", argv[1], argv[2],
-                 argv[3], ended, program.stdout_data, program.stderr_data, status, out, err);
-    program_close(&program);
-}
-
 /* ---- standard streams ------------------------------------------------------------------------ */
 
 static void test_stdio(void **state)
@@ -74,13 +62,14 @@ static void test_stdio(void **state)
     const char *url = server.url[0];
     struct echo_server six;
     (void)state;
-    expect_run(WORDS("afar", "ssh", "-W", at("127.0.0.1", echo.port), url), "hello", 0, "hello",
-               "");
-    expect_run(WORDS("afar", "ssh", "-W", at("localhost", echo.port), url), "", 0, "", "");
-    expect_run(WORDS("afar", "forward", url, "-", at("localhost", echo.port)), "hello", 0, "hello",
-               "");
+    program_expect_run(WORDS("afar", "ssh", "-W", at("127.0.0.1", echo.port), url), "hello", 0,
+                       "hello", "");
+    program_expect_run(WORDS("afar", "ssh", "-W", at("localhost", echo.port), url), "", 0, "", "");
+    program_expect_run(WORDS("afar", "forward", url, "-", at("localhost", echo.port)), "hello", 0,
+                       "hello", "");
     if (echo_server_start(&six, ECHO_PLAIN, true)) {
-        expect_run(WORDS("afar", "ssh", "-W", at("[::1]", six.port), url), "six", 0, "six", "");
+        program_expect_run(WORDS("afar", "ssh", "-W", at("[::1]", six.port), url), "six", 0, "six",
+                           "");
         echo_server_stop(&six);
     }
 }
@@ -89,17 +78,22 @@ static void test_stdio_failures(void **state)
 {
     const char *url = server.url[0];
     (void)state;
-    expect_run(WORDS("afar", "ssh", "-W", "localhost:1", url), "", 255, "",
-               "cannot connect to localhost:1: Connection refused\nstdio forwarding failed\n");
-    expect_run(WORDS("afar", "ssh", "-W", "db.example:80", url), "", 255, "",
-               "only, not to db.example:80 (a rule with may = forward");
-    expect_run(WORDS("afar", "ssh", "-W", "nowhere", url), "", 255, "", "host:port was expected");
-    expect_run(WORDS("afar", "ssh", "-W", "a:1", url, "true"), "", 255, "", "-W takes no command");
-    expect_run(WORDS("afar", "forward", url, "-", "localhost:1"), "", 255, "",
-               "Connection refused");
-    expect_run(WORDS("afar", "forward", url, "-"), "", 125, "", "one TARGET:PORT was expected");
-    expect_run(WORDS("afar", "forward", url), "", 125, "", "nothing is to be forwarded");
-    expect_run(WORDS("afar", "forward", url, "x:y"), "", 125, "", "PORT:PORT or PORT was expected");
+    program_expect_run(
+        WORDS("afar", "ssh", "-W", "localhost:1", url), "", 255, "",
+        "cannot connect to localhost:1: Connection refused\nstdio forwarding failed\n");
+    program_expect_run(WORDS("afar", "ssh", "-W", "db.example:80", url), "", 255, "",
+                       "only, not to db.example:80 (a rule with may = forward");
+    program_expect_run(WORDS("afar", "ssh", "-W", "nowhere", url), "", 255, "",
+                       "host:port was expected");
+    program_expect_run(WORDS("afar", "ssh", "-W", "a:1", url, "true"), "", 255, "",
+                       "-W takes no command");
+    program_expect_run(WORDS("afar", "forward", url, "-", "localhost:1"), "", 255, "",
+                       "Connection refused");
+    program_expect_run(WORDS("afar", "forward", url, "-"), "", 125, "",
+                       "one TARGET:PORT was expected");
+    program_expect_run(WORDS("afar", "forward", url), "", 125, "", "nothing is to be forwarded");
+    program_expect_run(WORDS("afar", "forward", url, "x:y"), "", 125, "",
+                       "PORT:PORT or PORT was expected");
     afard_expect_calm(&server);
 }
 
@@ -282,19 +276,21 @@ static void test_ports_in_use(void **state)
     const char *url = server.url[0];
     (void)state;
     (void)snprintf(spec, sizeof spec, "127.0.0.1:%u:localhost:1", echo.port);
-    expect_run(WORDS("afar", "ssh", "-L", spec, url, "echo x"), "", 0, "x\n",
-               "Address already in use");
-    expect_run(WORDS("afar", "ssh", "-o", "ExitOnForwardFailure=yes", "-L", spec, url, "echo x"),
-               "", 255, "", "Could not request local forwarding.");
-    expect_run(WORDS("afar", "forward", url, spec), "", 125, "", "Address already in use");
-    expect_run(WORDS("afar", "ssh", "-o", "ClearAllForwardings=yes", "-L", spec, url, "echo x"), "",
-               0, "x\n", "");
-    expect_run(WORDS("afar", "ssh", "-L", "x", url, "true"), "", 255, "",
-               "Bad local forwarding specification 'x'");
-    expect_run(WORDS("afar", "ssh", "-D", "x:y:z", url, "true"), "", 255, "",
-               "Bad dynamic forwarding specification 'x:y:z'");
-    expect_run(WORDS("afar", "ssh", "-R", "1:h:2", url, "true"), "", 255, "",
-               "afar: -R: forwarding from the server to here is not supported");
+    program_expect_run(WORDS("afar", "ssh", "-L", spec, url, "echo x"), "", 0, "x\n",
+                       "Address already in use");
+    program_expect_run(
+        WORDS("afar", "ssh", "-o", "ExitOnForwardFailure=yes", "-L", spec, url, "echo x"), "", 255,
+        "", "Could not request local forwarding.");
+    program_expect_run(WORDS("afar", "forward", url, spec), "", 125, "", "Address already in use");
+    program_expect_run(
+        WORDS("afar", "ssh", "-o", "ClearAllForwardings=yes", "-L", spec, url, "echo x"), "", 0,
+        "x\n", "");
+    program_expect_run(WORDS("afar", "ssh", "-L", "x", url, "true"), "", 255, "",
+                       "Bad local forwarding specification 'x'");
+    program_expect_run(WORDS("afar", "ssh", "-D", "x:y:z", url, "true"), "", 255, "",
+                       "Bad dynamic forwarding specification 'x:y:z'");
+    program_expect_run(WORDS("afar", "ssh", "-R", "1:h:2", url, "true"), "", 255, "",
+                       "afar: -R: forwarding from the server to here is not supported");
 }
 
 /* ---- SOCKS ----------------------------------------------------------------------------------- */

@@ -59,18 +59,6 @@ static int tear_down(void **state)
     return failed | afard_stop(&server);
 }
 
-static void expect_run(const char *const *argv, const char *input, int status, const char *out,
-                       const char *err)
-{
-    struct program program;
-    int ended = program_run(&program, argv, input, strlen(input));
-    if (ended != status || strcmp(program.stdout_data, out) != 0 ||
-        strstr(program.stderr_data, err) == NULL || (err[0] == '\0' && program.stderr_size > 0))
-        fail_msg("%s %s %s …: status %d, '%s', '%s'; expected %d, '%s', '%s'", argv[1], argv[2],
-                 argv[3], ended, program.stdout_data, program.stderr_data, status, out, err);
-    program_close(&program);
-}
-
 static void test_ssh(void **state)
 {
     char list[TEXT_BYTES];
@@ -78,19 +66,21 @@ static void test_ssh(void **state)
     char program[PROGRAM_TEXT_BYTES];
     const char *url = server.url[0];
     (void)state;
-    expect_run(WORDS("afar", "ssh", "-J", jump.url[0], url, "cat; exit 7"), "in\n", 7, "in\n", "");
-    expect_run(WORDS("afar", "ssh", "-o", "ProxyJump=jump", url, "echo x"), "", 0, "x\n", "");
+    program_expect_run(WORDS("afar", "ssh", "-J", jump.url[0], url, "cat; exit 7"), "in\n", 7,
+                       "in\n", "");
+    program_expect_run(WORDS("afar", "ssh", "-o", "ProxyJump=jump", url, "echo x"), "", 0, "x\n",
+                       "");
     (void)snprintf(list, sizeof list, "%s,%s", second.url[0], jump.url[0]);
-    expect_run(WORDS("afar", "ssh", "-J", list, url, "echo x"), "", 0, "x\n", "");
-    expect_run(WORDS("afar", "ssh", "far", "echo x"), "", 0, "x\n", "");
-    expect_run(WORDS("afar", "ssh", "-J", "none", "far", "echo x"), "", 0, "x\n", "");
+    program_expect_run(WORDS("afar", "ssh", "-J", list, url, "echo x"), "", 0, "x\n", "");
+    program_expect_run(WORDS("afar", "ssh", "far", "echo x"), "", 0, "x\n", "");
+    program_expect_run(WORDS("afar", "ssh", "-J", "none", "far", "echo x"), "", 0, "x\n", "");
     /* By itself as a ProxyCommand. */
     (void)snprintf(proxy, sizeof proxy, "ProxyCommand=%s ssh -W %%h:%%p jump",
                    program_path("afar", program));
-    expect_run(WORDS("afar", "ssh", "-o", proxy, url, "echo x; exit 3"), "", 3, "x\n", "");
+    program_expect_run(WORDS("afar", "ssh", "-o", proxy, url, "echo x; exit 3"), "", 3, "x\n", "");
     (void)snprintf(proxy, sizeof proxy, "ProxyCommand=%s forward jump - %%h:%%p",
                    program_path("afar", program));
-    expect_run(WORDS("afar", "ssh", "-o", proxy, url, "echo x"), "", 0, "x\n", "");
+    program_expect_run(WORDS("afar", "ssh", "-o", proxy, url, "echo x"), "", 0, "x\n", "");
 }
 
 static void test_every_subcommand(void **state)
@@ -102,11 +92,11 @@ static void test_every_subcommand(void **state)
     (void)state;
     assert_true(fd >= 0);
     (void)close(fd);
-    expect_run(WORDS("afar", "run", "far", "cat"), "in", 0, "in", "");
-    expect_run(WORDS("afar", "run", "farther", "echo", "x"), "", 0, "x\n", "");
-    expect_run(WORDS("afar", "run", "direct", "echo", "x"), "", 0, "x\n", "");
+    program_expect_run(WORDS("afar", "run", "far", "cat"), "in", 0, "in", "");
+    program_expect_run(WORDS("afar", "run", "farther", "echo", "x"), "", 0, "x\n", "");
+    program_expect_run(WORDS("afar", "run", "direct", "echo", "x"), "", 0, "x\n", "");
     (void)snprintf(word, sizeof word, "far:%s", hosts);
-    expect_run(WORDS("afar", "cp", "-q", word, copy), "", 0, "", "");
+    program_expect_run(WORDS("afar", "cp", "-q", word, copy), "", 0, "", "");
     assert_int_equal(program_run(&program, WORDS("cmp", hosts, copy), NULL, 0), 0);
     program_close(&program);
     assert_int_equal(program_run(&program, WORDS("afar", "ping", "far"), NULL, 0), 0);
@@ -118,8 +108,8 @@ static void test_every_subcommand(void **state)
 static void test_failures(void **state)
 {
     (void)state;
-    expect_run(WORDS("afar", "ssh", "-J", "tcp://127.0.0.1:1", server.url[0], "true"), "", 255, "",
-               "cannot connect to tcp://127.0.0.1:1: Connection refused");
+    program_expect_run(WORDS("afar", "ssh", "-J", "tcp://127.0.0.1:1", server.url[0], "true"), "",
+                       255, "", "cannot connect to tcp://127.0.0.1:1: Connection refused");
     /* Said once, by who knows it. */
     struct program program;
     assert_int_equal(
@@ -130,14 +120,14 @@ static void test_failures(void **state)
     assert_ptr_equal(strchr(program.stderr_data, '\n'),
                      program.stderr_data + program.stderr_size - 1);
     program_close(&program);
-    expect_run(WORDS("afar", "ssh", "-J", "jump", "tls://127.0.0.1:1", "true"), "", 255, "",
-               "jump: cannot connect to 127.0.0.1:1: Connection refused");
-    expect_run(WORDS("afar", "run", "a", "true"), "", 125, "",
-               "a: more than 8 jump hosts: does one of them lead to another, and back?");
-    expect_run(WORDS("afar", "ssh", "-J", "jump", "unix:///x", "true"), "", 255, "",
-               "unix:///x: a jump host cannot lead there");
-    expect_run(WORDS("afar", "run", "slow", "true"), "", 125, "",
-               "reconnect: 'soon' is not a duration");
+    program_expect_run(WORDS("afar", "ssh", "-J", "jump", "tls://127.0.0.1:1", "true"), "", 255, "",
+                       "jump: cannot connect to 127.0.0.1:1: Connection refused");
+    program_expect_run(WORDS("afar", "run", "a", "true"), "", 125, "",
+                       "a: more than 8 jump hosts: does one of them lead to another, and back?");
+    program_expect_run(WORDS("afar", "ssh", "-J", "jump", "unix:///x", "true"), "", 255, "",
+                       "unix:///x: a jump host cannot lead there");
+    program_expect_run(WORDS("afar", "run", "slow", "true"), "", 125, "",
+                       "reconnect: 'soon' is not a duration");
     afard_expect_calm(&jump);
     afard_expect_calm(&second);
     afard_expect_calm(&server);
@@ -153,7 +143,8 @@ static void test_background(void **state)
     (void)state;
     assert_true(fd >= 0);
     (void)snprintf(line, sizeof line, "sleep 0.3; echo x > %s", file);
-    expect_run(WORDS("afar", "ssh", "-f", "-J", "jump", server.url[0], line), "", 0, "", "");
+    program_expect_run(WORDS("afar", "ssh", "-f", "-J", "jump", server.url[0], line), "", 0, "",
+                       "");
     for (int i = 0; i < 6000 && pread(fd, &byte, 1, 0) != 1; i++)
         (void)usleep(10000);
     assert_int_equal(byte, 'x');
@@ -184,9 +175,9 @@ static void test_rules(void **state)
                    log, echo.port);
     ruled_open(&ruled, text, "error");
     const char *url = ruled.afard.url[0];
-    expect_run(WORDS("afar", "ssh", "-W", allowed, url), "in", 0, "in", "");
-    expect_run(WORDS("afar", "ssh", "-W", by_name, url), "in", 255, "", "denied");
-    expect_run(WORDS("afar", "ssh", "-W", "127.0.0.1:1", url), "in", 255, "", "denied");
+    program_expect_run(WORDS("afar", "ssh", "-W", allowed, url), "in", 0, "in", "");
+    program_expect_run(WORDS("afar", "ssh", "-W", by_name, url), "in", 255, "", "denied");
+    program_expect_run(WORDS("afar", "ssh", "-W", "127.0.0.1:1", url), "in", 255, "", "denied");
     ruled_close(&ruled);
 
     ssize_t size = pread(fd, text, sizeof text - 1, 0);
@@ -206,7 +197,8 @@ static void test_rules(void **state)
 
     /* Only where it is named. */
     ruled_open(&ruled, "[allow x]\nclient = any\ncommand = **\n", "error");
-    expect_run(WORDS("afar", "ssh", "-W", allowed, ruled.afard.url[0]), "", 255, "", "denied");
+    program_expect_run(WORDS("afar", "ssh", "-W", allowed, ruled.afard.url[0]), "", 255, "",
+                       "denied");
     ruled_close(&ruled);
     echo_server_stop(&echo);
 }

@@ -229,3 +229,15 @@ void program_close(struct program *program)
     free(program->stderr_data);
     *program = (struct program){.in = -1, .out = -1, .err = -1};
 }
+
+void program_expect_run(const char *const *argv, const char *input, int status, const char *out,
+                        const char *err)
+{
+    struct program program;
+    int ended = program_run(&program, argv, input, strlen(input));
+    if (ended != status || strcmp(program.stdout_data, out) != 0 ||
+        strstr(program.stderr_data, err) == NULL || (err[0] == '\0' && program.stderr_size > 0))
+        fail_msg("%s %s %s …: status %d, '%s', '%s'; expected %d, '%s', '%s'", argv[1], argv[2],
+                 argv[3], ended, program.stdout_data, program.stderr_data, status, out, err);
+    program_close(&program);
+}

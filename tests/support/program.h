@@ -62,4 +62,9 @@ int program_exit_status(const struct program *program);
 /* Ends it if it runs still, and frees. */
 void program_close(struct program *program);
 
+/* Runs it to its end: it must end with this status, write just this to standard output and, to standard
+ * error, something with `err` in it; or nothing, where that is empty. Otherwise the test fails. */
+void program_expect_run(const char *const *argv, const char *input, int status, const char *out,
+                        const char *err);
+
 #endif
