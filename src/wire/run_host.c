@@ -81,20 +81,26 @@ void run_host_close(struct run_host *host)
 
 /* ---- who holds it ---------------------------------------------------------------------------- */
 
-const char *run_host_code(enum run_host_verdict verdict)
+enum refusal_code run_host_refusal(enum run_host_verdict verdict)
 {
     switch (verdict) {
     case RUN_HOST_SUPERSEDED:
-        return "superseded";
+        return REFUSAL_SUPERSEDED;
     case RUN_HOST_STALE:
-        return "stale";
+        return REFUSAL_STALE;
     case RUN_HOST_GONE:
-        return "gone";
+        return REFUSAL_GONE;
     case RUN_HOST_ATTACHED:
     case RUN_HOST_WATCH:
         break;
     }
-    return NULL;
+    return REFUSAL_NONE;
+}
+
+const char *run_host_code(enum run_host_verdict verdict)
+{
+    const enum refusal_code code = run_host_refusal(verdict);
+    return code != REFUSAL_NONE ? refusal_word(code) : NULL;
 }
 
 /* From which frame on it is to read, and which it has taken. */

@@ -37,6 +37,7 @@
 #include "base/error.h"
 #include "wire/message.h"
 #include "wire/output_log.h"
+#include "wire/refusal.h"
 #include "wire/window.h"
 
 /* What a kept run's host asks of its owner, which must know it without reading from a disk. */
@@ -113,7 +114,10 @@ enum run_host_verdict {
     RUN_HOST_WATCH       /* wants only to read: a reader of its own, which is no business of this */
 };
 
-/* The error code for the client; NULL for ATTACHED and WATCH. */
+/* Why the client is refused; REFUSAL_NONE for ATTACHED and WATCH. */
+enum refusal_code run_host_refusal(enum run_host_verdict verdict);
+
+/* The word for that; NULL for ATTACHED and WATCH. */
 const char *run_host_code(enum run_host_verdict verdict);
 
 /* Who was attached before: send it the error `code` where it is not inside a frame, and close its

@@ -64,15 +64,6 @@ static void refuse_unknown(struct native *native, uint64_t id)
                                               native->connection->worker->shared->instance, NULL));
 }
 
-static enum refusal_code code_of(enum run_host_verdict verdict)
-{
-    if (verdict == RUN_HOST_SUPERSEDED)
-        return REFUSAL_SUPERSEDED;
-    if (verdict == RUN_HOST_STALE)
-        return REFUSAL_STALE;
-    return verdict == RUN_HOST_GONE ? REFUSAL_GONE : REFUSAL_UNSUPPORTED;
-}
-
 static const char *words_of(enum run_host_verdict verdict)
 {
     switch (verdict) {
@@ -142,7 +133,9 @@ static void attach_here(struct native *native, const struct attach *attach, stru
     enum run_host_verdict verdict =
         run_host_attach(&run->host, native, attach->id, &attach->what, &displaced);
     if (verdict != RUN_HOST_ATTACHED) {
-        refuse(native, attach->id, code_of(verdict), words_of(verdict));
+        const enum refusal_code code = run_host_refusal(verdict);
+        refuse(native, attach->id, code != REFUSAL_NONE ? code : REFUSAL_UNSUPPORTED,
+               words_of(verdict));
         return;
     }
     if (displaced.session != NULL)
