@@ -69,11 +69,12 @@ static void test_clush(void **state)
                   "127.0.0.1: on\nlocalhost: on\n");
 }
 
+/* parallel has the far side run $SHELL, which a plain command finds only where the server has it. */
 static void test_parallel(void **state)
 {
     (void)state;
     expect_output("parallel",
-                  "export HOME=$D PARALLEL_SSH=\"$REMOTE\"\n"
+                  "export HOME=$D PARALLEL_SSH=\"$REMOTE\" PARALLEL_SHELL=/bin/sh\n"
                   "parallel --will-cite -j1 -S 1/localhost -k echo {} ::: a 'b c' </dev/null",
                   "a\nb c\n");
 }
