@@ -178,7 +178,7 @@ static void resumes_with_grown_windows(void **state)
     program_finish(&program, NULL, 0);
     print_message("%u cuts; %s", cuts, program.stderr_data);
     assert_string_equal(program.stdout_data, "same\n");
-    assert_true(cuts >= 2);
+    assert_true(cuts >= 1); /* more where the machine is quick enough for windows to grow again */
     program_close(&program);
     expect_none_grown();
 }
