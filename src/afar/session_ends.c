@@ -278,24 +278,55 @@ void session_check_interrupted_away(struct session *session)
     report("%s: interrupted, and the connection is not back; the command may run for up to %lld s "
            "more",
            session->remote->host, (long long)(session->command->resume_ms + 999) / 1000);
+    session->in_vain = true;
     session_leave(session);
+}
+
+/* Within `timeout_ms`. False: not, and it is of no use to try again. */
+static bool try_once(struct session *session, int64_t timeout_ms)
+{
+    struct remote *remote = session->remote;
+    struct afar_error err = {0};
+    if (!remote_renew(remote))
+        return false;
+    const struct afar_resume_options how =
+        AFAR_RESUME_OPTIONS_INIT(.context = remote->context, .timeout_ms = timeout_ms,
+                                 .stop_fd = session->signals.fd, .stream = remote_stream(remote));
+    (void)afar_resume(session->client, &how, &err);
+    return true;
 }
 
 /* True: it was tried, and there is news for session_process(). */
 bool session_come_back(struct session *session)
 {
-    struct remote *remote = session->remote;
-    struct afar_error err = {0};
     if (session->status >= 0 || !afar_away(session->client) || afar_timeout(session->client) != 0)
         return false;
-    if (!remote_renew(remote)) {
+    if (!try_once(session, session->remote->connect_timeout_ms))
         session_leave(session);
-        return true;
-    }
-    const struct afar_resume_options how =
-        AFAR_RESUME_OPTIONS_INIT(.context = remote->context,
-                                 .timeout_ms = remote->connect_timeout_ms,
-                                 .stop_fd = session->signals.fd, .stream = remote_stream(remote));
-    (void)afar_resume(session->client, &how, &err);
     return true;
+}
+
+/* Once it is connected the server is told by afar_close. A signal that ends programs ends this, too:
+ * whoever sends a second one does not want to wait. */
+void session_farewell(struct session *session)
+{
+    struct afar_client *client = session->remote->client;
+    struct afar_error err = {0};
+    const int64_t until_ms = session_now_ms() + DELIVER_MS;
+    if (client == NULL || session->in_vain || session->hanging_up || is_kept(session) ||
+        !afar_away(client) || afar_detach(client, &err) != AFAR_OK)
+        return;
+    while (afar_away(client)) {
+        const int64_t left_ms = until_ms - session_now_ms();
+        const int wait_ms = afar_timeout(client);
+        struct pollfd waiting = {.fd = session->signals.fd, .events = POLLIN};
+        if (left_ms <= 0 || wait_ms < 0)
+            return;
+        if (poll(&waiting, 1, wait_ms < left_ms ? wait_ms : (int)left_ms) > 0 &&
+            ends_programs(signals_next(&session->signals)))
+            return;
+        const int64_t rest_ms = until_ms - session_now_ms();
+        if (rest_ms > 0 && afar_timeout(client) == 0 && !try_once(session, rest_ms))
+            return;
+    }
 }
