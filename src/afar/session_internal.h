@@ -65,7 +65,8 @@ int64_t session_now_ms(void);
 /* Ends without an answer; the connection is closed. */
 void session_leave(struct session *session);
 
-/* A connection that is lost just now is tried for, for a while, to say that nobody comes back. */
+/* Says that nobody comes back, where the server would wait for that, until it is heard, for a while;
+ * also over another connection, where this one is lost. */
 void session_farewell(struct session *session);
 
 /* The keys of a person at the terminal. */
