@@ -156,7 +156,8 @@ AFAR_API enum afar_status afar_connect_by(struct afar_client **client, struct af
                                           struct afar_error *err);
 
 /* Ends the connection; a command that still runs is ended by the server, also one with resume_ms
- * (unless it is away just now). NULL is fine. */
+ * (unless it is away just now): that this has been said to a server that would wait is itself waited
+ * for, for a second at most. NULL is fine. */
 AFAR_API void afar_close(struct afar_client *client);
 
 /* Saves the TLS session now, and not in afar_close: for a moment in which there is nothing else to

@@ -547,8 +547,10 @@ int session_run(struct remote *remote, const struct afar_command *command,
                 "cannot write to standard error");
     status = run(session);
     console_leave(&session->console, true);
-    if (session->lost)
+    if (session->lost) {
+        session_farewell(session);
         remote_disconnect(remote);
+    }
     if (options->taken_back != NULL)
         *options->taken_back = session->taken_back;
     output_close(&session->output[0]);

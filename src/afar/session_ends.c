@@ -19,8 +19,9 @@ enum {
     PROBE_MS = 5000,
     /* And so long a lost connection is tried for, to deliver one. */
     DELIVER_MS = 5000,
-    HANG_UP_MS = 500, /* likewise, that it ends the command, of which nobody waits for the end */
-    PAUSE_MS = 200,   /* to tell it that we stop */
+    GOODBYE_MS = 1000, /* one that is there has so long to answer that nobody comes back */
+    HANG_UP_MS = 500,  /* likewise, that it ends the command, of which nobody waits for the end */
+    PAUSE_MS = 200,    /* to tell it that we stop */
     AWAY_SAY_MS = 2000,
     WATCHED = 5
 };
@@ -278,24 +279,62 @@ void session_check_interrupted_away(struct session *session)
     report("%s: interrupted, and the connection is not back; the command may run for up to %lld s "
            "more",
            session->remote->host, (long long)(session->command->resume_ms + 999) / 1000);
+    session->in_vain = true;
     session_leave(session);
+}
+
+/* Within `timeout_ms`. False: not, and it is of no use to try again. */
+static bool try_once(struct session *session, int64_t timeout_ms)
+{
+    struct remote *remote = session->remote;
+    struct afar_error err = {0};
+    if (!remote_renew(remote))
+        return false;
+    const struct afar_resume_options how =
+        AFAR_RESUME_OPTIONS_INIT(.context = remote->context, .timeout_ms = timeout_ms,
+                                 .stop_fd = session->signals.fd, .stream = remote_stream(remote));
+    (void)afar_resume(session->client, &how, &err);
+    return true;
 }
 
 /* True: it was tried, and there is news for session_process(). */
 bool session_come_back(struct session *session)
 {
-    struct remote *remote = session->remote;
-    struct afar_error err = {0};
     if (session->status >= 0 || !afar_away(session->client) || afar_timeout(session->client) != 0)
         return false;
-    if (!remote_renew(remote)) {
+    if (!try_once(session, session->remote->connect_timeout_ms))
         session_leave(session);
-        return true;
-    }
-    const struct afar_resume_options how =
-        AFAR_RESUME_OPTIONS_INIT(.context = remote->context,
-                                 .timeout_ms = remote->connect_timeout_ms,
-                                 .stop_fd = session->signals.fd, .stream = remote_stream(remote));
-    (void)afar_resume(session->client, &how, &err);
     return true;
+}
+
+/* It was asked to end, or told that nobody comes back, and has had its time; or needs not be told. */
+static bool is_told(const struct session *session)
+{
+    return session->in_vain || session->hanging_up || session->taken_back != 0 ||
+           is_kept(session) || session->command->resume_ms == 0;
+}
+
+/* A connection that seems to be there may be lost already: only an answer says that it was heard. A
+ * signal that ends programs ends this, too: whoever sends a second one does not want to wait. */
+void session_farewell(struct session *session)
+{
+    struct afar_client *client = session->remote->client;
+    struct afar_error err = {0};
+    const int64_t began_ms = session_now_ms();
+    if (client == NULL || is_told(session) || afar_detach(client, &err) != AFAR_OK)
+        return;
+    while (afar_process(client, &err) == AFAR_OK && afar_receipt(client) == NULL) {
+        const bool away = afar_why_away(client)[0] != '\0';
+        const int64_t left_ms = began_ms + (away ? DELIVER_MS : GOODBYE_MS) - session_now_ms();
+        const int wait_ms = afar_timeout(client);
+        struct pollfd waiting[2] = {{.fd = session->signals.fd, .events = POLLIN},
+                                    {.fd = afar_fd(client), .events = afar_events(client)}};
+        if (left_ms <= 0)
+            return;
+        (void)poll(waiting, 2, wait_ms >= 0 && wait_ms < left_ms ? wait_ms : (int)left_ms);
+        if (waiting[0].revents != 0 && ends_programs(signals_next(&session->signals)))
+            return;
+        if (afar_away(client) && afar_timeout(client) == 0 && !try_once(session, left_ms))
+            return;
+    }
 }

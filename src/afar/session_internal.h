@@ -30,6 +30,7 @@ struct session {
     int taken_back;     /* the signal for which the request was taken back; 0: it was not */
     int leaving;        /* the signal that ends this program soon; 0: none */
     char job[64];       /* its id; "": not known yet */
+    bool in_vain;       /* a lost connection was waited for, to deliver a signal */
     bool hanging_up;    /* the person at the terminal has left … */
     int hung_up;        /* … with this status … */
     int64_t hang_up_ms; /* … and it is not waited for longer than that */
@@ -63,6 +64,10 @@ int64_t session_now_ms(void);
 
 /* Ends without an answer; the connection is closed. */
 void session_leave(struct session *session);
+
+/* Says that nobody comes back, where the server would wait for that, until it is heard, for a while;
+ * also over another connection, where this one is lost. */
+void session_farewell(struct session *session);
 
 /* The keys of a person at the terminal. */
 void session_hang_up(struct session *session, struct afar_error *err);

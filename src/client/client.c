@@ -13,7 +13,14 @@
 #include "client/sized.h"
 #include "net/dial.h"
 
-enum { ID_RANDOM_BYTES = 6 };
+enum {
+    ID_RANDOM_BYTES = 6,
+    /* So long a server has for reading that we do not come back; and where it has been told before,
+     * and was waited for. */
+    GOODBYE_MS = 1000,
+    GOODBYE_AGAIN_MS = 100,
+    DISCARD_BYTES = 16384
+};
 
 /* ---- made and freed -------------------------------------------------------------------------- */
 
@@ -39,18 +46,53 @@ enum afar_status afar_client_new_on_transport(struct afar_client **client,
     return AFAR_OK;
 }
 
+/* Sends what there is, and then reads and forgets until the server has closed, too: a socket that is
+ * closed with unread bytes answers with a reset, which can destroy what was sent before. */
+static void linger(struct afar_client *client, int64_t within_ms)
+{
+    uint8_t scratch[DISCARD_BYTES];
+    const int64_t deadline_ms = clock_deadline_ms(within_ms);
+    bool told = false;
+    enum afar_status status = AFAR_OK;
+    while (status != AFAR_ECLOSED && clock_now_ms() < deadline_ms) {
+        if (!told) {
+            (void)run_guest_push(&client->command.guest, &client->out, NULL);
+            pump_send(client);
+            told = buffer_size(&client->out) == 0;
+            if (told)
+                transport_shutdown(client->transport);
+        }
+        struct pollfd waiting = {.fd = transport_fd(client->transport), .events = POLLIN};
+        if (!told)
+            waiting.events = (short)(POLLIN | transport_send_events(client->transport));
+        if (status == AFAR_EAGAIN)
+            (void)poll(&waiting, 1, clock_poll_timeout(deadline_ms));
+        status = transport_discard(client->transport, scratch, sizeof scratch);
+    }
+}
+
+bool client_is_waited_for(const struct afar_client *client)
+{
+    const struct run_guest *guest = &client->command.guest;
+    /* Before it has answered it waits for as long as was asked for. */
+    return (guest->confirmed ? guest->resume_ms : guest->asked_resume_ms) > 0;
+}
+
 /* A server that waits for us is told that we do not come back; and where it waits for the
  * acknowledgement of a receipt, what is left of that goes too. */
 static void say_goodbye(struct afar_client *client)
 {
     struct command *command = &client->command;
-    struct run_guest *guest = &command->guest;
-    /* Before it has answered it waits for as long as was asked for. */
-    bool waits = (guest->confirmed ? guest->resume_ms : guest->asked_resume_ms) > 0;
-    if (!client->broken && command->running && !command->ended && waits)
-        run_guest_detach(guest, &client->out);
-    if (!client->broken && waits)
-        pump_send(client);
+    const bool told = command->guest.leave_put;
+    const bool leaves = command->running && !command->ended;
+    if (client_is_waited_for(client) && !client->send_failed) {
+        if (!client->broken && leaves)
+            run_guest_detach(&command->guest, &client->out);
+        if (client->farewell || (!client->broken && leaves))
+            linger(client, told ? GOODBYE_AGAIN_MS : GOODBYE_MS);
+        else if (!client->broken)
+            pump_send(client);
+    }
     transport_shutdown(client->transport);
 }
 
@@ -292,7 +334,8 @@ enum afar_status client_break(struct afar_client *client, const struct afar_erro
     client->broken = true;
     client->failure = *why;
     buffer_clear(&client->in);
-    buffer_clear(&client->out);
+    if (!client->farewell)
+        buffer_clear(&client->out);
     if (err != NULL)
         *err = *why;
     return why->code;

@@ -130,6 +130,7 @@ struct afar_client {
     uint64_t received_bytes; /* so much */
     bool send_failed;
     struct afar_error send_error; /* told only when there is nothing left to read */
+    bool farewell;                /* we have given up, which is told in `out` */
     bool broken;                  /* the connection is of no use; why: */
     struct afar_error failure;
     struct afar_error lost;            /* why it is away */
@@ -170,6 +171,9 @@ static inline enum afar_status client_tell(enum afar_status status, const struct
  * code. */
 enum afar_status client_break(struct afar_client *client, const struct afar_error *why,
                               struct afar_error *err);
+
+/* The server waits for us where the connection ends. */
+bool client_is_waited_for(const struct afar_client *client);
 
 /* AFAR_OK, or why the connection is of no use, or AFAR_EINVAL where it speaks another protocol. */
 enum afar_status client_check(const struct afar_client *client, enum endpoint_protocol protocol,

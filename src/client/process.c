@@ -38,6 +38,18 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
     return AFAR_EREFUSED;
 }
 
+/* It is we who cannot go on, or the server has said what cannot be: the connection is still there, and
+ * a server that would wait for us hears of it when that is closed. */
+static void forsake(struct afar_client *client, enum afar_status why)
+{
+    const bool lost =
+        why == AFAR_ECLOSED || why == AFAR_ESYSTEM || why == AFAR_ETIMEDOUT || why == AFAR_ETRUST;
+    if (lost || client->broken || client->transport == NULL || client->send_failed ||
+        !client->command.running || !client_is_waited_for(client))
+        return;
+    client->farewell = message_put_detach(&client->out, client->command.guest.id, NULL) == AFAR_OK;
+}
+
 static int64_t deadline_ms_of(const struct afar_client *client)
 {
     if (afar_away(client))
@@ -107,6 +119,7 @@ enum afar_status afar_process(struct afar_client *client, struct afar_error *err
     if (status == AFAR_OK)
         return AFAR_OK;
     if (status != AFAR_EREFUSED) {
+        forsake(client, status);
         command->running = false;
         return client_break(client, &why, err);
     }

@@ -270,6 +270,12 @@ static bool may_put(const struct run_guest *guest)
             (guest->state == RUN_GUEST_NEW && !guest->takes_over));
 }
 
+/* The server takes the frames of a connection in their order: behind an attach it can be left. */
+static bool may_leave(const struct run_guest *guest)
+{
+    return may_put(guest) || (guest->connected && guest->state == RUN_GUEST_ATTACH);
+}
+
 static size_t frame_most(const struct run_guest *guest)
 {
     return guest->stdin_credit > MESSAGE_STDIN_CREDIT_BYTES ? MESSAGE_STDIN_FRAME_BYTES
@@ -333,13 +339,13 @@ static enum afar_status push_signals(struct run_guest *guest, struct buffer *out
 
 enum afar_status run_guest_push(struct run_guest *guest, struct buffer *out, struct afar_error *err)
 {
-    if (!may_put(guest))
-        return AFAR_OK;
     enum afar_status status = AFAR_OK;
-    if (guest->leaving && !guest->leave_put) {
+    if (guest->leaving && !guest->leave_put && may_leave(guest)) {
         status = message_put_detach(out, guest->id, err);
         guest->leave_put = status == AFAR_OK;
     }
+    if (!may_put(guest))
+        return status;
     if (status == AFAR_OK)
         status = push_closes(guest, out, err);
     if (status == AFAR_OK)

@@ -127,6 +127,9 @@ static void give_to_client(struct relay *relay, int64_t now_ms)
         if (some < 0 && errno == EAGAIN)
             return;
         if (some < 0) {
+            /* It has gone; what it has said last, as that it does not come back, is still here. */
+            while (take_from_client(relay, now_ms))
+                pass(&relay->up, &relay->track, track_from_client);
             end(&relay->client_ended, relay, now_ms);
             buffer_clear(&relay->down.held);
             relay->down.passed = 0;

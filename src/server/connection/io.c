@@ -10,6 +10,7 @@ enum {
     TURN_BYTES = 1 << 18,    /* received, and sent, so that one client cannot hold the loop */
     READS_PER_TURN = 8,      /* likewise, and small ones */
     REQUESTS_PER_TURN = 256, /* likewise; the cheapest take 2 us, the dearest some 20 */
+    LAST_TURNS = 64,         /* as much as a socket may hold */
     SMALL_BYTES = 4096,      /* frames up to this size are sent together … */
     CLOSING_MS = 2000        /* time for the peer to read our last words */
 };
@@ -69,6 +70,20 @@ void connection_begin_closing(struct connection *connection)
     connection_set_timer(connection);
 }
 
+/* It takes nothing any more; but a client that has gone for good has said so before, and where it did
+ * not read all that we had sent, its kernel tells of that by a reset, which the next send meets: what
+ * it has said is there to be read all the same. */
+static void hear_last_words(struct connection *connection, const struct afar_error *why)
+{
+    connection->send_blocked = connection->blocked_inside = false;
+    buffer_clear(&connection->out);
+    for (int turns = 0; turns < LAST_TURNS && connection_takes_input(connection); turns++)
+        connection_receive(connection);
+    if (connection->next_worker == NULL) /* else it is found out there, again */
+        connection_fail(connection, why->code == AFAR_ECLOSED ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+                        why->message);
+}
+
 /* Sends once. False: would block, or the connection has failed. */
 static bool send_once(struct connection *connection, const uint8_t *data, size_t size, size_t *sent)
 {
@@ -87,8 +102,7 @@ static bool send_once(struct connection *connection, const uint8_t *data, size_t
         connection->send_blocked = true;
         return false;
     }
-    connection_fail(connection, status == AFAR_ECLOSED ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-                    err.message);
+    hear_last_words(connection, &err);
     return false;
 }
 

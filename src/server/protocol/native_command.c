@@ -327,8 +327,10 @@ void native_detach(struct native *native, const struct message *message)
     if (!native_is_current(native, message) || native->run->detaching)
         return;
     struct run *run = native->run;
-    if (run->job == NULL)
-        return; /* its end is on its way */
+    if (run->job == NULL) { /* its end is on its way, and nobody comes back for it */
+        run->detaching = true;
+        return;
+    }
     if (job_has_run(run->job)) {
         native_end_detached(native);
         return;

@@ -5,13 +5,17 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "support/alloc_fault.h"
 #include "support/scripted_client.h"
 
@@ -113,6 +117,99 @@ static void test_a_broken_one_stays_broken(void **state)
     assert_int_equal(afar_fd(it->client), -1);
 }
 
+/* ---- goodbye --------------------------------------------------------------------------------- */
+
+struct goodbye {
+    struct afar_client *client;
+    int peer;
+};
+
+static void *close_it(void *user)
+{
+    struct goodbye *goodbye = user;
+    afar_close(goodbye->client);
+    return NULL;
+}
+
+/* A connection by TCP with small buffers, and a command on it that a server would wait for. */
+static void begin_goodbye(struct goodbye *goodbye)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    const int little = 4096;
+    struct transport *transport = NULL;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &little, sizeof little), 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof little), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    goodbye->peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(goodbye->peer >= 0);
+    (void)close(listener);
+    assert_int_equal(transport_plain_new(&transport, fd, NULL), AFAR_OK);
+    assert_int_equal(afar_client_new_on_transport(&goodbye->client, transport, "test", NULL),
+                     AFAR_OK);
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = (const char *const[]){"x", NULL},
+                                                          .resume_ms = 60000, .with_stdin = true);
+    assert_int_equal(afar_start(goodbye->client, &command, NULL, NULL), AFAR_OK);
+}
+
+/* More than the way holds, both ways. */
+static void fill_the_way(const struct goodbye *goodbye)
+{
+    static const char data[200000];
+    size_t taken = 0;
+    assert_int_equal(afar_write_stdin(goodbye->client, data, sizeof data, &taken, NULL), AFAR_OK);
+    pump_send(goodbye->client);
+    assert_true(buffer_size(&goodbye->client->out) > 0);
+    assert_true(send(goodbye->peer, data, 50000, MSG_DONTWAIT) > 0);
+}
+
+/* However much is unread and unsent, it arrives whole, and behind it an end, and not a reset. */
+static void test_goodbye_arrives(void **state)
+{
+    static const char last[] = "{\"type\":\"detach\",\"id\":1}";
+    static char got[400000];
+    (void)state;
+    for (int full = 0; full < 2; full++) {
+        struct goodbye goodbye;
+        pthread_t thread;
+        size_t size = 0;
+        ssize_t some = 0;
+        begin_goodbye(&goodbye);
+        assert_true(send(goodbye.peer, got, 5000, MSG_DONTWAIT) > 0);
+        if (full == 1)
+            fill_the_way(&goodbye);
+        assert_int_equal(pthread_create(&thread, NULL, close_it, &goodbye), 0);
+        do {
+            some = recv(goodbye.peer, got + size, sizeof got - size, 0);
+            size += some > 0 ? (size_t)some : 0;
+        } while (some > 0);
+        assert_int_equal(some, 0);
+        assert_true(size > sizeof last);
+        assert_memory_equal(got + size - (sizeof last - 1), last, sizeof last - 1);
+        (void)close(goodbye.peer);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
+}
+
+/* Who does not read is not waited for, much longer than for a second. */
+static void test_goodbye_to_the_deaf(void **state)
+{
+    struct goodbye goodbye;
+    (void)state;
+    begin_goodbye(&goodbye);
+    fill_the_way(&goodbye);
+    const int64_t began_ms = clock_now_ms();
+    afar_close(goodbye.client);
+    assert_in_range(clock_now_ms() - began_ms, 900, 30000);
+    (void)close(goodbye.peer);
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -122,6 +219,8 @@ int main(void)
         cmocka_unit_test(test_connects),
         TEST(test_events),
         TEST(test_a_broken_one_stays_broken),
+        cmocka_unit_test(test_goodbye_arrives),
+        cmocka_unit_test(test_goodbye_to_the_deaf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

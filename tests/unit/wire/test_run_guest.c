@@ -440,6 +440,16 @@ static void test_leaving(void **state)
               RUN_GUEST_LEFT);
     talk_close();
 
+    /* It need not wait for the answer to its attach. */
+    talk_start_resumable();
+    talk_come_back(5);
+    run_guest_detach(&talk.guest, &talk.out);
+    assert_int_equal(talk_frame(), MESSAGE_DETACH);
+    assert_int_equal(talk.last.id, 5);
+    talk_attached(5, "\"state\":\"running\",\"first\":0,\"end\":0,\"first_bytes\":{}");
+    talk_hear("{\"type\":\"detached\",\"id\":5}", RUN_GUEST_LEFT);
+    talk_close();
+
     /* Or it is given up sooner. */
     talk_start_resumable();
     assert_int_equal(talk_lose(2000), RUN_GUEST_RETRY);
