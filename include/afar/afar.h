@@ -243,6 +243,7 @@ struct afar_command {
      * bytes, and others for people; the exit code says how it went (PROTOCOL.md). A server that does
      * not offer "forward" refuses. NULL: none. */
     const char *forward;
+    bool times; /* with watch: when output was written, too (on_time, and "time_us" of on_frame) */
 };
 #define AFAR_COMMAND_INIT(...) AFAR_INIT(afar_command, __VA_ARGS__)
 
@@ -266,6 +267,10 @@ struct afar_callbacks {
      * bytes of stdout have been shown before; after them write `modes` (escape sequences), and have
      * the command draw its screen by a change of its size. Of a kept command. */
     void (*on_screen)(void *user, const char *modes, uint64_t replay);
+    /* With `times`, before the first call of on_stdout (stream 1) or on_stderr (2) for each frame:
+     * the command has written it so many microseconds after 1970, by the server's clock. 0: the
+     * server does not tell it; an older one. */
+    void (*on_time)(void *user, int stream, uint64_t time_us);
 };
 #define AFAR_CALLBACKS_INIT(...) AFAR_INIT(afar_callbacks, __VA_ARGS__)
 

@@ -22,7 +22,7 @@ static const char ps_help[] =
     "      --json            one JSON object a line\n";
 
 static const char logs_help[] =
-    "usage: afar logs [-f] [--since TIME|SEQ] [--json] HOST JOB\n"
+    "usage: afar logs [-f] [--since TIME|SEQ] [--timestamps] [--json] HOST JOB\n"
     "\n"
     "Writes what a kept job has written, each stream to its own descriptor. JOB is its id, a\n"
     "beginning of that, or once:NAME.\n"
@@ -30,7 +30,8 @@ static const char logs_help[] =
     "  -f, --follow          go on until the job ends\n"
     "      --since TIME|SEQ  only what was written within TIME (10m), or from that frame on\n"
     "                        (the \"seq\" of --json)\n"
-    "      --json            one JSON object for each frame\n"
+    "      --timestamps      before each line, when it was written (UTC, as RFC 3339 has it)\n"
+    "      --json            one JSON object for each frame, with its \"time_us\"\n"
     "\n"
     "Exit status: 0; 3: some output is not kept any more, which is said on standard error.\n";
 
@@ -246,6 +247,8 @@ static int run(struct task *task, struct afar_command *command, bool logs)
     const struct session_options how = {.json = task->options.json,
                                         .stays = !task->options.forward_signals,
                                         .logs = logs,
+                                        .timestamps =
+                                            task->options.timestamps && !task->options.json,
                                         .escape = task->options.escape,
                                         .wait_ms = task->options.timeout_ms};
     command->job = task->job;
@@ -261,6 +264,7 @@ int logs_main(int argc, char **argv)
         return end(&task, status);
     struct afar_command command =
         AFAR_COMMAND_INIT(.watch = true, .no_follow = !task.options.follow,
+                          .times = task.options.timestamps || task.options.json,
                           .first = task.options.first, .since_ms = task.options.since_ms);
     return run(&task, &command, true);
 }

@@ -42,6 +42,7 @@ enum {
     OPTION_NO_RESUME,
     OPTION_LIMIT,
     OPTION_SINCE,
+    OPTION_TIMESTAMPS,
     OPTION_FORWARD_SIGNALS,
     OPTION_SHARE,
     OPTION_LIST,
@@ -91,6 +92,7 @@ static const struct {
     {{"once", required_argument, NULL, OPTION_ONCE}, OPTIONS_RUN | OPTIONS_SHELL},
     {{"follow", no_argument, NULL, 'f'}, OPTIONS_FOLLOW},
     {{"since", required_argument, NULL, OPTION_SINCE}, OPTIONS_FOLLOW},
+    {{"timestamps", no_argument, NULL, OPTION_TIMESTAMPS}, OPTIONS_FOLLOW},
     {{"all", no_argument, NULL, 'a'}, OPTIONS_EVERY},
     {{"signal", required_argument, NULL, 's'}, OPTIONS_SIGNAL},
     {{"force", no_argument, NULL, 'f'}, OPTIONS_FORCE},
@@ -410,8 +412,9 @@ static bool take(const char *subcommand, struct options *options, int option, co
         options->signal = value;
         return true;
     case 'f':
-        options->follow = options->force = true;
-        return true;
+        return options->follow = options->force = true;
+    case OPTION_TIMESTAMPS:
+        return options->timestamps = true;
     case OPTION_SINCE:
         return parse_since(subcommand, options, value);
     case OPTION_ESCAPE:

@@ -59,6 +59,7 @@ struct options {
     int64_t share_ms;     /* keep connections for so long; 0: none; -1: not said */
     int64_t timeout_ms;   /* 0: none */
     int64_t start_within_ms;
+    bool timestamps;
     uint64_t first;   /* --since: a frame; 0: none, … */
     int64_t since_ms; /* … and so long ago; 0: not said */
     const char **env; /* NULL-terminated; NULL: none */

@@ -54,6 +54,8 @@ static size_t on_stdout(void *user, const void *data, size_t size)
         return take_for_line(session, size);
     if (session->options->print_job)
         return size;
+    if (session->stamps != NULL)
+        return stamp_write(&session->stamps[0], &session->output[0], data, size);
     size_t part = console_part(&session->console, size);
     size_t taken = show(session, data, part);
     console_replayed(&session->console, taken);
@@ -71,7 +73,21 @@ static size_t on_stderr(void *user, const void *data, size_t size)
         channel_hear(session->options->channel, data, size);
         return size;
     }
+    if (session->stamps != NULL)
+        return stamp_write(&session->stamps[1], &session->output[1], data, size);
     return session->options->print_job ? size : output_write(&session->output[1], data, size);
+}
+
+static void on_time(void *user, int stream, uint64_t time_us)
+{
+    struct session *session = user;
+    if (session->stamps != NULL)
+        stamp_time(&session->stamps[stream - 1], time_us);
+    if (session->stamps == NULL || time_us > 0 || session->timeless)
+        return;
+    session->timeless = true;
+    report("%s does not tell when this was written (the job's afard is older)",
+           session->remote->host);
 }
 
 static void on_started(void *user, const char *job)
@@ -438,7 +454,8 @@ static bool start(struct session *session)
     const struct afar_callbacks callbacks =
         AFAR_CALLBACKS_INIT(.on_stdout = on_stdout, .on_stderr = on_stderr,
                             .on_started = on_started, .on_frame = session->json ? on_frame : NULL,
-                            .on_cut = on_cut, .on_screen = on_screen, .user = session);
+                            .on_cut = on_cut, .on_screen = on_screen, .on_time = on_time,
+                            .user = session);
     struct remote *remote = session->remote;
     struct afar_error err = {0};
     for (;;) {
@@ -536,8 +553,15 @@ int session_run(struct remote *remote, const struct afar_command *command,
         session->wait_until_ms = session_now_ms() + options->wait_ms;
     console_init(&session->console, remote->host, command,
                  command->with_stdin && !options->json && !options->print_job, options->escape);
+    session->stamps = options->timestamps ? calloc(2, sizeof *session->stamps) : NULL;
+    if (options->timestamps && session->stamps == NULL) {
+        report("out of memory");
+        free(session);
+        return status;
+    }
     if (!signals_open(&session->signals, session->console.on)) {
         report("signalfd: %s", strerror(errno));
+        free(session->stamps);
         free(session);
         return status;
     }
@@ -558,6 +582,7 @@ int session_run(struct remote *remote, const struct afar_command *command,
     input_close(&session->input);
     json_queue_close(&session->lines);
     signals_close(&session->signals);
+    free(session->stamps);
     free(session);
     return status;
 }

@@ -21,6 +21,7 @@ struct session_options {
     bool print_job;  /* say which job it is, once it runs, and leave it */
     bool stays;      /* an interrupt leaves the job, which is another's */
     bool logs;       /* its end is of no account: 0, or STATUS_CUT */
+    bool timestamps; /* of logs: each line after when it was written */
     int64_t wait_ms; /* then it is left, with STATUS_TIMED_OUT; 0: no limit */
     int escape;      /* of afar/escape.h; where the command has a terminal */
     bool retry;      /* connect again where the server had gone before the command was sent */

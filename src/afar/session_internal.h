@@ -11,6 +11,7 @@
 #include "afar/output.h"
 #include "afar/session.h"
 #include "afar/signals.h"
+#include "afar/stamp.h"
 
 struct session {
     struct remote *remote;
@@ -38,6 +39,7 @@ struct session {
     int64_t give_up_ms;
     int64_t wait_until_ms; /* then the job is left (session_options.wait_ms); 0: never */
     bool cut;              /* some output is missing */
+    bool timeless;         /* nobody knows when it was written, which has been said */
     bool printed;          /* the job's id … */
     bool let_go;           /* … and the job is left */
     bool told_away;        /* the connection was lost, and it is not back … */
@@ -46,6 +48,7 @@ struct session {
     int status; /* -1: not over */
     struct input input;
     struct output output[2]; /* stdout, stderr */
+    struct stamp *stamps;    /* owned, of both; NULL: none are wanted */
     bool told_closed[2];     /* the command has been told that nobody reads */
     struct json_queue lines;
     bool lines_refused; /* output was not taken because they were too many */

@@ -156,6 +156,7 @@ static enum afar_status open_guest(struct run_guest *guest, const struct afar_co
                                     .watch = wanted->watch,
                                     .no_output = wanted->no_output,
                                     .no_follow = wanted->no_follow,
+                                    .times = wanted->times,
                                     .first = wanted->first,
                                     .has_since = wanted->since_ms != 0,
                                     .since_ms =

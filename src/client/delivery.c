@@ -14,7 +14,9 @@ struct kept_frame {
     size_t wire_bytes;
     size_t header_size;
     size_t size;
-    size_t taken;    /* of the payload */
+    size_t taken; /* of the payload */
+    uint64_t time_us;
+    bool offered;    /* some of it, or all */
     uint8_t bytes[]; /* header, payload */
 };
 
@@ -107,6 +109,13 @@ static enum afar_status offer(struct delivery *delivery, enum stream stream, con
     return digest_update(delivery->digests[stream], data, *taken, err);
 }
 
+static void tell_time(struct delivery *delivery, enum stream stream, uint64_t time_us)
+{
+    const struct afar_callbacks *callbacks = &delivery->callbacks;
+    if (callbacks->on_time != NULL)
+        callbacks->on_time(callbacks->user, stream == STREAM_STDOUT ? 1 : 2, time_us);
+}
+
 static enum afar_status finish_frame(struct delivery *delivery, const struct frame_view *frame,
                                      struct afar_error *err)
 {
@@ -128,7 +137,9 @@ static enum afar_status keep(struct delivery *delivery, enum stream stream,
                                 .wire_bytes = frame->wire_bytes,
                                 .header_size = frame->header_size,
                                 .size = frame->size,
-                                .taken = taken};
+                                .taken = taken,
+                                .time_us = frame->time_us,
+                                .offered = delivery->first[stream] == NULL};
     memcpy(kept->bytes, frame->header, frame->header_size);
     memcpy(kept->bytes + frame->header_size, frame->payload, frame->size);
     if (delivery->last[stream] != NULL)
@@ -146,8 +157,10 @@ enum afar_status delivery_add(struct delivery *delivery, enum stream stream,
     size_t taken = 0;
     enum afar_status status = AFAR_OK;
     delivery->received[stream] += frame->size;
-    if (delivery->first[stream] == NULL && frame->size > 0)
+    if (delivery->first[stream] == NULL && frame->size > 0) {
+        tell_time(delivery, stream, frame->time_us);
         status = offer(delivery, stream, frame->payload, frame->size, &taken, err);
+    }
     if (status != AFAR_OK)
         return status;
     if (taken == frame->size && delivery->first[stream] == NULL)
@@ -163,6 +176,9 @@ static enum afar_status retry_first(struct delivery *delivery, enum stream strea
     const uint8_t *payload = kept->bytes + kept->header_size;
     size_t taken = 0;
     enum afar_status status = AFAR_OK;
+    if (!kept->offered)
+        tell_time(delivery, stream, kept->time_us);
+    kept->offered = true;
     if (kept->taken < kept->size)
         status =
             offer(delivery, stream, payload + kept->taken, kept->size - kept->taken, &taken, err);

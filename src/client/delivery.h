@@ -25,6 +25,7 @@ struct frame_view {
     const uint8_t *payload;
     size_t size;
     size_t wire_bytes; /* prefix, header and payload */
+    uint64_t time_us;  /* when the payload was written; 0: not said */
 };
 
 struct kept_frame;

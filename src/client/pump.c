@@ -98,7 +98,8 @@ static enum afar_status take_frames(struct afar_client *client, struct afar_erro
                                              (size_t)(payload - start) - FRAME_PREFIX_BYTES,
                                          .payload = payload,
                                          .size = message.size,
-                                         .wire_bytes = used};
+                                         .wire_bytes = used,
+                                         .time_us = message.time_us};
         status = inbound_message(client, &message, &frame, err);
         message_close(&message);
         if (status == AFAR_OK)

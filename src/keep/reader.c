@@ -76,15 +76,17 @@ static void follow_log(const struct run_host *host, struct spool_cursor *cursor)
 }
 
 /* One frame, or gap, from the spool into the log. False: no room, or nothing there. */
-static bool fill_one(struct keeper *keeper, struct run_host *host, struct spool_cursor *cursor)
+static bool fill_one(struct reader *reader, struct run_host *host, struct spool_cursor *cursor)
 {
+    struct keeper *keeper = reader->keeper;
     struct spool_record record;
     uint8_t *room = NULL;
     size_t size = 0;
     if (output_log_reserve(host->log, &room, &size, NULL) != AFAR_OK)
         return false;
     enum spool_got got = spool_next(keeper->spool, cursor, room, size, &record);
-    output_log_commit(host->log, record.stream, got == SPOOL_FRAME ? record.size : 0);
+    output_log_commit_at(host->log, record.stream, got == SPOOL_FRAME ? record.size : 0,
+                         reader->times ? record.wall_us : 0);
     if (got == SPOOL_GAP)
         return output_log_add_cut(host->log, record.next, record.lost, NULL) == AFAR_OK;
     return got == SPOOL_FRAME;
@@ -114,7 +116,7 @@ static void fill(struct reader *reader, struct run_host *host, struct spool_curs
             break;
         if (!reader->output && !keeper->ended)
             return;
-        more = reader->output ? fill_one(keeper, host, cursor) : skip(keeper, host, cursor);
+        more = reader->output ? fill_one(reader, host, cursor) : skip(keeper, host, cursor);
     }
     if (keeper->ended && output_log_end(host->log) == keeper->end.seq)
         (void)run_host_ended(host, &keeper->end.receipt, keeper->end.digest, &after, NULL);

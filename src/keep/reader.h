@@ -18,6 +18,7 @@ struct reader {
     bool follow;    /* as it has asked: also what comes … */
     uint64_t until; /* … or else what was there */
     bool output;    /* likewise: anything but the end */
+    bool times;     /* likewise: and when it was written */
     bool starting;  /* `started` is still to be told */
     bool leaving;   /* nothing comes any more: closed when `out` is empty */
     bool blocked;   /* waits for room in its socket */

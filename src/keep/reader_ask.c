@@ -124,6 +124,7 @@ static void watch(struct reader *reader, const struct message *message)
     reader->watches = true;
     reader->output = attach.output;
     reader->follow = attach.follow;
+    reader->times = attach.times;
     reader->until = spool_end(keeper->spool);
     tell_attached(reader, &reader->own, false);
 }

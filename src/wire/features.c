@@ -9,7 +9,7 @@
 /* In the order of enum feature. */
 static const char *const names[] = {"detach", "digest",          "home",      "kill", "pty",
                                     "resume", "start_within_ms", "subsystem", "user", "keep",
-                                    "leave",  "forward"};
+                                    "leave",  "forward",         "times"};
 
 enum { NAME_COUNT = sizeof names / sizeof names[0] };
 

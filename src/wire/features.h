@@ -24,7 +24,8 @@ enum feature {
     FEATURE_USER = 1 << 8,
     FEATURE_KEEP = 1 << 9,
     FEATURE_LEAVE = 1 << 10,
-    FEATURE_FORWARD = 1 << 11
+    FEATURE_FORWARD = 1 << 11,
+    FEATURE_TIMES = 1 << 12
 };
 
 /* Room for all words, as JSON and as text. */

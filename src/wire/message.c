@@ -114,6 +114,16 @@ static enum afar_status decode_pong(struct message *message, const cJSON *object
     return status;
 }
 
+static enum afar_status decode_output(struct message *message, const cJSON *object,
+                                      struct afar_error *err)
+{
+    message->time_us = 0;
+    enum afar_status status = json_get_integer(object, "seq", true, &message->seq, err);
+    if (status == AFAR_OK)
+        status = json_get_integer(object, "time_us", false, &message->time_us, err);
+    return status;
+}
+
 static enum afar_status decode_exit(struct message *message, const cJSON *object,
                                     struct afar_error *err)
 {
@@ -158,7 +168,7 @@ static enum afar_status decode_fields(struct message *message, const cJSON *obje
         return json_get_integer(object, "position", true, &message->position, err);
     case MESSAGE_STDOUT:
     case MESSAGE_STDERR:
-        return json_get_integer(object, "seq", true, &message->seq, err);
+        return decode_output(message, object, err);
     case MESSAGE_EXIT:
         return decode_exit(message, object, err);
     case MESSAGE_ERROR:

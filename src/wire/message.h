@@ -142,6 +142,7 @@ struct message_attach {
     bool watch;                /* it only reads, and takes nothing over */
     bool output;               /* it wants output; with `watch`, otherwise true */
     bool follow;               /* also what is still to come; likewise */
+    bool times;                /* and when it was written; likewise, otherwise false */
     bool has_pty;              /* it comes from a terminal, which has … */
     struct screen_size screen; /* … this size */
     uint64_t tail; /* so many bytes of what was shown it wants again, with a screen that is whole */
@@ -201,10 +202,11 @@ struct message {
     uint64_t id;
     size_t size; /* payload bytes */
 
-    uint64_t seq;    /* stdout, stderr, exit, cut */
-    uint64_t offset; /* stdin */
-    bool eof;        /* stdin */
-    bool has_next;   /* ack: cumulative, output */
+    uint64_t seq;     /* stdout, stderr, exit, cut */
+    uint64_t time_us; /* stdout, stderr: written then, by the wall clock; 0: not said */
+    uint64_t offset;  /* stdin */
+    bool eof;         /* stdin */
+    bool has_next;    /* ack: cumulative, output */
     uint64_t next;
     bool has_stdin_acked; /* ack: cumulative, stdin */
     uint64_t stdin_acked;
@@ -341,13 +343,14 @@ enum afar_status message_put_closing(struct buffer *out, const char *reason,
  *
  * Those that write cannot fail: nothing is allocated. */
 
-/* Writes prefix and header of a stdout or stderr frame to `out`. Returns their length. */
+/* Writes prefix and header of a stdout or stderr frame to `out`; time_us 0: not said. Returns their
+ * length. */
 enum { MESSAGE_OUTPUT_HEAD_BYTES = 128 };
 size_t message_write_output_head(uint8_t out[MESSAGE_OUTPUT_HEAD_BYTES], uint64_t id,
-                                 enum stream stream, uint64_t seq, size_t size);
+                                 enum stream stream, uint64_t seq, size_t size, uint64_t time_us);
 
 /* The longest that this can be, whatever the id. */
-size_t message_output_head_most(uint64_t seq, size_t size);
+size_t message_output_head_most(uint64_t seq, size_t size, uint64_t time_us);
 
 /* Writes the prefix and the beginning of a header, with type and id, of which `rest_bytes` more
  * follow. Returns its length. */

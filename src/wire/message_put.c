@@ -192,13 +192,17 @@ enum afar_status message_put_closing(struct buffer *out, const char *reason, str
 }
 
 size_t message_write_output_head(uint8_t out[MESSAGE_OUTPUT_HEAD_BYTES], uint64_t id,
-                                 enum stream stream, uint64_t seq, size_t size)
+                                 enum stream stream, uint64_t seq, size_t size, uint64_t time_us)
 {
-    /* Three numbers of at most 20 digits and 46 other bytes: it always fits. */
+    char time[32] = "";
+    /* Three numbers of at most 20 digits and 46 other bytes: it always fits; and so it does with a
+     * time, where that and the id have at most 16 digits. */
+    if (time_us > 0 && time_us <= MESSAGE_INTEGER_MAX && id <= MESSAGE_INTEGER_MAX)
+        (void)snprintf(time, sizeof time, ",\"time_us\":%" PRIu64, time_us);
     int length =
         snprintf((char *)out + FRAME_PREFIX_BYTES, MESSAGE_OUTPUT_HEAD_BYTES - FRAME_PREFIX_BYTES,
-                 "{\"type\":\"%s\",\"id\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"size\":%zu}",
-                 stream == STREAM_STDOUT ? "stdout" : "stderr", id, seq, size);
+                 "{\"type\":\"%s\",\"id\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"size\":%zu%s}",
+                 stream == STREAM_STDOUT ? "stdout" : "stderr", id, seq, size, time);
     frame_put_prefix(out, (size_t)length);
     return FRAME_PREFIX_BYTES + (size_t)length;
 }
@@ -211,12 +215,13 @@ static size_t count_digits(uint64_t number)
     return digits;
 }
 
-size_t message_output_head_most(uint64_t seq, size_t size)
+size_t message_output_head_most(uint64_t seq, size_t size, uint64_t time_us)
 {
     static const char without_numbers[] = "{\"type\":\"stdout\",\"id\":,\"seq\":,\"size\":}";
+    static const char time[] = ",\"time_us\":";
     enum { ID_DIGITS = 16 }; /* of MESSAGE_INTEGER_MAX */
     return FRAME_PREFIX_BYTES + sizeof without_numbers - 1 + ID_DIGITS + count_digits(seq) +
-           count_digits(size);
+           count_digits(size) + (time_us > 0 ? sizeof time - 1 + count_digits(time_us) : 0);
 }
 
 size_t message_write_head(uint8_t out[MESSAGE_OUTPUT_HEAD_BYTES], const char *type, uint64_t id,

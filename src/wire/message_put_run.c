@@ -144,6 +144,8 @@ enum afar_status message_put_attach(struct buffer *out, uint64_t id, const char 
         ok = ok && cJSON_AddFalseToObject(object, "output");
     if (attach->watch && !attach->follow)
         ok = ok && cJSON_AddFalseToObject(object, "follow");
+    if (attach->watch && attach->times)
+        ok = ok && cJSON_AddTrueToObject(object, "times");
     if (attach->has_pty)
         ok = ok && add_screen(object, &attach->screen);
     ok = ok && json_add_positive(object, "window_max", attach->window_max) &&

@@ -150,10 +150,14 @@ static enum afar_status get_reading(struct message_attach *attach, const cJSON *
         status = json_get_bool(object, "output", &attach->output, err);
     if (status == AFAR_OK)
         status = json_get_bool(object, "follow", &attach->follow, err);
+    if (status == AFAR_OK)
+        status = json_get_bool(object, "times", &attach->times, err);
     if (status == AFAR_OK && attach->watch && attach->resume)
         status = afar_fail(err, AFAR_EPEER, "\"watch\" takes nothing over, and resumes nothing");
-    if (status == AFAR_OK && !attach->watch && !(attach->output && attach->follow))
-        status = afar_fail(err, AFAR_EPEER, "\"output\" and \"follow\" are for \"watch\"");
+    if (status == AFAR_OK && !attach->watch &&
+        !(attach->output && attach->follow && !attach->times))
+        status =
+            afar_fail(err, AFAR_EPEER, "\"output\", \"follow\" and \"times\" are for \"watch\"");
     return status;
 }
 

@@ -18,6 +18,7 @@ struct entry {
     size_t room_bytes; /* for a payload */
     size_t start;      /* the frame is bytes[start] … bytes[end - 1], once its head is made */
     size_t end;
+    uint64_t time_us; /* 0: not said */
     uint32_t counted; /* against the capacity */
     enum kind kind;
     uint8_t bytes[]; /* room for the head, content; of a cut, what was lost */
@@ -227,7 +228,7 @@ static struct entry *shrink(struct entry *entry, size_t size)
     return smaller;
 }
 
-void output_log_commit(struct output_log *log, enum stream stream, size_t size)
+void output_log_commit_at(struct output_log *log, enum stream stream, size_t size, uint64_t time_us)
 {
     struct entry *entry = log->reserved;
     assert(entry != NULL);
@@ -238,12 +239,18 @@ void output_log_commit(struct output_log *log, enum stream stream, size_t size)
     }
     entry->kind = (enum kind)stream;
     entry->end = MESSAGE_OUTPUT_HEAD_BYTES + size;
-    entry->counted = (uint32_t)(size + message_output_head_most(log->next_seq, size));
+    entry->counted = (uint32_t)(size + message_output_head_most(log->next_seq, size, time_us));
+    entry->time_us = time_us;
     set_pace(log, entry->room_bytes, size);
     if (!is_fast(log) || size < entry->room_bytes / 2)
         entry = shrink(entry, size);
     log->held_bytes += entry->counted;
     add_entry(log, entry, log->next_seq + 1);
+}
+
+void output_log_commit(struct output_log *log, enum stream stream, size_t size)
+{
+    output_log_commit_at(log, stream, size, 0);
 }
 
 /* An entry of which `rest` is all but the beginning of the header. NULL: out of memory. */
@@ -311,8 +318,8 @@ static void make_head(struct output_log *log, struct entry *entry)
         head_bytes =
             message_write_head(head, entry->kind == KIND_EXIT ? "exit" : "cut", log->id, content);
     else
-        head_bytes =
-            message_write_output_head(head, log->id, (enum stream)entry->kind, entry->seq, content);
+        head_bytes = message_write_output_head(head, log->id, (enum stream)entry->kind, entry->seq,
+                                               content, entry->time_us);
     entry->start = MESSAGE_OUTPUT_HEAD_BYTES - head_bytes;
     memcpy(entry->bytes + entry->start, head, head_bytes);
     log->head_made = true;

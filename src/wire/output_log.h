@@ -57,6 +57,10 @@ enum afar_status output_log_reserve(struct output_log *log, uint8_t **room, size
 /* Makes a frame of the first `size` bytes of the room and gives it the next sequence number. */
 void output_log_commit(struct output_log *log, enum stream stream, size_t size);
 
+/* The same, of what was written at that time of the wall clock; 0: it is not said. */
+void output_log_commit_at(struct output_log *log, enum stream stream, size_t size,
+                          uint64_t time_us);
+
 /* Adds the receipt. Nothing can be added after it. AFAR_ENOMEM: call again later. */
 enum afar_status output_log_finish(struct output_log *log, const struct afar_receipt *receipt,
                                    bool digest, struct afar_error *err);

@@ -17,6 +17,7 @@ enum afar_status run_guest_open(struct run_guest *guest, const struct run_guest_
                                 .watch = setup->watch,
                                 .no_output = setup->no_output,
                                 .no_follow = setup->no_follow,
+                                .times = setup->times,
                                 .first = setup->first,
                                 .has_since = setup->has_since,
                                 .since_ms = setup->since_ms,
@@ -92,6 +93,7 @@ enum afar_status run_guest_connected(struct run_guest *guest, uint64_t id, struc
                                     .watch = guest->watch,
                                     .output = !guest->no_output,
                                     .follow = !guest->no_follow,
+                                    .times = guest->times,
                                     .window_max = guest->window_max};
     if (!again && guest->first > 0) {
         attach.has_next = true;

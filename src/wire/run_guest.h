@@ -59,6 +59,7 @@ struct run_guest_setup {
     bool watch;         /* with a job: it only reads, and takes nothing over … */
     bool no_output;     /* … and only the end */
     bool no_follow;     /* … or what there is now */
+    bool times;         /* … and when it was written */
     uint64_t first;     /* with a job: from that frame on; 0: … */
     bool has_since;     /* … or what was written … */
     uint64_t since_ms;  /* … so long ago, or later; otherwise all that is kept */
@@ -96,13 +97,14 @@ struct run_guest {
     uint64_t asked_resume_ms;
     uint64_t window_max;
     uint64_t attempt;
-    uint64_t first; /* as in the setup, as the next seven */
+    uint64_t first; /* as in the setup, as the next eight */
     uint64_t since_ms;
     uint64_t tail;
     struct screen_size screen;
     bool watch;
     bool no_output;
     bool no_follow;
+    bool times;
     bool has_since;
     bool has_screen;
     bool takes_over; /* it has begun with an attach */

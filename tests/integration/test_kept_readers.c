@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -91,6 +92,36 @@ static void since_a_time(void **state)
     assert_int_equal(keeping_afar(&client, WORDS("logs", "--since", "2500ms", keeping.url, job)),
                      0);
     assert_null(strstr(client.stdout_data, "old"));
+    program_close(&client);
+}
+
+/* Each line after the time at which it was begun, of the same digits in each; --json has it too. */
+static void timestamps(void **state)
+{
+    char *const url = keeping.url;
+    struct program client;
+    (void)state;
+    const time_t before = time(NULL);
+    keeping_detach(&keeping, "printf 'one\nt'; sleep 0.1; printf 'wo\nthree'; echo four >&2", job);
+    assert_int_equal(keeping_afar(NULL, WORDS("wait", url, job)), 0);
+    assert_int_equal(keeping_afar(&client, WORDS("logs", "--timestamps", url, job)), 0);
+    static const char *const words[] = {"Z one\n", "Z two\n", "Z three"};
+    const char *at = client.stdout_data;
+    for (size_t i = 0; i < 3; i++) {
+        struct tm parts = {0};
+        const char *rest = strptime(at, "%Y-%m-%dT%H:%M:%S.", &parts);
+        assert_non_null(rest);
+        assert_int_equal(strspn(rest, "0123456789"), 6);
+        assert_int_equal(strncmp(rest + 6, words[i], strlen(words[i])), 0);
+        assert_true(timegm(&parts) >= before && timegm(&parts) <= time(NULL));
+        at = rest + 6 + strlen(words[i]);
+    }
+    assert_string_equal(at, "");
+    assert_non_null(strstr(client.stderr_data, "Z four\n"));
+    program_close(&client);
+    expect(WORDS("logs", url, job), 0, "one\ntwo\nthree", "");
+    assert_int_equal(keeping_afar(&client, WORDS("logs", "--json", url, job)), 0);
+    assert_non_null(strstr(client.stdout_data, "\"time_us\":"));
     program_close(&client);
 }
 
@@ -250,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(since, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(timestamps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(since_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(attach_from_now, set_up, tear_down),
         cmocka_unit_test_setup_teardown(attach_for_its_signals, set_up, tear_down),

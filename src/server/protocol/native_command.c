@@ -58,7 +58,9 @@ unsigned native_features(const struct native *native)
            FEATURE_PTY | FEATURE_START_WITHIN_MS | FEATURE_SUBSYSTEM | FEATURE_USER |
            FEATURE_LEAVE |
            (native->connection->worker->config->resume_ms > 0 ? (unsigned)FEATURE_RESUME : 0) |
-           (native->connection->worker->shared->kept != NULL ? (unsigned)FEATURE_KEEP : 0);
+           (native->connection->worker->shared->kept != NULL
+                ? (unsigned)FEATURE_KEEP | FEATURE_TIMES
+                : 0);
 }
 
 /* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.

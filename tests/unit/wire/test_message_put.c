@@ -432,28 +432,31 @@ static void test_output_head(void **state)
         enum stream stream;
         uint64_t seq;
         size_t size;
+        uint64_t time_us;
     } heads[] = {
-        {1, STREAM_STDOUT, 0, 1},
-        {MESSAGE_INTEGER_MAX, STREAM_STDERR, MESSAGE_INTEGER_MAX, FRAME_PAYLOAD_MAX_BYTES},
+        {1, STREAM_STDOUT, 0, 1, 0},
+        {MESSAGE_INTEGER_MAX, STREAM_STDERR, MESSAGE_INTEGER_MAX, FRAME_PAYLOAD_MAX_BYTES, 0},
+        {MESSAGE_INTEGER_MAX, STREAM_STDERR, MESSAGE_INTEGER_MAX, FRAME_PAYLOAD_MAX_BYTES,
+         MESSAGE_INTEGER_MAX},
     };
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         uint8_t head[MESSAGE_OUTPUT_HEAD_BYTES];
         size_t size = message_write_output_head(head, heads[i].id, heads[i].stream, heads[i].seq,
-                                                heads[i].size);
+                                                heads[i].size, heads[i].time_us);
         struct message message;
         assert_int_equal(message_decode(&message, head + 4, size - 4, NULL), AFAR_OK);
         assert_int_equal(message.type,
                          heads[i].stream == STREAM_STDOUT ? MESSAGE_STDOUT : MESSAGE_STDERR);
         assert_true(message.id == heads[i].id && message.seq == heads[i].seq &&
-                    message.size == heads[i].size);
+                    message.size == heads[i].size && message.time_us == heads[i].time_us);
         message_close(&message);
-        size_t most = message_output_head_most(heads[i].seq, heads[i].size);
+        size_t most = message_output_head_most(heads[i].seq, heads[i].size, heads[i].time_us);
         assert_true(i == 0 ? most == size + 15 : most == size); /* 16 digits of the id, or one */
     }
     /* Numbers no caller has: still within the array. */
     uint8_t head[MESSAGE_OUTPUT_HEAD_BYTES];
-    assert_true(message_write_output_head(head, UINT64_MAX, STREAM_STDOUT, UINT64_MAX, SIZE_MAX) <
-                sizeof head);
+    assert_true(message_write_output_head(head, UINT64_MAX, STREAM_STDOUT, UINT64_MAX, SIZE_MAX,
+                                          1) < sizeof head);
 }
 
 int main(void)
