@@ -536,6 +536,8 @@ int session_run(struct remote *remote, const struct afar_command *command,
         session->wait_until_ms = session_now_ms() + options->wait_ms;
     console_init(&session->console, remote->host, command,
                  command->with_stdin && !options->json && !options->print_job, options->escape);
+    if (options->logs && !options->json)
+        console_follow_only(&session->console);
     if (!signals_open(&session->signals, session->console.on)) {
         report("signalfd: %s", strerror(errno));
         free(session);
