@@ -170,16 +170,9 @@ static void use(const char *url)
     terminal_await(&person, "me=0.\r\n");
     assert_int_equal(terminal_finish(&person), 7);
     /* What its shell has left behind comes to PID 1, which reaps it. */
-    const char *orphan[] = {"afar",
-                            "run",
-                            "-t",
-                            url,
-                            "--",
-                            "sh",
-                            "-c",
-                            "(setsid true &) ; i=0; while ps -eo stat= | grep -q ^Z; do "
-                            "i=$((i+1)); [ $i -lt 400 ] || exit 9; sleep 0.02; done; echo none",
-                            NULL};
+    static const char line[] = "(setsid true &) ; i=0; while ps -eo stat= | grep -q ^Z; do "
+                               "i=$((i+1)); [ $i -lt 400 ] || exit 9; sleep 0.02; done; echo none";
+    const char *orphan[] = {"afar", "run", "-t", url, "--", "sh", "-c", line, NULL};
     assert_int_equal(program_run(&program, orphan, NULL, 0), 0);
     assert_string_equal(program.stdout_data, "none\r\n");
     program_close(&program);
@@ -285,8 +278,9 @@ static void many_that_change_their_size(void **state)
             char *header = raw_read_header(fds[i], &payload);
             assert_non_null(header);
             over = strstr(header, "{\"type\":\"exit\"") != NULL;
-            if (payload != NULL && strlen(shown) + strlen(payload) < sizeof shown)
-                (void)strcat(shown, payload);
+            size_t used = strlen(shown);
+            if (payload != NULL)
+                (void)snprintf(shown + used, sizeof shown - used, "%s", payload);
             free(payload);
             free(header);
         }
