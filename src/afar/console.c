@@ -26,13 +26,19 @@ void console_init(struct console *console, const char *host, const struct afar_c
     console->on = command->pty != NULL || command->with_pty;
     console->own = console->on && with_input && tty_is_there();
     console->start = console->end = 0;
-    console->size_changed = console->nudged = console->replays = false;
+    console->size_changed = console->nudged = console->replays = console->follows = false;
     console->size_from_ms = 0;
     if (console->own) /* else nothing is asked of the system */
         tty_init(&console->tty);
     else
         console->tty = (struct tty){.guard = {.pipe_fd = -1}};
     escape_init(&console->escape, escape_character);
+}
+
+void console_follow_only(struct console *console)
+{
+    tty_init(&console->tty);
+    console->follows = true;
 }
 
 void console_begin(struct console *console)
@@ -46,6 +52,8 @@ void console_begin(struct console *console)
 void console_leave(struct console *console, bool undo)
 {
     tty_restore(&console->tty, undo);
+    if (console->follows)
+        tty_undo(&console->tty);
 }
 
 /* ---- another terminal's screen --------------------------------------------------------------- */
@@ -116,8 +124,16 @@ void console_tell(const struct console *console, const char *text)
         return;
     }
     afar_escape(shown, sizeof shown, text, AFAR_ESCAPE_TERMINAL);
-    if (!term_modes_alternate(console->tty.modes.set))
+    if (tty_is_alternate(&console->tty))
+        tty_put_last_row(&console->tty, shown);
+    else
         tty_say(&console->tty, "[%s]", shown);
+}
+
+void console_redraw(struct console *console)
+{
+    if (console->tty.raw && tty_is_alternate(&console->tty))
+        nudge(console);
 }
 
 enum escape_action console_take(struct console *console, struct input *input)

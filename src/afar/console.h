@@ -22,8 +22,9 @@ enum { CONSOLE_KEYS_BYTES = 4096 };
 
 struct console {
     const char *host;
-    bool on;  /* the command has a terminal */
-    bool own; /* so have we, and its keys are the command's */
+    bool on;      /* the command has a terminal */
+    bool own;     /* so have we, and its keys are the command's */
+    bool follows; /* not own: what is shown here may set modes, which are undone at its end */
     struct tty tty;
     struct escape escape;
     bool size_changed;    /* and was not told yet … */
@@ -41,6 +42,10 @@ struct console {
 void console_init(struct console *console, const char *host, const struct afar_command *command,
                   bool with_input, int escape_character);
 
+/* Not a person's command, but what it has shown: on a terminal what that sets is undone when it is
+ * left. */
+void console_follow_only(struct console *console);
+
 /* The command runs: from now on keys are its. */
 void console_begin(struct console *console);
 
@@ -57,13 +62,13 @@ enum escape_action console_take(struct console *console, struct input *input);
 /* The command's output, before it is written and when so much was. */
 static inline void console_foresee(struct console *console, const void *data, size_t size)
 {
-    if (console->own)
+    if (console->own || console->follows)
         tty_foresee(&console->tty, data, size);
 }
 
 static inline void console_follow(struct console *console, const void *data, size_t size)
 {
-    if (console->own)
+    if (console->own || console->follows)
         tty_follow(&console->tty, data, size);
 }
 
@@ -76,8 +81,10 @@ size_t console_part(const struct console *console, size_t size);
 void console_replayed(struct console *console, uint64_t size);
 
 /* Something that is about the connection: as report() has it, or where each key is the command's as
- * one line of ours, and not at all on the other screen, which it would spoil. */
+ * one line of ours: on the other screen in its last row, of which console_redraw tells the command
+ * that it is to be drawn again. */
 void console_tell(const struct console *console, const char *text);
+void console_redraw(struct console *console);
 
 /* Our terminal has another size. */
 void console_resized(struct console *console);

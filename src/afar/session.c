@@ -559,6 +559,8 @@ int session_run(struct remote *remote, const struct afar_command *command,
         free(session);
         return status;
     }
+    if (options->logs && !options->json)
+        console_follow_only(&session->console);
     if (!signals_open(&session->signals, session->console.on)) {
         report("signalfd: %s", strerror(errno));
         free(session->stamps);

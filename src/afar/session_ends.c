@@ -265,9 +265,12 @@ void session_note_presence(struct session *session)
         session->away_say_ms = session_now_ms() + AWAY_SAY_MS;
         return;
     }
+    const bool shown = session->away_said;
     say_presence(session, away);
     if (!away) /* what was told meanwhile has not arrived */
         console_resized(&session->console);
+    if (!away && shown)
+        console_redraw(&session->console);
 }
 
 /* Whoever has interrupted it does not want to wait. */

@@ -188,6 +188,37 @@ void tty_put(struct tty *tty, const char *text)
     tty_follow(tty, text, strlen(text));
 }
 
+void tty_undo(struct tty *tty)
+{
+    char text[TERM_MODES_TEXT_BYTES];
+    if (tty->shows)
+        write_within(text, term_modes_undo(tty->modes.set, text));
+    tty->modes = (struct term_modes){0};
+}
+
+bool tty_is_alternate(const struct tty *tty)
+{
+    return term_modes_alternate(tty->modes.set);
+}
+
+/* The cursor, its attributes and its origin are saved and come back. A column stays free: in the
+ * last one some terminals would go to the next row. */
+void tty_put_last_row(const struct tty *tty, const char *text)
+{
+    char line[LINE_BYTES];
+    struct afar_pty size = AFAR_PTY_INIT();
+    tty_size(&size);
+    if (!tty->shows || size.rows == 0 || size.cols < 2 || !term_modes_at_rest(&tty->modes))
+        return;
+    int length = snprintf(line, sizeof line,
+                          "\x1b"
+                          "7\x1b[?6l\x1b[%u;1H\x1b[0;2m%.*s\x1b[0m\x1b[K\x1b"
+                          "8",
+                          (unsigned)size.rows, (int)size.cols - 1, text);
+    if (length > 0 && (size_t)length < sizeof line)
+        write_within(line, (size_t)length);
+}
+
 /* ---- what we say ----------------------------------------------------------------------------- */
 
 void tty_say(const struct tty *tty, const char *format, ...)

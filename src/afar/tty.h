@@ -66,6 +66,16 @@ void tty_follow(struct tty *tty, const void *data, size_t size);
 /* Writes it as if the command had, and all of it: a few bytes. */
 void tty_put(struct tty *tty, const char *text);
 
+/* Undoes what was followed, on a terminal that is not raw: nothing where nothing is set. */
+void tty_undo(struct tty *tty);
+
+/* The command shows the other screen. */
+bool tty_is_alternate(const struct tty *tty);
+
+/* Writes a line of ours over the last row, as much of it as it has room for; the cursor stays where
+ * it is. Nothing in the middle of a sequence. */
+void tty_put_last_row(const struct tty *tty, const char *text);
+
 /* Sets rows, cols and pixels of `pty`: the size of standard output, else of standard input, else of
  * the controlling terminal; 0 where none is known. */
 void tty_size(struct afar_pty *pty);

@@ -21,6 +21,13 @@ void recording_free(struct recording *recording)
     free(recording);
 }
 
+void recording_discard(struct recording *recording)
+{
+    if (recording->fd >= 0)
+        (void)unlink(recording->path);
+    recording_free(recording);
+}
+
 static struct recording *new_recording(struct afar_error *err)
 {
     struct recording *made = calloc(1, sizeof *made);
@@ -82,9 +89,7 @@ struct recording *recording_make(const char *folder, const struct cast_header *h
         status = write_header(made, header, err);
     if (status == AFAR_OK)
         return made;
-    if (made->fd >= 0)
-        (void)unlink(made->path); /* nothing will run */
-    recording_free(made);
+    recording_discard(made); /* nothing will run */
     return NULL;
 }
 

@@ -36,6 +36,9 @@ int recording_write(struct recording *recording, const void *data, size_t size);
 /* It is complete, and on the disk; sha256 is set. 0, or an errno. */
 int recording_finish(struct recording *recording);
 
+/* Nothing runs that it would be of: its file goes, too. */
+void recording_discard(struct recording *recording);
+
 /* NULL is fine. */
 void recording_free(struct recording *recording);
 

@@ -266,6 +266,10 @@ enum afar_status judge_command(struct job_decider *decider, struct job_launch *l
         status = note_start(terms, launch, err);
     if (status == AFAR_OK && terms->kept != NULL)
         status = keep_command(terms, launch, err);
+    if (status != AFAR_OK && launch->recording != NULL && !launch->audited) {
+        recording_discard(launch->recording); /* the audit log does not name it */
+        launch->recording = NULL;
+    }
     if (launch->refused)
         memcpy(terms->refused.text, err->message, sizeof terms->refused.text);
     return status;

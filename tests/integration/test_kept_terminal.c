@@ -142,6 +142,21 @@ static void it_is_left_and_found(void **state)
     QUIET(0, "rm", "@", "once:left");
 }
 
+/* What it has left set on its terminal is not left on the one at which that is read. */
+static void its_log_leaves_a_terminal_in_order(void **state)
+{
+    (void)state;
+    QUIET(0, "run", "-n", "-t", "--once", "modes", "@", "--", "printf",
+          "\\033[?1049h\\033[?1006;1003h\\033[?25lhi");
+    AFAR(&one, ROWS, COLS, "logs", "@", "once:modes");
+    expect_end(&one, 0, "hi\x1b[?1006l\x1b[?1003l\x1b[?25h\x1b[?1049l");
+    struct program plain;
+    afar(&plain, 0, (const char *const[]){"logs", "@", "once:modes", NULL});
+    assert_string_equal(plain.stdout_data, "\x1b[?1049h\x1b[?1006;1003h\x1b[?25lhi");
+    program_close(&plain);
+    QUIET(0, "rm", "@", "once:modes");
+}
+
 /* `-d`: at once, and its keys come later. */
 static void it_begins_without_anybody(void **state)
 {
@@ -407,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_left_and_found),
+        cmocka_unit_test(its_log_leaves_a_terminal_in_order),
         cmocka_unit_test(it_begins_without_anybody),
         cmocka_unit_test(it_is_taken_over),
         cmocka_unit_test(readers_have_no_size),

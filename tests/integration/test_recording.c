@@ -241,6 +241,57 @@ static void no_room(void **state)
     assert_int_equal(mkdir(casts, 0700), 0);
 }
 
+static unsigned count_casts(void)
+{
+    unsigned count = 0;
+    DIR *dir = opendir(casts);
+    assert_non_null(dir);
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
+        count += entry->d_name[0] != '.';
+    (void)closedir(dir);
+    return count;
+}
+
+/* What the audit log could not name has not run, and has no file. */
+static void nothing_without_its_line(void **state)
+{
+    (void)state;
+    char log[128];
+    char rules[RULES_BYTES];
+    char filler[320];
+    unsigned ran = 0;
+    int status = 0;
+    (void)snprintf(log, sizeof log, "%s/log", folder);
+    assert_int_equal(mkdir(log, 0700), 0);
+    if (geteuid() != 0 || mount("none", log, "tmpfs", 0, "size=64k,mode=700") != 0) {
+        print_message("no file system can be mounted here\n");
+        skip();
+    }
+    (void)snprintf(rules, sizeof rules,
+                   "[server]\naudit_log = %s/audit\n[allow all]\nclient = any\ncommand = **\n"
+                   "record = %s\n",
+                   log, casts);
+    ruled_open(&ruled, rules, "info");
+    (void)snprintf(filler, sizeof filler, "cat /dev/zero >%s/filler", log);
+    struct program program;
+    (void)program_run(&program, WORDS("sh", "-c", filler), NULL, 0);
+    program_close(&program);
+    while (status == 0) { /* what is left of a page */
+        status = ruled_run(&ruled, &program, WORDS("-t"), WORDS("true"));
+        ran += status == 0;
+        if (status != 0)
+            assert_non_null(strstr(program.stderr_data, "cannot write its audit log"));
+        program_close(&program);
+        assert_true(ran < 50);
+    }
+    assert_int_equal(count_casts(), ran);
+    ruled_close(&ruled);
+    assert_int_equal(umount(log), 0);
+    (void)snprintf(filler, sizeof filler, "rm %s/*; rmdir %s", casts, log);
+    (void)program_run(&program, WORDS("sh", "-c", filler), NULL, 0);
+    program_close(&program);
+}
+
 /* A kept one's is its keeper's, and its end comes to the log. */
 static void kept(void **state)
 {
@@ -269,6 +320,7 @@ int main(void)
         cmocka_unit_test(it_wants_a_terminal),
         cmocka_unit_test(its_limit),
         cmocka_unit_test(no_room),
+        cmocka_unit_test(nothing_without_its_line),
         cmocka_unit_test(kept),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -112,11 +112,45 @@ static void an_editor(void **state)
     end(cutter, 5);
 }
 
+/* Who waits at the other screen is told so in its last row, which is the program's again when the
+ * connection is back. */
+static void told_on_the_other_screen(void **state)
+{
+    static char before[PANE_BYTES];
+    char url[64];
+    char line[1024];
+    (void)state;
+    if (!pane_has("tmux") || !pane_has("vim")) {
+        print_message("no tmux, or no vim here\n");
+        skip();
+    }
+    struct cutter *cutter = begin(0, 1, url);
+    (void)snprintf(line, sizeof line,
+                   "afar run -t %s -- vim -u NONE -n --cmd 'set shortmess+=F' /etc/services", url);
+    pane_open(&pane, ROWS, COLS, line);
+    pane_settle(&pane, "# Network services");
+    memcpy(before, pane.text, sizeof before);
+    cutter_refuse(cutter, 1);
+    cutter_cut(cutter);
+    pane_expect(&pane, "trying to come back");
+    const char *said = strstr(pane.text, "trying to come back");
+    assert_ptr_equal(strchr(said, '\n') + 1, pane.text + strlen(pane.text)); /* the last row */
+    assert_non_null(strstr(pane.text, "# Network services"));
+    cutter_refuse(cutter, 0);
+    pane_expect_all(&pane, before);
+    pane_type(&pane, ":q!");
+    pane_type(&pane, "Enter");
+    pane_expect(&pane, "rc=0.");
+    pane_close(&pane);
+    end(cutter, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(much_output),
         cmocka_unit_test(an_editor),
+        cmocka_unit_test(told_on_the_other_screen),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
