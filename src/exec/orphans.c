@@ -190,9 +190,9 @@ void orphans_free(struct orphans *orphans)
     free(orphans);
 }
 
-/* ---- the list
- * ------------------------------------------------------------------------------------ Each of
- * these with the lock held. */
+/* ---- the list -------------------------------------------------------------------------------- */
+
+/* Each of these with the lock held. */
 
 /* Reads once. False: that was the end, or it failed (and is stale). */
 static bool read_piece(struct orphans *orphans)
@@ -248,8 +248,7 @@ bool orphans_reap(struct orphans *orphans, int64_t until_us)
     return more;
 }
 
-/* ---- looking at one
- * ------------------------------------------------------------------------------ */
+/* ---- looking at one -------------------------------------------------------------------------- */
 
 /* FNV-1a. */
 static uint64_t hash(const char *value)
@@ -349,8 +348,7 @@ static bool look_at_one(struct orphans *orphans, const struct orphans_search *se
     return true;
 }
 
-/* ---- whose
- * --------------------------------------------------------------------------------------- */
+/* ---- whose ----------------------------------------------------------------------------------- */
 
 static const char *value_of(const struct orphans *orphans, const struct family_mark *mark)
 {
@@ -399,8 +397,7 @@ bool orphans_none(struct orphans *orphans, const struct family_mark *mark)
     return none;
 }
 
-/* ---- searching
- * ----------------------------------------------------------------------------------- */
+/* ---- searching ------------------------------------------------------------------------------- */
 
 static void begin(struct orphans *orphans, struct orphans_search *search)
 {

@@ -80,8 +80,7 @@ static void signal_group(struct sweep *sweep, int number)
     (void)pthread_mutex_unlock(&sweep->lock);
 }
 
-/* ---- the phases
- * ----------------------------------------------------------------------------------- */
+/* ---- the phases ------------------------------------------------------------------------------ */
 
 static void begin_look(struct sweep *sweep)
 {

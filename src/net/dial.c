@@ -16,9 +16,7 @@
 #include "net/lookup.h"
 #include "net/socket.h"
 
-/* ---- several addresses at a time: RFC 8305, "Happy Eyeballs"
- * ----------------------------------------
- */
+/* ---- several addresses at a time: RFC 8305, "Happy Eyeballs" --------------------------------- */
 
 enum {
     /* §5: so long an attempt has before the next one is made beside it. */

@@ -102,9 +102,7 @@ static void assert_known(const char *expected)
     assert_string_equal(text, expected);
 }
 
-/* ---- beside the system's CAs
- * ----------------------------------------------------------------------
- */
+/* ---- beside the system's CAs ----------------------------------------------------------------- */
 
 /* A CA of the system's vouches for the server: enough as long as the server's keys are not known.
  */

@@ -23,6 +23,8 @@ enum { TERMINALS = 20, SIZES_A_SECOND = 20, SECONDS = 2, LINE_BYTES = 1024 };
 
 /* In the foreground as soon as it has said so: what comes before that is the shell's. */
 #define SLEEP "bash -c 'echo be\"\"gin; sleep 1000; :'"
+/* The same after `fg`. */
+#define READS "bash -c 'trap \"echo co\"\"nt\" CONT; echo be\"\"gin; while :; do read x; done'"
 
 /* ---- another root ---------------------------------------------------------------------------- */
 
@@ -68,13 +70,13 @@ static void a_root_without_devices(void **state)
     terminal_type(&person, "set -m && echo m=$?, tty=${AFAR_TTY-none}\r");
     terminal_await(&person, "m=0, tty=none\r\n");
     terminal_await(&person, "there:");
-    terminal_type(&person, SLEEP "\r");
+    terminal_type(&person, READS "\r");
     terminal_await(&person, "begin\r\n");
     terminal_type(&person, "\x1a");
     terminal_await(&person, "Stopped");
     terminal_await(&person, "there:");
     terminal_type(&person, "fg\r");
-    terminal_await(&person, "sleep 1000; :'\r\n");
+    terminal_await(&person, "cont\r\n");
     terminal_type(&person, "\x03");
     terminal_await(&person, "there:");
     terminal_type(&person, "echo st=$?.\r");

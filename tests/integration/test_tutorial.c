@@ -144,8 +144,7 @@ static void clients_of_9_and_11(void **state)
     expect_client(tls, commands, replies);
 }
 
-/* ---- afar against the tutorial's servers
- * -------------------------------------------------------------- */
+/* ---- afar against the tutorial's servers ----------------------------------------------------- */
 
 static void start_python(struct program *program, const char *kind, const char *piece, char url[64])
 {
@@ -216,8 +215,7 @@ static void run_on_our_own(void **state)
     expect_afar(headed, "", "hi\n");
 }
 
-/* ---- the ugly
- * --------------------------------------------------------------------------------------------- */
+/* ---- the ugly -------------------------------------------------------------------------------- */
 
 static void clients_that_vanish_in_the_middle(void **state)
 {

@@ -22,6 +22,9 @@
 #include "support/program.h"
 #include "support/threaded.h"
 
+/* Its execve, in which it cannot be known, is over as soon as its variable is seen again. */
+#define SLEEPS "until grep -q sleep /proc/$!/comm; do :; done; "
+
 static struct orphans *orphans;
 
 static void expect_processes_with(const char *variable, size_t count)
@@ -277,8 +280,9 @@ static void one_that_dies_between_list_and_look(void **state)
     struct proc_stat stat = {.dead = false};
     struct orphans_search search = {.begun = false};
     threaded_start(&command, "between",
-                   "(setsid sleep 1000 >/dev/null 2>&1 &); (setsid sh -c 'sleep 1000 >/dev/null "
-                   "2>&1 & echo $$; kill -STOP $$' &); exit 0");
+                   "(setsid sleep 1000 >/dev/null 2>&1 & " SLEEPS "); "
+                   "(setsid sh -c 'sleep 1000 >/dev/null 2>&1 & " SLEEPS "echo $$; kill -STOP $$' "
+                   "&); exit 0");
     threaded_expect_line(&command);
     threaded_expect_end(&command);
     expect_orphans(2);

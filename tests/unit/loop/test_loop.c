@@ -183,8 +183,7 @@ static void the_kernels_limits(void **state)
     close_ready(&one);
 }
 
-/* ---- mailbox and companion
- * ---------------------------------------------------------------------------- */
+/* ---- mailbox and companion ------------------------------------------------------------------- */
 
 enum { LETTERS = 200, SENDERS = 4 };
 

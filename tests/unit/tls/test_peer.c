@@ -246,9 +246,7 @@ static void nobody_vouches_for_what_a_key_claims(void **state)
     GENERAL_NAMES_free(names);
 }
 
-/* ---- by key, but
- * ---------------------------------------------------------------------------------
- */
+/* ---- by key, but ----------------------------------------------------------------------------- */
 
 /* Security level 2 would not let the client load such a key itself. */
 static void a_weak_key_is_refused(void **state)
