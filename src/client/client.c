@@ -106,7 +106,8 @@ static enum afar_status shake_hands(struct transport *transport, int64_t deadlin
 enum afar_status client_open_transport(struct transport **transport,
                                        const struct afar_context *context,
                                        const struct endpoint *endpoint, int stream,
-                                       int64_t deadline_ms, int stop_fd, struct afar_error *err)
+                                       bool request_follows, int64_t deadline_ms, int stop_fd,
+                                       struct afar_error *err)
 {
     int fd = stream;
     *transport = NULL;
@@ -124,6 +125,8 @@ enum afar_status client_open_transport(struct transport **transport,
     }
     if (status != AFAR_OK)
         return status;
+    if (request_follows && endpoint->scheme == ENDPOINT_TLS)
+        transport_tls_await_request(*transport);
     status = shake_hands(*transport, deadline_ms, stop_fd, err);
     if (status == AFAR_OK)
         return AFAR_OK;
@@ -168,6 +171,7 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
     enum afar_status status =
         route->ready ? transport_plain_new(&transport, route->stream, err)
                      : client_open_transport(&transport, context, endpoint, route->stream,
+                                             route->request_follows,
                                              clock_deadline_ms(route->timeout_ms), -1, err);
     if (status != AFAR_OK)
         return status;
