@@ -185,6 +185,7 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
     made->protocol = endpoint->protocol;
     made->patience_ms = route->timeout_ms;
     made->by_another = route->ready;
+    made->fresh = route->request_follows && endpoint->scheme == ENDPOINT_TLS && !route->ready;
     made->endpoint = malloc(sizeof *made->endpoint);
     status = made->endpoint == NULL ? afar_fail(err, AFAR_ENOMEM, "out of memory for a connection")
              : route->ready         ? choose_ids(made, err)

@@ -124,6 +124,7 @@ struct afar_client {
     struct buffer in;
     struct buffer out;
     struct decoder decoder;
+    bool fresh;              /* the end of TLS's handshake waits for the first request */
     bool by_another;         /* another program passes on what is said */
     bool heard;              /* something has come from the server */
     bool met;                /* … or had come on an earlier connection */
