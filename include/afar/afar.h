@@ -147,6 +147,9 @@ struct afar_route {
      * and maybe not new, as `afar share` hands them out: the URL's protocol is spoken at once, without
      * TLS. Where it is lost, afar_resume dials the URL. */
     bool ready;
+    /* A request follows at once: what ends TLS's handshake waits for it and leaves with it. Until
+     * then, or until afar_process, the server counts it as one that shakes hands. */
+    bool request_follows;
 };
 #define AFAR_ROUTE_INIT(...) AFAR_INIT(afar_route, __VA_ARGS__)
 

@@ -72,7 +72,10 @@ bool cp_host_open(struct cp_host *host, const struct options *options, const cha
         report("%s", err.message);
         return false;
     }
-    if (!remote_open(&host->remote, &host->options, NULL) || !remote_connect(&host->remote))
+    if (!remote_open(&host->remote, &host->options, NULL))
+        return false;
+    host->remote.request_follows = true;
+    if (!remote_connect(&host->remote))
         return false;
     if (remote_is_shell(&host->remote)) {
         report("cp: files cannot be had with the protocols sized and headed");

@@ -107,7 +107,9 @@ static bool begin(struct task *task, const char *help, unsigned accepted, bool h
         report("%s: unexpected argument '%s'; try 'afar %s --help'", argv[0], extra, argv[0]);
         return false;
     }
-    return remote_open(&task->remote, &task->options, NULL) && remote_connect(&task->remote) &&
+    bool opened = remote_open(&task->remote, &task->options, NULL);
+    task->remote.request_follows = true;
+    return opened && remote_connect(&task->remote) &&
            (!has_job ||
             job_name_find(&task->remote, word, task->job, task->wants_pty ? &task->pty : NULL));
 }

@@ -240,7 +240,8 @@ bool remote_connect(struct remote *remote)
     if (remote->context == NULL)
         afar_begin_program();
     for (;;) {
-        struct afar_route by = AFAR_ROUTE_INIT(.timeout_ms = remote->connect_timeout_ms);
+        struct afar_route by = AFAR_ROUTE_INIT(.timeout_ms = remote->connect_timeout_ms,
+                                               .request_follows = remote->request_follows);
         if (!take_route(&by, remote->route))
             return false;
         if (dial(remote, &by, &err) == AFAR_OK) {

@@ -44,6 +44,7 @@ struct remote {
     struct options asked;    /* for the jump host: its lists are the caller's */
     struct jump jump;        /* by the entry's `via`, … */
     struct remote_route via; /* … and then this is the route */
+    bool request_follows;    /* set before connecting: as afar_route's */
     bool secure;             /* it needs credentials: */
     struct credential_paths paths;
     struct trust trust; /* asked where neither a CA nor a pin decides */

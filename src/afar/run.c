@@ -149,7 +149,9 @@ int run_main(int argc, char **argv)
         report("run: no command is given; it follows HOST; try 'afar run --help'");
         goto out;
     }
-    if (remote_open(&remote, &options, NULL) && remote_connect(&remote))
+    bool opened = remote_open(&remote, &options, NULL);
+    remote.request_follows = true;
+    if (opened && remote_connect(&remote))
         status = remote_is_shell(&remote) ? run_shell(&remote, &options)
                                           : run_command(&remote, &options);
 out:

@@ -37,7 +37,9 @@ static int serve(const struct options *options)
         AFAR_COMMAND_INIT(.subsystem = "sftp", .cwd = options->cwd,
                           .timeout_ms = options->timeout_ms, .with_stdin = true);
     int status = STATUS_FAILED;
-    if (remote_open(&remote, options, NULL) && remote_connect(&remote)) {
+    bool opened = remote_open(&remote, options, NULL);
+    remote.request_follows = true;
+    if (opened && remote_connect(&remote)) {
         if (remote_is_shell(&remote))
             report("sftp: files cannot be had with the protocols sized and headed");
         else

@@ -148,7 +148,8 @@ static enum afar_status shake_hands(struct transport *transport, int64_t deadlin
 enum afar_status client_open_transport(struct transport **transport,
                                        const struct afar_context *context,
                                        const struct endpoint *endpoint, int stream,
-                                       int64_t deadline_ms, int stop_fd, struct afar_error *err)
+                                       bool request_follows, int64_t deadline_ms, int stop_fd,
+                                       struct afar_error *err)
 {
     int fd = stream;
     *transport = NULL;
@@ -166,6 +167,8 @@ enum afar_status client_open_transport(struct transport **transport,
     }
     if (status != AFAR_OK)
         return status;
+    if (request_follows && endpoint->scheme == ENDPOINT_TLS)
+        transport_tls_await_request(*transport);
     status = shake_hands(*transport, deadline_ms, stop_fd, err);
     if (status == AFAR_OK)
         return AFAR_OK;
@@ -210,6 +213,7 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
     enum afar_status status =
         route->ready ? transport_plain_new(&transport, route->stream, err)
                      : client_open_transport(&transport, context, endpoint, route->stream,
+                                             route->request_follows,
                                              clock_deadline_ms(route->timeout_ms), -1, err);
     if (status != AFAR_OK)
         return status;
@@ -223,6 +227,7 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
     made->protocol = endpoint->protocol;
     made->patience_ms = route->timeout_ms;
     made->by_another = route->ready;
+    made->fresh = route->request_follows && endpoint->scheme == ENDPOINT_TLS && !route->ready;
     made->endpoint = malloc(sizeof *made->endpoint);
     status = made->endpoint == NULL ? afar_fail(err, AFAR_ENOMEM, "out of memory for a connection")
              : route->ready         ? choose_ids(made, err)

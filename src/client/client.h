@@ -124,6 +124,7 @@ struct afar_client {
     struct buffer in;
     struct buffer out;
     struct decoder decoder;
+    bool fresh;              /* the end of TLS's handshake waits for the first request */
     bool by_another;         /* another program passes on what is said */
     bool heard;              /* something has come from the server */
     bool met;                /* … or had come on an earlier connection */
@@ -184,12 +185,13 @@ enum afar_status client_wait_ready(const struct afar_client *client, short event
                                    int64_t deadline_ms, struct afar_error *err);
 
 /* Connects and shakes hands. `stream` is a socket that is connected already, and is closed in any
- * case; 0: the endpoint is dialled. `stop_fd` -1: none. As afar_connect, and AFAR_EAGAIN: stop_fd can be
+ * case; 0: the endpoint is dialled. `request_follows` as in struct afar_route. `stop_fd` -1: none. As afar_connect, and AFAR_EAGAIN: stop_fd can be
  * read. */
 enum afar_status client_open_transport(struct transport **transport,
                                        const struct afar_context *context,
                                        const struct endpoint *endpoint, int stream,
-                                       int64_t deadline_ms, int stop_fd, struct afar_error *err);
+                                       bool request_follows, int64_t deadline_ms, int stop_fd,
+                                       struct afar_error *err);
 
 /* The same as client_check, or that there is no command. */
 enum afar_status client_check_running(const struct afar_client *client, struct afar_error *err);

@@ -124,6 +124,11 @@ static enum afar_status settle(struct afar_client *client, struct afar_error *er
     enum afar_status status = AFAR_OK;
     uint64_t before = 0;
     int turns = 0;
+    /* It has nothing to say yet, and to receive would send the handshake's end alone. */
+    if (client->fresh) {
+        client->fresh = false;
+        return client_check(client, PROTOCOL_AFAR, err);
+    }
     do {
         before = client->received_bytes;
         status = afar_process(client, err);

@@ -13,6 +13,7 @@ struct tls_socket {
     int fd;
     struct tls_guard *guard; /* kept; NULL: reading is not bounded here */
     uint8_t *held;           /* NULL: what is written is sent at once */
+    size_t room;             /* in it */
     size_t start;            /* of what has not been sent */
     size_t end;
 };
@@ -20,6 +21,9 @@ struct tls_socket {
 /* What TLS adds to a record (RFC 8446 §5.2: header, content type, tag), and more. */
 enum { RECORD_EXTRA_BYTES = 64 };
 enum { HELD_MAX_BYTES = TLS_BATCH_BYTES + TLS_BATCH_RECORDS * RECORD_EXTRA_BYTES };
+/* Of a client: its certificates, 4 KiB with an ordinary chain, and a request, mostly 1 KiB and at
+ * most one record. Less than malloc gets from the kernel each time. */
+enum { FLIGHT_MAX_BYTES = 32 * 1024 };
 
 static struct tls_socket *socket_of(BIO *bio)
 {
@@ -71,13 +75,16 @@ static int socket_write(BIO *bio, const char *data, int size)
     BIO_clear_retry_flags(bio);
     if (size <= 0)
         return 0;
-    if (socket->held != NULL && HELD_MAX_BYTES - socket->end >= (size_t)size) {
+    if (socket->held != NULL && socket->room - socket->end >= (size_t)size) {
         memcpy(socket->held + socket->end, data, (size_t)size);
         socket->end += (size_t)size;
         return size;
     }
-    if (socket->held != NULL) { /* nothing may overtake it */
-        BIO_set_retry_write(bio);
+    /* Nothing may overtake what is held. */
+    enum afar_status status = tls_bio_release(bio);
+    if (status != AFAR_OK) {
+        if (status == AFAR_EAGAIN)
+            BIO_set_retry_write(bio);
         return -1;
     }
     ssize_t count = send_some(socket, data, (size_t)size);
@@ -86,14 +93,26 @@ static int socket_write(BIO *bio, const char *data, int size)
     return (int)count;
 }
 
-bool tls_bio_hold(BIO *bio)
+static bool hold(BIO *bio, size_t room)
 {
     struct tls_socket *socket = BIO_get_data(bio);
     if (BIO_method_type(bio) != BIO_TYPE_SOCKET)
         return false;
-    if (socket->held == NULL)
-        socket->held = malloc(HELD_MAX_BYTES);
+    if (socket->held == NULL) {
+        socket->held = malloc(room);
+        socket->room = room;
+    }
     return socket->held != NULL;
+}
+
+bool tls_bio_hold(BIO *bio)
+{
+    return hold(bio, HELD_MAX_BYTES);
+}
+
+bool tls_bio_hold_flight(BIO *bio)
+{
+    return hold(bio, FLIGHT_MAX_BYTES);
 }
 
 enum afar_status tls_bio_release(BIO *bio)

@@ -138,6 +138,8 @@ struct transport_tls {
     size_t retry_bytes;          /* of a send that has to be repeated; 0: none */
     size_t begun_bytes;          /* of a record behind it that has to be repeated next */
     bool held;                   /* it lies in the BIO and waits for the socket */
+    bool awaits_request;         /* client: what ends the handshake waits for what is sent next */
+    bool waiting;                /* it does so: it lies in the BIO, too */
     char *peer_name;             /* owned; of the certificate; NULL: not established */
     int64_t expires_at;          /* Unix time; of the peer's chain, 0: no peer certificate */
     int64_t since;               /* Unix time of the full handshake with this peer */
@@ -368,9 +370,11 @@ BIO_METHOD *tls_bio_method_new(void);
 BIO *tls_bio_new(const BIO_METHOD *method, int fd);
 
 /* Until tls_bio_release what is written is held back, up to TLS_BATCH_BYTES in TLS_BATCH_RECORDS
- * records; nothing may be held already. False: it is not, for want of memory, or as the BIO is none
- * of ours. */
+ * records; more than there is room for sends what is held. False: it is not held, for want of memory,
+ * or as the BIO is none of ours. */
 bool tls_bio_hold(BIO *bio);
+/* The same for some messages of a handshake, and a request: with less room. */
+bool tls_bio_hold_flight(BIO *bio);
 /* Sends what is held. AFAR_OK: all of it, or there was nothing. AFAR_EAGAIN: call again when the
  * socket is writable; nothing else may be written before. AFAR_ESYSTEM: errno says why not. */
 enum afar_status tls_bio_release(BIO *bio);

@@ -105,6 +105,11 @@ enum afar_status transport_tls_client_new(struct transport **transport, struct t
                                           int fd, const char *server_name, const char *alpn,
                                           struct afar_error *err);
 
+/* Before the handshake of a client: what ends it (in TLS 1.3 our certificate and Finished) is kept
+ * until the first send and leaves with that, in one segment. The caller has something to send and
+ * sends it soon: the server waits for both. A receive sends it, too. */
+void transport_tls_await_request(struct transport *transport);
+
 /* The session that the next connection to `server_name` would offer, for tls_context_import in
  * another process: anyone who has it can impersonate us until it ends. *data is the caller's
  * (OPENSSL_cleanse or not, free); NULL: there is none. AFAR_ENOMEM. */

@@ -122,9 +122,25 @@ static enum afar_status handshake_done(struct transport_tls *transport, struct a
     SSL_set_read_ahead(transport->ssl, 1);
     SSL_set_default_read_buffer_len(transport->ssl, TLS_READ_AHEAD_BYTES);
     transport->established = true;
-    transport->base.recv_events = POLLIN;
+    transport->waiting = transport->awaits_request;
+    /* Who polls before there is something to send is woken up to receive, which sends it. */
+    transport->base.recv_events = transport->waiting ? POLLIN | POLLOUT : POLLIN;
     transport->base.send_events = POLLOUT;
     return AFAR_OK;
+}
+
+/* More of the handshake is to come, or it has failed: what we had to say of it leaves. */
+static enum afar_status send_flight(struct transport_tls *transport, enum afar_status status,
+                                    struct afar_error *err)
+{
+    enum afar_status sent =
+        transport->awaits_request ? tls_bio_release(SSL_get_wbio(transport->ssl)) : AFAR_OK;
+    if (status != AFAR_EAGAIN || sent == AFAR_OK)
+        return status;
+    if (sent != AFAR_EAGAIN)
+        return tls_fail_socket(transport, errno, err);
+    transport->base.recv_events = transport->base.send_events = POLLOUT;
+    return AFAR_EAGAIN;
 }
 
 /* It waits, or has failed: SSL_do_handshake has returned `result`. */
@@ -133,11 +149,12 @@ static enum afar_status handshake_stopped(struct transport_tls *transport, int r
 {
     struct transport *base = &transport->base;
     enum afar_status status = tls_fail(transport, result, saved_errno, err);
+    base->recv_events = base->send_events = wanted_events(transport->ssl);
+    status = send_flight(transport, status, err);
     if (status != AFAR_EAGAIN) {
         enum afar_status files = tls_deferred_failure(transport->context, err);
         return files != AFAR_OK ? files : status;
     }
-    base->recv_events = base->send_events = wanted_events(transport->ssl);
     /* Do not wait for more of what will never be TLS. */
     if (tls_check_first(transport, err) != AFAR_OK)
         return AFAR_EPEER;
@@ -157,6 +174,9 @@ static enum afar_status tls_handshake(struct transport *base, struct afar_error 
         return fail_again(err);
 
     ERR_clear_error();
+    /* Without memory for it, it is sent at once. */
+    if (transport->awaits_request)
+        (void)tls_bio_hold_flight(SSL_get_wbio(transport->ssl));
     errno = 0;
     int result = SSL_do_handshake(transport->ssl);
     int saved = errno;
@@ -182,6 +202,21 @@ static void tls_begin(struct transport *base)
     tls_guard_begin(&tls_of(base)->guard);
 }
 
+/* Nothing was sent since the handshake: the peer will say nothing before it has the end of that. */
+static enum afar_status send_waiting(struct transport_tls *transport, struct afar_error *err)
+{
+    enum afar_status sent = tls_bio_release(SSL_get_wbio(transport->ssl));
+    if (sent == AFAR_EAGAIN) {
+        transport->base.recv_events = POLLOUT;
+        return afar_fail(err, AFAR_EAGAIN, "TLS waits for the peer");
+    }
+    transport->waiting = false;
+    transport->base.recv_events = POLLIN;
+    /* Where it has gone, receiving may still say why. */
+    transport->send_failed = transport->send_failed || sent != AFAR_OK;
+    return AFAR_OK;
+}
+
 static enum afar_status tls_recv(struct transport *base, void *data, size_t size, size_t *received,
                                  struct afar_error *err)
 {
@@ -194,6 +229,9 @@ static enum afar_status tls_recv(struct transport *base, void *data, size_t size
         return fail_again(err);
     if (tls_guard_spent(&transport->guard)) /* what is pending stays so */
         return afar_fail(err, AFAR_EAGAIN, "TLS has been read from for long enough");
+    status = transport->waiting ? send_waiting(transport, err) : AFAR_OK;
+    if (status != AFAR_OK)
+        return status;
 
     ERR_clear_error();
     errno = 0;
@@ -268,7 +306,7 @@ static enum afar_status write_records(struct transport_tls *transport, const uin
     size_t piece = 0;
     size_t done = 0;
     bool many = transport->retry_bytes == 0 && size > SSL3_RT_MAX_PLAIN_LENGTH &&
-                tls_bio_hold(SSL_get_wbio(transport->ssl));
+                !transport->waiting && tls_bio_hold(SSL_get_wbio(transport->ssl));
     if (!many && size > SSL3_RT_MAX_PLAIN_LENGTH)
         size = SSL3_RT_MAX_PLAIN_LENGTH;
     while (done < size) {
@@ -295,6 +333,9 @@ static enum afar_status send_held(struct transport_tls *transport, struct afar_e
     transport->held = status == AFAR_EAGAIN;
     if (status == AFAR_EAGAIN)
         return afar_fail(err, AFAR_EAGAIN, "TLS waits for the peer");
+    if (transport->waiting)
+        transport->base.recv_events = POLLIN;
+    transport->waiting = false;
     return status == AFAR_OK ? AFAR_OK : tls_fail_socket(transport, errno, err);
 }
 
@@ -513,6 +554,11 @@ enum afar_status transport_tls_server_new(struct transport **transport, struct t
                                           int fd, const char *alpn, struct afar_error *err)
 {
     return over_socket(transport, context, fd, NULL, alpn, err);
+}
+
+void transport_tls_await_request(struct transport *transport)
+{
+    tls_of(transport)->awaits_request = true;
 }
 
 enum afar_status transport_tls_client_new(struct transport **transport, struct tls_context *context,

@@ -94,6 +94,7 @@ static const struct layout layouts[] = {
     MEMBER(afar_route, family, 24, 4),
     MEMBER(afar_route, stream, 28, 4),
     MEMBER(afar_route, ready, 32, 1),
+    MEMBER(afar_route, request_follows, 33, 1),
     STRUCT(afar_pty, 48),
     MEMBER(afar_pty, size, 0, 8),
     MEMBER(afar_pty, term, 8, 8),

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -84,6 +85,22 @@ static void step(struct transport *transport, enum afar_status *status, struct a
     *status = transport_handshake(transport, err);
     if (*status != AFAR_EAGAIN && *status != AFAR_OK)
         tls_pair_cut(transport);
+}
+
+void tls_pair_open_sockets(struct tls_pair *pair, struct tls_context *client,
+                           struct tls_context *server)
+{
+    int ends[2];
+
+    memset(pair, 0, sizeof *pair);
+    pair->client_status = pair->server_status = AFAR_EAGAIN;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    assert_int_equal(
+        transport_tls_client_new(&pair->client, client, ends[0], "localhost", TLS_ALPN_AFAR, NULL),
+        AFAR_OK);
+    assert_int_equal(transport_tls_server_new(&pair->server, server, ends[1], TLS_ALPN_AFAR, NULL),
+                     AFAR_OK);
+    assert_int_equal(transport_fd(pair->client), ends[0]);
 }
 
 void tls_pair_handshake(struct tls_pair *pair)

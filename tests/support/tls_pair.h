@@ -39,6 +39,10 @@ void tls_pair_open(struct tls_pair *pair, struct tls_context *client, struct tls
                    const char *server_name, const char *client_alpn, const char *server_alpn,
                    size_t buffer_bytes);
 
+/* Over a pair of sockets, for the host localhost and with the ALPN of afar. */
+void tls_pair_open_sockets(struct tls_pair *pair, struct tls_context *client,
+                           struct tls_context *server);
+
 /* Shakes hands until both sides are done or have failed. A side that fails closes its end, as a
  * server would. A client that is done receives meanwhile: TLS 1.3 tells it only then that it has
  * been refused. */

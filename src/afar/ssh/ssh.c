@@ -241,6 +241,7 @@ static bool connect_to(struct ssh_run *run)
     ssh_debug(run, "Connecting to %s.", run->url);
     if (!remote_open(&run->remote, &run->connect, NULL) || !ssh_share(run) || !ssh_route(run))
         return false;
+    run->remote.request_follows = !run->options.no_command;
     for (; !remote_connect(&run->remote); attempts--) {
         if (attempts <= 1)
             return false;

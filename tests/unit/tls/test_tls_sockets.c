@@ -102,27 +102,6 @@ static void shake_hands(struct tls_pair *pair)
 
 /* ---- Over sockets ---------------------------------------------------------------------------- */
 
-static void socket_pair(int ends[2])
-{
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-}
-
-static void open_over_sockets(struct tls_pair *pair, struct tls_context *client,
-                              struct tls_context *server)
-{
-    int ends[2];
-
-    memset(pair, 0, sizeof *pair);
-    pair->client_status = pair->server_status = AFAR_EAGAIN;
-    socket_pair(ends);
-    assert_int_equal(
-        transport_tls_client_new(&pair->client, client, ends[0], "localhost", TLS_ALPN_AFAR, NULL),
-        AFAR_OK);
-    assert_int_equal(transport_tls_server_new(&pair->server, server, ends[1], TLS_ALPN_AFAR, NULL),
-                     AFAR_OK);
-    assert_int_equal(transport_fd(pair->client), ends[0]);
-}
-
 static bool is_open(int fd)
 {
     return fcntl(fd, F_GETFD) >= 0;
@@ -136,7 +115,7 @@ static void test_sockets(void **state)
     char byte = 0;
     size_t count = 0;
 
-    open_over_sockets(&pair, client, server_context);
+    tls_pair_open_sockets(&pair, client, server_context);
     shake_hands(&pair);
     tls_pair_exchange(pair.client, pair.server, 1000000);
     tls_pair_exchange(pair.server, pair.client, 1000000);
@@ -154,7 +133,7 @@ static void test_interrupted_and_short_calls(void **state)
     struct tls_context *client = new_client_context();
     struct tls_pair pair;
 
-    open_over_sockets(&pair, client, server_context);
+    tls_pair_open_sockets(&pair, client, server_context);
     weather.most_bytes = 3;
     weather.interrupt = 5;
     shake_hands(&pair);
@@ -185,7 +164,7 @@ static void test_records_travel_together(void **state)
     size_t sent = 0;
     size_t total = 0;
 
-    open_over_sockets(&pair, client, server_context);
+    tls_pair_open_sockets(&pair, client, server_context);
     int size = 1 << 20;
     assert_int_equal(
         setsockopt(transport_fd(pair.server), SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
@@ -226,7 +205,7 @@ static void test_records_that_wait(void **state)
     size_t got_bytes = 0;
     unsigned waits = 0;
 
-    open_over_sockets(&pair, client, server_context);
+    tls_pair_open_sockets(&pair, client, server_context);
     int size = 4096;
     assert_int_equal(
         setsockopt(transport_fd(pair.server), SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
@@ -272,7 +251,7 @@ static void test_a_goodbye_behind_records_that_wait(void **state)
     struct tls_pair pair;
     size_t count = 0;
 
-    open_over_sockets(&pair, client, server_context);
+    tls_pair_open_sockets(&pair, client, server_context);
     int size = 4096;
     assert_int_equal(
         setsockopt(transport_fd(pair.server), SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
@@ -299,7 +278,7 @@ static void test_half_a_record_is_waited_for(void **state)
     size_t count = 0;
     size_t total = 0;
 
-    open_over_sockets(&pair, client, server_context);
+    tls_pair_open_sockets(&pair, client, server_context);
     shake_hands(&pair);
     tls_pair_exchange(pair.server, pair.client, 10);
     assert_int_equal(transport_send(pair.server, data, sizeof data, &count, NULL), AFAR_OK);
@@ -330,7 +309,7 @@ static void test_a_refusal_is_told_although_sending_fails(void **state)
     size_t count = 0;
     char byte = 0;
 
-    open_over_sockets(&pair, client, server_context);
+    tls_pair_open_sockets(&pair, client, server_context);
     for (int i = 0; i < 10 && (client_status == AFAR_EAGAIN || server_status == AFAR_EAGAIN); i++) {
         if (client_status == AFAR_EAGAIN)
             client_status = transport_handshake(pair.client, &err);
@@ -359,7 +338,7 @@ static void test_what_has_come_can_be_read_after_a_broken_pipe(void **state)
     char data[16] = "";
     size_t count = 0;
 
-    open_over_sockets(&pair, client, server_context);
+    tls_pair_open_sockets(&pair, client, server_context);
     shake_hands(&pair);
     assert_int_equal(transport_send(pair.server, "last words", 10, &count, &err), AFAR_OK);
     transport_free(pair.server);
@@ -384,7 +363,7 @@ static void test_system_errors_keep_their_number(void **state)
     struct afar_error err;
     size_t count = 0;
 
-    open_over_sockets(&pair, client, server_context);
+    tls_pair_open_sockets(&pair, client, server_context);
     shake_hands(&pair);
     weather.send_errno = ENOBUFS;
     assert_int_equal(transport_send(pair.client, "x", 1, &count, &err), AFAR_ESYSTEM);
@@ -405,7 +384,8 @@ static void test_no_memory(void **state)
         struct transport *transport = NULL;
         struct afar_error err;
         int ends[2];
-        socket_pair(ends);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+                         0);
         alloc_fault_arm(n);
         enum afar_status status =
             transport_tls_client_new(&transport, client, ends[0], "localhost", TLS_ALPN_AFAR, &err);
@@ -429,7 +409,7 @@ static void test_a_context_may_go_before_its_transports(void **state)
     struct tls_context *server = tls_pair_server_context(&certs, TEST_SERVER, TEST_CA);
     struct tls_pair pair;
 
-    open_over_sockets(&pair, client, server);
+    tls_pair_open_sockets(&pair, client, server);
     tls_context_free(client);
     tls_context_free(server);
     shake_hands(&pair);
@@ -475,7 +455,7 @@ static void test_contexts_are_shared_by_threads(void **state)
         pthread_t threads[2 * THREADS];
         for (int i = 0; i < THREADS; i++) {
             struct tls_pair pair;
-            open_over_sockets(&pair, client, server_context);
+            tls_pair_open_sockets(&pair, client, server_context);
             visits[2 * i] = (struct visit){.transport = pair.client};
             visits[2 * i + 1] = (struct visit){.transport = pair.server, .echoes = true};
         }
