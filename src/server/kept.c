@@ -113,7 +113,6 @@ static void pick_up(struct kept *kept, const char *name)
     else if (!registry_hold(kept->registry, &entry->hold, entry->request.owner, rule))
         log_write(kept->log, LOG_LEVEL_WARN, "kept job %s has no place: out of memory", name);
     list_append(&kept->entries, &entry->link);
-    kept->count++;
 }
 
 static enum afar_status pick_up_all(struct kept *kept, struct afar_error *err)
@@ -241,14 +240,6 @@ static struct kept_entry *find_key_locked(struct kept *kept, const char *owner, 
     return NULL;
 }
 
-static size_t count_of_locked(struct kept *kept, const char *owner)
-{
-    size_t count = 0;
-    for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next)
-        count += strcmp(entry_at(link)->request.owner, owner) == 0;
-    return count;
-}
-
 void kept_entry_free(struct kept *kept, struct kept_entry *entry)
 {
     if (entry == NULL)
@@ -332,6 +323,16 @@ enum afar_status kept_describe(const struct kept *kept, const struct exec_reques
     return status == AFAR_OK ? AFAR_OK : afar_fail(err, status, "cannot hash a request");
 }
 
+/* The limit that leaves no place for another one of this owner; NULL: none does. */
+static const char *full_locked(const struct kept *kept, const char *owner)
+{
+    if (kept_places_locked(kept, NULL) >= kept->keep_max)
+        return "keep_max";
+    return kept->keep_per_identity > 0 && kept_places_locked(kept, owner) >= kept->keep_per_identity
+               ? "keep_per_identity"
+               : NULL;
+}
+
 enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *request,
                            struct kept_entry **entry, const char **limit)
 {
@@ -348,23 +349,22 @@ enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *reque
     const struct kept_entry *known = find_key_locked(kept, request->owner, request->key);
     if (known != NULL) {
         claim = strcmp(known->request.asked, request->asked) == 0 ? KEPT_KNOWN : KEPT_OTHER;
-    } else if (kept->count < kept->keep_max) {
-        bool full = kept->keep_per_identity > 0 &&
-                    count_of_locked(kept, request->owner) >= kept->keep_per_identity;
+    } else {
         (void)kept_output_locked(kept, &live_bytes);
-        if (full)
-            *limit = "keep_per_identity";
-        else if (live_bytes >= kept->keep_bytes)
-            *limit = "keep_bytes";
-        claim = full || live_bytes >= kept->keep_bytes ? KEPT_FULL : KEPT_FRESH;
+        *limit = live_bytes >= kept->keep_bytes ? "keep_bytes" : full_locked(kept, request->owner);
+        while (*limit != NULL && live_bytes < kept->keep_bytes &&
+               kept_make_room_locked(kept, request->owner))
+            *limit = full_locked(kept, request->owner);
+        claim = *limit == NULL ? KEPT_FRESH : KEPT_FULL;
     }
     if (claim == KEPT_FRESH) {
         list_append(&kept->entries, &made->link);
-        kept->count++;
         *entry = made;
         made = NULL;
     }
     (void)pthread_mutex_unlock(&kept->lock);
+    if (atomic_load(&kept->makes_room))
+        kept_watch_wake(kept);
     free(made);
     return claim;
 }
@@ -375,7 +375,6 @@ void kept_drop(struct kept *kept, struct kept_entry *entry)
         return;
     (void)pthread_mutex_lock(&kept->lock);
     list_remove(&entry->link);
-    kept->count--;
     (void)pthread_mutex_unlock(&kept->lock);
     kept_entry_free(kept, entry);
 }

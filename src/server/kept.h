@@ -62,7 +62,8 @@ enum kept_claim {
     KEPT_FRESH, /* *entry is the caller's: kept_begin or kept_drop must follow */
     KEPT_KNOWN, /* this owner has it under that name already */
     KEPT_OTHER, /* … but another command */
-    KEPT_FULL   /* no more of them: *limit names the key */
+    KEPT_FULL   /* no more of them, and none of this owner's that have ended without a name, whose
+                 * place it would get: *limit names the key */
 };
 enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *request,
                            struct kept_entry **entry, const char **limit);

@@ -72,6 +72,37 @@ void kept_measure_all(struct kept *kept, unsigned round)
     }
 }
 
+/* ---- places ---------------------------------------------------------------------------------- */
+
+static bool has_place(const struct kept_entry *entry, const char *owner)
+{
+    return !entry->condemned && (owner == NULL || strcmp(entry->request.owner, owner) == 0);
+}
+
+size_t kept_places_locked(const struct kept *kept, const char *owner)
+{
+    size_t count = 0;
+    for (const struct list *link = kept->entries.next; link != &kept->entries; link = link->next)
+        count += has_place(list_object(link, const struct kept_entry, link), owner);
+    return count;
+}
+
+bool kept_make_room_locked(struct kept *kept, const char *owner)
+{
+    struct kept_entry *oldest = NULL;
+    for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next) {
+        struct kept_entry *entry = entry_at(link);
+        if (entry->state == KEPT_ENDED && entry->request.key[0] == '\0' &&
+            has_place(entry, owner) && (oldest == NULL || entry->ended_us < oldest->ended_us))
+            oldest = entry;
+    }
+    if (oldest == NULL)
+        return false;
+    oldest->condemned = true;
+    atomic_store(&kept->makes_room, true);
+    return true;
+}
+
 /* ---- what goes ------------------------------------------------------------------------------- */
 
 enum what { NOTHING, OUTPUT, ALL };
@@ -80,6 +111,8 @@ enum what { NOTHING, OUTPUT, ALL };
 static enum what is_old(const struct kept *kept, const struct kept_entry *entry, uint64_t now_us)
 {
     const bool named = entry->request.key[0] != '\0' && kept->key_ms > kept->keep_ms;
+    if (entry->condemned)
+        return ALL;
     if (now_us <= entry->ended_us)
         return NOTHING;
     const uint64_t age_ms = (now_us - entry->ended_us) / 1000;

@@ -4,6 +4,7 @@
 #define SERVER_KEPT_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/list.h"
 #include "server/kept.h"
@@ -26,13 +27,13 @@ struct kept_entry {
     char signal[AFAR_SIGNAL_NAME_BYTES];
     uint64_t bytes[2];
     uint64_t ended_us;
+    bool condemned; /* another has its place: it is removed soon */
 };
 
 struct kept {
     pthread_mutex_t lock;
     pthread_mutex_t audit_lock; /* held while the disk is waited for: two that see an end at once */
     struct list entries;        /* guarded by lock, as the limits */
-    size_t count;
     uint64_t keep_max;
     uint64_t keep_per_identity;
     uint64_t keep_bytes;
@@ -43,6 +44,7 @@ struct kept {
     struct audit *audit; /* NULL: none */
     struct registry *registry;
     struct kept_watch *watch; /* NULL: not yet */
+    atomic_bool makes_room;   /* there are condemned ones */
     int state_fd;             /* each its lock's, the folder's … */
     int lock_fd;
     int jobs_fd;
@@ -91,7 +93,15 @@ void kept_note_end(struct kept *kept, struct kept_entry *entry, const struct job
 /* With the lock held: of output, as far as it is measured; and of that, what nobody can remove. */
 uint64_t kept_output_locked(const struct kept *kept, uint64_t *live);
 
-/* Removes what has been there for long enough, and of output what is too much. Blocks. */
+/* With the lock held: how many there are of this owner (NULL: all). */
+size_t kept_places_locked(const struct kept *kept, const char *owner);
+
+/* With the lock held. The oldest of this owner that has ended and has no name gives up its place;
+ * kept_watch_wake has it removed. False: there is none. */
+bool kept_make_room_locked(struct kept *kept, const char *owner);
+
+/* Removes what is condemned or has been there for long enough, and of output what is too much.
+ * Blocks. */
 void kept_evict(struct kept *kept);
 
 /* Looks how much output there is of one; or of those that run and those that were not measured, each

@@ -186,12 +186,10 @@ enum kept_fate kept_look(struct kept *kept, const char *job)
     struct kept_entry *entry = kept_entry_locked(kept, job);
     if (entry != NULL && fate == KEPT_HAS_ENDED)
         kept_note_end(kept, entry, &end);
-    if (entry != NULL && fate == KEPT_NEVER_RAN) {
+    if (entry != NULL && fate == KEPT_NEVER_RAN)
         list_remove(&entry->link);
-        kept->count--;
-    } else {
+    else
         entry = NULL;
-    }
     (void)pthread_mutex_unlock(&kept->lock);
     kept_entry_free(kept, entry);
     return fate;

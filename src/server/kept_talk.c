@@ -229,10 +229,8 @@ enum afar_status kept_forget(struct kept *kept, const char *job, struct afar_err
         return status;
     (void)pthread_mutex_lock(&kept->lock);
     struct kept_entry *entry = kept_entry_locked(kept, job);
-    if (entry != NULL) {
+    if (entry != NULL)
         list_remove(&entry->link);
-        kept->count--;
-    }
     (void)pthread_mutex_unlock(&kept->lock);
     kept_entry_free(kept, entry);
     return AFAR_OK;

@@ -210,6 +210,8 @@ static void turn(struct kept_watch *all, void *scratch)
     retry(all);
     while (tell_one(all))
         ;
+    if (atomic_exchange(&all->kept->makes_room, false))
+        kept_evict(all->kept);
     if (clock_now_ms() < all->round_at_ms)
         return;
     all->round_at_ms = clock_deadline_ms(ROUND_MS);

@@ -215,6 +215,51 @@ static void no_log_no_attach(void **state)
     assert_int_equal(unlink(strchr(log_key, '/')), 0);
 }
 
+static size_t count_jobs(void)
+{
+    struct program client;
+    size_t count = 0;
+    assert_int_equal(keeping_afar(&client, WORDS("ps", "-a", "--json", keeping.url)), 0);
+    for (const char *at = client.stdout_data; (at = strchr(at, '\n')) != NULL; at++)
+        count++;
+    program_close(&client);
+    return count;
+}
+
+static void await_jobs(size_t count)
+{
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    while (count_jobs() != count)
+        assert_true(clock_now_ms() < deadline_ms);
+}
+
+/* The oldest one that has ended makes room; what has a name or runs does not. */
+static void the_oldest_makes_room(void **state)
+{
+    char *const url = keeping.url;
+    char last[KEEPING_JOB_BYTES];
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "keep_per_identity=2"));
+    keeping_detach(&keeping, "exit 3", job);
+    await(WORDS("wait", url, job), 3);
+    for (int i = 4; i < 8; i++) {
+        char line[16];
+        (void)snprintf(line, sizeof line, "exit %d", i);
+        keeping_detach(&keeping, line, last);
+        await(WORDS("wait", url, last), i);
+    }
+    await_jobs(2);
+    expect(WORDS("wait", url, job), 125, "", "no such job");
+    expect(WORDS("wait", url, last), 7, "", "");
+
+    expect(WORDS("run", "--once", "first", url, "true"), 0, "", "");
+    expect(WORDS("run", "-d", url, "sleep", "1000"), 0, "", "");
+    await_jobs(2);
+    expect(WORDS("run", "-d", url, "true"), 125, "", "keep_per_identity");
+    expect(WORDS("run", "--once", "second", url, "true"), 125, "", "keep_per_identity");
+    expect(WORDS("run", "--once", "first", url, "true"), 0, "", "");
+}
+
 /* A state_directory that nobody here has asked for is left out where it cannot be had. */
 static void preset_folder(void **state)
 {
@@ -257,6 +302,7 @@ int main(void)
         cmocka_unit_test_teardown(no_log_no_attach, tear_down),
         cmocka_unit_test_teardown(too_much_output, tear_down),
         cmocka_unit_test(preset_folder),
+        cmocka_unit_test_teardown(the_oldest_makes_room, tear_down),
         cmocka_unit_test_teardown(output_goes_before_the_name, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
