@@ -39,9 +39,12 @@ static struct pane fresh;
 
 static void start_server(void)
 {
-    const char *args[] = {
-        "--listen",          url, "--set", state_key, "--set", "resume_ms=60000", "--set",
-        "kill_grace_ms=300", NULL};
+    const char *args[] = {"--listen", url,
+                          "--set",    state_key,
+                          "--set",    "resume_ms=60000",
+                          "--set",    "kill_grace_ms=300",
+                          "--http",   "tcp://127.0.0.1:0",
+                          NULL};
     afard_start(&server, args);
 }
 
@@ -186,6 +189,7 @@ static void it_is_taken_over(void **state)
     terminal_await(&one, "ready\r\n");
     AFAR(&other, OTHER_ROWS, OTHER_COLS, "attach", "@", "once:two");
     expect_end(&one, 125, "\033[?2004l\033[?1049l[taken over by another afar attach]\r\n");
+    assert_int_equal((int)afard_metric(&server, "afard_superseded_total"), 1);
     /* Its modes, and nothing of what the other screen has shown. */
     terminal_await(&other, "\033[?1049h\033[?2004h");
     assert_null(strstr(other.text, "ready"));
@@ -382,12 +386,13 @@ static void another_monitor(void **state)
     a_monitor("htop", "q");
 }
 
+/* (Without the clock in its last row.) */
 static void a_terminal_within(void **state)
 {
     (void)state;
     needs("tmux");
     expect_same("env -u TMUX tmux -L afar-inner -f /dev/null new -A -s in "
-                "'printf \"in\"side; exec cat'",
+                "'printf \"in\"side; exec cat' ';' set -g status-right in",
                 "inside", "Enter", "C-c");
 }
 

@@ -45,6 +45,7 @@ struct relay {
     struct decoder decoder;
     size_t frame_bytes; /* of the first frame in `in`, which is there as a whole; 0: it is not */
     size_t frame_sent;
+    bool attached;    /* the keeper has said so */
     bool on_terminal; /* its job is */
     bool last;        /* with that frame the request ends */
     bool over;
@@ -130,6 +131,11 @@ static void find_frame(struct relay *relay)
         relay->on_terminal =
             relay->on_terminal || (message.type == MESSAGE_ATTACHED && message.attached.has_pty);
         relay->last = message.has_id && message.id == relay->id && ends_request(&message);
+        relay->attached = relay->attached || message.type == MESSAGE_ATTACHED;
+        /* Not where it comes back later than another. */
+        if (relay->attached && message.type == MESSAGE_ERROR &&
+            strcmp(message.word, "superseded") == 0)
+            counters_count(&relay->worker->shared->counters, COUNTER_SUPERSEDED);
         message_close(&message);
     } else if (status != AFAR_EAGAIN) {
         fail(relay, "a job's keeper does not speak the protocol");
