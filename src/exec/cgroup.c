@@ -288,17 +288,6 @@ static enum afar_status set_limits(int fd, const struct cgroup_limits *limits,
     return status;
 }
 
-static enum afar_status limit(const struct cgroups *cgroups, const char *directory,
-                              const struct cgroup_limits *limits, struct afar_error *err)
-{
-    int fd = openat(cgroups->fd, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return afar_fail_errno(err, errno, "cannot open a command's cgroup");
-    enum afar_status status = set_limits(fd, limits, err);
-    (void)close(fd);
-    return status;
-}
-
 /* -1: errno. */
 static int open_in(const struct cgroups *cgroups, const char *directory, const char *file,
                    int flags)
@@ -309,26 +298,29 @@ static int open_in(const struct cgroups *cgroups, const char *directory, const c
 }
 
 enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
-                             const struct cgroup_limits *limits, int *procs_fd,
+                             const struct cgroup_limits *limits, int *its_fd,
                              struct afar_error *err)
 {
     char directory[CGROUP_NAME_BYTES];
-    *procs_fd = -1;
+    *its_fd = -1;
     name_of(name, directory);
     enum afar_status status = limits != NULL ? cgroups_check(cgroups, limits, err) : AFAR_OK;
     if (status != AFAR_OK)
         return status;
     if (mkdirat(cgroups->fd, directory, 0755) != 0)
         return afar_fail_errno(err, errno, "cannot make a cgroup for a command");
-    if (limits != NULL)
-        status = limit(cgroups, directory, limits, err);
+    int fd = openat(cgroups->fd, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        status = afar_fail_errno(err, errno, "cannot open a command's cgroup");
+    else if (limits != NULL)
+        status = set_limits(fd, limits, err);
     if (status == AFAR_OK) {
-        *procs_fd = open_in(cgroups, directory, "cgroup.procs", O_WRONLY);
-        if (*procs_fd < 0)
-            status = afar_fail_errno(err, errno, "cannot open a command's cgroup");
+        *its_fd = fd;
+        return AFAR_OK;
     }
-    if (status != AFAR_OK)
-        (void)cgroup_remove(cgroups, name);
+    if (fd >= 0)
+        (void)close(fd);
+    (void)cgroup_remove(cgroups, name);
     return status;
 }
 

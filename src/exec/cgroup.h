@@ -61,10 +61,9 @@ size_t cgroups_sweep(const struct cgroups *cgroups, int64_t until_us);
 enum afar_status cgroups_check(const struct cgroups *cgroups, const struct cgroup_limits *limits,
                                struct afar_error *err);
 
-/* Makes the cgroup "job-NAME" and opens its cgroup.procs: *procs_fd is the caller's. `limits` NULL:
- * none. On failure there is none. AFAR_ESYSTEM, AFAR_ENOMEM. */
+/* Makes the cgroup "job-NAME"; *its_fd is the caller's, for struct confinement. `limits` NULL: none. On failure there is none. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
-                             const struct cgroup_limits *limits, int *procs_fd,
+                             const struct cgroup_limits *limits, int *its_fd,
                              struct afar_error *err);
 
 /* Kills all that is in it. False: it is gone, or an old kernel cannot (before 5.14). */

@@ -43,7 +43,7 @@ struct confinement {
     const gid_t *groups; /* supplementary ones; set with a group or user */
     size_t group_count;
     const char *root;     /* NULL: the server's */
-    int cgroup_fd;        /* of a cgroup.procs that the command is to be in; -1: the server's */
+    int cgroup_fd;        /* of the cgroup that the command is to be in; -1: the server's */
     bool cgroup_optional; /* … as it also is where it cannot be moved there */
     int fence_fd;         /* of fence_take; not with another user, group or root. 0: none */
 };

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,20 +16,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "exec/clone.h"
 #include "exec/environment.h"
 #include "exec/fence.h"
 #include "exec/helper.h"
 #include "exec/inheritance.h"
 #include "exec/interpreter.h"
 #include "exec/stdio.h"
-
-#ifdef __SANITIZE_THREAD__
-/* TSan's wrapper of clone tells the child's thread state that it has forked, and with CLONE_VM that
- * is our own: it would not see our locks any more. This is glibc's other name for the same
- * function. */
-int __clone(int (*)(void *), void *, int, void *, ...);
-#define clone __clone
-#endif
 
 /* Everything the child needs, made before it exists: it shares our memory and must not allocate. */
 struct child {
@@ -42,6 +34,7 @@ struct child {
     bool cwd_optional;
     bool on_terminal;
     const struct confinement *confine;
+    const struct clone_order *order; /* by which it came, and how it gets into its cgroup */
     const struct rlimit *limits; /* CONFINE_LIMITS of them */
     const int *resources;        /* likewise */
     int order_fd;                /* for the helper, as are the next three; -1: none */
@@ -65,6 +58,7 @@ struct child {
  */
 static const char stage_table[] = "descriptors";
 
+static const char stage_cgroup[] = "cgroup";
 static const char stage_fence[] = "fence";
 static const char stage_terminal[] = "terminal";
 
@@ -159,13 +153,13 @@ IN_CHILD static int become_helper(struct child *child)
 
 IN_CHILD static long enter_cgroup(struct child *child)
 {
-    const struct confinement *confine = child->confine;
-    child->stage = "cgroup";
-    if (confine == NULL || confine->cgroup_fd < 0 ||
-        syscall(SYS_write, confine->cgroup_fd, "0", 1) == 1)
+    child->stage = stage_cgroup;
+    if (child->order->move_errno != 0)
+        errno = child->order->move_errno;
+    else if (child->order->procs_fd < 0 || syscall(SYS_write, child->order->procs_fd, "0", 1) == 1)
         return 0;
     child->cgroup_refused = true;
-    return confine->cgroup_optional ? 0 : -1;
+    return child->confine->cgroup_optional ? 0 : -1;
 }
 
 IN_CHILD static int child_main(void *argument)
@@ -289,17 +283,24 @@ static char **find_candidates(const char *name, const char *path)
 }
 
 /* With every signal blocked: one that came in the child before its reset would run our handler. */
-static pid_t clone_child(struct child *child, int *pidfd, int *clone_errno)
+static pid_t start_it(struct child *child, int *pidfd, int *clone_errno)
 {
-    /* Both lie in this frame, which lives until the child has let go of the memory: CLONE_VFORK. */
+    /* All lie in this frame, which lives until the child has let go of the memory: CLONE_VFORK. */
     _Alignas(16) char stack[CHILD_STACK_BYTES];
-    const int files = child->seat >= 0 ? CLONE_FILES : 0;
+    struct clone_order order = {.run = child_main,
+                                .argument = child,
+                                .stack = stack,
+                                .stack_bytes = sizeof stack,
+                                .shares_files = child->seat >= 0,
+                                .pidfd = pidfd,
+                                .cgroup_fd =
+                                    child->confine != NULL ? child->confine->cgroup_fd : -1};
     sigset_t all;
     sigset_t before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-    pid_t pid = clone(child_main, stack + sizeof stack,
-                      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD | files, child, pidfd);
+    child->order = &order;
+    pid_t pid = clone_child(&order);
     *clone_errno = errno;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pid;
@@ -402,7 +403,7 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
     if (atomic_load(&control->cancelled))
         return afar_fail_errno(err, ECANCELED, "cannot execute '%s'", request->argv[0]);
     /* The kernel writes the pidfd before the child runs. */
-    pid_t pid = clone_child(child, (int *)(void *)&control->pidfd, &clone_errno);
+    pid_t pid = start_it(child, (int *)(void *)&control->pidfd, &clone_errno);
     const char *stage = child->stage;
     bool failed = child->failed;
     int failed_errno = child->failed_errno;

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "exec/cgroup.h"
 #include "support/process_wait.h"
+#include "support/fake_cgroup.h"
 #include "support/inject.h"
 #include "support/inject_server.h"
 #include "support/program.h"
@@ -39,6 +40,7 @@ static struct pretended {
 } * pretended;
 
 static char a_cgroup;
+static struct fake_cgroup looks_like_one;
 
 enum afar_status __wrap_cgroups_open(struct cgroups **cgroups, struct afar_error *err);
 enum afar_status __wrap_cgroups_open(struct cgroups **cgroups, struct afar_error *err)
@@ -96,17 +98,17 @@ enum afar_status __wrap_cgroups_check(const struct cgroups *cgroups,
 }
 
 enum afar_status __wrap_cgroup_make(const struct cgroups *cgroups, const char *name,
-                                    const struct cgroup_limits *limits, int *procs_fd,
+                                    const struct cgroup_limits *limits, int *its_fd,
                                     struct afar_error *err);
 enum afar_status __wrap_cgroup_make(const struct cgroups *cgroups, const char *name,
-                                    const struct cgroup_limits *limits, int *procs_fd,
+                                    const struct cgroup_limits *limits, int *its_fd,
                                     struct afar_error *err)
 {
     (void)cgroups;
     (void)name;
     (void)limits;
     (void)err;
-    *procs_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    *its_fd = fake_cgroup_open(&looks_like_one);
     return AFAR_OK;
 }
 
@@ -179,6 +181,7 @@ static int open_server(void **state)
     (void)state;
     pretended =
         mmap(NULL, sizeof *pretended, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fake_cgroup_make(&looks_like_one, "/dev/null");
     (void)snprintf(config, sizeof config, "/tmp/afar-receipts-XXXXXX");
     int fd = mkstemp(config);
     if (pretended == MAP_FAILED || fd < 0 || !inject_new())
@@ -201,6 +204,7 @@ static int close_server(void **state)
     }
     inject_server_close(&server);
     (void)unlink(config);
+    fake_cgroup_remove(&looks_like_one);
     return munmap(pretended, sizeof *pretended);
 }
 

@@ -1,7 +1,7 @@
 /* The table of calls, and the wrappers for memory, threads and processes. The lines "wrap:" are
  * read by the Makefile, and the names with __ are those that the linker demands. */
 // wrap: malloc calloc realloc strdup strndup free RAND_bytes pthread_create clone __clone syscall
-// wrap: kill waitid wait4 getpwuid prctl
+// wrap: clone_into_cgroup kill waitid wait4 getpwuid prctl
 #include "support/inject_internal.h"
 
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include <cjson/cJSON.h>
 #include <openssl/crypto.h>
 
+#include "exec/clone.h"
 #include "support/inject_internal.h"
 
 const struct inject_call inject_calls[CALLS] = {
@@ -246,6 +247,14 @@ int __wrap___clone(int (*run)(void *), void *stack, int flags, void *argument, .
     void *pidfd = first_pointer(arguments);
     va_end(arguments);
     return failure != 0 ? inject_fail(failure) : __real___clone(run, stack, flags, argument, pidfd);
+}
+
+/* Where it is not to be had, clone comes next. */
+WRAPS(pid_t, clone_into_cgroup, const struct clone_order *order);
+pid_t __wrap_clone_into_cgroup(const struct clone_order *order)
+{
+    int failure = FAILURE(CALL_CLONE);
+    return failure != 0 ? inject_fail(failure) : __real_clone_into_cgroup(order);
 }
 
 WRAPS(long, syscall, long number, ...);

@@ -25,6 +25,7 @@
 
 #include "exec/helper.h"
 #include "exec/spawn.h"
+#include "support/fake_cgroup.h"
 #include "support/program.h"
 #include "support/spawned.h"
 
@@ -108,10 +109,13 @@ static void a_limit_that_cannot_be(void **state)
 
 static void a_cgroup_that_is_none(void **state)
 {
-    struct confinement confine = {.cgroup_fd = open("/dev/full", O_WRONLY | O_CLOEXEC)};
+    struct fake_cgroup full;
     (void)state;
-    assert_true(confine.cgroup_fd >= 0);
+    fake_cgroup_make(&full, "/dev/full");
+    struct confinement confine = {.cgroup_fd = fake_cgroup_open(&full)};
     assert_fails(&confine, NULL, "true", "cgroup", ENOSPC);
+    fake_cgroup_remove(&full);
+    assert_fails(&confine, NULL, "true", "cgroup", ENOENT);
     assert_int_equal(close(confine.cgroup_fd), 0);
 }
 

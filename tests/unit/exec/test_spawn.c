@@ -17,12 +17,15 @@
 #include <unistd.h>
 
 #include "exec/process.h"
+#include "exec/cgroup.h"
 #include "exec/spawn.h"
 #include "support/alloc_fault.h"
+#include "support/fake_cgroup.h"
 #include "support/spawned.h"
 
 static int fail_pipe_at; /* the nth call fails; 0: none */
 static bool fail_clone;
+static int clones;
 
 int __real_pipe2(int ends[2], int flags);
 int __wrap_pipe2(int ends[2], int flags);
@@ -43,6 +46,7 @@ int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *argument, int 
         errno = EAGAIN;
         return -1;
     }
+    clones++;
     return __real_clone(fn, stack, flags, argument, pidfd);
 }
 
@@ -247,13 +251,14 @@ static void a_cgroup_that_it_cannot_enter(void **state)
         skip();
     }
     char *argv[] = {"echo", "in", NULL};
-    struct confinement confine = {.cgroup_fd = open("/dev/full", O_WRONLY | O_CLOEXEC)};
+    struct fake_cgroup fake;
+    fake_cgroup_make(&fake, "/dev/full");
+    struct confinement confine = {.cgroup_fd = fake_cgroup_open(&fake)};
     const struct spawn_request request = {.argv = argv, .env = environment, .confine = &confine};
     struct spawn_result result;
     struct process_end end;
     struct afar_error err = {0};
     char text[64];
-    assert_true(confine.cgroup_fd >= 0);
     assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_ESYSTEM);
     assert_string_equal(result.stage, "cgroup");
     assert_int_equal(err.sys_errno, ENOSPC);
@@ -263,11 +268,45 @@ static void a_cgroup_that_it_cannot_enter(void **state)
     finish(&result, text, sizeof text, &end);
     assert_string_equal(text, "in\n");
     assert_int_equal(close(confine.cgroup_fd), 0);
-    confine.cgroup_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    fake_cgroup_remove(&fake);
+    fake_cgroup_make(&fake, "/dev/null");
+    confine.cgroup_fd = fake_cgroup_open(&fake);
     assert_int_equal(spawn_process(&request, NULL, &result, &err), AFAR_OK);
     assert_false(result.cgroup_refused);
     finish(&result, text, sizeof text, &end);
     assert_int_equal(close(confine.cgroup_fd), 0);
+    fake_cgroup_remove(&fake);
+}
+
+/* To move there takes as long as all processors of the machine need to pass by: it begins there. */
+static void begins_in_its_cgroup(void **state)
+{
+    (void)state;
+    char *argv[] = {"cat", "/proc/self/cgroup", NULL};
+    struct cgroups *cgroups = NULL;
+    struct confinement confine = {.cgroup_fd = -1};
+    const struct spawn_request request = {.argv = argv, .env = environment, .confine = &confine};
+    struct spawn_result result;
+    struct process_end end;
+    struct afar_error err;
+    char name[64];
+    char text[1024];
+    if (under_valgrind() || cgroups_open(&cgroups, NULL) != AFAR_OK) {
+        print_message("skipped: no cgroup can be made here, or valgrind knows no clone3\n");
+        skip();
+    }
+    (void)snprintf(name, sizeof name, "spawn%s", cgroups_mark(cgroups));
+    assert_int_equal(cgroup_make(cgroups, name, NULL, &confine.cgroup_fd, NULL), AFAR_OK);
+    clones = 0;
+    if (spawn_process(&request, NULL, &result, &err) != AFAR_OK)
+        fail_msg("%s", err.message);
+    finish(&result, text, sizeof text, &end);
+    assert_int_equal(close(confine.cgroup_fd), 0);
+    assert_true(cgroup_remove(cgroups, name));
+    cgroups_close(cgroups);
+    assert_false(result.cgroup_refused);
+    assert_non_null(strstr(text, name));
+    assert_int_equal(clones, 0);
 }
 
 static void expect_failure(char *const *argv, char *const *env, const char *cwd, const char *stage,
@@ -439,6 +478,7 @@ int main(void)
         cmocka_unit_test(limit_on_descriptors),
         cmocka_unit_test(from_a_seat),
         cmocka_unit_test(a_cgroup_that_it_cannot_enter),
+        cmocka_unit_test(begins_in_its_cgroup),
         cmocka_unit_test(what_cannot_be_executed),
         cmocka_unit_test(an_empty_element_of_path),
         cmocka_unit_test(no_descriptors_and_no_processes),
