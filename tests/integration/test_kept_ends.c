@@ -17,6 +17,7 @@
 #include "support/folder.h"
 #include "support/keeping.h"
 #include "support/process_wait.h"
+#include "support/raw.h"
 
 #define WORDS KEEPING_WORDS
 
@@ -260,6 +261,30 @@ static void the_oldest_makes_room(void **state)
     expect(WORDS("run", "--once", "first", url, "true"), 0, "", "");
 }
 
+/* Before the server has reached the keeper: it is passed on in its order. */
+static void much_is_said_at_once(void **state)
+{
+    enum { ROUNDS = 20, FRAMES = 200 };
+    (void)state;
+    keeping_open(&keeping, WORDS("--listen", "tcp://127.0.0.1:0"));
+    keeping_detach(&keeping, "exec sleep 1000", job);
+    for (int i = 0; i < ROUNDS; i++) {
+        int fd = raw_connect(afard_port(&keeping.server, 1));
+        raw_say(fd,
+                "{\"type\":\"attach\",\"id\":7,\"job\":\"%s\",\"holder\":\"holder-%016d\","
+                "\"attempt\":1}",
+                job, i);
+        for (int n = 0; n < FRAMES; n++)
+            raw_say(fd, "{\"type\":\"ack\",\"id\":7,\"next\":0}");
+        char *header = raw_read_header(fd, NULL);
+        assert_non_null(header);
+        if (strstr(header, "\"attached\"") == NULL)
+            fail_msg("%s", header);
+        free(header);
+        assert_int_equal(close(fd), 0);
+    }
+}
+
 /* A state_directory that nobody here has asked for is left out where it cannot be had. */
 static void preset_folder(void **state)
 {
@@ -302,6 +327,7 @@ int main(void)
         cmocka_unit_test_teardown(no_log_no_attach, tear_down),
         cmocka_unit_test_teardown(too_much_output, tear_down),
         cmocka_unit_test(preset_folder),
+        cmocka_unit_test_teardown(much_is_said_at_once, tear_down),
         cmocka_unit_test_teardown(the_oldest_makes_room, tear_down),
         cmocka_unit_test_teardown(output_goes_before_the_name, tear_down),
     };

@@ -22,8 +22,8 @@ enum { PIDS_MAX = 8 };
 /* Until its execve a process has the shell's name, and its output. */
 #define SLEEPS "until grep -q sleep /proc/$!/comm; do :; done; "
 
-static const char daemon_script[] = "setsid sleep 1000" QUIET " & echo $!";
-static const char nohup_script[] = "nohup sleep 1000" QUIET " & echo $!";
+static const char daemon_script[] = "setsid sleep 1000" QUIET " & " SLEEPS "echo $!";
+static const char nohup_script[] = "nohup sleep 1000" QUIET " & " SLEEPS "echo $!";
 
 static struct program program;
 

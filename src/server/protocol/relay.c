@@ -24,7 +24,8 @@ struct relay {
     struct native *native; /* NULL: it has gone, and the companion is still at work */
     struct worker *worker;
     struct task task;
-    bool connecting;
+    bool
+        connecting; /* what the companion writes is its own: status, error, job, line, reached_fd */
     uint64_t id;
     char job[MESSAGE_JOB_ID_BYTES];
     char key[MESSAGE_KEY_BYTES];
@@ -37,8 +38,9 @@ struct relay {
     char owner[IDENTITY_OWNER_BYTES];
     enum afar_status status; /* of connecting */
     struct afar_error error;
+    int reached_fd; /* of the keeper, from then on until it is `fd`; -1: none */
 
-    int fd;
+    int fd; /* -1: not yet, or not any more */
     struct loop_source source;
     struct buffer in;  /* from the keeper; begins with a frame */
     struct buffer out; /* to the keeper */
@@ -68,6 +70,8 @@ static void close_all(struct relay *relay)
 static void destroy(struct relay *relay)
 {
     close_all(relay);
+    if (relay->reached_fd >= 0)
+        (void)close(relay->reached_fd);
     buffer_close(&relay->in);
     buffer_close(&relay->out);
     buffer_close(&relay->line);
@@ -301,7 +305,7 @@ static void work(struct task *task)
     if (relay->status == AFAR_OK && relay->job[0] == '\0')
         relay->status = kept_wait(kept, relay->owner, relay->key, relay->job, &relay->error);
     if (relay->status == AFAR_OK)
-        relay->status = kept_connect(kept, relay->job, &relay->fd, &relay->error);
+        relay->status = kept_connect(kept, relay->job, &relay->reached_fd, &relay->error);
 }
 
 static void connected(struct mail *mail)
@@ -314,9 +318,11 @@ static void connected(struct mail *mail)
         return;
     }
     if (relay->status == AFAR_OK)
-        relay->status =
-            loop_add(loop_of(relay), &relay->source, relay->fd, EPOLLIN, ready, &relay->error);
+        relay->status = loop_add(loop_of(relay), &relay->source, relay->reached_fd, EPOLLIN, ready,
+                                 &relay->error);
     if (relay->status == AFAR_OK) {
+        relay->fd = relay->reached_fd;
+        relay->reached_fd = -1;
         send_out(relay);
         set_events(relay);
         return;
@@ -358,7 +364,7 @@ enum afar_status relay_open(struct relay **relay, struct native *native, uint64_
     made->native = native;
     made->worker = connection->worker;
     made->id = id;
-    made->fd = -1;
+    made->fd = made->reached_fd = -1;
     (void)snprintf(made->job, sizeof made->job, "%s", job);
     (void)snprintf(made->key, sizeof made->key, "%s", key);
     (void)snprintf(made->owner, sizeof made->owner, "%s", connection->owner);
