@@ -34,7 +34,7 @@ struct child {
     bool cwd_optional;
     bool on_terminal;
     const struct confinement *confine;
-    const struct clone_order *order; /* by which it came, and how it gets into its cgroup */
+    struct clone_order order;    /* by which it comes, and how it gets into its cgroup */
     const struct rlimit *limits; /* CONFINE_LIMITS of them */
     const int *resources;        /* likewise */
     int order_fd;                /* for the helper, as are the next three; -1: none */
@@ -154,9 +154,9 @@ IN_CHILD static int become_helper(struct child *child)
 IN_CHILD static long enter_cgroup(struct child *child)
 {
     child->stage = stage_cgroup;
-    if (child->order->move_errno != 0)
-        errno = child->order->move_errno;
-    else if (child->order->procs_fd < 0 || syscall(SYS_write, child->order->procs_fd, "0", 1) == 1)
+    if (child->order.move_errno != 0)
+        errno = child->order.move_errno;
+    else if (child->order.procs_fd < 0 || syscall(SYS_write, child->order.procs_fd, "0", 1) == 1)
         return 0;
     child->cgroup_refused = true;
     return child->confine->cgroup_optional ? 0 : -1;
@@ -285,22 +285,21 @@ static char **find_candidates(const char *name, const char *path)
 /* With every signal blocked: one that came in the child before its reset would run our handler. */
 static pid_t start_it(struct child *child, int *pidfd, int *clone_errno)
 {
-    /* All lie in this frame, which lives until the child has let go of the memory: CLONE_VFORK. */
+    /* It lies in this frame, which lives until the child has let go of the memory: CLONE_VFORK. */
     _Alignas(16) char stack[CHILD_STACK_BYTES];
-    struct clone_order order = {.run = child_main,
-                                .argument = child,
-                                .stack = stack,
-                                .stack_bytes = sizeof stack,
-                                .shares_files = child->seat >= 0,
-                                .pidfd = pidfd,
-                                .cgroup_fd =
-                                    child->confine != NULL ? child->confine->cgroup_fd : -1};
+    const int cgroup_fd = child->confine != NULL ? child->confine->cgroup_fd : -1;
+    child->order = (struct clone_order){.run = child_main,
+                                        .argument = child,
+                                        .stack = stack,
+                                        .stack_bytes = sizeof stack,
+                                        .shares_files = child->seat >= 0,
+                                        .pidfd = pidfd,
+                                        .cgroup_fd = cgroup_fd};
     sigset_t all;
     sigset_t before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-    child->order = &order;
-    pid_t pid = clone_child(&order);
+    pid_t pid = clone_child(&child->order);
     *clone_errno = errno;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pid;
