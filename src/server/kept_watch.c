@@ -44,16 +44,20 @@ struct kept_watch {
 
 /* ---- one of them ----------------------------------------------------------------------------- */
 
-static void close_watch(struct watch *watch)
+/* A child that has not come to its execve may hold a copy of the descriptor: then its close alone does
+ * not end the events, and they would be about what is not there any more. */
+static void close_watch(const struct kept_watch *all, struct watch *watch)
 {
-    if (watch->fd >= 0)
+    if (watch->fd >= 0) {
+        (void)epoll_ctl(all->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
         (void)close(watch->fd);
+    }
     watch->fd = -1;
 }
 
-static void free_watch(struct watch *watch)
+static void free_watch(const struct kept_watch *all, struct watch *watch)
 {
-    close_watch(watch);
+    close_watch(all, watch);
     list_remove(&watch->link);
     free(watch);
 }
@@ -65,7 +69,7 @@ static void try_open(struct kept_watch *all, struct watch *watch)
     if (kept_listen(all->kept, watch->job, &watch->fd, NULL) != AFAR_OK)
         return;
     if (epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) != 0)
-        close_watch(watch);
+        close_watch(all, watch);
 }
 
 /* Sees what its folder says. False: it is over. */
@@ -85,7 +89,7 @@ static bool look(struct kept_watch *all, struct watch *watch)
         break;
     }
     kept_measure(all->kept, watch->job);
-    free_watch(watch);
+    free_watch(all, watch);
     kept_evict(all->kept);
     return false;
 }
@@ -97,7 +101,7 @@ static void heard(struct kept_watch *all, struct watch *watch, void *scratch)
     for (int i = 0; i < TURN_READS && got > 0; i++)
         got = recv(watch->fd, scratch, SCRATCH_BYTES, MSG_DONTWAIT);
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-        close_watch(watch);
+        close_watch(all, watch);
         watch->retry_at_ms = clock_deadline_ms(RETRY_MS);
     }
     (void)look(all, watch);
@@ -237,12 +241,12 @@ static void free_all(struct kept_watch *all)
     while (link != &all->watches) {
         struct watch *watch = list_object(link, struct watch, link);
         link = link->next;
-        free_watch(watch);
+        free_watch(all, watch);
     }
-    if (all->wake_fd >= 0)
-        (void)close(all->wake_fd);
     if (all->epoll_fd >= 0)
         (void)close(all->epoll_fd);
+    if (all->wake_fd >= 0)
+        (void)close(all->wake_fd);
     free(all);
 }
 

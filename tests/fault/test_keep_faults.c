@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -30,10 +31,11 @@
 #include "keep/spool.h"
 #include "server/kept.h"
 #include "support/folder.h"
+#include "support/watched.h"
 
 // wrap: openat mkdirat renameat unlinkat fsync fdatasync pwrite pwritev pread ftruncate flock
 // wrap: posix_fallocate fchmodat faccessat fdopendir socket bind listen connect fork posix_spawn
-// wrap: waitpid pipe2 memfd_create setsid sigaction sync_file_range
+// wrap: waitpid pipe2 memfd_create setsid sigaction sync_file_range epoll_ctl close
 
 enum call {
     OPENAT,
@@ -166,6 +168,24 @@ WRAP(int, sigaction, SIGACTION,
      (number, action, before))
 WRAP(int, sync_file_range, SYNC_RANGE, (int fd, off64_t at, off64_t size, unsigned flags),
      (fd, at, size, flags))
+
+int __real_epoll_ctl(int fd, int operation, int subject, struct epoll_event *event);
+int __wrap_epoll_ctl(int fd, int operation, int subject, struct epoll_event *event);
+int __wrap_epoll_ctl(int fd, int operation, int subject, struct epoll_event *event)
+{
+    int result = __real_epoll_ctl(fd, operation, subject, event);
+    if (result == 0)
+        watched_note(fd, operation, subject);
+    return result;
+}
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+    watched_close(fd);
+    return __real_close(fd);
+}
 
 int __real_openat(int fd, const char *path, int flags, ...);
 int __wrap_openat(int fd, const char *path, int flags, ...);

@@ -366,14 +366,16 @@ static void what_it_has_left(void **state)
 static void what_is_in_its_cgroup(void **state)
 {
     struct program stranger;
-    const char *const words[] = {"sleep", "1000", NULL};
+    /* What has been written is written by the program whose name it has. */
+    const char *const words[] = {"tail", "-f", "/etc/passwd", NULL};
     (void)state;
     program_start(&stranger, words, NULL);
+    program_expect(&stranger, 1, "\n");
     atomic_store(&pretended->member, stranger.pid);
     run("exit 9", "");
     has("\"code\":9");
     has("\"ended\":{\"count\":1,\"first\":[{\"pid\":");
-    has("\"name\":\"sleep\"");
+    has("\"name\":\"tail\"");
     assert_true(atomic_load(&pretended->kills) > 0);
     assert_int_equal(atomic_load(&pretended->removed), 1);
     program_finish(&stranger, NULL, 0);

@@ -169,6 +169,13 @@ static void too_much_output(void **state)
     /* What runs is not touched; nothing more is let in until there is room. */
     keeping_detach(&keeping, "head -c 3000000 /dev/zero; echo done >&2; exec sleep 1000", job);
     await(WORDS("run", "-d", url, "true"), 0);
+    /* It is measured as the next server begins, and then once a minute. */
+    struct program reader;
+    program_start(&reader, WORDS("afar", "logs", "-f", url, job), NULL);
+    program_expect(&reader, 2, "done\n");
+    (void)kill(reader.pid, SIGKILL);
+    program_finish(&reader, NULL, 0);
+    program_close(&reader);
     keeping_kill(&keeping);
     keeping_start(&keeping);
     await(WORDS("run", "-d", url, "true"), 125);

@@ -25,6 +25,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/watched.h"
+
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 WRAPS(int, epoll_create1, int flags);
@@ -44,7 +46,12 @@ int __wrap_epoll_create1(int flags)
 int __wrap_epoll_ctl(int fd, int operation, int subject, struct epoll_event *event)
 {
     int failure = operation == EPOLL_CTL_DEL ? 0 : FAILURE(CALL_EPOLL_CTL);
-    return failure != 0 ? inject_fail(failure) : __real_epoll_ctl(fd, operation, subject, event);
+    if (failure != 0)
+        return inject_fail(failure);
+    int result = __real_epoll_ctl(fd, operation, subject, event);
+    if (result == 0)
+        watched_note(fd, operation, subject);
+    return result;
 }
 
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms)
@@ -314,6 +321,7 @@ int __wrap_open(const char *path, int flags, ...)
 int __wrap_close(int fd)
 {
     int failure = FAILURE(CALL_CLOSE);
+    watched_close(fd);
     int result = __real_close(fd);
     return failure != 0 ? inject_fail(failure) : result;
 }
