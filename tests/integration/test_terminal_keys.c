@@ -14,20 +14,21 @@
 
 #include "base/clock.h"
 #include "support/afard.h"
+#include "support/person.h"
 #include "support/terminal.h"
 
 #define SET_MODES "\\033[?1049h\\033[?1006;1003h\\033[?25l"
-#define READY_THEN_SLEEP "sh -c 'echo rea\"\"dy; sleep 1000'"
 
-static struct afard server;
+static struct afard server; /* tcp, and tls */
 static struct terminal person;
 
 static int set_up(void **state)
 {
     (void)state;
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "kill_grace_ms=300",
-                          "--set",    "resume_ms=0",       NULL};
-    afard_start(&server, args);
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--listen", "tls://localhost:0",
+                          "--set",    "kill_grace_ms=300", "--set",    "resume_ms=0",
+                          NULL};
+    afard_start_tls(&server, args);
     return 0;
 }
 
@@ -37,217 +38,83 @@ static int tear_down(void **state)
     return afard_stop(&server);
 }
 
-/* Bash at a terminal of 24 x 80, with the mode that it has kept in A. */
-static void sit_down(const char *url)
-{
-    char path[PROGRAM_TEXT_BYTES];
-    char line[PROGRAM_TEXT_BYTES + 1024];
-    const char *argv[] = {"env",    "PS1=@@ ",     "TERM=dumb", "HISTFILE=", "bash",
-                          "--norc", "--noprofile", "-i",        NULL};
-    terminal_start(&person, argv);
-    terminal_size(&person, 24, 80);
-    terminal_await(&person, "@@ ");
-    (void)snprintf(line, sizeof line, "afar=%s url=%s A=$(stty -g); echo se\"\"t\r",
-                   program_path("afar", path), url);
-    terminal_type(&person, line);
-    terminal_await(&person, "set\r\n");
-    terminal_await(&person, "@@ ");
-}
-
-/* `line` is a command of afar, its status comes after it. */
-static void start(const char *line)
-{
-    char typed[1024];
-    (void)snprintf(typed, sizeof typed, "$afar %s; echo r\"\"c=$?.\r", line);
-    terminal_type(&person, typed);
-}
-
-static void expect_status(int status)
-{
-    char text[32];
-    (void)snprintf(text, sizeof text, "rc=%d.\r\n", status);
-    terminal_await(&person, text);
-    terminal_await(&person, "@@ ");
-}
-
-/* Its mode is as it was. */
-static void expect_in_order(void)
-{
-    terminal_type(&person, "test \"$(stty -g)\" = \"$A\" && echo in or\"\"der\r");
-    terminal_await(&person, "in order\r\n");
-    terminal_await(&person, "@@ ");
-}
-
 static void get_up(void)
 {
-    expect_in_order();
-    terminal_type(&person, "exit\r");
-    assert_int_equal(terminal_finish(&person), 0);
-    afard_expect_calm(&server);
-}
-
-/* The program that bash has in the foreground. */
-static pid_t find_afar(void)
-{
-    char path[64];
-    int pid = 0;
-    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)person.pid,
-                   (int)person.pid);
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%d", &pid), 1);
-    (void)fclose(file);
-    return (pid_t)pid;
-}
-
-/* ---- ends ------------------------------------------------------------------------------------ */
-
-static void commands_that_end(void **state)
-{
-    (void)state;
-    sit_down(server.url[0]);
-    start("run -t $url -- sh -c 'stty size; exit 3'");
-    terminal_await(&person, "24 80\r\n");
-    expect_status(3);
-    expect_in_order();
-    start("run -t $url -- /no/such/program");
-    expect_status(127);
-    expect_in_order();
-    start("run -t $url -- sh -c 'stty raw; kill -9 $$'");
-    expect_status(137);
-    expect_in_order();
-    start("run -t --json $url -- true");
-    terminal_await(&person, "\"tty\":\"/dev/pts/");
-    expect_status(0);
-    get_up();
-}
-
-/* ~. gives the terminal back at once. */
-static void hanging_up(void **state)
-{
-    (void)state;
-    sit_down(server.url[0]);
-    start("run -t $url -- " READY_THEN_SLEEP);
-    terminal_await(&person, "ready\r\n");
-    terminal_type(&person, "~.");
-    terminal_await(&person, "[hung up]");
-    expect_status(125);
-    get_up();
-}
-
-static void a_server_that_does_not_answer(void **state)
-{
-    (void)state;
-    sit_down(server.url[0]);
-    start("run -t $url -- " READY_THEN_SLEEP);
-    terminal_await(&person, "ready\r\n");
-    assert_int_equal(kill(server.program.pid, SIGSTOP), 0);
-    terminal_type(&person, "\r~.");
-    terminal_await(&person, "[hung up]");
-    expect_status(125);
-    expect_in_order();
-    assert_int_equal(kill(server.program.pid, SIGCONT), 0);
-    get_up();
-}
-
-static void a_server_that_dies(void **state)
-{
-    (void)state;
-    struct afard other;
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "resume_ms=0", NULL};
-    afard_start(&other, args);
-    sit_down(other.url[0]);
-    start("run -t $url -- " READY_THEN_SLEEP);
-    terminal_await(&person, "ready\r\n");
-    assert_int_equal(kill(other.program.pid, SIGKILL), 0);
-    expect_status(125);
-    get_up();
-    (void)afard_stop(&other);
-}
-
-/* However afar dies, with or without a chance to do something about it. */
-static void signals_from_outside(void **state)
-{
-    (void)state;
-    static const struct {
-        int number;
-        int status;
-    } table[] = {{SIGKILL, 137}, {SIGSEGV, 139}, {SIGTERM, 143}, {SIGHUP, 125}};
-    sit_down(server.url[0]);
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        start("run -t $url -- sh -c 'printf \"" SET_MODES "rea\"\"dy\"; sleep 1000'");
-        terminal_await(&person, "ready");
-        assert_int_equal(kill(find_afar(), table[i].number), 0);
-        /* The modes are undone, in an order that leaves the cursor where it was. */
-        terminal_await(&person, "\x1b[?1006l\x1b[?1003l\x1b[?25h\x1b[?1049l");
-        terminal_type(&person, "\r");
-        terminal_await(&person, "@@ ");
-        expect_in_order();
-    }
-    get_up();
-}
-
-/* Where nothing was set nothing is written; nor after a command that ended by itself. */
-static void nothing_needless_is_written(void **state)
-{
-    (void)state;
-    sit_down(server.url[0]);
-    size_t from = person.size;
-    start("run -t $url -- " READY_THEN_SLEEP);
-    terminal_await(&person, "ready\r\n");
-    assert_int_equal(kill(find_afar(), SIGKILL), 0);
-    terminal_await(&person, "@@ ");
-    expect_in_order();
-    assert_null(strstr(person.text + from, "\x1b["));
-    start("run -t $url -- printf '\\033[?1004h'");
-    expect_status(0);
-    get_up();
-    assert_null(strstr(person.text + from, "\x1b[?1004l"));
-}
-
-static void the_window_closes(void **state)
-{
-    (void)state;
-    sit_down(server.url[0]);
-    start("run -t $url -- bash --norc -i");
-    terminal_await(&person, "bash-");
-    terminal_type(&person, "sleep 1001 & echo st\"\"arted\r");
-    terminal_await(&person, "started\r\n");
-    terminal_close(&person);
+    person_stand_up(&person);
     afard_expect_calm(&server);
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-static void job_control_over_there(void **state)
+/* What a person types there, and what the shell says to it before its next prompt. */
+static void there(const char *typed, const char *said)
+{
+    char line[256];
+    (void)snprintf(line, sizeof line, "%s\r", typed);
+    terminal_type(&person, line);
+    terminal_await(&person, said);
+    terminal_await(&person, "there:");
+}
+
+/* A key for the program of that name, which has the terminal of `shell`. */
+static void press(pid_t shell, const char *name, const char *key, const char *said)
+{
+    person_expect_foreground(shell, name);
+    terminal_type(&person, key);
+    terminal_await(&person, said);
+    terminal_await(&person, "there:");
+}
+
+/* Ctrl-Z, jobs, bg, fg, Ctrl-C and Ctrl-\ of a shell with job control. */
+static void job_control(const char *url)
+{
+    person_sit_down(&person, url);
+    size_t from = person.size;
+    person_start(&person, "run -t -e PS1=there: $url -- bash --norc -i");
+    terminal_await(&person, "there:");
+    assert_null(strstr(person.text + from, "no job control"));
+    there("set -m && ulimit -c 0 && echo m=$?.", "m=0.\r\n");
+    terminal_type(&person, "echo p\"\"id=$$.\r");
+    terminal_await(&person, "pid=");
+    const size_t number = person.seen;
+    terminal_await(&person, "there:");
+    pid_t shell = (pid_t)strtol(person.text + number, NULL, 10);
+    assert_true(shell > 0);
+    terminal_type(&person, "sleep 99\r");
+    press(shell, "sleep", "\x1a", "Stopped");
+    there("jobs", "Stopped                 sleep 99\r\n");
+    there("bg", "sleep 99 &\r\n");
+    there("jobs", "Running                 sleep 99 &\r\n");
+    terminal_type(&person, "fg\r");
+    press(shell, "sleep", "\x03", "\r\n");
+    there("echo st=$?.", "st=130.\r\n");
+    terminal_type(&person, "sleep 98\r");
+    press(shell, "sleep", "\x1c", "Quit");
+    there("echo st=$?.", "st=131.\r\n");
+    there("jobs; echo no\"\"ne", "none\r\n");
+    terminal_type(&person, "exit 5\r");
+    person_expect_status(&person, 5);
+    get_up();
+}
+
+static void job_control_over_tcp(void **state)
 {
     (void)state;
-    sit_down(server.url[0]);
-    start("run -t -e PS1=there: $url -- bash --norc -i");
-    terminal_await(&person, "there:");
-    terminal_type(&person, "sh -c 'trap \"echo co\"\"nt\" CONT; echo be\"\"gin; "
-                           "while :; do read x; done'\r");
-    terminal_await(&person, "begin\r\n");
-    terminal_type(&person, "\x1a");
-    terminal_await(&person, "Stopped");
-    terminal_await(&person, "there:");
-    terminal_type(&person, "fg\r");
-    terminal_await(&person, "cont\r\n");
-    terminal_type(&person, "\x03");
-    terminal_await(&person, "there:");
-    terminal_type(&person, "echo st=$?.\r");
-    terminal_await(&person, "st=130.\r\n");
-    terminal_type(&person, "exit 5\r");
-    expect_status(5);
-    get_up();
+    job_control(server.url[0]);
+}
+
+static void job_control_over_tls(void **state)
+{
+    (void)state;
+    job_control(server.url[1]);
 }
 
 /* Only after Enter, and twice is once. */
 static void escapes(void **state)
 {
     (void)state;
-    sit_down(server.url[0]);
-    start("run -t $url -- sh -c 'stty -echo; echo rea\"\"dy; cat'");
+    person_sit_down(&person, server.url[0]);
+    person_start(&person, "run -t $url -- sh -c 'stty -echo; echo rea\"\"dy; cat'");
     terminal_await(&person, "ready\r\n");
     terminal_type(&person, "x~.\r");
     terminal_await(&person, "x~.\r\n");
@@ -260,26 +127,26 @@ static void escapes(void **state)
     terminal_type(&person, "~s");
     terminal_await(&person, "connected");
     terminal_type(&person, "\x04");
-    expect_status(0);
-    start("run -t --escape none $url -- sh -c 'stty -echo; echo rea\"\"dy; cat'");
+    person_expect_status(&person, 0);
+    person_start(&person, "run -t --escape none $url -- sh -c 'stty -echo; echo rea\"\"dy; cat'");
     terminal_await(&person, "ready\r\n");
     terminal_type(&person, "~.\r");
     terminal_await(&person, "~.\r\n");
     terminal_type(&person, "\x04");
-    expect_status(0);
-    start("run -t --escape ^] $url -- " READY_THEN_SLEEP);
+    person_expect_status(&person, 0);
+    person_start(&person, "run -t --escape ^] $url -- " PERSON_READY_THEN_SLEEP);
     terminal_await(&person, "ready\r\n");
     terminal_type(&person, "\x1d.");
-    expect_status(125);
+    person_expect_status(&person, 125);
     get_up();
 }
 
 static void sizes_follow(void **state)
 {
     (void)state;
-    sit_down(server.url[0]);
-    start("run -t $url -- sh -c 'trap \"stty size\" WINCH; echo rea\"\"dy; "
-          "while :; do sleep 0.02; done'");
+    person_sit_down(&person, server.url[0]);
+    person_start(&person, "run -t $url -- sh -c 'trap \"stty size\" WINCH; echo rea\"\"dy; "
+                          "while :; do sleep 0.02; done'");
     terminal_await(&person, "ready\r\n");
     terminal_size(&person, 30, 90);
     terminal_await(&person, "30 90\r\n");
@@ -288,7 +155,7 @@ static void sizes_follow(void **state)
     terminal_size(&person, 40, 120);
     terminal_await(&person, "40 120\r\n");
     terminal_type(&person, "\x03");
-    expect_status(130);
+    person_expect_status(&person, 130);
     get_up();
 }
 
@@ -305,9 +172,9 @@ static void suspending(void **state)
                           "--set",    "resume_ms=0",
                           NULL};
     afard_start(&impatient, args);
-    sit_down(impatient.url[0]);
-    start("run -t $url -- sh -c 'trap \"stty size\" WINCH; printf \"" SET_MODES
-          "rea\"\"dy\"; while :; do read x && echo got $x; done'");
+    person_sit_down(&person, impatient.url[0]);
+    person_start(&person, "run -t $url -- sh -c 'trap \"stty size\" WINCH; printf \"" SET_MODES
+                          "rea\"\"dy\"; while :; do read x && echo got $x; done'");
     terminal_await(&person, "ready");
     terminal_type(&person, "\r");
     terminal_await(&person, "got");
@@ -315,7 +182,7 @@ static void suspending(void **state)
     terminal_await(&person, "\x1b[?1049l");
     terminal_await(&person, "Stopped");
     terminal_await(&person, "@@ ");
-    expect_in_order();
+    person_expect_in_order(&person);
     terminal_type(&person, "sleep 1.2; fg\r"); /* three times heartbeat_timeout_ms */
     /* What was set is set again, and the program told to draw: of a size that stays as it was it
      * would hear nothing. */
@@ -327,9 +194,7 @@ static void suspending(void **state)
     terminal_await(&person, "[hung up]");
     terminal_type(&person, "\r");
     terminal_await(&person, "@@ ");
-    expect_in_order();
-    terminal_type(&person, "exit\r");
-    assert_int_equal(terminal_finish(&person), 0);
+    person_stand_up(&person);
     assert_int_equal(afard_stop(&impatient), 0);
 }
 
@@ -342,8 +207,8 @@ static void pauses_have_an_end(void **state)
                           "--set",    "pause_max_ms=100",         "--set", "resume_ms=0",
                           NULL};
     afard_start(&impatient, args);
-    sit_down(impatient.url[0]);
-    start("run -t $url -- " READY_THEN_SLEEP);
+    person_sit_down(&person, impatient.url[0]);
+    person_start(&person, "run -t $url -- " PERSON_READY_THEN_SLEEP);
     terminal_await(&person, "ready\r\n");
     terminal_type(&person, "~\x1a");
     terminal_await(&person, "Stopped");
@@ -352,9 +217,7 @@ static void pauses_have_an_end(void **state)
     terminal_type(&person, "fg\r");
     terminal_await(&person, "whether it finished is unknown");
     terminal_await(&person, "@@ ");
-    expect_in_order();
-    terminal_type(&person, "exit\r");
-    assert_int_equal(terminal_finish(&person), 0);
+    person_stand_up(&person);
     assert_int_equal(afard_stop(&impatient), 0);
 }
 
@@ -362,14 +225,14 @@ static void pauses_have_an_end(void **state)
 static void flow_control(void **state)
 {
     (void)state;
-    sit_down(server.url[0]);
-    start("run -t $url -- sh -c 'stty ixon; echo rea\"\"dy; seq 1 9999'");
+    person_sit_down(&person, server.url[0]);
+    person_start(&person, "run -t $url -- sh -c 'stty ixon; echo rea\"\"dy; seq 1 9999'");
     terminal_await(&person, "ready\r\n");
     terminal_type(&person, "\x13");
     terminal_type(&person, "\x11");
     terminal_await(&person, "\r\n4711\r\n4712\r\n");
     terminal_await(&person, "\r\n9999\r\n");
-    expect_status(0);
+    person_expect_status(&person, 0);
     get_up();
 }
 
@@ -377,33 +240,35 @@ static void flow_control(void **state)
 static void one_in_another(void **state)
 {
     (void)state;
-    sit_down(server.url[0]);
-    start("run -t -e P=$afar $url -- sh -c 'stty -echo; echo rea\"\"dy; $P run -t '$url' -- cat; "
-          "echo inner=$?.; exit 7'");
+    person_sit_down(&person, server.url[0]);
+    person_start(
+        &person,
+        "run -t -e P=$afar $url -- sh -c 'stty -echo; echo rea\"\"dy; $P run -t '$url' -- cat; "
+        "echo inner=$?.; exit 7'");
     terminal_await(&person, "ready\r\n");
     terminal_type(&person, "deep\r");
     terminal_await(&person, "deep");
     terminal_type(&person, "\r~~.");
     terminal_await(&person, "inner=125.");
-    expect_status(7);
+    person_expect_status(&person, 7);
     get_up();
 }
 
 static void a_login_shell(void **state)
 {
     (void)state;
-    sit_down(server.url[0]);
-    start("shell -e PS1=there: $url");
+    person_sit_down(&person, server.url[0]);
+    person_start(&person, "shell -e PS1=there: $url");
     terminal_await(&person, "waits for a lost connection up to 60 s");
     terminal_type(&person, "tty; exit 4\r");
     terminal_await(&person, "/dev/pts/");
-    expect_status(4);
-    start("shell --reconnect 0 $url");
+    person_expect_status(&person, 4);
+    person_start(&person, "shell --reconnect 0 $url");
     terminal_await(&person, "it ends with the connection");
     terminal_type(&person, "exit 5\r");
-    expect_status(5);
-    start("shell -q $url </dev/null");
-    expect_status(0);
+    person_expect_status(&person, 5);
+    person_start(&person, "shell -q $url </dev/null");
+    person_expect_status(&person, 0);
     get_up();
 }
 
@@ -428,13 +293,13 @@ static void an_editor(void **state)
         skip();
     }
     assert_non_null(mkdtemp(folder));
-    sit_down(server.url[0]);
+    person_sit_down(&person, server.url[0]);
     (void)snprintf(line, sizeof line, "run -t -e TERM=xterm $url -- vim -u NONE -i NONE %s/file",
                    folder);
-    start(line);
+    person_start(&person, line);
     terminal_await(&person, "[New");
     terminal_type(&person, "ihello\x1b:wq\r");
-    expect_status(0);
+    person_expect_status(&person, 0);
     (void)snprintf(line, sizeof line, "cat %s/file && rm -r %s\r", folder, folder);
     terminal_type(&person, line);
     terminal_await(&person, "hello\r\n");
@@ -449,27 +314,21 @@ static void a_pager(void **state)
         print_message("less is not here\n");
         skip();
     }
-    sit_down(server.url[0]);
-    start("run -t -e TERM=xterm $url -- sh -c 'seq 1 500 | less'");
+    person_sit_down(&person, server.url[0]);
+    person_start(&person, "run -t -e TERM=xterm $url -- sh -c 'seq 1 500 | less'");
     terminal_await(&person, "23");
     terminal_type(&person, "G");
     terminal_await(&person, "500");
     terminal_type(&person, "q");
-    expect_status(0);
+    person_expect_status(&person, 0);
     get_up();
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commands_that_end),
-        cmocka_unit_test(hanging_up),
-        cmocka_unit_test(a_server_that_does_not_answer),
-        cmocka_unit_test(a_server_that_dies),
-        cmocka_unit_test(signals_from_outside),
-        cmocka_unit_test(nothing_needless_is_written),
-        cmocka_unit_test(the_window_closes),
-        cmocka_unit_test(job_control_over_there),
+        cmocka_unit_test(job_control_over_tcp),
+        cmocka_unit_test(job_control_over_tls),
         cmocka_unit_test(escapes),
         cmocka_unit_test(sizes_follow),
         cmocka_unit_test(suspending),
