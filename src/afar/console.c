@@ -27,6 +27,7 @@ void console_init(struct console *console, const char *host, const struct afar_c
     console->own = console->on && with_input && tty_is_there();
     console->start = console->end = 0;
     console->size_changed = console->nudged = console->replays = console->follows = false;
+    console->drops = false;
     console->size_from_ms = 0;
     if (console->own) /* else nothing is asked of the system */
         tty_init(&console->tty);
@@ -98,7 +99,8 @@ void console_replayed(struct console *console, uint64_t size)
 
 bool console_wants_keys(const struct console *console)
 {
-    return console->tty.raw && console->end - console->start < CONSOLE_KEYS_BYTES;
+    return console->tty.raw &&
+           (console->drops || console->end - console->start < CONSOLE_KEYS_BYTES);
 }
 
 static void show_help(const struct console *console)
@@ -136,6 +138,37 @@ void console_redraw(struct console *console)
         nudge(console);
 }
 
+/* What was read goes in as a whole, unless it is not known when it will be taken. */
+static size_t room_for_keys(const struct console *console)
+{
+    const size_t room = sizeof console->keys - 1 - console->end;
+    const size_t waiting = console->end - console->start;
+    if (!console->drops)
+        return room;
+    if (waiting >= CONSOLE_KEYS_BYTES)
+        return 0;
+    return room < CONSOLE_KEYS_BYTES - waiting ? room : CONSOLE_KEYS_BYTES - waiting;
+}
+
+/* The command wants pastes to be marked. */
+static bool is_marked(const struct console *console)
+{
+    return (console->tty.modes.set & TERM_PASTE) != 0;
+}
+
+/* All keys but those that are for us. */
+static void drop(struct console *console, struct input *input, enum escape_action *action)
+{
+    char lost[64];
+    size_t used = 0;
+    const size_t size = input->end - input->start;
+    input->start += escape_take(&console->escape, input->data + input->start,
+                                size < sizeof lost - 1 ? size : sizeof lost - 1, is_marked(console),
+                                lost, &used, action);
+    if (used > 0 && input->start == input->end) /* once for all that has come */
+        tty_ring(&console->tty);
+}
+
 enum escape_action console_take(struct console *console, struct input *input)
 {
     enum escape_action action = ESCAPE_NOTHING;
@@ -143,15 +176,17 @@ enum escape_action console_take(struct console *console, struct input *input)
     if (console->start == console->end)
         console->start = console->end = 0;
     while (action == ESCAPE_NOTHING && input->start < input->end) {
-        size_t size = input->end - input->start;
-        size_t room = sizeof console->keys - 1 - console->end;
+        const size_t size = input->end - input->start;
+        const size_t room = room_for_keys(console);
         size_t used = 0;
-        if (room == 0)
+        if (room == 0 && !console->drops)
             return ESCAPE_NOTHING;
-        bool marked = (console->tty.modes.set & TERM_PASTE) != 0;
-        input->start +=
-            escape_take(&console->escape, input->data + input->start, size < room ? size : room,
-                        marked, console->keys + console->end, &used, &action);
+        if (room == 0)
+            drop(console, input, &action);
+        else
+            input->start +=
+                escape_take(&console->escape, input->data + input->start, size < room ? size : room,
+                            is_marked(console), console->keys + console->end, &used, &action);
         console->end += used;
         if (action == ESCAPE_HELP)
             show_help(console);

@@ -3,8 +3,8 @@
  * Owns:    our terminal's mode (tty.h), and keys that the connection does not take yet.
  * Threads: one.
  * Blocks:  as tty.h.
- * Limits:  while CONSOLE_KEYS_BYTES of keys wait, no more are read; a size is sent at most once in
- *          SIZE_EACH_MS. */
+ * Limits:  while CONSOLE_KEYS_BYTES of keys wait, no more are read, or they are dropped with a bell; a
+ *          size is sent at most once in SIZE_EACH_MS. */
 #ifndef AFAR_CONSOLE_H
 #define AFAR_CONSOLE_H
 
@@ -25,6 +25,7 @@ struct console {
     bool on;      /* the command has a terminal */
     bool own;     /* so have we, and its keys are the command's */
     bool follows; /* not own: what is shown here may set modes, which are undone at its end */
+    bool drops;   /* keys that there is no room for: nobody takes any now, but some are for us */
     struct tty tty;
     struct escape escape;
     bool size_changed;    /* and was not told yet … */

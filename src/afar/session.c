@@ -159,12 +159,7 @@ static void give_keys(struct session *session, struct afar_error *err)
             console->start += taken;
             session->stdin_blocked = console->start < console->end;
         }
-        if (action == ESCAPE_HANG_UP)
-            session_hang_up(session, err);
-        else if (action == ESCAPE_DETACH)
-            session_detach(session, err);
-        else if (action == ESCAPE_SUSPEND)
-            session_suspend(session, err);
+        session_act(session, action, err);
     } while (session->status < 0 && !session->stdin_blocked &&
              session->input.start < session->input.end);
 }

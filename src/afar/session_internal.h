@@ -1,5 +1,5 @@
-/* What session.c (the loop, the streams) and session_ends.c (signals, a person who leaves, a
- * connection that is lost) share. For these two only. */
+/* What session.c (the loop, the streams), session_ends.c (signals, a person who leaves) and
+ * session_away.c (a connection that is lost) share. For these only. */
 #ifndef AFAR_SESSION_INTERNAL_H
 #define AFAR_SESSION_INTERNAL_H
 
@@ -12,6 +12,9 @@
 #include "afar/session.h"
 #include "afar/signals.h"
 #include "afar/stamp.h"
+
+/* So long a lost connection is tried for, to deliver what ends its command. */
+enum { SESSION_DELIVER_MS = 5000 };
 
 struct session {
     struct remote *remote;
@@ -45,6 +48,7 @@ struct session {
     bool told_away;        /* the connection was lost, and it is not back … */
     int64_t away_say_ms;   /* … which is to be said then; 0: it has been, or need not be */
     bool away_said;
+    char why_away[AFAR_ERROR_MESSAGE_BYTES];
     int status; /* -1: not over */
     struct input input;
     struct output output[2]; /* stdout, stderr */
@@ -68,28 +72,36 @@ int64_t session_now_ms(void);
 /* Ends without an answer; the connection is closed. */
 void session_leave(struct session *session);
 
-/* Says that nobody comes back, where the server would wait for that, until it is heard, for a while;
- * also over another connection, where this one is lost. */
-void session_farewell(struct session *session);
+/* Its job does not end with it. */
+bool session_is_kept(const struct session *session);
 
-/* The keys of a person at the terminal. */
-void session_hang_up(struct session *session, struct afar_error *err);
-void session_detach(struct session *session, struct afar_error *err);
-void session_suspend(struct session *session, struct afar_error *err);
+/* What a person at the terminal asks for. */
+void session_act(struct session *session, enum escape_action action, struct afar_error *err);
+
+/* Whoever sends this signal wants the program to end. */
+bool session_is_end(int number);
 
 void session_take_signals(struct session *session, struct afar_error *err);
 
 /* give_up_ms may have come. */
 void session_check_taken_back(struct session *session);
 void session_check_leaving(struct session *session);
-void session_check_interrupted_away(struct session *session);
 void session_check_wait(struct session *session);
+
+/* session_away.c */
+
+/* Says that nobody comes back, where the server would wait for that, until it is heard, for a while;
+ * also over another connection, where this one is lost. */
+void session_farewell(struct session *session);
 
 /* Says it when the connection is lost, and when it is back. */
 void session_note_presence(struct session *session);
 
 /* away_say_ms may have come. */
 void session_check_away(struct session *session);
+
+/* give_up_ms may have come. */
+void session_check_interrupted_away(struct session *session);
 
 /* True: it was tried, and there is news for session_process. */
 bool session_come_back(struct session *session);

@@ -219,6 +219,12 @@ void tty_put_last_row(const struct tty *tty, const char *text)
         write_within(line, (size_t)length);
 }
 
+void tty_ring(const struct tty *tty)
+{
+    if (tty->shows && term_modes_at_rest(&tty->modes))
+        write_within("\a", 1);
+}
+
 /* ---- what we say ----------------------------------------------------------------------------- */
 
 void tty_say(const struct tty *tty, const char *format, ...)

@@ -76,6 +76,9 @@ bool tty_is_alternate(const struct tty *tty);
  * it is. Nothing in the middle of a sequence. */
 void tty_put_last_row(const struct tty *tty, const char *text);
 
+/* The bell, likewise. */
+void tty_ring(const struct tty *tty);
+
 /* Sets rows, cols and pixels of `pty`: the size of standard output, else of standard input, else of
  * the controlling terminal; 0 where none is known. */
 void tty_size(struct afar_pty *pty);

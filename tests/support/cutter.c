@@ -21,7 +21,12 @@
 #include "base/clock.h"
 #include "support/raw.h"
 
-enum { FLOW_BYTES = 65536, NO_CUT = UINT32_MAX };
+enum {
+    FLOW_BYTES = 65536,
+    NO_CUT = UINT32_MAX,
+    CALLERS = 4,   /* so many fill a queue of no length, … */
+    CALL_MS = 200, /* … whose end is that one is not connected within this */
+};
 
 /* What has been read on one side and not been sent on the other. */
 struct flow {
@@ -49,7 +54,10 @@ struct cutter {
     atomic_bool stop;
     atomic_bool cut;
     atomic_bool silence;
+    atomic_bool swallow;
     atomic_bool refuse;
+    atomic_bool deaf;
+    int callers[CALLERS]; /* of cutter_deafen; -1: none */
     atomic_uint count;
     struct cutter_result result; /* the thread's until it has ended, as all below */
     uint64_t random;
@@ -102,7 +110,8 @@ static void accept_one(struct cutter *cutter)
         free(link);
         return;
     }
-    *link = (struct link){.fd = {client, server}, .left = NO_CUT};
+    *link = (struct link){
+        .fd = {client, server}, .left = NO_CUT, .silent = atomic_load(&cutter->swallow)};
     if (number < cutter->plan.cuts)
         link->left = (unsigned)(1 + next_random(cutter) % cutter->plan.most_bytes);
     cutter->links[at] = link;
@@ -160,6 +169,8 @@ static void wait_for_more(const struct cutter *cutter)
 {
     struct pollfd waiting[2 + 2 * CUTTER_LINKS_MAX] = {{.fd = cutter->wake, .events = POLLIN},
                                                        {.fd = cutter->listener, .events = POLLIN}};
+    if (atomic_load(&cutter->deaf))
+        waiting[1].fd = -1;
     nfds_t count = 2;
     for (size_t i = 0; i < CUTTER_LINKS_MAX; i++) {
         const struct link *link = cutter->links[i];
@@ -191,7 +202,8 @@ static void *run(void *argument)
             if (cutter->links[i] != NULL)
                 serve(cutter, i, cut);
         }
-        accept_one(cutter);
+        if (!atomic_load(&cutter->deaf))
+            accept_one(cutter);
         wait_for_more(cutter);
         (void)!read(cutter->wake, &woken, sizeof woken);
     }
@@ -212,6 +224,8 @@ struct cutter *cutter_start(uint16_t port, const struct cutter_plan *plan)
     cutter->plan = *plan;
     cutter->server_port = port;
     cutter->random = plan->seed * 2 + 1;
+    for (int i = 0; i < CALLERS; i++)
+        cutter->callers[i] = -1;
     cutter->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     cutter->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert_true(cutter->listener >= 0 && cutter->wake >= 0);
@@ -246,6 +260,32 @@ void cutter_silence(struct cutter *cutter)
     wake(cutter);
 }
 
+void cutter_swallow(struct cutter *cutter)
+{
+    atomic_store(&cutter->swallow, true);
+    cutter_silence(cutter);
+}
+
+/* The kernel drops what would open a connection where the queue is full. */
+void cutter_deafen(struct cutter *cutter)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(cutter->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    bool full = false;
+    atomic_store(&cutter->deaf, true);
+    wake(cutter);
+    assert_int_equal(listen(cutter->listener, 0), 0);
+    for (int i = 0; i < CALLERS && !full; i++) {
+        cutter->callers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_true(cutter->callers[i] >= 0);
+        (void)connect(cutter->callers[i], (const struct sockaddr *)&address, sizeof address);
+        struct pollfd waiting = {.fd = cutter->callers[i], .events = POLLOUT};
+        full = poll(&waiting, 1, CALL_MS) == 0;
+    }
+    assert_true(full);
+}
+
 void cutter_refuse(struct cutter *cutter, int refuse)
 {
     atomic_store(&cutter->refuse, refuse != 0);
@@ -263,6 +303,10 @@ void cutter_stop(struct cutter *cutter, struct cutter_result *result)
     (void)pthread_join(cutter->thread, NULL);
     (void)close(cutter->listener);
     (void)close(cutter->wake);
+    for (int i = 0; i < CALLERS; i++) {
+        if (cutter->callers[i] >= 0)
+            (void)close(cutter->callers[i]);
+    }
     if (result != NULL)
         *result = cutter->result;
     free(cutter);

@@ -6,7 +6,7 @@
  *     cutter_stop(cutter, &result);
  *
  * Owns:    its sockets and a thread with a poll loop.
- * Threads: one of its own; cutter_cut, cutter_silence and cutter_refuse from any.
+ * Threads: one of its own; cutter_cut and its like from any.
  * Blocks:  cutter_stop, for that thread's last turn.
  * Limits:  CUTTER_LINKS_MAX connections at once; 64 KiB under way each way. */
 #ifndef SUPPORT_CUTTER_H
@@ -33,6 +33,13 @@ void cutter_cut(struct cutter *cutter);
 
 /* Of the connections that there are nothing comes any more, to either side, not even an end. */
 void cutter_silence(struct cutter *cutter);
+
+/* The same of those to come too, which are accepted. */
+void cutter_swallow(struct cutter *cutter);
+
+/* From now on nobody is accepted, and nobody refused: packets that would open a connection are lost.
+ * What there is goes on. For good. */
+void cutter_deafen(struct cutter *cutter);
 
 /* From now on connections are accepted and closed at once; or not any more. */
 void cutter_refuse(struct cutter *cutter, int refuse);
