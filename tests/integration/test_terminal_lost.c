@@ -56,6 +56,88 @@ static void stand_up(void)
     cutter_stop(cutter, NULL);
 }
 
+/* ---- who vanishes ----------------------------------------------------------------------------- */
+
+/* An interactive shell with a job, one that heeds no HUP, and a program in the foreground that heeds
+ * no TERM. Their AFAR_JOB. */
+static void begin_shell(const char *options, char job[64])
+{
+    char line[512];
+    (void)snprintf(line, sizeof line, "run -t %s -e PS1=there: $url -- bash --norc --noprofile -i",
+                   options);
+    person_start(&person, line);
+    terminal_await(&person, "there:");
+    terminal_type(&person,
+                  "nohup sleep 1000 >/dev/null 2>&1 & sleep 1001 & echo j\"\"ob=$AFAR_JOB=\r");
+    terminal_await(&person, "job=");
+    const size_t id = person.seen;
+    terminal_await(&person, "=\r\n");
+    (void)snprintf(job, 64, "AFAR_JOB=%.32s", person.text + id);
+    terminal_await(&person, "there:");
+    terminal_type(&person, "bash -c 'trap \"\" TERM; echo be\"\"gin; sleep 1002; :'\r");
+    terminal_await(&person, "begin\r\n");
+    assert_true(processes_with(job) >= 3);
+}
+
+/* Nothing of it runs any more, nor has anything been left to the system. */
+static void expect_none(const char *job)
+{
+    afard_expect_calm(&server);
+    assert_int_equal(processes_with(job), 0);
+}
+
+/* The link is cut, and --reconnect 0: the command ends with it. */
+static void cut(int tls)
+{
+    char job[64];
+    sit_down(tls);
+    begin_shell("--reconnect 0", job);
+    cutter_cut(cutter);
+    person_expect_status(&person, 125);
+    expect_none(job);
+    stand_up();
+}
+
+static void cut_over_tcp(void **state)
+{
+    (void)state;
+    cut(0);
+}
+
+static void cut_over_tls(void **state)
+{
+    (void)state;
+    cut(1);
+}
+
+/* The client is killed: with --reconnect 0 its end is the command's, else nobody comes back. */
+static void killed(void **state)
+{
+    static const char *const options[] = {"--reconnect 0", "--reconnect 1s"};
+    (void)state;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        char job[64];
+        sit_down(1);
+        begin_shell(options[i], job);
+        assert_int_equal(kill(person_child(&person), SIGKILL), 0);
+        person_expect_status(&person, 137);
+        expect_none(job);
+        stand_up();
+    }
+}
+
+/* The window is closed; afar says good-bye, so that the server does not wait. */
+static void closed(void **state)
+{
+    char job[64];
+    (void)state;
+    sit_down(1);
+    begin_shell("", job);
+    terminal_close(&person);
+    expect_none(job);
+    cutter_stop(cutter, NULL);
+}
+
 /* ---- ~. -------------------------------------------------------------------------------------- */
 
 /* Within a second, of a machine that is not slowed down. */
@@ -137,12 +219,78 @@ static void no_connection(void **state)
     trying(0, MANY, cutter_deafen);
 }
 
+/* ---- ~^Z ------------------------------------------------------------------------------------- */
+
+/* More than all that is on its way can hold: the server waits with the rest. */
+#define MUCH                                                                                     \
+    "stty -echo; echo rea\"\"dy; read x; i=0; while [ $i -lt 40 ]; do i=$((i + 1)); seq 20000; " \
+    "echo mark $i.; done; read x; echo got $x; exit 6"
+enum { MARKS = 40 };
+
+/* Of what has come nothing is looked at any more. */
+static void forget(void)
+{
+    memmove(person.text, person.text + person.seen, person.size - person.seen + 1);
+    person.size -= person.seen;
+    person.seen = 0;
+}
+
+/* Stopped for so long, as 200 s where a server waits for 3 s: it has many times as long to give it up,
+ * and output for it that it cannot get rid of. AFAR_PAUSE_S is that number of seconds. */
+static void stopped_for_long(void **state)
+{
+    (void)state;
+    const char *wanted = getenv("AFAR_PAUSE_S");
+    const bool whole = wanted != NULL;
+    const char *args[] = {
+        "--listen", "tcp://127.0.0.1:0",
+        "--set",    whole ? "heartbeat_ms=1s" : "heartbeat_ms=100",
+        "--set",    whole ? "heartbeat_timeout_ms=3s" : "heartbeat_timeout_ms=300",
+        "--set",    whole ? "write_timeout_ms=3s" : "write_timeout_ms=300",
+        "--set",    "kill_grace_ms=300",
+        "--set",    "resume_ms=0",
+        NULL};
+    struct afard impatient;
+    char line[64];
+    afard_start(&impatient, args);
+    person_sit_down(&person, impatient.url[0]);
+    person_start(&person, "run -t $url -- sh -c '" MUCH "'");
+    terminal_await(&person, "ready\r\n");
+    terminal_type(&person, "go\r");
+    terminal_await(&person, "\r\n1000\r\n");
+    terminal_type(&person, "\r~\x1a");
+    terminal_await(&person, "Stopped");
+    terminal_await(&person, "@@ ");
+    person_expect_in_order(&person);
+    (void)snprintf(line, sizeof line, "sleep %s; fg; echo r\"\"c=$?.\r", whole ? wanted : "3");
+    terminal_type(&person, line);
+    for (int i = 1; i <= MARKS; i++) {
+        (void)snprintf(line, sizeof line, "\r\nmark %d.\r\n", i);
+        terminal_await(&person, line);
+        forget();
+    }
+    terminal_type(&person, "back\r");
+    terminal_await(&person, "got");
+    person_expect_status(&person, 6);
+    person_stand_up(&person);
+    assert_int_equal(afard_stop(&impatient), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(not_noticed_over_tcp), cmocka_unit_test(not_noticed_over_tls),
-        cmocka_unit_test(no_word_over_tcp),     cmocka_unit_test(no_word_over_tls),
+        /* First those that leave nothing at the server, … */
+        cmocka_unit_test(cut_over_tcp),
+        cmocka_unit_test(cut_over_tls),
+        cmocka_unit_test(killed),
+        cmocka_unit_test(closed),
+        /* … then those whose commands it keeps for a while. */
+        cmocka_unit_test(not_noticed_over_tcp),
+        cmocka_unit_test(not_noticed_over_tls),
+        cmocka_unit_test(no_word_over_tcp),
+        cmocka_unit_test(no_word_over_tls),
         cmocka_unit_test(no_connection),
+        cmocka_unit_test(stopped_for_long),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
