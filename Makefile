@@ -402,6 +402,14 @@ soak-kept: all $(B)/tests/integration/test_kept
 	@AFAR_BUILD=$(abspath $(B)) AFAR_KEPT_JOBS=20 AFAR_KEPT_KILLS=50 TIMEOUT=900 \
 	    tests/run $(B)/tests/integration/test_kept
 
+# 1,000 commands on terminals over tcp and tls, none of which may lose a byte, and one that is stopped
+# for 200 s.
+.PHONY: soak-terminal
+SOAK_TERMINAL := $(addprefix $(B)/tests/integration/test_terminal_,bytes lost)
+soak-terminal: all $(SOAK_TERMINAL)
+	@AFAR_BUILD=$(abspath $(B)) AFAR_TERMINAL_RUNS=1000 AFAR_PAUSE_S=200 TIMEOUT=900 \
+	    tests/run $(SOAK_TERMINAL)
+
 # Keepers of another commit's programs (OLD=…), with a server of these.
 .PHONY: test-upgrade
 OLD ?= HEAD~1
@@ -580,6 +588,7 @@ help:
 	@echo 'make soak-kept     20 kept commands under a server that is killed 50 times'
 	@echo 'make soak-files    files: large ones, a million, far away, killed at a hundred points, fenced; with bounds'
 	@echo 'make soak-resume   1 GiB each way with 1,000 lost connections, over tcp and tls'
+	@echo 'make soak-terminal 1,000 commands on terminals over tcp and tls; one that is stopped for 200 s'
 	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'
 	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, files, memory, start,'
 	@echo '                   growth, calls, engines; make deps-bench installs the others'

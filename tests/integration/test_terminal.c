@@ -1,5 +1,5 @@
 /* A command on a terminal at the other side, with pipes at this one: what it is born with, its
- * bytes, its input's end, its own end. */
+ * signals, its end. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -18,7 +18,7 @@
 #include "support/raw.h"
 #include "support/ruled.h"
 
-enum { RUNS = 60, LONG_BYTES = 20000 };
+enum { RUNS = 60 };
 
 static struct afard server;
 
@@ -217,105 +217,6 @@ static void its_environment(void **state)
     program_close(&program);
 }
 
-/* ---- bytes ----------------------------------------------------------------------------------- */
-
-static void the_last_bytes_are_there(void **state)
-{
-    (void)state;
-    for (int i = 0; i < RUNS; i++) {
-        struct program program;
-        run("head -c 20000 /dev/zero | tr '\\0' x", "", 0, 0, &program);
-        assert_int_equal(program.stdout_size, LONG_BYTES);
-        program_close(&program);
-    }
-}
-
-static void all_bytes_both_ways(void **state)
-{
-    (void)state;
-    char bytes[256];
-    struct program program;
-    for (int i = 0; i < 256; i++)
-        bytes[i] = (char)i;
-    /* What comes before the terminal is raw is taken as keys: so it waits for "go". */
-    const char *argv[] = {"afar", "run", "-t", server.url[0],
-                          "--",   "sh",  "-c", "stty raw -echo; printf go; exec head -c 256",
-                          NULL};
-    program_start(&program, argv, NULL);
-    program_expect(&program, 1, "go");
-    program_finish(&program, bytes, sizeof bytes);
-    assert_int_equal(program.stdout_size, 2 + sizeof bytes);
-    assert_memory_equal(program.stdout_data + 2, bytes, sizeof bytes);
-    program_close(&program);
-}
-
-/* A large paste into a program that is slow to begin reading. */
-static void a_large_paste(void **state)
-{
-    (void)state;
-    enum { SIZE = 1 << 20 };
-    char *bytes = malloc(SIZE);
-    struct program program;
-    assert_non_null(bytes);
-    for (size_t i = 0; i < SIZE; i++)
-        bytes[i] = (char)(i * 7 % 251);
-    const char *argv[] = {
-        "afar", "run", "-t", server.url[0],
-        "--",   "sh",  "-c", "stty raw -echo; printf go; sleep 0.3; head -c 1048576 | cksum",
-        NULL};
-    program_start(&program, argv, NULL);
-    program_expect(&program, 1, "go");
-    program_finish(&program, bytes, SIZE);
-    struct program local;
-    assert_int_equal(program_run(&local, (const char *const[]){"cksum", NULL}, bytes, SIZE), 0);
-    local.stdout_data[strcspn(local.stdout_data, "\n")] = '\0';
-    if (strstr(program.stdout_data, local.stdout_data) == NULL)
-        fail_msg("%s, not %s", program.stdout_data, local.stdout_data);
-    program_close(&local);
-    program_close(&program);
-    free(bytes);
-}
-
-/* ---- the end of input ------------------------------------------------------------------------ */
-
-static void input_ends(void **state)
-{
-    (void)state;
-    expect("cat", "line\n", 0, "line\r\nline\r\n"); /* it is shown, and then written */
-    expect("cat", "", 0, "");
-    struct program program;
-    /* Without a newline the first key only hands over what there is. */
-    run("cat >/dev/null; echo end", "abc", 3, 0, &program);
-    assert_non_null(strstr(program.stdout_data, "end\r\n"));
-    program_close(&program);
-    /* -n, and closed. */
-    const char *none[] = {"afar", "run", "-t", "-n", server.url[0], "--", "cat", NULL};
-    assert_int_equal(program_run(&program, none, NULL, 0), 0);
-    program_close(&program);
-    const char *closed[] = {
-        "sh", "-c", "exec \"$@\" <&-", "sh", "afar", "run", "-t", server.url[0], "--", "cat", NULL};
-    char path[PROGRAM_TEXT_BYTES];
-    closed[4] = program_path("afar", path);
-    assert_int_equal(program_run(&program, closed, NULL, 0), 0);
-    program_close(&program);
-}
-
-/* A shell changes the terminal's mode, and what was typed before is lost: the end comes again. */
-static void shells_end_by_themselves(void **state)
-{
-    (void)state;
-    struct program program;
-    static const char input[] = "echo $((6 * 7)); exit 3\n";
-    const char *argv[] = {"afar", "run", "-t", server.url[0], "--", "bash", "--norc", NULL};
-    assert_int_equal(program_run(&program, argv, input, sizeof input - 1), 3);
-    assert_non_null(strstr(program.stdout_data, "42"));
-    program_close(&program);
-    static const char no_exit[] = "echo $((6 * 7))\n";
-    assert_int_equal(program_run(&program, argv, no_exit, sizeof no_exit - 1), 0);
-    assert_non_null(strstr(program.stdout_data, "42"));
-    program_close(&program);
-}
-
 /* ---- signals and ends ------------------------------------------------------------------------ */
 
 static void signals(void **state)
@@ -484,11 +385,6 @@ int main(void)
         cmocka_unit_test_teardown(sizes_at_the_edges, calm),
         cmocka_unit_test_teardown(closing_hangs_up, calm),
         cmocka_unit_test_teardown(its_environment, calm),
-        cmocka_unit_test_teardown(the_last_bytes_are_there, calm),
-        cmocka_unit_test_teardown(all_bytes_both_ways, calm),
-        cmocka_unit_test_teardown(a_large_paste, calm),
-        cmocka_unit_test_teardown(input_ends, calm),
-        cmocka_unit_test_teardown(shells_end_by_themselves, calm),
         cmocka_unit_test_teardown(signals, calm),
         cmocka_unit_test_teardown(nothing_outlives_the_client, calm),
         cmocka_unit_test_teardown(who_holds_it_is_ended, calm),

@@ -242,11 +242,12 @@ static void stopped_for_long(void **state)
     (void)state;
     const char *wanted = getenv("AFAR_PAUSE_S");
     const bool whole = wanted != NULL;
+    const long seconds = whole ? strtol(wanted, NULL, 10) : 3;
     const char *args[] = {
         "--listen", "tcp://127.0.0.1:0",
-        "--set",    whole ? "heartbeat_ms=1s" : "heartbeat_ms=100",
-        "--set",    whole ? "heartbeat_timeout_ms=3s" : "heartbeat_timeout_ms=300",
-        "--set",    whole ? "write_timeout_ms=3s" : "write_timeout_ms=300",
+        "--set",    whole ? "heartbeat_ms=1000" : "heartbeat_ms=100",
+        "--set",    whole ? "heartbeat_timeout_ms=3000" : "heartbeat_timeout_ms=300",
+        "--set",    whole ? "write_timeout_ms=3000" : "write_timeout_ms=300",
         "--set",    "kill_grace_ms=300",
         "--set",    "resume_ms=0",
         NULL};
@@ -262,8 +263,11 @@ static void stopped_for_long(void **state)
     terminal_await(&person, "Stopped");
     terminal_await(&person, "@@ ");
     person_expect_in_order(&person);
-    (void)snprintf(line, sizeof line, "sleep %s; fg; echo r\"\"c=$?.\r", whole ? wanted : "3");
-    terminal_type(&person, line);
+    for (long second = 0; second < seconds; second++) {
+        terminal_type(&person, "sleep 1\r");
+        terminal_await(&person, "@@ ");
+    }
+    terminal_type(&person, "fg; echo r\"\"c=$?.\r");
     for (int i = 1; i <= MARKS; i++) {
         (void)snprintf(line, sizeof line, "\r\nmark %d.\r\n", i);
         terminal_await(&person, line);
