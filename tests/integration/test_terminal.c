@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "support/afard.h"
+#include "support/person.h"
 #include "support/process_wait.h"
 #include "support/raw.h"
 #include "support/ruled.h"
@@ -44,25 +45,6 @@ static int tear_down(void **state)
     return afard_stop(&server);
 }
 
-/* Standard output of `afar run -t URL -- sh -c LINE`, whose input is `input`. */
-static void run(const char *line, const char *input, size_t input_size, int status,
-                struct program *program)
-{
-    const char *argv[] = {"afar", "run", "-t", server.url[0], "--", "sh", "-c", line, NULL};
-    int ended = program_run(program, argv, input, input_size);
-    if (ended != status)
-        fail_msg("%s: status %d: %s %s", line, ended, program->stdout_data, program->stderr_data);
-}
-
-static void expect(const char *line, const char *input, int status, const char *output)
-{
-    struct program program;
-    run(line, input, strlen(input), status, &program);
-    if (strcmp(program.stdout_data, output) != 0)
-        fail_msg("%s: '%s', not '%s'", line, program.stdout_data, output);
-    program_close(&program);
-}
-
 /* Reads frames to the one of that type; all their headers and payloads. */
 static void read_until(int fd, const char *type, char *text, size_t size)
 {
@@ -88,14 +70,18 @@ static void read_until(int fd, const char *type, char *text, size_t size)
 static void it_is_a_terminal(void **state)
 {
     (void)state;
-    expect("test -t 0 && test -t 1 && test -t 2 && echo yes >/dev/tty", "", 0, "yes\r\n");
-    expect("test $AFAR_TTY = $(tty) && echo same", "", 0, "same\r\n");
-    expect("case $(tty) in /dev/pts/*) echo pts;; esac", "", 0, "pts\r\n");
-    expect("ps -o pid=,sid=,tpgid= -p $$ | { read p s t; test $p = $s -a $p = $t && echo leads; }",
-           "", 0, "leads\r\n");
-    expect("printf 'a\\nb'; exit 7", "", 7, "a\r\nb");
-    expect("echo err >&2", "", 0, "err\r\n"); /* there is one stream */
-    expect("kill -9 $$", "", 137, "");
+    person_expect_output(server.url[0], "test -t 0 && test -t 1 && test -t 2 && echo yes >/dev/tty",
+                         "", 0, "yes\r\n");
+    person_expect_output(server.url[0], "test $AFAR_TTY = $(tty) && echo same", "", 0, "same\r\n");
+    person_expect_output(server.url[0], "case $(tty) in /dev/pts/*) echo pts;; esac", "", 0,
+                         "pts\r\n");
+    person_expect_output(
+        server.url[0],
+        "ps -o pid=,sid=,tpgid= -p $$ | { read p s t; test $p = $s -a $p = $t && echo leads; }", "",
+        0, "leads\r\n");
+    person_expect_output(server.url[0], "printf 'a\\nb'; exit 7", "", 7, "a\r\nb");
+    person_expect_output(server.url[0], "echo err >&2", "", 0, "err\r\n"); /* there is one stream */
+    person_expect_output(server.url[0], "kill -9 $$", "", 137, "");
 }
 
 /* No moment in which the size is another: it is asked for first of all. */
@@ -118,7 +104,7 @@ static void it_has_a_size_from_the_start(void **state)
         assert_non_null(strstr(text, "\"tty\":\"/dev/pts/"));
     }
     (void)close(fd);
-    expect("stty size", "", 0, "24 80\r\n");
+    person_expect_output(server.url[0], "stty size", "", 0, "24 80\r\n");
 }
 
 /* A size before the start is remembered, and one after the end is nothing. */
@@ -281,7 +267,7 @@ static void who_holds_it_is_ended(void **state)
 {
     (void)state;
     struct program program;
-    run("trap '' HUP; sleep 1000 & exit 4", "", 0, 4, &program);
+    person_run(server.url[0], "trap '' HUP; sleep 1000 & exit 4", "", 0, 4, &program);
     if (strstr(program.stderr_data, "held its output open and was ended: sleep (pid") == NULL)
         fail_msg("%s", program.stderr_data);
     program_close(&program);

@@ -14,32 +14,20 @@
 #include "base/digest.h"
 #include "support/afard.h"
 #include "support/pane.h"
+#include "support/person.h"
 
 enum { RUNS = 100, LONG_BYTES = 20000 };
 
 static struct afard server; /* tcp, and tls */
-static const char *url;     /* one of these */
 
-static int set_up(unsigned which)
+/* All of it over the one, and then over the other. */
+static unsigned way;
+
+static int set_up(void **state)
 {
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--listen", "tls://localhost:0",
-                          "--set",    "kill_grace_ms=300", "--set",    "resume_ms=0",
-                          NULL};
-    afard_start_tls(&server, args);
-    url = server.url[which];
+    (void)state;
+    person_serve(&server);
     return 0;
-}
-
-static int set_up_tcp(void **state)
-{
-    (void)state;
-    return set_up(0);
-}
-
-static int set_up_tls(void **state)
-{
-    (void)state;
-    return set_up(1);
 }
 
 static int calm(void **state)
@@ -55,25 +43,6 @@ static int tear_down(void **state)
     return afard_stop(&server);
 }
 
-/* Standard output of `afar run -t URL -- sh -c LINE`, whose input is `input`. */
-static void run(const char *line, const char *input, size_t input_size, int status,
-                struct program *program)
-{
-    const char *argv[] = {"afar", "run", "-t", url, "--", "sh", "-c", line, NULL};
-    int ended = program_run(program, argv, input, input_size);
-    if (ended != status)
-        fail_msg("%s: status %d: %s %s", line, ended, program->stdout_data, program->stderr_data);
-}
-
-static void expect(const char *line, const char *input, int status, const char *output)
-{
-    struct program program;
-    run(line, input, strlen(input), status, &program);
-    if (strcmp(program.stdout_data, output) != 0)
-        fail_msg("%s: '%s', not '%s'", line, program.stdout_data, output);
-    program_close(&program);
-}
-
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* AFAR_TERMINAL_RUNS times. */
@@ -84,7 +53,7 @@ static void the_last_bytes_are_there(void **state)
     const long runs = wanted != NULL ? strtol(wanted, NULL, 10) : RUNS;
     for (long i = 0; i < runs; i++) {
         struct program program;
-        run("head -c 20000 /dev/zero | tr '\\0' x", "", 0, 0, &program);
+        person_run(server.url[way], "head -c 20000 /dev/zero | tr '\\0' x", "", 0, 0, &program);
         if (program.stdout_size != LONG_BYTES ||
             strspn(program.stdout_data, "x") != (size_t)LONG_BYTES)
             fail_msg("run %ld has given %zu bytes", i, program.stdout_size);
@@ -103,7 +72,8 @@ static void the_receipt_has_the_digest(void **state)
     char expected[128];
     size_t size = 0;
     assert_int_equal(digest_new(&digest, "sha256", NULL), AFAR_OK);
-    const char *plain[] = {"afar", "run", "-t", "--digest", url, "--", "seq", "200000", NULL};
+    const char *plain[] = {"afar", "run", "-t",     "--digest", server.url[way],
+                           "--",   "seq", "200000", NULL};
     assert_int_equal(program_run(&program, plain, "", 0), 0);
     for (int i = 1; i <= 200000; i++) {
         const size_t length = (size_t)snprintf(line, sizeof line, "%d\r\n", i);
@@ -117,8 +87,8 @@ static void the_receipt_has_the_digest(void **state)
     program_close(&program);
     assert_int_equal(digest_finish(digest, hex, NULL), AFAR_OK);
     digest_free(digest);
-    const char *json[] = {"afar", "run", "-t",  "--digest", "--json",
-                          url,    "--",  "seq", "200000",   NULL};
+    const char *json[] = {"afar",          "run", "-t",  "--digest", "--json",
+                          server.url[way], "--",  "seq", "200000",   NULL};
     assert_int_equal(program_run(&program, json, "", 0), 0);
     (void)snprintf(expected, sizeof expected, "\"sha256\":{\"stdout\":\"%s\"", hex);
     const char *receipt = strstr(program.stdout_data, "{\"type\":\"exit\"");
@@ -135,7 +105,7 @@ static void all_bytes_both_ways(void **state)
     for (int i = 0; i < 256; i++)
         bytes[i] = (char)i;
     /* What comes before the terminal is raw is taken as keys: so it waits for "go". */
-    const char *argv[] = {"afar", "run", "-t", url,
+    const char *argv[] = {"afar", "run", "-t", server.url[way],
                           "--",   "sh",  "-c", "stty raw -echo; printf go; exec head -c 256",
                           NULL};
     program_start(&program, argv, NULL);
@@ -157,7 +127,7 @@ static void a_large_paste(void **state)
     for (size_t i = 0; i < SIZE; i++)
         bytes[i] = (char)(i * 7 % 251);
     const char *argv[] = {
-        "afar", "run", "-t", url,
+        "afar", "run", "-t", server.url[way],
         "--",   "sh",  "-c", "stty raw -echo; printf go; sleep 0.3; head -c 1048576 | cksum",
         NULL};
     program_start(&program, argv, NULL);
@@ -178,19 +148,21 @@ static void a_large_paste(void **state)
 static void input_ends(void **state)
 {
     (void)state;
-    expect("cat", "line\n", 0, "line\r\nline\r\n"); /* it is shown, and then written */
-    expect("cat", "", 0, "");
+    person_expect_output(server.url[way], "cat", "line\n", 0,
+                         "line\r\nline\r\n"); /* it is shown, and then written */
+    person_expect_output(server.url[way], "cat", "", 0, "");
     struct program program;
     /* Without a newline the first key only hands over what there is. */
-    run("cat >/dev/null; echo end", "abc", 3, 0, &program);
+    person_run(server.url[way], "cat >/dev/null; echo end", "abc", 3, 0, &program);
     assert_non_null(strstr(program.stdout_data, "end\r\n"));
     program_close(&program);
     /* -n, and closed. */
-    const char *none[] = {"afar", "run", "-t", "-n", url, "--", "cat", NULL};
+    const char *none[] = {"afar", "run", "-t", "-n", server.url[way], "--", "cat", NULL};
     assert_int_equal(program_run(&program, none, NULL, 0), 0);
     program_close(&program);
-    const char *closed[] = {"sh",  "-c", "exec \"$@\" <&-", "sh", "afar", "run", "-t", url, "--",
-                            "cat", NULL};
+    const char *closed[] = {"sh",  "-c", "exec \"$@\" <&-", "sh", "afar",
+                            "run", "-t", server.url[way],   "--", "cat",
+                            NULL};
     char path[PROGRAM_TEXT_BYTES];
     closed[4] = program_path("afar", path);
     assert_int_equal(program_run(&program, closed, NULL, 0), 0);
@@ -214,8 +186,8 @@ static void expect_end(const char *const *argv, const char *input, int status)
 static void shells_end_by_themselves(void **state)
 {
     (void)state;
-    const char *bash[] = {"afar", "run", "-t", url, "--", "bash", "--norc", NULL};
-    const char *python[] = {"afar", "run", "-t", url, "--", "python3", NULL};
+    const char *bash[] = {"afar", "run", "-t", server.url[way], "--", "bash", "--norc", NULL};
+    const char *python[] = {"afar", "run", "-t", server.url[way], "--", "python3", NULL};
     expect_end(bash, "echo $((6 * 7)); exit 3\n", 3);
     expect_end(bash, "echo $((6 * 7))\n", 0);
     if (!pane_has("python3"))
@@ -244,7 +216,7 @@ static void without_any_terminal_here(void **state)
                               "sh",          "-c",
                               table[i].from, "sh",
                               path,          "run",
-                              "-t",          url,
+                              "-t",          server.url[way],
                               "--",          "sh",
                               "-c",          "test -t 0 && test -t 1 && echo tty; cat; echo end",
                               NULL};
@@ -270,6 +242,8 @@ int main(void)
         cmocka_unit_test_teardown(shells_end_by_themselves, calm),
         cmocka_unit_test_teardown(without_any_terminal_here, calm),
     };
-    const int plain = cmocka_run_group_tests_name("tcp", tests, set_up_tcp, tear_down);
-    return plain + cmocka_run_group_tests_name("tls", tests, set_up_tls, tear_down);
+    int failed = 0;
+    for (way = 0; way < 2; way++)
+        failed += cmocka_run_group_tests_name(way == 0 ? "tcp" : "tls", tests, set_up, tear_down);
+    return failed;
 }

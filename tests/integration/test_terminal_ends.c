@@ -27,15 +27,15 @@
 static struct afard server; /* tcp, and tls */
 static struct terminal person;
 
+/* All of it over the one, and then over the other. */
+static unsigned way;
+
 static int set_up(void **state)
 {
     (void)state;
     const struct rlimit no_core = {0};
     assert_int_equal(setrlimit(RLIMIT_CORE, &no_core), 0);
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--listen", "tls://localhost:0",
-                          "--set",    "kill_grace_ms=300", "--set",    "resume_ms=0",
-                          NULL};
-    afard_start_tls(&server, args);
+    person_serve(&server);
     return 0;
 }
 
@@ -56,7 +56,7 @@ static void get_up(void)
 static void commands_that_end(void **state)
 {
     (void)state;
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     person_start(&person, "run -t $url -- sh -c 'stty size; exit 3'");
     terminal_await(&person, "24 80\r\n");
     person_expect_status(&person, 3);
@@ -77,7 +77,7 @@ static void commands_that_end(void **state)
 static void hanging_up(void **state)
 {
     (void)state;
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     person_start(&person, "run -t $url -- " PERSON_READY_THEN_SLEEP);
     terminal_await(&person, "ready\r\n");
     terminal_type(&person, "~.");
@@ -89,7 +89,7 @@ static void hanging_up(void **state)
 static void a_server_that_does_not_answer(void **state)
 {
     (void)state;
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     person_start(&person, "run -t $url -- " PERSON_READY_THEN_SLEEP);
     terminal_await(&person, "ready\r\n");
     assert_int_equal(kill(server.program.pid, SIGSTOP), 0);
@@ -135,14 +135,15 @@ static void what_is_denied(void **state)
 }
 
 /* However afar dies, or what it runs, with or without a chance to do something about it. */
-static void signals_from_outside(const char *url)
+static void signals_from_outside(void **state)
 {
+    (void)state;
     static const struct {
         int number;
         int status;
     } table[] = {{SIGKILL, 137}, {SIGSEGV, 139}, {SIGTERM, 143},
                  {SIGHUP, 125},  {SIGINT, 130},  {SIGQUIT, 131}};
-    person_sit_down(&person, url);
+    person_sit_down(&person, server.url[way]);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         char text[32];
         person_start(&person, "run -t $url -- " SET_MODES);
@@ -163,24 +164,12 @@ static void signals_from_outside(const char *url)
     get_up();
 }
 
-static void signals_from_outside_over_tcp(void **state)
-{
-    (void)state;
-    signals_from_outside(server.url[0]);
-}
-
-static void signals_from_outside_over_tls(void **state)
-{
-    (void)state;
-    signals_from_outside(server.url[1]);
-}
-
 /* As ~^Z, but by somebody else's hand, and by one that afar cannot see coming. */
 static void stopped_from_outside(void **state)
 {
     (void)state;
     static const int numbers[] = {SIGTSTP, SIGSTOP};
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         person_start(&person, "run -t $url -- sh -c 'stty -echo; echo rea\"\"dy; "
                               "while read x; do echo got $x; done; exit 9'");
@@ -204,7 +193,7 @@ static void stopped_from_outside(void **state)
 static void nothing_needless_is_written(void **state)
 {
     (void)state;
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     size_t from = person.size;
     person_start(&person, "run -t $url -- " PERSON_READY_THEN_SLEEP);
     terminal_await(&person, "ready\r\n");
@@ -221,7 +210,7 @@ static void nothing_needless_is_written(void **state)
 static void the_window_closes(void **state)
 {
     (void)state;
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     person_start(&person, "run -t $url -- bash --norc -i");
     terminal_await(&person, "bash-");
     terminal_type(&person, "sleep 1001 & echo st\"\"arted\r");
@@ -238,11 +227,13 @@ int main(void)
         cmocka_unit_test(a_server_that_does_not_answer),
         cmocka_unit_test(a_server_that_dies),
         cmocka_unit_test(what_is_denied),
-        cmocka_unit_test(signals_from_outside_over_tcp),
-        cmocka_unit_test(signals_from_outside_over_tls),
+        cmocka_unit_test(signals_from_outside),
         cmocka_unit_test(stopped_from_outside),
         cmocka_unit_test(nothing_needless_is_written),
         cmocka_unit_test(the_window_closes),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = 0;
+    for (way = 0; way < 2; way++)
+        failed += cmocka_run_group_tests_name(way == 0 ? "tcp" : "tls", tests, set_up, tear_down);
+    return failed;
 }

@@ -22,13 +22,13 @@
 static struct afard server; /* tcp, and tls */
 static struct terminal person;
 
+/* All of it over the one, and then over the other. */
+static unsigned way;
+
 static int set_up(void **state)
 {
     (void)state;
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--listen", "tls://localhost:0",
-                          "--set",    "kill_grace_ms=300", "--set",    "resume_ms=0",
-                          NULL};
-    afard_start_tls(&server, args);
+    person_serve(&server);
     return 0;
 }
 
@@ -66,9 +66,10 @@ static void press(pid_t shell, const char *name, const char *key, const char *sa
 }
 
 /* Ctrl-Z, jobs, bg, fg, Ctrl-C and Ctrl-\ of a shell with job control. */
-static void job_control(const char *url)
+static void job_control(void **state)
 {
-    person_sit_down(&person, url);
+    (void)state;
+    person_sit_down(&person, server.url[way]);
     size_t from = person.size;
     person_start(&person, "run -t -e PS1=there: $url -- bash --norc -i");
     terminal_await(&person, "there:");
@@ -97,23 +98,11 @@ static void job_control(const char *url)
     get_up();
 }
 
-static void job_control_over_tcp(void **state)
-{
-    (void)state;
-    job_control(server.url[0]);
-}
-
-static void job_control_over_tls(void **state)
-{
-    (void)state;
-    job_control(server.url[1]);
-}
-
 /* Only after Enter, and twice is once. */
 static void escapes(void **state)
 {
     (void)state;
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     person_start(&person, "run -t $url -- sh -c 'stty -echo; echo rea\"\"dy; cat'");
     terminal_await(&person, "ready\r\n");
     terminal_type(&person, "x~.\r");
@@ -144,7 +133,7 @@ static void escapes(void **state)
 static void sizes_follow(void **state)
 {
     (void)state;
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     person_start(&person, "run -t $url -- sh -c 'trap \"stty size\" WINCH; echo rea\"\"dy; "
                           "while :; do sleep 0.02; done'");
     terminal_await(&person, "ready\r\n");
@@ -225,7 +214,7 @@ static void pauses_have_an_end(void **state)
 static void flow_control(void **state)
 {
     (void)state;
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     person_start(&person, "run -t $url -- sh -c 'stty ixon; echo rea\"\"dy; seq 1 9999'");
     terminal_await(&person, "ready\r\n");
     terminal_type(&person, "\x13");
@@ -240,7 +229,7 @@ static void flow_control(void **state)
 static void one_in_another(void **state)
 {
     (void)state;
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     person_start(
         &person,
         "run -t -e P=$afar $url -- sh -c 'stty -echo; echo rea\"\"dy; $P run -t '$url' -- cat; "
@@ -257,7 +246,7 @@ static void one_in_another(void **state)
 static void a_login_shell(void **state)
 {
     (void)state;
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     person_start(&person, "shell -e PS1=there: $url");
     terminal_await(&person, "waits for a lost connection up to 60 s");
     terminal_type(&person, "tty; exit 4\r");
@@ -293,7 +282,7 @@ static void an_editor(void **state)
         skip();
     }
     assert_non_null(mkdtemp(folder));
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     (void)snprintf(line, sizeof line, "run -t -e TERM=xterm $url -- vim -u NONE -i NONE %s/file",
                    folder);
     person_start(&person, line);
@@ -314,7 +303,7 @@ static void a_pager(void **state)
         print_message("less is not here\n");
         skip();
     }
-    person_sit_down(&person, server.url[0]);
+    person_sit_down(&person, server.url[way]);
     person_start(&person, "run -t -e TERM=xterm $url -- sh -c 'seq 1 500 | less'");
     terminal_await(&person, "23");
     terminal_type(&person, "G");
@@ -327,17 +316,14 @@ static void a_pager(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(job_control_over_tcp),
-        cmocka_unit_test(job_control_over_tls),
-        cmocka_unit_test(escapes),
-        cmocka_unit_test(sizes_follow),
-        cmocka_unit_test(suspending),
-        cmocka_unit_test(pauses_have_an_end),
-        cmocka_unit_test(flow_control),
-        cmocka_unit_test(one_in_another),
-        cmocka_unit_test(a_login_shell),
-        cmocka_unit_test(an_editor),
-        cmocka_unit_test(a_pager),
+        cmocka_unit_test(job_control),        cmocka_unit_test(escapes),
+        cmocka_unit_test(sizes_follow),       cmocka_unit_test(suspending),
+        cmocka_unit_test(pauses_have_an_end), cmocka_unit_test(flow_control),
+        cmocka_unit_test(one_in_another),     cmocka_unit_test(a_login_shell),
+        cmocka_unit_test(an_editor),          cmocka_unit_test(a_pager),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = 0;
+    for (way = 0; way < 2; way++)
+        failed += cmocka_run_group_tests_name(way == 0 ? "tcp" : "tls", tests, set_up, tear_down);
+    return failed;
 }

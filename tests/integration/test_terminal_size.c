@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "support/afard.h"
 #include "support/impostor.h"
+#include "support/person.h"
 #include "support/raw.h"
 #include "support/terminal.h"
 
@@ -35,13 +36,13 @@ static struct afard server; /* tcp, and tls */
 static struct terminal people[AT_ONCE];
 static pid_t spinners[SPINNERS];
 
+/* All of it over the one, and then over the other. */
+static unsigned way;
+
 static int set_up(void **state)
 {
     (void)state;
-    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--listen", "tls://localhost:0",
-                          "--set",    "kill_grace_ms=300", "--set",    "resume_ms=0",
-                          NULL};
-    afard_start_tls(&server, args);
+    person_serve(&server);
     return 0;
 }
 
@@ -81,9 +82,10 @@ static int end_load(void **state)
 }
 
 /* A person's window of 33 x 101: the first command of all says so, each time. */
-static void as_ours(const char *url)
+static void as_ours(void **state)
 {
-    const char *argv[] = {"afar", "run", "-t", url, "--", "stty", "size", NULL};
+    (void)state;
+    const char *argv[] = {"afar", "run", "-t", server.url[way], "--", "stty", "size", NULL};
     for (int run = 0; run < RUNS; run += AT_ONCE) {
         for (int i = 0; i < AT_ONCE; i++)
             terminal_start_at(&people[i], argv, 33, 101);
@@ -95,18 +97,6 @@ static void as_ours(const char *url)
     terminal_start_at(&people[0], argv, 0, 0);
     assert_int_equal(terminal_finish(&people[0]), 0);
     assert_string_equal(people[0].text, "24 80\r\n");
-}
-
-static void as_ours_over_tcp(void **state)
-{
-    (void)state;
-    as_ours(server.url[0]);
-}
-
-static void as_ours_over_tls(void **state)
-{
-    (void)state;
-    as_ours(server.url[1]);
 }
 
 /* ---- the sizes after it ---------------------------------------------------------------------- */
@@ -178,9 +168,11 @@ static void a_hundred_in_a_second(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(as_ours_over_tcp, begin_load, end_load),
-        cmocka_unit_test_setup_teardown(as_ours_over_tls, begin_load, end_load),
+        cmocka_unit_test_setup_teardown(as_ours, begin_load, end_load),
         cmocka_unit_test(a_hundred_in_a_second),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = 0;
+    for (way = 0; way < 2; way++)
+        failed += cmocka_run_group_tests_name(way == 0 ? "tcp" : "tls", tests, set_up, tear_down);
+    return failed;
 }

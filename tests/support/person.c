@@ -16,6 +16,33 @@
 
 enum { LOOK_EACH_US = 2000 };
 
+void person_serve(struct afard *server)
+{
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--listen", "tls://localhost:0",
+                          "--set",    "kill_grace_ms=300", "--set",    "resume_ms=0",
+                          NULL};
+    afard_start_tls(server, args);
+}
+
+void person_run(const char *url, const char *line, const void *input, size_t input_size, int status,
+                struct program *program)
+{
+    const char *argv[] = {"afar", "run", "-t", url, "--", "sh", "-c", line, NULL};
+    int ended = program_run(program, argv, input, input_size);
+    if (ended != status)
+        fail_msg("%s: status %d: %s %s", line, ended, program->stdout_data, program->stderr_data);
+}
+
+void person_expect_output(const char *url, const char *line, const char *input, int status,
+                          const char *output)
+{
+    struct program program;
+    person_run(url, line, input, strlen(input), status, &program);
+    if (strcmp(program.stdout_data, output) != 0)
+        fail_msg("%s: '%s', not '%s'", line, program.stdout_data, output);
+    program_close(&program);
+}
+
 void person_sit_down(struct terminal *person, const char *url)
 {
     char path[PROGRAM_TEXT_BYTES];

@@ -1,4 +1,5 @@
-/* A person at a terminal of 24 x 80: bash with job control, which runs afar.
+/* A person at a terminal of 24 x 80: bash with job control, which runs afar. And a server for them, of
+ * which others ask for terminals too that have none themselves.
  *
  *     person_sit_down(&person, url) ─ person_start(&person, "run -t $url -- …") ─
  *     person_expect_status(&person, 0) ─ person_stand_up(&person)
@@ -10,7 +11,19 @@
 #ifndef SUPPORT_PERSON_H
 #define SUPPORT_PERSON_H
 
+#include "support/afard.h"
 #include "support/terminal.h"
+
+/* A server whose commands end with their connection: over tcp (its url[0]) and tls (url[1]). */
+void person_serve(struct afard *server);
+
+/* `afar run -t URL -- sh -c LINE` with pipes, which must end with this status. */
+void person_run(const char *url, const char *line, const void *input, size_t input_size, int status,
+                struct program *program);
+
+/* The same, whose output must be this one. */
+void person_expect_output(const char *url, const char *line, const char *input, int status,
+                          const char *output);
 
 /* For a shell: something to wait for, as "ready" and a newline, and then for long. */
 #define PERSON_READY_THEN_SLEEP "sh -c 'echo rea\"\"dy; sleep 1000'"
