@@ -56,8 +56,14 @@ void socket_set_patience(int fd, uint64_t keepalive_ms, uint64_t user_timeout_ms
     set(fd, SOL_SOCKET, SO_KEEPALIVE, keepalive_ms > 0);
     if (keepalive_ms > 0)
         set_keepalive(fd, keepalive_ms);
-    set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
-        user_timeout_ms < INT_MAX ? (int)user_timeout_ms : INT_MAX);
+    socket_set_user_timeout(fd, user_timeout_ms);
+}
+
+void socket_set_user_timeout(int fd, uint64_t user_timeout_ms)
+{
+    if (is_tcp(fd))
+        set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+            user_timeout_ms < INT_MAX ? (int)user_timeout_ms : INT_MAX);
 }
 
 static enum afar_status closed(struct afar_error *err, int sys_errno, const char *message)

@@ -20,6 +20,9 @@ void socket_set_tcp_options(int fd, sa_family_t family);
  * (TCP_USER_TIMEOUT of tcp(7); 0: the system's choice). Nothing for other families. Best effort. */
 void socket_set_patience(int fd, uint64_t keepalive_ms, uint64_t user_timeout_ms);
 
+/* The second of these alone. */
+void socket_set_user_timeout(int fd, uint64_t user_timeout_ms);
+
 /* Fails with what a failed recv(2) or send(2) means: AFAR_ECLOSED, in words for a person, where the
  * connection has gone; AFAR_ESYSTEM or AFAR_ENOMEM otherwise. sys_errno is kept. */
 enum afar_status socket_fail(struct afar_error *err, int sys_errno);

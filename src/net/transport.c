@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "net/socket.h"
 #include "net/transport_ops.h"
 
 void transport_free(struct transport *transport)
@@ -21,6 +22,11 @@ void transport_free(struct transport *transport)
 int transport_fd(const struct transport *transport)
 {
     return transport->fd;
+}
+
+void transport_set_user_timeout(const struct transport *transport, uint64_t user_timeout_ms)
+{
+    socket_set_user_timeout(transport_fd(transport), user_timeout_ms);
 }
 
 static void begin(struct transport *transport)

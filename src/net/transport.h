@@ -50,6 +50,10 @@ void transport_free(struct transport *transport);
 
 int transport_fd(const struct transport *transport);
 
+/* How long a TCP peer may leave what was sent unacknowledged, or its window closed, before it has
+ * gone; 0: the system's choice. Nothing elsewhere. Best effort. */
+void transport_set_user_timeout(const struct transport *transport, uint64_t user_timeout_ms);
+
 /* AFAR_OK: done (again and again). AFAR_EAGAIN: see transport_recv_events. AFAR_ETRUST: a
  * certificate, name, protocol or ALPN was not accepted, by us or by the peer; AFAR_EPEER: it does
  * not speak TLS; AFAR_ECLOSED. The message is for a person, never OpenSSL's own. */

@@ -248,6 +248,7 @@ static void stopped_for_long(void **state)
         "--set",    whole ? "heartbeat_ms=1000" : "heartbeat_ms=100",
         "--set",    whole ? "heartbeat_timeout_ms=3000" : "heartbeat_timeout_ms=300",
         "--set",    whole ? "write_timeout_ms=3000" : "write_timeout_ms=300",
+        "--set",    whole ? "tcp_user_timeout_ms=3000" : "tcp_user_timeout_ms=300",
         "--set",    "kill_grace_ms=300",
         "--set",    "resume_ms=0",
         NULL};

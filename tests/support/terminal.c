@@ -18,6 +18,8 @@
 #include "base/clock.h"
 #include "support/program.h"
 
+enum { SAID_BYTES = 900 };
+
 void terminal_start(struct terminal *terminal, const char *const *argv)
 {
     terminal_start_at(terminal, argv, 0, 0);
@@ -41,6 +43,12 @@ void terminal_start_at(struct terminal *terminal, const char *const *argv, unsig
     _exit(127);
 }
 
+/* As much as a message has room for. */
+static const char *last_of(const struct terminal *terminal)
+{
+    return terminal->text + (terminal->size > SAID_BYTES ? terminal->size - SAID_BYTES : 0);
+}
+
 /* False: it has ended (Linux says EIO). */
 static bool take(struct terminal *terminal, int64_t deadline_ms)
 {
@@ -50,7 +58,7 @@ static bool take(struct terminal *terminal, int64_t deadline_ms)
         return true;
     if (ready <= 0) {
         (void)kill(terminal->pid, SIGKILL);
-        fail_msg("nothing more came after: %s", terminal->text);
+        fail_msg("nothing more came after: %s", last_of(terminal));
     }
     size_t room = sizeof terminal->text - 1 - terminal->size;
     assert_true(room > 0);

@@ -96,9 +96,21 @@ static void on_pause(struct native *native)
     const bool on_terminal =
         native->run == NULL ? relay_on_terminal(native->relay)
                             : job_has_run(native->run->job) && job_is_on_terminal(native->run->job);
-    if (on_terminal)
-        connection->paused_until_ms =
-            clock_deadline_ms((int64_t)connection->worker->config->pause_max_ms);
+    if (!on_terminal)
+        return;
+    connection->paused_until_ms =
+        clock_deadline_ms((int64_t)connection->worker->config->pause_max_ms);
+    /* To the kernel, too, a peer that reads nothing for so long would be one that has gone. */
+    transport_set_user_timeout(connection->transport, 0);
+}
+
+static void end_pause(struct connection *connection)
+{
+    if (connection->paused_until_ms == 0)
+        return;
+    connection->paused_until_ms = 0;
+    transport_set_user_timeout(connection->transport,
+                               connection->worker->config->tcp_user_timeout_ms);
 }
 
 /* True: it is of the kept command's request, and its keeper's to answer. */
@@ -326,7 +338,7 @@ static bool take_frame(struct native *native)
     connection->asked = true;
     /* These two may have been under way when it was stopped. */
     if (message.type != MESSAGE_PONG && message.type != MESSAGE_ACK)
-        connection->paused_until_ms = 0;
+        end_pause(connection);
     native->raw = buffer_head(&connection->in);
     native->raw_bytes = used;
     handle(native, &message, payload);
