@@ -314,9 +314,7 @@ static void expect_same(const char *command, const char *mark, const char *key, 
     pane_close(&pane);
     pane_open(&pane, OTHER_ROWS, OTHER_COLS, "afar attach $URL once:same");
     pane_expect_all(&pane, fresh.text);
-    pane_type(&pane, end);
-    pane_type(&pane, "Enter");
-    pane_expect(&pane, "rc=");
+    pane_insist(&pane, end, true, "rc=");
     pane_expect_format(&pane, "#{alternate_on}", "0");
     pane_close(&pane);
     pane_close(&fresh);
@@ -368,8 +366,7 @@ static void a_monitor(const char *program, const char *end)
     pane_open(&pane, OTHER_ROWS, OTHER_COLS, "afar attach $URL once:top");
     pane_expect(&pane, "PID");
     expect_full(&pane);
-    pane_type(&pane, end);
-    pane_expect(&pane, "rc=0.");
+    pane_insist(&pane, end, false, "rc=0.");
     pane_close(&pane);
     QUIET(0, "rm", "@", "once:top");
 }
@@ -391,9 +388,12 @@ static void a_terminal_within(void **state)
 {
     (void)state;
     needs("tmux");
-    expect_same("env -u TMUX tmux -L afar-inner -f /dev/null new -A -s in "
-                "'printf \"in\"side; exec cat' ';' set -g status-right in",
-                "inside", "Enter", "C-c");
+    char line[256];
+    (void)snprintf(line, sizeof line,
+                   "env -u TMUX tmux -L afar-inner-%ld -f /dev/null new -A -s in "
+                   "'printf \"in\"side; exec cat' ';' set -g status-right in",
+                   (long)getpid());
+    expect_same(line, "inside", "Enter", "C-c");
 }
 
 /* What was typed and shown stands there again, and the prompt behind it. */

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 
-enum { LOOK_EACH_US = 20000, SETTLED_LOOKS = 25 };
+enum { LOOK_EACH_US = 20000, SETTLED_LOOKS = 25, INSIST_MS = 10000 };
 
 bool pane_has(const char *program)
 {
@@ -84,19 +84,38 @@ static bool is_text(const char *screen, const void *text)
     return strcmp(screen, text) == 0;
 }
 
-static void await(struct pane *pane, bool (*is_right)(const char *, const void *), const char *text)
+static bool comes(struct pane *pane, bool (*is_right)(const char *, const void *), const char *text,
+                  int64_t deadline_ms)
 {
-    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     while (!is_right(pane_look(pane), text)) {
         if (clock_now_ms() >= deadline_ms)
-            fail_msg("not shown: %s\nbut: %s", text, pane->text);
+            return false;
         (void)usleep(LOOK_EACH_US);
     }
+    return true;
+}
+
+static void await(struct pane *pane, bool (*is_right)(const char *, const void *), const char *text)
+{
+    if (!comes(pane, is_right, text, clock_deadline_ms(test_deadline_ms())))
+        fail_msg("not shown: %s\nbut: %s", text, pane->text);
 }
 
 void pane_expect(struct pane *pane, const char *text)
 {
     await(pane, has_text, text);
+}
+
+void pane_insist(struct pane *pane, const char *keys, bool enter, const char *text)
+{
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    do {
+        if (clock_now_ms() >= deadline_ms)
+            fail_msg("not shown: %s\nbut: %s", text, pane->text);
+        pane_type(pane, keys);
+        if (enter)
+            pane_type(pane, "Enter");
+    } while (!comes(pane, has_text, text, clock_deadline_ms(INSIST_MS)));
 }
 
 void pane_expect_all(struct pane *pane, const char *screen)

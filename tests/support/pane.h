@@ -33,6 +33,10 @@ const char *pane_look(struct pane *pane);
 /* Waits until the text is there. */
 void pane_expect(struct pane *pane, const char *text);
 
+/* Types `keys`, and Enter where `enter`, until the text is there: again after 10 s. A program may
+ * lose a key that comes as it is told of another size. */
+void pane_insist(struct pane *pane, const char *keys, bool enter, const char *text);
+
 /* Waits until the screen is this one. */
 void pane_expect_all(struct pane *pane, const char *screen);
 
