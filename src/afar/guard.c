@@ -2,16 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "wire/term_modes.h"
 
-enum { ALL_IS_WELL = 'k' };
+enum { ALL_IS_WELL = 'k', WRITE_WITHIN_MS = 200, DESCRIPTORS = 65536 };
 
 bool guard_same_modes(const struct termios *a, const struct termios *b)
 {
@@ -19,16 +21,26 @@ bool guard_same_modes(const struct termios *a, const struct termios *b)
            a->c_lflag == b->c_lflag && memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;
 }
 
+bool guard_set_mode(int fd, const struct termios *mode)
+{
+    return tcsetattr(fd, TCSADRAIN, mode) == 0 ||
+           (errno == EINTR && tcsetattr(fd, TCSANOW, mode) == 0);
+}
+
 /* ---- the guard ------------------------------------------------------------------------------- */
 
+/* The terminal may be one that does not wait: whoever else has it open says so for all. */
 static void undo_modes(int fd, uint32_t set)
 {
     char text[TERM_MODES_TEXT_BYTES];
     size_t size = term_modes_undo(set, text);
     size_t done = 0;
     while (done < size) {
+        struct pollfd ready = {.fd = fd, .events = POLLOUT};
         ssize_t written = write(fd, text + done, size - done);
-        if (written < 0 && errno != EINTR)
+        if (written < 0 && errno == EAGAIN && poll(&ready, 1, WRITE_WITHIN_MS) <= 0)
+            return;
+        if (written < 0 && errno != EINTR && errno != EAGAIN)
             return;
         done += written > 0 ? (size_t)written : 0;
     }
@@ -57,6 +69,21 @@ static void ignore_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The kernel's own call is not there before 5.9, and some sandboxes refuse it. */
+static void close_from(int from, int next)
+{
+    struct rlimit limit;
+    if (syscall(SYS_close_range, (unsigned)from, next < 0 ? ~0U : (unsigned)next - 1, 0U) == 0)
+        return;
+    int end = next;
+    if (end < 0)
+        end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS
+                  ? (int)limit.rlim_cur
+                  : DESCRIPTORS;
+    for (int fd = from; fd < end; fd++)
+        (void)close(fd);
+}
+
 /* All but these three, of which some may be one: else a pipe of ours would stay open. */
 static void close_others(int a, int b, int c)
 {
@@ -73,7 +100,7 @@ static void close_others(int a, int b, int c)
                 next = kept[i];
         }
         if (next != from)
-            (void)syscall(SYS_close_range, (unsigned)from, next < 0 ? ~0U : (unsigned)next - 1, 0U);
+            close_from(from, next);
         if (next < 0)
             return;
         from = next + 1;
@@ -90,7 +117,7 @@ _Noreturn static void watch(const struct guard_page *page, int pipe_fd, int fd, 
     if (wait_for_the_end(pipe_fd))
         _exit(0);
     if (tcgetattr(fd, &now) == 0 && guard_same_modes(&now, raw))
-        (void)tcsetattr(fd, TCSADRAIN, before);
+        (void)guard_set_mode(fd, before);
     if (modes_fd >= 0)
         undo_modes(modes_fd, atomic_load(&page->modes));
     _exit(0);
@@ -143,8 +170,12 @@ void guard_dismiss(struct guard *guard)
     const char word = ALL_IS_WELL;
     if (guard->pid <= 0)
         return;
-    ssize_t written = write(guard->pipe_fd, &word, 1);
-    (void)written; /* it is gone already: then there is nothing to say */
+    ssize_t written = 0;
+    do {
+        written = write(guard->pipe_fd, &word, 1);
+    } while (written < 0 && errno == EINTR);
+    if (written != 1) /* it has gone already, or will not hear it: then it has nothing to undo */
+        guard_note(guard, 0);
     (void)close(guard->pipe_fd);
     while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
         continue;

@@ -37,6 +37,10 @@ void guard_note(struct guard *guard, uint32_t modes);
 /* The terminal is in order: the guard ends. */
 void guard_dismiss(struct guard *guard);
 
+/* TCSADRAIN: TCSAFLUSH would throw away what was typed ahead. A signal may come while the terminal
+ * takes what is on its way to it: then at once. False: errno. */
+bool guard_set_mode(int fd, const struct termios *mode);
+
 /* Whether both are the same setting. */
 bool guard_same_modes(const struct termios *a, const struct termios *b);
 

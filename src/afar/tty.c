@@ -84,7 +84,6 @@ void tty_init(struct tty *tty)
     *tty = (struct tty){.shows = isatty(STDOUT_FILENO) == 1, .guard = {.pipe_fd = -1}};
 }
 
-/* TCSADRAIN, both ways: TCSAFLUSH would throw away what was typed ahead. */
 bool tty_make_raw(struct tty *tty)
 {
     if (tty->raw)
@@ -100,9 +99,9 @@ bool tty_make_raw(struct tty *tty)
                      &tty->ours))
         return false;
     guard_note(&tty->guard, tty->modes.set);
-    if (tcsetattr(STDIN_FILENO, TCSADRAIN, &wanted) != 0 ||
-        tcgetattr(STDIN_FILENO, &tty->ours) != 0) {
+    if (!guard_set_mode(STDIN_FILENO, &wanted) || tcgetattr(STDIN_FILENO, &tty->ours) != 0) {
         int failed = errno;
+        (void)guard_set_mode(STDIN_FILENO, &tty->before); /* it may be raw, or a part of it */
         guard_dismiss(&tty->guard);
         errno = failed;
         return false;
@@ -117,7 +116,10 @@ static void write_within(const char *text, size_t size)
     size_t done = 0;
     while (done < size) {
         struct pollfd ready = {.fd = STDOUT_FILENO, .events = POLLOUT};
-        if (poll(&ready, 1, WRITE_WITHIN_MS) <= 0)
+        const int count = poll(&ready, 1, WRITE_WITHIN_MS);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
             return;
         ssize_t written = write(STDOUT_FILENO, text + done, size - done);
         if (written < 0 && errno != EINTR && errno != EAGAIN)
@@ -133,7 +135,7 @@ void tty_restore(struct tty *tty, bool undo)
         return;
     if (undo && tty->shows)
         write_within(text, term_modes_undo(tty->modes.set, text));
-    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &tty->before);
+    (void)guard_set_mode(STDIN_FILENO, &tty->before);
     tty->raw = false;
     guard_dismiss(&tty->guard);
 }
@@ -154,7 +156,7 @@ bool tty_resume(struct tty *tty, bool *changed)
     /* It was stopped by somebody else, and a shell has had its own mode meanwhile: what was before
      * us is still what is to be put back. */
     if (tty->raw)
-        return tcsetattr(STDIN_FILENO, TCSADRAIN, &tty->ours) == 0;
+        return guard_set_mode(STDIN_FILENO, &tty->ours);
     if (!tty_make_raw(tty))
         return false;
     if (tty->shows)
