@@ -51,6 +51,14 @@ void buffer_consume(struct buffer *buffer, size_t size)
         emptied(buffer);
 }
 
+void buffer_take_back(struct buffer *buffer, size_t size)
+{
+    assert(size <= buffer_size(buffer));
+    buffer->end -= size;
+    if (buffer->start == buffer->end)
+        emptied(buffer);
+}
+
 static void keep(struct buffer *buffer, bool kept)
 {
     buffer->kept = kept;

@@ -47,6 +47,9 @@ void buffer_commit(struct buffer *buffer, size_t size);
 enum afar_status buffer_append(struct buffer *buffer, const void *data, size_t size,
                                struct afar_error *err);
 
+/* The last `size` bytes (at most buffer_size) were not added. */
+void buffer_take_back(struct buffer *buffer, size_t size);
+
 /* Forgets everything and lets go of the memory. */
 void buffer_clear(struct buffer *buffer);
 

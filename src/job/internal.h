@@ -83,7 +83,7 @@ struct job_terminal {
     uint64_t output_then;
 };
 
-/* See record.c. `file`, `back`, `failed` and `last` are the companion's while it is busy. */
+/* See record.c. `file`, `back`, `failed`, `gap` and `last` are the companion's while it is busy. */
 struct job_record {
     struct task task;
     struct recording *file; /* launch.recording; borrowed */
@@ -91,10 +91,13 @@ struct job_record {
     struct buffer front; /* lines that gather … */
     struct buffer back;  /* … and that are being written */
     uint64_t max_bytes;
+    bool goes_on; /* so does the command, where it cannot be written */
     int64_t start_us;
     int failed; /* an errno */
     bool open;
     bool busy;
+    bool lost;         /* a line could not be made; nothing more is put into `front` … */
+    bool gap;          /* … and that is missing behind what is being written */
     bool over;         /* it has failed: nothing more is written */
     bool ending;       /* nothing more will come … */
     bool last;         /* … nor behind what is being written … */

@@ -11,6 +11,7 @@
 
 /* Of lines: so many may wait, and the last read makes six times its size of them at most. */
 enum { WAITING_BYTES = 262144, LINES_BYTES = WAITING_BYTES + 8 * JOB_SCRATCH_BYTES };
+enum { MARK_BYTES = 512 }; /* the line that says why it ends */
 
 static struct recording *recording_of(const struct job *job)
 {
@@ -19,25 +20,60 @@ static struct recording *recording_of(const struct job *job)
 
 static bool is_on(const struct job *job)
 {
-    return recording_of(job) != NULL && job->record.open && !job->record.over;
+    const struct job_record *record = &job->record;
+    return recording_of(job) != NULL && record->open && !record->over && !record->lost;
 }
 
-static int64_t since_us(const struct job *job)
+static int64_t since_us(const struct job_record *record)
 {
-    return clock_now_us() - job->record.start_us;
+    return clock_now_us() - record->start_us;
+}
+
+/* Why it is not written, in words. */
+static const char *reason(int failed, char *text, size_t size)
+{
+    return failed == EFBIG ? "it is as long as its rule allows (record_max)"
+                           : strerror_r(failed, text, size);
 }
 
 /* ---- in the companion ------------------------------------------------------------------------ */
+
+static int write_lines(const struct job_record *record, const struct buffer *lines)
+{
+    const size_t size = buffer_size(lines);
+    if (size == 0)
+        return 0;
+    return record->file->bytes + size > record->max_bytes
+               ? EFBIG
+               : recording_write(record->file, buffer_head(lines), size);
+}
+
+/* The command goes on: where there is room for it, its recording says that it does not. */
+static void mark_end(const struct job_record *record)
+{
+    struct buffer line;
+    struct cast cast = {.held_size = 0};
+    char why[128];
+    char text[MARK_BYTES / 2];
+    (void)snprintf(text, sizeof text, "not recorded from here: %s",
+                   reason(record->failed, why, sizeof why));
+    buffer_init(&line, MARK_BYTES);
+    if (cast_put_event(&cast, &line, since_us(record), 'm', text) == AFAR_OK)
+        (void)write_lines(record, &line);
+    buffer_close(&line);
+}
 
 static void work(struct task *task)
 {
     struct job_record *record = list_object(task, struct job_record, task);
     struct recording *recording = record->file;
-    const size_t size = buffer_size(&record->back);
-    if (record->failed == 0 && size > 0 && recording->bytes + size > record->max_bytes)
-        record->failed = EFBIG;
-    if (record->failed == 0 && size > 0)
-        record->failed = recording_write(recording, buffer_head(&record->back), size);
+    const bool failed_before = record->failed != 0;
+    if (!failed_before)
+        record->failed = write_lines(record, &record->back);
+    if (record->failed == 0 && record->gap)
+        record->failed = ENOMEM;
+    if (record->failed != 0 && !failed_before && record->goes_on)
+        mark_end(record);
     if (record->last) {
         int failed = recording_finish(recording);
         record->failed = record->failed != 0 ? record->failed : failed;
@@ -49,12 +85,14 @@ static void work(struct task *task)
 static void post(struct job *job)
 {
     struct job_record *record = &job->record;
-    if (record->busy || record->done || (buffer_size(&record->front) == 0 && !record->ending))
+    if (record->busy || record->done ||
+        (buffer_size(&record->front) == 0 && !record->ending && record->lost == record->gap))
         return;
     const struct buffer full = record->front;
     record->front = record->back;
     record->back = full;
     record->busy = true;
+    record->gap = record->lost;
     record->last = record->ending;
     companion_post(job->host->sweeper, &record->task);
 }
@@ -62,16 +100,14 @@ static void post(struct job *job)
 static void tell_failure(struct job *job)
 {
     struct job_record *record = &job->record;
-    const struct rule *rule = job->launch.decision.rule;
     char text[128];
-    const char *why = record->failed == EFBIG ? "it is as long as its rule allows (record_max)"
-                                              : strerror_r(record->failed, text, sizeof text);
+    const char *why = reason(record->failed, text, sizeof text);
     record->over = true;
     buffer_clear(&record->front);
     counters_count(job->host->counters, COUNTER_RECORD_ERRORS);
     log_write(job->host->log, LOG_LEVEL_ERROR, "%s: job %s: its recording cannot be written: %s",
               job->label, job->launch.id, why);
-    if (rule != NULL && rule->record_go_on)
+    if (record->goes_on)
         return;
     (void)snprintf(record->message, sizeof record->message, "its recording cannot be written: %s",
                    why);
@@ -92,11 +128,14 @@ static void written(struct mail *mail)
     job_advance(job);
 }
 
-static void check(struct job *job, enum afar_status status)
+/* A line is in there whole, or not at all: `before` was in there without it. */
+static void check(struct job *job, size_t before, enum afar_status status)
 {
     struct job_record *record = &job->record;
-    if (status != AFAR_OK && !record->busy)
-        record->failed = ENOMEM;
+    if (status != AFAR_OK) {
+        buffer_take_back(&record->front, buffer_size(&record->front) - before);
+        record->lost = true;
+    }
     post(job);
 }
 
@@ -109,6 +148,7 @@ void job_record_open(struct job *job)
     record->file = recording_of(job);
     record->max_bytes =
         rule != NULL && rule->record_max.set ? rule->record_max.value : RULE_RECORD_MAX_BYTES;
+    record->goes_on = rule != NULL && rule->record_go_on;
     record->start_us = clock_now_us();
     record->task.work = work;
     record->task.done.deliver = written;
@@ -124,16 +164,20 @@ bool job_record_is_full(const struct job *job)
 
 void job_record_output(struct job *job, const void *data, size_t size)
 {
+    struct job_record *record = &job->record;
+    const size_t before = buffer_size(&record->front);
     if (is_on(job) && size > 0)
-        check(job,
-              cast_put_output(&job->record.cast, &job->record.front, since_us(job), data, size));
+        check(job, before,
+              cast_put_output(&record->cast, &record->front, since_us(record), data, size));
 }
 
 static void put_event(struct job *job, char code, const char *text)
 {
+    struct job_record *record = &job->record;
+    const size_t before = buffer_size(&record->front);
     if (is_on(job))
-        check(job,
-              cast_put_event(&job->record.cast, &job->record.front, since_us(job), code, text));
+        check(job, before,
+              cast_put_event(&record->cast, &record->front, since_us(record), code, text));
 }
 
 void job_record_size(struct job *job, const struct screen_size *size)

@@ -125,6 +125,14 @@ struct recording *recording_reopen(const char *path, struct afar_error *err)
     return NULL;
 }
 
+/* Half of a line is none. */
+static int take_back(struct recording *recording, int failed)
+{
+    if (ftruncate(recording->fd, (off_t)recording->bytes) != 0)
+        recording->torn = true;
+    return failed;
+}
+
 int recording_write(struct recording *recording, const void *data, size_t size)
 {
     const uint8_t *at = data;
@@ -135,15 +143,14 @@ int recording_write(struct recording *recording, const void *data, size_t size)
             continue;
         if (written <= 0) {
             const int failed = written < 0 ? errno : ENOSPC;
-            /* Half of a line is none. */
-            if (done > 0 && ftruncate(recording->fd, (off_t)recording->bytes) != 0)
-                return failed;
-            return failed;
+            return done > 0 ? take_back(recording, failed) : failed;
         }
         done += (size_t)written;
     }
-    if (digest_update(recording->digest, data, size, NULL) != AFAR_OK)
-        return ENOMEM;
+    if (digest_update(recording->digest, data, size, NULL) != AFAR_OK) {
+        recording->torn = true; /* nobody knows what it has counted */
+        return take_back(recording, ENOMEM);
+    }
     recording->bytes += size;
     return 0;
 }
@@ -151,7 +158,7 @@ int recording_write(struct recording *recording, const void *data, size_t size)
 int recording_finish(struct recording *recording)
 {
     int failed = fdatasync(recording->fd) == 0 ? 0 : errno;
-    if (digest_finish(recording->digest, recording->sha256, NULL) != AFAR_OK)
+    if (digest_finish(recording->digest, recording->sha256, NULL) != AFAR_OK || recording->torn)
         recording->sha256[0] = '\0';
     return failed;
 }

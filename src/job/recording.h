@@ -7,6 +7,7 @@
 #ifndef JOB_RECORDING_H
 #define JOB_RECORDING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/digest.h"
@@ -19,6 +20,7 @@ struct recording {
     int fd;
     struct digest *digest;
     uint64_t bytes;
+    bool torn; /* there is more in the file than that, and it cannot be taken away */
     char path[RECORDING_PATH_BYTES];
     char sha256[DIGEST_HEX_BYTES]; /* "": it is not complete */
 };
@@ -33,7 +35,7 @@ struct recording *recording_reopen(const char *path, struct afar_error *err);
 /* Lines at its end: all of them, or none. 0, or an errno. */
 int recording_write(struct recording *recording, const void *data, size_t size);
 
-/* It is complete, and on the disk; sha256 is set. 0, or an errno. */
+/* It is complete, and on the disk. sha256 is set if it is that of the file. 0, or an errno. */
 int recording_finish(struct recording *recording);
 
 /* Nothing runs that it would be of: its file goes, too. */

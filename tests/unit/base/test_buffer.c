@@ -172,6 +172,23 @@ static size_t pace(struct buffer *buffer, size_t asked, size_t got)
 
 /* While a stream is fast its memory stays, and what is asked for at once grows; a slow one, or
  * none, costs nothing. */
+static void test_what_was_added_last_is_taken_back(void **state)
+{
+    struct buffer buffer;
+    (void)state;
+    buffer_init(&buffer, 100);
+    assert_int_equal(buffer_append(&buffer, "abcdef", 6, NULL), AFAR_OK);
+    buffer_consume(&buffer, 1);
+    buffer_take_back(&buffer, 2);
+    assert_int_equal(buffer_size(&buffer), 3);
+    assert_int_equal(buffer_append(&buffer, "x", 1, NULL), AFAR_OK);
+    assert_memory_equal(buffer_head(&buffer), "bcdx", 4);
+    buffer_take_back(&buffer, 4);
+    assert_null(buffer.data);
+    buffer_take_back(&buffer, 0);
+    buffer_close(&buffer);
+}
+
 static void test_pace(void **state)
 {
     (void)state;
@@ -223,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_steady_queue_moves_rarely),
         cmocka_unit_test(test_random_operations),
         cmocka_unit_test(test_out_of_memory_changes_nothing),
+        cmocka_unit_test(test_what_was_added_last_is_taken_back),
         cmocka_unit_test(test_pace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
