@@ -292,7 +292,7 @@ $(B)/tests/fault/test_%: $(B)/obj/tests/fault/test_%.o $(SUPPORT) $(ARCHIVES)
 
 # These wrap every call that can fail. Not in the archive: other tests wrap a few by themselves.
 INJECT := $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(wildcard tests/support/inject*.c))
-$(B)/tests/fault/test_injection $(B)/tests/fault/test_faults $(B)/tests/fault/test_sweeping $(B)/tests/fault/test_receipts: $(INJECT)
+$(B)/tests/fault/test_injection $(B)/tests/fault/test_faults $(B)/tests/fault/test_sweeping $(B)/tests/fault/test_receipts $(B)/tests/fault/test_recording_faults: $(INJECT)
 
 # Runs that come back, in a simulated world: a program that runs many schedules, and a test of some.
 SIMULATE_DIR := $(B)/tests/simulate

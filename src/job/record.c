@@ -103,6 +103,7 @@ static void tell_failure(struct job *job)
     char text[128];
     const char *why = reason(record->failed, text, sizeof text);
     record->over = true;
+    (void)snprintf(record->file->why, sizeof record->file->why, "%s", why);
     buffer_clear(&record->front);
     counters_count(job->host->counters, COUNTER_RECORD_ERRORS);
     log_write(job->host->log, LOG_LEVEL_ERROR, "%s: job %s: its recording cannot be written: %s",

@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "job/cast.h"
 
-enum { RECORDING_PATH_BYTES = 512 };
+enum { RECORDING_PATH_BYTES = 512, RECORDING_WHY_BYTES = 96 };
 
 struct recording {
     int fd;
@@ -23,6 +23,7 @@ struct recording {
     bool torn; /* there is more in the file than that, and it cannot be taken away */
     char path[RECORDING_PATH_BYTES];
     char sha256[DIGEST_HEX_BYTES]; /* "": it is not complete */
+    char why[RECORDING_WHY_BYTES]; /* not all that was shown is in it; "": all of it is */
 };
 
 /* A new file of the folder, 0600, with the header in it. NULL: err says why. */

@@ -34,7 +34,8 @@ enum {
     JOBDIR_TOKEN_BYTES = 65, /* 256 random bits in hex and a NUL */
     JOBDIR_BOOT_BYTES = 40,
     JOBDIR_RULE_BYTES = 40,
-    JOBDIR_PATH_BYTES = 512
+    JOBDIR_PATH_BYTES = 512,
+    JOBDIR_WHY_BYTES = 96
 };
 
 /* The file `request`. Never the environment: it may hold secrets. */
@@ -59,8 +60,9 @@ struct jobdir_request {
 
 /* Of what its terminal has shown. */
 struct jobdir_recording {
-    char path[JOBDIR_PATH_BYTES]; /* "": there is none, or it is not complete */
-    char sha256[DIGEST_HEX_BYTES];
+    char path[JOBDIR_PATH_BYTES];  /* "": there is none, or nothing is known of it */
+    char sha256[DIGEST_HEX_BYTES]; /* as in job/recording.h, and … */
+    char why[JOBDIR_WHY_BYTES];    /* … likewise */
     uint64_t bytes;
 };
 

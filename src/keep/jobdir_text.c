@@ -200,6 +200,8 @@ enum afar_status jobdir_text_end(char *text, size_t room, const struct jobdir_en
             add_line(text, room, size, "record", hex);
             add_line(text, room, size, "record_sha256", end->recording.sha256);
             add_number(text, room, size, "record_bytes", end->recording.bytes);
+            if (end->recording.why[0] != '\0')
+                add_line(text, room, size, "record_error", end->recording.why);
         }
         add_line(text, room, size, "end", "");
     }
@@ -220,6 +222,8 @@ static bool take_line(struct jobdir_end *end, const char *name, const char *valu
         return number_parse(value, 0, UINT64_MAX, &end->recording.bytes, NULL) == AFAR_OK;
     if (strcmp(name, "record_sha256") == 0)
         (void)snprintf(end->recording.sha256, sizeof end->recording.sha256, "%s", value);
+    if (strcmp(name, "record_error") == 0)
+        (void)snprintf(end->recording.why, sizeof end->recording.why, "%s", value);
     if (strcmp(name, "holder") == 0)
         (void)snprintf(end->holder, sizeof end->holder, "%s", value);
     if (strcmp(name, "digest") == 0 && number_parse(value, 0, 1, &digest, NULL) != AFAR_OK)

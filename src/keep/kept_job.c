@@ -1,4 +1,5 @@
 /* The keeper's command: its owner, and its place. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -185,10 +186,11 @@ static void note_end(struct job_place *place, const struct job_launch *launch, p
     const struct recording *recording = launch->recording;
     (void)pid;
     (void)receipt;
-    if (recording == NULL || recording->sha256[0] == '\0')
+    if (recording == NULL || (recording->sha256[0] == '\0' && recording->why[0] == '\0'))
         return;
     memcpy(keeper->recording.path, recording->path, sizeof keeper->recording.path);
     memcpy(keeper->recording.sha256, recording->sha256, sizeof keeper->recording.sha256);
+    (void)snprintf(keeper->recording.why, sizeof keeper->recording.why, "%s", recording->why);
     keeper->recording.bytes = recording->bytes;
 }
 

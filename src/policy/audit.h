@@ -68,6 +68,7 @@ struct audit_record {
     const char *recording;         /* the file of what that shows; where it is complete … */
     uint64_t record_bytes;         /* … its size … */
     const char *record_sha256;     /* … and this; NULL: it is not */
+    const char *record_error;      /* why not all is in it that was shown; NULL: all is */
     const char *user;
     bool lazy; /* need not be on the disk when audit_write returns, though the options say so */
     pid_t pid;

@@ -147,6 +147,7 @@ enum afar_status audit_render(struct buffer *body, const struct audit_record *re
         audit_text_add_number(&text, "record_bytes", record->record_bytes);
         add_text(&text, "record_sha256", record->record_sha256);
     }
+    add_text(&text, "record_error", record->record_error);
     add_text(&text, "user", record->user);
     if (record->pid > 0)
         audit_text_add_number(&text, "pid", (uint64_t)record->pid);

@@ -141,6 +141,8 @@ static void audit_end(struct kept *kept, int folder_fd, const struct jobdir_requ
     static const char mark[] = "audited";
     struct afar_error err = {0};
     const bool recorded = end->recording.path[0] != '\0';
+    const bool whole = end->recording.why[0] == '\0';
+    const bool hashed = end->recording.sha256[0] != '\0';
     const struct audit_record record = {.event = "end",
                                         .job = request->job,
                                         .identity = request->identity,
@@ -148,7 +150,8 @@ static void audit_end(struct kept *kept, int folder_fd, const struct jobdir_requ
                                         .receipt = &end->receipt,
                                         .recording = recorded ? end->recording.path : NULL,
                                         .record_bytes = end->recording.bytes,
-                                        .record_sha256 = recorded ? end->recording.sha256 : NULL};
+                                        .record_sha256 = hashed ? end->recording.sha256 : NULL,
+                                        .record_error = whole ? NULL : end->recording.why};
     if (kept->audit == NULL || faccessat(folder_fd, mark, F_OK, 0) == 0)
         return;
     if (audit_write(kept->audit, &record, &err) != AFAR_OK) {

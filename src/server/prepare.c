@@ -116,10 +116,11 @@ static void note_end(struct job_place *place, const struct job_launch *launch, p
     record.receipt = receipt;
     record.pid = pid;
     const struct recording *recording = launch->recording;
-    if (recording != NULL && recording->sha256[0] != '\0') {
+    if (recording != NULL && (recording->sha256[0] != '\0' || recording->why[0] != '\0')) {
         record.recording = recording->path;
         record.record_bytes = recording->bytes;
-        record.record_sha256 = recording->sha256;
+        record.record_sha256 = recording->sha256[0] != '\0' ? recording->sha256 : NULL;
+        record.record_error = recording->why[0] != '\0' ? recording->why : NULL;
     }
     audit_note(prepared->worker, &record);
 }

@@ -210,6 +210,10 @@ static void its_limit(void **state)
     ruled_close(&ruled);
     read_cast(path);
     assert_true(strlen(text) <= 20480);
+    assert_non_null(strstr(text, "\"m\", \"not recorded from here: it is as long as its rule"));
+    read_audit();
+    assert_non_null(strstr(text, ",\"record_error\":\"it is as long as its rule allows"));
+    verify(0, "1 recordings", "");
     forget(path);
 }
 
@@ -313,6 +317,28 @@ static void kept(void **state)
     forget(path);
 }
 
+/* Its keeper tells of it in the folder of the job, and a server tells the log. */
+static void kept_and_cut(void **state)
+{
+    (void)state;
+    char path[512];
+    start("record_max = 2K\nrecord_full = go_on\n");
+    ruled_expect(&ruled, WORDS("-t", "--keep"), WORDS("sh", "-c", "seq 10000; echo the end"), 0,
+                 "the end\r\n");
+    struct program program;
+    const char *argv[] = {"afar", "ps", "-a", ruled.afard.url[0], NULL};
+    assert_int_equal(program_run(&program, argv, NULL, 0), 0);
+    program_close(&program);
+    ruled_close(&ruled);
+    read_cast(path);
+    assert_true(strlen(text) <= 2048);
+    read_audit();
+    assert_non_null(strstr(text, ",\"record_sha256\":\""));
+    assert_non_null(strstr(text, ",\"record_error\":\"it is as long as its rule allows"));
+    verify(0, "1 recordings", "");
+    forget(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +348,7 @@ int main(void)
         cmocka_unit_test(no_room),
         cmocka_unit_test(nothing_without_its_line),
         cmocka_unit_test(kept),
+        cmocka_unit_test(kept_and_cut),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -13,7 +13,8 @@
 enum {
     OWN_FRAMES = 3,   /* of the program itself, libraries' between them not counted */
     FRAMES_SEEN = 40, /* at most so many are looked at */
-    ANY_SITE = 1      /* a key that no site has: see key_of */
+    ANY_SITE = 1,     /* keys that no site has: see key_of */
+    IN_SCOPE = 2
 };
 
 struct shared {
@@ -23,13 +24,14 @@ struct shared {
     atomic_uint seen[INJECT_SITES_MAX];
 
     atomic_bool paused;
-    _Atomic uint64_t target; /* 0: nothing is armed; ANY_SITE: by target_call */
+    _Atomic uint64_t target; /* 0: nothing is armed; ANY_SITE, IN_SCOPE: by target_call */
     atomic_uint target_call;
     atomic_int failure;
     atomic_uint first; /* calls of the target: this one fails, and those up to … */
     atomic_uint last;
     atomic_uint met;
     atomic_uint fired;
+    atomic_uint scoped[CALLS]; /* calls in the scope */
 
     atomic_uint openssl_nth;
     atomic_uint openssl_met;
@@ -39,6 +41,7 @@ struct shared {
 
 static struct shared *shared;
 static atomic_bool on;
+static _Thread_local unsigned scopes; /* that this thread is in */
 
 bool inject_new(void)
 {
@@ -122,7 +125,7 @@ key_of(const struct inject_site *site)
     uint64_t key = 14695981039346656037U + site->call;
     for (unsigned i = 0; i < site->depth; i++)
         key = (key ^ site->frames[i]) * 1099511628211U;
-    return key | 2; /* neither 0 nor ANY_SITE */
+    return key | 4; /* neither 0 nor ANY_SITE nor IN_SCOPE */
 }
 
 __attribute__((no_sanitize("address", "undefined", "thread"))) static void
@@ -152,8 +155,11 @@ failure_at(struct inject_site *site)
     site->key = key_of(site);
     note(site);
     uint64_t target = atomic_load(&shared->target);
-    bool hit = target == site->key ||
-               (target == ANY_SITE && atomic_load(&shared->target_call) == site->call);
+    bool called = atomic_load(&shared->target_call) == site->call;
+    bool hit = target == site->key || (target == ANY_SITE && called) ||
+               (target == IN_SCOPE && called && scopes > 0);
+    if (scopes > 0)
+        (void)atomic_fetch_add(&shared->scoped[site->call], 1);
     if (!hit || atomic_load(&shared->paused))
         return 0;
     unsigned nth = atomic_fetch_add(&shared->met, 1) + 1;
@@ -220,6 +226,14 @@ unsigned inject_seen(unsigned index)
     return atomic_load(&shared->seen[index]);
 }
 
+static unsigned call_named(const char *name)
+{
+    unsigned call = 0;
+    while (call + 1 < CALLS && strcmp(inject_calls[call].name, name) != 0)
+        call++;
+    return call;
+}
+
 unsigned inject_calls_seen(const char *name)
 {
     unsigned seen = 0;
@@ -238,10 +252,27 @@ unsigned inject_ways(const struct inject_site *site)
     return count;
 }
 
+unsigned inject_scope_seen(const char *name)
+{
+    return atomic_load(&shared->scoped[call_named(name)]);
+}
+
+void inject_enter(void)
+{
+    scopes++;
+}
+
+void inject_leave(void)
+{
+    scopes--;
+}
+
 void inject_disarm(void)
 {
     atomic_store(&shared->target, 0);
     atomic_store(&shared->openssl_nth, 0);
+    for (unsigned call = 0; call < CALLS; call++)
+        atomic_store(&shared->scoped[call], 0);
 }
 
 void inject_pause(bool pause)
@@ -266,12 +297,15 @@ void inject_arm(const struct inject_site *site, unsigned way, unsigned nth)
     arm(site->key, inject_calls[site->call].ways[way], nth, nth);
 }
 
+void inject_arm_scope(const char *name, int failure, unsigned nth, unsigned times)
+{
+    atomic_store(&shared->target_call, call_named(name));
+    arm(IN_SCOPE, failure, nth, nth + times - 1);
+}
+
 void inject_arm_call(const char *name, int failure, unsigned after, unsigned times)
 {
-    unsigned call = 0;
-    while (call + 1 < CALLS && strcmp(inject_calls[call].name, name) != 0)
-        call++;
-    atomic_store(&shared->target_call, call);
+    atomic_store(&shared->target_call, call_named(name));
     arm(ANY_SITE, failure, after + 1, after + times);
 }
 

@@ -68,6 +68,18 @@ bool inject_openssl_armed(void);
 /* Every call of this name will fail `times` times, wherever it is made, after `after` have not. */
 void inject_arm_call(const char *name, int failure, unsigned after, unsigned times);
 
+/* Calls that this thread makes between the two, which nest, are in the scope. */
+void inject_enter(void);
+void inject_leave(void);
+
+/* The nth call of this name in the scope, and as many in all as `times`, will fail: by an errno, or INJECT_SHORT, a write that takes
+ * half of what it is given. */
+enum { INJECT_SHORT = -1 };
+void inject_arm_scope(const char *name, int failure, unsigned nth, unsigned times);
+
+/* How many there have been, of all children, since something was armed or disarmed. */
+unsigned inject_scope_seen(const char *name);
+
 /* Nothing fails any more; or, after a pause, again as it was armed. Takes effect at once, also in a
  * child that is running. */
 void inject_disarm(void);

@@ -250,6 +250,8 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
 {
     int failure = FAILURE(CALL_WRITE);
     ssize_t result = 0;
+    if (failure == INJECT_SHORT)
+        return __real_write(fd, data, (size + 1) / 2);
     if (failure == 0 || size == sizeof(uint64_t))
         result = __real_write(fd, data, size);
     return failure != 0 ? inject_fail(failure) : result;
