@@ -402,12 +402,13 @@ soak-kept: all $(B)/tests/integration/test_kept
 	@AFAR_BUILD=$(abspath $(B)) AFAR_KEPT_JOBS=20 AFAR_KEPT_KILLS=50 TIMEOUT=900 \
 	    tests/run $(B)/tests/integration/test_kept
 
-# 1,000 commands on terminals over tcp and tls, none of which may lose a byte, and one that is stopped
-# for 200 s.
+# 1,000 commands on terminals over tcp and tls, none of which may lose a byte, one that is stopped for
+# 200 s, and 100 lost connections of each of vim, top and a million lines.
 .PHONY: soak-terminal
-SOAK_TERMINAL := $(addprefix $(B)/tests/integration/test_terminal_,bytes lost)
+SOAK_TERMINAL := $(addprefix $(B)/tests/integration/test_terminal_,bytes lost cut)
 soak-terminal: all $(SOAK_TERMINAL)
-	@AFAR_BUILD=$(abspath $(B)) AFAR_TERMINAL_RUNS=1000 AFAR_PAUSE_S=200 TIMEOUT=900 \
+	@AFAR_BUILD=$(abspath $(B)) AFAR_TERMINAL_RUNS=1000 AFAR_PAUSE_S=200 AFAR_TERMINAL_CUTS=100 \
+	    AFAR_TERMINAL_LINES=1000000 TIMEOUT=900 \
 	    tests/run $(SOAK_TERMINAL)
 
 # Keepers of another commit's programs (OLD=…), with a server of these.
@@ -588,7 +589,8 @@ help:
 	@echo 'make soak-kept     20 kept commands under a server that is killed 50 times'
 	@echo 'make soak-files    files: large ones, a million, far away, killed at a hundred points, fenced; with bounds'
 	@echo 'make soak-resume   1 GiB each way with 1,000 lost connections, over tcp and tls'
-	@echo 'make soak-terminal 1,000 commands on terminals over tcp and tls; one that is stopped for 200 s'
+	@echo 'make soak-terminal 1,000 commands on terminals over tcp and tls; one that is stopped for 200 s; vim, top'
+	@echo '                   and a million lines with 100 lost connections each'
 	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'
 	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, files, memory, start,'
 	@echo '                   growth, calls, engines; make deps-bench installs the others'
