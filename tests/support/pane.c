@@ -74,6 +74,12 @@ const char *pane_look(struct pane *pane)
     return pane->text;
 }
 
+const char *pane_look_styled(struct pane *pane)
+{
+    assert_int_equal(TMUX(pane, pane->text, sizeof pane->text, "capture-pane", "-p", "-e"), 0);
+    return pane->text;
+}
+
 static bool has_text(const char *screen, const void *text)
 {
     return strstr(screen, text) != NULL;

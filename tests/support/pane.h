@@ -30,6 +30,9 @@ void pane_type(const struct pane *pane, const char *keys);
 /* What is on the screen now. */
 const char *pane_look(struct pane *pane);
 
+/* The same with its colours and other attributes, as escape sequences. */
+const char *pane_look_styled(struct pane *pane);
+
 /* Waits until the text is there. */
 void pane_expect(struct pane *pane, const char *text);
 
