@@ -4,16 +4,14 @@
 // wrap: recording_make recording_write recording_finish recording_free recording_discard
 // wrap: job_record_open job_record_output job_record_size job_record_mark job_record_ended
 // wrap: job_record_close pty_open pty_resize pty_signal job_terminal_opened job_terminal_end_input
-// wrap: job_terminal_run_timers job_terminal_closed job_terminal_signal remains_sweep
+// wrap: job_terminal_run_timers job_terminal_closed job_terminal_signal
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +25,7 @@
 #include "support/inject.h"
 #include "support/inject_server.h"
 #include "support/program.h"
+#include "support/recorded.h"
 
 enum { WAYS = 6, FILE_BYTES = 1 << 18, NTH_MAX = 12, LAST_LINE = 3000, ALL = 1000 };
 
@@ -95,23 +94,6 @@ VOID_IN_SCOPE(job_terminal_run_timers, (struct job * job, int64_t now_ms), (job,
 VOID_IN_SCOPE(job_terminal_closed, (struct job * job), (job))
 IN_SCOPE(bool, job_terminal_signal, (struct job * job, int number), (job, number))
 
-struct remains;
-struct log;
-struct kept;
-struct cgroups;
-
-/* It reads all of /proc: that is test_remains's. */
-struct remains *__wrap_remains_sweep(struct log *log, struct kept *kept,
-                                     const struct cgroups *cgroups);
-struct remains *__wrap_remains_sweep(struct log *log, struct kept *kept,
-                                     const struct cgroups *cgroups)
-{
-    (void)log;
-    (void)kept;
-    (void)cgroups;
-    return NULL;
-}
-
 /* ---- files ----------------------------------------------------------------------------------- */
 
 static char folder[64];
@@ -121,31 +103,6 @@ static char config[96];
 static char audit[FILE_BYTES];
 static char cast[FILE_BYTES];
 static char shown[FILE_BYTES];
-
-static void read_file(const char *path, char text[FILE_BYTES])
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, text, FILE_BYTES - 1) : 0;
-    assert_true(got >= 0);
-    text[got] = '\0';
-    if (fd >= 0)
-        (void)close(fd);
-}
-
-static unsigned find_casts(char path[512])
-{
-    unsigned count = 0;
-    DIR *dir = opendir(casts);
-    assert_non_null(dir);
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        if (entry->d_name[0] == '.')
-            continue;
-        count++;
-        (void)snprintf(path, 512, "%s/%s", casts, entry->d_name);
-    }
-    (void)closedir(dir);
-    return count;
-}
 
 static void write_config(bool goes_on)
 {
@@ -211,13 +168,13 @@ static void use(struct inject_server *server, struct result *result)
 
 static void look(struct inject_server *server, struct result *result)
 {
-    char path[512];
-    result->files = find_casts(path);
+    char path[RECORDED_PATH_BYTES];
+    result->files = recorded_find(casts, path);
     cast[0] = '\0';
     if (result->files > 0)
-        read_file(path, cast);
+        (void)recorded_read(path, cast, sizeof cast);
     play();
-    read_file(audit_path, audit);
+    (void)recorded_read(audit_path, audit, sizeof audit);
     const char *end = strstr(audit, "\"event\":\"end\"");
     result->ran = end != NULL && strstr(end, "\"outcome\":\"spawn_failed\"") == NULL;
     result->complete = strstr(cast, "\"m\", \"end\"]\n") != NULL &&

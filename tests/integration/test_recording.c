@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "support/folder.h"
+#include "support/recorded.h"
 #include "support/ruled.h"
 #include "support/terminal.h"
 
@@ -69,41 +69,21 @@ static void verify(int status, const char *out, const char *err)
     program_close(&program);
 }
 
-static void read_file(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    ssize_t got = read(fd, text, sizeof text - 1);
-    assert_true(got >= 0);
-    text[got] = '\0';
-    (void)close(fd);
-}
-
 static void read_audit(void)
 {
     char log[128];
     (void)snprintf(log, sizeof log, "%s/audit", folder);
-    read_file(log);
+    (void)recorded_read(log, text, sizeof text);
 }
 
 /* The one recording there is; its text. */
 static void read_cast(char path[512])
 {
-    DIR *dir = opendir(casts);
     struct stat info;
-    size_t count = 0;
-    assert_non_null(dir);
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        if (entry->d_name[0] == '.')
-            continue;
-        count++;
-        (void)snprintf(path, 512, "%s/%s", casts, entry->d_name);
-    }
-    (void)closedir(dir);
-    assert_int_equal(count, 1);
+    assert_int_equal(recorded_find(casts, path), 1);
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(info.st_mode & 0777, 0600);
-    read_file(path);
+    (void)recorded_read(path, text, sizeof text);
 }
 
 static void forget(const char *path)
@@ -245,21 +225,11 @@ static void no_room(void **state)
     assert_int_equal(mkdir(casts, 0700), 0);
 }
 
-static unsigned count_casts(void)
-{
-    unsigned count = 0;
-    DIR *dir = opendir(casts);
-    assert_non_null(dir);
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
-        count += entry->d_name[0] != '.';
-    (void)closedir(dir);
-    return count;
-}
-
 /* What the audit log could not name has not run, and has no file. */
 static void nothing_without_its_line(void **state)
 {
     (void)state;
+    char path[RECORDED_PATH_BYTES];
     char log[128];
     char rules[RULES_BYTES];
     char filler[320];
@@ -288,7 +258,7 @@ static void nothing_without_its_line(void **state)
         program_close(&program);
         assert_true(ran < 50);
     }
-    assert_int_equal(count_casts(), ran);
+    assert_int_equal(recorded_find(casts, path), ran);
     ruled_close(&ruled);
     assert_int_equal(umount(log), 0);
     (void)snprintf(filler, sizeof filler, "rm %s/*; rmdir %s", casts, log);
@@ -296,23 +266,29 @@ static void nothing_without_its_line(void **state)
     program_close(&program);
 }
 
+/* A kept command runs under such a rule; when it has ended, its server tells the log. */
+static void run_kept(const char *rule, const char *script, const char *output)
+{
+    struct program program;
+    start(rule);
+    ruled_expect(&ruled, WORDS("-t", "--keep"), WORDS("sh", "-c", script), 0, output);
+    const char *argv[] = {"afar", "ps", "-a", ruled.afard.url[0], NULL};
+    assert_int_equal(program_run(&program, argv, NULL, 0), 0);
+    program_close(&program);
+    ruled_close(&ruled);
+}
+
 /* A kept one's is its keeper's, and its end comes to the log. */
 static void kept(void **state)
 {
     (void)state;
     char path[512];
-    start("");
-    ruled_expect(&ruled, WORDS("-t", "--keep"), WORDS("sh", "-c", "echo one; echo two"), 0,
-                 "one\r\ntwo\r\n");
-    struct program program;
-    const char *argv[] = {"afar", "ps", "-a", ruled.afard.url[0], NULL};
-    assert_int_equal(program_run(&program, argv, NULL, 0), 0);
-    program_close(&program);
-    ruled_close(&ruled);
+    run_kept("", "echo one; echo two", "one\r\ntwo\r\n");
     read_cast(path);
     assert_non_null(strstr(text, "one\\u000d\\u000a"));
     read_audit();
     assert_non_null(strstr(text, ",\"record_sha256\":\""));
+    assert_null(strstr(text, "record_error"));
     verify(0, "1 recordings", "");
     forget(path);
 }
@@ -322,14 +298,7 @@ static void kept_and_cut(void **state)
 {
     (void)state;
     char path[512];
-    start("record_max = 2K\nrecord_full = go_on\n");
-    ruled_expect(&ruled, WORDS("-t", "--keep"), WORDS("sh", "-c", "seq 10000; echo the end"), 0,
-                 "the end\r\n");
-    struct program program;
-    const char *argv[] = {"afar", "ps", "-a", ruled.afard.url[0], NULL};
-    assert_int_equal(program_run(&program, argv, NULL, 0), 0);
-    program_close(&program);
-    ruled_close(&ruled);
+    run_kept("record_max = 2K\nrecord_full = go_on\n", "seq 10000; echo the end", "the end\r\n");
     read_cast(path);
     assert_true(strlen(text) <= 2048);
     read_audit();

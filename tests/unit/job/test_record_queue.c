@@ -24,6 +24,7 @@
 #include "job/recording.h"
 #include "support/folder.h"
 #include "support/program.h"
+#include "support/recorded.h"
 
 enum {
     THREADS = 4,
@@ -289,17 +290,6 @@ static void *run_host(void *argument)
 
 static char text[FILE_BYTES];
 
-static size_t read_file(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    ssize_t got = read(fd, text, sizeof text - 1);
-    assert_true(got >= 0);
-    text[got] = '\0';
-    (void)close(fd);
-    return (size_t)got;
-}
-
 /* How much of the output is there: all from its beginning, in order, in whole lines. */
 static size_t check_output(const struct session *session)
 {
@@ -323,19 +313,15 @@ static size_t check_output(const struct session *session)
 
 static void check_hash(const struct session *session, size_t size)
 {
-    struct digest *digest = NULL;
     char hash[DIGEST_HEX_BYTES];
-    assert_int_equal(digest_new(&digest, "sha256", NULL), AFAR_OK);
-    assert_int_equal(digest_update(digest, text, size, NULL), AFAR_OK);
-    assert_int_equal(digest_finish(digest, hash, NULL), AFAR_OK);
-    digest_free(digest);
+    recorded_hash(text, size, hash);
     assert_int_equal(size, session->bytes);
     assert_string_equal(hash, session->sha256);
 }
 
 static void check_session(const struct session *session)
 {
-    const size_t size = read_file(session->path);
+    const size_t size = recorded_read(session->path, text, sizeof text);
     const size_t there = check_output(session);
     const char *message = session->job.record.message;
     const bool fails = session->fate != WHOLE && session->fate != ENDS_WHEN_FULL;

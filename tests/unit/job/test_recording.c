@@ -20,6 +20,7 @@
 
 #include "job/recording.h"
 #include "support/folder.h"
+#include "support/recorded.h"
 
 enum call { ALLOCATION, OPEN, WRITE, PREAD, FTRUNCATE, FDATASYNC, UNLINK, UPDATE, FINISH, CALLS };
 enum { SHORT = -1, NOTHING = -2, WAYS = 5, TEXT_BYTES = 65536, LINES = 3 };
@@ -212,16 +213,6 @@ static unsigned count_entries(const char *path)
     return count;
 }
 
-static size_t read_file(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    ssize_t got = read(fd, text, sizeof text);
-    assert_true(got >= 0);
-    (void)close(fd);
-    return (size_t)got;
-}
-
 /* What a job does until it is told of a failure; and what it knows then. */
 struct told {
     int failed;       /* of the lines, or of the end */
@@ -277,12 +268,8 @@ static void record(struct told *told, bool reopens)
 
 static void check_hash(const char *what, size_t size, const struct told *told)
 {
-    struct digest *digest = NULL;
     char hash[DIGEST_HEX_BYTES];
-    assert_int_equal(digest_new(&digest, "sha256", NULL), AFAR_OK);
-    assert_int_equal(digest_update(digest, text, size, NULL), AFAR_OK);
-    assert_int_equal(digest_finish(digest, hash, NULL), AFAR_OK);
-    digest_free(digest);
+    recorded_hash(text, size, hash);
     if (size != told->bytes || strcmp(hash, told->sha256) != 0)
         fail_msg("%s: its hash is not that of its %zu bytes, but of %llu", what, size,
                  (unsigned long long)told->bytes);
@@ -291,7 +278,7 @@ static void check_hash(const char *what, size_t size, const struct told *told)
 static void check_file(const char *what, const struct told *told)
 {
     unsigned lines = 0;
-    const size_t size = read_file(told->path);
+    const size_t size = recorded_read(told->path, text, sizeof text);
     for (size_t i = 0; i < size; i++)
         lines += text[i] == '\n';
     const bool whole = size > 0 && text[size - 1] == '\n' && lines == told->written + 1;
