@@ -2,7 +2,7 @@
 """make bench: Afar beside what a user would pick instead, and beside what the machine can do at best, in one run
 on one machine. Prints a table, writes build/bench.json and build/bench.svg.
 Usage: bench.py BUILD [--quick] [MEASURE...]
-MEASUREs: cold trips warm rate streams far beside files memory start growth calls engines"""
+MEASUREs: cold trips warm rate streams far beside files away kept memory start growth calls engines"""
 import os
 import platform
 import signal
@@ -12,24 +12,32 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import away  # noqa: E402
+import beside  # noqa: E402
 import calls  # noqa: E402
 import chart  # noqa: E402
 import engines  # noqa: E402
 import files  # noqa: E402
 import footprint  # noqa: E402
+import kept  # noqa: E402
 import peers as others  # noqa: E402
 import rows as tables  # noqa: E402
 import speed  # noqa: E402
 import stage as stages  # noqa: E402
+import streams  # noqa: E402
 import trips  # noqa: E402
 
-MEASURES = {"cold": speed.cold, "trips": trips.trips, "warm": speed.warm, "rate": speed.rate, "streams": speed.streams,
-            "far": speed.far, "beside": speed.beside, "files": files.files, "memory": footprint.memory,
-            "start": footprint.start, "growth": footprint.growth, "calls": calls.calls, "engines": engines.engines}
+MEASURES = {"cold": speed.cold, "trips": trips.trips, "warm": speed.warm, "rate": speed.rate,
+            "streams": streams.streams, "far": streams.far, "beside": beside.beside, "files": files.files,
+            "away": away.away, "kept": kept.kept, "memory": footprint.memory, "start": footprint.start,
+            "growth": footprint.growth, "calls": calls.calls, "engines": engines.engines}
 NOTES = """ssh, dbclient and check_nrpe have their servers run the command by a shell (dash), afard and socat do not.
 ssh mux: over a connection that is open (ControlMaster), a client process for each command.
-first contact: no session is kept from before; resumed: one is; shared: afar share has a connection. static: make static, of the same source.
-Ratios are of medians; behind a rate stand the least and the most of all rounds."""
+first contact: no session is kept from before; resumed: one is; shared: afar share has a connection.
+ static: make static, of the same source.
+Ratios are of medians. In brackets: quartiles, and of how many; behind a ratio, of the ratios of what was taken in turns.
+exact: it cannot swing. Where a bound lies between the quartiles, another run may say the other thing."""
+LIMIT_S = 720
 
 
 def machine():
@@ -43,7 +51,7 @@ def machine():
 def measure(stage, wanted, about):
     """Whether all could be measured; what fails does not stop what follows."""
     rows = tables.Rows()
-    whole = True
+    whole, took = True, {}
     with others.Peers(stage.folder, stage.certs) as peers:
         if not stage.has_static():
             print("left out: the static programs (make static)")
@@ -57,12 +65,15 @@ def measure(stage, wanted, about):
                 print(f"\n{name}: FAILED: {failure}")
                 whole = False
             rows.show(first)
-            print(f"    ({name}: {time.monotonic() - begun:.0f} s)", flush=True)
+            took[name] = time.monotonic() - begun
+            print(f"    ({name}: {took[name]:.0f} s)", flush=True)
     build = f"{stages.ROOT}/build"
     rows.write(f"{build}/bench.json", about, stage.quick)
     chart.write(f"{build}/bench.svg", about, rows.all)
     goals = sum("met" in row for row in rows.all)
-    print(f"\n{goals} goals, {len(rows.missed())} NOT MET; build/bench.json, build/bench.svg")
+    print("\n" + ", ".join(f"{name} {s:.0f} s" for name, s in took.items()) +
+          f"; {sum(took.values()):.0f} s in all, of {LIMIT_S} at most")
+    print(f"{goals} goals, {len(rows.missed())} NOT MET; build/bench.json, build/bench.svg")
     return whole
 
 
