@@ -1,4 +1,5 @@
 """Measures of small commands beside bulk: beside."""
+import functools
 import os
 import statistics
 import subprocess
@@ -98,6 +99,4 @@ def beside_one(stage, peers, rows, into):
                                   statistics.mean))
 
 
-def beside(stage, peers, rows):
-    for into in (False, True):
-        beside_one(stage, peers, rows, into)
+PARTS = {"out": functools.partial(beside_one, into=False), "in": functools.partial(beside_one, into=True)}

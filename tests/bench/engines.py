@@ -119,14 +119,16 @@ def ansible(stage, peers, _):
         yield f"Ansible, tasks on hosts{label}", tasks
 
 
-def engines(stage, peers, rows):
-    bounds = {"clush, 50 nodes": 0.25, "Ansible, tasks on hosts, pipelining": 0.9}
-    with stage.serve(arguments=as_user(peers)) as server:
-        found = sides(stage, peers, server)
-        for program, cases in (("rsync", rsync), ("git", git), ("clush", clush), ("ansible-playbook", ansible)):
-            if not others.find(program):
-                print(f"left out: {program}: not installed (make deps-engines)")
-                continue
+BOUNDS = {"clush, 50 nodes": 0.25, "Ansible, tasks on hosts, pipelining": 0.9}
+
+
+def engine(program, cases):
+    def part(stage, peers, rows):
+        if not others.find(program):
+            print(f"left out: {program}: not installed (make deps-engines)")
+            return
+        with stage.serve(arguments=as_user(peers)) as server:
+            found = sides(stage, peers, server)
             for name, case in cases(stage, peers, found):
                 group = f"engines: {name}"
                 times = {side.name: [] for side in found}
@@ -136,4 +138,9 @@ def engines(stage, peers, rows):
                         if turn > 0:  # the first opens the master connection, or keeps a session
                             times[side.name].append(taken)
                 rows.times(group, times)
-                rows.goal_of(group, AFAR, SSH, bounds.get(name, 1.0))
+                rows.goal_of(group, AFAR, SSH, BOUNDS.get(name, 1.0))
+    return part
+
+
+PARTS = {"rsync": engine("rsync", rsync), "git": engine("git", git), "clush": engine("clush", clush),
+         "ansible": engine("ansible-playbook", ansible)}

@@ -101,7 +101,7 @@ def one_large(play, url, rows):
                 found.setdefault("afar cp --no-verify", []).append(play.cp(url, "large", up, "--no-verify"))
             if play.ssh:
                 found.setdefault("scp", []).append(play.scp("large", up))
-        rows.speeds(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s")
+        rows.medians(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s", "more")
         rows.goal_of(group, "afar cp, verified", "scp", 3 if play.far else 1.0, "more")
         rows.goal_of(group, "afar cp --no-verify", "scp", 1.3, "more")
 
@@ -177,7 +177,7 @@ def other_client(play, url, rows):
         play.clean()
         words = ["-P" if word == "-p" else word for word in play.ssh[1:]]
         found.setdefault("over ssh", []).append(seconds("sftp", "-q", "-b", batch, *words))
-    rows.speeds(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s")
+    rows.medians(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s", "more")
     rows.goal_of(group, "over afar", "over ssh", 1.1, "more")
 
 
@@ -201,19 +201,28 @@ def memory(play, server, rows):
         rows.add(group, "server, more than before", max(0, private_kib(server.process.pid) - before), "KiB")
         client.stdin.close()
         client.stdout.read()
-    rows.goal(group, "file server, private", own, "1 MiB", 1024, 1.0)
+    rows.goal_to(group, "file server, private", "1 MiB", 1024, 1.0)
 
 
-def files(stage, peers, rows):
+def near(measure):
+    def part(stage, peers, rows):
+        with stage.serve() as server:
+            measure(Play(stage, peers), server.tls, rows)
+    return part
+
+
+def far(measure):
+    def part(stage, peers, rows):
+        with stage.serve() as server:
+            scheme, port = server.tls.rsplit(":", 1)
+            measure(Play(stage, peers, DELAY_S), f"{scheme}:{Delay(int(port), DELAY_S).own_port}", rows)
+    return part
+
+
+def session(stage, peers, rows):
     with stage.serve() as server:
-        play = Play(stage, peers)
-        one_large(play, server.tls, rows)
-        many_small(play, server.tls, rows)
-        one_small(play, server.tls, rows)
-        other_client(play, server.tls, rows)
-        memory(play, server, rows)
-        far = Play(stage, peers, DELAY_S)
-        scheme, port = server.tls.rsplit(":", 1)
-        url = f"{scheme}:{Delay(int(port), DELAY_S).own_port}"
-        many_small(far, url, rows)
-        one_large(far, url, rows)
+        memory(Play(stage, peers), server, rows)
+
+
+PARTS = {"large": near(one_large), "small": near(many_small), "one": near(one_small), "sftp": near(other_client),
+         "memory": session, "far-small": far(many_small), "far-large": far(one_large)}

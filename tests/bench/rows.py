@@ -39,8 +39,11 @@ class Rows:
         self.numbers = {}  # by group and name, in the order of time
 
     def add(self, group, name, value, unit, better="less", numbers=(), **more):
-        """`numbers`: what `value` was made of. `more`: p99; or where there are no such numbers, `swing`: words."""
+        """`numbers`: what `value` was made of. `more`: p99; what it is to be at `most`; or where there are no such
+        numbers, `swing`: words."""
         row = {"group": group, "name": name, "value": value, "unit": unit, "better": better, **more}
+        if "most" in row:
+            row["met"] = value <= row["most"]
         if len(numbers) > 1:
             self.numbers[group, name] = list(numbers)
             row |= {"quartiles": quartiles(numbers), "of": len(numbers)}
@@ -127,6 +130,8 @@ def value_line(row):
         line += f" p99 {number(row['p99'])}"
     if "switches" in row:
         line += f" and {number(row['switches'])} context switches"
+    if "most" in row:
+        line += f"; to be at most {number(row['most'])}: {'met' if row['met'] else 'NOT MET'}"
     return line
 
 

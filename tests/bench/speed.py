@@ -48,7 +48,7 @@ def cold(stage, peers, rows):
             rows.goal_of(group, name, "ssh mux", of_mux)
             if kind == "first contact":
                 rows.goal_of(group, name, peer, 0.35)
-            rows.goal(group, name, rows.value(group, name), "the limit, true and hello", limits[kind])
+            rows.goal_to(group, name, "the limit, true and hello", limits[kind])
 
 
 # ---- an open connection ----

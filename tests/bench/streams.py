@@ -1,4 +1,5 @@
 """Measures of streams: streams, and far, where each round trip takes long."""
+import functools
 import statistics
 import subprocess
 import time
@@ -8,6 +9,7 @@ import stage as stages
 
 CIPHERS = ("aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com")  # the fastest with AES-NI; the default
 BARE = "bare TCP: read, send, receive, write"
+DIRECTIONS = ("out", "in")
 TLS_OF_BARE = {"out": 0.45, "in": 0.4}  # AES is a quarter of a TLS stream, and its records are copied once more
 
 
@@ -28,25 +30,27 @@ def stream_lines(stage, server, peers, size):
     return table | peers.socat_streams(size)
 
 
-def streams(stage, peers, rows):
+def streams(stage, peers, rows, direction):
     size = stage.count(1024, 256) << 20
+    group = f"stream {direction}, {size >> 20:,} MiB"
     with stage.serve() as server:
         table = stream_lines(stage, server, peers, size)
-        for which, direction in enumerate(("out", "in")):
-            group = f"stream {direction}, {size >> 20:,} MiB"
-            found = {name: [] for name in table}
-            for _ in stage.rounds(30, 3, 9):
-                for name, lines in table.items():
-                    begun = time.monotonic()
-                    stages.run("bash", "-c", f"set -o pipefail; {lines[which]}")
-                    found[name].append((size >> 20) / (time.monotonic() - begun))
-            rows.medians(group, found, "MiB/s", "more")
-            ssh = max((name for name in table if name.startswith("ssh")), default="",
-                      key=lambda name: statistics.median(found[name]))
-            rows.goal_of(group, "afar TLS", ssh, 1.4, "more")
-            rows.goal_of(group, "afar TLS", BARE, TLS_OF_BARE[direction], "more")
-            rows.goal_of(group, "afar plain", "socat plain", 1.3, "more")
-            rows.goal_of(group, "afar plain", BARE, 0.9, "more")
+        found = {name: [] for name in table}
+        for _ in stage.rounds(30, 3, 9):
+            for name, lines in table.items():
+                begun = time.monotonic()
+                stages.run("bash", "-c", f"set -o pipefail; {lines[DIRECTIONS.index(direction)]}")
+                found[name].append((size >> 20) / (time.monotonic() - begun))
+    rows.medians(group, found, "MiB/s", "more")
+    ssh = max((name for name in table if name.startswith("ssh")), default="",
+              key=lambda name: statistics.median(found[name]))
+    rows.goal_of(group, "afar TLS", ssh, 1.4, "more")
+    rows.goal_of(group, "afar TLS", BARE, TLS_OF_BARE[direction], "more")
+    rows.goal_of(group, "afar plain", "socat plain", 1.3, "more")
+    rows.goal_of(group, "afar plain", BARE, 0.9, "more")
+
+
+STREAMS = {direction: functools.partial(streams, direction=direction) for direction in DIRECTIONS}
 
 
 # ---- a network with long ways ----
@@ -91,33 +95,27 @@ def far_lines(stage, server, peers, size, ways):
     return table
 
 
-def far(stage, peers, rows):
+def far(stage, peers, rows, direction):
     """Round trips of a whole client process; FAR_BARE shows that it is not the relay that they wait for."""
     size = 64 << 20
+    group = f"far {direction}, {size >> 20} MiB, {ROUND_TRIP_MS} ms there and back"
     ways, found = [], {}
     try:
         with stage.serve() as server:
             table = far_lines(stage, server, peers, size, ways)
             for _ in range(stage.count(3, 2)):
                 for name, lines in table.items():
-                    for line, direction in zip(lines, ("out", "in")):
-                        begun = time.monotonic()
-                        stages.run("bash", "-c", f"set -o pipefail; {line}")
-                        taken = (time.monotonic() - begun) * 1000 / ROUND_TRIP_MS
-                        found.setdefault((direction, name), []).append(taken)
+                    begun = time.monotonic()
+                    stages.run("bash", "-c", f"set -o pipefail; {lines[DIRECTIONS.index(direction)]}")
+                    found.setdefault(name, []).append((time.monotonic() - begun) * 1000 / ROUND_TRIP_MS)
     finally:
         for way in ways:
             way.__exit__()
-    for direction in ("out", "in"):
-        group = f"far {direction}, {size >> 20} MiB, {ROUND_TRIP_MS} ms there and back"
-        for name in table:
-            rows.add(group, name, statistics.median(found[direction, name]), "trips", numbers=found[direction, name])
-        for name in ("afar TLS", "afar plain"):
-            rows.goal_to(group, name, "ten round trips", 10, 1)
-            rows.goal_of(group, name, "ssh", 0.25)
-            rows.goal_of(group, name, FAR_BARE, None)
-    with stage.serve() as server:
-        slow(stage, server, rows)
+    rows.medians(group, found, "trips")
+    for name in ("afar TLS", "afar plain"):
+        rows.goal_to(group, name, "ten round trips", 10, 1)
+        rows.goal_of(group, name, "ssh", 0.25)
+        rows.goal_of(group, name, FAR_BARE, None)
 
 
 # ---- readers that are slow ----
@@ -161,3 +159,12 @@ def slow(stage, server, rows):
         rows.add(group, f"the server's, {scheme}", max(ours), "KiB", numbers=ours)
         rows.add(group, f"the whole client's, private, {scheme}", max(theirs), "KiB", numbers=theirs)
         rows.goal_to(group, f"the server's, {scheme}", "2 MiB", 2048, 1)
+
+
+def slow_readers(stage, peers, rows):
+    del peers
+    with stage.serve() as server:
+        slow(stage, server, rows)
+
+
+FAR = {**{direction: functools.partial(far, direction=direction) for direction in DIRECTIONS}, "slow": slow_readers}
