@@ -31,7 +31,7 @@ import trips  # noqa: E402
 MEASURES = {"cold": speed.cold, "trips": trips.trips, "warm": speed.warm, "rate": speed.rate,
             "streams": streams.STREAMS, "far": streams.FAR, "beside": beside.PARTS, "terminal": terminal.PARTS,
             "files": files.PARTS, "away": away.PARTS, "kept": kept.PARTS, "memory": footprint.memory,
-            "start": footprint.start, "growth": footprint.growth, "calls": calls.calls, "engines": engines.PARTS}
+            "start": footprint.start, "growth": footprint.GROWTH, "calls": calls.calls, "engines": engines.PARTS}
 PARTS = {name: list(parts) if isinstance(parts, dict) else [] for name, parts in MEASURES.items()}
 NOTES = """ssh, dbclient and check_nrpe have their servers run the command by a shell (dash), afard and socat do not.
 ssh mux: over a connection that is open (ControlMaster), a client process for each command.

@@ -56,6 +56,15 @@ def end_all(server, everybody):
         time.sleep(0.05)
 
 
+def await_end(server):
+    """Until all keepers of it have ended: so have their commands, and what is left is on disk."""
+    deadline = time.monotonic() + 60
+    while keepers(server):
+        if time.monotonic() > deadline:
+            raise RuntimeError("kept commands do not end")
+        time.sleep(0.05)
+
+
 def rate(stage, peers, rows):
     del peers
     size = stage.count(1024, 256) << 20

@@ -66,14 +66,14 @@ class Rows:
         return next((row.get(key) for row in self.all
                      if (row["group"], row["name"]) == (group, name) and "value" in row), None)
 
-    def goal(self, group, name, value, base_name, base, bound=None, better="less", swing=()):
+    def goal(self, group, name, value, base_name, base, bound=None, better="less", swing=(), of=None):
         """`value` is to be at most (or at least) `bound` times `base`; without a bound the ratio is said, and not
-        judged. Without one of the values there is nothing to say. `swing`: ratios that were found."""
+        judged. Without one of the values there is nothing to say. `swing`: ratios that were found, `of` so many."""
         if value is None or not base:
             return
         row = {"group": group, "name": name, "base": base_name, "ratio": value / base, "better": better}
         if len(swing) > 1:
-            row |= {"quartiles": quartiles(swing), "of": len(swing)}
+            row |= {"quartiles": quartiles(swing), "of": of or len(swing)}
         if bound is not None:
             row["bound"] = bound
             row["met"] = row["ratio"] <= bound if better == "less" else row["ratio"] >= bound
