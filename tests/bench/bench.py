@@ -37,7 +37,8 @@ NOTES = """ssh, dbclient and check_nrpe have their servers run the command by a 
 ssh mux: over a connection that is open (ControlMaster), a client process for each command.
 first contact: no session is kept from before; resumed: one is; shared: afar share has a connection.
  static: make static, of the same source.
-Ratios are of medians. In brackets: quartiles, and of how many; behind a ratio, of the ratios of what was taken in turns.
+Ratios are of medians. In brackets: quartiles, and of how many; behind a ratio, those of the ratios of what was taken
+ in turns.
 once: it was measured once. Where a bound lies between the quartiles, another run may say the other thing."""
 LIMIT_S = 720
 

@@ -101,7 +101,8 @@ def one_large(play, url, rows):
                 found.setdefault("afar cp --no-verify", []).append(play.cp(url, "large", up, "--no-verify"))
             if play.ssh:
                 found.setdefault("scp", []).append(play.scp("large", up))
-        rows.medians(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s", "more")
+        rows.medians(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s",
+                     "more")
         rows.goal_of(group, "afar cp, verified", "scp", 3 if play.far else 1.0, "more")
         rows.goal_of(group, "afar cp --no-verify", "scp", 1.3, "more")
 
@@ -177,7 +178,8 @@ def other_client(play, url, rows):
         play.clean()
         words = ["-P" if word == "-p" else word for word in play.ssh[1:]]
         found.setdefault("over ssh", []).append(seconds("sftp", "-q", "-b", batch, *words))
-    rows.medians(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s", "more")
+    rows.medians(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s",
+                     "more")
     rows.goal_of(group, "over afar", "over ssh", 1.1, "more")
 
 

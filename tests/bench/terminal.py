@@ -193,7 +193,7 @@ def whole(stage, peers, rows):
                 table["ssh -tt, mux"] = mux_words(peers, "true")
             if name:
                 table["podman exec -it"] = ["podman", "exec", "-it", name, others.find("true")]
-            for turn in range(stage.count(100, 20) + 1):
+            for turn in range(stage.count(60, 20) + 1):
                 for each, words in table.items():
                     with Terminal(*words) as session:
                         taken = session.end()
