@@ -132,11 +132,11 @@ def engine(program, cases):
             for name, case in cases(stage, peers, found):
                 group = f"engines: {name}"
                 times = {side.name: [] for side in found}
-                for turn in range(stage.count(5, 1) + 1):
+                for side in found:
+                    case(side)  # the first opens the master connection, or keeps a session
+                for _ in stage.rounds(12, 2, 5):
                     for side in found:
-                        taken = case(side)
-                        if turn > 0:  # the first opens the master connection, or keeps a session
-                            times[side.name].append(taken)
+                        times[side.name].append(case(side))
                 rows.times(group, times)
                 rows.goal_of(group, AFAR, SSH, BOUNDS.get(name, 1.0))
     return part

@@ -12,7 +12,7 @@ sys.path.insert(0, f"{stages.ROOT}/tests/files")
 from delay import Delay  # noqa: E402
 
 DELAY_S = 0.05  # in each direction
-SCP_FILES = 100  # 100 ms away it takes 40 s for so many; more are counted as as many times as long
+SCP_FILES = 25  # 100 ms away it takes 10 s for so many; more are counted as as many times as long
 CIPHER = ("-c", "aes128-gcm@openssh.com")
 
 
@@ -28,7 +28,8 @@ class Play:
     def __init__(self, stage, peers, delay=None):
         self.top = f"{stage.folder}/files"
         self.far = delay is not None
-        self.size = stage.count(1024, 64) << 20
+        self.size = (stage.count(128, 16) if self.far else stage.count(512, 64)) << 20
+        self.large = f"large-{self.size >> 20}"
         self.count = stage.count(10_000, 500)
         self.stage = stage
         self.peers = peers
@@ -39,11 +40,13 @@ class Play:
         if not os.path.exists(self.top):
             os.mkdir(self.top)
             self.make()
+        if not os.path.exists(f"{self.top}/{self.large}"):
+            with open(f"{self.top}/{self.large}", "wb") as file:
+                for _ in range(self.size >> 20):
+                    file.write(os.urandom(1 << 20))
+            os.chmod(f"{self.top}/{self.large}", 0o644)
 
     def make(self):
-        with open(f"{self.top}/large", "wb") as file:
-            for _ in range(self.size >> 20):
-                file.write(os.urandom(1 << 20))
         with open(f"{self.top}/one", "wb") as file:
             file.write(os.urandom(1024))
         for name, count in (("tree", self.count), ("few", SCP_FILES)):
@@ -95,12 +98,12 @@ def one_large(play, url, rows):
     for up in (True, False):
         group = f"files: one of {play.size >> 20:,} MiB {'up' if up else 'down'}{where}"
         found = {}
-        for _ in range(play.stage.count(3, 1)):
-            found.setdefault("afar cp, verified", []).append(play.cp(url, "large", up))
+        for _ in play.stage.rounds(8, 2, 3):
+            found.setdefault("afar cp, verified", []).append(play.cp(url, play.large, up))
             if not play.far:
-                found.setdefault("afar cp --no-verify", []).append(play.cp(url, "large", up, "--no-verify"))
+                found.setdefault("afar cp --no-verify", []).append(play.cp(url, play.large, up, "--no-verify"))
             if play.ssh:
-                found.setdefault("scp", []).append(play.scp("large", up))
+                found.setdefault("scp", []).append(play.scp(play.large, up))
         rows.medians(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s",
                      "more")
         rows.goal_of(group, "afar cp, verified", "scp", 3 if play.far else 1.0, "more")
@@ -112,7 +115,7 @@ def many_small(play, url, rows):
     for up in (True, False):
         group = f"files: {play.count:,} of 2 KiB {'up' if up else 'down'}{where}"
         found = {}
-        for _ in range(1 if play.far else play.stage.count(3, 1)):
+        for _ in range(1) if play.far else play.stage.rounds(12, 2, 3):
             found.setdefault("afar cp -r", []).append(play.cp(url, "tree", up, "-r"))
             if not play.ssh:
                 continue
@@ -170,9 +173,9 @@ def other_client(play, url, rows):
         return
     batch = f"{play.top}/batch"
     found = {}
-    for _ in range(play.stage.count(3, 1)):
+    for _ in play.stage.rounds(8, 2, 3):
         with open(batch, "w", encoding="utf-8") as file:
-            file.write(f"put {play.top}/large {play.clean()}/x\n")
+            file.write(f"put {play.top}/{play.large} {play.clean()}/x\n")
         found.setdefault("over afar", []).append(
             seconds("sftp", "-q", "-b", batch, "-D", f"{play.stage.bin}/afar sftp {url}"))
         play.clean()

@@ -74,8 +74,20 @@ class Peers:
     def __exit__(self, *unused):
         for process in reversed(self.processes):
             stages.stop(process)
-        if self.user:
-            subprocess.run(["userdel", self.user], capture_output=True, check=False)
+        self.remove_user()
+
+    def remove_user(self):
+        """Once sshd's processes for it, which end by themselves, are no more."""
+        deadline = time.monotonic() + DEADLINE_S
+        while self.user:
+            done = subprocess.run(["userdel", self.user], capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                self.user = None
+            elif time.monotonic() > deadline:
+                print(f"user {self.user} is left: {done.stderr.strip()}")
+                return
+            else:
+                time.sleep(0.1)
 
     def begin(self, *words, ready):
         with open(f"{self.folder}/peers.log", "ab") as log:
