@@ -49,15 +49,16 @@ static int number(const char *text)
     return (int)value;
 }
 
-int main(int argc, char **argv)
+static bool run(int argc, char **argv)
 {
     const char *what = argc >= 2 ? argv[1] : "";
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (strcmp(what, "relay") == 0 && argc <= 3)
+    if (strcmp(what, "relay") == 0 && argc <= 3) {
         clock_relay(argc == 3 ? number(argv[2]) : 0);
-    else if (argc < 4)
-        clock_give_up("usage", usage);
-    else if (strcmp(what, "turns") == 0)
+        return true;
+    }
+    if (argc < 4)
+        return false;
+    if (strcmp(what, "turns") == 0)
         clock_turns(number(argv[2]), argv[3]);
     else if (strcmp(what, "far") == 0)
         clock_far(number(argv[2]), number(argv[3]));
@@ -70,6 +71,14 @@ int main(int argc, char **argv)
     else if (strcmp(what, "start") == 0 && argc >= 5)
         clock_start(number(argv[2]), argv + 3);
     else
+        return false;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (!run(argc, argv))
         clock_give_up("usage", usage);
     return EXIT_SUCCESS;
 }
