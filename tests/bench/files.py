@@ -30,7 +30,7 @@ class Play:
         self.far = delay is not None
         self.size = (stage.count(128, 16) if self.far else stage.count(512, 64)) << 20
         self.large = f"large-{self.size >> 20}"
-        self.count = stage.count(10_000, 500)
+        self.count = stage.count(5_000, 500)
         self.stage = stage
         self.peers = peers
         self.ssh = peers.ssh_words and [*peers.ssh_words[:1], *CIPHER, *peers.ssh_words[1:]]

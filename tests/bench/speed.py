@@ -75,7 +75,7 @@ def rate(stage, peers, rows):
             for count in (8, 64):
                 races[f"ssh mux, {count} at once"] = (count, "program", *peers.programs["ssh mux"])
         found = {name: [] for name in races}
-        for _ in range(stage.count(5, 2)):
+        for _ in range(stage.count(4, 2)):
             for name, (count, *words) in races.items():
                 found[name].append(stage.rate(1, count, *words))
     rows.medians(group, found, "/s", "more")

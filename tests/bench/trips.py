@@ -103,7 +103,7 @@ def ssh_mux(stage, peers, far):
 def trips(stage, peers, rows):
     group = "a whole client process that runs true, in round trips of 100 ms"
     folder = stage.static if stage.has_static() else stage.bin
-    rounds = stage.count(9, 5)
+    rounds = stage.count(6, 4)
     with stage.serve() as server, Far(int(server.tls.rsplit(":", 1)[1])) as far:
         url = f"tls://127.0.0.1:{far.own_port}"
         run = [f"{folder}/afar", "run"]
