@@ -62,12 +62,12 @@ def losses(stage, server, rows):
     cuts = stage.count(50, 5)
     path = f"{stage.folder}/random"
     with open(path, "wb") as file:
-        for _ in range(2 * (cuts + 2)):
+        for _ in range(3 * cuts):
             file.write(os.urandom(1 << 20))
     cut = Cut(stage, server.tls, 2, cuts, "cat", path)
     done = cuts - int(cut["uncut"][0])
-    rows.add(group, f"{done} cuts, {2 * (cuts + 2)} MiB of random data", cut["lost"][0], "bytes", most=0,
-             swing="no noise; and the digest is the server's")
+    rows.add(group, f"of {3 * cuts} MiB of random data", cut["lost"][0], "bytes", most=0,
+             swing=f"in {done} cuts; the digest is the server's")
     os.unlink(path)
 
 

@@ -40,7 +40,7 @@ def memory(stage, peers, rows):
     found = {"afard, per idle TLS connection": [connection_kib(stage, stage.count(2000, 300)) for _ in range(times)],
              "afard, per running job": [job_kib(stage, stage.count(500, 100)) for _ in range(times)]}
     if peers.ssh_words:
-        found["sshd, per idle connection"] = [sshd_kib(peers, 10) for _ in range(times)]
+        found["sshd, per idle connection"] = [sshd_kib(peers, 10) for _ in range(2)]
     rows.medians(group, found, "KiB")
     rows.goal_of(group, "afard, per idle TLS connection", "sshd, per idle connection", 0.012)
     rows.goal_to(group, "afard, per running job", "64 KiB", 64, 1)
@@ -138,7 +138,7 @@ class Pair:
         for scheme in ("tls", "tcp"):
             for into in (False, True):
                 name = f"stream {'in' if into else 'out'}, {'TLS' if scheme == 'tls' else 'plain'}"
-                yield name, self.each(count(6, 2), lambda server, scheme=scheme, into=into: self.stream(
+                yield name, self.each(count(5, 2), lambda server, scheme=scheme, into=into: self.stream(
                     getattr(server, scheme), into))
 
 
@@ -153,7 +153,7 @@ def extremes(rows, group, names, bound=1.2):
 
 def growth_of_times(stage, peers, rows):
     del peers
-    steps = [(0, ()), (1000, ()), (10000, ()), (10, SLEEP), (1000, SLEEP)]
+    steps = [(0, ()), (1000, ()), (10000, ()), (1000, SLEEP)]
     if stage.quick:
         steps = [(0, ()), (1000, ()), (100, SLEEP)]
     names = {}
@@ -176,7 +176,7 @@ def growth_of_times(stage, peers, rows):
 
 def growth_of_memory(stage, peers, rows):
     del peers
-    times = stage.count(3, 2)
+    times = 2
     for what, measure, counts in (("a TLS connection", connection_kib, (1000, stage.count(10000, 3000))),
                                   ("a running job", job_kib, (100, stage.count(1000, 300)))):
         names = [f"{what}, of {count:,}" for count in counts]
