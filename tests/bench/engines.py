@@ -9,7 +9,7 @@ import peers as others
 import stage as stages
 
 SSH, AFAR = "ssh, ControlPersist", "afar ssh"
-TASKS, HOSTS = 20, 5
+TASKS, HOSTS = 8, 5
 
 
 class Side:
@@ -134,7 +134,7 @@ def engine(program, cases):
                 times = {side.name: [] for side in found}
                 for side in found:
                     case(side)  # the first opens the master connection, or keeps a session
-                for _ in stage.rounds(12, 2, 5):
+                for _ in stage.rounds(10, 2, 5):
                     for side in found:
                         times[side.name].append(case(side))
                 rows.times(group, times)
