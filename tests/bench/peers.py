@@ -2,6 +2,7 @@
 ended by pid."""
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -72,12 +73,18 @@ class Peers:
             raise
 
     def __exit__(self, *unused):
+        sessions = stages.descendants(self.sshd.pid) if self.sshd else ()  # somebody's master may still have one
         for process in reversed(self.processes):
             stages.stop(process)
+        for pid in sessions:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                continue
         self.remove_user()
 
     def remove_user(self):
-        """Once sshd's processes for it, which end by themselves, are no more."""
+        """Once its processes are no more."""
         deadline = time.monotonic() + DEADLINE_S
         while self.user:
             done = subprocess.run(["userdel", self.user], capture_output=True, text=True, check=False)
