@@ -422,7 +422,7 @@ test-upgrade: all $(B)/tests/integration/test_kept_upgrade
 	@AFAR_BUILD=$(abspath $(B)) AFAR_OLD_BUILD=$(OLD_BUILD)/build/release \
 	    tests/run $(B)/tests/integration/test_kept_upgrade
 
-# ---- speed: `make bench`, or some of it: `make bench BENCH='warm streams'`, BENCH='--quick …' ----------
+# ---- speed: `make bench`, or some of it: `make bench BENCH='warm kept.tree'`, BENCH='--quick …', BENCH=--list --
 
 BENCH_CLOCK := $(B)/tests/bench/clock
 BENCH_HELLO := $(B)/tests/bench/hello
@@ -592,8 +592,8 @@ help:
 	@echo 'make soak-terminal 1,000 commands on terminals over tcp and tls; one that is stopped for 200 s; vim, top'
 	@echo '                   and a million lines with 100 lost connections each'
 	@echo 'make bench         Afar beside ssh and others, and the limit, with ratios: build/bench.json, bench.svg;'
-	@echo '                   BENCH="--quick warm" for one of cold, warm, rate, streams, beside, files, memory, start,'
-	@echo '                   growth, calls, engines; make deps-bench installs the others'
+	@echo '                   BENCH="--quick warm kept.tree" for some of what BENCH=--list names;'
+	@echo '                   make deps-bench installs the others'
 	@echo 'make bench-counts  instructions and system calls of one command, compared with tests/bench/counts.txt'
 	@echo 'make fuzz          libFuzzer on all that is parsed (clang), FUZZ_SECONDS=60 for each target'
 	@echo 'make certs         throw-away CA, server and client certificates in build/certs'

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """make bench: Afar beside what a user would pick instead, and beside what the machine can do at best, in one run
 on one machine. Prints a table, writes build/bench.json and build/bench.svg.
-Usage: bench.py BUILD [--quick] [MEASURE...]
-MEASUREs: cold trips warm rate streams far beside files memory start growth calls engines"""
+Usage: bench.py BUILD [--quick] [MEASURE[.PART]...]   (--list: which there are)"""
 import os
 import platform
 import signal
@@ -12,24 +11,36 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import away  # noqa: E402
+import beside  # noqa: E402
 import calls  # noqa: E402
 import chart  # noqa: E402
 import engines  # noqa: E402
 import files  # noqa: E402
 import footprint  # noqa: E402
+import kept  # noqa: E402
 import peers as others  # noqa: E402
 import rows as tables  # noqa: E402
 import speed  # noqa: E402
 import stage as stages  # noqa: E402
+import streams  # noqa: E402
+import terminal  # noqa: E402
 import trips  # noqa: E402
 
-MEASURES = {"cold": speed.cold, "trips": trips.trips, "warm": speed.warm, "rate": speed.rate, "streams": speed.streams,
-            "far": speed.far, "beside": speed.beside, "files": files.files, "memory": footprint.memory,
-            "start": footprint.start, "growth": footprint.growth, "calls": calls.calls, "engines": engines.engines}
+# By name: what measures it, alone or in parts by name.
+MEASURES = {"cold": speed.cold, "trips": trips.trips, "warm": speed.warm, "rate": speed.rate,
+            "streams": streams.STREAMS, "far": streams.FAR, "beside": beside.PARTS, "terminal": terminal.PARTS,
+            "files": files.PARTS, "away": away.PARTS, "kept": kept.PARTS, "memory": footprint.memory,
+            "start": footprint.start, "growth": footprint.GROWTH, "calls": calls.calls, "engines": engines.PARTS}
+PARTS = {name: list(parts) if isinstance(parts, dict) else [] for name, parts in MEASURES.items()}
 NOTES = """ssh, dbclient and check_nrpe have their servers run the command by a shell (dash), afard and socat do not.
 ssh mux: over a connection that is open (ControlMaster), a client process for each command.
-first contact: no session is kept from before; resumed: one is; shared: afar share has a connection. static: make static, of the same source.
-Ratios are of medians; behind a rate stand the least and the most of all rounds."""
+first contact: no session is kept from before; resumed: one is; shared: afar share has a connection.
+ static: make static, of the same source.
+Ratios are of medians. In brackets: quartiles, and of how many; behind a ratio, those of the ratios of what was taken
+ in turns.
+once: it was measured once. Where a bound lies between the quartiles, another run may say the other thing."""
+LIMIT_S = 720
 
 
 def machine():
@@ -43,34 +54,53 @@ def machine():
 def measure(stage, wanted, about):
     """Whether all could be measured; what fails does not stop what follows."""
     rows = tables.Rows()
-    whole = True
+    whole, took = True, dict.fromkeys((name for name, _ in wanted), 0)
     with others.Peers(stage.folder, stage.certs) as peers:
         if not stage.has_static():
             print("left out: the static programs (make static)")
         for line in peers.missing:
             print(f"left out: {line}")
-        for name in wanted:
+        for name, part in wanted:
             first, begun = len(rows.all), time.monotonic()
             try:
-                MEASURES[name](stage, peers, rows)
-            except (RuntimeError, OSError, subprocess.SubprocessError) as failure:
-                print(f"\n{name}: FAILED: {failure}")
+                (MEASURES[name][part] if part else MEASURES[name])(stage, peers, rows)
+            except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as failure:
+                print(f"\n{name} {part}: FAILED: {failure}")
                 whole = False
             rows.show(first)
-            print(f"    ({name}: {time.monotonic() - begun:.0f} s)", flush=True)
+            took[name] += time.monotonic() - begun
+            print(f"    ({'.'.join(filter(None, (name, part)))}: {time.monotonic() - begun:.0f} s)", flush=True)
     build = f"{stages.ROOT}/build"
     rows.write(f"{build}/bench.json", about, stage.quick)
     chart.write(f"{build}/bench.svg", about, rows.all)
     goals = sum("met" in row for row in rows.all)
-    print(f"\n{goals} goals, {len(rows.missed())} NOT MET; build/bench.json, build/bench.svg")
+    print("\n" + ", ".join(f"{name} {s:.0f} s" for name, s in took.items()) +
+          f"; {sum(took.values()):.0f} s in all, of {LIMIT_S} at most")
+    print(f"{goals} goals, {len(rows.missed())} NOT MET; build/bench.json, build/bench.svg")
     return whole
 
 
+def chosen(words):
+    """Pairs of a measure and one of its parts, which is empty where there are none."""
+    found = []
+    for word in words or MEASURES:
+        name, _, part = word.partition(".")
+        if name not in MEASURES or part and part not in PARTS[name]:
+            sys.exit(f"bench: there is no {word}; there are:\n{listed()}")
+        found += [(name, each) for each in ([part] if part else PARTS[name] or [""])]
+    return found
+
+
+def listed():
+    return "\n".join(" ".join([name, *(f"{name}.{part}" for part in parts)]) for name, parts in PARTS.items())
+
+
 def main(build, *words):
+    if "--list" in words:
+        print(listed())
+        return
     quick = "--quick" in words
-    wanted = [word for word in words if word != "--quick"] or list(MEASURES)
-    if set(wanted) - set(MEASURES):
-        sys.exit(f"bench: no such measure; there are {' '.join(MEASURES)}")
+    wanted = chosen([word for word in words if word != "--quick"])
     signal.signal(signal.SIGTERM, lambda *unused: sys.exit("bench: ended"))
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items()))

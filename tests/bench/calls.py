@@ -34,6 +34,8 @@ LEAST_CLIENT = {"write": 1, "poll": 1, "read": 1}
 # until the child has ended.
 LEAST_SWITCHES = {"server": 3, "client": 1}
 
+COUNTED, EXACT = "counted over 200 commands", "no noise"
+
 CALL = re.compile(r"^(\d+) +(?:\d+\.\d+ )?([a-z_0-9]+)\(")
 
 
@@ -162,10 +164,10 @@ def warm_calls(stage, rows, group):
         for name, counts, least in ((f"afard, {label}", own, LEAST_SERVER),
                                     (f"its child until execve, {label}", before_exec, LEAST_CHILD),
                                     (f"libafar, {label}", client, LEAST_CLIENT)):
-            rows.add(group, name, sum(counts.values()), "calls", names=by_name(counts))
-            rows.add(group, f"{name}: least", sum(least.values()), "calls", names=by_name(least))
+            rows.add(group, name, sum(counts.values()), "calls", names=by_name(counts), swing=COUNTED)
+            rows.add(group, f"{name}: least", sum(least.values()), "calls", names=by_name(least), swing=EXACT)
         if which == "tls":
-            rows.add(group, "the command itself, from then on", sum(command.values()), "calls")
+            rows.add(group, "the command itself, from then on", sum(command.values()), "calls", swing=COUNTED)
 
 
 def warm_switches(stage, rows, group, count):
@@ -173,12 +175,16 @@ def warm_switches(stage, rows, group, count):
         with stage.serve() as server:
             table = {"true": ["connection", getattr(server, which)]}
             stage.turns(10, table)
-            before = switches(server.pid)
-            stage.turns(count, table)
-            rows.add(group, f"afard, {which.upper()}", (switches(server.pid) - before) / (count + 1), "switches")
-            rows.add(group, f"libafar, {which.upper()}", stage.switches / count, "switches")
+            found = {name: [] for name in (f"afard, {which.upper()}", f"libafar, {which.upper()}")}
+            for _ in range(5):
+                before = switches(server.pid)
+                stage.turns(count // 5, table)
+                for numbers, number in zip(found.values(), ((switches(server.pid) - before) / (count // 5 + 1),
+                                                            stage.switches / (count // 5))):
+                    numbers.append(number)
+            rows.medians(group, found, "switches")
     for name, least in LEAST_SWITCHES.items():
-        rows.add(group, f"{name}: least", least, "switches")
+        rows.add(group, f"{name}: least", least, "switches", swing=EXACT)
 
 
 def cold_calls(stage, peers, rows, group):
@@ -190,7 +196,7 @@ def cold_calls(stage, peers, rows, group):
             stage.turns(1, {name: contestant})  # what is resumed has to be there
             words, environment = alone(contestant)
             rows.add(group, name, sum(program_calls(stage, *words, env=environment).values()), "calls",
-                     switches=process_switches(contestant, 10))
+                     switches=process_switches(contestant, 10), swing="one process; switches: ten")
 
 
 def calls(stage, peers, rows):

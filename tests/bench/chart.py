@@ -2,10 +2,11 @@
 from xml.sax.saxutils import escape
 
 WIDTH, BAR, GAP, LEFT, RIGHT = 760, 15, 5, 250, 100
-GROUPS = ("cold", "warm", "commands", "stream out", "stream in")  # as they begin
+GROUPS = ("cold", "warm", "commands", "stream out", "stream in", "far out", "terminal: from a key to its echo, by cat",
+          "terminal: one whole")  # as they begin
 OURS, OTHERS, LIMIT = "#2f6f4f", "#9aa5b1", "#d0b46a"
 LIMITS = ("true", "hello", "local", "bare")
-STYLE = "text{font:12px sans-serif;fill:#333}.head{font-weight:bold}"
+STYLE = "text{font:12px sans-serif;fill:#333}.head{font-weight:bold}.swing{stroke:#333;stroke-width:2}"
 
 
 def colour(name):
@@ -23,9 +24,14 @@ def bar(y, row, longest):
     value = row["value"]
     length = (WIDTH - LEFT - RIGHT) * min(value, longest) / longest
     shown = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-    return [text(LEFT - 8, y + BAR - 3, row["name"], ' text-anchor="end"'),
-            f'<rect x="{LEFT}" y="{y}" width="{length:.0f}" height="{BAR}" fill="{colour(row["name"])}"/>',
-            text(LEFT + length + 6, y + BAR - 3, shown + (" »" if value > longest else ""))]
+    bars = [text(LEFT - 8, y + BAR - 3, row["name"], ' text-anchor="end"'),
+            f'<rect x="{LEFT}" y="{y}" width="{length:.0f}" height="{BAR}" fill="{colour(row["name"])}"/>']
+    edge = length
+    if "quartiles" in row:
+        low, high = ((WIDTH - LEFT - RIGHT) * min(end, longest) / longest for end in row["quartiles"])
+        bars.append(f'<path d="M{LEFT + low:.0f} {y + BAR / 2}H{LEFT + high:.0f}" class="swing"/>')
+        edge = max(length, high)
+    return bars + [text(LEFT + edge + 6, y + BAR - 3, shown + (" »" if value > longest else ""))]
 
 
 def write(path, machine, rows):
@@ -45,7 +51,7 @@ def write(path, machine, rows):
             y += BAR + GAP
         y += 22
     parts.append(text(8, y, f"{machine['cores']} cores, Linux {machine['kernel']}, OpenSSL {machine['openssl']}, "
-                            f"{machine['date']}; medians; yellow: what this machine can do at best"))
+                            f"{machine['date']}; medians and quartiles; yellow: this machine at best"))
     with open(path, "w", encoding="utf-8") as file:
         file.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y + 12}" '
                    f'viewBox="0 0 {WIDTH} {y + 12}"><style>{STYLE}</style>'

@@ -13,14 +13,18 @@ static const char usage[] =
     "clock turns ROUNDS FILE\n"
     "    each line of FILE is a contestant, its words separated by tabs:\n"
     "        NAME spawn\n"
-    "        NAME connection URL\n"
-    "        NAME program [empty=FOLDER] [VARIABLE=VALUE...] PROGRAM WORDS...\n"
+    "        NAME connection|terminal|started|kept URL\n"
+    "        NAME program [empty=FOLDER] [as=NAME] [VARIABLE=VALUE...] PROGRAM WORDS...\n"
     "    all are run once in each round, in an order that changes\n"
     "clock rate SECONDS COUNT WORDS...\n"
     "    one contestant, COUNT at once: how many have ended in a second\n"
-    "clock hold URL COUNT [COMMAND...]\n"
+    "clock hold URL COUNT [[--keep] [--resume] COMMAND...]\n"
     "    keeps so many connections, with a command each once a line has come on\n"
     "    standard input, until that ends\n"
+    "clock resume URL MIB CUTS COMMAND...\n"
+    "    a command whose connection is cut CUTS times, after each MIB of output\n"
+    "    (CUTS 0: never); how fast its output comes after the first MIB, and how\n"
+    "    long it takes from each cut until there is more\n"
     "clock start ROUNDS listening PROGRAM WORDS...\n"
     "    until a ping over TCP is answered\n"
     "clock start ROUNDS greeting PORT PROGRAM WORDS...\n"
@@ -45,15 +49,16 @@ static int number(const char *text)
     return (int)value;
 }
 
-int main(int argc, char **argv)
+static bool run(int argc, char **argv)
 {
     const char *what = argc >= 2 ? argv[1] : "";
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (strcmp(what, "relay") == 0 && argc <= 3)
+    if (strcmp(what, "relay") == 0 && argc <= 3) {
         clock_relay(argc == 3 ? number(argv[2]) : 0);
-    else if (argc < 4)
-        clock_give_up("usage", usage);
-    else if (strcmp(what, "turns") == 0)
+        return true;
+    }
+    if (argc < 4)
+        return false;
+    if (strcmp(what, "turns") == 0)
         clock_turns(number(argv[2]), argv[3]);
     else if (strcmp(what, "far") == 0)
         clock_far(number(argv[2]), number(argv[3]));
@@ -61,9 +66,19 @@ int main(int argc, char **argv)
         clock_rate(number(argv[2]), number(argv[3]), argv + 4);
     else if (strcmp(what, "hold") == 0)
         clock_hold(argv[2], number(argv[3]), argv + 4);
+    else if (strcmp(what, "resume") == 0 && argc >= 6)
+        clock_resume(argv[2], number(argv[3]), (int)strtol(argv[4], NULL, 10), argv + 5);
     else if (strcmp(what, "start") == 0 && argc >= 5)
         clock_start(number(argv[2]), argv + 3);
     else
+        return false;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (!run(argc, argv))
         clock_give_up("usage", usage);
     return EXIT_SUCCESS;
 }

@@ -26,7 +26,11 @@ _Noreturn void clock_give_up(const char *what, const char *why);
 enum clock_kind {
     CLOCK_SPAWN,      /* spawn: /bin/true as a child of ours, with three pipes */
     CLOCK_CONNECTION, /* connection URL: /bin/true on a connection that is open */
-    CLOCK_PROGRAM     /* program [empty=FOLDER] [NAME=VALUE...] PROGRAM WORDS...: a whole process */
+    CLOCK_TERMINAL,   /* terminal URL: the same on a terminal */
+    CLOCK_STARTED,    /* started URL: the same, until it runs */
+    CLOCK_KEPT,       /* kept URL: likewise, of a command that is kept; it is forgotten then */
+    CLOCK_PROGRAM     /* program [empty=FOLDER] [as=NAME] [VARIABLE=VALUE...] PROGRAM WORDS...: a
+                         whole process */
 };
 
 struct clock_contestant {
@@ -36,6 +40,7 @@ struct clock_contestant {
     char **words;               /* of a program; borrowed */
     char **environment;         /* likewise, owned */
     const char *empty; /* whose files are removed before it runs, and before the clock does */
+    const char *as;    /* what the program is told that it is called; its status may be any then */
 };
 
 /* From its words: a kind, and what follows. Connects where that is its kind. */
@@ -53,6 +58,9 @@ void clock_spawn(void);
 /* Starts a program with `out` as its standard output (-1: /dev/null), in this process group, which
  * whoever started us may end. Any thread. */
 pid_t clock_program_start(char *const *words, char *const *environment, int out);
+/* The same under another name than its file's. */
+pid_t clock_program_start_as(const char *file, char *const *words, char *const *environment,
+                             int out);
 /* It has to end with status 0. Any thread. */
 void clock_program_wait(pid_t pid, const char *name);
 
@@ -63,6 +71,10 @@ struct afar_context *clock_context(void);
 struct afar_client *clock_dial(const char *url);
 void clock_check(enum afar_status status, const struct afar_error *err);
 void clock_true_begin(struct afar_client *client);
+/* What it was begun with has to end with status 0. */
+void clock_true_end(struct afar_client *client);
+/* Starts a command and waits until it runs; `job` (33 bytes) is its id then. */
+void clock_begin(struct afar_client *client, const struct afar_command *command, char *job);
 
 /* ---- the commands, each in a file of its name ------------------------------------------------ */
 
@@ -70,6 +82,7 @@ void clock_turns(int rounds, const char *path);
 void clock_rate(int seconds, int count, char **words);
 void clock_hold(const char *url, int count, char **words);
 void clock_start(int rounds, char **words);
+void clock_resume(const char *url, int mebibytes, int cuts, char **words);
 /* `round_trip_ms` 0: at once. */
 void clock_relay(int round_trip_ms);
 _Noreturn void clock_far(int port, int round_trip_ms);

@@ -1,5 +1,7 @@
 #include "bench/clock.h"
 
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct afar_context *clock_context(void)
@@ -35,4 +37,35 @@ void clock_true_begin(struct afar_client *client)
     const struct afar_callbacks callbacks = AFAR_CALLBACKS_INIT();
     struct afar_error err;
     clock_check(afar_start(client, &command, &callbacks, &err), &err);
+}
+
+void clock_true_end(struct afar_client *client)
+{
+    struct afar_error err;
+    clock_check(afar_wait(client, CLOCK_PATIENCE_MS, &err), &err);
+    if (afar_exit_status(afar_receipt(client)) != 0)
+        clock_give_up("true", "did not end with status 0");
+}
+
+enum { JOB_BYTES = 33 };
+
+static void note_started(void *user, const char *job)
+{
+    (void)snprintf(user, JOB_BYTES, "%s", job);
+}
+
+void clock_begin(struct afar_client *client, const struct afar_command *command, char *job)
+{
+    const struct afar_callbacks callbacks =
+        AFAR_CALLBACKS_INIT(.on_started = note_started, .user = job);
+    struct afar_error err;
+    job[0] = '\0';
+    clock_check(afar_start(client, command, &callbacks, &err), &err);
+    clock_check(afar_process(client, &err), &err);
+    while (job[0] == '\0') {
+        struct pollfd one = {.fd = afar_fd(client), .events = afar_events(client)};
+        if (poll(&one, 1, CLOCK_PATIENCE_MS) == 0)
+            clock_give_up("afar", "a command does not start");
+        clock_check(afar_process(client, &err), &err);
+    }
 }

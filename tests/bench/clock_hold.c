@@ -1,9 +1,11 @@
 #include "bench/clock.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+
+enum { RESUME_MS = 600000 };
 
 static void raise_descriptors(void)
 {
@@ -14,28 +16,20 @@ static void raise_descriptors(void)
     }
 }
 
-static void note_started(void *user, const char *job)
+/* Before the command's words: what it is to be. */
+static struct afar_command read_command(char **words)
 {
-    (void)job;
-    *(bool *)user = true;
-}
-
-/* Until it runs: an answer that is still to come would be work for the server later. */
-static void begin(struct afar_client *client, char **words)
-{
-    bool started = false;
-    const struct afar_command command = AFAR_COMMAND_INIT(.argv = (const char *const *)words);
-    const struct afar_callbacks callbacks =
-        AFAR_CALLBACKS_INIT(.on_started = note_started, .user = &started);
-    struct afar_error err;
-    clock_check(afar_start(client, &command, &callbacks, &err), &err);
-    clock_check(afar_process(client, &err), &err);
-    while (!started) {
-        struct pollfd one = {.fd = afar_fd(client), .events = afar_events(client)};
-        if (poll(&one, 1, CLOCK_PATIENCE_MS) == 0)
-            clock_give_up("hold", "a command does not start");
-        clock_check(afar_process(client, &err), &err);
+    struct afar_command command = AFAR_COMMAND_INIT();
+    for (; words[0] != NULL && words[0][0] == '-'; words++) {
+        if (strcmp(words[0], "--keep") == 0)
+            command.keep = true;
+        else if (strcmp(words[0], "--resume") == 0)
+            command.resume_ms = RESUME_MS;
+        else
+            clock_give_up(words[0], "is neither --keep nor --resume");
     }
+    command.argv = (const char *const *)words;
+    return command;
 }
 
 static void say(const char *word)
@@ -54,6 +48,8 @@ void clock_hold(const char *url, int count, char **words)
 {
     struct afar_error err;
     struct afar_pong pong = AFAR_PONG_INIT();
+    const struct afar_command command = read_command(words);
+    char job[33];
     raise_descriptors();
     struct afar_client **clients = calloc((size_t)count, sizeof *clients);
     if (clients == NULL)
@@ -64,9 +60,10 @@ void clock_hold(const char *url, int count, char **words)
         clock_check(afar_ping(clients[i], CLOCK_PATIENCE_MS, &pong, &err), &err);
     }
     say("held");
-    if (words[0] != NULL && next_line()) {
+    if (command.argv[0] != NULL && next_line()) {
         for (int i = 0; i < count; i++)
-            begin(clients[i], words);
+            clock_begin(clients[i], &command,
+                        job); /* an answer still to come would be work later */
         say("running");
     }
     while (next_line())

@@ -54,6 +54,12 @@ void clock_spawn(void)
 
 pid_t clock_program_start(char *const *words, char *const *environment, int out)
 {
+    return clock_program_start_as(words[0], words, environment, out);
+}
+
+pid_t clock_program_start_as(const char *file, char *const *words, char *const *environment,
+                             int out)
+{
     posix_spawn_file_actions_t actions;
     pid_t pid = 0;
     (void)posix_spawn_file_actions_init(&actions);
@@ -62,8 +68,8 @@ pid_t clock_program_start(char *const *words, char *const *environment, int out)
         (void)posix_spawn_file_actions_adddup2(&actions, out, 1);
     else
         (void)posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-    if (posix_spawnp(&pid, words[0], &actions, NULL, words, environment) != 0)
-        clock_give_up(words[0], "cannot be started");
+    if (posix_spawnp(&pid, file, &actions, NULL, words, environment) != 0)
+        clock_give_up(file, "cannot be started");
     (void)posix_spawn_file_actions_destroy(&actions);
     return pid;
 }

@@ -9,7 +9,7 @@ import peers as others
 import stage as stages
 
 SSH, AFAR = "ssh, ControlPersist", "afar ssh"
-TASKS, HOSTS = 20, 5
+TASKS, HOSTS = 8, 5
 
 
 class Side:
@@ -119,21 +119,28 @@ def ansible(stage, peers, _):
         yield f"Ansible, tasks on hosts{label}", tasks
 
 
-def engines(stage, peers, rows):
-    bounds = {"clush, 50 nodes": 0.25, "Ansible, tasks on hosts, pipelining": 0.9}
-    with stage.serve(arguments=as_user(peers)) as server:
-        found = sides(stage, peers, server)
-        for program, cases in (("rsync", rsync), ("git", git), ("clush", clush), ("ansible-playbook", ansible)):
-            if not others.find(program):
-                print(f"left out: {program}: not installed (make deps-engines)")
-                continue
+BOUNDS = {"clush, 50 nodes": 0.25, "Ansible, tasks on hosts, pipelining": 0.9}
+
+
+def engine(program, cases):
+    def part(stage, peers, rows):
+        if not others.find(program):
+            print(f"left out: {program}: not installed (make deps-engines)")
+            return
+        with stage.serve(arguments=as_user(peers)) as server:
+            found = sides(stage, peers, server)
             for name, case in cases(stage, peers, found):
                 group = f"engines: {name}"
                 times = {side.name: [] for side in found}
-                for turn in range(stage.count(5, 1) + 1):
+                for side in found:
+                    case(side)  # the first opens the master connection, or keeps a session
+                for _ in stage.rounds(10, 2, 5):
                     for side in found:
-                        taken = case(side)
-                        if turn > 0:  # the first opens the master connection, or keeps a session
-                            times[side.name].append(taken)
+                        times[side.name].append(case(side))
                 rows.times(group, times)
-                rows.goal_of(group, AFAR, SSH, bounds.get(name, 1.0))
+                rows.goal_of(group, AFAR, SSH, BOUNDS.get(name, 1.0))
+    return part
+
+
+PARTS = {"rsync": engine("rsync", rsync), "git": engine("git", git), "clush": engine("clush", clush),
+         "ansible": engine("ansible-playbook", ansible)}

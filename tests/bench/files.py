@@ -12,7 +12,7 @@ sys.path.insert(0, f"{stages.ROOT}/tests/files")
 from delay import Delay  # noqa: E402
 
 DELAY_S = 0.05  # in each direction
-SCP_FILES = 100  # 100 ms away it takes 40 s for so many; more are counted as as many times as long
+SCP_FILES = 25  # 100 ms away it takes 10 s for so many; more are counted as as many times as long
 CIPHER = ("-c", "aes128-gcm@openssh.com")
 
 
@@ -28,8 +28,9 @@ class Play:
     def __init__(self, stage, peers, delay=None):
         self.top = f"{stage.folder}/files"
         self.far = delay is not None
-        self.size = stage.count(1024, 64) << 20
-        self.count = stage.count(10_000, 500)
+        self.size = (stage.count(128, 16) if self.far else stage.count(512, 64)) << 20
+        self.large = f"large-{self.size >> 20}"
+        self.count = stage.count(5_000, 500)
         self.stage = stage
         self.peers = peers
         self.ssh = peers.ssh_words and [*peers.ssh_words[:1], *CIPHER, *peers.ssh_words[1:]]
@@ -39,11 +40,13 @@ class Play:
         if not os.path.exists(self.top):
             os.mkdir(self.top)
             self.make()
+        if not os.path.exists(f"{self.top}/{self.large}"):
+            with open(f"{self.top}/{self.large}", "wb") as file:
+                for _ in range(self.size >> 20):
+                    file.write(os.urandom(1 << 20))
+            os.chmod(f"{self.top}/{self.large}", 0o644)
 
     def make(self):
-        with open(f"{self.top}/large", "wb") as file:
-            for _ in range(self.size >> 20):
-                file.write(os.urandom(1 << 20))
         with open(f"{self.top}/one", "wb") as file:
             file.write(os.urandom(1024))
         for name, count in (("tree", self.count), ("few", SCP_FILES)):
@@ -95,13 +98,14 @@ def one_large(play, url, rows):
     for up in (True, False):
         group = f"files: one of {play.size >> 20:,} MiB {'up' if up else 'down'}{where}"
         found = {}
-        for _ in range(play.stage.count(3, 1)):
-            found.setdefault("afar cp, verified", []).append(play.cp(url, "large", up))
+        for _ in play.stage.rounds(8, 2, 3):
+            found.setdefault("afar cp, verified", []).append(play.cp(url, play.large, up))
             if not play.far:
-                found.setdefault("afar cp --no-verify", []).append(play.cp(url, "large", up, "--no-verify"))
+                found.setdefault("afar cp --no-verify", []).append(play.cp(url, play.large, up, "--no-verify"))
             if play.ssh:
-                found.setdefault("scp", []).append(play.scp("large", up))
-        rows.speeds(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s")
+                found.setdefault("scp", []).append(play.scp(play.large, up))
+        rows.medians(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s",
+                     "more")
         rows.goal_of(group, "afar cp, verified", "scp", 3 if play.far else 1.0, "more")
         rows.goal_of(group, "afar cp --no-verify", "scp", 1.3, "more")
 
@@ -111,7 +115,7 @@ def many_small(play, url, rows):
     for up in (True, False):
         group = f"files: {play.count:,} of 2 KiB {'up' if up else 'down'}{where}"
         found = {}
-        for _ in range(1 if play.far else play.stage.count(3, 1)):
+        for _ in range(1) if play.far else play.stage.rounds(12, 2, 3):
             found.setdefault("afar cp -r", []).append(play.cp(url, "tree", up, "-r"))
             if not play.ssh:
                 continue
@@ -169,15 +173,16 @@ def other_client(play, url, rows):
         return
     batch = f"{play.top}/batch"
     found = {}
-    for _ in range(play.stage.count(3, 1)):
+    for _ in play.stage.rounds(8, 2, 3):
         with open(batch, "w", encoding="utf-8") as file:
-            file.write(f"put {play.top}/large {play.clean()}/x\n")
+            file.write(f"put {play.top}/{play.large} {play.clean()}/x\n")
         found.setdefault("over afar", []).append(
             seconds("sftp", "-q", "-b", batch, "-D", f"{play.stage.bin}/afar sftp {url}"))
         play.clean()
         words = ["-P" if word == "-p" else word for word in play.ssh[1:]]
         found.setdefault("over ssh", []).append(seconds("sftp", "-q", "-b", batch, *words))
-    rows.speeds(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s")
+    rows.medians(group, {name: [(play.size >> 20) / s for s in each] for name, each in found.items()}, "MiB/s",
+                     "more")
     rows.goal_of(group, "over afar", "over ssh", 1.1, "more")
 
 
@@ -201,19 +206,28 @@ def memory(play, server, rows):
         rows.add(group, "server, more than before", max(0, private_kib(server.process.pid) - before), "KiB")
         client.stdin.close()
         client.stdout.read()
-    rows.goal(group, "file server, private", own, "1 MiB", 1024, 1.0)
+    rows.goal_to(group, "file server, private", "1 MiB", 1024, 1.0)
 
 
-def files(stage, peers, rows):
+def near(measure):
+    def part(stage, peers, rows):
+        with stage.serve() as server:
+            measure(Play(stage, peers), server.tls, rows)
+    return part
+
+
+def far(measure):
+    def part(stage, peers, rows):
+        with stage.serve() as server:
+            scheme, port = server.tls.rsplit(":", 1)
+            measure(Play(stage, peers, DELAY_S), f"{scheme}:{Delay(int(port), DELAY_S).own_port}", rows)
+    return part
+
+
+def session(stage, peers, rows):
     with stage.serve() as server:
-        play = Play(stage, peers)
-        one_large(play, server.tls, rows)
-        many_small(play, server.tls, rows)
-        one_small(play, server.tls, rows)
-        other_client(play, server.tls, rows)
-        memory(play, server, rows)
-        far = Play(stage, peers, DELAY_S)
-        scheme, port = server.tls.rsplit(":", 1)
-        url = f"{scheme}:{Delay(int(port), DELAY_S).own_port}"
-        many_small(far, url, rows)
-        one_large(far, url, rows)
+        memory(Play(stage, peers), server, rows)
+
+
+PARTS = {"large": near(one_large), "small": near(many_small), "one": near(one_small), "sftp": near(other_client),
+         "memory": session, "far-small": far(many_small), "far-large": far(one_large)}

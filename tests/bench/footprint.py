@@ -4,7 +4,9 @@ import statistics
 import subprocess
 import time
 
+import kept
 import peers as others
+import rows as tables
 import speed
 import stage as stages
 
@@ -13,24 +15,35 @@ SLEEP = ("/bin/sleep", "1000")
 
 # ---- memory ----
 
-def memory(stage, peers, rows):
-    group = "memory"
-    count, jobs = stage.count(2000, 300), stage.count(500, 100)
+def connection_kib(stage, count):
+    """Of the server, for each of so many TLS connections that do nothing."""
     with stage.serve() as server:
         with stage.hold(server.tls, 50):
             pass  # what the first ones cost is not theirs alone
         before = stages.pss_kib(server.pid)
         with stage.hold(server.tls, count):
-            rows.add(group, "afard, per idle TLS connection", (stages.pss_kib(server.pid) - before) / count, "KiB")
+            return (stages.pss_kib(server.pid) - before) / count
+
+
+def job_kib(stage, count):
+    """Of the server, for each of so many commands that run, beside their connections."""
     with stage.serve() as server:
-        with stage.hold(server.tls, jobs, *SLEEP) as crowd:
+        with stage.hold(server.tls, count, *SLEEP) as crowd:
             before = stages.pss_kib(server.pid)
             crowd.begin()
-            rows.add(group, "afard, per running job", (stages.pss_kib(server.pid) - before) / jobs, "KiB")
+            return (stages.pss_kib(server.pid) - before) / count
+
+
+def memory(stage, peers, rows):
+    group = "memory"
+    times = stage.count(3, 2)
+    found = {"afard, per idle TLS connection": [connection_kib(stage, stage.count(2000, 300)) for _ in range(times)],
+             "afard, per running job": [job_kib(stage, stage.count(500, 100)) for _ in range(times)]}
     if peers.ssh_words:
-        rows.add(group, "sshd, per idle connection", sshd_kib(peers, 20), "KiB")
+        found["sshd, per idle connection"] = [sshd_kib(peers, 10) for _ in range(2)]
+    rows.medians(group, found, "KiB")
     rows.goal_of(group, "afard, per idle TLS connection", "sshd, per idle connection", 0.012)
-    rows.goal(group, "afard, per running job", rows.value(group, "afard, per running job"), "64 KiB", 64, 1)
+    rows.goal_to(group, "afard, per running job", "64 KiB", 64, 1)
 
 
 def settled(peers, before, count):
@@ -74,71 +87,125 @@ def start(stage, peers, rows):
             found[name].append(float(line.split()[1]))
     rows.times(group, found)
     for name in ("afard", "afard static"):
-        rows.goal(group, name, rows.value(group, name), "20 ms", 20, 1)
+        rows.goal_to(group, name, "20 ms", 20, 1)
     for label, path in (("afar", f"{stage.bin}/afar"), ("afard", f"{stage.bin}/afard"),
                         ("afar static", f"{stage.static}/afar"), ("afard static", f"{stage.static}/afard"),
                         ("ssh", others.find("ssh")), ("sshd", others.find("sshd")),
                         ("dbclient", others.find("dbclient")), ("dropbear", others.find("dropbear"))):
         if path and os.path.exists(path):
-            rows.add(group, f"size of {label}", os.path.getsize(path) / 1e6, "MB")
+            rows.add(group, f"size of {label}", os.path.getsize(path) / 1e6, "MB", swing="no noise")
 
 
 # ---- growth ----
 
+TIMES = "growth: time beside others, as a ratio to the same without them"
+MEMORY = "growth: memory of the server for each, of so many"
+START = "growth: a server's start, with finished commands in its state folder"
+STREAM_MIB = 128
+
+
 class Pair:
-    """A server with a crowd and one without, asked in turns: what each measure costs more beside the crowd."""
+    """A server with a crowd and one without, asked in turns: what each measure costs more beside the crowd. Each
+    answers with two lists of times, in the order of time."""
 
     def __init__(self, stage, crowded, calm):
         self.stage, self.servers = stage, {"crowded": crowded, "calm": calm}
 
-    def medians(self, rounds, contestant):
-        found = self.stage.turns(rounds, {name: contestant(server) for name, server in self.servers.items()})
-        return statistics.median(found["crowded"]) / statistics.median(found["calm"])
+    def turns(self, rounds, contestant):
+        return self.stage.turns(rounds, {name: contestant(server) for name, server in self.servers.items()})
 
-    def rates(self, rounds):
+    def each(self, rounds, measure):
         found = {name: [] for name in self.servers}
-        for _ in range(rounds):
-            for name, server in self.servers.items():
-                found[name].append(self.stage.rate(1, 64, "connection", server.tls))
-        return statistics.median(found["calm"]) / statistics.median(found["crowded"])
+        for turn in range(rounds):
+            for name in list(found)[::1 if turn % 2 else -1]:
+                found[name].append(measure(self.servers[name]))
+        return found
 
-    def streams(self, rounds, size):
-        found = {name: [] for name in self.servers}
-        for _ in range(rounds):
-            for name, server in self.servers.items():
-                begun = time.monotonic()
-                stages.run(f"{self.stage.bin}/afar", "run", "-n", server.tls, "--", "head", "-c", str(size),
-                           "/dev/zero", stdout=subprocess.DEVNULL)
-                found[name].append(time.monotonic() - begun)
-        return statistics.median(found["crowded"]) / statistics.median(found["calm"])
+    def stream(self, url, into):
+        """Seconds. What comes in is dropped by the command, and no longer counted once it has ended."""
+        make, drop = f"head -c {STREAM_MIB << 20} /dev/zero", "sh -c 'cat >/dev/null'"
+        afar = f"{self.stage.bin}/afar run"
+        begun = time.monotonic()
+        stages.run("sh", "-c", f"{make} | {afar} {url} -- {drop}" if into else f"{afar} -n {url} -- {make} >/dev/null")
+        return time.monotonic() - begun
 
     def all(self):
         count = self.stage.count
-        return {"cold": self.medians(count(60, 15), lambda server: speed.afar_contestants(
-                    self.stage, server)["afar, resumed"]),
-                "warm": self.medians(count(1000, 200), lambda server: ["connection", server.tls]),
-                "rate": self.rates(count(4, 1)), "stream": self.streams(count(16, 1), 256 << 20)}
+        yield "cold", self.turns(count(40, 10), lambda server: speed.afar_contestants(
+            self.stage, server)["afar, resumed"])
+        yield "warm", self.turns(count(600, 100), lambda server: ["connection", server.tls])
+        yield "rate", self.each(count(3, 2), lambda server: 1 / self.stage.rate(1, 64, "connection", server.tls))
+        for scheme in ("tls", "tcp"):
+            for into in (False, True):
+                name = f"stream {'in' if into else 'out'}, {'TLS' if scheme == 'tls' else 'plain'}"
+                yield name, self.each(count(5, 2), lambda server, scheme=scheme, into=into: self.stream(
+                    getattr(server, scheme), into))
 
 
-def growth(stage, peers, rows):
+def extremes(rows, group, names, bound=1.2):
+    """The slowest is to be at most so many times the fastest; how far the quartiles of both are apart is its swing."""
+    found = sorted((rows.value(group, name), rows.value(group, name, "quartiles") or [rows.value(group, name)] * 2)
+                   for name in names)
+    (least, around_least), (most, around_most) = found[0], found[-1]
+    rows.goal(group, f"{names[0].rpartition(', ')[0]}: the most", most, "the least", least, bound,
+              swing=[around_most[0] / around_least[1], around_most[1] / around_least[0]], of=len(found))
+
+
+def growth_of_times(stage, peers, rows):
     del peers
-    group = "growth: time beside others, as a ratio to the same without them"
-    steps = [(0, ()), (100, ()), (1000, ()), (10000, ())] + [(count, SLEEP) for count in (1, 10, 100, 1000)]
+    steps = [(0, ()), (1000, ()), (10000, ()), (1000, SLEEP)]
     if stage.quick:
-        steps = [step for step in steps if step[0] <= (100 if step[1] else 1000)]
-    ratios = {}
+        steps = [(0, ()), (1000, ()), (100, SLEEP)]
+    names = {}
     with stage.serve() as calm:
         for count, command in steps:
             with stage.serve() as crowded:
                 crowd = stage.hold(crowded.tls, count, *command) if count else None
                 if command:
                     crowd.begin()
-                for name, ratio in Pair(stage, crowded, calm).all().items():
-                    what = "running jobs" if command else "idle connections"
-                    beside = f"{count:,} {what}"
-                    rows.add(group, f"{name}, {beside}", ratio, "x")
-                    ratios.setdefault(name, []).append(ratio)
+                for what, found in Pair(stage, crowded, calm).all():
+                    name = f"{what}, {count:,} {'running jobs' if command else 'idle connections'}"
+                    ratio = statistics.median(found["crowded"]) / statistics.median(found["calm"])
+                    rows.add(TIMES, name, ratio, "x", numbers=tables.ratios(found["crowded"], found["calm"]))
+                    names.setdefault(what, []).append(name)
                 if crowd:
                     crowd.close()
-    for name, each in ratios.items():
-        rows.goal(group, f"{name}: the slowest", max(each), "the fastest", min(each), 1.2)
+    for each in names.values():
+        extremes(rows, TIMES, each)
+
+
+def growth_of_memory(stage, peers, rows):
+    del peers
+    times = 2
+    for what, measure, counts in (("a TLS connection", connection_kib, (1000, stage.count(10000, 3000))),
+                                  ("a running job", job_kib, (100, stage.count(1000, 300)))):
+        names = [f"{what}, of {count:,}" for count in counts]
+        for name, count in zip(names, counts):
+            rows.medians(MEMORY, {name: [measure(stage, count) for _ in range(1 if count > 5000 else times)]}, "KiB")
+        extremes(rows, MEMORY, names)
+
+
+def growth_of_start(stage, peers, rows):
+    """What a server finds there it reads before it listens, or after."""
+    del peers
+    found = {}
+    with kept.State(stage) as state:
+        there = 0
+        for count in (0, 100, stage.count(1000, 300)):
+            if count > there:
+                with stage.serve(arguments=state.arguments) as server:
+                    with stage.hold(server.tls, count - there, "--keep", "true") as crowd:
+                        crowd.begin()
+                    kept.await_end(server)
+            there = count
+            name = f"with {count:,}"
+            for _ in range(stage.count(15, 4)):
+                line = stages.run(stage.clock, "start", "1", "listening", *stage.afard_words(), *state.arguments)
+                found.setdefault(name, []).append(float(line.split()[1]))
+    rows.times(START, found)
+    for name in list(found)[1:]:
+        rows.goal_of(START, name, "with 0", None)
+    rows.goal_to(START, name, "1 s", 1000, 1)
+
+
+GROWTH = {"time": growth_of_times, "memory": growth_of_memory, "start": growth_of_start}

@@ -2,6 +2,7 @@
 ended by pid."""
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -72,10 +73,28 @@ class Peers:
             raise
 
     def __exit__(self, *unused):
+        sessions = stages.descendants(self.sshd.pid) if self.sshd else ()  # somebody's master may still have one
         for process in reversed(self.processes):
             stages.stop(process)
-        if self.user:
-            subprocess.run(["userdel", self.user], capture_output=True, check=False)
+        for pid in sessions:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                continue
+        self.remove_user()
+
+    def remove_user(self):
+        """Once its processes are no more."""
+        deadline = time.monotonic() + DEADLINE_S
+        while self.user:
+            done = subprocess.run(["userdel", self.user], capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                self.user = None
+            elif time.monotonic() > deadline:
+                print(f"user {self.user} is left: {done.stderr.strip()}")
+                return
+            else:
+                time.sleep(0.1)
 
     def begin(self, *words, ready):
         with open(f"{self.folder}/peers.log", "ab") as log:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -92,6 +93,14 @@ class Stage:
 
     def count(self, full, quick):
         return quick if self.quick else full
+
+    def rounds(self, seconds, least, most):
+        """For a loop: at least and at most so many turns, and no other once so long is over. With --quick: two."""
+        begun = time.monotonic()
+        for turn in range(self.count(most, 2)):
+            if turn >= least and time.monotonic() - begun > seconds:
+                return
+            yield turn
 
     def has_static(self, program="afar"):
         return os.path.exists(f"{self.static}/{program}")

@@ -2,7 +2,6 @@
 import heapq
 import os
 import socket
-import statistics
 import subprocess
 import threading
 import time
@@ -104,7 +103,7 @@ def ssh_mux(stage, peers, far):
 def trips(stage, peers, rows):
     group = "a whole client process that runs true, in round trips of 100 ms"
     folder = stage.static if stage.has_static() else stage.bin
-    rounds = stage.count(15, 5)
+    rounds = stage.count(6, 4)
     with stage.serve() as server, Far(int(server.tls.rsplit(":", 1)[1])) as far:
         url = f"tls://127.0.0.1:{far.own_port}"
         run = [f"{folder}/afar", "run"]
@@ -115,15 +114,15 @@ def trips(stage, peers, rows):
         time.sleep(4 * TRIP_S)  # until the share has more than one connection
         for name, words in table.items():
             found = [timed(words) for _ in range(rounds + 1)][1:]
-            rows.add(group, name, statistics.median(found), "trips", low=min(found), high=max(found))
+            rows.medians(group, {name: found}, "trips")
     if peers.ssh_words:
         port = int(peers.ssh_words[peers.ssh_words.index("-p") + 1])
         with Far(port) as far:
             try:
                 words = ssh_mux(stage, peers, far)
                 found = [timed(words) for _ in range(rounds)]
-                rows.add(group, "ssh mux", statistics.median(found), "trips", low=min(found), high=max(found))
+                rows.medians(group, {"ssh mux": found}, "trips")
             except (RuntimeError, subprocess.SubprocessError) as failure:
                 print(f"ssh mux over {TRIP_S} s: {failure}")
-    rows.goal(group, "afar, shared", rows.value(group, "afar, shared"), "one round trip", 1, 1.3)
+    rows.goal_to(group, "afar, shared", "one round trip", 1, 1.3)
     rows.goal_of(group, "afar, shared", "ssh mux", None)
