@@ -1,6 +1,7 @@
 #include "support/terminal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -49,6 +50,13 @@ static const char *last_of(const struct terminal *terminal)
     return terminal->text + (terminal->size > SAID_BYTES ? terminal->size - SAID_BYTES : 0);
 }
 
+static void forget(struct terminal *terminal)
+{
+    terminal->size = 0;
+    terminal->seen = 0;
+    terminal->text[0] = '\0';
+}
+
 /* False: it has ended (Linux says EIO). */
 static bool take(struct terminal *terminal, int64_t deadline_ms)
 {
@@ -60,6 +68,8 @@ static bool take(struct terminal *terminal, int64_t deadline_ms)
         (void)kill(terminal->pid, SIGKILL);
         fail_msg("nothing more came after: %s", last_of(terminal));
     }
+    if (terminal->forgets && terminal->size == sizeof terminal->text - 1)
+        forget(terminal);
     size_t room = sizeof terminal->text - 1 - terminal->size;
     assert_true(room > 0);
     ssize_t got = read(terminal->fd, terminal->text + terminal->size, room);
@@ -108,6 +118,44 @@ void terminal_type(struct terminal *terminal, const char *keys)
 {
     size_t size = strlen(keys);
     assert_int_equal(write(terminal->fd, keys, size), size);
+}
+
+size_t terminal_paste_some(struct terminal *terminal, const void *data, size_t size,
+                           int64_t idle_ms)
+{
+    enum { PIECE_BYTES = 4096 };
+    const int flags = fcntl(terminal->fd, F_GETFL);
+    size_t given = 0;
+    int64_t deadline_ms = clock_deadline_ms(idle_ms);
+    assert_int_equal(fcntl(terminal->fd, F_SETFL, flags | O_NONBLOCK), 0);
+    while (given < size && clock_now_ms() < deadline_ms) {
+        struct pollfd watched = {.fd = terminal->fd, .events = POLLIN | POLLOUT};
+        if (poll(&watched, 1, clock_poll_timeout(deadline_ms)) <= 0)
+            continue;
+        if (watched.revents & ~POLLOUT) {
+            ssize_t got = read(terminal->fd, terminal->text, sizeof terminal->text - 1);
+            if (got <= 0 && errno != EINTR && errno != EAGAIN)
+                break;
+        }
+        const size_t left = size - given;
+        ssize_t put = write(terminal->fd, (const char *)data + given,
+                            left < PIECE_BYTES ? left : PIECE_BYTES);
+        if (put > 0) {
+            given += (size_t)put;
+            deadline_ms = clock_deadline_ms(idle_ms);
+        }
+    }
+    assert_int_equal(fcntl(terminal->fd, F_SETFL, flags), 0);
+    forget(terminal);
+    terminal->forgets = true;
+    return given;
+}
+
+void terminal_paste(struct terminal *terminal, const void *data, size_t size)
+{
+    size_t given = terminal_paste_some(terminal, data, size, test_deadline_ms());
+    if (given != size)
+        fail_msg("%zu of %zu bytes were taken", given, size);
 }
 
 int terminal_finish(struct terminal *terminal)

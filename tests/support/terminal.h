@@ -8,7 +8,9 @@
 #ifndef SUPPORT_TERMINAL_H
 #define SUPPORT_TERMINAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum { TERMINAL_BYTES = 262144 };
@@ -18,7 +20,8 @@ struct terminal {
     int fd;
     char text[TERMINAL_BYTES]; /* what it has shown; NUL-terminated; lines end in \r\n */
     size_t size;
-    size_t seen; /* terminal_await has come so far */
+    size_t seen;  /* terminal_await has come so far */
+    bool forgets; /* what no more fits takes the place of what is there */
 };
 
 /* Starts argv[0] as program_start would. */
@@ -40,6 +43,14 @@ void terminal_size(struct terminal *terminal, unsigned short rows, unsigned shor
 
 /* What a person would type; it is shown too, as terminals do. */
 void terminal_type(struct terminal *terminal, const char *keys);
+
+/* Much that is typed at once. What is shown meanwhile is read and forgotten, as is all before it; and
+ * it may be more than fits from now on. */
+void terminal_paste(struct terminal *terminal, const void *data, size_t size);
+
+/* The same without an end: until nothing has gone in for so long, or all has; so much has. */
+size_t terminal_paste_some(struct terminal *terminal, const void *data, size_t size,
+                           int64_t idle_ms);
 
 /* As when the window is closed. */
 void terminal_close(struct terminal *terminal);
