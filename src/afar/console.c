@@ -75,24 +75,46 @@ void console_begin_screen(struct console *console, const char *modes, uint64_t r
     console->replay = replay;
     /* As a terminal begins, on a line of its own. */
     tty_put(&console->tty, "\x1b[!p\x1b[0m\r\x1b[K");
+    if (replay == 0)
+        nudge(console);
     console_replayed(console, 0);
 }
 
-size_t console_part(const struct console *console, size_t size)
+/* The end of the sequence that is under way. */
+static size_t rest_of_sequence(const struct console *console, const uint8_t *data, size_t size)
 {
-    return console->replays && console->replay < size ? (size_t)console->replay : size;
+    struct term_modes modes = console->tty.modes;
+    size_t used = 0;
+    while (used < size && !term_modes_at_rest(&modes))
+        term_modes_feed(&modes, data + used++, 1);
+    return used;
 }
 
+size_t console_part(const struct console *console, const void *data, size_t size)
+{
+    if (!console->replays)
+        return size;
+    if (console->replay > 0)
+        return console->replay < size ? (size_t)console->replay : size;
+    return rest_of_sequence(console, data, size);
+}
+
+/* What was shown before may end in the middle of a sequence, of which the rest is still to come: modes
+ * that were set there would make text of it. */
 void console_replayed(struct console *console, uint64_t size)
 {
+    const bool ended = console->replays && console->replay == 0;
     if (!console->replays)
         return;
     console->replay -= size < console->replay ? size : console->replay;
     if (console->replay > 0)
         return;
+    if (!ended)
+        nudge(console);
+    if (!term_modes_at_rest(&console->tty.modes))
+        return;
     console->replays = false;
     tty_put(&console->tty, console->modes);
-    nudge(console);
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */

@@ -77,8 +77,8 @@ static inline void console_follow(struct console *console, const void *data, siz
  * `replay` bytes come, and for its screen. */
 void console_begin_screen(struct console *console, const char *modes, uint64_t replay);
 
-/* How much of so many bytes may be written before console_replayed is to be told. */
-size_t console_part(const struct console *console, size_t size);
+/* How much of these bytes may be written before console_replayed is to be told. */
+size_t console_part(const struct console *console, const void *data, size_t size);
 void console_replayed(struct console *console, uint64_t size);
 
 /* Something that is about the connection: as report() has it, or where each key is the command's as

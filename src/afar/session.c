@@ -56,12 +56,15 @@ static size_t on_stdout(void *user, const void *data, size_t size)
         return size;
     if (session->stamps != NULL)
         return stamp_write(&session->stamps[0], &session->output[0], data, size);
-    size_t part = console_part(&session->console, size);
-    size_t taken = show(session, data, part);
-    console_replayed(&session->console, taken);
-    if (taken == part && part < size)
-        taken += show(session, (const char *)data + part, size - part);
-    return taken;
+    for (size_t done = 0;;) {
+        const char *at = (const char *)data + done;
+        const size_t part = console_part(&session->console, at, size - done);
+        const size_t taken = show(session, at, part);
+        console_replayed(&session->console, taken);
+        done += taken;
+        if (taken < part || done == size)
+            return done;
+    }
 }
 
 static size_t on_stderr(void *user, const void *data, size_t size)

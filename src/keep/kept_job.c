@@ -361,7 +361,8 @@ void kept_job_tell_screen(const struct keeper *keeper, bool is_new,
     uint64_t bytes[2];
     spool_bytes(keeper->spool, bytes);
     attached->replay = bytes[STREAM_STDOUT] - attached->first_bytes[STREAM_STDOUT];
-    (void)term_modes_redo(&keeper->screen.modes, attached->modes);
+    /* (What was looked at, and waits for room, comes again as a whole.) */
+    screen_tell(&keeper->screen, attached->replay == 0 && keeper->part == 0, attached->modes);
 }
 
 enum message_job_state kept_job_state(const struct keeper *keeper)

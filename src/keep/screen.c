@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+enum { ESC = 0x1b, DELETE = 0x7f };
+
 static bool alternate(const struct screen *screen)
 {
     return term_modes_alternate(screen->modes.set);
@@ -13,10 +15,30 @@ static const struct screen_point *newest(const struct screen *screen)
                              : NULL;
 }
 
+/* The last ESC begins what is under way, whatever was before it. Controls within have been heeded
+ * already. What JSON could not say is in strings only. */
+static void note_begun(struct screen *screen, const uint8_t *data, size_t size)
+{
+    const bool at_rest = term_modes_at_rest(&screen->modes);
+    const uint8_t *begin = memrchr(data, ESC, size);
+    size_t i = begin != NULL ? (size_t)(begin - data) : 0;
+    if (at_rest || begin != NULL) {
+        screen->begun_size = 0;
+        screen->begun_more = false;
+    }
+    for (; !at_rest && i < size && !screen->begun_more; i++) {
+        if (data[i] >= DELETE || screen->begun_size == sizeof screen->begun)
+            screen->begun_more = data[i] != DELETE;
+        else if (data[i] >= ' ' || data[i] == ESC)
+            screen->begun[screen->begun_size++] = (char)data[i];
+    }
+}
+
 static void feed(struct screen *screen, const uint8_t *data, size_t size)
 {
     term_modes_feed(&screen->modes, data, size);
     screen->bytes += size;
+    note_begun(screen, data, size);
 }
 
 /* So much must not be looked at before another point is of use. */
@@ -62,6 +84,23 @@ size_t screen_feed(struct screen *screen, const void *data, size_t size, bool *p
     }
     /* The rest is another screen's. */
     return used < size ? used + screen_feed(screen, at + used, size - used, point) : used;
+}
+
+void screen_tell(const struct screen *screen, bool at_end, char out[TERM_MODES_TEXT_BYTES])
+{
+    const size_t used = term_modes_redo(&screen->modes, out);
+    const char kind = screen->begun_size > 1 ? screen->begun[1] : '\0';
+    const char *begun = screen->begun;
+    size_t size = at_end ? screen->begun_size : 0;
+    if (screen->begun_more && size > 0) {
+        /* A command that no terminal has, and a string for none: their rest is of no effect. */
+        begun = kind == ']' ? "\x1b]9999;" : kind == '[' ? "\x1b[" : "\x1bX";
+        size = strlen(begun);
+    }
+    if (size < TERM_MODES_TEXT_BYTES - used) {
+        memcpy(out + used, begun, size);
+        out[used + size] = '\0';
+    }
 }
 
 void screen_mark(struct screen *screen, uint64_t seq)

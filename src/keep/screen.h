@@ -21,7 +21,8 @@
 enum {
     SCREEN_POINTS = 32,
     SCREEN_POINT_BYTES = 4096,
-    SCREEN_TAIL_MAX_BYTES = 1 << 20 /* however much a client asks for */
+    SCREEN_TAIL_MAX_BYTES = 1 << 20, /* however much a client asks for */
+    SCREEN_BEGUN_BYTES = 64          /* longer ones are strings, which do without their middle */
 };
 
 struct screen_point {
@@ -35,6 +36,9 @@ struct screen {
     size_t count;   /* of points */
     size_t next;    /* where the next one is put */
     struct screen_point point[SCREEN_POINTS];
+    size_t begun_size; /* of a sequence that is under way, … */
+    bool begun_more;   /* … of which this is not all */
+    char begun[SCREEN_BEGUN_BYTES];
 };
 
 /* What is fed begins there: nothing has been shown, or it is not known. */
@@ -44,6 +48,11 @@ void screen_begin(struct screen *screen, uint64_t seq, uint64_t bytes);
  * is. *point: screen_mark is to be called, with the number of the frame that begins behind it. */
 size_t screen_feed(struct screen *screen, const void *data, size_t size, bool *point);
 void screen_mark(struct screen *screen, uint64_t seq);
+
+/* Writes what sets these modes on a terminal where nothing is set. For one that is shown nothing of
+ * before (`at_end`) the beginning of a sequence that is under way is behind it, so that its rest is
+ * not taken for text. */
+void screen_tell(const struct screen *screen, bool at_end, char out[TERM_MODES_TEXT_BYTES]);
 
 /* Where to begin with at most `tail` bytes. False: nowhere, its end will have to do. */
 bool screen_find(const struct screen *screen, uint64_t tail, struct screen_point *found);

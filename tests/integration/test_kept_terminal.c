@@ -352,10 +352,29 @@ static void expect_full(struct pane *shown)
     }
 }
 
-/* The numbers change; its lines fill the screen as those of one that was begun there. */
+/* The titles of its table, and the row that they are in. */
+static int find_titles(struct pane *shown, char titles[256])
+{
+    char *text = shown->text;
+    int row = 0;
+    pane_expect(shown, "PID");
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"), row++) {
+        if (strstr(line, "PID") == NULL)
+            continue;
+        (void)snprintf(titles, 256, "%s", line);
+        return row;
+    }
+    fail_msg("no titles");
+    return 0;
+}
+
+/* The numbers change; its table stands where that of one stands that was begun there, and its lines
+ * fill the screen. */
 static void a_monitor(const char *program, const char *end)
 {
     char line[1024];
+    char found[256];
+    char expected[256];
     needs(program);
     (void)snprintf(line, sizeof line, "afar run -t --once top $URL -- %s", program);
     pane_open(&pane, ROWS, COLS, line);
@@ -363,9 +382,17 @@ static void a_monitor(const char *program, const char *end)
     pane_type(&pane, "~d");
     pane_expect(&pane, "rc=0.");
     pane_close(&pane);
+    (void)snprintf(line, sizeof line, "afar run -t $URL -- %s", program);
+    pane_open(&fresh, OTHER_ROWS, OTHER_COLS, line);
+    pane_settle(&fresh, "PID");
     pane_open(&pane, OTHER_ROWS, OTHER_COLS, "afar attach $URL once:top");
     pane_expect(&pane, "PID");
     expect_full(&pane);
+    expect_full(&fresh);
+    assert_int_equal(find_titles(&pane, found), find_titles(&fresh, expected));
+    assert_string_equal(found, expected);
+    pane_insist(&fresh, end, false, "rc=0.");
+    pane_close(&fresh);
     pane_insist(&pane, end, false, "rc=0.");
     pane_close(&pane);
     QUIET(0, "rm", "@", "once:top");

@@ -109,6 +109,54 @@ static void another_screen(void **state)
     assert_int_equal(found.bytes, before + 9);
 }
 
+/* Who sees nothing of before gets the beginning of what is under way, so that the rest is no text. */
+static void in_the_middle_of_a_sequence(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *written;
+        const char *told; /* behind the modes */
+    } table[] = {
+        {"text", ""},
+        {"text" E, E},
+        {"text" E "[38;5", E "[38;5"},
+        {E "[1m" E "[3\r\x7f"
+           "8;5",
+         E "[38;5"},
+        {E "[3" E "[", E "["},
+        {E "[38;5;1m", ""},
+        {E "(", E "("},
+        {E "]0;title", E "]0;title"},
+        {E "]0;title" E, E}, /* half of its end, which alone is nothing */
+        {E "]0;\xc3\xa9", E "]9999;"},
+        {E "]0;012345678901234567890123456789012345678901234567890123456789",
+         E "]0;012345678901234567890123456789012345678901234567890123456789"},
+        {E "]0;01234567890123456789012345678901234567890123456789012345678901", E "]9999;"},
+        {E "Pq01234567890123456789012345678901234567890123456789012345678901", E "X"},
+        {E "[0;1;2;3;4;5;6;7;8;9;0;1;2;3;4;5;6;7;8;9;0;1;2;3;4;5;6;7;8;9;0;1;2", E "["},
+        {E "]0;01234567890123456789012345678901234567890123456789012345678901\x07" E "[3", E "[3"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        for (size_t piece = 1; piece <= 100; piece += 33) {
+            struct screen screen;
+            char told[TERM_MODES_TEXT_BYTES];
+            uint64_t seq = 0;
+            screen_begin(&screen, 0, 0);
+            seq = feed_text(&screen, seq, E "[?1049h");
+            for (const char *at = table[i].written; *at != '\0';) {
+                const size_t size = strnlen(at, piece);
+                seq = feed(&screen, seq, at, size);
+                at += size;
+            }
+            screen_tell(&screen, false, told);
+            assert_string_equal(told, E "[?1049h");
+            screen_tell(&screen, true, told);
+            assert_int_equal(strncmp(told, E "[?1049h", 8), 0);
+            assert_string_equal(told + 8, table[i].told);
+        }
+    }
+}
+
 /* Of bytes in any pieces: a point is the end of a line and no part of a sequence; what is read from
  * there on sets the same modes. */
 static void any_output(void **state)
@@ -154,6 +202,7 @@ int main(void)
         cmocka_unit_test(it_begins_with_the_program),
         cmocka_unit_test(the_oldest_within_the_tail),
         cmocka_unit_test(another_screen),
+        cmocka_unit_test(in_the_middle_of_a_sequence),
         cmocka_unit_test(any_output),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
