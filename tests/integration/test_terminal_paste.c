@@ -23,8 +23,8 @@ enum {
     PASTE_BYTES = 2 << 20,
     VIM_TLS_BYTES = 128 << 10, /* (an editor is slow) */
     IDLE_MS = 1000,            /* after that a paste stands still */
-    CREDIT_KIB = 512,          /* stdin_bytes of this server */
-    SPARE_KIB = 128,           /* what a connection touches for the first time */
+    CREDIT_KIB = 256,          /* stdin_bytes of this server */
+    SPARE_KIB = 128,           /* on the way, and what a connection touches first */
     LINES = 20000,             /* more than a terminal and its ways hold is not needed */
 };
 
@@ -40,7 +40,7 @@ static int set_up(void **state)
     (void)state;
     const char *args[] = {"--listen", "tcp://127.0.0.1:0",  "--listen", "tls://localhost:0",
                           "--set",    "kill_grace_ms=300",  "--set",    "resume_ms=0",
-                          "--set",    "stdin_bytes=524288", NULL};
+                          "--set",    "stdin_bytes=262144", NULL};
     (void)snprintf(folder, sizeof folder, "/tmp/afar-test-paste-XXXXXX");
     bytes = malloc(PASTE_BYTES);
     if (bytes == NULL || mkdtemp(folder) == NULL)
@@ -230,9 +230,9 @@ static void into_one_that_is_stopped(void **state)
     const size_t given = terminal_paste_some(&person, bytes, PASTE_BYTES, IDLE_MS);
     const long grown_kib = resident_kib() - before_kib;
     print_message("%zu KiB were taken, %ld KiB are held\n", given >> 10, grown_kib);
-    assert_true(given < PASTE_BYTES);
-    if (!is_sanitized())
-        assert_true(grown_kib <= CREDIT_KIB + SPARE_KIB);
+    assert_true(given >> 10 <= CREDIT_KIB + SPARE_KIB);
+    if (!is_sanitized()) /* a buffer may be twice its contents, and leaves holes as it grows */
+        assert_true(grown_kib <= 3 * CREDIT_KIB + SPARE_KIB);
     assert_int_equal(kill(pid, SIGCONT), 0);
     terminal_paste(&person, bytes + given, PASTE_BYTES - given);
     expect_end(0);
