@@ -391,8 +391,7 @@ static void a_monitor(const char *program, const char *end)
     expect_full(&fresh);
     assert_int_equal(find_titles(&pane, found), find_titles(&fresh, expected));
     assert_string_equal(found, expected);
-    pane_type(&fresh, end);
-    pane_expect(&fresh, "rc=0.");
+    pane_insist(&fresh, end, false, "rc=0.");
     pane_close(&fresh);
     pane_insist(&pane, end, false, "rc=0.");
     pane_close(&pane);

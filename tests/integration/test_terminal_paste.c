@@ -275,9 +275,10 @@ static unsigned read_lines(unsigned last, unsigned more, int64_t idle_ms)
 static void held_and_let_go(void **state)
 {
     (void)state;
-    sit_down("stty ixon -echo; echo rea\"\"dy; yes | cat -n");
+    sit_down("stty ixon -echo; echo rea\"\"dy; read x; yes | cat -n");
     terminal_await(&person, "ready\r\n");
     assert_int_equal(person.size, person.seen);
+    terminal_type(&person, "\r");
     unsigned last = 0;
     for (int turn = 0; turn < 2; turn++) {
         last = read_lines(last, LINES, test_deadline_ms());
