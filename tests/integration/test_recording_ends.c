@@ -23,7 +23,7 @@
 #include "support/terminal.h"
 
 #define WORDS KEEPING_WORDS
-#define RECORD_ERRORS "afard_limit_reached_total{limit=\"record_errors\"}"
+#define RECORD_ERRORS "afard_record_errors_total"
 
 enum { RULES_BYTES = 1024, PATH_BYTES = 512, LINES = 500, LOOK_EACH_US = 5000, WITHIN_MS = 1000 };
 

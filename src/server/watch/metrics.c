@@ -103,6 +103,8 @@ static void write_jobs(FILE *out, struct server_shared *shared)
             counters_get(&shared->counters, COUNTER_RESUMES));
     counter(out, "afard_superseded_total", "Clients that have taken a command over from another.",
             counters_get(&shared->counters, COUNTER_SUPERSEDED));
+    counter(out, "afard_record_errors_total", "Recordings that could not be made or written to.",
+            counters_get(&shared->counters, COUNTER_RECORD_ERRORS));
     counter(out, "afard_jobs_started_total", "Commands that were started.",
             counters_get(&shared->counters, COUNTER_JOBS));
     head(out, "afard_jobs_ended_total", "counter",
@@ -162,6 +164,7 @@ static bool is_limit(enum counter which)
     case COUNTER_ATTACHES:
     case COUNTER_RESUMES:
     case COUNTER_SUPERSEDED:
+    case COUNTER_RECORD_ERRORS:
     case COUNTER_WINDOWS_GROWN:
     case COUNTER_BULK_MOVES:
     case COUNTER_BULK_STAYS:
