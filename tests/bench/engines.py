@@ -1,5 +1,5 @@
 """Measures of programs that start ssh: engines. Each is run by OpenSSH with a master connection that is open, and by
-`afar ssh` in its place, in turns."""
+`afar ssh` in its place, with a shared connection and without, in turns."""
 import os
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ import time
 import peers as others
 import stage as stages
 
-SSH, AFAR = "ssh, ControlPersist", "afar ssh"
+SSH, AFAR, SHARED = "ssh, ControlPersist", "afar ssh", "afar ssh, share"
 TASKS, HOSTS = 8, 5
 
 
@@ -17,7 +17,7 @@ class Side:
 
     def __init__(self, stage, name, lines, environment):
         self.name, self.environment = name, {**os.environ, **environment}
-        self.folder = f"{stage.folder}/engines-{name.split()[0].strip(',')}"
+        self.folder = f"{stage.folder}/engines-{name.replace(',', '').replace(' ', '-')}"
         os.makedirs(f"{self.folder}/bin", exist_ok=True)
         self.ssh = f"{self.folder}/bin/ssh"
         with open(self.ssh, "w", encoding="utf-8") as file:
@@ -35,9 +35,13 @@ class Side:
 
 
 def sides(stage, peers, server):
-    hosts = peers.write("engines-hosts", "[n*]", f"endpoint = {server.tls.replace('127.0.0.1', 'localhost')}")
-    found = [Side(stage, AFAR, f"exec {stage.bin}/afar ssh \"$@\"\n",
-                  {"AFAR_HOSTS": hosts, "AFAR_SESSIONS": f"{stage.folder}/sessions-engines"})]
+    host = ("[n*]", f"endpoint = {server.tls.replace('127.0.0.1', 'localhost')}")
+    runtime = f"{stage.folder}/run-engines"
+    os.makedirs(runtime, mode=0o700, exist_ok=True)
+    line = f"exec {stage.bin}/afar ssh \"$@\"\n"
+    common = {"AFAR_SESSIONS": f"{stage.folder}/sessions-engines", "XDG_RUNTIME_DIR": runtime}
+    found = [Side(stage, AFAR, line, {"AFAR_HOSTS": peers.write("engines-hosts", *host), **common}),
+             Side(stage, SHARED, line, {"AFAR_HOSTS": peers.write("engines-share", *host, "share = 60s"), **common})]
     if peers.ssh_words:
         port = peers.ssh_words[peers.ssh_words.index("-p") + 1]
         found.append(Side(stage, SSH, f"exec {others.find('ssh')} -F none -o HostName=127.0.0.1 -o Port={port} "
@@ -138,7 +142,9 @@ def engine(program, cases):
                     for side in found:
                         times[side.name].append(case(side))
                 rows.times(group, times)
-                rows.goal_of(group, AFAR, SSH, BOUNDS.get(name, 1.0))
+                rows.goal_of(group, SHARED, SSH, BOUNDS.get(name, 1.0))
+                rows.goal_of(group, AFAR, SSH, None)
+            stages.run(f"{stage.bin}/afar", "share", "--stop", env=found[1].environment)
     return part
 
 
