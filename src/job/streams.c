@@ -59,8 +59,14 @@ static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *s
     struct job *job = pipe->job;
     if (job_record_is_full(job))
         return AFAR_EAGAIN;
-    if (!is_dropped(job))
-        return job->owner->ops->reserve(job->owner, pipe->stream, room, size, NULL);
+    if (!is_dropped(job)) {
+        enum afar_status status =
+            job->owner->ops->reserve(job->owner, pipe->stream, room, size, NULL);
+        /* As much as a recording has room for. */
+        if (job->launch.recording != NULL && *size > JOB_SCRATCH_BYTES)
+            *size = JOB_SCRATCH_BYTES;
+        return status;
+    }
     *room = job->host->scratch;
     *size = JOB_SCRATCH_BYTES;
     return AFAR_OK;

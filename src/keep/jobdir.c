@@ -15,7 +15,7 @@
 
 #include "keep/jobdir_text.h"
 
-enum { RECEIPT_ROOM_BYTES = 4096, BACKLOG = 32 };
+enum { RECEIPT_ROOM_BYTES = 4096, BACKLOG = 32, REMOVE_TRIES = 10 };
 
 static const char socket_name[] = "sock";
 static const char new_prefix[] = ".new-";
@@ -185,17 +185,10 @@ enum afar_status jobdir_open(int jobs_fd, const char *name, int *fd, struct afar
                      "the folder of job %s is another user's, or open to others", name);
 }
 
-enum afar_status jobdir_remove(int jobs_fd, const char *name, struct afar_error *err)
+/* errno, or 0: it is gone, with all that is in it. */
+static int remove_folder(int jobs_fd, const char *name)
 {
-    char hidden[sizeof new_prefix + MESSAGE_JOB_ID_BYTES];
-    const char *at = name;
-    if (name[0] != '.') { /* no job any more, even if the rest of this fails */
-        (void)snprintf(hidden, sizeof hidden, "%s%.32s", new_prefix, name);
-        if (renameat(jobs_fd, name, jobs_fd, hidden) != 0)
-            return afar_fail_errno(err, errno, "cannot remove the folder of job %s", name);
-        at = hidden;
-    }
-    int fd = openat(jobs_fd, at, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = openat(jobs_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
     const struct dirent *entry;
     if (fd >= 0 && folder == NULL)
@@ -206,9 +199,25 @@ enum afar_status jobdir_remove(int jobs_fd, const char *name, struct afar_error 
     }
     if (folder != NULL)
         (void)closedir(folder);
-    if (unlinkat(jobs_fd, at, AT_REMOVEDIR) != 0)
-        return afar_fail_errno(err, errno, "cannot remove the folder of job %s", name);
-    return AFAR_OK;
+    return unlinkat(jobs_fd, name, AT_REMOVEDIR) == 0 ? 0 : errno;
+}
+
+enum afar_status jobdir_remove(int jobs_fd, const char *name, struct afar_error *err)
+{
+    char hidden[sizeof new_prefix + MESSAGE_JOB_ID_BYTES];
+    const char *at = name;
+    if (name[0] != '.') { /* no job any more, even if the rest of this fails */
+        (void)snprintf(hidden, sizeof hidden, "%s%.32s", new_prefix, name);
+        if (renameat(jobs_fd, name, jobs_fd, hidden) != 0)
+            return afar_fail_errno(err, errno, "cannot remove the folder of job %s", name);
+        at = hidden;
+    }
+    /* A keeper that is about to end may still put something there. */
+    int failed = ENOTEMPTY;
+    for (int i = 0; i < REMOVE_TRIES && failed == ENOTEMPTY; i++)
+        failed = remove_folder(jobs_fd, at);
+    return failed == 0 ? AFAR_OK
+                       : afar_fail_errno(err, failed, "cannot remove the folder of job %s", name);
 }
 
 /* Calls `take` for each file of the output. */

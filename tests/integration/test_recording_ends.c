@@ -235,6 +235,24 @@ static void it_goes_on_without(void **state)
     assert_int_equal(umount(casts), 0);
 }
 
+/* Each byte is six in the file, and as many come at a time as there is room for. */
+static void much_at_once(void **state)
+{
+    (void)state;
+    char path[PATH_BYTES];
+    struct program program;
+    start("");
+    int ended = keeping_afar(
+        &program, WORDS("run", "-tn", "-s", keeping.url, "--",
+                        "stty -opost; head -c 8000000 /dev/zero | tr '\\0' '\\001'; echo end"));
+    if (ended != 0)
+        fail_msg("status %d: %s", ended, program.stderr_data);
+    program_close(&program);
+    assert_int_equal((int)afard_metric(&keeping.server, RECORD_ERRORS), 0);
+    assert_true(find_cast(path));
+    assert_true(has_line(path, "end"));
+}
+
 /* ---- killed ------------------------------------------------------------------------------------ */
 
 #define COUNT_LINES "i=0; until [ -e $D/stop ]; do i=$((i+1)); echo line $i; done"
@@ -360,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(in_a_player, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_room_for_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_goes_on_without, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(much_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_is_written_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_server_is_killed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_keeper_stays, set_up, tear_down),

@@ -146,6 +146,10 @@ static void signals_from_outside(void **state)
     person_sit_down(&person, server.url[way]);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         char text[32];
+        const char *sanitizers = getenv("SAN");
+        /* They make an end of their own of it, after which bash takes the modes for its own. */
+        if (table[i].number == SIGSEGV && sanitizers != NULL && *sanitizers != '\0')
+            continue;
         person_start(&person, "run -t $url -- " SET_MODES);
         terminal_await(&person, "ready");
         const size_t from = person.seen;
@@ -155,8 +159,6 @@ static void signals_from_outside(void **state)
         terminal_await(&person, "\x1b[?1006l\x1b[?1003l\x1b[?25h\x1b[?1049l");
         person.seen = from;
         (void)snprintf(text, sizeof text, "rc=%d.", table[i].status);
-        if (table[i].number == SIGSEGV)
-            text[3] = '\0'; /* sanitizers catch it */
         terminal_await(&person, text);
         person.seen = person.size;
         terminal_type(&person, "\r");
