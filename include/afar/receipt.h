@@ -54,7 +54,12 @@ struct afar_limit {
 };
 
 /* Who has ended a command whose outcome is AFAR_OUTCOME_KILLED. */
-enum afar_killer { AFAR_KILLED_UNKNOWN, AFAR_KILLED_BY_REQUEST, AFAR_KILLED_BY_SHUTDOWN };
+enum afar_killer {
+    AFAR_KILLED_UNKNOWN,
+    AFAR_KILLED_BY_REQUEST,
+    AFAR_KILLED_BY_SHUTDOWN,
+    AFAR_KILLED_BY_RECORD /* its rule has its terminal recorded, and that could not go on */
+};
 
 struct afar_process {
     uint64_t pid;

@@ -187,6 +187,7 @@ static void report_killed(const char *host, const struct afar_receipt *receipt)
         [AFAR_KILLED_UNKNOWN] = "another request or the server's shutdown",
         [AFAR_KILLED_BY_REQUEST] = "another request",
         [AFAR_KILLED_BY_SHUTDOWN] = "the server's shutdown",
+        [AFAR_KILLED_BY_RECORD] = "the server",
     };
     const char *more = receipt->message[0] != '\0' ? ": " : "";
     report("%s: command killed by %s%s%s", host, by[receipt->killed_by], more, receipt->message);

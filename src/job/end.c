@@ -371,8 +371,11 @@ void job_end_finished(struct job *job)
     if (job->streams.output_over)
         utf8_copy(receipt.message, sizeof receipt.message,
                   "its output was cut: its rule allows no more (max_output)");
-    if (job->record.message[0] != '\0')
+    if (job->record.message[0] != '\0') {
         utf8_copy(receipt.message, sizeof receipt.message, job->record.message);
+        if (receipt.killed_by == AFAR_KILLED_BY_SHUTDOWN)
+            receipt.killed_by = AFAR_KILLED_BY_RECORD;
+    }
     if (job->stop_failed)
         (void)snprintf(receipt.message, sizeof receipt.message,
                        "it was to be ended (%s), but the server may not signal its processes",

@@ -43,7 +43,8 @@ static const char *const owner_names[] = {[AFAR_BY_UNKNOWN] = "",
 
 static const char *const killer_names[] = {[AFAR_KILLED_UNKNOWN] = "",
                                            [AFAR_KILLED_BY_REQUEST] = "request",
-                                           [AFAR_KILLED_BY_SHUTDOWN] = "shutdown"};
+                                           [AFAR_KILLED_BY_SHUTDOWN] = "shutdown",
+                                           [AFAR_KILLED_BY_RECORD] = "record"};
 
 const char *message_limit_owner_name(enum afar_limit_owner owner)
 {

@@ -251,6 +251,7 @@ static void values_are_as_recorded(void **state)
         {AFAR_KILLED_UNKNOWN, 0},
         {AFAR_KILLED_BY_REQUEST, 1},
         {AFAR_KILLED_BY_SHUTDOWN, 2},
+        {AFAR_KILLED_BY_RECORD, 3},
         {AFAR_PIN_BYTES, 65},
         {sizeof(enum afar_status), 4},
         {sizeof(enum afar_outcome), 4},

@@ -220,7 +220,9 @@ static void no_room_for_it(void **state)
 {
     (void)state;
     char path[PATH_BYTES];
-    run_without_room("", 125, "its recording cannot be written: No space left on device", path);
+    run_without_room(
+        "", 125, "killed by the server: its recording cannot be written: No space left on device",
+        path);
     assert_true(last_line(path, true) > LINES);
     assert_int_equal(umount(casts), 0);
 }
