@@ -267,9 +267,9 @@ struct afar_callbacks {
     /* So many bytes of each stream are not kept any more, in this place. */
     void (*on_cut)(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes);
     /* The command was on a terminal before this one, which has seen nothing of it: the next `replay`
-     * bytes of stdout have been shown before; after them, or behind the
-     * escape sequence in the middle of which they end, write `modes` (escape sequences), and have the
-     * command draw its screen by a change of its size. Of a kept command. */
+     * bytes of stdout have been shown before; after them, or behind the escape sequence in the
+     * middle of which they end, write `modes` (escape sequences), and have the command draw its
+     * screen by a change of its size. Of a kept command. */
     void (*on_screen)(void *user, const char *modes, uint64_t replay);
     /* With `times`, before the first call of on_stdout (stream 1) or on_stderr (2) for each frame:
      * the command has written it so many microseconds after 1970, by the server's clock. 0: the

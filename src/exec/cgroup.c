@@ -288,15 +288,6 @@ static enum afar_status set_limits(int fd, const struct cgroup_limits *limits,
     return status;
 }
 
-/* -1: errno. */
-static int open_in(const struct cgroups *cgroups, const char *directory, const char *file,
-                   int flags)
-{
-    char path[CGROUP_NAME_BYTES + 32];
-    (void)snprintf(path, sizeof path, "%s/%s", directory, file);
-    return openat(cgroups->fd, path, flags | O_CLOEXEC);
-}
-
 enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
                              const struct cgroup_limits *limits, int *its_fd,
                              struct afar_error *err)
@@ -337,8 +328,10 @@ bool cgroup_kill(const struct cgroups *cgroups, const char *name)
 static int open_of(const struct cgroups *cgroups, const char *name, const char *file)
 {
     char directory[CGROUP_NAME_BYTES];
+    char path[CGROUP_NAME_BYTES + 32];
     name_of(name, directory);
-    return open_in(cgroups, directory, file, O_RDONLY);
+    (void)snprintf(path, sizeof path, "%s/%s", directory, file);
+    return openat(cgroups->fd, path, O_RDONLY | O_CLOEXEC);
 }
 
 void cgroup_list(const struct cgroups *cgroups, const char *name, struct proc_numbers *pids)

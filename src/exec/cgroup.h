@@ -61,7 +61,8 @@ size_t cgroups_sweep(const struct cgroups *cgroups, int64_t until_us);
 enum afar_status cgroups_check(const struct cgroups *cgroups, const struct cgroup_limits *limits,
                                struct afar_error *err);
 
-/* Makes the cgroup "job-NAME"; *its_fd is the caller's, for struct confinement. `limits` NULL: none. On failure there is none. AFAR_ESYSTEM, AFAR_ENOMEM. */
+/* Makes the cgroup "job-NAME"; *its_fd is the caller's, for struct confinement. `limits` NULL: none.
+ * On failure there is none. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status cgroup_make(const struct cgroups *cgroups, const char *name,
                              const struct cgroup_limits *limits, int *its_fd,
                              struct afar_error *err);

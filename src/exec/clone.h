@@ -1,5 +1,5 @@
-/* A child in our memory, on a stack of its own: clone(2) as spawn.c needs it, and where it is to be in
- * a cgroup, clone3(2) straight into that.
+/* A child in our memory, on a stack of its own: clone(2) as spawn.c needs it, and where it is to be
+ * in a cgroup, clone3(2) straight into that.
  *
  * To begin there costs nothing. To move there later, by a write to cgroup.procs, waits for every
  * processor of the machine (the kernel's synchronize_rcu): 5 to 20 ms, unless somebody else has moved
@@ -34,8 +34,8 @@ struct clone_order {
 /* -1 with errno: there is no child. EAGAIN, ENOMEM and whatever clone(2) says. */
 pid_t clone_child(struct clone_order *order);
 
-/* clone3.c. Only by clone3, and into order->cgroup_fd. Also ENOSYS, where it is not to be had, and what it says
- * of the cgroup (EBADF, EACCES, EBUSY, EOPNOTSUPP). */
+/* clone3.c. Only by clone3, and into order->cgroup_fd. Also ENOSYS, where it is not to be had, and
+ * what it says of the cgroup (EBADF, EACCES, EBUSY, EOPNOTSUPP). */
 pid_t clone_into_cgroup(const struct clone_order *order);
 
 /* The CLONE_… of both. */

@@ -44,8 +44,8 @@ struct kept_watch {
 
 /* ---- one of them ----------------------------------------------------------------------------- */
 
-/* A child that has not come to its execve may hold a copy of the descriptor: then its close alone does
- * not end the events, and they would be about what is not there any more. */
+/* A child that has not come to its execve may hold a copy of the descriptor: then its close alone
+ * does not end the events, and they would be about what is not there any more. */
 static void close_watch(const struct kept_watch *all, struct watch *watch)
 {
     if (watch->fd >= 0) {

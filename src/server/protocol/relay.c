@@ -24,8 +24,7 @@ struct relay {
     struct native *native; /* NULL: it has gone, and the companion is still at work */
     struct worker *worker;
     struct task task;
-    bool
-        connecting; /* what the companion writes is its own: status, error, job, line, reached_fd */
+    bool connecting; /* status, error, job, line and reached_fd are the companion's */
     uint64_t id;
     char job[MESSAGE_JOB_ID_BYTES];
     char key[MESSAGE_KEY_BYTES];
