@@ -250,9 +250,12 @@ static void an_interpreter(void **state)
     type("input('wh' + 'at? ')\r", "what? ");
     type("an\303\251swer\r", "'an\303\251swer'\r\n");
     terminal_await(&person, ">>> ");
-    type("while True: pass\r", "... ");
-    terminal_type(&person, "\r");
+    // The loop says that it has begun: at a prompt, readline may take a ^C in only with the next key.
+    type("print('be' + 'gun'); exec('while True: pass')\r", "begun\r\n");
     type("\003", "KeyboardInterrupt");
+    terminal_await(&person, ">>> ");
+    // An interpreter whose last statement was interrupted ends as if SIGINT had killed it.
+    type("6 * 9\r", "54\r\n");
     terminal_await(&person, ">>> ");
     terminal_type(&person, "\004");
     expect_end(0);
