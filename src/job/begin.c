@@ -1,4 +1,4 @@
-/* How a command begins, in the companion: it has it decided what is to be run, and runs that. */
+/* How a command begins, in the companion: the decider says what to run, and this code runs it. */
 #include "job/launch.h"
 
 #include <assert.h>
@@ -22,7 +22,7 @@ static void restore(struct confine_value *limit, const struct rlimit *was)
     *limit = (struct confine_value){.set = true, .soft = was->rlim_cur, .hard = was->rlim_max};
 }
 
-/* As this process was started, and then as the rule says. */
+/* The limits that this process was started with, then those of the rule. */
 static void confine(const struct job_launch *launch, struct confinement *confine)
 {
     const struct rule *rule = launch->decision.rule;
@@ -41,14 +41,14 @@ static void confine(const struct job_launch *launch, struct confinement *confine
     limit_to(&confine->limits[CONFINE_CPU], &rule->cpu_s);
     if (launch->request->subsystem != NULL)
         limit_to(&confine->limits[CONFINE_FSIZE], &rule->files_max);
-    confine->limits[CONFINE_CPU].hard++; /* so that XCPU comes first, and says what it was */
+    confine->limits[CONFINE_CPU].hard++; /* so that XCPU comes before KILL and shows the reason */
     if (rule->umask.set) {
         confine->set_umask = true;
         confine->umask = (mode_t)rule->umask.value;
     }
     confine->set_nice = rule->nice_set;
     confine->nice = rule->nice;
-    /* Who only connects has no use for the files there, but for the resolver's own. */
+    /* A forward only connects: it needs no files of that root, only the resolver's outside it. */
     confine->root = launch->request->forward == NULL ? rule->chroot : NULL;
     confine->set_user = rule->user.name != NULL;
     confine->user = rule->user.uid;
@@ -58,8 +58,8 @@ static void confine(const struct job_launch *launch, struct confinement *confine
     confine->group_count = rule->user.group_count;
 }
 
-/* So that all of it can be killed at once; without limits. What may leave something has none, nor
- * has a file server, which starts nothing. Where there is none, it goes without. */
+/* A cgroup without limits, to kill all processes in one step. Optional: none is made for a command
+ * that may leave processes running, nor for a file server, which starts none. */
 static void make_own_cgroup(struct job_launch *launch, struct confinement *confine)
 {
     confine->cgroup_optional = true;
@@ -72,7 +72,8 @@ static void make_own_cgroup(struct job_launch *launch, struct confinement *confi
         cgroup_make(launch->cgroups, launch->cgroup, NULL, &confine->cgroup_fd, NULL) == AFAR_OK;
 }
 
-/* That of a command that may leave something has no mark: nobody but itself ends what is in it. */
+/* The cgroup of a command that may leave processes running has no mark, so that the server does not
+ * end what is in it. */
 static enum afar_status make_cgroup(struct job_launch *launch, struct confinement *confine,
                                     struct afar_error *err)
 {
@@ -97,7 +98,7 @@ static enum afar_status make_cgroup(struct job_launch *launch, struct confinemen
     return status;
 }
 
-/* *fd: 0 where there is none for its commands. */
+/* *fd: 0 if the command has no fence. */
 static enum afar_status take_fence(struct job_launch *launch, int *fd, struct afar_error *err)
 {
     *fd = 0;

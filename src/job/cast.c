@@ -7,7 +7,7 @@
 
 #include "base/utf8.h"
 
-/* A byte becomes \u001b at most. */
+/* An escaped byte takes at most 6: \u001b. */
 enum { GROWS = 6, EVENT_BYTES = 64, SECOND_US = 1000000 };
 
 struct text {
@@ -26,7 +26,7 @@ static void put_text(struct text *text, const char *plain)
     put(text, plain, strlen(plain));
 }
 
-/* One character, or one byte that is none, as it stands in a string. */
+/* Writes one UTF-8 character, or one invalid byte (length 0), as JSON string content. */
 static size_t escape(uint8_t *at, const uint8_t *data, size_t length)
 {
     if (length == 0) {
@@ -44,7 +44,7 @@ static size_t escape(uint8_t *at, const uint8_t *data, size_t length)
     return GROWS;
 }
 
-/* How many bytes of a sequence that has only begun stand at the end. */
+/* The length of an incomplete UTF-8 sequence at the end of the data; 0: there is none. */
 static size_t unfinished(const uint8_t *data, size_t size)
 {
     for (size_t back = 1; back <= 3 && back <= size; back++) {
@@ -118,7 +118,7 @@ enum afar_status cast_put_header(struct buffer *out, const struct cast_header *h
                                   : afar_fail(err, text.status, "out of memory for a recording");
 }
 
-/* What is held, with so much of the data that it becomes whole. Returns how much that is. */
+/* Adds bytes of the data to the held sequence until it is complete. Returns how many were used. */
 static size_t complete(struct cast *cast, const uint8_t *data, size_t size)
 {
     size_t used = 0;

@@ -1,7 +1,7 @@
-/* What was shown on a terminal, as lines of asciinema's format, version 2: a header and events. What
- * is typed is never among them.
+/* A terminal's output as lines of asciinema's format, version 2: a header, then events. What the
+ * user types is never recorded.
  *
- * Owns:    plain values; zero is the beginning.
+ * Owns:    plain values; a zeroed struct cast is the initial state.
  * Threads: one owner.
  * Blocks:  never.
  * Limits:  the buffer's. */
@@ -15,11 +15,11 @@
 #include "base/error.h"
 
 struct cast_header {
-    uint16_t rows; /* 0, or cols 0: 24 x 80 */
+    uint16_t rows; /* if rows or cols is 0: 24 x 80 */
     uint16_t cols;
-    int64_t time_s; /* when it begins */
+    int64_t time_s; /* start of the recording */
     const char *term;
-    const char *shell; /* NULL: not known, as the next ones */
+    const char *shell; /* NULL: unknown; so are the following */
     const char *job;
     const char *identity;
     const char *address;
@@ -28,20 +28,22 @@ struct cast_header {
 };
 
 struct cast {
-    uint8_t held[4]; /* the beginning of a character, whose end is still to come */
+    uint8_t held[4]; /* an incomplete UTF-8 sequence; its remaining bytes are still to come */
     size_t held_size;
 };
 
-/* AFAR_ENOMEM, AFAR_ELIMIT: something of it is missing. Likewise the others. */
+/* Appends the header line. AFAR_ENOMEM, AFAR_ELIMIT: `out` may hold a part of the line. The
+ * functions below report the same errors in the same way. */
 enum afar_status cast_put_header(struct buffer *out, const struct cast_header *header,
                                  struct afar_error *err);
 
-/* An event with what the program has written, so long after the beginning. A character that is cut
- * waits for its end; a byte that is no UTF-8 is U+FFFD. */
+/* Appends an event with the bytes that the program has written, `us` after the start. An incomplete
+ * UTF-8 sequence at the end is held until the next call; an invalid byte becomes U+FFFD. */
 enum afar_status cast_put_output(struct cast *cast, struct buffer *out, int64_t us,
                                  const void *data, size_t size);
 
-/* Another: code 'r' (a size, "80x24") or 'm' (a mark). What was held comes before it. */
+/* Appends an event with code 'r' (a new size, "80x24") or 'm' (a mark). Bytes that were held are
+ * written before it. */
 enum afar_status cast_put_event(struct cast *cast, struct buffer *out, int64_t us, char code,
                                 const char *text);
 

@@ -1,4 +1,4 @@
-/* How a job ends: its receipt, and its memory. */
+/* How a job ends: its receipt or its refusal, and freeing it. */
 #include "job/internal.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "exec/signal_name.h"
 
 enum {
-    /* What the kernel counts of memory is exact to some pages for each processor. */
+    /* The kernel's count of memory is off by some pages for each processor. */
     PEAK_MARGIN_BYTES = 4 << 20
 };
 
@@ -27,7 +27,7 @@ void job_free(struct job *job)
     if (job->deadlines.timer.fire != NULL)
         timer_detach(loop_timers(job->host->loop), &job->deadlines.timer);
     list_remove(&job->link);
-    policy_decision_close(&job->launch.decision); /* before the request, whose words it has */
+    policy_decision_close(&job->launch.decision); /* before the request, whose words it uses */
     exec_request_free(job->launch.request);
     environment_free(job->launch.environment);
     digest_free(job->streams.digest[0]);
@@ -40,7 +40,7 @@ void job_free(struct job *job)
     free(job);
 }
 
-/* ", 3 left behind and ended: sleep (pid 4711), …"; nothing where there was none. */
+/* ", 3 left behind and ended: sleep (pid 4711), …"; "" if there are none. */
 static void describe_left(const struct afar_processes *processes, const char *what, char *text,
                           size_t size)
 {
@@ -57,7 +57,7 @@ static void describe_left(const struct afar_processes *processes, const char *wh
         (void)snprintf(text + used, size - used, ", …");
 }
 
-/* ", limit timeout of the rule"; nothing where none was met. */
+/* ", limit timeout of the rule"; "" if no limit was met. */
 static void describe_limit(const struct afar_receipt *receipt, char *text, size_t size)
 {
     const char *by = message_limit_owner_name(receipt->limit.by);
@@ -97,8 +97,8 @@ static void set_limit(struct afar_receipt *receipt, const char *name, enum afar_
     receipt->limit.by = by;
 }
 
-/* The kernel's limit on processor time: XCPU, and a second later a KILL, which looks like any
- * other. (The kernel counts by the clock's ticks, and usage is more exact.) */
+/* The kernel's limit on processor time sends XCPU, and a second later KILL, which looks like any
+ * other. (The kernel counts clock ticks; the usage in `end` is more exact.) */
 static bool is_out_of_cpu(const struct rule *rule, const struct process_end *end)
 {
     uint64_t used_us = end->user_us + end->system_us;
@@ -114,7 +114,7 @@ static void set_spawn_limit(const struct job *job, struct afar_receipt *receipt)
     receipt->limit.ms = (uint64_t)job->spawning.timeout_ms;
 }
 
-/* Which limit it was that ended it, or a part of it, and whose. */
+/* Which limit ended the job or a part of it, and who set it. */
 static void explain_limit(const struct job *job, const struct process_end *end,
                           struct afar_receipt *receipt)
 {
@@ -144,12 +144,13 @@ static void explain_limit(const struct job *job, const struct process_end *end,
 
 static void note_for_audit(const struct job *job, const struct afar_receipt *receipt)
 {
-    bool none = job->state == JOB_SPAWNING && job->spawning.cancelled; /* of which anybody knows */
+    bool none = job->state == JOB_SPAWNING && job->spawning.cancelled; /* none that is known */
     job->place->ops->note_end(job->place, &job->launch, none ? 0 : job->launch.spawned.pid,
                               receipt);
 }
 
-/* Its end, for all but its owner. Once: where it was given up before, this has been done. */
+/* Reports the end to figures, log, audit log and place, but not to the owner. Skips what
+ * job_end_given_up has done. */
 static void note_end(struct job *job, const struct afar_receipt *receipt)
 {
     if (!job->given_up) {
@@ -164,12 +165,12 @@ static void note_end(struct job *job, const struct afar_receipt *receipt)
     job_left_note(job);
 }
 
-/* Takes the job out of the world; the owner hears of it last, when nothing of the job is left. */
+/* Ends and frees the job; calls the owner last, when the job is freed. */
 static void end_job(struct job *job, const struct afar_receipt *receipt)
 {
     struct job_host *host = job->host;
     struct job_owner *owner = job->owner;
-    job_files_close(job); /* its last notes come before its end */
+    job_files_close(job); /* the last notes must come before the end */
     note_end(job, receipt);
     job->place->ops->gone(job->place);
     job_streams_close(job);
@@ -179,7 +180,7 @@ static void end_job(struct job *job, const struct afar_receipt *receipt)
     host->left(host);
 }
 
-/* Why nothing was started. */
+/* A receipt that says why nothing was started. */
 static void fill_not_spawned(struct job *job, int sys_errno, const char *stage, const char *message,
                              struct afar_receipt *receipt)
 {
@@ -209,7 +210,7 @@ void job_end_not_spawned(struct job *job)
     end_job(job, &receipt);
 }
 
-/* What the companion writes must not be read here, unless it has said that it is done with it. */
+/* Must not read what the companion writes unless the companion has said that it is done. */
 static void fill_given_up(struct job *job, struct afar_receipt *receipt)
 {
     if (job_has_run(job)) {
@@ -271,7 +272,6 @@ void job_end_kept(struct job *job)
     host->left(host);
 }
 
-/* It never started and never will. */
 void job_end_refused(struct job *job)
 {
     struct job_host *host = job->host;
@@ -287,7 +287,7 @@ void job_end_refused(struct job *job)
     host->left(host);
 }
 
-/* Where we have ended all of it, that says enough. */
+/* If we have ended the job ourselves, its processes need not be named. */
 static void name_left(const struct job *job, struct afar_receipt *receipt)
 {
     if (!job->stopping)
@@ -296,9 +296,10 @@ static void name_left(const struct job *job, struct afar_receipt *receipt)
         receipt->held_by = job->held_by;
 }
 
-/* The kernel carries the peak of the memory in which an execve was called over to the new program,
- * and a command is started in the server's own (vfork): what is not above the server's peak may be
- * that. Ours only grows, so that an old value is as good as long as it says no. */
+/* The kernel carries the peak memory of the process that calls execve over to the new program,
+ * and a command is started in the server's own memory (vfork). So a value that is not above the
+ * server's peak may be the server's. Our peak only grows: an old value is good enough to answer
+ * no. */
 static uint64_t own_peak(struct job_host *host, uint64_t max_rss_bytes)
 {
     struct rusage usage;
@@ -352,7 +353,7 @@ void job_end_finished(struct job *job)
     struct afar_receipt receipt;
     bool killed = job->place->ops->ends(job->place);
     enum afar_status status = process_reap(&job->process, &end, &err);
-    /* Its pidfd was readable and nobody else reaps: anything else is a defect, and must not look
+    /* The pidfd was readable and no other code reaps: any failure is a defect, and must not look
      * like success. */
     if (status != AFAR_OK) {
         log_write(job->host->log, LOG_LEVEL_ERROR, "%s: job %s: %s", job->label, job->launch.id,

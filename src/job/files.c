@@ -1,4 +1,4 @@
-/* A job that serves files instead of a command, and what it tells of them for the audit log. */
+/* A job that serves files instead of running a command: reads its notes, for the audit log. */
 #include "job/internal.h"
 
 #include <errno.h>
@@ -10,11 +10,11 @@
 
 enum {
     NOTES_READ_BYTES = 16384,
-    READS_AT_END = 8, /* twice what a pipe holds: pipe(7) */
+    READS_AT_END = 8, /* twice a pipe's capacity: pipe(7) */
     RETRY_MS = 20
 };
 
-/* What it tells of files is lost. */
+/* Notes were lost. */
 static void lose(struct job *job)
 {
     job->place->ops->note_file(job->place, &job->launch, NULL);
@@ -29,7 +29,7 @@ static void close_notes(struct job *job)
     (void)close(fd);
 }
 
-/* Takes the notes that have come whole. False: what came is none. */
+/* Passes on the complete notes. False: the data is not a note. */
 static bool take_notes(struct job *job)
 {
     struct file_note note;
@@ -44,7 +44,7 @@ static bool take_notes(struct job *job)
     return true;
 }
 
-/* One read. False: there is no more for now, or ever. */
+/* Reads once. False: there is nothing more now, or the pipe was closed. */
 static bool read_notes(struct job *job)
 {
     uint8_t *room = NULL;
@@ -67,7 +67,7 @@ static void notes_ready(struct loop_source *source, uint32_t events)
 {
     struct job *job = list_object(source, struct job, streams.notes_source);
     (void)events;
-    /* Else the file server waits, too, once its pipe is full. */
+    /* Without room, do not read: the file server then waits once its pipe is full. */
     if (job->place->ops->file_room(job->place)) {
         (void)read_notes(job);
         return;
@@ -85,7 +85,7 @@ void job_files_open(struct job *job)
     if (loop_add(job->host->loop, &job->streams.notes_source, job->launch.spawned.note_fd, EPOLLIN,
                  notes_ready, NULL) == AFAR_OK)
         return;
-    /* The file server sees that nobody reads, and goes on. */
+    /* The file server gets EPIPE and continues without notes. */
     (void)close(job->launch.spawned.note_fd);
     lose(job);
 }

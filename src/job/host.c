@@ -21,7 +21,7 @@ bool job_host_stop(struct job_host *host, struct mailbox *mailbox)
 {
     bool hangs = !companion_stop(host->companion);
     hangs = !companion_stop(host->sweeper) || hangs;
-    /* What was given up while a companion was busy with it is freed by its mail. */
+    /* Mail frees the jobs that were given up while a companion was busy with them. */
     if (mailbox->source.fd >= 0)
         mailbox_deliver(mailbox);
     return !hangs && list_empty(&host->stuck);

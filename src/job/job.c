@@ -18,7 +18,8 @@ enum { POLL_MAX_MS = 64 };
 static void spawn_done(struct mail *mail);
 static void timer_fired(struct timer *timer);
 
-/* The only way to change its state: one after the other, but that QUEUED may be left out. */
+/* The only function that changes the state: always to the next one, except that QUEUED may be
+ * skipped. */
 static void become(struct job *job, enum job_state state)
 {
     assert(job_host_is_here(job->host));
@@ -153,7 +154,7 @@ void job_refuse(struct job *job)
     job_end_refused(job);
 }
 
-/* Gives up waiting. If its turn has just come, the mail that says so finds it no longer waiting. */
+/* Leaves the queue. If its turn has just come, the mail for that finds job_is_wanted false. */
 static void leave_queue(struct job *job)
 {
     job->deadlines.start_by_ms = DEADLINE_NEVER;
@@ -165,8 +166,8 @@ static void leave_queue(struct job *job)
 
 /* ---- in between ------------------------------------------------------------------------------ */
 
-/* A signal that is to end it: TERM, or KILL. What could not be sent must not be taken for done.
- * (All of it is signalled a little later, but whether that may be done can be told now.) */
+/* Signals that end the job: TERM or KILL. All processes are signalled a little later; signal 0
+ * tells now whether that is permitted. */
 static void signal_to_end(struct job *job, enum tree_want want)
 {
     bool kill = want == TREE_KILL;
@@ -181,8 +182,8 @@ static void signal_to_end(struct job *job, enum tree_want want)
     job_tree_want(job, want);
 }
 
-/* Where no signal of ours has reached it, it has ended by itself, whatever was meant to happen. But
- * where output was cut, that is what is to be said. */
+/* If no signal of ours has reached the job, it has ended without us, and the receipt must not say
+ * that we ended it. Exception: its output was cut, which the receipt must say. */
 static void judge_end(struct job *job)
 {
     job->stop_failed =
@@ -223,7 +224,7 @@ static enum afar_status begin_running(struct job *job, struct afar_error *err)
     return status;
 }
 
-/* It runs, but cannot be watched: it is ended at once, and asked for its end now and then. */
+/* The command runs but cannot be watched: kill it, and poll for its end. */
 static void give_up(struct job *job, const struct afar_error *err)
 {
     job->unwatched = true;
@@ -248,7 +249,7 @@ static void poll_end(struct job *job)
     job->deadlines.poll_at_ms = clock_now_ms() + job->deadlines.poll_pause_ms;
 }
 
-/* The shortest of what was asked for, what its rule says and what all may have. 0: none. */
+/* The shortest of the request's, the rule's and the server's timeout. 0: none. */
 static void set_timeout(struct job *job)
 {
     const struct rule *rule = job->launch.decision.rule;
@@ -268,19 +269,18 @@ static void set_timeout(struct job *job)
     job->deadlines.timeout_at_ms = clock_deadline_ms((int64_t)job->deadlines.timeout_ms);
 }
 
-/* A job that was given up: its companion is back, too late for all but clearing up. True: it is
- * gone.
- */
+/* The companion of a job that was given up has returned: only cleanup is left. True: the job is
+ * freed. */
 static bool came_back(struct job *job)
 {
     bool started = !job->launch.too_late && !job->launch.refused && job->launch.status == AFAR_OK &&
                    !job->launch.kept;
-    if (started && !job->host->ended) { /* killed in its execve: its end is seen as ever */
+    if (started && !job->host->ended) { /* killed in execve: its end is seen as usual */
         list_remove(&job->link);
         list_append(&job->host->jobs, &job->link);
         return false;
     }
-    if (started) { /* nobody will see its end */
+    if (started) { /* its end will not be seen */
         (void)process_signal_group(job->launch.spawned.pid, SIGKILL);
         const int fds[] = {job->launch.spawned.pidfd, job->launch.spawned.stdin_fd,
                            job->launch.spawned.stdout_fd, job->launch.spawned.stderr_fd,
@@ -332,7 +332,7 @@ static void spawn_done(struct mail *mail)
         job->stopping = false;
         job_stop(job, job->stop_outcome);
     }
-    if (job->spawning.timed_out) /* in its execve, and killed there */
+    if (job->spawning.timed_out) /* it was in execve, and was killed there */
         job_stop(job, AFAR_OUTCOME_TIMED_OUT);
     job_advance(job);
 }
@@ -382,8 +382,8 @@ void job_advance(struct job *job)
     job_set_timer(job);
 }
 
-/* The command has ended, but someone it left behind holds its output open and has been quiet for
- * long enough, or has talked for too long. */
+/* The command has ended, but a process that it left behind holds its output open, and has been
+ * quiet for linger_ms or has gone on for linger_max_ms. */
 static void kill_holders(struct job *job)
 {
     job_streams_read(job);
@@ -397,7 +397,7 @@ static void kill_holders(struct job *job)
 
 void job_end_linger(struct job *job, const struct afar_processes *holders)
 {
-    job->held_by = *holders; /* (who may be gone already, and the streams have ended) */
+    job->held_by = *holders; /* they may be gone already, and the streams ended */
     job->held_open = !job_streams_ended(job);
     job_streams_read(job);
 }
@@ -477,7 +477,7 @@ void job_stop(struct job *job, enum afar_outcome outcome)
     job->deadlines.timeout_at_ms = DEADLINE_NEVER;
     if (job->state == JOB_QUEUED) {
         job->deadlines.start_by_ms =
-            0; /* refused by the timer: the caller may be in the middle of a list */
+            0; /* refused by the timer: the caller may be iterating over a list */
         timer_arm(loop_timers(job->host->loop), &job->deadlines.timer, 0);
         return;
     }
@@ -485,7 +485,7 @@ void job_stop(struct job *job, enum afar_outcome outcome)
         job_spawn_stop(job);
         return;
     }
-    /* A shell on a terminal does not heed TERM. */
+    /* A shell on a terminal ignores TERM. */
     if (job_is_on_terminal(job) && outcome == AFAR_OUTCOME_DISCONNECTED)
         job_hang_up(job);
     else if (job_is_on_terminal(job))
@@ -511,7 +511,7 @@ void job_kill(struct job *job, enum afar_outcome outcome)
         if (!job->stop_reached) /* the server ends without it */
             job_end_given_up(job);
     } else if (job->state == JOB_DRAINING) {
-        job->deadlines.linger_at_ms = 0; /* the holder of the output has had its time */
+        job->deadlines.linger_at_ms = 0; /* the holders of its output get no more time */
         job_set_timer(job);
     }
 }
@@ -527,7 +527,7 @@ void job_abandon(struct job *job)
         return;
     }
     job_stop(job, AFAR_OUTCOME_DISCONNECTED);
-    /* Its output is dropped from now on; what was paused must be read to its end. */
+    /* From now on its output is dropped, so paused streams must be read to their end. */
     job_resume_output(job);
     job_close_stdin(job);
     job_set_timer(job);

@@ -1,6 +1,6 @@
-/* What a command leaves running (`leave`), where its rule lets it: what has let go of the command's
- * output and terminal stays, the rest is ended. And only where the command has exited: what is ended
- * is ended as a whole. */
+/* What a command leaves running (`leave`), if its rule allows that. Processes that no longer hold
+ * the command's output or terminal stay; the others are killed. This applies only if the command
+ * has exited: if it was ended, all of its processes are ended. */
 #include "job/internal.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "base/utf8.h"
 
-/* For one that goes on to make more than may stay. */
+/* For a process that keeps creating more processes than may stay. */
 enum { ROUNDS_MAX = 8 };
 
 bool job_may_leave(const struct job *job)
@@ -36,7 +36,7 @@ void job_left_give_up(struct job *job)
 {
     forget(job);
     job->left.given_up = true;
-    (void)ask(job); /* none of it counts any more */
+    (void)ask(job); /* resets the count: none of them stays */
 }
 
 enum job_settlement job_left_settle(struct job *job, struct sweep *sweep)

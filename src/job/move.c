@@ -9,7 +9,7 @@ enum { SOURCES = 5, RETRY_MS = 1 };
 
 static struct loop_source *source_at(const struct job *job, unsigned number)
 {
-    struct job *its = (struct job *)job; /* only looked at, where it is const */
+    struct job *its = (struct job *)job; /* not written through if const */
     struct loop_source *const sources[SOURCES] = {
         &its->streams.output[0].source, &its->streams.output[1].source, &its->streams.stdin_source,
         &its->streams.notes_source, &its->exit_source};
@@ -18,7 +18,7 @@ static struct loop_source *source_at(const struct job *job, unsigned number)
 
 bool job_may_move(const struct job *job)
 {
-    /* What is recorded is nearly always on its way to the disk. */
+    /* A recording nearly always has a write in progress. */
     const bool recorded = job->record.open || job->record.busy;
     return job->state == JOB_RUNNING && !job->unwatched && !job->given_up && !recorded &&
            job_tree_rests(job);
@@ -56,7 +56,7 @@ void job_leave(struct job *job, struct job_host *to)
         job->place->ops->moved(job->place, to);
 }
 
-/* What is not watched in spite of all is looked at as if memory had been short. */
+/* If watching fails in spite of job_offer, retry as after a lack of memory. */
 static void take(struct job *job)
 {
     struct loop *loop = job->host->loop;

@@ -1,6 +1,5 @@
-/* What a job's terminal has shown, on its way to a file. The loop makes lines of it, and the host's
- * companion writes them: while it does, new ones gather. Where these are too many the terminal is
- * not read. */
+/* Records what a job's terminal shows. The loop formats lines, and the host's companion writes
+ * them; new lines are collected meanwhile. If too many wait, the terminal is not read. */
 #include "job/internal.h"
 
 #include <errno.h>
@@ -9,9 +8,9 @@
 
 #include "base/clock.h"
 
-/* Of lines: so many may wait, and the last read makes six times its size of them at most. */
+/* Limit of waiting lines; the last read adds at most six times its size. */
 enum { WAITING_BYTES = 262144, LINES_BYTES = WAITING_BYTES + 8 * JOB_SCRATCH_BYTES };
-enum { MARK_BYTES = 512 }; /* the line that says why it ends */
+enum { MARK_BYTES = 512 }; /* the line that says why recording stops */
 
 static struct recording *recording_of(const struct job *job)
 {
@@ -29,7 +28,7 @@ static int64_t since_us(const struct job_record *record)
     return clock_now_us() - record->start_us;
 }
 
-/* Why it is not written, in words. */
+/* Why writing failed, in words. */
 static const char *reason(int failed, char *text, size_t size)
 {
     return failed == EFBIG ? "it is as long as its rule allows (record_max)"
@@ -48,7 +47,7 @@ static int write_lines(const struct job_record *record, const struct buffer *lin
                : recording_write(record->file, buffer_head(lines), size);
 }
 
-/* The command goes on: where there is room for it, its recording says that it does not. */
+/* The command continues without being recorded: says so in the recording, if there is room. */
 static void mark_end(const struct job_record *record)
 {
     struct buffer line;
@@ -129,7 +128,7 @@ static void written(struct mail *mail)
     job_advance(job);
 }
 
-/* A line is in there whole, or not at all: `before` was in there without it. */
+/* Keeps `front` free of partial lines: `before` is its size without the new line. */
 static void check(struct job *job, size_t before, enum afar_status status)
 {
     struct job_record *record = &job->record;

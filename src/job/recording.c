@@ -89,11 +89,11 @@ struct recording *recording_make(const char *folder, const struct cast_header *h
         status = write_header(made, header, err);
     if (status == AFAR_OK)
         return made;
-    recording_discard(made); /* nothing will run */
+    recording_discard(made); /* the command will not run */
     return NULL;
 }
 
-/* What is in it already belongs to its hash. */
+/* Hashes what is already in the file. */
 static int read_all(struct recording *recording)
 {
     uint8_t data[READ_BYTES];
@@ -125,7 +125,7 @@ struct recording *recording_reopen(const char *path, struct afar_error *err)
     return NULL;
 }
 
-/* Half of a line is none. */
+/* Removes a partly written line. */
 static int take_back(struct recording *recording, int failed)
 {
     if (ftruncate(recording->fd, (off_t)recording->bytes) != 0)
@@ -148,7 +148,7 @@ int recording_write(struct recording *recording, const void *data, size_t size)
         done += (size_t)written;
     }
     if (digest_update(recording->digest, data, size, NULL) != AFAR_OK) {
-        recording->torn = true; /* nobody knows what it has counted */
+        recording->torn = true; /* the state of the hash is undefined */
         return take_back(recording, ENOMEM);
     }
     recording->bytes += size;

@@ -1,20 +1,20 @@
-/* A job on its way to its process: its turn, its deadline, and what becomes of it where that hangs.
+/* A job until its process exists: its turn, its deadline, and what happens if the start hangs.
  *
  *     waits for its identity's turn ──▶ waits for a companion ──▶ is being started ──▶ spawn_done
  *          │ deadline, or stopped            │ the same                 │ the same: KILL
  *          ▼                                 ▼                          ▼
- *     never begun: job_end_not_spawned ◀─────┘       … and where that does not end it: given up
+ *     never begun: job_end_not_spawned ◀─────┘           if it does not end: given up
  *
- * A child that waits for a dead file system may be beyond the reach of KILL, and the thread that
- * has made it waits for it. Then the job's owner is told, and the thread is replaced; the job keeps
- * its place, and its share of its identity's spawns, until the kernel has let go of the child. */
+ * A child that waits for a dead file system may not react to KILL, and the thread that created it
+ * waits for it. Then the job's owner is told and the thread is replaced. The job keeps its place,
+ * and its share of its identity's spawns, until the kernel lets the child go. */
 #include "job/internal.h"
 
 #include <errno.h>
 
 #include "base/clock.h"
 
-/* From KILL to giving up. What can be killed is gone within a few milliseconds. */
+/* From KILL to giving up. A process that can be killed is gone within a few milliseconds. */
 enum { KILLED_MS = 500 };
 
 static void set_deadline(struct job *job, int64_t deadline_ms)
@@ -34,7 +34,7 @@ void job_spawn_begin(struct job *job)
         companion_post(host->companion, &job->launch.task);
 }
 
-/* Its companion has never seen it. */
+/* Its companion has never begun. */
 static void end_unbegun(struct job *job)
 {
     job->launch.begin_us = job->launch.end_us = clock_now_us();
@@ -55,7 +55,7 @@ void job_spawn_turn(struct job *job)
         companion_post(job->host->companion, &job->launch.task);
 }
 
-/* False: it is being started, or its turn is just coming. */
+/* False: the start is in progress, or its turn has just come. */
 static bool withdraw(struct job *job)
 {
     if (job->spawning.waits)
@@ -82,8 +82,8 @@ static void give_up(struct job *job)
     job_end_given_up(job);
 }
 
-/* When its time is over: spawn_timeout_ms after its companion has begun. Until then its turn may be
- * so late that all threads have hung, been given up and been replaced meanwhile; but not twice. */
+/* When its time is up: spawn_timeout_ms after its companion has begun. If the companion has not
+ * begun, allow time for all threads to hang, be given up and be replaced, once. */
 static int64_t due_ms(const struct job *job)
 {
     int64_t begun_ms = atomic_load(&job->launch.begun_ms);
@@ -99,7 +99,7 @@ void job_spawn_timer(struct job *job)
         return;
     }
     int64_t due = due_ms(job);
-    if (!job->stopping && due > now_ms) { /* it may begin in the next moment */
+    if (!job->stopping && due > now_ms) { /* its companion may begin at any time */
         int64_t begun = now_ms + job->spawning.timeout_ms;
         set_deadline(job, due < begun ? due : begun);
         return;
@@ -119,6 +119,6 @@ void job_spawn_timer(struct job *job)
 void job_spawn_stop(struct job *job)
 {
     spawn_cancel(&job->launch.control);
-    if (!job->spawning.cancelled) /* in a later turn: the caller may be in the middle of a list */
+    if (!job->spawning.cancelled) /* in a later turn: the caller may be iterating over a list */
         set_deadline(job, 0);
 }

@@ -11,13 +11,13 @@
 #include "base/clock.h"
 
 enum {
-    /* Of a pipe that is full whenever it is looked at: fewer turns, and larger frames. Where the
-     * user has used up what pipe(7) allows it stays as it is. */
+    /* For a pipe that is full each time it is read: fewer turns, and larger frames. If the user's
+     * quota (pipe(7)) is used up, the size does not change. */
     PIPE_BYTES = 1 << 18,
-    FULL_BYTES = 1 << 16, /* what a pipe holds before */
-    TURN_BYTES = 1 << 18, /* so that one job's output cannot hold the loop … */
-    READS_PER_TURN = 4,   /* … nor many small pieces */
-    RETRY_MS = 50         /* after want of memory */
+    FULL_BYTES = 1 << 16, /* the default capacity of a pipe */
+    TURN_BYTES = 1 << 18, /* so that one job's output cannot occupy the loop */
+    READS_PER_TURN = 4,   /* the same for many small reads */
+    RETRY_MS = 50         /* after a lack of memory */
 };
 
 static void close_source(struct job *job, struct loop_source *source)
@@ -29,7 +29,7 @@ static void close_source(struct job *job, struct loop_source *source)
     (void)close(fd);
 }
 
-/* Memory is short, here or in the kernel: what could not be done is tried again. */
+/* Memory is short, in this process or in the kernel: try again later. */
 static void retry_later(struct job *job)
 {
     job->deadlines.retry_at_ms = clock_deadline_ms(RETRY_MS);
@@ -38,7 +38,7 @@ static void retry_later(struct job *job)
 
 /* ---- output ---------------------------------------------------------------------------------- */
 
-/* How much more it may write by its rule. */
+/* How many more bytes the rule lets it write. */
 static uint64_t output_left(const struct job *job)
 {
     const struct rule *rule = job->launch.decision.rule;
@@ -48,7 +48,7 @@ static uint64_t output_left(const struct job *job)
     return used < rule->max_output.value ? rule->max_output.value - used : 0;
 }
 
-/* Where nobody wants it, output is read and forgotten. */
+/* Output that has no reader is read and thrown away. */
 static bool is_dropped(const struct job *job)
 {
     return job->owner == NULL || job->streams.output_over;
@@ -62,7 +62,7 @@ static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *s
     if (!is_dropped(job)) {
         enum afar_status status =
             job->owner->ops->reserve(job->owner, pipe->stream, room, size, NULL);
-        /* As much as a recording has room for. */
+        /* No more than the recording has room for. */
         if (job->launch.recording != NULL && *size > JOB_SCRATCH_BYTES)
             *size = JOB_SCRATCH_BYTES;
         return status;
@@ -94,7 +94,7 @@ static void pause_pipe(struct job_pipe *pipe, enum afar_status why)
         retry_later(job);
 }
 
-/* What is in a pipe may come from elsewhere (splice), and fail as that does. */
+/* Data in a pipe may come from elsewhere (splice), and reading it fails as reading there does. */
 static void note_loss(struct job *job, int sys_errno)
 {
     char text[128];
@@ -103,13 +103,13 @@ static void note_loss(struct job *job, int sys_errno)
               job->launch.id, strerror_r(sys_errno, text, sizeof text));
 }
 
-/* More than its rule allows has come: it ends, and the rest is dropped. */
+/* The rule's max_output was exceeded: ends the job, and drops the rest. */
 static void end_output(struct job *job)
 {
     if (job->streams.output_over)
         return;
     job->streams.output_over = true;
-    if (job->state >= JOB_DRAINING && !job->stopping) { /* it has ended by itself meanwhile */
+    if (job->state >= JOB_DRAINING && !job->stopping) { /* it has exited meanwhile */
         job->stopping = true;
         job->stop_outcome = AFAR_OUTCOME_OUTPUT_LIMIT;
     }
@@ -118,7 +118,7 @@ static void end_output(struct job *job)
     job_resume_output(job);
 }
 
-/* Nobody has the terminal open any more; else an EIO is a loss, as from a pipe. */
+/* True: no process has the terminal open any more. Otherwise an EIO is a loss, as on a pipe. */
 static bool is_over(int fd)
 {
     struct pollfd look = {.fd = fd, .events = POLLIN};
@@ -129,8 +129,8 @@ static bool is_over(int fd)
     return ready == 1 && (look.revents & POLLHUP) != 0;
 }
 
-/* A terminal gives at most 4,095 bytes at a time: what there is goes into one frame. Its end, when
- * nobody has it open any more, is EIO. */
+/* A terminal returns at most 4,095 bytes for each read: collect what is there into one frame. When
+ * no process has it open any more, its end is EIO. */
 static ssize_t read_terminal(int fd, uint8_t *room, size_t size)
 {
     size_t used = 0;
@@ -148,7 +148,7 @@ static ssize_t read_terminal(int fd, uint8_t *room, size_t size)
     return got;
 }
 
-/* One read. False: nothing more for now. */
+/* Reads once. False: stop for now. */
 static bool read_once(struct job_pipe *pipe)
 {
     uint8_t *room = NULL;
@@ -171,12 +171,12 @@ static bool read_once(struct job_pipe *pipe)
             pipe->grown = true;
             (void)fcntl(pipe->source.fd, F_SETPIPE_SZ, PIPE_BYTES);
         }
-        /* While someone still holds the pipe, the linger time starts again with each byte. */
+        /* While another process holds the pipe, the linger time restarts with each read. */
         if (pipe->job->deadlines.linger_at_ms != DEADLINE_NEVER)
             pipe->job->deadlines.linger_at_ms =
                 clock_deadline_ms((int64_t)pipe->job->host->limits.linger_ms);
-        /* A short read has emptied the pipe: more in the next turn, when more is there. Not where
-         * the command has ended, whose last bytes come now. */
+        /* A short read has emptied the pipe: wait for the next event. But if the command has ended,
+         * its last bytes must be read now. */
         return (size_t)got == size || pipe->job->state >= JOB_DRAINING;
     }
     if (failed == EINTR)
@@ -185,7 +185,7 @@ static bool read_once(struct job_pipe *pipe)
         return false;
     if (failed != 0 && failed != EAGAIN)
         note_loss(pipe->job, failed);
-    /* End of file; or nothing left, and its last holder has been killed. */
+    /* End of file; or nothing left, and the last holders have been killed. */
     close_source(pipe->job, &pipe->source);
     return false;
 }
@@ -242,7 +242,7 @@ void job_resume_output(struct job *job)
         pipe->paused = false;
         resumed = true;
     }
-    /* Time in which we did not read does not count for the holder of the pipe. */
+    /* Time in which we did not read does not count as linger time. */
     if (resumed && job->deadlines.linger_at_ms != DEADLINE_NEVER)
         job->deadlines.linger_at_ms = clock_deadline_ms((int64_t)job->host->limits.linger_ms);
 }
@@ -259,7 +259,7 @@ void job_close_output(struct job *job, enum stream stream)
 
 /* ---- standard input -------------------------------------------------------------------------- */
 
-/* Nobody will read it any more: what waits and what still comes counts as taken. */
+/* The input can no longer be read: what waits and what still comes counts as taken. */
 static void discard_input(struct job *job)
 {
     job->streams.stdin_taken += buffer_size(&job->streams.input);
@@ -267,7 +267,7 @@ static void discard_input(struct job *job)
     close_source(job, &job->streams.stdin_source);
 }
 
-/* Writes once. False: the pipe is full or gone. */
+/* Writes once. False: the pipe is full or closed. */
 static bool write_once(struct job *job, const uint8_t *data, size_t size, size_t *written)
 {
     *written = 0;
@@ -308,7 +308,7 @@ static void drain_input(struct job *job)
         close_source(job, &job->streams.stdin_source);
     else if (loop_set_events(job->host->loop, &job->streams.stdin_source, waiting ? EPOLLOUT : 0,
                              NULL) != AFAR_OK)
-        retry_later(job); /* closing it would tell the command that this was all */
+        retry_later(job); /* closing it would mean end of file to the command */
 }
 
 static void stdin_ready(struct loop_source *source, uint32_t events)
@@ -336,7 +336,7 @@ enum afar_status job_write_stdin(struct job *job, const void *data, size_t size,
         job->streams.stdin_taken += size;
         return AFAR_OK;
     }
-    /* Straight into the pipe while nothing waits before it. */
+    /* Write directly while nothing is buffered. */
     while (job->streams.stdin_source.fd >= 0 && size > 0 && buffer_size(&job->streams.input) == 0) {
         size_t written = 0;
         if (!write_once(job, bytes, size, &written))
@@ -380,7 +380,7 @@ enum afar_status job_streams_open(struct job *job, struct afar_error *err)
     const int fds[2] = {job->launch.spawned.stdout_fd, job->launch.spawned.stderr_fd};
     enum afar_status status = AFAR_OK;
     for (int i = 0; i < 2; i++) {
-        if (fds[i] < 0) /* on a terminal there is one stream */
+        if (fds[i] < 0) /* on a terminal there is only one stream */
             continue;
         struct job_pipe *pipe = &job->streams.output[i];
         if (status == AFAR_OK && !pipe->unwanted)
@@ -392,7 +392,7 @@ enum afar_status job_streams_open(struct job *job, struct afar_error *err)
         (void)loop_add(loop, &job->streams.stdin_source, job->launch.spawned.stdin_fd, 0,
                        stdin_ready, NULL);
     if (job_is_on_terminal(job)) {
-        /* Pipes grow, terminals do not. And there is input to be ended, also where none was to
+        /* Pipes can be enlarged, terminals cannot. And the input must be ended even if none was to
          * come. */
         job->streams.output[0].grown = job->streams.input_grown = true;
         job->streams.input_eof = job->streams.input_eof || !job->launch.request->stdin_stream;

@@ -11,9 +11,9 @@
 
 enum {
     END_KEY = 4,        /* Ctrl-D */
-    END_TIMES = 5,      /* that it is sent again, after … */
-    END_AGAIN_MS = 500, /* … this, and each time twice as long */
-    END_FULL_MS = 50    /* it was not taken */
+    END_TIMES = 5,      /* how often it is sent again */
+    END_AGAIN_MS = 500, /* pause before the first repetition; doubled each time */
+    END_FULL_MS = 50    /* pause after EAGAIN */
 };
 
 bool job_is_on_terminal(const struct job *job)
@@ -21,7 +21,7 @@ bool job_is_on_terminal(const struct job *job)
     return job->launch.request->pty != NULL;
 }
 
-/* Either of the two descriptors; -1: it has been hung up, or is not there yet. */
+/* Either of the two descriptors; -1: not opened yet, or hung up. */
 static int master(const struct job *job)
 {
     int fd = job->streams.output[STREAM_STDOUT].source.fd;
@@ -43,7 +43,8 @@ static void apply_size(struct job *job)
     if (size->rows > 0 && size->cols > 0)
         job_record_size(job, size);
     if (master(job) >= 0)
-        (void)pty_resize(master(job), &set); /* the kernel tells the foreground where it changes */
+        (void)pty_resize(master(job),
+                         &set); /* the kernel sends WINCH to the foreground if it changes */
 }
 
 void job_resize(struct job *job, const struct screen_size *size)
@@ -71,8 +72,7 @@ const char *job_terminal_name(const struct job *job)
 
 /* ---- the end of input ------------------------------------------------------------------------ */
 
-/* What ends input on it now: the key that the program has chosen, or Ctrl-D for one that reads
- * raw. */
+/* The key that ends input now: the one that the program has set, or Ctrl-D if it reads raw. */
 static unsigned char end_key(int fd)
 {
     struct termios modes;
@@ -115,7 +115,7 @@ void job_terminal_end_input(struct job *job)
     if (terminal->input_over)
         return;
     terminal->input_over = true;
-    /* In the middle of a line the first only hands over what there is of it. */
+    /* In the middle of a line the first key only hands over the line; the second is the end. */
     terminal->keys_left = terminal->in_line ? 2 : 1;
     send_end(job);
     job_set_timer(job);
@@ -129,7 +129,7 @@ void job_terminal_run_timers(struct job *job, int64_t now_ms)
     terminal->end_at_ms = DEADLINE_NEVER;
     if (job->streams.stdin_source.fd < 0 || job->state >= JOB_DRAINING)
         return;
-    /* A program that writes is not one that waits for input. */
+    /* A program that writes is not waiting for input. */
     if (terminal->keys_left == 0 && output_of(job) != terminal->output_then) {
         terminal->output_then = output_of(job);
         terminal->end_at_ms = clock_deadline_ms(END_AGAIN_MS);
@@ -148,8 +148,8 @@ void job_hang_up(struct job *job)
         job->early_signal = SIGHUP;
         return;
     }
-    /* Only when both are closed: the kernel then sends HUP and CONT. */
-    job->streams.stdin_taken += buffer_size(&job->streams.input); /* nobody will read it */
+    /* Both descriptors must be closed: then the kernel sends HUP and CONT. */
+    job->streams.stdin_taken += buffer_size(&job->streams.input); /* it will not be read */
     job_streams_close(job);
 }
 

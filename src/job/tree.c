@@ -1,8 +1,8 @@
-/* All of a job's processes: signals, and the certainty that none is left.
+/* All processes of a job: signals them, and makes sure that none is left.
  *
- * They are found in /proc, which takes its time where there are many: so it is done in the host's
- * sweeper, a part at a time, and others' parts in between. What is read there is another process's
- * memory, and may hang (on a file system of a hostile user's): then the job goes on without. */
+ * They are found in /proc, which is slow if there are many; so the host's sweeper does it in short
+ * steps, and other jobs' steps run in between. Reading another process's memory may hang (on a
+ * hostile user's file system): then the job continues without the answer. */
 #include "job/internal.h"
 
 #include <signal.h>
@@ -16,30 +16,30 @@
 
 enum {
     PART_US = 5000,
-    RETRY_MS = 50,   /* after want of memory */
-    STUCK_MS = 2000, /* for a part */
-    STUCK_MAX = 3,   /* then the rest of it is left alone */
+    RETRY_MS = 50,   /* after a lack of memory */
+    STUCK_MS = 2000, /* for one step */
+    STUCK_MAX = 3,   /* then the remaining processes are not looked for */
     UNBEGUN_MS = 30000,
-    HUNG_MAX = 32 /* threads that hang and are replaced */
+    HUNG_MAX = 32 /* hung threads that are replaced */
 };
 
-/* Carries all that it needs, since it may outlive its job. */
+/* Has copies of all that it needs, because it may outlive its job. */
 struct tree_op {
     struct task task;
     struct job_host *host;
     struct job *job;    /* NULL: given up */
-    bool hangs;         /* … and counted in hung_looks */
-    struct sweep sweep; /* used by the sweeper while the job is busy, as the next two */
+    bool hangs;         /* given up, and counted in hung_looks */
+    struct sweep sweep; /* while busy the sweeper's, with the next two */
     enum sweep_progress progress;
     int64_t wait_ms;
-    atomic_llong begun_ms; /* a part is being done since then; 0: it waits for that */
+    atomic_llong begun_ms; /* start of the step in progress; 0: waits for a thread */
     char variable[sizeof JOB_VARIABLE + MESSAGE_JOB_ID_BYTES];
     char cgroup[CGROUP_NAME_BYTES];
 };
 
 static void done(struct mail *mail);
 
-/* In the sweeper. */
+/* Runs in the sweeper. */
 static void work(struct task *task)
 {
     struct tree_op *op = list_object(task, struct tree_op, task);
@@ -90,8 +90,8 @@ void job_tree_close(struct job *job)
     job->tree.op = NULL;
 }
 
-/* The pipes of its output that are still open, or its terminal. One that we have closed is there
- * no more, and another may have its name. */
+/* Names the pipes of its output that are still open, or its terminal. Not those that we have
+ * closed: their inode numbers may have been reused. */
 static void add_pipes(const struct job *job, struct sweep_order *order)
 {
     struct stat info;
@@ -107,7 +107,7 @@ static void add_pipes(const struct job *job, struct sweep_order *order)
     }
 }
 
-/* AFAR_ENOMEM. */
+/* Begins a sweep. AFAR_ENOMEM. */
 static enum afar_status begin(struct job *job, enum tree_want want)
 {
     struct job_tree *tree = &job->tree;
@@ -140,7 +140,7 @@ static enum afar_status begin(struct job *job, enum tree_want want)
     return AFAR_OK;
 }
 
-/* The strongest of what is wanted, which makes the weaker ones needless. */
+/* Begins the strongest of what is wanted, which includes the weaker ones. */
 static void begin_next(struct job *job)
 {
     struct job_tree *tree = &job->tree;
@@ -176,7 +176,7 @@ static void note_left(const struct job *job)
                   job->launch.id, left, result->denied > 0 ? " (not permitted)" : "");
 }
 
-/* What it has left has been looked at, and some of it ended. */
+/* The command's leftovers were examined, and some of them ended. */
 static void settle(struct job *job)
 {
     struct job_tree *tree = &job->tree;
@@ -220,7 +220,7 @@ static void done(struct mail *mail)
         (void)atomic_fetch_sub(&op->host->figures->hung_looks, 1);
     if (job == NULL)
         op_free(op);
-    if (job == NULL || op->host->ended) /* (one that was given up and goes on) */
+    if (job == NULL || op->host->ended) /* (it was given up and goes on) */
         return;
     job->tree.stuck_at_ms = DEADLINE_NEVER;
     if (op->progress == SWEEP_MORE) {
@@ -237,7 +237,7 @@ static void done(struct mail *mail)
     job_advance(job);
 }
 
-/* Goes on without what is being looked at. */
+/* Continues without the op that hangs. */
 static void leave_op(struct job *job)
 {
     struct job_tree *tree = &job->tree;
@@ -246,7 +246,7 @@ static void leave_op(struct job *job)
     log_write(job->host->log, LOG_LEVEL_WARN,
               "%s: job %s: reading /proc of one of its processes hangs", job->label,
               job->launch.id);
-    if (tree->does == TREE_LEAVE) { /* what cannot be looked at does not stay */
+    if (tree->does == TREE_LEAVE) { /* a process that cannot be examined does not stay */
         job_left_give_up(job);
         tree->does = TREE_SWEEP;
     }
@@ -261,12 +261,12 @@ static void leave_op(struct job *job)
     finish(job);
 }
 
-/* Reading that process hangs: the sweep that starts anew skips it. */
+/* Reading a process hangs: the next sweep skips that process. */
 static void give_up_op(struct job *job)
 {
     struct tree_op *op = job->tree.op;
     sweep_cancel(&op->sweep);
-    op->job = NULL; /* freed when it returns */
+    op->job = NULL; /* freed when its work returns */
     op->hangs = companion_give_up(job->host->sweeper, &op->task, HUNG_MAX) != COMPANION_DONE;
     if (op->hangs)
         (void)atomic_fetch_add(&job->host->figures->hung_looks, 1);
@@ -296,7 +296,7 @@ void job_tree_run_timers(struct job *job, int64_t now_ms)
         tree->stuck_at_ms = now_ms + STUCK_MS;
 }
 
-/* False: somebody is in it, or something is to be read there. */
+/* False: a process is in the cgroup, or its events must still be read. */
 static bool leave_empty_cgroup(struct job *job)
 {
     struct job_launch *launch = &job->launch;
