@@ -23,7 +23,7 @@ static uint32_t word_at(const uint8_t *at)
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-/* Eight bytes at a time: output passes here at the pace of the disk. */
+/* Eight bytes at a time: all output passes through here, at the speed of the disk. */
 static uint32_t add_eight(const struct crc *crc, uint32_t value, const uint8_t *at)
 {
     uint32_t low = value ^ word_at(at);

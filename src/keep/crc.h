@@ -1,4 +1,4 @@
-/* CRC-32C (Castagnoli), by which a record that was torn or has rotted is known.
+/* CRC-32C (Castagnoli): detects records that are torn or damaged.
  *
  * Owns:    its table.
  * Threads: read-only after crc_init; then any.
@@ -18,7 +18,7 @@ struct crc {
 
 void crc_init(struct crc *crc);
 
-/* Goes on from `value` (0 in the beginning). */
+/* Continues from `value`, which is 0 at the beginning. */
 uint32_t crc_add(const struct crc *crc, uint32_t value, const void *data, size_t size);
 
 #endif

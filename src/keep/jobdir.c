@@ -88,7 +88,7 @@ static enum afar_status put_file(int folder_fd, const char *name, const void *da
     return status;
 }
 
-/* The whole file, with a NUL. AFAR_EAGAIN: it is not there. */
+/* Reads the whole file and adds a NUL. AFAR_EAGAIN: it does not exist. */
 static enum afar_status get_file(int folder_fd, const char *name, char *text, size_t room,
                                  size_t *size, struct afar_error *err)
 {
@@ -112,7 +112,7 @@ static enum afar_status get_file(int folder_fd, const char *name, char *text, si
 
 /* ---- the folder ------------------------------------------------------------------------------ */
 
-/* So that a receipt finds room on a disk that has filled up meanwhile. */
+/* So that the receipt has space even if the disk is full later. */
 static enum afar_status reserve_receipt(int folder_fd, struct afar_error *err)
 {
     int fd = open_new(folder_fd, "receipt.new");
@@ -185,7 +185,7 @@ enum afar_status jobdir_open(int jobs_fd, const char *name, int *fd, struct afar
                      "the folder of job %s is another user's, or open to others", name);
 }
 
-/* errno, or 0: it is gone, with all that is in it. */
+/* 0: the folder is gone, with all that is in it. Else an errno. */
 static int remove_folder(int jobs_fd, const char *name)
 {
     int fd = openat(jobs_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -206,13 +206,13 @@ enum afar_status jobdir_remove(int jobs_fd, const char *name, struct afar_error 
 {
     char hidden[sizeof new_prefix + MESSAGE_JOB_ID_BYTES];
     const char *at = name;
-    if (name[0] != '.') { /* no job any more, even if the rest of this fails */
+    if (name[0] != '.') { /* it is not a job any more, even if removing fails */
         (void)snprintf(hidden, sizeof hidden, "%s%.32s", new_prefix, name);
         if (renameat(jobs_fd, name, jobs_fd, hidden) != 0)
             return afar_fail_errno(err, errno, "cannot remove the folder of job %s", name);
         at = hidden;
     }
-    /* A keeper that is about to end may still put something there. */
+    /* A keeper that is about to end may still create files there. */
     int failed = ENOTEMPTY;
     for (int i = 0; i < REMOVE_TRIES && failed == ENOTEMPTY; i++)
         failed = remove_folder(jobs_fd, at);
@@ -303,7 +303,7 @@ enum afar_status jobdir_begin(int fd, struct afar_error *err)
 
 bool jobdir_has_begun(int fd)
 {
-    /* Where that cannot be known, it may have run: it must not be begun again. */
+    /* If that cannot be known, assume that it has begun: it must not be started twice. */
     return faccessat(fd, "begun", F_OK, 0) == 0 || errno != ENOENT;
 }
 
@@ -338,7 +338,7 @@ enum afar_status jobdir_read_end(int fd, struct jobdir_end *end, struct afar_err
 
 /* ---- its door -------------------------------------------------------------------------------- */
 
-/* By the descriptor: the path of a state folder may be longer than a socket's address. */
+/* Through the descriptor: the path of a state folder may be longer than a socket address allows. */
 static void address_of(struct sockaddr_un *address, int fd, const char *name)
 {
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};

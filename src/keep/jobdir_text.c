@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "wire/frame.h"
 
-/* A name may hold anything: it stands there as hex. */
+/* The key may contain any bytes, and so may a path: they are written as hex. */
 static void to_hex(char *hex, const char *text)
 {
     for (; *text != '\0'; text++, hex += 2)
@@ -36,7 +36,7 @@ static bool from_hex(char *text, size_t room, const char *hex)
     return true;
 }
 
-/* One line, "name value"; the values have no control characters. */
+/* Adds a line "name value". Values contain no control characters. */
 static void add_line(char *text, size_t room, size_t *used, const char *name, const char *value)
 {
     if (*used < room)
@@ -50,7 +50,7 @@ static void add_number(char *text, size_t room, size_t *used, const char *name, 
     add_line(text, room, used, name, digits);
 }
 
-/* Goes through the lines of `text`, which it cuts. False: there are no more. */
+/* Splits the next line off `text`, which is modified. False: there are no more lines. */
 static bool next_line(char **text, char **name, char **value)
 {
     char *line = *text;

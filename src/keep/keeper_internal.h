@@ -1,4 +1,4 @@
-/* What the keeper's files share: start.c, main.c, kept_job.c, reader.c. For those only. */
+/* Shared by start.c, main.c, kept_job.c, reader.c and reader_ask.c only. */
 #ifndef KEEP_KEEPER_INTERNAL_H
 #define KEEP_KEEPER_INTERNAL_H
 
@@ -11,9 +11,9 @@
 
 #define KEEPER_READ "--read"
 
-enum { KEEPER_AGAIN_MS = 1000 }; /* then what a full disk has refused is tried again */
+enum { KEEPER_AGAIN_MS = 1000 }; /* pause before a failed write is retried */
 
-/* The descriptors that it is started with. */
+/* The descriptors that a keeper is started with. */
 enum {
     KEEPER_FIRST_FD = 3,
     KEEPER_ORDER_FD = 3,
@@ -26,11 +26,11 @@ enum {
 };
 
 struct keeper {
-    struct job_host host; /* its loop is there also where there is no job */
+    struct job_host host; /* its loop exists even if there is no job */
     struct mailbox mailbox;
     struct counters counters;
     struct figures figures;
-    struct order_taken *order; /* NULL: it only reads */
+    struct order_taken *order; /* NULL: it serves an ended job */
     struct jobdir_request request;
     char token[JOBDIR_TOKEN_BYTES];
     int folder_fd;
@@ -41,29 +41,29 @@ struct keeper {
     struct job_owner owner;
     struct job_place place;
     struct job_decider decider;
-    struct job *job; /* NULL: it has ended */
+    struct job *job; /* NULL: the job has ended */
     bool started;
-    bool killed; /* by request */
-    bool ended;  /* `end` is complete … */
-    bool stored; /* … and on the disk */
+    bool killed; /* by a `kill` request */
+    bool ended;  /* `end` is filled in */
+    bool stored; /* `end` is on the disk */
     struct jobdir_end end;
-    uint8_t room[SPOOL_RECORD_BYTES];  /* what the job has written … */
-    enum stream waiting_stream;        /* … and no disk has taken yet (WHEN_FULL_BLOCK) … */
-    size_t waiting;                    /* … so much … */
-    size_t waiting_from;               /* … from there on */
-    size_t part;                       /* the next frame's part of it; 0: not known yet */
-    bool part_is_point;                /* of the screen's */
-    struct screen screen;              /* of a job on a terminal */
-    struct jobdir_recording recording; /* which is complete; path "": it is not, or there is none */
+    uint8_t room[SPOOL_RECORD_BYTES];  /* output of the job */
+    enum stream waiting_stream;        /* the stream of the output in `room` */
+    size_t waiting;                    /* bytes in `room` that the spool has not taken yet */
+    size_t waiting_from;               /* where they begin */
+    size_t part;                       /* size of the next frame; 0: not known yet */
+    bool part_is_point;                /* a reader can begin after that frame */
+    struct screen screen;              /* if the job is on a terminal */
+    struct jobdir_recording recording; /* path "": there is none, or it is not finished */
 
-    struct run_host run; /* of who drives the job */
+    struct run_host run; /* for the reader that drives the job */
     struct run_spool run_spool;
     struct spool_cursor cursor;
     struct loop_source listener;
     struct list readers;
     size_t reader_count;
-    struct loop_deferred pump; /* gives all readers what is new */
-    struct timer timer;        /* once a second while something is to be tried again, or to end */
+    struct loop_deferred pump; /* sends new output to all readers */
+    struct timer timer;        /* runs while a write is to be retried, or the keeper is to end */
     int64_t leave_at_ms;       /* DEADLINE_NEVER: not yet */
     bool done;
 };
@@ -73,31 +73,32 @@ struct keeper {
 /* Starts the command. AFAR_ENOMEM, AFAR_ESYSTEM. */
 enum afar_status kept_job_begin(struct keeper *keeper, struct afar_error *err);
 
-/* What could not be written is tried again. */
+/* Retries writes that have failed. */
 void kept_job_retry(struct keeper *keeper);
 
 /* Whether it is on a terminal. */
 bool kept_job_on_terminal(const struct keeper *keeper);
 
-/* Where a terminal that has seen nothing begins, and what it must be told then. */
+/* find_screen: sets the frame where a new terminal's output begins. tell_screen: fills in what that
+ * terminal must be told first. */
 void kept_job_find_screen(struct keeper *keeper, struct message_attach *attach);
 void kept_job_tell_screen(const struct keeper *keeper, bool is_new,
                           struct message_attached *attached);
 
-/* The driver has taken something. */
+/* The driving reader has acknowledged output: may make room. */
 void kept_job_resume(struct keeper *keeper);
 
 enum message_job_state kept_job_state(const struct keeper *keeper);
 
 /* reader.c */
 
-/* Takes connections from the listener. AFAR_ESYSTEM. */
+/* Accepts connections from the listener. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status readers_open(struct keeper *keeper, int listener_fd, struct afar_error *err);
 
-/* There is something for them. */
+/* Sends what is new to the readers. May free readers. */
 void readers_pump(struct keeper *keeper);
 
-/* The command runs: who was told that it was starting hears of it. */
+/* The command runs: tells the readers that were told that it was starting. */
 void readers_tell_started(struct keeper *keeper);
 
 #endif

@@ -1,4 +1,4 @@
-/* The keeper's command: its owner, and its place. */
+/* The keeper's command: the owner and the place of its job. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,8 @@ static void added(struct keeper *keeper)
     loop_defer(keeper->host.loop, &keeper->pump);
 }
 
-/* False: some of it still waits. On a terminal a frame ends where a new reader could begin. */
+/* Appends output to the spool. False: some of it still waits. On a terminal a frame ends where a
+ * new reader can begin. */
 static bool append_waiting(struct keeper *keeper)
 {
     bool some = false;
@@ -95,7 +96,7 @@ static void on_ended(struct job_owner *owner, const struct afar_receipt *receipt
 {
     struct keeper *keeper = keeper_of(owner);
     keeper->job = NULL;
-    /* What still waits for a disk cannot wait any longer: it is told as missing. */
+    /* Output that still waits for the disk is lost, and recorded as a gap. */
     if (!append_waiting(keeper)) {
         uint64_t bytes[2];
         spool_bytes(keeper->spool, bytes);
@@ -117,7 +118,7 @@ static void on_ended(struct job_owner *owner, const struct afar_receipt *receipt
     loop_defer(keeper->host.loop, &keeper->pump);
 }
 
-/* Its place refuses nothing, but where memory is out before it begins. */
+/* Nothing refuses a keeper's job today; if it happens, the receipt says why. */
 static void on_refused(struct job_owner *owner, const struct refusal *refusal)
 {
     struct afar_receipt receipt = {.size = sizeof receipt,
@@ -154,7 +155,7 @@ void kept_job_resume(struct keeper *keeper)
     kept_job_retry(keeper);
 }
 
-/* ---- its place: the server has let it in ------------------------------------------------------- */
+/* ---- its place: the server has admitted it --------------------------------------------------- */
 
 static bool leave(struct job_place *place)
 {
@@ -217,7 +218,7 @@ static const struct job_place_ops place_ops = {.leave = leave,
                                                .explain = explain,
                                                .gone = gone};
 
-/* In the companion. From here on nobody can know that it has not begun. */
+/* Runs in the companion. Once `begun` exists, the command counts as started. */
 static enum afar_status decide(struct job_decider *decider, struct job_launch *launch,
                                struct afar_error *err)
 {
@@ -235,7 +236,7 @@ static enum afar_status decide(struct job_decider *decider, struct job_launch *l
         launch->recording = recording_reopen(order->recording, err);
         if (launch->recording == NULL)
             return AFAR_ESYSTEM;
-        launch->audited = true; /* its end is told to note_end */
+        launch->audited = true; /* so that note_end is called */
     }
     launch->spawned.stage = "environment";
     enum afar_status status =
@@ -244,7 +245,7 @@ static enum afar_status decide(struct job_decider *decider, struct job_launch *l
     return status == AFAR_OK ? jobdir_begin(keeper->folder_fd, err) : status;
 }
 
-/* A copy, for the job to free. NULL: out of memory. */
+/* A copy, which the job frees. NULL: out of memory. */
 static struct exec_request *make_request(const struct keeper *keeper)
 {
     const struct keep_order *order = order_of(keeper->order);
@@ -253,7 +254,7 @@ static struct exec_request *make_request(const struct keeper *keeper)
     for (; order->argv[count] != NULL; count++)
         bytes += strlen(order->argv[count]) + 1;
     struct exec_request *request = calloc(1, sizeof *request);
-    /* One block: the words lie behind the array. */
+    /* One block: the words lie after the array. */
     char **argv = malloc((count + 1) * sizeof *argv + bytes);
     if (request == NULL || argv == NULL) {
         free(request);
@@ -282,14 +283,14 @@ static struct exec_request *make_request(const struct keeper *keeper)
     return request;
 }
 
-/* ---- its screen ------------------------------------------------------------------------------- */
+/* ---- its screen ------------------------------------------------------------------------------ */
 
 bool kept_job_on_terminal(const struct keeper *keeper)
 {
     return keeper->request.pty;
 }
 
-/* The first frame with so many bytes of output before it, as far as that is held. */
+/* The first frame that has at least `wanted` bytes of output before it and is in the spool. */
 static uint64_t frame_at(struct keeper *keeper, uint64_t wanted)
 {
     uint64_t low = 0;
@@ -305,7 +306,7 @@ static uint64_t frame_at(struct keeper *keeper, uint64_t wanted)
     return high;
 }
 
-/* From the folder alone: what there was at the end. */
+/* A keeper that only reads: rebuilds the screen's state from the spool. */
 static void look_back(struct keeper *keeper)
 {
     struct spool_cursor cursor = {.fd = -1};
@@ -363,7 +364,7 @@ void kept_job_tell_screen(const struct keeper *keeper, bool is_new,
     uint64_t bytes[2];
     spool_bytes(keeper->spool, bytes);
     attached->replay = bytes[STREAM_STDOUT] - attached->first_bytes[STREAM_STDOUT];
-    /* (What was looked at, and waits for room, comes again as a whole.) */
+    /* (Output that was fed but waits for room is sent again as a whole.) */
     screen_tell(&keeper->screen, attached->replay == 0 && keeper->part == 0, attached->modes);
 }
 

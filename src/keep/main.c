@@ -1,4 +1,4 @@
-/* The keeper's main: from its descriptors to a loop, and to its end. */
+/* The keeper's main function: sets up its descriptors and its loop, and runs it to the end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,14 +14,14 @@
 #include "keep/keeper_internal.h"
 
 enum {
-    LINGER_MS = 10000, /* from the end of the job to its keeper's, for those who come right then */
+    LINGER_MS = 10000, /* how long the keeper stays after its job has ended, for late readers */
     WINDOW_BYTES = OUTPUT_LOG_CAPACITY_MIN
 };
 
 static bool bytes_before(const struct run_spool *run_spool, uint64_t seq, uint64_t bytes[2])
 {
     const struct keeper *keeper = list_object(run_spool, struct keeper, run_spool);
-    if (keeper->ended && seq == keeper->end.seq + 1) { /* behind the receipt */
+    if (keeper->ended && seq == keeper->end.seq + 1) { /* after the receipt */
         spool_bytes(keeper->spool, bytes);
         return true;
     }
@@ -48,7 +48,7 @@ static void timer_fired(struct timer *timer)
     loop_defer(keeper->host.loop, &keeper->pump);
     if (keeper->ended && keeper->leave_at_ms == DEADLINE_NEVER)
         keeper->leave_at_ms = clock_deadline_ms(LINGER_MS);
-    /* Who still reads has all the time that it takes. */
+    /* A reader that still reads is not interrupted. */
     if (keeper->stored && list_empty(&keeper->readers) && now_ms >= keeper->leave_at_ms)
         keeper->done = true;
     timer_arm(timers, timer,
@@ -114,7 +114,7 @@ static enum afar_status open_run(struct keeper *keeper, const struct keep_order 
     return status;
 }
 
-/* So that it is this thread which a SIGCHLD wakes: those that are started meanwhile block it. */
+/* SIGCHLD must wake this thread, so the threads that are started meanwhile block it. */
 static void hold_children(bool hold)
 {
     sigset_t children;
@@ -123,7 +123,7 @@ static void hold_children(bool hold)
     (void)pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &children, NULL);
 }
 
-/* A new job. */
+/* Starts a new job. */
 static enum afar_status open_new(struct keeper *keeper, struct afar_error *err)
 {
     enum afar_status status = order_take(&keeper->order, KEEPER_ORDER_FD, err);
@@ -146,7 +146,7 @@ static enum afar_status open_new(struct keeper *keeper, struct afar_error *err)
     return status == AFAR_OK ? kept_job_begin(keeper, err) : status;
 }
 
-/* One that has ended. *other: somebody serves it already. */
+/* Serves a job that has ended. *other: another keeper serves it already. */
 static enum afar_status open_old(struct keeper *keeper, bool *other, struct afar_error *err)
 {
     uint64_t bytes[2];
@@ -175,8 +175,8 @@ static enum afar_status open_old(struct keeper *keeper, bool *other, struct afar
 
 /* ---- the program ----------------------------------------------------------------------------- */
 
-/* What it was given is its own: nothing of it may reach the command. A lock that a command inherits
- * would look like a keeper for ever. */
+/* The command must inherit none of these descriptors. An inherited lock would look like a living
+ * keeper. */
 static void close_on_exec(void)
 {
     for (int fd = KEEPER_FIRST_FD; fd < KEEPER_FIRST_FD + KEEPER_FDS; fd++)
@@ -185,10 +185,10 @@ static void close_on_exec(void)
 
 static void wake(int number)
 {
-    (void)number; /* the loop's wait is over, which is all */
+    (void)number; /* it only has to interrupt the loop's wait */
 }
 
-/* Nobody ends it by a signal but KILL: it has to outlive its command. */
+/* No signal but KILL ends the keeper: it must outlive its command. */
 static void set_signals(void)
 {
     const struct sigaction action = {.sa_handler = wake};
@@ -217,7 +217,7 @@ static int keep(struct keeper *keeper, bool reads)
     if (status != AFAR_OK && !other)
         return EXIT_FAILURE;
     if (write(KEEPER_STATUS_FD, "k", 1) != 1) {
-        /* Nobody waits for it any more, which is no reason not to run it. */
+        /* Nobody waits for the report any more; run nevertheless. */
     }
     (void)close(KEEPER_STATUS_FD);
     while (!other && !keeper->done) {
@@ -233,10 +233,10 @@ int keeper_main(int argc, char **argv)
     static struct keeper keeper;
     const bool reads = argc > 1 && strcmp(argv[1], KEEPER_READ) == 0;
     if (fcntl(KEEPER_STATUS_FD, F_GETFD) < 0 || fcntl(KEEPER_FOLDER_FD, F_GETFD) < 0)
-        _exit(127); /* nobody has started us who knows how */
-    /* Before anything else can get its number. */
+        _exit(127); /* not started by keep_start or keep_read */
+    /* Before another file can get this number. */
     keeper.fence_fd = fcntl(KEEPER_FENCE_FD, F_GETFD) >= 0 ? KEEPER_FENCE_FD : 0;
-    pid_t child = fork(); /* so that it is nobody's child for long */
+    pid_t child = fork(); /* the parent exits, so that init adopts this process */
     if (child != 0)
         _exit(child > 0 ? EXIT_SUCCESS : EXIT_FAILURE);
     (void)setsid();

@@ -11,8 +11,8 @@
 
 static const char whom[] = "a keeper";
 
-/* The file: this, the groups, then texts, each with its NUL: label, program, cwd, the rule's name,
- * user and chroot, the recording; argv; env. */
+/* The file: struct head, the groups, then texts, each with its NUL: label, program, cwd, the rule's
+ * name, user and chroot, the recording; then argv and env. */
 enum {
     TEXT_LABEL,
     TEXT_PROGRAM,
@@ -25,8 +25,8 @@ enum {
 };
 
 struct head {
-    struct keep_order order; /* its pointers mean nothing here */
-    struct rule rule;        /* likewise */
+    struct keep_order order; /* its pointers are invalid */
+    struct rule rule;        /* its pointers are invalid */
     bool has[TEXTS];
     bool has_rule;
     struct pty_request pty;
@@ -56,7 +56,7 @@ enum afar_status order_put(const struct keep_order *order, int *fd, struct afar_
     struct head head;
     memset(&head, 0, sizeof head);
     head.order = *order;
-    head.order.base.default_signals = 0; /* they are others there */
+    head.order.base.default_signals = 0; /* they differ in the keeper */
     head.has_rule = rule != NULL;
     if (rule != NULL)
         head.rule = *rule;
@@ -102,7 +102,7 @@ static bool take_words(char **words, size_t count, char **at, const char *end)
     return true;
 }
 
-/* Only what confines is left of the rule. */
+/* Keeps only the parts of the rule that confine the command. */
 static void clean_rule(struct rule *rule, gid_t *groups, char *const texts[TEXTS])
 {
     rule->name = texts[TEXT_RULE];
@@ -119,7 +119,7 @@ static void clean_rule(struct rule *rule, gid_t *groups, char *const texts[TEXTS
     rule->user.home = rule->user.shell = NULL;
     rule->cwd = NULL;
     rule->chroot = texts[TEXT_CHROOT];
-    rule->record = NULL; /* its file is made */
+    rule->record = NULL; /* the recording has been created already */
 }
 
 static bool parse(struct order_taken *taken, size_t size)

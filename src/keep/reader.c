@@ -1,4 +1,4 @@
-/* Who is connected to the keeper: one that drives the job, and others that only read. */
+/* The keeper's connections: one reader that drives the job, and others that only read. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +12,9 @@
 enum {
     TOKEN_BYTES = JOBDIR_TOKEN_BYTES - 1,
     IN_BYTES = FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES + 65536,
-    OUT_BYTES = 1 << 16, /* of answers; output is not among them */
+    OUT_BYTES = 1 << 16, /* answers only; output is sent from the log */
     RECEIVE_BYTES = 65536,
-    TURN_BYTES = 1 << 18 /* sent to one before the others get their turn */
+    TURN_BYTES = 1 << 18 /* sent to one reader before the others get their turn */
 };
 
 static void reader_free(struct reader *reader)
@@ -43,7 +43,6 @@ void reader_leave(struct reader *reader)
     reader->leaving = true;
 }
 
-/* What cannot be answered ends the connection: its client comes back. */
 void reader_check(struct reader *reader, enum afar_status status)
 {
     if (status != AFAR_OK)
@@ -64,7 +63,7 @@ struct run_host *reader_host(struct reader *reader)
     return reader->watches ? &reader->own : NULL;
 }
 
-/* Where the log ends is where the cursor must be; after an attach it is elsewhere. */
+/* The cursor must be where the log ends; after an attach it is elsewhere. */
 static void follow_log(const struct run_host *host, struct spool_cursor *cursor)
 {
     uint64_t end = output_log_end(host->log);
@@ -75,7 +74,7 @@ static void follow_log(const struct run_host *host, struct spool_cursor *cursor)
     output_log_bytes_before(host->log, end, cursor->bytes);
 }
 
-/* One frame, or gap, from the spool into the log. False: no room, or nothing there. */
+/* Copies one frame or gap from the spool into the log. False: no room, or nothing more. */
 static bool fill_one(struct reader *reader, struct run_host *host, struct spool_cursor *cursor)
 {
     struct keeper *keeper = reader->keeper;
@@ -92,7 +91,7 @@ static bool fill_one(struct reader *reader, struct run_host *host, struct spool_
     return got == SPOOL_FRAME;
 }
 
-/* All that it has not seen is a gap to it. */
+/* The reader wants no output: all of it becomes a gap in its log. */
 static bool skip(struct keeper *keeper, struct run_host *host, struct spool_cursor *cursor)
 {
     uint64_t bytes[2];
@@ -102,7 +101,7 @@ static bool skip(struct keeper *keeper, struct run_host *host, struct spool_curs
     return cursor->seq == end || output_log_add_cut(host->log, end, lost, NULL) == AFAR_OK;
 }
 
-/* As much as its log takes; the receipt at the end. */
+/* Fills the log as far as it has room; adds the receipt at the end. */
 static void fill(struct reader *reader, struct run_host *host, struct spool_cursor *cursor)
 {
     struct keeper *keeper = reader->keeper;
@@ -122,7 +121,7 @@ static void fill(struct reader *reader, struct run_host *host, struct spool_curs
         (void)run_host_ended(host, &keeper->end.receipt, keeper->end.digest, &after, NULL);
 }
 
-/* A reader that wanted what was there has it. */
+/* A reader that does not follow has got all that was there when it attached. */
 static void check_until(struct reader *reader)
 {
     if (!reader->watches || reader->follow || reader->leaving ||
@@ -133,7 +132,7 @@ static void check_until(struct reader *reader)
     reader_leave(reader);
 }
 
-/* *sent: something was. False: the connection has gone. */
+/* *sent: how much was sent. False: the connection is broken. */
 static bool send_some(struct reader *reader, const uint8_t *data, size_t size, size_t *sent)
 {
     ssize_t count = 0;
@@ -155,7 +154,7 @@ bool reader_inside(struct reader *reader)
     return host != NULL && output_log_inside_frame(host->log);
 }
 
-/* False: the connection has gone. */
+/* False: the connection is broken. */
 static bool send_all(struct reader *reader)
 {
     size_t budget = TURN_BYTES;
@@ -182,7 +181,7 @@ static bool send_all(struct reader *reader)
     return true;
 }
 
-/* Its command has taken input. */
+/* Acknowledges stdin that the command has read. */
 static void put_stdin_ack(struct reader *reader)
 {
     struct keeper *keeper = reader->keeper;
@@ -200,7 +199,7 @@ static void put_stdin_ack(struct reader *reader)
     }
 }
 
-/* Who waits for the end has it, and nothing more to take. */
+/* A reader that waits only for the end has got it. */
 static bool has_end(const struct reader *reader)
 {
     return reader->watches && !reader->output && reader->own.ended &&
@@ -222,7 +221,7 @@ static bool is_over(struct reader *reader)
     return reader->leaving && buffer_size(&reader->out) == 0;
 }
 
-/* False: it is gone. */
+/* False: the reader was freed. */
 static bool pump(struct reader *reader)
 {
     struct keeper *keeper = reader->keeper;
@@ -259,7 +258,7 @@ void readers_pump(struct keeper *keeper)
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
-/* In a time that says nothing of where they differ. */
+/* Takes the same time wherever they differ. */
 static bool same_token(const uint8_t *shown, const char *token)
 {
     unsigned different = 0;
@@ -268,7 +267,7 @@ static bool same_token(const uint8_t *shown, const char *token)
     return different == 0;
 }
 
-/* False: the connection is of no use. */
+/* False: the connection must be closed. */
 static bool take_all(struct reader *reader)
 {
     if (!reader->known) {
@@ -335,7 +334,7 @@ static void accept_one(struct loop_source *source, uint32_t events)
         return;
     struct reader *reader =
         keeper->reader_count < KEEPER_CONNECTIONS_MAX ? calloc(1, sizeof *reader) : NULL;
-    if (reader == NULL) { /* `busy` would need an id: its client tries again */
+    if (reader == NULL) { /* `busy` would need a request's id: the client must try again */
         (void)close(fd);
         return;
     }

@@ -1,4 +1,4 @@
-/* What those who are connected to the keeper ask for. */
+/* The requests of the keeper's clients. */
 #include "keep/reader.h"
 
 #include <string.h>
@@ -6,7 +6,8 @@
 #include "base/clock.h"
 #include "exec/signal_name.h"
 
-/* `torn`: a frame was sent to it in part, and nothing can follow. */
+/* Ends the connection of the reader that drove the job before. `torn`: a frame was sent to it in
+ * part, so nothing can be sent after that. */
 static void displace(struct keeper *keeper, const void *session, const char *code, bool torn)
 {
     for (struct list *link = keeper->readers.next; link != &keeper->readers; link = link->next) {
@@ -34,7 +35,7 @@ static struct message_started facts_of(const struct keeper *keeper, const struct
                                     .tty = named ? job_terminal_name(keeper->job) : NULL};
 }
 
-/* `is_new`: it has a terminal that has seen nothing. */
+/* `is_new`: the client has a terminal that has seen nothing. */
 static void tell_attached(struct reader *reader, struct run_host *host, bool is_new)
 {
     struct keeper *keeper = reader->keeper;
@@ -61,7 +62,7 @@ void readers_tell_started(struct keeper *keeper)
     loop_defer(keeper->host.loop, &keeper->pump);
 }
 
-/* Where it wants what was written since a time: from which frame on that is. */
+/* If it wants output since a time, sets the frame to begin with. */
 static struct message_attach find_since(const struct keeper *keeper,
                                         const struct message_attach *wanted)
 {
@@ -78,7 +79,7 @@ static struct message_attach find_since(const struct keeper *keeper,
     return attach;
 }
 
-/* Those that get output: each of them reads the disk. */
+/* The readers that get output: each of them reads the disk. */
 static size_t count_output(const struct keeper *keeper)
 {
     size_t count = 0;
@@ -89,7 +90,7 @@ static size_t count_output(const struct keeper *keeper)
     return count;
 }
 
-/* One more that reads, with a window of its own. */
+/* Adds a reader that does not drive the job; it has a window of its own. */
 static void watch(struct reader *reader, const struct message *message)
 {
     struct keeper *keeper = reader->keeper;
@@ -181,7 +182,7 @@ static void take_stdin(struct reader *reader, const struct message *message, con
     }
     if (input.size > 0 &&
         job_write_stdin(keeper->job, payload + input.skip, input.size, NULL) != AFAR_OK)
-        reader_leave(reader); /* the client brings it again */
+        reader_leave(reader); /* the client sends it again */
     else if (input.eof)
         job_close_stdin(keeper->job);
 }
@@ -228,7 +229,7 @@ static void take_kill(struct reader *reader, const struct message *message)
     }
 }
 
-/* What the server tells of it where somebody asks for all of its jobs. */
+/* The server sends this request when a client lists its jobs. */
 static void take_jobs(struct reader *reader, const struct message *message)
 {
     const struct keeper *keeper = reader->keeper;
@@ -248,7 +249,7 @@ static void take_detach(struct reader *reader, const struct message *message)
     struct run_host *host = reader_host(reader);
     if (host == NULL || reader_inside(reader)) {
         reader_leave(
-            reader); /* a frame is on its way, and cannot be ended: the end says the same */
+            reader); /* the rest of a frame cannot be sent: closing the connection says the same */
         return;
     }
     (void)run_host_detach(host, reader);

@@ -15,8 +15,8 @@ static const struct screen_point *newest(const struct screen *screen)
                              : NULL;
 }
 
-/* The last ESC begins what is under way, whatever was before it. Controls within have been heeded
- * already. What JSON could not say is in strings only. */
+/* Keeps the beginning of an unfinished sequence, which is the last ESC. Control characters inside
+ * it have taken effect already. Bytes that JSON cannot carry occur only in strings. */
 static void note_begun(struct screen *screen, const uint8_t *data, size_t size)
 {
     const bool at_rest = term_modes_at_rest(&screen->modes);
@@ -41,7 +41,7 @@ static void feed(struct screen *screen, const uint8_t *data, size_t size)
     note_begun(screen, data, size);
 }
 
-/* So much must not be looked at before another point is of use. */
+/* How many bytes to skip before another point is useful. */
 static uint64_t too_near(const struct screen *screen)
 {
     const struct screen_point *last = newest(screen);
@@ -49,7 +49,7 @@ static uint64_t too_near(const struct screen *screen)
     return until > screen->bytes ? until - screen->bytes : 0;
 }
 
-/* On the other screen: up to where it is left. */
+/* On the alternate screen: feeds up to where the program leaves it. */
 static size_t feed_alternate(struct screen *screen, const uint8_t *data, size_t size, bool *point)
 {
     for (size_t i = 0; i < size; i++) {
@@ -82,7 +82,7 @@ size_t screen_feed(struct screen *screen, const void *data, size_t size, bool *p
             return used;
         }
     }
-    /* The rest is another screen's. */
+    /* The rest is on the alternate screen. */
     return used < size ? used + screen_feed(screen, at + used, size - used, point) : used;
 }
 
@@ -93,7 +93,8 @@ void screen_tell(const struct screen *screen, bool at_end, char out[TERM_MODES_T
     const char *begun = screen->begun;
     size_t size = at_end ? screen->begun_size : 0;
     if (screen->begun_more && size > 0) {
-        /* A command that no terminal has, and a string for none: their rest is of no effect. */
+        /* The beginning of a command that no terminal knows, or of a string: its rest has no
+         * effect. */
         begun = kind == ']' ? "\x1b]9999;" : kind == '[' ? "\x1b[" : "\x1bX";
         size = strlen(begun);
     }

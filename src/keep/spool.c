@@ -68,11 +68,11 @@ static void remove_file(struct spool *spool, size_t index)
             (spool->count - index) * sizeof spool->files[0]);
 }
 
-/* The oldest file that is not of the beginning. False: only that and the last are there. */
+/* The oldest file that may be removed. False: there is none. */
 static bool find_oldest(const struct spool *spool, size_t *index)
 {
     uint64_t kept = 0;
-    if (spool->limits.when_full == WHEN_FULL_BLOCK) { /* nothing is kept but what is needed */
+    if (spool->limits.when_full == WHEN_FULL_BLOCK) { /* only files with needed frames are kept */
         *index = 0;
         return spool->count > 1 && spool->files[0].end <= spool->released;
     }
@@ -87,7 +87,7 @@ static bool find_oldest(const struct spool *spool, size_t *index)
     return false;
 }
 
-/* Room below the limit for so much more. */
+/* Removes files until `size` more bytes are within the limit. */
 static bool make_room(struct spool *spool, size_t size)
 {
     size_t index = 0;
@@ -101,7 +101,8 @@ static bool make_room(struct spool *spool, size_t size)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Whole, or not at all: what was written of it is taken back, or else this file ends before it. */
+/* Writes a record whole or not at all: a part is truncated. If that fails, the next record begins a
+ * new file. */
 static bool write_record(struct spool *spool, struct spool_file *file, enum spool_kind kind,
                          uint64_t seq, const void *data, size_t size)
 {
@@ -148,13 +149,13 @@ static void end_file(struct spool *spool)
     struct spool_file *file = last_file(spool);
     if (spool->fd < 0 || file == NULL)
         return;
-    /* On its way, and not waited for: what a power failure may cost is then a few seconds. */
+    /* Starts writing to the disk without waiting: a power failure then costs only a few seconds. */
     (void)sync_file_range(spool->fd, 0, (off_t)file->size, SYNC_FILE_RANGE_WRITE);
     (void)close(spool->fd);
     spool->fd = -1;
 }
 
-/* The next file, which begins with frame `first`. */
+/* Begins the next file, with frame `first`. */
 static bool begin_file(struct spool *spool, uint64_t first, const uint64_t before[2])
 {
     char name[SPOOL_NAME_BYTES];
@@ -189,7 +190,8 @@ static bool begin_file(struct spool *spool, uint64_t first, const uint64_t befor
     return true;
 }
 
-/* So that a record of this size goes into the last file, behind frame `seq` - 1. */
+/* Makes sure that a record of this size can be written to the last file; begins a new file if
+ * needed. `seq`, `before`: where a new file begins. */
 static bool prepare(struct spool *spool, uint64_t seq, const uint64_t before[2], size_t size)
 {
     const size_t begin_bytes = SPOOL_HEAD_BYTES + sizeof(struct spool_begin);
@@ -204,7 +206,7 @@ static bool prepare(struct spool *spool, uint64_t seq, const uint64_t before[2],
     return begin_file(spool, seq, before);
 }
 
-/* What could not be written before is told now; by the beginning of a new file, or by a record. */
+/* Records the frames that could not be written before. */
 static bool write_gap(struct spool *spool)
 {
     uint64_t next = spool->end;
@@ -268,7 +270,7 @@ void spool_release(struct spool *spool, uint64_t next)
 enum afar_status spool_sync(struct spool *spool, struct afar_error *err)
 {
     (void)write_gap(spool);
-    /* Of the earlier files writing has been begun when they ended; they must be there too. */
+    /* Writing of the earlier files was started when they ended; wait for them, too. */
     for (size_t i = 0; i < spool->count; i++) {
         char name[SPOOL_NAME_BYTES];
         bool last = i + 1 == spool->count && spool->fd >= 0;
@@ -292,7 +294,7 @@ static int by_number(const void *a, const void *b)
     return one->number < other->number ? -1 : one->number > other->number;
 }
 
-/* AFAR_EPEER: it has no sound beginning. */
+/* Opens the file and reads its first record. AFAR_EPEER: that is not sound. */
 static enum afar_status open_file(struct spool *spool, struct spool_file *file, int *fd,
                                   struct afar_error *err)
 {
@@ -319,8 +321,8 @@ static enum afar_status open_file(struct spool *spool, struct spool_file *file, 
     return AFAR_OK;
 }
 
-/* Its end is where what is whole ends. What is behind stays: it may only be that the disk has not
- * answered, and nothing is written there any more. */
+/* Finds the end of the last whole record. What is after it stays in the file: the disk may only
+ * have failed to answer, and this file is not written to any more. */
 static enum afar_status scan(struct spool *spool, struct spool_file *file, int fd,
                              struct afar_error *err)
 {
@@ -376,8 +378,8 @@ static enum afar_status list_files(struct spool *spool, struct afar_error *err)
     return status;
 }
 
-/* Each file ends where the next begins; the last, where it does. One without a beginning has
- * nothing that could be told from noise, and is skipped. */
+/* Each file ends where the next begins; the last one at its last whole record. A file without a
+ * sound first record is skipped, because nothing in it can be trusted. */
 static enum afar_status load(struct spool *spool, struct afar_error *err)
 {
     enum afar_status status = list_files(spool, err);
@@ -451,7 +453,7 @@ void spool_free(struct spool *spool)
 
 void spool_complete(struct spool *spool, uint64_t end, const uint64_t bytes[2])
 {
-    if (end < spool->end) { /* the receipt is by somebody who could not read all of it */
+    if (end < spool->end) { /* the receipt's keeper could not read all of it */
         spool->end = end;
         memcpy(spool->bytes, bytes, sizeof spool->bytes);
         return;

@@ -1,16 +1,17 @@
 /* The output of a kept job on the disk, in files of a folder: out.000001, out.000002, …
  *
- * A file is a row of records, each a head of 32 bytes and its payload. The first record of a file
- * says which frame comes next and how many bytes of each stream lie before it; so a file that is
- * gone, or damaged, is missing by a number of frames and bytes that is known. A record with output
- * is one frame of the wire, under the same sequence number; its head is not the wire's, because
- * that names the request that it is sent for.
+ * A file is a series of records, each a head of 32 bytes and a payload. The first record of a file
+ * says which frame comes next and how many bytes of each stream lie before it; so if a file is
+ * missing or damaged, the number of missing frames and bytes is known. A record with output is one
+ * frame of the wire, with the same sequence number; its head is not the wire's, which contains the
+ * id of the request.
  *
  * Within the limit the beginning (a quarter of it) and the end are kept: beyond it the oldest file
- * after the beginning is removed. What cannot be written (no space, a quota, a bad disk) is counted,
- * and stands in the spool as a gap. Readers get a gap for what is not there, never silence.
+ * after the beginning is removed. Output that cannot be written (no space, a quota, a bad disk) is
+ * counted and recorded as a gap. Readers get a gap for all that is missing.
  *
- * Owns:    the descriptor of the file that is written, a list of the files. The folder's is *kept*.
+ * Owns:    the descriptor of the file being written, and a list of the files. The folder's is
+ *          *kept*.
  * Threads: one owner.
  * Blocks:  on the file system.
  * Limits:  struct spool_limits; SPOOL_RECORD_BYTES of output in a record. */
@@ -25,75 +26,78 @@
 #include "wire/message.h"
 
 enum {
-    SPOOL_RECORD_BYTES = 65536, /* what a pipe(7) holds */
+    SPOOL_RECORD_BYTES = 65536, /* the capacity of a pipe: pipe(7) */
     SPOOL_HEAD_BYTES = 32,
     SPOOL_VERSION = 1,
-    SPOOL_SEGMENT_BYTES = 4 << 20 /* so much is lost at once where the limit is passed */
+    SPOOL_SEGMENT_BYTES = 4 << 20 /* lost at a time when the limit is exceeded */
 };
 
 struct spool;
 
 struct spool_limits {
-    uint64_t bytes;         /* of all files */
-    uint64_t segment_bytes; /* of one; 0: SPOOL_SEGMENT_BYTES, or a 16th of `bytes` */
+    uint64_t bytes;         /* all files together */
+    uint64_t segment_bytes; /* of one file; 0: a 16th of `bytes`, at most SPOOL_SEGMENT_BYTES */
     enum when_full when_full;
 };
 
-/* What is in the folder, or an empty one. Where the last file was torn (a power failure, a kill),
- * what is whole is kept. AFAR_EREFUSED: of a later version. AFAR_ESYSTEM, AFAR_ENOMEM. */
+/* Opens the spool in the folder, or makes an empty one. If the last file is torn (a power failure,
+ * a kill), its whole records are kept. AFAR_EREFUSED: written by a later version. AFAR_ESYSTEM,
+ * AFAR_ENOMEM. */
 enum afar_status spool_open(struct spool **spool, int folder_fd, const struct spool_limits *limits,
                             struct afar_error *err);
 void spool_free(struct spool *spool);
 
-/* Adds a frame. AFAR_EAGAIN (only with WHEN_FULL_BLOCK): no room, on the disk or below the limit;
- * nothing was added. Otherwise it has been added, if only as a gap. */
+/* Adds a frame. AFAR_EAGAIN (only with WHEN_FULL_BLOCK): no room on the disk or within the limit;
+ * nothing was added. Otherwise AFAR_OK: the frame was added, or counted as a gap. */
 enum afar_status spool_append(struct spool *spool, enum stream stream, const void *data,
                               size_t size);
 
-/* Whether spool_append would say AFAR_EAGAIN now. */
+/* True if spool_append of a full record would return AFAR_EAGAIN because of the limit. May remove
+ * files that are no longer needed. */
 bool spool_is_full(struct spool *spool);
 
-/* WHEN_FULL_BLOCK: nobody needs frames below `next` any more; the files that have no others may go.
- */
+/* WHEN_FULL_BLOCK: frames below `next` are no longer needed; files that contain only such frames
+ * may be removed. */
 void spool_release(struct spool *spool, uint64_t next);
 
-/* The frames and bytes up to here were there once (`end` as in the receipt): what of them is not in
- * the files is a gap, and what is beyond is not there. For a spool that was opened again. */
+/* For a spool that was opened again: the output had frames up to `end`, with so many bytes (as in
+ * the receipt). Frames that are not in the files become a gap; frames beyond `end` are ignored. */
 void spool_complete(struct spool *spool, uint64_t end, const uint64_t bytes[2]);
 
-/* What was written is on the disk when this returns. */
+/* When this returns all that was written is on the disk. AFAR_ESYSTEM. */
 enum afar_status spool_sync(struct spool *spool, struct afar_error *err);
 
-/* One beyond the newest frame, and the bytes of each stream before it. */
+/* The sequence number after the newest frame, and the bytes of each stream before it. */
 uint64_t spool_end(const struct spool *spool);
 void spool_bytes(const struct spool *spool, uint64_t bytes[2]);
 
-/* The first frame that was written at that time of the wall clock or later. */
+/* The first frame that was written at or after this time of the wall clock. */
 uint64_t spool_since(struct spool *spool, uint64_t wall_us);
 
 /* The bytes of each stream before frame `seq`. False: it is within a gap, or beyond the end. */
 bool spool_bytes_before(struct spool *spool, uint64_t seq, uint64_t bytes[2]);
 
-/* The last failure of writing, 0 where the last write was good; and how many bytes it has cost. */
+/* The errno of the last failed write, 0 if the last write succeeded. *lost_bytes: the total that
+ * failed writes have lost. */
 int spool_failure(const struct spool *spool, uint64_t *lost_bytes);
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* A place in it: the caller sets `seq` (at most spool_end) and the bytes before it, and fd to -1.
- * Stays valid whatever is added or removed. */
+/* A position in the spool. The caller sets `seq` (at most spool_end), the bytes before it, and fd
+ * to -1. Adding and removing files does not invalidate it. */
 struct spool_cursor {
-    uint64_t seq;      /* of the frame that comes next */
-    uint64_t bytes[2]; /* before it */
-    int fd;            /* owned, of the file that it is in; -1: it is to be found anew */
-    uint64_t file;     /* its number */
-    uint64_t offset;   /* in there */
+    uint64_t seq;      /* the next frame */
+    uint64_t bytes[2]; /* of output before it */
+    int fd;            /* owned: the file at that position; -1: must be looked up */
+    uint64_t file;     /* number of that file */
+    uint64_t offset;   /* in that file */
 };
 
 void spool_cursor_close(struct spool_cursor *cursor);
 
 enum spool_got {
-    SPOOL_FRAME, /* `size` bytes are in the room, and the cursor is behind it */
-    SPOOL_GAP,   /* frames up to next - 1 are not there, so many bytes; the cursor is at `next` */
+    SPOOL_FRAME, /* `size` bytes were read; the cursor is after the frame */
+    SPOOL_GAP,   /* frames before `next` are missing, with `lost` bytes; the cursor is at `next` */
     SPOOL_ROOM,  /* the frame needs a room of `size` bytes */
     SPOOL_END    /* nothing more (yet) */
 };

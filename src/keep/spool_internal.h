@@ -1,4 +1,4 @@
-/* What spool.c (writing, opening) and spool_read.c share. For those only. */
+/* Shared by spool.c (writing, opening) and spool_read.c only. */
 #ifndef KEEP_SPOOL_INTERNAL_H
 #define KEEP_SPOOL_INTERNAL_H
 
@@ -7,7 +7,8 @@
 
 enum { SPOOL_NAME_BYTES = 32, SPOOL_MAGIC = 0x5341 };
 
-/* What a record is. A gap's payload is struct spool_gap, a beginning's struct spool_begin. */
+/* The kind of a record. The payload of a gap is struct spool_gap, of a beginning struct
+ * spool_begin. */
 enum spool_kind {
     SPOOL_STDOUT = STREAM_STDOUT,
     SPOOL_STDERR = STREAM_STDERR,
@@ -15,7 +16,7 @@ enum spool_kind {
     SPOOL_BEGIN = 4
 };
 
-/* As it lies in the file, in this machine's order of bytes: nobody else reads it. */
+/* As it is in the file, in this machine's byte order: only this machine reads it. */
 struct spool_head {
     uint16_t magic;
     uint8_t version;
@@ -23,7 +24,7 @@ struct spool_head {
     uint32_t size; /* of the payload */
     uint64_t seq;
     uint64_t wall_us;
-    uint32_t crc; /* of the head with 0 here, and of the payload */
+    uint32_t crc; /* of the head, with this member 0, and the payload */
     uint32_t zero;
 };
 _Static_assert(sizeof(struct spool_head) == SPOOL_HEAD_BYTES, "a head without holes");
@@ -37,7 +38,8 @@ struct spool_begin {
     uint64_t before[2]; /* bytes of each stream */
 };
 
-/* One file. `end` and `after` are where the next one begins: what it lacks of that is a gap. */
+/* One file. `end` and `after` say where the next file begins: records missing before that are a
+ * gap. */
 struct spool_file {
     uint64_t number;
     uint64_t first;
@@ -49,7 +51,7 @@ struct spool_file {
 
 struct spool {
     int folder_fd;
-    int fd; /* of the last file; -1: the next record begins another */
+    int fd; /* of the last file; -1: the next record begins another file */
     struct spool_limits limits;
     struct crc crc;
     struct spool_file *files; /* oldest first */
@@ -60,7 +62,7 @@ struct spool {
     uint64_t end;
     uint64_t bytes[2];
     uint64_t released;
-    /* Not written yet: frames gap_first to end - 1. Where that is `end` there are none. */
+    /* Not written yet: frames gap_first to end - 1; none if gap_first is `end`. */
     uint64_t gap_first;
     uint64_t gap_bytes[2];
     int failure;
@@ -69,8 +71,8 @@ struct spool {
 
 void spool_name(char name[SPOOL_NAME_BYTES], uint64_t number);
 
-/* Reads the head at `offset` and, as far as it fits, the payload. False: there is no whole and
- * sound record of this version. */
+/* Reads the record at `offset`. False: there is no whole and sound record of this version, or its
+ * payload is larger than the room. */
 bool spool_read_record(const struct spool *spool, int fd, uint64_t offset, struct spool_head *head,
                        void *room, size_t room_bytes);
 

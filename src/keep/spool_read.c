@@ -28,7 +28,7 @@ static bool read_head(int fd, uint64_t offset, struct spool_head *head)
            head->version == SPOOL_VERSION && head->size > 0 && head->size <= SPOOL_RECORD_BYTES;
 }
 
-/* The payload has been read. */
+/* Checks the CRC; `payload` has head->size bytes. */
 static bool is_sound(const struct spool *spool, const struct spool_head *head, const void *payload)
 {
     struct spool_head bare = *head;
@@ -51,7 +51,7 @@ void spool_cursor_close(struct spool_cursor *cursor)
     cursor->fd = -1;
 }
 
-/* The file that has frame `seq`, or the first beyond it. NULL: none. */
+/* The file that contains frame `seq`, or the first one after it. NULL: none. */
 static const struct spool_file *find_file(const struct spool *spool, uint64_t seq)
 {
     for (size_t i = 0; i < spool->count; i++) {
@@ -80,7 +80,8 @@ static void to_beginning(struct spool_cursor *cursor, const struct spool_file *f
     memcpy(cursor->bytes, file->before, sizeof cursor->bytes);
 }
 
-/* Goes over heads from the beginning of the file to frame `seq`, or the gap that it is in. */
+/* Moves from the beginning of the file to frame `seq`, reading heads only. Stops before a gap that
+ * contains `seq`, and at damage. */
 static void walk(struct spool *spool, struct spool_cursor *cursor, uint64_t seq)
 {
     while (cursor->seq < seq) {
@@ -105,7 +106,7 @@ static void walk(struct spool *spool, struct spool_cursor *cursor, uint64_t seq)
     }
 }
 
-/* Where the next thing that there is begins. */
+/* Where the next file after frame `beyond` begins; else the end of the spool. */
 static void next_sound(const struct spool *spool, uint64_t beyond, uint64_t *next,
                        uint64_t bytes[2])
 {
@@ -131,7 +132,7 @@ static enum spool_got skip_to(struct spool_cursor *cursor, uint64_t next, const 
     return SPOOL_GAP;
 }
 
-/* All that is missing here in one piece: up to the next file, or the end. */
+/* One gap for all that is missing here: up to the next file, or the end. */
 static enum spool_got lack(struct spool *spool, struct spool_cursor *cursor,
                            struct spool_record *record)
 {
@@ -142,7 +143,7 @@ static enum spool_got lack(struct spool *spool, struct spool_cursor *cursor,
     return skip_to(cursor, next, bytes, record);
 }
 
-/* The bytes before frame `seq`, which is not within a gap. */
+/* The bytes before frame `seq`. False: it is inside a gap. */
 static bool find(struct spool *spool, uint64_t seq, struct spool_cursor *at)
 {
     const struct spool_file *file = find_file(spool, seq);
@@ -158,7 +159,7 @@ static bool find(struct spool *spool, uint64_t seq, struct spool_cursor *at)
         spool_cursor_close(at);
         return at->seq == seq;
     }
-    /* Between files: a gap begins where the one before it ends. */
+    /* Between files: a gap begins where the file before it ends. */
     at->seq = at->bytes[0] = at->bytes[1] = 0;
     for (size_t i = 0; i < spool->count && spool->files[i].end <= seq; i++) {
         at->seq = spool->files[i].end;
@@ -167,8 +168,8 @@ static bool find(struct spool *spool, uint64_t seq, struct spool_cursor *at)
     return at->seq == seq;
 }
 
-/* Finds the frame in the file. False: it is within a gap there, before which the cursor's file
- * stands then, or the file is damaged. */
+/* Finds the frame in the file. False: the frame is inside a gap, and the cursor's file position is
+ * before that gap; or the file is damaged. */
 static bool find_in(struct spool *spool, struct spool_cursor *cursor, const struct spool_file *file)
 {
     struct spool_cursor found = {.fd = -1};
@@ -183,7 +184,8 @@ static bool find_in(struct spool *spool, struct spool_cursor *cursor, const stru
     return found.seq == cursor->seq;
 }
 
-/* Somebody has read a part of the gap before it was written: to the end of what it is now. */
+/* The cursor is inside a gap, because a part of it was reported before it was written: reports the
+ * rest. */
 static enum spool_got leave_gap(struct spool *spool, struct spool_cursor *cursor,
                                 struct spool_record *record)
 {
@@ -199,7 +201,7 @@ static enum spool_got leave_gap(struct spool *spool, struct spool_cursor *cursor
     return skip_to(cursor, gap.next, at.bytes, record);
 }
 
-/* The next record of the file that the cursor is in. False: it has no more, or no sound one. */
+/* Reads the next record of the cursor's file. False: there is none, or it is not sound. */
 static bool read_next(struct spool *spool, struct spool_cursor *cursor, void *room,
                       size_t room_bytes, enum spool_got *got, struct spool_record *record)
 {
@@ -259,7 +261,7 @@ bool spool_bytes_before(struct spool *spool, uint64_t seq, uint64_t bytes[2])
 
 /* ---- by time --------------------------------------------------------------------------------- */
 
-/* When the file was begun. False: it cannot be read. */
+/* The time at which the file was begun. False: it cannot be read. */
 static bool begun_at(const struct spool *spool, const struct spool_file *file, uint64_t *wall_us)
 {
     char name[SPOOL_NAME_BYTES];
@@ -274,7 +276,7 @@ static bool begun_at(const struct spool *spool, const struct spool_file *file, u
     return sound;
 }
 
-/* From the beginning of the file to the first record of that time, or its end. */
+/* The first record of the file at or after that time, or the file's end. */
 static uint64_t since_in(struct spool *spool, const struct spool_file *file, uint64_t wall_us)
 {
     struct spool_cursor at = {.fd = -1};
@@ -301,7 +303,7 @@ uint64_t spool_since(struct spool *spool, uint64_t wall_us)
 {
     size_t i = spool->count;
     uint64_t begun_us = 0;
-    /* The last that was begun before: what it has of later is the first. */
+    /* The last file that was begun before that time contains the first such record. */
     while (i > 0 && begun_at(spool, &spool->files[i - 1], &begun_us) && begun_us >= wall_us)
         i--;
     return i > 0 ? since_in(spool, &spool->files[i - 1], wall_us)

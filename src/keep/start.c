@@ -12,10 +12,10 @@
 
 enum { FDS_MAX = KEEPER_FDS, ABOVE_FD = 16, PATIENCE_MS = 10000 };
 
-/* Which descriptors it gets, by the number that it expects them at; -1: none. */
+/* The descriptors that the keeper gets, in the order of the numbers that it expects; -1: none. */
 struct gift {
     int fd[FDS_MAX];
-    int high[FDS_MAX]; /* owned: copies out of the way of those numbers */
+    int high[FDS_MAX]; /* owned: copies with numbers above those */
 };
 
 static enum afar_status lift(struct gift *gift, struct afar_error *err)
@@ -88,8 +88,8 @@ static int spawn(const struct gift *gift, char *const *argv, pid_t *pid)
     return failed;
 }
 
-/* What it says by its status: a byte when it serves. One that says nothing for long is there, as
- * far as anybody can know: its lock tells. */
+/* Waits for the keeper's report. If there is none for a long time, assume that it runs: its lock
+ * shows whether it does. */
 static bool is_there(int status_fd)
 {
     struct pollfd waiting = {.fd = status_fd, .events = POLLIN};
@@ -117,7 +117,7 @@ static enum afar_status start(struct gift *gift, char *const *argv, struct afar_
     drop(gift);
     (void)close(ends[1]);
     if (status == AFAR_OK) {
-        /* That is not the keeper yet, which it makes before it ends. */
+        /* This child is not the keeper: it forks the keeper and exits. */
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
         if (!is_there(ends[0]))
