@@ -5,7 +5,7 @@
  *     a place       starts it       runs           has ended, its  ended, its
  *                                                  output has not  orphans have not
  *
- * The owner (a protocol's session) gets the output and is told of every change by its ops. If the
+ * The owner (a protocol's run) gets the output and is told of every change by its ops. If the
  * owner goes away first, job_abandon ends the command; the job then stays until its process has
  * been reaped.
  *
@@ -55,7 +55,7 @@ struct job_owner_ops {
     void (*refused)(struct job_owner *owner, const struct refusal *refusal);
 };
 
-/* Embedded in the session. */
+/* Embedded in the owner's object. */
 struct job_owner {
     const struct job_owner_ops *ops;
 };
