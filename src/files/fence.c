@@ -1,6 +1,6 @@
 /* Keeps what a client reaches below the roots of its rule. The kernel resolves each path from the
- * root's descriptor and refuses to leave it: openat2(2), RESOLVE_BENEATH. No path is looked at
- * first and used later. */
+ * root's descriptor and refuses to leave it: openat2(2), RESOLVE_BENEATH. No path is checked first
+ * and used later. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -10,9 +10,10 @@
 
 #include "files/internal.h"
 
-enum { TRIES_MAX = 32 }; /* EAGAIN: something was renamed meanwhile, openat2(2) */
+enum { TRIES_MAX = 32 }; /* for EAGAIN: a rename happened meanwhile, openat2(2) */
 
-/* Whether `path` is the root or below it. *rest: what is left of it, "" for the root itself. */
+/* True if `path` is the root or below it. *rest: the part after the root, "" for the root
+ * itself. */
 static bool is_below(const char *root, const char *path, const char **rest)
 {
     size_t size = strlen(root);
@@ -26,8 +27,8 @@ static bool is_below(const char *root, const char *path, const char **rest)
     return true;
 }
 
-/* The longest root that has the path, which decides alone: what is only read below a place that may
- * be written is not written. NULL: none. */
+/* The longest root that contains the path. It alone decides: a root that is only read stays so
+ * inside a writable one. NULL: none. */
 static const struct files_root *root_of(const struct files *files, const char *path,
                                         const char **rest)
 {
@@ -58,7 +59,7 @@ static int open_beneath(int dir, const char *rest, int flags, mode_t mode)
     }
 }
 
-/* A root that is a file has nothing below it. */
+/* Opens the root by its own path: it may be a file, and then nothing is below it. */
 static int open_root_itself(const struct files_root *root, int flags, mode_t mode)
 {
     return open(root->path, flags & ~O_CREAT, mode);
@@ -89,7 +90,7 @@ bool fence_place(const struct files *files, const char *path, struct place *plac
     char parent[SFTP_PATH_MAX_BYTES];
     const char *rest = "";
     const struct files_root *root = root_of(files, path, &rest);
-    /* The root itself is not the client's to rename or remove. */
+    /* The client must not rename or remove a root itself. */
     if (root == NULL || !root->writable || *rest == '\0') {
         errno = root == NULL ? EXDEV : EACCES;
         return false;
@@ -110,7 +111,7 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Counted upwards in the file system and not in the path, in which a component may be a link. */
+/* Counts in the file system, not in the path, because a component of the path may be a link. */
 size_t fence_depth(const struct files *files, const char *path, int dir)
 {
     const char *rest = "";
@@ -150,7 +151,7 @@ bool fence_is_above(const struct files *files, const char *path)
     return false;
 }
 
-/* The component of the root's path that comes next below `path`; false: it is not below. */
+/* The next component of the root's path after `path`; false: the root is not below `path`. */
 static bool next_component(const struct files_root *root, const char *path, char name[256])
 {
     const char *rest = NULL;

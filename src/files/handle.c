@@ -1,4 +1,4 @@
-/* Open files and directories, by the number that the client knows them by. */
+/* Open files and directories, by the handles that the client knows. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static int close_parts(const struct files *files, struct handle *handle)
     bool is_file = handle->fd >= 0;
     if (handle->partial != NULL && fstat(handle->fd, &info) == 0)
         note_lock(files, FILE_OP_LET_GO, &info);
-    /* Where the disk is full or a quota is met, some file systems say so only now. */
+    /* If the disk or a quota is full, some file systems report it only here. */
     if (handle->dir != NULL && closedir(handle->dir) != 0)
         failed = errno;
     if (handle->fd >= 0 && close(handle->fd) != 0)
@@ -43,7 +43,7 @@ static int close_parts(const struct files *files, struct handle *handle)
     return failed;
 }
 
-/* A free place in the table. False: errno. */
+/* Finds a free index in the table. False: see errno. */
 static bool find_place(struct files *files, size_t *place)
 {
     if (files->handle_count >= files->handles_max) {

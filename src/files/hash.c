@@ -1,5 +1,5 @@
-/* SHA-256 of a file as far as it is known from what was read or written, so that it need not be
- * read again. */
+/* SHA-256 of a file from the data that was read or written, so that the file need not be read
+ * again. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@ enum { PIECE_BYTES = 65536 };
 void hash_begin(struct handle *handle)
 {
     if (digest_new(&handle->digest, "sha256", NULL) != AFAR_OK)
-        handle->digest = NULL; /* then it is made when it is asked for */
+        handle->digest = NULL; /* then hash_to makes it */
     handle->digest_at = 0;
 }
 
@@ -55,7 +55,7 @@ int hash_to(struct handle *handle, uint64_t size, uint8_t hash[FILE_NOTE_HASH_BY
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            failed = got == 0 ? ENODATA : errno; /* it is shorter */
+            failed = got == 0 ? ENODATA : errno; /* the file is shorter */
         else
             hash_passed(handle, piece, (size_t)got, handle->digest_at);
         if (failed == 0 && handle->digest == NULL)

@@ -1,4 +1,4 @@
-/* A line as ls -l prints it, which sftp(1) shows as it is. */
+/* A line as ls -l prints it; sftp(1) shows it unchanged. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -57,8 +57,8 @@ void longname_format(const struct stat *info, const char *name, int64_t now, cha
         (void)strftime(date, sizeof date, "%b %e  %Y", &parts);
     else
         (void)strftime(date, sizeof date, "%b %e %H:%M", &parts);
-    /* Numbers for users and groups: whoever wants names asks for them (users-groups-by-id). Looking
-     * them up here would ask a directory service for each file of a listing. */
+    /* Numbers for users and groups: clients that want names ask for them (users-groups-by-id).
+     * Looking them up here would ask a directory service for each file of a listing. */
     int used =
         snprintf(line, size, "%s %4lu %-8u %-8u %8llu %s ", mode, (unsigned long)info->st_nlink,
                  info->st_uid, info->st_gid, (unsigned long long)info->st_size, date);

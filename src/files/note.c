@@ -1,4 +1,4 @@
-/* Records of what was done, for the audit log. */
+/* Records of operations, for the audit log. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,8 +13,8 @@ static bool is_wanted(const struct files *files, enum file_op op)
     return reads ? files->note_all : files->note_changes;
 }
 
-/* Waits while the pipe is full: what is not written down is not done. Where nobody reads any more
- * the server is gone, and this process is about to end. */
+/* Blocks while the pipe is full: the client is not answered before its operation is recorded. If
+ * the reader is gone (EPIPE), notes are lost. */
 static void send_note(const struct files *files, const uint8_t *data, size_t size)
 {
     while (size > 0) {

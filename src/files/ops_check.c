@@ -1,4 +1,5 @@
-/* Hashes of files: draft-ietf-secsh-filexfer-extensions-00 §3, as paramiko and ProFTPD speak it. */
+/* Hashes of files: draft-ietf-secsh-filexfer-extensions-00 §3, as paramiko and ProFTPD implement
+ * it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,18 +11,18 @@
 enum {
     BLOCK_MIN_BYTES = 256,
     PIECE_BYTES = 65536,
-    ANSWER_BYTES = 131072, /* of hashes in one answer */
+    ANSWER_BYTES = 131072, /* limit of hashes in one answer */
     ALGORITHMS_BYTES = 256
 };
 
 struct check {
-    const char *algorithm; /* NULL: none that we know was asked for */
+    const char *algorithm; /* NULL: the client asked for none that we know */
     uint64_t offset;
     uint64_t length; /* 0: to the end */
     uint32_t block;  /* 0: one hash of all */
 };
 
-/* The first of the client's list that we have. */
+/* The first algorithm of the client's list that we know. */
 static const char *choose(const struct sftp_text *list)
 {
     static const char *const known[] = {"sha256", "sha512"};
@@ -58,7 +59,7 @@ static bool read_check(struct request *request, struct check *check)
     return check->algorithm != NULL;
 }
 
-/* Hashes up to `most` bytes from *at. *hashed: how many there were. 0 or an errno. */
+/* Hashes up to `most` bytes from offset `at`. *hashed: how many. Returns 0 or an errno. */
 static int hash_block(int fd, struct digest *digest, uint64_t at, uint64_t most, uint64_t *hashed)
 {
     uint8_t piece[PIECE_BYTES];
@@ -80,7 +81,7 @@ static int hash_block(int fd, struct digest *digest, uint64_t at, uint64_t most,
     return 0;
 }
 
-/* 0 or an errno; EFBIG: more hashes than fit. */
+/* Returns 0 or an errno; EFBIG: too many hashes for one answer. */
 static int put_hashes(struct sftp_writer *writer, int fd, const struct check *check)
 {
     struct digest *digest = NULL;
@@ -110,7 +111,7 @@ static int put_hashes(struct sftp_writer *writer, int fd, const struct check *ch
     return failed;
 }
 
-/* One hash from the beginning on, which a handle may know already. */
+/* One hash from the beginning of the file; the handle may already have it. */
 static int put_known(struct sftp_writer *writer, struct handle *handle, const struct check *check)
 {
     uint8_t hash[FILE_NOTE_HASH_BYTES];
@@ -126,7 +127,7 @@ static int put_known(struct sftp_writer *writer, struct handle *handle, const st
     return failed;
 }
 
-/* `handle` NULL: it keeps no hash. */
+/* `handle` NULL: there is no hash to reuse. */
 static void answer(struct request *request, int fd, struct handle *handle,
                    const struct check *check)
 {

@@ -8,7 +8,7 @@
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* False: neither to be read nor to be written. */
+/* False: neither read nor write. */
 static bool open_flags(uint32_t asked, int *flags)
 {
     bool reads = (asked & SFTP_OPEN_READ) != 0;
@@ -27,7 +27,8 @@ static bool open_flags(uint32_t asked, int *flags)
     return true;
 }
 
-/* What it is, where it is not a plain file: opening a FIFO would hang, a device would act. */
+/* The type of a file that is not regular, else NULL: opening a FIFO would hang, opening a device
+ * may act. */
 static const char *strange_kind(mode_t mode)
 {
     switch (mode & S_IFMT) {
@@ -44,7 +45,7 @@ static const char *strange_kind(mode_t mode)
     }
 }
 
-/* O_TRUNC waits until it is known that this is a file: nobody knows what it does to a device. */
+/* O_TRUNC waits until the file is known to be regular: on a device its effect is undefined. */
 int open_file(struct request *request, const char *path, int flags, mode_t mode)
 {
     struct stat info;
@@ -54,7 +55,7 @@ int open_file(struct request *request, const char *path, int flags, mode_t mode)
     int failed = 0;
     if (fd < 0 || fstat(fd, &info) != 0) {
         failed = errno;
-        if (failed == ENXIO) /* a socket, or a FIFO that nobody reads */
+        if (failed == ENXIO) /* a socket, or a FIFO without a reader */
             reply_status(request, SFTP_STATUS_FAILURE, "is a socket or a fifo");
         else
             reply_errno(request, failed);
@@ -113,7 +114,6 @@ void op_close(struct request *request)
 
 /* ---- reading and writing --------------------------------------------------------------------- */
 
-/* As much as there is, up to `size`. -1: errno. */
 ssize_t read_all(int fd, uint8_t *data, size_t size, uint64_t offset)
 {
     size_t used = 0;
@@ -172,7 +172,6 @@ void op_read(struct request *request)
         request->files->failed = true;
 }
 
-/* 0 or an errno. *written: also of what failed in the middle. */
 int write_all(const struct handle *handle, const uint8_t *data, size_t size, uint64_t offset,
               size_t *written)
 {
@@ -191,7 +190,8 @@ int write_all(const struct handle *handle, const uint8_t *data, size_t size, uin
     return 0;
 }
 
-/* A client that appends and yet says where: what lies below the end would be written twice. */
+/* True if a client appends but gives an offset below the end: it would expect to overwrite data
+ * there. */
 static bool contradicts_append(const struct handle *handle, uint64_t offset)
 {
     struct stat info;
@@ -234,7 +234,7 @@ void op_fsync(struct request *request)
 
 enum { COPY_PIECE_BYTES = 65536 };
 
-/* Where the kernel cannot copy between the two. 0 or an errno; *copied: 0 at the file's end. */
+/* Copies if the kernel cannot. Returns 0 or an errno; *copied: 0 at the end of the file. */
 static int copy_piece(int from, int to, uint64_t from_at, uint64_t to_at, size_t most,
                       size_t *copied)
 {
@@ -281,7 +281,7 @@ static int copy_data(const struct handle *from, struct handle *to, uint64_t from
     return 0;
 }
 
-/* Copied onto itself to its end, a file would grow for ever. */
+/* Copied onto itself up to its end, a file would grow without end. */
 static bool is_same_file(const struct handle *from, const struct handle *to)
 {
     struct stat a;

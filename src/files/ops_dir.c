@@ -9,7 +9,7 @@
 
 enum { LINE_BYTES = 512 };
 
-/* Only the way to the roots is seen there. */
+/* True if only the entries that lead to roots are visible in the directory. */
 static bool is_above(const struct files *files, const char *path)
 {
     char absolute[SFTP_PATH_MAX_BYTES];
@@ -44,8 +44,8 @@ void op_opendir(struct request *request)
     note_op(files, FILE_OP_LIST, path, NULL, handle == NULL ? errno : 0);
 }
 
-/* The next entry's name and attributes. False: there are no more; *failed: or an errno. What is
- * gone before it is looked at is left out. */
+/* The next entry's name and attributes. False: no more entries, or *failed is an errno. Entries
+ * that disappear before they are examined are left out. */
 static bool next_entry(const struct files *files, struct handle *handle, char name[256],
                        struct stat *info, int *failed)
 {
@@ -68,7 +68,7 @@ static bool next_entry(const struct files *files, struct handle *handle, char na
         memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
         if (fstatat(dirfd(handle->dir), name, info, AT_SYMLINK_NOFOLLOW) == 0)
             return true;
-        /* It is there, but not for us to look at. */
+        /* It exists, but we may not examine it. */
         if (errno != ENOENT) {
             *info = (struct stat){.st_mode = 0};
             return true;
@@ -88,7 +88,7 @@ static void put_entry(struct sftp_writer *writer, const struct files *files, con
     sftp_put_attrs(writer, &attrs);
 }
 
-/* The most that one entry takes: two texts and attributes. */
+/* The maximum size of one entry: two texts and attributes. */
 enum { ENTRY_BYTES = 4 + 256 + 4 + LINE_BYTES + SFTP_ATTRS_MAX_BYTES };
 
 void op_readdir(struct request *request)

@@ -1,4 +1,4 @@
-/* Our own requests that read: whole directories in order, whole small files, where data lies. */
+/* Our own requests that read: sorted directories, whole small files, and where a file has data. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 enum {
     LIST_ANSWER_BYTES = 262000,
     LIST_ENTRY_BYTES = 4 + 256 + SFTP_ATTRS_MAX_BYTES,
-    LIST_NAMES_BYTES = 64 << 20, /* of one directory's names that are kept in order */
+    LIST_NAMES_BYTES = 64 << 20, /* limit for the sorted names of one directory */
     GET_MAX_BYTES = SFTP_DATA_MAX_BYTES - 1024,
     RANGES_MAX = 1024
 };
@@ -30,7 +30,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Adds one with its NUL. 0 or an errno. */
+/* Adds a name with its NUL. Returns 0 or an errno. */
 static int add_name(struct listing *listing, const char *name)
 {
     enum afar_status status = buffer_append(&listing->names, name, strlen(name) + 1, NULL);
@@ -38,7 +38,7 @@ static int add_name(struct listing *listing, const char *name)
     return status == AFAR_OK ? 0 : status == AFAR_ELIMIT ? EOVERFLOW : ENOMEM;
 }
 
-/* What is on the way to the roots, where nothing else is seen. */
+/* Reads a directory in which only the entries that lead to roots are visible. */
 static int read_above(const struct files *files, const char *absolute, struct listing *listing)
 {
     char name[256];
@@ -90,7 +90,7 @@ static int open_listed(const struct files *files, const char *path)
     return path_open(files, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, false);
 }
 
-/* Reads the directory anew. 0 or an errno. */
+/* Reads the directory. Returns 0 or an errno. */
 static int fill(const struct files *files, const char *path, struct listing *listing)
 {
     char absolute[SFTP_PATH_MAX_BYTES];
@@ -111,7 +111,7 @@ static int fill(const struct files *files, const char *path, struct listing *lis
     return failed != 0 ? failed : sort_names(listing);
 }
 
-/* The first name behind `after`. */
+/* The index of the first name after `after`. */
 static size_t find_after(const struct listing *listing, const char *after)
 {
     size_t low = 0;
@@ -126,7 +126,7 @@ static size_t find_after(const struct listing *listing, const char *after)
     return low;
 }
 
-/* What is gone meanwhile is left out. */
+/* Leaves out entries that have disappeared meanwhile. */
 static void put_listed(struct sftp_writer *writer, const struct files *files, int fd,
                        const char *name, uint32_t *count)
 {
@@ -184,7 +184,7 @@ void op_list(struct request *request)
     struct listing *listing = &request->files->listing;
     if (!path_read(request, path) || !path_read(request, after))
         return;
-    /* One that goes on is answered from what was read for its first part. */
+    /* A request for the next part uses the names that were read for the first part. */
     bool goes_on = after[0] != '\0' && listing->path != NULL && strcmp(listing->path, path) == 0;
     int failed = goes_on ? 0 : fill(request->files, path, listing);
     if (!goes_on)
@@ -202,7 +202,7 @@ void op_list(struct request *request)
 
 /* ---- whole files ----------------------------------------------------------------------------- */
 
-/* Up to `size` bytes from the beginning. *eof: there are no more. -1: errno. */
+/* Reads up to `size` bytes from the beginning. *eof: the file has no more. -1: see errno. */
 static ssize_t read_start(int fd, uint8_t *data, size_t size, bool *eof)
 {
     uint8_t one = 0;
@@ -238,7 +238,7 @@ static void answer_get(struct request *request, int fd, size_t most, struct file
         reply_errno(request, note->failed);
         return;
     }
-    /* Without one the client has the file nevertheless. */
+    /* Without a hash the client still gets the file. */
     bool hashed = eof && hash_once(room, (size_t)got, hash);
     note->bytes = (uint64_t)got;
     sftp_rewind(&writer, mark);
@@ -272,12 +272,12 @@ void op_get(struct request *request)
 
 /* ---- holes ----------------------------------------------------------------------------------- */
 
-/* The next piece of data from *from on. False: there is none, or *failed. */
+/* The next range of data at or after *from. False: there is none, or *failed is an errno. */
 static bool next_range(int fd, off_t *from, off_t *end, off_t size, int *failed)
 {
     *failed = 0;
     off_t start = lseek(fd, *from, SEEK_DATA);
-    if (start < 0 && errno == EINVAL) { /* a file system that knows of no holes */
+    if (start < 0 && errno == EINVAL) { /* a file system without holes */
         *end = size;
         return *from < size;
     }
@@ -287,7 +287,7 @@ static bool next_range(int fd, off_t *from, off_t *end, off_t size, int *failed)
         *from = start;
         return true;
     }
-    *failed = errno == ENXIO ? 0 : errno; /* ENXIO: no data behind it */
+    *failed = errno == ENXIO ? 0 : errno; /* no more data */
     return false;
 }
 

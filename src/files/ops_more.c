@@ -1,4 +1,4 @@
-/* Paths made whole, limits, names of users, and hashes. */
+/* Absolute paths, home directories, limits, names of users. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,15 +13,15 @@ enum { IDS_MAX = 256 };
 
 /* ---- paths ----------------------------------------------------------------------------------- */
 
-/* As realpath(3), but the last component need not be there: a client asks so for what it will make.
- * 0 or an errno. */
+/* Like realpath(3), but the last component need not exist: a client asks this before it creates a
+ * file. Returns 0 or an errno. */
 static int resolve(const char *path, char out[SFTP_PATH_MAX_BYTES])
 {
     char parent[SFTP_PATH_MAX_BYTES];
     char resolved[PATH_MAX];
     if (!path_absolute(path, parent))
         return errno;
-    /* By the kernel's eyes first: what stands before ".." may be a link. */
+    /* First ask the kernel: the component before ".." may be a link. */
     if (realpath(path[0] == '\0' ? "." : path, resolved) != NULL) {
         (void)snprintf(out, SFTP_PATH_MAX_BYTES, "%s", resolved);
         return 0;
@@ -39,7 +39,7 @@ static int resolve(const char *path, char out[SFTP_PATH_MAX_BYTES])
     return size < SFTP_PATH_MAX_BYTES ? 0 : ENAMETOOLONG;
 }
 
-/* Inside a fence by its text only: an answer must not tell what lies outside. */
+/* Inside a fence only by the text: an answer must not reveal what is outside. */
 static void answer_path(struct request *request, const char *path)
 {
     char out[SFTP_PATH_MAX_BYTES];
@@ -61,7 +61,7 @@ void op_realpath(struct request *request)
         answer_path(request, path);
 }
 
-/* The home directory of a user by name. "": of whom we are. 0 or an errno. */
+/* The home directory of a user; "": the user of this process. Returns 0 or an errno. */
 static int home_of(const struct files *files, const char *user, char out[SFTP_PATH_MAX_BYTES])
 {
     if (user[0] == '\0') {
@@ -127,7 +127,7 @@ void op_limits(struct request *request)
         request->files->failed = true;
 }
 
-/* A text of numbers becomes a text of names. */
+/* Reads numbers from a text and writes the text of their names. */
 static void put_names(struct sftp_writer *writer, const struct files *files, struct sftp_text ids,
                       void (*find)(const struct files *, uint32_t, char[USERS_NAME_BYTES]))
 {

@@ -7,7 +7,8 @@
 
 #include "files/internal.h"
 
-/* Reads a path and finds where it acts. False: it has been answered, and noted as a failed `op`. */
+/* Reads a path and finds its place. False: the request has been answered, and noted as a failed
+ * `op` unless it was malformed. */
 static bool read_place(struct request *request, enum file_op op, struct place *place)
 {
     if (!path_read(request, place->path))
@@ -63,8 +64,8 @@ void op_mkdir(struct request *request)
     place_close(&place);
 }
 
-/* Some file systems do not know RENAME_NOREPLACE: then by a second name, which a file may have, or
- * by looking first. */
+/* Some file systems do not support RENAME_NOREPLACE. Then link the new name and remove the old one;
+ * if it cannot be linked (a directory), check first whether the new name exists. */
 int rename_at(int from_dir, const char *from, int to_dir, const char *to, bool new_only)
 {
     struct stat info;
@@ -112,7 +113,7 @@ static void with_two(struct request *request, enum file_op op,
     place_close(&from);
 }
 
-/* draft §6.5: it is an error if there is a file of the new name. */
+/* draft §6.5: it is an error if the new name exists. */
 void op_rename(struct request *request)
 {
     with_two(request, FILE_OP_RENAME, rename_to_new);
@@ -128,8 +129,8 @@ void op_hardlink(struct request *request)
     with_two(request, FILE_OP_LINK, link_to);
 }
 
-/* Another program would follow a link that leads out of the fence. ".." is taken only at the
- * beginning: behind a name it leads wherever that name's own link does. */
+/* Another program would follow a link that leads out of the fence. ".." is accepted only at the
+ * beginning of the target: after a name it may lead anywhere, because that name may be a link. */
 static bool leads_out(const struct files *files, const char *target, const char *link_path, int dir)
 {
     char absolute[SFTP_PATH_MAX_BYTES];
@@ -151,8 +152,7 @@ static bool leads_out(const struct files *files, const char *target, const char 
     return false;
 }
 
-/* OpenSSH's order: first what the link says, then where it is; the draft has it the other way
- * round. */
+/* OpenSSH's order: first the target, then the link's path; the draft has the reverse order. */
 void op_symlink(struct request *request)
 {
     char target[SFTP_PATH_MAX_BYTES];
@@ -184,8 +184,7 @@ void op_readlink(struct request *request)
     if (fd >= 0)
         (void)close(fd);
     if (size < 0) {
-        /* Of a descriptor that is no link the kernel says ENOENT, where of a path it says EINVAL.
-         */
+        /* For a descriptor that is not a link the kernel returns ENOENT; for a path, EINVAL. */
         reply_errno(request, fd >= 0 && failed == ENOENT ? EINVAL : failed);
         return;
     }

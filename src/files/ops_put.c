@@ -1,4 +1,4 @@
-/* Our own requests that write: a file appears whole, with its attributes, or not at all. */
+/* Our own requests that write: a file appears complete, with its attributes, or not at all. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,20 +15,20 @@ enum {
     PUT_NEW_ONLY = 1,
     PUT_FSYNC = 2,
     PUT_IN_PLACE = 4,
-    PUT_KEEP_MODE = 8, /* a file that is replaced keeps its own */
+    PUT_KEEP_MODE = 8, /* a file that is replaced keeps its mode */
     PUT_DATA_BYTES = 65536,
     TAG_BYTES = 8,
-    NAME_KEPT_BYTES = 255 - 1 - 6 - 2 * TAG_BYTES, /* of the file's in its partial file's name */
+    NAME_KEPT_BYTES = 255 - 1 - 6 - 2 * TAG_BYTES, /* of the name in a partial name */
     LINKS_MAX = 8,
     LOCK_TRIES_MAX = 8,
-    LOCK_POLL_MS = 10 /* a process that is killed lets go within a few of these */
+    LOCK_POLL_MS = 10 /* a killed process releases its lock within a few of these */
 };
 
 struct put {
     struct place place;
     uint32_t flags;
     struct sftp_attrs attrs;
-    struct sftp_text hash; /* 32 bytes, or none */
+    struct sftp_text hash; /* 32 bytes, or empty */
 };
 
 /* ".NAME.afar-0123456789abcdef" */
@@ -39,7 +39,7 @@ static void partial_name(const char *name, const uint8_t tag[TAG_BYTES], char ou
         used += snprintf(out + used, 256 - (size_t)used, "%02x", tag[i]);
 }
 
-/* Without a fence the name is a whole path: opens the directory that it is in. False: errno. */
+/* Without a fence `name` is a whole path: opens its directory. False: see errno. */
 static bool enter_directory(struct place *place)
 {
     char parent[SFTP_PATH_MAX_BYTES];
@@ -60,8 +60,8 @@ static bool enter_directory(struct place *place)
     return place->dir >= 0;
 }
 
-/* Where the path is a link, what is replaced is its file. Each step is bound by the fence, so that
- * what the links say can only lead to a refusal. False: errno. */
+/* If the path is a link, the file that it points to is replaced. The fence limits each step, so a
+ * link can at most cause a refusal. False: see errno. */
 static bool follow_links(const struct files *files, char path[SFTP_PATH_MAX_BYTES],
                          struct place *place)
 {
@@ -88,7 +88,7 @@ static bool follow_links(const struct files *files, char path[SFTP_PATH_MAX_BYTE
     return false;
 }
 
-/* Reads flags, attributes and hash. False: malformed. */
+/* Reads attributes and hash. False: malformed. */
 static bool read_put(struct request *request, struct put *put)
 {
     sftp_read_attrs(&request->in, &put->attrs);
@@ -96,7 +96,7 @@ static bool read_put(struct request *request, struct put *put)
     return !request->in.failed && (put->hash.size == 0 || put->hash.size == FILE_NOTE_HASH_BYTES);
 }
 
-/* The mode that the file is to have: as asked for, else the replaced file's, else as new ones. */
+/* The file's mode: as requested, else the replaced file's, else the default for new files. */
 static void choose_mode(struct put *put)
 {
     struct stat info;
@@ -115,7 +115,7 @@ static void choose_mode(struct put *put)
     put->attrs.flags |= SFTP_ATTR_MODE;
 }
 
-/* Gives it its attributes and its name. 0 or an errno. */
+/* Applies the attributes, and renames the file. Returns 0 or an errno. */
 static int finish(const struct files *files, int fd, const char *partial, struct put *put)
 {
     const struct place from = {.dir = put->place.dir};
@@ -131,7 +131,7 @@ static int finish(const struct files *files, int fd, const char *partial, struct
     else
         failed = rename_at(from.dir, partial, put->place.dir, put->place.name, false);
     if (failed == 0 && (put->flags & PUT_FSYNC) != 0 && put->place.dir >= 0)
-        (void)fsync(put->place.dir); /* O_PATH cannot; then the name reaches the disk in its time */
+        (void)fsync(put->place.dir); /* fails on O_PATH; then the name reaches the disk later */
     return failed;
 }
 
@@ -240,8 +240,8 @@ void op_put(struct request *request)
 
 /* ---- partial and commit ---------------------------------------------------------------------- */
 
-/* Who has it may be a session whose client is away, and which the server ends when it is told. 0 or
- * an errno; EWOULDBLOCK: it is somebody else's. */
+/* The lock may belong to a file server whose client is gone; afard ends that one when it is told.
+ * Returns 0 or an errno; EWOULDBLOCK: the lock is still held. */
 static int lock_partial(struct files *files, int fd, const struct stat *info)
 {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -258,8 +258,8 @@ static int lock_partial(struct files *files, int fd, const struct stat *info)
     return EWOULDBLOCK;
 }
 
-/* Opens and locks it. A lock on a file that has got its name meanwhile, or is gone, is of no use.
- * -1: errno; EWOULDBLOCK: somebody else has it. */
+/* Opens and locks the partial file. Tries again if the file was renamed or removed before it was
+ * locked. -1: see errno; EWOULDBLOCK: another file server has it. */
 static int open_partial(struct files *files, int dir, const char *name)
 {
     for (int tries = 0; tries < LOCK_TRIES_MAX; tries++) {
@@ -302,7 +302,8 @@ static void answer_partial(struct request *request, struct handle *handle)
     reply_end(&writer, request);
 }
 
-/* Opens it beside the file. -1: errno; partial->dir is the caller's. */
+/* Opens the partial file in the directory of `path`. -1: see errno; the caller closes
+ * partial->dir. */
 static int begin_partial(struct files *files, char path[SFTP_PATH_MAX_BYTES],
                          const uint8_t tag[TAG_BYTES], struct partial *partial)
 {
@@ -353,7 +354,7 @@ void op_partial(struct request *request)
     answer_partial(request, handle);
 }
 
-/* 0 or an errno; EBADMSG: another hash than it should be. */
+/* Returns 0 or an errno; EBADMSG: the hash differs. */
 static int commit(const struct files *files, struct handle *handle, uint64_t size, struct put *put,
                   struct file_note *note)
 {
@@ -398,7 +399,7 @@ void op_commit(struct request *request)
         reply_status(request, SFTP_STATUS_FAILURE, other_hash);
         return;
     }
-    if (note.failed == 0) { /* its end has been noted */
+    if (note.failed == 0) { /* the write was noted already */
         handle->changes = handle->readable = false;
         note.failed = handle_close(request->files, handle);
     }

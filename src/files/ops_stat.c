@@ -9,7 +9,7 @@
 #include "files/internal.h"
 
 #ifndef SYS_fchmodat2
-#define SYS_fchmodat2 452 /* the same number on every machine, Linux 6.6 */
+#define SYS_fchmodat2 452 /* the same on all architectures; since Linux 6.6 */
 #endif
 
 static void answer_stat(struct request *request, bool follow)
@@ -35,7 +35,7 @@ void op_lstat(struct request *request)
     answer_stat(request, false);
 }
 
-/* A directory's descriptor is its stream's; -1 where there is none: above the roots. */
+/* A directory's descriptor is that of its stream; -1: there is none (above the roots). */
 static int fd_of(const struct handle *handle)
 {
     return handle->dir != NULL ? dirfd(handle->dir) : handle->fd;
@@ -61,12 +61,12 @@ void op_fstat(struct request *request)
 
 mode_t attrs_mode(const struct files *files, const struct sftp_attrs *attrs, mode_t otherwise)
 {
-    /* A file that came from elsewhere gets no rights of its owner over others. */
+    /* Never setuid or setgid: they would give others the rights of the file's owner. */
     mode_t most = files->root_count > 0 ? 0777 : 01777;
     return ((attrs->flags & SFTP_ATTR_MODE) != 0 ? attrs->mode : otherwise) & most;
 }
 
-/* fchmod(2) does not take what was opened by O_PATH. */
+/* fchmod(2) does not accept an O_PATH descriptor. */
 static int change_mode(int fd, mode_t mode)
 {
     if (fchmod(fd, mode) == 0)
@@ -77,7 +77,7 @@ static int change_mode(int fd, mode_t mode)
         return 0;
     if (errno != ENOSYS)
         return errno;
-    /* Before Linux 6.6: through /proc, where there is one. The descriptor stays what decides. */
+    /* Before Linux 6.6: through /proc, if mounted. This still acts on the descriptor. */
     char link[64];
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     return chmod(link, mode) == 0 ? 0 : errno;
@@ -97,7 +97,7 @@ int attrs_apply(const struct files *files, int fd, const struct sftp_attrs *attr
     if ((attrs->flags & SFTP_ATTR_SIZE) != 0 &&
         (attrs->size > INT64_MAX || ftruncate(fd, (off_t)attrs->size) != 0))
         failed = attrs->size > INT64_MAX ? EFBIG : errno;
-    /* Before the mode, which a change of owner may take bits from. */
+    /* Before the mode, because a change of owner may clear bits of it. */
     if (failed == 0 && (attrs->flags & SFTP_ATTR_OWNER) != 0 &&
         fchownat(fd, "", attrs->uid, attrs->gid, AT_EMPTY_PATH) != 0)
         failed = errno;
@@ -150,7 +150,7 @@ void op_fsetstat(struct request *request)
         reply_bad(request);
         return;
     }
-    /* Inside a fence a handle that was opened to read may lie where nothing is written. */
+    /* Inside a fence a handle that was opened for reading may be in a root that is only read. */
     bool may = request->files->root_count == 0 || handle->writable;
     int fd = fd_of(handle);
     int failed = !may || fd < 0 ? EACCES : attrs_apply(request->files, fd, &attrs);

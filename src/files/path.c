@@ -1,4 +1,4 @@
-/* From a client's path to something that can be opened. */
+/* Opens a client's path. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ bool path_read(struct request *request, char path[SFTP_PATH_MAX_BYTES])
         reply_errno(request, ENAMETOOLONG);
         return false;
     }
-    /* What C would cut is another file than what was asked for. */
+    /* With a NUL inside, C would use a different path from the one that was sent. */
     if (memchr(text.bytes, 0, text.size) != NULL) {
         reply_bad(request);
         return false;
@@ -35,7 +35,7 @@ void path_copy(char out[SFTP_PATH_MAX_BYTES], const char *path)
     out[size] = '\0';
 }
 
-/* Adds one component, or takes one away for "..". False: too long. */
+/* Appends a component; for ".." removes the last one. False: too long. */
 static bool add_component(char *out, size_t *used, const char *component, size_t size)
 {
     if (size == 0 || (size == 1 && component[0] == '.'))
@@ -110,7 +110,7 @@ void place_close(struct place *place)
     place->dir = -1;
 }
 
-/* Where only the way to the roots is seen. */
+/* A directory in which only the entries that lead to roots are visible. */
 static void stat_above(struct stat *info)
 {
     *info = (struct stat){.st_mode = S_IFDIR | 0555, .st_nlink = 2};

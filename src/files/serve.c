@@ -13,12 +13,12 @@
 
 enum {
     IN_BYTES = SFTP_LENGTH_BYTES + SFTP_PACKET_MAX_BYTES + BUFFER_PACE_MAX_BYTES,
-    /* The answers that may wait, and one more that is being made. */
+    /* The answers that may wait, and one that is being made. */
     OUT_BYTES = FILES_ANSWERS_BYTES + SFTP_LENGTH_BYTES + SFTP_PACKET_MAX_BYTES,
-    SPARE_FDS = 16 /* besides those of handles */
+    SPARE_FDS = 16 /* descriptors that are not handles */
 };
 
-/* ---- which request is whose ------------------------------------------------------------------ */
+/* ---- the table of requests ------------------------------------------------------------------- */
 
 static const struct {
     enum sftp_type type;
@@ -35,8 +35,8 @@ static const struct {
     {SFTP_TYPE_READLINK, op_readlink}, {SFTP_TYPE_SYMLINK, op_symlink},
 };
 
-/* Names and versions are OpenSSH's (its PROTOCOL file, §4), but for check-file, which is
- * draft-ietf-secsh-filexfer-extensions-00 §3, and its short form as paramiko asks for it. */
+/* Names and versions are OpenSSH's (its PROTOCOL file, §4), except check-file, which is from
+ * draft-ietf-secsh-filexfer-extensions-00 §3, and the names that paramiko uses for it. */
 static const struct {
     const char *name;
     const char *version; /* NULL: not announced */
@@ -58,7 +58,7 @@ static const struct {
     {"check-file-name", NULL, op_check_file_name},
 };
 
-/* Only for clients that have said that they know them. */
+/* Only for clients that have said that they know these. */
 static const struct {
     const char *name;
     void (*run)(struct request *request);
@@ -106,7 +106,7 @@ static void run_operation(struct request *request, uint8_t type)
 
 /* ---- packets --------------------------------------------------------------------------------- */
 
-/* Whatever newer version the client has, this one speaks 3. */
+/* This server speaks version 3 whatever newer version the client has. */
 static bool greet(struct files *files, struct sftp_reader *in)
 {
     struct sftp_writer writer;
@@ -132,7 +132,7 @@ static bool greet(struct files *files, struct sftp_reader *in)
     return sftp_end(&writer, NULL) == AFAR_OK;
 }
 
-/* False: the session cannot go on, and it has been said why. */
+/* False: the file server must end, and the reason was printed. */
 static bool take_packet(struct files *files, const uint8_t *body, size_t size)
 {
     struct request request = {.files = files};
@@ -160,7 +160,7 @@ static bool may_take(const struct files *files)
     return buffer_size(&files->out) < FILES_ANSWERS_BYTES;
 }
 
-/* Takes what has come, as long as answers have room. */
+/* Takes the packets that have come, while there is room for answers. */
 static bool take_packets(struct files *files)
 {
     struct afar_error err;
@@ -185,7 +185,8 @@ static bool take_packets(struct files *files)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-/* AFAR_OK, AFAR_EAGAIN: for now, AFAR_ECLOSED: the end, or AFAR_ESYSTEM. */
+/* AFAR_OK; AFAR_EAGAIN: nothing now; AFAR_ECLOSED: end of the input; AFAR_ENOMEM, AFAR_ELIMIT,
+ * AFAR_ESYSTEM. */
 static enum afar_status receive(struct files *files, int fd, struct afar_error *err)
 {
     uint8_t *room = NULL;
@@ -220,7 +221,7 @@ static enum afar_status transmit(struct files *files, int fd, struct afar_error 
     return AFAR_OK;
 }
 
-/* Waits until something can go on. */
+/* Waits until reading or writing can continue. */
 static void wait_ready(struct files *files, int in_fd, int out_fd, bool ended)
 {
     bool reads = !ended && may_take(files);
@@ -231,7 +232,7 @@ static void wait_ready(struct files *files, int in_fd, int out_fd, bool ended)
     (void)poll(waiting, 2, -1); /* a failure shows at the next read or write */
 }
 
-/* The client has ended it, and all answers are sent. */
+/* The client has ended its input, and all answers are sent. */
 static int end(const struct files *files)
 {
     if (buffer_size(&files->in) == 0)
@@ -240,8 +241,8 @@ static int end(const struct files *files)
     return 1;
 }
 
-/* Reads once, if there is room for answers, and takes what has come. As receive; AFAR_EPEER: it has
- * been said what is wrong. */
+/* Reads once, if there is room for answers, and takes the packets. Returns what receive does;
+ * AFAR_EPEER: a packet was bad, and the reason was printed. */
 static enum afar_status advance(struct files *files, int in_fd, bool ended, struct afar_error *err)
 {
     enum afar_status got = AFAR_EAGAIN;
@@ -250,7 +251,7 @@ static enum afar_status advance(struct files *files, int in_fd, bool ended, stru
     return got == AFAR_OK && !take_packets(files) ? AFAR_EPEER : got;
 }
 
-/* Exit status; -1: *err says why. */
+/* Returns the exit status; -1: *err says why. */
 static int serve(struct files *files, int in_fd, int out_fd, struct afar_error *err)
 {
     bool ended = false;
@@ -259,7 +260,7 @@ static int serve(struct files *files, int in_fd, int out_fd, struct afar_error *
         enum afar_status sent = transmit(files, out_fd, err);
         if (sent != AFAR_OK && sent != AFAR_EAGAIN)
             return -1;
-        /* What was left in the buffer while answers had no room comes before what is to be read. */
+        /* Packets that were left while there was no room for answers come before new input. */
         if (full && may_take(files) && !take_packets(files))
             return 1;
         if (ended && may_take(files) && buffer_size(&files->out) == 0)
@@ -281,7 +282,7 @@ static bool set_nonblocking(int fd)
     return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-/* The soft limit is for programs that use select(2). */
+/* Raises the soft limit, which is low only for programs that use select(2). */
 static size_t handles_allowed(void)
 {
     const rlim_t wanted = FILES_HANDLES_MAX + SPARE_FDS;
@@ -317,7 +318,7 @@ int files_serve(int in_fd, int out_fd, const struct files_options *options)
     buffer_init(&files.in, IN_BYTES);
     buffer_init(&files.out, OUT_BYTES);
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error of its write */
+    (void)signal(SIGXFSZ, SIG_IGN); /* then a write that makes a file too large fails with EFBIG */
     struct afar_error err = {0};
     int status = 1;
     if (set_nonblocking(in_fd) && set_nonblocking(out_fd))
@@ -328,7 +329,7 @@ int files_serve(int in_fd, int out_fd, const struct files_options *options)
         (void)fprintf(stderr, "sftp: %s\n", err.message);
         status = 1;
     }
-    if (status != 0) /* what was done before a broken packet is told, as far as it can be sent */
+    if (status != 0) /* send the answers to requests that came before a broken packet */
         (void)transmit(&files, out_fd, NULL);
     handles_close(&files);
     listing_close(&files.listing);

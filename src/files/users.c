@@ -1,6 +1,6 @@
-/* Names of users and groups. In another root directory they are read from its own files and in no
- * other way: libc would load a library from there to look a name up, and a client that may write
- * there would have its own code run in this process, which keeps it inside of its rule. */
+/* Names of users and groups. In another root directory they are read only from its own files: libc
+ * would load a library from there to look up a name, and a client that may write there could run
+ * its code in this process, which enforces the rule. */
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -41,7 +41,7 @@ static bool find_group_in_file(uint32_t gid, struct group *entry, char *space)
     return found != NULL;
 }
 
-/* False also where it would be cut. */
+/* False also if the text does not fit. */
 static bool copy(char *out, size_t size, const char *text)
 {
     int length = snprintf(out, size, "%s", text);
