@@ -14,7 +14,7 @@
 
 enum { LABEL_COLUMNS = 12, SHOWN_BYTES = 4096 };
 
-/* One line "  label       value", whatever bytes the value has. */
+/* Prints a line "  label       value"; the value may contain any bytes. */
 static void say(FILE *out, const char *label, const char *value)
 {
     char text[SHOWN_BYTES];
@@ -106,7 +106,7 @@ static enum afar_status say_allowed(FILE *out, const struct policy_decision *dec
     say(out, "program",
         decision->program != NULL ? decision->program : "the first word, looked up in PATH");
     char *const *argv = decision->argv != NULL ? decision->argv : request->argv;
-    assert(argv != NULL); /* there is a command: options.c has seen to it */
+    assert(argv != NULL); /* there is a command: options.c has checked that */
     say(out, "argv[0]", argv[0]);
     enum afar_status status = say_words(out, "words", argv, err);
     if (decision->original != NULL)
@@ -120,8 +120,8 @@ static enum afar_status say_allowed(FILE *out, const struct policy_decision *dec
     return status;
 }
 
-/* Whether the path lies where the rule lets it, which is only known by its text: the kernel decides
- * about links on the way. False: not. */
+/* Prints whether the rule allows the path, judging by its text only: at run time the kernel decides
+ * about links in it. False: not allowed. */
 static bool say_files(FILE *out, const struct policy_decision *decision,
                       const struct explain_question *question)
 {
@@ -163,7 +163,8 @@ static void say_forward(FILE *out, const struct policy_decision *decision)
         say_user(out, rule);
 }
 
-/* One that no client can have would only be denied, as if the rules were the reason. */
+/* Rejects a name that no client can have; otherwise the rules would seem to be the reason for
+ * denial. */
 static enum afar_status take_name(struct words *names, const char *text, size_t size,
                                   struct afar_error *err)
 {
@@ -179,7 +180,7 @@ static enum afar_status take_name(struct words *names, const char *text, size_t 
     return status;
 }
 
-/* Commas between them, and blanks too: a common name may have blanks in it. */
+/* Names are separated by commas, not by blanks, because a common name may contain blanks. */
 static enum afar_status take_names(struct words *names, const char *identity,
                                    struct afar_error *err)
 {
@@ -200,7 +201,7 @@ static enum afar_status take_names(struct words *names, const char *identity,
     return status;
 }
 
-/* What the client would send. */
+/* The words that the client would send. */
 static enum afar_status take_words(struct words *argv, const struct explain_question *question,
                                    struct afar_error *err)
 {

@@ -20,8 +20,8 @@
 
 enum { EXIT_USAGE = 2, EXIT_DENIED = 3 };
 
-/* Started with a closed descriptor 0, 1 or 2, the next socket would get its number, and a log line
- * would go to a client. */
+/* If the process was started with descriptor 0, 1 or 2 closed, the next socket would get that
+ * number, and a log line would go to a client. */
 static enum afar_status open_standard_descriptors(struct afar_error *err)
 {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -36,7 +36,7 @@ static enum afar_status open_standard_descriptors(struct afar_error *err)
     return AFAR_OK;
 }
 
-/* One line, whatever a file name or a value in it may contain. */
+/* Prints one line, whatever bytes a file name or a value in the message contains. */
 static void print_error(const struct afar_error *err, const char *hint)
 {
     char line[2 * sizeof err->message];
@@ -51,7 +51,7 @@ static enum afar_status print_text(const char *text, struct afar_error *err)
     return AFAR_OK;
 }
 
-/* --check: all that can be known without opening a socket or resolving a name. */
+/* --check: checks all that can be checked without opening a socket or resolving a name. */
 static enum afar_status check_only(const struct config *config, struct afar_error *err)
 {
     struct words warnings = {0};
@@ -65,12 +65,12 @@ static enum afar_status check_only(const struct config *config, struct afar_erro
     return status == AFAR_OK ? print_text("configuration ok\n", err) : status;
 }
 
-/* What was given on the command line, for reading the configuration again. */
+/* The command line, kept to read the configuration again. */
 struct command_line {
     int argc;
     char **argv;
     const char *config_file; /* NULL: none */
-    const char *defaults;    /* likewise */
+    const char *defaults;    /* NULL: none */
 };
 
 static enum afar_status read_files(struct config *config, const struct command_line *line,
@@ -84,7 +84,8 @@ static enum afar_status read_files(struct config *config, const struct command_l
     return status;
 }
 
-/* The files, then the environment, then the command line. *usage: the last was wrong. */
+/* Reads the files, then the environment, then the command line. *usage: the command line was
+ * wrong. */
 static enum afar_status read_settings(struct config *config, const struct command_line *line,
                                       bool *usage, struct afar_error *err)
 {
@@ -122,11 +123,11 @@ static enum afar_status serve(const struct config *config, const struct options 
     enum afar_status status = AFAR_OK;
     if (log == NULL)
         status = afar_fail(err, AFAR_ENOMEM, "out of memory for the log");
-    /* Nobody but root looks into a process that has keys in its memory. Commands are dumpable again
-     * by their execve. */
+    /* Only root may inspect a process with keys in its memory. Commands become dumpable again by
+     * execve. */
     if (!config->dumpable)
         (void)prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
-    (void)orphans_adopt(); /* before the signals: SIGCHLD is one of them then */
+    (void)orphans_adopt(); /* before the signals are blocked: SIGCHLD is then one of them */
     if (status == AFAR_OK)
         status = server_block_signals(err);
     if (status == AFAR_OK)
@@ -146,7 +147,7 @@ out:
     return status;
 }
 
-/* --explain: the files' rules, whatever there is to listen at. */
+/* --explain: needs the rules of the files, but no listener. */
 static enum afar_status explain_only(struct config *config, const struct options *options,
                                      const struct command_line *line, bool *usage,
                                      struct afar_error *err)
@@ -177,7 +178,7 @@ static enum afar_status verify_only(const struct options *options, struct afar_e
     return print_text("", err);
 }
 
-/* What the command line asks for, once it has been understood. */
+/* Does what the command line asks for. */
 static enum afar_status act(const struct options *options, struct command_line *line, bool *usage,
                             struct afar_error *err)
 {
@@ -200,8 +201,8 @@ static enum afar_status act(const struct options *options, struct command_line *
     return status;
 }
 
-/* The helper's other faces: this process has dropped what it had, and now is a file server, or one
- * connection. */
+/* This process was started as the helper, and has dropped its privileges: it becomes a file server
+ * or a single forwarded connection. */
 static int go_on_as_helper(void)
 {
     struct helper_service service;
@@ -227,7 +228,7 @@ static int go_on_as_helper(void)
 int main(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
-        _exit(go_on_as_helper()); /* what the order was made of is freed by nobody */
+        _exit(go_on_as_helper()); /* what the order points to need not be freed */
     if (argc > 0 && strcmp(argv[0], KEEPER_NAME) == 0)
         return keeper_main(argc, argv);
     struct options options = {.config_file = NULL};
@@ -247,7 +248,7 @@ int main(int argc, char **argv)
         line.defaults = variables_defaults_file(environ);
         status = act(&options, &line, &usage, &err);
     }
-    if (status == AFAR_EREFUSED && options.question.identity != NULL) /* --explain has said why */
+    if (status == AFAR_EREFUSED && options.question.identity != NULL) /* the reason was printed */
         return EXIT_DENIED;
     if (status != AFAR_OK)
         print_error(&err, usage ? "; try 'afard --help'" : "");

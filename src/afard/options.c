@@ -23,8 +23,8 @@ enum {
     OPTION_FILES,
     OPTION_FORWARD,
     OPTION_VERSION,
-    /* And above: keys of the configuration, with '-' for '_'. Each has a number of its own, or
-     * getopt_long would take "--tls-c" for the first of several that fit. */
+    /* From here on: keys of the configuration, with '-' for '_'. Each has its own number; otherwise
+     * getopt_long would accept "--tls-c" for the first of several matches. */
     OPTION_KEY
 };
 
@@ -58,15 +58,16 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* One option after another. Returns its number, or -1 at the end. *which is its place in the table
- * where it is a long one. */
+/* Reads the next option. Returns its number, or -1 at the end. *which: for a long option, its index
+ * in the table. */
 static int next_option(int argc, char **argv, int *which)
 {
-    /* '+': stop at the first word that is no option; ':': tell a missing argument apart. */
+    /* '+': stop at the first word that is not an option; ':': report a missing argument
+     * separately. */
     return getopt_long(argc, argv, "+:c:h", long_options, which);
 }
 
-/* Sets the key that the first `size` bytes of `name` spell, with '-' as well as with '_'. */
+/* Sets the key that is spelled by the first `size` bytes of `name`, with '-' or '_'. */
 static enum afar_status apply_key(struct config *config, const char *name, size_t size,
                                   const char *value, struct afar_error *err)
 {
@@ -83,7 +84,7 @@ enum afar_status options_apply(struct config *config, int argc, char **argv, str
 {
     static const char listen_key[] = "listen";
     enum afar_status status = AFAR_OK;
-    bool listeners = false; /* have been given on this line */
+    bool listeners = false; /* listeners were given on this line */
     int which = 0;
 
     optind = 0; /* glibc: from the start */
@@ -110,7 +111,7 @@ enum afar_status options_apply(struct config *config, int argc, char **argv, str
     return status;
 }
 
-/* The option that getopt_long stumbled over. */
+/* Reports the option that getopt_long rejected. */
 static enum afar_status fail_option(const char *word, int letter, struct afar_error *err)
 {
     if (strncmp(word, "--", 2) != 0)
@@ -120,7 +121,7 @@ static enum afar_status fail_option(const char *word, int letter, struct afar_er
     return afar_fail(err, AFAR_EINVAL, "unknown or ambiguous option '%.100s'", word);
 }
 
-/* What is left is the command that --explain is about. */
+/* Checks the combination of options. The remaining words are the command for --explain. */
 static enum afar_status check_words(struct options *options, int argc, char **argv,
                                     struct afar_error *err)
 {

@@ -17,7 +17,7 @@ static bool begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* Not ours, though it has our name in front. */
+/* Variables with our prefix that are not keys. */
 static bool is_foreign(const char *name)
 {
     return begins(name, "CONFIG=") || begins(name, "DEFAULTS=") || begins(name, "PORT=") ||
@@ -34,7 +34,7 @@ void variables_trim(char **environment)
     }
 }
 
-/* Several URLs, with blanks between. */
+/* Several URLs, separated by blanks. */
 static enum afar_status set_listeners(struct config *config, const char *value,
                                       struct afar_error *err)
 {
@@ -54,7 +54,7 @@ static enum afar_status set_listeners(struct config *config, const char *value,
     return status;
 }
 
-/* `name` is what follows AFARD_. */
+/* `name` is the part after AFARD_. */
 static enum afar_status apply(struct config *config, const char *name, struct afar_error *err)
 {
     char key[KEY_BYTES] = "";

@@ -1,9 +1,9 @@
-/* AFARD_… variables: each key of the configuration by the environment, for containers.
+/* AFARD_… variables: set any key of the configuration from the environment, for containers.
  *
  *     AFARD_LISTEN="tls://0.0.0.0 unix:///run/afard.sock" AFARD_TLS_CERT=/secrets/tls.crt afard
  *
  * Owns:    nothing.
- * Threads: as long as nobody changes the environment.
+ * Threads: any, while no thread changes the environment.
  * Blocks:  never.
  * Limits:  those of the configuration. */
 #ifndef AFARD_VARIABLES_H
@@ -11,21 +11,22 @@
 
 #include "policy/config.h"
 
-/* Takes the blanks and line ends off the ends of the values, in place: a file of variables with
- * CRLF leaves a CR there. */
+/* Removes blanks and line ends from the ends of the values, in place: a file of variables with CRLF
+ * leaves a CR there. */
 void variables_trim(char **environment);
 
-/* Sets what the variables of "NAME=value" say, after the file and before the command line;
- * listeners there replace those that *config has. An empty value counts as none. Left alone:
- * AFARD_CONFIG, AFARD_DEFAULTS, and what Kubernetes gives to every pod beside a service that is
- * called afard (AFARD_PORT…, AFARD_SERVICE_…). AFAR_EINVAL names the variable; AFAR_ENOMEM. */
+/* Sets keys from "NAME=value" variables, after the file and before the command line; listeners in a
+ * variable replace those in *config. An empty value is ignored. Not keys: AFARD_CONFIG,
+ * AFARD_DEFAULTS, and the variables that Kubernetes sets for a service called afard (AFARD_PORT…,
+ * AFARD_SERVICE_…). AFAR_EINVAL: err names the variable; AFAR_ENOMEM. */
 enum afar_status variables_apply(struct config *config, char *const *environment,
                                  struct afar_error *err);
 
-/* AFARD_CONFIG, the file to read where -c does not say; NULL: none. Borrowed. */
+/* AFARD_CONFIG: the file to read if -c is not given; NULL: none. Borrowed. */
 const char *variables_config_file(char *const *environment);
 
-/* AFARD_DEFAULTS, the file to read before all others (config_load_defaults); likewise. */
+/* AFARD_DEFAULTS: the file to read before all others (config_load_defaults); NULL: none.
+ * Borrowed. */
 const char *variables_defaults_file(char *const *environment);
 
 #endif
