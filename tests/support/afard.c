@@ -22,7 +22,7 @@ static void make_folder(struct afard *afard)
     assert_non_null(mkdtemp(afard->folder));
 }
 
-/* Takes the lines that have come so far; how many those are. */
+/* Parses the endpoint lines that have come so far; returns how many there are. */
 static unsigned take_endpoints(struct afard *afard)
 {
     static const char listening[] = "listening ";
@@ -51,7 +51,7 @@ static void start(struct afard *afard, const char *const *before, const char *co
     const char *argv[PROGRAM_ARGS_MAX] = {"afard", "--print-endpoints"};
     unsigned count = 2;
     unsigned expected = 0;
-    if (geteuid() != 0) { /* its descriptors are counted, which else only root may do */
+    if (geteuid() != 0) { /* otherwise only root may count its descriptors */
         argv[count++] = "--set";
         argv[count++] = "dumpable=yes";
     }
@@ -114,7 +114,7 @@ static void remove_folder(const struct afard *afard)
 
 int afard_stop(struct afard *afard)
 {
-    if (!afard->program.ended) /* else its number is somebody else's by now */
+    if (!afard->program.ended) /* its pid may have been reused */
         (void)kill(afard->program.pid, SIGTERM);
     program_finish(&afard->program, NULL, 0);
     int status = program_exit_status(&afard->program);

@@ -5,7 +5,7 @@
 
 #include <cjson/cJSON.h>
 
-/* Names that --wrap demands. */
+/* Names that the linker's --wrap requires. */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
@@ -15,7 +15,7 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 char *__wrap_strdup(const char *text);
 
-static int left; /* allocations until the one that fails; 0: none will */
+static int left; /* counts down to the allocation that fails; 0: none fails */
 static bool fired;
 
 static bool fails(void)

@@ -1,8 +1,11 @@
-/* Read before each source file by the analysers of `make lint`, and by nobody else. It tells them
- * what they cannot see: a function that fails returns what it was told to, so never AFAR_OK.
- * Without it they follow paths on which something failed and the caller believes that it did not.
+/* Included before each source file by the analysers of `make lint` only. Tells them what they
+ * cannot see: afar_fail returns its code argument, so never AFAR_OK. Without this they follow paths
+ * on which a call has failed and the caller believes that it succeeded.
  *
- * Owns nothing; no code; no limits. */
+ * Owns:    nothing.
+ * Threads: none: no code.
+ * Blocks:  never.
+ * Limits:  none. */
 #ifndef SUPPORT_ANALYSE_H
 #define SUPPORT_ANALYSE_H
 

@@ -1,4 +1,4 @@
-/* A server, and a folder in which a test copies to and from it by shell lines.
+/* A server, and a folder in which a test runs shell lines that copy to and from the server.
  *
  * Owns:    both (copying_close).
  * Threads: one.
@@ -18,20 +18,22 @@ struct copying {
     bool ran;
 };
 
-/* `args`: the server's besides its listener; NULL: none. */
+/* `args`: further options of the server; NULL: none. copying_close: the server must have released
+ * its descriptors, and end with status 0. */
 void copying_open(struct copying *copying, const char *const *args);
 void copying_close(struct copying *copying);
 
-/* Runs a line by sh -c in the folder; $U is the server's URL, $D the folder, and `cp` of it
- * `$A cp`. Returns its exit status; what it said is in copying->program. */
+/* Runs a line with sh -c in the folder. $A is the program afar, $U the server's URL, $D the folder.
+ * Returns the exit status; the output is in copying->program. */
 int copying_run(struct copying *copying, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The status must be this one, and its standard error have `said` in it (NULL: anything). */
+/* Runs a line: its exit status must be `status`, and its standard error must contain `said` (NULL:
+ * any). */
 void copying_expect(struct copying *copying, int status, const char *said, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The same, without waiting for the end: copying->program runs. */
+/* Starts a line without waiting for its end; it is copying->program. */
 void copying_start(struct copying *copying, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -13,7 +13,7 @@
 
 #include "support/corpus.h"
 
-/* The repository: AFAR_SRC, or where make runs the tests. */
+/* AFAR_SRC is the repository; if unset, the working directory, as with make. */
 void corpus_test(const char *target, void (*run)(const uint8_t *data, size_t size))
 {
     const char *root = getenv("AFAR_SRC");

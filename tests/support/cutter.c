@@ -24,17 +24,17 @@
 enum {
     FLOW_BYTES = 65536,
     NO_CUT = UINT32_MAX,
-    CALLERS = 4,   /* so many fill a queue of no length, … */
-    CALL_MS = 200, /* … whose end is that one is not connected within this */
+    CALLERS = 4,   /* so many fill a queue of length 0; */
+    CALL_MS = 200, /* it is full if a connection is not made in this time */
 };
 
-/* What has been read on one side and not been sent on the other. */
+/* Data that was read from one side and not yet sent to the other. */
 struct flow {
     uint8_t bytes[FLOW_BYTES];
     size_t start;
     size_t end;
-    bool ended; /* nothing more comes */
-    bool told;  /* … and the other side knows */
+    bool ended; /* no more data comes */
+    bool told;  /* and the other side has been told */
 };
 
 struct link {
@@ -59,7 +59,7 @@ struct cutter {
     atomic_bool deaf;
     int callers[CALLERS]; /* of cutter_deafen; -1: none */
     atomic_uint count;
-    struct cutter_result result; /* the thread's until it has ended, as all below */
+    struct cutter_result result; /* used by the thread until it has ended, as are all below */
     uint64_t random;
     struct link *links[CUTTER_LINKS_MAX];
 };
@@ -75,7 +75,7 @@ static uint64_t next_random(struct cutter *cutter)
     return x * UINT64_C(2685821657736338717);
 }
 
-/* Every second time by a reset, which loses what is under way in the kernel too. */
+/* Cuts by a reset with a probability of one half: that also loses data in the kernel. */
 static void close_link(struct cutter *cutter, size_t at, bool cut)
 {
     struct link *link = cutter->links[at];
@@ -117,7 +117,7 @@ static void accept_one(struct cutter *cutter)
     cutter->links[at] = link;
 }
 
-/* Moves what can be moved from one side to the other. False: the link is to be cut. */
+/* Moves data from one side to the other. False: cut the link. */
 static bool move(struct link *link, int from)
 {
     struct flow *flow = &link->flow[from];
@@ -266,7 +266,7 @@ void cutter_swallow(struct cutter *cutter)
     cutter_silence(cutter);
 }
 
-/* The kernel drops what would open a connection where the queue is full. */
+/* The kernel drops SYN packets if the queue is full. */
 void cutter_deafen(struct cutter *cutter)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,

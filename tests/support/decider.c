@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char tree[PATH_MAX]; /* its path; realpath(3) wants so much */
+static char tree[PATH_MAX]; /* its path; realpath(3) needs this size */
 
 static void make_file(const char *name, mode_t mode)
 {
@@ -171,7 +171,7 @@ const char *decider_decide(struct rules *rules, const struct asked *asked, char 
     const char *name = decision.rule == NULL ? "-" : decision.rule->name;
     (void)snprintf(answer, 64, "%s", decision.rule != NULL && !decision.allowed ? "no" : name);
     (void)snprintf(reason, reason_size, "%s", decision.reason);
-    /* What is run is the file that the rule means, and no other spelling of it. */
+    /* The program must be the file that the rule names, not another spelling of its path. */
     if (decision.program != NULL) {
         assert_int_equal(decision.program[0], '/');
         assert_null(strstr(decision.program, "//"));

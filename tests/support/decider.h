@@ -3,13 +3,13 @@
  * Owns:    the tree, until decider_remove_tree.
  * Threads: one.
  * Blocks:  never.
- * Limits:  texts of DECIDER_TEXT_BYTES. In all of them '@' stands for the tree's path.
+ * Limits:  texts of DECIDER_TEXT_BYTES. In all texts '@' stands for the tree's path.
  *
  *     bin/{git,tool,multi}    programs
- *     bin/{ls,sh} → multi     one program by two names
- *     bin/data                no program
- *     link → bin              a directory by another name
- *     evil/{git,tool}         other programs of the same names
+ *     bin/{ls,sh} → multi     one program with two names
+ *     bin/data                not a program
+ *     link → bin              a directory with another name
+ *     evil/{git,tool}         other programs with the same names
  *     evil/alias → ../bin/git
  *     evil/bin → ../bin
  *     jail/{bin/tool, up → ../../.., abin → /bin} */
@@ -23,13 +23,13 @@
 
 enum { DECIDER_TEXT_BYTES = 4096 };
 
-/* For cmocka. The tree is the working directory from then on. */
+/* Setup and teardown for cmocka. The tree becomes the working directory. */
 int decider_make_tree(void **state);
 int decider_remove_tree(void **state);
 
 void decider_expand(char *out, size_t size, const char *text);
 
-/* Reads a configuration with rules, and checks these. */
+/* Reads a configuration with rules, and checks the rules. */
 enum afar_status decider_load(struct config *config, const char *text, struct afar_error *err);
 
 struct asked {
@@ -54,7 +54,8 @@ struct decider_request {
 void decider_request_make(struct decider_request *made, const struct asked *asked);
 void decider_request_close(struct decider_request *request);
 
-/* The name of the rule that allows it, "no" where one matches and refuses, "-" where none does. */
+/* Returns the name of the rule that allows the request; "no" if a rule matches but refuses; "-" if
+ * no rule matches. */
 const char *decider_decide(struct rules *rules, const struct asked *asked, char answer[64],
                            char *reason, size_t reason_size);
 

@@ -1,5 +1,5 @@
-/* Servers that are connected to through others: each connection has a process, which sends back what
- * comes, and ends when that ends.
+/* Servers for tests of forwarded connections. Each connection has a process, which sends back what
+ * it gets and ends at the end of its input.
  *
  * Owns:    a process group, until echo_server_stop.
  * Threads: one.
@@ -14,10 +14,10 @@
 
 enum echo_kind {
     ECHO_PLAIN,
-    ECHO_GREETING, /* says "hello\n" and ends its own direction, but reads on */
+    ECHO_GREETING, /* sends "hello\n" and shuts down its side, but continues to read */
     ECHO_DEAF,     /* never reads */
     ECHO_FLOOD,    /* sends without end, and never reads */
-    ECHO_RESET     /* reads a byte, and is gone */
+    ECHO_RESET     /* reads a byte, then resets */
 };
 
 struct echo_server {
@@ -25,7 +25,7 @@ struct echo_server {
     uint16_t port;
 };
 
-/* At the loopback's address of IPv4, or IPv6. False: there is no IPv6 here. */
+/* Listens on the loopback address of IPv4 or IPv6. False: there is no IPv6 here. */
 bool echo_server_start(struct echo_server *server, enum echo_kind kind, bool ipv6);
 void echo_server_stop(struct echo_server *server);
 

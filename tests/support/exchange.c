@@ -185,7 +185,7 @@ static void request(struct exchange *exchange)
         exchange->end = EXCHANGE_ERROR;
 }
 
-/* What fails here fails in afar_process too, which says why. */
+/* A failure here also fails in afar_process, which reports it. */
 static void feed(struct exchange *exchange)
 {
     const struct exchange_command *command = &exchange->command;

@@ -1,10 +1,10 @@
-/* A folder that looks like a cgroup to who moves there: what is written to its cgroup.procs goes to
- * another file. clone3(2) does not take it for one.
+/* A folder that looks like a cgroup to a process that moves there: its cgroup.procs is a link to
+ * another file. clone3(2) does not accept it as a cgroup.
  *
  * Owns:    the folder, until fake_cgroup_remove.
  * Threads: any.
  * Blocks:  on the disk.
- * Limits:  none. What does not work fails the test. */
+ * Limits:  none. A failure fails the test. */
 #ifndef SUPPORT_FAKE_CGROUP_H
 #define SUPPORT_FAKE_CGROUP_H
 
@@ -18,7 +18,7 @@ struct fake_cgroup {
 void fake_cgroup_make(struct fake_cgroup *fake, const char *target);
 void fake_cgroup_remove(const struct fake_cgroup *fake);
 
-/* As cgroup_make gives one: the caller's. */
+/* Opens it, as cgroup_make does. The descriptor is the caller's. */
 int fake_cgroup_open(const struct fake_cgroup *fake);
 
 #endif

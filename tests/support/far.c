@@ -16,7 +16,7 @@
 
 enum { PIECE_BYTES = 262144, READS_PER_TURN = 16 };
 
-/* What was read at once, and when it is to arrive. Of size 0: the end. */
+/* The data of one read, and when it must arrive. Size 0: end of the stream. */
 struct piece {
     struct piece *next;
     int64_t due_us;
@@ -30,9 +30,9 @@ struct flow {
     struct piece *first;
     struct piece *last;
     size_t bytes;
-    bool ended;    /* nothing more is read */
-    bool stuck;    /* the receiver takes nothing now */
-    unsigned trip; /* of what was given last */
+    bool ended;    /* no more data comes */
+    bool stuck;    /* the receiver accepts no data now */
+    unsigned trip; /* of the data delivered last */
 };
 
 enum { TO_SERVER, TO_CLIENT };
@@ -52,7 +52,7 @@ struct far {
     atomic_bool stop;
     atomic_bool cut;
     atomic_uint trips;
-    struct link links[FAR_LINKS_MAX]; /* the thread's */
+    struct link links[FAR_LINKS_MAX]; /* used by the thread only */
 };
 
 static int64_t now_us(void)
@@ -99,13 +99,14 @@ static void accept_one(struct far *far)
     far->links[at].fd[1] = server;
 }
 
-/* What the client sends is of the trip after the one that it has had; the server answers in that. */
+/* Data from the client belongs to the trip after the last one delivered to it; data from the server
+ * to the last trip delivered to it. */
 static unsigned trip_of(const struct link *link, int direction)
 {
     return direction == TO_SERVER ? link->flow[TO_CLIENT].trip + 1 : link->flow[TO_SERVER].trip;
 }
 
-/* One read of the side that the flow comes from. False: nothing (more) for now. */
+/* Reads once from the flow's source. False: there is nothing more now. */
 static bool take(struct far *far, struct link *link, int direction)
 {
     struct flow *flow = &link->flow[direction];
@@ -144,7 +145,7 @@ static void note_given(struct far *far, struct link *link, int direction, unsign
         atomic_store(&far->trips, trip);
 }
 
-/* Gives what has arrived. False: the link is over. */
+/* Delivers data that is due. False: the link has ended. */
 static bool give(struct far *far, struct link *link, int direction)
 {
     struct flow *flow = &link->flow[direction];
@@ -187,7 +188,7 @@ static void serve(struct far *far, struct link *link, bool cut)
         drop(link);
 }
 
-/* What to wait for of one side: to read, and where the other flow is stuck there, to write. */
+/* The poll events for one side: readable, and writable if the other flow is stuck there. */
 static short events_of(const struct link *link, int side)
 {
     const struct flow *from = &link->flow[side == 0 ? TO_SERVER : TO_CLIENT];

@@ -7,7 +7,7 @@
 #ifndef SUPPORT_FOLDER_H
 #define SUPPORT_FOLDER_H
 
-/* Removes it with all that is in it. 0, or not. */
+/* Removes the folder with all that is in it. Returns 0, or another value on failure. */
 int folder_remove(const char *path);
 
 #endif

@@ -29,7 +29,7 @@ static void show(void *user, const char *json)
     require(json[0] == '{' && strchr(json, '\n') == NULL);
 }
 
-/* Until nothing more comes, the end, or the connection is of no use. */
+/* Until there is no more data, the run has ended, or the connection is unusable. */
 static enum afar_status run(struct afar_client *client)
 {
     enum afar_status status = AFAR_OK;
@@ -63,7 +63,7 @@ void fuzz_client(const uint8_t *data, size_t size)
     script_bytes(&script, data + 1, size - 1);
     script.at_end = AFAR_ECLOSED;
     enum afar_status status = run(client);
-    /* No success without a receipt, and the receipt counts what was delivered. */
+    /* There is no success without a receipt, and the receipt counts the delivered bytes. */
     require(status != AFAR_OK || afar_receipt(client) != NULL);
     const struct afar_receipt *receipt = afar_receipt(client);
     require(status == AFAR_OK || status == AFAR_EREFUSED || receipt == NULL);

@@ -17,7 +17,7 @@ static void require(bool promise)
         abort();
 }
 
-/* A file of these bytes that has a name; the descriptor keeps it. */
+/* A file with these bytes and a path; it lives as long as the descriptor. */
 static int make_file(const uint8_t *data, size_t size, char path[64])
 {
     int fd = memfd_create("config", MFD_CLOEXEC);
@@ -32,7 +32,7 @@ static int make_file(const uint8_t *data, size_t size, char path[64])
     return fd;
 }
 
-/* Whatever was accepted is what the table allows. */
+/* All accepted values must be within the table's limits. */
 static void check_values(const struct config *config)
 {
     size_t count = 0;

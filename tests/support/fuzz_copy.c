@@ -1,5 +1,6 @@
-/* A copy, up or down, and questions to a server: whatever it answers, the copy ends, each file is
- * told once, nothing is written outside of the target, and no part of a file is left there. */
+/* A copy, up or down, and questions to a server. Whatever the server answers: the copy ends, each
+ * file is reported once, nothing is written outside of the target, and no partial file is left
+ * there. */
 #include "support/fuzz.h"
 
 #include <dirent.h>
@@ -24,14 +25,14 @@ enum {
     LINKS_ALL = 32,
     RESUME = 64,
     STEPS_MAX = 100000,
-    PATIENCE_STEPS = 24, /* a hole may be as large as it likes: then somebody interrupts it */
+    PATIENCE_STEPS = 24, /* a hole may be of any size: then interrupt the copy */
     LARGE_BYTES = 70000,
-    RAW = 255 /* in place of a type: bytes that are no packet */
+    RAW = 255 /* instead of a type: bytes that are not a packet */
 };
 
 static char base[64];
 
-/* What is left of the input, and where its answers go. */
+/* The rest of the input, and where its answers go. */
 struct script {
     const uint8_t *at;
     size_t left;
@@ -40,7 +41,7 @@ struct script {
     bool failed;
 };
 
-static int here = -1; /* where the fuzzer wants to be when it writes down what failed */
+static int here = -1; /* the fuzzer's directory, where it writes failing inputs */
 
 static void require(bool promise)
 {
@@ -75,7 +76,7 @@ static void make_folders(void)
 {
     static bool made;
     if (!made) {
-        /* In memory, if it can be: nothing of it is to be kept. */
+        /* In memory if possible: the files are temporary. */
         bool fast = access("/dev/shm", W_OK) == 0;
         (void)strcpy(base, fast ? "/dev/shm/afar-fuzz-XXXXXX" : "/tmp/afar-fuzz-XXXXXX");
         require(mkdtemp(base) != NULL && atexit(remove_base) == 0);
@@ -100,7 +101,7 @@ static void feed(struct script *script, const void *data, size_t size)
     }
 }
 
-/* The next answer of the script: its type, two bytes of length, what stands behind the id. */
+/* The next answer of the script: its type, two bytes of length, the content after the id. */
 static void answer(struct script *script, uint32_t id)
 {
     uint8_t head[9];
@@ -147,7 +148,7 @@ static void serve(struct script *script)
         else
             answer(script, id);
     }
-    /* After bytes that were no packet an answer may never come. */
+    /* After bytes that are not a packet an answer may never come. */
     if (!served && requests_under_way(script->requests) > 0)
         script->failed = true;
     if (script->failed)
@@ -219,7 +220,7 @@ static void ask(struct script *script)
     }
 }
 
-/* Only "in" is written to, and in it are whole files, or those that can be gone on with. */
+/* Only "in" is written to, and it contains whole files, or partial files that can be resumed. */
 static int check_one(const char *path, const struct stat *info, int kind, struct FTW *at)
 {
     (void)info;

@@ -24,7 +24,7 @@ void fuzz_endpoint(const uint8_t *data, size_t size)
     struct afar_error err;
     enum afar_status status = endpoint_parse(&endpoint, url, &err);
     if (status == AFAR_OK) {
-        /* Written out and read again it is the same. */
+        /* Formatted and parsed again it must be the same. */
         char text[ENDPOINT_URL_BYTES];
         struct endpoint again;
         endpoint_format(&endpoint, text, sizeof text);

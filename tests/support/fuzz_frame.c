@@ -25,7 +25,7 @@ static bool same_list(char *const *a, char *const *b)
     return a[i] == NULL && b[i] == NULL;
 }
 
-/* What was understood can be said again, and is understood the same. */
+/* A request that was understood must be the same after encoding and decoding. */
 static void check_exec(const struct exec_request *request)
 {
     struct buffer out;
@@ -67,7 +67,7 @@ static void check_message(struct message *message, const uint8_t *payload)
     require((message->exec != NULL) == (message->type == MESSAGE_EXEC));
     require(utf8_valid(message->text, strlen(message->text)));
     require(message->type != MESSAGE_BAD || message->problem.code == AFAR_EPEER ||
-            message->problem.code == AFAR_EREFUSED); /* a version that is not spoken here */
+            message->problem.code == AFAR_EREFUSED); /* an unsupported version */
     if (message->exec == NULL)
         return;
     enum afar_status status =
@@ -89,7 +89,7 @@ void fuzz_frame(const uint8_t *data, size_t size)
     size_t start = 0;
     size_t have = 0;
     for (;;) {
-        /* A block of its own, so that a sanitizer sees a read beyond what has come. */
+        /* A separate block, so that a sanitizer detects a read beyond its end. */
         uint8_t *copy = malloc(have > 0 ? have : 1);
         require(copy != NULL);
         if (have > 0)

@@ -19,7 +19,7 @@ static void require(bool promise)
         abort();
 }
 
-/* What passes our check cJSON parses to its end, and nothing that is longer than its C string. */
+/* cJSON must parse to the end what our check accepts, and strings must contain no NUL. */
 static void check_json(const uint8_t *text, size_t size)
 {
     const char *end = NULL;
@@ -33,7 +33,7 @@ static void check_json(const uint8_t *text, size_t size)
     cJSON_Delete(tree);
 }
 
-/* Decodes what was encoded, which must be one whole frame. */
+/* Decodes what was encoded; it must be one whole frame. */
 static struct message read_back(const struct buffer *out)
 {
     struct decoder decoder;
@@ -57,7 +57,7 @@ static bool same_processes(const struct afar_processes *a, const struct afar_pro
     return same;
 }
 
-/* A limit without a name is none. */
+/* A limit without a name is no limit. */
 static bool same_limit(const struct afar_limit *a, const struct afar_limit *b)
 {
     return strcmp(a->name, b->name) == 0 &&
@@ -80,10 +80,10 @@ static bool same_receipt(const struct afar_receipt *a, const struct afar_receipt
            same_processes(&a->held_by, &b->held_by);
 }
 
-/* `attached` and `started`, in other words of ours. */
+/* Encodes `attached` or `started` again. */
 static enum afar_status put_started(struct buffer *out, const struct message *message)
 {
-    /* A server's names are letters and digits; what came may be anything. */
+    /* A server's names are letters and digits; the input's may be anything. */
     const struct message_started started = {.job = "j",
                                             .window = message->window,
                                             .credit = message->credit,
@@ -161,7 +161,7 @@ static bool same_jobs(const struct message_jobs *a, const struct message_jobs *b
     return true;
 }
 
-/* A message that was understood can be said again, and is understood the same. */
+/* A message that was understood must be the same after encoding and decoding. */
 static void check_again(const struct message *message)
 {
     struct buffer out;
@@ -190,7 +190,7 @@ static void check_again(const struct message *message)
     buffer_close(&out);
 }
 
-/* What a terminal is asked for by is harmless text, which ends. */
+/* A terminal request contains harmless, terminated text. */
 static void check_pty(const struct pty_request *pty)
 {
     if (pty == NULL)
@@ -201,7 +201,7 @@ static void check_pty(const struct pty_request *pty)
         require(pty_is_locale_name(pty->locale[i].name) && pty_is_value(pty->locale[i].value));
 }
 
-/* The words of an exec lie in its payload, each with its NUL, and no byte is left over. */
+/* The words of an exec fill its payload exactly, each with its NUL. */
 static void check_payload(struct message *message, const uint8_t *payload, size_t size)
 {
     if (message->exec == NULL)
@@ -226,7 +226,7 @@ void fuzz_message(const uint8_t *data, size_t size)
     size -= LENGTH_BYTES;
     if (header_bytes > size)
         header_bytes = size;
-    /* Blocks of their own, so that a sanitizer sees a read beyond them. */
+    /* Separate blocks, so that a sanitizer detects a read beyond their ends. */
     size_t payload_bytes = size - header_bytes;
     uint8_t *header = malloc(header_bytes > 0 ? header_bytes : 1);
     uint8_t *payload = malloc(payload_bytes > 0 ? payload_bytes : 1);

@@ -12,7 +12,8 @@ static void require(bool promise)
         abort();
 }
 
-/* What undoes the modes leaves none; in what pieces they came does not matter. */
+/* The text that undoes the modes must leave none set; how the input is cut into pieces must not
+ * matter. */
 void fuzz_modes(const uint8_t *data, size_t size)
 {
     struct term_modes modes = {0};

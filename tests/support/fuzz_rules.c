@@ -22,7 +22,7 @@ static void require(bool promise)
         abort();
 }
 
-/* A file of these bytes, and then of `tail`, that has a name; the descriptor keeps it. */
+/* A file with these bytes and `tail`, and a path; it lives as long as the descriptor. */
 static int make_file(const char *data, size_t size, const char *tail, char path[64])
 {
     int fd = memfd_create("rules", MFD_CLOEXEC);
@@ -33,7 +33,7 @@ static int make_file(const char *data, size_t size, const char *tail, char path[
     return fd;
 }
 
-/* False: no rules, or bad ones, which is said. */
+/* False: no rules, or bad ones; then there must be a message. */
 static bool load(struct config *config, const char *data, size_t size, const char *tail)
 {
     char path[64];
@@ -69,7 +69,7 @@ static void split(struct words *words, const char *line, size_t size)
     }
 }
 
-/* Four lines, of words with a blank between. */
+/* Four lines of words separated by blanks. */
 static void read_request(struct request *request, const char *text, size_t size)
 {
     struct words *const lists[LINES] = {&request->names, &request->argv, &request->env,
@@ -91,7 +91,7 @@ static bool same(char a, char b, bool fold)
     return a == b || (letters && (a ^ b) == ('a' ^ 'A'));
 }
 
-/* As one would write it down who has all the time in the world. */
+/* The simplest implementation of matching, which may be slow. */
 static bool match(const struct client_pattern *pattern, const char *at, const char *name)
 {
     if (*at == '\0')
@@ -116,7 +116,7 @@ static bool is_for(const struct rule *rule, char *const *names)
         for (const char *c = pattern->text; *c != '\0'; c++)
             stars += *c == '*';
         if (strcmp(pattern->text, "any") == 0 || stars > STARS_MAX)
-            return true; /* or too long to find out */
+            return true; /* or it would take too long to find out */
         for (char *const *name = names; *name != NULL; name++) {
             if (match(pattern, pattern->text, *name))
                 return true;
@@ -170,7 +170,7 @@ void fuzz_rules(const uint8_t *data, size_t size)
     bool more_good = load(&longer, text, length, more);
     if (good) {
         decide(config.rules, &request, &first);
-        /* One rule more, at the end, changes nothing that another decided. */
+        /* Another rule at the end must not change the decision of an earlier one. */
         if (more_good && first.rule != NULL) {
             decide(longer.rules, &request, &second);
             require(second.allowed == first.allowed);

@@ -1,5 +1,5 @@
-/* The file server, on a folder of its own behind its fence: whatever a client sends, each request
- * is answered once and in order, and nothing outside of the folder is touched. */
+/* The file server, in a fenced folder of its own. Whatever a client sends: each request is answered
+ * once and in order, and nothing outside of the folder is touched. */
 #include "support/fuzz.h"
 
 #include <fcntl.h>
@@ -17,9 +17,10 @@
 #include "files/files.h"
 #include "wire/sftp.h"
 
-enum { FILE_BYTES = 65536 }; /* what a file may grow to, so that no input takes the disk */
+enum { FILE_BYTES = 65536 }; /* maximum size of a file, so that no input fills the disk */
 
-/* Of the sanitizers, where there are any: their words go on while standard error is nowhere. */
+/* From the sanitizers, if present: keeps their reports visible while standard error is
+ * redirected. */
 void __sanitizer_set_report_fd(void *fd) __attribute__((weak));
 
 static char folder[] = "/tmp/afar-fuzz-XXXXXX";
@@ -147,7 +148,7 @@ void fuzz_sftp(const uint8_t *data, size_t size)
     off_t answers = lseek(out, 0, SEEK_END);
     uint8_t *answered = malloc((size_t)answers + 1);
     require(answered != NULL && pread(out, answered, (size_t)answers, 0) == answers);
-    /* (A memfd is a file too, and its limit may have ended the session.) */
+    /* (The limit also applies to the memfd, and may have ended the file server.) */
     if (answers < FILE_BYTES)
         check_answers(asked, head + size - 1, answered, (size_t)answers, status == 0);
     free(answered);

@@ -22,7 +22,7 @@ static void put_number(struct hello *hello, size_t number, unsigned bytes)
     }
 }
 
-/* Not the same at each call, as a server might remember; but the same in each run. */
+/* Differs in each call, because a server may remember it; but is the same in each run. */
 static void put_noise(struct hello *hello, size_t size)
 {
     static uint32_t seed = 1;
@@ -32,7 +32,7 @@ static void put_noise(struct hello *hello, size_t size)
     }
 }
 
-/* A length of two bytes that is filled in later. */
+/* Puts a two-byte length to be filled in later. */
 static size_t put_place(struct hello *hello)
 {
     put_number(hello, 0, 2);
@@ -122,7 +122,7 @@ void hello_shares_end(struct hello *hello)
 void hello_tickets(struct hello *hello, const uint8_t *ticket, size_t ticket_size, size_t count,
                    size_t size)
 {
-    static const uint8_t modes[] = {1, 1}; /* with a key exchange */
+    static const uint8_t modes[] = {1, 1}; /* psk_dhe_ke */
     size_t at = begin_extension(hello, 45);
     put(hello, modes, sizeof modes);
     fill_place(hello, at);

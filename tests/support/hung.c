@@ -25,8 +25,8 @@ static const char listening[] = "listening tcp://127.0.0.1:";
 
 /* ---- in the namespace ------------------------------------------------------------------------ */
 
-/* Greets the kernel, as else nothing would get beyond waiting for that, and is then deaf. It says
- * on standard output what it has heard. */
+/* Answers the kernel's INIT, because otherwise all requests wait for that; answers nothing else.
+ * Prints a line for each request. */
 static void serve(int fd, pid_t program)
 {
     static union {
@@ -34,7 +34,7 @@ static void serve(int fd, pid_t program)
         char bytes[REQUEST_BYTES];
     } request;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (getppid() != program) /* it is dead already */
+    if (getppid() != program) /* the program has ended already */
         _exit(0);
     while (read(fd, &request, sizeof request) > 0) {
         struct {
@@ -53,8 +53,9 @@ static void serve(int fd, pid_t program)
     _exit(0);
 }
 
-/* `--hung KIND FOLDER PROGRAM ARGS…`: the program, where FOLDER hangs. Where nobody serves it, the
- * program inherits the mount's other end: were it closed, all would fail at once. */
+/* `--hung KIND FOLDER PROGRAM ARGS…`: runs PROGRAM with a FOLDER that hangs. If no process
+ * serves the folder, PROGRAM inherits the mount's other end: if that were closed, all requests
+ * would fail. */
 static int run(char **argv)
 {
     char options[128];
@@ -90,7 +91,7 @@ bool hung_main(int argc, char **argv, int *status)
 
 /* ---- in the test ----------------------------------------------------------------------------- */
 
-/* With a shell that ends at once, whether it can be done at all. */
+/* Tries it with a program that ends immediately. */
 static bool is_possible(const char *self, const char *kind, const char *folder)
 {
     struct program probe;
@@ -104,7 +105,7 @@ static bool is_possible(const char *self, const char *kind, const char *folder)
 
 bool hung_start(struct hung *hung, enum hung_kind kind, const char *const *args)
 {
-    /* A thread that hangs cannot be looked into for what it keeps. */
+    /* LeakSanitizer cannot inspect a thread that hangs. */
     static const char *const environment[] = {"ASAN_OPTIONS=detect_leaks=0", NULL};
     char self[256];
     char path[PROGRAM_TEXT_BYTES];
@@ -141,7 +142,7 @@ bool hung_start(struct hung *hung, enum hung_kind kind, const char *const *args)
     }
     program_expect(&hung->server, 1, listening);
     size_t line = (size_t)(strstr(hung->server.stdout_data, listening) - hung->server.stdout_data);
-    (void)program_expect_after(&hung->server, 1, line, "\n"); /* the whole of it */
+    (void)program_expect_after(&hung->server, 1, line, "\n"); /* the rest of the line */
     hung->port = (uint16_t)atoi(hung->server.stdout_data + line + strlen(listening));
     return true;
 }

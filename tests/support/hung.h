@@ -1,10 +1,10 @@
-/* A server in a mount namespace of its own in which a folder hangs: FUSE that nobody answers. It is
- * the stand-in for a dead network file system.
+/* A server in a mount namespace of its own with a folder that hangs: FUSE without answers. It
+ * stands for a dead network file system.
  *
- * Owns:    the server, and the folder, until hung_stop.
+ * Owns:    the server and the folder, until hung_stop.
  * Threads: one.
  * Blocks:  as support/program.h.
- * Limits:  needs root, or what a user namespace would give; hung_start says whether it has it. */
+ * Limits:  needs root or equivalent privileges; hung_start says whether they suffice. */
 #ifndef SUPPORT_HUNG_H
 #define SUPPORT_HUNG_H
 
@@ -14,30 +14,30 @@
 #include "support/program.h"
 
 enum hung_kind {
-    HUNG_KILLABLE,   /* requests are not even read: what waits for them can be killed */
-    HUNG_BEYOND_KILL /* they are read and never answered: that waits for ever */
+    HUNG_KILLABLE,   /* requests are not read: a process that waits for them can be killed */
+    HUNG_BEYOND_KILL /* requests are read but not answered: a process waits for ever */
 };
 
 struct hung {
     struct program server;
     char folder[64];
     uint16_t port;
-    pid_t daemon; /* with HUNG_BEYOND_KILL: its death ends all that hangs */
-    size_t heard; /* so far in the server's output */
+    pid_t daemon; /* with HUNG_BEYOND_KILL: if it is killed, all waiting ends */
+    size_t heard; /* offset in the server's output up to which it was read */
 };
 
-/* The test program is run again, in the namespace: to be called first in main. False: it is the
- * test itself; otherwise *status is its exit status. */
+/* Call first in main: the test program runs itself again in the namespace. True: this is that
+ * process, and *status is its exit status. False: this is the test. */
 bool hung_main(int argc, char **argv, int *status);
 
-/* Starts `afard --listen tcp://127.0.0.1:0 --workers 1 ARGS…`. False: this machine does not let us,
- * and that was said. */
+/* Starts `afard --listen tcp://127.0.0.1:0 --workers 1 ARGS…`. False: not possible on this machine;
+ * the reason was printed. */
 bool hung_start(struct hung *hung, enum hung_kind kind, const char *const *args);
 
-/* With HUNG_BEYOND_KILL: waits until one more process has begun to hang. */
+/* With HUNG_BEYOND_KILL: waits until one more request hangs. */
 void hung_expect(struct hung *hung);
 
-/* TERM; it must end well. */
+/* Sends TERM; the server must end with status 0. */
 void hung_stop(struct hung *hung);
 
 #endif

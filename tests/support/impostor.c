@@ -58,7 +58,7 @@ void impostor_start(struct impostor *impostor, const char *const *argv)
 
 void impostor_run(struct impostor *impostor, const char *const *options)
 {
-    /* What the client makes of one connection is of interest, and not of the next. */
+    /* Tests look at one connection, not at the next. */
     const char *argv[PROGRAM_ARGS_MAX] = {"afar", "run", "--reconnect", "0"};
     size_t count = 4;
     for (; options != NULL && *options != NULL; options++)

@@ -1,11 +1,11 @@
-/* A server for the program afar that says what the test wants, over plain TCP.
+/* A server for the program afar that sends what the test wants, over plain TCP.
  *
  *     impostor_open ─ impostor_run ─ impostor_expect … impostor_say … ─ impostor_finish ─
- * impostor_close
+ *     impostor_forget ─ impostor_close
  *
  * Owns:    the listener, the connection, and the program while it runs.
  * Threads: one.
- * Blocks:  until test_deadline_ms at most; then the test fails.
+ * Blocks:  at most until test_deadline_ms; then the test fails.
  * Limits:  one connection at a time. */
 #ifndef SUPPORT_IMPOSTOR_H
 #define SUPPORT_IMPOSTOR_H
@@ -29,17 +29,17 @@ void impostor_run(struct impostor *impostor, const char *const *options);
 /* Starts any program that connects. */
 void impostor_start(struct impostor *impostor, const char *const *argv);
 
-/* The next connection. */
+/* Accepts the next connection. */
 void impostor_accept(struct impostor *impostor);
 
-/* Reads frames until there is one with `text` in its header. */
+/* Reads frames until one has `text` in its header. */
 void impostor_expect(struct impostor *impostor, const char *text);
 
 void impostor_say(struct impostor *impostor, const char *header);
 void impostor_say_with(struct impostor *impostor, const char *header, const char *payload);
 
-/* Closes the connection, if it is open, and waits for the program's end: its exit status. What it
- * has said is in impostor->program until impostor_forget. */
+/* Closes the connection, if open, and waits for the program's end. Returns its exit status; its
+ * output stays in impostor->program until impostor_forget. */
 int impostor_finish(struct impostor *impostor);
 void impostor_forget(struct impostor *impostor);
 

@@ -11,8 +11,8 @@
 #include "support/program.h"
 
 enum {
-    OWN_FRAMES = 3,   /* of the program itself, libraries' between them not counted */
-    FRAMES_SEEN = 40, /* at most so many are looked at */
+    OWN_FRAMES = 3,   /* frames of the program itself, not those of libraries */
+    FRAMES_SEEN = 40, /* limit of frames that are examined */
     ANY_SITE = 1,     /* keys that no site has: see key_of */
     IN_SCOPE = 2
 };
@@ -24,14 +24,14 @@ struct shared {
     atomic_uint seen[INJECT_SITES_MAX];
 
     atomic_bool paused;
-    _Atomic uint64_t target; /* 0: nothing is armed; ANY_SITE, IN_SCOPE: by target_call */
+    _Atomic uint64_t target; /* 0: nothing; ANY_SITE, IN_SCOPE: see target_call */
     atomic_uint target_call;
     atomic_int failure;
-    atomic_uint first; /* calls of the target: this one fails, and those up to … */
+    atomic_uint first; /* the first matching call that fails; `last` is the last */
     atomic_uint last;
     atomic_uint met;
     atomic_uint fired;
-    atomic_uint scoped[CALLS]; /* calls in the scope */
+    atomic_uint scoped[CALLS]; /* number of calls in the scope */
 
     atomic_uint openssl_nth;
     atomic_uint openssl_met;
@@ -41,7 +41,7 @@ struct shared {
 
 static struct shared *shared;
 static atomic_bool on;
-static _Thread_local unsigned scopes; /* that this thread is in */
+static _Thread_local unsigned scopes; /* depth of inject_enter in this thread */
 
 bool inject_new(void)
 {
@@ -86,7 +86,7 @@ void inject_openssl_allocated(long count)
 
 /* ---- where we are ---------------------------------------------------------------------------- */
 
-/* The linker's: from where to where the program itself reaches. */
+/* From the linker: the limits of the program's code. */
 extern const char __executable_start[];
 extern const char etext[];
 
@@ -100,7 +100,7 @@ struct walk {
     struct inject_site *site;
     unsigned own;
     unsigned seen;
-    bool began; /* the wrapper's own frames are behind us */
+    bool began; /* the wrapper's own frames have been skipped */
 };
 
 static _Unwind_Reason_Code one_frame(struct _Unwind_Context *context, void *argument)
@@ -118,20 +118,20 @@ static _Unwind_Reason_Code one_frame(struct _Unwind_Context *context, void *argu
                                                                            : _URC_END_OF_STACK;
 }
 
-/* FNV-1a, by words. */
+/* FNV-1a over words. */
 __attribute__((no_sanitize("address", "undefined", "thread"))) static uint64_t
 key_of(const struct inject_site *site)
 {
     uint64_t key = 14695981039346656037U + site->call;
     for (unsigned i = 0; i < site->depth; i++)
         key = (key ^ site->frames[i]) * 1099511628211U;
-    return key | 4; /* neither 0 nor ANY_SITE nor IN_SCOPE */
+    return key | 4; /* never 0, ANY_SITE or IN_SCOPE */
 }
 
 __attribute__((no_sanitize("address", "undefined", "thread"))) static void
 note(const struct inject_site *site)
 {
-    /* Both a thread and a child of clone may be here; what is between is short. */
+    /* Threads and children of clone may get here; the locked part is short. */
     while (atomic_flag_test_and_set(&shared->adding))
         ;
     unsigned count = atomic_load(&shared->site_count);
@@ -148,7 +148,7 @@ note(const struct inject_site *site)
     atomic_flag_clear(&shared->adding);
 }
 
-/* Notes the site, and decides. */
+/* Records the site, and decides whether the call fails. */
 __attribute__((no_sanitize("address", "undefined", "thread"))) static int
 failure_at(struct inject_site *site)
 {
@@ -336,7 +336,7 @@ unsigned inject_fired(void)
     return atomic_load(&shared->fired);
 }
 
-/* "function file.c:12", by addr2line(1), or the bare address. */
+/* "function file.c:12", from addr2line(1), or the plain address. */
 static void place(uintptr_t frame, char *text, size_t size)
 {
     char self[256];
@@ -344,7 +344,7 @@ static void place(uintptr_t frame, char *text, size_t size)
     struct program reader;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     self[length > 0 ? length : 0] = '\0';
-    /* A return address is behind the call, which may have been the function's last word. */
+    /* The return address is after the call, which may be the function's last instruction. */
     (void)snprintf(address, sizeof address, "%#lx",
                    (unsigned long)(frame - (uintptr_t)__executable_start - 1));
     const char *argv[] = {"addr2line", "-fsp", "-e", self, address, NULL};

@@ -1,5 +1,5 @@
-/* The table of calls, and the wrappers for memory, threads and processes. The lines "wrap:" are
- * read by the Makefile, and the names with __ are those that the linker demands. */
+/* The table of calls, and the wrappers for memory, threads and processes. The Makefile reads the
+ * "wrap:" lines; the linker requires the names with __. */
 // wrap: malloc calloc realloc strdup strndup free RAND_bytes pthread_create clone __clone syscall
 // wrap: clone_into_cgroup kill waitid wait4 getpwuid prctl
 #include "support/inject_internal.h"
@@ -220,7 +220,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
     return failure != 0 ? failure : __real_pthread_create(thread, attributes, run, argument);
 }
 
-/* Used with CLONE_PIDFD only, so one argument follows. */
+/* Used with CLONE_PIDFD only, so one more argument follows. */
 WRAPS(int, clone, int (*run)(void *), void *stack, int flags, void *argument, ...);
 WRAPS(int, __clone, int (*run)(void *), void *stack, int flags, void *argument, ...);
 
@@ -249,7 +249,7 @@ int __wrap___clone(int (*run)(void *), void *stack, int flags, void *argument, .
     return failure != 0 ? inject_fail(failure) : __real___clone(run, stack, flags, argument, pidfd);
 }
 
-/* Where it is not to be had, clone comes next. */
+/* If it fails, the caller tries clone next. */
 WRAPS(pid_t, clone_into_cgroup, const struct clone_order *order);
 pid_t __wrap_clone_into_cgroup(const struct clone_order *order)
 {
@@ -259,7 +259,7 @@ pid_t __wrap_clone_into_cgroup(const struct clone_order *order)
 
 WRAPS(long, syscall, long number, ...);
 
-/* -1: a call that never fails, or whose failure nobody could notice. */
+/* -1: a call that never fails, or whose failure has no effect. */
 __attribute__((no_sanitize("address", "undefined", "thread"))) static int call_of(long number)
 {
     switch (number) {
@@ -293,7 +293,7 @@ __attribute__((no_sanitize("address", "undefined", "thread"))) long __wrap_sysca
     int failure =
         call >= 0 ? inject_failure_in_child((unsigned)call, __builtin_return_address(0)) : 0;
     long result = 0;
-    /* A signal that did not reach its process would be another's failure: the process has gone. */
+    /* The signal is sent nevertheless: the failure to simulate is that the process has gone. */
     if (failure == 0 || call == CALL_PIDFD_SEND_SIGNAL)
         result = __real_syscall(number, a[0], a[1], a[2], a[3], a[4]);
     if (failure != 0) {
@@ -322,7 +322,7 @@ int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options)
     return failure != 0 ? inject_fail(failure) : __real_waitid(type, id, info, options);
 }
 
-/* ECHILD: someone else has reaped it. */
+/* ECHILD: reaped elsewhere. */
 pid_t __wrap_wait4(pid_t pid, int *status, int options, struct rusage *usage)
 {
     int failure = FAILURE(CALL_WAIT4);
@@ -330,7 +330,7 @@ pid_t __wrap_wait4(pid_t pid, int *status, int options, struct rusage *usage)
     return failure != 0 ? inject_fail(failure) : result;
 }
 
-/* Of the calls that are made here, none has more arguments. */
+/* No call here has more arguments. */
 WRAPS(int, prctl, int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 
 int __wrap_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)

@@ -1,7 +1,7 @@
-/* What inject.c and the wrappers share.
+/* Shared by inject.c and the wrappers.
  *
  * Owns:    nothing.
- * Threads: any; inject_hook_… once, before there are others.
+ * Threads: any; inject_hook_…: once, while there is only one thread.
  * Blocks:  never.
  * Limits:  none. */
 #ifndef SUPPORT_INJECT_INTERNAL_H
@@ -95,24 +95,24 @@ enum call {
     CALLS
 };
 
-/* Name, and the ways in which it can fail: an errno each. */
+/* A call's name, and the ways in which it can fail, an errno each. */
 enum { INJECT_WAYS_MAX = 6 };
 struct inject_call {
     const char *name;
-    int ways[INJECT_WAYS_MAX]; /* 0 ends them */
+    int ways[INJECT_WAYS_MAX]; /* terminated by 0 */
 };
 extern const struct inject_call inject_calls[CALLS];
 
-/* 0, or how this call is to fail. `caller` is the wrapper's return address. */
+/* 0: the call does not fail; else how it fails. `caller`: the wrapper's return address. */
 int inject_failure(enum call call, const void *caller);
 
-/* The same where the caller shares its parent's memory after a clone, on a stack of its own: no
- * unwinding, no sanitizer. */
+/* The same for a child that shares its parent's memory after clone, on a stack of its own: must not
+ * unwind, and must not run sanitizer code. */
 int inject_failure_in_child(enum call call, const void *caller);
 
 bool inject_openssl_fails(void);
 
-/* More (or fewer) allocations are alive: ours and cJSON's; OpenSSL's. */
+/* Adds to the number of live allocations: ours and cJSON's; OpenSSL's. */
 void inject_allocated(long count);
 void inject_openssl_allocated(long count);
 

@@ -1,5 +1,5 @@
-/* The wrappers for descriptors, files and sockets. __read_chk and its like are what _FORTIFY_SOURCE
- * makes of calls whose buffer's size the compiler knows. */
+/* The wrappers for descriptors, files and sockets. __read_chk and similar names are what
+ * _FORTIFY_SOURCE makes of calls if the compiler knows the buffer's size. */
 // wrap: epoll_create1 epoll_ctl epoll_wait eventfd signalfd poll
 // wrap: socket bind listen connect accept4 setsockopt getsockopt getsockname shutdown
 // wrap: recv recvfrom send sendto __recv_chk __recvfrom_chk getaddrinfo getnameinfo
@@ -42,7 +42,7 @@ int __wrap_epoll_create1(int flags)
     return failure != 0 ? inject_fail(failure) : __real_epoll_create1(flags);
 }
 
-/* Removing needs no memory: it cannot fail. */
+/* Removing needs no memory, so it cannot fail. */
 int __wrap_epoll_ctl(int fd, int operation, int subject, struct epoll_event *event)
 {
     int failure = operation == EPOLL_CTL_DEL ? 0 : FAILURE(CALL_EPOLL_CTL);
@@ -151,7 +151,7 @@ int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *size)
     return failure != 0 ? inject_fail(failure) : __real_getsockname(fd, address, size);
 }
 
-/* ENOTCONN: the peer was faster, and nothing is left to be shut down. */
+/* ENOTCONN: the peer has closed already, and nothing is left to shut down. */
 int __wrap_shutdown(int fd, int how)
 {
     int failure = FAILURE(CALL_SHUTDOWN);
@@ -244,8 +244,8 @@ ssize_t __wrap___read_chk(int fd, void *data, size_t size, size_t room)
     return failure != 0 ? inject_fail(failure) : __real___read_chk(fd, data, size, room);
 }
 
-/* An eventfd (the only descriptor that gets eight bytes at a time) refuses only when its counter is
- * full, which means that its reader has been woken already. */
+/* A write of eight bytes is to an eventfd. It fails only if the counter is full; then the reader
+ * has been woken already. */
 ssize_t __wrap_write(int fd, const void *data, size_t size)
 {
     int failure = FAILURE(CALL_WRITE);
@@ -319,7 +319,7 @@ int __wrap_open(const char *path, int flags, ...)
     return failure != 0 ? inject_fail(failure) : __real_open(path, flags, mode);
 }
 
-/* Linux lets go of the descriptor whatever it says (close(2)). */
+/* Linux closes the descriptor whatever it returns (close(2)). */
 int __wrap_close(int fd)
 {
     int failure = FAILURE(CALL_CLOSE);

@@ -1,4 +1,4 @@
-/* The wrappers for what rules and the audit log ask of the system. */
+/* The wrappers for what rules and the audit log request from the system. */
 // wrap: asprintf __asprintf_chk realpath __realpath_chk fstatat getcwd __getcwd_chk
 // wrap: statvfs fstatvfs glob memfd_create openat mkdirat unlinkat fdatasync ftruncate
 // wrap: getpwnam_r getpwuid_r getgrnam_r getgrouplist
@@ -146,7 +146,7 @@ int __wrap_fstatvfs(int fd, struct statvfs *mount)
     return failure != 0 ? inject_fail(failure) : __real_fstatvfs(fd, mount);
 }
 
-/* It returns how it failed. */
+/* It returns the kind of failure. */
 WRAPS(int, glob, const char *pattern, int flags, int (*failed)(const char *, int), glob_t *found);
 int __wrap_glob(const char *pattern, int flags, int (*failed)(const char *, int), glob_t *found)
 {
@@ -186,7 +186,7 @@ int __wrap_getgrnam_r(const char *name, struct group *entry, char *space, size_t
     return failure != 0 ? failure : __real_getgrnam_r(name, entry, space, size, result);
 }
 
-/* Cannot say what failed: none but the first. */
+/* It cannot report which failure: only the first is used. */
 WRAPS(int, getgrouplist, const char *user, gid_t group, gid_t *groups, int *count);
 int __wrap_getgrouplist(const char *user, gid_t group, gid_t *groups, int *count)
 {

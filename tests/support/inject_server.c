@@ -68,7 +68,7 @@ static enum afar_status load(void *user, struct config **config, struct afar_err
     return status == AFAR_OK ? config_check(*config, err) : status;
 }
 
-/* As afard's main, without a command line. */
+/* Like afard's main, without a command line. */
 static enum inject_end serve(char *path, int log_fd, FILE *report)
 {
     struct config *config = NULL;
@@ -111,7 +111,7 @@ out:
     return end;
 }
 
-/* exit(3), not _exit: LeakSanitizer looks then. */
+/* Uses exit(3), not _exit, so that LeakSanitizer runs. */
 static void in_child(const char *path, int log_fd, int report_fd)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -135,13 +135,13 @@ static void in_child(const char *path, int log_fd, int report_fd)
     free(copy);
     (void)fclose(report);
     if (inject_openssl_armed())
-        _exit((int)end); /* it leaks a little by itself where it has no memory */
+        _exit((int)end); /* without memory OpenSSL itself leaks a little */
     exit((int)end);
 }
 
 /* ---- the parent ------------------------------------------------------------------------------ */
 
-/* Reads until the child says "ready" or "refused", or is gone. */
+/* Reads until the child says "ready" or "refused", or has ended. */
 static bool read_report(struct inject_server *server, int fd)
 {
     int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
@@ -175,7 +175,7 @@ const char *inject_server_start(struct inject_server *server, const char *path)
     *server = (struct inject_server){.log_fd = memfd_create("log", MFD_CLOEXEC)};
     if (server->log_fd < 0 || pipe2(ends, O_CLOEXEC) != 0)
         return "cannot make a pipe";
-    (void)fflush(NULL); /* or the child prints it again */
+    (void)fflush(NULL); /* otherwise the child prints it again */
     server->pid = fork();
     if (server->pid == 0) {
         (void)close(ends[0]);
@@ -217,7 +217,7 @@ int inject_server_stop(struct inject_server *server)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* Owned by the caller. */
+/* The caller frees it. */
 static char *read_log(const struct inject_server *server)
 {
     char *text = calloc(1, LOG_BYTES);

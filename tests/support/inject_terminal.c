@@ -1,4 +1,4 @@
-/* The wrappers for what terminals need. */
+/* The wrappers for calls about terminals. */
 // wrap: ioctl tcgetattr tcsetattr fchown newlocale
 #include "support/inject_internal.h"
 

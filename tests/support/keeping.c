@@ -61,7 +61,7 @@ void keeping_close(struct keeping *keeping)
 {
     if (keeping->runs)
         (void)keeping_stop(keeping);
-    /* Keepers may be about to write receipts there. */
+    /* Keepers may still be writing receipts there. */
     int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     int failed = folder_remove(keeping->folder);
     while (failed != 0 && clock_now_ms() < deadline_ms)

@@ -24,7 +24,7 @@ bool pane_has(const char *program)
     return status == 0;
 }
 
-/* What tmux prints, without the newline at its end; its status. */
+/* Stores what tmux prints, without the last newline; returns its status. */
 static int tmux(const struct pane *pane, char *text, size_t size, const char *const *words)
 {
     const char *argv[PROGRAM_ARGS_MAX] = {"tmux", "-L", pane->name, "-f", "/dev/null"};

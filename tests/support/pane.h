@@ -1,8 +1,9 @@
-/* A terminal whose screen can be read: a server of tmux with one window, in which a command runs.
+/* A terminal whose screen can be read: a tmux server with one window, in which a command runs.
  *
  * Owns:    the server, until pane_close.
  * Threads: one.
- * Blocks:  until the deadline at most (support/program.h).
+ * Blocks:  at most until the deadline (support/program.h); pane_settle also while the screen
+ *          changes.
  * Limits:  PANE_BYTES of screen. */
 #ifndef SUPPORT_PANE_H
 #define SUPPORT_PANE_H
@@ -18,35 +19,35 @@ struct pane {
     char text[PANE_BYTES];
 };
 
-/* Whether there is such a program here. */
+/* True if there is such a program here. */
 bool pane_has(const char *program);
 
-/* Runs the line by sh; "afar" in it is the program under test. */
+/* Runs the line with sh; "afar" in it is the program under test. */
 void pane_open(struct pane *pane, int rows, int cols, const char *line);
 
-/* What a person would type: keys as tmux names them ("Enter", "C-c"), or text. */
+/* Types: keys as tmux names them ("Enter", "C-c"), or text. */
 void pane_type(const struct pane *pane, const char *keys);
 
-/* What is on the screen now. */
+/* The text on the screen now. */
 const char *pane_look(struct pane *pane);
 
-/* The same with its colours and other attributes, as escape sequences. */
+/* The same with colours and other attributes, as escape sequences. */
 const char *pane_look_styled(struct pane *pane);
 
-/* Waits until the text is there. */
+/* Waits until the text is on the screen. */
 void pane_expect(struct pane *pane, const char *text);
 
-/* Types `keys`, and Enter where `enter`, until the text is there: again after 10 s. A program may
- * lose a key that comes as it is told of another size. */
+/* Types `keys`, and Enter if `enter`, until the text is on the screen: again after 10 s. A program
+ * may lose a key that it gets while its terminal changes size. */
 void pane_insist(struct pane *pane, const char *keys, bool enter, const char *text);
 
-/* Waits until the screen is this one. */
+/* Waits until the screen is exactly this. */
 void pane_expect_all(struct pane *pane, const char *screen);
 
-/* Waits until it has been the same for a while, with this text on it. */
+/* Waits until the text is there and the screen has not changed for a while. */
 void pane_settle(struct pane *pane, const char *text);
 
-/* "alternate_on" and the like are 0 or 1: a format of tmux's. */
+/* Waits until a tmux format such as "#{alternate_on}" has this value. */
 void pane_expect_format(struct pane *pane, const char *format, const char *value);
 
 void pane_close(struct pane *pane);

@@ -101,7 +101,7 @@ pid_t person_child(const struct terminal *person)
     return (pid_t)pid;
 }
 
-/* The first line of a file of a process, without its newline; "" where there is none. */
+/* The first line of a file in /proc of a process, without its newline; "" if there is none. */
 static void read_line(pid_t process, const char *file, char *line, size_t size)
 {
     char path[64];
@@ -114,8 +114,8 @@ static void read_line(pid_t process, const char *file, char *line, size_t size)
         (void)fclose(from);
 }
 
-/* Behind the name, which may have anything in it: state, parent, group, session, terminal, and the
- * group in its foreground. */
+/* The fields after the name, which may contain anything: state, parent, group, session, terminal,
+ * and the foreground group. */
 static pid_t foreground_of(pid_t process)
 {
     char line[1024];

@@ -1,8 +1,8 @@
-/* Whether processes have ended, whoever started them.
+/* Whether processes run, also those that this process did not start.
  *
  * Owns:    nothing.
  * Threads: any.
- * Blocks:  expect_…: until test_deadline_ms at most; then the test fails.
+ * Blocks:  expect_…: at most until test_deadline_ms; then the test fails.
  * Limits:  none. */
 #ifndef SUPPORT_PROCESS_WAIT_H
 #define SUPPORT_PROCESS_WAIT_H
@@ -11,12 +11,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* It runs; a zombie does not. */
+/* True if it runs; false for a zombie. */
 bool process_runs(pid_t pid);
 
 void expect_process_gone(pid_t pid);
 
-/* All the numbers in a text, as a shell's "echo $$ $!" gives them. Fails where there is none. */
+/* Waits for all pids in a text, such as "echo $$ $!" prints. Fails if there is none. */
 void expect_processes_gone(const char *pids);
 
 /* How many processes have this "NAME=value" in their environment. */

@@ -41,7 +41,7 @@ const char *program_path(const char *name, char path[PROGRAM_TEXT_BYTES])
 static void in_child(const char *const *argv, const char *const *environment, int in, int out,
                      int err)
 {
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves no process behind */
     char path[PROGRAM_TEXT_BYTES];
     (void)dup2(in, 0);
     (void)dup2(out, 1);
@@ -80,7 +80,7 @@ void program_start(struct program *program, const char *const *argv, const char 
     (void)fcntl(program->err, F_SETFL, O_NONBLOCK);
 }
 
-/* Reads what is there. */
+/* Reads what is available. */
 static void take(int *fd, char **data, size_t *size)
 {
     char piece[65536];

@@ -1,11 +1,11 @@
-/* Running programs from a test: the client once, or a server in the background.
+/* Runs programs from a test: the client once, or a server in the background.
  *
- * Owns:    a struct program owns its process, its pipes and what they gave; program_close ends it
- *          by pid.
+ * Owns:    a struct program owns its process, its pipes and their output; program_close ends the
+ *          process by its pid.
  * Threads: one.
- * Blocks:  until the deadline at most: DEADLINE_S seconds, ten times as many under sanitizers or
+ * Blocks:  at most until the deadline: DEADLINE_S seconds, ten times as long with sanitizers or
  *          valgrind.
- * Limits:  output is kept in memory whole, unless PROGRAM_DROP_OUTPUT. */
+ * Limits:  all output is kept in memory. */
 #ifndef SUPPORT_PROGRAM_H
 #define SUPPORT_PROGRAM_H
 
@@ -25,45 +25,46 @@ struct program {
     size_t stdout_size;
     char *stderr_data;
     size_t stderr_size;
-    int status; /* as waitpid(2) gives it; valid once `ended` */
+    int status; /* as from waitpid(2); valid if `ended` */
     bool ended;
     long max_rss_kib; /* its own peak */
 };
 
-/* Milliseconds that a test may wait for what must come. */
+/* How many milliseconds a test may wait for an expected event. */
 int64_t test_deadline_ms(void);
 
 /* $AFAR_BUILD/bin/NAME */
 const char *program_path(const char *name, char path[PROGRAM_TEXT_BYTES]);
 
-/* Starts argv[0] ("afar" and "afard" are those of the build, all else is searched in PATH). With
- * `environment` (NULL: none) "NAME=value" strings are added. */
+/* Starts argv[0] ("afar" and "afard" from the build; others from PATH). `environment`: "NAME=value"
+ * strings to be added; NULL: none. */
 void program_start(struct program *program, const char *const *argv,
                    const char *const *environment);
 
-/* Writes `input`, closes stdin, reads both streams to their end, waits. Fails the test at the
+/* Writes `input`, closes stdin, reads both streams to their end, and waits. Fails the test at the
  * deadline. */
 void program_finish(struct program *program, const void *input, size_t input_size);
 
-/* Reads until `text` has come on a stream (1 or 2). */
+/* Reads until `text` is in the output of a stream (1 or 2). */
 void program_expect(struct program *program, int stream, const char *text);
 
-/* The same behind the first `offset` bytes; returns where it is, until more is read. */
+/* The same after the first `offset` bytes. Returns where it is, valid until more is read. */
 const char *program_expect_after(struct program *program, int stream, size_t offset,
                                  const char *text);
 
-/* start and finish; returns the exit status, or 128+N. */
+/* program_start and program_finish; returns the exit status, or 128+N. */
 int program_run(struct program *program, const char *const *argv, const void *input,
                 size_t input_size);
 
 /* Exit status, or 128+N. */
 int program_exit_status(const struct program *program);
 
-/* Ends it if it runs still, and frees. */
+/* Ends it if it still runs, and frees its output. */
 void program_close(struct program *program);
 
-/* Runs it to its end: it must end with this status, write just this to standard output and, to standard
- * error, something with `err` in it; or nothing, where that is empty. Otherwise the test fails. */
+/* Runs a program to its end. It must end with this status, write exactly `out` to standard output,
+ * and something that contains `err` to standard error (nothing if `err` is empty). Otherwise the
+ * test fails. */
 void program_expect_run(const char *const *argv, const char *input, int status, const char *out,
                         const char *err);
 

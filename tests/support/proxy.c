@@ -22,23 +22,23 @@
 enum {
     FLOW_BYTES = 65536,
     PATH_BYTES = 100,
-    NARROW_BYTES = 16384 /* the kernel doubles it; much less and TCP waits for its timers */
+    NARROW_BYTES = 16384 /* the kernel doubles it; with much less, TCP waits for its timers */
 };
 
 /* One direction. */
 struct flow {
     int from; /* both are the proxy's client_fd and server_fd */
     int to;
-    uint8_t bytes[FLOW_BYTES]; /* read and not yet sent: start to end */
+    uint8_t bytes[FLOW_BYTES]; /* read but not yet sent: start to end */
     size_t start;
     size_t end;
-    unsigned at;           /* the step */
-    unsigned done;         /* bytes of that step */
-    int64_t until_ms;      /* of a delay; 0: it has not begun */
-    uint64_t other_passed; /* when it began */
+    unsigned at;           /* index of the step */
+    unsigned done;         /* bytes of that step so far */
+    int64_t until_ms;      /* end of a delay; 0: not begun */
+    uint64_t other_passed; /* at the start of the delay */
     uint64_t passed;
-    bool ended; /* nothing more comes */
-    bool shut;  /* nothing more goes: what comes is dropped */
+    bool ended; /* no more data comes */
+    bool shut;  /* closed for sending: data is dropped */
 };
 
 struct proxy {
@@ -50,7 +50,7 @@ struct proxy {
     int listen_fd;
     int stop_fd;
     pthread_t thread;
-    /* The thread's, until it has ended. */
+    /* Used by the thread until it has ended. */
     int client_fd;
     int server_fd;
     struct flow flows[2];
@@ -83,13 +83,13 @@ static void cut(struct proxy *proxy, int d, enum proxy_action action)
         proxy->over = true;
         return;
     }
-    /* Not closed yet: closing with something unread would be a reset. */
+    /* Not closed yet: closing with unread data would be a reset. */
     shut(&proxy->flows[d]);
     if (action == PROXY_FIN)
         shut(&proxy->flows[1 - d]);
 }
 
-/* Whether the delay is over; otherwise *deadline_ms is made early enough. */
+/* True if the delay is over; otherwise lowers *deadline_ms to its end. */
 static bool delay_over(struct proxy *proxy, int d, const struct proxy_step *step,
                        int64_t *deadline_ms)
 {
@@ -108,7 +108,7 @@ static bool delay_over(struct proxy *proxy, int d, const struct proxy_step *step
     return false;
 }
 
-/* Goes on to the step that has something left to do. */
+/* Advances to the step that has something left to do. */
 static void advance(struct proxy *proxy, int d, int64_t *deadline_ms)
 {
     struct flow *flow = &proxy->flows[d];
@@ -131,7 +131,7 @@ static void advance(struct proxy *proxy, int d, int64_t *deadline_ms)
     }
 }
 
-/* How much may be sent at once now. */
+/* How many bytes may be sent now. */
 static size_t allowance(const struct proxy *proxy, int d)
 {
     const struct proxy_step *step = step_of(proxy, d);
@@ -177,7 +177,7 @@ static void give(struct proxy *proxy, int d)
     ssize_t sent = send(flow->to, flow->bytes + flow->start, size < most ? size : most,
                         MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0) {
-        /* A peer that has gone: closing the other connection tells the other one. */
+        /* The peer has closed: closing the other connection tells the other peer. */
         proxy->over = errno != EAGAIN && errno != EINTR;
         return;
     }
@@ -213,7 +213,7 @@ static void turn(struct proxy *proxy)
         events_of(wants_read(proxy, PROXY_TO_SERVER), wants_write(proxy, PROXY_TO_CLIENT));
     short server =
         events_of(wants_read(proxy, PROXY_TO_CLIENT), wants_write(proxy, PROXY_TO_SERVER));
-    /* -1: a peer that has gone is not to wake us while there is nothing to do for it. */
+    /* -1: a peer that has closed must not wake us while there is nothing to do for it. */
     struct pollfd polls[3] = {{.fd = proxy->stop_fd, .events = POLLIN},
                               {.fd = client != 0 ? proxy->client_fd : -1, .events = client},
                               {.fd = server != 0 ? proxy->server_fd : -1, .events = server}};
@@ -230,8 +230,8 @@ static void turn(struct proxy *proxy)
     }
 }
 
-/* Must come before a connection is made. On Unix sockets what counts is the sender's buffer: there
- * only the proxy's own sends are cut short. */
+/* Must be called before the connection is made. On Unix sockets only the sender's buffer counts:
+ * there only the proxy's own sends are partial. */
 static void narrow(int fd)
 {
     const int bytes = NARROW_BYTES;
@@ -239,7 +239,7 @@ static void narrow(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
-/* False: stopped before anybody came, or the server cannot be reached. */
+/* False: stopped before a client came, or the server cannot be reached. */
 static bool connect_both(struct proxy *proxy)
 {
     struct pollfd polls[2] = {{.fd = proxy->stop_fd, .events = POLLIN},
@@ -254,7 +254,7 @@ static bool connect_both(struct proxy *proxy)
     proxy->result.failed =
         proxy->client_fd < 0 || proxy->server_fd < 0 ||
         connect(proxy->server_fd, (const struct sockaddr *)&proxy->server, proxy->server_size) != 0;
-    int on = 1; /* on Unix sockets these two fail, and are not needed */
+    int on = 1; /* on Unix sockets both fail, and are not needed */
     (void)setsockopt(proxy->client_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     (void)setsockopt(proxy->server_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return !proxy->result.failed;
@@ -319,7 +319,7 @@ struct proxy *proxy_start(const char *server_url, const struct proxy_plan *plan)
     else
         listen_tcp(proxy, server_url);
     if (plan->narrow)
-        narrow(proxy->listen_fd); /* what is accepted inherits it */
+        narrow(proxy->listen_fd); /* accepted sockets inherit it */
     assert_int_equal(listen(proxy->listen_fd, 1), 0);
     proxy->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert_true(proxy->stop_fd >= 0);

@@ -1,4 +1,4 @@
-/* What a proxy is to do. */
+/* Plans for a proxy. */
 #include "support/proxy.h"
 
 #include <stdio.h>
@@ -8,9 +8,8 @@
 
 enum {
     RANDOM_STEPS_MAX = 10,
-    FORWARD_MOST =
-        1 << 17,          /* small ones meet the frames' headers, large ones the middle of output */
-    SINGLE_MOST = 1 << 9, /* each byte costs both peers a turn */
+    FORWARD_MOST = 1 << 17, /* small ones fall into frame headers, large ones into output */
+    SINGLE_MOST = 1 << 9,   /* each byte costs both peers a turn */
     DELAY_MOST_MS = 1 << 3
 };
 

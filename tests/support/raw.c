@@ -44,7 +44,7 @@ void raw_send(int fd, const void *data, size_t size)
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0)
-            return; /* the peer has closed: what it said is what the test looks at */
+            return; /* the peer has closed: the test looks at what it has sent */
         bytes += sent;
         size -= (size_t)sent;
     }
@@ -158,8 +158,8 @@ void raw_reset(int fd)
     (void)close(fd);
 }
 
-/* A filter on the socket drops every packet before TCP sees it: no namespace is needed, and on most
- * kernels no privilege. */
+/* A filter on the socket drops all packets before TCP sees them: this needs no namespace, and on
+ * most kernels no privilege. */
 bool raw_pull_cable(int fd)
 {
     struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};

@@ -1,4 +1,4 @@
-/* A real afard with rules, on a Unix socket, and clients that ask it to run something.
+/* A real afard with rules, on a Unix socket, and clients that ask it to run commands.
  *
  * Owns:    the server and the file with its rules, until ruled_close.
  * Threads: one.
@@ -21,26 +21,26 @@ struct ruled {
     char file[64];
 };
 
-/* Makes the file, without a server. */
+/* Makes the file without starting a server. */
 void ruled_make_file(struct ruled *ruled, const char *rules);
 
-/* Makes the file and starts a server with it. `rules` is the whole configuration but its listener.
- */
+/* Makes the file and starts a server with it. `rules`: the whole configuration except the
+ * listener. */
 void ruled_open(struct ruled *ruled, const char *rules, const char *log_level);
 
-/* Other rules, for a HUP. */
+/* Replaces the rules; they take effect at a HUP. */
 void ruled_write(const struct ruled *ruled, const char *rules);
 
-/* The server must have ended well, and left nothing. */
+/* Ends the server: it must end with status 0 and leave nothing behind. */
 void ruled_close(struct ruled *ruled);
 
-/* `afar run -n OPTIONS URL -- WORDS`, both lists ended by NULL (`options` may be NULL). Its exit
- * status. */
+/* Runs `afar run -n OPTIONS URL -- WORDS`; both lists are NULL-terminated (`options` may be NULL).
+ * Returns the exit status. */
 int ruled_run(const struct ruled *ruled, struct program *program, const char *const *options,
               const char *const *words);
 
-/* The same; its status must be this one, and what it prints have `output` in it: on standard error
- * with status 125 and 126, else on standard output. */
+/* The same; the status must be `status`, and the output must contain `output`: standard error with
+ * status 125 and 126, else standard output. */
 void ruled_expect(const struct ruled *ruled, const char *const *options, const char *const *words,
                   int status, const char *output);
 

@@ -79,7 +79,8 @@ static enum afar_status end_send(struct transport *transport, const void *data, 
     return AFAR_OK;
 }
 
-/* A short piece is no sign that this is all: what comes next, if only the end, is known already. */
+/* A short piece does not mean that this was all: what follows, if only the end, is known
+ * already. */
 static bool end_pending(const struct transport *transport)
 {
     const struct script *script = script_of((struct transport *)transport);

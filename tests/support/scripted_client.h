@@ -1,9 +1,9 @@
 /* A client whose server is a script: for the unit tests of src/client/.
  *
- * Owns:    client and script.
+ * Owns:    the client and the script.
  * Threads: one.
  * Blocks:  never.
- * Limits:  support/script.h's. */
+ * Limits:  those of support/script.h. */
 #ifndef SUPPORT_SCRIPTED_CLIENT_H
 #define SUPPORT_SCRIPTED_CLIENT_H
 
@@ -18,15 +18,14 @@ struct scripted_client {
     struct afar_error err;
 };
 
-/* cmocka's setup and teardown; *state is the struct. */
+/* Setup and teardown for cmocka; *state is the struct. */
 int scripted_client_setup(void **state);
 int scripted_client_teardown(void **state);
 
-/* Sends a request for the command "x" (id 1, 2, … in turn), which is then taken out of what the
- * client sent. */
+/* Requests the command "x" (ids 1, 2, …), and takes the request out of what the client has sent. */
 void scripted_client_start(struct scripted_client *it, bool with_stdin, bool with_digest);
 
-/* The same, and the server's "started" with this window. */
+/* The same; then the server sends "started" with this window. */
 void scripted_client_run(struct scripted_client *it, bool with_stdin, unsigned window);
 
 enum afar_status scripted_client_process(struct scripted_client *it);

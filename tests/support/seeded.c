@@ -1,6 +1,6 @@
 #include "support/seeded.h"
 
-/* splitmix64, by Sebastiano Vigna: any seed will do, also 0, 1, 2, … */
+/* splitmix64, by Sebastiano Vigna: works with any seed, also 0, 1, 2, … */
 uint64_t seeded_next(struct seeded *seeded)
 {
     seeded->state += 0x9e3779b97f4a7c15U;

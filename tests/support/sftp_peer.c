@@ -80,7 +80,7 @@ void sftp_peer_send_raw(struct sftp_peer *peer, const void *data, size_t size)
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0)
-            return; /* the server has ended: the answer will not come */
+            return; /* the server has ended: no answer will come */
         at += sent;
         size -= (size_t)sent;
     }
@@ -171,7 +171,7 @@ static void keep_text(struct sftp_peer *peer, struct sftp_text text)
     peer->text[text.size] = '\0';
 }
 
-/* Takes apart what most tests look at; `body` stays at the beginning. */
+/* Decodes what most tests need; `body` stays at the beginning. */
 static void understand(struct sftp_peer *peer)
 {
     struct sftp_reader body = peer->body;

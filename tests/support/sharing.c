@@ -21,7 +21,7 @@ int sharing_open(struct sharing *sharing)
     const char *args[] = {"--listen", "tls://127.0.0.1:0", "--http", "tcp://127.0.0.1:0",
                           "--set",    "resume_ms=20000",   "--set",  "heartbeat_ms=0",
                           NULL};
-    /* Without pings: what is forgotten in a pool stays there. */
+    /* Without pings, so that a connection that a pool has forgotten stays open and is noticed. */
     *sharing = (struct sharing){0};
     afard_start_tls(&sharing->server, args);
     (void)snprintf(sharing->folder, sizeof sharing->folder, "%s/run", sharing->server.folder);
@@ -143,7 +143,7 @@ double sharing_warm(const struct sharing *sharing, pid_t *pid)
     int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     sharing_run(sharing, "10m", "echo one", "one\n", 0);
     *pid = sharing_expect_one();
-    while (sharing_accepted(&sharing->server) != before + 3) /* the run's own, and two that wait */
+    while (sharing_accepted(&sharing->server) != before + 3) /* the run's own, and two in reserve */
         assert_false(sharing_is_late(deadline_ms));
     sharing_expect_connections(&sharing->server, 2);
     return before + 3;

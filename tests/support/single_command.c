@@ -39,7 +39,7 @@ void single_command_open_at(struct single_command *single, const char *url,
     assert_int_equal(unsetenv("TMPDIR"), 0);
 }
 
-/* The words go into the payload, so that nothing in them needs to be escaped. */
+/* The words are in the payload, so that none of them needs escaping. */
 void single_command_exec(struct single_command *single, const char *script, const char *fields)
 {
     char header[256];
@@ -81,7 +81,7 @@ static bool is_type(const char *header, const char *type)
     return strstr(header, text) != NULL;
 }
 
-/* One frame. */
+/* Reads one frame. */
 static void take(struct single_command *single)
 {
     char answer[64];
@@ -173,7 +173,7 @@ void single_command_expect_nothing_left(struct single_command *single)
 
 static void forget(struct single_command *single)
 {
-    assert_int_equal(rmdir(single->temporary), 0); /* so it is empty */
+    assert_int_equal(rmdir(single->temporary), 0); /* fails unless it is empty */
     free(single->receipt);
     single->receipt = NULL;
 }
@@ -187,7 +187,7 @@ void single_command_close(struct single_command *single)
 
 void single_command_close_ended(struct single_command *single)
 {
-    hang_up(single); /* who is still there is given time to read the last words */
+    hang_up(single); /* a client still connected gets time to read the last messages */
     program_finish(&single->server.program, NULL, 0);
     assert_int_equal(program_exit_status(&single->server.program), 0);
     expect_no_process(single);

@@ -1,5 +1,5 @@
-/* A wall clock that a test sets, as our own code sees it: time(2) of the archives, but not of
- * shared libraries. The test says "// wrap: time".
+/* A wall clock that a test sets, for our own code: time(2) in our archives, not in shared
+ * libraries. The test contains "// wrap: time".
  *
  * Owns:    skew_s.
  * Threads: one.
@@ -10,9 +10,9 @@
 
 #include <time.h>
 
-extern time_t skew_s; /* added to what it is */
+extern time_t skew_s; /* added to the real time */
 
-/* What it is. */
+/* The real time. */
 time_t __real_time(time_t *out);
 time_t __wrap_time(time_t *out);
 

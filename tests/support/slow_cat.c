@@ -15,7 +15,7 @@ struct slow_cat {
     unsigned ends;
     uint64_t every;
     uint64_t released;
-    uint64_t got; /* of standard input */
+    uint64_t got; /* from standard input */
     uint64_t put;
     bool ended;
     size_t start;
@@ -62,7 +62,7 @@ static bool take(struct slow_cat *cat)
     return true;
 }
 
-/* False: nobody reads any more. */
+/* False: standard output has no reader. */
 static bool give(struct slow_cat *cat)
 {
     size_t size = piece(cat, SLOW_CAT_WRITES, cat->end - cat->start);

@@ -1,24 +1,24 @@
-/* A cat that can be told to be slow at either end and to stop in the middle until it is released,
- * and that says when a signal has reached it: for tests that run themselves as the command.
+/* A cat that can be slow at either end, stops until it is released, and reports signals: for tests
+ * that run themselves as the command.
  *
  *     int main(int argc, char **argv)
  *     {
  *         if (argc > 1 && strcmp(argv[1], SLOW_CAT_OPTION) == 0)
  *             return slow_cat_main(argc, argv);
  *
- * Its arguments: SLOW_CAT_OPTION EFFECTS RELEASE ENDS EVERY, where EFFECTS and RELEASE are FIFOs
- * (the test reads the one and writes into the other), ENDS is a sum of enum slow_end, and EVERY a
- * number of bytes.
+ * Arguments: SLOW_CAT_OPTION EFFECTS RELEASE ENDS EVERY. EFFECTS and RELEASE are FIFOs (the test
+ * reads the first and writes to the second), ENDS is a sum of enum slow_end, EVERY a number of
+ * bytes.
  *
- *   - A slow end moves SLOW_PIECE_BYTES at a time instead of SLOW_FULL_BYTES. After the first,
- * second, … EVERY bytes it stops, until as many bytes have been written into RELEASE.
- *   - EFFECTS gets SLOW_CAT_READY once signals are looked for, and SLOW_CAT_USR1 or SLOW_CAT_USR2
- * when one arrives. Its end is the process's.
+ * - A slow end moves SLOW_PIECE_BYTES at a time instead of SLOW_FULL_BYTES. After each EVERY bytes
+ *   it stops until another byte has been written to RELEASE.
+ * - EFFECTS gets SLOW_CAT_READY when signals are handled, and SLOW_CAT_USR1 or SLOW_CAT_USR2 when
+ *   one arrives. It ends with the process.
  *
  * Owns:    its process.
  * Threads: one.
  * Blocks:  yes.
- * Limits:  SLOW_FULL_BYTES in it. */
+ * Limits:  holds SLOW_FULL_BYTES. */
 #ifndef SUPPORT_SLOW_CAT_H
 #define SUPPORT_SLOW_CAT_H
 
@@ -26,12 +26,12 @@
 
 enum { SLOW_PIECE_BYTES = 4096, SLOW_ODD_BYTES = 30011, SLOW_FULL_BYTES = 65536 };
 
-/* SLOW_CAT_ODD: not slow, but it writes SLOW_ODD_BYTES at a time, which fit into nothing evenly. */
+/* SLOW_CAT_ODD: not slow, but writes SLOW_ODD_BYTES at a time, which divides no buffer evenly. */
 enum slow_end { SLOW_CAT_READS = 1, SLOW_CAT_WRITES = 2, SLOW_CAT_ODD = 16 };
 
 enum { SLOW_CAT_READY = '0', SLOW_CAT_USR1 = '1', SLOW_CAT_USR2 = '2' };
 
-/* Its exit status. */
+/* Returns the exit status. */
 int slow_cat_main(int argc, char **argv);
 
 #endif

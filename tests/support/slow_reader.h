@@ -1,4 +1,5 @@
-/* Callbacks for a command: keep what comes, and take as much or little at a time as the test wants.
+/* Callbacks for a command: store what comes, and take as much or as little at a time as the test
+ * wants.
  *
  * Owns:    nothing.
  * Threads: one.
@@ -14,16 +15,16 @@
 enum { SLOW_READER_BYTES = 8192 };
 
 struct slow_reader {
-    size_t limit[2];                 /* a call takes at most this of stdout, stderr */
+    size_t limit[2];                 /* most that a call takes, of stdout and stderr */
     size_t bytes[2];                 /* taken */
-    char text[2][SLOW_READER_BYTES]; /* … of which so many are kept, with a NUL */
+    char text[2][SLOW_READER_BYTES]; /* the first of these bytes, NUL-terminated */
     size_t calls;
     size_t started;
     char job[64];
-    char frames[SLOW_READER_BYTES]; /* on_frame's lines, each with a newline */
+    char frames[SLOW_READER_BYTES]; /* the lines of on_frame, each with a newline */
 };
 
-/* Takes everything. `with_frames`: with on_frame too. */
+/* Callbacks that take everything. `with_frames`: with on_frame. */
 struct afar_callbacks slow_reader_callbacks(struct slow_reader *reader, int with_frames);
 
 #endif

@@ -86,8 +86,8 @@ void spawned_fail(const struct spawn_request *request, const char *stage, int sy
     assert_int_equal(errno, ECHILD);
 }
 
-/* Files to be served: it says how, instead. Ends without clean-up, as what it was told to serve is its
- * own until then. */
+/* Instead of serving files prints the service. Ends without clean-up, because the order still owns
+ * the service's data. */
 _Noreturn static void be_helper(void)
 {
     char cwd[256];

@@ -1,6 +1,6 @@
-/* A command that is spawned for a test: what it prints, or where it failed.
+/* Spawns a command for a test: its output, or where the start failed.
  *
- * Owns:    nothing when a call has returned: no process, no descriptor.
+ * Owns:    nothing after a call has returned: no process, no descriptor.
  * Threads: one.
  * Blocks:  until the command has ended.
  * Limits:  SPAWNED_TEXT_BYTES of output. */
@@ -11,24 +11,27 @@
 
 enum { SPAWNED_TEXT_BYTES = 8192 };
 
-/* How many this process has open. */
+/* The number of open descriptors plus a constant: only for comparisons. */
 unsigned spawned_descriptors(void);
 
 /* Reads to the end of the file. */
 void spawned_read_all(int fd, char *text, size_t size);
 
-/* Waits for its end. Its descriptors but the pidfd are the caller's. */
+/* Waits for the end of the process, and closes its pidfd. The caller closes the other
+ * descriptors. */
 void spawned_reap(struct spawn_result *result);
 
-/* Runs it and gives what it prints on standard output; on standard error it must print nothing. */
+/* Runs the command and returns its standard output in `text`; it must print nothing on standard
+ * error. */
 void spawned_run(const struct spawn_request *request, char text[SPAWNED_TEXT_BYTES]);
 
-/* It must fail at `stage` by `sys_errno`. `err` says what is said about it. */
+/* The start must fail at `stage` with `sys_errno`. *err: the message. */
 void spawned_fail(const struct spawn_request *request, const char *stage, int sys_errno,
                   struct afar_error *err);
 
-/* The test's main begins with it. True: it is the helper, or valgrind is at work, which makes a
- * fork of a child that shares our memory; *status is what main returns. */
+/* Call first in the test's main. Does not return if this process is the helper. True: running under
+ * valgrind, which turns a child that shares our memory into a fork; skip the test and return
+ * *status. */
 bool spawned_main(int argc, char **argv, int *status);
 
 #endif

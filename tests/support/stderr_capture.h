@@ -1,13 +1,13 @@
-/* What a call writes to standard error.
+/* Captures what a call writes to standard error.
  *
  *     stderr_capture_begin(&capture);
  *     … the call …
  *     assert_non_null(strstr(stderr_capture_end(&capture), "…"));
  *
- * Owns:    a temporary file between the two.
+ * Owns:    a temporary file between the two calls.
  * Threads: one: descriptor 2 is the process's.
  * Blocks:  never.
- * Limits:  STDERR_CAPTURE_BYTES are kept. */
+ * Limits:  keeps STDERR_CAPTURE_BYTES. */
 #ifndef SUPPORT_STDERR_CAPTURE_H
 #define SUPPORT_STDERR_CAPTURE_H
 

@@ -28,7 +28,6 @@ void talk_close(void)
     buffer_close(&talk.out);
 }
 
-/* Takes the next frame out of `out`, into `last`. */
 enum message_type talk_frame(void)
 {
     struct decoder decoder;
@@ -77,7 +76,6 @@ void talk_hear_bad(const char *json, const char *why)
         fail_msg("%s: %s", json, talk.err.message);
 }
 
-/* Asked, and running as request 1. */
 void talk_start(void)
 {
     run_guest_begin(&talk.guest, 1);
@@ -101,7 +99,6 @@ enum run_guest_after talk_lose(int64_t now_ms)
     return run_guest_lost(&talk.guest, RUN_GUEST_CUT, now_ms, 1U << 31, &talk.err);
 }
 
-/* Away since 2000, and connected again as request `id`; the attach is in `last`. */
 void talk_come_back(uint64_t id)
 {
     assert_int_equal(talk_lose(2000), RUN_GUEST_RETRY);

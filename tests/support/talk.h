@@ -1,7 +1,7 @@
-/* A run_guest under test, and what is said to it and by it. Each of these functions fails the test
- * where something is not as expected.
+/* A run_guest under test, and the messages to and from it. Each of these functions fails the test
+ * if something is not as expected.
  *
- * Owns:    one guest and its output; process-wide, for tests of one thread.
+ * Owns:    one guest and its output; process-wide, for tests with one thread.
  * Threads: one.
  * Blocks:  never.
  * Limits:  frames of 4,096 bytes. */
@@ -26,7 +26,7 @@
 struct talk {
     struct run_guest guest;
     struct buffer out;
-    struct message last; /* that talk_frame took out of `out` */
+    struct message last; /* the frame from talk_frame */
     struct afar_error err;
 };
 
@@ -35,31 +35,31 @@ extern struct talk talk;
 void talk_open(struct run_guest_setup setup);
 void talk_close(void);
 
-/* Takes the next frame out of `out`, into `last`. MESSAGE_BAD: there is none. */
+/* Moves the next frame from `out` to `last`. MESSAGE_BAD: there is none. */
 enum message_type talk_frame(void);
 
-/* A message from the server, at 1000 ms or `now_ms`. */
+/* A message from the server, at `now_ms` or at 1000 ms. */
 enum afar_status talk_hear_at(int64_t now_ms, const char *json, enum run_guest_event *event);
 void talk_hear(const char *json, enum run_guest_event expected);
 void talk_hear_bad(const char *json, const char *why);
 
-/* Asked, and running as request 1; what was put is forgotten. */
+/* Requests and starts run 1; clears `out`. */
 void talk_start(void);
 
-/* The same, of one that may come back and has stdin. */
+/* The same for a run that can be resumed and has stdin. */
 void talk_start_resumable(void);
 
-/* The connection is lost; its output is forgotten. */
+/* The connection is lost; clears `out`. */
 enum run_guest_after talk_lose(int64_t now_ms);
 
-/* Lost at 2000, and connected again as request `id`; the attach is in `last`. */
+/* Loses the connection at 2000 ms and connects again, as request `id`; the attach is in `last`. */
 void talk_come_back(uint64_t id);
 
-/* `more`: fields of `attached` beside job, window, resume_ms and server. */
+/* `more`: fields of `attached` in addition to job, window, resume_ms and server. */
 void talk_attached(uint64_t id, const char *more);
 void talk_output(uint64_t id, uint64_t seq, unsigned size);
 
-/* How much of the text is taken as stdin. */
+/* Returns how much of the text was accepted as stdin. */
 size_t talk_give(const char *text);
 void talk_expect_stdin(uint64_t id, uint64_t offset, const char *text, bool eof);
 

@@ -44,7 +44,7 @@ void terminal_start_at(struct terminal *terminal, const char *const *argv, unsig
     _exit(127);
 }
 
-/* As much as a message has room for. */
+/* As much as fits into a message. */
 static const char *last_of(const struct terminal *terminal)
 {
     return terminal->text + (terminal->size > SAID_BYTES ? terminal->size - SAID_BYTES : 0);
@@ -57,7 +57,7 @@ static void forget(struct terminal *terminal)
     terminal->text[0] = '\0';
 }
 
-/* False: it has ended (Linux says EIO). */
+/* False: it has ended (Linux reports EIO). */
 static bool take(struct terminal *terminal, int64_t deadline_ms)
 {
     struct pollfd watched = {.fd = terminal->fd, .events = POLLIN};

@@ -24,7 +24,7 @@ struct recipe {
     const char *common_name;
     const char *names;  /* subjectAltName as in openssl.cnf; NULL: none */
     const char *use;    /* extendedKeyUsage; NULL: a CA */
-    const char *issuer; /* a recipe's file; NULL: ca; `self` */
+    const char *issuer; /* a recipe's file; NULL: ca; or `self` */
     long starts_s;      /* from now */
     long ends_s;        /* from now; 0: ten years */
 };
@@ -71,7 +71,7 @@ static const struct recipe recipes[TEST_CERTS] = {
     [TEST_CLIENT_NAMELESS] = {"client-nameless", NULL, NULL, "clientAuth", NULL, 0, 0},
 };
 
-/* What has been made so far; the keys of the CAs are needed for what follows. */
+/* What has been made so far; the CAs' keys are needed for the rest. */
 struct workshop {
     X509 *cert[TEST_CERTS];
     EVP_PKEY *key[TEST_CERTS];
@@ -135,7 +135,7 @@ static bool make(struct workshop *workshop, int which)
     X509_NAME *name = X509_get_subject_name(cert);
     const char *word = recipe->common_name != NULL ? recipe->common_name : "Afar";
 
-    /* The past minute: clocks of containers differ a little, and so do tests' machines. */
+    /* Valid since a minute ago, because clocks of containers and test machines differ a little. */
     return X509_set_version(cert, X509_VERSION_3) == 1 &&
            ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1) == 1 &&
            X509_gmtime_adj(X509_getm_notBefore(cert), recipe->starts_s - 60) != NULL &&

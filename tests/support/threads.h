@@ -1,5 +1,9 @@
-/* Threads of another process that are stopped and go on, by ptrace(2): a server whose workers do
- * nothing any more. */
+/* Stops and resumes threads of another process, by ptrace(2): for a server whose workers hang.
+ *
+ * Owns:    the traced threads, until threads_release or threads_kill.
+ * Threads: one, the same for all calls (ptrace(2)).
+ * Blocks:  until the threads have stopped.
+ * Limits:  THREADS_MAX. */
 #ifndef SUPPORT_THREADS_H
 #define SUPPORT_THREADS_H
 
@@ -13,17 +17,17 @@ struct threads {
     unsigned count;
 };
 
-/* All threads of `pid` but its first, and but those called `but` (NULL: none). They run on. False:
- * this machine does not allow it. */
+/* Traces all threads of `pid` except the first and those named `but` (NULL: none). They continue to
+ * run. False: not permitted on this machine. */
 bool threads_seize(struct threads *threads, pid_t pid, const char *but);
 void threads_freeze(const struct threads *threads);
 void threads_thaw(const struct threads *threads);
 
-/* Lets go of them; they must not be frozen. */
+/* Stops tracing; the threads must not be frozen. */
 void threads_release(struct threads *threads);
 
-/* After a test that has failed before that: kills `pid`, whose end nobody would see as long as its
- * threads are ours. Does nothing where none are. */
+/* For the teardown of a test that failed before threads_release: kills `pid`, whose end cannot be
+ * seen while its threads are traced. Does nothing if none are. */
 void threads_kill(struct threads *threads, pid_t pid);
 
 #endif

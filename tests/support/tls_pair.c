@@ -116,7 +116,7 @@ void tls_pair_handshake(struct tls_pair *pair)
             break;
         if (pair->client_status != AFAR_OK)
             continue;
-        /* The client is done; its server may still judge it, and has a ticket to send. */
+        /* The client is done; the server may still refuse it, and has a ticket to send. */
         if (pair->server_status == AFAR_OK)
             break;
         enum afar_status status =

@@ -1,18 +1,19 @@
-/* What an epoll has is taken out of it before it is closed: a child between clone and execve may have
- * copies of all descriptors, and then a close alone leaves events for ever, about memory that is
- * somebody else's by then. For wrappers of epoll_ctl and close: they end the program where it is not.
+/* Checks that descriptors are removed from an epoll before they are closed: a child between clone
+ * and execve may have copies of all descriptors, so that after a close alone the epoll still
+ * reports events, for memory that may have been reused. For wrappers of epoll_ctl and close, which
+ * abort the program on an error.
  *
- * Owns:    a note for each of the first 4,096 descriptors.
+ * Owns:    an entry for each of the first 4,096 descriptors.
  * Threads: any.
  * Blocks:  never.
- * Limits:  an epoll of its own for each descriptor. */
+ * Limits:  each descriptor can be in one epoll. */
 #ifndef SUPPORT_WATCHED_H
 #define SUPPORT_WATCHED_H
 
-/* After an epoll_ctl that has worked. */
+/* Call after a successful epoll_ctl. */
 void watched_note(int epoll_fd, int operation, int fd);
 
-/* Before a close. */
+/* Call before a close. */
 void watched_close(int fd);
 
 #endif
