@@ -62,6 +62,11 @@ static int open_beneath(int dir, const char *rest, int flags, mode_t mode)
 /* Opens the root by its own path: it may be a file, and then nothing is below it. */
 static int open_root_itself(const struct files_root *root, int flags, mode_t mode)
 {
+    struct stat info;
+    if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) {
+        errno = lstat(root->path, &info) == 0 ? EEXIST : errno;
+        return -1;
+    }
     return open(root->path, flags & ~O_CREAT, mode);
 }
 

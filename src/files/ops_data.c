@@ -258,6 +258,7 @@ static int copy_data(const struct handle *from, struct handle *to, uint64_t from
         off_t in = (off_t)from_at;
         off_t out = (off_t)to_at;
         size_t copied = 0;
+        int failed = 0;
         ssize_t done = by_hand ? -1 : copy_file_range(from->fd, &in, to->fd, &out, most, 0);
         if (done >= 0) {
             copied = (size_t)done;
@@ -265,17 +266,17 @@ static int copy_data(const struct handle *from, struct handle *to, uint64_t from
             continue;
         } else {
             by_hand = true;
-            int failed = copy_piece(from->fd, to->fd, from_at, to_at, most, &copied);
-            if (failed != 0)
-                return failed;
+            failed = copy_piece(from->fd, to->fd, from_at, to_at, most, &copied);
         }
-        if (copied == 0)
-            return 0;
+        if (copied > 0) { /* also if the rest of the piece could not be written */
+            hash_changed(to, to_at);
+            to->written_bytes += copied;
+            to->changes = true;
+        }
+        if (failed != 0 || copied == 0)
+            return failed;
         from_at += copied;
         to_at += copied;
-        to->written_bytes += copied;
-        hash_changed(to, to_at - copied);
-        to->changes = true;
         length -= to_end ? 0 : copied;
     }
     return 0;

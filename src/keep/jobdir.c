@@ -15,7 +15,7 @@
 
 #include "keep/jobdir_text.h"
 
-enum { RECEIPT_ROOM_BYTES = 4096, BACKLOG = 32, REMOVE_TRIES = 10 };
+enum { BACKLOG = 32, REMOVE_TRIES = 10 };
 
 static const char socket_name[] = "sock";
 static const char new_prefix[] = ".new-";
@@ -118,7 +118,7 @@ static enum afar_status reserve_receipt(int folder_fd, struct afar_error *err)
     int fd = open_new(folder_fd, "receipt.new");
     if (fd < 0)
         return afar_fail_errno(err, errno, "cannot make 'receipt.new' in a job's folder");
-    int failed = posix_fallocate(fd, 0, RECEIPT_ROOM_BYTES);
+    int failed = posix_fallocate(fd, 0, JOBDIR_FILE_BYTES);
     (void)close(fd);
     return failed == 0 || failed == EOPNOTSUPP
                ? AFAR_OK

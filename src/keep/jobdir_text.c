@@ -184,7 +184,7 @@ enum afar_status jobdir_text_end(char *text, size_t room, const struct jobdir_en
                                  size_t *size, struct afar_error *err)
 {
     struct buffer frame;
-    buffer_init(&frame, room / 2);
+    buffer_init(&frame, room);
     enum afar_status status =
         message_put_exit(&frame, 0, end->seq, &end->receipt, end->digest, err);
     if (status == AFAR_OK) {
@@ -204,6 +204,8 @@ enum afar_status jobdir_text_end(char *text, size_t room, const struct jobdir_en
                 add_line(text, room, size, "record_error", end->recording.why);
         }
         add_line(text, room, size, "end", "");
+        if (*size >= room)
+            status = afar_fail(err, AFAR_ELIMIT, "a receipt is too long to be kept");
     }
     buffer_close(&frame);
     return status;

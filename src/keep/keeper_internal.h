@@ -62,6 +62,7 @@ struct keeper {
     struct loop_source listener;
     struct list readers;
     size_t reader_count;
+    bool resting; /* does not accept until the timer fires: descriptors or memory ran out */
     struct loop_deferred pump; /* sends new output to all readers */
     struct timer timer;        /* runs while a write is to be retried, or the keeper is to end */
     int64_t leave_at_ms;       /* DEADLINE_NEVER: not yet */
@@ -94,6 +95,9 @@ enum message_job_state kept_job_state(const struct keeper *keeper);
 
 /* Accepts connections from the listener. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status readers_open(struct keeper *keeper, int listener_fd, struct afar_error *err);
+
+/* The pause after a failed accept is over. */
+void readers_accept_again(struct keeper *keeper);
 
 /* Sends what is new to the readers. May free readers. */
 void readers_pump(struct keeper *keeper);

@@ -43,6 +43,8 @@ static void timer_fired(struct timer *timer)
     struct keeper *keeper = list_object(timer, struct keeper, timer);
     struct timers *timers = loop_timers(keeper->host.loop);
     int64_t now_ms = clock_now_ms();
+    if (keeper->resting)
+        readers_accept_again(keeper);
     if (wants_again(keeper))
         kept_job_retry(keeper);
     loop_defer(keeper->host.loop, &keeper->pump);
@@ -51,8 +53,8 @@ static void timer_fired(struct timer *timer)
     /* A reader that still reads is not interrupted. */
     if (keeper->stored && list_empty(&keeper->readers) && now_ms >= keeper->leave_at_ms)
         keeper->done = true;
-    timer_arm(timers, timer,
-              keeper->ended || wants_again(keeper) ? now_ms + KEEPER_AGAIN_MS : DEADLINE_NEVER);
+    bool again = keeper->ended || keeper->resting || wants_again(keeper);
+    timer_arm(timers, timer, again ? now_ms + KEEPER_AGAIN_MS : DEADLINE_NEVER);
 }
 
 static void job_left(struct job_host *host)

@@ -325,11 +325,33 @@ static void ready(struct loop_source *source, uint32_t events)
     loop_defer(keeper->host.loop, &keeper->pump);
 }
 
+/* The connection stays in the queue of those that wait, so the listener would be ready for ever. */
+static bool is_out_of_something(int failed)
+{
+    return failed == EMFILE || failed == ENFILE || failed == ENOBUFS || failed == ENOMEM;
+}
+
+static void rest(struct keeper *keeper)
+{
+    keeper->resting = loop_set_events(keeper->host.loop, &keeper->listener, 0, NULL) == AFAR_OK;
+    int64_t again_ms = clock_now_ms() + KEEPER_AGAIN_MS;
+    if (again_ms < keeper->timer.deadline_ms)
+        timer_arm(loop_timers(keeper->host.loop), &keeper->timer, again_ms);
+}
+
+void readers_accept_again(struct keeper *keeper)
+{
+    keeper->resting =
+        loop_set_events(keeper->host.loop, &keeper->listener, EPOLLIN, NULL) != AFAR_OK;
+}
+
 static void accept_one(struct loop_source *source, uint32_t events)
 {
     struct keeper *keeper = list_object(source, struct keeper, listener);
     (void)events;
     int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && is_out_of_something(errno))
+        rest(keeper);
     if (fd < 0)
         return;
     struct reader *reader =

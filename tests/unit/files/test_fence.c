@@ -23,10 +23,12 @@
 #include "support/program.h"
 #include "support/sftp_peer.h"
 
-/* world/in (written), world/ro (read), world/out and world/secret (neither). */
+/* world/in (written), world/ro (read), world/one (a file, written); world/out and world/secret
+ * (neither). */
 static char world[64];
 static char in_path[96];
 static char ro_path[96];
+static char one_path[96];
 static struct sftp_peer peer;
 
 static void sh(const char *line)
@@ -57,16 +59,19 @@ static bool has_openat2(void)
 static int begin(void **state)
 {
     (void)state;
-    static struct files_root roots[2];
+    static struct files_root roots[3];
     static const struct files_options options = {
-        .home = "/", .roots = roots, .root_count = 2, .note_fd = -1};
+        .home = "/", .roots = roots, .root_count = 3, .note_fd = -1};
     (void)strcpy(world, "/tmp/afar-fence-XXXXXX");
     assert_non_null(mkdtemp(world));
     (void)snprintf(in_path, sizeof in_path, "%s/in", world);
     (void)snprintf(ro_path, sizeof ro_path, "%s/ro", world);
     roots[0] = (struct files_root){.path = in_path, .writable = true};
+    (void)snprintf(one_path, sizeof one_path, "%s/one", world);
     roots[1] = (struct files_root){.path = ro_path};
+    roots[2] = (struct files_root){.path = one_path, .writable = true};
     sh("mkdir -p in/d/e ro/d out inside-not && echo secret >secret && echo s >out/s && "
+       "echo one >one && "
        "echo a >in/a && echo r >ro/r && echo n >inside-not/n && "
        "ln -s ../secret in/climbs && ln -s $PWD/secret in/absolute && ln -s $PWD/in/a in/to-inside "
        "&& ln -s ../out in/out && ln -s a in/good && ln -s ../a in/d/up && ln -s d/e in/deep && "
@@ -172,6 +177,22 @@ static void test_read_only(void **state)
        "777");
 }
 
+static void test_root_that_is_a_file(void **state)
+{
+    (void)state;
+    const uint32_t create = SFTP_OPEN_WRITE | SFTP_OPEN_CREAT;
+    assert_int_equal(open_status(at("one"), create | SFTP_OPEN_EXCL), SFTP_STATUS_FAILURE);
+    assert_int_equal(open_status(at("one"), create | SFTP_OPEN_EXCL | SFTP_OPEN_TRUNC),
+                     SFTP_STATUS_FAILURE);
+    sh("test $(cat one) = one");
+    assert_int_equal(open_status(at("one"), create), SFTP_STATUS_OK);
+    assert_int_equal(open_status(at("one"), create | SFTP_OPEN_TRUNC), SFTP_STATUS_OK);
+    sh("test -f one && ! test -s one && rm one");
+    assert_int_equal(open_status(at("one"), create), SFTP_STATUS_NO_SUCH_FILE);
+    assert_int_equal(open_status(at("one"), create | SFTP_OPEN_EXCL), SFTP_STATUS_NO_SUCH_FILE);
+    sh("test ! -e one");
+}
+
 /* Both ends of what has two. */
 static void test_two_ends(void **state)
 {
@@ -261,7 +282,7 @@ static void test_told(void **state)
     memcpy(handle, peer.handle, sizeof handle);
     assert_int_equal(sftp_peer_call(&peer, SFTP_TYPE_FSTAT, "h", handle), SFTP_TYPE_ATTRS);
     assert_int_equal(sftp_peer_call(&peer, SFTP_TYPE_READDIR, "h", handle), SFTP_TYPE_NAME);
-    assert_int_equal(sftp_read_u32(&peer.body), 2);
+    assert_int_equal(sftp_read_u32(&peer.body), 3);
     assert_string_equal(peer.text, "in");
     assert_int_equal(sftp_peer_status(&peer, SFTP_TYPE_READDIR, "h", handle), SFTP_STATUS_EOF);
     assert_int_equal(sftp_peer_call(&peer, SFTP_TYPE_OPENDIR, "s", "/"), SFTP_TYPE_HANDLE);
@@ -332,6 +353,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reached, begin, end),
         cmocka_unit_test_setup_teardown(test_not_reached, begin, end),
         cmocka_unit_test_setup_teardown(test_read_only, begin, end),
+        cmocka_unit_test_setup_teardown(test_root_that_is_a_file, begin, end),
         cmocka_unit_test_setup_teardown(test_two_ends, begin, end),
         cmocka_unit_test_setup_teardown(test_symlinks_made, begin, end),
         cmocka_unit_test_setup_teardown(test_told, begin, end),

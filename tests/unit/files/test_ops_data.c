@@ -8,11 +8,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "files/files.h"
 #include "support/sftp_peer.h"
+#include "wire/file_note.h"
 
 static const struct files_options plain = {.note_fd = -1};
 static struct sftp_peer peer;
@@ -200,6 +202,42 @@ static void test_copy_data(void **state)
     assert_string_equal(sftp_peer_get(&peer, "from"), "0123456789");
 }
 
+/* A copy that stops in the middle: what it has written counts. */
+static void test_copy_in_part(void **state)
+{
+    enum { ROOM = 4 };
+    const struct rlimit most = {.rlim_cur = ROOM, .rlim_max = ROOM};
+    struct files_options noted = {.note_changes = true};
+    struct file_note note;
+    uint8_t data[FILE_NOTE_MAX_BYTES];
+    uint8_t from[SFTP_HANDLE_BYTES];
+    uint8_t to[SFTP_HANDLE_BYTES];
+    int notes[2];
+    (void)state;
+    assert_int_equal(pipe2(notes, O_CLOEXEC | O_NONBLOCK), 0);
+    noted.note_fd = notes[1];
+    sftp_peer_serve(&peer, files_serve, &noted);
+    sftp_peer_greet(&peer, false);
+    sftp_peer_put(&peer, "from", "0123456789");
+    sftp_peer_put(&peer, "to", "");
+    sftp_peer_open(&peer, "from", SFTP_OPEN_READ, from);
+    /* The kernel does not copy to the end of a file that is opened to append: copy_file_range(2). */
+    sftp_peer_open(&peer, "to", SFTP_OPEN_WRITE | SFTP_OPEN_APPEND, to);
+    assert_int_equal(prlimit(peer.pid, RLIMIT_FSIZE, &most, NULL), 0);
+    assert_int_equal(sftp_peer_status(&peer, SFTP_TYPE_EXTENDED, "shqqhq", "copy-data", from,
+                                      UINT64_C(0), UINT64_C(10), to, UINT64_C(0)),
+                     SFTP_STATUS_FAILURE);
+    assert_string_equal(sftp_peer_get(&peer, "to"), "0123");
+    close_handle(to);
+    ssize_t size = read(notes[0], data, sizeof data);
+    assert_true(size > 0);
+    assert_int_equal(file_note_take(data, (size_t)size, &note), size);
+    assert_int_equal(note.op, FILE_OP_WRITE);
+    assert_int_equal(note.bytes, ROOM);
+    (void)close(notes[0]);
+    (void)close(notes[1]);
+}
+
 /* SHA-256 of "abc": FIPS 180-2, B.1. */
 static const uint8_t abc_hash[32] = {
     0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23,
@@ -249,6 +287,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_modes, begin, end),
         cmocka_unit_test_setup_teardown(test_kinds, begin, end),
         cmocka_unit_test_setup_teardown(test_copy_data, begin, end),
+        cmocka_unit_test_teardown(test_copy_in_part, end),
         cmocka_unit_test_setup_teardown(test_check_file, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

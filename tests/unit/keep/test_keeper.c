@@ -12,8 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -371,6 +373,49 @@ static void killed(void **state)
     (void)close(fd);
 }
 
+static int64_t cpu_us(pid_t process)
+{
+    clockid_t clock;
+    struct timespec used;
+    assert_int_equal(clock_getcpuclockid(process, &clock), 0);
+    assert_int_equal(clock_gettime(clock, &used), 0);
+    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
+/* A keeper that cannot accept waits, which costs nothing, and then accepts. */
+static void out_of_descriptors(void **state)
+{
+    enum { LOOK_MS = 300 };
+    struct jobdir_request request;
+    struct client first;
+    struct client second;
+    struct rlimit was;
+    (void)state;
+    int fd = start(&request, "echo $PPID; exec sleep 1000", WHEN_FULL_CUT);
+    client_open(&first, fd);
+    struct message_attach attach = driver(0);
+    client_attach(&first, &attach);
+    while (!first.ended && strchr(first.text, '\n') == NULL)
+        client_until(&first, MESSAGE_STDOUT);
+    pid_t keeper = (pid_t)atoi(first.text);
+    assert_int_equal(prlimit(keeper, RLIMIT_NOFILE, NULL, &was), 0);
+    const struct rlimit none = {.rlim_cur = 1, .rlim_max = was.rlim_max};
+    assert_int_equal(prlimit(keeper, RLIMIT_NOFILE, &none, NULL), 0);
+    client_open(&second, fd);
+    attach.watch = true;
+    client_attach(&second, &attach);
+    int64_t before_us = cpu_us(keeper);
+    struct pollfd answer = {.fd = second.fd, .events = POLLIN};
+    assert_int_equal(poll(&answer, 1, LOOK_MS), 0);
+    assert_in_range(cpu_us(keeper) - before_us, 0, LOOK_MS * 1000 / 3);
+    assert_int_equal(prlimit(keeper, RLIMIT_NOFILE, &was, NULL), 0);
+    client_until(&second, MESSAGE_ATTACHED);
+    assert_int_equal(kill(keeper, SIGKILL), 0);
+    client_close(&first);
+    client_close(&second);
+    (void)close(fd);
+}
+
 static void not_to_be_started(void **state)
 {
     struct jobdir_request request;
@@ -411,6 +456,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(nobody_reads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_blocks_loses_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(out_of_descriptors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_to_be_started, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
