@@ -28,8 +28,8 @@ void exec_request_free(struct exec_request *request)
     free(request);
 }
 
-/* What a client may name in "must": everything that the server understands, and either does or
- * refuses. What it only reads (window_max) is not here. */
+/* The fields a client may name in "must": those that the server either obeys or refuses. window_max
+ * is not here, because it is only a hint. */
 static bool known_field(const char *name)
 {
     static const char *const known[] = {
@@ -95,7 +95,7 @@ static enum afar_status decode_choice(const cJSON *object, const struct choice *
     return afar_fail(err, AFAR_EPEER, "\"%s\" must be %s", choice->key, choice->expected);
 }
 
-/* With what environment it begins, and where. */
+/* The environment and the working directory in which the command starts. */
 static enum afar_status decode_home(struct exec_request *request, const cJSON *object,
                                     struct afar_error *err)
 {
@@ -192,7 +192,7 @@ static enum afar_status decode_numbers(struct exec_request *request, const cJSON
     return status;
 }
 
-/* Whether it outlives its connection, for how long, and for whom. */
+/* Whether the run outlives its connection, for how long, and who may come back to it. */
 static enum afar_status decode_survival(struct exec_request *request, const cJSON *object,
                                         struct afar_error *err)
 {
@@ -228,7 +228,7 @@ static enum afar_status check_env(char **env, struct afar_error *err)
     return AFAR_OK;
 }
 
-/* A service has no words, no environment and no terminal of its own. */
+/* A service has no arguments, no environment and no terminal. */
 static enum afar_status check_service(const struct exec_request *request, const char *field,
                                       struct afar_error *err)
 {
@@ -327,7 +327,7 @@ enum afar_status exec_request_decode(struct exec_request **request, const struct
     return status;
 }
 
-/* Bytes of the first `count` NUL-terminated strings, or 0 where there are not so many. */
+/* Returns the size of the first `count` NUL-terminated strings, 0 if there are fewer. */
 static size_t measure(const uint8_t *payload, size_t size, size_t count)
 {
     size_t used = 0;
@@ -345,8 +345,8 @@ static enum afar_status too_few(struct afar_error *err)
     return afar_fail(err, AFAR_EPEER, "the payload has fewer strings than the counts say");
 }
 
-/* One block for pointers and bytes, as json_get_strings makes it: a payload can hold a million
- * words, and as many allocations would take 32 times its size. */
+/* Pointers and bytes share one block, as in json_get_strings: a payload can hold a million words,
+ * and one allocation for each would take 32 times the payload's size. */
 static enum afar_status take_strings(const uint8_t **payload, size_t *size, size_t count,
                                      char ***strings, struct afar_error *err)
 {

@@ -1,5 +1,5 @@
-/* What a server offers beyond the least that version 1 demands: `features` in `pong` and `started`.
- * Each word is the name of a field or message in PROTOCOL.md.
+/* What a server offers beyond the minimum of version 1: the field `features` of `pong` and
+ * `started`. Each word is the name of a field or message in PROTOCOL.md.
  *
  * Owns nothing; any thread; never blocks. */
 #ifndef WIRE_FEATURES_H
@@ -11,7 +11,7 @@
 
 struct cJSON;
 
-/* A set of these is an unsigned. */
+/* A set of features is an unsigned. */
 enum feature {
     FEATURE_DETACH = 1 << 0,
     FEATURE_DIGEST = 1 << 1,
@@ -28,16 +28,15 @@ enum feature {
     FEATURE_TIMES = 1 << 12
 };
 
-/* Room for all words, as JSON and as text. */
+/* Enough for all words, as a JSON array or as text. */
 enum { FEATURES_BYTES = 256 };
 
 /* Writes the JSON array ["digest","kill"]. */
 void features_write(char out[FEATURES_BYTES], unsigned features);
 
-/* Reads the field "features" of `object` as words with a blank between them, to compare with and to
- * show: words that are not made of a-z, 0-9 and _ are left out, and so is what does not fit.
- * Absent:
- * "". AFAR_EPEER: it is not an array of strings. */
+/* Reads the field "features" of `object` into `words`, separated by blanks, for comparing and
+ * showing. Skips words with characters other than a-z, 0-9 and _, and words that do not fit in
+ * `size` bytes. An absent field gives "". AFAR_EPEER: the field is not an array of strings. */
 enum afar_status features_decode(const struct cJSON *object, char *words, size_t size,
                                  struct afar_error *err);
 

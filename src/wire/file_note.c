@@ -7,7 +7,7 @@ static const char *const names[FILE_OPS] = {"read",  "list",   "write", "mkdir",
                                             "held",  "let go", "wanted"};
 
 struct head {
-    uint32_t size; /* of all */
+    uint32_t size; /* of the whole note */
     uint16_t path_bytes;
     uint16_t to_bytes; /* both with their NUL */
     int32_t failed;
@@ -51,7 +51,7 @@ size_t file_note_put(uint8_t out[FILE_NOTE_MAX_BYTES], const struct file_note *n
     return head.size;
 }
 
-/* Whether these bytes are a text with its NUL, and no other in it. */
+/* True if the bytes are a string that ends with their only NUL. */
 static bool is_text(const char *text, size_t bytes)
 {
     return bytes > 0 && memchr(text, 0, bytes) == text + bytes - 1;

@@ -67,7 +67,6 @@ static enum afar_status bad_length(const uint8_t *data, size_t size, struct afar
                      FRAME_HEADER_MAX_BYTES);
 }
 
-/* Reads the header. */
 static enum afar_status take_header(struct decoder *decoder, const uint8_t *data, size_t size,
                                     struct message *message, size_t *used, struct afar_error *err)
 {
@@ -98,7 +97,7 @@ static enum afar_status take_header(struct decoder *decoder, const uint8_t *data
     return AFAR_OK;
 }
 
-/* Keeps a message until its payload is there. */
+/* Keeps the message until its payload has arrived. Takes ownership, also on failure. */
 static enum afar_status keep(struct decoder *decoder, struct message *message,
                              struct afar_error *err)
 {
@@ -146,7 +145,7 @@ const char *frame_stray_protocol(const uint8_t *data, size_t size)
     if (size >= 3 && (data[0] == 0x16 || data[0] == 0x15) && data[1] == 0x03 && data[2] <= 4)
         return "TLS";
 
-    /* RFC 9110 §9.3, RFC 5789, and HTTP/2's preface. The space matters: GETTY is no request. */
+    /* RFC 9110 §9.3, RFC 5789, and HTTP/2's preface. The space matters: GETTY is not a request. */
     static const char *const methods[] = {"GET ",     "HEAD ",    "POST ",  "PUT ",   "DELETE ",
                                           "CONNECT ", "OPTIONS ", "TRACE ", "PATCH ", "PRI "};
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
@@ -154,7 +153,7 @@ const char *frame_stray_protocol(const uint8_t *data, size_t size)
         if (size >= length && memcmp(data, methods[i], length) == 0)
             return "HTTP";
     }
-    /* The server's side of it. */
+    /* The response of an HTTP server. */
     if (size >= 5 && memcmp(data, "HTTP/", 5) == 0)
         return "HTTP";
     return NULL;

@@ -1,7 +1,7 @@
 /* Frames of the native protocol: a 4-byte little-endian length, a JSON header of that length, then
  * as many payload bytes as the header's "size" says (PROTOCOL.md; the tutorial's §11 framing).
  *
- * Owns:    a decoder owns the message whose payload it still waits for.
+ * Owns:    a decoder owns the message whose payload it waits for.
  * Threads: one owner; no lock.
  * Blocks:  never; no system call in this layer.
  * Limits:  the constants below. */
@@ -18,47 +18,50 @@
 enum {
     FRAME_PREFIX_BYTES = 4,
     FRAME_HEADER_MIN_BYTES = 2,     /* {} */
-    FRAME_HEADER_MAX_BYTES = 65536, /* also rejects a stray HTTP request or TLS hello at once */
+    FRAME_HEADER_MAX_BYTES = 65536, /* also rejects a stray HTTP request or TLS hello immediately */
     FRAME_PAYLOAD_MAX_BYTES = 1 << 20
 };
 
 struct decoder {
     size_t header_max_bytes;
     size_t payload_max_bytes;
-    bool payload_over; /* after AFAR_ELIMIT: it was the payload, not the header */
-    /* Its header has been read, its payload has not come yet; NULL: none is waiting. By pointer: a
-     * message is large, and an idle connection holds a decoder. */
+    bool payload_over; /* after AFAR_ELIMIT: the payload was too large, not the header */
+    /* The message whose header has been read and whose payload has not arrived yet; NULL: none. A
+     * pointer, because a message is large and every idle connection holds a decoder. */
     struct message *waiting;
-    size_t header_bytes; /* prefix and header of that message */
-    /* decoder_ask; NULL: every payload is wanted. */
+    size_t header_bytes; /* size of the prefix and header of `waiting` */
+    /* See decoder_ask; NULL: every payload is wanted. */
     bool (*wants)(void *user, const struct message *message);
     void *user;
-    size_t unwanted; /* bytes of an unwanted payload that are still to come */
+    size_t unwanted; /* bytes of an unwanted payload that have not arrived yet */
 };
 
 void decoder_init(struct decoder *decoder);
 
-/* Accepts less than the protocol allows, in both sizes at most that. */
+/* Lowers both limits below those of the protocol. Neither may be raised above them. */
 void decoder_limit(struct decoder *decoder, size_t header_max_bytes, size_t payload_max_bytes);
 void decoder_close(struct decoder *decoder);
 
-/* From now on asks whether a payload that has not come as a whole is wanted. One that is not needs
- * no memory: its message is given out at once, without it (*payload is NULL although its size is
- * not 0), and what comes of it is to be taken off by decoder_skip. */
+/* Sets a function that says whether a payload is wanted that has not arrived completely. An
+ * unwanted payload takes no memory: decoder_next returns its message immediately, with *payload
+ * NULL although message->size is not 0, and the caller removes the payload's bytes with
+ * decoder_skip as they arrive. */
 void decoder_ask(struct decoder *decoder, bool (*wants)(void *user, const struct message *message),
                  void *user);
 
-/* How many of the next `size` bytes belong to an unwanted payload: these are to be consumed before
- * decoder_next is called again. */
+/* Returns how many of the next `size` bytes belong to an unwanted payload. The caller must consume
+ * them before it calls decoder_next again. */
 size_t decoder_skip(struct decoder *decoder, size_t size);
 
-/* Looks for one frame at the start of `data`.
- * AFAR_OK: *message is the caller's (message_close), *payload points to its message->size bytes
- * inside `data`, and *used bytes are to be consumed. A message of type MESSAGE_BAD had sound
- * framing but unacceptable content: answer its `problem` and go on. AFAR_EAGAIN: the frame is not
- * complete; *used is how many bytes it takes to get further. Call again with the same start and
- * more bytes. AFAR_EPEER: the framing cannot be trusted any more; answer and close. AFAR_ELIMIT:
- * larger than decoder_limit allows; likewise. AFAR_ENOMEM. */
+/* Reads one frame from the start of `data`.
+ *
+ * AFAR_OK: the caller owns *message (message_close); *payload points to its message->size bytes
+ * inside `data` (NULL: unwanted, see decoder_ask); the caller consumes *used bytes. If the type is
+ * MESSAGE_BAD the framing was sound but the content is not acceptable: answer with message->problem
+ * and go on. AFAR_EAGAIN: the frame is incomplete; *used bytes are needed to get further. Call
+ * again with the same start and more bytes. AFAR_EPEER: the framing cannot be trusted any more;
+ * answer and close. AFAR_ELIMIT: the frame is larger than decoder_limit allows; answer and close.
+ * AFAR_ENOMEM. */
 enum afar_status decoder_next(struct decoder *decoder, const uint8_t *data, size_t size,
                               struct message *message, const uint8_t **payload, size_t *used,
                               struct afar_error *err);
@@ -66,9 +69,9 @@ enum afar_status decoder_next(struct decoder *decoder, const uint8_t *data, size
 /* Writes the length prefix. */
 void frame_put_prefix(uint8_t prefix[FRAME_PREFIX_BYTES], size_t header_bytes);
 
-/* "TLS" or "HTTP" where `data` is how a message of that protocol begins, NULL otherwise: for an
- * error that says what went wrong, and because a web page can make a browser post to loopback. 8
- * bytes tell every HTTP method from a command; fewer may not. */
+/* Returns "TLS" or "HTTP" if `data` begins like a message of that protocol, otherwise NULL. For
+ * error messages that say what went wrong, and because a web page can make a browser send a POST to
+ * loopback. 8 bytes are enough to tell every HTTP method from a command; fewer may not be. */
 const char *frame_stray_protocol(const uint8_t *data, size_t size);
 
 #endif

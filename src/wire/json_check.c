@@ -25,7 +25,7 @@ static enum afar_status bad(const struct reader *reader, const char *what)
                      (size_t)(reader->at - reader->start));
 }
 
-/* The next byte, or 0 at the end: a NUL byte is no part of any JSON text. */
+/* The next byte; 0 at the end, which is unambiguous because JSON text has no NUL byte. */
 static uint8_t next_byte(const struct reader *reader)
 {
     return reader->at < reader->end ? *reader->at : 0;
@@ -93,7 +93,7 @@ static bool take_hex(struct reader *reader, unsigned *code)
     return true;
 }
 
-/* At a backslash. */
+/* Reads an escape; the reader is at its backslash. */
 static enum afar_status check_escape(struct reader *reader)
 {
     reader->at++;
@@ -111,7 +111,7 @@ static enum afar_status check_escape(struct reader *reader)
         return bad(reader, "an escaped NUL");
     if (code < 0xD800 || code > 0xDFFF)
         return AFAR_OK;
-    /* Half a surrogate pair is no character. */
+    /* Half a surrogate pair is not a character. */
     unsigned low = 0;
     if (code > 0xDBFF || reader->end - reader->at < 2 || memcmp(reader->at, "\\u", 2) != 0)
         return bad(reader, "half a surrogate pair");
@@ -187,7 +187,7 @@ static enum afar_status check_members(struct reader *reader, unsigned depth, uin
     }
 }
 
-/* Recurses as deep as JSON_DEPTH_MAX. */
+/* Recurses at most JSON_DEPTH_MAX deep. */
 static enum afar_status check_value(struct reader *reader, unsigned depth)
 {
     skip_space(reader);
@@ -235,8 +235,8 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Sorted, because comparing each with each would take milliseconds of everybody's time for a header
- * that is made for it. */
+/* Sorts the keys: comparing each with each would take milliseconds for a header made for that
+ * purpose. */
 static enum afar_status check_object(const cJSON *object, struct afar_error *err)
 {
     const char *keys[JSON_KEYS_MAX];
@@ -264,7 +264,7 @@ enum afar_status json_check_keys(const struct cJSON *tree, struct afar_error *er
         if (status != AFAR_OK)
             return status;
     }
-    /* As deep as json_check_text let the text be. */
+    /* Recurses only as deep as json_check_text allowed. */
     for (const cJSON *item = tree->child; item != NULL; item = item->next) {
         enum afar_status status = json_check_keys(item, err);
         if (status != AFAR_OK)

@@ -101,7 +101,7 @@ enum afar_status json_get_strings(const struct cJSON *object, const char *key, s
         return afar_fail(err, AFAR_EPEER, "\"%s\" has %zu entries, %zu at most are allowed", key,
                          count, max);
 
-    /* One block for pointers and bytes: a header can hold thousands of words. */
+    /* Pointers and bytes share one block: a header can hold thousands of words. */
     size_t bytes = (count + 1) * sizeof(char *);
     for (const cJSON *item = array->child; item != NULL; item = item->next) {
         if (!cJSON_IsString(item))

@@ -133,7 +133,7 @@ static enum afar_status decode_exit(struct message *message, const cJSON *object
     return status;
 }
 
-/* The fields of each type. AFAR_EPEER makes the message MESSAGE_BAD. */
+/* Decodes the fields of the message's type. AFAR_EPEER makes the message MESSAGE_BAD. */
 static enum afar_status decode_fields(struct message *message, const cJSON *object,
                                       struct afar_error *err)
 {
@@ -194,7 +194,7 @@ static bool needs_id(enum message_type type)
     return type != MESSAGE_ERROR && type != MESSAGE_CLOSING && type != MESSAGE_UNKNOWN;
 }
 
-/* "size" decides where the next frame starts: without it nothing after this can be read. */
+/* "size" says where the next frame starts: without it nothing after this frame can be read. */
 static enum afar_status decode_size(struct message *message, const cJSON *object,
                                     struct afar_error *err)
 {
@@ -223,13 +223,13 @@ static enum afar_status decode_content(struct message *message, const cJSON *obj
     if (status != AFAR_OK)
         return status;
     message->type = type_of(type);
-    /* Carried along so that the answer can name it. */
+    /* Kept so that the answer can name the type. */
     if (message->type == MESSAGE_UNKNOWN)
         memcpy(message->word, type, sizeof type);
     if (needs_id(message->type) && !message->has_id)
         return afar_fail(err, AFAR_EPEER, "\"%s\" needs an \"id\"", type);
     status = decode_fields(message, object, err);
-    /* The command that it is about must not end for it, as by an answer with an id it would. */
+    /* A bad resize must not end its command, as an answer with an id would. */
     if (status != AFAR_OK && message->type == MESSAGE_RESIZE)
         message->has_id = false;
     return status;

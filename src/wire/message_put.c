@@ -143,7 +143,7 @@ enum afar_status message_put_exit_rest(struct buffer *out, uint64_t seq,
     cJSON_Delete(object);
     if (text == NULL)
         return put_out_of_memory(err);
-    text[0] = ','; /* where it is an object of its own, { */
+    text[0] = ','; /* replaces the object's { : the rest continues an object */
     enum afar_status status = utf8_valid(text, strlen(text))
                                   ? buffer_append(out, text, strlen(text), err)
                                   : put_not_utf8(err);
@@ -195,8 +195,8 @@ size_t message_write_output_head(uint8_t out[MESSAGE_OUTPUT_HEAD_BYTES], uint64_
                                  enum stream stream, uint64_t seq, size_t size, uint64_t time_us)
 {
     char time[32] = "";
-    /* Three numbers of at most 20 digits and 46 other bytes: it always fits; and so it does with a
-     * time, where that and the id have at most 16 digits. */
+    /* Always fits: three numbers of at most 20 digits and 46 other bytes; a time is added only if
+     * the time and the id have at most 16 digits. */
     if (time_us > 0 && time_us <= MESSAGE_INTEGER_MAX && id <= MESSAGE_INTEGER_MAX)
         (void)snprintf(time, sizeof time, ",\"time_us\":%" PRIu64, time_us);
     int length =
@@ -247,10 +247,10 @@ size_t message_write_cut_rest(char out[MESSAGE_CUT_REST_BYTES], uint64_t seq, ui
 
 /* ---- exec ------------------------------------------------------------------------------------ */
 
-/* Escaping at worst makes six bytes of one: so much always leaves room in the header. */
+/* Escaping makes at most six bytes of one, so words of this total size fit in a header. */
 enum { JSON_WORDS_BYTES = 8192 };
 
-/* Whether JSON can carry the text; adds its size to *total. */
+/* True if JSON can carry the text. Adds the text's size to *total. */
 static bool fits_text(const char *text, size_t *total)
 {
     if (text == NULL)
@@ -268,8 +268,8 @@ static size_t count_strings(char *const *strings)
     return count;
 }
 
-/* Whether JSON can carry all words. No list of EXEC_WORDS_MAX could: each word counts three bytes
- * at least. */
+/* True if JSON can carry all words. A list of EXEC_WORDS_MAX words never passes, because each word
+ * counts at least three bytes. */
 static bool fits_list(char *const *strings, size_t *total)
 {
     for (; strings != NULL && *strings != NULL; strings++) {
@@ -312,7 +312,7 @@ static bool add_text(cJSON *object, const char *key, const char *text)
     return text == NULL || cJSON_AddStringToObject(object, key, text) != NULL;
 }
 
-/* A server that does not know the field must not run the command without it. */
+/* Makes a server refuse the request if it does not know the field. */
 static bool add_must(cJSON *object, const char *name)
 {
     cJSON *must = cJSON_GetObjectItemCaseSensitive(object, "must");
@@ -322,7 +322,7 @@ static bool add_must(cJSON *object, const char *name)
     return item != NULL && cJSON_AddItemToArray(must, item);
 }
 
-/* What JSON cannot carry is left out, as the server may do, too. */
+/* Leaves out the entries that JSON cannot carry; the server may leave out entries, too. */
 static bool add_optional(cJSON *object, char *const *env)
 {
     size_t total = 0;
@@ -378,7 +378,7 @@ static bool add_options(cJSON *object, const struct exec_request *request)
            json_add_positive(object, "window_max", request->window_max);
 }
 
-/* Puts the words into `payload`, each with its NUL. */
+/* Appends the words to `payload`, each with its NUL. */
 static enum afar_status put_words(struct buffer *payload, const struct exec_request *request,
                                   bool with_shell, struct afar_error *err)
 {
@@ -437,8 +437,8 @@ enum afar_status message_put_exec(struct buffer *out, uint64_t id,
     size_t total = 0;
     if (request->home || fits_text(request->shell, &total))
         return put_exec(out, id, request, err);
-    /* A server that does not know "home" does not know "shellc" either: its payload has no place for
-     * a shell line of its own. */
+    /* A server that does not know "home" does not know "shellc" either, so a shell line must not
+     * stand in the payload by itself: send it as an argument of /bin/sh -c. */
     char sh[] = "/bin/sh";
     char option[] = "-c";
     char *words[] = {sh, option, request->shell, NULL};

@@ -12,9 +12,10 @@
 #include "wire/json_field.h"
 #include "wire/put.h"
 
-enum { FACTS_BYTES = 304 + FEATURES_BYTES }; /* what follows "window" in `started` and `attached` */
+enum { FACTS_BYTES = 304 + FEATURES_BYTES }; /* what follows "window" in `started` */
 
-/* ,"credit":…,"features":[…],"resume_ms":…,"kept":true,"server":"…" as far as it is said. */
+/* Writes ,"credit":…,"features":[…],"resume_ms":…,"kept":true,"tty":"…","server":"…", of these what
+ * is known. */
 static void write_facts(char text[FACTS_BYTES], const struct message_started *started)
 {
     size_t used = 0;
@@ -72,7 +73,7 @@ static bool add_screen(cJSON *object, const struct screen_size *screen)
            json_add_positive(pty, "ypixel", screen->ypixel);
 }
 
-/* What of `attached` is about a terminal. */
+/* Adds the fields of `attached` that are about a terminal. */
 static bool add_terminal(cJSON *object, const struct message_started *started,
                          const struct message_attached *attached)
 {
@@ -224,7 +225,7 @@ static cJSON *new_entry(const struct message_job *job)
     return NULL;
 }
 
-/* Adds the entry as text, unless the list has become too long. *full: it has. False: out of
+/* Adds the entry as text, unless that would make the list too long; *full says so. False: out of
  * memory. */
 static bool add_entry(cJSON *array, const struct message_job *job, size_t *bytes, bool *full)
 {

@@ -72,7 +72,6 @@ static enum afar_status get_state(const cJSON *object, enum message_job_state *s
     return afar_fail(err, AFAR_EPEER, "\"state\" is \"%s\", which is not known", word);
 }
 
-/* "stdout" and "stderr". */
 static enum afar_status get_streams(const cJSON *object, uint64_t bytes[2], struct afar_error *err)
 {
     enum afar_status status = json_get_integer(object, "stdout", false, &bytes[STREAM_STDOUT], err);
@@ -104,7 +103,7 @@ enum afar_status message_decode_started(struct message *message, const struct cJ
     return status;
 }
 
-/* An object of that name with "stdout" and "stderr". */
+/* Reads the object `key` with its fields "stdout" and "stderr". */
 static enum afar_status get_bytes(const cJSON *object, const char *key, uint64_t bytes[2],
                                   struct afar_error *err)
 {
@@ -114,7 +113,7 @@ static enum afar_status get_bytes(const cJSON *object, const char *key, uint64_t
     return get_streams(group, bytes, err);
 }
 
-/* From which frame on. */
+/* Reads the fields that say from which frame on the client wants the output. */
 static enum afar_status get_next(struct message_attach *attach, const cJSON *object,
                                  struct afar_error *err)
 {
@@ -161,7 +160,7 @@ static enum afar_status get_reading(struct message_attach *attach, const cJSON *
     return status;
 }
 
-/* A size, where there is one. */
+/* Reads the terminal's size, if the message has one. */
 static enum afar_status get_screen(const cJSON *object, bool *there, struct screen_size *screen,
                                    struct afar_error *err)
 {
@@ -202,7 +201,7 @@ enum afar_status message_decode_attach(struct message *message, const struct cJS
     return status;
 }
 
-/* What a terminal that has not seen the command needs. */
+/* Reads what brings a terminal up to date that has not seen the command's output. */
 static enum afar_status get_modes(struct message_attached *attached, const cJSON *object,
                                   struct afar_error *err)
 {
@@ -262,7 +261,7 @@ enum afar_status message_decode_cut(struct message *message, const struct cJSON 
     return status;
 }
 
-/* How it ended, where it has. */
+/* Reads how the job ended, if it has ended. */
 static enum afar_status get_outcome(struct message_job *job, const cJSON *object,
                                     struct afar_error *err)
 {

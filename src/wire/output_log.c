@@ -9,45 +9,45 @@
 
 enum kind { KIND_STDOUT = STREAM_STDOUT, KIND_STDERR = STREAM_STDERR, KIND_CUT, KIND_EXIT };
 
-/* One frame: its head is written in front of the content when it is sent, so the payload is read
- * from the pipe to where it is sent from. The content is the payload; where there is none, the rest
- * of the header, which is the same for every request. */
+/* One frame. Its head is written in front of the content when it is sent, so the payload is sent
+ * from where it was read into. The content is the payload; for a frame without payload, the rest of
+ * the header, which is the same for every request. */
 struct entry {
     struct entry *next;
     uint64_t seq;
     size_t room_bytes; /* for a payload */
-    size_t start;      /* the frame is bytes[start] … bytes[end - 1], once its head is made */
+    size_t start;      /* the frame is bytes[start] … bytes[end - 1], once its head is written */
     size_t end;
     uint64_t time_us; /* 0: not said */
-    uint32_t counted; /* against the capacity */
+    uint32_t counted; /* bytes counted against the capacity */
     enum kind kind;
-    uint8_t bytes[]; /* room for the head, content; of a cut, what was lost */
+    uint8_t bytes[]; /* room for the head, then the content; for a cut, then lost[2] */
 };
 
 struct output_log {
     uint64_t id;
     size_t capacity_bytes;
     size_t first_bytes;  /* the first capacity */
-    size_t held_bytes;   /* counted, all entries, without the receipt */
-    size_t on_way_bytes; /* of these, what has been sent whole */
+    size_t held_bytes;   /* `counted` of all entries; the receipt counts 0 */
+    size_t on_way_bytes; /* of these, sent completely */
     uint64_t released_count;
     uint64_t next_seq;
     uint64_t acked;
     uint64_t ever_sent;
     uint64_t gate;              /* nothing is sent until all below it is acknowledged */
-    uint64_t released_bytes[2]; /* of what is not held any more, by stream */
+    uint64_t released_bytes[2]; /* payload that is no longer held, by stream */
     struct entry *first;        /* oldest that is held */
     struct entry *last;
-    struct entry *unsent;   /* oldest that is not sent whole; NULL: all are */
+    struct entry *unsent;   /* oldest not completely sent; NULL: none */
     size_t sent_bytes;      /* of `unsent` */
     bool head_made;         /* of `unsent` */
     struct entry *reserved; /* between reserve and commit */
     bool has_receipt;
-    /* While output comes fast: larger frames, and blocks that are used again, because a new one's
-     * pages would cost more than what is read into them. */
+    /* While output arrives fast, frames are larger and blocks are reused: the page faults of a new
+     * block would cost more than reading into it. */
     size_t chunk_bytes;
     struct entry *spare; /* each with room for chunk_bytes */
-    size_t spare_bytes;  /* all of them; with what is held not more than the capacity */
+    size_t spare_bytes;  /* of all spares; with held_bytes at most the capacity */
 };
 
 struct output_log *output_log_new(uint64_t id, size_t capacity_bytes)
@@ -132,7 +132,7 @@ static size_t entry_size(const struct entry *entry)
     return entry->end - entry->start;
 }
 
-/* One beyond the frames that the entry stands for. */
+/* One beyond the last frame that the entry stands for. */
 static uint64_t entry_beyond(const struct output_log *log, const struct entry *entry)
 {
     return entry->next != NULL ? entry->next->seq : log->next_seq;
@@ -218,7 +218,7 @@ static void add_entry(struct output_log *log, struct entry *entry, uint64_t beyo
         log->unsent = entry;
 }
 
-/* Gives back what a short read left over; where realloc cannot, the block stays as it is. */
+/* Gives back what a short read did not use. If realloc fails the block stays as it is. */
 static struct entry *shrink(struct entry *entry, size_t size)
 {
     struct entry *smaller = realloc(entry, sizeof *entry + entry->end);
@@ -253,7 +253,8 @@ void output_log_commit(struct output_log *log, enum stream stream, size_t size)
     output_log_commit_at(log, stream, size, 0);
 }
 
-/* An entry of which `rest` is all but the beginning of the header. NULL: out of memory. */
+/* Makes an entry whose content is `rest`, the header but for its beginning, with room for `more`
+ * bytes behind it. NULL: out of memory. */
 static struct entry *new_header(enum kind kind, const void *rest, size_t rest_bytes, size_t more)
 {
     struct entry *entry = malloc(sizeof *entry + MESSAGE_OUTPUT_HEAD_BYTES + rest_bytes + more);
@@ -280,7 +281,7 @@ enum afar_status output_log_finish(struct output_log *log, const struct afar_rec
         status = afar_fail(err, AFAR_ENOMEM, "out of memory for a receipt");
         goto out;
     }
-    entry->counted = 0; /* it has room of its own */
+    entry->counted = 0; /* the receipt has its own room */
     add_entry(log, entry, log->next_seq + 1);
     log->has_receipt = true;
 out:
@@ -332,7 +333,7 @@ bool output_log_peek(struct output_log *log, const uint8_t **data, size_t *size)
         return false;
     if (log->sent_bytes == 0 && log->on_way_bytes > 0 &&
         log->on_way_bytes + entry->counted > log->capacity_bytes)
-        return false; /* it has become smaller than what is held */
+        return false; /* the capacity has become smaller than what is held */
     if (!log->head_made)
         make_head(log, entry);
     *data = entry->bytes + entry->start + log->sent_bytes;
@@ -352,7 +353,7 @@ static void set_cursor(struct output_log *log, struct entry *entry)
     log->head_made = false;
 }
 
-/* What the entry holds of each stream. */
+/* Adds the bytes of each stream that the entry stands for. */
 static void add_bytes(const struct entry *entry, uint64_t bytes[2])
 {
     uint64_t lost[2];
@@ -365,7 +366,7 @@ static void add_bytes(const struct entry *entry, uint64_t bytes[2])
     }
 }
 
-/* Lets go of what is acknowledged, as far as it is not to be sent. */
+/* Frees the entries that are acknowledged, except those that are to be sent again. */
 static void release(struct output_log *log)
 {
     while (log->first != NULL && log->first != log->unsent &&
@@ -381,7 +382,7 @@ static void release(struct output_log *log)
         give_entry(log, entry);
     }
     if (log->first == NULL)
-        free_spares(log); /* nothing more may come for long */
+        free_spares(log); /* there may be no output for long */
 }
 
 void output_log_sent(struct output_log *log, size_t size)
@@ -411,8 +412,8 @@ enum afar_status output_log_ack(struct output_log *log, uint64_t next, struct af
     return AFAR_OK;
 }
 
-/* Finds the entry that begins with frame `next`; *found is NULL where that is the frame which will
- * be added next. False: it is not held, or was never due. */
+/* Finds the entry that begins with frame `next`; *found is NULL if `next` will be added next.
+ * False: the frame is not held, or was never sent. */
 static bool find_entry(const struct output_log *log, uint64_t next, struct entry **found)
 {
     struct entry *entry = log->first;
@@ -474,7 +475,7 @@ void output_log_cut(struct output_log *log)
     while (entry != NULL) {
         struct entry *next = entry->next;
         if (entry->kind == KIND_EXIT)
-            log->has_receipt = false; /* or it would count as sent */
+            log->has_receipt = false; /* or the receipt would count as sent */
         log->held_bytes -= entry->counted;
         free(entry);
         entry = next;

@@ -47,7 +47,7 @@ enum afar_status screen_size_decode(struct screen_size *size, const struct cJSON
     return status;
 }
 
-/* A string of few letters. Absent: stays. */
+/* Reads a string that `is_right` accepts. If it is absent `value` stays. */
 static enum afar_status get_text(const cJSON *item, const char *key, bool (*is_right)(const char *),
                                  char *value, size_t size, struct afar_error *err)
 {

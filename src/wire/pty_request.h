@@ -3,8 +3,8 @@
  * Owns:    plain values.
  * Threads: any.
  * Blocks:  never.
- * Limits:  below; all text is of few letters, so that none of it can mean anything to a shell, a
- *          path or a terminal. */
+ * Limits:  below; all texts consist of few kinds of characters, so that none has a special meaning
+ *          in a shell, a path or a terminal. */
 #ifndef WIRE_PTY_REQUEST_H
 #define WIRE_PTY_REQUEST_H
 
@@ -18,7 +18,7 @@
 struct cJSON;
 
 struct screen_size {
-    uint16_t rows; /* 0, or cols 0: not known */
+    uint16_t rows; /* rows or cols 0: size not known */
     uint16_t cols;
     uint16_t xpixel;
     uint16_t ypixel;
@@ -38,19 +38,20 @@ struct pty_request {
     struct pty_locale locale[PTY_LOCALES_MAX];
 };
 
-/* What `"pty":true` asks for. */
+/* Sets the values that `"pty":true` asks for. */
 void pty_request_init(struct pty_request *request);
 
-/* The field "pty" of an exec: *request is owned by the caller (free), NULL where it is absent or
- * false. AFAR_EPEER names the field ("pty.rows"). AFAR_ENOMEM. */
+/* Decodes the field "pty" of an exec. The caller frees *request; it is NULL if the field is absent
+ * or false, and after an error. AFAR_EPEER: err names the field ("pty.rows"). AFAR_ENOMEM. */
 enum afar_status pty_request_decode(struct pty_request **request, const struct cJSON *object,
                                     struct afar_error *err);
 
 /* Adds the field "pty". False: out of memory. */
 bool pty_request_encode(const struct pty_request *request, struct cJSON *object);
 
-/* rows, cols, xpixel and ypixel of an object whose name is `prefix` ("pty.", or ""). The first two
- * may be `required`; those that are absent stay. AFAR_EPEER. */
+/* Decodes rows, cols, xpixel and ypixel of the object whose name in messages is `prefix` ("pty.",
+ * or ""). `required`: rows and cols must be there. Members of *size whose field is absent stay.
+ * AFAR_EPEER. */
 enum afar_status screen_size_decode(struct screen_size *size, const struct cJSON *object,
                                     const char *prefix, bool required, struct afar_error *err);
 

@@ -1,4 +1,3 @@
-/* What text a terminal is asked for with: for servers, and for clients that ask. */
 #include "wire/pty_text.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* The text that a terminal is asked for with: its name, and what goes into an environment.
+/* Checks the texts of a request for a terminal: its name, and what goes into the environment.
  *
  * Owns nothing; any thread; never blocks.
  * Limits:  below. */
@@ -14,7 +14,8 @@ enum {
     PTY_LOCALES_MAX = 16
 };
 
-/* A TERM; a value of COLORTERM or of a locale; a name of a locale. */
+/* True if the text is a valid TERM; a valid value of COLORTERM or of a locale; the name of a locale
+ * variable. */
 bool pty_is_term(const char *text);
 bool pty_is_value(const char *text);
 bool pty_is_locale_name(const char *text);

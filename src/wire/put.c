@@ -50,7 +50,7 @@ enum afar_status put_out_of_memory(struct afar_error *err)
     return afar_fail(err, AFAR_ENOMEM, "out of memory for a frame");
 }
 
-/* cJSON copies any byte; the peer would close the connection over it. */
+/* cJSON copies any byte, but the peer would close the connection because of it. */
 enum afar_status put_not_utf8(struct afar_error *err)
 {
     return afar_fail(err, AFAR_EINVAL, "a name in the request is not UTF-8");

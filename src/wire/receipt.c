@@ -58,7 +58,7 @@ const char *message_killer_name(enum afar_killer killer)
     return killer_names[at < sizeof killer_names / sizeof killer_names[0] ? at : 0];
 }
 
-/* The place of a word in a list; 0 where it is not known: a later server may have others. */
+/* The index of a word in a list; 0 if it is not known: a later server may have others. */
 static size_t find_word(const char *const *words, size_t count, const char *word)
 {
     for (size_t i = 1; i < count; i++) {
@@ -77,7 +77,7 @@ static enum afar_status get_object(const cJSON *object, const char *key, const c
     return AFAR_OK;
 }
 
-/* A word that is shown to people as it is: control characters as '?'. */
+/* Reads a word that is shown to people; control characters become '?'. */
 static enum afar_status get_word(const cJSON *object, const char *key, bool required, char *word,
                                  size_t size, struct afar_error *err)
 {
@@ -136,7 +136,8 @@ static enum afar_status decode_failure(struct afar_receipt *receipt, const cJSON
     return status;
 }
 
-/* The numbers, by where they stand: one table for both directions. */
+/* The numbers, each with its JSON group and key and its offset in the struct: one table for both
+ * directions. */
 struct number_field {
     const char *group;
     const char *key;
@@ -208,7 +209,7 @@ static enum afar_status decode_processes(struct afar_processes *processes, const
     return status;
 }
 
-/* What later versions have added. */
+/* Decodes the fields that later versions have added. */
 static enum afar_status decode_reasons(struct afar_receipt *receipt, const cJSON *object,
                                        struct afar_error *err)
 {
@@ -279,8 +280,8 @@ static bool encode_numbers(const struct afar_receipt *receipt, cJSON *object)
     return true;
 }
 
-/* Whatever bytes are in the text: a frame that is not UTF-8 is no receipt, and one character is at
- * most two in JSON then, which MESSAGE_EXIT_BYTES counts on. */
+/* Accepts any bytes: a receipt's frame must be UTF-8. Cleaned text takes at most two bytes of JSON
+ * for each of its own, on which MESSAGE_EXIT_BYTES relies. */
 static bool add_line(cJSON *object, const char *key, const char *text)
 {
     char clean[AFAR_RECEIPT_MESSAGE_BYTES];
@@ -325,7 +326,7 @@ static bool encode_processes(const struct afar_processes *processes, const char 
     return ok;
 }
 
-/* How it ended, and what for. */
+/* How the command ended, and why. */
 static bool encode_ending(const struct afar_receipt *receipt, cJSON *object)
 {
     bool ok = cJSON_AddStringToObject(object, "outcome", message_outcome_name(receipt->outcome));

@@ -1,4 +1,4 @@
-/* The exit frame's fields. For src/wire/ only.
+/* The fields of the receipt, in an exit frame. For src/wire/ only.
  *
  * Owns nothing; any thread; never blocks. */
 #ifndef WIRE_RECEIPT_H
@@ -12,11 +12,11 @@
 
 struct cJSON;
 
-/* AFAR_EPEER names the field that is missing or wrong. */
+/* AFAR_EPEER: a field is missing or wrong; err names it. */
 enum afar_status receipt_decode(struct afar_receipt *receipt, const struct cJSON *object,
                                 struct afar_error *err);
 
-/* Adds the fields to `object`. False: out of memory. */
+/* Adds the fields to `object`, with the digests if `digest`. False: out of memory. */
 bool receipt_encode(const struct afar_receipt *receipt, bool digest, struct cJSON *object);
 
 #endif

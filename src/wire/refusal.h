@@ -1,5 +1,5 @@
 /* Why a request is refused: the codes of an `error` (PROTOCOL.md §9), and a refusal on its way from
- * whoever decides to whoever answers.
+ * the code that decides to the code that answers.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -29,11 +29,11 @@ enum refusal_code {
 };
 
 struct refusal {
-    enum refusal_code code; /* REFUSAL_NONE: nothing is refused */
+    enum refusal_code code; /* REFUSAL_NONE: not refused */
     char text[AFAR_ERROR_MESSAGE_BYTES];
 };
 
-/* The word that stands for it in an `error`; "" for REFUSAL_NONE. */
+/* The code's word in an `error`; "" for REFUSAL_NONE. */
 const char *refusal_word(enum refusal_code code);
 
 #endif

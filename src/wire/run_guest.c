@@ -52,7 +52,7 @@ void run_guest_close(struct run_guest *guest)
 
 /* ---- the connection -------------------------------------------------------------------------- */
 
-/* On a connection that is new nothing has been put yet. */
+/* Resets what is counted per connection: nothing has been put on the new one. */
 static void connect(struct run_guest *guest, uint64_t id)
 {
     guest->id = id;
@@ -82,7 +82,7 @@ enum afar_status run_guest_connected(struct run_guest *guest, uint64_t id, struc
     connect(guest, id);
     guest->state = RUN_GUEST_ATTACH;
     guest->attempt++;
-    /* What this guest began by an exec it resumes, whether or not it has heard of it. */
+    /* A run that this guest started by an exec is resumed, even if the server never answered. */
     const bool again = guest->confirmed || !guest->takes_over;
     struct message_attach attach = {.attempt = guest->attempt,
                                     .resume = again && !guest->watch,
@@ -131,7 +131,8 @@ const char *run_guest_fate(const struct run_guest *guest)
     return "whether the command ran is unknown";
 }
 
-/* Twice the time for each try, and not the same for all who were cut off together: ±20 %. */
+/* Doubles the wait with each try, and spreads it by ±20 % so that clients that lost their
+ * connections together do not return together. */
 static int64_t retry_ms(unsigned tries, uint32_t random)
 {
     if (tries == 0)
@@ -144,19 +145,21 @@ static int64_t retry_ms(unsigned tries, uint32_t random)
     return wait_ms * 4 / 5 + wait_ms * 2 / 5 * (int64_t)(random >> 8) / (1 << 24);
 }
 
-/* When to try again. What the server has asked for (run_guest_message) counts too. */
+/* Sets the time of the next try; not before the time that the server asked for
+ * (run_guest_message). */
 static void set_retry(struct run_guest *guest, int64_t now_ms, uint32_t random)
 {
     int64_t wait_ms = retry_ms(guest->tries, random);
     if (guest->try_at_ms == NEVER || guest->try_at_ms < now_ms + wait_ms)
         guest->try_at_ms = now_ms + wait_ms;
     if (guest->try_at_ms > guest->give_up_ms)
-        guest->try_at_ms = guest->give_up_ms; /* one last time */
+        guest->try_at_ms = guest->give_up_ms; /* one last try */
     guest->tries++;
     guest->state = RUN_GUEST_AWAY;
 }
 
-/* A little longer than the server waits, so that it is not we who give up first. */
+/* The end of the wait: a little longer than the server's, so that the client is not the first to
+ * give up. */
 static int64_t patience(int64_t now_ms, uint64_t resume_ms)
 {
     uint64_t most = (uint64_t)(NEVER - now_ms) / 2;
@@ -171,9 +174,9 @@ static enum run_guest_after lose_run(struct run_guest *guest, int64_t now_ms, ui
         resume_ms = guest->resume_ms;
     if (resume_ms == 0)
         return end(guest, err, run_guest_fate(guest));
-    /* A connection that has brought something is no reason to wait. One that the server has answered on,
-     * and no more, is a reason not to wait long: cut off in the middle of a frame, as a large one may be
-     * every time, it is still there. */
+    /* After a connection with progress, retry immediately. After one on which the server answered
+     * but nothing more arrived, retry soon: the server is there, and the connection may break
+     * inside a large frame each time. */
     if (guest->progress)
         guest->tries = 0;
     else if (guest->state == RUN_GUEST_RUN && guest->tries > 1)
@@ -190,7 +193,7 @@ static enum run_guest_after lose_attempt(struct run_guest *guest, int64_t now_ms
 {
     if (guest->door == RUN_GUEST_DENIED)
         return end(guest, err, run_guest_fate(guest));
-    /* A run that begins with an attach has no time yet in which it must be back. */
+    /* A run that starts with an attach has no deadline yet. */
     if (guest->give_up_ms == NEVER && guest->asked_resume_ms > 0)
         guest->give_up_ms = patience(now_ms, guest->asked_resume_ms);
     if (guest->give_up_ms == NEVER || now_ms >= guest->give_up_ms)
@@ -252,10 +255,10 @@ void run_guest_hurry(struct run_guest *guest, int64_t now_ms, int64_t within_ms)
 /* ---- what goes ------------------------------------------------------------------------------- */
 
 enum {
-    /* What every server takes, however it is configured; and what one takes that says more. */
+    /* Every server accepts frames of this size; a server that grants more credit accepts more. */
     STDIN_FRAME_BYTES = 65536,
-    /* With this much unsent, more input waits: small writes would otherwise pile up as frames whose
-     * headers are larger than what they carry. */
+    /* While this much is unsent, more input waits: otherwise small writes would pile up as frames
+     * whose headers are larger than their payloads. */
     OUT_ENOUGH_BYTES = 1 << 20
 };
 
@@ -264,7 +267,7 @@ static bool resumable(const struct run_guest *guest)
     return guest->asked_resume_ms > 0;
 }
 
-/* Frames of the run may be put now. */
+/* True if frames of the run may be put now. */
 static bool may_put(const struct run_guest *guest)
 {
     return guest->connected && !guest->exit_seen &&
@@ -272,7 +275,7 @@ static bool may_put(const struct run_guest *guest)
             (guest->state == RUN_GUEST_NEW && !guest->takes_over));
 }
 
-/* The server takes the frames of a connection in their order: behind an attach it can be left. */
+/* The server handles frames in order, so a detach may follow an attach that is not answered yet. */
 static bool may_leave(const struct run_guest *guest)
 {
     return may_put(guest) || (guest->connected && guest->state == RUN_GUEST_ATTACH);
@@ -319,7 +322,7 @@ static enum afar_status push_closes(struct run_guest *guest, struct buffer *out,
     return AFAR_OK;
 }
 
-/* It does not wait any more. */
+/* Removes a signal from those that wait. */
 static void forget_signal(struct run_guest *guest, size_t at)
 {
     guest->signals--;
@@ -357,7 +360,7 @@ enum afar_status run_guest_push(struct run_guest *guest, struct buffer *out, str
     return status;
 }
 
-/* How much of `size` there is credit for. */
+/* How many of `size` bytes there is credit for. */
 static size_t stdin_room(const struct run_guest *guest, size_t size)
 {
     uint64_t end = guest->stdin_acked + guest->stdin_credit;
@@ -370,7 +373,7 @@ static bool nobody_reads(const struct run_guest *guest)
     return guest->exit_seen || guest->stdin_over || guest->state == RUN_GUEST_ENDED;
 }
 
-/* Without a ring: what cannot be put now is not taken. */
+/* For a run that cannot be resumed, without the ring: takes only what can be put now. */
 static enum afar_status write_through(struct run_guest *guest, struct buffer *out,
                                       const uint8_t *bytes, size_t room, size_t *taken,
                                       struct afar_error *err)

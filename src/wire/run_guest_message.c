@@ -1,4 +1,4 @@
-/* What comes for a run: see run_guest.h. */
+/* Handles received messages: see run_guest.h. */
 #include "wire/run_guest_internal.h"
 
 #include <inttypes.h>
@@ -7,14 +7,15 @@
 
 /* ---- the beginning, and coming back ---------------------------------------------------------- */
 
-/* All of it would have to be kept here, if not sent again. */
+/* A guest that may have to send again keeps all that is not acknowledged, so the credit is
+ * limited. */
 static uint64_t bounded(const struct run_guest *guest, uint64_t credit)
 {
     const bool keeps = guest->asked_resume_ms > 0 && credit > RUN_GUEST_RING_MAX_BYTES;
     return keeps ? (uint64_t)RUN_GUEST_RING_MAX_BYTES : credit;
 }
 
-/* What was sent under a larger one stays. */
+/* The ring's limit never shrinks: bytes sent under a larger credit stay in it. */
 static void set_credit(struct run_guest *guest, uint64_t credit)
 {
     guest->stdin_credit = credit;
@@ -46,8 +47,8 @@ static enum afar_status on_started(struct run_guest *guest, const struct message
     return AFAR_OK;
 }
 
-/* Where the server goes on is where this guest has stopped; or, where it has asked for nothing,
- * that is where it begins. */
+/* Checks that the server continues where this guest stopped. If this guest asked for no position,
+ * it starts where the server starts. */
 static enum afar_status take_first(struct run_guest *guest, const struct message_attached *attached,
                                    bool asked, struct afar_error *err)
 {
@@ -70,8 +71,8 @@ static enum afar_status take_first(struct run_guest *guest, const struct message
     return AFAR_OK;
 }
 
-/* What the server has need not be sent again. `asked`: what it has not is not on its way either, on
- * this connection. `fresh`: it may have had input of others before. */
+/* Drops from the ring what the server has. `asked`: our attach gave a position, so input that the
+ * server lacks must still be in the ring. `fresh`: the server may have input of earlier clients. */
 static enum afar_status take_stdin(struct run_guest *guest, const struct message_attached *attached,
                                    bool asked, bool fresh, struct afar_error *err)
 {
@@ -90,7 +91,7 @@ static enum afar_status take_stdin(struct run_guest *guest, const struct message
         guest->stdin_sent = received;
     } else if (received > oldest) {
         buffer_consume(&guest->ring, (size_t)(received - oldest));
-        guest->progress = true; /* of the connection before, which could not tell */
+        guest->progress = true; /* made on the previous connection, but only known now */
     }
     if (attached->stdin_taken > guest->stdin_acked)
         guest->stdin_acked = attached->stdin_taken;
@@ -103,7 +104,8 @@ static enum afar_status take_stdin(struct run_guest *guest, const struct message
     return AFAR_OK;
 }
 
-/* Nobody reads it any more; and who keeps the output may not know what there was. */
+/* The job has ended: stdin is not read any more, and a kept job's record may not know how much
+ * there was. */
 static void end_stdin(struct run_guest *guest)
 {
     buffer_clear(&guest->ring);
@@ -116,7 +118,7 @@ static enum afar_status on_attached(struct run_guest *guest, const struct messag
                                     struct afar_error *err)
 {
     const struct message_attached *attached = &message->attached;
-    /* Whether our attach has said from where on. */
+    /* `asked`: our attach said from which frame on. */
     const bool fresh = !guest->confirmed;
     const bool asked = guest->state == RUN_GUEST_ATTACH && (guest->confirmed || !guest->takes_over);
     if (guest->state == RUN_GUEST_RUN)
@@ -143,7 +145,7 @@ static enum afar_status on_attached(struct run_guest *guest, const struct messag
 static enum afar_status count_frame(struct run_guest *guest, const struct message *message,
                                     uint64_t next, struct afar_error *err)
 {
-    /* A receipt may be all that comes: of a command that could not be started. */
+    /* A command that could not be started has a receipt only. */
     if (guest->state != RUN_GUEST_RUN &&
         (message->type != MESSAGE_EXIT || guest->state != RUN_GUEST_ASKED))
         return afar_fail(err, AFAR_EPEER, "output came before the command had started");
@@ -185,8 +187,8 @@ static enum afar_status on_exit_frame(struct run_guest *guest, const struct mess
     enum afar_status status = count_frame(guest, message, message->seq + 1, err);
     const uint64_t said[2] = {message->receipt.stdout_bytes, message->receipt.stderr_bytes};
     for (int s = 0; s < 2 && status == AFAR_OK; s++) {
-        /* What the command wrote after the server had read our close is nobody's; and of one that
-         * was lost with its server nobody knows how much there was. */
+        /* Output written after the server read our `close` is not sent; and how much output there
+         * was of a command lost together with its server is not known. */
         if (said[s] != guest->bytes[s] && !guest->closed[s] &&
             message->receipt.outcome != AFAR_OUTCOME_SERVER_LOST)
             status = afar_fail(err, AFAR_EPEER,
@@ -214,7 +216,7 @@ static enum afar_status on_ack(struct run_guest *guest, const struct message *me
                          "the server acknowledges %" PRIu64 " bytes of stdin, %" PRIu64
                          " were sent",
                          message->stdin_acked, guest->stdin_sent);
-    /* Without window_max the credit of the beginning is final. */
+    /* Without window_max the initial credit is final. */
     const uint64_t credit = guest->window_max > 0 ? bounded(guest, message->credit) : 0;
     const bool more = credit > guest->stdin_credit;
     if (credit > 0)
@@ -254,7 +256,7 @@ static void fail(struct run_guest *guest, const struct message *message, const c
     end(guest, RUN_GUEST_FAILED, event);
 }
 
-/* Another connection is worth a try, after what time the server says. */
+/* Tries another connection, after the time that the server says. */
 static void drop(struct run_guest *guest, const struct message *message, int64_t now_ms,
                  enum run_guest_event *event)
 {
@@ -278,13 +280,13 @@ static void on_not_found(struct run_guest *guest, const struct message *message,
              err);
 }
 
-/* The answer to an attach. */
+/* An error that answers an attach. */
 static void on_attach_error(struct run_guest *guest, const struct message *message, int64_t now_ms,
                             enum run_guest_event *event, struct afar_error *err)
 {
     const bool again = is_code(message, "busy") || is_code(message, "draining") ||
                        is_code(message, "internal") || is_code(message, "stale");
-    /* Nothing of it is here yet that could be lost. */
+    /* First attach of a take-over: the client has nothing yet that could be lost. */
     const bool first = guest->takes_over && !guest->confirmed && !is_code(message, "stale");
     if (again && !first)
         drop(guest, message, now_ms, event);
@@ -315,7 +317,8 @@ static void on_error(struct run_guest *guest, const struct message *message, int
         end(guest, RUN_GUEST_REFUSED, event);
 }
 
-/* Of no request, but of the connection: what was not answered before has not been read. */
+/* Messages about the connection, not a request: the server has not read requests that it did not
+ * answer before. */
 static void on_connection(struct run_guest *guest, const struct message *message)
 {
     const bool error = message->type == MESSAGE_ERROR && !message->has_id;

@@ -5,18 +5,17 @@
 
 #define NEVER INT64_MAX
 
-/* An acknowledgement of stdin for each frame would cost as much as the frame. While less than this
- * is not acknowledged a client has credit, also one that knows of no larger one, and the rest can
- * wait. */
+/* An ack of stdin for each frame would cost as much as the frame. While less than this is
+ * unacknowledged every client still has credit, even one with the smallest, so the ack can wait. */
 enum { STDIN_ACK_BYTES = MESSAGE_STDIN_CREDIT_BYTES / 2, STDIN_ACK_WITHIN_MS = 20 };
 
-/* How far they may grow, for everyone who is attached. */
+/* The most to which windows may grow; 0: they do not. */
 static size_t most_bytes(const struct run_host *host)
 {
     return host->window_max < host->window_most ? (size_t)host->window_max : host->window_most;
 }
 
-/* What a server that says no credit takes is fixed, in frames too. */
+/* A server that announces no credit has a fixed one, and a fixed limit of stdin frames. */
 static size_t most_credit(const struct run_host *host)
 {
     return host->windows.in.least_bytes > MESSAGE_STDIN_CREDIT_BYTES ? most_bytes(host) : 0;
@@ -32,7 +31,7 @@ static int64_t later(int64_t now_ms, uint64_t ms)
     return ms < (uint64_t)(NEVER - now_ms) ? now_ms + (int64_t)ms : NEVER;
 }
 
-/* Nobody is attached any more. */
+/* No session is attached any more. */
 static void go_away(struct run_host *host, int64_t now_ms)
 {
     host->session = NULL;
@@ -60,7 +59,7 @@ enum afar_status run_host_open(struct run_host *host, const struct run_host_setu
                  most_bytes(host));
     host->windows.in.most_bytes = most_credit(host);
     if (host->windows.in_end > MESSAGE_STDIN_CREDIT_BYTES)
-        host->windows.in_end = MESSAGE_STDIN_CREDIT_BYTES; /* until it is told more */
+        host->windows.in_end = MESSAGE_STDIN_CREDIT_BYTES; /* until the client is told more */
     windows_begin(&host->windows, most_bytes(host) > 0);
     if (setup->holder != NULL)
         (void)snprintf(host->holder, sizeof host->holder, "%s", setup->holder);
@@ -103,7 +102,7 @@ const char *run_host_code(enum run_host_verdict verdict)
     return code != REFUSAL_NONE ? refusal_word(code) : NULL;
 }
 
-/* From which frame on it is to read, and which it has taken. */
+/* The frame from which the client reads, and the one below which it has taken all. */
 static void find_start(const struct run_host *host, const struct message_attach *attach,
                        uint64_t *next, uint64_t *acked)
 {
@@ -119,7 +118,7 @@ static bool same_bytes(const struct message_attach *attach, const uint64_t bytes
            (attach->next_bytes[0] == bytes[0] && attach->next_bytes[1] == bytes[1]);
 }
 
-/* Begins the window anew where the spool has what is wanted. */
+/* Restarts the log at the wanted frame if the spool has it. */
 static bool find_in_spool(struct run_host *host, uint64_t id, const struct message_attach *attach,
                           uint64_t next, uint64_t acked)
 {
@@ -127,7 +126,7 @@ static bool find_in_spool(struct run_host *host, uint64_t id, const struct messa
     if (!host->kept || next > host->spooled || acked > next)
         return false;
     bool known = host->spool->bytes_before(host->spool, next, bytes);
-    /* A spool that has lost its end by a power failure has other frames under the same numbers. */
+    /* A spool that lost its end in a power failure may have other frames under the same numbers. */
     if (known ? !same_bytes(attach, bytes) : !attach->has_next_bytes)
         return false;
     host->ended = false; /* until the log is filled up to the receipt again */
@@ -135,7 +134,7 @@ static bool find_in_spool(struct run_host *host, uint64_t id, const struct messa
     return true;
 }
 
-/* Puts the log's cursor to what is wanted. False: that is not there. */
+/* Sets the log's cursor to the frame that the client wants. False: that frame is not available. */
 static bool find_frame(struct run_host *host, uint64_t id, const struct message_attach *attach)
 {
     uint64_t next = 0;
@@ -151,8 +150,9 @@ static bool find_frame(struct run_host *host, uint64_t id, const struct message_
            output_log_ack(host->log, acked, NULL) == AFAR_OK;
 }
 
-/* To the client that is attached now. What one is told that knows of no growing windows is final, so it
- * stays; the others' are no more than they will hold, unless the run has begun with that. */
+/* Fits the windows to the client that is attached now. For a client without growing windows they
+ * are final and stay; for others they shrink to what the client is ready to hold, but not below the
+ * initial sizes. */
 static void fit_windows(struct run_host *host)
 {
     struct windows *windows = &host->windows;
@@ -288,7 +288,7 @@ enum afar_status run_host_stdin(struct run_host *host, const void *session, uint
 {
     uint64_t end = offset + size;
     *input = (struct run_host_input){0};
-    /* Input that comes after the command's end has raced its receipt, and nobody counts it. */
+    /* Input that arrives after the command's end has crossed its receipt, and is not counted. */
     if (session != host->session || host->ended)
         return AFAR_OK;
     if (!host->stdin_stream)
@@ -329,7 +329,7 @@ bool run_host_stdin_ack_due(struct run_host *host, int64_t now_ms, uint64_t *tak
         return false;
     if (host->stdin_ack_by_ms == NEVER)
         host->stdin_ack_by_ms = now_ms + STDIN_ACK_WITHIN_MS;
-    /* Far away, a command that waits for more should not wait for this too. */
+    /* If the client is far away and the command waits for input, do not delay the ack. */
     if (host->stdin_taken - host->stdin_acked >= much || now_ms >= host->stdin_ack_by_ms ||
         (windows_are_far(&host->windows) && host->stdin_taken == host->stdin_received))
         return true;
@@ -349,7 +349,7 @@ void run_host_stdin_acked(struct run_host *host, uint64_t taken)
 
 uint64_t run_host_told_credit(const struct run_host *host)
 {
-    /* (Every ack says it then, also one that is smaller than before.) */
+    /* Once changed, every ack contains the credit, even after it has shrunk. */
     return host->windows.grow && host->credit_changed ? host->stdin_credit : 0;
 }
 
@@ -442,7 +442,7 @@ void run_host_set_credit(struct run_host *host, size_t bytes)
     host->stdin_credit = bytes;
     window_set(&host->windows.in, bytes);
     if (host->stdin_end < host->stdin_acked + bytes)
-        host->stdin_end = host->stdin_acked + bytes; /* as soon as the client has heard of it */
+        host->stdin_end = host->stdin_acked + bytes; /* as soon as the client has been told */
 }
 
 size_t run_host_told_window(const struct run_host *host)

@@ -7,7 +7,7 @@
 void sftp_reader_init(struct sftp_reader *reader, const void *data, size_t size)
 {
     static const uint8_t nothing[1];
-    reader->at = data != NULL ? data : nothing; /* a text that was not there: no bytes */
+    reader->at = data != NULL ? data : nothing; /* NULL from a failed read: no bytes */
     reader->end = reader->at + size;
     reader->failed = false;
 }
@@ -17,7 +17,7 @@ size_t sftp_reader_left(const struct sftp_reader *reader)
     return (size_t)(reader->end - reader->at);
 }
 
-/* The next `size` bytes; NULL where there are fewer. */
+/* Takes the next `size` bytes; NULL if there are fewer. */
 static const uint8_t *take(struct sftp_reader *reader, size_t size)
 {
     if (reader->failed || sftp_reader_left(reader) < size) {

@@ -19,10 +19,10 @@ enum {
     SFTP_VERSION = 3,
     SFTP_LENGTH_BYTES = 4,
     SFTP_PACKET_MAX_BYTES = 262144,
-    /* What a read or write may carry: the packet without its head, as OpenSSH has it. */
+    /* The most data of one read or write: a packet without its head, as in OpenSSH. */
     SFTP_DATA_MAX_BYTES = SFTP_PACKET_MAX_BYTES - 1024,
     SFTP_HANDLE_BYTES = 8,
-    SFTP_PATH_MAX_BYTES = 4096 /* PATH_MAX of Linux, its NUL included */
+    SFTP_PATH_MAX_BYTES = 4096 /* PATH_MAX of Linux, including the NUL */
 };
 
 /* draft §3. */
@@ -67,7 +67,7 @@ enum sftp_status {
     SFTP_STATUS_OP_UNSUPPORTED = 8
 };
 
-/* draft §6.3: how a file is opened. */
+/* draft §6.3: flags of OPEN. */
 enum {
     SFTP_OPEN_READ = 0x01,
     SFTP_OPEN_WRITE = 0x02,
@@ -79,14 +79,14 @@ enum {
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* Bytes inside a packet; borrowed, without a NUL of their own. */
+/* Bytes inside a packet; borrowed, not terminated by a NUL. */
 struct sftp_text {
     const uint8_t *bytes;
     size_t size;
 };
 
-/* Reads fields one after another. What is not there reads as 0 or "", and `failed` stays true, so
- * that one look at the end is enough. */
+/* Reads fields one after another. A missing field reads as 0 or "" and sets `failed` for good, so
+ * one check at the end is enough. */
 struct sftp_reader {
     const uint8_t *at;
     const uint8_t *end;
@@ -98,23 +98,23 @@ uint8_t sftp_read_u8(struct sftp_reader *reader);
 uint32_t sftp_read_u32(struct sftp_reader *reader);
 uint64_t sftp_read_u64(struct sftp_reader *reader);
 struct sftp_text sftp_read_text(struct sftp_reader *reader);
-/* `size` bytes without a length before them. */
+/* Reads `size` bytes that have no length in front of them. */
 struct sftp_text sftp_read_bytes(struct sftp_reader *reader, size_t size);
 size_t sftp_reader_left(const struct sftp_reader *reader);
 
-/* Whether the text is these characters. */
+/* True if the text equals `word`. */
 bool sftp_text_is(const struct sftp_text *text, const char *word);
 
-/* Looks for one packet at the start of `data`. AFAR_OK: *body points to its *body_bytes after the
- * length, and *used bytes are to be consumed. AFAR_EAGAIN: it is not complete; *used is how many
- * bytes it takes to get further. AFAR_EPEER: its length is 0 or above SFTP_PACKET_MAX_BYTES. */
+/* Finds one packet at the start of `data`. AFAR_OK: *body points to the *body_bytes bytes after the
+ * length; the caller consumes *used bytes. AFAR_EAGAIN: the packet is incomplete; *used bytes are
+ * needed to get further. AFAR_EPEER: the length is 0 or above SFTP_PACKET_MAX_BYTES. */
 enum afar_status sftp_next(const uint8_t *data, size_t size, const uint8_t **body,
                            size_t *body_bytes, size_t *used, struct afar_error *err);
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Writes one packet straight into a buffer, of which it has reserved so many bytes as the packet
- * may have at most. Where that was too little or there was no memory, `failed` stays true. */
+/* Writes one packet directly into room reserved in a buffer. `failed` stays true after the room was
+ * too small or could not be reserved. */
 struct sftp_writer {
     struct buffer *out;
     uint8_t *room;
@@ -123,7 +123,7 @@ struct sftp_writer {
     bool failed;
 };
 
-/* Begins a packet of at most `most_bytes` after its length. */
+/* Starts a packet of at most `most_bytes` bytes after its length. */
 void sftp_begin(struct sftp_writer *writer, struct buffer *out, size_t most_bytes);
 void sftp_put_u8(struct sftp_writer *writer, uint8_t value);
 void sftp_put_u32(struct sftp_writer *writer, uint32_t value);
@@ -132,17 +132,18 @@ void sftp_put_text(struct sftp_writer *writer, const void *bytes, size_t size);
 void sftp_put_word(struct sftp_writer *writer, const char *word);
 void sftp_put_bytes(struct sftp_writer *writer, const void *bytes, size_t size);
 
-/* Room for `size` bytes that the caller fills in; NULL where there is none. */
+/* Returns room for `size` bytes that the caller fills in; NULL: there is no room, `failed` is
+ * set. */
 uint8_t *sftp_put_room(struct sftp_writer *writer, size_t size);
 
-/* Where the next byte goes, for sftp_patch_u32 and sftp_rewind. */
+/* The position of the next byte, for sftp_patch_u32 and sftp_rewind. */
 size_t sftp_mark(const struct sftp_writer *writer);
 void sftp_patch_u32(struct sftp_writer *writer, size_t mark, uint32_t value);
-/* Takes back what was written since the mark. */
+/* Removes what was written since the mark. */
 void sftp_rewind(struct sftp_writer *writer, size_t mark);
 
-/* Ends the packet and adds it to the buffer. AFAR_ENOMEM, AFAR_ELIMIT (the buffer is full, or
- * most_bytes was too little): nothing was added. */
+/* Ends the packet and appends it to the buffer. AFAR_ENOMEM: no memory, or the buffer was full.
+ * AFAR_ELIMIT: most_bytes was too small. In both cases nothing was appended. */
 enum afar_status sftp_end(struct sftp_writer *writer, struct afar_error *err);
 
 #endif

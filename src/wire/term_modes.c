@@ -4,16 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* After P. Williams' state machine of the VT500's parser, without what no mode depends on. 8-bit
- * controls are not looked for: in UTF-8 they are parts of characters. */
+/* Based on P. Williams' state machine of the VT500's parser, without the states that no mode needs.
+ * 8-bit controls are not recognized: in UTF-8 those bytes are parts of characters. */
 enum state {
     GROUND,
     ESCAPE,              /* ESC */
     ESCAPE_INTERMEDIATE, /* ESC and 0x20 to 0x2f */
     CSI,                 /* ESC [ */
-    CSI_IGNORE,          /* to its final byte */
-    STRING,              /* OSC, DCS, SOS, PM, APC: to ST */
-    STRING_ESCAPE        /* the first half of ST, or of another sequence */
+    CSI_IGNORE,          /* up to its final byte */
+    STRING,              /* OSC, DCS, SOS, PM, APC: up to ST */
+    STRING_ESCAPE        /* ESC in a string: begins ST or another sequence */
 };
 
 enum {
@@ -31,11 +31,11 @@ enum {
 #define ALTERNATE ((uint32_t)TERM_ALTERNATE_1049 | TERM_ALTERNATE_1047 | TERM_ALTERNATE_47)
 #define KITTY_PUSHED ((uint32_t)TERM_KITTY_PUSHED * KITTY_PUSHED_MAX)
 
-/* Those of DECSET, in the order in which they are undone. */
+/* The modes of DECSET, in the order in which they are undone. */
 static const struct {
     uint32_t bit;
     uint16_t number;
-    bool inverse; /* it is on by itself, and the bit says that it was reset */
+    bool inverse; /* on by default: the bit says that it was reset */
 } private_modes[] = {
     {TERM_MOUSE_PIXELS, 1016, false},
     {TERM_MOUSE_URXVT, 1015, false},
@@ -70,7 +70,7 @@ static void set_private(struct term_modes *modes, uint16_t number, bool on)
     for (size_t i = 0; i < PRIVATE_MODES; i++) {
         if (private_modes[i].number != number)
             continue;
-        /* There is one other screen, whichever way it is entered or left. */
+        /* There is one alternate screen, however it is entered or left. */
         if ((private_modes[i].bit & ALTERNATE) != 0)
             put_bit(modes, ALTERNATE, false);
         put_bit(modes, private_modes[i].bit, on != private_modes[i].inverse);
@@ -82,7 +82,7 @@ static uint16_t param(const struct term_modes *modes, size_t at)
     return at < modes->count ? modes->param[at] : 0;
 }
 
-/* Colours have parameters of their own, which may be 0 without meaning "none". */
+/* Skips the parameters of colours: a 0 among them does not reset the attributes. */
 static void set_attributes(struct term_modes *modes)
 {
     if (modes->count == 0)
@@ -135,7 +135,7 @@ static void set_margins(struct term_modes *modes)
     put_bit(modes, TERM_MARGINS, param(modes, 0) > 1 || param(modes, 1) > 0);
 }
 
-/* DECSTR: the mouse, pastes and the screen stay. */
+/* DECSTR does not change the modes of mouse, pastes and screen. */
 static void soft_reset(struct term_modes *modes)
 {
     put_bit(modes,
@@ -176,7 +176,7 @@ static void end_escape(struct term_modes *modes, uint8_t final)
         return;
     else if (final == '=' || final == '>')
         put_bit(modes, TERM_KEYPAD, final == '=');
-    else if (final == 'c') /* RIS: all of it */
+    else if (final == 'c') /* RIS resets everything */
         modes->set = 0;
 }
 
@@ -261,7 +261,7 @@ static void begin_escape(struct term_modes *modes)
     modes->intermediate = 0;
 }
 
-/* Controls act in the middle of a sequence, too. */
+/* Control characters take effect even in the middle of a sequence. */
 static void take_control(struct term_modes *modes, uint8_t byte)
 {
     bool in_string = modes->state == STRING || modes->state == STRING_ESCAPE;
@@ -286,7 +286,7 @@ static void take(struct term_modes *modes, uint8_t byte)
     case GROUND:
     case STRING:
         break;
-    case STRING_ESCAPE: /* ST; or it is cut short by another sequence */
+    case STRING_ESCAPE: /* ST, or another sequence that ends the string */
         begin_escape(modes);
         take_escape(modes, byte);
         break;
@@ -309,7 +309,7 @@ void term_modes_feed(struct term_modes *modes, const void *data, size_t size)
     const uint8_t *at = data;
     const uint8_t *end = at + size;
     while (at < end) {
-        /* Text, which is most of it. */
+        /* Skip text, which is most of the output. */
         while (modes->state == GROUND && at < end && *at >= 0x20)
             at++;
         if (at < end)
@@ -334,7 +334,7 @@ struct text {
     size_t used;
 };
 
-/* TERM_MODES_TEXT_BYTES hold all that can be put. */
+/* TERM_MODES_TEXT_BYTES are enough for all that is ever put. */
 __attribute__((format(printf, 2, 3))) static void put(struct text *text, const char *format, ...)
 {
     va_list arguments;
@@ -366,8 +366,8 @@ size_t term_modes_undo(uint32_t set, char out[TERM_MODES_TEXT_BYTES])
     if ((set & TERM_OTHER_KEYS) != 0)
         put(&text, "\x1b[>4m");
     put_privates(&text, set, ~last, true);
-    /* Setting margins moves the cursor. Leaving the other screen puts it back; on this one it is
-     * kept by hand. */
+    /* Setting margins moves the cursor. Leaving the alternate screen restores it; on the normal
+     * screen save and restore it here. */
     if ((set & TERM_MARGINS) != 0)
         put(&text, term_modes_alternate(set) ? "\x1b[r"
                                              : "\x1b"

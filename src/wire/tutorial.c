@@ -19,14 +19,14 @@ void tutorial_upper(uint8_t *data, size_t size)
     }
 }
 
-/* Whether `data` begins with `text`, in any case. */
+/* True if `data` begins with `text`, ignoring case. */
 static bool begins(const uint8_t *data, size_t size, const char *text)
 {
     size_t length = strlen(text);
     return size >= length && strncasecmp((const char *)data, text, length) == 0;
 }
 
-/* "HTTP/1.1" where a request line ends. */
+/* True if `data` begins with "HTTP/1.x" at the end of a request line. */
 static bool ends_request_line(const uint8_t *data, size_t size)
 {
     static const char version[] = "HTTP/1.";
@@ -58,7 +58,7 @@ enum afar_status tutorial_put_header(struct buffer *out, enum tutorial_reply kin
         frame_put_prefix(frame, (size_t)size);
         return buffer_append(out, frame, FRAME_PREFIX_BYTES, err);
     }
-    /* §11's fields in its order. */
+    /* The fields of §11, in its order. */
     int length = snprintf((char *)frame + FRAME_PREFIX_BYTES, sizeof frame - FRAME_PREFIX_BYTES,
                           "{\"filename\": \"a.txt\", \"total_size\": %llu, \"md5\": \"%.32s\"}",
                           (unsigned long long)size, md5);
@@ -77,8 +77,8 @@ void tutorial_decoder_close(struct tutorial_decoder *decoder)
     buffer_close(&decoder->header);
 }
 
-/* The tutorial reads the length with struct.unpack('i'): signed, little-endian on what it ran on.
- */
+/* The tutorial reads the length with struct.unpack('i'): signed, and little-endian on its
+ * machine. */
 static enum afar_status get_length(const uint8_t *data, uint64_t *length, struct afar_error *err)
 {
     uint32_t value = (uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 |
@@ -99,14 +99,14 @@ static enum afar_status read_json(struct tutorial_decoder *decoder, const uint8_
         return status;
     status = json_get_integer(object, "total_size", true, &decoder->total, err);
     const cJSON *md5 = cJSON_GetObjectItemCaseSensitive(object, "md5");
-    /* Anything may stand there: the tutorial's own server says 'xxxxxx'. */
+    /* Any text is accepted: the tutorial's own server sends 'xxxxxx'. */
     if (status == AFAR_OK && cJSON_IsString(md5))
         utf8_copy(decoder->md5, sizeof decoder->md5, md5->valuestring);
     cJSON_Delete(object);
     return status;
 }
 
-/* How many bytes of length and header there must be before more can be said. */
+/* How many bytes of length and header are needed to get further. */
 static enum afar_status header_target(const struct tutorial_decoder *decoder, size_t *target,
                                       struct afar_error *err)
 {
@@ -118,8 +118,8 @@ static enum afar_status header_target(const struct tutorial_decoder *decoder, si
     if (status != AFAR_OK)
         return status;
     if (length < FRAME_HEADER_MIN_BYTES || length > FRAME_HEADER_MAX_BYTES) {
-        /* Only here: §9 has no such limit, and there the bytes of a TLS record's head are a size
-         * like any other, 66,326 say. Of "HTTP/" the length has four bytes. */
+        /* Only `headed` can detect this: §9 has no limit, so there the start of a TLS record is a
+         * valid size, such as 66,326. The length is only the first four bytes of "HTTP/". */
         const uint8_t *start = buffer_head(&decoder->header);
         const char *stray = frame_stray_protocol(start, FRAME_PREFIX_BYTES);
         if (memcmp(start, "HTTP", FRAME_PREFIX_BYTES) == 0)

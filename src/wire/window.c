@@ -1,15 +1,15 @@
 #include "wire/window.h"
 
-/* One that comes back nearly as fast as anything ever did, after a time in which nothing came, is far too
- * small: four times as large. Else twice; so that it is at most about four times what is taken in one
- * round trip. */
+/* The growth factors. A window that comes back nearly in the shortest round trip, after a time in
+ * which nothing came, is far too small: four times as large. Otherwise twice, so that it becomes at
+ * most about four times what the peer takes in one round trip. */
 enum { LEAP = 4, STEP = 2 };
 
-/* What comes back only after so many times the shortest time is much too large: half as large. And so
- * it is where a command has found its next input there for so many times. */
+/* A window that comes back only after SLOW times the shortest round trip is halved; and so is the
+ * credit if the command has not waited for input for NEVER_WAITED times that. */
 enum { SLOW = 8, NEVER_WAITED = 4 };
 
-/* Of a client that sends little nothing need be known. */
+/* For a client that sends less than this no round trip is measured. */
 enum { MUCH_INPUT_BYTES = 131072 };
 
 void windows_open(struct windows *windows, size_t out_bytes, size_t in_bytes, size_t most_bytes)
@@ -46,7 +46,7 @@ static bool may_grow(const struct windows *windows, const struct window *window)
     return windows->grow && windows->now_us != 0 && window->bytes < window->most_bytes;
 }
 
-/* ---- the way ------------------------------------------------------------------------------------- */
+/* ---- the round trip -------------------------------------------------------------------------- */
 
 static void saw(struct windows *windows, int64_t since_us)
 {
@@ -91,7 +91,7 @@ bool windows_are_far(const struct windows *windows)
     return windows->grow && windows->path == WINDOWS_ANSWERED && windows->best_us >= WINDOW_NEAR_US;
 }
 
-/* ---- one that is full ---------------------------------------------------------------------------- */
+/* ---- a full window --------------------------------------------------------------------------- */
 
 static void mark(const struct windows *windows, struct window *window, uint64_t target)
 {
@@ -119,7 +119,7 @@ void windows_sent(struct windows *windows, uint64_t acked, uint64_t on_way, bool
         windows->probe = acked + on_way;
         windows->probe_us = windows->now_us;
     }
-    /* The last quarter may be held back by the client, until more comes or its time is over. */
+    /* The client may delay the ack of the last quarter until more arrives or its time is over. */
     if (full && !windows->out.marked) {
         mark(windows, &windows->out, acked + on_way - on_way / 4);
         want_ping(windows);
@@ -158,14 +158,15 @@ void windows_granted(struct windows *windows, uint64_t taken, bool waits, uint64
         return;
     if (taken >= MUCH_INPUT_BYTES)
         want_ping(windows);
-    /* What lies beyond the old end can only be sent when this has come. */
+    /* Input beyond the old end can only be sent after this grant has arrived. */
     if (waits && end > old_end && !in->marked)
         mark(windows, in, old_end + (end - old_end + 1) / 2);
 }
 
 void windows_received(struct windows *windows, bool waits)
 {
-    /* The first comes when the client likes; it waits for the first word of how much it may send. */
+    /* The first input comes when the client likes; measure from the first grant, if there is
+     * one. */
     const int64_t since_us = windows->received_us != 0 ? windows->received_us
                              : windows->in.marked      ? windows->in.since_us
                                                        : windows->now_us;
@@ -181,7 +182,7 @@ void windows_taken(struct windows *windows, uint64_t taken)
     reach(windows, &windows->in, taken);
 }
 
-/* ---- how large ----------------------------------------------------------------------------------- */
+/* ---- the size -------------------------------------------------------------------------------- */
 
 size_t window_wants(const struct windows *windows, struct window *window)
 {
@@ -196,8 +197,8 @@ size_t window_wants(const struct windows *windows, struct window *window)
     window->took_us = 0;
     if (!may_grow(windows, window) || best_us < WINDOW_NEAR_US || took_us > 2 * best_us)
         return window->bytes;
-    /* Nothing came for most of the time, and then all of it. A command may have had no use for more,
-     * where that is not so. */
+    /* `bare`: nothing came for at least half of the round trip, and then all of it. For input
+     * without such a gap, the command may have had no use for more. */
     const bool bare = window->gap_us >= best_us / 2;
     if (!bare && window == &windows->in)
         return window->bytes;
