@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-/* "localhost", and what ends in ".localhost", with or without the root's dot. */
+/* True for "localhost" and names that end in ".localhost", with or without the root's dot. */
 static bool is_localhost(const char *host)
 {
     static const char name[] = "localhost";
@@ -29,7 +29,7 @@ bool address_needs_resolver(const char *host)
     return strchr(host, ':') == NULL && inet_aton(host, &address) == 0 && !is_localhost(host);
 }
 
-/* In the order of RFC 6724. 0, or getaddrinfo's error. */
+/* Lists the loopback addresses in the order of RFC 6724. Returns 0 or getaddrinfo's error. */
 static int loopback(const char *port, const struct addrinfo *hints, struct addrinfo **list)
 {
     static const char *const hosts[] = {"::1", "127.0.0.1"};
@@ -53,7 +53,7 @@ enum afar_status address_resolve(const struct endpoint *endpoint, bool passive,
     char port[8];
     struct addrinfo hints = {0};
 
-    /* No AI_ADDRCONFIG: in a container with nothing but a loopback it would hide ::1. */
+    /* No AI_ADDRCONFIG: in a container that has only a loopback interface it would hide ::1. */
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = endpoint->scheme == ENDPOINT_UDP ? SOCK_DGRAM : SOCK_STREAM;
     hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
@@ -82,7 +82,7 @@ enum afar_status address_resolve(const struct endpoint *endpoint, bool passive,
                      gai_strerror(rc));
 }
 
-/* An IPv4 peer of a socket that serves both families comes as ::ffff:a.b.c.d. */
+/* A socket that serves both families reports an IPv4 peer as ::ffff:a.b.c.d. */
 static bool unmap(const struct sockaddr *address, struct sockaddr_in *plain)
 {
     if (address->sa_family != AF_INET6)
@@ -111,7 +111,7 @@ static void format_unix(const struct sockaddr *address, socklen_t size, char *te
         path_size = sizeof local.sun_path;
     memcpy(local.sun_path, (const char *)address + header, path_size);
 
-    if (path_size == 0) /* a client's socket, as a rule: it has no name */
+    if (path_size == 0) /* a socket without a name, as those of most clients */
         (void)snprintf(text, text_size, "unix");
     else if (local.sun_path[0] == '\0') /* Linux's abstract names: a NUL, then any bytes */
         (void)snprintf(text, text_size, "unix:@%.*s", (int)path_size - 1, local.sun_path + 1);
@@ -209,7 +209,7 @@ void address_group(const struct sockaddr *address, struct address_group *group)
     memcpy(group->bytes, &v4.sin_addr, sizeof v4.sin_addr);
 }
 
-enum { USER_BYTES = sizeof(uid_t) + 1 }; /* so that it is no IPv4 address */
+enum { USER_BYTES = sizeof(uid_t) + 1 }; /* differs from the size of an IPv4 address */
 
 void address_group_user(uid_t user, struct address_group *group)
 {

@@ -1,4 +1,4 @@
-/* Socket addresses: resolving, showing, and judging them.
+/* Socket addresses: resolving, printing and classifying them.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -17,15 +17,16 @@
 
 enum { ADDRESS_TEXT_BYTES = 128 };
 
-/* Resolves host and port of a tls, tcp or udp endpoint. *list is owned by the caller:
- * freeaddrinfo. `passive`: for bind(2), where an empty host means every address. "localhost" and
- * names below it are the loopback's addresses, as RFC 6761 wants it; for bind(2) only where the
- * resolver does not know them. AFAR_ESYSTEM: the resolver's own words, with the host's name. */
+/* Resolves host and port of a tls, tcp or udp endpoint. The caller frees *list with freeaddrinfo.
+ * `passive`: for bind(2); then an empty host means every address. "localhost" and names below it
+ * resolve to the loopback addresses, as RFC 6761 requires; with `passive` only if the resolver does
+ * not know them. AFAR_ESYSTEM: the resolver's message, with the host's name. AFAR_EINVAL: no host,
+ * and not passive. AFAR_ENOMEM. AFAR_EBUG: a unix endpoint. */
 enum afar_status address_resolve(const struct endpoint *endpoint, bool passive,
                                  struct addrinfo **list, struct afar_error *err);
 
-/* False: address_resolve asks no resolver about this host, for connecting: an address, or
- * localhost. */
+/* True if address_resolve without `passive` asks a resolver about this host: it is neither a
+ * numeric address nor localhost. */
 bool address_needs_resolver(const char *host);
 
 /* "127.0.0.1:7420", "[::1]:7420", "unix" or "unix:/path". */
@@ -34,8 +35,8 @@ void address_format(const struct sockaddr *address, socklen_t size, char *text, 
 /* True for 127.0.0.0/8, ::1, their IPv4-mapped forms, and Unix sockets. */
 bool address_is_loopback(const struct sockaddr *address);
 
-/* Whom connections are counted by: an IPv4 address, or the first 64 bits of an IPv6 one, because a
- * single host commands all of such a network (RFC 6177); a user, of a Unix socket. Size 0: none. */
+/* By what connections are counted: an IPv4 address; the first 64 bits of an IPv6 address, because
+ * one host controls such a network (RFC 6177); the user of a Unix socket. Size 0: not counted. */
 enum { ADDRESS_GROUP_BYTES = 8 };
 struct address_group {
     uint8_t bytes[ADDRESS_GROUP_BYTES];
@@ -44,10 +45,10 @@ struct address_group {
 void address_group(const struct sockaddr *address, struct address_group *group);
 void address_group_user(uid_t user, struct address_group *group);
 
-/* "192.0.2.1", "2001:db8:1:2::/64", "uid 1000"; "unix" of none. */
+/* Writes "192.0.2.1", "2001:db8:1:2::/64", "uid 1000"; "unix" if the size is 0. */
 void address_group_format(const struct address_group *group, char *text, size_t size);
 
-/* The port, or 0 where the family has none. */
+/* The port; 0 if the address family has none. */
 uint16_t address_port(const struct sockaddr *address);
 
 #endif

@@ -19,10 +19,10 @@
 /* ---- several addresses at a time: RFC 8305, "Happy Eyeballs" --------------------------------- */
 
 enum {
-    /* §5: so long an attempt has before the next one is made beside it. */
+    /* §5: the time between the start of an attempt and the next one. */
     STAGGER_MS = 250,
-    ATTEMPTS_MAX = 16, /* under way */
-    ADDRESSES_MAX = 64 /* of a name; no more are tried */
+    ATTEMPTS_MAX = 16, /* in progress at a time */
+    ADDRESSES_MAX = 64 /* addresses of a name; more are not tried */
 };
 
 struct attempt {
@@ -34,13 +34,13 @@ struct race {
     const struct addrinfo *addresses[ADDRESSES_MAX]; /* in the order in which they are tried */
     size_t count;
     size_t next;
-    struct attempt under_way[ATTEMPTS_MAX]; /* the oldest first */
+    struct attempt under_way[ATTEMPTS_MAX]; /* in progress, oldest first */
     size_t attempts;
     int64_t next_at_ms;            /* when to try the next one */
     int stop_fd;                   /* -1: none */
-    bool stopped;                  /* it can be read */
-    int failure;                   /* errno of the last attempt that has failed */
-    const struct addrinfo *failed; /* its address; NULL: none has */
+    bool stopped;                  /* stop_fd is readable */
+    int failure;                   /* errno of the last failed attempt */
+    const struct addrinfo *failed; /* its address; NULL: none failed */
     const struct endpoint *endpoint;
 };
 
@@ -51,8 +51,8 @@ static const struct addrinfo *next_of_family(const struct addrinfo *at, int fami
     return at;
 }
 
-/* §4: in the resolver's order, but IPv6 and IPv4 in turn, so that one of them being dead does not
- * delay the other. */
+/* §4: orders the addresses as the resolver did, but alternates between IPv6 and IPv4, so that a
+ * broken family does not delay the other. */
 static void put_in_order(struct race *race, const struct addrinfo *list)
 {
     const int only = race->endpoint->family;
@@ -87,14 +87,14 @@ static bool won(const struct addrinfo *address, int made, int *fd)
     return true;
 }
 
-/* Short deadlines shall leave some time for every address. */
+/* The wait before the next attempt: shorter if the deadline must leave time for every address. */
 static int64_t stagger_ms(const struct race *race, int64_t deadline_ms, int64_t now_ms)
 {
     int64_t share_ms = (deadline_ms - now_ms) / (int64_t)(race->count - race->next + 1);
     return deadline_ms != DEADLINE_NEVER && share_ms < STAGGER_MS ? share_ms : STAGGER_MS;
 }
 
-/* 0, or an errno: it cannot connect from there. */
+/* Binds to the local address, if one is given. Returns 0 or an errno. */
 static int bind_local(int fd, const struct addrinfo *address, const char *local)
 {
     struct sockaddr_in in = {.sin_family = AF_INET};
@@ -110,7 +110,7 @@ static int bind_local(int fd, const struct addrinfo *address, const char *local)
     return result == 0 ? 0 : errno;
 }
 
-/* Begins the next attempt. True: it has succeeded at once. */
+/* Starts the next attempt. True: it succeeded immediately. */
 static bool begin(struct race *race, int64_t deadline_ms, int *fd)
 {
     int64_t now_ms = clock_now_ms();
@@ -125,7 +125,7 @@ static bool begin(struct race *race, int64_t deadline_ms, int *fd)
     if (failure == 0 && connect(made, address->ai_addr, address->ai_addrlen) == 0)
         return won(address, made, fd);
     failure = failure != 0 ? failure : errno;
-    /* An interrupted connect goes on by itself, as one in progress does. */
+    /* An interrupted connect continues in the background, like one in progress. */
     if (failure == EINPROGRESS || failure == EINTR) {
         race->under_way[race->attempts++] = (struct attempt){.address = address, .fd = made};
         return false;
@@ -135,7 +135,7 @@ static bool begin(struct race *race, int64_t deadline_ms, int *fd)
     return false;
 }
 
-/* What became of an attempt that poll(2) has reported. True: it has succeeded. */
+/* Ends an attempt that poll(2) has reported. True: it succeeded. */
 static bool settle(struct race *race, size_t index, int *fd)
 {
     struct attempt attempt = race->under_way[index];
@@ -153,7 +153,7 @@ static bool settle(struct race *race, size_t index, int *fd)
     return false;
 }
 
-/* True: one has succeeded. */
+/* Waits for the attempts. True: one succeeded. */
 static bool wait_for_one(struct race *race, int64_t until_ms, int *fd)
 {
     struct pollfd waiting[ATTEMPTS_MAX + 1];
@@ -162,9 +162,9 @@ static bool wait_for_one(struct race *race, int64_t until_ms, int *fd)
     for (size_t i = 0; i < count; i++)
         waiting[i] = (struct pollfd){.fd = race->under_way[i].fd, .events = POLLOUT};
     if (poll(waiting, count + 1, clock_poll_timeout(until_ms)) <= 0)
-        return false; /* EINTR, or it is time */
+        return false; /* EINTR, or the time is over */
     race->stopped = waiting[count].revents != 0;
-    /* From the last to the first, because what is settled is taken out. */
+    /* Backwards, because settle removes the attempt. */
     for (size_t i = count; i-- > 0;) {
         if (waiting[i].revents != 0 && settle(race, i, fd))
             return true;
@@ -172,7 +172,7 @@ static bool wait_for_one(struct race *race, int64_t until_ms, int *fd)
     return false;
 }
 
-/* 0: connected. Else an errno, and race->failed says of which address. */
+/* Returns 0 if connected, otherwise an errno; race->failed is the address that it is about. */
 static int run_race(struct race *race, int64_t deadline_ms, int *fd)
 {
     for (;;) {
@@ -199,8 +199,8 @@ static int run_race(struct race *race, int64_t deadline_ms, int *fd)
 
 /* ---- a Unix socket --------------------------------------------------------------------------- */
 
-/* A Unix socket whose queue is full cannot be polled for room; connect(2) itself has to wait, as
- * long as SO_SNDTIMEO says. */
+/* poll(2) cannot wait for room in the queue of a Unix socket: connect(2) itself must wait, for at
+ * most SO_SNDTIMEO. */
 static int try_unix(const struct endpoint *endpoint, int64_t deadline_ms, int *fd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -237,9 +237,9 @@ static int try_unix(const struct endpoint *endpoint, int64_t deadline_ms, int *f
     return 0;
 }
 
-/* ---- what is said of it ---------------------------------------------------------------------- */
+/* ---- error messages -------------------------------------------------------------------------- */
 
-/* What to look at, for the failures that a person meets. */
+/* What to check after the common failures. */
 static const char *hint(int failure)
 {
     switch (failure) {
@@ -279,7 +279,7 @@ static enum afar_status fail(const struct endpoint *endpoint, const char *tried,
     return status;
 }
 
-/* " (127.0.0.1:7420)", unless the URL says the same. */
+/* Writes " (127.0.0.1:7420)", or "" if the URL has the same address. */
 static void describe(const struct endpoint *endpoint, const struct addrinfo *address, char *text,
                      size_t size)
 {

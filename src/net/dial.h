@@ -1,7 +1,7 @@
 /* Connecting to an endpoint.
  *
  * Owns nothing; any thread.
- * Blocks:  until connected, failed or the deadline, which is the resolver's too.
+ * Blocks:  until connected, failed or the deadline, which includes resolving the name.
  * Limits:  the deadline; lookup.h's. */
 #ifndef NET_DIAL_H
 #define NET_DIAL_H
@@ -10,18 +10,21 @@
 
 #include "net/endpoint.h"
 
-/* Tries the addresses that the host resolves to (those of endpoint->family, from
- * endpoint->local), in the resolver's order but IPv6 and IPv4 in turn,
- * one more beside the others whenever they take long; the first that answers is it. *fd is
- * non-blocking, close-on-exec, TCP_NODELAY where it is TCP, connected also for udp, and owned by
- * the caller. The error is a line for a person: which address, what happened, what to look at
- * ("cannot connect to tcp://127.0.0.1:7420: Connection refused; is afard running there?").
- * AFAR_ESYSTEM, AFAR_ETIMEDOUT, AFAR_ELIMIT, AFAR_ENOMEM. */
+/* Connects to an address of the endpoint's host (RFC 8305). Tries those of endpoint->family, from
+ * endpoint->local, in the resolver's order but alternating between IPv6 and IPv4; starts another
+ * attempt in parallel whenever the earlier ones take long, and uses the first that succeeds. The
+ * caller owns *fd: non-blocking, close-on-exec, TCP_NODELAY if it is TCP, and connected for udp,
+ * too.
+ *
+ * After an error err has one line for people: which address, what happened, what to check ("cannot
+ * connect to tcp://127.0.0.1:7420: Connection refused; is afard running there?"). AFAR_ESYSTEM,
+ * AFAR_ETIMEDOUT, AFAR_ELIMIT, AFAR_ENOMEM. AFAR_EINVAL: the endpoint is inherited or has no
+ * host. */
 enum afar_status dial(const struct endpoint *endpoint, int64_t deadline_ms, int *fd,
                       struct afar_error *err);
 
-/* The same, but given up with AFAR_EAGAIN as soon as `stop_fd` can be read (-1: never), which may
- * take a moment while a name is looked up. A Unix socket is not given up. */
+/* The same, but fails with AFAR_EAGAIN soon after `stop_fd` becomes readable (-1: never).
+ * Connecting to a Unix socket, and a look-up without a deadline, are not interrupted. */
 enum afar_status dial_unless(const struct endpoint *endpoint, int64_t deadline_ms, int stop_fd,
                              int *fd, struct afar_error *err);
 

@@ -25,7 +25,7 @@ static const char *const protocol_names[] = {
 enum {
     SCHEMES = sizeof scheme_names / sizeof scheme_names[0],
     PROTOCOLS = sizeof protocol_names / sizeof protocol_names[0],
-    SHOWN_BYTES = 120 /* of a text that is quoted in a message */
+    SHOWN_BYTES = 120 /* of a text quoted in a message */
 };
 
 static enum endpoint_protocol default_protocol(enum endpoint_scheme scheme)
@@ -64,10 +64,10 @@ static enum afar_status set_protocol(struct endpoint *endpoint, const char *valu
     return protocol_parse(value, size, &endpoint->protocol, err);
 }
 
-/* What says, behind a scheme, that the socket is handed over. */
+/* The suffix of a scheme for a socket that is passed to us. */
 static const char handed_over[] = "+fd";
 
-/* Moves *rest behind "scheme://" or "scheme+fd://", where there is one. */
+/* Parses "scheme://" or "scheme+fd://", if there is one, and moves *rest behind it. */
 static enum afar_status parse_scheme(struct endpoint *endpoint, const char **rest,
                                      struct afar_error *err)
 {
@@ -125,7 +125,7 @@ static const struct parameter {
 
 enum { PARAMETERS = sizeof parameter_list / sizeof parameter_list[0] };
 
-/* Reads "name=value&…" after the question mark; `text` may be NULL. */
+/* Parses "name=value&…" after the question mark; `text` may be NULL. */
 static enum afar_status parse_parameters(struct endpoint *endpoint, const char *text,
                                          struct afar_error *err)
 {
@@ -174,7 +174,7 @@ static enum afar_status check_address6(const char *host, struct afar_error *err)
 {
     char bare[INET6_ADDRSTRLEN];
     struct in6_addr parsed;
-    size_t size = strcspn(host, "%"); /* a scope, as in fe80::1%eth0, is getaddrinfo's business */
+    size_t size = strcspn(host, "%"); /* getaddrinfo checks a scope, as in fe80::1%eth0 */
 
     if (size < sizeof bare) {
         memcpy(bare, host, size);
@@ -206,7 +206,7 @@ static enum afar_status copy_host(struct endpoint *endpoint, const char *host, s
 static enum afar_status parse_number(const char *text, size_t size, unsigned min, unsigned max,
                                      const char *what, uint16_t *number, struct afar_error *err)
 {
-    char digits[8] = ""; /* longer than 65535 and leading zeros is no number that is wanted */
+    char digits[8] = ""; /* a longer text stays "", which is rejected below */
     uint64_t value = 0;
     if (size < sizeof digits)
         memcpy(digits, text, size);
@@ -217,7 +217,7 @@ static enum afar_status parse_number(const char *text, size_t size, unsigned min
     return AFAR_OK;
 }
 
-/* Reads "NAME" or "NAME:N". A name is what sd_listen_fds(3) allows, and no blank. */
+/* Parses "NAME" or "NAME:N". A name is as sd_listen_fds(3) allows, but without blanks. */
 static enum afar_status parse_inherited(struct endpoint *endpoint, const char *text, size_t size,
                                         struct afar_error *err)
 {
@@ -242,7 +242,7 @@ static enum afar_status parse_inherited(struct endpoint *endpoint, const char *t
                                         "the number of a socket", &endpoint->port, err);
 }
 
-/* Reads "host", "host:port", "[v6]", "[v6]:port" or ":port", which must be `size` bytes long. */
+/* Parses "host", "host:port", "[v6]", "[v6]:port" or ":port", all of the `size` bytes. */
 static enum afar_status parse_authority(struct endpoint *endpoint, const char *text, size_t size,
                                         struct afar_error *err)
 {
@@ -301,7 +301,7 @@ enum afar_status endpoint_parse(struct endpoint *endpoint, const char *url, stru
         status = parse_path(endpoint, rest, size, err);
     } else {
         endpoint->port = ENDPOINT_DEFAULT_PORT;
-        if (size > 1 && rest[size - 1] == '/') /* tcp://host:port/ is how browsers show it */
+        if (size > 1 && rest[size - 1] == '/') /* browsers show tcp://host:port/ */
             size--;
         status = parse_authority(endpoint, rest, size, err);
     }

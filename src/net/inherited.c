@@ -10,16 +10,16 @@
 
 enum {
     FIRST_FD = 3,     /* SD_LISTEN_FDS_START */
-    NAMES_BYTES = 200 /* of all names, in a message */
+    NAMES_BYTES = 200 /* room for all names in a message */
 };
 
-static const char unnamed[] = "unknown"; /* what sd_listen_fds_with_names(3) calls it */
+static const char unnamed[] = "unknown"; /* as sd_listen_fds_with_names(3) calls it */
 
 struct inherited {
     unsigned count;
     int fd[INHERITED_MAX]; /* -1: taken, or closed */
     const char *name[INHERITED_MAX];
-    char *names; /* LISTEN_FDNAMES, with NULs for colons */
+    char *names; /* LISTEN_FDNAMES, with NULs instead of colons */
 };
 
 static void forget_variables(void)
@@ -30,7 +30,7 @@ static void forget_variables(void)
     (void)unsetenv("LISTEN_FDNAMES");
 }
 
-/* *count becomes 0 where nothing was handed over to this process. */
+/* Sets *count to the number of descriptors; 0: none were passed to this process. */
 static enum afar_status read_count(uint64_t *count, struct afar_error *err)
 {
     const char *pid = getenv("LISTEN_PID"); // NOLINT(concurrency-mt-unsafe)
@@ -122,7 +122,7 @@ void inherited_free(struct inherited *inherited)
     free(inherited);
 }
 
-/* "admin, afard.socket" */
+/* Writes "admin, afard.socket". */
 static void list_names(const struct inherited *inherited, char text[NAMES_BYTES])
 {
     size_t used = 0;

@@ -18,7 +18,7 @@ struct listener {
     struct endpoint endpoint;
     bool is_local;
     bool is_private;
-    bool has_file; /* unix: the file that bind(2) made, by which it is told from a successor's */
+    bool has_file; /* unix: bind(2) has made a file, which these identify: */
     dev_t file_dev;
     ino_t file_ino;
 };
@@ -65,19 +65,19 @@ static int socket_type(const struct endpoint *endpoint)
 
 /* ---- Unix sockets ---------------------------------------------------------------------------- */
 
-/* Says whether somebody may be listening there; only a refused connection proves that not. */
+/* True if a server may be listening there; only a refused connection proves the opposite. */
 static bool is_served(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return true; /* not known: leave the file alone */
+        return true; /* unknown: leave the file alone */
     bool refused = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
                    errno == ECONNREFUSED;
     (void)close(fd);
     return !refused;
 }
 
-/* Binds, in place of a file that a server left behind when it died. */
+/* Binds, and replaces a file that a dead server left behind. */
 static enum afar_status bind_unix(int fd, const struct sockaddr_un *address, struct afar_error *err)
 {
     struct stat file;
@@ -97,9 +97,9 @@ static enum afar_status bind_unix(int fd, const struct sockaddr_un *address, str
     return AFAR_OK;
 }
 
-/* Two servers that start at once must not take each other's new socket for a stale one: whoever
- * has the folder's lock replaces and listens. Best effort (-1: no lock), as not every file
- * system has locks. */
+/* Locks the folder, so that of two servers that start together neither takes the other's new socket
+ * for a stale one. Best effort, because not every file system has locks: does not wait for a lock
+ * that is held, and returns the folder (-1: not opened) even if it is not locked. */
 static int lock_folder_of(const char *path)
 {
     char copy[ENDPOINT_PATH_BYTES];
@@ -122,7 +122,7 @@ static enum afar_status open_unix(struct listener *listener, int backlog, struct
     listener->fd = socket(AF_UNIX, socket_type(&listener->endpoint), 0);
     if (listener->fd < 0)
         return afar_fail_errno(err, errno, "socket");
-    /* On Linux, bind(2) gives the file the socket's own mode; so it never has another. */
+    /* On Linux, bind(2) gives the file the mode of the socket, so it never has another. */
     if (fchmod(listener->fd, 0600) != 0)
         return afar_fail_errno(err, errno, "cannot set the socket's mode");
 
@@ -148,7 +148,7 @@ out:
 
 /* ---- TCP and UDP ----------------------------------------------------------------------------- */
 
-/* Every address means those of IPv4 too, whatever the system's default is. */
+/* Listening at every address includes IPv4, whatever the system's default is. */
 static bool serves_ipv6_alone(const struct endpoint *endpoint)
 {
     return endpoint->ipv6_only || (endpoint->host[0] != '\0' && !endpoint_is_any6(endpoint));
@@ -165,7 +165,7 @@ static enum afar_status bind_address(struct listener *listener, const struct add
     if (fd < 0)
         return afar_fail_errno(err, errno, "socket");
     listener->fd = fd;
-    /* Not for UDP, where it would let two servers share the port and each get some datagrams. */
+    /* Not for UDP: two servers could share the port, and each would get some of the datagrams. */
     if (endpoint->scheme != ENDPOINT_UDP &&
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
         return afar_fail_errno(err, errno, "SO_REUSEADDR");
@@ -177,7 +177,7 @@ static enum afar_status bind_address(struct listener *listener, const struct add
         return saved == EACCES ? afar_fail_errno(err, saved, "ports below 1024 need a privilege")
                                : afar_fail_errno(err, saved, "bind");
     }
-    /* Connections inherit them. */
+    /* Accepted connections inherit the options. */
     if (endpoint->scheme != ENDPOINT_UDP)
         socket_set_tcp_options(fd, (sa_family_t)address->ai_family);
     if (endpoint->scheme != ENDPOINT_UDP && listen(fd, backlog) != 0)
@@ -197,8 +197,8 @@ static enum afar_status note_address(struct listener *listener, struct afar_erro
     return AFAR_OK;
 }
 
-/* Without a host, IPv6 comes first: that socket takes IPv4 as well. Where the machine has no IPv6,
- * IPv4 is what remains. With a host, all come at once, in the resolver's order. */
+/* Without a host, IPv6 is tried first, because that socket serves IPv4 as well; IPv4 only if the
+ * machine has no IPv6. With a host all addresses are tried in one pass, in the resolver's order. */
 static bool is_turn_of(const struct endpoint *endpoint, int family, unsigned pass)
 {
     static const int any_host_families[] = {AF_INET6, AF_INET};
@@ -226,7 +226,7 @@ static enum afar_status open_inet(struct listener *listener, int backlog, struct
             status = bind_address(listener, a, backlog, err);
             bound = status == AFAR_OK;
             if (status == AFAR_ESYSTEM && err != NULL && err->sys_errno == EADDRINUSE)
-                goto out; /* the first address is taken: another one would be a surprise */
+                goto out; /* in use: listening at another address would be a surprise */
         }
         if (listener->endpoint.host[0] != '\0')
             break;
@@ -254,7 +254,7 @@ enum afar_status listener_open(struct listener **listener, const struct endpoint
         return afar_fail(err, AFAR_ENOMEM, "out of memory");
     made->fd = -1;
     made->endpoint = *endpoint;
-    if (err == NULL) /* open_inet decides by it */
+    if (err == NULL) /* open_inet reads err->sys_errno */
         err = &local;
 
     enum afar_status status = endpoint->scheme == ENDPOINT_UNIX ? open_unix(made, backlog, err)
@@ -269,7 +269,7 @@ enum afar_status listener_open(struct listener **listener, const struct endpoint
     return AFAR_OK;
 }
 
-/* ---- sockets that were opened by somebody else ----------------------------------------------- */
+/* ---- sockets opened by another process ------------------------------------------------------- */
 
 static bool option_is(int fd, int option, int wanted)
 {
@@ -278,7 +278,7 @@ static bool option_is(int fd, int option, int wanted)
     return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
 }
 
-/* What is wrong with it, or NULL. */
+/* What is wrong with the socket; NULL: nothing. */
 static const char *complaint(int fd, const struct endpoint *endpoint, sa_family_t family)
 {
     if (endpoint->scheme == ENDPOINT_UNIX && family != AF_UNIX)
@@ -295,7 +295,7 @@ static const char *complaint(int fd, const struct endpoint *endpoint, sa_family_
                : "it does not listen (a socket unit for a server has Accept=no)";
 }
 
-/* What its address says instead of its name. */
+/* Replaces the endpoint's name by the socket's real address. */
 static enum afar_status note_adopted(struct listener *listener, const struct sockaddr *address,
                                      socklen_t size, struct afar_error *err)
 {
@@ -315,7 +315,7 @@ static enum afar_status note_adopted(struct listener *listener, const struct soc
     }
     memcpy(&local, address, size < sizeof local ? size : sizeof local);
     if (local.sun_path[0] != '/' || memchr(local.sun_path, '\0', sizeof local.sun_path) == NULL)
-        return AFAR_OK; /* Linux's abstract names */
+        return AFAR_OK; /* an abstract name of Linux */
     memset(endpoint->host, 0, sizeof endpoint->host);
     memcpy(endpoint->path, local.sun_path, sizeof endpoint->path);
     endpoint->port = 0;
@@ -372,8 +372,8 @@ enum afar_status listener_adopt(struct listener **listener, int fd, const struct
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
-/* Errors of accept(2) that concern the one connection that was waiting, not the listener: Linux
- * passes on what the network has already said about it. EPERM is a firewall's. */
+/* Errors of accept(2) about the waiting connection, not the listener: Linux reports errors that the
+ * network has already signalled. EPERM comes from a firewall. */
 static bool connection_vanished(int sys_errno)
 {
     switch (sys_errno) {
@@ -401,8 +401,8 @@ void listener_set_patience(struct listener *listener, uint64_t keepalive_ms,
     socket_set_patience(listener->fd, keepalive_ms, user_timeout_ms);
 }
 
-/* Root and the server's own user are not counted: nothing that is kept from them by that would not
- * be theirs anyway. */
+/* Does not count root and the server's own user: they could take any resource of the server
+ * anyway. */
 static void group_user(int fd, struct address_group *group)
 {
     struct ucred peer = {0};
@@ -434,7 +434,7 @@ enum afar_status listener_accept(struct listener *listener, int *fd, char peer[A
             return afar_fail(err, AFAR_EAGAIN, "no connection is waiting");
         (void)afar_fail_errno(err, saved, "cannot accept a connection");
         if (err != NULL)
-            err->code = AFAR_ESYSTEM; /* ENOMEM too: the caller pauses, it does not give up */
+            err->code = AFAR_ESYSTEM; /* also for ENOMEM: the caller pauses and does not give up */
         return AFAR_ESYSTEM;
     }
     address_format((const struct sockaddr *)&address, size, peer, ADDRESS_TEXT_BYTES);

@@ -14,19 +14,19 @@
 
 enum { STOP_LOOK_MS = 100 };
 
-/* Of the caller and the thread together; who is done last frees it. */
+/* Shared by the caller and the thread; the last to finish frees it. */
 struct lookup {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool done;      /* guarded by lock, like all the rest … */
+    bool done;      /* guarded by `lock`, like all members … */
     bool abandoned; /* by the caller */
     enum afar_status status;
     struct afar_error err;
     struct addrinfo *list;
-    struct endpoint endpoint; /* … but this, which is fixed */
+    struct endpoint endpoint; /* … except this, which never changes */
 };
 
-/* The process's, not a caller's: the bound is on the threads that nobody waits for any more. */
+/* One for the whole process: it limits the threads for which no caller waits any more. */
 static atomic_int lookups;
 
 static struct lookup *lookup_new(const struct endpoint *endpoint)
@@ -74,7 +74,7 @@ static void *look_up(void *argument)
     return NULL;
 }
 
-/* Signals are for the program's own threads. */
+/* The thread blocks all signals: other threads handle them. */
 static int start_thread(struct lookup *lookup)
 {
     pthread_attr_t attributes;
@@ -99,8 +99,7 @@ static bool can_be_read(int fd)
     return fd >= 0 && poll(&waiting, 1, 0) > 0;
 }
 
-/* False: not by the deadline, or it was to stop; the thread has the lookup for itself from then on.
- */
+/* False: not done by the deadline, or *stopped; then the thread owns the lookup. */
 static bool wait_until_done(struct lookup *lookup, int64_t deadline_ms, int stop_fd, bool *stopped)
 {
     (void)pthread_mutex_lock(&lookup->lock);

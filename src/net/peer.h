@@ -1,4 +1,4 @@
-/* All that is known of who is at the other end of a transport, each name with its kind before it:
+/* All names of the peer of a transport, each with its kind in front:
  *
  *     uri:spiffe://prod/ci/7  dns:host.example  email:ann@example.com  cn:ann  pin:sha256:…
  *     uid:1000  gid:100
@@ -7,7 +7,7 @@
  * Owns:    its names.
  * Threads: a value of one thread.
  * Blocks:  never.
- * Limits:  PEER_NAMES_MAX names; who has more is refused. */
+ * Limits:  PEER_NAMES_MAX names; a peer with more is refused. */
 #ifndef NET_PEER_H
 #define NET_PEER_H
 
@@ -24,14 +24,15 @@ struct peer {
     size_t name_count;
 };
 
-/* Asks the transport, whose handshake must be done. *peer is the caller's. AFAR_ETRUST: it has too
- * many names. AFAR_ENOMEM. */
+/* Gets the names from the transport; its handshake must be done. The caller frees *peer with
+ * peer_free. AFAR_ETRUST: the peer has too many names. AFAR_ENOMEM. */
 enum afar_status transport_peer(const struct transport *transport, struct peer **peer,
                                 struct afar_error *err);
 void peer_free(struct peer *peer);
 
-/* For transports. Adds "kind:value". AFAR_ETRUST: one too many; were it left out, a rule for it
- * would be passed over and a later one decide. AFAR_ENOMEM. */
+/* For transports: adds the name kind + value; `kind` includes the colon. AFAR_ETRUST: one name too
+ * many. It must not be left out: a rule for it would not match, and a later rule would decide.
+ * AFAR_ENOMEM. */
 enum afar_status peer_add(struct peer *peer, const char *kind, const char *value,
                           struct afar_error *err);
 

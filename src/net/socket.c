@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A peer that has gone is noticed after 60 + 4 * 15 seconds: well under the 5 minutes after which
- * many NATs forget a connection, and rare enough to cost an idle fleet nothing. */
+/* A vanished peer is noticed after 60 + 4 * 15 seconds: well under the 5 minutes after which many
+ * NATs forget a connection, and rarely enough to cost an idle fleet nothing. */
 enum { KEEPALIVE_MS = 60000, KEEPALIVE_PROBES = 4 };
 
 static void set(int fd, int level, int option, int value)
@@ -83,7 +83,7 @@ enum afar_status socket_fail(struct afar_error *err, int sys_errno)
     case ENOTCONN:
     case ESHUTDOWN:
         return closed(err, sys_errno, "the peer has closed the connection");
-    case ECONNREFUSED: /* a datagram's answer */
+    case ECONNREFUSED: /* the answer to a datagram */
         return closed(err, sys_errno, "nobody listens at the peer's port");
     case ETIMEDOUT:
         return closed(err, sys_errno, "the peer does not answer any more");

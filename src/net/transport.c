@@ -64,7 +64,7 @@ enum afar_status transport_discard(struct transport *transport, void *scratch, s
 {
     if (transport->fd < 0)
         return AFAR_ECLOSED;
-    transport->recv_events = POLLIN; /* whatever TLS waited for last */
+    transport->recv_events = POLLIN; /* even if TLS waited for POLLOUT */
     ssize_t got = recv(transport->fd, scratch, size, MSG_DONTWAIT);
     if (got > 0)
         return AFAR_OK;
@@ -105,7 +105,7 @@ enum afar_status transport_fill(struct transport *transport, void *data, size_t 
 }
 
 /* Waits until the descriptor is ready or the deadline has passed. A transport in memory has no
- * descriptor and nothing to wait for: the caller just tries again. */
+ * descriptor to wait for: the caller just tries again. */
 static enum afar_status wait_ready(const struct transport *transport, short events,
                                    int64_t deadline_ms, struct afar_error *err)
 {
@@ -117,7 +117,7 @@ static enum afar_status wait_ready(const struct transport *transport, short even
         return AFAR_OK;
     if (poll(&waiting, 1, clock_poll_timeout(deadline_ms)) < 0 && errno != EINTR)
         return afar_fail_errno(err, errno, "poll");
-    return AFAR_OK; /* errors of the descriptor are for the next recv or send to tell */
+    return AFAR_OK; /* the next recv or send reports errors of the descriptor */
 }
 
 enum afar_status transport_sendall(struct transport *transport, const void *data, size_t size,

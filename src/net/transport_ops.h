@@ -1,6 +1,7 @@
-/* What a kind of transport implements; `judge` may be NULL: no peer is ever refused. So may
- * `begin`: a receive costs what it gives, and no more. For src/net/ and for the tests' in-memory
- * transport; everyone else uses transport.h, whose contracts these functions fulfil.
+/* The functions that a kind of transport implements. `judge` may be NULL: every peer is accepted.
+ * `begin` may be NULL: a receive costs no more than the bytes it returns. For src/net/, src/tls/
+ * and the tests' in-memory transport; others use transport.h, whose contracts these functions
+ * fulfil.
  *
  * An implementation embeds `struct transport` as its first member. */
 #ifndef NET_TRANSPORT_OPS_H
@@ -12,8 +13,8 @@ struct peer;
 
 struct transport_ops {
     enum afar_status (*handshake)(struct transport *, struct afar_error *);
-    /* Before a handshake's step, a receive, or several that fill one buffer: what the peer can make
-     * them cost is counted from here on. */
+    /* Called before a step of the handshake, a receive, or several receives that fill one buffer:
+     * the cost that the peer can cause is counted from here on. */
     void (*begin)(struct transport *);
     enum afar_status (*recv)(struct transport *, void *, size_t, size_t *, struct afar_error *);
     enum afar_status (*send)(struct transport *, const void *, size_t, size_t *,
@@ -21,18 +22,19 @@ struct transport_ops {
     bool (*pending)(const struct transport *);
     void (*shutdown)(struct transport *);
     void (*identity)(const struct transport *, struct identity *);
-    /* Sets the kind and adds all names: peer.h. */
+    /* Sets peer->kind and adds all names: peer.h. */
     enum afar_status (*peer)(const struct transport *, struct peer *, struct afar_error *);
     const char *(*alpn)(const struct transport *);
     bool (*resumed)(const struct transport *);
     enum afar_status (*judge)(struct transport *, struct tls_context *, struct afar_error *);
-    void (*free)(struct transport *); /* frees the implementation; the descriptor is closed after */
+    void (*free)(struct transport *); /* frees the implementation; transport_free closes the
+                                         descriptor afterwards */
 };
 
 struct transport {
     const struct transport_ops *ops;
     int fd;            /* -1: none (in memory) */
-    short recv_events; /* kept by the implementation: POLLIN, POLLOUT */
+    short recv_events; /* set by the implementation: POLLIN, POLLOUT */
     short send_events;
 };
 

@@ -67,7 +67,7 @@ static void plain_shutdown(struct transport *transport)
     (void)shutdown(transport->fd, SHUT_WR);
 }
 
-/* The kernel says who opened the other end of a Unix socket; TCP says nothing that proves it. */
+/* The kernel knows who opened the other end of a Unix socket; for TCP nothing proves it. */
 static bool peer_credentials(const struct transport *transport, struct ucred *peer)
 {
     socklen_t size = sizeof *peer;
