@@ -9,10 +9,10 @@
 
 enum { BASE64_MAX_BYTES = 1 << 28 };
 
-/* Characters that `size` bytes become, without the NUL. */
+/* The number of characters that encode `size` bytes, without the NUL. */
 size_t base64_length(size_t size);
 
-/* Writes base64_length(size) characters and a NUL. */
+/* Writes base64_length(size) characters and a NUL. `size` is at most BASE64_MAX_BYTES. */
 void base64_encode(char *out, const void *data, size_t size);
 
 #endif

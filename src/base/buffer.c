@@ -35,7 +35,7 @@ const uint8_t *buffer_head(const struct buffer *buffer)
     return buffer->data == NULL ? NULL : buffer->data + buffer->start;
 }
 
-/* It has become empty. */
+/* The buffer has become empty. */
 static void emptied(struct buffer *buffer)
 {
     buffer->start = buffer->end = 0;
@@ -84,8 +84,8 @@ void buffer_rest(struct buffer *buffer)
     keep(buffer, false);
 }
 
-/* Doubles the block at least once, until it holds `needed` bytes (which are within the limit), but
- * not beyond twice the limit. False: out of memory. */
+/* Doubles the block at least once, until it holds `needed` bytes (which must be within the limit),
+ * but not beyond twice the limit. False: out of memory. */
 static bool grow(struct buffer *buffer, size_t needed)
 {
     size_t capacity = buffer->capacity < SMALLEST_BYTES ? SMALLEST_BYTES : buffer->capacity * 2;
@@ -110,11 +110,11 @@ enum afar_status buffer_reserve(struct buffer *buffer, size_t size, uint8_t **ro
 
     *room = NULL;
     if (size == 0)
-        return AFAR_OK; /* there may be no memory, and NULL + 0 is undefined in C11 */
+        return AFAR_OK; /* data may be NULL, and NULL + 0 is undefined in C11 */
 
     if (buffer->data == NULL || buffer->capacity - buffer->end < size) {
-        /* Where more waits than was taken, moving it for every few bytes would cost the square of
-         * its size: a larger block makes the moves rare. Twice the limit is always enough. */
+        /* If more bytes wait than have been taken, moving them for every few bytes would take
+         * quadratic time: a larger block makes moves rare. Twice the limit is always enough. */
         bool crowded = buffer->start < used && buffer->capacity / 2 < buffer->limit_bytes;
         bool larger = buffer->data == NULL || buffer->capacity < used + size || crowded;
         if (larger && !grow(buffer, used + size))

@@ -18,7 +18,7 @@ int64_t clock_now_ms(void)
 int64_t clock_awake_or_not_ms(void)
 {
     struct timespec now = {0};
-    (void)clock_gettime(CLOCK_BOOTTIME, &now); /* likewise */
+    (void)clock_gettime(CLOCK_BOOTTIME, &now); /* cannot fail either */
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 

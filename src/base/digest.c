@@ -103,7 +103,7 @@ enum afar_status random_hex(char *hex, size_t bytes, struct afar_error *err)
     if (bytes > sizeof raw)
         return afar_fail(err, AFAR_EBUG, "%zu random bytes asked for, %zu at most", bytes,
                          sizeof raw);
-    /* The kernel's own: OpenSSL's generator costs 3 million instructions at its first use. */
+    /* Not from OpenSSL, whose generator costs 3 million instructions at its first use. */
     ssize_t got = getrandom(raw, bytes, 0);
     if (got < 0 || (size_t)got != bytes)
         return afar_fail_errno(err, got < 0 ? errno : EIO, "cannot get random bytes");

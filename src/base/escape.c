@@ -6,7 +6,8 @@
 
 #include "base/utf8.h"
 
-/* Only of two and three bytes: all that is asked about here is below U+FFFF. */
+/* The code point of a sequence of up to three bytes: callers test only for code points below
+ * U+FFFF. */
 static unsigned code_point(const uint8_t *data, size_t length)
 {
     if (length == 2)
@@ -16,15 +17,15 @@ static unsigned code_point(const uint8_t *data, size_t length)
     return data[0];
 }
 
-/* Unicode's marks, embeddings, overrides and isolates of direction (UAX #9), and the two characters
- * that end a line without being a control character. */
+/* Unicode's direction marks, embeddings, overrides and isolates (UAX #9), and the two line
+ * separators that are not control characters. */
 static bool is_direction(unsigned point)
 {
     return point == 0x061C || point == 0x200E || point == 0x200F ||
            (point >= 0x2028 && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
 }
 
-/* What has a letter of its own in JSON. */
+/* The letter of JSON's short escape for the byte; 0 if it has none. */
 static char letter_of(uint8_t byte, enum escape how)
 {
     static const char pairs[] = "\nn\rr\tt";
@@ -55,7 +56,7 @@ size_t escape_one(const uint8_t *data, size_t size, enum escape how, char out[ES
                                       : copy(out, "\\ufffd", 6);
     *taken = length;
     unsigned point = code_point(data, length);
-    /* White space between tokens of JSON, where a space means the same. */
+    /* White space between the tokens of JSON: a space means the same. */
     if (how == ESCAPE_JSON && length == 1 && letter_of(data[0], how) != '\0')
         return copy(out, " ", 1);
     if (length == 1 && letter_of(data[0], how) != '\0') {

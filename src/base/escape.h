@@ -1,5 +1,5 @@
-/* Text of others' for a terminal or a line of JSON: what a terminal could obey, or what makes text
- * look other than it is, is spelled out.
+/* Makes text from others safe for a terminal or a line of JSON: escapes the characters that could
+ * control a terminal or make text look different from what it is.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -12,20 +12,21 @@
 #include <stdint.h>
 
 enum escape {
-    ESCAPE_TERMINAL, /* \u001b, \n, \t; a byte that is not UTF-8 as \xff */
-    ESCAPE_STRING,   /* within a JSON string: also \" and \\; such a byte as \ufffd */
-    ESCAPE_JSON      /* text that is valid JSON: what stands in its strings */
+    ESCAPE_TERMINAL, /* as \u001b, \n, \t; bytes that are not UTF-8 as \xff */
+    ESCAPE_STRING,   /* for use in a JSON string: also \" and \\; bytes that are not UTF-8 as
+                        \ufffd */
+    ESCAPE_JSON      /* for text that is valid JSON: escapes only inside its strings */
 };
 
 enum { ESCAPE_BYTES = 8 };
 
-/* The first character of `size` (at least 1) bytes: what to show for it goes to `out`; returns the
- * length of that. *taken: so many bytes it was. */
+/* Escapes the first character of `size` (at least 1) bytes: writes it to `out` and returns the
+ * length written. *taken: the length of the character in `data`. */
 size_t escape_one(const uint8_t *data, size_t size, enum escape how, char out[ESCAPE_BYTES],
                   size_t *taken);
 
-/* The whole of `text`, cut to fit between two characters; `out` (of `size` bytes, at least 1) ends
- * in a NUL. */
+/* Escapes the whole `text`, cut between two characters if necessary. `out` has `size` bytes (at
+ * least 1) and always gets a NUL. */
 void escape_text(char *out, size_t size, const char *text, enum escape how);
 
 #endif

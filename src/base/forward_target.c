@@ -30,7 +30,7 @@ static bool is_ipv6(const char *host, struct in6_addr *address)
                                                         : inet_pton(AF_INET6, plain, address) == 1;
 }
 
-/* "localhost" itself, and what ends in ".localhost" (RFC 6761 §6.3). */
+/* True for "localhost" and names that end in ".localhost" (RFC 6761 §6.3). */
 static bool is_localhost(const char *host)
 {
     size_t size = strlen(host);

@@ -1,5 +1,5 @@
-/* Where a forwarded connection leads: "host:port", or "[address]:port" of IPv6; and what the server
- * says of it by its standard error and its exit code. See wire/PROTOCOL.md,
+/* The target of a forwarded connection, "host:port", or "[address]:port" for IPv6; and what the
+ * server reports about the connection on standard error and by the exit code. See wire/PROTOCOL.md,
  * "forward".
  *
  * Owns nothing; any thread; never blocks.
@@ -16,17 +16,18 @@
 enum { FORWARD_HOST_BYTES = 254, FORWARD_TEXT_BYTES = 264 };
 
 struct forward_target {
-    char host[FORWARD_HOST_BYTES]; /* in lower case; a name, or an address without brackets */
+    char host[FORWARD_HOST_BYTES]; /* a name in lower case, or an address without brackets */
     uint16_t port;
     bool is_address;
-    bool is_loopback; /* 127.0.0.0/8, ::1, localhost and names below it: no resolver is asked */
+    bool is_loopback; /* 127.0.0.0/8, ::1, localhost and names below it */
 };
 
-/* Names have letters, digits and -._ only. AFAR_EINVAL says what is wrong. */
+/* Parses the text. A name may have only letters, digits and -._; AFAR_EINVAL: err says what is
+ * wrong. */
 enum afar_status forward_target_parse(struct forward_target *target, const char *text,
                                       struct afar_error *err);
 
-/* The same, its two parts being apart. */
+/* The same for a host of `size` bytes and a port that are given separately. */
 enum afar_status forward_target_make(struct forward_target *target, const char *host, size_t size,
                                      const char *port, struct afar_error *err);
 
@@ -34,17 +35,17 @@ void forward_target_format(const struct forward_target *target, char text[FORWAR
 
 /* The exit code of a forwarded connection. */
 enum forward_end {
-    FORWARD_ENDED,       /* both sides have ended it */
-    FORWARD_BROKEN,      /* it was lost: reset, or without an answer for too long */
-    FORWARD_NOT_FOUND,   /* never made: no such name, … */
-    FORWARD_REFUSED,     /* … nobody listens there, … */
-    FORWARD_UNREACHABLE, /* … no way there, … */
+    FORWARD_ENDED,       /* both sides have ended the stream */
+    FORWARD_BROKEN,      /* the connection was lost: reset, or no answer for too long */
+    FORWARD_NOT_FOUND,   /* no connection: the name does not exist, … */
+    FORWARD_REFUSED,     /* … no server listens there, … */
+    FORWARD_UNREACHABLE, /* … there is no route, … */
     FORWARD_TIMED_OUT,   /* … no answer in time, … */
-    FORWARD_FAILED       /* … or something else */
+    FORWARD_FAILED       /* … or another error */
 };
 
-/* Lines of its standard error; any other is for a person. */
-#define FORWARD_CONNECTED "connected " /* … and the address that it was made to */
-#define FORWARD_EOF "eof " /* … and how many bytes of standard output come before it */
+/* The first words of lines on standard error; other lines are for people. */
+#define FORWARD_CONNECTED "connected " /* followed by the address connected to */
+#define FORWARD_EOF "eof " /* followed by the number of bytes of standard output before the end */
 
 #endif

@@ -1,6 +1,6 @@
 /* Intrusive doubly linked list with a head that is itself a link.
  *
- * Owns:    nothing; a link lies inside the object that is listed.
+ * Owns:    nothing; a link lies inside the listed object.
  * Threads: one owner.
  * Blocks:  never.
  * Limits:  none. */
@@ -36,10 +36,10 @@ static inline void list_append(struct list *head, struct list *link)
     head->previous = link;
 }
 
-/* A link that was initialised but is in no list may be removed too. */
+/* The link may also be one that was initialised but is in no list. */
 static inline void list_remove(struct list *link)
 {
-    /* clang's analyser does not see that a neighbour that was freed had been removed before. */
+    /* clang's analyser does not see that a neighbour is removed before it is freed. */
     link->previous->next = link->next; // NOLINT(clang-analyzer-unix.Malloc)
     link->next->previous = link->previous;
     list_init(link);

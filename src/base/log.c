@@ -21,9 +21,9 @@ struct log {
     int fd;
     atomic_int level;  /* enum log_level */
     atomic_int format; /* enum log_format */
-    bool may_block;    /* a pipe, a socket or a terminal, which somebody has to read */
+    bool may_block;    /* a pipe, a socket or a terminal, which may have no room */
     pthread_mutex_t lock;
-    unsigned long long lost; /* guarded by lock: lines, since the last that was written */
+    unsigned long long lost; /* guarded by lock: lines lost since one was written */
 };
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -72,8 +72,8 @@ static void timestamp(char *out, size_t size)
     (void)snprintf(out + used, size - used, ".%03ldZ", now.tv_nsec / 1000000);
 }
 
-/* Copies `text` so that it stays on one line and is valid in a JSON string. Returns the bytes
- * written; stops before `size` would be exceeded. */
+/* Copies `text` so that it stays on one line and, with `json`, is valid in a JSON string. Returns
+ * the bytes written; stops before it would exceed `size`. */
 static size_t escape(const char *text, bool json, char *out, size_t size)
 {
     const uint8_t *bytes = (const uint8_t *)text;
@@ -84,8 +84,8 @@ static size_t escape(const char *text, bool json, char *out, size_t size)
         size_t taken = utf8_sequence(bytes, left);
         size_t length = taken;
         if (taken == 0 || utf8_control(bytes, taken)) {
-            /* One byte at a time: the rest of a longer one is not UTF-8 by itself, and so is shown
-             * the same way. In JSON the backslash of \xNN must itself be escaped. */
+            /* One byte at a time: the rest of a longer character is not UTF-8, and so is escaped as
+             * well. In JSON the backslash of \xNN must itself be escaped. */
             taken = 1;
             length = (size_t)snprintf(piece, sizeof piece, json ? "\\\\x%02x" : "\\x%02x",
                                       (unsigned)bytes[0]);
@@ -93,7 +93,7 @@ static size_t escape(const char *text, bool json, char *out, size_t size)
             piece[0] = '\\';
             piece[1] = (char)bytes[0];
             length = 2;
-        } else if (taken > 1) { /* some make the text around them look other than it is */
+        } else if (taken > 1) { /* some change how the text around them looks */
             length = escape_one(bytes, left, ESCAPE_STRING, piece, &taken);
         } else {
             piece[0] = (char)bytes[0];
@@ -108,7 +108,7 @@ static size_t escape(const char *text, bool json, char *out, size_t size)
     return used;
 }
 
-/* Makes a line of the message; returns its size. */
+/* Formats the message as a line and returns its size. */
 static size_t make_line(struct log *log, enum log_level level, const char *message,
                         char line[LINE_BYTES])
 {
@@ -126,7 +126,7 @@ static size_t make_line(struct log *log, enum log_level level, const char *messa
     return used;
 }
 
-/* True where a line can be written without waiting for its reader. */
+/* True if a line can be written without waiting for a reader. */
 static bool has_room(const struct log *log)
 {
     struct pollfd ready = {.fd = log->fd, .events = POLLOUT};
@@ -139,7 +139,7 @@ static void put(const struct log *log, const char *line, size_t size)
     (void)written;
 }
 
-/* With the lock held. */
+/* Writes how many lines were lost, if there is room. The caller holds the lock. */
 static void tell_of_lost(struct log *log)
 {
     char message[80];

@@ -10,7 +10,7 @@ enum afar_status number_parse(const char *text, uint64_t min, uint64_t max, uint
     for (; *at >= '0' && *at <= '9'; at++) {
         uint64_t digit = (uint64_t)(*at - '0');
         if (sum > (UINT64_MAX - digit) / 10)
-            break; /* the digit that overflows is left over, and so refused below */
+            break; /* the overflowing digit remains, so the text is refused below */
         sum = sum * 10 + digit;
     }
     if (at == text || *at != '\0' || sum < min || sum > max)

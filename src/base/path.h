@@ -1,4 +1,4 @@
-/* Paths as texts.
+/* Paths as text, without access to the disk.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Whether `path` is `folder` or beneath it. Both absolute, without links, "." and "..". */
+/* True if `path` is `folder` or below it. Both must be absolute, without links, "." and "..". */
 static inline bool path_is_within(const char *path, const char *folder)
 {
     size_t size = strlen(folder);

@@ -19,7 +19,7 @@ size_t utf8_sequence(const uint8_t *data, size_t size)
     } else if (first >= 0xE0 && first <= 0xEF) {
         length = 3;
         if (first == 0xE0)
-            low = 0xA0; /* shorter forms exist */
+            low = 0xA0; /* below: overlong */
         else if (first == 0xED)
             high = 0x9F; /* surrogates */
     } else if (first >= 0xF0 && first <= 0xF4) {
