@@ -7,27 +7,27 @@
 
 #include "base/clock.h"
 
-/* One of its threads. */
+/* A thread of the companion. */
 struct hand {
-    struct list link; /* guarded by the companion's lock, as all but `companion` */
+    struct list link; /* the companion's lock guards all members but `companion` */
     struct companion *companion;
     pthread_t thread;
-    const struct task *task; /* what it works on; NULL: nothing */
-    const void *owner;       /* of that */
-    bool given_up;           /* nobody waits for that, nor for this thread */
-    bool replaced;           /* … and another has its place */
+    const struct task *task; /* the task at work; NULL: none */
+    const void *owner;       /* of that task */
+    bool given_up;           /* the task was given up: do not wait for this thread */
+    bool replaced;           /* … and another thread may take its place */
 };
 
 struct companion {
     struct mailbox *mailbox;
-    struct timer patience; /* armed while tasks wait and nobody is idle */
+    struct timer patience; /* armed while tasks wait and no thread is idle */
     pthread_mutex_t lock;  /* guards the rest */
     pthread_cond_t wake;
     struct list hands;
     unsigned hand_count;
-    unsigned replaced;   /* of these */
+    unsigned replaced;   /* of these, threads that do not count any more */
     struct list waiting; /* tasks */
-    struct list put_off; /* those whose owners have their share */
+    struct list put_off; /* tasks of owners that have COMPANION_SHARE at work */
     unsigned idle;       /* threads that wait for a task */
     int64_t taken_ms;    /* when a task was last begun */
     bool stopping;
@@ -43,7 +43,7 @@ static void unlock(struct companion *companion)
     (void)pthread_mutex_unlock(&companion->lock);
 }
 
-/* ---- in its threads: each of these with the lock held ---------------------------------------- */
+/* ---- in the companion's threads, with the lock held ------------------------------------------ */
 
 static unsigned at_work_for(const struct companion *companion, const void *owner)
 {
@@ -54,7 +54,7 @@ static unsigned at_work_for(const struct companion *companion, const void *owner
     return count;
 }
 
-/* The first that may be begun; those before it are put off. NULL: none. */
+/* Takes the first task that may start; moves those before it to put_off. NULL: none. */
 static struct task *take(struct companion *companion)
 {
     while (!list_empty(&companion->waiting)) {
@@ -72,8 +72,7 @@ static struct task *take(struct companion *companion)
     return task;
 }
 
-/* The owner has one fewer at work or waiting: the first of what was put off may begin, if it still
- * may when it is taken. */
+/* A task of the owner is done or withdrawn: the owner's first task that was put off waits again. */
 static void call_back(struct companion *companion, const void *owner)
 {
     for (struct list *link = companion->put_off.next; link != &companion->put_off;
@@ -81,7 +80,7 @@ static void call_back(struct companion *companion, const void *owner)
         if (list_object(link, struct task, link)->owner != owner)
             continue;
         list_remove(link);
-        list_append(companion->waiting.next, link); /* in front of that */
+        list_append(companion->waiting.next, link); /* in front of all */
         (void)pthread_cond_signal(&companion->wake);
         return;
     }
@@ -96,7 +95,7 @@ static void end_work(struct hand *hand)
         call_back(hand->companion, owner);
 }
 
-/* Waits for a task. NULL: told to stop, and nothing is left. */
+/* Waits for a task. NULL: the companion stops, and no task is left. */
 static struct task *begin_work(struct hand *hand)
 {
     struct companion *companion = hand->companion;
@@ -115,12 +114,12 @@ static struct task *begin_work(struct hand *hand)
     return task;
 }
 
-/* A task that was given up is done after all. False: its thread has no place any more. */
+/* A task that was given up is done after all. False: its thread must end. */
 static bool come_back(struct hand *hand, struct task *task)
 {
     struct companion *companion = hand->companion;
     bool stays = !hand->replaced && !companion->stopping;
-    /* With the lock held: after a stop, nobody is there who could be told. */
+    /* With the lock held: after companion_stop there is no mailbox any more. */
     if (!companion->stopping)
         mailbox_post(companion->mailbox, &task->done);
     end_work(hand);
@@ -156,25 +155,25 @@ static void *hand_main(void *argument)
         }
     }
     unlock(companion);
-    if (!stays) /* else companion_stop frees it */
+    if (!stays) /* otherwise companion_stop frees it */
         free(hand);
     return NULL;
 }
 
-/* ---- in the worker's ------------------------------------------------------------------------- */
+/* ---- in the worker's thread ------------------------------------------------------------------ */
 
 static struct timers *timers_of(struct companion *companion)
 {
     return loop_timers(companion->mailbox->loop);
 }
 
-/* With the lock held. */
+/* The caller holds the lock. */
 static bool has_room(const struct companion *companion)
 {
     return companion->hand_count - companion->replaced < COMPANION_THREADS_MAX;
 }
 
-/* With the lock held. 0, or an errno. */
+/* The caller holds the lock. Returns 0 or an errno. */
 static int add_thread(struct companion *companion)
 {
     struct hand *hand = calloc(1, sizeof *hand);
@@ -191,8 +190,8 @@ static int add_thread(struct companion *companion)
     return 0;
 }
 
-/* What waits has waited for long, and nothing was begun meanwhile: the threads that there are hang,
- * and are not just busy. One more that cannot be started now is tried again. */
+/* If tasks have waited for long and none was started meanwhile, the threads hang and are not just
+ * busy: adds one. If that fails it is tried again later. */
 static void patience_over(struct timer *timer)
 {
     struct companion *companion = list_object(timer, struct companion, patience);
@@ -242,7 +241,7 @@ enum afar_status companion_start(struct companion **companion, struct mailbox *m
     return AFAR_OK;
 }
 
-/* The next thread that can be waited for, out of the list. NULL: there is none. */
+/* Removes the next thread that can be joined from the list. NULL: none. */
 static struct hand *next_to_join(struct companion *companion)
 {
     struct hand *found = NULL;
@@ -258,14 +257,14 @@ static struct hand *next_to_join(struct companion *companion)
     return found;
 }
 
-/* What is left of the threads hangs. True: nothing is left. */
+/* Detaches the threads that are left: they hang. True: none are left. */
 static bool leave_hung(struct companion *companion)
 {
     lock(companion);
     bool none = list_empty(&companion->hands);
     for (struct list *link = companion->hands.next; link != &companion->hands; link = link->next) {
         struct hand *hand = list_object(link, struct hand, link);
-        if (!hand->replaced) /* else it was done then */
+        if (!hand->replaced) /* otherwise companion_give_up has done it */
             (void)pthread_detach(hand->thread);
     }
     unlock(companion);
@@ -343,7 +342,7 @@ enum companion_loss companion_give_up(struct companion *companion, const struct 
     }
     bool waits = !list_empty(&companion->waiting);
     unlock(companion);
-    if (loss == COMPANION_REPLACED && waits) /* for that place: patience_over fills it */
+    if (loss == COMPANION_REPLACED && waits) /* patience_over fills the place */
         timer_arm(timers_of(companion), &companion->patience, clock_now_ms());
     return loss;
 }

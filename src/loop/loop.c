@@ -15,13 +15,13 @@ struct loop {
     struct pulse pulse;
     struct histogram turns;
     struct list deferred;
-    struct loop_source offered; /* stands for what is on its way here */
+    struct loop_source offered; /* reported for sources offered to this loop */
     struct epoll_event events[EVENTS_PER_TURN];
-    int event_count; /* of this turn; those before `event_next` are handed out */
+    int event_count; /* of this turn; those before `event_next` are delivered */
     int event_next;
 };
 
-/* Hung up or failed while it is on its way: seen again when it has come. */
+/* An offered descriptor hung up or failed: reported again after loop_take. */
 static void ignore(struct loop_source *source, uint32_t events)
 {
     (void)source;
@@ -109,7 +109,7 @@ enum afar_status loop_set_events(struct loop *loop, struct loop_source *source, 
     return control(loop, source->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, source, events, err);
 }
 
-/* Nothing of this turn is handed out for it any more. */
+/* Drops this turn's events for the source that were not yet delivered. */
 static void forget(struct loop *loop, const struct loop_source *source)
 {
     for (int i = loop->event_next; i < loop->event_count; i++) {
@@ -128,7 +128,7 @@ void loop_remove(struct loop *loop, struct loop_source *source)
     forget(loop, source);
 }
 
-/* The kernel reports a hang-up whatever is waited for; but once only, and then to nobody. */
+/* The kernel reports a hang-up whatever the events are; here only once, and to `offered`. */
 enum afar_status loop_offer(struct loop *to, const struct loop_source *source,
                             struct afar_error *err)
 {

@@ -1,11 +1,11 @@
-/* One thread's event loop over epoll(7): descriptors, timers, and work put off to the end of a
+/* One thread's event loop over epoll(7): descriptors, timers, and work deferred to the end of a
  * turn.
  *
  * Owns:    the epoll descriptor; sources, timers and deferred work lie inside their objects.
- * Threads: everything from the loop's own thread, but for asking its pulse, and offering it
- *          something.
+ * Threads: everything from the loop's own thread, except loop_pulse, loop_turns, loop_offer and
+ *          loop_unoffer.
  * Blocks:  loop_turn, until there is something to do.
- * Limits:  64 events a turn; what is left is reported in the next (level-triggered). */
+ * Limits:  64 events per turn; the rest is reported in the next (level-triggered). */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
 
@@ -35,51 +35,52 @@ void loop_free(struct loop *loop);
 
 struct timers *loop_timers(struct loop *loop);
 
-/* Whether it turns: for any thread, as long as the loop lives. */
+/* Shows whether the loop turns. From any thread; borrowed, as long as the loop lives. */
 const struct pulse *loop_pulse(const struct loop *loop);
 
-/* How long its turns took so far, without their waiting: for any thread, likewise. */
+/* How long the turns took, without the waiting. From any thread, likewise. */
 const struct histogram *loop_turns(const struct loop *loop);
 
-/* An empty source, so that it may be removed before it was added. */
+/* Makes an empty source, which may be removed without having been added. */
 void loop_source_init(struct loop_source *source);
 
-/* Starts watching `fd`, which stays the caller's and must be removed before it is closed.
- * AFAR_ESYSTEM (ENOSPC, ENOMEM: the kernel's limits on watches). */
+/* Starts watching `fd`, which stays the caller's; the source must be removed before `fd` is closed.
+ * AFAR_ESYSTEM, AFAR_ENOMEM: the kernel's limits on watches are reached. */
 enum afar_status loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t events,
                           void (*ready)(struct loop_source *, uint32_t), struct afar_error *err);
 
-/* Changes what is waited for. With 0 nothing is reported, not even a hang-up, which would otherwise
- * make a level-triggered loop spin. AFAR_ESYSTEM as above. */
+/* Changes the events to wait for. With 0 nothing is reported, not even a hang-up, which would
+ * otherwise make a level-triggered loop spin. Errors as of loop_add. */
 enum afar_status loop_set_events(struct loop *loop, struct loop_source *source, uint32_t events,
                                  struct afar_error *err);
 
-/* Stops watching. Events of this turn that were not yet handed out are dropped, so the source's
- * memory may go at once, except from within its own callback. */
+/* Stops watching. Drops this turn's events that were not yet delivered, so the source's memory may
+ * be freed immediately, except from within its own callback. */
 void loop_remove(struct loop *loop, struct loop_source *source);
 
-/* A source goes to another thread's loop, in three steps of which only the first can fail:
+/* Moves a source to another thread's loop, in three steps of which only the first can fail:
  *
- *     here:  loop_offer, or else nothing has changed ─ loop_leave ─ a mail     there: loop_take
+ *     here:  loop_offer (on failure nothing changes) ─ loop_leave ─ a mail     there: loop_take
  *
- * loop_offer makes the kernel watch the descriptor for `to` too, and reports nothing there yet.
- * AFAR_ESYSTEM as loop_add. loop_unoffer takes it back. After loop_leave this loop has forgotten it,
- * as after loop_remove, but that its descriptor and what it waits for stand in it.
- * loop_take: at the thread of `loop`, to which it was offered. Where even that fails (which the
- * kernel never does) it is not waited for, as with events 0. */
+ * loop_offer makes the kernel watch the descriptor for `to`, too, without reporting anything there
+ * yet. Errors as of loop_add. loop_unoffer undoes it. loop_leave is like loop_remove, but the
+ * source keeps its descriptor and events. loop_take is called in the thread of `loop`, the loop
+ * offered to. If it fails (which the kernel never does), the source is not waited for, as with
+ * events 0. */
 enum afar_status loop_offer(struct loop *to, const struct loop_source *source,
                             struct afar_error *err);
 void loop_unoffer(struct loop *to, const struct loop_source *source);
 void loop_leave(struct loop *loop, struct loop_source *source);
 enum afar_status loop_take(struct loop *loop, struct loop_source *source, struct afar_error *err);
 
-/* Runs `deferred` at the end of this turn, once; deferring it twice is the same as once. */
+/* loop_defer runs `deferred` at the end of this turn, once; deferring it twice is the same as
+ * once. */
 void loop_deferred_init(struct loop_deferred *deferred, void (*run)(struct loop_deferred *));
 void loop_defer(struct loop *loop, struct loop_deferred *deferred);
 void loop_deferred_cancel(struct loop_deferred *deferred);
 
 /* Waits for events and handles them, then timers, then deferred work. AFAR_ESYSTEM: epoll_wait
- * failed for a reason other than EINTR, which cannot be while the descriptor is sound. */
+ * failed for a reason other than EINTR, which cannot happen while the descriptor is valid. */
 enum afar_status loop_turn(struct loop *loop, struct afar_error *err);
 
 #endif

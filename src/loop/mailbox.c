@@ -14,7 +14,7 @@ void mailbox_deliver(struct mailbox *mailbox)
     (void)pthread_mutex_unlock(&mailbox->lock);
 
     while (mail != NULL) {
-        /* Delivering may post it again or free its object. */
+        /* deliver may post the message again or free its object. */
         struct mail *next = mail->next;
         mail->deliver(mail);
         mail = next;
@@ -26,7 +26,7 @@ static void mailbox_ready(struct loop_source *source, uint32_t events)
     (void)events;
     uint64_t count = 0;
     ssize_t got = read(source->fd, &count, sizeof count);
-    (void)got; /* EAGAIN: someone else's wake-up; the list says what there is */
+    (void)got; /* EAGAIN: already read; the list says what there is */
     mailbox_deliver(list_object(source, struct mailbox, source));
 }
 
@@ -67,5 +67,5 @@ void mailbox_post(struct mailbox *mailbox, struct mail *mail)
 
     const uint64_t one = 1;
     ssize_t sent = write(mailbox->source.fd, &one, sizeof one);
-    (void)sent; /* EAGAIN would mean 2^64-2 wake-ups are waiting already */
+    (void)sent; /* EAGAIN would mean that 2^64-2 wake-ups are waiting */
 }

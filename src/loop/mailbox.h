@@ -1,11 +1,11 @@
 /* Messages to a thread's event loop.
  *
- * A message lies inside the object that it is about, at most one under way per object, so that
- * posting cannot fail and a mailbox cannot fill up.
+ * A message lies inside the object that it is about. An object has at most one message under way,
+ * so posting cannot fail and a mailbox cannot fill up.
  *
  * Owns:    its eventfd; never the messages.
- * Threads: mailbox_post from any; everything else from the loop's thread. The list is guarded by
- *          `lock`, which is held for a few instructions and never across a callback.
+ * Threads: mailbox_post from any; everything else from the loop's thread. `lock` guards the list;
+ *          it is held for a few instructions and never during a callback.
  * Blocks:  never.
  * Limits:  none. */
 #ifndef LOOP_MAILBOX_H
@@ -25,14 +25,14 @@ struct mailbox {
     struct loop_source source;
     pthread_mutex_t lock;
     struct mail *first; /* guarded by lock */
-    struct mail **last; /* guarded by lock; where the next one is hung */
+    struct mail **last; /* guarded by lock; where the next message is linked */
 };
 
 /* AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status mailbox_open(struct mailbox *mailbox, struct loop *loop, struct afar_error *err);
 void mailbox_close(struct mailbox *mailbox);
 
-/* Delivers what is there now. For the end, when the loop turns no more. */
+/* Delivers the messages that are there now. For shutdown, when the loop does not turn any more. */
 void mailbox_deliver(struct mailbox *mailbox);
 
 /* mail->deliver will run in the loop's thread, in the order of posting. */

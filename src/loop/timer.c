@@ -17,7 +17,7 @@ void timers_close(struct timers *timers)
     timers->heap = NULL;
 }
 
-/* So many more than are attached or kept. */
+/* Makes room for `count` timers more than are attached or kept. */
 static enum afar_status make_room(struct timers *timers, size_t count, struct afar_error *err)
 {
     const size_t wanted = timers->attached + timers->kept + count;
@@ -105,7 +105,7 @@ static void take_out(struct timers *timers, struct timer *timer)
     struct timer *last = timers->heap[--timers->count];
     if (last == timer)
         return;
-    /* The last one takes the gap; it may belong above or below it. */
+    /* The last timer fills the gap; it may belong above or below it. */
     sift_up(timers, place, last);
     sift_down(timers, last->place, last);
 }
@@ -135,7 +135,7 @@ int64_t timers_next(const struct timers *timers)
 
 void timers_fire(struct timers *timers, int64_t now_ms)
 {
-    /* At most as many as are waiting now, so that one that keeps arming itself cannot hold the
+    /* At most as many as are armed now, so that a timer that keeps arming itself cannot block the
      * loop. */
     for (size_t left = timers->count; left > 0 && timers->count > 0; left--) {
         struct timer *first = timers->heap[0];

@@ -3,7 +3,7 @@
  * Owns:    the heap's array; a struct timer lies inside its object.
  * Threads: one owner; no lock.
  * Blocks:  never.
- * Limits:  none. Room for a timer is made by timer_attach, so that arming it cannot fail. */
+ * Limits:  none. timer_attach makes room for a timer, so that arming it cannot fail. */
 #ifndef LOOP_TIMER_H
 #define LOOP_TIMER_H
 
@@ -14,7 +14,7 @@
 
 struct timer {
     int64_t deadline_ms; /* DEADLINE_NEVER: not armed */
-    size_t place;        /* in the heap; TIMER_NOWHERE: not in it */
+    size_t place;        /* index in the heap; TIMER_NOWHERE: not in it */
     void (*fire)(struct timer *);
 };
 
@@ -24,22 +24,22 @@ struct timers {
     struct timer **heap;
     size_t count;
     size_t attached;
-    size_t kept; /* places beside these that timers_keep has made */
+    size_t kept; /* places in addition to these, made by timers_keep */
     size_t capacity;
 };
 
 void timers_init(struct timers *timers);
 void timers_close(struct timers *timers);
 
-/* Makes room for `timer` and remembers what it does. AFAR_ENOMEM. Each attached timer must be
- * detached before its memory goes. */
+/* Makes room for `timer` and sets its callback. Each attached timer must be detached before its
+ * memory is freed. AFAR_ENOMEM. */
 enum afar_status timer_attach(struct timers *timers, struct timer *timer,
                               void (*fire)(struct timer *), struct afar_error *err);
 void timer_detach(struct timers *timers, struct timer *timer);
 
-/* Makes room for `count` timers that are attached later, by timer_attach_kept, which cannot fail; each
- * uses up one of these places. For a timer that was attached elsewhere: it does what it did. AFAR_ENOMEM.
- */
+/* Makes room for `count` timers that timer_attach_kept, which cannot fail, attaches later; each
+ * uses one of these places. For a timer that was attached elsewhere: it keeps its callback.
+ * AFAR_ENOMEM. */
 enum afar_status timers_keep(struct timers *timers, size_t count, struct afar_error *err);
 void timer_attach_kept(struct timers *timers, struct timer *timer);
 
@@ -49,8 +49,8 @@ void timer_arm(struct timers *timers, struct timer *timer, int64_t deadline_ms);
 /* The earliest deadline, or DEADLINE_NEVER. */
 int64_t timers_next(const struct timers *timers);
 
-/* Disarms and fires every timer whose deadline is not later than now_ms. One that is armed again
- * for now_ms or earlier while this runs fires in the next call. */
+/* Disarms and fires every timer whose deadline is not after now_ms. At most as many as are armed at
+ * the start: a timer that is armed again meanwhile may fire only in the next call. */
 void timers_fire(struct timers *timers, int64_t now_ms);
 
 #endif
