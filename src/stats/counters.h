@@ -1,7 +1,7 @@
-/* What has happened since the start, counted: ready for metrics, and written to the log on SIGUSR1.
+/* Counts events since the start: for the metrics, and written to the log on SIGUSR1.
  *
  * Owns:    nothing.
- * Threads: any; each counter is an atomic of its own.
+ * Threads: any; each counter is a separate atomic.
  * Blocks:  never.
  * Limits:  none; 64 bits do not overflow. */
 #ifndef STATS_COUNTERS_H
@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-/* Each limit of the configuration has one: how often it was met. */
+/* Each limit of the configuration has a counter: how often it was reached. */
 enum counter {
     COUNTER_CONNECTIONS,
     COUNTER_HANDSHAKES,
@@ -75,10 +75,10 @@ struct counters {
 void counters_count(struct counters *counters, enum counter which);
 unsigned long long counters_get(const struct counters *counters, enum counter which);
 
-/* "connections", "max_connections", …; those of limits are named as in the configuration. */
+/* "connections", "max_connections", …; counters of limits are named like the option. */
 const char *counter_name(enum counter which);
 
-/* "connections=12 jobs=3": those that are not 0, as many as fit. */
+/* Writes "connections=12 jobs=3": the counters that are not 0, as many as fit. */
 void counters_format(const struct counters *counters, char *text, size_t size);
 
 #endif

@@ -18,5 +18,6 @@ void pulse_end(struct pulse *pulse)
 int64_t pulse_turn_ms(const struct pulse *pulse, int64_t now_ms)
 {
     int64_t begun_ms = atomic_load_explicit(&pulse->begun_ms, memory_order_relaxed);
-    return begun_ms < now_ms ? now_ms - begun_ms : 0; /* it may have begun since now_ms was read */
+    return begun_ms < now_ms ? now_ms - begun_ms : 0; /* a turn may have started after now_ms was
+                                                         read */
 }
