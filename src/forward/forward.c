@@ -14,27 +14,27 @@
 #include "net/address.h"
 #include "net/dial.h"
 
-/* One direction. */
+/* One direction of the copy. */
 struct way {
-    int from; /* -1: ended */
-    int to;   /* -1: nobody takes it any more, or all has been given */
+    int from; /* -1: the source has ended */
+    int to;   /* -1: the sink does not accept more, or all is written */
     size_t start;
     size_t end;
-    uint64_t bytes; /* given */
+    uint64_t bytes; /* written so far */
     char data[FORWARD_BUFFER_BYTES];
 };
 
 struct relay {
     struct way up;   /* to the target */
-    struct way down; /* from there */
+    struct way down; /* from the target */
     int socket;
     int tell_fd;
-    int failure; /* errno by which the socket was lost; 0: it was not */
+    int failure; /* errno with which the socket failed; 0: none */
 };
 
 static void tell(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A line in one write, which a pipe takes whole (pipe(7), PIPE_BUF). */
+/* Writes a line in one write(2), which a pipe takes whole (pipe(7), PIPE_BUF). */
 static void tell(int fd, const char *format, ...)
 {
     char line[AFAR_ERROR_MESSAGE_BYTES + 64];
@@ -47,7 +47,7 @@ static void tell(int fd, const char *format, ...)
     size_t used = (size_t)size < sizeof line - 1 ? (size_t)size : sizeof line - 2;
     line[used] = '\n';
     ssize_t written = write(fd, line, used + 1);
-    (void)written; /* who does not read it does not want it */
+    (void)written; /* a reader that has gone does not need the line */
 }
 
 /* ---- connecting ------------------------------------------------------------------------------ */
@@ -84,7 +84,7 @@ static enum forward_end open_socket(const char *text, int *fd, int tell_fd)
     status = dial(&endpoint, clock_deadline_ms(FORWARD_CONNECT_TIMEOUT_MS), fd, &err);
     if (status == AFAR_OK)
         return FORWARD_ENDED;
-    if (status == AFAR_ESYSTEM && err.sys_errno == 0) { /* the resolver's words have the name */
+    if (status == AFAR_ESYSTEM && err.sys_errno == 0) { /* the resolver's message has the name */
         tell(tell_fd, "%s", err.message);
         return FORWARD_NOT_FOUND;
     }
@@ -106,7 +106,7 @@ static void tell_connected(int fd, int tell_fd)
     tell(tell_fd, FORWARD_CONNECTED "%s", text);
 }
 
-/* ---- carrying -------------------------------------------------------------------------------- */
+/* ---- copying --------------------------------------------------------------------------------- */
 
 static void close_pipe(int *fd)
 {
@@ -115,7 +115,7 @@ static void close_pipe(int *fd)
     *fd = -1;
 }
 
-/* Its source has ended. */
+/* The source of this direction has ended. */
 static void end_source(struct relay *relay, struct way *way)
 {
     if (way == &relay->up)
@@ -123,7 +123,7 @@ static void end_source(struct relay *relay, struct way *way)
     way->from = -1;
 }
 
-/* Nobody takes any more of it: so that its source need not give more, either. */
+/* The sink of this direction accepts no more, so its source is ended, too. */
 static void end_sink(struct relay *relay, struct way *way)
 {
     way->start = way->end = 0;
@@ -164,9 +164,9 @@ static void drain(struct relay *relay, struct way *way)
             continue;
         if (sent < 0 && errno == EAGAIN)
             return;
-        if (sent < 0) { /* it is lost, or its reader does not want more */
+        if (sent < 0) { /* the connection is lost, or the reader has gone */
             if (way == &relay->up && errno != EPIPE) {
-                relay->failure = errno; /* which the kernel tells once */
+                relay->failure = errno; /* the kernel reports it only once */
                 end_source(relay, &relay->down);
             }
             end_sink(relay, way);
@@ -178,7 +178,7 @@ static void drain(struct relay *relay, struct way *way)
     way->start = way->end = 0;
 }
 
-/* All that there was has been given: the other side hears of the end. */
+/* If the source has ended and all is written, signals the end to the other side. */
 static void finish(struct relay *relay, struct way *way)
 {
     if (way->from >= 0 || way->to < 0 || way->start < way->end)
@@ -198,7 +198,7 @@ static void wait_ready(struct relay *relay)
     struct way *down = &relay->down;
     struct pollfd waiting[] = {
         {.fd = up->end == 0 ? up->from : -1, .events = POLLIN},
-        /* The ends to write to also only to hear that nobody reads any more: POLLERR (poll(2)). */
+        /* Sinks are always polled, to notice that their reader has gone: POLLERR (poll(2)). */
         {.fd = up->to, .events = up->end > 0 ? POLLOUT : 0},
         {.fd = down->end == 0 ? down->from : -1, .events = POLLIN},
         {.fd = down->to, .events = down->end > 0 ? POLLOUT : 0},
@@ -239,7 +239,7 @@ static bool set_nonblocking(int fd)
 
 int forward_serve(const char *target, int in_fd, int out_fd, int tell_fd)
 {
-    static struct relay relay; /* too large for a stack that a limit may have cut */
+    static struct relay relay; /* too large for a stack that a limit may have made small */
     int fd = -1;
     (void)signal(SIGPIPE, SIG_IGN);
     if (!set_nonblocking(in_fd) || !set_nonblocking(out_fd)) {
