@@ -53,7 +53,8 @@ enum run_guest_state {
 };
 
 struct run_guest_setup {
-    const char *holder; /* random, different for each run; NULL if resume_ms is 0 and job is NULL */
+    const char *holder; /* random, different for each run; may be NULL if resume_ms is 0 and job
+                           is NULL */
     uint64_t resume_ms; /* time to ask for; 0: a lost connection ends the run */
     const char *job;    /* start with an attach to this job; NULL: with an exec */
     bool watch;         /* with a job: only read, do not become the holder … */
