@@ -1,7 +1,7 @@
-/* Result codes and the error that goes with them.
+/* Result codes and the error that belongs to them.
  *
- * Owns:    nothing; a struct afar_error belongs to the caller and is never allocated, so that an
- *          error can be reported when memory is out.
+ * Owns:    nothing; the caller owns a struct afar_error, which is never allocated, so that an error
+ *          can be reported when memory is out.
  * Threads: a struct afar_error belongs to one thread at a time.
  * Blocks:  never.
  * Limits:  a message is cut at AFAR_ERROR_MESSAGE_BYTES - 1 bytes. */
@@ -16,7 +16,7 @@ extern "C" {
 enum afar_status {
     AFAR_OK = 0,
     AFAR_EAGAIN,    /* would block, or no room: try again when that has changed */
-    AFAR_ECLOSED,   /* the peer has gone: FIN, close_notify or reset */
+    AFAR_ECLOSED,   /* the peer is gone: FIN, close_notify or reset */
     AFAR_ETIMEDOUT, /* the deadline has passed */
     AFAR_EPEER,     /* the peer sent what the protocol does not allow */
     AFAR_EREFUSED,  /* the server answered with an error frame */
@@ -30,14 +30,15 @@ enum afar_status {
 
 enum { AFAR_ERROR_MESSAGE_BYTES = 512, AFAR_ERROR_REASON_BYTES = 32 };
 
-/* Its layout is fixed for good: it has no size, so that it can be filled in from anywhere. */
+/* The layout never changes: the struct has no `size` member, so that any code can fill it in. */
 struct afar_error {
     enum afar_status code;
     int sys_errno; /* 0 if no system call was involved */
-    /* With AFAR_EREFUSED: the error frame's code. When a connection ends: the code of the server's
-     * last message, if there was one; else "not_sent" if the command was surely not started. */
+    /* With AFAR_EREFUSED: the code of the error frame. When a connection ends: the code of the
+     * server's last message, if there was one; otherwise "not_sent" if the command was certainly
+     * not started. */
     char reason[AFAR_ERROR_REASON_BYTES];
-    char message[AFAR_ERROR_MESSAGE_BYTES]; /* one line for a person, no newline at the end */
+    char message[AFAR_ERROR_MESSAGE_BYTES]; /* one line for people, without a newline */
 };
 
 #ifdef __cplusplus
