@@ -21,7 +21,7 @@ enum afar_outcome {
     AFAR_OUTCOME_SIGNALED,     /* `signal` killed it */
     AFAR_OUTCOME_TIMED_OUT,    /* timeout_ms passed, and the server ended it */
     AFAR_OUTCOME_OUTPUT_LIMIT, /* ended because it wrote more than allowed */
-    AFAR_OUTCOME_KILLED,       /* ended by a "kill" request or by the server's shutdown */
+    AFAR_OUTCOME_KILLED,       /* ended by the server: see `killed_by` */
     AFAR_OUTCOME_DISCONNECTED, /* ended because its client was gone */
     AFAR_OUTCOME_SPAWN_FAILED, /* never ran: `error_name`, `error_stage`, `message` say why */
     AFAR_OUTCOME_SERVER_LOST   /* the server died meanwhile; the command's fate is unknown */

@@ -29,7 +29,7 @@ struct companion {
     struct list waiting; /* tasks */
     struct list put_off; /* tasks of owners that have COMPANION_SHARE at work */
     unsigned idle;       /* threads that wait for a task */
-    int64_t taken_ms;    /* when a task was last begun */
+    int64_t taken_ms;    /* when a task was last started */
     bool stopping;
 };
 
