@@ -18,7 +18,7 @@
 
 enum {
     ACCEPTS_PER_TURN = 32,
-    PAUSE_MS = 100 /* without descriptors: long enough not to spin, short enough not to be felt */
+    PAUSE_MS = 100 /* when descriptors run out: long enough not to spin, too short to be noticed */
 };
 
 /* One stream listener. */
@@ -38,20 +38,20 @@ struct acceptor {
     struct list doors;
     struct acceptor_hooks hooks;
     struct worker **workers;
-    unsigned worker_count; /* with the last, who are … */
-    unsigned bulk_count;   /* … for what carries much */
+    unsigned worker_count; /* all of them; the last … */
+    unsigned bulk_count;   /* … so many are bulk workers */
     unsigned workers_ended;
-    unsigned workers_settled; /* go by the settings that were posted last */
-    bool settling;            /* not all of them do yet */
+    unsigned workers_settled; /* use the settings that were posted last */
+    bool settling;            /* some workers do not use them yet */
     struct loop_source signals;
     struct reaper reaper;
     struct timer pause_timer;
     struct timer drain_timer;
     struct giveback giveback;
-    bool attached; /* the timers are */
+    bool attached; /* pause_timer and drain_timer are attached */
     bool draining; /* the first signal has come */
-    bool ending;   /* drain_ms are over */
-    bool killed;   /* … or a second signal has come */
+    bool ending;   /* drain_ms have passed */
+    bool killed;   /* the grace period has passed, or a second signal has come */
 };
 
 /* ---- connections ----------------------------------------------------------------------------- */
@@ -86,7 +86,7 @@ static void give_back(void *user)
         worker_post_give_back(acceptor->workers[i]);
 }
 
-/* True: its worker is to write a line of it. */
+/* Counts a refused connection. `told`: the client is told why. True: its worker logs it. */
 static bool count_refusal(struct server_shared *shared, const struct address_group *group,
                           enum counter limit, bool told)
 {
@@ -99,7 +99,7 @@ static bool count_refusal(struct server_shared *shared, const struct address_gro
     return false;
 }
 
-/* What can be said of its peer before it has spoken. */
+/* What is known of a peer before it has sent anything. */
 static enum admission_kind kind_at(const struct door *door)
 {
     if (door->tls != NULL)
@@ -153,8 +153,8 @@ static void watch_doors(struct acceptor *acceptor, uint32_t events)
     }
 }
 
-/* Out of descriptors or memory: those waiting in the backlog keep the listener readable, so looking
- * away is all that helps. */
+/* Out of descriptors or memory: connections in the backlog keep the listener readable, so the loop
+ * would spin if it were watched. */
 static void pause_accepting(struct acceptor *acceptor, const struct afar_error *err)
 {
     if (summary_count(acceptor->shared->summary, SUMMARY_PAUSED, ""))
@@ -236,8 +236,8 @@ static void kill_now(struct acceptor *acceptor)
         worker_post_kill(acceptor->workers[i]);
 }
 
-/* First the jobs' time is over, and they are ended; when they have had their grace period and their
- * clients the time to read the receipt, what is left is killed and closed. */
+/* drain_ms have passed: ends the jobs. When this fires again, after their grace period and the time
+ * for clients to read receipts: kills and closes what is left. */
 static void drain_over(struct timer *timer)
 {
     struct acceptor *acceptor = list_object(timer, struct acceptor, drain_timer);
@@ -388,7 +388,7 @@ enum afar_status acceptor_new(struct acceptor **acceptor, struct server_shared *
     return AFAR_OK;
 }
 
-/* Workers that were started although the server could not be. */
+/* Joins and frees the workers. They are drained first if the server did not start completely. */
 static void end_workers(struct acceptor *acceptor)
 {
     for (unsigned i = 0; !acceptor->draining && i < acceptor->worker_count; i++)

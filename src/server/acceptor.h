@@ -1,12 +1,13 @@
-/* The acceptor: the main thread's loop. It takes connections, applies the limit on their number,
+/* The acceptor: the main thread's loop. It accepts connections, applies the limits on their number,
  * hands each to the least loaded worker, and handles signals. It never reads a byte that a client
- * sent, and never forks, so what it has for children are the orphans that the server adopted as PID
- * 1 or subreaper (exec/orphans.h), and no job's leader.
+ * sent and never forks: its only children are the orphans that the server adopted as PID 1 or as
+ * subreaper (exec/orphans.h), never a job's leader.
  *
- * Owns:    its loop, its mailbox, the signalfd, the stream listeners it was given.
- * Threads: one, which also made it; acceptor_turn_ms from any.
- * Blocks:  acceptor_run, until every worker has ended.
- * Limits:  those of admission.h. Out of descriptors, it pauses instead of spinning. */
+ * Owns:    its loop, its mailbox, the signalfd, and the stream listeners that were given to it.
+ * Threads: one, which also made it; acceptor_turn_ms, acceptor_worker_count and acceptor_worker
+ *          from any.
+ * Blocks:  acceptor_run, until every worker has ended; acceptor_free, until their threads have.
+ * Limits:  those of admission.h. When descriptors run out, it pauses instead of spinning. */
 #ifndef SERVER_ACCEPTOR_H
 #define SERVER_ACCEPTOR_H
 
@@ -17,13 +18,13 @@
 #include "server/worker.h"
 
 struct acceptor;
-struct door; /* a stream listener that is being accepted from */
+struct door; /* a stream listener in use */
 
-/* What the acceptor tells its owner, from its own thread. */
+/* Callbacks to its owner, in the acceptor's thread. */
 struct acceptor_hooks {
     void (*hang_up)(void *user);  /* SIGHUP, while the server is not going down */
-    void (*settled)(void *user);  /* all workers go by the settings of acceptor_settle */
-    void (*draining)(void *user); /* the first signal to end has come */
+    void (*settled)(void *user);  /* all workers use the settings of acceptor_settle */
+    void (*draining)(void *user); /* the first SIGTERM or SIGINT has come */
     void *user;
 };
 
@@ -31,48 +32,53 @@ struct acceptor_hooks {
 enum afar_status acceptor_new(struct acceptor **acceptor, struct server_shared *shared,
                               const struct acceptor_hooks *hooks, struct afar_error *err);
 
-/* Waits for the workers' threads, so acceptor_run must have returned (or no worker was started). */
+/* Waits for the workers' threads to end, so acceptor_run must have returned, or server start failed
+ * before it. Closes the listeners that are left. NULL is fine. */
 void acceptor_free(struct acceptor *acceptor);
 
-/* So many that take connections, and so many besides for what carries much. */
+/* Starts `ordinary` workers, which take connections, and `bulk` workers for connections that carry
+ * much. Once. AFAR_ENOMEM, AFAR_ESYSTEM; those that were started then go with acceptor_free. */
 enum afar_status acceptor_start_workers(struct acceptor *acceptor, unsigned ordinary, unsigned bulk,
                                         struct afar_error *err);
 
-/* Takes over `listener` (*moved*, also on failure), and accepts from now on. Takes a reference to
- * `tls`, which plain listeners do not use. After the workers. *door is good for acceptor_remove;
- * NULL where the listener is a datagram socket, which worker 0 has for as long as it lives. */
+/* Takes over `listener` (*moved*, also on failure) and accepts from it. Takes a reference to `tls`,
+ * which plain listeners ignore. Must come after acceptor_start_workers. *door is for
+ * acceptor_remove; NULL for a datagram socket, which worker 0 keeps until it ends. AFAR_ENOMEM,
+ * AFAR_ESYSTEM. */
 enum afar_status acceptor_add(struct acceptor *acceptor, struct listener *listener,
                               struct tls_context *tls, struct door **door, struct afar_error *err);
 
-/* Closes a listener; its connections stay. Not after the drain has begun: it closes all. */
+/* Closes a listener; its connections stay. Must not be called once the drain has begun, which
+ * closes all listeners. */
 void acceptor_remove(struct door *door);
 
 /* True once the server has been told to end. */
 bool acceptor_is_draining(const struct acceptor *acceptor);
 
-/* True once it has killed the jobs: nothing has any more time. */
+/* True once it has told the workers to kill the jobs. */
 bool acceptor_is_killing(const struct acceptor *acceptor);
 
-/* shared->settings have changed: listeners and workers go by them from now on. hooks.settled comes
- * when all do; not again before that. */
+/* shared->settings have changed: has listeners and workers use them, and calls hooks.settled when
+ * all do. Must not be called again before that, nor in a drain. */
 void acceptor_settle(struct acceptor *acceptor);
 
-/* For how long the slowest of its own loop and the workers' has been in the same turn (pulse.h); 0:
- * all wait for events. More than seconds mean a thread that hangs. After the workers were started,
- * before acceptor_free, from any thread; it wakes nobody. */
+/* For how many ms the slowest of its own loop and the workers' has been in its current turn
+ * (pulse.h); 0: all wait for events. Several seconds mean that a thread hangs. Any thread; only
+ * between acceptor_start_workers and acceptor_free. Wakes no thread. */
 int64_t acceptor_turn_ms(const struct acceptor *acceptor);
 
-/* Its workers, for looking at what they show to any thread. The same holds. */
+/* Its workers, for reading what any thread may read of them. Callable as acceptor_turn_ms is. */
 unsigned acceptor_worker_count(const struct acceptor *acceptor);
 const struct worker *acceptor_worker(const struct acceptor *acceptor, unsigned number);
 
-/* Its thread's loop, for a timer of the owner's. Borrowed; none may be attached when it is freed.
+/* Its loop, for timers of the owner. Borrowed; all of them must be detached before acceptor_free.
  */
 struct loop *acceptor_loop(struct acceptor *acceptor);
 
-/* The signals that it takes. The thread that runs it must have blocked them. */
+/* The signals that it handles, and SIGCHLD. The thread that runs it must have blocked them. */
 void acceptor_signals(sigset_t *signals);
 
+/* Runs the loop until every worker has ended. AFAR_ESYSTEM: its epoll_wait(2) failed. */
 enum afar_status acceptor_run(struct acceptor *acceptor, struct afar_error *err);
 
 #endif

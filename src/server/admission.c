@@ -8,13 +8,13 @@
 
 struct admission {
     pthread_mutex_t lock;
-    struct tally addresses; /* all guarded by lock */
+    struct tally addresses; /* connections by address. lock guards all of this */
     struct crowd strangers; /* by address, as are … */
     struct crowd idle;      /* … the anonymous without a request */
-    size_t count;           /* those that are inside, and not leaving */
+    size_t count;           /* connections that are inside and were not told to leave */
     size_t leaving;
     size_t refused;
-    size_t max_connections; /* as the acceptor has said last */
+    size_t max_connections; /* as of the last admission_enter */
 };
 
 struct admission *admission_new(void)
@@ -54,7 +54,7 @@ static struct crowd *crowd_of(struct admission *admission, const struct admissio
     return ticket->kind == ADMISSION_STRANGER ? &admission->strangers : &admission->idle;
 }
 
-/* False: there is nobody, or the workers do not keep up. */
+/* False: there is no such member, or ADMISSION_LEAVING_MAX is reached. */
 static bool send_away(struct admission *admission, struct crowd_member *member)
 {
     if (member == NULL || admission->leaving >= ADMISSION_LEAVING_MAX)
@@ -82,7 +82,7 @@ static struct crowd_member *stranger_to_go(const struct admission *admission)
     return crowd_oldest_of_largest(&admission->strangers);
 }
 
-/* Those who have the same address as the newcomer have to make room for it. */
+/* A connection from the newcomer's own address has to make room. */
 static bool make_room_at(struct admission *admission, const struct address_group *address)
 {
     struct crowd_member *member =
@@ -100,7 +100,7 @@ static bool make_room(struct admission *admission)
     return send_away(admission, member);
 }
 
-/* Whether there is a place, or somebody makes one. */
+/* Whether there is a place, or another connection can be made to leave for it. */
 static bool has_room(struct admission *admission, const struct config *config,
                      const struct address_group *address, enum admission_kind kind,
                      enum counter *limit)
@@ -143,7 +143,7 @@ static enum admission_verdict refuse(struct admission *admission, struct admissi
     return ADMISSION_REFUSED;
 }
 
-/* Counts it. False: no memory for that, and so none for the connection. */
+/* Counts the connection. False: out of memory. */
 static bool let_in(struct admission *admission, struct admission_ticket *ticket)
 {
     const struct address_group *group = &ticket->group;
@@ -194,7 +194,7 @@ struct admission_ticket *admission_next_to_leave(struct admission *admission,
 {
     struct admission_ticket *ticket = NULL;
     (void)pthread_mutex_lock(&admission->lock);
-    way_out->posted = !list_empty(&way_out->tickets); /* not again before it was all taken */
+    way_out->posted = !list_empty(&way_out->tickets); /* no new mail until all tickets were taken */
     if (way_out->posted) {
         ticket = list_object(way_out->tickets.next, struct admission_ticket, to_leave);
         list_remove(&ticket->to_leave);
@@ -205,7 +205,7 @@ struct admission_ticket *admission_next_to_leave(struct admission *admission,
 
 /* ---- inside ---------------------------------------------------------------------------------- */
 
-/* It was told to leave, and stays: there is room again. With the lock held. */
+/* Lets a connection that was told to leave stay if there is room again. With the lock held. */
 static bool stay(struct admission *admission, struct admission_ticket *ticket)
 {
     const struct address_group *group = &ticket->group;
@@ -248,7 +248,7 @@ void admission_idle(struct admission *admission, struct admission_ticket *ticket
     if (ticket->kind != ADMISSION_ANONYMOUS)
         return;
     (void)pthread_mutex_lock(&admission->lock);
-    /* Without memory for it, it is not made to leave: no harm. */
+    /* Out of memory: then it is not made to leave, which does no harm. */
     if (ticket->inside && !ticket->leaving && ticket->place.group == NULL)
         (void)crowd_join(&admission->idle, &ticket->place, ticket->group.bytes, ticket->group.size,
                          clock_now_ms());

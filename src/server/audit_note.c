@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* It carries all that the line will say: the client may be gone by then. */
+/* Holds the whole line, as the client may be gone when it is written. */
 struct note {
     struct task task;
     struct worker *worker;
@@ -29,7 +29,7 @@ static void write_note(struct task *task)
 {
     struct note *note = list_object(task, struct note, task);
     struct afar_error err;
-    /* Nobody waits for it, and strangers may cause many. */
+    /* Not synced to disk: no request waits for it, and unauthenticated peers may cause many. */
     if (audit_write_body(note->worker->shared->audit, &note->body, true, &err) != AFAR_OK)
         audit_note_lost(note->worker->shared, note->event, err.message);
 }

@@ -1,11 +1,11 @@
-/* Lines of the audit log that nobody waits for: a worker says what has happened, its companion
- * writes it. (The line of a command's start is another matter: judge.c.)
+/* Audit log lines that no request waits for: a worker posts the event, its companion writes the
+ * line. (The line of a command's start, which must be written first, is judge.c's.)
  *
- * Owns:    a note owns the line that it will be, until that is written.
- * Threads: the worker's.
+ * Owns:    the text of each line, until it is written.
+ * Threads: the worker's; audit_note_lost from any.
  * Blocks:  never.
- * Limits:  AUDIT_NOTES_MAX or AUDIT_NOTES_BYTES under way, for each worker; what is beyond is lost,
- *          counted, and said by the next line that is written. */
+ * Limits:  AUDIT_NOTES_MAX lines or AUDIT_NOTES_BYTES under way for each worker; lines beyond that
+ *          are lost and counted, and the next line that is written says how many. */
 #ifndef SERVER_AUDIT_NOTE_H
 #define SERVER_AUDIT_NOTE_H
 
@@ -14,14 +14,16 @@
 
 enum { AUDIT_NOTES_MAX = 1024, AUDIT_NOTES_BYTES = 4 << 20 };
 
-/* Where there is no audit log, nothing. `event` is a constant. */
+/* Posts a line; does nothing without an audit log. record->event must be a constant; all else is
+ * copied. A line that cannot be posted (out of memory, limits) is lost. */
 void audit_note(struct worker *worker, const struct audit_record *record);
 
-/* The same about what a connection asked for: `event` and why; `request` NULL: none. */
+/* The same for a connection's request that was refused: `event`, why, and what was asked for (NULL:
+ * nothing that could be logged). */
 void audit_note_refused(struct connection *connection, const char *event, const char *reason,
                         const struct exec_request *request);
 
-/* A line is lost: counted, and logged. Any thread. */
+/* Counts and logs that a line is lost. */
 void audit_note_lost(struct server_shared *shared, const char *event, const char *why);
 
 #endif

@@ -17,7 +17,7 @@ void crowd_close(struct crowd *crowd)
     tally_close(&crowd->groups);
 }
 
-/* Where groups of that size are; 0: nowhere. */
+/* The rank of a group of that size, from 1 on; 0: an empty group, in no rank. */
 static size_t rank_of(size_t size)
 {
     return size < CROWD_RANKS ? size : CROWD_RANKS;
@@ -60,7 +60,7 @@ void crowd_leave(struct crowd *crowd, struct crowd_member *member)
     member->group = NULL;
     crowd->count--;
     change_rank(crowd, group, group->count, group->count - 1);
-    tally_drop(group); /* which frees it where this was the last */
+    tally_drop(group); /* frees the group if this was its last member */
 }
 
 size_t crowd_size_of(const struct crowd *crowd, const void *name, size_t size)

@@ -1,4 +1,5 @@
-/* What the server says when it starts and after a reload: who can run what, and by which way. */
+/* What the server logs when it starts and after a reload: who can run what, and through which
+ * listener. */
 #include "server/server_internal.h"
 
 #include <string.h>

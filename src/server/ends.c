@@ -1,5 +1,5 @@
-/* Certificates and revocation lists end. The log says so days before, once a day, and the metrics
- * all the time (server/watch/metrics.c). */
+/* Warns before certificates and revocation lists expire: in the log days before, once a day, and in
+ * the metrics all the time (server/watch/metrics.c). */
 #include "server/server_internal.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-/* By the wall clock, which may be set: so it is looked at often. */
+/* Expiry is by the wall clock, which may be set at any time: so look often. */
 enum { LOOK_MS = 60 * 60 * 1000, DAY_S = 24 * 60 * 60, TIME_BYTES = 32 };
 
 static void time_text(int64_t at, char text[TIME_BYTES])
@@ -23,8 +23,8 @@ enum { ENDINGS = 3, LINE_BYTES = 320 };
 
 struct ending {
     const char *what;
-    const char *so; /* what follows from its end */
-    int64_t at;     /* 0: it does not end */
+    const char *so; /* the consequence, and what to do */
+    int64_t at;     /* Unix time; 0: it does not end */
 };
 
 static void list(const struct tls_context *tls, struct ending endings[ENDINGS])
@@ -43,7 +43,7 @@ static void list(const struct tls_context *tls, struct ending endings[ENDINGS])
                                  .at = ends.lists};
 }
 
-/* What there is to say of it now; false: nothing. */
+/* Writes the warning that is due now. False: none is. */
 static bool describe(const struct ending *ending, const struct config *config, int64_t now,
                      char line[LINE_BYTES])
 {

@@ -1,9 +1,10 @@
-/* Sees when files have been replaced, by looking at them now and then.
+/* Notices that files were replaced, by calling stat(2) on them now and then.
  *
  * inotify(7) would have to follow every symbolic link on the way: a Kubernetes secret is replaced
- * by renaming the link that its folder's links lead through. A look follows them by itself, on
- * every file system.
+ * by renaming the link that its folder's links lead through. stat(2) follows them, on every file
+ * system.
  *
+ * Owns:    nothing.
  * Threads: a value of one thread.
  * Blocks:  as stat(2) does.
  * Limits:  FILE_WATCH_MAX files. */
@@ -17,32 +18,31 @@
 
 enum { FILE_WATCH_MAX = 4 };
 
-/* What a file is known by. All zero: it is not there. */
+/* What identifies a file's state. All zero: the file does not exist. */
 struct file_mark {
     dev_t device;
     ino_t inode;
     off_t size;
     struct timespec modified;
-    struct timespec changed; /* of its mode, too */
+    struct timespec changed; /* ctime: also a new mode or owner */
 };
 
 struct file_watch {
-    struct file_mark known[FILE_WATCH_MAX]; /* when they were last read */
-    struct file_mark seen[FILE_WATCH_MAX];  /* at the last look */
+    struct file_mark known[FILE_WATCH_MAX]; /* as of the last read */
+    struct file_mark seen[FILE_WATCH_MAX];  /* as of the last look */
 };
 
 enum file_watch_news {
-    FILE_WATCH_SAME,     /* they are as they were read */
-    FILE_WATCH_CHANGING, /* they have changed since the last look: the writer may be in the
-                            middle */
-    FILE_WATCH_CHANGED   /* they are others, and stay as they are: to be read */
+    FILE_WATCH_SAME,     /* unchanged since they were read */
+    FILE_WATCH_CHANGING, /* changed since the last look: perhaps still being written */
+    FILE_WATCH_CHANGED   /* changed, but not since the last look: read them now */
 };
 
-/* To be called before the files are read, so that what comes later is seen. A NULL among `paths` is
- * no file. */
+/* Call this before reading the files, so that a later change is noticed. A NULL among `paths`
+ * stands for no file. */
 void file_watch_note(struct file_watch *watch, const char *const paths[FILE_WATCH_MAX]);
 
-/* FILE_WATCH_CHANGED is said once: the files count as read then. */
+/* Looks once. After FILE_WATCH_CHANGED the files count as read, so it is returned once. */
 enum file_watch_news file_watch_look(struct file_watch *watch,
                                      const char *const paths[FILE_WATCH_MAX]);
 

@@ -1,6 +1,6 @@
 #include "server/giveback.h"
 
-#include <stdlib.h> /* which says whose C library it is */
+#include <stdlib.h> /* defines __GLIBC__ */
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/list.h"
 
-/* All free pages of all threads' parts of the heap, but for those at the end of a part: glibc gives
- * these back only when something is freed right before them, by a thread that uses that part. */
+/* Gives back all free pages of all arenas, except those at an arena's end: glibc gives these back
+ * only when memory right before them is freed by a thread that uses that arena. */
 static void give_back(struct giveback *giveback)
 {
 #ifdef __GLIBC__
@@ -20,12 +20,12 @@ static void give_back(struct giveback *giveback)
 
 void giveback_trim_own(void)
 {
-    /* Less than what malloc(3) takes from the system directly (128 KiB at least), so that it comes
-     * from this thread's part; and together more than the gaps there and than what malloc(3) keeps
-     * at its end by itself. That end grows meanwhile, and then all of it goes at once. Nothing of
-     * it is touched. */
+    /* Each block is smaller than what malloc(3) maps separately (128 KiB at least), so that it
+     * comes from this thread's arena; all together are larger than the gaps there and than what
+     * malloc(3) keeps at the arena's end. So the arena grows, and when the blocks are freed, its
+     * whole end is given back. The blocks are never touched. */
     enum { BLOCK_BYTES = 120 * 1024, BLOCKS = 512 };
-    void *volatile blocks[BLOCKS]; /* or a compiler sees that nobody uses them */
+    void *volatile blocks[BLOCKS]; /* volatile, or the compiler would remove unused blocks */
     for (int i = 0; i < BLOCKS; i++)
         blocks[i] = malloc(BLOCK_BYTES);
     for (int i = 0; i < BLOCKS; i++)
@@ -38,7 +38,7 @@ static void look(struct timer *timer)
     size_t count = giveback->count(giveback->user);
     if (count > giveback->most)
         giveback->most = count;
-    /* Where half of them are still there, it waits for the others. */
+    /* While more than half of the connections are left, wait for the others. */
     if (giveback->most - count >= GIVEBACK_MIN && count <= giveback->most / 2) {
         give_back(giveback);
         giveback->most = count;

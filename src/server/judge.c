@@ -1,5 +1,5 @@
-/* What a command is judged by, in its worker's companion: the rules, the places of its rule, its
- * environment, and its line in the audit log, before anything is started. */
+/* Judges a command in its worker's companion, before anything is started: the rules, the places of
+ * its rule, its environment, and its line in the audit log. */
 #include "server/prepare_internal.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ static const char *server_path(const struct terms *terms)
     return path != NULL ? path : ENVIRONMENT_DEFAULT_PATH;
 }
 
-/* A refusal, which `err` gives words to. */
+/* Marks a refusal; the caller's `err` has its text. */
 static void refuse(struct terms *terms, struct job_launch *launch, enum refusal_code code)
 {
     launch->refused = true;
@@ -82,7 +82,7 @@ static enum afar_status take_place(struct terms *terms, struct job_launch *launc
 struct audit_record judge_record(const struct terms *terms, const struct rule *rule,
                                  const char *event)
 {
-    /* Where there are no rules, the server does what it is asked, as itself. */
+    /* Without rules, commands run as the server's own user. */
     bool switches = rule != NULL && rule->user.name != NULL;
     const char *id = terms->entry->id;
     return (struct audit_record){.event = event,
@@ -105,7 +105,7 @@ void judge_record_request(struct audit_record *record, const struct exec_request
     record->env = request->env;
 }
 
-/* On the disk before anything is started. */
+/* The start line is on the disk before anything is started. */
 static enum afar_status note_start(struct terms *terms, struct job_launch *launch,
                                    struct afar_error *err)
 {
@@ -134,8 +134,8 @@ static enum afar_status note_start(struct terms *terms, struct job_launch *launc
     return afar_fail(err, AFAR_EREFUSED, "the server cannot write its audit log");
 }
 
-/* What its rule does not let it leave is ended with it, and the receipt says so; unless the client
- * cannot do without. */
+/* If its rule does not let it leave processes, they are ended with it, and the receipt says so;
+ * unless the client insists (must_leave): then it is refused. */
 static enum afar_status choose_leave(struct terms *terms, struct job_launch *launch,
                                      struct afar_error *err)
 {
@@ -188,7 +188,7 @@ static enum afar_status make_recording(struct terms *terms, struct job_launch *l
     return afar_fail(err, AFAR_EREFUSED, "the server cannot make its recording");
 }
 
-/* A keeper gets it, and this server only remembers it. */
+/* Hands the command to a keeper; this server only enters it in its table. */
 static enum afar_status keep_command(struct terms *terms, struct job_launch *launch,
                                      struct afar_error *err)
 {
@@ -235,7 +235,7 @@ static enum afar_status keep_command(struct terms *terms, struct job_launch *lau
         launch->fence != NULL ? fence_take(launch->fence, &fence_fd, err) : AFAR_OK;
     if (status == AFAR_OK) {
         launch->spawned.stage = "keeper";
-        terms->kept = NULL; /* it is begun, or dropped */
+        terms->kept = NULL; /* kept_begin has consumed it, also on failure */
         status =
             kept_begin(terms->shared->kept, entry, &request, &order, fence_fd, terms->entry, err);
     }

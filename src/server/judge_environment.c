@@ -1,4 +1,4 @@
-/* The environment of a command: the server's or a fresh one, and what the request adds to it. */
+/* Makes the environment of a command: the server's or a fresh one, and what the request adds. */
 #include "server/prepare_internal.h"
 
 #include <locale.h>
@@ -79,7 +79,7 @@ static enum afar_status add_user(struct words *words, const struct user *user,
     return add_variables(words, variables, sizeof variables / sizeof variables[0], err);
 }
 
-/* Instead of the server's own: the user's, with the server's language and time zone. */
+/* For a command of another user: a fresh environment, with the server's language and time zone. */
 static enum afar_status add_fresh(struct words *words, const struct terms *terms,
                                   const struct user *user, struct afar_error *err)
 {
@@ -107,7 +107,7 @@ static enum afar_status add_own(struct words *words, const struct terms *terms,
 
 enum { PLACE_BYTES = ADDRESS_TEXT_BYTES + 8, CONNECTION_BYTES = 2 * PLACE_BYTES + 20 };
 
-/* "127.0.0.1 4711" for "127.0.0.1:4711", and for what has no port the words of sshd(8). */
+/* "127.0.0.1 4711" for "127.0.0.1:4711"; without a port, what sshd(8) writes. */
 static void format_place(char out[PLACE_BYTES], const char *address)
 {
     const char *colon = strrchr(address, ':');
@@ -123,7 +123,7 @@ static void format_place(char out[PLACE_BYTES], const char *address)
     (void)snprintf(out, PLACE_BYTES, "%.*s %s", (int)(end - address), address, colon + 1);
 }
 
-/* As sshd(8) has them: scripts ask by these whether they are remote. */
+/* In the format of sshd(8): scripts check these to see whether they run remotely. */
 static void format_connection(const struct asker *asker, char connection[CONNECTION_BYTES],
                               char client[CONNECTION_BYTES])
 {
@@ -139,7 +139,9 @@ static void format_connection(const struct asker *asker, char connection[CONNECT
 /* ---- its terminal ------------------------------------------------------------------------------
  */
 
-/* A locale that is not there would have each program complain. In another root nobody has looked. */
+/* The locale to set: `value`, or C.UTF-8 if that is missing and was a UTF-8 one; NULL: none. A
+ * missing locale would make each program complain. `look` false (the command has another root): not
+ * checked. */
 static const char *known_locale(const char *value, bool look)
 {
     static const char *const otherwise = "C.UTF-8";
@@ -161,7 +163,7 @@ static const char *known_locale(const char *value, bool look)
     return NULL;
 }
 
-/* What the terminal brings, and then what the request asks for. */
+/* Adds the terminal's variables, and then those of the request. */
 static enum afar_status add_pty(struct words *words, const struct job_launch *launch,
                                 char *const *extra, struct afar_error *err)
 {

@@ -14,9 +14,9 @@
 #include "base/clock.h"
 
 enum {
-    SPARE_BYTES = 64 << 20, /* a disk must have so much besides the spool */
-    LOCK_MS = 2000,         /* for the last server's to be gone */
-    WAIT_MS = 15000,        /* for what another request starts under the same name */
+    SPARE_BYTES = 64 << 20, /* free space that the disk must have besides the spool */
+    LOCK_MS = 2000,         /* wait for the previous server's lock to be released */
+    WAIT_MS = 15000,        /* wait for another request that starts the same name */
     POLL_US = 20000
 };
 
@@ -40,8 +40,8 @@ static enum afar_status make_folder(int at, const char *name, int *fd, struct af
                      name, (unsigned)geteuid());
 }
 
-/* Two servers on one folder would each take the other's jobs for their own. What a server that was
- * killed was just starting has its descriptors until it executes the program: that is waited for. */
+/* Two servers on one folder would each treat the other's jobs as their own. A process that a killed
+ * server had just cloned holds the lock's descriptor until its execve: wait for that. */
 static enum afar_status lock_state(struct kept *kept, const char *path, struct afar_error *err)
 {
     kept->lock_fd = openat(kept->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -78,7 +78,7 @@ static enum afar_status load_secret(struct kept *kept, struct afar_error *err)
     return status;
 }
 
-/* One folder: what it was before this server. */
+/* Enters the job of one folder, which a previous server has started. */
 static void pick_up(struct kept *kept, const char *name)
 {
     struct afar_error err = {0};
@@ -127,7 +127,7 @@ static enum afar_status pick_up_all(struct kept *kept, struct afar_error *err)
     }
     const struct dirent *entry;
     while ((entry = readdir(folder)) != NULL) {
-        if (strncmp(entry->d_name, ".new-", 5) == 0) /* never begun, or being removed */
+        if (strncmp(entry->d_name, ".new-", 5) == 0) /* never begun, or half removed */
             (void)jobdir_remove(kept->jobs_fd, entry->d_name, NULL);
         else if (entry->d_name[0] != '.')
             pick_up(kept, entry->d_name);
@@ -280,7 +280,7 @@ void kept_stop(struct kept *kept, int64_t at_ms)
 
 static void add_text(struct digest *digest, enum afar_status *status, const char *text)
 {
-    /* With its NUL; what is not there is one byte more. */
+    /* With its NUL. NULL is hashed as "\0\1", which no text is. */
     if (*status == AFAR_OK)
         *status = text != NULL ? digest_update(digest, text, strlen(text) + 1, NULL)
                                : digest_update(digest, "\0\1", 2, NULL);
@@ -293,7 +293,7 @@ static void add_words(struct digest *digest, enum afar_status *status, char *con
     add_text(digest, status, NULL);
 }
 
-/* Keyed twice, inside and outside, as HMAC is. */
+/* Keyed inside and outside, as HMAC is. */
 enum afar_status kept_describe(const struct kept *kept, const struct exec_request *request,
                                char asked[DIGEST_HEX_BYTES], struct afar_error *err)
 {
@@ -323,7 +323,7 @@ enum afar_status kept_describe(const struct kept *kept, const struct exec_reques
     return status == AFAR_OK ? AFAR_OK : afar_fail(err, status, "cannot hash a request");
 }
 
-/* The limit that leaves no place for another one of this owner; NULL: none does. */
+/* The limit that leaves no place for another job of this owner; NULL: none does. */
 static const char *full_locked(const struct kept *kept, const char *owner)
 {
     if (kept_places_locked(kept, NULL) >= kept->keep_max)
@@ -487,10 +487,10 @@ static void fill_job(const struct kept_entry *entry, const char *owner, uint64_t
     memcpy(job->bytes, entry->bytes, sizeof job->bytes);
     job->ended_ms = now_us > entry->ended_us ? (now_us - entry->ended_us) / 1000 : 0;
     if (job->ended_ms == 0)
-        job->ended_ms = 1; /* 0 would say that it has not */
+        job->ended_ms = 1; /* 0 means that it has not ended */
 }
 
-/* The least id beyond `after` that is wanted; a few thousand are gone through for each. */
+/* The job with the smallest id greater than `after`. Goes through all of them, a few thousand. */
 static struct kept_entry *next_locked(struct kept *kept, const char *owner, const char *after)
 {
     struct kept_entry *best = NULL;
@@ -514,7 +514,7 @@ bool kept_is_live(struct kept *kept, const char *job)
     return live;
 }
 
-/* The next that is wanted, after `job`, which it becomes. False: there are no more. */
+/* Finds the next job after `job`, and sets `job` to its id. False: there are no more. */
 static bool list_next(struct kept *kept, const char *owner, bool all,
                       char job[MESSAGE_JOB_ID_BYTES], struct message_job *found)
 {

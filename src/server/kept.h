@@ -1,15 +1,16 @@
-/* The kept commands of this server: who has which, by what name, and what has become of each.
+/* The table of this server's kept commands: their owners, their names, and how each has ended.
  *
- *     kept_claim ── judged ──▶ kept_begin ─▶ LIVE ─ its keeper has ended ─▶ ENDED ─ forget, time ─▶ gone
- *         └── refused, failed: kept_drop
+ *   kept_claim ── judged ──▶ kept_begin ─▶ LIVE ─ keeper has ended ─▶ ENDED ─ forget, age ─▶ gone
+ *       └── refused, failed: kept_drop
  *
- * The folders under state_directory are the truth; this is what can be known of them without a look
- * at a disk. A name (key) is claimed before anything is started, and given back where nothing was.
+ * The folders under state_directory are authoritative; the table holds what can be answered without
+ * reading a disk. A name (key) is claimed before anything is started, and released if nothing was.
  *
  * Owns:    the entries, and the folders that they stand for.
  * Threads: any; one mutex, never held while a disk or a keeper is waited for.
- * Blocks:  what says so: for a companion, or before the server listens.
- * Limits:  keep_max, keep_per_identity, keep_bytes. A place in the registry as long as it runs. */
+ * Blocks:  the functions that say so; call them from a companion, or before the server listens.
+ * Limits:  keep_max, keep_per_identity, keep_bytes. A running command also has a place in the
+ *          registry. */
 #ifndef SERVER_KEPT_H
 #define SERVER_KEPT_H
 
@@ -24,87 +25,93 @@
 struct kept;
 struct kept_entry;
 
-/* What it needs, all *kept*. */
+/* What the table uses, all *kept*. */
 struct kept_setup {
     struct log *log;
     struct audit *audit; /* NULL: none */
     struct registry *registry;
 };
 
-/* Blocks. Opens the state folder, and picks up every job in it; those that run take their places.
- * NULL where the configuration names none. AFAR_ESYSTEM (also: another server has it), AFAR_ENOMEM.
- */
+/* Blocks. Opens the state folder and enters every job in it; those that run take their places in
+ * the registry. *kept is NULL if state_directory is not set. Free with kept_free. AFAR_ESYSTEM
+ * (also: another server uses the folder), AFAR_ENOMEM. */
 enum afar_status kept_open(struct kept **kept, const struct config *config,
                            const struct kept_setup *setup, struct afar_error *err);
 void kept_free(struct kept *kept);
 
-/* From now on; any thread. */
+/* Uses these limits from now on. NULL is fine. */
 void kept_set_limits(struct kept *kept, const struct config *config);
 
-/* How many there are whose keeper has not ended, as far as that is known; *ended: the others. NULL:
- * none. *bytes: of output on the disk, as it was seen last. */
+/* Returns the number of jobs whose keeper has not ended, as far as is known; *ended: that of the
+ * others; *bytes: their output on the disk when it was last measured. All are 0 if `kept` is NULL.
+ */
 size_t kept_count(struct kept *kept, size_t *ended, uint64_t *bytes);
 
-/* The server stops. From `at_ms` on (CLOCK_MONOTONIC) the jobs that run are ended in order; called
- * again, at the earlier time. They end by themselves: kept_count tells. */
+/* The server stops. From `at_ms` (CLOCK_MONOTONIC) on, the running jobs are told to end; of several
+ * calls the earliest time counts. Does not wait for them: ask kept_count. NULL is fine. */
 void kept_stop(struct kept *kept, int64_t at_ms);
 
-/* Whether such a job may run; any thread. */
+/* Whether the job is in the table and has not ended. */
 bool kept_is_live(struct kept *kept, const char *job);
 
 /* ---- in a worker ----------------------------------------------------------------------------- */
 
-/* What is asked for as a hash, by which it is compared under its name. AFAR_ENOMEM. */
+/* A hash of the request, to tell whether a second one under the same name asks for the same.
+ * AFAR_ENOMEM, AFAR_EINVAL as digest_new. */
 enum afar_status kept_describe(const struct kept *kept, const struct exec_request *request,
                                char asked[DIGEST_HEX_BYTES], struct afar_error *err);
 
 enum kept_claim {
     KEPT_FRESH, /* *entry is the caller's: kept_begin or kept_drop must follow */
-    KEPT_KNOWN, /* this owner has it under that name already */
-    KEPT_OTHER, /* … but another command */
-    KEPT_FULL   /* no more of them, and none of this owner's that have ended without a name, whose
-                 * place it would get: *limit names the key */
+    KEPT_KNOWN, /* this owner has the same command under that name already */
+    KEPT_OTHER, /* this owner has another command under that name */
+    KEPT_FULL   /* no place, and this owner has no ended job without a name that could give up
+                   its own; or out of memory. *limit is the setting's name */
 };
 enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *request,
                            struct kept_entry **entry, const char **limit);
 
-/* It was not begun. NULL is fine. */
+/* Releases a claim whose command was not begun. NULL is fine. */
 void kept_drop(struct kept *kept, struct kept_entry *entry);
 
-/* As it was claimed. */
+/* The request that was given to kept_claim. Borrowed from the entry. */
 const struct jobdir_request *kept_request(const struct kept_entry *entry);
 
-/* Whose job (NULL: anybody's) is known by this id, or, where that is "", by the holder of its exec.
- */
+/* Finds a job of `owner` (NULL: of anyone) by `id`, or, if `id` is "", by the holder of its exec.
+ * False: there is none. */
 bool kept_find(struct kept *kept, const char *owner, const char *id, const char *holder,
                char job[MESSAGE_JOB_ID_BYTES]);
 
-/* ---- in a companion: all of these block ------------------------------------------------------ */
+/* in a companion: all of these block */
 
-/* Starts its keeper, which has the place from then on. On failure it is as if dropped, and nothing
- * runs. AFAR_ELIMIT: no room on the disk. AFAR_ESYSTEM, AFAR_ENOMEM. */
+/* Starts the command's keeper, which takes over `place`. On failure the claim is released as by
+ * kept_drop, and nothing runs. AFAR_ELIMIT: no room on the disk. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status kept_begin(struct kept *kept, struct kept_entry *entry,
                             struct jobdir_request *request, const struct keep_order *order,
                             int fence_fd, struct registry_entry *place, struct afar_error *err);
 
-/* Waits for what somebody else is starting under this name. AFAR_EAGAIN: it still is, or nothing
- * came of it. */
+/* Waits until the job that another request is starting under this name has begun. AFAR_EAGAIN: it
+ * is still starting, or could not be started. */
 enum afar_status kept_wait(struct kept *kept, const char *owner, const char *key,
                            char job[MESSAGE_JOB_ID_BYTES], struct afar_error *err);
 
-/* A connection to its keeper, or to one that reads its folder; the token has been shown. AFAR_EINVAL:
- * there is no such job (any more). AFAR_EAGAIN: not now. AFAR_ESYSTEM. */
+/* Connects to the job's keeper, or to a new one that reads its folder, and authenticates with the
+ * folder's token. The caller closes *fd. AFAR_EINVAL: no such job (any more). AFAR_EAGAIN: the
+ * keeper does not answer now. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status kept_connect(struct kept *kept, const char *job, int *fd, struct afar_error *err);
 
-/* AFAR_EINVAL: no such job runs. AFAR_ESYSTEM. */
+/* Sends the signal `name` to the job. AFAR_EINVAL: no such job runs. AFAR_EAGAIN: its keeper does
+ * not answer now. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status kept_kill(struct kept *kept, const char *job, const char *name,
                            struct afar_error *err);
 
-/* AFAR_EINVAL: no such job. AFAR_EAGAIN: it runs. AFAR_ESYSTEM. */
+/* Removes an ended job and its folder. AFAR_EAGAIN: it runs. AFAR_ESYSTEM: its folder cannot be
+ * removed, or does not exist any more. */
 enum afar_status kept_forget(struct kept *kept, const char *job, struct afar_error *err);
 
-/* The jobs of `owner` (NULL: all) whose id comes after `after`, in their order; `all`: also those
- * that have ended. At most `room`; *more: there are others. */
+/* Fills in up to `room` jobs of `owner` (NULL: of all) whose id is greater than `after`, in the
+ * order of their ids, and returns how many. `all`: also those that have ended. *more: there are
+ * others. */
 size_t kept_list(struct kept *kept, const char *owner, const char *after, bool all,
                  struct message_job *jobs, size_t room, bool *more);
 

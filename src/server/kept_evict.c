@@ -1,4 +1,4 @@
-/* For how long there is what of a kept job that has ended: its output, then its name and receipt. */
+/* Removes what is left of ended kept jobs in time: first the output, later the name and receipt. */
 #include <string.h>
 #include <unistd.h>
 
@@ -27,7 +27,7 @@ uint64_t kept_output_locked(const struct kept *kept, uint64_t *live)
     return all;
 }
 
-/* Some of those that are to be measured in this round. */
+/* Up to AT_ONCE jobs that are still to be measured in this round. */
 static size_t take_some(struct kept *kept, unsigned round, char (*jobs)[MESSAGE_JOB_ID_BYTES])
 {
     size_t count = 0;
@@ -107,7 +107,7 @@ bool kept_make_room_locked(struct kept *kept, const char *owner)
 
 enum what { NOTHING, OUTPUT, ALL };
 
-/* By its age. What has ended "in the future", by a clock that was set, stays. */
+/* By the entry's age. One that has ended "in the future", as the clock was set, stays. */
 static enum what is_old(const struct kept *kept, const struct kept_entry *entry, uint64_t now_us)
 {
     const bool named = entry->request.key[0] != '\0' && kept->key_ms > kept->keep_ms;
@@ -122,7 +122,7 @@ static enum what is_old(const struct kept *kept, const struct kept_entry *entry,
                                                                                    : NOTHING;
 }
 
-/* One that is too old, or else the oldest output where there is too much. */
+/* Finds an entry that is too old, or else the oldest output if there is too much in all. */
 static enum what find_old(struct kept *kept, uint64_t now_us, char job[MESSAGE_JOB_ID_BYTES])
 {
     const struct kept_entry *oldest = NULL;
@@ -156,7 +156,7 @@ static void remove_output(struct kept *kept, const char *job)
     }
     (void)pthread_mutex_lock(&kept->lock);
     struct kept_entry *entry = kept_entry_locked(kept, job);
-    if (entry != NULL) { /* also where it could not be removed: it is not tried for ever */
+    if (entry != NULL) { /* also if it could not be removed: do not try for ever */
         entry->measured = true;
         entry->output_bytes = 0;
     }

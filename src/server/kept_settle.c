@@ -1,4 +1,4 @@
-/* What has become of a kept job whose keeper may have ended. */
+/* Finds out whether and how a kept job has ended. */
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@ static bool propose_all(struct family *family)
     return true;
 }
 
-/* Its command has ended with the keeper (PDEATHSIG); what that had started, has not. */
+/* The command itself has died with its keeper (PDEATHSIG); kills what it had started. */
 static void kill_rest(struct kept *kept, const char *job)
 {
     char variable[sizeof JOB_VARIABLE + MESSAGE_JOB_ID_BYTES];
@@ -57,7 +57,7 @@ static void kill_rest(struct kept *kept, const char *job)
     family_free(family);
 }
 
-/* What there is of its output, and that nobody knows the rest. */
+/* Makes an end for a job whose keeper was killed: the output that is there, outcome server_lost. */
 static void make_end(const char *boot, int folder_fd, const struct jobdir_request *request,
                      struct jobdir_end *end)
 {
@@ -134,7 +134,7 @@ void kept_note_end(struct kept *kept, struct kept_entry *entry, const struct job
     entry->ended_us = end->ended_us;
 }
 
-/* A crash between the two gives the line twice, never none. */
+/* The mark is made after the line: a crash between them writes the line twice, not never. */
 static void audit_end(struct kept *kept, int folder_fd, const struct jobdir_request *request,
                       const struct jobdir_end *end)
 {

@@ -1,4 +1,4 @@
-/* What becomes of kept jobs where the server stops (keep_on_stop). */
+/* Ends kept jobs, or leaves them running, when the server stops (keep_on_stop). */
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -7,7 +7,7 @@
 
 enum { PAUSE_MS = 20 };
 
-/* Who is PID 1 takes all other processes with it. */
+/* Also if this process is PID 1: when it ends, all other processes do. */
 static bool ends_kept(const struct server *server)
 {
     return server->shared.settings.config->keep_on_stop == KEEP_ON_STOP_END || getpid() == 1;
@@ -15,7 +15,7 @@ static bool ends_kept(const struct server *server)
 
 void server_stop_kept(struct server *server)
 {
-    /* (0 is no time at all here.) */
+    /* A drain_ms of 0 means: now. */
     server->kept_end_ms = clock_now_ms() + (int64_t)server->shared.settings.config->drain_ms;
     if (ends_kept(server))
         kept_stop(server->shared.kept, server->kept_end_ms);
@@ -30,10 +30,10 @@ static size_t live(struct server *server)
 
 static void fired(struct timer *timer)
 {
-    (void)timer; /* the turn is over, which is all */
+    (void)timer; /* only ends the turn of the loop */
 }
 
-/* A second signal says that they have less time. */
+/* After a second signal the kept jobs are ended now. */
 static void hurry(struct server *server)
 {
     const int64_t now_ms = clock_now_ms();
@@ -43,8 +43,8 @@ static void hurry(struct server *server)
     kept_stop(server->shared.kept, now_ms);
 }
 
-/* After drain_ms they have the grace period, and some time to write their receipts. The loop goes
- * on meanwhile: for signals, and for a service manager that wants to hear of us. */
+/* After drain_ms, kept jobs have the grace period and some time to write their receipts. The loop
+ * goes on meanwhile, for signals and for the service manager. */
 enum afar_status server_wait_for_kept(struct server *server, struct afar_error *err)
 {
     struct loop *loop = acceptor_loop(server->acceptor);

@@ -1,4 +1,4 @@
-/* Speaking with keepers. All of it blocks. */
+/* Talks to keepers. Everything here blocks. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -30,7 +30,8 @@ static enum afar_status knock(int folder_fd, int *fd, struct afar_error *err)
     return status;
 }
 
-/* There is none: whether that is the end, or another may be started to read. */
+/* No keeper listens. AFAR_OK: try again, as one was started to read the folder, or is just starting
+ * or ending. */
 static enum afar_status open_door(struct kept *kept, const char *job, int folder_fd,
                                   struct afar_error *err)
 {
@@ -41,7 +42,7 @@ static enum afar_status open_door(struct kept *kept, const char *job, int folder
         return afar_fail(err, AFAR_ESYSTEM, "the job's folder cannot be read");
     if (fate == KEPT_HAS_ENDED)
         return keep_read(folder_fd, err);
-    (void)usleep(PAUSE_US); /* it is just beginning, or ending */
+    (void)usleep(PAUSE_US); /* its keeper is just starting or ending */
     return AFAR_OK;
 }
 
@@ -64,7 +65,7 @@ enum afar_status kept_connect(struct kept *kept, const char *job, int *fd, struc
 
 /* ---- a question ------------------------------------------------------------------------------ */
 
-/* The first frame that comes, which is to be closed. */
+/* Receives the first frame into *message; message_close it. */
 static enum afar_status receive(int fd, int64_t deadline_ms, struct message *message,
                                 struct afar_error *err)
 {
@@ -96,13 +97,14 @@ static enum afar_status receive(int fd, int64_t deadline_ms, struct message *mes
                              : afar_fail(err, AFAR_ESYSTEM, "the job's keeper does not answer");
 }
 
-/* False: it does not take it. */
+/* False: the keeper does not take it. */
 static bool put(int fd, const struct buffer *out)
 {
     return send(fd, buffer_head(out), buffer_size(out), MSG_NOSIGNAL) == (ssize_t)buffer_size(out);
 }
 
-/* Sends one request to its keeper; *fd is where the answer comes. */
+/* Sends requests to the job's keeper. The answer comes on *fd, which the caller closes if it is not
+ * -1, also on failure. */
 static enum afar_status ask(struct kept *kept, const char *job, const struct buffer *out, int *fd,
                             struct afar_error *err)
 {
@@ -142,7 +144,7 @@ void kept_ask_all(struct kept *kept, struct message_job *jobs, size_t count)
     struct buffer out;
     int *fds = calloc(count > 0 ? count : 1, sizeof *fds);
     buffer_init(&out, ANSWER_BYTES);
-    /* One of an older server's does not know the first, and answers the second. */
+    /* A keeper of an older version does not know `jobs`, and answers the ping. */
     if (fds == NULL || message_put_jobs(&out, 1, "", false, NULL) != AFAR_OK ||
         message_put_ping(&out, 2, NULL) != AFAR_OK)
         count = 0;
@@ -173,7 +175,7 @@ void kept_ask_all(struct kept *kept, struct message_job *jobs, size_t count)
     free(fds);
 }
 
-/* AFAR_OK: it is done. */
+/* Sends a request and waits for the answer. AFAR_OK: the keeper has done it. */
 static enum afar_status tell(struct kept *kept, const char *job, const struct buffer *out,
                              struct afar_error *err)
 {

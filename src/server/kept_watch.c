@@ -1,8 +1,9 @@
-/* Hearing of the ends of keepers: a thread that is connected to each of them.
+/* A thread that is connected to every keeper and notices when it ends.
  *
- * An end gives the job's place back, is told to the audit log, and ends what a keeper that was
- * killed has left; all of that at once, and not when somebody asks for the job. In between it
- * removes what is too old. A folder is looked at here and in companions: it tells all the same. */
+ * An end releases the job's place, is written to the audit log, and ends the processes that a
+ * killed keeper has left: immediately, not when somebody asks for the job. In between, the thread
+ * removes what is too old. Companions look at folders, too; the result does not depend on which
+ * comes first. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -17,17 +18,17 @@
 
 enum {
     EVENTS = 64,
-    ROUND_MS = 60000, /* then all that run are measured, and the old are removed */
-    RETRY_MS = 1000,  /* a keeper that lives and has closed the connection, or cannot be reached */
+    ROUND_MS = 60000, /* how often running jobs are measured and old ones removed */
+    RETRY_MS = 1000,  /* a keeper that runs but closed the connection, or cannot be reached */
     RETRY_UNREADABLE_MS = 60000,
     SCRATCH_BYTES = 65536,
-    TURN_READS = 16 /* of one connection before the others get their turn */
+    TURN_READS = 16 /* reads of one connection in a turn */
 };
 
 struct watch {
     struct list link;
     char job[MESSAGE_JOB_ID_BYTES];
-    int fd; /* -1: to be tried again */
+    int fd; /* -1: to be opened at retry_at_ms */
     int64_t retry_at_ms;
 };
 
@@ -37,15 +38,15 @@ struct kept_watch {
     int epoll_fd;
     int wake_fd;
     atomic_bool ending;
-    struct list watches; /* the thread's alone */
+    struct list watches; /* used by the thread only */
     int64_t round_at_ms;
     unsigned round;
 };
 
 /* ---- one of them ----------------------------------------------------------------------------- */
 
-/* A child that has not come to its execve may hold a copy of the descriptor: then its close alone
- * does not end the events, and they would be about what is not there any more. */
+/* A cloned child may hold a copy of the descriptor until its execve. Then close(2) alone does not
+ * end its events, which would point to a freed watch. */
 static void close_watch(const struct kept_watch *all, struct watch *watch)
 {
     if (watch->fd >= 0) {
@@ -72,7 +73,7 @@ static void try_open(struct kept_watch *all, struct watch *watch)
         close_watch(all, watch);
 }
 
-/* Sees what its folder says. False: it is over. */
+/* Looks at the job's folder. False: the job is over. */
 static bool look(struct kept_watch *all, struct watch *watch)
 {
     switch (kept_look(all->kept, watch->job)) {
@@ -94,7 +95,7 @@ static bool look(struct kept_watch *all, struct watch *watch)
     return false;
 }
 
-/* What it says does not matter: that it says something does. */
+/* A keeper has sent something or closed the connection: its content does not matter. */
 static void heard(struct kept_watch *all, struct watch *watch, void *scratch)
 {
     ssize_t got = 1;
@@ -109,7 +110,7 @@ static void heard(struct kept_watch *all, struct watch *watch, void *scratch)
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
-/* Takes one that nobody watches. False: there is none. */
+/* Begins to watch one running job that is not watched yet. False: there is none. */
 static bool adopt(struct kept_watch *all)
 {
     struct kept *kept = all->kept;
@@ -156,7 +157,7 @@ static void retry(struct kept_watch *all)
     }
 }
 
-/* The server stops: one that has not been told. False: none, or not yet. */
+/* If it is time to stop: tells one job, which was not told before, to end. False: there is none. */
 static bool tell_one(struct kept_watch *all)
 {
     struct kept *kept = all->kept;
@@ -190,7 +191,7 @@ static int wait_ms(struct kept_watch *all)
             until_ms = watch->retry_at_ms;
     }
     (void)pthread_mutex_lock(&all->kept->lock);
-    /* Once it has come, all are told. */
+    /* After that time all have been told. */
     if (clock_now_ms() < all->kept->stop_at_ms && all->kept->stop_at_ms < until_ms)
         until_ms = all->kept->stop_at_ms;
     (void)pthread_mutex_unlock(&all->kept->lock);
@@ -206,7 +207,7 @@ static void turn(struct kept_watch *all, void *scratch)
         if (events[i].data.ptr != NULL)
             heard(all, events[i].data.ptr, scratch);
         else if (read(all->wake_fd, &woken, sizeof woken) < 0) {
-            /* Somebody else has read it, which is all the same. */
+            /* Nothing to read: no harm. */
         }
     }
     while (adopt(all))
@@ -288,6 +289,6 @@ void kept_watch_wake(struct kept *kept)
 {
     const uint64_t one = 1;
     if (kept->watch != NULL && write(kept->watch->wake_fd, &one, sizeof one) < 0) {
-        /* It is full, so it is awake. */
+        /* The counter is full, so the thread is awake. */
     }
 }

@@ -11,10 +11,10 @@
 #include "server/tally.h"
 #include "wire/message.h"
 
-/* Then those that have ended meanwhile are forgotten. */
+/* How often processes that have ended are removed from the list. */
 enum { PRUNE_MS = 1000 };
 
-/* What one job has left. */
+/* The processes that one job has left. */
 struct group {
     struct list link;
     struct tally_entry *owner; /* held once for each member */
@@ -54,7 +54,7 @@ void left_set_limits(struct left *left, const struct config *config)
     (void)pthread_mutex_unlock(&left->lock);
 }
 
-/* These are for who holds the lock. */
+/* The following need the lock. */
 
 static void drop_member(struct left *left, struct group *group, size_t at)
 {
@@ -77,7 +77,7 @@ static bool is_there(const struct family_member *member)
     return proc_read_stat(member->pid, &stat) && stat.start == member->start && !stat.dead;
 }
 
-/* A cgroup in which one of their children goes on stays for the next time. */
+/* If a child of theirs still runs in the cgroup, it cannot be removed yet: next time. */
 static bool is_over(const struct group *group)
 {
     return group->count == 0 &&
@@ -111,7 +111,7 @@ static void forget_job(struct left *left, const char *job)
     }
 }
 
-/* How many more there may be. */
+/* How many more processes of `owner` there may be. */
 static size_t room_for(const struct left *left, const char *owner, enum counter *limit,
                        uint64_t *most)
 {
@@ -129,7 +129,7 @@ static size_t room_for(const struct left *left, const char *owner, enum counter 
     return (size_t)(own < all ? own : all);
 }
 
-/* Returns how many: none, or fewer, where memory is short. */
+/* Enters the processes. Returns how many: fewer than `count` if memory is short. */
 static size_t enter(struct left *left, const struct left_job *whose,
                     const struct family_member *members, size_t count)
 {

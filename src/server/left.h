@@ -1,13 +1,13 @@
-/* The processes that commands have left running (`leave`): how many there are, of whom, and which
- * cgroups they are in.
+/* Counts the processes that commands have left running (`leave`): how many, whose, and in which
+ * cgroups.
  *
- * They are counted when their command ends: what they start later is not, and what another server
- * has let stay neither.
+ * They are counted when their command ends: processes that they start later are not, nor those that
+ * a previous server allowed to stay.
  *
- * Owns:    its list. No descriptor is kept: a process is named by pid and time of birth.
- * Threads: any.
- * Blocks:  never; looks into /proc for as many as there are, once a second at most or where that
- *          makes room.
+ * Owns:    its list. No descriptor is kept: a process is identified by pid and start time.
+ * Threads: any; one mutex.
+ * Blocks:  never, but reads /proc once for each process that it knows: left_count always,
+ *          left_settle once a second at most or to make room.
  * Limits:  left_max, left_per_identity. */
 #ifndef SERVER_LEFT_H
 #define SERVER_LEFT_H
@@ -21,23 +21,24 @@
 
 struct left;
 
-/* Whose they are. */
+/* Whose processes they are. */
 struct left_job {
     const char *owner;
     const char *job;               /* its id */
-    const struct cgroups *cgroups; /* *kept*; NULL: it has no cgroup. With one, that is removed when
+    const struct cgroups *cgroups; /* *kept*; NULL: no cgroup. The job's cgroup is removed when
                                       the last of them has ended */
 };
 
-/* NULL: out of memory. */
+/* Free with left_free. NULL: out of memory. */
 struct left *left_new(const struct config *config);
 void left_free(struct left *left);
 
-/* From now on; who is there stays. */
+/* Uses these limits from now on; processes that are there stay. */
 void left_set_limits(struct left *left, const struct config *config);
 
-/* How many of these may stay, the first ones; they are counted, and those that this job had before
- * no more. Where that is not all, *limit says why not, and *most how many there may be. */
+/* Returns how many of `members` may stay, counted from the first. Those are counted now, instead of
+ * any that this job had before. If not all may stay (also: out of memory), *limit is the limit and
+ * *most its value. */
 size_t left_settle(struct left *left, const struct left_job *whose,
                    const struct family_member *members, size_t count, enum counter *limit,
                    uint64_t *most);

@@ -35,7 +35,7 @@ static struct list *bucket_of(struct partials *partials, const struct file_key *
     return &partials->buckets[file->inode % PARTIALS_BUCKETS];
 }
 
-/* With the lock held. `but`: not one of this job; `of`: only one of this job; NULL: any. */
+/* With the lock held. `of`: only a file of this job (NULL: of any); `but`: not one of this job. */
 static struct partial *find(struct partials *partials, const struct file_key *file,
                             const struct partials_of *of, const struct partials_of *but)
 {

@@ -1,11 +1,12 @@
-/* Which job holds which partial file, for another one of the same owner that finds it locked: a
- * client that was killed leaves its session away (protocol/run.h), and its partial files with it.
+/* Which job holds which partial file, so that another job of the same owner that finds the file
+ * locked can end the holder: a client that was killed leaves its run away (protocol/run.h), and
+ * that holds its partial files.
  *
- * Owns:    its entries; each lies in a list of its job too (partials_leave).
- * Threads: any; one mutex, off the data path, never held across a call of others.
+ * Owns:    its entries; each also lies in a list of its job (partials_leave).
+ * Threads: any; one mutex, off the data path, never held across a callback.
  * Blocks:  never.
- * Limits:  PARTIALS_PER_JOB; of more than that, and where memory is out, nothing is known: they are
- *          let go when their session is over. */
+ * Limits:  PARTIALS_PER_JOB. Files beyond that, or without memory, are not entered: their holder
+ *          keeps them until its run is over. */
 #ifndef SERVER_PARTIALS_H
 #define SERVER_PARTIALS_H
 
@@ -21,10 +22,10 @@ enum { PARTIALS_PER_JOB = 256, PARTIALS_BUCKETS = 64 };
 
 struct partials {
     pthread_mutex_t lock;
-    struct list buckets[PARTIALS_BUCKETS]; /* guarded by it, like all the rest */
+    struct list buckets[PARTIALS_BUCKETS]; /* guarded by lock, like all the rest */
 };
 
-/* Those of one job. */
+/* The partial files of one job. */
 struct partials_of {
     struct list list;
     size_t count;
@@ -34,17 +35,17 @@ struct partials_of {
 void partials_init(struct partials *partials);
 void partials_close(struct partials *partials);
 
-/* `of`: before the first of its job. */
+/* Before the job's first file. */
 void partials_begin(struct partials_of *of, const char *job);
 
-/* It holds the file, or lets it go. */
+/* The job now holds the file, or has let it go. */
 void partials_hold(struct partials *partials, struct partials_of *of, const struct file_key *file);
 void partials_let_go(struct partials *partials, struct partials_of *of,
                      const struct file_key *file);
-/* It lets all of them go. Also for one that was never begun. */
+/* The job lets go of all its files. Does nothing for an all-zero `of`. */
 void partials_leave(struct partials *partials, struct partials_of *of);
 
-/* The job that holds it, other than `asker`. False: none does. */
+/* Finds a job other than `asker` that holds the file. False: none does. */
 bool partials_find(struct partials *partials, const struct partials_of *asker,
                    const struct file_key *file, char job[MESSAGE_JOB_ID_BYTES]);
 

@@ -17,8 +17,8 @@ struct prepared {
     struct worker *worker;
     struct job *job;
     struct registry_entry entry;
-    struct partials_of partials; /* of a job of files */
-    struct address_group group;  /* where it comes from, for sums */
+    struct partials_of partials; /* the partial files that a files job holds */
+    struct address_group group;  /* the address, by which log lines are summed up */
     enum afar_status (*judge)(struct job_owner *owner, struct policy_client *who,
                               struct afar_error *err);
 };
@@ -47,7 +47,7 @@ static void free_prepared(struct prepared *prepared)
 
 /* ---- the audit log --------------------------------------------------------------------------- */
 
-/* It was not begun. */
+/* Audits a command that was not started. */
 static void note_refused(const struct prepared *prepared, const struct rule *rule,
                          const struct exec_request *request, bool denied, const char *reason)
 {
@@ -60,7 +60,8 @@ static void note_refused(const struct prepared *prepared, const struct rule *rul
     audit_note(prepared->worker, &record);
 }
 
-/* A client that was killed left its session away: it ends for the next one of its owner. */
+/* Another job holds the file, of a client that is away, as it was killed: ends that job for this
+ * one, if both have the same owner. */
 static void end_holder(struct prepared *prepared, const struct file_key *file)
 {
     struct server_shared *shared = prepared->worker->shared;
@@ -102,7 +103,7 @@ static void note_file(struct job_place *place, const struct job_launch *launch,
         audit_note_lost(prepared->worker->shared, record.event, "the file server's pipe is gone");
 }
 
-/* Half of what may wait for the disk; the rest is for what cannot wait. */
+/* File lines may use half of the audit queue; the other half is for lines that cannot wait. */
 static bool file_room(struct job_place *place)
 {
     return prepared_of(place)->worker->audit_notes < AUDIT_NOTES_MAX / 2;
@@ -143,7 +144,7 @@ static void note_left(struct job_place *place, const struct job_launch *launch,
 static void begin(struct prepared *prepared)
 {
     struct terms *terms = &prepared->terms;
-    /* It may have waited for its turn, and the rules be others now. */
+    /* It may have waited, and the rules may have changed. */
     rules_free(terms->rules);
     terms->rules = rules_keep(prepared->worker->config->rules);
     fence_free(terms->fence);
@@ -151,7 +152,7 @@ static void begin(struct prepared *prepared)
     job_begin(prepared->job, &terms->decider, prepared->entry.identity);
 }
 
-/* All that the companion will need of the client, which may be gone by then. */
+/* Copies the client's names for the companion, as the client may be gone by then. */
 static enum afar_status keep_names(struct terms *terms, char *const *names, struct afar_error *err)
 {
     enum afar_status status = AFAR_OK;
@@ -161,7 +162,7 @@ static enum afar_status keep_names(struct terms *terms, char *const *names, stru
     return status;
 }
 
-/* After it has waited: whether its client, by the names it has now, may still begin anything. */
+/* Checks after a wait whether the client, by the names it has now, may still start anything. */
 static bool judge_again(struct prepared *prepared)
 {
     struct policy_client who;
@@ -179,7 +180,7 @@ static bool judge_again(struct prepared *prepared)
     return false;
 }
 
-/* Its turn has come; or would have, if nobody had given it up meanwhile. */
+/* entry.granted: the job's turn has come, or it was displaced or given up meanwhile. */
 static void place_granted(struct mail *mail)
 {
     struct prepared *prepared = list_object(mail, struct prepared, entry.granted);
@@ -258,21 +259,21 @@ static void moved(struct job_place *place, struct job_host *to)
     prepared_of(place)->worker = list_object(to, struct worker, host);
 }
 
-/* By what it was judged by; counts it. */
+/* The text for the client when judge.c refused it; counts the refusal. */
 static const char *explain_judgement(const struct prepared *prepared)
 {
     struct server_shared *shared = prepared->worker->shared;
     const struct refusal *refused = &prepared->terms.refused;
     if (refused->code == REFUSAL_BUSY)
         counters_count(&shared->counters, COUNTER_RULE_MAX_JOBS);
-    if (refused->code != REFUSAL_DENIED) /* (where a line was lost, that was counted) */
+    if (refused->code != REFUSAL_DENIED) /* (a lost audit line has been counted) */
         return refused->text;
     counters_count(&shared->counters, COUNTER_DENIED);
     return prepared->worker->config->deny_reason == DENY_REASON_BRIEF ? DENIED_BRIEFLY
                                                                       : refused->text;
 }
 
-/* It did not come to that; what was not our wish is counted. */
+/* The text when a job that waited was not started; counts the limits that caused it. */
 static const char *explain_wait(const struct prepared *prepared, const enum afar_outcome *stopped,
                                 enum refusal_code *code)
 {
@@ -301,7 +302,7 @@ static void explain(struct job_place *place, const struct job_launch *launch,
     const char *text =
         judged ? explain_judgement(prepared) : explain_wait(prepared, stopped, &refusal->code);
     const char *reason = judged ? terms->refused.text : text;
-    /* Once: the owner only answers. A client that has left the queue was not refused. */
+    /* Logged here, and not by the owner. A client that left the queue was not refused. */
     bool left = !judged && stopped != NULL && *stopped == AFAR_OUTCOME_DISCONNECTED;
     summary_who(who, terms->asker.identity, &prepared->group);
     if (!left && summary_count(shared->summary, SUMMARY_COMPLAINT, who))
@@ -355,13 +356,13 @@ static enum afar_status check_size(const struct exec_request *request, const str
     return AFAR_OK;
 }
 
-/* A shell line is an argv too, and of a service it is what the log calls it. The array is the
- * request's, freed with it; its words stay where they are. */
+/* Makes an argv for a shell line too; for a service it is what the log shows. The array belongs to
+ * the request; its words are not copied. */
 static enum afar_status make_argv(struct exec_request *request, struct afar_error *err)
 {
     static char shell[] = "/bin/sh";
     static char option[] = "-c";
-    static char login[] = "-sh"; /* whichever it is: its rule says so */
+    static char login[] = "-sh"; /* for any shell: its rule names it */
     static char forward[] = "forward";
     if (request->argv != NULL)
         return AFAR_OK;
@@ -381,7 +382,7 @@ static enum afar_status make_argv(struct exec_request *request, struct afar_erro
     return AFAR_OK;
 }
 
-/* Who it is for, and whether it can be let in at all. */
+/* Copies who asks, makes the argv, and refuses what can be refused immediately. */
 static enum afar_status prepare(struct prepared *prepared, struct exec_request *request,
                                 const struct job_origin *origin, enum counter *limit,
                                 struct afar_error *err)
@@ -429,7 +430,7 @@ static struct prepared *new_prepared(struct worker *worker)
     return prepared;
 }
 
-/* AFAR_OK: its turn has come. AFAR_EAGAIN: it waits. */
+/* AFAR_OK: it has a place. AFAR_EAGAIN: it waits. */
 static enum afar_status claim(struct prepared *prepared, const struct exec_request *request,
                               size_t *position, enum counter *limit, struct afar_error *err)
 {

@@ -10,12 +10,13 @@
 
 enum {
     PAUSE_MS = 100,
-    /* Where thousands end at once, the acceptor does not reap all of them in one turn. */
+    /* If thousands end together, they are not all reaped in one turn. */
     TURN_US = 2000,
     NEXT_MS = 1
 };
 
-/* Looks away for a while, or until the next turn if there is more. */
+/* Reaps, and then does not watch SIGCHLD for a while; continues in the next turn if there is more.
+ */
 static void reap(struct reaper *reaper)
 {
     bool more = orphans_reap(reaper->orphans, clock_now_us() + TURN_US);
@@ -31,7 +32,7 @@ static void look(struct loop_source *source, uint32_t events)
     (void)events;
     while (read(source->fd, &info, sizeof info) == (ssize_t)sizeof info)
         ;
-    (void)loop_set_events(reaper->loop, source, 0, NULL); /* looking away cannot fail */
+    (void)loop_set_events(reaper->loop, source, 0, NULL); /* removing a watch cannot fail */
     reap(reaper);
 }
 

@@ -15,16 +15,16 @@ enum { BUCKETS = 1024 };
 
 struct registry {
     pthread_mutex_t lock;
-    size_t max_jobs; /* all guarded by lock */
+    size_t max_jobs; /* lock guards all of this */
     size_t max_per_identity;
     size_t max_queued;
     size_t max_spawns; /* of one identity at a time; 0: no limit */
     size_t count;
     size_t queued;
-    struct tally identities; /* of those that have a place */
-    struct tally rules;      /* likewise */
-    struct list queue;       /* in the order of their coming; and by identity: */
-    struct crowd waiting;
+    struct tally identities;      /* of those that have a place */
+    struct tally rules;           /* likewise */
+    struct list queue;            /* queued entries in their order … */
+    struct crowd waiting;         /* … and by identity */
     struct list buckets[BUCKETS]; /* of those that have a place */
     struct list holders[BUCKETS]; /* runs, by holder … */
     struct list runs[BUCKETS];    /* … and by their job's id */
@@ -61,7 +61,7 @@ void registry_free(struct registry *registry)
     free(registry);
 }
 
-/* Ids are random, so any of their digits do; those of a request may be anything. */
+/* Ids are random, so any of their digits will do; an id in a request may be any text. */
 static size_t bucket_number(const char *id)
 {
     size_t hash = 0;
@@ -98,9 +98,9 @@ static void leave_queue(struct registry *registry, struct registry_entry *entry)
     entry->queued = false;
 }
 
-/* Makes room in a full queue for a request of that identity: of those who have the most requests in
- * it, the newest is told that it will not be started. False: the identity would then have as many
- * as they. */
+/* Makes room in a full queue for a request of that identity: the newest request of the identity
+ * with the most is told that it will not be started. False: the identity would then have as many as
+ * that one. */
 static bool displace(struct registry *registry, const struct tally_entry *identity)
 {
     struct crowd_member *member = crowd_newest_of_largest(&registry->waiting);
@@ -119,7 +119,7 @@ static bool may_spawn(const struct registry *registry, const struct tally_entry 
     return registry->max_spawns == 0 || identity->spawns < registry->max_spawns;
 }
 
-/* Gives back what the entry has, if it has one, to those of its identity that wait: `members`. */
+/* Releases the entry's spawn, if any, to waiting entries of its identity (`members`). */
 static void end_spawn(struct registry *registry, struct registry_entry *entry)
 {
     struct tally_entry *identity = entry->identity;
@@ -274,7 +274,7 @@ bool registry_begin_spawn(struct registry *registry, struct registry_entry *entr
         entry->identity->spawns++;
     else
         list_append(&entry->identity->members, &entry->spawn_link);
-    bool begun = entry->spawning; /* the other thread may change it from now on */
+    bool begun = entry->spawning; /* another thread may change it from now on */
     (void)pthread_mutex_unlock(&registry->lock);
     return begun;
 }
@@ -341,7 +341,7 @@ bool registry_pass(struct registry *registry, struct registry_entry *entry,
         tally_hold(&registry->identities, (const char *)identity->name, identity->size);
     bool passed = hold->identity != NULL;
     if (passed) {
-        list_remove(&entry->link); /* (it counts no more) */
+        list_remove(&entry->link); /* so that registry_remove does not count it down */
         hold->rule = entry->rule;
         entry->rule = NULL;
     }
@@ -395,7 +395,7 @@ enum afar_status registry_signal(struct registry *registry, const char *id, cons
         struct registry_entry *entry = list_object(link, struct registry_entry, link);
         if (strcmp(entry->id, id) != 0 || entry->leader <= 0 || !is_of(entry, identity))
             continue;
-        /* Under the lock: the leader cannot be reaped meanwhile. */
+        /* The leader cannot be reaped meanwhile, as registry_clear_leader needs the lock. */
         if (process_signal_group(entry->leader, number)) {
             entry->killed = true;
             status = AFAR_OK;
@@ -423,7 +423,7 @@ static struct registry_run *run_of_holder(struct registry *registry,
     return NULL;
 }
 
-/* Likewise; `owner` NULL: whoever has it. */
+/* Likewise; `owner` NULL: of any owner. */
 static struct registry_run *run_of_job(struct registry *registry, const struct tally_entry *owner,
                                        const char *id)
 {
@@ -462,7 +462,7 @@ enum afar_status registry_enter_run(struct registry *registry, struct registry_r
     return status;
 }
 
-/* Among those that have a place and those that wait for one. With the lock held. */
+/* Finds an entry that has a place or is queued. With the lock held. */
 static struct registry_entry *entry_of(struct registry *registry, const char *id)
 {
     const struct list *const heads[] = {bucket_of(registry, id), &registry->queue};

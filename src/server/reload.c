@@ -1,4 +1,4 @@
-/* SIGHUP: certificates and configuration are read anew, whole or not at all.
+/* SIGHUP: reads certificates and configuration again, as a whole or not at all.
  *
  *   load and check ─▶ open what is new ─▶ close what is gone ─▶ tell the workers ─▶ free the old
  *   any failure here: nothing has changed    no failure possible from here on
@@ -18,7 +18,7 @@ struct fresh {
     struct config *config;
     struct tls_context *tls;
     struct separation separation;
-    struct listenings listening; /* those that stay and those that are new */
+    struct listenings listening; /* old ones that stay, and new ones */
     bool is_new[CONFIG_LISTEN_MAX];
     struct file_watch watch;
 };
@@ -48,7 +48,7 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/* What is fixed once the threads run. */
+/* Refuses changes of what is fixed once the threads run. */
 static enum afar_status check_fixed(const struct server *server, const struct config *config,
                                     struct afar_error *err)
 {
@@ -120,7 +120,7 @@ static enum afar_status prepare(struct server *server, struct fresh *fresh, stru
         if (status == AFAR_OK)
             fresh->listening.count++;
     }
-    /* The last that can fail. Where the file was not moved away, this changes nothing. */
+    /* The last step that can fail. It changes nothing unless the file was moved away. */
     if (status == AFAR_OK && server->shared.audit != NULL)
         status = audit_reopen(server->shared.audit, err);
     return status;
@@ -147,7 +147,7 @@ static void commit(struct server *server, struct fresh *fresh)
     server->old_tls = server->shared.settings.tls;
     server->loaded = fresh->config;
     server->watch = fresh->watch;
-    server->renew_at_ms = DEADLINE_NEVER; /* it has been done */
+    server->renew_at_ms = DEADLINE_NEVER; /* the new context has just been made */
     server->old_separation = server->separation;
     server->separation = fresh->separation;
     server->shared.settings = (struct server_settings){
@@ -174,7 +174,7 @@ void server_reload(void *user)
     struct counters *counters = &server->shared.counters;
     struct fresh fresh;
     struct afar_error err;
-    if (server->settling) { /* the next one begins when all workers have heard of this one */
+    if (server->settling) { /* begins when all workers use the current one */
         server->again = true;
         return;
     }
@@ -212,7 +212,7 @@ void server_settled(void *user)
     server->old_config = NULL;
     server->old_tls = NULL;
     separation_close(&server->old_separation);
-    /* One that came meanwhile; unless the end came, too. */
+    /* A SIGHUP came meanwhile; ignored if the server is stopping. */
     bool again = server->again && !acceptor_is_draining(server->acceptor);
     server->again = false;
     if (again)

@@ -18,8 +18,8 @@
 #include "keep/jobdir.h"
 
 enum {
-    ROUNDS_MAX = 100, /* for one that forks faster than it can be found */
-    AGAIN_MS = 2,     /* for those that are in an execve */
+    ROUNDS_MAX = 100, /* for a process that forks faster than it can be found */
+    AGAIN_MS = 2,     /* for processes that are in an execve */
     KERNEL_THREADS = 2,
     PATH_BYTES = 64
 };
@@ -35,8 +35,8 @@ struct remains {
     atomic_bool cancelled;
     int64_t until_us;
     char boot[JOBDIR_BOOT_BYTES];
-    char space[PATH_BYTES]; /* our pid namespace; "": not known */
-    size_t unknown;         /* of this round: nobody can tell yet */
+    char space[PATH_BYTES]; /* our pid namespace; "": unknown */
+    size_t unknown;         /* processes of this round that are in an execve, so not yet known */
 };
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -53,7 +53,8 @@ void remains_name(char name[REMAINS_NAME_BYTES], const char *random)
                    stat.start, random);
 }
 
-/* "BOOT.PID.START.RANDOM": whether that server has ended, on this machine since it was started. */
+/* Whether the server of that name ("BOOT.PID.START.RANDOM") ran since this machine was booted, and
+ * has ended. */
 static bool is_dead(const struct remains *remains, char *name)
 {
     char *rest = NULL;
@@ -80,7 +81,7 @@ static void read_space(pid_t pid, char space[PATH_BYTES])
     space[size > 0 ? size : 0] = '\0';
 }
 
-/* In another pid namespace its server's pid means another process. */
+/* In another pid namespace, the pid in the name stands for another process. */
 static bool is_in_our_space(const struct remains *remains, pid_t pid)
 {
     char space[PATH_BYTES];
@@ -88,7 +89,7 @@ static bool is_in_our_space(const struct remains *remains, pid_t pid)
     return strcmp(space, remains->space) == 0;
 }
 
-/* Its keeper looks after it, whatever it carries. */
+/* A kept job's process: its keeper looks after it, whatever it has in its environment. */
 static bool is_kept(const struct remains *remains, pid_t pid)
 {
     char job[MESSAGE_JOB_ID_BYTES];
@@ -155,10 +156,10 @@ static void tell(const struct remains *remains, struct family *family)
         denied > 0 ? "; some may not be signalled" : "");
 }
 
-/* Stopped first, as what is stopped cannot fork. */
+/* Stops all of them before killing them, as a stopped process cannot fork. */
 static void sweep(struct remains *remains, struct family *family)
 {
-    /* Whom it is about has been judged: no other mark counts. */
+    /* is_remains has chosen the processes: this mark matches none. */
     const struct family_mark mark = {.variable = SERVER_VARIABLE "-"};
     size_t found = 1;
     for (int round = 0; round < ROUNDS_MAX && !is_over(remains); round++) {
@@ -175,7 +176,7 @@ static void sweep(struct remains *remains, struct family *family)
         while (!family_signal(family, SIGKILL, remains->until_us) && !is_over(remains))
             ;
         (void)poll(NULL, 0, AGAIN_MS);
-        if (found == 0 && round >= 2) /* who is like that for longer never tells */
+        if (found == 0 && round >= 2) /* one that stays in execve longer is given up */
             break;
     }
 }

@@ -1,16 +1,16 @@
-/* What a server has left that was killed: at the start of the next one it is ended.
+/* Ends, at the start of a server, the processes that a killed server has left.
  *
- * Each command that is neither kept nor may leave anything carries AFAR_SERVER, the name of its
- * server's process. A server that is killed takes its commands' first processes with it (PDEATHSIG);
- * what these had started is found by that name, as soon as no process has it any more, or is in a cgroup of that name. Another
- * server that lives is nobody's predecessor, and what lives in another pid namespace is not ours to
- * judge.
+ * Each command that is not kept and must not leave processes carries AFAR_SERVER in its
+ * environment: the name of its server's process. When a server is killed, the first processes of
+ * its commands die with it (PDEATHSIG); what they had started is recognised by that name once no
+ * process with that pid and start time exists, or by a cgroup of that name. Commands of a server
+ * that still runs, and processes in another pid namespace, are left alone.
  *
  * Owns:    a thread, until it is done.
  * Threads: the main one.
- * Blocks:  remains_sweep, REMAINS_WAIT_MS at most; remains_stop likewise. Where /proc hangs, so does
- *          the thread alone.
- * Limits:  REMAINS_MAX_MS. */
+ * Blocks:  remains_sweep and remains_stop, for at most REMAINS_WAIT_MS each. If reading /proc
+ *          hangs, only the thread does.
+ * Limits:  REMAINS_MAX_MS for all of it. */
 #ifndef SERVER_REMAINS_H
 #define SERVER_REMAINS_H
 
@@ -24,16 +24,17 @@ enum { REMAINS_WAIT_MS = 1000, REMAINS_MAX_MS = 30000, REMAINS_NAME_BYTES = 128 
 
 struct remains;
 
-/* "AFAR_SERVER=BOOT.PID.START.RANDOM" of this process; "" where /proc does not tell. */
+/* "AFAR_SERVER=BOOT.PID.START.RANDOM" for this process; "" if /proc cannot be used. */
 void remains_name(char name[REMAINS_NAME_BYTES], const char *random);
 
-/* Begins, and waits for a while: what was bound by a dead server's commands is to be free again
- * before this one listens. What has been done is logged. `log` and `kept` (NULL: no kept commands,
- * else all of them have been picked up) are *kept*, as are `cgroups` (NULL: none). NULL: out of memory
- * or threads, which is logged. */
+/* Starts the thread and waits REMAINS_WAIT_MS for it, so that ports that a dead server's commands
+ * have bound are free before this one listens. Logs what was ended. `log`, `kept` (NULL: no kept
+ * commands; otherwise all of them have been entered) and `cgroups` (NULL: none) are *kept*. End
+ * with remains_stop. NULL: no memory or no thread, which is logged. */
 struct remains *remains_sweep(struct log *log, struct kept *kept, const struct cgroups *cgroups);
 
-/* False: its thread hangs, and uses the log still. NULL is fine. */
+/* Stops the thread and frees everything. False: the thread hangs and still uses the log; nothing is
+ * freed. NULL is fine. */
 bool remains_stop(struct remains *remains);
 
 #endif

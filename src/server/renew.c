@@ -1,6 +1,6 @@
-/* Certificates that are replaced are read anew without a SIGHUP: the program that renews them
- * (Kubernetes, a volume's sidecar, certbot) need not know of us. The rest of the configuration
- * stays as it is. */
+/* Reads replaced certificates without a SIGHUP, so that the program that renews them (Kubernetes, a
+ * volume's sidecar, certbot) need not know of this server. The rest of the configuration stays as
+ * it is. */
 #include "server/server_internal.h"
 
 #include <string.h>
@@ -8,9 +8,9 @@
 #include "base/clock.h"
 
 enum {
-    SETTLE_MS = 1000, /* a look finds them changing: the next one comes sooner */
-    /* They could not be used, perhaps for a reason that passes (no descriptors, a date that is
-     * still to come): tried again after this, then after twice as long, … */
+    SETTLE_MS = 1000, /* the next look, if the files are changing now */
+    /* If they could not be used, perhaps for a reason that passes (no descriptors, a date still to
+     * come): tried again after this, then after twice as long, … */
     RETRY_MS = 1000,
     RETRY_MAX_MS = 5 * 60 * 1000
 };
@@ -21,7 +21,7 @@ static void look_again_in(struct server *server, int64_t after_ms)
               clock_deadline_ms(after_ms));
 }
 
-/* What was said before is not said again. */
+/* Logs a failure, unless the last one had the same text, and sets when to try again. */
 static void note_failure(struct server *server, const struct afar_error *err)
 {
     server->renew_wait_ms = server->renew_wait_ms == 0 ? RETRY_MS : server->renew_wait_ms * 2;
@@ -56,7 +56,7 @@ static void renew(struct server *server)
     acceptor_settle(server->acceptor);
 }
 
-/* They have changed: what was the matter with those before does not matter. */
+/* The files are new: forget the failures of the old ones. */
 static void renew_first(struct server *server)
 {
     server->renew_wait_ms = 0;

@@ -15,7 +15,7 @@
 
 enum { OWN_GROUPS_MAX = 1024, NAMED_MAX = 3, LIST_BYTES = 260, WHY_BYTES = 320, SHOWN_BYTES = 100 };
 
-/* Commands that run as the same user, in the same way. */
+/* A kind of commands: same user and groups, and all fenced or none. */
 struct kind {
     struct exposure_who who;
     const char *user; /* NULL: the server's own */
@@ -86,10 +86,10 @@ static void find_kinds(struct kinds *kinds, const struct config *config)
         add_kind(kinds, rules_otherwise(config->rules));
     for (size_t i = 0; i < rules_count(config->rules); i++) {
         const struct rule *rule = rules_at(config->rules, i);
-        /* Files alone stay in what is listed, if anything is. */
+        /* A rule for files only is limited to its roots, if it lists any. */
         bool wide = (rule->may & POLICY_RUN) != 0 ||
                     ((rule->may & POLICY_FILES) != 0 && rule->roots.count == 0);
-        /* Who is no root does not get out of another root directory. */
+        /* A user other than root cannot leave another root directory (chroot). */
         if (wide && (rule->chroot == NULL || rule->user.uid == 0))
             add_kind(kinds, rule);
     }
@@ -97,7 +97,7 @@ static void find_kinds(struct kinds *kinds, const struct config *config)
 
 /* ---- the fence ------------------------------------------------------------------------------- */
 
-/* What has to stay open for the commands that run behind it. */
+/* Folders that must stay usable for commands behind the fence. */
 static enum afar_status find_needed(struct words *needed, const struct config *config,
                                     struct afar_error *err)
 {
@@ -118,7 +118,7 @@ static enum afar_status find_needed(struct words *needed, const struct config *c
     return status;
 }
 
-/* Whether the folders on the way to this one are all on file systems that nobody writes to. */
+/* Whether all folders on the way to this one are on read-only file systems. */
 static bool has_fixed_way(const char *folder)
 {
     char path[PATH_MAX];
@@ -134,7 +134,7 @@ static bool has_fixed_way(const char *folder)
     return fixed;
 }
 
-/* Why a fence around this folder would take something from commands; "" if it would not. */
+/* Sets `why` if a fence around this folder would take something from commands. */
 static void judge(const char *folder, const struct words *needed, const struct config *config,
                   char why[WHY_BYTES])
 {
@@ -162,7 +162,7 @@ static bool is_closed(const struct separation *separation, const char *folder)
     return false;
 }
 
-/* Which folders are to be fenced; or why there can be no fence. */
+/* Finds the folders to fence (separation->closed); or why there can be no fence. */
 static enum afar_status find_folders(struct separation *separation, const struct config *config,
                                      const struct exposure_who *who, char why[WHY_BYTES],
                                      struct afar_error *err)
@@ -193,12 +193,12 @@ static const struct kind *find_own(const struct kinds *kinds)
     return NULL;
 }
 
-/* *why is "" where there is one, or none is needed. */
+/* `why` becomes "" if there is a fence, or none is needed. */
 static enum afar_status make_fence(struct separation *separation, const struct config *config,
                                    const struct kinds *kinds, char why[WHY_BYTES],
                                    struct afar_error *err)
 {
-    /* Where cgroups are delegated to this user, commands could leave those of their rules. */
+    /* If cgroups are delegated to this user, commands could leave the cgroup of their rule. */
     static char cgroups[] = "/sys/fs/cgroup";
     struct stat info;
     char *const readable[] = {cgroups, NULL};
@@ -263,7 +263,7 @@ static void name_kind(const struct kind *kind, char text[LIST_BYTES])
                        whose, (unsigned)kind->who.uid);
 }
 
-/* What to do about it. `why`: why there is no fence. */
+/* What to do about a kind that can reach something. `why`: why there is no fence. */
 static const char *advise(const struct kind *kind, const char *why)
 {
     if (kind->user != NULL)

@@ -31,7 +31,7 @@ enum afar_status server_block_signals(struct afar_error *err)
     int failed = pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (failed != 0)
         return afar_fail_errno(err, failed, "cannot block signals");
-    /* Both are errors of write(2) then, which are dealt with where it is called. */
+    /* Both then show as errors of write(2), which its callers handle. */
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
         return afar_fail_errno(err, errno, "cannot ignore SIGPIPE and SIGXFSZ");
     return AFAR_OK;
@@ -45,8 +45,8 @@ static unsigned worker_count(const struct config *config)
     return count < WORKERS_MIN ? WORKERS_MIN : count;
 }
 
-/* More than one for each processor would only share these; but one alone would leave the other half of
- * two to the small commands. */
+/* More than one for each processor would only compete for it; two are allowed even on one
+ * processor. */
 static unsigned bulk_worker_count(const struct config *config)
 {
     const unsigned processors = allowance_processors("");
@@ -54,7 +54,8 @@ static unsigned bulk_worker_count(const struct config *config)
     return config->bulk_workers < most ? (unsigned)config->bulk_workers : most;
 }
 
-/* What may not be offered to strangers. The address is known only now, when names are resolved. */
+/* Refuses protocols that must not be reachable from other machines. Only now are names resolved and
+ * the address known. */
 static enum afar_status check_exposure(const struct listener *listener, const struct config *config,
                                        struct afar_error *err)
 {
@@ -76,8 +77,8 @@ static enum afar_status check_exposure(const struct listener *listener, const st
     return AFAR_OK;
 }
 
-/* Whether another listener has every address of IPv4 at the same port, so that this one, of every
- * address of IPv6, must leave these to it. */
+/* Whether another listener has the same port on all IPv4 addresses, so that this one, on all IPv6
+ * addresses, must be IPv6 only. */
 static bool shares_port(const struct config *config, const struct endpoint *endpoint)
 {
     for (unsigned i = 0; i < config->listen_count; i++) {
@@ -90,7 +91,7 @@ static bool shares_port(const struct config *config, const struct endpoint *endp
     return false;
 }
 
-/* Opens a socket, or takes the one that was handed over by that name. */
+/* Opens a socket, or takes the inherited one of that name. */
 static enum afar_status open_socket(struct server *server, const struct config *config,
                                     const struct endpoint *endpoint, struct listener **listener,
                                     struct afar_error *err)
@@ -133,7 +134,7 @@ void server_tls_files(const struct config *config, const char *paths[FILE_WATCH_
     paths[3] = config->tls_crl;
 }
 
-/* A user who can change these decides who is let in. */
+/* A user who can change these files decides which clients are let in. */
 static enum afar_status check_trusted(const struct config *config, struct afar_error *err)
 {
     const struct {
@@ -208,8 +209,8 @@ enum afar_status server_check(const struct config *config, struct words *warning
     return status;
 }
 
-/* At the start a certificate that will be good later is better than no server: the clock may still
- * be wrong. */
+/* At the start, a certificate that is not valid yet is only logged: the clock may still be wrong.
+ */
 static enum afar_status open_first_tls(struct server *server, const struct config *config,
                                        struct afar_error *err)
 {
@@ -229,8 +230,8 @@ static const char *temporary_folder(void)
     return folder != NULL && folder[0] == '/' ? folder : "/tmp";
 }
 
-/* The usual soft limit of 1024 is for programs that call select(2). Commands may be of those: they
- * get the old one back. */
+/* The usual soft limit of 1024 exists for programs that call select(2). Commands may be such: they
+ * get the old limit back. */
 static enum afar_status set_own_limits(struct server_shared *shared, const struct config *config,
                                        struct afar_error *err)
 {
@@ -240,7 +241,7 @@ static enum afar_status set_own_limits(struct server_shared *shared, const struc
     raised.rlim_cur = raised.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &raised) != 0)
         return afar_fail_errno(err, errno, "cannot raise the limit on descriptors");
-    /* A core dump would have the private key in it. */
+    /* A core dump would contain the private key. */
     if (getrlimit(RLIMIT_CORE, &shared->base.core) != 0)
         return afar_fail_errno(err, errno, "cannot read the limit on core dumps");
     struct rlimit none = {.rlim_cur = 0, .rlim_max = shared->base.core.rlim_max};
@@ -250,7 +251,7 @@ static enum afar_status set_own_limits(struct server_shared *shared, const struc
 }
 
 /* A umask that takes rights from the owner would make sockets and files that the server itself, and
- * its user's clients, cannot open. Commands get it as it was. */
+ * clients of its user, cannot open. Commands get the original one. */
 static void set_own_umask(struct server_shared *shared)
 {
     shared->base.umask = umask(S_IRWXG | S_IRWXO);
@@ -258,7 +259,7 @@ static void set_own_umask(struct server_shared *shared)
     shared->base.umask_changed = (shared->base.umask & S_IRWXU) != 0;
 }
 
-/* Looked up by the acceptor's thread alone, and once. */
+/* getpwuid(3) is called once, before there are other threads. */
 static void describe_user(struct server_shared *shared)
 {
     const struct passwd *entry = getpwuid(geteuid()); // NOLINT(concurrency-mt-unsafe)
@@ -281,7 +282,7 @@ static enum afar_status open_audit(struct server_shared *shared, const struct co
     return config->audit_log == NULL ? AFAR_OK : audit_open(&shared->audit, &options, err);
 }
 
-/* One for each command, where that can be: it is said where not, once. */
+/* Opens cgroups, one for each command, if that is possible; otherwise logs why, once. */
 static void open_cgroups(struct server *server, const struct config *config)
 {
     struct server_shared *shared = &server->shared;
@@ -333,7 +334,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
                                     struct afar_error *err)
 {
     struct server_shared *shared = &server->shared;
-    shared->base.seats = seats_open(); /* before all other descriptors: they are to be low */
+    shared->base.seats = seats_open(); /* first, so that they get low descriptors */
     shared->base.default_signals = spawn_default_signals();
     shared->base.oom_protected = inheritance_oom_protected();
     shared->environment = environ;
@@ -356,7 +357,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
     return status == AFAR_OK ? set_own_limits(shared, config, err) : status;
 }
 
-/* Sockets that were handed over and that no listener names. */
+/* Closes inherited sockets that no listener names. */
 static void close_unwanted(struct server *server)
 {
     for (const char *name = inherited_close_next(server->inherited); name != NULL;
@@ -408,7 +409,7 @@ static enum afar_status open_kept(struct server_shared *shared, const struct con
     enum afar_status status = kept_open(&shared->kept, config, &setup, err);
     if (status == AFAR_OK || !config->state_preset)
         return status;
-    /* Nobody here has asked for it. */
+    /* state_directory is only preset, not configured: go on without kept commands. */
     log_write(shared->log, LOG_LEVEL_INFO, "no commands are kept: %s", err->message);
     return AFAR_OK;
 }
@@ -473,8 +474,8 @@ enum afar_status server_new(struct server **server, const struct config *config,
         return status;
     }
     server_note_reload(made, settings);
-    /* Everything is open and the workers run. Before anybody can learn the endpoints, so that
-     * /readyz never denies what they have been told. */
+    /* Everything is open and the workers run. Set before the endpoints are printed, so that /readyz
+     * never denies what a reader of them was told. */
     atomic_store(&made->shared.figures.phase, PHASE_READY);
     *server = made;
     return AFAR_OK;

@@ -9,13 +9,13 @@
 #include "server/audit_note.h"
 #include "server/worker.h"
 
-/* What becomes of a kind. Strangers cause only the first two: with the sums, of which there are at
- * most SUMMARY_WHO_MAX + 1 of each, these are 754 lines a minute in either log. */
+/* How each kind is logged. Unauthenticated peers cause only the first two: with the sums, at most
+ * SUMMARY_WHO_MAX + 1 of each, these are at most 754 lines a minute in either log. */
 static const struct kind {
     const char *words;
-    const char *event; /* in the audit log; NULL: it is not there */
+    const char *event; /* its event in the audit log; NULL: none */
     enum log_level level;
-    unsigned of_one; /* lines within a period */
+    unsigned of_one; /* lines of one peer within a period */
     unsigned in_all;
 } kinds[SUMMARY_KINDS] = {
     [SUMMARY_HANDSHAKE_FAILED] = {"handshakes failed", "handshake_failed", LOG_LEVEL_WARN, 10, 120},
@@ -33,29 +33,29 @@ struct counted {
 };
 
 struct peer_counts {
-    struct tally_entry *name; /* NULL: of all who found no place */
+    struct tally_entry *name; /* NULL: all peers beyond SUMMARY_WHO_MAX */
     struct counted of[SUMMARY_KINDS];
-    unsigned long long refused; /* for its pace */
+    unsigned long long refused; /* refused requests, for its pace */
 };
 
-/* What was counted within a period. */
+/* The counts of one period. */
 struct period {
     struct tally names; /* entry->places is the peer's number */
     struct peer_counts peers[SUMMARY_WHO_MAX];
     struct peer_counts others;
     size_t count;
-    unsigned written[SUMMARY_KINDS]; /* by all */
+    unsigned written[SUMMARY_KINDS]; /* lines written, of all peers */
     int64_t since_ms;                /* 0: nothing has been counted */
 };
 
 struct summary {
     pthread_mutex_t lock;
-    struct period *now;  /* guarded by lock, as is all that it points to; … */
-    struct period *over; /* … what was counted before, until it is written: home's */
+    struct period *now;  /* guarded by lock, with all that it points to */
+    struct period *over; /* the previous one, until it is written; home's */
     struct period periods[2];
-    struct worker *home; /* fixed once threads run; NULL: nobody writes the sums */
+    struct worker *home; /* fixed once threads run; NULL: no worker writes sums */
     struct mail mail;    /* to home: a period has begun */
-    struct timer timer;  /* home's: it ends */
+    struct timer timer;  /* home's: the period ends */
 };
 
 struct summary *summary_new(void)
@@ -121,7 +121,7 @@ static struct peer_counts *begin_counting(struct summary *summary, const char *w
     return peer_of(period, who);
 }
 
-/* Those that are not told apart share what is left for all. */
+/* Peers that are not told apart share the lines of all. */
 static bool may_write(const struct period *period, const struct peer_counts *peer,
                       enum summary_kind kind)
 {
@@ -129,10 +129,11 @@ static bool may_write(const struct period *period, const struct peer_counts *pee
            (peer->name == NULL || peer->of[kind].written < kinds[kind].of_one);
 }
 
-/* How far its refusals are ahead of their pace. */
+/* By how many ms a peer's refusals are ahead of the allowed pace. */
 static int64_t ahead_ms(const struct period *period, const struct peer_counts *peer, uint64_t free)
 {
-    const unsigned long long counted_most = 2000; /* beyond that, all are as late as can be */
+    const unsigned long long counted_most = 2000; /* beyond that, the wait is at its maximum
+                                                     anyway */
     if (free == 0 || peer->refused <= free)
         return 0;
     unsigned long long refused = peer->refused - free;
@@ -204,7 +205,7 @@ int64_t summary_pace_now(struct summary *summary, const char *who, uint64_t free
 
 /* ---- the end of a period --------------------------------------------------------------------- */
 
-/* Where the sums go, besides the log. */
+/* Writes a sum to the audit log. */
 typedef void note(void *user, const struct audit_record *record);
 
 static void write_sum(struct log *log, const struct kind *kind, const char *who,

@@ -16,8 +16,8 @@ void tally_close(struct tally *tally)
         assert(list_empty(&tally->buckets[i]));
 }
 
-/* FNV-1a. A client that chooses colliding names slows down itself and those in its bucket by a walk
- * over as many entries as the limits allow it. */
+/* FNV-1a. With names chosen to collide, a client slows down itself and others in its bucket by a
+ * walk over at most as many entries as the limits allow it. */
 static size_t bucket_of(const void *name, size_t size)
 {
     const uint8_t *bytes = name;

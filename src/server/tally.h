@@ -1,10 +1,10 @@
-/* How many there are of each name: connections by address, jobs by identity.
+/* Counts by name: connections by address, jobs by identity.
  *
- * Owns:    an entry for each name that is counted at all; a name is copied.
+ * Owns:    an entry for each name whose count is not 0; a name is copied.
  * Threads: one at a time; the owner locks.
  * Blocks:  never.
- * Limits:  none of its own: an entry lives while something holds it, and what may hold it is
- *          limited. Names of up to TALLY_NAME_BYTES. */
+ * Limits:  none of its own: an entry lives while something holds it, and the owner limits what may
+ *          hold it. Names of up to TALLY_NAME_BYTES. */
 #ifndef SERVER_TALLY_H
 #define SERVER_TALLY_H
 
@@ -21,30 +21,31 @@ struct tally {
 
 struct tally_entry {
     struct list link;
-    size_t count;  /* as many as hold it; the owner reads it under its lock */
-    size_t places; /* the owner's own, 0 in the beginning … */
+    size_t count;  /* the number of holders */
+    size_t places; /* for the owner's use, at first 0 … */
     size_t spawns; /* … likewise … */
     struct list members;
-    struct list rank; /* … as these two, which are empty */
+    struct list rank; /* … as these two, at first empty */
     size_t size;
     uint8_t name[];
 };
 
 void tally_init(struct tally *tally);
 
-/* All must have been dropped. */
+/* All entries must have been dropped. */
 void tally_close(struct tally *tally);
 
-/* NULL: nothing holds the name. */
+/* The entry of a name. NULL: nothing holds it. */
 struct tally_entry *tally_find(const struct tally *tally, const void *name, size_t size);
 
-/* The number of those that hold the name now. */
+/* How many hold the name now. */
 size_t tally_count(const struct tally *tally, const void *name, size_t size);
 
-/* Counts one more. NULL: out of memory, or the name is too long. */
+/* Counts one more holder of the name. Give back with tally_drop. NULL: out of memory, or the name
+ * is too long. */
 struct tally_entry *tally_hold(struct tally *tally, const void *name, size_t size);
 
-/* One fewer; the last takes the entry with it. NULL is fine. */
+/* Counts one holder less; the last one frees the entry. NULL is fine. */
 void tally_drop(struct tally_entry *entry);
 
 #endif

@@ -1,7 +1,7 @@
 #include "server/window_pool.h"
 
-/* Of the memory that the server may use, where the configuration says nothing: an eighth. A container
- * of 32 MiB has 4 MiB for all windows then; and more than the most serves nobody on one machine. */
+/* The default: an eighth of the memory that the server may use, so a container of 32 MiB has 4 MiB
+ * for all windows; at most MOST_BYTES, as no machine needs more. */
 enum { PART_OF_MEMORY = 8, MOST_BYTES = 256 << 20 };
 
 void window_pool_set(struct window_pool *pool, uint64_t configured, uint64_t memory_bytes)
@@ -13,7 +13,7 @@ void window_pool_set(struct window_pool *pool, uint64_t configured, uint64_t mem
     atomic_store(&pool->total_bytes, (size_t)bytes);
 }
 
-/* A newcomer is counted, too. */
+/* What one run is entitled to. `newcomer`: one that has no share yet counts, too. */
 static size_t share_bytes(const struct window_pool *pool, bool newcomer)
 {
     unsigned shares = atomic_load(&pool->shares) + (newcomer ? 1 : 0);
@@ -48,7 +48,7 @@ size_t window_pool_take(struct window_pool *pool, size_t *share, size_t wanted, 
         (void)atomic_fetch_add(&pool->shares, 1);
     *share += more;
     *refused = *share < wanted;
-    /* Who has its share already may wait; for others room is to be made. */
+    /* A run that has its fair share waits; for others, runs with more have to shrink. */
     if (*refused && *share < share_bytes(pool, *share == 0))
         atomic_store(&pool->short_of, true);
     else if (!*refused)

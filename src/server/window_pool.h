@@ -1,9 +1,10 @@
-/* What the windows of all runs have grown by, together: beyond output_log_bytes of output and
- * stdin_bytes of input each. Everyone may have an equal share of window_total_bytes, and more while
- * nobody else wants it: who comes then makes those who have more shrink back.
+/* Limits what the windows of all runs have grown by, in all: beyond output_log_bytes of output and
+ * stdin_bytes of input for each. Each run is entitled to an equal share of window_total_bytes, and
+ * may have more while no other run wants it: when another one does, those with more shrink.
  *
  * Owns:    nothing.
- * Threads: any; a share is its run's. Off the data path but for one load for each acknowledgement.
+ * Threads: any; a share belongs to its run. Off the data path, except one load for each
+ *          acknowledgement.
  * Blocks:  never.
  * Limits:  window_total_bytes. */
 #ifndef SERVER_WINDOW_POOL_H
@@ -17,22 +18,22 @@
 struct window_pool {
     atomic_size_t total_bytes;
     atomic_size_t used_bytes;
-    atomic_uint shares;   /* that are not empty */
-    atomic_bool short_of; /* somebody has wanted more than there was */
+    atomic_uint shares;   /* the shares that are not empty */
+    atomic_bool short_of; /* a run that has less than its share was refused more */
 };
 
-/* `configured` 0: what suits a machine or container of `memory_bytes`. Also while it is in use. */
+/* Sets the total. `configured` 0: a default for a machine or container of `memory_bytes`. Also
+ * while the pool is in use. */
 void window_pool_set(struct window_pool *pool, uint64_t configured, uint64_t memory_bytes);
 
-/* Sets *share, at first 0, to `wanted` bytes, or as near to that as there is; returns it. Less than it
- * was is always possible. *refused: it is less than was wanted. */
+/* Sets *share (at first 0) to `wanted` bytes, or as near to that as there is room, and returns it.
+ * Shrinking always succeeds. *refused: it is less than was wanted. */
 size_t window_pool_take(struct window_pool *pool, size_t *share, size_t wanted, bool *refused);
 
-/* How much a share of so many bytes is to go down to, because others want some: itself, where it may
- * stay. */
+/* The size that a share should shrink to because other runs want more: itself if it need not. */
 size_t window_pool_fair(const struct window_pool *pool, size_t share);
 
-/* In use, for figures. */
+/* The bytes in use, for figures. */
 size_t window_pool_used(const struct window_pool *pool);
 
 #endif

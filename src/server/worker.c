@@ -10,8 +10,8 @@
 
 enum {
     WORKER_ENDED = 1U << 31, /* in connection_count */
-    ROOM = 16,               /* connections that move in while none has arrived; … */
-    TIMERS = 3               /* … each with those of itself, its run and its job */
+    ROOM = 16,               /* connections that can be moving in at a time … */
+    TIMERS = 3               /* … each with a timer for itself, its run and its job */
 };
 
 static struct worker *worker_of_drain(struct mail *mail)
@@ -30,7 +30,7 @@ void worker_check_ended(struct worker *worker)
     if (worker->host.ended || !worker->draining || !list_empty(&worker->host.jobs) ||
         !list_empty(&worker->runs) || worker->audit_notes > 0)
         return;
-    /* The count and not the list: one may be on its way here. Nobody sets out after this. */
+    /* The count, not the list: a connection may be on its way here. None is sent after this. */
     worker->host.ended =
         atomic_compare_exchange_strong(&worker->connection_count, &none, (unsigned)WORKER_ENDED);
 }
@@ -65,8 +65,8 @@ void worker_unreserve(struct worker *worker)
     (void)atomic_fetch_add(&worker->room, 1);
 }
 
-/* `places` more, of which so many timers have still to get their room. Where memory is short now, with
- * the next that comes. */
+/* Restores `places` places, for which `timers` timers need room. If memory is short, it is tried
+ * again when the next connection arrives. */
 static void make_room_anew(struct worker *worker, unsigned places, unsigned timers)
 {
     worker->places_due += places;
@@ -115,7 +115,7 @@ static void drain_connections(struct worker *worker)
     }
 }
 
-/* Nobody can come back any more: our listeners are closed. */
+/* No client can come back any more, as the listeners are closed. */
 static void drain_runs(struct worker *worker)
 {
     struct list *link = worker->runs.next;
@@ -192,7 +192,7 @@ static void *worker_main(void *argument)
         if (loop_turn(worker->host.loop, &err) != AFAR_OK) {
             log_write(worker->shared->log, LOG_LEVEL_ERROR, "worker %u: %s", worker->number,
                       err.message);
-            abort(); /* its clients would wait for ever */
+            abort(); /* otherwise its clients would wait for ever */
         }
     }
     mailbox_post(worker->boss, &worker->ended_mail);

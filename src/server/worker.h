@@ -1,9 +1,10 @@
 /* A worker: one thread, one event loop, the connections and jobs that were given to it.
  *
  * Owns:    its loop, mailbox, companion and sweeper, and every connection and job in its lists.
- *          They are reached from its own thread only; other threads post to its mailbox.
- * Threads: worker_start, worker_free and the three worker_post_… from the acceptor;
- *          connection_count from any; everything else from the worker's thread.
+ *          Only its own thread may touch them; other threads post to its mailbox.
+ * Threads: worker_start, worker_join, worker_free and worker_post_… from the acceptor;
+ *          worker_connections, worker_reserve, worker_unreserve, worker_enter and worker_is_here
+ *          from any; everything else from the worker's thread.
  * Blocks:  worker_join, until the thread has ended.
  * Limits:  see struct config. */
 #ifndef SERVER_WORKER_H
@@ -30,8 +31,7 @@
 #include "server/summary.h"
 #include "server/window_pool.h"
 
-/* What a reload changes. Read-only; what it points to lives until every worker has gone on to the
- * next. */
+/* What a reload changes. Read-only; what it points to lives until every worker uses the next. */
 struct server_settings {
     const struct config *config;
     struct tls_context *tls; /* NULL: no TLS listener */
@@ -44,84 +44,84 @@ struct worker;
 
 enum { INSTANCE_BYTES = 17 };
 
-/* What all workers share; read-only but for those with a lock of their own and the counters. */
+/* What all workers share. Read-only, except parts with a lock of their own, and atomics. */
 struct server_shared {
     struct server_settings settings; /* the acceptor's; each worker has a copy */
     struct log *log;
     struct audit *audit; /* NULL: none */
-    char user[64];       /* whom the server runs as */
-    struct user self;    /* likewise, with home and shell, without groups */
+    char user[64];       /* the name of the user that the server runs as */
+    struct user self;    /* that user, with home and shell, without groups */
     struct registry *registry;
     struct partials partials;
     struct kept *kept; /* NULL: no kept commands */
-    struct left *left; /* what commands have left running */
+    struct left *left; /* processes that commands have left running */
     struct orphans *orphans;
     struct admission *admission;
     struct summary *summary;
     struct counters counters;
     struct figures figures;
     struct window_pool windows;
-    uint64_t memory_bytes;    /* that this process may use, as it was at the start */
-    char *const *environment; /* what commands start from, and: */
-    /* As the server was started. It has raised its own limit of descriptors, and set that of core
-     * files to 0: its memory has keys in it. */
+    uint64_t memory_bytes;    /* that this process may use; read at the start */
+    char *const *environment; /* the environment that commands start from */
+    /* Limits and umask as the server was started with. It has raised its own limit of descriptors,
+     * and set that of core files to 0, since its memory has keys in it. */
     struct job_base base;
-    _Atomic(struct cgroups *) cgroups; /* NULL: none; once it is there it stays */
-    struct worker *const *bulk;        /* those for what carries much; none before … */
-    atomic_uint bulk_count;            /* … they are counted here */
-    const char *temporary;             /* folder for collected output */
+    _Atomic(struct cgroups *) cgroups; /* NULL: none; never replaced once set */
+    struct worker *const *bulk;        /* the bulk workers; valid once … */
+    atomic_uint bulk_count;            /* … this is not 0 */
+    const char *temporary;             /* the folder for collected output */
     atomic_ullong next_connection;
-    char instance[INSTANCE_BYTES];     /* this server's, until it ends: random */
-    char variable[REMAINS_NAME_BYTES]; /* what its commands carry: see remains.h; "": nothing */
+    char instance[INSTANCE_BYTES];     /* a random name of this server process */
+    char variable[REMAINS_NAME_BYTES]; /* AFAR_SERVER=… for its commands (remains.h); "": none */
 };
 
 struct worker {
     unsigned number;
     struct server_shared *shared;
-    const struct config *config; /* of the settings that this worker goes by */
+    const struct config *config; /* of the settings that this worker uses */
     struct tls_context *tls;     /* likewise */
     struct fence *fence;         /* likewise */
-    struct job_host host;        /* with its loop, its companions and its jobs */
+    struct job_host host;        /* its loop, companions and jobs */
     struct mailbox mailbox;
-    struct admission_exit way_out; /* for connections that are to make room */
+    struct admission_exit way_out; /* connections that must make room */
     struct list connections;
-    struct list runs;     /* to which their clients can come back; they may be without one */
-    unsigned audit_notes; /* under way */
+    struct list runs;     /* runs to which a client can come back, with or without a connection */
+    unsigned audit_notes; /* audit lines under way */
     size_t audit_note_bytes;
-    bool bulk;     /* nothing begins here: what carries much comes from other workers */
-    bool draining; /* no new jobs; the thread ends when connections, runs and jobs are gone … */
-    bool ending;   /* … its jobs have been told to end … */
-    bool killing;  /* … and killed: likewise what still comes */
+    bool bulk;     /* no request begins here: connections that carry much move in */
+    bool draining; /* no new jobs; ends when connections, runs and jobs are gone */
+    bool ending;   /* jobs have been told to end, as are those that still come */
+    bool killing;  /* jobs have been killed, as are those that still come */
 
-    /* What the acceptor chooses by; counted up there and where one is handed on, before it is
-     * posted, and down here. WORKER_ENDED: it takes none any more. */
+    /* Connections here or on their way. The acceptor chooses by it. Counted up by the sender before
+     * a connection is posted, and down here. WORKER_ENDED is set: no more are taken. */
     atomic_uint connection_count;
-    atomic_uint room; /* so many connections can move in, with all that is theirs, and not fail */
-    unsigned places_due;   /* of that room, which memory has lacked for, … */
-    unsigned timers_due;   /* … and of the timers in it */
-    struct udp_upper *udp; /* NULL: none; worker 0 answers all of them */
+    atomic_uint room;      /* how many connections can move in, with run and job, without failing */
+    unsigned places_due;   /* room still to be restored, for lack of memory … */
+    unsigned timers_due;   /* … and the timers for it */
+    struct udp_upper *udp; /* NULL: none; all UDP listeners are worker 0's */
 
     pthread_t thread;
     struct mailbox *boss; /* the acceptor's */
     struct mail settings_mail;
-    struct server_settings next_settings; /* while settings_mail is under way */
-    struct mail settled_mail;             /* to the acceptor: this worker goes by them now */
+    struct server_settings next_settings; /* valid while settings_mail is under way */
+    struct mail settled_mail;             /* to the acceptor: this worker uses them now */
     struct mail drain_mail;
     struct mail end_jobs_mail;
     struct mail kill_mail;
     struct mail ended_mail;
     struct mail give_back_mail;
-    atomic_bool giving_back; /* that mail is under way */
+    atomic_bool giving_back; /* give_back_mail is under way */
 };
 
-/* What a worker tells the acceptor, in the acceptor's thread. */
+/* Callbacks of the acceptor, in its own thread. */
 struct worker_boss {
     struct mailbox *mailbox;
-    void (*ended)(struct mail *);   /* ended_mail: it has nothing left after a drain */
-    void (*settled)(struct mail *); /* settled_mail: it uses the settings that were posted last */
+    void (*ended)(struct mail *);   /* ended_mail: the worker has drained and its thread ends */
+    void (*settled)(struct mail *); /* settled_mail: the worker uses the settings posted last */
 };
 
-/* Makes everything and starts the thread. AFAR_ENOMEM, AFAR_ESYSTEM. */
+/* Makes a worker and starts its thread. AFAR_ENOMEM, AFAR_ESYSTEM. */
 enum afar_status worker_start(struct worker **worker, unsigned number, bool bulk,
                               struct server_shared *shared, const struct worker_boss *boss,
                               struct afar_error *err);
@@ -129,44 +129,44 @@ enum afar_status worker_start(struct worker **worker, unsigned number, bool bulk
 /* Waits for the thread, which must have been drained. */
 void worker_join(struct worker *worker);
 
-/* (Where jobs hang that were given up, so does what they use, and it stays: figures.stuck is not 0
- * then.) After worker_join of this and of all other workers: until then its last mail may hang in
- * the acceptor's mailbox, where the others hang theirs behind it. */
+/* Call it after worker_join of this and of all other workers: its last mail may lie in the
+ * acceptor's mailbox, linked with theirs. If threads hang with jobs that were given up
+ * (figures.stuck is not 0), what these use is not freed. NULL is fine. */
 void worker_free(struct worker *worker);
 
-/* From the acceptor: go by these settings from now on. Not again before it has settled. */
+/* Has the worker use these settings. Must not be called again before it has settled. */
 void worker_post_settings(struct worker *worker, const struct server_settings *settings);
 
-/* From the acceptor, each at most once and in this order: finish what runs and take nothing new;
- * end the jobs (TERM, grace, KILL); kill the jobs and close all connections. */
+/* Each at most once and in this order: finish what runs and take nothing new; end the jobs (TERM,
+ * grace, KILL); kill the jobs and close all connections. */
 void worker_post_drain(struct worker *worker);
 void worker_post_end_jobs(struct worker *worker);
 void worker_post_kill(struct worker *worker);
 
-/* From the acceptor: gives back what malloc(3) keeps for this thread alone (giveback.h). */
+/* Has the worker give back the memory that malloc(3) keeps for its thread (giveback.h). */
 void worker_post_give_back(struct worker *worker);
 
-/* True on the worker's own thread, which alone may touch its connections and jobs. */
+/* Whether the caller is the worker's own thread. */
 bool worker_is_here(const struct worker *worker);
 
-/* From the worker's thread: something has left the lists. */
+/* Something has left the lists: ends the worker if it is drained. */
 void worker_check_ended(struct worker *worker);
 
-/* Connections that are here or on their way. For any thread. */
+/* The number of connections that are here or on their way. */
 unsigned worker_connections(const struct worker *worker);
 
 /* ---- moving in from another worker (connection/move.c), in this order ---- */
 
-/* From any thread: a place for one connection with all that is its own; and giving it back. False:
- * there is none. */
+/* Reserves room for one connection with its run and job; worker_unreserve releases it. False: there
+ * is none. */
 bool worker_reserve(struct worker *worker);
 void worker_unreserve(struct worker *worker);
 
-/* From any thread: counts a connection that is going to be posted. False: this worker has ended. */
+/* Counts a connection before it is posted here. False: this worker has ended. */
 bool worker_enter(struct worker *worker);
 
-/* From the worker's thread, when it has come and attached so many timers in what was reserved: the
- * place is made anew; and what the server's end has told all others is told it as well. */
+/* A connection has come and has attached `timers` of the reserved timers: restores the reserve, and
+ * applies the orders to end or kill jobs to what has come. */
 void worker_arrived(struct worker *worker, unsigned timers);
 
 #endif
