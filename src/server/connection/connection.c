@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "server/audit_note.h"
 
-enum { HURRY_MS = 1000 /* in a shutdown that does not wait */ };
+enum { HURRY_MS = 1000 /* what connection_hurry leaves for sending */ };
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
 
@@ -58,14 +58,13 @@ void connection_become(struct connection *connection, enum connection_state stat
     connection->state = state;
 }
 
-/* From here on nothing of it happens any more; its memory goes at the end of the turn. */
 void connection_end(struct connection *connection)
 {
     if (connection->state == CONNECTION_GONE)
         return;
     connection_become(connection, CONNECTION_GONE);
     loop_remove(connection->worker->host.loop, &connection->source);
-    if (connection->next_worker == NULL) /* else there */
+    if (connection->next_worker == NULL) /* otherwise it ends at that worker */
         loop_defer(connection->worker->host.loop, &connection->gone);
 }
 
@@ -73,7 +72,7 @@ void connection_fail(struct connection *connection, enum log_level level, const 
 {
     if (connection->state == CONNECTION_GONE)
         return;
-    if (connection->identity != NULL) /* it has been open */
+    if (connection->identity != NULL) /* it was open */
         connection_say(connection, SUMMARY_CLOSED, level, why);
     else
         connection_not_let_in(connection, SUMMARY_HANDSHAKE_FAILED, "handshake_failed", why);
@@ -87,7 +86,7 @@ bool connection_alive(const struct connection *connection)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-/* Only its name, as long as it is: ten thousand may be idle. */
+/* Keeps the name alone, in a buffer of its length: ten thousand connections may be idle. */
 static enum afar_status take_identity(struct connection *connection,
                                       const struct identity *identity, struct afar_error *err)
 {
@@ -96,7 +95,7 @@ static enum afar_status take_identity(struct connection *connection,
                                         : afar_fail(err, AFAR_ENOMEM, "out of memory for a name");
 }
 
-/* Who it is, by the last context that has judged it. */
+/* Fills in owner and names, unless they are known by the current TLS context. */
 static enum afar_status know_client(struct connection *connection, struct afar_error *err)
 {
     const struct worker *worker = connection->worker;
@@ -123,7 +122,7 @@ enum afar_status connection_judge(struct connection *connection, struct policy_c
     const struct worker *worker = connection->worker;
     *who = (struct policy_client){.names = nobody, .address = connection->peer};
     enum afar_status status = transport_judge(connection->transport, worker->tls, err);
-    /* Also of one that is turned away: the audit log says who it was. */
+    /* Also for a client that is turned away: the audit log names it. */
     struct afar_error unknown;
     enum afar_status known = know_client(connection, status == AFAR_OK ? err : &unknown);
     if (status == AFAR_OK)
@@ -169,7 +168,7 @@ static void handshake(struct connection *connection)
         figures_handshake(figures, how_it_failed(status));
         connection_not_let_in(connection, SUMMARY_HANDSHAKE_FAILED, "handshake_failed",
                               err.message);
-        /* OpenSSL has sent its alert; without this the peer might see a reset instead. */
+        /* OpenSSL has sent its alert; closed without this, the peer might see a reset instead. */
         connection_begin_closing(connection);
         return;
     }
@@ -185,8 +184,8 @@ static void handshake(struct connection *connection)
     connection->last_input_ms = clock_now_ms();
     connection->handshake_ms = connection->last_input_ms - connection->opened_ms;
     connection->opened_ms = connection->last_input_ms;
-    /* The handshake's deadline lies sooner than what comes now: left as it is, it would wake us up
-     * once more for each connection. */
+    /* The timer is set to the handshake's deadline, which is earlier than the next one: left as it
+     * is, it would wake us up once more for each connection. */
     connection_set_timer(connection);
     connection_say(connection, SUMMARY_OPENED, LOG_LEVEL_INFO, "open");
     if (status == AFAR_OK)
@@ -260,7 +259,7 @@ void connection_drop(struct connection *connection)
 static enum afar_status make_transport(struct connection *connection, struct afar_error *err)
 {
     int fd = connection->fd;
-    connection->fd = -1; /* moved, also where that fails */
+    connection->fd = -1; /* moved, also on failure */
     if (connection->tls == NULL || connection->refusal != NULL)
         return transport_plain_new(&connection->transport, fd, err);
     enum afar_status status = transport_tls_server_new(&connection->transport, connection->tls, fd,
@@ -282,8 +281,8 @@ static enum afar_status begin(struct connection *connection, struct afar_error *
     return status;
 }
 
-/* There is no room for it. A TLS client gets an alert, which needs no handshake; one write, which
- * an empty socket buffer takes. */
+/* Refuses the connection for lack of room. A TLS client gets an alert, which needs no handshake. It
+ * is one write, which fits into the empty socket buffer. */
 static void say_no(struct connection *connection)
 {
     size_t sent = 0;
@@ -306,7 +305,7 @@ static void say_no(struct connection *connection)
     connection_wait(connection);
 }
 
-/* In the worker's thread. */
+/* In the worker's thread: the connection has come from the acceptor. */
 static void moved_in(struct mail *mail)
 {
     struct connection *connection = list_object(mail, struct connection, mail);
@@ -327,7 +326,7 @@ static void moved_in(struct mail *mail)
         say_no(connection);
         return;
     }
-    /* Plain is open at once; and the first bytes may be there already. */
+    /* A plain connection opens immediately; and its first bytes may be there already. */
     connection_ready(&connection->source, 0);
 }
 
@@ -345,12 +344,12 @@ void connection_make_room(struct connection *connection)
 {
     connection->make_room = true;
     if (!connection->moved_in)
-        return; /* its mail is under way, and it stays until then */
+        return; /* moved_in does it when its mail comes */
     if (connection->state != CONNECTION_OPEN) {
         connection_not_let_in(
             connection, SUMMARY_REFUSED, "connection_refused",
             "closed before it was authenticated: others need its place (max_unauthenticated)");
-        connection_end(connection); /* without a word, which would have to be waited with */
+        connection_end(connection); /* without a message, which would need waiting */
         return;
     }
     connection_say(connection, SUMMARY_CLOSED, LOG_LEVEL_INFO,

@@ -1,9 +1,9 @@
-/* An open connection goes to another worker. */
+/* Hands an open connection on to another worker, for an attach. */
 #include "server/connection/internal.h"
 
 #include <sys/epoll.h>
 
-/* In the thread of the worker that it has come to. */
+/* In the thread of its new worker. */
 static void arrived(struct mail *mail)
 {
     struct connection *connection = list_object(mail, struct connection, mail);
@@ -11,7 +11,7 @@ static void arrived(struct mail *mail)
     struct afar_error err;
     connection->next_worker = NULL;
     list_append(&worker->connections, &connection->link);
-    if (connection->state == CONNECTION_GONE) { /* it has ended in the turn in which it left */
+    if (connection->state == CONNECTION_GONE) { /* it ended in the turn in which it left */
         loop_defer(worker->host.loop, &connection->gone);
         return;
     }
@@ -25,7 +25,7 @@ static void arrived(struct mail *mail)
         return;
     }
     connection->protocol->moved(connection);
-    connection->input_left = true; /* what came behind */
+    connection->input_left = true; /* there may be input behind the attach */
     connection_set_timer(connection);
     connection_ready(&connection->source, 0);
 }
@@ -45,7 +45,7 @@ void connection_run_hand_on(struct loop_deferred *deferred)
     connection->worker = to;
     connection->mail.deliver = arrived;
     admission_ticket_at(&connection->ticket, &to->way_out);
-    mailbox_post(&to->mailbox, &connection->mail); /* from here on it is the other's */
+    mailbox_post(&to->mailbox, &connection->mail); /* from here on it belongs to the other worker */
     (void)atomic_fetch_sub(&from->connection_count, 1);
     worker_check_ended(from);
 }

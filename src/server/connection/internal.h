@@ -1,5 +1,5 @@
-/* What connection.c (its life), hand_on.c and move.c (to another worker), time.c (its deadlines), io.c
- * (its bytes) and line.c (what is said of it) share. For those only. */
+/* Shared by connection.c (its life), hand_on.c and move.c (to another worker), time.c (its
+ * deadlines), io.c (its bytes) and line.c (its log lines). For those only. */
 #ifndef SERVER_CONNECTION_INTERNAL_H
 #define SERVER_CONNECTION_INTERNAL_H
 
@@ -10,14 +10,14 @@ enum { CONNECTION_TOGETHER_BYTES = 16384 };
 
 /* connection.c */
 
-/* The only way to change its state: HANDSHAKE, OPEN, CLOSING, GONE, in this order, each may be left
- * out but the last. On its worker's thread. */
+/* The only way to change the state: HANDSHAKE, OPEN, CLOSING, GONE, in this order; any but GONE may
+ * be skipped. On its worker's thread. */
 void connection_become(struct connection *connection, enum connection_state state);
 
-/* From here on nothing of it happens any more; its memory goes at the end of the turn. */
+/* Ends the connection: no event of it is handled any more; it is freed at the end of the turn. */
 void connection_end(struct connection *connection);
 
-/* The socket is ready, or what it gave before is to be looked at again. */
+/* The socket is ready, or input that was left is to be handled. */
 void connection_ready(struct loop_source *source, uint32_t events);
 
 /* hand_on.c */
@@ -28,33 +28,35 @@ void connection_run_hand_on(struct loop_deferred *deferred);
 
 void connection_run_move(struct loop_deferred *deferred);
 
-/* It is going there, by whichever way: remembers where it is to come back to. */
+/* On any move to worker `to`: remembers the worker to return to. */
 void connection_set_home(struct connection *connection, const struct worker *to);
 
-/* So many bytes went out or came in: it may have become one that carries much. */
+/* Counts bytes sent or received; moves the connection to a bulk worker if it carries much. */
 void connection_weigh(struct connection *connection, size_t size, int64_t now_ms);
 
 /* line.c */
 
-/* Logs "connection 7 …: text", as far as there are not too many lines of that kind. */
+/* Logs "connection 7 …: text", unless there are too many lines of that kind. */
 void connection_say(const struct connection *connection, enum summary_kind kind,
                     enum log_level level, const char *text);
 
-/* The same also to the audit log, with that event: somebody was not let in. connection_note: it has
+/* A client was not let in: logs it, and `event` in the audit log. connection_note: the line has
  * been counted. */
 void connection_note(struct connection *connection, const char *event, const char *why);
 void connection_not_let_in(struct connection *connection, enum summary_kind kind, const char *event,
                            const char *why);
 
-/* It has just been opened: not at once where others of the same client have been slowed down. */
+/* It has just been opened: delays reading if other connections of the same client were slowed down.
+ */
 void connection_begin_slowly(struct connection *connection);
 
-/* It has waited long enough. */
+/* The delay is over. */
 void connection_go_on(struct connection *connection);
 
 /* time.c */
 
-/* Sets the timer to the earliest deadline; or only where that is earlier than what it is set to. */
+/* connection_set_timer sets the timer to the earliest deadline; connection_watch_time only if that
+ * is earlier than what it is set to. */
 void connection_set_timer(struct connection *connection);
 void connection_watch_time(struct connection *connection);
 
@@ -62,22 +64,24 @@ void connection_timer_fired(struct timer *timer);
 
 /* io.c */
 
-/* Waits for what can go on next. */
+/* Sets the events and the deadline to wait for. */
 void connection_wait(struct connection *connection);
 
+/* Whether input is read now. */
 bool connection_takes_input(const struct connection *connection);
 
-/* Sends what waits, as far as the socket and this turn's share allow. */
+/* Sends what waits, as far as the socket and this turn's share allow. connection_run_flush: at the
+ * end of the turn. */
 void connection_flush(struct connection *connection);
 void connection_run_flush(struct loop_deferred *deferred);
 
-/* Reads while there is something, room, and patience. */
+/* Reads what has come, as far as there is room, up to this turn's share. */
 void connection_receive(struct connection *connection);
 
-/* While CLOSING: reads and forgets, until the peer has closed too. */
+/* While CLOSING: reads and drops, until the peer has closed, too. */
 void connection_receive_rest(struct connection *connection);
 
-/* All is sent, or nothing more can be: last words, FIN, and the session is closed. */
+/* All is sent, or nothing more can be: sends FIN and closes the conversation. */
 void connection_begin_closing(struct connection *connection);
 
 #endif

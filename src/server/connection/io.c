@@ -7,12 +7,12 @@
 #include "base/clock.h"
 
 enum {
-    TURN_BYTES = 1 << 18,    /* received, and sent, so that one client cannot hold the loop */
-    READS_PER_TURN = 8,      /* likewise, and small ones */
-    REQUESTS_PER_TURN = 256, /* likewise; the cheapest take 2 us, the dearest some 20 */
-    LAST_TURNS = 64,         /* as much as a socket may hold */
-    SMALL_BYTES = 4096,      /* frames up to this size are sent together … */
-    CLOSING_MS = 2000        /* time for the peer to read our last words */
+    TURN_BYTES = 1 << 18,    /* received, and sent, in a turn: no client can hold the loop */
+    READS_PER_TURN = 8,      /* likewise, for small reads */
+    REQUESTS_PER_TURN = 256, /* likewise; a request takes 2 to 20 us */
+    LAST_TURNS = 64,         /* turns' worth of input: as much as a socket may hold */
+    SMALL_BYTES = 4096,      /* frames up to this size are copied, to be sent together */
+    CLOSING_MS = 2000        /* time for the peer to read our last bytes */
 };
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -30,7 +30,6 @@ bool connection_takes_input(const struct connection *connection)
            connection->next_worker == NULL;
 }
 
-/* Waits for what can go on next. */
 void connection_wait(struct connection *connection)
 {
     if (connection->state == CONNECTION_GONE || connection->next_worker != NULL)
@@ -43,11 +42,12 @@ void connection_wait(struct connection *connection)
     if (reading || connection->state != CONNECTION_OPEN)
         events |= to_epoll(transport_recv_events(connection->transport));
     else
-        events |= (uint32_t)EPOLLRDHUP; /* its going away is of interest all the same */
+        events |= (uint32_t)EPOLLRDHUP; /* notice that the client goes away even while not
+                                           reading */
     if (connection->send_blocked)
         events |= to_epoll(transport_send_events(connection->transport));
     else if (connection->send_more)
-        events |= (uint32_t)EPOLLOUT; /* in the next turn: others come first */
+        events |= (uint32_t)EPOLLOUT; /* go on in the next turn: other connections come first */
     if (loop_set_events(connection->worker->host.loop, &connection->source, events, &err) !=
         AFAR_OK) {
         connection_fail(connection, LOG_LEVEL_ERROR, err.message);
@@ -70,21 +70,21 @@ void connection_begin_closing(struct connection *connection)
     connection_set_timer(connection);
 }
 
-/* It takes nothing any more; but a client that has gone for good has said so before, and where it did
- * not read all that we had sent, its kernel tells of that by a reset, which the next send meets: what
- * it has said is there to be read all the same. */
+/* A send has failed. A client that closed on purpose has sent its last messages before that; if it
+ * had not read all of our output, its kernel sent a reset, which this send has met. What the client
+ * sent can still be read. */
 static void hear_last_words(struct connection *connection, const struct afar_error *why)
 {
     connection->send_blocked = connection->blocked_inside = false;
     buffer_clear(&connection->out);
     for (int turns = 0; turns < LAST_TURNS && connection_takes_input(connection); turns++)
         connection_receive(connection);
-    if (connection->next_worker == NULL) /* else it is found out there, again */
+    if (connection->next_worker == NULL) /* otherwise the next worker meets the same error */
         connection_fail(connection, why->code == AFAR_ECLOSED ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
                         why->message);
 }
 
-/* Sends once. False: would block, or the connection has failed. */
+/* Sends once. False: it would block, or the connection has failed. */
 static bool send_once(struct connection *connection, const uint8_t *data, size_t size, size_t *sent)
 {
     struct afar_error err;
@@ -106,7 +106,7 @@ static bool send_once(struct connection *connection, const uint8_t *data, size_t
     return false;
 }
 
-/* Moves small frames of the session behind what is in `out`, so that they leave in one write. */
+/* Moves small frames from peek behind what is in `out`, so that they leave in one write. */
 static void gather(struct connection *connection)
 {
     const struct protocol_ops *protocol = connection->protocol;
@@ -121,7 +121,7 @@ static void gather(struct connection *connection)
     }
 }
 
-/* One piece: of `out`, or, where that is empty or must wait, of the session. False: nothing (more)
+/* Sends one piece: of `out`, or, if that is empty or must wait, from peek. False: nothing (more)
  * can be sent now. */
 static bool send_piece(struct connection *connection, size_t *budget)
 {
@@ -212,8 +212,8 @@ static void receive_stopped(struct connection *connection, enum afar_status stat
         connection_fail(connection, LOG_LEVEL_INFO, err->message);
 }
 
-/* Little goes into the scratch buffer first, so that an idle connection holds no memory; much would
- * be copied for that. */
+/* Reads. Small input goes into the scratch buffer first, so that an idle connection holds no
+ * memory; large input goes directly into `in`, to save the copy. */
 static enum afar_status receive_once(struct connection *connection, size_t size, size_t *got,
                                      struct afar_error *err)
 {
@@ -230,7 +230,7 @@ static enum afar_status receive_once(struct connection *connection, size_t size,
         buffer_commit(in, *got);
     } else if (*got > 0 && buffer_append(in, scratch, *got, err) != AFAR_OK) {
         *got = 0;
-        return AFAR_ENOMEM; /* there is room by its limit */
+        return AFAR_ENOMEM; /* not AFAR_ELIMIT: `size` is within its limit */
     }
     buffer_pace(in, size, *got);
     return status;
@@ -246,7 +246,6 @@ bool connection_may_take(struct connection *connection)
     return false;
 }
 
-/* Reads while there is something, room, and patience. */
 void connection_receive(struct connection *connection)
 {
     struct afar_error err;
@@ -275,17 +274,18 @@ void connection_receive(struct connection *connection)
             connection_weigh(connection, got, connection->last_input_ms);
             connection->protocol->input(connection);
         }
-        /* Where it finishes, our last words come first. */
+        /* If it is finishing, what waits is sent first. */
         if (status != AFAR_OK && connection_takes_input(connection))
             receive_stopped(connection, status, &err);
-        /* It took less: there is no more, or (transport_fill) others come first. */
+        /* Less than asked for: there is no more, or (transport_fill) other connections come first.
+         */
         if (status != AFAR_OK || got < size)
             return;
     }
 }
 
-/* Reads and forgets, so that the kernel does not answer with a reset, until the peer has closed
- * too. */
+/* Reads and drops, so that the kernel does not answer with a reset, until the peer has closed, too.
+ */
 void connection_receive_rest(struct connection *connection)
 {
     for (int reads = 0; reads < READS_PER_TURN; reads++) {
@@ -306,5 +306,5 @@ void connection_pause_input(struct connection *connection, bool paused)
         return;
     connection->input_paused = paused;
     if (!paused)
-        connection_want_flush(connection); /* which looks again at what to wait for */
+        connection_want_flush(connection); /* which sets the events to wait for */
 }

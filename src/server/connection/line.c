@@ -1,4 +1,4 @@
-/* What the logs say of a connection, and how a client that causes too many lines is slowed down. */
+/* Log lines about a connection; and slows down a client that has too many requests refused. */
 #include "server/connection/internal.h"
 
 #include <stdio.h>
@@ -94,5 +94,5 @@ void connection_go_on(struct connection *connection)
     connection->held_until_ms = 0;
     if (connection->session != NULL && buffer_size(&connection->in) > 0)
         connection->protocol->input(connection);
-    connection_want_flush(connection); /* which looks again at what to wait for */
+    connection_want_flush(connection); /* which sets the events to wait for */
 }

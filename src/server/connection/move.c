@@ -1,18 +1,19 @@
-/* A connection that carries much goes, with its run and its job, to a worker for such (a *bulk* one),
- * and home when its request has ended. So those that share its own worker do not wait behind it.
+/* Moves a connection that carries much, with its run and its job, to a *bulk* worker, and home when
+ * its request has ended. So the other connections of its own worker do not wait behind it.
  *
- *     here, at the end of a turn: all that can fail, and then it stays as it is:
+ *     here, at the end of a turn, what can fail; after a failure nothing has changed:
  *         worker_reserve (room for timers) ─ loop_offer (descriptors) ─ worker_enter
  *     then it leaves, and travels with its mail          there: move_in
  *
- * Nothing else is under way for what travels, and nobody looks at it: see README.md, Bulk. */
+ * While it travels, nothing else is under way for it, and no other thread looks at it: see
+ * README.md, Bulk. */
 #include "server/connection/internal.h"
 
 #include "base/clock.h"
 
 enum { BULK_MS = 100 };
 
-/* In the thread of the worker that it has come to. */
+/* In the thread of its new worker. */
 static void move_in(struct mail *mail)
 {
     struct connection *connection = list_object(mail, struct connection, mail);
@@ -23,7 +24,7 @@ static void move_in(struct mail *mail)
     const enum afar_status status = loop_take(worker->host.loop, &connection->source, &err);
     connection->input_left = connection->input_left || buffer_size(&connection->in) > 0;
     worker_arrived(worker, 1 + connection->protocol->moves->arrive(connection));
-    if (!worker->bulk) /* it was busy with its journey only */
+    if (!worker->bulk) /* it counted as busy only for the move */
         admission_idle(worker->shared->admission, &connection->ticket);
     if (status != AFAR_OK)
         connection_fail(connection, LOG_LEVEL_ERROR, err.message);
@@ -37,7 +38,7 @@ static void move_in(struct mail *mail)
     connection_ready(&connection->source, 0);
 }
 
-/* It leaves. From the mail on it is the other's. */
+/* Leaves this worker. Once its mail is posted, it belongs to the other one. */
 static void depart(struct connection *connection, struct worker *to)
 {
     struct worker *from = connection->worker;
@@ -63,7 +64,7 @@ void connection_set_home(struct connection *connection, const struct worker *to)
         connection->home = connection->worker;
 }
 
-/* AFAR_EAGAIN: there is no room, or it has ended. */
+/* AFAR_EAGAIN: worker `to` has no room, or has ended. */
 static enum afar_status offer(struct connection *connection, struct worker *to,
                               struct afar_error *err)
 {
@@ -85,7 +86,7 @@ static enum afar_status offer(struct connection *connection, struct worker *to,
     return status;
 }
 
-/* The one with the fewest. NULL: there is none. */
+/* The bulk worker with the fewest connections. NULL: there is none. */
 static struct worker *bulk_worker(const struct server_shared *shared)
 {
     const unsigned count = atomic_load(&shared->bulk_count);
@@ -98,13 +99,13 @@ static struct worker *bulk_worker(const struct server_shared *shared)
     return best;
 }
 
-/* It goes on where it is, with the request that was held back for the journey. */
+/* It did not move: goes on here, with the request that was held back for the move. */
 static void go_on(struct connection *connection)
 {
     if (connection->next_worker == NULL)
         return;
     connection->next_worker = NULL;
-    connection->stays = true; /* until its next request has ended */
+    connection->stays = true; /* until a request has ended here */
     if (connection->state == CONNECTION_GONE) {
         loop_defer(connection->worker->host.loop, &connection->gone);
         return;
@@ -113,7 +114,7 @@ static void go_on(struct connection *connection)
     connection_ready(&connection->source, 0);
 }
 
-/* Who is on the way must not be told to leave: it counts as busy until it has come. */
+/* A connection on its way must not be told to leave: it counts as busy until it has come. */
 static bool may_move(struct connection *connection, const struct worker *to)
 {
     const struct worker *from = connection->worker;

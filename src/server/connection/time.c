@@ -1,10 +1,9 @@
-/* When something must have happened on a connection, and what follows where it has not. */
+/* The deadlines of a connection, and what happens when they pass. */
 #include "server/connection/internal.h"
 
 #include "base/clock.h"
 
-/* The earliest of a connection's deadlines, and whose it is: COUNTERS where it is no limit of the
- * client's. */
+/* The earliest of a connection's deadlines, and the limit that it belongs to; COUNTERS: none. */
 struct deadline {
     int64_t at_ms;
     enum counter limit;
@@ -20,13 +19,13 @@ static void consider(struct deadline *deadline, enum counter limit, int64_t from
         *deadline = (struct deadline){at_ms, limit};
 }
 
-/* Where a client is stopped on purpose its silence counts from the end of that, at most. */
+/* The time from which a client's silence counts: not before the end of its `pause`. */
 static int64_t later(const struct connection *connection, int64_t from_ms)
 {
     return connection->paused_until_ms > from_ms ? connection->paused_until_ms : from_ms;
 }
 
-/* A job runs, or a reply is under way, and the client has only to wait. */
+/* A job runs, or a reply is under way, while the client only waits. */
 static void consider_heartbeat(struct connection *connection, struct deadline *deadline)
 {
     const struct config *config = connection->worker->config;
@@ -43,7 +42,7 @@ static void consider_heartbeat(struct connection *connection, struct deadline *d
 static void consider_open(struct connection *connection, struct deadline *deadline)
 {
     const struct config *config = connection->worker->config;
-    /* Not while we do not read. */
+    /* Only while we read. */
     if (connection->frame_since_ms != 0 && connection_takes_input(connection))
         consider(deadline, COUNTER_FRAME_TIMEOUT, connection->frame_since_ms,
                  config->frame_timeout_ms);
@@ -120,7 +119,7 @@ static const char *why(enum counter limit)
     }
 }
 
-/* A limit of the client's has passed. */
+/* The client has exceeded a limit. */
 static void run_out(struct connection *connection, enum counter limit)
 {
     counters_count(&connection->worker->shared->counters, limit);
@@ -129,14 +128,14 @@ static void run_out(struct connection *connection, enum counter limit)
     connection_fail(connection, LOG_LEVEL_INFO, why(limit));
 }
 
-/* None of the client's: the server is going down, something was held back long enough, or it is
- * time for a ping. */
+/* A deadline that is no limit: the server is going down, something was held back long enough, it is
+ * time for a ping, or CLOSING is over. */
 static void act(struct connection *connection, int64_t now_ms)
 {
     if (connection->give_up_at_ms <= now_ms) {
         connection_fail(connection, LOG_LEVEL_INFO, "closed: the server is going down");
     } else if (connection->flush_at_ms <= now_ms) {
-        connection_want_flush(connection); /* and then the timer is set anew */
+        connection_want_flush(connection); /* which sets the timer again */
     } else if (connection->held_until_ms != 0 && connection->held_until_ms <= now_ms) {
         connection_go_on(connection);
     } else if (connection->state == CONNECTION_OPEN) {
@@ -153,8 +152,8 @@ void connection_timer_fired(struct timer *timer)
     struct connection *connection = list_object(timer, struct connection, timer);
     int64_t now_ms = clock_now_ms();
     struct deadline deadline = next_deadline(connection);
-    /* Whatever moved the deadline meanwhile did not arm the timer anew: that would cost at each
-     * byte. */
+    /* When a deadline moves, the timer is not armed again, as that would cost at each byte: it is
+     * done here. */
     if (deadline.at_ms > now_ms)
         connection_set_timer(connection);
     else if (connection->read_more)
