@@ -21,12 +21,13 @@ enum work { WORK_NONE, WORK_SPILL, WORK_READ };
 
 struct collector {
     struct worker *worker;
-    const struct collector_ops *ops; /* NULL: freed, but the companion is still at it */
+    const struct collector_ops *ops; /* NULL: to be freed when the companion is done */
     void *owner;
     struct collected streams[2];
     uint64_t total;
 
-    /* While `work` is not WORK_NONE the companion uses what follows and streams[subject]. */
+    /* While `work` is not WORK_NONE, the companion uses the following fields and streams[subject].
+     */
     enum work work;
     unsigned subject;
     struct task task;
@@ -39,12 +40,12 @@ struct collector {
 
     unsigned next_stream; /* where the next chunk comes from */
     uint64_t next_offset;
-    bool next_wanted; /* as soon as the companion is free */
+    bool next_wanted; /* collector_next was called while the companion was busy */
 };
 
 /* ---- in the companion ------------------------------------------------------------------------ */
 
-/* An unlinked file. Not every file system knows O_TMPFILE. */
+/* Makes an unlinked file. Not every file system supports O_TMPFILE. */
 static int open_temporary(const char *folder)
 {
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -231,7 +232,7 @@ enum afar_status collector_reserve(struct collector *collector, enum stream stre
             begin_work(collector, WORK_SPILL, stream);
         return AFAR_EAGAIN;
     }
-    /* One byte beyond the limit is enough to know. */
+    /* One byte beyond the limit shows that it is exceeded. */
     uint64_t left = config->collect_max_bytes - collector->total + 1;
     *size = left < ROOM_BYTES ? (size_t)left : ROOM_BYTES;
     return buffer_reserve(&collected->memory, *size, room, err);

@@ -11,12 +11,12 @@ enum { REPLY_BYTES = 1 << 16 };
 
 struct errand {
     struct list link;      /* in native->errands */
-    struct native *native; /* NULL: it has gone */
+    struct native *native; /* NULL: the conversation has ended */
     struct worker *worker;
     struct task task;
     enum message_type type;
     uint64_t id;
-    char job[MESSAGE_JOB_ID_BYTES]; /* of jobs: after */
+    char job[MESSAGE_JOB_ID_BYTES]; /* for MESSAGE_JOBS: list those after it */
     char name[AFAR_SIGNAL_NAME_BYTES];
     char owner[IDENTITY_OWNER_BYTES];
     bool anybodys;

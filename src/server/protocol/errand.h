@@ -1,5 +1,5 @@
-/* Questions about kept jobs that a disk or a keeper has to be asked for: kill, jobs, forget. A
- * companion does, and the answer goes to the conversation if that is still there.
+/* Requests about kept jobs that need a disk or a keeper: kill, jobs, forget. A companion carries
+ * them out, and the answer goes to the conversation if that still exists.
  *
  * Owns:    itself, until it is done.
  * Threads: its worker's; the work, its companion's.
@@ -16,12 +16,12 @@ struct native;
 
 enum { ERRANDS_MAX = 8 };
 
-/* `message` is a kill (of the kept `job`), jobs or forget, which is allowed; `owner` NULL: also
- * others' jobs. */
+/* `message` is a kill or forget of the kept `job`, or jobs (those after the id `job`), and is
+ * allowed. `owner` NULL: others' jobs, too. Errors are answered to the client. */
 void errand_run(struct native *native, const struct message *message, const char *owner,
                 const char *job);
 
-/* The conversation is going away. */
+/* The conversation ends: its errands go on without an answer. */
 void errands_abandon(struct native *native);
 
 #endif

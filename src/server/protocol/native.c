@@ -89,7 +89,8 @@ static void on_kill(struct native *native, const struct message *message)
     }
 }
 
-/* Only where there is a person who has typed it: any other client answers, or is gone. */
+/* `pause` is honoured only on a terminal, where a person has typed it: any other client that does
+ * not answer has gone. */
 static void on_pause(struct native *native)
 {
     struct connection *connection = native->connection;
@@ -100,7 +101,7 @@ static void on_pause(struct native *native)
         return;
     connection->paused_until_ms =
         clock_deadline_ms((int64_t)connection->worker->config->pause_max_ms);
-    /* To the kernel, too, a peer that reads nothing for so long would be one that has gone. */
+    /* Otherwise the kernel would drop a peer that reads nothing for so long. */
     transport_set_user_timeout(connection->transport, 0);
 }
 
@@ -113,7 +114,7 @@ static void end_pause(struct connection *connection)
                                connection->worker->config->tcp_user_timeout_ms);
 }
 
-/* True: it is of the kept command's request, and its keeper's to answer. */
+/* True: the message belongs to a kept command's request and was handled: passed to its keeper. */
 static bool relays(struct native *native, const struct message *message)
 {
     if (native->relay == NULL || relay_is_over(native->relay) || !message->has_id ||
@@ -131,7 +132,7 @@ static bool relays(struct native *native, const struct message *message)
     return true;
 }
 
-/* Whether the client may ask for this about kept jobs, and (*owner) about whose. */
+/* Whether the client may ask for this about kept jobs; *owner: whose. False: it was answered. */
 static bool may_ask(struct native *native, const struct message *message, enum policy_verb verb,
                     const char *what, const char **owner)
 {
@@ -274,7 +275,7 @@ static enum afar_status native_open(struct connection *connection, struct afar_e
     return AFAR_OK;
 }
 
-/* Framing is lost, or a frame larger than allowed is coming: say so and close. */
+/* Framing is lost, or a frame is larger than allowed: answers with an error and closes. */
 static void refuse_and_close(struct native *native, enum afar_status status, struct afar_error *err)
 {
     struct counters *counters = &native->connection->worker->shared->counters;
@@ -293,8 +294,8 @@ static void refuse_and_close(struct native *native, enum afar_status status, str
     connection_finish(native->connection);
 }
 
-/* A header is larger than what is allowed to those who may run nothing. False: so it is to others,
- * or this is one of them. */
+/* A header is longer than the limit for clients that may run nothing. True: this client may run
+ * something, and the longer limit holds from now on. */
 static bool allow_long_headers(struct native *native)
 {
     const struct config *config = native->connection->worker->config;
@@ -305,7 +306,7 @@ static bool allow_long_headers(struct native *native)
     return true;
 }
 
-/* One frame. False: there is none (yet), or the connection ends. */
+/* Takes one frame. False: there is none (yet), or the connection ends or goes elsewhere. */
 static bool take_frame(struct native *native)
 {
     struct connection *connection = native->connection;
@@ -332,11 +333,12 @@ static bool take_frame(struct native *native)
     }
     if ((message.type == MESSAGE_EXEC || message.type == MESSAGE_ATTACH) && payload != NULL &&
         native_goes_home(native)) {
-        message_close(&message); /* it comes again */
+        message_close(&message); /* the frame is decoded again at home */
         return false;
     }
     connection->asked = true;
-    /* These two may have been under way when it was stopped. */
+    /* These two may have been on their way when the client was stopped; any other ends its pause.
+     */
     if (message.type != MESSAGE_PONG && message.type != MESSAGE_ACK)
         end_pause(connection);
     native->raw = buffer_head(&connection->in);
@@ -362,12 +364,12 @@ static void native_input(struct connection *connection)
         connection->frame_since_ms = 0;
     else if (whole)
         connection->frame_since_ms = connection->last_input_ms;
-    /* What much input has left behind; a command's may go on. */
+    /* Releases a large input buffer, unless a command's input may go on. */
     if (buffer_size(&connection->in) == 0 && native->run == NULL)
         buffer_rest(&connection->in);
 }
 
-/* What is due besides the output: an acknowledgement of input, a receipt that lacked memory. */
+/* Puts what is due besides output: an acknowledgement of input, a receipt that lacked memory. */
 static void native_prepare(struct connection *connection)
 {
     struct run *run = session_of(connection)->run;
@@ -400,8 +402,8 @@ static void native_prepare(struct connection *connection)
 static bool native_peek(struct connection *connection, const uint8_t **data, size_t *size)
 {
     const struct native *native = session_of(connection);
-    /* Of a connection that ends nothing more than the rest of a frame: there may be no end of them,
-     * and its client comes back for them. */
+    /* If the connection is finishing, only the rest of a frame: there may be no end of frames, and
+     * its client comes back for them. */
     if (native->relay != NULL)
         return (!connection->finishing || relay_inside(native->relay)) &&
                relay_peek(native->relay, data, size);
@@ -448,7 +450,7 @@ static enum afar_status native_say_no(struct buffer *out, const char *limit)
     return message_put_error(out, false, 0, "busy", text, NATIVE_BUSY_RETRY_MS, NULL);
 }
 
-/* The client's answer, a pong, is forgotten: that it came is enough. */
+/* The client's pong needs no handling: that input came is enough. */
 static void native_heartbeat(struct connection *connection)
 {
     struct native *native = session_of(connection);
@@ -470,7 +472,7 @@ static void native_drain(struct connection *connection)
     struct native *native = session_of(connection);
     if (native->run != NULL)
         return;
-    /* The command goes on, and its client comes back to the next server. */
+    /* A kept command goes on, and its client comes back to the next server. */
     native_check_queued(
         native, message_put_closing(&connection->out,
                                     connection->worker->draining ? "draining" : "idle", NULL));
@@ -492,7 +494,7 @@ static void native_close(struct connection *connection)
 }
 
 const struct protocol_ops native_protocol = {
-    /* The largest frame, and a read's worth of the next. */
+    /* The largest frame, and one read of the next. */
     .input_limit_bytes =
         FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES + 65536,
     .alpn = TLS_ALPN_AFAR,

@@ -1,10 +1,11 @@
-/* The native protocol's session (src/wire/PROTOCOL.md): frames in, one job at a time, frames out.
+/* The conversation of the native protocol (src/wire/PROTOCOL.md): frames in, one command at a time,
+ * frames out.
  *
- * Owns:    the decoder, the output log, and the job until it ends.
+ * Owns:    the decoder, the relay, and, while it is attached, the run (run.h).
  * Threads: its connection's worker.
  * Blocks:  never.
- * Limits:  output_log_bytes and control_queue_bytes of the configuration;
- *          MESSAGE_STDIN_CREDIT_BYTES. */
+ * Limits:  header_bytes, payload_bytes, output_log_bytes, stdin_bytes and control_queue_bytes of
+ *          the configuration; ERRANDS_MAX. */
 #ifndef SERVER_PROTOCOL_NATIVE_H
 #define SERVER_PROTOCOL_NATIVE_H
 

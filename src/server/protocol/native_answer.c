@@ -1,4 +1,4 @@
-/* What the session answers. */
+/* The answers of a conversation. */
 #include "server/protocol/native_internal.h"
 
 #include <string.h>
@@ -22,8 +22,8 @@ void native_end_request(struct native *native)
     run_free(native->run);
 }
 
-/* Ends the request; but where part of a frame is on its way, the rest of that frame must still
- * follow before anything else, so the run stays until native_sent. */
+/* Ends the request; but if part of a frame was sent, the rest of it must follow before anything
+ * else, so the run stays until native_sent. */
 static void cut_request(struct native *native)
 {
     if (!output_log_inside_frame(native->run->host.log) && !native->connection->blocked_inside)
@@ -32,7 +32,7 @@ static void cut_request(struct native *native)
         run_cut(native->run);
 }
 
-/* Nothing else would now close it. */
+/* In a drain: closes the connection, as nothing else would now. */
 static void close_if_draining(struct native *native)
 {
     if (native->connection->worker->draining && native->run == NULL)
@@ -61,7 +61,7 @@ void native_complain(struct native *native, enum refusal_code code, const char *
                                                   refusal_word(code), text, 0, NULL));
 }
 
-/* Whether the same request may be let through a little later. Nothing else has a retry_after_ms: a
+/* Whether the same request may succeed a little later. Other errors have no retry_after_ms: a
  * client that is denied must not come again and again. */
 static bool may_pass_later(enum refusal_code code)
 {

@@ -1,9 +1,10 @@
-/* Coming back to a command, on another connection than the one that it was begun on.
+/* A client comes back to a command, on another connection than the one that it was begun on.
  *
- * The connection goes to the run, not the run to the connection: a run has descriptors, timers and
- * a companion at work on it, and one that could not be moved whole would be lost. A connection on
- * which nothing is under way has one descriptor and one timer; where they cannot be had at the
- * other worker it is closed, which its client survives. And nothing is copied from then on. */
+ * The connection goes to the run's worker, not the run to the connection's: a run has descriptors,
+ * timers and a companion at work on it, and would be lost if a part of it could not be moved. An
+ * idle connection has one descriptor and one timer; if these cannot be registered at the other
+ * worker, the connection is closed, and its client can come back again. After the move, nothing
+ * needs to be copied. */
 #include "server/protocol/native_internal.h"
 
 #include <assert.h>
@@ -12,12 +13,12 @@
 
 #include "policy/decide.h"
 
-/* What was asked for, while the connection is on its way to the run's worker. */
+/* An attach, while the connection is on its way to the run's worker. */
 struct attach {
     uint64_t id;
     char job[MESSAGE_JOB_ID_BYTES];
     struct message_attach what;
-    bool anybodys; /* also where it is another client's */
+    bool anybodys; /* also to another client's job */
 };
 
 /* ---- in the audit log ------------------------------------------------------------------------ */
@@ -82,8 +83,8 @@ static const char *words_of(enum run_host_verdict verdict)
 
 /* ---- at the run's worker --------------------------------------------------------------------- */
 
-/* Its command belongs to another connection now. Where a frame is sent in part, nothing can follow
- * but its rest, which goes elsewhere. */
+/* The command of `old` belongs to another connection now. If a frame was sent in part, nothing can
+ * follow it: the rest goes to the other connection. */
 static void displace(struct native *old, uint64_t id, const char *code, bool inside)
 {
     assert(old != NULL);
@@ -142,7 +143,8 @@ static void attach_here(struct native *native, const struct attach *attach, stru
         displace(old, old_id, displaced.code, inside);
     if (!same) {
         counters_count(&connection->worker->shared->counters, COUNTER_SUPERSEDED);
-        /* Where that name is taken (by its own client's mistake) it is found by its job alone. */
+        /* If that holder is taken (by its own client's mistake), the run is found by its job only.
+         */
         (void)registry_rename_run(connection->worker->shared->registry, &run->entry,
                                   attach->what.holder);
     }
@@ -228,7 +230,7 @@ static void find(struct native *native, const struct attach *attach)
         return;
     }
     const char *owner = attach->anybodys ? NULL : connection->owner;
-    /* A holder is its own client's; a job has one id for all. */
+    /* A holder is valid for its own owner only; a job id for all. */
     struct worker *home = registry_find_run(worker->shared->registry,
                                             attach->job[0] != '\0' ? owner : connection->owner,
                                             attach->job, attach->what.holder, worker, &object);
@@ -238,7 +240,7 @@ static void find(struct native *native, const struct attach *attach)
         native->attach = malloc(sizeof *native->attach);
         if (native->attach != NULL)
             *native->attach = *attach;
-        connection_hand_on(connection, home); /* (it was counted there) */
+        connection_hand_on(connection, home); /* (registry_find_run has counted it there) */
         return;
     } else if (kept_find(worker->shared->kept, owner, attach->job, attach->what.holder, job)) {
         begin_kept(native, attach->id, job, "", &attach->what);
@@ -269,7 +271,7 @@ void native_moved(struct connection *connection)
     free(attach);
 }
 
-/* False: it was refused. */
+/* False: it was refused and answered. */
 static bool is_allowed(struct native *native, const struct message *message, bool *anybodys)
 {
     struct connection *connection = native->connection;
@@ -281,7 +283,7 @@ static bool is_allowed(struct native *native, const struct message *message, boo
                       err.message);
         return false;
     }
-    /* Who has it, by either of these, may come back to it. */
+    /* Either of these verbs lets a client come back to its own command. */
     const unsigned verbs = message->attach.resume ? POLICY_RUN | POLICY_ATTACH : POLICY_ATTACH;
     *anybodys = native_whose(native, &client, verbs) == NULL;
     if (policy_may(connection->worker->config->rules, &client, verbs))

@@ -1,4 +1,4 @@
-/* The command that runs on a connection: its request, its input, its output and its receipt. */
+/* The command that runs on a connection: its request, input, output and receipt. */
 #include "server/protocol/native_internal.h"
 
 #include <stdio.h>
@@ -26,8 +26,8 @@ struct message_started native_facts(struct native *native)
     return facts;
 }
 
-/* Most commands are over in a moment, and then the client needs to wake up only once. But who may
- * send input waits for this. */
+/* Most commands end soon: `started` waits briefly so that the client wakes up only once. But a
+ * client that sends input waits for `started`. */
 void native_tell_started(struct native *native)
 {
     struct run *run = native->run;
@@ -47,7 +47,7 @@ void native_tell_refused(struct native *native, const struct refusal *refusal)
 {
     const struct message request = {
         .type = MESSAGE_EXEC, .has_id = true, .id = native->run->host.id};
-    native_answer(native, &request, refusal->code, refusal->text); /* it has been logged */
+    native_answer(native, &request, refusal->code, refusal->text); /* prepare.c has logged it */
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -63,8 +63,8 @@ unsigned native_features(const struct native *native)
                 : 0);
 }
 
-/* The name of what is asked for and not offered, or NULL. A restriction is never dropped silently.
- */
+/* The name of a requested feature that is not offered, or NULL. A restriction is never dropped
+ * silently. */
 static const char *not_offered(const struct exec_request *request, const struct kept *kept)
 {
     if (request->unknown_must[0] != '\0')
@@ -81,7 +81,7 @@ static const char *not_offered(const struct exec_request *request, const struct 
     return NULL;
 }
 
-/* No place for it, or no means. */
+/* Answers a request that could not be started. */
 static void refuse_start(struct native *native, const struct message *message,
                          enum afar_status status, enum counter limit, const struct afar_error *err)
 {
@@ -97,7 +97,7 @@ static void refuse_start(struct native *native, const struct message *message,
         counters_count(counters, limit);
         code = final ? REFUSAL_LIMIT : REFUSAL_BUSY;
     }
-    /* Also what the client does not hear. */
+    /* Logs the reason, also if the client is told less. */
     connection_complain(native->connection, refusal_word(code), text);
     if (status == AFAR_EREFUSED &&
         native->connection->worker->config->deny_reason == DENY_REASON_BRIEF)
@@ -105,7 +105,7 @@ static void refuse_start(struct native *native, const struct message *message,
     native_answer(native, message, code, text);
 }
 
-/* Where the client has connected to: for SSH_CONNECTION. */
+/* The server's address, for SSH_CONNECTION. */
 static void describe_local(const struct connection *connection, char *text, size_t size)
 {
     struct sockaddr_storage address = {0};
@@ -230,7 +230,7 @@ void native_deny(struct native *native, struct afar_error *err)
     audit_note_refused(connection, "denied", err->message, NULL);
 }
 
-/* Its payload has not been read, as nobody wants it. */
+/* Refuses an exec whose payload was dropped (native_wants). */
 static void refuse_unread(struct native *native, struct message *message)
 {
     struct afar_error err;
@@ -270,7 +270,7 @@ void native_exec(struct native *native, struct message *message, const uint8_t *
     if (lacking != NULL)
         native_refuse_not_offered(native, message, lacking);
     else if (!native_take_free(native))
-        /* Ends the new request, not the one that runs; which it would be if they had one id. */
+        /* Ends the new request, not the one that runs (unless both have the same id). */
         native_refuse(native, message, REFUSAL_BAD_REQUEST,
                       "another command is under way on this connection");
     else if (native->connection->worker->draining)
@@ -283,8 +283,7 @@ void native_stdin(struct native *native, const struct message *message, const ui
 {
     struct run_host_input input;
     struct afar_error err;
-    /* Input that comes after the command's end has raced its receipt, and nobody keeps count of it.
-     */
+    /* Input that comes after the command's end has crossed its receipt, and is dropped. */
     if (!native_is_current(native, message) || native->run->job == NULL)
         return;
     struct run *run = native->run;
@@ -322,14 +321,14 @@ void native_ack(struct native *native, const struct message *message)
     native_end_if_over(native);
 }
 
-/* Its client does not want it any more. Whether it has begun is known at once, or when the place in
- * the queue has been given back, or the spawn that is under way has been ended. */
+/* The client withdraws its command. Whether that has begun is known immediately if it runs;
+ * otherwise when its place in the queue has been released, or the spawn under way has ended. */
 void native_detach(struct native *native, const struct message *message)
 {
     if (!native_is_current(native, message) || native->run->detaching)
         return;
     struct run *run = native->run;
-    if (run->job == NULL) { /* its end is on its way, and nobody comes back for it */
+    if (run->job == NULL) { /* its receipt is on its way; run_lost will not wait for the client */
         run->detaching = true;
         return;
     }

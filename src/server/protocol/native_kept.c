@@ -1,4 +1,4 @@
-/* A request for a command that is to be kept. */
+/* A request for a command to be kept. */
 #include "server/protocol/native_internal.h"
 
 #include <stdio.h>
@@ -7,10 +7,11 @@
 #include "base/utf8.h"
 #include "policy/decide.h"
 
-/* So much of what it has shown is shown again to who opens it by its name. */
+/* How much of its last output is shown to a client that opens it again by its name. */
 enum { SCREEN_BACK_BYTES = 65536 };
 
-/* What a kept command's folder says of it, and what its name is compared by. */
+/* Fills in what the folder of a kept command says about it, and the hash that requests of its name
+ * are compared by. */
 static enum afar_status describe_kept(const struct native *native,
                                       const struct exec_request *request,
                                       struct jobdir_request *kept, struct afar_error *err)

@@ -1,5 +1,5 @@
-/* A conversation that carries much goes to another worker with its run, and home without one: what
- * connection/move.c asks for. */
+/* Moves a conversation that carries much to another worker with its run, and home without one: the
+ * functions that connection/move.c calls. */
 #include "server/protocol/native_internal.h"
 
 #include "job/move.h"
@@ -10,8 +10,8 @@ static struct run *run_at(const struct connection *connection)
     return native->run;
 }
 
-/* Answers of companions (errands, a relay that connects, a start) come to this worker. Who came back
- * to a run stays with it. */
+/* Answers of companions (errands, a relay that connects, a start) would come to the old worker. A
+ * run that a client has come back to is not moved. */
 static bool may_move(struct connection *connection)
 {
     const struct native *native = connection->session;

@@ -16,39 +16,39 @@ enum {
     RELAY_FRAME_BYTES = FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES,
     RELAY_IN_BYTES = RELAY_FRAME_BYTES + 65536,
     RECEIVE_BYTES = 65536,
-    OUT_SPARE_BYTES = 1 << 20, /* for what a client says besides stdin */
-    TRIES = 3                  /* a keeper that ends just now is followed by another */
+    OUT_SPARE_BYTES = 1 << 20, /* for a client's frames besides stdin */
+    TRIES = 3                  /* a keeper that is just ending is followed by another */
 };
 
 struct relay {
-    struct native *native; /* NULL: it has gone, and the companion is still at work */
+    struct native *native; /* NULL: to be freed when the companion is done */
     struct worker *worker;
     struct task task;
-    bool connecting; /* status, error, job, line and reached_fd are the companion's */
+    bool connecting; /* the companion uses status, error, job, line, reached_fd */
     uint64_t id;
     char job[MESSAGE_JOB_ID_BYTES];
     char key[MESSAGE_KEY_BYTES];
     struct message_attach attach;
-    struct buffer line; /* of the audit log, before anything is told; empty: it is written */
+    struct buffer line; /* of the audit log, written before anything is sent; then empty */
     bool line_required;
     unsigned tries;
-    bool forwarded; /* something of the client's besides the attach */
-    bool heard;     /* something of the keeper's */
+    bool forwarded; /* a frame of the client besides the attach */
+    bool heard;     /* bytes have come from the keeper */
     char owner[IDENTITY_OWNER_BYTES];
     enum afar_status status; /* of connecting */
     struct afar_error error;
-    int reached_fd; /* of the keeper, from then on until it is `fd`; -1: none */
+    int reached_fd; /* the connected socket, until it becomes `fd`; -1: none */
 
-    int fd; /* -1: not yet, or not any more */
+    int fd; /* the keeper's socket; -1: not yet, or closed */
     struct loop_source source;
     struct buffer in;  /* from the keeper; begins with a frame */
     struct buffer out; /* to the keeper */
     struct decoder decoder;
-    size_t frame_bytes; /* of the first frame in `in`, which is there as a whole; 0: it is not */
+    size_t frame_bytes; /* size of the first frame in `in`; 0: it is not complete */
     size_t frame_sent;
-    bool attached;    /* the keeper has said so */
-    bool on_terminal; /* its job is */
-    bool last;        /* with that frame the request ends */
+    bool attached;    /* the keeper has sent `attached` */
+    bool on_terminal; /* its job is on a terminal */
+    bool last;        /* the request ends with the first frame in `in` */
     bool over;
     bool blocked;
 };
@@ -102,7 +102,7 @@ bool relay_is_over(const struct relay *relay)
     return relay->over;
 }
 
-/* The way is broken: as if the client's connection were, which it survives. */
+/* The relay is broken: closes the client's connection; the client comes back. */
 static void fail(struct relay *relay, const char *why)
 {
     close_all(relay);
@@ -118,7 +118,7 @@ static bool ends_request(const struct message *message)
            message->type == MESSAGE_DETACHED;
 }
 
-/* Sees where the first frame ends. */
+/* Finds the end of the first frame. */
 static void find_frame(struct relay *relay)
 {
     struct message message;
@@ -135,7 +135,7 @@ static void find_frame(struct relay *relay)
             relay->on_terminal || (message.type == MESSAGE_ATTACHED && message.attached.has_pty);
         relay->last = message.has_id && message.id == relay->id && ends_request(&message);
         relay->attached = relay->attached || message.type == MESSAGE_ATTACHED;
-        /* Not where it comes back later than another. */
+        /* Only if it was attached: not if its attach came too late. */
         if (relay->attached && message.type == MESSAGE_ERROR &&
             strcmp(message.word, "superseded") == 0)
             counters_count(&relay->worker->shared->counters, COUNTER_SUPERSEDED);
@@ -165,7 +165,8 @@ static void post(struct relay *relay)
     companion_post(relay->worker->host.companion, &relay->task);
 }
 
-/* It has ended without a word: it was just about to. True: another is asked. */
+/* The keeper has closed without sending anything, as it was just ending. True: connects again, to
+ * the next one. */
 static bool try_again(struct relay *relay)
 {
     if (relay->heard || relay->forwarded || relay->native == NULL || relay->tries >= TRIES)
@@ -184,7 +185,7 @@ static void receive(struct relay *relay)
     uint8_t *room = NULL;
     ssize_t got = 0;
     if (buffer_reserve(&relay->in, RECEIVE_BYTES, &room, NULL) != AFAR_OK)
-        return; /* full, or out of memory: in a later turn */
+        return; /* full, or out of memory: try in a later turn */
     do {
         got = recv(relay->fd, room, RECEIVE_BYTES, MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
@@ -193,7 +194,7 @@ static void receive(struct relay *relay)
     if (got <= 0 && (got == 0 || errno != EAGAIN) && try_again(relay))
         return;
     if (got == 0 || (got < 0 && errno != EAGAIN)) {
-        /* What has come before its end is still of use. */
+        /* Frames that came before its end are still sent. */
         find_frame(relay);
         if (relay->frame_bytes == 0)
             fail(relay, "the job's keeper has closed the connection");
@@ -246,7 +247,7 @@ static void send_out(struct relay *relay)
         if (sent < 0 && errno == EAGAIN) {
             relay->blocked = true;
         } else if (sent <= 0) {
-            buffer_clear(&relay->out); /* its end is seen where it is read */
+            buffer_clear(&relay->out); /* receive() sees the end */
             return;
         } else {
             buffer_consume(&relay->out, (size_t)sent);
@@ -280,7 +281,7 @@ static void ready(struct loop_source *source, uint32_t events)
 
 /* ---- connecting ------------------------------------------------------------------------------ */
 
-/* Who attaches stands in the log before it gets anything; once. */
+/* Writes the audit line once, before the client gets anything. */
 static enum afar_status write_line(struct relay *relay)
 {
     struct server_shared *shared = relay->worker->shared;
@@ -333,7 +334,7 @@ static void connected(struct mail *mail)
     native_refuse_attach(native, id, status, &why);
 }
 
-/* The line that says who attaches to what. */
+/* Makes the audit line that says who attaches to what. */
 static enum afar_status make_line(struct relay *relay, struct afar_error *err)
 {
     const struct connection *connection = relay->native->connection;

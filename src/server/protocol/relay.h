@@ -1,8 +1,8 @@
-/* A conversation whose command is a kept one: its frames go to the command's keeper and back, as
- * they are. What is not of that request (ping, kill, jobs) is answered here.
+/* A conversation whose command is kept: its frames pass unchanged to the command's keeper and back.
+ * Frames that do not belong to that request (ping, kill, jobs) are answered here.
  *
  *     relay_open ─ a companion connects ─▶ open ─ exit, error, detached sent ─▶ over ─▶ relay_free
- *                     └─ it cannot: error       └─ the keeper's end: the connection ends, and its
+ *                     └─ it cannot: error       └─ the keeper ends: the connection ends, and its
  *                                                  client comes back
  *
  * Owns:    the connection to the keeper, and the bytes between.
@@ -18,28 +18,29 @@
 struct native;
 struct relay;
 
-/* For the request `id`: with this attach, to `job`, or ("") to what the client's owner has under
- * `key`. Its errors come by native. AFAR_ENOMEM. */
+/* Opens a relay for request `id` with this attach: to `job`, or, if that is "", to the job of the
+ * client's owner under `key`. Later errors are answered through native. AFAR_ENOMEM, AFAR_ELIMIT.
+ */
 enum afar_status relay_open(struct relay **relay, struct native *native, uint64_t id,
                             const char *job, const char *key, const struct message_attach *attach,
                             struct afar_error *err);
-/* NULL is fine. */
+/* Closes the connection to the keeper; the job goes on. NULL is fine. */
 void relay_free(struct relay *relay);
 
 uint64_t relay_id(const struct relay *relay);
 
-/* Its job is on a terminal, as far as its keeper has said. */
+/* Whether its job is on a terminal, as far as its keeper has told. */
 bool relay_on_terminal(const struct relay *relay);
 
-/* The client's frame, whole. */
+/* Sends a whole frame of the client to the keeper. */
 void relay_forward(struct relay *relay, const uint8_t *frame, size_t size);
 
-/* As protocol_ops have them: of frames from the keeper. */
+/* As in protocol_ops, for frames from the keeper. */
 bool relay_peek(struct relay *relay, const uint8_t **data, size_t *size);
 void relay_sent(struct relay *relay, size_t size);
 bool relay_inside(const struct relay *relay);
 
-/* The request has ended; nothing more is sent. */
+/* Whether the request has ended and nothing more is sent. */
 bool relay_is_over(const struct relay *relay);
 
 #endif

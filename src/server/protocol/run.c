@@ -32,8 +32,8 @@ static struct run *run_of(struct job_owner *owner)
     return list_object(owner, struct run, owner);
 }
 
-/* Who is away cannot be asked for a certificate; the last answer holds as long as the server's own
- * view of certificates is the same. */
+/* A client that is away cannot show its certificate: the last judgement holds as long as the
+ * server's TLS context is the same. */
 enum afar_status run_judge(struct job_owner *owner, struct policy_client *who,
                            struct afar_error *err)
 {
@@ -48,7 +48,7 @@ enum afar_status run_judge(struct job_owner *owner, struct policy_client *who,
                      "been replaced meanwhile");
 }
 
-/* The rule that has let it begin may allow less than the server. */
+/* Its rule may grant a shorter resume_ms than the server. */
 static enum run_host_after apply_rule(struct run *run)
 {
     const struct rule *rule = job_rule(run->job);
@@ -77,7 +77,8 @@ static enum afar_status on_reserve(struct job_owner *owner, enum stream stream, 
     enum afar_status status = output_log_reserve(run->host.log, room, size, err);
     if (status == AFAR_EAGAIN) {
         counters_count(&run->worker->shared->counters, COUNTER_OUTPUT_LOG_FULL);
-        /* It is to end, and would wait for a client that does not come any more. */
+        /* The job is to end, and would wait for a client that no longer comes: the timer frees the
+         * run. */
         if (run->host.expired && run->native == NULL)
             timer_arm(loop_timers(run->worker->host.loop), &run->timer, 0);
     }
@@ -123,7 +124,7 @@ static void add_receipt(struct run *run, const struct afar_receipt *receipt)
         connection_want_flush(native->connection);
 }
 
-/* Its client had given it up. */
+/* Its client has withdrawn it. */
 static void end_detached(struct run *run)
 {
     if (run->native != NULL)
@@ -145,7 +146,8 @@ static void on_ended(struct job_owner *owner, const struct afar_receipt *receipt
 static const char sha256_of_nothing[] =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/* An error would have nobody to go to: it is told by the receipt of a command that never was. */
+/* The client is away and cannot be sent an error: a receipt of a command that was not started tells
+ * it. */
 static void refuse_away(struct run *run, const struct refusal *refusal)
 {
     struct afar_receipt receipt = {
@@ -175,7 +177,7 @@ static void on_refused(struct job_owner *owner, const struct refusal *refusal)
         refuse_away(run, refusal);
 }
 
-/* Who is away finds it by its holder. */
+/* A client that is away finds the kept job by its holder. */
 static void on_kept(struct job_owner *owner, const char *id)
 {
     struct run *run = run_of(owner);
@@ -199,7 +201,8 @@ static const struct job_owner_ops owner_ops = {
 
 /* ---- its life -------------------------------------------------------------------------------- */
 
-/* Nobody has come back in time. Where its output finds no room it could not even end. */
+/* The client has not come back in time. If there is no room for its output, the command could not
+ * even end: then the run is freed. */
 static void expire(struct run *run)
 {
     const struct output_log *log = run->host.log;
@@ -214,7 +217,7 @@ static void expire(struct run *run)
 
 static void check_time(struct run *run)
 {
-    if (run->host.expired && run->native == NULL) { /* and its output is in the way: on_reserve */
+    if (run->host.expired && run->native == NULL) { /* and its output has no room: on_reserve */
         run_free(run);
         return;
     }
@@ -238,7 +241,7 @@ static void timer_fired(struct timer *timer)
     check_time(run);
 }
 
-/* What is needed for coming back. */
+/* Prepares what coming back needs. */
 static enum afar_status make_resumable(struct run *run, const struct connection *connection,
                                        const char *holder, struct afar_error *err)
 {
@@ -316,7 +319,7 @@ enum afar_status run_start(struct run *run, struct exec_request *request,
     return status;
 }
 
-/* Nobody can come back any more. */
+/* No client can come back any more. */
 static void leave(struct run *run)
 {
     if (!run->resumable)

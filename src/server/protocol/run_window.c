@@ -1,5 +1,4 @@
-/* A run's windows, and what all of them together may be: what wire/window.h wants, as far as
- * server/window_pool.h has it. */
+/* Sizes a run's windows: what wire/window.h wants, as far as server/window_pool.h allows. */
 #include "server/protocol/run.h"
 
 #include "base/clock.h"
@@ -10,8 +9,8 @@ static struct window_pool *pool_of(const struct run *run)
     return &run->worker->shared->windows;
 }
 
-/* What the run has from the pool is set to `wanted` beyond what every run has; how much it then may
- * use in all. */
+/* Sets the run's share of the pool so that the window has `wanted` bytes, including those that
+ * every run has. Returns the size that it may have. */
 static size_t take(struct run *run, struct run_share *share, size_t wanted)
 {
     bool refused = false;
@@ -34,7 +33,7 @@ void run_window_end(struct run *run)
     (void)take(run, &run->in_share, 0);
 }
 
-/* What it is to be, of what is wanted and what is fair. */
+/* The next size of a window, from what is wanted and what is fair. */
 static size_t settle(struct run *run, struct run_share *share, size_t now, size_t wanted)
 {
     if (wanted > now) {
@@ -45,12 +44,12 @@ static size_t settle(struct run *run, struct run_share *share, size_t now, size_
         return got;
     }
     if (wanted < now)
-        return wanted; /* its peer has become slow */
+        return wanted; /* the peer has become slower */
     const size_t fair = window_pool_fair(pool_of(run), share->bytes);
     return fair < share->bytes ? share->own_bytes + fair : now;
 }
 
-/* What is not needed any more goes back, but not before it is empty. */
+/* Releases the part of a window that is not needed any more and is empty. */
 static void give_back(struct run *run, struct run_share *share, size_t in_use)
 {
     if (share->bytes > 0 && in_use < share->own_bytes + share->bytes)
@@ -93,8 +92,8 @@ void run_window_clock(struct run *run)
         run_host_clock(&run->host, clock_now_us());
 }
 
-/* A handshake in TLS goes there and back once, and takes some milliseconds besides. Who seems to be no
- * farther away than this is asked when it has sent something. */
+/* A TLS handshake takes one round trip and some milliseconds. A client whose handshake took less
+ * than this seems near, and is asked only after something was sent. */
 enum { FAR_HANDSHAKE_MS = 20 };
 
 void run_window_started(struct run *run)
@@ -121,5 +120,5 @@ void run_window_answered(struct run *run)
     run_host_answered(&run->host);
     run_window_settle(run);
     if (run->job != NULL)
-        job_resume_output(run->job); /* there may be room */
+        job_resume_output(run->job); /* there may be room now */
 }

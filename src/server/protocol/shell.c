@@ -22,7 +22,7 @@ struct shell {
     struct job *job;
     struct collector *collector;
     bool over_limit;
-    const uint8_t *chunk; /* being sent; the collector's */
+    const uint8_t *chunk; /* being sent; borrowed from the collector */
     size_t chunk_bytes;
 };
 
@@ -33,7 +33,7 @@ static struct shell *session_of(const struct connection *connection)
 
 static void close_for(struct shell *shell, enum log_level level, const char *why)
 {
-    connection_slow_down(shell->connection); /* of the client's next one */
+    connection_slow_down(shell->connection); /* delays the client's next connection */
     connection_fail(shell->connection, level, why);
 }
 
@@ -181,7 +181,7 @@ static void job_refused(struct job_owner *owner, const struct refusal *refusal)
 {
     struct shell *shell = shell_of(owner);
     shell->job = NULL;
-    close_for(shell, LOG_LEVEL_DEBUG, refusal->text); /* it has been logged */
+    close_for(shell, LOG_LEVEL_DEBUG, refusal->text); /* prepare.c has logged it */
 }
 
 static const struct job_owner_ops owner_ops = {
@@ -264,7 +264,7 @@ static void quiet_fired(struct timer *timer)
     run(list_object(timer, struct shell, quiet));
 }
 
-/* A request is what arrives until the line has been quiet for a while: nothing delimits it. */
+/* A request is everything that arrives until nothing came for quiet_ms: nothing delimits it. */
 static void look_for_request(struct shell *shell)
 {
     struct connection *connection = shell->connection;
@@ -309,7 +309,7 @@ static enum afar_status shell_open(struct connection *connection, struct afar_er
     shell->connection = connection;
     shell->kind = connection->kind == PROTOCOL_SIZED ? TUTORIAL_SIZED : TUTORIAL_HEADED;
     connection->session = shell;
-    /* One byte more shows that a command is too long, also of those that come while one runs. */
+    /* One byte more shows that a command is too long, also if it comes while another one runs. */
     connection->in.limit_bytes = (size_t)config->request_bytes + 1;
     return AFAR_OK;
 }
@@ -361,7 +361,7 @@ static void shell_close(struct connection *connection)
 }
 
 const struct protocol_ops shell_protocol = {
-    .input_limit_bytes = 1, /* shell_open knows */
+    .input_limit_bytes = 1, /* shell_open sets it */
     .open = shell_open,
     .input = shell_input,
     .peek = shell_peek,

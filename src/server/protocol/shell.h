@@ -5,8 +5,8 @@
  * Owns:    the job and the collector.
  * Threads: its connection's worker.
  * Blocks:  never.
- * Limits:  request_bytes, quiet_ms, collect_max_bytes. What begins like an HTTP request is refused:
- *          a web page can make a browser post to loopback. */
+ * Limits:  request_bytes, quiet_ms, collect_max_bytes. A command that looks like an HTTP request is
+ *          refused, because a web page can make a browser post to a loopback address. */
 #ifndef SERVER_PROTOCOL_SHELL_H
 #define SERVER_PROTOCOL_SHELL_H
 

@@ -19,7 +19,7 @@ struct udp_upper {
     int64_t refilled_ms; /* … since this moment */
 };
 
-/* A bucket that holds one second's worth. */
+/* A token bucket that holds the answers of one second. */
 static bool take_token(struct udp_upper *udp)
 {
     uint64_t rate = udp->worker->config->udp_rate_per_second;
@@ -97,8 +97,8 @@ enum afar_status udp_upper_begin(struct worker *worker, struct listener *listene
     udp->mail.deliver = moved_in;
     udp->tokens = worker->config->udp_rate_per_second;
     udp->refilled_ms = clock_now_ms();
-    /* By the acceptor's thread, while a failure can still be told: epoll_ctl(2) is for any thread,
-     * and what the worker finds out by an event it needs no list for. */
+    /* Registered from the acceptor's thread, so that a failure can be returned: epoll_ctl(2) may be
+     * called from any thread, and the worker needs no list to handle its events. */
     enum afar_status status =
         loop_add(worker->host.loop, &udp->source, listener_fd(listener), EPOLLIN, udp_ready, err);
     if (status != AFAR_OK) {

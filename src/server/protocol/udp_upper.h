@@ -1,10 +1,11 @@
 /* The tutorial's §12: each datagram comes back in upper case.
  *
- * Owns:    the listener that it was given.
+ * Owns:    the listener that was given to it.
  * Threads: its worker's.
  * Blocks:  never.
- * Limits:  udp_rate_per_second answers; the rest is dropped. Not answered: source ports below 1024
- *          and our own, so that nobody can set two servers to echo at each other. */
+ * Limits:  udp_rate_per_second answers; other datagrams are dropped. Source ports below 1024 and
+ *          our own port are not answered, so that no one can make two servers echo to each other.
+ */
 #ifndef SERVER_PROTOCOL_UDP_UPPER_H
 #define SERVER_PROTOCOL_UDP_UPPER_H
 
@@ -13,12 +14,13 @@
 
 struct udp_upper;
 
-/* Takes over `listener` (*moved*, also on failure) and hangs itself into worker->udp. From the
- * acceptor; the rest happens in the worker's thread. AFAR_ENOMEM. */
+/* Takes over `listener` (*moved*, also on failure); the worker's thread enters it in worker->udp
+ * and serves it. From the acceptor. AFAR_ENOMEM, AFAR_ESYSTEM. */
 enum afar_status udp_upper_begin(struct worker *worker, struct listener *listener,
                                  struct afar_error *err);
 
-/* All of them, `first` being worker->udp. In the worker's thread. */
+/* Frees all of the list that begins with `first` (worker->udp). In the worker's thread. NULL is
+ * fine. */
 void udp_upper_free(struct udp_upper *first);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "wire/tutorial.h"
 
-enum { PIECE_BYTES = 16384 }; /* of input at a time; what waits to be sent is bounded by it */
+enum { PIECE_BYTES = 16384 }; /* of input at a time; this also bounds what waits to be sent */
 
 static void take(struct connection *connection)
 {
@@ -26,7 +26,7 @@ static void take(struct connection *connection)
 static enum afar_status upper_open(struct connection *connection, struct afar_error *err)
 {
     (void)err;
-    connection->session = connection; /* there is no more to it */
+    connection->session = connection; /* it has no state of its own */
     return AFAR_OK;
 }
 

@@ -1,9 +1,9 @@
-/* The tutorial's §7 and §8: what one receive returns comes back in upper case.
+/* The tutorial's §7 and §8: input comes back in upper case.
  *
  * Owns:    nothing besides the connection.
  * Threads: its connection's worker.
  * Blocks:  never.
- * Limits:  while the client does not take the answers, nothing more is read. */
+ * Limits:  while the client does not read the answers, nothing more is read. */
 #ifndef SERVER_PROTOCOL_UPPER_H
 #define SERVER_PROTOCOL_UPPER_H
 
