@@ -1,7 +1,7 @@
-/* The pages of `http`: is the server alive, does it take work, how is it doing.
+/* The pages of `http`: whether the server is alive, whether it takes work, and its metrics.
  *
- *   /healthz  200 "ok", or 503 with what is wrong: a thread that hangs
- *   /readyz   200 "ok", or 503: not yet, or no more, as it drains
+ *   /healthz  200 "ok", or 503 and the reason: a thread hangs
+ *   /readyz   200 "ok", or 503: it is still starting, or draining
  *   /metrics  see metrics.h
  *
  * Owns:    nothing.
@@ -14,10 +14,10 @@
 #include "server/watch/http.h"
 #include "server/watch/metrics.h"
 
-/* A turn of an event loop takes microseconds; one of this length is a thread that hangs. */
+/* A turn of an event loop takes microseconds; if one takes this long, its thread hangs. */
 enum { HEALTH_TURN_MAX_MS = 10000 };
 
-/* An http_page; `user` is a struct metrics_source. */
+/* An http_page (http.h); `user` is a struct metrics_source. */
 unsigned health_page(void *user, const char *path, FILE *body, const char **type);
 
 #endif

@@ -18,7 +18,7 @@ enum { MEMORY_BYTES = 16384, HOST_BYTES = 64 };
 
 /* A connection. */
 struct guest {
-    struct crowd_member place; /* in none: it was made to leave */
+    struct crowd_member place; /* in no crowd: it was told to leave */
     struct address_group group;
     int fd;
 };
@@ -30,12 +30,12 @@ struct http {
     void *user;
     struct log *log;
     bool local;
-    struct crowd guests; /* by address; its own thread's */
+    struct crowd guests; /* by address; used by its own thread only */
 };
 
 /* ---- who is there; in its own thread --------------------------------------------------------- */
 
-/* libmicrohttpd finds the end of the stream, and closes it. */
+/* After the shutdown, libmicrohttpd reads the end of the stream and closes the connection. */
 static void send_away(struct http *http, struct crowd_member *member)
 {
     const struct guest *guest = list_object(member, struct guest, place);
@@ -46,7 +46,7 @@ static void send_away(struct http *http, struct crowd_member *member)
 static void make_room(struct http *http, const struct address_group *group)
 {
     struct crowd *guests = &http->guests;
-    /* Those at a Unix socket have no address, and are all from this machine. */
+    /* Connections to a Unix socket have no address; they are all from this machine. */
     if (group->size > 0 && crowd_size_of(guests, group->bytes, group->size) >= HTTP_PER_ADDRESS_MAX)
         send_away(http, crowd_oldest_of(guests, group->bytes, group->size));
     else if (guests->count >= HTTP_GUESTS_MAX)
@@ -66,13 +66,13 @@ static struct guest *enter(struct http *http, struct MHD_Connection *connection)
     if (address != NULL && address->client_addr != NULL)
         address_group(address->client_addr, &guest->group);
     make_room(http, &guest->group);
-    /* Without memory for it, it is not made to leave: libmicrohttpd's own limit holds. */
+    /* Out of memory: then it is never told to leave, and only libmicrohttpd's own limit holds. */
     (void)crowd_join(&http->guests, &guest->place, guest->group.bytes, guest->group.size,
                      clock_now_ms());
     return guest;
 }
 
-/* Its type is libmicrohttpd's. */
+/* An MHD_NotifyConnectionCallback. */
 static void come_or_go(void *user, struct MHD_Connection *connection, void **context,
                        enum MHD_ConnectionNotificationCode what)
 {
@@ -95,21 +95,21 @@ bool http_host_is_here(const char *host)
     if (host == NULL || host[0] == '\0')
         return true;
     size_t size = strlen(host);
-    /* Without the port: what follows the last ':' that is not an IPv6 address's. */
+    /* Drops the port: what follows the last ':', unless that is part of an IPv6 address. */
     const char *colon = strrchr(host, ':');
     if (colon != NULL && strchr(colon, ']') == NULL)
         size = (size_t)(colon - host);
     if (size > 1 && host[0] == '[' && host[size - 1] == ']') {
         host++;
         size -= 2;
-    } else if (size > 1 && host[size - 1] == '.') { /* a name written in full, as "localhost." */
+    } else if (size > 1 && host[size - 1] == '.') { /* a fully qualified name, as "localhost." */
         size--;
     }
     if (size >= sizeof name)
         return false;
     memcpy(name, host, size);
     name[size] = '\0';
-    struct in6_addr address; /* has room for one of either kind */
+    struct in6_addr address; /* large enough for either kind */
     return strcasecmp(name, "localhost") == 0 || inet_pton(AF_INET, name, &address) == 1 ||
            inet_pton(AF_INET6, name, &address) == 1;
 }
@@ -164,7 +164,7 @@ static void write_fault(FILE *body, unsigned status)
         (void)fputs("there is no such page\n", body);
 }
 
-/* Its type is libmicrohttpd's. MHD_NO closes the connection without an answer. */
+/* An MHD_AccessHandlerCallback. MHD_NO closes the connection without an answer. */
 static enum MHD_Result answer(void *user, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *upload,
                               size_t *upload_size, void **state)
@@ -197,7 +197,7 @@ static enum MHD_Result answer(void *user, struct MHD_Connection *connection, con
 static void complain(void *user, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 
-/* What libmicrohttpd has to say is about its clients' mistakes, mostly. */
+/* Messages of libmicrohttpd; most are about its clients' mistakes. */
 static void complain(void *user, const char *format, va_list args)
 {
     const struct http *http = user;
@@ -225,8 +225,9 @@ enum afar_status http_start(struct http **http, const struct listener *listener,
         free(made);
         return status;
     }
-    /* It closes what it is given: the listener keeps its own. Where it fails it may or may not have
-     * done so; closing it once more could hit somebody else's, and the server ends anyway. */
+    /* libmicrohttpd closes the descriptor that it is given: so give it a copy. If it cannot start,
+     * it may or may not have closed it; closing it again could close another descriptor, and the
+     * server ends anyway. */
     int fd = fcntl(listener_fd(listener), F_DUPFD_CLOEXEC, 0);
     if (fd < 0) {
         status = afar_fail_errno(err, errno, "no descriptor");

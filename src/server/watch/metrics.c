@@ -39,7 +39,7 @@ void metrics_write_histogram(FILE *out, const char *name, const char *help,
     unsigned long long count = 0;
     head(out, name, "histogram", help);
     for (size_t i = 0; i < HISTOGRAM_CLASSES; i++) {
-        count += load(&histogram->count[i]); /* a class has all that took less */
+        count += load(&histogram->count[i]); /* a class includes all smaller ones */
         if (i + 1 < HISTOGRAM_CLASSES)
             (void)fprintf(out, "%s_bucket{le=\"%g\"} %llu\n", name,
                           (double)histogram_bound_us(i) / US_PER_S, count);
@@ -147,7 +147,7 @@ static void write_jobs(FILE *out, struct server_shared *shared)
                             "From a command's start to its process's end.", &figures->ran);
 }
 
-/* Those counters that count how often a limit was met. */
+/* Whether the counter counts how often a limit was reached. */
 static bool is_limit(enum counter which)
 {
     switch (which) {
@@ -193,7 +193,7 @@ static void write_limits(FILE *out, struct server_shared *shared)
             counters_get(&shared->counters, COUNTER_AUDIT_LOST));
 }
 
-/* Within tls_expiry_warning of its end, or after it. */
+/* Whether `end` is less than tls_expiry_warning away, or has passed. */
 static bool ends_soon(struct figures *figures, const atomic_llong *end)
 {
     const long long at = atomic_load(end);
@@ -266,14 +266,14 @@ static void write_workers(FILE *out, const struct metrics_source *source)
                             "How long one turn of a worker's loop lets other events wait.", &turns);
 }
 
-/* A number that cannot be had is left out. */
+/* Leaves out a number that could not be read. */
 static void gauge_if(FILE *out, const char *name, const char *help, double value)
 {
     if (value >= 0)
         gauge(out, name, help, value);
 }
 
-/* By the names that Prometheus' own client libraries use. */
+/* Uses the names of Prometheus' own client libraries. */
 static void write_process(FILE *out)
 {
     struct own_usage usage;

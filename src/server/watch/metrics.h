@@ -1,11 +1,11 @@
-/* All figures and counters in Prometheus' text format 0.0.4, as its documentation describes it
- * ("Exposition formats"). afard(8) lists them for users.
+/* Writes all figures and counters in Prometheus' text format 0.0.4, as its documentation describes
+ * it ("Exposition formats"). afard(8) lists them for users.
  *
  * Owns:    nothing.
  * Threads: any.
- * Blocks:  while it reads /proc; and for the mutexes of registry and admission, which nobody holds
- *          for long.
- * Limits:  the labels' values are a fixed set: nothing that a client sends becomes one. */
+ * Blocks:  while it reads /proc, also for each process that commands have left running; and for the
+ *          mutexes of registry, admission, kept and left, which are never held for long.
+ * Limits:  the values of labels are a fixed set: nothing that a client sends becomes one. */
 #ifndef SERVER_WATCH_METRICS_H
 #define SERVER_WATCH_METRICS_H
 
@@ -13,16 +13,16 @@
 
 #include "server/acceptor.h"
 
-/* What they are of. */
+/* What the metrics are read from. */
 struct metrics_source {
     struct server_shared *shared;
     const struct acceptor *acceptor; /* its workers have been started */
 };
 
-/* Writes them. Whether that went well, the stream knows (ferror). */
+/* Writes all metrics. Check ferror(3) of `out` for errors. */
 void metrics_write(const struct metrics_source *source, FILE *out);
 
-/* The same for one histogram: its classes, sum and count. */
+/* Writes one histogram: its classes, sum and count. */
 void metrics_write_histogram(FILE *out, const char *name, const char *help,
                              const struct histogram *histogram);
 

@@ -22,13 +22,13 @@ enum afar_status microhttpd_load(struct microhttpd *library, struct afar_error *
 #include <stdbool.h>
 #include <string.h>
 
-/* Of the interface that microhttpd.h describes, since libmicrohttpd 0.9.38. */
+/* The interface of microhttpd.h; since libmicrohttpd 0.9.38. */
 #define SONAME "libmicrohttpd.so.12"
 #define ADVICE                                                                                 \
     "install it (on Debian and Ubuntu: libmicrohttpd12 or libmicrohttpd12t64), or do without " \
     "--http"
 
-/* `function` is a pointer to a function, which ISO C does not make of a `void *`. */
+/* `function` points to a function pointer: ISO C cannot convert a `void *` to one. */
 static bool find(void *handle, const char *name, void *function)
 {
     void *address = dlsym(handle, name);

@@ -1,8 +1,8 @@
-/* libmicrohttpd, loaded where it is asked for: it brings GnuTLS and a dozen more libraries, which no
- * server without --http, and no command's helper, should pay for.
+/* Loads libmicrohttpd only if it is needed: it brings GnuTLS and a dozen more libraries, which
+ * servers without --http and the helpers of commands should not load.
  *
- * Owns:    the library, which stays until the process ends.
- * Threads: microhttpd_load from one at a time; the functions as libmicrohttpd has it.
+ * Owns:    the library, which stays loaded until the process ends.
+ * Threads: microhttpd_load from one at a time; the functions as libmicrohttpd documents.
  * Blocks:  on the file system.
  * Limits:  none. */
 #ifndef SERVER_WATCH_MICROHTTPD_H
@@ -23,7 +23,8 @@ struct microhttpd {
     __typeof__(MHD_destroy_response) *destroy_response;
 };
 
-/* AFAR_ESYSTEM: it is not there, or is another version; the words name the package. */
+/* Fills in *library. AFAR_ESYSTEM: the library is missing, or is another version; the message names
+ * the package. */
 enum afar_status microhttpd_load(struct microhttpd *library, struct afar_error *err);
 
 #endif

@@ -23,7 +23,7 @@ static enum afar_status read_address(struct notify *notify, const char *name,
     if (abstract)
         notify->address.sun_path[0] = '\0';
     else
-        size++; /* a path ends in a NUL; an abstract name is as long as it is */
+        size++; /* a path includes its NUL; an abstract name has none */
     notify->address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
     return AFAR_OK;
 }

@@ -11,7 +11,7 @@
 
 enum { STAT_BYTES = 1024 };
 
-/* Positions in /proc/self/stat (proc(5)), counted from the state, which is its third. */
+/* Positions in /proc/self/stat (proc(5)), counted from the state, its third field. */
 enum { AT_UTIME = 11, AT_STIME, AT_THREADS = 17, AT_START = 19, AT_VSIZE, AT_RSS, AT_COUNT };
 
 /* Reads the start of a small file; false: it cannot be read. */
@@ -41,7 +41,7 @@ static void read_stat(struct own_usage *usage)
     const double ticks = (double)sysconf(_SC_CLK_TCK);
     if (ticks <= 0 || !read_file("/proc/self/stat", text, sizeof text))
         return;
-    /* The program's name, in parentheses, may have blanks and parentheses in it. */
+    /* The program's name, in parentheses, may contain blanks and parentheses. */
     char *at = strrchr(text, ')');
     if (at == NULL || strlen(at) < 3)
         return;

@@ -1,15 +1,15 @@
-/* What the server's own process uses: processor time, memory, descriptors.
+/* The resources that the server's own process uses: processor time, memory, descriptors.
  *
  * Owns:    nothing.
  * Threads: any.
- * Blocks:  while it reads /proc (proc(5)), which is memory.
+ * Blocks:  while it reads /proc (proc(5)), which is not on a disk.
  * Limits:  none. */
 #ifndef SERVER_WATCH_OWN_USAGE_H
 #define SERVER_WATCH_OWN_USAGE_H
 
 #include <stdbool.h>
 
-/* Numbers that cannot be had, as without /proc, are less than 0. */
+/* Numbers that could not be read, as without /proc, are less than 0. */
 struct own_usage {
     double cpu_seconds;
     double started_at; /* Unix time */

@@ -11,10 +11,10 @@
 #include "base/utf8.h"
 
 enum {
-    RETRY_MS = 100,          /* a manager that is busy: soon, but without haste */
-    DRAIN_MS = 2000,         /* between two words while draining … */
-    DRAIN_EXTEND_MS = 15000, /* … of which several may come late */
-    STUCK_LOOKS = 4          /* while a loop hangs: so many looks in the time between two signs */
+    RETRY_MS = 100,          /* when the manager's queue is full */
+    DRAIN_MS = 2000,         /* between two messages while draining … */
+    DRAIN_EXTEND_MS = 15000, /* … each asks for so much time: some may be late */
+    STUCK_LOOKS = 4          /* while a loop hangs: looks within watchdog_ms */
 };
 
 /* ---- sending --------------------------------------------------------------------------------- */
@@ -43,7 +43,7 @@ static void send_owed(struct timer *timer)
                   clock_deadline_ms(RETRY_MS));
 }
 
-/* A state, which must arrive; the next one makes an older one that is still owed needless. */
+/* Sends a state, which must arrive; it replaces an older one that could not be sent yet. */
 static void send_state(struct service *service, const char *text)
 {
     (void)snprintf(service->owed, sizeof service->owed, "%s", text);
@@ -53,8 +53,8 @@ static void send_state(struct service *service, const char *text)
 
 /* ---- the watchdog ---------------------------------------------------------------------------- */
 
-/* A loop that has not come to the end of its turn since the last sign of life hangs. The acceptor's
- * own turns, or this would not run. */
+/* A loop hangs if its turn has lasted since the last sign of life. The acceptor's own loop turns,
+ * or this would not run. */
 static void watch(struct timer *timer)
 {
     struct service *service = list_object(timer, struct service, watchdog_timer);
@@ -69,14 +69,14 @@ static void watch(struct timer *timer)
     if (!stuck && service->stuck)
         log_write(service->shared->log, LOG_LEVEL_WARN, "all workers go on");
     service->stuck = stuck;
-    /* Where it could not be fed, the next sign is due before a whole interval is over. */
+    /* If it was not fed, look again before a whole interval has passed. */
     if (stuck || try_send(service, "WATCHDOG=1") == AFAR_EAGAIN)
         next_ms = next_ms / STUCK_LOOKS > 0 ? next_ms / STUCK_LOOKS : 1;
     timer_arm(loop_timers(acceptor_loop(service->acceptor)), timer, clock_deadline_ms(next_ms));
 }
 
-/* Half of what the manager allows, as sd_watchdog_enabled(3) recommends; 0: no watchdog, or not
- * ours. */
+/* *every_ms: half of what the manager allows, as sd_watchdog_enabled(3) recommends; 0: no watchdog,
+ * or not for this process. */
 static enum afar_status read_watchdog(int64_t *every_ms, struct afar_error *err)
 {
     const char *pid = getenv("WATCHDOG_PID");   // NOLINT(concurrency-mt-unsafe)
@@ -101,7 +101,7 @@ static enum afar_status read_watchdog(int64_t *every_ms, struct afar_error *err)
 
 /* ---- the drain ------------------------------------------------------------------------------- */
 
-/* Once the jobs have been killed there is nothing that more time could be good for. */
+/* Once the jobs have been killed, no more time is needed. */
 static void tell_drain(struct timer *timer)
 {
     struct service *service = list_object(timer, struct service, drain_timer);
@@ -129,7 +129,8 @@ void service_ready(struct service *service, const char *text)
     char line[SERVICE_TEXT_BYTES - 32];
     if (service->notify.fd < 0)
         return;
-    utf8_copy(line, sizeof line, text); /* one line: a file's name in it sends no message */
+    utf8_copy(line, sizeof line, text); /* makes it one line, so that a file's name cannot add
+                                           messages */
     (void)snprintf(state, sizeof state, "READY=1\nSTATUS=%s", line);
     send_state(service, state);
     if (service->watchdog_ms > 0)
