@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -59,6 +60,39 @@ static void one_that_hangs_costs_a_connection(void **state)
     sharing_expect_one_start(&sharing);
     assert_true(sharing_accepted(&sharing.server) == before + 1);
     assert_int_equal(kill(pid, SIGCONT), 0);
+}
+
+static rlim_t first_free_descriptor(pid_t pid)
+{
+    char path[64];
+    struct stat found;
+    rlim_t fd = 0;
+    do {
+        (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, (int)fd);
+    } while (lstat(path, &found) == 0 && fd++ < UINT8_MAX);
+    return fd;
+}
+
+static void one_without_descriptors_costs_a_connection(void **state)
+{
+    (void)state;
+    pid_t pid = 0;
+    struct rlimit was;
+    double before = sharing_warm(&sharing, &pid);
+    assert_int_equal(prlimit(pid, RLIMIT_NOFILE, NULL, &was), 0);
+    /* Not less than it has: poll(2) fails for more descriptors than the limit. */
+    const struct rlimit none = {.rlim_cur = first_free_descriptor(pid), .rlim_max = was.rlim_max};
+    assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &none, NULL), 0);
+    struct program program;
+    sharing_start(&sharing, &program, "10m", sharing.counted);
+    expect_process_rests(pid); /* meanwhile it is connected to, and cannot accept */
+    program_finish(&program, "in", 2);
+    assert_int_equal(program_exit_status(&program), 0);
+    assert_string_equal(program.stdout_data, "ready\nin");
+    program_close(&program);
+    sharing_expect_one_start(&sharing);
+    assert_true(sharing_accepted(&sharing.server) == before + 1);
+    assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &was, NULL), 0);
 }
 
 static void one_that_was_killed_is_replaced(void **state)
@@ -211,6 +245,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_teardown(function, stop_shares)
     const struct CMUnitTest tests[] = {
         TEST(one_that_hangs_costs_a_connection),
+        TEST(one_without_descriptors_costs_a_connection),
         TEST(one_that_was_killed_is_replaced),
         TEST(a_command_outlives_the_share),
         TEST(a_connection_that_the_server_closed_is_not_given),

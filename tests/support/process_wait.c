@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -48,6 +49,23 @@ void expect_processes_gone(const char *pids)
         count++;
     }
     assert_true(count > 0);
+}
+
+static int64_t cpu_us(pid_t process)
+{
+    clockid_t clock;
+    struct timespec used;
+    assert_int_equal(clock_getcpuclockid(process, &clock), 0);
+    assert_int_equal(clock_gettime(clock, &used), 0);
+    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
+void expect_process_rests(pid_t pid)
+{
+    enum { LOOK_MS = 300 };
+    int64_t before_us = cpu_us(pid);
+    (void)poll(NULL, 0, LOOK_MS);
+    assert_in_range(cpu_us(pid) - before_us, 0, LOOK_MS * 1000 / 3);
 }
 
 static bool has(const char *pid, const char *variable)

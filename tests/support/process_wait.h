@@ -1,4 +1,4 @@
-/* Whether processes run, also those that this process did not start.
+/* Whether processes run and what they use, also those that this process did not start.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -18,6 +18,9 @@ void expect_process_gone(pid_t pid);
 
 /* Waits for all pids in a text, such as "echo $$ $!" prints. Fails if there is none. */
 void expect_processes_gone(const char *pids);
+
+/* Expects that it uses less than a third of a processor for 300 ms: that it does not spin. */
+void expect_process_rests(pid_t pid);
 
 /* How many processes have this "NAME=value" in their environment. */
 size_t processes_with(const char *variable);

@@ -16,12 +16,13 @@
 #include "base/clock.h"
 
 enum {
-    WARM = 2,              /* at first, and where there was none for a client */
-    FIRST_FRAME_MS = 5000, /* a client that says nothing */
-    WAITING_MS = 800,      /* for a connection that is being asked */
-    CHECK_MS = 10000,      /* how often the key is compared with the files */
-    ACCEPTS_MAX = 16,      /* at once */
-    FIRST_IDLE = 3,        /* in the list of what is polled: behind these … */
+    WARM = 2,               /* at first, and where there was none for a client */
+    FIRST_FRAME_MS = 5000,  /* a client that says nothing */
+    WAITING_MS = 800,       /* for a connection that is being asked */
+    CHECK_MS = 10000,       /* how often the key is compared with the files */
+    ACCEPTS_MAX = 16,       /* at once */
+    ACCEPT_PAUSE_MS = 1000, /* without a descriptor for the client that waits */
+    FIRST_IDLE = 3,         /* in the list of what is polled: behind these … */
     FIRST_RELAY = FIRST_IDLE + POOL_IDLE_MAX
 };
 
@@ -44,6 +45,7 @@ struct share {
     bool ending;  /* at once */
     int64_t idle_since_ms;
     int64_t checked_ms;
+    int64_t accept_at_ms; /* not before; 0: at any time */
 };
 
 /* ---- the key --------------------------------------------------------------------------------- */
@@ -84,6 +86,9 @@ static void accept_clients(struct share *share, int64_t now_ms)
 {
     for (int i = 0; i < ACCEPTS_MAX; i++) {
         int fd = accept4(share->place.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        /* The client stays in the queue, so poll would return at once, again and again. */
+        if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            share->accept_at_ms = now_ms + ACCEPT_PAUSE_MS;
         if (fd < 0)
             break;
         add_client(share, fd, now_ms);
@@ -185,6 +190,8 @@ static void take_signals(struct share *share)
 static int64_t next_ms(const struct share *share)
 {
     int64_t at_ms = share->checked_ms + CHECK_MS;
+    if (share->accept_at_ms > 0 && share->accept_at_ms < at_ms)
+        at_ms = share->accept_at_ms;
     if (share->seats == 0 && share->options->share_ms < INT64_MAX - share->idle_since_ms &&
         share->idle_since_ms + share->options->share_ms < at_ms)
         at_ms = share->idle_since_ms + share->options->share_ms;
@@ -203,7 +210,10 @@ static void wait_for_news(struct share *share)
     bool at_once = false;
     for (size_t i = 0; i < sizeof watched / sizeof watched[0]; i++)
         watched[i] = (struct pollfd){.fd = -1};
-    watched[0] = (struct pollfd){.fd = share->place.listen_fd, .events = POLLIN};
+    if (share->accept_at_ms <= clock_now_ms())
+        share->accept_at_ms = 0;
+    if (share->accept_at_ms == 0)
+        watched[0] = (struct pollfd){.fd = share->place.listen_fd, .events = POLLIN};
     watched[1] = (struct pollfd){.fd = pool_fd(&share->pool), .events = POLLIN};
     watched[2] = (struct pollfd){.fd = share->signal_fd, .events = POLLIN};
     pool_watch(&share->pool, watched + FIRST_IDLE);
