@@ -70,8 +70,7 @@ static void converse(size_t i, size_t piece)
         next = socks_take(&socks, held, size, &used);
         assert_true(used <= size);
         size -= used;
-        if (used > 0) /* valgrind takes a move onto itself for an overlap */
-            memmove(held, held + used, size);
+        memmove(held, held + used, size);
         if (next != SOCKS_MORE && next != SOCKS_CONNECT) {
             memcpy(replies + replied, socks.reply, socks.reply_size);
             replied += socks.reply_size;
