@@ -15,8 +15,7 @@
 
 enum {
     ID_RANDOM_BYTES = 6,
-    /* So long a server has for reading that we do not come back; and where it has been told before,
-     * and was waited for. */
+    /* How long a server has to read that we do not come back; the second if it was told before. */
     GOODBYE_MS = 1000,
     GOODBYE_AGAIN_MS = 100,
     DISCARD_BYTES = 16384
@@ -46,8 +45,9 @@ enum afar_status afar_client_new_on_transport(struct afar_client **client,
     return AFAR_OK;
 }
 
-/* Sends what there is, and then reads and forgets until the server has closed, too: a socket that is
- * closed with unread bytes answers with a reset, which can destroy what was sent before. */
+/* Sends what is left, then reads and discards until the server closes too, or `within_ms` have
+ * passed: a socket closed with unread bytes sends a reset, which can destroy what was sent
+ * before. */
 static void linger(struct afar_client *client, int64_t within_ms)
 {
     uint8_t scratch[DISCARD_BYTES];
@@ -74,12 +74,12 @@ static void linger(struct afar_client *client, int64_t within_ms)
 bool client_is_waited_for(const struct afar_client *client)
 {
     const struct run_guest *guest = &client->command.guest;
-    /* Before it has answered it waits for as long as was asked for. */
+    /* Until the server has answered, assume that it grants what was asked for. */
     return (guest->confirmed ? guest->resume_ms : guest->asked_resume_ms) > 0;
 }
 
-/* A server that waits for us is told that we do not come back; and where it waits for the
- * acknowledgement of a receipt, what is left of that goes too. */
+/* Tells a server that waits for us that we do not come back. If it waits only for the
+ * acknowledgement of a receipt, sends what is left of that. */
 static void say_goodbye(struct afar_client *client)
 {
     struct command *command = &client->command;
@@ -116,7 +116,7 @@ void afar_close(struct afar_client *client)
 
 /* ---- connecting ------------------------------------------------------------------------------ */
 
-/* As client_wait_ready, for a transport that is no client's yet. */
+/* As client_wait_ready, for a transport that has no client yet. */
 static enum afar_status wait_for(const struct transport *transport, int stop_fd,
                                  int64_t deadline_ms, struct afar_error *err)
 {
@@ -157,7 +157,7 @@ enum afar_status client_open_transport(struct transport **transport,
         stream > 0 ? AFAR_OK : dial_unless(endpoint, deadline_ms, stop_fd, &fd, err);
     if (status != AFAR_OK)
         return status;
-    /* A datagram's socket can be sent to and received from like the others. */
+    /* A datagram socket is used like the others. */
     if (endpoint->scheme != ENDPOINT_TLS) {
         status = transport_plain_new(transport, fd, err);
     } else {
@@ -194,7 +194,7 @@ static enum afar_status parse_url(struct endpoint *endpoint, const char *url,
     return AFAR_OK;
 }
 
-/* On a connection that others have used an id must be another than theirs. */
+/* On a connection that others have used, ids must differ from theirs. */
 static enum afar_status choose_ids(struct afar_client *client, struct afar_error *err)
 {
     char hex[2 * ID_RANDOM_BYTES + 1];
@@ -204,7 +204,7 @@ static enum afar_status choose_ids(struct afar_client *client, struct afar_error
     return status;
 }
 
-/* The route's stream is closed in any case; 0: the endpoint is dialled. */
+/* Closes the route's stream in any case; stream 0: dials the endpoint. */
 static enum afar_status connect_to(struct afar_client **client, const struct afar_context *context,
                                    const struct endpoint *endpoint, const struct afar_route *route,
                                    struct afar_error *err)
@@ -243,7 +243,7 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
     return AFAR_OK;
 }
 
-/* TLS without a context that has credentials: as with empty ones. */
+/* TLS without credentials is the same as with empty ones. */
 static enum afar_status connect_without(struct afar_client **client,
                                         const struct endpoint *endpoint,
                                         const struct afar_route *route, struct afar_error *err)
@@ -280,7 +280,7 @@ static enum afar_status take_route(struct endpoint *endpoint, struct afar_route 
     return AFAR_OK;
 }
 
-/* One that was given is ours, also where nothing comes of it. */
+/* Makes the given stream non-blocking. On failure the caller closes it. */
 static enum afar_status prepare_stream(int stream, struct afar_error *err)
 {
     int flags = fcntl(stream, F_GETFL);
@@ -362,7 +362,7 @@ enum afar_status client_check(const struct afar_client *client, enum endpoint_pr
 
 int afar_fd(const struct afar_client *client)
 {
-    /* poll(2) ignores -1: a closed connection would report its end for ever. */
+    /* poll(2) ignores -1. A closed connection's descriptor would report its end for ever. */
     return client->broken || client->transport == NULL ? -1 : transport_fd(client->transport);
 }
 
@@ -373,8 +373,8 @@ short afar_events(const struct afar_client *client)
     short events = transport_recv_events(client->transport);
     if (buffer_size(&client->out) > 0 && !client->send_failed)
         events = (short)(events | transport_send_events(client->transport));
-    /* poll(2) does not report what TLS already holds: what is there nearly always is room to send.
-     */
+    /* poll(2) does not report bytes that TLS holds. POLLOUT makes it return, as there nearly always
+     * is room to send. */
     if (transport_pending(client->transport))
         events = (short)(events | POLLOUT);
     return events;

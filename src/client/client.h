@@ -1,30 +1,30 @@
-/* What the files of libafar know of a client. Private to src/client/ and its unit tests.
+/* Shared by the files of src/client/ and their unit tests only: the client and its parts.
  *
  *   client.c       connecting, closing, what to poll for
- *   context.c      certificates
- *   relay.c        a connection as bytes, for one who passes it on
- *   sized.c        structs of programs that know another version
- *   session_file.c TLS sessions that outlive the process
- *   keygen.c       new ones
+ *   context.c      credentials and trust
+ *   relay.c        a connection as bytes, for a program that passes them on
+ *   sized.c        structs of programs compiled with another version's headers
+ *   session_file.c TLS sessions in files, for the next process
+ *   keygen.c       new keys
  *   pump.c         bytes in and out, without waiting
- *   inbound.c      what a frame from the server does
+ *   inbound.c      what each received frame does
  *   command.c      the command: request, standard input, signals
- *   process.c      the pump and the command together; waiting
- *   resume.c       the connection is lost, and had again
+ *   process.c      drives the pump and the command; waiting
+ *   resume.c       reconnects after a lost connection while a command runs
  *   delivery.c     output to the callbacks
- *   pty.c          its terminal
- *   control.c      ping and kill
- *   heartbeat.c    signs of life while a command runs in silence
- *   shell.c        the tutorial's sized and headed
- *   upper.c        the tutorial's upper
- *   health.c       what the server's health page says
- *   duplex.c       a request and its reply, for these two
+ *   pty.c          the command's terminal
+ *   control.c      ping, kill, and kept jobs
+ *   heartbeat.c    pings a silent server while a command runs
+ *   shell.c        the tutorial's protocols sized and headed
+ *   upper.c        the tutorial's protocol upper
+ *   duplex.c       one request and its reply, for shell.c and upper.c
+ *   health.c       reads the server's health page
  *   json_line.c    a frame as a line of JSON
- *   exit_status.c  a receipt as a shell would see it
- *   escape.c       text that a terminal does not obey
+ *   exit_status.c  a receipt as an exit status
+ *   escape.c       text that is safe to print on a terminal
  *
  * The functions of afar/afar.h take an `err` that may be NULL, and write to it only if they fail:
- * client_tell. All others are given one, except afar_client_new_on_transport.
+ * see client_tell. All other functions need an `err`, except afar_client_new_on_transport.
  *
  * Owns:    see the structs.
  * Threads: a client belongs to one thread at a time.
@@ -52,43 +52,43 @@
 enum {
     CLIENT_IN_MAX_BYTES = FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES +
                           BUFFER_PACE_MAX_BYTES,
-    /* The largest request, all of stdin's credit with a small frame for each byte or so, and
-     * answers to a server that asks much and reads little. */
+    /* The largest request; all of stdin's credit, even in frames of about one byte; and our answers
+     * to a server that asks much and reads little. */
     CLIENT_OUT_MAX_BYTES = 4 << 20,
-    /* A server may not make us keep more than this of a command's output. */
+    /* The largest window that a server may announce: it bounds how much output we must keep. */
     CLIENT_WINDOW_MAX_BYTES = 1 << 30,
-    /* And what it may let a window grow to: as much as a server can be set to. It is used where
-     * the network needs it and our own reader stops. */
+    /* The window may grow to this, the most that a server can be configured to. That much memory is
+     * used only if the network needs it and our own reader stops. */
     CLIENT_WINDOW_GROWN_BYTES = RUN_GUEST_RING_MAX_BYTES
 };
 
 struct afar_context {
-    struct tls_context *tls; /* owned; NULL: no credentials were given */
+    struct tls_context *tls; /* owned; NULL: without credentials */
     struct session_files sessions;
 };
 
 struct command {
-    /* What was sent and came, and what to do when the connection is lost. A command that nobody
-     * wants to come back to has one too. */
+    /* The protocol's state: what was sent and received, and what to do when the connection is lost.
+     * Also used if resuming was not asked for. */
     struct run_guest guest;
-    bool running;  /* from afar_start until the receipt or refusal has been handed out */
-    bool answered; /* some frame of it has come: the server has read the request */
+    bool running;  /* from afar_start until the receipt or refusal is handed out */
+    bool answered; /* a frame of it has come, so the server has read the request */
     bool queued;
     bool started;
-    bool ended;       /* exit, error or detached has come; what it said is in the next three */
-    bool refused;     /* it was no exit */
-    bool detaching;   /* we have given it up */
+    bool ended;       /* exit, error or detached has come; the next three say what */
+    bool refused;     /* by error or detached, not by exit */
+    bool detaching;   /* afar_detach was called */
     bool has_receipt; /* handed out */
-    bool attached;    /* it has come back at least once */
+    bool attached;    /* `attached` has come at least once */
     bool on_pty;      /* asked for in the request */
     struct afar_error refusal;
     struct afar_receipt receipt;
     struct buffer last_header; /* of exit or error, for on_frame */
     struct delivery delivery;
-    int64_t ack_by_ms; /* DEADLINE_NEVER: nothing is to be acknowledged */
+    int64_t ack_by_ms; /* when to acknowledge; DEADLINE_NEVER: nothing to acknowledge */
 };
 
-/* A ping or kill that is under way. */
+/* A ping, kill, jobs or forget that waits for its answer. */
 struct control {
     uint64_t id; /* 0: none */
     bool answered;
@@ -103,20 +103,20 @@ struct control {
 
 /* See heartbeat.c. */
 struct heartbeat {
-    bool chosen;        /* the next two are as the program has said */
+    bool chosen;        /* the program has set the next two */
     int64_t beat_ms;    /* 0: none */
     int64_t silence_ms; /* 0: for ever */
-    int64_t heard_ms;   /* when something came last */
-    int64_t beaten_ms;  /* likewise, or when a ping was sent */
-    /* Besides: the server is given up then, unless something comes. DEADLINE_NEVER: it is not. */
+    int64_t heard_ms;   /* when something last came */
+    int64_t beaten_ms;  /* the same, or when the last ping was sent */
+    /* If nothing comes until then, the server is given up as well. DEADLINE_NEVER: not set. */
     int64_t answer_by_ms;
-    bool paused;       /* until we send something again, silence is not held against anybody */
-    int64_t ask_at_ms; /* for that, a ping is sent then; DEADLINE_NEVER: it was */
+    bool paused;       /* silence does not count until we send something */
+    int64_t ask_at_ms; /* when to ping for answer_by_ms; DEADLINE_NEVER: already done */
 };
 
 struct afar_client {
-    struct transport *transport;   /* owned; NULL: away */
-    struct endpoint *endpoint;     /* owned; where to connect again; NULL: not known */
+    struct transport *transport;   /* owned; NULL: no connection now (away) */
+    struct endpoint *endpoint;     /* owned; where to reconnect; NULL: not known */
     struct session_keeper *keeper; /* owned; NULL: no session is kept */
     enum endpoint_scheme scheme;
     enum endpoint_protocol protocol;
@@ -124,40 +124,42 @@ struct afar_client {
     struct buffer in;
     struct buffer out;
     struct decoder decoder;
-    bool fresh;              /* the end of TLS's handshake waits for the first request */
-    bool by_another;         /* another program passes on what is said */
-    bool heard;              /* something has come from the server */
-    bool met;                /* … or had come on an earlier connection */
-    uint64_t received_bytes; /* so much */
+    bool fresh;              /* the end of the TLS handshake waits for the first request */
+    bool by_another;         /* another program relays this connection */
+    bool heard;              /* a frame has come on this connection */
+    bool met;                /* a frame has come on this connection or an earlier one */
+    uint64_t received_bytes; /* bytes that the transport has given us */
     bool send_failed;
-    struct afar_error send_error; /* told only when there is nothing left to read */
-    bool farewell;                /* we have given up, which is told in `out` */
-    bool broken;                  /* the connection is of no use; why: */
+    struct afar_error send_error; /* reported only when nothing is left to read */
+    bool farewell;                /* we have given up the command; `out` tells the server */
+    bool broken;                  /* the connection is unusable; the next field says why */
     struct afar_error failure;
     struct afar_error lost;            /* why it is away */
-    struct afar_error complaint;       /* the last error frame without an id; AFAR_OK: none */
-    char features[MESSAGE_TEXT_BYTES]; /* what the server offers, as words; "": it has not said */
+    struct afar_error complaint;       /* the last error frame without an id; code AFAR_OK: none */
+    char features[MESSAGE_TEXT_BYTES]; /* what the server offers: words; "": not said */
     char closing[MESSAGE_WORD_BYTES];  /* the reason in the server's "closing", or "" */
     uint64_t last_id;
     struct command command;
     struct control control;
     struct heartbeat heartbeat;
-    int64_t patience_ms; /* for the server's first answer: as long as for connecting. 0: no limit */
+    int64_t patience_ms; /* limit for the server's first answer, as for connecting; 0: none */
 };
 
-/* A client of the native protocol over a transport whose handshake is done (*moved*, also where
- * this fails). `name` is for messages. AFAR_ENOMEM. */
+/* Makes a client of the native protocol over a transport whose handshake is done. Takes the
+ * transport over, and frees it on failure. `name` is for messages. The caller frees *client by
+ * afar_close. AFAR_ENOMEM. */
 enum afar_status afar_client_new_on_transport(struct afar_client **client,
                                               struct transport *transport, const char *name,
                                               struct afar_error *err);
 
-/* Where ids begin that were chosen by chance: below are those that count up from 1. */
+/* Randomly chosen ids start here; ids that count up from 1 stay below. */
 #define CLIENT_CHANCE_ID (UINT64_C(1) << 32)
 
-/* err->reason where the server has surely not begun the command. */
+/* err->reason if the server has certainly not begun the command. */
 #define CLIENT_NOT_SENT "not_sent"
 
-/* For the functions of afar/afar.h, the last step: the caller hears why, if it failed. */
+/* The last step of the functions of afar/afar.h: on failure, copies *why to `err` unless that is
+ * NULL. */
 static inline enum afar_status client_tell(enum afar_status status, const struct afar_error *why,
                                            struct afar_error *err)
 {
@@ -168,120 +170,130 @@ static inline enum afar_status client_tell(enum afar_status status, const struct
 
 /* ---- client.c -------------------------------------------------------------------------------- */
 
-/* Marks the connection as of no use, and why. Copies that to `err` (may be NULL), and returns its
- * code. */
+/* Marks the connection as unusable, because of *why. Copies *why to `err` (may be NULL), and
+ * returns its code. */
 enum afar_status client_break(struct afar_client *client, const struct afar_error *why,
                               struct afar_error *err);
 
-/* The server waits for us where the connection ends. */
+/* True if the server waits for us to come back when the connection ends. */
 bool client_is_waited_for(const struct afar_client *client);
 
-/* AFAR_OK, or why the connection is of no use, or AFAR_EINVAL where it speaks another protocol. */
+/* AFAR_OK; AFAR_EINVAL if the connection speaks another protocol; or the error that made it
+ * unusable. */
 enum afar_status client_check(const struct afar_client *client, enum endpoint_protocol protocol,
                               struct afar_error *err);
 
-/* Waits until the descriptor is ready for one of `events`. AFAR_ETIMEDOUT, AFAR_ESYSTEM. */
+/* Waits until the descriptor is ready for one of `events`, or a signal or the deadline has come:
+ * then it may return AFAR_OK, and the caller tries and calls again. AFAR_ETIMEDOUT: the deadline
+ * had passed before the call. AFAR_ESYSTEM. */
 enum afar_status client_wait_ready(const struct afar_client *client, short events,
                                    int64_t deadline_ms, struct afar_error *err);
 
-/* Connects and shakes hands. `stream` is a socket that is connected already, and is closed in any
- * case; 0: the endpoint is dialled. `request_follows` as in struct afar_route. `stop_fd` -1: none. As afar_connect, and AFAR_EAGAIN: stop_fd can be
- * read. */
+/* Connects and shakes hands. `stream`: a socket that is connected already, which is closed in any
+ * case; 0: dial the endpoint. `request_follows`: see struct afar_route. `stop_fd`: stops connecting
+ * when it can be read; -1: none. The caller frees *transport, which is NULL on failure. Errors: as
+ * afar_connect; and AFAR_EAGAIN: stopped by stop_fd. */
 enum afar_status client_open_transport(struct transport **transport,
                                        const struct afar_context *context,
                                        const struct endpoint *endpoint, int stream,
                                        bool request_follows, int64_t deadline_ms, int stop_fd,
                                        struct afar_error *err);
 
-/* The same as client_check, or that there is no command. */
+/* As client_check for the native protocol; and AFAR_EINVAL if no command runs. */
 enum afar_status client_check_running(const struct afar_client *client, struct afar_error *err);
 
 /* ---- resume.c -------------------------------------------------------------------------------- */
 
-/* Whether a connection that ends now may be had again. */
+/* True if the command could be resumed if the connection ended now. */
 bool resume_is_possible(const struct afar_client *client);
 
-/* The connection has ended while a command runs, for the reason `why`. True: that is AWAY now, and
- * may come back. False: it may not; what is not known of the command has been added to *why. */
+/* Call when the connection has ended, because of *why. True: a command runs that may be resumed,
+ * and the client is away now. False: it may not; the message and reason in *why may have been
+ * replaced by what is known of the command. */
 bool resume_may_follow(struct afar_client *client, struct afar_error *why);
 
-/* A transport whose handshake is done (*moved*): asks for the command there. AFAR_ENOMEM. */
+/* Attaches to the command on a new transport, whose handshake is done; takes the transport over.
+ * `patience_ms`: limit for the server's answer; 0: none. AFAR_ELIMIT, AFAR_ENOMEM. */
 enum afar_status resume_on_transport(struct afar_client *client, struct transport *transport,
                                      int64_t patience_ms, struct afar_error *err);
 
-/* For how long to wait, where it is away. */
+/* While away: how long to wait before the next attempt, in milliseconds for poll(2); -1: no
+ * limit. */
 int resume_timeout(const struct afar_client *client);
 
 /* ---- pump.c ---------------------------------------------------------------------------------- */
 
-/* Sends what the socket takes of `out`. A failure is only noted: what the server said before is
- * worth more, and is told by pump_receive. */
+/* Sends as much of `out` as the socket takes. Only notes a failure: pump_receive reports it, after
+ * what the server may have said before. */
 void pump_send(struct afar_client *client);
 
-/* Receives and acts on what is there. AFAR_OK: all of it, or enough for this turn. Other results
- * are the connection's end, in words for a person. */
+/* Receives and acts on what is there. AFAR_OK: everything, or enough for this turn. AFAR_ECLOSED:
+ * the connection has ended. Other errors end it too; all messages are for people. */
 enum afar_status pump_receive(struct afar_client *client, struct afar_error *err);
 
-/* Adds an acknowledgement where one is due: at a quarter of the window, or some time after the
- * first frame of less. */
+/* Puts an acknowledgement into `out` if one is due: at a quarter of the window, or a short time
+ * after the first frame of less. AFAR_ELIMIT, AFAR_ENOMEM. */
 enum afar_status pump_ack(struct afar_client *client, struct afar_error *err);
 
-/* When pump_ack has something to do although nothing comes, or DEADLINE_NEVER. */
+/* When to call pump_ack even if nothing comes; DEADLINE_NEVER: no need. */
 int64_t pump_deadline_ms(const struct afar_client *client);
 
 /* ---- heartbeat.c ----------------------------------------------------------------------------- */
 
 void heartbeat_init(struct heartbeat *heartbeat);
 
-/* The connection can be had again: a shorter silence will do, unless the program has said how long.
- */
+/* The command can be resumed, so a shorter silence ends the connection, unless the program has set
+ * the times. */
 void heartbeat_be_quick(struct heartbeat *heartbeat);
 
-/* Something has come from the server, or a command begins. */
+/* Call when something has come from the server, or a command begins. */
 void heartbeat_heard(struct heartbeat *heartbeat);
 
-/* Unless something comes within `within_ms`, the server is given up. It is asked for a sign of life
- * in the middle of that time. */
+/* Gives the server up unless something comes within `within_ms`. Pings it after half of that
+ * time. */
 void heartbeat_want_answer(struct heartbeat *heartbeat, int64_t within_ms);
 
-/* Something is sent again after afar_pause. */
+/* Call when something is sent: ends what afar_pause began. */
 void client_unpause(struct afar_client *client);
 
-/* When heartbeat_beat has something to do, or DEADLINE_NEVER. */
+/* When to call heartbeat_beat; DEADLINE_NEVER: no need. */
 int64_t heartbeat_deadline_ms(const struct afar_client *client);
 
-/* Sends a ping where one is due. AFAR_ECLOSED: the server has been silent for too long.
+/* Puts a ping into `out` if one is due. AFAR_ECLOSED: the server has been silent for too long.
  * AFAR_ELIMIT, AFAR_ENOMEM. */
 enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *err);
 
 /* ---- inbound.c ------------------------------------------------------------------------------- */
 
-/* AFAR_ECLOSED (it takes no more requests), AFAR_EPEER, AFAR_EINVAL (a callback), AFAR_ENOMEM: the
- * connection is of no use. */
+/* Acts on one frame. Any error makes the connection unusable. AFAR_ECLOSED: the server takes no new
+ * command, or has no place for one that came back. AFAR_EPEER. AFAR_EINVAL: a callback took more
+ * than it was given. AFAR_ELIMIT, AFAR_ENOMEM. */
 enum afar_status inbound_message(struct afar_client *client, const struct message *message,
                                  const struct frame_view *frame, struct afar_error *err);
 
 /* ---- control.c -------------------------------------------------------------------------------- */
 
-/* An answer to `jobs`. */
+/* Gives each job of an answer to `jobs` to the callback. */
 void control_take_jobs(struct afar_client *client, const struct message *message);
 
 /* ---- exit_status.c --------------------------------------------------------------------------- */
 
-/* The number of a signal's name, without SIG; a signal that has none goes by its digits. 0: no
- * signal. */
+/* The number of a signal. `name` is without SIG, or digits for a signal that has no name. 0: no
+ * such signal. */
 int client_signal_number(const char *name);
 
 /* ---- pty.c ----------------------------------------------------------------------------------- */
 
-/* What a program has said about a terminal, as it is asked for. AFAR_EINVAL. */
+/* Fills *request from the program's struct. AFAR_EINVAL: a value that a terminal cannot have. */
 enum afar_status client_take_pty(struct pty_request *request, const struct afar_pty *given,
                                  struct afar_error *err);
 
 /* ---- duplex.c -------------------------------------------------------------------------------- */
 
-/* Sends `size` bytes and receives until `take`, which gets what has come, says AFAR_OK instead of
- * AFAR_EAGAIN. Any failure makes the connection one of no use. */
+/* Sends `size` bytes while receiving. `take` gets each piece that comes, and returns AFAR_EAGAIN
+ * for more, AFAR_OK when the reply is complete, or an error. Any failure makes the connection
+ * unusable. AFAR_EPEER (also: something came before it was asked for), AFAR_ECLOSED,
+ * AFAR_ETIMEDOUT, AFAR_ESYSTEM, and what `take` returns. */
 enum afar_status duplex_exchange(struct afar_client *client, const void *data, size_t size,
                                  enum afar_status (*take)(void *user, const uint8_t *data,
                                                           size_t size, struct afar_error *err),

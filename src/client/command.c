@@ -6,15 +6,15 @@
 #include "client/client.h"
 #include "client/sized.h"
 
-/* A server that sends without end is not waited for. */
+/* SETTLE_TURNS: how often settle reads before it goes on, if the server does not stop sending. */
 enum { SETTLE_TURNS = 16, HOLDER_RANDOM_BYTES = 16 };
 
-/* Of what a terminal has shown: a screen, and what somebody may want to see of before. */
+/* How much of a terminal's earlier output to show again: a screen and some scrollback. */
 enum { SCREEN_BACK_BYTES = 65536 };
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
-/* What has a job or a name. */
+/* Checks the fields about attaching to a job, and the command's name. */
 static enum afar_status check_kept(const struct afar_command *command, struct afar_error *err)
 {
     const bool has_command = command->argv != NULL || command->shell != NULL ||
@@ -71,7 +71,7 @@ static bool on_pty(const struct afar_command *wanted)
     return wanted->pty != NULL || wanted->with_pty;
 }
 
-/* The terminal that is wanted, if any. */
+/* Fills *pty if a terminal is wanted. */
 static enum afar_status take_terminal(struct pty_request *pty, const struct afar_command *wanted,
                                       struct afar_error *err)
 {
@@ -88,7 +88,8 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
     enum afar_status status = take_terminal(&pty, wanted, err);
     if (status != AFAR_OK)
         return status;
-    /* The encoder only reads: its struct is not const because the server's own is filled by it. */
+    /* The encoder only reads. The struct's pointers are not const because the server's decoder
+     * fills the same struct. */
     const struct run_guest *guest = &client->command.guest;
     struct exec_request request = {
         .argv = (char **)wanted->argv,
@@ -117,14 +118,14 @@ static enum afar_status put_request(struct afar_client *client, const struct afa
     return message_put_exec(&client->out, client->last_id + 1, &request, err);
 }
 
-/* What the server has said so far is read to its end, for that may be the connection's: a server
- * that has gone, or goes, must be noticed before anything is sent. */
+/* Reads what the server has sent so far. That may include the connection's end: a server that has
+ * gone, or is about to close, must be noticed before the request is sent. */
 static enum afar_status settle(struct afar_client *client, struct afar_error *err)
 {
     enum afar_status status = AFAR_OK;
     uint64_t before = 0;
     int turns = 0;
-    /* It has nothing to say yet, and to receive would send the handshake's end alone. */
+    /* The server has sent nothing yet, and receiving would send the handshake's end on its own. */
     if (client->fresh) {
         client->fresh = false;
         return client_check(client, PROTOCOL_AFAR, err);
@@ -147,7 +148,7 @@ static enum afar_status settle(struct afar_client *client, struct afar_error *er
     return status;
 }
 
-/* Its name is random: who knows it can have the command. */
+/* The holder is random and secret: it is what allows a client to come back to the command. */
 static enum afar_status open_guest(struct run_guest *guest, const struct afar_command *wanted,
                                    struct afar_error *err)
 {
@@ -190,7 +191,7 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     struct afar_callbacks called = AFAR_CALLBACKS_INIT();
     if (current->running)
         return afar_fail(err, AFAR_EINVAL, "a command is still running on this connection");
-    /* The last one's: whatever comes now, it does not tell of this one. */
+    /* The last command's: from now on neither must be reported. */
     current->has_receipt = false;
     client->lost.code = AFAR_OK;
     enum afar_status status = sized_take(&wanted, sizeof wanted, command, "afar_command", err);
@@ -219,7 +220,7 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     if (wanted.job == NULL)
         run_guest_begin(&current->guest, client->last_id);
     current->running = true;
-    client->complaint.code = AFAR_OK; /* it was about something else */
+    client->complaint.code = AFAR_OK; /* about something earlier */
     current->detaching = current->answered = current->queued = current->started = current->ended =
         current->refused = current->has_receipt = current->attached = false;
     current->on_pty = on_pty(&wanted);
@@ -264,7 +265,7 @@ static enum afar_status write_stdin(struct afar_client *client, const void *data
             return status;
     }
     if (command->ended && command->guest.stdin_stream) {
-        *taken = size; /* nobody will read it */
+        *taken = size; /* the command has ended: drop the data */
         return AFAR_OK;
     }
     client_unpause(client);
@@ -315,7 +316,8 @@ enum afar_status afar_signal(struct afar_client *client, const char *name, struc
 {
     struct afar_error why = {0};
     enum afar_status status = client_check_running(client, &why);
-    /* The server would refuse it by an error that belongs to no request: nobody would hear it. */
+    /* The server would answer with an error that belongs to no request, so the caller would not
+     * hear it. */
     if (status == AFAR_OK && client_signal_number(name) == 0)
         status = afar_fail(&why, AFAR_EINVAL, "'%.40s' is not a signal's name, such as TERM", name);
     if (status == AFAR_OK)

@@ -13,8 +13,8 @@ static enum afar_status check_idle(const struct afar_client *client, struct afar
     return status;
 }
 
-/* Drives the connection until the request with the last id has been answered. An answer that comes
- * too late belongs to no request any more and is ignored. */
+/* Drives the connection until the request with id last_id is answered. A late answer to an earlier
+ * request is ignored. */
 static enum afar_status await_answer(struct afar_client *client, enum message_type expected,
                                      int64_t deadline_ms, struct afar_error *err)
 {
@@ -31,7 +31,7 @@ static enum afar_status await_answer(struct afar_client *client, enum message_ty
             (void)afar_prefix(err, "%s", client->name);
     }
     control->id = 0;
-    /* The answer counts, even where the connection ended right behind it. */
+    /* The answer counts even if the connection ended right after it. */
     if (!control->answered)
         return status;
     if (control->answer == expected)
@@ -147,7 +147,7 @@ static enum afar_status list_jobs(struct afar_client *client, bool all, int64_t 
                                   all, err);
         if (status == AFAR_OK)
             status = await_answer(client, MESSAGE_JOBS, deadline_ms, err);
-        /* Each answer begins behind the one before, or this would have no end. */
+        /* Each answer must begin after the one before, or this loop might never end. */
         more = client->control.more && strcmp(client->control.last_job, after) > 0;
         memcpy(after, client->control.last_job, sizeof after);
     }

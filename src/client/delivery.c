@@ -7,20 +7,21 @@
 #include "client/json_line.h"
 #include "wire/window.h"
 
-/* A frame of which something has not been taken. */
+/* A frame that the callback has not taken completely. */
 struct kept_frame {
     struct kept_frame *next;
     uint64_t seq;
     size_t wire_bytes;
     size_t header_size;
     size_t size;
-    size_t taken; /* of the payload */
+    size_t taken; /* bytes of the payload */
     uint64_t time_us;
-    bool offered;    /* some of it, or all */
+    bool offered;    /* to the callback, at least once */
     uint8_t bytes[]; /* header, payload */
 };
 
-enum { URGENT_PART = 4 }; /* PROTOCOL.md §8: at the latest after a quarter of the window … */
+/* PROTOCOL.md §8: acknowledge at the latest after a quarter of the window. */
+enum { URGENT_PART = 4 };
 
 static void drop_first(struct delivery *delivery, enum stream stream)
 {
@@ -67,7 +68,6 @@ enum afar_status delivery_count(struct delivery *delivery, uint64_t seq, struct 
     return AFAR_OK;
 }
 
-/* One call of the callback. *taken bytes of `size` (at least 1) were taken. */
 void delivery_start_at(struct delivery *delivery, uint64_t seq, const uint64_t bytes[2])
 {
     delivery->next_seq = delivery->acked = seq;
@@ -92,6 +92,7 @@ enum afar_status delivery_cut(struct delivery *delivery, uint64_t seq, uint64_t 
     return AFAR_OK;
 }
 
+/* Calls the callback once. *taken: how many of `size` (at least 1) bytes it took. */
 static enum afar_status offer(struct delivery *delivery, enum stream stream, const uint8_t *data,
                               size_t size, size_t *taken, struct afar_error *err)
 {
@@ -168,7 +169,7 @@ enum afar_status delivery_add(struct delivery *delivery, enum stream stream,
     return keep(delivery, stream, frame, taken, err);
 }
 
-/* Offers the rest of the first frame. *blocked: something is left of it. */
+/* Offers the rest of the stream's first frame. *blocked: some of it is still left. */
 static enum afar_status retry_first(struct delivery *delivery, enum stream stream, bool *blocked,
                                     struct afar_error *err)
 {
@@ -198,7 +199,7 @@ static enum afar_status retry_first(struct delivery *delivery, enum stream strea
     return status;
 }
 
-/* The stream whose first kept frame is the older, of those that are not blocked; -1: none. */
+/* The stream with the oldest first frame, among those that are not blocked; -1: none. */
 static int oldest(const struct delivery *delivery, const bool blocked[2])
 {
     int found = -1;
@@ -244,7 +245,7 @@ bool delivery_ack_due(const struct delivery *delivery, bool urgent)
     if (delivery_next(delivery) == delivery->acked)
         return false;
     size_t much = delivery->window / URGENT_PART;
-    if (much > WINDOW_ACK_BYTES) /* … or this: of one that has grown this side knows nothing */
+    if (much > WINDOW_ACK_BYTES) /* the window may have grown without our knowledge */
         much = WINDOW_ACK_BYTES;
     return !urgent || delivery->unacked_bytes >= much;
 }
@@ -309,7 +310,7 @@ static enum afar_status verify_digests(struct delivery *delivery,
 enum afar_status delivery_verify(struct delivery *delivery, const struct afar_receipt *receipt,
                                  struct afar_error *err)
 {
-    /* A server that has lost the command says so, and may have lost count too. */
+    /* A server that has lost the command may have lost the counts too. */
     if (receipt->outcome == AFAR_OUTCOME_SERVER_LOST)
         return AFAR_OK;
     enum afar_status status = verify_bytes(delivery, STREAM_STDOUT, receipt->stdout_bytes, err);

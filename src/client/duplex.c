@@ -3,7 +3,7 @@
 
 enum { PIECE_BYTES = 16384 };
 
-/* Nothing may come before it is asked for: it would be taken for the reply. */
+/* Nothing may come before the request: it would be taken for the reply. */
 static enum afar_status check_quiet(struct afar_client *client, struct afar_error *err)
 {
     uint8_t byte = 0;
@@ -16,7 +16,7 @@ static enum afar_status check_quiet(struct afar_client *client, struct afar_erro
     return status;
 }
 
-/* A failed send is told only when there is nothing left to read that may explain it. */
+/* Only notes a failed send: it is reported when nothing is left to read that may explain it. */
 static void send_some(struct afar_client *client, const uint8_t **at, size_t *left)
 {
     while (*left > 0 && !client->send_failed) {
@@ -46,7 +46,7 @@ static enum afar_status run(struct afar_client *client, const uint8_t *at, size_
             status = take(user, piece, received, err);
             if (status != AFAR_EAGAIN)
                 return status;
-            if (clock_now_ms() >= deadline_ms) /* however much is coming */
+            if (clock_now_ms() >= deadline_ms) /* even if data keeps coming */
                 return afar_fail(err, AFAR_ETIMEDOUT, "the reply was not complete in time");
             continue;
         }
@@ -81,6 +81,6 @@ enum afar_status duplex_exchange(struct afar_client *client, const void *data, s
                         "%s closed the connection before its reply was complete", client->name);
     else
         (void)afar_prefix(&why, "%s", client->name);
-    /* A reply that is given up would be taken for the next one. */
+    /* The rest of an abandoned reply would be taken for the next one. */
     return client_break(client, &why, err);
 }

@@ -5,7 +5,7 @@
 #include "base/number.h"
 #include "client/client.h"
 
-/* What timeout(1), env(1) and the shells use. */
+/* As timeout(1), env(1) and the shells use them. */
 enum {
     STATUS_TIMED_OUT = 124,
     STATUS_FAILED = 125,

@@ -1,7 +1,6 @@
-/* What a server says of its health (`http` of afard.conf(5)), in so much of HTTP/1.0 (RFC 1945) as
- * one question of a line and its answer's first line are: for containers, which have no other
- * client.
- */
+/* Asks a server's health page (`http` of afard.conf(5)) by a minimal HTTP/1.0 (RFC 1945): a request
+ * line, and the answer's status line and first line of text. For containers, which have no other
+ * HTTP client. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +11,7 @@
 #include "net/dial.h"
 
 enum {
-    HTTP_PORT = 7421, /* as afard(8) and the examples have it */
+    HTTP_PORT = 7421, /* as in afard(8) and the examples */
     ANSWER_BYTES = 4096,
     PATH_BYTES = 256,
     STATUS_OK = 200
@@ -43,13 +42,13 @@ static enum afar_status parse(const char *url, struct endpoint *endpoint, char p
     return endpoint_parse(endpoint, tcp, err);
 }
 
-/* Asks, and reads to the end or until the answer is full. */
+/* Sends the request, and reads until the answer's end or until `answer` is full. */
 static enum afar_status ask(struct transport *transport, const char *path, int64_t deadline_ms,
                             char answer[ANSWER_BYTES], struct afar_error *err)
 {
     char request[PATH_BYTES + 64];
     size_t used = 0;
-    /* Without a Host, which HTTP/1.0 does not want; the server takes that for itself. */
+    /* HTTP/1.0 does not need Host; the server takes its absence to mean itself. */
     int length = snprintf(request, sizeof request, "GET %s HTTP/1.0\r\n\r\n", path);
     enum afar_status status =
         transport_sendall(transport, request, (size_t)length, deadline_ms, err);
@@ -61,7 +60,7 @@ static enum afar_status ask(struct transport *transport, const char *path, int64
     return status == AFAR_ECLOSED && used > 0 ? AFAR_OK : status;
 }
 
-/* The status of "HTTP/1.1 503 …"; -1: it is no such line. */
+/* The status in "HTTP/1.1 503 …"; -1: the line is not of that form. */
 static int status_of(const char *answer)
 {
     int status = -1;

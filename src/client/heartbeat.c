@@ -1,12 +1,12 @@
-/* Signs of life while a command runs in silence. */
+/* Pings a silent server while a command runs, and gives it up after a long silence. */
 #include "base/clock.h"
 #include "client/client.h"
 
-/* A beat is due this often; a server that has been silent for the second is given up. */
+/* How often to ping a silent server, and after how long a silence to give it up. */
 enum { BEAT_MS = 30000, SILENCE_MS = 120000 };
 
-/* Likewise where a lost connection can be had again: giving one up that was only slow costs little.
- */
+/* The same if the command can be resumed: then giving up a server that was only slow costs
+ * little. */
 enum { QUICK_BEAT_MS = 10000, QUICK_SILENCE_MS = 25000 };
 
 void heartbeat_init(struct heartbeat *heartbeat)
@@ -56,7 +56,7 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* When the server has been silent for too long. */
+/* When the server's silence becomes too long. */
 static int64_t end_ms(const struct heartbeat *heartbeat)
 {
     bool bounded = heartbeat->beat_ms > 0 && heartbeat->silence_ms > 0;

@@ -6,14 +6,14 @@
 #include "base/utf8.h"
 #include "client/client.h"
 
-/* A server says it in `pong` and in its first `started`. */
+/* Servers send the features in `pong` and in their first `started`. */
 static void note_features(struct afar_client *client, const struct message *message)
 {
     if (message->text[0] != '\0')
         memcpy(client->features, message->text, sizeof client->features);
 }
 
-/* What `started` and `attached` both say. */
+/* Takes the fields that `started` and `attached` have in common. */
 static enum afar_status take_facts(struct afar_client *client, const struct message *message,
                                    struct afar_error *err)
 {
@@ -51,13 +51,13 @@ static void tell_screen(const struct command *command, const struct message_atta
         callbacks->on_screen(callbacks->user, attached->modes, attached->replay);
 }
 
-/* It is back; whether it has started may have been lost on the way. */
+/* We are attached. The command's `started` may have been lost on the way. */
 static enum afar_status on_attached(struct afar_client *client, const struct message *message,
                                     const struct frame_view *frame, struct afar_error *err)
 {
     struct command *command = &client->command;
     const bool first = !command->attached;
-    /* Also one that was begun by its name, and was there: it has gone on without us. */
+    /* Also if an exec with a key found a job that had already gone on without us. */
     if (first && (command->guest.takes_over || command->delivery.next_seq == 0))
         delivery_start_at(&command->delivery, message->attached.first,
                           message->attached.first_bytes);
@@ -69,7 +69,7 @@ static enum afar_status on_attached(struct afar_client *client, const struct mes
             tell_screen(command, &message->attached);
         return status;
     }
-    /* What we have asked to be started may be over when this comes, or never have begun: its receipt
+    /* A job that we asked for may have ended before this comes, or never have started: its receipt
      * tells. */
     const struct afar_callbacks *callbacks = &command->delivery.callbacks;
     if (message->attached.state == MESSAGE_JOB_ENDED && command->guest.kept && !command->started &&
@@ -79,7 +79,7 @@ static enum afar_status on_attached(struct afar_client *client, const struct mes
     return status == AFAR_OK ? delivery_show(&command->delivery, frame, err) : status;
 }
 
-/* The command waits for its place: said once, and before anything else of it. */
+/* The command waits in the queue. Sent at most once, and before any other frame of the command. */
 static enum afar_status on_queued(struct afar_client *client, const struct frame_view *frame,
                                   struct afar_error *err)
 {
@@ -103,7 +103,7 @@ static enum afar_status on_output(struct afar_client *client, const struct messa
                         err);
 }
 
-/* exit or error: handed out once all output before it is delivered. */
+/* For exit, error and detached. `conclude` hands it out when all output before it is delivered. */
 static enum afar_status end_command(struct command *command, const struct frame_view *frame,
                                     struct afar_error *err)
 {
@@ -116,12 +116,13 @@ static enum afar_status end_command(struct command *command, const struct frame_
     return AFAR_OK;
 }
 
-/* A receipt tells of what was: whether the command began must be the same in both. */
+/* The receipt must agree with what was seen: whether the command had started, and how much stdin it
+ * got. */
 static enum afar_status check_outcome(const struct command *command,
                                       const struct afar_receipt *receipt, struct afar_error *err)
 {
     bool began = command->started;
-    bool known = began || !command->attached; /* it may have come and gone while we were away */
+    bool known = began || !command->attached; /* it may have started and ended while we were away */
     switch (receipt->outcome) {
     case AFAR_OUTCOME_EXITED:
     case AFAR_OUTCOME_SIGNALED:
@@ -132,7 +133,7 @@ static enum afar_status check_outcome(const struct command *command,
     case AFAR_OUTCOME_SPAWN_FAILED:
         began = false;
         break;
-    case AFAR_OUTCOME_KILLED: /* perhaps while it was being started */
+    case AFAR_OUTCOME_KILLED: /* perhaps before it had started */
     case AFAR_OUTCOME_DISCONNECTED:
     case AFAR_OUTCOME_SERVER_LOST:
         break;
@@ -141,7 +142,7 @@ static enum afar_status check_outcome(const struct command *command,
         return afar_fail(err, AFAR_EPEER, "the receipt says \"%s\" of a command that %s",
                          afar_outcome_name(receipt->outcome),
                          command->started ? "had started" : "had not started");
-    /* Others may have brought some. */
+    /* Others may have sent some of it. */
     if (receipt->stdin_bytes > command->guest.stdin_sent && !command->guest.takes_over &&
         !command->guest.stdin_again && !command->guest.stdin_behind)
         return afar_fail(err, AFAR_EPEER,
@@ -204,7 +205,7 @@ static void on_other_error(struct afar_client *client, const struct message *mes
     }
 }
 
-/* The end of a request that we have given up. */
+/* The end of a request that we have withdrawn, or that asked for no more than what is there now. */
 static enum afar_status on_detached(struct afar_client *client, const struct frame_view *frame,
                                     struct afar_error *err)
 {
@@ -226,8 +227,7 @@ static enum afar_status on_detached(struct afar_client *client, const struct fra
     return end_command(command, frame, err);
 }
 
-/* The server takes no new request, and a request that it has not answered by then is one that it
- * has not read. */
+/* The server takes no new request. It has not read a request that it has not answered by now. */
 static enum afar_status on_closing(struct afar_client *client, const struct message *message,
                                    struct afar_error *err)
 {
@@ -248,7 +248,7 @@ static void on_answer(struct afar_client *client, const struct message *message)
     utf8_copy(control->version, sizeof control->version, message->word);
 }
 
-/* What the command's guest makes of it. */
+/* Acts on what the run's protocol state has made of the frame. */
 static enum afar_status on_event(struct afar_client *client, enum run_guest_event event,
                                  const struct message *message, const struct frame_view *frame,
                                  struct afar_error *err)
@@ -277,7 +277,7 @@ static enum afar_status on_event(struct afar_client *client, enum run_guest_even
     case RUN_GUEST_DROP:
         return afar_fail(err, AFAR_ECLOSED, "the server has no place for the command's return (%s)",
                          message->word);
-    case RUN_GUEST_FAILED: /* the guest has filled in *err */
+    case RUN_GUEST_FAILED: /* run_guest_message has filled in *err */
         (void)afar_prefix(err, "%s", client->name);
         command->refusal = *err;
         command->refusal.code = AFAR_EREFUSED;
@@ -296,13 +296,13 @@ static bool is_current(const struct afar_client *client, const struct message *m
            message->id == command->guest.id;
 }
 
-/* A message of the command's, or one of the connection's that tells something of the command. */
+/* Passes on a message of the command, or one of the connection that may concern the command. */
 static enum afar_status tell_guest(struct afar_client *client, const struct message *message,
                                    const struct frame_view *frame, struct afar_error *err)
 {
     struct run_guest *guest = &client->command.guest;
     enum run_guest_event event = RUN_GUEST_NOTHING;
-    /* (The time is of no account but for the answer to an attach.) */
+    /* Only the answer to an attach needs the time. */
     int64_t now_ms = guest->state == RUN_GUEST_ATTACH ? clock_awake_or_not_ms() : 0;
     enum afar_status status = run_guest_message(guest, message, now_ms, &client->out, &event, err);
     if (status == AFAR_OK && event == RUN_GUEST_NOTHING && message->type == MESSAGE_ACK)
@@ -350,7 +350,7 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_ACK:
     case MESSAGE_DETACHED:
     case MESSAGE_ATTACHED:
-    case MESSAGE_CUT: /* they race the end of their request */
+    case MESSAGE_CUT: /* they may cross the end of their request */
     case MESSAGE_EXEC:
     case MESSAGE_STDIN:
     case MESSAGE_CLOSE:
@@ -362,7 +362,7 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_KILL:
     case MESSAGE_FORGET:
     case MESSAGE_UNKNOWN:
-        return AFAR_OK; /* of a later version, or none of our business */
+        return AFAR_OK; /* of a later version, or not for a client */
     }
     return afar_fail(err, AFAR_EBUG, "message type %d", (int)message->type);
 }

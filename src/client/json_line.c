@@ -64,7 +64,7 @@ static enum afar_status append_payload(struct buffer *line, const uint8_t *paylo
 enum afar_status json_line_render(struct buffer *line, const uint8_t *header, size_t header_size,
                                   const uint8_t *payload, size_t size, struct afar_error *err)
 {
-    /* To before the closing brace, which ends the header but for white space. */
+    /* Cut the closing brace; only white space can follow it. */
     while (header_size > 0 && header[header_size - 1] != '}')
         header_size--;
     if (header_size > 0)

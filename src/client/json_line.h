@@ -1,7 +1,9 @@
 /* One frame as one line of JSON, for people and programs that read `afar run --json`.
  *
- * Owns nothing; any thread; never blocks.
- * Limits:  JSON_LINE_MAX_BYTES: each byte of the largest payload and header escaped. */
+ * Owns:    nothing.
+ * Threads: any.
+ * Blocks:  never.
+ * Limits:  JSON_LINE_MAX_BYTES, enough for the largest header and payload, all escaped. */
 #ifndef CLIENT_JSON_LINE_H
 #define CLIENT_JSON_LINE_H
 
@@ -13,10 +15,10 @@
 
 enum { JSON_LINE_MAX_BYTES = 6 * ((1 << 20) + 65536) + 64 };
 
-/* Puts the header's object in place of what `line` holds (a buffer of that limit), with the payload
- * as its last field, and a NUL: "data" where the payload is UTF-8, else "data_base64"; neither
- * where it is empty. The header must be one JSON object, as the decoder let it pass. Characters
- * that a terminal could obey are escaped, wherever they stand (base/escape.h). AFAR_ENOMEM. */
+/* Replaces the contents of `line` (a buffer of that limit) by the header's JSON object and a NUL.
+ * The payload is added as the last field: "data" if it is UTF-8, else "data_base64"; neither if it
+ * is empty. The header must be one JSON object, as the decoder has checked. Characters that a
+ * terminal could obey are escaped everywhere (base/escape.h). AFAR_ELIMIT, AFAR_ENOMEM. */
 enum afar_status json_line_render(struct buffer *line, const uint8_t *header, size_t header_size,
                                   const uint8_t *payload, size_t size, struct afar_error *err);
 

@@ -1,7 +1,7 @@
 #include "base/clock.h"
 #include "client/client.h"
 
-/* Once the command has ended and its output is delivered: hands out the receipt or the refusal. */
+/* Hands out the receipt or the refusal once the command has ended and its output is delivered. */
 static enum afar_status conclude(struct afar_client *client, struct afar_error *err)
 {
     struct command *command = &client->command;
@@ -14,7 +14,7 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
         if (status == AFAR_EPEER)
             (void)afar_prefix(err, "%s", client->name);
     }
-    /* Nobody shall see a receipt that is not true. */
+    /* Show only a receipt that was verified. */
     if (status == AFAR_OK && buffer_size(&command->last_header) > 0) {
         const struct frame_view frame = {.header = buffer_head(&command->last_header),
                                          .header_size = buffer_size(&command->last_header)};
@@ -24,7 +24,7 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
     if (status != AFAR_OK)
         return status;
 
-    /* A server that waits for us waits for this, too. */
+    /* The last acknowledgement: a server that grants resuming waits for it. */
     run_guest_taken(&command->guest, delivery_next(&command->delivery));
     if (!command->refused && !client->broken && client->transport != NULL &&
         run_guest_finish(&command->guest, &client->out, err) == AFAR_OK)
@@ -38,8 +38,9 @@ static enum afar_status conclude(struct afar_client *client, struct afar_error *
     return AFAR_EREFUSED;
 }
 
-/* It is we who cannot go on, or the server has said what cannot be: the connection is still there, and
- * a server that would wait for us hears of it when that is closed. */
+/* Gives the command up after a failure that is not a lost connection: our own, or a broken
+ * protocol. The connection still works, so a server that would wait for us is told when it is
+ * closed. */
 static void forsake(struct afar_client *client, enum afar_status why)
 {
     const bool lost =
@@ -61,16 +62,16 @@ static int64_t deadline_ms_of(const struct afar_client *client)
 
 int afar_timeout(const struct afar_client *client)
 {
-    /* A turn was ended for the caller's sake. */
     if (afar_away(client))
         return resume_timeout(client);
+    /* The last turn may have stopped before everything was read. */
     if (!client->broken && transport_pending(client->transport))
         return 0;
     return clock_poll_timeout(deadline_ms_of(client));
 }
 
-/* Bytes in, then out, so that what is to be sent and the acknowledgement of what has come leave
- * together. */
+/* Receives, then sends, so that the acknowledgement of what came leaves together with other
+ * data. */
 static enum afar_status exchange(struct afar_client *client, struct afar_error *err)
 {
     enum afar_status status = pump_receive(client, err);
@@ -81,7 +82,7 @@ static enum afar_status exchange(struct afar_client *client, struct afar_error *
     if (status != AFAR_OK)
         return status;
     pump_send(client);
-    /* What found no room before. */
+    /* Put what had no room before. */
     if (client->command.running && buffer_size(&client->out) == 0) {
         status = run_guest_push(&client->command.guest, &client->out, err);
         pump_send(client);
@@ -96,7 +97,8 @@ enum afar_status afar_process(struct afar_client *client, struct afar_error *err
     struct command *command = &client->command;
     struct afar_error why = {0};
     enum afar_status status = AFAR_OK;
-    /* What a command left before the connection ended is still handed out. */
+    /* If the command ended before the connection did, its output and receipt are still handed
+     * out. */
     if (!client->broken || !command->running || !command->ended)
         status = client_check(client, PROTOCOL_AFAR, &why);
     if (status != AFAR_OK)
@@ -105,8 +107,8 @@ enum afar_status afar_process(struct afar_client *client, struct afar_error *err
     status = delivery_retry(&command->delivery, &why);
     if (status == AFAR_OK && !client->broken && client->transport != NULL) {
         status = exchange(client, &why);
-        /* It has its receipt or refusal: that the connection fails concerns only what comes next.
-         */
+        /* The receipt or refusal is there: that the connection failed matters only to the next
+         * command. */
         if (status != AFAR_OK && command->running && command->ended) {
             (void)client_break(client, &why, NULL);
             status = AFAR_OK;
@@ -126,7 +128,7 @@ enum afar_status afar_process(struct afar_client *client, struct afar_error *err
     return client_tell(status, &why, err);
 }
 
-/* Until something comes, or we have something to say; AFAR_ETIMEDOUT only at the deadline. */
+/* Waits until something comes, or something is to be sent. AFAR_ETIMEDOUT only at the deadline. */
 static enum afar_status wait_for_more(const struct afar_client *client, int64_t deadline_ms,
                                       struct afar_error *err)
 {

@@ -1,10 +1,10 @@
-/* What of a command is about its terminal. */
+/* A command's terminal: the request, its size, pauses. */
 #include <string.h>
 
 #include "client/client.h"
 #include "client/sized.h"
 
-/* Copies what the caller has given where it is right. NULL: the default stays. */
+/* Copies the caller's value if it is valid. NULL: the default stays. */
 static enum afar_status take_text(char *out, const char *text, bool (*is_right)(const char *),
                                   const char *what, struct afar_error *err)
 {
@@ -52,7 +52,7 @@ enum afar_status client_take_pty(struct pty_request *request, const struct afar_
     return status;
 }
 
-/* A frame about the terminal of the command that runs. */
+/* Checks that a command runs on a terminal. */
 static enum afar_status check(const struct afar_client *client, struct afar_error *err)
 {
     enum afar_status status = client_check(client, PROTOCOL_AFAR, err);

@@ -5,12 +5,12 @@
 #include "base/clock.h"
 #include "client/client.h"
 
-/* In one turn, so that the caller's other work gets its own: signals, a deadline. The second is for
- * servers that send much and say little. */
+/* How much to receive in one turn, so that the caller can do its other work: signals, a deadline.
+ * The second is for servers that send many small frames. */
 enum { TURN_BYTES = 1 << 20, TURN_RECEIVES = 16 };
 
-/* An acknowledgement for each frame would cost both sides as much as the frame; the next one or the
- * command's end often makes it needless. */
+/* How long an acknowledgement may wait. One for each frame would cost both sides as much as the
+ * frame, and the next frame or the command's end often makes it needless. */
 enum { ACK_WITHIN_MS = 20 };
 
 void pump_send(struct afar_client *client)
@@ -33,7 +33,7 @@ void pump_send(struct afar_client *client)
 
 static bool wants_acks(const struct command *command)
 {
-    /* After the end nobody waits for them, unless output is still to be delivered. */
+    /* After its end the server needs none, unless output is still to be delivered. */
     return command->running && command->guest.state == RUN_GUEST_RUN &&
            !(command->ended && delivery_done(&command->delivery));
 }
@@ -64,7 +64,8 @@ enum afar_status pump_ack(struct afar_client *client, struct afar_error *err)
     return AFAR_OK;
 }
 
-/* The server shall not run out of window while there is more to read. */
+/* Acknowledges between frames, so that the server does not run out of window while we have more to
+ * read. */
 static enum afar_status ack_in_time(struct afar_client *client, struct afar_error *err)
 {
     const struct command *command = &client->command;
@@ -75,7 +76,7 @@ static enum afar_status ack_in_time(struct afar_client *client, struct afar_erro
     return status;
 }
 
-/* Acts on each frame that is there whole. */
+/* Acts on each complete frame. */
 static enum afar_status take_frames(struct afar_client *client, struct afar_error *err)
 {
     for (;;) {
@@ -111,7 +112,7 @@ static enum afar_status take_frames(struct afar_client *client, struct afar_erro
     }
 }
 
-/* Receives what is there, up to `asked` bytes; *received have come also where it fails. */
+/* Receives what is there, up to `asked` bytes. *received is valid on failure too. */
 static enum afar_status receive_once(struct afar_client *client, size_t asked, size_t *received,
                                      struct afar_error *err)
 {
@@ -129,7 +130,7 @@ static enum afar_status receive_once(struct afar_client *client, size_t asked, s
     return status;
 }
 
-/* What the server is, where its first bytes are no frame. */
+/* If the server's first bytes are not a frame: says what it speaks instead. */
 static enum afar_status explain_stray(const struct afar_client *client, struct afar_error *err)
 {
     const char *stray =
@@ -144,15 +145,15 @@ static enum afar_status explain_stray(const struct afar_client *client, struct a
                      client->name, stray);
 }
 
-/* Whether the command that was under way when the connection ended has surely not been begun. A
- * bare end leaves it open. */
+/* True if the server has certainly not begun the command that was under way when the connection
+ * ended. An end without a message proves nothing. */
 static bool is_not_begun(const struct afar_client *client)
 {
     static const char *const codes[] = {"busy", "draining", "denied"};
     const struct command *command = &client->command;
     if (!command->running || command->answered)
         return false;
-    /* Said before any request was read; other complaints are about one. */
+    /* These come before any request is read; other errors are about a request. */
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (client->complaint.code != AFAR_OK && strcmp(client->complaint.reason, codes[i]) == 0)
             return true;
@@ -160,7 +161,7 @@ static bool is_not_begun(const struct afar_client *client)
     return client->closing[0] != '\0';
 }
 
-/* What is known of the request that was under way when the connection ended. */
+/* Words for what is known of the request that was under way when the connection ended. */
 static const char *fate_of_request(const struct afar_client *client)
 {
     const struct command *command = &client->command;
@@ -201,8 +202,8 @@ static enum afar_status explain_end(const struct afar_client *client, struct afa
     return AFAR_ECLOSED;
 }
 
-/* The server has refused us, which it does before it reads any request; with TLS 1.3 we hear of it
- * only when we believe that we are connected. */
+/* The server has refused our certificate, which it does before it reads any request. With TLS 1.3
+ * we learn this only after our side of the handshake is complete. */
 static enum afar_status explain_refusal(const struct afar_client *client, struct afar_error *err)
 {
     if (client->command.running && !client->command.answered)
@@ -226,7 +227,8 @@ enum afar_status pump_receive(struct afar_client *client, struct afar_error *err
         }
         if (status != AFAR_OK)
             break;
-        /* A short read has taken all there was; after a failed send there may be last words. */
+        /* A short read has emptied the socket. After a failed send read on: there may be last
+         * words. */
         bool drained = received < asked && !client->send_failed;
         total += received;
         if (total >= TURN_BYTES || receives >= TURN_RECEIVES ||

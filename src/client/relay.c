@@ -1,4 +1,4 @@
-/* A connection as bytes, for a program that passes it on. */
+/* A connection as bytes, for a program that passes them on. */
 #include <afar/relay.h>
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The connection is lost while a command runs, and had again. What is sent and expected then is
- * decided in wire/run_guest.h. */
+/* Reconnects after a lost connection while a command runs. wire/run_guest.h decides what is sent
+ * and expected then. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +10,10 @@
 #include "client/client.h"
 #include "client/sized.h"
 
-/* A server that has never said a word may be none: it is tried for no longer. */
+/* How long to retry a server that has never sent a frame: it may not be an Afar server. */
 enum { STRANGER_MS = 3000 };
 
-/* Where there is no randomness it waits as long as all others. */
+/* Random, to spread retries. Without randomness every client waits equally long. */
 static uint32_t any_number(void)
 {
     char hex[9] = "80000000";
@@ -34,7 +34,7 @@ static void drop_connection(struct afar_client *client)
     client->send_failed = false;
 }
 
-/* For who reads frames as lines. */
+/* Tells a reader of on_frame that the connection is lost. */
 static void show_away(struct afar_client *client)
 {
     static const char header[] = "{\"type\":\"away\"}";
@@ -43,14 +43,14 @@ static void show_away(struct afar_client *client)
     (void)delivery_show(&client->command.delivery, &frame, NULL);
 }
 
-/* What ends a connection, and not what is said on it. */
+/* True for errors of the connection itself, not of what is said on it. */
 static bool is_loss(enum afar_status code)
 {
     return code == AFAR_ECLOSED || code == AFAR_ESYSTEM || code == AFAR_ETIMEDOUT ||
            code == AFAR_ETRUST;
 }
 
-/* It has waited, and in vain. */
+/* Every attempt has failed: says why. */
 static void explain(const struct afar_client *client, const struct afar_error *end,
                     struct afar_error *why)
 {
@@ -95,7 +95,7 @@ bool resume_may_follow(struct afar_client *client, struct afar_error *why)
         if (was_away && client->met)
             explain(client, &end, why);
         else if (was_away)
-            *why = client->lost; /* the first connection has told more */
+            *why = client->lost; /* the first failure says more */
         return false;
     case RUN_GUEST_NOT_SENT:
         (void)snprintf(why->reason, sizeof why->reason, CLIENT_NOT_SENT);
@@ -155,14 +155,15 @@ static enum afar_status fail_attempt(struct afar_client *client, struct afar_err
 {
     if (why->code == AFAR_EAGAIN || why->code == AFAR_ELIMIT || why->code == AFAR_EPEER ||
         why->code == AFAR_EINVAL || why->code == AFAR_ENOMEM)
-        why->code = AFAR_ECLOSED; /* of this attempt only */
+        why->code = AFAR_ECLOSED; /* it ends this attempt only */
     if (resume_may_follow(client, why))
         return afar_fail(why, AFAR_EAGAIN, "%s", client->lost.message);
     client->command.running = false;
     return client_break(client, why, NULL);
 }
 
-/* Now. */
+/* Checks that the client is away, can connect, and that the next attempt is due. AFAR_EAGAIN: not
+ * yet. */
 static enum afar_status may_resume(struct afar_client *client,
                                    const struct afar_resume_options *wanted, struct afar_error *err)
 {

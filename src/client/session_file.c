@@ -10,9 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A file's name is the first half of the hash that tells what it is for. It begins with the hash of
- * that and of the session that follows: one that was moved, or is being written just now, does not
- * match, and is not offered. One that nobody has touched for so long has expired. */
+/* A file's name is the first half of a hash of its server and credentials. Its contents begin with
+ * the mark: a hash of that hash and of the session that follows. If the file was moved, or is being
+ * written right now, the mark does not match, and the session is not offered. A file that was not
+ * written for STALE_S has expired. */
 enum { NAME_CHARS = 32, HASH_CHARS = DIGEST_HEX_BYTES - 1, STALE_S = 24 * 3600 };
 
 #define DRAFT_END "-XXXXXX"
@@ -28,7 +29,7 @@ static enum afar_status add_text(struct digest *digest, const char *text, struct
     return digest_update(digest, shown, strlen(shown) + 1, err);
 }
 
-/* The file as it is now: one that was replaced is another. */
+/* Adds the file's path, inode, size and times: a file that was replaced counts as another. */
 static enum afar_status add_file(struct digest *digest, const char *path, struct afar_error *err)
 {
     char mark[160] = "";
@@ -93,7 +94,7 @@ static bool hash_of(const struct session_files *files, const struct endpoint *en
     return good;
 }
 
-/* What a file begins with, that is for `hash` and has this session. */
+/* Computes the mark of a file that is for `hash` and holds the session `data`. */
 static bool mark_of(const char *hash, const uint8_t *data, size_t size, char mark[DIGEST_HEX_BYTES])
 {
     struct digest *digest = NULL;
@@ -107,7 +108,7 @@ static bool mark_of(const char *hash, const uint8_t *data, size_t size, char mar
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* Ours, and nobody else's. */
+/* A regular file that only this user may use. */
 static bool is_private(int fd)
 {
     struct stat found;
@@ -156,7 +157,7 @@ void session_files_load(const struct session_files *files, struct tls_context *t
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* The folder and what leads to it. */
+/* Makes the folder and its parents. */
 static void make_folder(const char *folder)
 {
     char *path = strdup(folder);
@@ -171,7 +172,7 @@ static void make_folder(const char *folder)
     free(path);
 }
 
-/* A session's name, or that of a draft which mkostemp(3) has made of it. */
+/* The name of a session, or of a draft that mkostemp(3) made from it. */
 static bool is_our_name(const char *name)
 {
     if (strspn(name, hex_digits) != NAME_CHARS)
@@ -181,9 +182,9 @@ static bool is_our_name(const char *name)
                                strspn(rest + 1, letters) == strlen(rest + 1));
 }
 
-/* The folder may be one that other programs use too, so a name alone proves nothing: a session is a
- * private file of ours, and it begins with its mark. (A draft that was left behind is empty, or
- * begins so too.) */
+/* The folder may also be used by other programs, so a name alone proves nothing: a session is a
+ * private file of ours that begins with a mark. A draft that was left behind may be empty or
+ * shorter. */
 static bool is_session(int folder, const char *name)
 {
     char start[HASH_CHARS + 1] = "";
@@ -203,7 +204,8 @@ static bool is_stale_session(int folder, const char *name, time_t now)
            S_ISREG(found.st_mode) && found.st_mtime < now - STALE_S && is_session(folder, name);
 }
 
-/* Before a server gets its first file: those of servers that were not spoken to for long go. */
+/* Removes the sessions of servers that were not used for long. Called before a server gets its
+ * first file. */
 static void sweep(const char *folder)
 {
     DIR *dir = opendir(folder);
@@ -234,8 +236,9 @@ static bool write_whole(int fd, const void *data, size_t size)
     return true;
 }
 
-/* Over what is there, which is much faster than a new file: the mark tells if somebody reads it
- * meanwhile. False: there is none that is ours alone, or it could not be done. */
+/* Overwrites the existing file, which is much faster than making a new one; if it is read
+ * meanwhile, its mark does not match. False: there is no private file of ours, or writing
+ * failed. */
 static bool write_over(const char *path, const uint8_t *data, size_t size)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -300,7 +303,7 @@ bool session_files_save(const struct session_files *files, struct tls_context *t
 
 struct session_keeper {
     struct session_files files;
-    struct tls_context *tls; /* a reference */
+    struct tls_context *tls; /* a counted reference */
     struct endpoint endpoint;
     bool tried;
 };

@@ -1,6 +1,5 @@
-/* The structs of include/afar/ that begin with `size`: what a program that was compiled with
- * another version's headers passes in, as this version knows it; and back. The rules are in
- * afar/afar.h.
+/* Converts the structs of include/afar/ that begin with `size` between the program's version (it
+ * may have been compiled with other headers) and this version. The rules are in afar/afar.h.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -13,20 +12,22 @@
 
 #include "base/error.h"
 
-/* Far more than any of them will have. What is beyond was never set, and must not be read. */
+/* Far more than any such struct will have. A larger `size` was never set, and the struct must not
+ * be read. */
 enum { SIZED_MAX_BYTES = 4096 };
 
-/* Copies what the caller has given in `theirs` to `own` (of `own_size` bytes, its size the first
- * member); what the caller does not know is 0. AFAR_EINVAL: `theirs` has no size, or sets what this
- * version does not know. `name` is the struct's, for the message. */
+/* Copies the caller's struct `theirs` to `own` (`own_size` bytes; its size is the first member).
+ * Members that the caller's version does not have become 0. AFAR_EINVAL: `theirs` has no size, or
+ * sets members that this version does not have. `name` is the struct's, for the message. */
 enum afar_status sized_take(void *own, size_t own_size, const void *theirs, const char *name,
                             struct afar_error *err);
 
-/* Before anything is done for the caller: sets all of `theirs` but its size to 0. AFAR_EINVAL: it
+/* Sets all of the result struct `theirs` except its size to 0, before it is filled. AFAR_EINVAL: it
  * has no size. */
 enum afar_status sized_clear(void *theirs, const char *name, struct afar_error *err);
 
-/* Copies so much of `own` as the caller knows to `theirs`, which sized_clear has seen. */
+/* Copies the members of `own` that the caller's version has to `theirs`, which sized_clear has
+ * checked. */
 void sized_give(void *theirs, const void *own, size_t own_size);
 
 #endif

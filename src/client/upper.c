@@ -7,7 +7,7 @@
 #include "wire/tutorial.h"
 
 enum {
-    DATAGRAM_MAX_BYTES = 65507, /* what IPv4 leaves of 65,535 */
+    DATAGRAM_MAX_BYTES = 65507, /* 65,535 less IPv4's and UDP's headers */
     RESEND_MS = 500,
     UDP_TIMEOUT_MS = 5000
 };
@@ -36,25 +36,25 @@ static enum afar_status take_echo(void *user, const uint8_t *data, size_t size,
 struct datagram_exchange {
     const uint8_t *expected;
     size_t size;
-    uint8_t *room; /* one byte more than that, so that a longer answer is seen as such */
+    uint8_t *room; /* one byte more than `size`, to notice a longer answer */
     bool refused;
     bool mismatched;
 };
 
-/* Datagrams get lost and come late: an answer to an earlier question is not taken for this one's.
- * AFAR_EAGAIN: not here yet. */
+/* Receives until the expected answer comes. Datagrams may be lost or late: an answer to an earlier
+ * question must not be taken for this one's. AFAR_EAGAIN: not here yet. AFAR_ETIMEDOUT. */
 static enum afar_status receive_datagrams(struct afar_client *client,
                                           struct datagram_exchange *exchange, int64_t deadline_ms,
                                           struct afar_error *err)
 {
     for (;;) {
         size_t received = 0;
-        if (clock_now_ms() >= deadline_ms) /* however many others come */
+        if (clock_now_ms() >= deadline_ms) /* even if others keep coming */
             return afar_fail(err, AFAR_ETIMEDOUT, "no answer in time");
         enum afar_status status =
             transport_recv(client->transport, exchange->room, exchange->size + 1, &received, err);
         if (status == AFAR_ECLOSED) {
-            /* An empty datagram, or an ICMP message that nobody listens. */
+            /* An empty datagram, or an ICMP message: the port is closed. */
             exchange->refused = exchange->refused || err->sys_errno == ECONNREFUSED;
             continue;
         }
@@ -72,7 +72,7 @@ static enum afar_status send_datagram(struct afar_client *client, const void *da
 {
     size_t sent = 0;
     enum afar_status status = transport_send(client->transport, data, exchange->size, &sent, err);
-    /* Lost on the way, or the answer to the one before that: both are for later. */
+    /* Lost, or the ICMP answer to an earlier datagram: resend later. */
     return status == AFAR_EAGAIN || status == AFAR_ECLOSED ? AFAR_OK : status;
 }
 
