@@ -1,4 +1,4 @@
-/* What both ends need: names, attributes, errors. */
+/* For both ends: names, attributes, errors. */
 #include <stdio.h>
 #include <string.h>
 

@@ -7,9 +7,9 @@
 #include "copy/internal.h"
 
 enum {
-    TURN_STEPS = 256, /* then the caller's other work gets its turn */
+    TURN_STEPS = 256, /* then the caller can do other work */
     OUTPUT_BYTES = 1 << 20,
-    BUDGET_MS = 100 /* --limit: so much may be moved at once */
+    BUDGET_MS = 100 /* --limit: the largest burst, as a time */
 };
 
 void copy_init(struct copy *copy, const struct copy_options *options)
@@ -91,7 +91,7 @@ int copy_timeout_ms(const struct copy *copy)
 bool copy_has_room(const struct copy *copy, const struct folder *folder)
 {
     if (copy->options.limit > 0) {
-        /* What is under way was not paid for yet. */
+        /* Bytes under way are not paid for yet. */
         size_t cost = folder->from != NULL ? folder->from->cost : 0;
         if (copy->budget <= 0 || (cost > 0 && (int64_t)cost >= copy->budget))
             return false;
@@ -103,7 +103,7 @@ bool copy_has_room(const struct copy *copy, const struct folder *folder)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-/* Whether one of them has work that waits for nothing. */
+/* Steps every item. True: one can go on without waiting. */
 static bool step_items(struct copy *copy)
 {
     bool more = false;
@@ -127,7 +127,7 @@ bool copy_step(struct copy *copy)
     folder_ask_lists(copy);
     bool none = list_empty(&copy->walking);
     bool more = step_items(copy) || steps == TURN_STEPS;
-    more = more || (none && !list_empty(&copy->walking)); /* for its links */
+    more = more || (none && !list_empty(&copy->walking)); /* a second walk, for links */
     copy->counts.walked = copy->starts == NULL && list_empty(&copy->walking) &&
                           list_empty(&copy->unlisted) && copy->lists == 0;
     return more;
@@ -138,7 +138,7 @@ bool copy_done(const struct copy *copy)
     return copy->folders == 0 && copy->starts == NULL && buffer_size(&copy->output) == 0;
 }
 
-/* Those that wait for a list, or walk, are let go of. */
+/* Releases the folders of a list. */
 static void leave_folders(struct list *list)
 {
     while (!list_empty(list)) {

@@ -1,8 +1,8 @@
-/* Copies files and trees between this machine and servers, over SFTP sessions that the caller
- * moves the bytes of.
+/* Copies files and trees between this machine and servers over SFTP sessions. The caller moves the
+ * sessions' bytes.
  *
- *     copy_new ─ copy_add_source … ─ loop { copy_step; move bytes: requests_out … requests_take } ─
- *     copy_done ─ copy_free
+ *     copy_init ─ copy_add … ─ loop { copy_step; move bytes: requests.out, requests_take } ─
+ *     copy_done ─ copy_close
  *
  * Owns:    descriptors, partial files and memory of what is under way.
  * Threads: one owner.
@@ -34,9 +34,9 @@ struct copy_options {
     uint64_t limit; /* bytes a second; 0: none */
 };
 
-/* What a file is, wherever it is. */
+/* A file's attributes, here or on a server. */
 struct info {
-    uint32_t mode; /* as st_mode has it */
+    uint32_t mode; /* as in st_mode */
     uint64_t size;
     uint32_t uid;
     uint32_t gid;
@@ -44,7 +44,7 @@ struct info {
     uint32_t mtime;
     uint32_t atime_ns;
     uint32_t mtime_ns;
-    uint64_t changed; /* here: ctime, in nanoseconds */
+    uint64_t changed; /* ctime in nanoseconds; 0: on a server */
 };
 
 enum copy_outcome { COPY_COPIED, COPY_UNCHANGED, COPY_SKIPPED, COPY_FAILED };
@@ -55,20 +55,20 @@ struct copy_result {
     const char *target;
     const struct requests *from; /* NULL: here */
     const struct requests *to;
-    bool is_folder; /* only where it failed */
+    bool is_folder; /* only set for a failure */
     uint64_t size;
     uint64_t resumed_from;
     uint32_t mode;
     const uint8_t *hash;          /* 32 bytes; NULL: not known */
-    const struct afar_error *err; /* of one that failed or was skipped; reason: ENOSPC, … */
+    const struct afar_error *err; /* if failed or skipped; reason: ENOSPC, … */
 };
 
-/* What has happened so far. */
+/* Totals so far. */
 struct copy_counts {
-    uint64_t known; /* files that were found */
+    uint64_t known; /* files found */
     uint64_t outcomes[COPY_FAILED + 1];
     uint64_t bytes; /* moved */
-    bool walked;    /* all are found */
+    bool walked;    /* all files are found */
 };
 
 struct folder;
@@ -77,34 +77,35 @@ struct copy_start;
 struct copy {
     struct copy_options options;
     void (*on_result)(void *user, const struct copy_result *result);
-    /* Takes output for a target "-" and returns how much; fewer than size: later. */
+    /* Takes output for a target "-" and returns how much it took; the rest waits for copy_flush. */
     size_t (*on_output)(void *user, const void *data, size_t size);
     void *user;
     struct copy_counts counts;
     /* ---- */
     struct list items;         /* under way */
-    struct list walking;       /* folders with names in hand; the last one is the next */
-    struct list unlisted;      /* folders whose list was not asked for; likewise */
-    struct copy_start *starts; /* sources of the command line that were not begun */
+    struct list walking;       /* folders whose names are known; the last one is next */
+    struct list unlisted;      /* folders that wait for a list; the last one is next */
+    struct copy_start *starts; /* command-line sources not begun yet */
     struct copy_start **starts_end;
     size_t folders;
     size_t lists;
     size_t batch_bytes;
     size_t large;
     bool stopped;
-    int64_t budget; /* of --limit: bytes that may be moved now */
+    int64_t budget; /* for --limit: bytes that may be moved now; below 0: a debt */
     int64_t budget_ms;
-    struct item *reader; /* of standard input */
-    struct item *writer; /* to standard output */
+    struct item *reader; /* waits for standard input; NULL: none */
+    struct item *writer;
     struct buffer output;
 };
 
 void copy_init(struct copy *copy, const struct copy_options *options);
 void copy_close(struct copy *copy);
 
-/* One SOURCE. `from`, `to`: sessions, NULL where the end is here. `target` is the directory,
- * `target_name` what it is called there ("": the contents go into the directory itself). "-" as
- * path with `stream`: standard input or output. AFAR_ENOMEM, AFAR_ESYSTEM (the local directory). */
+/* One SOURCE of the command line. `from`, `to`: sessions; NULL: that end is here. `target` is the
+ * directory and `target_name` the name in it ("": the contents go into the directory itself). With
+ * source_stream or target_stream that end is standard input or output. Strings are copied.
+ * AFAR_ENOMEM; AFAR_ESYSTEM: the local directory cannot be opened. */
 struct copy_route {
     struct requests *from;
     const char *source;
@@ -113,28 +114,29 @@ struct copy_route {
     const char *target;
     const char *target_name;
     bool target_stream;
-    bool contents; /* only what is in the directory */
+    bool contents; /* copy only what is in the directory (DIR/.) */
 };
 enum afar_status copy_add(struct copy *copy, const struct copy_route *route,
                           struct afar_error *err);
 
-/* Does what can be done now. True: there is more that waits for nothing. */
+/* Does what can be done now. True: more can be done without waiting. */
 bool copy_step(struct copy *copy);
 bool copy_done(const struct copy *copy);
-/* How long to wait at most before the next step, for --limit; -1: for bytes only. */
+/* How long to wait before the next step because of --limit, in milliseconds; -1: no limit. */
 int copy_timeout_ms(const struct copy *copy);
 
-/* Whether standard input is to be read; then this gives what was read, size 0: its end. */
+/* True if standard input is to be read. Pass what was read to copy_input: size 0 is the end;
+ * `failed` is an errno or 0. */
 bool copy_wants_input(const struct copy *copy);
 void copy_input(struct copy *copy, const void *data, size_t size, int failed);
-/* What waits for standard output: offers it again. True: nothing waits. */
+/* Offers waiting output to on_output again. True: none is left. */
 bool copy_flush(struct copy *copy);
 
-/* Begins nothing more and gives up what is under way; partial files that can be gone on with stay.
+/* Begins nothing more and gives up what is under way; partial files that can be resumed stay. Then
  * copy_step until copy_done. */
 void copy_stop(struct copy *copy);
 
-/* The file that is moved now, for progress. False: none is. */
+/* The file that is being copied, for a progress line. False: none. */
 struct copy_view {
     char name[256];
     uint64_t size;

@@ -1,4 +1,4 @@
-/* The walk: directories, and what is in them, depth first. */
+/* The walk: directories and what is in them, depth first. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "copy/internal.h"
 
-/* A source of the command line. */
+/* A command-line source that was not begun yet. */
 struct copy_start {
     struct copy_start *next;
     struct folder *folder; /* what its path is relative to */
@@ -73,7 +73,7 @@ void folder_release(struct folder *folder)
         if (folder->users > 0)
             return;
         if (folder->has_links && !folder->links_now && !folder->failed && !folder->copy->stopped) {
-            /* Once more, for its links alone: there is nothing left to be written through them. */
+            /* Walk it again, for its links only: nothing is left to be written through them. */
             folder->links_now = true;
             folder->users++;
             folder->source->rewind(folder);
@@ -81,7 +81,7 @@ void folder_release(struct folder *folder)
             return;
         }
         if (folder->parent != NULL && !folder->finishing && !folder->failed) {
-            /* All that is in it is there: now its own mode and times. */
+            /* Its contents are complete: set its own mode and times. */
             folder->finishing = true;
             folder->users++;
             folder->target->finish(folder);
@@ -93,7 +93,7 @@ void folder_release(struct folder *folder)
     }
 }
 
-/* Tells it for the directory itself, where `name` is "". */
+/* Reports a failure of the directory itself, once. */
 static void tell_failed(struct folder *folder, const struct afar_error *err)
 {
     if (!folder->failed && !folder->copy->stopped)
@@ -149,8 +149,9 @@ void folder_begin(struct folder *parent, const char *name, const char *target_na
         folder_release(folder);
         return;
     }
-    /* To a server what is in it is sent behind the request to make it, without waiting. What comes
-     * from another server is not: a link of its name may be there. */
+    /* From here to a server, its contents are sent right after the request to make it, without
+     * waiting. From a server to another one they wait for the answer: there may be a link of that
+     * name. */
     folder->users++;
     folder->target->make(folder, target_name);
     if (waits_for_target(folder))
@@ -161,7 +162,8 @@ void folder_begin(struct folder *parent, const char *name, const char *target_na
         walk(folder);
 }
 
-/* Its users are this answer and the walk, which has begun unless it waits for this. */
+/* Two users are released here or later: this answer, and the walk, which has begun unless
+ * waits_for_target. */
 void folder_made(struct folder *folder, bool made, const struct afar_error *err)
 {
     folder->made = made;
@@ -236,8 +238,8 @@ enum copy_links folder_links(const struct folder *folder)
     return folder->from != NULL ? COPY_LINKS_SAFE : COPY_LINKS_ALL;
 }
 
-/* Links are made when all else that is in their directory is there, by a second walk: so none of
- * them has to be remembered, however many they are. */
+/* True if the entry belongs to this walk. Links are made last, by a second walk of their directory,
+ * so that none has to be remembered, however many there are. */
 static bool has_its_turn(struct folder *folder, const struct entry *entry)
 {
     enum copy_links links = folder_links(folder);
@@ -262,7 +264,7 @@ static void begin_entry(struct folder *folder, const struct entry *entry)
     }
 }
 
-/* Whether so many directories are open that some must be done first, and some will be. */
+/* True if too many directories are open and something is under way that will close some. */
 static bool must_wait(const struct copy *copy, const struct folder *folder)
 {
     if (copy->folders < COPY_FOLDERS_MAX)

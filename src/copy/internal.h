@@ -1,8 +1,9 @@
-/* What the files of this folder share: a copy, its folders and its items (files and links).
+/* Shared by the files of this folder: a copy, its folders and its items (files and links).
  *
- * Each end of a copy is here or on a server. What is done there is asked for by the functions of
- * `struct source` and `struct target`, and answered by calls of item_… and folder_…, at once where
- * the end is here, later where it is on a server. `err` is NULL where it went well. */
+ * Each end of a copy is here or on a server. The functions of `struct source` and `struct target`
+ * start an operation there; its result comes as a call of an item_… or folder_… function: before
+ * the function returns if the end is here, usually later if it is on a server. `err` NULL:
+ * success. */
 #ifndef COPY_INTERNAL_H
 #define COPY_INTERNAL_H
 
@@ -14,16 +15,16 @@
 #include "copy/copy.h"
 
 enum {
-    COPY_SMALL_BYTES = 65536,     /* copied in one request */
-    COPY_PIECE_BYTES = 131072,    /* of a larger file */
-    COPY_LARGE_MAX = 32,          /* larger files under way at once */
-    COPY_RESUMED_BYTES = 1 << 20, /* only larger files leave partial ones to go on with */
+    COPY_SMALL_BYTES = 65536,     /* up to this, a file is copied in one request */
+    COPY_PIECE_BYTES = 131072,    /* one read of a larger file */
+    COPY_LARGE_MAX = 32,          /* larger files under way at the same time */
+    COPY_RESUMED_BYTES = 1 << 20, /* only files larger than this can be resumed */
     COPY_DEPTH_MAX = 128,
-    COPY_FOLDERS_MAX = 512,        /* known and not done, unless nothing else is left to do */
-    COPY_LISTS_MAX = 32,           /* asked for at once */
-    COPY_UNLISTED_MAX = 64,        /* folders that wait for that */
-    COPY_BATCH_BYTES = 4 << 20,    /* with so much of lists in hand no more is asked for */
-    COPY_UNSIZED_BYTES = 64 << 20, /* as much is read of a file of size 0, as those of /proc */
+    COPY_FOLDERS_MAX = 512,        /* open folders, unless nothing else is left to do */
+    COPY_LISTS_MAX = 32,           /* lists asked for at the same time */
+    COPY_UNLISTED_MAX = 64,        /* folders that wait for their list */
+    COPY_BATCH_BYTES = 4 << 20,    /* with so many bytes of lists stored, ask for no more */
+    COPY_UNSIZED_BYTES = 64 << 20, /* limit for files whose size is 0, as in /proc */
     COPY_RANGES_MAX = 1024,
     COPY_NAME_MAX = 255,
     COPY_TAG_BYTES = 8,
@@ -33,42 +34,42 @@ enum {
 struct source;
 struct target;
 
-/* What a list says of a name. */
+/* One entry of a directory. */
 struct entry {
     char name[COPY_NAME_MAX + 1];
     struct info info;
-    const char *wrong; /* why it cannot be copied; NULL */
+    const char *wrong; /* why it cannot be copied; NULL: it can */
 };
 
 enum next { NEXT_ENTRY, NEXT_WAIT, NEXT_END };
 
-/* A directory of the source and its counterpart. The first one, without a parent, is what the names
- * of the command line are relative to. */
+/* A directory of the source and its counterpart. A command-line source is relative to one without a
+ * parent. */
 struct folder {
     struct copy *copy;
-    struct folder *parent; /* held: users */
+    struct folder *parent; /* counted in its users */
     struct list link;      /* in one of copy's lists */
     const struct source *source;
     const struct target *target;
     struct requests *from; /* NULL: here */
     struct requests *to;
-    char *source_path; /* as text; "" of the first one */
+    char *source_path; /* "" without a parent */
     char *target_path;
-    int source_fd; /* here: AT_FDCWD of the first one; -1: not open */
+    int source_fd; /* here: AT_FDCWD without a parent; -1: not open */
     int target_fd;
     DIR *reading; /* here */
     unsigned depth;
-    unsigned users; /* items, folders and answers that need it */
+    unsigned users; /* the walk, items, folders and answers that need it */
     struct info info;
-    bool made;    /* it was not there before */
-    bool is_tree; /* it is in a tree that is copied, and not the command line's */
-    bool failed;  /* what could not be begun; told already */
+    bool made;    /* the target directory was made by this copy */
+    bool is_tree; /* inside a tree that is copied, not named by the command line */
+    bool failed;  /* already reported */
     bool finishing;
-    bool has_links;  /* which are made last, … */
-    bool links_now;  /* … and that is now */
-    uint64_t *known; /* hashes of the names that the target had, in order; NULL: it was made */
+    bool has_links;  /* it has links, which are made last */
+    bool links_now;  /* the second walk, for links, has begun */
+    uint64_t *known; /* sorted hashes of names that the target had; NULL: not read */
     size_t known_count;
-    /* The list of a server. */
+    /* A server's list. */
     uint8_t *batch;
     struct sftp_reader batch_in;
     size_t batch_bytes;
@@ -78,76 +79,76 @@ struct folder {
 };
 
 enum item_state {
-    ITEM_FINDING,   /* what it is */
-    ITEM_COMPARING, /* with the target, for --update */
-    ITEM_SMALL,     /* in one request */
+    ITEM_FINDING,   /* look at its type */
+    ITEM_COMPARING, /* compare it with the target, for --update */
+    ITEM_SMALL,     /* copy it in one request */
     ITEM_LINK,
     ITEM_OPENING,
-    ITEM_BEGINNING, /* the partial file */
-    ITEM_PREFIX,    /* is what is there the beginning of this file? */
+    ITEM_BEGINNING, /* open the partial file */
+    ITEM_PREFIX,    /* compare the partial file with the source's beginning */
     ITEM_MOVING,
-    ITEM_CHECKING, /* whether the source has changed meanwhile, and its hash */
+    ITEM_CHECKING, /* check if the source has changed; get its hash */
     ITEM_COMMITTING
 };
 
 struct item {
     struct copy *copy;
-    struct folder *folder; /* held */
+    struct folder *folder; /* counted in its users */
     struct list link;      /* in copy->items */
-    char *name;            /* at the source */
+    char *name;            /* in the source */
     char *target_name;
     struct info info;
     enum item_state state;
-    unsigned under_way; /* calls that were not answered */
+    unsigned under_way; /* operations without a result yet */
     bool large;
-    bool followed; /* a link was, to find out what it is */
+    bool followed; /* links were followed to find its type */
     bool counted;
     bool contents; /* DIR/. */
     bool failed;
     bool changed;
-    bool emptied; /* in place: what was there is no more */
-    bool again;   /* it was begun anew because the source had changed */
+    bool emptied; /* the target's old contents may be gone (in place) */
+    bool again;   /* the second try, because the source had changed */
     struct afar_error err;
-    int source_fd; /* here; -1 */
+    int source_fd; /* here; -1: not open */
     int target_fd;
     bool source_open; /* on a server */
     bool target_open;
     uint8_t source_handle[SFTP_HANDLE_BYTES];
     uint8_t target_handle[SFTP_HANDLE_BYTES];
-    char *partial;        /* here: its name beside target_name; NULL: none */
-    bool unsized;         /* to be read to its end, whatever its size is */
+    char *partial;        /* here: the partial file's name; NULL: none */
+    bool unsized;         /* read to the end, whatever its size says */
     bool sparse;          /* here: it has holes */
     uint64_t begun_bytes; /* that the partial file had */
-    uint64_t asked;       /* read or asked for up to here */
+    uint64_t asked;       /* read or requested up to here */
     uint64_t moved;
     uint64_t resumed;
-    uint64_t prefix_at; /* hashed up to here */
+    uint64_t prefix_at; /* the prefix is hashed up to here */
     bool eof;
-    bool rests;            /* others have their turn now */
+    bool rests;            /* let other items have a turn */
     struct digest *digest; /* of the first `digested` bytes */
     uint64_t digested;
-    uint8_t hash[COPY_HASH_BYTES]; /* of all, once has_hash */
+    uint8_t hash[COPY_HASH_BYTES]; /* of the complete file, if has_hash */
     bool has_hash;
-    uint8_t prefix[2][COPY_HASH_BYTES]; /* as the two ends, or one and we, have it */
+    uint8_t prefix[2][COPY_HASH_BYTES]; /* from the two ends */
     unsigned prefixes;
     uint8_t tag[COPY_TAG_BYTES];
-    uint64_t (*ranges)[2]; /* of data; NULL: not asked for */
+    uint64_t (*ranges)[2]; /* parts with data; NULL: unknown */
     size_t range_count;
     bool ranges_more;
 };
 
 struct source {
     enum next (*next)(struct folder *folder, struct entry *entry);
-    void (*list)(struct folder *folder);   /* after NEXT_WAIT: folder_listed */
-    void (*rewind)(struct folder *folder); /* next begins anew */
+    void (*list)(struct folder *folder);   /* after NEXT_WAIT; result: folder_listed */
+    void (*rewind)(struct folder *folder); /* next starts from the beginning again */
     bool (*enter)(struct folder *folder, const char *name, struct afar_error *err);
     void (*find)(struct item *item, bool follow); /* item_found, with item->info */
     void (*get)(struct item *item);               /* item_got */
     void (*open)(struct item *item);              /* item_opened, with item->info */
-    /* item_read, item_hole; false: not before what was asked for has come. */
+    /* item_read or item_hole. False: nothing was begun; wait for earlier reads. */
     bool (*read)(struct item *item, uint64_t offset, size_t size);
     void (*hash)(struct item *item, uint64_t size); /* item_prefix */
-    void (*check)(struct item *item);               /* item_checked: is it as it was when opened? */
+    void (*check)(struct item *item);               /* item_checked: changed since it was opened? */
     void (*read_link)(struct item *item);
     void (*close)(struct item *item);
 };
@@ -163,7 +164,7 @@ struct target {
     void (*commit)(struct item *item);
     void (*put_link)(struct item *item, const char *text); /* item_committed */
     void (*finish)(struct folder *folder);                 /* folder_finished */
-    void (*drop)(struct item *item, bool keep); /* closes; `keep` leaves the partial file */
+    void (*drop)(struct item *item, bool keep); /* closes it; `keep`: the partial file stays */
 };
 
 extern const struct source local_source, remote_source, stream_source;
@@ -172,19 +173,20 @@ extern const struct target local_target, remote_target, stream_target;
 /* ---- copy.c ---------------------------------------------------------------------------------- */
 
 void copy_tell(struct copy *copy, const struct copy_result *result);
-/* A name that cannot be copied. */
+/* Reports a name that is not copied; "": the folder itself. */
 void copy_tell_wrong(struct folder *folder, const char *name, enum copy_outcome outcome,
                      const char *reason, const char *why);
 bool copy_has_room(const struct copy *copy, const struct folder *folder);
-void copy_pay(struct copy *copy, uint64_t bytes); /* of --limit */
+void copy_pay(struct copy *copy, uint64_t bytes); /* for --limit */
 
-/* Fills err with errno's name and text. */
+/* Fills err with the errno's name as reason and its text; copy_error: with the given ones. Both
+ * return err. */
 const struct afar_error *copy_errno(struct afar_error *err, int number);
 const struct afar_error *copy_error(struct afar_error *err, const char *reason, const char *text);
 
-/* "folder/name"; false: it is too long. */
+/* Makes "folder/name". False: too long. */
 bool copy_join(char out[SFTP_PATH_MAX_BYTES], const char *folder, const char *name);
-/* Why it may not be the name of something in a directory; NULL: it may. */
+/* Why it must not be used as a name in a directory; NULL: it may. */
 const char *copy_name_wrong(const void *name, size_t size);
 void copy_partial_name(const char *name, const uint8_t tag[COPY_TAG_BYTES], char out[256]);
 
@@ -196,9 +198,10 @@ void info_to_attrs(const struct copy *copy, const struct info *info, struct sftp
 
 bool remote_is_expected(const struct requests_call *call, const struct requests_answer *answer);
 const struct afar_error *remote_malformed(struct afar_error *err);
-/* `done` of a request whose answer does not matter. */
+/* A `done` for requests whose answer does not matter. */
 void remote_ignore(const struct requests_call *call, struct requests_answer *answer);
-/* The SHA-256 of a file's first `size` bytes, more than 0; and it in the answer, NULL: err. */
+/* Asks for the SHA-256 of a file's first `size` (at least 1) bytes; and reads it from the answer,
+ * NULL: see err. */
 void remote_ask_hash(struct requests *requests, const uint8_t handle[SFTP_HANDLE_BYTES],
                      uint64_t size, const struct requests_call *call);
 const uint8_t *remote_read_hash(const struct requests_call *call, struct requests_answer *answer,
@@ -209,12 +212,13 @@ const uint8_t *remote_read_hash(const struct requests_call *call, struct request
 struct folder *folder_new(struct copy *copy, struct folder *parent);
 void folder_free(struct folder *folder);
 void folder_release(struct folder *folder);
-/* A directory `name` of the source, whose counterpart is `target_name`; "": the folder's itself. */
+/* Begins the directory `name` of the source. `target_name` is its counterpart; "": the parent's own
+ * target directory. */
 void folder_begin(struct folder *parent, const char *name, const char *target_name,
                   const struct info *info);
-/* What becomes of links in it. */
+/* How links in it are copied: --links, or its default. Never COPY_LINKS_DEFAULT. */
 enum copy_links folder_links(const struct folder *folder);
-/* One step of the walk. False: there is nothing to begin now. */
+/* One step of the walk. False: nothing can be begun now. */
 bool folder_step(struct copy *copy);
 void folder_ask_lists(struct copy *copy);
 void folder_drop_starts(struct copy *copy);
@@ -226,13 +230,13 @@ void folder_finished(struct folder *folder, const struct afar_error *err);
 /* ---- item.c ---------------------------------------------------------------------------------- */
 
 struct item *item_new(struct folder *folder, const char *name, const char *target_name);
-/* What it is has to be found out; `follow` links. */
+/* Looks up the item's type; with `follow`, that of a link's target. */
 void item_find(struct item *item, bool follow);
-/* It is known what it is: item->info. */
+/* Begins to copy it: item->info is known. */
 void item_begin(struct item *item);
-/* The first failure is what is told. */
+/* Notes a failure; only the first one is reported. */
 void item_fail(struct item *item, const struct afar_error *err);
-/* Tells what became of it and frees it; not while an end still has a call of it. */
+/* Reports the outcome and frees the item. Not while an operation of it is under way. */
 void item_end(struct item *item, enum copy_outcome outcome);
 
 void item_found(struct item *item, const struct afar_error *err);
@@ -245,7 +249,7 @@ void item_committed(struct item *item, const struct afar_error *err);
 /* ---- large.c --------------------------------------------------------------------------------- */
 
 void large_start(struct item *item);
-/* True: it goes on without waiting for an answer. */
+/* True: it can go on without waiting for an answer. */
 bool large_step(struct item *item);
 void large_stop(struct item *item);
 

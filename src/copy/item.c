@@ -1,5 +1,4 @@
-/* Files and links on their way: what they are, what became of them, and small ones, which go from
- * end to end in one step. */
+/* Files and links: their type, their outcome; and small files, which are copied in one step. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +76,7 @@ static void add_words(struct item *item, const char *words)
     (void)snprintf(item->err.message + used, sizeof item->err.message - used, "%s", words);
 }
 
-/* It may be that only the directory cannot be written. */
+/* True if perhaps only the directory cannot be written. */
 static bool is_kept_out(const struct item *item)
 {
     bool at_target = item->state == ITEM_BEGINNING || (item->state == ITEM_SMALL && item->emptied);
@@ -86,14 +85,14 @@ static bool is_kept_out(const struct item *item)
     return at_target && refused && !item->copy->options.in_place && !item->copy->options.owner;
 }
 
-/* May not be called while an end still has a call of it. */
 void item_end(struct item *item, enum copy_outcome outcome)
 {
     if (outcome == COPY_FAILED && item->copy->options.in_place && item->emptied)
         add_words(item, "; what was there is damaged");
     if (outcome == COPY_FAILED && is_kept_out(item))
         add_words(item, "; --in-place needs no right to write the directory");
-    /* It can be gone on with where nothing was wrong with it: a full disk would stay full. */
+    /* Keep the partial file for resuming if the copy was only cut off; after other failures, such
+     * as a full disk, keeping it would not help. */
     bool was_cut =
         strcmp(item->err.reason, "EINTR") == 0 || strcmp(item->err.reason, "ECONNRESET") == 0;
     bool keep = outcome == COPY_FAILED && was_cut && !item->changed && item->moved > 0 &&
@@ -187,7 +186,7 @@ static void begin_link(struct item *item)
 {
     switch (folder_links(item->folder)) {
     case COPY_LINKS_FOLLOW:
-        if (item->followed) /* and it still is one */
+        if (item->followed) /* and it is still a link */
             skip(item);
         else
             item_find(item, true);
@@ -205,7 +204,7 @@ static void begin_link(struct item *item)
     item->folder->source->read_link(item);
 }
 
-/* Whether it leads to something in the tree: relative, and never above where the copy begins. */
+/* True if the link's text is relative and never leads above the copied tree. */
 static bool stays_inside(const struct item *item, const char *text)
 {
     unsigned level = item->folder->depth > 0 ? item->folder->depth - 1 : 0;
@@ -291,7 +290,7 @@ void item_compared(struct item *item, const struct info *there, const struct afa
 
 /* ---- small files ----------------------------------------------------------------------------- */
 
-/* *sound: it is what the source said that it is, if it did. False: out of memory. */
+/* Hashes the data. *sound: false if the source sent another hash. False: out of memory. */
 static bool hash_small(struct item *item, const uint8_t *data, size_t size, bool *sound)
 {
     uint8_t hash[DIGEST_MAX_BYTES];
@@ -314,12 +313,11 @@ void item_got(struct item *item, const uint8_t *data, size_t size, bool eof,
         return;
     }
     item->has_hash = item->has_hash && eof;
-    if (!eof) { /* it is larger than it was, or of those that tell no size */
+    if (!eof) { /* it has grown, or it tells no size */
         item->unsized = item->info.size == 0;
         large_start(item);
         return;
     }
-    /* What a server told before counts, unless it is of those that have no size. */
     bool sound = true;
     if (!item->copy->options.no_verify && !hash_small(item, data, size, &sound)) {
         fail_text(item, "ENOMEM", "out of memory");

@@ -1,5 +1,5 @@
-/* Larger files, step by step: opened, begun beside their name, compared with what is there of them,
- * moved, compared once more, and given their name. */
+/* Larger files, step by step: open the source, open a partial file beside the target, compare what
+ * that has, copy the rest, check the source again, give the file its name. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,7 +30,7 @@ void item_opened(struct item *item, const struct afar_error *err)
         item_fail(item, err);
     if (item->info.size == 0)
         item->unsized = true;
-    if (item->folder->target == &stream_target) { /* which has no holes */
+    if (item->folder->target == &stream_target) { /* it has no holes */
         item->sparse = false;
         free(item->ranges);
         item->ranges = NULL;
@@ -117,7 +117,7 @@ void item_read(struct item *item, uint64_t offset, const uint8_t *data, size_t s
             item_fail(item, copy_error(&wrong, "EFBIG", "is larger than it says"));
         return;
     }
-    if (offset != item->moved) { /* less came than there should have been */
+    if (offset != item->moved) { /* an earlier read was short */
         item->changed = true;
         return;
     }
@@ -134,7 +134,7 @@ void item_hole(struct item *item, uint64_t size)
     static const uint8_t zeros[COPY_PIECE_BYTES];
     uint64_t left = size;
     item->under_way--;
-    /* In steps, so that a huge one does not hold up everything else. */
+    /* Hash in steps, so that a huge hole does not hold up other items. */
     item->rests = item->digest != NULL;
     if (left > PREFIX_STEP_BYTES && item->rests)
         left = PREFIX_STEP_BYTES;
@@ -151,7 +151,7 @@ void item_hole(struct item *item, uint64_t size)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-/* GO: one more at once; TURN: after others; STAY: after an answer. */
+/* GO: go on now; TURN: after other items; STAY: after an answer; GONE: the item was freed. */
 enum step { STEP_GO, STEP_TURN, STEP_STAY, STEP_GONE };
 
 static void make_tag(struct item *item)
@@ -186,7 +186,7 @@ static bool begin_digest(struct item *item)
 
 static enum step step_opening(struct item *item)
 {
-    if (item->again) { /* the target has what was there before the source changed */
+    if (item->again) { /* the target holds what was copied before the source changed */
         item->state = ITEM_BEGINNING;
         item->begun_bytes = item->moved + 1;
         return STEP_GO;
@@ -233,7 +233,7 @@ static enum step step_beginning(struct item *item)
     return STEP_GO;
 }
 
-/* Hashes a piece of what is here. */
+/* Hashes the next piece of the prefix from a local file. */
 static void hash_here(struct item *item, int fd)
 {
     uint8_t piece[COPY_PIECE_BYTES];
@@ -283,7 +283,7 @@ static enum step step_prefix(struct item *item)
     return STEP_GO;
 }
 
-/* What is to be read next; false: nothing more before answers come. */
+/* The size of the next read. False: none before more answers come. */
 static bool next_piece(const struct item *item, size_t *size)
 {
     *size = COPY_PIECE_BYTES;
@@ -291,7 +291,7 @@ static bool next_piece(const struct item *item, size_t *size)
         return false;
     if (item->unsized)
         return item->under_way == 0 || item->folder->from == NULL;
-    if (item->asked > item->info.size) /* its end was asked for */
+    if (item->asked > item->info.size) /* the read past its end was made */
         return false;
     uint64_t left = item->info.size - item->asked;
     if (left < *size)

@@ -1,4 +1,5 @@
-/* A source that is here. In a tree each component is opened for itself and no link is followed. */
+/* A local source. Inside a tree each component is opened separately, and no link is followed
+ * (except with --links follow). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ static enum next local_next(struct folder *folder, struct entry *entry)
             info_of_stat(&entry->info, &info);
             return NEXT_ENTRY;
         }
-        if (errno != ENOENT) { /* else it has gone meanwhile */
+        if (errno != ENOENT) { /* ENOENT: it was removed meanwhile */
             entry->wrong = strerrordesc_np(errno);
             return NEXT_ENTRY;
         }
@@ -50,7 +51,7 @@ static void local_list(struct folder *folder)
     folder_listed(folder, NULL);
 }
 
-/* A directory that is above itself, by links that are followed. */
+/* True if the directory is one of its own parents, by a followed link. */
 static bool is_loop(const struct folder *folder)
 {
     struct stat mine;
@@ -98,7 +99,7 @@ static void local_find(struct item *item, bool follow)
     item_found(item, NULL);
 }
 
-/* -1: errno. */
+/* -1: see errno; EINVAL: not a regular file. */
 static int open_file(const struct item *item, struct stat *info)
 {
     const struct folder *folder = item->folder;
@@ -204,7 +205,7 @@ static bool local_read(struct item *item, uint64_t offset, size_t size)
     return true;
 }
 
-/* Here a prefix is hashed step by step: large.c. */
+/* large.c hashes a local prefix, step by step. */
 static void local_hash(struct item *item, uint64_t size)
 {
     (void)item;

@@ -1,6 +1,6 @@
-/* A target that is here. Nothing is written outside of it, whatever a server says: directories are
- * opened component by component, no link is followed, and a name that was not there when we came is
- * only given to what is new. */
+/* A local target. Nothing is written outside of it, whatever a server says: directories are opened
+ * component by component, no link is followed, and a name that did not exist when the copy began is
+ * only given without replacing anything. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ enum { KNOWN_MAX = 8 << 20, LOCK_TRIES_MAX = 8 };
 
 /* ---- names that were there ------------------------------------------------------------------- */
 
-/* FNV-1a. Two names of one hash only make us replace where we would have refused. */
+/* FNV-1a. If two names share a hash, a file may be replaced where we would have refused. */
 static uint64_t hash_name(const char *name)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -32,7 +32,7 @@ static int compare(const void *a, const void *b)
     return one < other ? -1 : one > other ? 1 : 0;
 }
 
-/* 0 or an errno. */
+/* Stores the hashes of the target directory's names. Returns 0 or an errno. */
 static int read_known(struct folder *folder)
 {
     size_t room = 0;
@@ -68,7 +68,7 @@ static int read_known(struct folder *folder)
     return failed;
 }
 
-/* Whether nothing of that name was there before this copy. */
+/* True if the name did not exist before this copy. */
 static bool is_new(const struct item *item)
 {
     const struct folder *folder = item->folder;
@@ -91,7 +91,7 @@ static int give_name(const struct item *item, const char *from, bool fresh)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return errno;
-    /* A file system without it: a hard link does the same. */
+    /* The file system lacks RENAME_NOREPLACE; a hard link does the same. */
     if (linkat(dir, from, dir, name, 0) != 0)
         return errno;
     return unlinkat(dir, from, 0) == 0 ? 0 : errno;
@@ -135,7 +135,7 @@ static void local_finish(struct folder *folder)
     struct afar_error err;
     int failed = 0;
     if (folder->made && folder->target_fd >= 0) {
-        /* What it has inherited from its parent stays. */
+        /* Keep the set-group-ID bit that it inherited from its parent. */
         mode_t more = fstat(folder->target_fd, &now) == 0 ? now.st_mode & S_ISGID : 0;
         failed = set_attributes(folder->copy, folder->target_fd, &folder->info,
                                 (folder->info.mode & 0777) | more);
@@ -172,7 +172,7 @@ static int write_all(int fd, const uint8_t *data, size_t size, uint64_t offset)
     return 0;
 }
 
-/* A file of its own is made with no rights for others; these come with its name. -1: errno. */
+/* Opens the partial file with mode 0600; it gets its real mode before its name. -1: see errno. */
 static int open_partial(const struct item *item, const char *name, bool resumed)
 {
     int dir = item->folder->target_fd;
@@ -187,7 +187,7 @@ static int open_partial(const struct item *item, const char *name, bool resumed)
                      : !S_ISREG(mine.st_mode) || mine.st_nlink > 1 ? EEXIST
                      : flock(fd, LOCK_EX | LOCK_NB) != 0           ? errno
                                                                    : 0;
-        /* One that got its name meanwhile, or is gone, is another file. */
+        /* If it was renamed or removed meanwhile, it is another file: try again. */
         if (failed == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
             there.st_ino == mine.st_ino && there.st_dev == mine.st_dev)
             return fd;
@@ -218,7 +218,7 @@ static int open_in_place(const struct item *item, bool *fresh)
     return fd;
 }
 
-/* Its own mode where a file is replaced. */
+/* A replaced file's mode is kept. */
 static mode_t mode_for(const struct item *item, bool fresh)
 {
     struct stat there;
@@ -241,7 +241,7 @@ static int finish_file(struct item *item, int fd)
     return failed;
 }
 
-/* NULL: errno. */
+/* NULL: see errno. */
 static const char *name_partial(struct item *item, bool resumed)
 {
     char name[256];
@@ -253,7 +253,7 @@ static const char *name_partial(struct item *item, bool resumed)
     return item->partial;
 }
 
-/* -1: errno. */
+/* -1: see errno. */
 static int open_target(struct item *item, bool resumed)
 {
     bool fresh = false;
@@ -281,13 +281,13 @@ static void local_drop(struct item *item, bool keep)
     item->partial = NULL;
 }
 
-/* Ends the file that is open, with its name if nothing failed. */
+/* Closes the open file, and gives it its name unless something failed. */
 static void end_file(struct item *item, int failed)
 {
     struct afar_error err;
     if (failed == 0)
         failed = finish_file(item, item->target_fd);
-    /* Interrupted it is closed nevertheless: close(2). */
+    /* After EINTR the file is closed all the same: close(2). */
     if (close(item->target_fd) != 0 && errno != EINTR && failed == 0)
         failed = errno;
     item->target_fd = -1;

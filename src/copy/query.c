@@ -99,7 +99,7 @@ void query_expand(struct query *query, struct requests *requests, const char *pa
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-/* False: out of memory, or too many. */
+/* False: out of memory, or too many names. */
 static bool add_name(struct query *query, const char *name)
 {
     if (fnmatch(query->pattern, name, FNM_PERIOD) != 0)

@@ -1,4 +1,4 @@
-/* What both ends ask a server in the same way. */
+/* Requests and answers that both ends use. */
 #include "copy/internal.h"
 
 enum { SHORT_BYTES = 128 };

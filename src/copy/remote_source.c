@@ -1,4 +1,4 @@
-/* A source that is on a server. What it says is bound by what was asked. */
+/* A source on a server. Its answers are limited to what was asked for. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +26,7 @@ static bool item_path(const struct item *item, char path[SFTP_PATH_MAX_BYTES],
 
 /* ---- directories ----------------------------------------------------------------------------- */
 
-/* The names come in order, so that none comes twice and a list ends. */
+/* Names must come in order: so none comes twice, and a list ends. */
 static enum next remote_next(struct folder *folder, struct entry *entry)
 {
     if (folder->batch_left == 0) {
@@ -50,7 +50,7 @@ static enum next remote_next(struct folder *folder, struct entry *entry)
         copy_tell_wrong(folder, "", COPY_FAILED, "EBADMSG", "the server's list is not in order");
         folder->batch_left = 0;
         folder->more = false;
-        folder->has_links = false; /* it would say the same again */
+        folder->has_links = false; /* a second walk would fail too */
         return remote_next(folder, entry);
     }
     memcpy(folder->after, entry->name, sizeof folder->after);
@@ -206,7 +206,7 @@ static void take_got(const struct requests_call *call, struct requests_answer *a
         item_got(item, NULL, 0, true, remote_malformed(&err));
         return;
     }
-    struct sftp_text hash = sftp_read_text(&answer->body); /* older servers tell none */
+    struct sftp_text hash = sftp_read_text(&answer->body); /* older servers send none */
     item->has_hash = !answer->body.failed && hash.size == sizeof item->hash;
     if (item->has_hash)
         memcpy(item->hash, hash.bytes, sizeof item->hash);
@@ -255,7 +255,7 @@ static void take_ranges(const struct requests_call *call, struct requests_answer
     uint64_t at = 0;
     uint32_t count = remote_is_expected(call, answer) ? sftp_read_u32(&answer->body) : 0;
     if (item->failed || count > COPY_RANGES_MAX || answer->type != call->expected) {
-        item_opened(item, item->failed ? &item->err : NULL); /* without: all is read as data */
+        item_opened(item, item->failed ? &item->err : NULL); /* all as data */
         return;
     }
     uint64_t(*ranges)[2] = calloc((size_t)count + 1, sizeof *ranges);
@@ -275,7 +275,7 @@ static void take_ranges(const struct requests_call *call, struct requests_answer
     free(item->ranges);
     item->ranges = ranges;
     item->range_count = count;
-    item->ranges_more = more; /* behind the last one all is read as data */
+    item->ranges_more = more; /* after the last range all is read as data */
     item_opened(item, NULL);
 }
 
@@ -291,7 +291,7 @@ static void ask_ranges(struct item *item)
     requests_send(item->folder->from, &writer, &call);
 }
 
-/* The answer of ask_ranges goes on. */
+/* The answer to ask_ranges, which comes next, calls item_opened. */
 static void take_opened(const struct requests_call *call, struct requests_answer *answer)
 {
     struct item *item = call->user;
@@ -367,7 +367,7 @@ static void take_data(const struct requests_call *call, struct requests_answer *
     item_read(item, call->offset, data.bytes, data.size, sound ? NULL : remote_malformed(&err));
 }
 
-/* Where data begins at or behind `offset`. */
+/* Where data begins at or after `offset`. */
 static uint64_t data_at(const struct item *item, uint64_t offset)
 {
     if (item->ranges == NULL || offset >= item->info.size)
@@ -386,7 +386,7 @@ static bool remote_read(struct item *item, uint64_t offset, size_t size)
     struct sftp_writer writer;
     struct requests_call call;
     uint64_t at = item->unsized ? offset : data_at(item, offset);
-    /* A hole is known now, but what was asked for before it is still to come. */
+    /* A hole can be given only when all earlier reads have been answered. */
     if (at > offset) {
         if (item->under_way > 1)
             return false;
@@ -447,7 +447,7 @@ static void remote_check(struct item *item)
 {
     struct requests_call call;
     bool verified = !item->copy->options.no_verify && item->moved > 0;
-    if (item->unsized && item->info.size == 0) { /* such files have no lasting times either */
+    if (item->unsized && item->info.size == 0) { /* such files have no stable times either */
         item_checked(item, false, NULL, NULL);
         return;
     }

@@ -1,5 +1,5 @@
-/* A target that is on a server. Small files and directories are sent without waiting for answers:
- * the server takes one request after another. */
+/* A target on a server. Small files and directories are sent without waiting for answers: the
+ * server carries requests out in order. */
 #include <string.h>
 
 #include "copy/internal.h"
@@ -32,7 +32,7 @@ static uint32_t flags_of(const struct copy *copy)
            (copy->options.in_place ? FLAG_IN_PLACE : 0);
 }
 
-/* A request about a path, and nothing else. */
+/* Sends a request whose only field is a path. */
 static void ask_path(struct requests *to, enum sftp_type type, const char *path,
                      const struct requests_call *call)
 {
@@ -54,7 +54,7 @@ static void ask_attrs(struct requests *to, enum sftp_type type, const char *path
 
 /* ---- directories ----------------------------------------------------------------------------- */
 
-/* What is there, where none could be made: good if it is a directory. */
+/* The directory could not be made because the name exists: fine if it is a directory. */
 static void take_there(const struct requests_call *call, struct requests_answer *answer)
 {
     struct folder *folder = call->user;
@@ -239,7 +239,7 @@ static void remote_begin(struct item *item)
     if (in_place) {
         const struct sftp_attrs attrs = {.flags = SFTP_ATTR_MODE, .mode = item->info.mode & 0777};
         sftp_put_word(&writer, path);
-        /* READ: it is hashed in the end. */
+        /* READ, because its hash is checked at the end. */
         sftp_put_u32(&writer, SFTP_OPEN_READ | SFTP_OPEN_WRITE | SFTP_OPEN_CREAT | SFTP_OPEN_TRUNC);
         sftp_put_attrs(&writer, &attrs);
     } else {
@@ -304,7 +304,7 @@ static void remote_write(struct item *item, uint64_t offset, const uint8_t *data
     requests_send(item->folder->to, &writer, &call);
 }
 
-/* In place: attributes, hash and close are asked for at once; the first failure is told. */
+/* In place: attributes, hash and close are requested together; the first failure is reported. */
 static void take_step(const struct requests_call *call, struct requests_answer *answer)
 {
     struct item *item = call->user;
@@ -352,8 +352,8 @@ static void commit_in_place(struct item *item)
     struct sftp_attrs attrs;
     struct requests_call call = {.done = take_step, .user = item, .expected = SFTP_TYPE_STATUS};
     info_to_attrs(item->copy, &item->info, &attrs);
-    attrs.flags &= ~(uint32_t)SFTP_ATTR_MODE; /* that of the file that is there */
-    attrs.flags |= SFTP_ATTR_SIZE;            /* a hole at its end */
+    attrs.flags &= ~(uint32_t)SFTP_ATTR_MODE; /* an existing file keeps its mode */
+    attrs.flags |= SFTP_ATTR_SIZE;            /* for a hole at the end */
     attrs.size = item->moved;
     set_attrs(item, &attrs, &call);
     if (item->has_hash && !item->copy->options.no_verify && item->moved > 0) {
@@ -415,7 +415,7 @@ static void ask_link(struct item *item, const char *path, const char *text,
     requests_send(item->folder->to, &writer, call);
 }
 
-/* The text is kept in item->partial, which has no other use here. */
+/* item->partial holds the link's text; a link has no partial file. */
 static void take_link_there(const struct requests_call *call, struct requests_answer *answer)
 {
     struct item *item = call->user;

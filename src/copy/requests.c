@@ -105,7 +105,7 @@ static enum afar_status take_answer(struct requests *requests, const uint8_t *bo
     return AFAR_OK;
 }
 
-/* The rest of an answer whose beginning has come before. *used: so many bytes were for it. */
+/* Completes an answer that has come in part. *used: how many bytes were for it. */
 static enum afar_status take_rest(struct requests *requests, const uint8_t *data, size_t size,
                                   size_t *used, struct afar_error *err)
 {
@@ -172,7 +172,7 @@ void requests_end(struct requests *requests)
 
 /* ---- failures -------------------------------------------------------------------------------- */
 
-/* The server's message is what strerror(3) says. */
+/* Finds the errno whose text (strerror(3)) the server's message is. */
 static const char *name_of(const char *text)
 {
     for (int number = 1; number < ERRNO_MAX; number++) {

@@ -1,4 +1,4 @@
-/* Standard input as a source, standard output as a target: the caller reads and writes them. */
+/* Standard input as a source, standard output as a target. The caller reads and writes them. */
 #include <string.h>
 #include <time.h>
 
@@ -18,7 +18,7 @@ static void stream_open(struct item *item)
     item_opened(item, NULL);
 }
 
-/* copy_input answers. */
+/* copy_input gives the result. */
 static bool stream_read(struct item *item, uint64_t offset, size_t size)
 {
     (void)offset;
