@@ -1,5 +1,6 @@
-/* One forwarded connection, seen from the client: between our standard input and output and a place
- * that the server connects to. What the server tells of it by standard error is taken apart here.
+/* One forwarded connection on the client's side: carries bytes between our standard input and
+ * output and a target that the server connects to. Parses what the server reports about it on
+ * standard error.
  *
  * Owns:    nothing; standard input and output are the process's.
  * Threads: one.
@@ -18,39 +19,40 @@
 enum { CHANNEL_LINE_BYTES = 640 };
 
 struct channel {
-    /* The connection is made; before the first byte of it. May be NULL. */
+    /* Called once, when the connection is made, before its first byte is written. May be NULL. */
     void (*connected)(void *user);
     void *user;
-    /* The rest is this module's. */
+    /* The rest is private. */
     bool is_connected;
     bool has_eof; /* the other side ends after eof_at bytes */
     uint64_t eof_at;
     uint64_t written;
-    bool closed;                   /* our output was ended */
-    enum forward_end end;          /* by its exit code */
-    char said[CHANNEL_LINE_BYTES]; /* the last line for a person */
+    bool closed;                   /* our output is to be closed, or was */
+    enum forward_end end;          /* how it ended, from the exit code */
+    char said[CHANNEL_LINE_BYTES]; /* the server's last line for people */
     char line[CHANNEL_LINE_BYTES];
     size_t used;
 };
 
-/* Some of its standard error. */
+/* Takes a piece of the channel's standard error. */
 void channel_hear(struct channel *channel, const void *data, size_t size);
 
-/* Output comes, which tells that it is connected, whatever has been heard. */
+/* Output is coming, so the connection is made even if standard error has not said so. */
 void channel_sees_output(struct channel *channel);
 
-/* So much of it was written. */
+/* `size` bytes of output were written. */
 void channel_wrote(struct channel *channel, size_t size);
 
-/* All that there will be has been written: once. Then channel_close_output. */
+/* True, once, when the other side has ended and all of its bytes were written. Then call
+ * channel_close_output. */
 bool channel_output_is_over(struct channel *channel);
 
-/* Whoever reads our standard output reads its end. */
+/* Makes the reader of our standard output see its end. */
 void channel_close_output(void);
 
-/* Connects where that was not done yet, asks for `target` as `user` (NULL: nobody in particular) and
- * carries bytes until the end. `channel` is as it was initialised. 0, or SSH_STATUS's 255: it has
- * been said why. */
+/* Connects unless connected, asks for `target` as `user` (NULL: the server chooses) and carries
+ * bytes until the end. `channel` is initialised by the caller. Returns 0, or 255: the reason was
+ * reported. */
 int channel_run(struct remote *remote, const char *target, const char *user,
                 struct channel *channel);
 

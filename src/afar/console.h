@@ -1,10 +1,10 @@
-/* The person's side of a command on a terminal: keys and what they ask of us, sizes, stops.
+/* The user's side of a command that runs on a terminal: keys and escape commands, sizes, stops.
  *
  * Owns:    our terminal's mode (tty.h), and keys that the connection does not take yet.
  * Threads: one.
  * Blocks:  as tty.h.
- * Limits:  while CONSOLE_KEYS_BYTES of keys wait, no more are read, or they are dropped with a bell; a
- *          size is sent at most once in SIZE_EACH_MS. */
+ * Limits:  while CONSOLE_KEYS_BYTES of keys wait, no more are read; or, with `drops`, more are
+ *          dropped with a bell. A size is sent at most once in SIZE_EACH_MS. */
 #ifndef AFAR_CONSOLE_H
 #define AFAR_CONSOLE_H
 
@@ -23,44 +23,44 @@ enum { CONSOLE_KEYS_BYTES = 4096 };
 struct console {
     const char *host;
     bool on;      /* the command has a terminal */
-    bool own;     /* so have we, and its keys are the command's */
-    bool follows; /* not own: what is shown here may set modes, which are undone at its end */
-    bool drops;   /* keys that there is no room for: nobody takes any now, but some are for us */
+    bool own;     /* we have one too, and its keys go to the command */
+    bool follows; /* not own, but undo the modes that shown output has set */
+    bool drops;   /* while away: drop keys that have no room, but still look for escape commands */
     struct tty tty;
     struct escape escape;
-    bool size_changed;    /* and was not told yet … */
-    int64_t size_from_ms; /* … which may be done from then on */
-    bool nudged;          /* a size that is wrong by one row was told, so that all is drawn again */
-    bool replays;         /* what comes was shown before, on another terminal … */
-    uint64_t replay;      /* … so much of it; then … */
-    char modes[TERM_MODES_TEXT_BYTES]; /* … these hold */
-    size_t start;                      /* of keys that were not taken yet */
+    bool size_changed;                 /* the server must be told … */
+    int64_t size_from_ms;              /* … at this time or later */
+    bool nudged;                       /* first send a size wrong by one row: forces a redraw */
+    bool replays;                      /* first comes output that another terminal has shown … */
+    uint64_t replay;                   /* … of this many bytes; then … */
+    char modes[TERM_MODES_TEXT_BYTES]; /* … write these modes */
+    size_t start;                      /* keys that were not taken yet: start to end */
     size_t end;
     char keys[INPUT_BYTES + 1];
 };
 
-/* `with_input`: our standard input is the command's. */
+/* `with_input`: the command reads our standard input. `host` and `command` are borrowed. */
 void console_init(struct console *console, const char *host, const struct afar_command *command,
                   bool with_input, int escape_character);
 
-/* Not a person's command, but what it has shown: on a terminal what that sets is undone when it is
- * left. */
+/* For output without keys (logs): on a terminal, the modes that it sets are undone at the end. */
 void console_follow_only(struct console *console);
 
-/* The command runs: from now on keys are its. */
+/* The command runs: makes the terminal raw. */
 void console_begin(struct console *console);
 
-/* The terminal is as it was; `undo`: what the command has set on it, too. May be repeated. */
+/* Restores the terminal's mode; with `undo` also the modes that the command has set. May be
+ * repeated. */
 void console_leave(struct console *console, bool undo);
 
-/* Whether keys are to be read now. */
+/* True if keys should be read now. */
 bool console_wants_keys(const struct console *console);
 
-/* Takes what was read up to a key that asks for something that is not done here: the action.
- * ESCAPE_HANG_UP also where the terminal has gone. */
+/* Takes what was read, up to an escape command that the caller must carry out: returns it.
+ * ESCAPE_HANG_UP also if the terminal is gone. */
 enum escape_action console_take(struct console *console, struct input *input);
 
-/* The command's output, before it is written and when so much was. */
+/* Call with output before it is written (foresee), and with what was written (follow). */
 static inline void console_foresee(struct console *console, const void *data, size_t size)
 {
     if (console->own || console->follows)
@@ -73,34 +73,34 @@ static inline void console_follow(struct console *console, const void *data, siz
         tty_follow(&console->tty, data, size);
 }
 
-/* The command was on another terminal before: this one is made ready for what it has shown, of which
- * `replay` bytes come, and for its screen. */
+/* The command was on another terminal before. Prepares this one for `replay` bytes that were shown
+ * there, and then for its screen. */
 void console_begin_screen(struct console *console, const char *modes, uint64_t replay);
 
-/* How much of these bytes may be written before console_replayed is to be told. */
+/* How many of these bytes may be written before console_replayed is called with their number. */
 size_t console_part(const struct console *console, const void *data, size_t size);
 void console_replayed(struct console *console, uint64_t size);
 
-/* Something that is about the connection: as report() has it, or where each key is the command's as
- * one line of ours: on the other screen in its last row, of which console_redraw tells the command
- * that it is to be drawn again. */
+/* Shows a message about the connection: by report(), or, while the terminal is raw, on a line of
+ * its own; on the alternate screen in the last row. Then console_redraw makes the command draw that
+ * row again. */
 void console_tell(const struct console *console, const char *text);
 void console_redraw(struct console *console);
 
-/* Our terminal has another size. */
+/* Our terminal's size has changed. */
 void console_resized(struct console *console);
 
-/* Stops this program, and all of its shell's job, until it is continued. The caller has called
- * console_leave and told the server. */
+/* Stops this program and the other processes of its process group, until continued. Call
+ * console_leave first, and tell the server. */
 void console_stop(void);
 
-/* It goes on, in the foreground or not. */
+/* Call after a stop, in the foreground or not. */
 void console_continued(struct console *console);
 
-/* Tells what size there is where that is due. */
+/* Sends the size if that is due. */
 void console_tick(struct console *console, struct afar_client *client, int64_t now_ms);
 
-/* Milliseconds until then; -1: nothing is to be told. */
+/* Milliseconds until console_tick is due; -1: never. */
 int console_timeout(const struct console *console, int64_t now_ms);
 
 #endif

@@ -1,5 +1,5 @@
-/* Patterns in the path of a source on a server, matched here: '*', '?' and '[...]' in each
- * component. A file of that very name wins.
+/* Expands '*', '?' and '[...]' in each component of a source's path on a server. If a file of
+ * exactly that name exists, it is meant.
  *
  * Owns:    the paths (cp_glob_close).
  * Threads: one.
@@ -17,7 +17,8 @@ struct cp_glob {
     size_t count;
 };
 
-/* No paths: the path is to be taken as it is. False: it has been said why. */
+/* `glob` is zeroed. True with count 0: use the path itself; it has no pattern, is a file's name, or
+ * nothing matches. False: the reason was reported. */
 bool cp_glob(struct cp_glob *glob, struct cp_run *run, struct cp_host *host, const char *path);
 void cp_glob_close(struct cp_glob *glob);
 

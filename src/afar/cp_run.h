@@ -21,7 +21,7 @@ struct cp_run {
     struct copy copy;
     struct cp_host hosts[CP_HOSTS_MAX];
     size_t host_count;
-    struct cp_host *target; /* NULL: here */
+    struct cp_host *target; /* NULL: local */
     struct cp_tell tell;
     struct progress progress;
     bool to_output; /* the target is standard output */
@@ -29,19 +29,19 @@ struct cp_run {
     bool has_output;
     struct signals signals;
     bool has_signals;
-    int signal; /* the first one that wants an end */
+    int signal; /* the last signal that ends programs; 0: none */
     int64_t give_up_ms;
-    bool over; /* the second one, or its time has passed */
+    bool over; /* a second signal came, or the time after the first has passed */
     int64_t began_ms;
 };
 
 bool cp_run_open(struct cp_run *run, const struct options *options);
 void cp_run_close(struct cp_run *run);
 
-/* The server of that name, connected where it was not. NULL: it has been said why. */
+/* The server of that name; connects to it if that was not done. NULL: the reason was reported. */
 struct cp_host *cp_run_host(struct cp_run *run, const char *name);
 
-/* Waits for the answer to a question. False: there will be none. */
+/* Waits for a query's answer. False: there will be none; that was reported. */
 bool cp_run_wait(struct cp_run *run, const struct query *query);
 
 /* Copies what was added. Returns the exit status. */

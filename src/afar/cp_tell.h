@@ -1,4 +1,4 @@
-/* What `afar cp` says of each file: lines for a person, or JSON.
+/* Reports what became of each file: lines for people, or JSON.
  *
  * Owns:    nothing.
  * Threads: one.
@@ -12,14 +12,14 @@
 struct cp_tell {
     bool json;
     bool verbose;
-    bool silent; /* the reason of what fails has been told: the connection ended, an interrupt */
+    bool silent; /* why all remaining files fail was reported: connection lost, interrupt */
 };
 
-/* The hosts' names as the user wrote them; NULL: here. */
+/* Reports one file. The hosts are as the user wrote them; NULL: local. */
 void cp_tell_result(const struct cp_tell *tell, const struct copy_result *result,
                     const char *source_host, const char *target_host);
 
-/* The last line, or object. */
+/* Writes the last line, or JSON object. */
 void cp_tell_total(const struct cp_tell *tell, const struct copy_counts *counts, int64_t ms,
                    int status);
 

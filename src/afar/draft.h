@@ -1,10 +1,10 @@
-/* Small files, replaced as a whole: a reader, and the disk after a power failure, has the old one
- * or the new one.
+/* Replaces small files atomically: a reader finds the complete old or the complete new file, also
+ * after a power failure.
  *
  * Owns:    a draft owns its names, and its temporary file until that is published (draft_close).
  * Threads: one.
  * Blocks:  as long as the file system does.
- * Limits:  none. Each function says what went wrong (report.h) and returns false. */
+ * Limits:  none. Each function that fails reports why (report.h) and returns false. */
 #ifndef AFAR_DRAFT_H
 #define AFAR_DRAFT_H
 
@@ -13,21 +13,21 @@
 #include <sys/types.h>
 
 struct draft {
-    char *path;      /* what a symbolic link there leads to */
-    char *temporary; /* beside it; NULL: published, or there is none */
+    char *path;      /* with symbolic links resolved */
+    char *temporary; /* beside it; NULL: published, or none */
 };
 
-/* Writes a temporary file of this mode beside `path`. What fails needs no draft_close. */
+/* Writes a temporary file of this mode beside `path`. After a failure draft_close is not needed. */
 bool draft_open(struct draft *draft, const char *path, const void *data, size_t size, mode_t mode);
 
-/* Puts it in its place. Unless `replace`, fails where there is something already. */
+/* Gives it its name. Without `replace`, fails if that exists. */
 bool draft_publish(struct draft *draft, bool replace);
 
-/* Removes what was not published. */
+/* Removes the temporary file unless it was published. */
 void draft_close(struct draft *draft);
 
-/* Makes a folder, and those above it, unless they are there: for nobody else (0700), or for all to
- * look into (0755), whatever the umask. */
+/* Makes a folder and its missing parents: readable only by the owner (0700), or with `for_all` by
+ * everyone (0755), whatever the umask. */
 bool draft_make_folder(const char *path, bool for_all);
 
 #endif

@@ -1,8 +1,8 @@
-/* A connection that was accepted here, until its end.
+/* Serves one accepted connection until it ends.
  *
- * Owns:    nothing; it is standard input and output.
+ * Owns:    nothing; the connection is standard input and output.
  * Threads: one.
- * Blocks:  until it has ended; for SOCKS_PATIENCE_MS at most until a SOCKS client has said where to.
+ * Blocks:  until the connection has ended; at most SOCKS_PATIENCE_MS for a SOCKS client's request.
  * Limits:  those of socks.h. */
 #ifndef AFAR_FORWARD_CHANNEL_H
 #define AFAR_FORWARD_CHANNEL_H
@@ -11,7 +11,7 @@
 
 enum { SOCKS_PATIENCE_MS = 30000 };
 
-/* `target` NULL: the client says it, by SOCKS. Returns an exit status. */
+/* `target` NULL: the client names it by SOCKS. Returns an exit status. */
 int forward_channel(struct remote *remote, const char *target, const char *user);
 
 #endif

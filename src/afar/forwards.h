@@ -1,6 +1,6 @@
-/* Ports here that lead to places which the server connects to: they are listened at, and each
- * connection becomes a channel (channel.h) in a process of its own, over a connection to the server
- * of its own. One that fails or hangs is no matter to the others.
+/* Local ports that are forwarded to targets to which the server connects. Each accepted connection
+ * is carried by a channel (channel.h) in its own process, over its own connection to the server, so
+ * one that fails or hangs does not affect the others.
  *
  *     client ──▶ listener ─ forwards_serve ─ fork ─▶ channel ── TLS ──▶ afard ──▶ target
  *
@@ -32,33 +32,35 @@ struct forward_listener {
 struct forwards {
     struct forward_spec specs[FORWARDS_MAX];
     size_t count;
-    bool everywhere; /* those without an address listen at every one; else at the loopback's */
+    bool everywhere; /* without BIND: listen at every address, not only the loopback's */
     const char *user;
     struct forward_listener listeners[FORWARD_LISTENERS_MAX];
     size_t listener_count;
-    int control; /* to the process that serves; -1: none does */
+    int control; /* ends the serving process; -1: there is none */
     pid_t pid;
 };
 
 void forwards_init(struct forwards *forwards);
 
-/* NULL: there are FORWARDS_MAX. Otherwise to be filled; forwards->count is for the caller. */
+/* The next spec to fill; then the caller increments forwards->count. NULL: there are
+ * FORWARDS_MAX. */
 struct forward_spec *forwards_next(struct forwards *forwards);
 
-/* Listens for all of them. False: some could not be had, which has been said of each; the others
- * are. `tell`: says of each where it listens. */
+/* Listens for all specs. False: some failed, and each failure was reported; the others listen.
+ * `tell`: reports where each one listens. */
 bool forwards_listen(struct forwards *forwards, bool tell);
 
-/* Serves them in a child process, which has `remote` as it is, but its connection. False: it has been
- * said why not. */
+/* Serves in a child process, with a copy of `remote` but without its connection. False: the reason
+ * was reported. */
 bool forwards_start(struct forwards *forwards, struct remote *remote);
 
-/* No more is taken, and what there is may end by itself; or, with forwards_close alone, all ends. */
+/* forwards_end accepts no more and waits until the connections have ended. forwards_close frees
+ * everything; without forwards_end first, it also ends the connections. */
 void forwards_end(struct forwards *forwards);
 void forwards_close(struct forwards *forwards);
 
-/* Serves them here. `control` ends it: a byte there as forwards_end does, its end at once; -1: only
- * signals do. */
+/* Serves in this process. A byte on `control` ends it as forwards_end does, its end of file ends it
+ * immediately; -1: only signals end it. */
 void forwards_serve(struct forwards *forwards, struct remote *remote, int control);
 
 #endif

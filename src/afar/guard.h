@@ -1,12 +1,12 @@
-/* A process that puts our terminal in order where we were killed and could not.
+/* A child process that restores our terminal if we are killed before we can.
  *
- * It waits for the end of a pipe that only we hold open. It touches nothing where we have said that
- * all is well, nor where somebody else, such as the shell, has already changed the terminal.
+ * It waits for the end of a pipe that only we hold open. It changes nothing if we have said that
+ * the terminal is in order, or if another program, such as the shell, has already changed the mode.
  *
  * Owns:    the process, the pipe, and a page that is shared with it.
  * Threads: one.
- * Blocks:  guard_dismiss: until it has ended, which is at once.
- * Limits:  it holds the terminal and the pipe, and no other descriptor. */
+ * Blocks:  guard_dismiss: until the process has ended, which it does immediately.
+ * Limits:  the process holds the terminal and the pipe, and no other descriptor. */
 #ifndef AFAR_GUARD_H
 #define AFAR_GUARD_H
 
@@ -17,7 +17,7 @@
 #include <termios.h>
 
 struct guard_page {
-    _Atomic uint32_t modes; /* those of wire/term_modes.h that are to be undone */
+    _Atomic uint32_t modes; /* those of wire/term_modes.h to undo */
 };
 
 struct guard {
@@ -26,22 +26,23 @@ struct guard {
     struct guard_page *page;
 };
 
-/* Starts it for the terminal `fd`, whose mode is `raw` from now on, and was `before`; `modes_fd` is
- * where modes are undone, -1: nowhere. False: errno; there is none then. */
+/* Starts the guard for the terminal `fd`, whose mode is `raw` from now on and was `before`.
+ * `modes_fd`: where to write what undoes modes; -1: nowhere. False: see errno; there is no guard
+ * then. */
 bool guard_start(struct guard *guard, int fd, int modes_fd, const struct termios *before,
                  const struct termios *raw);
 
-/* These are to be undone. */
+/* Sets the modes to undo. */
 void guard_note(struct guard *guard, uint32_t modes);
 
-/* The terminal is in order: the guard ends. */
+/* The terminal is in order: ends the guard. */
 void guard_dismiss(struct guard *guard);
 
-/* TCSADRAIN: TCSAFLUSH would throw away what was typed ahead. A signal may come while the terminal
- * takes what is on its way to it: then at once. False: errno. */
+/* Sets the mode with TCSADRAIN (TCSAFLUSH would discard typed-ahead keys). If a signal interrupts
+ * that wait, sets it immediately. False: see errno. */
 bool guard_set_mode(int fd, const struct termios *mode);
 
-/* Whether both are the same setting. */
+/* True if both are the same mode. */
 bool guard_same_modes(const struct termios *a, const struct termios *b);
 
 #endif

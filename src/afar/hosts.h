@@ -1,13 +1,13 @@
-/* ~/.config/afar/hosts: short names of servers, and what is needed to connect to each.
+/* ~/.config/afar/hosts: short names of servers, and how to connect to each.
  *
  *     [build-7]                            [*.lab]
  *     endpoint = tls://10.0.0.7:7420       endpoint = tls://%h.example.org
  *     ca = build-ca.pem                    user = builder
  *
- * A section's name is the host that is asked for, or a pattern of fnmatch(3); of each key the first
- * section that fits and has it counts. AFAR_HOSTS names another file, or, empty, none.
+ * A section's name is a host as the user writes it, or a pattern of fnmatch(3). Each key is taken
+ * from the first matching section that has it. AFAR_HOSTS names another file, or, if empty, none.
  *
- * Owns:    a struct host owns its texts (host_close).
+ * Owns:    a struct host owns its strings (host_close).
  * Threads: one.
  * Blocks:  as long as the file does.
  * Limits:  lines of HOSTS_LINE_BYTES. */
@@ -18,7 +18,7 @@
 
 #include "afar/options.h"
 
-enum { HOSTS_LINE_BYTES = 200 }; /* of inih */
+enum { HOSTS_LINE_BYTES = 200 }; /* inih's limit */
 
 enum host_key {
     HOST_ENDPOINT,
@@ -35,20 +35,21 @@ enum host_key {
 
 struct host {
     struct {
-        char *text;    /* NULL: not said; names of files are whole, and %h is replaced */
-        unsigned line; /* of the file */
+        char *text;    /* NULL: not set; file names are complete, and %h is replaced */
+        unsigned line; /* line number in the file */
     } value[HOST_KEYS];
-    char *file; /* NULL: there is none */
+    char *file; /* NULL: no file */
 };
 
-/* False: it has been said what is wrong with the file, or memory is out. host_close in any case. */
+/* Reads the entries for `name`. False: a problem of the file, or out of memory, was reported.
+ * host_close in any case. */
 bool host_find(struct host *host, const char *name);
 void host_close(struct host *host);
 
 const char *host_key_name(enum host_key key);
 
-/* Sets what the command line has not: the endpoint as the host, and the credentials, which point
- * into `host` from then on; and for how long a lost connection is tried again. False: it has been said what is wrong. */
+/* Sets the options that the command line has not set: the endpoint as host, the credentials, which
+ * point into `host` from then on, and the time to reconnect. False: a bad value was reported. */
 bool host_apply(const struct host *host, struct options *options);
 
 #endif

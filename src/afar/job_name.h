@@ -1,7 +1,9 @@
-/* Which job is meant: its id, a unique beginning of that (4 letters or more), or once:NAME.
+/* Finds a job by its id, a unique beginning of the id (4 letters or more), or once:NAME.
  *
- * Owns nothing; one thread.
- * Blocks:  while the server is asked for its list. */
+ * Owns:    nothing.
+ * Threads: one.
+ * Blocks:  while the server is asked for its list.
+ * Limits:  none. */
 #ifndef AFAR_JOB_NAME_H
 #define AFAR_JOB_NAME_H
 
@@ -11,12 +13,12 @@
 
 enum { JOB_NAME_BYTES = 33 };
 
-/* *pty: it is on a terminal; NULL: that is of no account, and a whole id is not asked for. False: it
- * has been said why. */
+/* `pty` not NULL: *pty says if the job is on a terminal; NULL: a complete id is taken as it is,
+ * without asking the server. False: the reason was reported. */
 bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BYTES], bool *pty);
 
-/* The kept job that has been started by this name and has ended; "": there is none. False: it has
- * been said why. */
+/* Finds the kept job that was started under this name and has ended; "": none. False: the reason
+ * was reported. */
 bool job_name_find_ended(struct remote *remote, const char *name, char job[JOB_NAME_BYTES]);
 
 #endif

@@ -1,9 +1,9 @@
-/* Lines of JSON that standard output has not taken yet.
+/* A queue of JSON lines that standard output has not taken yet.
  *
  * Owns:    their memory.
  * Threads: one.
  * Blocks:  never.
- * Limits:  says that it is full from JSON_WAITING_BYTES on; what was under way still fits. */
+ * Limits:  full at JSON_WAITING_BYTES; adding still works then, for what is under way. */
 #ifndef AFAR_JSON_QUEUE_H
 #define AFAR_JSON_QUEUE_H
 
@@ -14,7 +14,7 @@ enum { JSON_WAITING_BYTES = 256 * 1024 };
 
 struct json_queue {
     char *data;
-    size_t start; /* of what has not been taken */
+    size_t start; /* what was not taken: start to end */
     size_t end;
     size_t capacity;
     bool failed; /* out of memory: a line is missing */

@@ -1,11 +1,10 @@
-/* The file of servers whose keys were accepted once: lines "HOST:PORT sha256:HEX", blank ones, and
- * comments after '#'. A server may have several lines: any of its keys will do.
+/* The file of servers whose keys were accepted: lines "HOST:PORT sha256:HEX", blank lines, and
+ * comments after '#'. A server may have several lines; any of its keys is accepted.
  *
  * Owns:    nothing between calls.
  * Threads: any; several programs may change a file at a time (by a lock on FILE.lock).
- * Blocks:  as long as the file system does; adding and removing, 10 s at most while another program
- *          does.
- * Limits:  a file of KNOWN_HOSTS_FILE_BYTES. What fails has been told to the person (report.h). */
+ * Blocks:  as long as the file system does; adding and removing wait at most 10 s for the lock.
+ * Limits:  a file of KNOWN_HOSTS_FILE_BYTES. Failures are reported (report.h) unless noted. */
 #ifndef AFAR_KNOWN_HOSTS_H
 #define AFAR_KNOWN_HOSTS_H
 
@@ -20,10 +19,10 @@ enum {
 };
 
 enum known_hosts_answer {
-    KNOWN_HOSTS_SAME,  /* the server is known by this key */
-    KNOWN_HOSTS_OTHER, /* by others only, of which *known is the first */
-    KNOWN_HOSTS_NEVER, /* the server is not known, or there is no file yet */
-    KNOWN_HOSTS_BROKEN /* the file cannot be relied upon; it has been said why */
+    KNOWN_HOSTS_SAME,  /* the server has this key */
+    KNOWN_HOSTS_OTHER, /* it has only other keys; *known is the first */
+    KNOWN_HOSTS_NEVER, /* it is not known, or there is no file yet */
+    KNOWN_HOSTS_BROKEN /* the file cannot be trusted; that was reported */
 };
 
 struct known_host {
@@ -31,25 +30,25 @@ struct known_host {
     size_t line; /* from 1 */
 };
 
-/* "HOST:PORT" as servers are compared, of a URL for TLS as `afar run` takes it: in lower case,
- * without a dot at the end, addresses in their shortest form. False: it is none; nothing has been
- * said. */
+/* Makes the "HOST:PORT" by which servers are compared, from a TLS URL as `afar run` takes it: in
+ * lower case, without a dot at the end, addresses in their shortest form. False: not such a URL;
+ * nothing is reported. */
 bool known_hosts_name(const char *url, char name[KNOWN_HOSTS_NAME_BYTES]);
 
-/* `pin` NULL: only whether it is known at all, KNOWN_HOSTS_OTHER. */
+/* Looks up a server's key. `pin` NULL: returns KNOWN_HOSTS_OTHER if the server has any key. */
 enum known_hosts_answer known_hosts_look_up(const char *file, const char *name, const char *pin,
                                             struct known_host *known);
 
 /* Calls `take` with each of a server's keys, in the order of the file. False: the file cannot be
- * relied upon, as has been said. */
+ * trusted, which was reported unless a line is malformed. */
 bool known_hosts_each(const char *file, const char *name, void (*take)(void *user, const char *pin),
                       void *user);
 
-/* Adds a line, unless it is there. Makes file and folder where there are none. False also where
- * the server has become known by another key meanwhile. */
+/* Adds a line, unless it is there. Makes the file and its folder if needed. False also if the
+ * server has got another key meanwhile. */
 bool known_hosts_add(const char *file, const char *name, const char *pin);
 
-/* Removes all lines of a server; *removed says how many. */
+/* Removes all lines of a server; *removed is their number. */
 bool known_hosts_remove(const char *file, const char *name, size_t *removed);
 
 #endif

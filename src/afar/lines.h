@@ -1,11 +1,10 @@
-/* Where the lines of 'afar repl' come from: a terminal, with prompt and history, or a script.
+/* The lines of 'afar repl': from a terminal, with prompt and history, or from a script.
  *
  * Owns:    what lines_open makes, until lines_close.
  * Threads: the program's only one.
  * Blocks:  lines_next, until there is a line.
- * Limits:  LINES_HISTORY. The line editor (libedit) is loaded by lines_open, since no other
- *          command needs it and each would pay for it at its start; where it is missing, lines are
- *          read without it. */
+ * Limits:  LINES_HISTORY. lines_open loads the line editor (libedit) at run time, so that other
+ *          subcommands do not pay for it; if it is missing, lines are read without it. */
 #ifndef AFAR_LINES_H
 #define AFAR_LINES_H
 
@@ -23,12 +22,12 @@ struct lines {
     int failure;   /* errno of a read that failed; 0: none */
 };
 
-/* False: it has been reported why. */
+/* False: the reason was reported. */
 bool lines_open(struct lines *lines);
 void lines_close(struct lines *lines);
 
-/* The next line, with its newline if it has one; NULL: no more, or *failure*. Borrowed until the
- * next call. */
+/* The next line, with its newline if it has one; NULL: the end, or see `failure`. Borrowed until
+ * the next call. */
 const char *lines_next(struct lines *lines, size_t *size);
 
 #endif

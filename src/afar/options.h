@@ -17,10 +17,10 @@
 enum {
     STATUS_TIMED_OUT = 124, /* as timeout(1) has it */
     STATUS_FAILED = 125,    /* afar itself failed */
-    STATUS_CUT = 3          /* logs: some output is not there any more */
+    STATUS_CUT = 3          /* logs: some output is no longer kept */
 };
 
-/* What a subcommand accepts. */
+/* Groups of options; a subcommand accepts some of them. */
 enum options_for {
     OPTIONS_CONNECT = 1 << 0,
     OPTIONS_COMMAND = 1 << 1, /* environment, directory, time limit */
@@ -29,9 +29,9 @@ enum options_for {
     OPTIONS_JSON = 1 << 4,
     OPTIONS_TIMEOUT = 1 << 5,
     OPTIONS_KEYGEN = 1 << 6,
-    OPTIONS_NO_HOST = 1 << 7, /* the words begin where HOST would stand */
-    OPTIONS_ALL = 1 << 8,     /* what each subcommand has */
-    OPTIONS_TTY = 1 << 9,     /* a terminal may be asked for */
+    OPTIONS_NO_HOST = 1 << 7, /* there is no HOST: the words begin in its place */
+    OPTIONS_ALL = 1 << 8,     /* every subcommand has these */
+    OPTIONS_TTY = 1 << 9,     /* a terminal can be asked for */
     OPTIONS_SHELL = 1 << 10,
     OPTIONS_FOLLOW = 1 << 11,
     OPTIONS_EVERY = 1 << 12,
@@ -39,9 +39,9 @@ enum options_for {
     OPTIONS_FORCE = 1 << 14,
     OPTIONS_INPUT = 1 << 15,
     OPTIONS_CP = 1 << 16,
-    OPTIONS_SHARE = 1 << 17,      /* a connection may be shared */
-    OPTIONS_SHARING = 1 << 18,    /* of `share` itself */
-    OPTIONS_MAYBE_HOST = 1 << 19, /* there may be none */
+    OPTIONS_SHARE = 1 << 17,      /* a connection can be shared */
+    OPTIONS_SHARING = 1 << 18,    /* for `share` itself */
+    OPTIONS_MAYBE_HOST = 1 << 19, /* HOST may be missing */
     OPTIONS_FORWARD = 1 << 20,
     OPTIONS_ESCAPE = 1 << 21
 };
@@ -55,13 +55,13 @@ struct options {
     const char *key_file;
     int64_t connect_timeout_ms;
     int64_t silence_ms;   /* -1: the library's */
-    int64_t reconnect_ms; /* -1: as the URL wants it */
-    int64_t share_ms;     /* keep connections for so long; 0: none; -1: not said */
+    int64_t reconnect_ms; /* -1: the URL's default */
+    int64_t share_ms;     /* keep idle connections this long; 0: none; -1: not set */
     int64_t timeout_ms;   /* 0: none */
     int64_t start_within_ms;
     bool timestamps;
-    uint64_t first;   /* --since: a frame; 0: none, … */
-    int64_t since_ms; /* … and so long ago; 0: not said */
+    uint64_t first;   /* --since as a frame; 0: not set … */
+    int64_t since_ms; /* … or as a time ago; 0: not set */
     const char **env; /* NULL-terminated; NULL: none */
     size_t env_count;
     const char *cwd;
@@ -79,7 +79,7 @@ struct options {
     bool forward_signals;
     bool tty;
     bool quiet;
-    int escape; /* of afar/escape.h */
+    int escape; /* see escape.h */
     uint64_t count;
     char pin[AFAR_PIN_BYTES]; /* --pin's digits; "": none */
     /* keygen */
@@ -90,7 +90,7 @@ struct options {
     unsigned days;
     bool force;
     /* cp */
-    const char *links; /* NULL: not said */
+    const char *links; /* NULL: not set */
     uint64_t limit;    /* bytes a second; 0: none */
     bool recursive;
     bool update;
@@ -107,22 +107,22 @@ struct options {
     bool serve;
     /* forward */
     bool everywhere;
-    const char *socks; /* -D; NULL: not said */
+    const char *socks; /* -D; NULL: not set */
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };
 
-/* Reads argv[1], …; argv[0] is the subcommand's name. Options may stand before and after HOST, up
- * to the first other word or "--". OPTIONS_BAD: it has been said what is wrong. */
+/* Reads argv[1], …; argv[0] is the subcommand's name. Options may come before and after HOST, up to
+ * the first other word or "--". OPTIONS_BAD: the error was reported. options_close in any case. */
 enum options_result options_parse(struct options *options, unsigned accepted, int argc,
                                   char **argv);
 void options_close(struct options *options);
 
-/* Seconds, or with a unit: 500ms, 10s, 5m, 2h. False: it is none. */
+/* Parses seconds, or a number with a unit: 500ms, 10s, 5m, 2h. False: neither. */
 bool options_duration(const char *text, int64_t *ms);
 
-/* The words with a space between each, owned by the caller; NULL: out of memory (which was said).
- */
+/* Joins the words with spaces. The caller frees the result; NULL: out of memory, which was
+ * reported. */
 char *options_join(char *const *words);
 
 #endif

@@ -1,9 +1,9 @@
-/* Standard output or error, written without waiting and without touching the flags of a file
+/* Writes standard output or error without waiting, and without changing the flags of a file
  * description that other programs share.
  *
- * Owns:    a descriptor of its own for pipes and terminals; the one given stays the caller's.
+ * Owns:    a descriptor of its own for pipes and terminals; the given one stays the caller's.
  * Threads: one.
- * Blocks:  only on what has no such notion: regular files.
+ * Blocks:  only on regular files, which cannot be written without waiting.
  * Limits:  none; keeps nothing. */
 #ifndef AFAR_OUTPUT_H
 #define AFAR_OUTPUT_H
@@ -13,21 +13,21 @@
 
 enum output_kind {
     OUTPUT_PLAIN,       /* regular files and devices: write(2) does not wait */
-    OUTPUT_NONBLOCKING, /* a pipe or terminal with a description of our own */
-    OUTPUT_CAREFUL,     /* one that cannot be opened again: small writes, asked for before */
+    OUTPUT_NONBLOCKING, /* a pipe or terminal, opened again by us */
+    OUTPUT_CAREFUL,     /* one that cannot be opened again: small writes after poll(2) */
     OUTPUT_SOCKET
 };
 
 struct output {
     const char *name; /* for messages */
-    int fd;           /* to write to and to poll */
+    int fd;           /* to write and to poll */
     int own_fd;       /* -1: none */
     enum output_kind kind;
-    size_t piece_bytes; /* careful: so much at once is taken without waiting */
+    size_t piece_bytes; /* for OUTPUT_CAREFUL: a write of this size does not wait */
     bool blocked;       /* wait for POLLOUT before the next write */
     bool may_grow;      /* a pipe that was never full yet */
-    bool closed;        /* nobody reads it any more: what comes is dropped */
-    int failure;        /* errno of a write that failed otherwise, 0: none; what comes is dropped */
+    bool closed;        /* the reader is gone: more output is dropped */
+    int failure;        /* errno of another failed write; 0: none. More output is dropped */
 };
 
 void output_open(struct output *output, int fd, const char *name);

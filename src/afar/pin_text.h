@@ -1,6 +1,9 @@
 /* A pin as people write it: "sha256:" and 64 hex digits.
  *
- * Owns nothing; any thread; never blocks; no limits. */
+ * Owns:    nothing.
+ * Threads: any.
+ * Blocks:  never.
+ * Limits:  none. */
 #ifndef AFAR_PIN_TEXT_H
 #define AFAR_PIN_TEXT_H
 
@@ -10,7 +13,7 @@
 
 #define PIN_PREFIX "sha256:"
 
-/* Gives the digits, in lower case. False: it is not a pin; `pin` is "" then. */
+/* Extracts the digits, in lower case. False: not a pin; `pin` is "" then. */
 bool pin_parse(const char *text, char pin[AFAR_PIN_BYTES]);
 
 #endif

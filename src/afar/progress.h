@@ -1,15 +1,15 @@
-/* One line on a terminal that says how far a copy is.
+/* A progress line on a terminal, for `afar cp`.
  *
  * Owns:    nothing.
  * Threads: one.
  * Blocks:  as long as standard error does.
- * Limits:  5 a second, cut to the terminal's width. */
+ * Limits:  5 updates a second, cut to the terminal's width. */
 #ifndef AFAR_PROGRESS_H
 #define AFAR_PROGRESS_H
 
 #include "copy/copy.h"
 
-enum { PROGRESS_SAMPLES = 25 }; /* the mean of 5 s */
+enum { PROGRESS_SAMPLES = 25 }; /* the rate is the mean of 5 s */
 
 struct progress {
     bool on;
@@ -21,14 +21,14 @@ struct progress {
     unsigned samples;
 };
 
-/* Only where standard error is a terminal, unless `quiet`. */
+/* On only if standard error is a terminal and not `quiet`. */
 void progress_open(struct progress *progress, bool quiet);
 
-/* How long to wait at most before the next line; -1: there is none. */
+/* Milliseconds until the next update is due; -1: it is off. */
 int progress_timeout_ms(const struct progress *progress);
 void progress_show(struct progress *progress, const struct copy *copy);
 
-/* Before anything else is written there. */
+/* Erases the line. Call before writing anything else to standard error. */
 void progress_erase(struct progress *progress);
 
 /* "access.log  43%  1.2 GiB  310 MiB/s  0:12 left", at most `width` columns. */

@@ -1,5 +1,5 @@
-/* What session.c (the loop, the streams), session_ends.c (signals, a person who leaves) and
- * session_away.c (a connection that is lost) share. For these only. */
+/* Shared by session.c (the loop, the streams), session_ends.c (signals, escape commands) and
+ * session_away.c (a lost connection) only. */
 #ifndef AFAR_SESSION_INTERNAL_H
 #define AFAR_SESSION_INTERNAL_H
 
@@ -13,7 +13,7 @@
 #include "afar/signals.h"
 #include "afar/stamp.h"
 
-/* So long a lost connection is tried for, to deliver what ends its command. */
+/* How long to retry a lost connection only to deliver what ends its command. */
 enum { SESSION_DELIVER_MS = 5000 };
 
 struct session {
@@ -21,89 +21,89 @@ struct session {
     struct afar_client *client;
     const struct afar_command *command;
     const struct session_options *options;
-    int failed; /* the status where afar itself has failed */
+    int failed; /* exit status if afar itself fails */
     bool json;
-    bool lost;  /* the connection is of no use any more, or its command is to be ended */
-    bool retry; /* a command that was not sent may be sent again, once */
-    bool again; /* … and that is to be done */
+    bool lost;  /* close the connection at the end: it is unusable, or its command must end */
+    bool retry; /* a command that was not sent may be sent again, once … */
+    bool again; /* … and must be, now */
     bool started;
-    bool stdin_blocked; /* the command has not read what it got before */
+    bool stdin_blocked; /* the command takes no more input now */
     bool stdin_done;
-    bool stdin_hung; /* its other end is gone, of which poll(2) need not tell again */
+    bool stdin_hung; /* its other end is gone: do not poll it again */
     int interrupts;
-    int taken_back;     /* the signal for which the request was taken back; 0: it was not */
-    int leaving;        /* the signal that ends this program soon; 0: none */
-    char job[64];       /* its id; "": not known yet */
-    bool in_vain;       /* a lost connection was waited for, to deliver a signal */
-    bool hanging_up;    /* the person at the terminal has left … */
-    int hung_up;        /* … with this status … */
-    int64_t hang_up_ms; /* … and it is not waited for longer than that */
-    /* In the other cases, or away and interrupted: when to wait no longer; 0: not. */
+    int taken_back;     /* the signal that withdrew the request; 0: none */
+    int leaving;        /* the signal after which this program ends soon; 0: none */
+    char job[64];       /* the job's id; "": not known yet */
+    bool in_vain;       /* delivering a signal over a lost connection has failed */
+    bool hanging_up;    /* the user has left … */
+    int hung_up;        /* … with this exit status … */
+    int64_t hang_up_ms; /* … and we wait for the server until this time */
+    /* When to give up after taken_back or leaving, or when interrupted while away; 0: never. */
     int64_t give_up_ms;
-    int64_t wait_until_ms; /* then the job is left (session_options.wait_ms); 0: never */
-    bool cut;              /* some output is missing */
-    bool timeless;         /* nobody knows when it was written, which has been said */
-    bool printed;          /* the job's id … */
-    bool let_go;           /* … and the job is left */
-    bool told_away;        /* the connection was lost, and it is not back … */
-    int64_t away_say_ms;   /* … which is to be said then; 0: it has been, or need not be */
+    int64_t wait_until_ms; /* when to leave the job (session_options.wait_ms); 0: never */
+    bool cut;              /* some output is no longer kept */
+    bool timeless;         /* that times are not known was reported */
+    bool printed;          /* the job's id was printed … */
+    bool let_go;           /* … and we have asked to detach from the job */
+    bool told_away;        /* the connection is lost */
+    int64_t away_say_ms;   /* when to report that; 0: done, or not needed */
     bool away_said;
     char why_away[AFAR_ERROR_MESSAGE_BYTES];
-    int status; /* -1: not over */
+    int status; /* the exit status; -1: not over */
     struct input input;
     struct output output[2]; /* stdout, stderr */
-    struct stamp *stamps;    /* owned, of both; NULL: none are wanted */
-    bool told_closed[2];     /* the command has been told that nobody reads */
+    struct stamp *stamps;    /* owned; for both outputs; NULL: no times */
+    bool told_closed[2];     /* the server was told that the reader is gone */
     struct json_queue lines;
-    bool lines_refused; /* output was not taken because they were too many */
+    bool lines_refused; /* output was refused because the queue was full */
     struct signals signals;
     struct console console;
 };
 
 /* session.c */
 
-/* Sends, receives, and sees whether it is over. */
+/* Sends and receives, and sets the status if the session is over. */
 void session_process(struct session *session, struct afar_error *err);
 
 /* session_ends.c */
 
 int64_t session_now_ms(void);
 
-/* Ends without an answer; the connection is closed. */
+/* Ends the session without waiting for an answer; the connection will be closed. */
 void session_leave(struct session *session);
 
-/* Its job does not end with it. */
+/* True if the job does not end with the connection. */
 bool session_is_kept(const struct session *session);
 
-/* What a person at the terminal asks for. */
+/* Carries out an escape command. */
 void session_act(struct session *session, enum escape_action action, struct afar_error *err);
 
-/* Whoever sends this signal wants the program to end. */
+/* True for signals that ask the program to end. */
 bool session_is_end(int number);
 
 void session_take_signals(struct session *session, struct afar_error *err);
 
-/* give_up_ms may have come. */
+/* Each ends the session if its time has come: hang_up_ms, give_up_ms, wait_until_ms. */
 void session_check_taken_back(struct session *session);
 void session_check_leaving(struct session *session);
 void session_check_wait(struct session *session);
 
 /* session_away.c */
 
-/* Says that nobody comes back, where the server would wait for that, until it is heard, for a while;
- * also over another connection, where this one is lost. */
+/* Tells a server that would wait for us that we do not come back, and waits a while until it has
+ * heard; reconnects for that if needed. */
 void session_farewell(struct session *session);
 
-/* Says it when the connection is lost, and when it is back. */
+/* Reports that the connection is lost, and that it is back. */
 void session_note_presence(struct session *session);
 
-/* away_say_ms may have come. */
+/* Reports the lost connection if away_say_ms has come. */
 void session_check_away(struct session *session);
 
-/* give_up_ms may have come. */
+/* Ends the session if it was interrupted while away and give_up_ms has come. */
 void session_check_interrupted_away(struct session *session);
 
-/* True: it was tried, and there is news for session_process. */
+/* Tries to reconnect if that is due. True: it was tried; call session_process. */
 bool session_come_back(struct session *session);
 
 #endif

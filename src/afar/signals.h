@@ -1,4 +1,4 @@
-/* The signals that are passed on to the remote command.
+/* Receives the signals that are passed on to the remote command.
  *
  * Owns:    a signalfd, and the thread's signal mask from open to close.
  * Threads: the only one.
@@ -16,20 +16,20 @@ struct signals {
     sigset_t before;
 };
 
-/* INT, TERM, HUP, QUIT, USR1 and USR2 come through `fd` from now on, except those that are ignored
- * (as nohup(1) and a shell's background jobs have it); for a command on a terminal WINCH, TSTP and
- * CONT, too. False: errno says why. */
+/* From now on INT, TERM, HUP, QUIT, USR1 and USR2 come through `fd`; for a command on a terminal
+ * also WINCH, TSTP and CONT. Signals that are ignored stay ignored (nohup(1), a shell's background
+ * jobs). False: see errno. */
 bool signals_open(struct signals *signals, bool on_terminal);
 
-/* While something else is waited for than `fd`, the signals do what they would do without this: end
- * the program. */
+/* Between these two, signals have their usual effect and end the program: for waiting on something
+ * other than `fd`. */
 void signals_let_through(const struct signals *signals);
 void signals_hold_back(const struct signals *signals);
 
-/* Gives the signals back their dispositions; those that came and were not read are forgotten. */
+/* Restores the signal mask; discards signals that were not read. */
 void signals_close(struct signals *signals);
 
-/* The next signal, or 0. */
+/* The next signal; 0: none. */
 int signals_next(const struct signals *signals);
 
 #endif

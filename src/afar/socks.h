@@ -1,9 +1,11 @@
-/* The server's side of SOCKS, as far as a connection begins: versions 5 (RFC 1928, without
- * authentication) and 4 with 4a. What a client sends is its own affair: it is another program of the
- * same machine, by default.
+/* The server's side of SOCKS, up to the request to connect: versions 5 (RFC 1928, without
+ * authentication) and 4 with 4a. Clients are not authenticated: by default they are programs on
+ * this machine.
  *
- * Owns nothing; any thread; never blocks.
- * Limits:  SOCKS_REQUEST_BYTES for all that a client says before its data. */
+ * Owns:    nothing.
+ * Threads: any.
+ * Blocks:  never.
+ * Limits:  SOCKS_REQUEST_BYTES for all that a client sends before its data. */
 #ifndef AFAR_SOCKS_H
 #define AFAR_SOCKS_H
 
@@ -16,9 +18,9 @@
 enum { SOCKS_REQUEST_BYTES = 600, SOCKS_REPLY_BYTES = 16 };
 
 enum socks_next {
-    SOCKS_MORE,    /* it has not said all */
+    SOCKS_MORE,    /* the request is incomplete */
     SOCKS_ANSWER,  /* send the reply, and go on */
-    SOCKS_CONNECT, /* it wants to `target` */
+    SOCKS_CONNECT, /* connect to `target` */
     SOCKS_REFUSE   /* send the reply, if there is one, and hang up */
 };
 
@@ -30,10 +32,11 @@ struct socks {
     size_t reply_size;
 };
 
-/* `socks` of zeros at first. *used: so many bytes were taken; the rest comes again. */
+/* `socks` is zeroed at first. *used: how many bytes were taken; give the rest again, with more. */
 enum socks_next socks_take(struct socks *socks, const uint8_t *data, size_t size, size_t *used);
 
-/* After SOCKS_CONNECT: makes the reply, by how the connection went; FORWARD_ENDED: it was made. */
+/* After SOCKS_CONNECT: makes the reply from how connecting went; FORWARD_ENDED: the connection was
+ * made. */
 void socks_answer(struct socks *socks, enum forward_end end);
 
 #endif

@@ -1,7 +1,9 @@
-/* The word that somebody may have meant.
+/* Finds the word that a misspelt word may mean.
  *
- * Owns nothing; one thread; never blocks.
- * Limits:  SUGGEST_MAX_BYTES: longer words resemble nothing. */
+ * Owns:    nothing.
+ * Threads: one.
+ * Blocks:  never.
+ * Limits:  SUGGEST_MAX_BYTES: longer words are not compared. */
 #ifndef AFAR_SUGGEST_H
 #define AFAR_SUGGEST_H
 
@@ -11,11 +13,11 @@ enum { SUGGEST_MAX_BYTES = 32 };
 
 /* The best of several candidates so far. */
 struct suggestion {
-    const char *word; /* NULL: none resembles it */
-    unsigned wrong;   /* letters that would have to be changed */
+    const char *word; /* NULL: none is similar */
+    unsigned wrong;   /* how many letters differ */
 };
 
-/* Looks at one more candidate (borrowed). Start with {0}. */
+/* Compares one more candidate (borrowed). Start with {0}. */
 void suggest(struct suggestion *best, const char *written, const char *candidate);
 
 #endif

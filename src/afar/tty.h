@@ -1,10 +1,10 @@
-/* This program's own terminal while a command runs on one at the other side: its mode, its size,
- * and what the command has set on it.
+/* This program's own terminal while a remote command uses one: its mode, its size, and the modes
+ * that the command has set on it.
  *
- * Owns:    the terminal's mode from tty_make_raw to tty_restore; a guard process meanwhile.
+ * Owns:    the terminal's mode from tty_make_raw to tty_restore; meanwhile a guard process.
  * Threads: one.
- * Blocks:  tty_make_raw, tty_restore: until the terminal has shown what was written before (a
- *          terminal that is held back by Ctrl-S does not show it).
+ * Blocks:  tty_make_raw, tty_restore: until the terminal has shown what was written before (one
+ *          stopped by Ctrl-S does not show it).
  * Limits:  none. */
 #ifndef AFAR_TTY_H
 #define AFAR_TTY_H
@@ -22,68 +22,67 @@ enum { TTY_LOCALES = 16 };
 
 struct tty {
     bool raw;
-    bool shows; /* standard output is a terminal: what is set there is followed and undone */
+    bool shows; /* standard output is a terminal: modes are followed and undone there */
     struct termios before;
-    struct termios ours; /* while raw */
+    struct termios ours; /* the mode while raw */
     struct term_modes modes;
     struct guard guard;
 };
 
-/* How the command's terminal is asked for: as this one is. */
+/* The request for the command's terminal: like this one. */
 struct tty_wish {
     struct afar_pty pty;
-    const char *locale[TTY_LOCALES + 1]; /* point into the environment */
+    const char *locale[TTY_LOCALES + 1]; /* pointers into the environment */
 };
 void tty_describe(struct tty_wish *wish, char *const *environment);
 
-/* Standard input is a terminal. */
+/* True if standard input is a terminal. */
 bool tty_is_there(void);
 
 void tty_init(struct tty *tty);
 
-/* From now on each key is the command's. False: errno; nothing has changed. Where it is raw already
- * nothing happens. */
+/* Makes the terminal raw: each key goes to the command. Does nothing if it is raw. False: see
+ * errno; nothing has changed. */
 bool tty_make_raw(struct tty *tty);
 
-/* The terminal's mode is as before; with `undo` also what the command has set on it, and nothing
- * else. Nothing happens where it is not raw. */
+/* Restores the mode; with `undo` also what the command has set. Does nothing unless raw. */
 void tty_restore(struct tty *tty, bool undo);
 
-/* After a stop, in which somebody may have changed the mode: raw again, with what the command had
- * set. *changed: it was not so. False: as of tty_make_raw. */
+/* After a stop, during which the mode may have been changed: makes it raw again, with the modes
+ * that the command had set. *changed: false if nothing had to be done. False: as tty_make_raw. */
 bool tty_resume(struct tty *tty, bool *changed);
 
-/* This program may use its terminal: it is not in the background. */
+/* True if this program is in the terminal's foreground. */
 bool tty_in_foreground(void);
 
-/* This is going to be written to standard output, or a part of it: whoever is killed in between
- * leaves it in order, too. */
+/* Call before this, or a part of it, is written to standard output: if we are killed during the
+ * write, the guard undoes its modes too. */
 void tty_foresee(struct tty *tty, const void *data, size_t size);
 
-/* The command has written this, which standard output has taken. */
+/* Call after standard output has taken this output of the command. */
 void tty_follow(struct tty *tty, const void *data, size_t size);
 
-/* Writes it as if the command had, and all of it: a few bytes. */
+/* Writes a few bytes, completely, as if the command had written them. */
 void tty_put(struct tty *tty, const char *text);
 
-/* Undoes what was followed, on a terminal that is not raw: nothing where nothing is set. */
+/* Undoes the modes that were followed, on a terminal that is not raw. */
 void tty_undo(struct tty *tty);
 
-/* The command shows the other screen. */
+/* True if the command shows the alternate screen. */
 bool tty_is_alternate(const struct tty *tty);
 
-/* Writes a line of ours over the last row, as much of it as it has room for; the cursor stays where
- * it is. Nothing in the middle of a sequence. */
+/* Writes a message over the last row, cut to its width; the cursor stays. Writes nothing in the
+ * middle of an escape sequence. */
 void tty_put_last_row(const struct tty *tty, const char *text);
 
-/* The bell, likewise. */
+/* Rings the bell, likewise not in the middle of an escape sequence. */
 void tty_ring(const struct tty *tty);
 
 /* Sets rows, cols and pixels of `pty`: the size of standard output, else of standard input, else of
- * the controlling terminal; 0 where none is known. */
+ * the controlling terminal; 0 if none is known. */
 void tty_size(struct afar_pty *pty);
 
-/* One line of ours among the command's output; in its mode where it is raw. */
+/* Writes a message on a line of its own, as the terminal's mode needs it. */
 void tty_say(const struct tty *tty, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif
