@@ -9,7 +9,7 @@
 #include "afar/report.h"
 #include "afar/session.h"
 
-/* After a signal that ends programs nothing is waited for: whoever sends it has given it up. */
+/* PATIENCE_MS: after a signal that ends programs, do not wait for the server. */
 enum { STATUS_CHANNEL_FAILED = 255, PATIENCE_MS = 1 };
 
 static void connect_once(struct channel *channel)
@@ -39,7 +39,7 @@ void channel_hear(struct channel *channel, const void *data, size_t size)
     const char *text = data;
     for (size_t i = 0; i < size; i++) {
         if (text[i] != '\n') {
-            /* What does not fit is left out: it is for a person. */
+            /* Drop what does not fit: long lines are only for people. */
             if (channel->used + 1 < sizeof channel->line)
                 channel->line[channel->used++] = text[i];
             continue;
@@ -79,7 +79,7 @@ void channel_close_output(void)
     (void)close(null);
 }
 
-/* Whoever is connected to us shall see that it was lost, and did not end. */
+/* Makes our client see a reset and not an end: the connection was lost. */
 static void reset_stdin(void)
 {
     const struct linger now = {.l_onoff = 1};
@@ -125,7 +125,7 @@ int channel_run(struct remote *remote, const char *target, const char *user,
                                         .patience_ms = PATIENCE_MS,
                                         .status = tell_end,
                                         .user = &ending};
-    channel->end = FORWARD_FAILED; /* unless it is known better */
+    channel->end = FORWARD_FAILED; /* until a receipt says more */
     if (!remote_connect(remote))
         return STATUS_CHANNEL_FAILED;
     if (!remote_is_shell(remote))

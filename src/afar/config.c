@@ -29,8 +29,8 @@ static void show(const char *key, const char *value, const char *from)
     (void)printf("%s = %s    ; %s\n", key, shown, from);
 }
 
-/* Where one of the values was said that an option, the file, a variable or a file of a certain name
- * can say. */
+/* Shows a value that an option, the file of hosts, a variable or a file of that name can set, and
+ * which of them has. */
 static void show_value(const struct host *host, enum host_key key, const char *value,
                        bool by_option, const char *variable)
 {

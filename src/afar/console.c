@@ -29,7 +29,7 @@ void console_init(struct console *console, const char *host, const struct afar_c
     console->size_changed = console->nudged = console->replays = console->follows = false;
     console->drops = false;
     console->size_from_ms = 0;
-    if (console->own) /* else nothing is asked of the system */
+    if (console->own) /* avoids system calls otherwise */
         tty_init(&console->tty);
     else
         console->tty = (struct tty){.guard = {.pipe_fd = -1}};
@@ -59,7 +59,7 @@ void console_leave(struct console *console, bool undo)
 
 /* ---- another terminal's screen --------------------------------------------------------------- */
 
-/* Nobody has seen it draw anything here: it does so when its size changes. */
+/* Makes the command draw its screen again, which it does when its size changes. */
 static void nudge(struct console *console)
 {
     console->size_changed = console->nudged = true;
@@ -73,14 +73,14 @@ void console_begin_screen(struct console *console, const char *modes, uint64_t r
     (void)snprintf(console->modes, sizeof console->modes, "%s", modes);
     console->replays = true;
     console->replay = replay;
-    /* As a terminal begins, on a line of its own. */
+    /* Reset the modes (soft reset), and begin on a clean line. */
     tty_put(&console->tty, "\x1b[!p\x1b[0m\r\x1b[K");
     if (replay == 0)
         nudge(console);
     console_replayed(console, 0);
 }
 
-/* The end of the sequence that is under way. */
+/* How many bytes complete the escape sequence that has begun. */
 static size_t rest_of_sequence(const struct console *console, const uint8_t *data, size_t size)
 {
     struct term_modes modes = console->tty.modes;
@@ -99,8 +99,8 @@ size_t console_part(const struct console *console, const void *data, size_t size
     return rest_of_sequence(console, data, size);
 }
 
-/* What was shown before may end in the middle of a sequence, of which the rest is still to come: modes
- * that were set there would make text of it. */
+/* The replay may end in the middle of an escape sequence whose rest is still to come; modes written
+ * there would turn it into text. */
 void console_replayed(struct console *console, uint64_t size)
 {
     const bool ended = console->replays && console->replay == 0;
@@ -160,7 +160,8 @@ void console_redraw(struct console *console)
         nudge(console);
 }
 
-/* What was read goes in as a whole, unless it is not known when it will be taken. */
+/* All that was read is taken, except while `drops`: then keys wait only up to
+ * CONSOLE_KEYS_BYTES. */
 static size_t room_for_keys(const struct console *console)
 {
     const size_t room = sizeof console->keys - 1 - console->end;
@@ -172,13 +173,13 @@ static size_t room_for_keys(const struct console *console)
     return room < CONSOLE_KEYS_BYTES - waiting ? room : CONSOLE_KEYS_BYTES - waiting;
 }
 
-/* The command wants pastes to be marked. */
+/* True if the command has asked the terminal to mark pastes. */
 static bool is_marked(const struct console *console)
 {
     return (console->tty.modes.set & TERM_PASTE) != 0;
 }
 
-/* All keys but those that are for us. */
+/* Drops keys, but not escape commands. */
 static void drop(struct console *console, struct input *input, enum escape_action *action)
 {
     char lost[64];
@@ -187,14 +188,14 @@ static void drop(struct console *console, struct input *input, enum escape_actio
     input->start += escape_take(&console->escape, input->data + input->start,
                                 size < sizeof lost - 1 ? size : sizeof lost - 1, is_marked(console),
                                 lost, &used, action);
-    if (used > 0 && input->start == input->end) /* once for all that has come */
+    if (used > 0 && input->start == input->end) /* ring once for all that was read */
         tty_ring(&console->tty);
 }
 
 enum escape_action console_take(struct console *console, struct input *input)
 {
     enum escape_action action = ESCAPE_NOTHING;
-    /* What came before goes first. */
+    /* The buffer is empty: start at its beginning again. */
     if (console->start == console->end)
         console->start = console->end = 0;
     while (action == ESCAPE_NOTHING && input->start < input->end) {
@@ -217,7 +218,7 @@ enum escape_action console_take(struct console *console, struct input *input)
         if (action == ESCAPE_HELP || action == ESCAPE_STATE)
             action = ESCAPE_NOTHING;
     }
-    /* In this mode no key ends the input: it is the terminal that has gone. */
+    /* No key ends the input of a raw terminal: the terminal is gone. */
     return input->ended && action == ESCAPE_NOTHING ? ESCAPE_HANG_UP : action;
 }
 
@@ -236,11 +237,11 @@ void console_tick(struct console *console, struct afar_client *client, int64_t n
     tty_size(&pty);
     console->size_changed = console->nudged;
     console->size_from_ms = now_ms + SIZE_EACH_MS;
-    /* Where the size stays as it was the kernel tells nobody. */
+    /* If the size does not change, the kernel signals nothing. */
     if (console->nudged)
         pty.rows = (uint16_t)(pty.rows > 1 ? pty.rows - 1 : pty.rows + 1);
     console->nudged = false;
-    (void)afar_resize(client, &pty, NULL); /* its failure is the connection's: afar_process */
+    (void)afar_resize(client, &pty, NULL); /* afar_process reports a failure */
 }
 
 int console_timeout(const struct console *console, int64_t now_ms)

@@ -56,7 +56,7 @@ static int copy(const struct options *options)
         report("out of memory");
         return status;
     }
-    (void)signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error of its write */
+    (void)signal(SIGXFSZ, SIG_IGN); /* then a write beyond the size limit fails with EFBIG */
     if (cp_run_open(run, options)) {
         status = cp_plan(run, options->words);
         if (status == 0)

@@ -47,7 +47,7 @@ void cp_glob_close(struct cp_glob *glob)
     *glob = (struct cp_glob){.paths = NULL};
 }
 
-/* Adds what matches in one directory. What cannot be listed matches nothing. */
+/* Adds the matching names of one directory. A directory that cannot be listed matches nothing. */
 static bool match(struct cp_glob *next, struct cp_run *run, struct cp_host *host,
                   const char *folder, const char *pattern)
 {
@@ -60,7 +60,7 @@ static bool match(struct cp_glob *next, struct cp_run *run, struct cp_host *host
     return good;
 }
 
-/* One more component behind each path so far. */
+/* Adds one more component to each path so far. */
 static bool extend(struct cp_glob *glob, struct cp_run *run, struct cp_host *host, const char *part,
                    size_t size)
 {

@@ -38,7 +38,7 @@ static size_t on_stdout(void *user, const void *data, size_t size)
     return size;
 }
 
-/* Lines for a person. */
+/* Reports each line. */
 static size_t on_stderr(void *user, const void *data, size_t size)
 {
     struct cp_host *host = user;
@@ -111,7 +111,7 @@ static void send_requests(struct cp_host *host)
         enum afar_status status =
             afar_write_stdin(host->remote.client, buffer_head(out), buffer_size(out), &taken, &err);
         buffer_consume(out, taken);
-        /* Any other failure is the connection's, and afar_process tells it. */
+        /* afar_process reports any other failure. */
         host->blocked = status != AFAR_OK || taken == 0;
     }
 }
@@ -124,7 +124,7 @@ static void explain_refusal(const struct cp_host *host, const struct afar_error 
         report("%s", err->message);
 }
 
-/* A lost connection is said once, and once that it is back, to a person. */
+/* On a terminal, reports once that the connection is lost, and once that it is back. */
 static void note_presence(struct cp_host *host)
 {
     const char *why = afar_why_away(host->remote.client);
@@ -154,7 +154,7 @@ static void come_back(struct cp_host *host)
         AFAR_RESUME_OPTIONS_INIT(.context = host->remote.context,
                                  .timeout_ms = host->remote.connect_timeout_ms,
                                  .stop_fd = host->stop_fd, .stream = remote_stream(&host->remote));
-    (void)afar_resume(host->remote.client, &how, &err); /* afar_process says the same */
+    (void)afar_resume(host->remote.client, &how, &err); /* afar_process reports the failure */
 }
 
 void cp_host_move(struct cp_host *host)
@@ -177,7 +177,7 @@ void cp_host_move(struct cp_host *host)
     const struct afar_receipt *receipt = afar_receipt(host->remote.client);
     if (status == AFAR_OK && receipt == NULL) {
         send_requests(
-            host); /* it may have read what it got before, of which no event tells again */
+            host); /* the server may have taken what it got before, and no event reports that */
         return;
     }
     if (status == AFAR_OK)
@@ -193,7 +193,7 @@ bool cp_host_has_more(const struct cp_host *host)
     return host->opened && !host->ended && buffer_size(&host->requests.out) > 0 && !host->blocked;
 }
 
-/* What ends others' requests is still to go out. */
+/* Sends the remaining requests, such as those that close files. */
 static void send_rest(struct cp_host *host, int64_t deadline_ms)
 {
     while (buffer_size(&host->requests.out) > 0 && !host->ended && clock_now_ms() < deadline_ms) {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The ':' that ends the host and perhaps its port; NULL: there is none. */
+/* The ':' after the host, or after its port; NULL: none. */
 static const char *end_of_host(const char *at)
 {
     const char *colon = NULL;
@@ -17,7 +17,7 @@ static const char *end_of_host(const char *at)
     }
     if (colon == NULL)
         return NULL;
-    /* Digits are a port if a path follows them. */
+    /* Digits are a port if another ':' follows them. */
     const char *digits = colon + 1;
     while (isdigit((unsigned char)*digits))
         digits++;

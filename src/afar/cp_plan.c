@@ -14,11 +14,11 @@
 struct plan {
     struct cp_run *run;
     struct cp_name target;
-    bool must_folder;                 /* it has to be one */
-    char folder[SFTP_PATH_MAX_BYTES]; /* the directory that it is, or that it is in */
+    bool must_folder;                 /* the target must be a directory */
+    char folder[SFTP_PATH_MAX_BYTES]; /* the target directory, or the one that the target is in */
     bool has_stream;                  /* "-" is in use */
     bool has_name;
-    char name[SFTP_PATH_MAX_BYTES]; /* what it is called there; else as the source */
+    char name[SFTP_PATH_MAX_BYTES]; /* its name there; without has_name: the source's */
 };
 
 static int out_of_memory(void)
@@ -27,7 +27,7 @@ static int out_of_memory(void)
     return STATUS_FAILED;
 }
 
-/* Without slashes at its end, except "/" itself. */
+/* Removes slashes at the end, except of "/" itself. */
 static void trim(char *path)
 {
     size_t size = strlen(path);
@@ -35,22 +35,22 @@ static void trim(char *path)
         path[--size] = '\0';
 }
 
-/* The last component; "" of "/". */
+/* The last component; "" for "/". */
 static const char *base_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
 }
 
-/* Whether all that is in the directory is meant, as 'DIR/.', '.', '..' have it. */
+/* True if the contents of a directory are meant: 'DIR/.', '.', '..', '/'. */
 static bool is_contents(const char *path)
 {
     const char *base = base_of(path);
     return strcmp(base, ".") == 0 || strcmp(base, "..") == 0 || base[0] == '\0';
 }
 
-/* "~" and "~user", at the beginning of a path on a host, are homes there. The rest may be a pattern,
- * and nothing of it need be there. 0, or an exit status. */
+/* Expands "~" or "~user" at the beginning of a path on a host. Only that is looked up: the rest may
+ * be a pattern, and need not exist. Returns 0, or an exit status. */
 static int expand(struct cp_run *run, struct cp_host *host, struct cp_name *name)
 {
     struct query query;
@@ -99,7 +99,7 @@ static enum found look(struct plan *plan, const char *path)
     return FOUND_ERROR;
 }
 
-/* False: it has been said why. What is there already is no failure. */
+/* False: the reason was reported. A directory that exists is no failure. */
 static bool make_one(struct plan *plan, const char *path)
 {
     struct query query;
@@ -112,7 +112,7 @@ static bool make_one(struct plan *plan, const char *path)
     query_mkdir(&query, &plan->run->target->requests, path);
     if (!cp_run_wait(plan->run, &query))
         return false;
-    return true; /* whether it is there now is looked at in the end */
+    return true; /* need_folder checks in the end whether it exists */
 }
 
 static bool make_all(struct plan *plan, const char *path)
@@ -147,7 +147,7 @@ static int use_folder(struct plan *plan)
     return 0;
 }
 
-/* It has to be a directory, if need be a new one. */
+/* The target must be a directory: makes it if allowed. Returns 0, or an exit status. */
 static int need_folder(struct plan *plan, const char *path, enum found found)
 {
     const struct cp_host *host = plan->run->target;
@@ -169,7 +169,8 @@ static int need_folder(struct plan *plan, const char *path, enum found found)
     return look(plan, path) == FOUND_FOLDER ? 0 : no_directory(plan, path);
 }
 
-/* A link is replaced by nothing: what is replaced is its file. */
+/* If the local target is a link, replace the file that it leads to, not the link. False: out of
+ * memory. */
 static bool follow_target(struct plan *plan)
 {
     char real[PATH_MAX];
@@ -183,7 +184,7 @@ static bool follow_target(struct plan *plan)
     return true;
 }
 
-/* It is not a directory that is there: into which one it goes, and by which name. */
+/* The target is not an existing directory: splits it into directory and name. */
 static int split_target(struct plan *plan, bool is_there)
 {
     if (is_there && !follow_target(plan))
@@ -217,7 +218,7 @@ static int place_target(struct plan *plan)
 
 /* ---- the sources ----------------------------------------------------------------------------- */
 
-/* A file on both ends would be read and replaced by itself. */
+/* True if source and target are one file: it would be replaced while it is read. */
 static bool is_same_file(const struct plan *plan, const struct cp_name *source, const char *target)
 {
     struct stat one;
@@ -252,7 +253,7 @@ static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name
                                .target = plan->folder,
                                .target_name = name,
                                .target_stream = plan->target.is_stream,
-                               /* A new directory gets what is in it. */
+                               /* With a name, "DIR/." is copied to a new directory of that name. */
                                .contents = contents && !plan->has_name};
     if (again) {
         report("cp: '-' can be only one source, and the target of only one");
@@ -272,7 +273,7 @@ static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name
     return status;
 }
 
-/* Each name that a pattern stands for, or the name itself. */
+/* Adds each path that a pattern matches, or the path itself. */
 static int add_source(struct plan *plan, struct cp_name *source)
 {
     struct cp_host *host = NULL;

@@ -12,8 +12,8 @@
 #include "base/clock.h"
 
 enum {
-    STOP_MS = 2000, /* after a signal: so long servers have to take the end */
-    END_MS = 60000, /* for a receipt, once all is answered */
+    STOP_MS = 2000, /* how long servers have to end after a signal */
+    END_MS = 60000, /* how long to wait for a receipt, once all requests are answered */
     INPUT_BYTES = 131072,
     WATCHED = CP_HOSTS_MAX + 3,
     DESCRIPTORS = 4096
@@ -75,7 +75,7 @@ bool cp_run_open(struct cp_run *run, const struct options *options)
     run->copy.user = run;
     run->tell.json = options->json;
     run->tell.verbose = options->verbose;
-    /* The soft limit is for programs that use select(2). */
+    /* The soft limit is low only for programs that use select(2). */
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS) {
         limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
@@ -200,7 +200,7 @@ static void open_streams(struct cp_run *run)
     run->has_output = true;
 }
 
-/* Whether the copy must end: a server has gone, a signal came, nobody takes the output. */
+/* True if the copy must end: a server is gone, a signal came, or the output has no reader. */
 static bool check_end(struct cp_run *run, int *status)
 {
     for (size_t i = 0; i < run->host_count; i++) {
@@ -258,7 +258,7 @@ int cp_run_copy(struct cp_run *run)
         afar_keep_session(run->hosts[i].remote.client);
     }
     while (!copy_done(&run->copy) && !run->over) {
-        /* First: what servers sent and was held back for it waits for no event. */
+        /* First flush output: data that was held back for it causes no event. */
         if (run->has_output)
             (void)copy_flush(&run->copy);
         move_hosts(run);

@@ -81,7 +81,7 @@ static void put_line(const struct cp_tell *tell, const struct copy_result *resul
 {
     switch (result->outcome) {
     case COPY_FAILED:
-        /* That the connection ended, or a signal came, is said once. */
+        /* A lost connection or a signal is reported once, elsewhere. */
         if (!tell->silent && strcmp(result->err->reason, "ECONNRESET") != 0 &&
             strcmp(result->err->reason, "EINTR") != 0)
             report("%s: %s", source, result->err->message);

@@ -30,7 +30,8 @@ static bool write_all(int fd, const char *data, size_t size)
     return true;
 }
 
-/* A link is kept, and what it leads to exchanged: people keep such files in repositories. */
+/* If the path is a link, replaces the file that it leads to: people keep such files in
+ * repositories. */
 static bool make_names(struct draft *draft, const char *path)
 {
     draft->path = realpath(path, NULL);
@@ -53,7 +54,7 @@ bool draft_open(struct draft *draft, const char *path, const void *data, size_t 
     fd = mkostemp(draft->temporary, O_CLOEXEC); /* O_EXCL, 0600 */
     if (fd < 0) {
         (void)complain("write", draft->path);
-        free(draft->temporary); /* there is no such file */
+        free(draft->temporary); /* no file was made */
         draft->temporary = NULL;
         goto failed;
     }
@@ -72,7 +73,7 @@ failed:
     return false;
 }
 
-/* So that the name, too, is there after a loss of power. Not every file system can do it. */
+/* Makes the new name survive a power failure. Not every file system can do that. */
 static void sync_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -89,7 +90,7 @@ static void sync_folder(const char *path)
 
 bool draft_publish(struct draft *draft, bool replace)
 {
-    /* link(2) does not replace, which rename(2) would. */
+    /* link(2) fails if the name exists; rename(2) would replace it. */
     int result =
         replace ? rename(draft->temporary, draft->path) : link(draft->temporary, draft->path);
     if (result != 0)
@@ -111,7 +112,7 @@ void draft_close(struct draft *draft)
     *draft = (struct draft){0};
 }
 
-/* Not by umask(2), which is the whole process's. */
+/* Does not use umask(2), because it affects the whole process. */
 static bool make_one(const char *path, bool for_all)
 {
     if (mkdir(path, 0700) != 0)

@@ -4,7 +4,7 @@
 
 enum { CONTROL_Z = 0x1a, CONTROL_BITS = 0x1f };
 
-/* Both have one length, and differ in one byte. */
+/* Both have the same length, and differ in one byte. */
 static const char paste_begins[] = "\x1b[200~";
 static const char paste_ends[] = "\x1b[201~";
 enum { MARK_BYTES = sizeof paste_begins - 1 };
@@ -27,7 +27,7 @@ void escape_init(struct escape *escape, int character)
     *escape = (struct escape){.character = character, .line_begins = true};
 }
 
-/* Whether a paste begins or ends with this key. */
+/* Follows the marks of a paste, byte by byte. */
 static void follow_paste(struct escape *escape, char key, bool marked)
 {
     const char *mark = escape->pasting ? paste_ends : paste_begins;
@@ -37,7 +37,7 @@ static void follow_paste(struct escape *escape, char key, bool marked)
         return;
     }
     if (key != mark[escape->mark])
-        escape->mark = 0; /* only its first byte can be the beginning of another */
+        escape->mark = 0; /* this byte may still begin another mark */
     if (key == mark[escape->mark])
         escape->mark++;
     if (escape->mark < MARK_BYTES)
@@ -64,19 +64,19 @@ static enum escape_action action_of(char key)
     }
 }
 
-/* The key after the escape character. True: it is for us. */
+/* Takes the key after the escape character. True: it was an escape command. */
 static bool take_second(struct escape *escape, char key, char *out, size_t *used,
                         enum escape_action *action)
 {
     escape->held = false;
-    if ((unsigned char)key == escape->character) /* two of them are one */
+    if ((unsigned char)key == escape->character) /* "~~" sends one */
         return false;
     *action = action_of(key);
     if (*action == ESCAPE_NOTHING) {
         out[(*used)++] = (char)escape->character;
         return false;
     }
-    escape->line_begins = true; /* so that another may follow */
+    escape->line_begins = true; /* another escape command may follow */
     return true;
 }
 

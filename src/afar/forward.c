@@ -72,8 +72,8 @@ static bool take_words(struct forwards *forwards, const struct options *options)
     return false;
 }
 
-/* Early, so that what is wrong is not only seen by whoever connects; and where a person is asked
- * whether to trust the server. */
+/* Connects once before listening, so that errors are seen now and not by the first client, and so
+ * that the user can be asked whether to trust the server. */
 static bool try_server(struct remote *remote)
 {
     struct afar_pong pong = AFAR_PONG_INIT();

@@ -20,14 +20,14 @@ static bool send_reply(const struct socks *socks)
            (ssize_t)socks->reply_size;
 }
 
-/* Reads no more than belongs to the greeting: the rest is the session's to read. */
+/* Reads one more byte of the request. What follows the request is left for session_run. */
 static bool receive(uint8_t *data, size_t *size, int64_t deadline_ms)
 {
     struct pollfd waiting = {.fd = STDIN_FILENO, .events = POLLIN};
     for (;;) {
         if (*size >= SOCKS_REQUEST_BYTES || poll(&waiting, 1, clock_poll_timeout(deadline_ms)) <= 0)
             return false;
-        /* One byte at a time costs nothing here, and takes nothing that comes behind it. */
+        /* One byte at a time, so that nothing after the request is taken. */
         ssize_t got = recv(STDIN_FILENO, data + *size, 1, MSG_DONTWAIT);
         if (got > 0) {
             *size += 1;
@@ -38,7 +38,7 @@ static bool receive(uint8_t *data, size_t *size, int64_t deadline_ms)
     }
 }
 
-/* False: it does not say where it wants to. */
+/* Reads the SOCKS request, and answers as needed. False: there is no valid request. */
 static bool greet(struct socks *socks)
 {
     uint8_t data[SOCKS_REQUEST_BYTES];
@@ -63,7 +63,7 @@ static void tell_connected(void *user)
 {
     struct socks *socks = user;
     socks_answer(socks, FORWARD_ENDED);
-    (void)send_reply(socks); /* where it cannot be told, the next write shows why */
+    (void)send_reply(socks); /* if this fails, so will the next write */
 }
 
 int forward_channel(struct remote *remote, const char *target, const char *user)

@@ -8,12 +8,12 @@
 enum { PARTS = 4, TEXT_BYTES = 1024, SHOWN_BYTES = 200, PORT_MAX = 65535 };
 
 struct parts {
-    char text[TEXT_BYTES]; /* cut into them */
+    char text[TEXT_BYTES]; /* cut into the parts */
     char *at[PARTS];
     size_t count;
 };
 
-/* The next part's end; brackets hold an IPv6 address together, and are taken off. NULL: they do not
+/* The end of the next part. Removes the brackets of an IPv6 address. NULL: brackets do not
  * match. */
 static char *end_of(char **part)
 {
@@ -28,7 +28,7 @@ static char *end_of(char **part)
     return close + 1;
 }
 
-/* In a file of ssh_config(5) a blank stands between the two halves. */
+/* Splits at ':'. A blank also separates two parts, as in ssh_config(5). */
 static bool split(struct parts *parts, const char *text)
 {
     *parts = (struct parts){.count = 0};

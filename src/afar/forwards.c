@@ -45,8 +45,8 @@ static bool is_full(const struct forwards *forwards)
     return forwards->listener_count == FORWARD_LISTENERS_MAX;
 }
 
-/* What listens there already may be an old one of ours; only who wants nobody else to connect makes
- * such a socket. */
+/* Listens at a Unix socket that only its owner can connect to. -1: see errno; EADDRINUSE if the
+ * path exists, even if no process listens there. */
 static int listen_path(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -66,7 +66,7 @@ static int listen_path(const char *path)
     return -1;
 }
 
-/* -1: errno. */
+/* -1: see errno. */
 static int listen_address(const struct addrinfo *at)
 {
     const int yes = 1;
@@ -97,7 +97,7 @@ static unsigned port_of(int fd)
     return ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
 }
 
-/* NULL: every address. */
+/* The address to listen at; NULL: all. */
 static const char *host_of(const struct forwards *forwards, const struct forward_spec *spec)
 {
     if (!spec->has_bind)
@@ -105,8 +105,8 @@ static const char *host_of(const struct forwards *forwards, const struct forward
     return spec->bind[0] == '\0' || strcmp(spec->bind, "*") == 0 ? NULL : spec->bind;
 }
 
-/* The first address decides about a port that the kernel chooses; an address family that is not
- * there is no failure where the other one is. */
+/* Listens at all addresses of the host, with the same port: if the kernel chooses it, the first
+ * address decides. A missing address family is not a failure if the other one works. */
 static bool listen_host(struct forwards *forwards, struct forward_spec *spec)
 {
     char port[8];
@@ -191,11 +191,11 @@ struct serving {
     struct forwards *forwards;
     struct remote *remote;
     int control;
-    int signals; /* of children that have ended */
+    int signals; /* a signalfd for SIGCHLD */
     sigset_t before;
     size_t channels;
-    bool ending;    /* nothing more is taken */
-    bool exhausted; /* no descriptor or process is to be had just now */
+    bool ending;    /* accept no more */
+    bool exhausted; /* out of descriptors or processes: pause */
 };
 
 static void reap(struct serving *serving)
@@ -207,7 +207,7 @@ static void reap(struct serving *serving)
         serving->channels--;
 }
 
-/* In the child. Nothing of the others' stays open in it. */
+/* In the child: serves one connection. Closes all other descriptors. */
 static void be_channel(struct serving *serving, const struct forward_spec *spec, int fd,
                        pid_t parent)
 {
@@ -242,7 +242,7 @@ static void take_connections(struct serving *serving, const struct forward_liste
     }
 }
 
-/* False: it is over. */
+/* Acts on what the control pipe says. False: end. */
 static bool take_control(struct serving *serving)
 {
     char byte = 0;
@@ -257,7 +257,7 @@ static bool take_control(struct serving *serving)
     return true;
 }
 
-/* False: it is over. */
+/* Serves for one poll(2). False: end. */
 static bool serve_once(struct serving *serving)
 {
     struct pollfd waiting[FORWARD_LISTENERS_MAX + 2];
@@ -289,7 +289,8 @@ void forwards_serve(struct forwards *forwards, struct remote *remote, int contro
     sigset_t mask;
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGCHLD);
-    (void)signal(SIGCHLD, SIG_DFL); /* some parents have it ignored, and then there is none */
+    /* Our parent may have left SIGCHLD ignored; then children cannot be waited for. */
+    (void)signal(SIGCHLD, SIG_DFL);
     (void)sigprocmask(SIG_BLOCK, &mask, &serving.before);
     (void)sigdelset(&serving.before, SIGCHLD);
     serving.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -304,7 +305,8 @@ void forwards_serve(struct forwards *forwards, struct remote *remote, int contro
 
 /* ---- in a process of its own ----------------------------------------------------------------- */
 
-/* Keys of the terminal are for the command, and the end of the control pipe ends this. */
+/* In the child: ignores the terminal's signals, which are for the command. The end of the control
+ * pipe ends this process. */
 static void be_server(struct forwards *forwards, struct remote *remote, int control)
 {
     static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE};
@@ -349,7 +351,7 @@ void forwards_end(struct forwards *forwards)
         continue;
 }
 
-/* What was made for others to find is taken away. */
+/* Also removes the Unix sockets' names. */
 void forwards_close(struct forwards *forwards)
 {
     close_listeners(forwards);

@@ -29,7 +29,8 @@ bool guard_set_mode(int fd, const struct termios *mode)
 
 /* ---- the guard ------------------------------------------------------------------------------- */
 
-/* The terminal may be one that does not wait: whoever else has it open says so for all. */
+/* Writes what undoes the modes. The terminal may be non-blocking, because another process has set
+ * that. */
 static void undo_modes(int fd, uint32_t set)
 {
     char text[TERM_MODES_TEXT_BYTES];
@@ -46,7 +47,7 @@ static void undo_modes(int fd, uint32_t set)
     }
 }
 
-/* True: we were told so. */
+/* Waits until our process ends. True: it has said that the terminal is in order. */
 static bool wait_for_the_end(int fd)
 {
     char word = 0;
@@ -57,7 +58,8 @@ static bool wait_for_the_end(int fd)
     return got == 1 && word == ALL_IS_WELL;
 }
 
-/* It is in the background of the terminal then, and must not be stopped for it. */
+/* The guard is in the terminal's background, and must not be stopped when it changes the
+ * terminal. */
 static void ignore_signals(void)
 {
     static const int ignored[] = {SIGTTOU, SIGTTIN, SIGINT,  SIGHUP,  SIGQUIT,
@@ -69,7 +71,8 @@ static void ignore_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The kernel's own call is not there before 5.9, and some sandboxes refuse it. */
+/* Closes descriptors from `from` up to `next`; below 0: all. close_range(2) is missing before Linux
+ * 5.9, and some sandboxes refuse it. */
 static void close_from(int from, int next)
 {
     struct rlimit limit;
@@ -84,7 +87,8 @@ static void close_from(int from, int next)
         (void)close(fd);
 }
 
-/* All but these three, of which some may be one: else a pipe of ours would stay open. */
+/* Closes all descriptors but these three, some of which may be equal. Otherwise we would keep pipes
+ * of our process open. */
 static void close_others(int a, int b, int c)
 {
     for (int fd = 0; fd < 3; fd++) {
@@ -93,7 +97,7 @@ static void close_others(int a, int b, int c)
     }
     int from = 3;
     for (;;) {
-        int next = -1; /* the lowest that stays */
+        int next = -1; /* the lowest kept descriptor from here on */
         const int kept[] = {a, b, c};
         for (size_t i = 0; i < 3; i++) {
             if (kept[i] >= from && (next < 0 || kept[i] < next))
@@ -153,7 +157,7 @@ bool guard_start(struct guard *guard, int fd, int modes_fd, const struct termios
         errno = failed;
         return false;
     }
-    /* Both do so: neither must wait for the other. */
+    /* The child does this too, so that neither has to wait for the other. */
     (void)setpgid(pid, pid);
     *guard = (struct guard){.pid = pid, .pipe_fd = ends[1], .page = page};
     return true;
@@ -174,7 +178,7 @@ void guard_dismiss(struct guard *guard)
     do {
         written = write(guard->pipe_fd, &word, 1);
     } while (written < 0 && errno == EINTR);
-    if (written != 1) /* it has gone already, or will not hear it: then it has nothing to undo */
+    if (written != 1) /* the guard may be gone, or may miss the word: leave it nothing to undo */
         guard_note(guard, 0);
     (void)close(guard->pipe_fd);
     while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)

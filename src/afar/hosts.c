@@ -44,7 +44,8 @@ static bool out_of_memory(void)
     return false;
 }
 
-/* "~/x" is in the home directory, any other relative name beside the file. */
+/* "~/x" is in the home directory, any other relative name in the file's folder. NULL: out of
+ * memory. */
 static char *file_name(const struct host *host, const char *text)
 {
     char *made = NULL;
@@ -59,7 +60,7 @@ static char *file_name(const struct host *host, const char *text)
     return size < 0 ? NULL : made;
 }
 
-/* With the name in the place of each %h. */
+/* Replaces each %h by the name. NULL: out of memory. */
 static char *endpoint(const char *text, const char *name)
 {
     size_t size = 1;
@@ -104,8 +105,8 @@ static int take(void *user, const char *section, const char *key, const char *te
     return 1;
 }
 
-/* Counts the lines, and takes blanks from their beginning: inih would take such a line for more of
- * the value before. */
+/* Counts lines, and removes blanks at their beginning, because inih would take such a line as a
+ * continuation. */
 static char *next_line(char *line, int size, void *user)
 {
     struct reading *reading = user;
@@ -123,7 +124,7 @@ static char *next_line(char *line, int size, void *user)
     return read;
 }
 
-/* AFAR_HOSTS names another file, or, empty, none. */
+/* AFAR_HOSTS names another file, or, if empty, none. False: out of memory. */
 static bool find_file(char **path)
 {
     const char *given = getenv("AFAR_HOSTS");

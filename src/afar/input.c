@@ -23,8 +23,7 @@ void input_open(struct input *input, int fd)
     input->is_terminal = reopen_is_terminal(fd, &info);
     if (!input->is_pipe && !input->is_terminal)
         return;
-    /* poll(2) says that there is something; another reader of the same pipe may still be faster,
-     * and a read must not wait then. */
+    /* After poll(2), another reader of the same pipe may be faster; our read must not wait then. */
     input->own_fd = reopen_own(fd, &info, O_RDONLY);
     if (input->own_fd >= 0)
         input->fd = input->own_fd;
@@ -57,8 +56,8 @@ bool input_read(struct input *input)
     input->start = 0;
     input->end = got > 0 ? (size_t)got : 0;
     input->ended = got <= 0;
-    /* A closed stdin is an empty one (nohup(1) gives one that cannot be read), and so is a terminal
-     * that has gone. Any other error is not the end of the data: some of it is missing. */
+    /* A closed stdin counts as empty (nohup(1) gives one that cannot be read), and so does a
+     * terminal that is gone. After any other error, data is missing. */
     if (got < 0 && errno != EBADF && !(input->is_terminal && errno == EIO))
         input->failure = errno;
     return true;

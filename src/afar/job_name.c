@@ -12,7 +12,7 @@ static const char once[] = "once:";
 struct search {
     const char *text;
     bool by_name;
-    bool ended; /* only one that has */
+    bool ended; /* match only jobs that have ended */
     bool pty;   /* the last one found is on a terminal */
     size_t count;
     char found[MATCHES_SHOWN][JOB_NAME_BYTES];

@@ -76,13 +76,13 @@ static const char rm_help[] = "usage: afar rm [-f] [--json] HOST JOB\n"
                               "  -f, --force           end it first, where it runs\n"
                               "      --json            write what was done as a JSON object\n";
 
-/* What they have in common: options, the one word, the connection. */
+/* What the subcommands share: options, the job, the connection. */
 struct task {
     struct options options;
     struct remote remote;
     char job[JOB_NAME_BYTES];
-    bool wants_pty; /* whether the job is on a terminal is of account … */
-    bool pty;       /* … and so it is */
+    bool wants_pty; /* ask whether the job is on a terminal … */
+    bool pty;       /* … and if it is */
 };
 
 static bool begin(struct task *task, const char *help, unsigned accepted, bool has_job, int argc,
@@ -284,7 +284,7 @@ int attach_main(int argc, char **argv)
     if (task.pty && command.with_stdin && !task.options.json && tty_is_there()) {
         tty_describe(&wish, environ);
         command.pty = &wish.pty;
-        command.since_ms = 0; /* what makes its screen whole */
+        command.since_ms = 0; /* what is needed to draw its screen */
     }
     return run(&task, &command, false);
 }
@@ -299,7 +299,7 @@ int wait_main(int argc, char **argv)
     return run(&task, &command, false);
 }
 
-/* What was asked about a job was refused. */
+/* Reports that the server has refused a request about a job. */
 static void say_refused(const struct task *task, const struct afar_error *err)
 {
     if (task->options.json) {
@@ -319,7 +319,8 @@ static void say_refused(const struct task *task, const struct afar_error *err)
         report("%s", err->message);
 }
 
-/* What was asked about a job was done: `verb` is "kill" or "rm", `signal` may be NULL. */
+/* Reports success with --json: `verb` is "kill" or "rm"; `signal` may be NULL. Returns the exit
+ * status. */
 static int say_done(const struct task *task, const char *verb, const char *signal)
 {
     if (!task->options.json)

@@ -39,8 +39,8 @@ bool jump_target(const char *url, char target[FORWARD_TEXT_BYTES])
     return true;
 }
 
-/* "ssh://[USER@]HOST[:PORT][/]" and "[USER@]HOST[:PORT]" as what `afar run` calls HOST, and USER.
- * Afar's own URLs are left as they are. */
+/* Splits "ssh://[USER@]HOST[:PORT][/]" or "[USER@]HOST[:PORT]" into what `afar run` calls HOST, and
+ * USER (NULL: none). Afar's own URLs are left as they are. */
 static const char *split_user(char host[HOST_BYTES], char *word)
 {
     const char *user = NULL;
@@ -54,14 +54,15 @@ static const char *split_user(char host[HOST_BYTES], char *word)
         user = at;
         at = last + 1;
     }
-    /* An IPv6 address has no brackets in ssh(1) where no port follows. */
+    /* In ssh(1) an IPv6 address without a port has no brackets. */
     const bool bare =
         at[0] != '[' && strchr(at, ':') != strrchr(at, ':') && strstr(at, "://") == NULL;
     (void)snprintf(host, HOST_BYTES, bare ? "[%s]" : "%s", at);
     return user;
 }
 
-/* Each host on the way may name others by the file of hosts, and one of these the first again. */
+/* Counts the jump hosts, following the file of hosts, in which a jump host can name others and so
+ * lead back to the first. False: too many, or the file is bad; reported. */
 static bool check_length(const char *server, const char *list)
 {
     char words[JUMP_LIST_BYTES];
@@ -105,7 +106,8 @@ bool jump_init(struct jump *jump, const struct options *options, const char *lis
     return false;
 }
 
-/* In the child: its standard input and output lead to us. */
+/* In the child: carries the connection between standard input and output, which lead to our parent,
+ * and the server. Returns the exit status. */
 static int carry(const struct jump *jump)
 {
     struct options options = *jump->options;
@@ -123,7 +125,7 @@ static int carry(const struct jump *jump)
     options.host = host;
     if (!remote_open(&remote, &options, NULL))
         return EXIT_FAILURE;
-    const bool by_file = remote.route != NULL; /* its own entry says how it is reached */
+    const bool by_file = remote.route != NULL; /* its own entry has a `via` */
     if (comma != NULL) {
         if (!jump_init(&before, &options, list, remote.url))
             return EXIT_FAILURE;
@@ -141,8 +143,9 @@ static int carry(const struct jump *jump)
     return status;
 }
 
-/* Keys of the terminal are for who uses the connection, and not for who carries it. That one may go
- * on in a child of its own (-f), so its death does not end this; the end of the stream does. */
+/* In the child. The terminal's signals are for the process that uses the connection. That process
+ * may go on in a child of its own (-f), so its death does not end this one; the end of the stream
+ * does. */
 static void be_child(const struct jump *jump, int fd)
 {
     (void)signal(SIGINT, SIG_IGN);
@@ -200,7 +203,7 @@ void jump_close(struct jump *jump)
 {
     if (jump->pid > 0) {
         (void)kill(jump->pid, SIGTERM);
-        (void)waitpid(jump->pid, NULL, WNOHANG); /* else it is init's, or at the next time ours */
+        (void)waitpid(jump->pid, NULL, WNOHANG); /* if it has not ended yet, it stays a zombie */
     }
     jump->pid = 0;
 }

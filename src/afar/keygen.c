@@ -35,10 +35,10 @@ static const char help[] =
     "  sudo afar keygen --host build7.example.org,192.0.2.7\n"
     "  afar keygen\n";
 
-/* As afard has it: policy/rules.c. */
+/* As in policy/rules.c. */
 enum { RULE_NAME_MAX_BYTES = 39 };
 
-/* Where afard.service has its configuration. */
+/* The configuration folder of afard.service. */
 static const char server_folder[] = "/etc/afar";
 
 struct files {
@@ -58,7 +58,7 @@ static void default_name(char name[AFAR_NAME_MAX_BYTES + 1])
                    user != NULL ? user->pw_name : "user", host[0] != '\0' ? host : "host");
 }
 
-/* The rule's name is there to be read; it need not be the certificate's to the letter. */
+/* The rule's name is for people, so it may differ from the certificate's in some characters. */
 static void print_rule(const char *name, const char *pin)
 {
     char rule[RULE_NAME_MAX_BYTES + 1];
@@ -87,7 +87,7 @@ static void files_close(struct files *files)
     *files = (struct files){0};
 }
 
-/* "FOLDER/", or NULL: it has been said why. */
+/* "FOLDER/"; NULL: the reason was reported. */
 static char *name_folder(const struct options *options)
 {
     char *folder = NULL;
@@ -119,7 +119,7 @@ static bool name_files(struct files *files, const struct options *options)
     if (files->cert == NULL || files->key == NULL)
         report("out of memory");
     else
-        /* A server's is for the user that it runs as, who may be another than root. */
+        /* The server may run as a user other than root. */
         named = draft_make_folder(folder, server && options->out == NULL);
     free(folder);
     return named;
@@ -134,8 +134,8 @@ static bool check_free(const char *path)
     return false;
 }
 
-/* Both are complete before either is in its place; the key comes first, so that of two at once the
- * second fails there. */
+/* Completes both files before giving either its name. The key comes first: of two processes at the
+ * same time, the second fails there. */
 static bool save(const struct files *files, const struct afar_identity *identity, bool force)
 {
     struct draft key = {0};
@@ -147,7 +147,7 @@ static bool save(const struct files *files, const struct afar_identity *identity
         goto out;
     saved = draft_publish(&cert, force);
     if (!saved && !force)
-        (void)unlink(files->key); /* it is ours */
+        (void)unlink(files->key); /* we have just made it */
 out:
     draft_close(&key);
     draft_close(&cert);

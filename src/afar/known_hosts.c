@@ -24,19 +24,19 @@ static const char byte_order_mark[] = "\xEF\xBB\xBF";
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* One address has many spellings: this gives one. False: it is not an IPv6 address. */
+/* Gives the one spelling of an IPv6 address by which it is compared. False: not an IPv6 address. */
 static bool spell_ipv6(const char *host, char *out, size_t size)
 {
     char bare[INET6_ADDRSTRLEN];
     struct in6_addr address;
-    size_t length = strcspn(host, "%"); /* then a scope, as in fe80::1%eth0 */
+    size_t length = strcspn(host, "%"); /* a scope may follow, as in fe80::1%eth0 */
     if (length >= sizeof bare)
         return false;
     memcpy(bare, host, length);
     bare[length] = '\0';
     if (inet_pton(AF_INET6, bare, &address) != 1)
         return false;
-    if (IN6_IS_ADDR_V4MAPPED(&address)) /* that is what is connected to */
+    if (IN6_IS_ADDR_V4MAPPED(&address)) /* connecting uses IPv4 */
         (void)inet_ntop(AF_INET, &address.s6_addr[12], bare, sizeof bare);
     else
         (void)inet_ntop(AF_INET6, &address, bare, sizeof bare);
@@ -45,8 +45,8 @@ static bool spell_ipv6(const char *host, char *out, size_t size)
                     brackets ? "]" : "") < (int)size;
 }
 
-/* The host as it is compared: in lower case, without the root's dot, an address in its usual form.
- */
+/* Spells a host as it is compared: in lower case, without a dot at the end, an address in its usual
+ * form. */
 static bool spell_host(const char *host, size_t host_size, char *out, size_t size)
 {
     char text[KNOWN_HOSTS_NAME_BYTES];
@@ -71,7 +71,8 @@ static bool spell_host(const char *host, size_t host_size, char *out, size_t siz
     return snprintf(out, size, "%s", text) < (int)size;
 }
 
-/* What is no good URL is the library's to refuse; here it must only never be taken for another. */
+/* The library will refuse malformed URLs; here they must only never be taken for another
+ * server's. */
 bool known_hosts_name(const char *url, char name[KNOWN_HOSTS_NAME_BYTES])
 {
     char spelled[KNOWN_HOSTS_NAME_BYTES];
@@ -106,9 +107,9 @@ bool known_hosts_name(const char *url, char name[KNOWN_HOSTS_NAME_BYTES])
 
 /* The whole file. */
 struct text {
-    char *data; /* NUL-terminated; NULL: there is none */
+    char *data; /* NUL-terminated; NULL: no file */
     size_t size;
-    size_t start; /* of the first line: after a byte order mark, which some editors put there */
+    size_t start; /* the first line's: after a byte order mark, which some editors write */
 };
 
 static bool read_descriptor(int fd, const char *file, struct text *text)
@@ -152,7 +153,7 @@ static bool read_descriptor(int fd, const char *file, struct text *text)
 static bool read_text(const char *file, struct text *text)
 {
     *text = (struct text){0};
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would not come back */
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: do not hang on a FIFO */
     int why = errno;
     if (fd < 0 && (why == ENOENT || why == ENOTDIR) && !path_may_exist(file))
         return true;
@@ -179,7 +180,7 @@ static bool read_text(const char *file, struct text *text)
 enum line_kind { LINE_EMPTY, LINE_HOST, LINE_BAD };
 
 struct line {
-    char name[KNOWN_HOSTS_NAME_BYTES]; /* however it is spelled */
+    char name[KNOWN_HOSTS_NAME_BYTES]; /* spelled as it is compared */
     char pin[AFAR_PIN_BYTES];
 };
 
@@ -223,7 +224,7 @@ static enum line_kind parse_line(const char *text, size_t size, struct line *lin
     return LINE_HOST;
 }
 
-/* A line that cannot be read may be the very one that would say "this is not the server". */
+/* A malformed line breaks the search, because it may be the one that would show another key. */
 static enum known_hosts_answer search(const struct text *text, const char *file, const char *name,
                                       const char *pin, struct known_host *known)
 {
@@ -290,7 +291,7 @@ bool known_hosts_each(const char *file, const char *name, void (*take)(void *use
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Another program needs it for a moment only; one that has been stopped could keep it for ever. */
+/* Other programs hold the lock for a moment only, but a stopped one could hold it for ever. */
 static bool lock_in_time(int fd, const char *path)
 {
     for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += LOCK_RETRY_MS) {
@@ -308,7 +309,8 @@ static bool lock_in_time(int fd, const char *path)
     return true;
 }
 
-/* The file itself is exchanged, so the lock needs one of its own. -1: it has been said why. */
+/* The file is replaced as a whole, so the lock is a file of its own. -1: the reason was
+ * reported. */
 static int lock(const char *file)
 {
     char *path = NULL;
@@ -362,7 +364,7 @@ static bool append(const char *file, const char *name, const char *pin)
         return false;
     enum known_hosts_answer answer =
         text.data == NULL ? KNOWN_HOSTS_NEVER : search(&text, file, name, pin, &known);
-    if (answer != KNOWN_HOSTS_NEVER) { /* another program was here meanwhile */
+    if (answer != KNOWN_HOSTS_NEVER) { /* another program has added it */
         if (answer == KNOWN_HOSTS_OTHER)
             report("%s:%zu: another key of %s was added meanwhile", file, known.line, name);
         done = answer == KNOWN_HOSTS_SAME;
@@ -395,7 +397,7 @@ bool known_hosts_add(const char *file, const char *name, const char *pin)
     return added;
 }
 
-/* All other lines stay as they are, also those that cannot be read. */
+/* Removes the server's lines. All others stay, even malformed ones. */
 static size_t cut_lines(struct text *text, const char *name)
 {
     size_t removed = 0;

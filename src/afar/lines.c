@@ -12,10 +12,10 @@
 
 #include "afar/report.h"
 
-static const char prompt_text[] = ">>>: "; /* the tutorial's, nearly */
+static const char prompt_text[] = ">>>: "; /* almost the tutorial's */
 
 struct line_editor {
-    void *library; /* owned; NULL: linked */
+    void *library; /* owned; NULL: linked statically */
     EditLine *edit;
     History *history;
     EditLine *(*init)(const char *program, FILE *in, FILE *out, FILE *err);
@@ -44,7 +44,7 @@ static bool load(struct line_editor *editor)
 #else
 static const char library[] = "libedit.so.2";
 
-/* POSIX says that a pointer from dlsym may be a function's, which C11 has no words for. */
+/* POSIX lets a pointer from dlsym be a function's; C11 cannot express that, hence memcpy. */
 static bool find(const struct line_editor *editor, const char *name, void *call)
 {
     void *found = dlsym(editor->library, name);
@@ -54,7 +54,7 @@ static bool find(const struct line_editor *editor, const char *name, void *call)
 
 static bool load(struct line_editor *editor)
 {
-    /* It stays: what it keeps for the next line would be lost with it, and reported as a leak. */
+    /* NODELETE: memory that the library keeps would otherwise be reported as a leak. */
     editor->library = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     return editor->library != NULL && find(editor, "el_init", &editor->init) &&
            find(editor, "el_end", &editor->end) && find(editor, "el_set", &editor->set) &&
@@ -134,7 +134,7 @@ void lines_close(struct lines *lines)
     free(lines->line);
 }
 
-/* What came before an error of the file may be half a line. */
+/* After a read error the line may be incomplete, and is not returned. */
 static const char *read_plain(struct lines *lines, size_t *size)
 {
     if (lines->interactive) {

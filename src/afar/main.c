@@ -61,9 +61,10 @@ static const struct {
     {"share", share_main},   {"forward", forward_main},
 };
 
-/* A descriptor 0, 1 or 2 that is closed would be given to the connection, and the command's output
- * written into it. Opened like this, stdin is empty and writing to the others fails, as it should;
- * in ssh's place it is thrown away, which programs that call ssh without these rely on. */
+/* If descriptor 0, 1 or 2 is closed, the connection would get its number, and output would be
+ * written into it. Opened like this, stdin is empty and writing to the others fails, as it should.
+ * As ssh, output is discarded instead: programs that call ssh without these descriptors rely on
+ * that. */
 static int occupy_standard_streams(bool throw_away)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -80,7 +81,7 @@ static int print(const char *text)
     return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? STATUS_FAILED : 0;
 }
 
-/* Whether there is such a subcommand; if so, *status is its exit status. */
+/* Runs the subcommand argv[0]. True: it exists, and *status is its exit status. */
 static bool run_subcommand(int argc, char **argv, int *status)
 {
     for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++) {
@@ -131,13 +132,13 @@ int main(int argc, char **argv)
     const bool called_ssh = argc > 0 && is_ssh(argv[0]);
     if (occupy_standard_streams(called_ssh || (argc > 1 && strcmp(argv[1], "ssh") == 0)) != 0)
         return STATUS_FAILED;
-    /* A write to a closed pipe is an error to act on, not an end. */
+    /* A write to a closed pipe must fail, not end the program. */
     (void)signal(SIGPIPE, SIG_IGN);
-    /* A umask that takes rights from the owner would make keys and sessions unreadable to their
+    /* A umask that takes rights from the owner would make keys and sessions unreadable for the
      * owner. */
     (void)umask(umask(S_IRWXG | S_IRWXO) & (S_IRWXG | S_IRWXO));
 
-    /* Programs that find ssh in PATH, and offer no option for another one. */
+    /* For programs that run the ssh in PATH and have no option for another one. */
     if (called_ssh)
         return ssh_main(argc, argv);
     if (argc < 2) {

@@ -12,7 +12,7 @@
 #include "afar/suggest.h"
 
 enum {
-    OPTION_CA = 256, /* those without a letter */
+    OPTION_CA = 256, /* options without a letter */
     OPTION_CERT,
     OPTION_KEY,
     OPTION_PROTOCOL,
@@ -50,7 +50,7 @@ enum {
     OPTION_SERVE,
     OPTIONS_MAX = 80,
     CONNECT_TIMEOUT_MS = 10000,
-    KEY_DAYS = 3650 /* as an SSH key, it is for as long as one wants */
+    KEY_DAYS = 3650 /* like an SSH key, valid until it is removed */
 };
 
 static const struct {
@@ -163,7 +163,7 @@ static bool parse_duration(const char *subcommand, const char *option, const cha
     return false;
 }
 
-/* Takes over `entry`; NULL is memory that was not there. */
+/* Takes over `entry`; NULL: out of memory, reported. */
 static bool append(const char ***list, size_t *count, char *entry)
 {
     const char **longer = reallocarray(*list, *count + 2, sizeof **list);
@@ -187,7 +187,7 @@ static bool add_env(const char *subcommand, struct options *options, const char 
                subcommand);
         return false;
     }
-    /* NAME alone passes on what it is here, if it is anything. */
+    /* NAME alone passes on the value that it has here, if any. */
     const char *value = equals == NULL ? getenv(text) : NULL;
     if (equals == NULL && value == NULL)
         return true;
@@ -197,7 +197,7 @@ static bool add_env(const char *subcommand, struct options *options, const char 
     return append(&options->env, &options->env_count, length < 0 ? NULL : entry);
 }
 
-/* "NAME,NAME,…"; what is no name at all is for the library to say. */
+/* "NAME,NAME,…". The library checks the names. */
 static bool add_hosts(struct options *options, const char *text)
 {
     for (;;) {
@@ -210,7 +210,7 @@ static bool add_hosts(struct options *options, const char *text)
     }
 }
 
-/* How long ago, or a frame's number. */
+/* A time ago, or a frame's number. */
 static bool parse_since(const char *subcommand, struct options *options, const char *text)
 {
     const char *end = NULL;
@@ -265,7 +265,7 @@ static bool parse_count(const char *subcommand, struct options *options, const c
     return false;
 }
 
-/* Bytes a second: 500K, 10M, 1G, of 1,024. */
+/* Bytes a second: 500K, 10M, 1G; K is 1,024. */
 static bool parse_rate(const char *subcommand, struct options *options, const char *text)
 {
     static const char letters[] = "KMG";
@@ -329,7 +329,7 @@ static bool take_cp(const char *subcommand, struct options *options, int option,
                                     : parse_links(subcommand, options, value);
 }
 
-/* What is taken as it stands. False: it is another option. */
+/* Options whose text is taken as it is. False: it is another option. */
 static bool take_text(struct options *options, int option, const char *value)
 {
     const struct {
@@ -438,7 +438,7 @@ struct accepted_options {
 static void select_options(struct accepted_options *selected, unsigned accepted)
 {
     size_t count = 0;
-    /* "+": stop at the first other word; ":": say ':' where a value is missing. */
+    /* "+": stop at the first other word; ":": return ':' if a value is missing. */
     char *letter = stpcpy(selected->letters, "+:");
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (((accepted | OPTIONS_ALL) & known[i].wanted_by) == 0)
@@ -454,14 +454,14 @@ static void select_options(struct accepted_options *selected, unsigned accepted)
     selected->list[count] = (struct option){NULL, 0, NULL, 0};
 }
 
-/* What a long option may have been meant to be. */
+/* Reports an unknown option, and the one that may be meant. */
 static void unknown_option(const struct accepted_options *selected, const char *subcommand,
                            const char *name)
 {
     char written[SUGGEST_MAX_BYTES];
     struct suggestion meant = {0};
     if (strncmp(name, "--", 2) == 0) {
-        /* Without its value; what is too long resembles nothing. */
+        /* Without its value. A longer name is similar to none. */
         (void)snprintf(written, sizeof written, "%.*s", (int)strcspn(name + 2, "="), name + 2);
         for (const struct option *at = selected->list; at->name != NULL; at++)
             suggest(&meant, written, at->name);
@@ -478,7 +478,7 @@ static enum options_result bad_option(const struct accepted_options *selected, i
 {
     bool is_letter = optopt > 0 && optopt < 256 && isgraph(optopt) != 0;
     char shown[3] = {'-', (char)optopt, '\0'};
-    /* A long option is a whole word, the one just read. */
+    /* A long option is the whole word that was just read. */
     const char *name = argv[optind - 1];
     if (is_letter && strncmp(name, "--", 2) != 0)
         name = shown;
@@ -494,14 +494,14 @@ static enum options_result bad_option(const struct accepted_options *selected, i
     return OPTIONS_BAD;
 }
 
-/* -t was a time limit once: a command line of then must not run without one. */
+/* -t was a time limit once: an old command line must not run without its limit. */
 static bool is_old_limit(const struct options *options, char *const *argv)
 {
     int64_t ms = 0;
     const char *text = options->host;
     if (!options->tty || text == NULL)
         return false;
-    /* Behind HOST, "-t 5m" leaves 5m as the command. */
+    /* After HOST, "-t 5m" leaves 5m as the command. */
     if (!options_duration(text, &ms) && argv + optind == options->words &&
         strcmp(options->words[-1], "-t") == 0 && options->words[0] != NULL)
         text = options->words[0];
@@ -511,7 +511,7 @@ static bool is_old_limit(const struct options *options, char *const *argv)
     return true;
 }
 
-/* Up to the next word that is no option. */
+/* Parses options up to the next other word. */
 static enum options_result
 parse_some(struct options *options, const struct accepted_options *selected, int argc, char **argv)
 {
@@ -557,7 +557,7 @@ enum options_result options_parse(struct options *options, unsigned accepted, in
         return OPTIONS_BAD;
     }
     options->host = argv[optind++];
-    /* After "--" getopt(3) would go on with options behind HOST, where "--" belongs. */
+    /* Options may also follow HOST, even if "--" came before HOST: it belongs after HOST. */
     result = parse_some(options, &selected, argc, argv);
     options->words = argv + optind;
     return result == OPTIONS_OK && is_old_limit(options, argv) ? OPTIONS_BAD : result;

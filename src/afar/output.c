@@ -12,8 +12,9 @@
 
 enum {
     PIPE_GROWN_BYTES = 262144,
-    /* What a terminal that is ready for writing takes at least: a pseudo terminal has 256 bytes
-     * then (Linux counts its buffers in these), and each may become two, as a newline does. */
+    /* How much a terminal that is ready for writing takes at least: a pseudo-terminal has room for
+     * 256 bytes then (the size of Linux's buffers), and each byte may become two, as a newline
+     * does. */
     TERMINAL_PIECE_BYTES = 128
 };
 
@@ -29,7 +30,7 @@ void output_open(struct output *output, int fd, const char *name)
         output->own_fd = reopen_own(fd, &info, O_WRONLY);
         output->kind = output->own_fd >= 0 ? OUTPUT_NONBLOCKING : OUTPUT_CAREFUL;
         output->fd = output->own_fd >= 0 ? output->own_fd : fd;
-        /* pipe(7): one that is ready for writing takes at least PIPE_BUF. */
+        /* A pipe that is ready for writing takes at least PIPE_BUF: pipe(7). */
         output->piece_bytes = S_ISFIFO(info.st_mode) ? PIPE_BUF : TERMINAL_PIECE_BYTES;
     }
     output->may_grow = S_ISFIFO(info.st_mode);
@@ -88,7 +89,7 @@ size_t output_write(struct output *output, const void *data, size_t size)
             output->blocked = true;
             return done;
         }
-        /* Standard error that was closed on purpose (2>&-) is not worth failing for. */
+        /* A standard error that was closed on purpose (2>&-) is not a failure. */
         if (errno == EPIPE || errno == ECONNRESET ||
             (errno == EBADF && output->fd == STDERR_FILENO))
             output->closed = true;

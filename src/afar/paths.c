@@ -9,8 +9,8 @@
 #include "afar/pin_text.h"
 #include "afar/report.h"
 
-/* XDG Base Directory Specification: a relative XDG_CONFIG_HOME is to be ignored. *path is NULL
- * where there is no home. */
+/* XDG Base Directory Specification: ignore a relative XDG_CONFIG_HOME. *path is NULL if there is no
+ * home directory. False: out of memory. */
 static bool folder_path(const char *variable, const char *in_home, const char *file, char **path)
 {
     const char *folder = getenv(variable);
@@ -32,7 +32,7 @@ bool config_file_path(const char *file, char **path)
     return folder_path("XDG_CONFIG_HOME", ".config", file, path);
 }
 
-/* AFAR_SESSIONS names another folder, or, empty, none. */
+/* AFAR_SESSIONS names another folder, or, if empty, none. False: out of memory. */
 static bool find_sessions(char **path)
 {
     const char *given = getenv("AFAR_SESSIONS");
@@ -42,8 +42,9 @@ static bool find_sessions(char **path)
     return given[0] == '\0' || *path != NULL;
 }
 
-/* Whether the nearest ancestor that exists is a folder, in which the rest could be, and is not. The
- * home of users who have none may be a file, such as /dev/null. */
+/* True if the nearest existing ancestor is a folder that we can see into, so that the rest
+ * certainly does not exist; or if it is the home directory, which may be a file such as
+ * /dev/null. */
 static bool is_absent_below(char *path)
 {
     const char *home = getenv("HOME");
@@ -56,7 +57,7 @@ static bool is_absent_below(char *path)
         if ((errno != ENOENT && errno != ENOTDIR) || slash == path)
             return false;
     }
-    return true; /* below the working directory */
+    return true; /* it is below the working directory */
 }
 
 bool path_may_exist(const char *path)
@@ -86,7 +87,8 @@ static bool find(char **path, const char *option, const char *variable, const ch
     return true;
 }
 
-/* What is said on the command line outdoes the environment, and a pin a CA: it says more. */
+/* The command line overrides the environment, and a pin overrides a CA because it is more
+ * specific. */
 static bool find_pin(struct credential_paths *paths, const struct options *options)
 {
     const char *given = getenv("AFAR_PIN");

@@ -26,7 +26,8 @@ static const char help[] =
     "  afar ping build-7\n"
     "  afar ping http://127.0.0.1:7421/readyz\n";
 
-/* Words of letters, digits and _, with a blank between them. Older servers say none. */
+/* The words consist of letters, digits and _, with single blanks between them. Older servers send
+ * none. */
 static void print_features(const char *words)
 {
     if (words[0] == '\0')
@@ -132,7 +133,7 @@ int ping_main(int argc, char **argv)
         report("ping: unexpected argument '%s'; try 'afar ping --help'", options.words[0]);
         goto out;
     }
-    options.share_ms = 0; /* it is the server that is to be heard, and how far it is */
+    options.share_ms = 0; /* measure the server itself, not a share */
     if (is_http(options.host))
         status = ask_health(&options);
     else if (remote_open(&remote, &options, NULL) && remote_connect(&remote))

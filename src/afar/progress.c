@@ -31,7 +31,7 @@ int progress_timeout_ms(const struct progress *progress)
 
 static void put(const char *text, size_t size)
 {
-    if (write(STDERR_FILENO, text, size) < 0) /* then there is nothing to see */
+    if (write(STDERR_FILENO, text, size) < 0) /* a failure only hides the line */
         return;
 }
 
@@ -49,7 +49,7 @@ static unsigned width_now(void)
     return known ? size.ws_col : USUAL_WIDTH;
 }
 
-/* Bytes a second, of the last 5 s. */
+/* Bytes a second, over the last 5 s. */
 static uint64_t measure(struct progress *progress, uint64_t bytes, int64_t now_ms)
 {
     unsigned first =
@@ -63,7 +63,7 @@ static uint64_t measure(struct progress *progress, uint64_t bytes, int64_t now_m
     return passed_ms > 0 ? (bytes - before) * 1000 / (uint64_t)passed_ms : 0;
 }
 
-/* Cut between two characters; a character counts as one column. */
+/* Cuts the text between two characters; each counts as one column. */
 static void cut(char *text, unsigned width)
 {
     size_t at = 0;

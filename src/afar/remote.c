@@ -9,11 +9,11 @@
 #include "afar/report.h"
 #include "afar/share/use.h"
 
-enum { RECONNECT_MS = 60000 }; /* where nothing is said */
+enum { RECONNECT_MS = 60000 }; /* the default */
 
 static const char parameter[] = "protocol=";
 
-/* What stands behind "?protocol=", or NULL. */
+/* What follows "?protocol="; NULL: nothing. */
 static const char *protocol_of(const char *url)
 {
     const char *query = strchr(url, '?');
@@ -22,7 +22,8 @@ static const char *protocol_of(const char *url)
     return query + 1 + strlen(parameter);
 }
 
-/* --protocol replaces the URL's; what else may be wrong with the URL is for the library to say. */
+/* Sets the protocol: --protocol, else the URL's, else `assumed`. The library reports what else is
+ * wrong with the URL. NULL: out of memory. */
 static char *make_url(const char *host, const char *protocol, const char *assumed)
 {
     char *url = NULL;
@@ -84,7 +85,7 @@ bool remote_renew(struct remote *remote)
     return remote->context != NULL;
 }
 
-/* Over a Unix socket an end means that one of the two has ended. */
+/* Over a Unix socket, a lost connection means that one side has ended. */
 static int64_t reconnect_ms(const char *url, const struct options *options)
 {
     if (options->reconnect_ms >= 0)
@@ -92,7 +93,7 @@ static int64_t reconnect_ms(const char *url, const struct options *options)
     return strncasecmp(url, "unix:", 5) == 0 ? 0 : RECONNECT_MS;
 }
 
-/* "no", or a time. */
+/* The entry is "no" or a duration. */
 bool remote_take_share(int64_t *share_ms, const struct host *entry)
 {
     const char *said = entry->value[HOST_SHARE].text;
@@ -106,7 +107,8 @@ bool remote_take_share(int64_t *share_ms, const struct host *entry)
     return false;
 }
 
-/* The same credentials as for the server, unless its own entry has named them; and not its pin. */
+/* For jump hosts: the credentials of the command line, but not the server's pin; their own entries
+ * may name others. */
 static bool take_via(struct remote *remote, const struct options *options, const char *via)
 {
     remote->asked = *options;
@@ -120,7 +122,7 @@ static bool take_via(struct remote *remote, const struct options *options, const
 
 bool remote_open(struct remote *remote, const struct options *options, const char *assumed)
 {
-    struct options own = *options; /* its lists are the caller's */
+    struct options own = *options; /* its lists are borrowed */
     *remote = (struct remote){.host = options->host,
                               .connect_timeout_ms = options->connect_timeout_ms,
                               .silence_ms = options->silence_ms};
@@ -155,7 +157,7 @@ void remote_close(struct remote *remote)
     *remote = (struct remote){0};
 }
 
-/* Asked four times before it is given up, as by default. */
+/* Ping four times before the server is given up, as by default. */
 static void set_silence(const struct remote *remote)
 {
     int64_t beat_ms = remote->silence_ms / 4;
@@ -202,8 +204,7 @@ static bool is_routed(const struct remote *remote)
            (route->family != 0 || route->local_address != NULL || route->open != NULL);
 }
 
-/* A share is tried once: where its connection was of no use, the server itself is dialled. One that
- * is begun has all that we have just found out, as whom to trust. */
+/* Tries a share once; if its connection was unusable, the server itself is dialled. */
 static bool connect_shared(struct remote *remote)
 {
     if (!remote->share_joins || remote->shared || is_routed(remote))
@@ -236,7 +237,7 @@ bool remote_connect(struct remote *remote)
         set_silence(remote);
         return true;
     }
-    /* OpenSSL is made ready only here: a shared connection needs none of it. */
+    /* Start OpenSSL only here: a shared connection does not need it. */
     if (remote->context == NULL)
         afar_begin_program();
     for (;;) {
@@ -258,7 +259,7 @@ bool remote_connect(struct remote *remote)
             return false;
         case TRUST_STOP:
             return false;
-        case TRUST_AGAIN: /* at most once: its key is known now, and another is refused */
+        case TRUST_AGAIN: /* at most once: the key is known now, and another is refused */
             break;
         }
     }

@@ -5,14 +5,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* Opening a pseudo terminal's master again makes a new pseudo terminal. */
+/* Opening a pseudo-terminal's master again makes a new pseudo-terminal. */
 static bool is_master(int fd)
 {
     int number = 0;
     return ioctl(fd, TIOCGPTN, &number) == 0;
 }
 
-/* /dev/tty is another terminal for each session: only TIOCGDEV says which. */
+/* /dev/tty is a different terminal in each session: only TIOCGDEV tells which. */
 static bool is_same_terminal(int one, int other)
 {
     unsigned device = 0;
@@ -42,7 +42,7 @@ int reopen_own(int fd, const struct stat *info, int access)
         return -1;
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     int own = open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    /* A pipe is the inode that was opened. A terminal's inode may stand for several. */
+    /* An inode identifies a pipe, but one inode may stand for several terminals. */
     if (own < 0 || pipe || is_same(fd, own, info))
         return own;
     (void)close(own);

@@ -36,11 +36,12 @@ struct repl {
     struct remote remote;
     const struct options *options;
     struct lines lines;
-    int status;    /* of the last command */
-    int interrupt; /* the signal that came before it had begun; 0: none */
+    int status;    /* the last command's */
+    int interrupt; /* the signal that withdrew it before it had begun; 0: none */
 };
 
-/* "$?" of the line before, where the line asks for it: each line has a shell of its own. */
+/* Each line has its own shell: sets "$?" from the line before, if the line uses it. NULL: out of
+ * memory. */
 static char *with_status(const char *line, int status)
 {
     char *text = NULL;
@@ -66,8 +67,8 @@ static void run_line(struct repl *repl, const char *line)
         struct tty_wish wish = {0};
         if (options->tty)
             tty_describe(&wish, environ);
-        /* The lines are what stdin is for here, so the commands get none; but a person's keys are
-         * the command's while it runs on a terminal. */
+        /* Standard input has the lines, so commands get none; except on a terminal, whose keys are
+         * the command's while it runs. */
         const struct afar_command command =
             AFAR_COMMAND_INIT(.shell = text, .env = options->env, .cwd = options->cwd,
                               .timeout_ms = options->timeout_ms,
@@ -82,7 +83,7 @@ static void run_line(struct repl *repl, const char *line)
         (void)fprintf(stderr, "[%d]\n", repl->status);
 }
 
-/* "exit" or "exit N", as a shell has it. */
+/* "exit" or "exit N", as in a shell. */
 static bool is_exit(const char *line, int *status)
 {
     char *end = NULL;
@@ -101,7 +102,7 @@ static bool is_exit(const char *line, int *status)
     return true;
 }
 
-/* No more lines, or none that can be read: then what follows is not run either. */
+/* No more lines, or a read error: then the lines that follow are not run. */
 static bool leave(struct repl *repl)
 {
     if (repl->lines.interactive)
@@ -114,7 +115,7 @@ static bool leave(struct repl *repl)
     return false;
 }
 
-/* A shell line cannot have a NUL: what stands before it is another line than the one meant. */
+/* A shell line cannot contain NUL: the part before it is not the line that was meant. */
 static bool refuse_nul(struct repl *repl)
 {
     report("repl: line %zu contains a NUL byte: it was not run%s", repl->lines.number,
@@ -123,7 +124,7 @@ static bool refuse_nul(struct repl *repl)
     return repl->lines.interactive;
 }
 
-/* Returns false where there is nothing more to do. */
+/* Runs one line. False: the end. */
 static bool step(struct repl *repl)
 {
     size_t size = 0;
@@ -147,7 +148,7 @@ static bool step(struct repl *repl)
     if (!ended && length > 0)
         run_line(repl, line);
     free(line);
-    /* As in a shell: INT at a terminal is meant for the line. */
+    /* As in a shell, INT at a terminal ends only the line. */
     bool end = repl->interrupt != 0 && !(repl->lines.interactive && repl->interrupt == SIGINT);
     return !ended && !end;
 }

@@ -9,8 +9,8 @@
 
 enum { LINE_BYTES = 1024, SHOWN_BYTES = 2048, ERRNO_MAX = 200 };
 
-/* Nobody takes it for now. Signals that are held back for the command (signals.h) shall end
- * the program meanwhile. */
+/* Waits until standard error can be written. Meanwhile, signals that are held back for the command
+ * (signals.h) end the program. */
 static void wait_until_taken(void)
 {
     struct pollfd waiting = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -58,7 +58,7 @@ void report_plain(const char *format, ...)
     va_end(args);
 }
 
-/* "No such file or directory" for "ENOENT", or the name itself. */
+/* "No such file or directory" for "ENOENT"; unknown names as they are. */
 static const char *describe_errno(const char *name)
 {
     for (int number = 1; number < ERRNO_MAX; number++) {
@@ -69,7 +69,8 @@ static const char *describe_errno(const char *name)
     return name;
 }
 
-/* ssh(1) gives its words to a shell, and people expect the same: one word with spaces is a line. */
+/* ssh(1) gives its words to a shell, and people expect the same: one word with spaces is probably a
+ * shell line. */
 static const char *hint(const struct afar_command *command, const struct afar_receipt *receipt)
 {
     bool line = command->argv != NULL && command->argv[1] == NULL &&
@@ -79,7 +80,7 @@ static const char *hint(const struct afar_command *command, const struct afar_re
                : "";
 }
 
-/* The server knows best which path it was about. */
+/* Prefers the server's message, which knows the path in question. */
 static void report_spawn(const char *host, const struct afar_command *command,
                          const struct afar_receipt *receipt)
 {
@@ -144,7 +145,7 @@ static void report_timeout(const char *host, const struct afar_command *command,
            command->timeout_ms > 0 ? "" : ", by the server's own limit");
 }
 
-/* What limited it, where that did not end it as a whole. */
+/* Reports a limit that the command has met, if that alone did not end it. */
 static void report_limit(const char *host, const struct afar_limit *limit)
 {
     char amount[32];
@@ -208,7 +209,7 @@ static void format_names(const struct afar_processes *processes, char *text, siz
         (void)snprintf(text + used, size - used, ", …");
 }
 
-/* In one line what the command has left behind. */
+/* Reports processes that the command has left behind. */
 static void report_left(const char *host, const struct afar_receipt *receipt)
 {
     char names[256];

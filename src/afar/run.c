@@ -59,8 +59,8 @@ static const char help[] =
 
 enum { KEPT_RECONNECT_MS = 60000 };
 
-/* The tutorial's protocols carry a line and nothing else: what is asked for besides must not be
- * dropped silently. */
+/* The first option that the tutorial's protocols cannot carry, so that it is not ignored silently;
+ * NULL: none. */
 static const char *not_for_shell(const struct options *options)
 {
     if (options->env != NULL)
@@ -114,8 +114,8 @@ static int run_command(struct remote *remote, const struct options *options)
                           .leave = options->leave, .user = remote->entry.value[HOST_USER].text,
                           .pty = options->tty ? &wish.pty : NULL);
     if (keep && command.resume_ms == 0 && options->reconnect_ms < 0)
-        command.resume_ms = KEPT_RECONNECT_MS; /* the server may restart under it */
-    /* Keys will come from who attaches to it. */
+        command.resume_ms = KEPT_RECONNECT_MS; /* the server may restart meanwhile */
+    /* On a terminal, keys will come from the client that attaches. */
     if (options->detach && !options->tty)
         command.with_stdin = false;
     char *line = NULL;

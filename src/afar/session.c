@@ -18,7 +18,7 @@ enum { WATCHED = 5 };
 static void fail(struct session *session, const char *what, int sys_errno)
 {
     console_leave(&session->console, true);
-    if (session->options->channel == NULL) /* whose other end may vanish at any time */
+    if (session->options->channel == NULL) /* its other end may vanish at any time */
         report("%s: %s; the command is ended", what, strerror(sys_errno));
     session->status = session->failed;
     session->lost = true;
@@ -26,7 +26,7 @@ static void fail(struct session *session, const char *what, int sys_errno)
 
 /* ---- what the library calls ------------------------------------------------------------------ */
 
-/* Each frame becomes a line once it has been taken: on_frame. */
+/* With --json: takes the output if its line (on_frame) has room in the queue. */
 static size_t take_for_line(struct session *session, size_t size)
 {
     if (!json_queue_full(&session->lines))
@@ -114,7 +114,7 @@ static void on_screen(void *user, const char *modes, uint64_t replay)
     console_begin_screen(&session->console, modes, replay);
 }
 
-/* In numbers, never in silence. */
+/* Output is missing here: reports how much. */
 static void on_cut(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes)
 {
     struct session *session = user;
@@ -132,7 +132,7 @@ static const char exit_frame[] = "{\"type\":\"exit\",";
 static void on_frame(void *user, const char *json)
 {
     struct session *session = user;
-    /* Who waits for the end wants the receipt. */
+    /* A client that waits only for the end wants only the receipt. */
     if (!session->command->no_output || strncmp(json, exit_frame, sizeof exit_frame - 1) == 0)
         json_queue_add(&session->lines, json);
 }
@@ -147,12 +147,12 @@ static bool wants_input(const struct session *session)
            !session->stdin_done && !session->stdin_blocked;
 }
 
-/* So do keys, but those that are for us. */
+/* Gives keys to the command, and carries out escape commands. */
 static void give_keys(struct session *session, struct afar_error *err)
 {
     struct console *console = &session->console;
     enum escape_action action = ESCAPE_NOTHING;
-    console_tick(console, session->client, session_now_ms()); /* a size goes before them */
+    console_tick(console, session->client, session_now_ms()); /* a new size goes first */
     do {
         action = console_take(console, &session->input);
         if (console->start < console->end) {
@@ -167,7 +167,7 @@ static void give_keys(struct session *session, struct afar_error *err)
              session->input.start < session->input.end);
 }
 
-/* What was read goes to the command, as far as its credit reaches. */
+/* Gives what was read to the command, as far as it has credit. */
 static void give_input(struct session *session, struct afar_error *err)
 {
     struct input *input = &session->input;
@@ -182,7 +182,7 @@ static void give_input(struct session *session, struct afar_error *err)
     }
     if (input->start < input->end) {
         size_t taken = 0;
-        /* Any other failure is the connection's, and afar_process tells it. */
+        /* afar_process reports any other failure. */
         (void)afar_write_stdin(session->client, input->data + input->start,
                                input->end - input->start, &taken, err);
         input->start += taken;
@@ -204,7 +204,7 @@ static void write_lines(struct session *session)
                                              lines->end - lines->start));
 }
 
-/* The other end of a forwarded connection has ended its direction. */
+/* If the target of a forwarded connection has ended its direction, ends our output. */
 static void check_channel(struct session *session)
 {
     if (session->options->channel == NULL || !channel_output_is_over(session->options->channel))
@@ -214,7 +214,7 @@ static void check_channel(struct session *session)
     output_open(&session->output[0], STDOUT_FILENO, session->output[0].name);
 }
 
-/* The reader of our output has gone, or it cannot be written. */
+/* Acts if the reader of an output is gone, or writing failed. */
 static void check_outputs(struct session *session, struct afar_error *err)
 {
     for (int i = 0; i < 2; i++) {
@@ -232,7 +232,7 @@ static void check_outputs(struct session *session, struct afar_error *err)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-/* The server had gone before, or was going: nothing of the command has happened. */
+/* True if the server was gone before the command was sent, so that it can be sent again. */
 static bool may_start_again(const struct session *session, enum afar_status status,
                             const struct afar_error *err)
 {
@@ -240,7 +240,7 @@ static bool may_start_again(const struct session *session, enum afar_status stat
            status == AFAR_ECLOSED && strcmp(err->reason, "not_sent") == 0;
 }
 
-/* A server from before there were any: it misses the command. */
+/* True if the server is too old for subsystems: it misses the command. */
 static bool is_unknown_subsystem(const struct session *session, const struct afar_error *err)
 {
     return session->command->subsystem != NULL &&
@@ -253,7 +253,7 @@ static bool is_unknown_forward(const struct session *session, const struct afar_
            (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
 }
 
-/* Older servers know neither terminals nor login shells, and say so in one of these ways. */
+/* True if the server is too old for terminals or login shells. */
 static bool is_unknown_terminal(const struct session *session, const struct afar_error *err)
 {
     const struct afar_command *command = session->command;
@@ -262,7 +262,7 @@ static bool is_unknown_terminal(const struct session *session, const struct afar
     return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
 }
 
-/* True: whoever has asked for one may ask again without. */
+/* True if the caller can ask again without a terminal. */
 static bool has_no_terminal(struct session *session, const struct afar_error *err)
 {
     const struct session_options *options = session->options;
@@ -289,13 +289,15 @@ static void take_receipt(struct session *session, const struct afar_receipt *rec
         session->status = session->cut ? STATUS_CUT : 0;
     else
         session->status = tell_end(session, receipt);
-    /* With --once it may have ended long ago, and nobody knows how: that is no success. */
+    /* With --once the job may have ended long ago with an unknown outcome: that is not a
+     * success. */
     if (session->printed && receipt->outcome != AFAR_OUTCOME_SPAWN_FAILED &&
         receipt->outcome != AFAR_OUTCOME_SERVER_LOST)
         session->status = 0;
 }
 
-/* A job is left, which runs on. True: that is what has been answered. */
+/* Leaves the job, once its id was printed. True: the server has confirmed that we have left it, or
+ * has sent all that there is now. */
 static bool let_go(struct session *session, enum afar_status status,
                    const struct afar_receipt *receipt, struct afar_error *err)
 {
@@ -310,7 +312,6 @@ static bool let_go(struct session *session, enum afar_status status,
     return true;
 }
 
-/* Sends, receives, and sees whether it is over. */
 void session_process(struct session *session, struct afar_error *err)
 {
     session->lines_refused = false;
@@ -329,7 +330,7 @@ void session_process(struct session *session, struct afar_error *err)
     } else if (status != AFAR_OK) {
         console_leave(&session->console, true);
         session->lost = status != AFAR_EREFUSED;
-        if (session->hanging_up) { /* whatever has become of it */
+        if (session->hanging_up) { /* no matter how it ended */
             session->status = session->hung_up;
             return;
         }
@@ -355,7 +356,7 @@ void session_process(struct session *session, struct afar_error *err)
     }
 }
 
-/* -1: never. */
+/* The smaller timeout; -1: none. */
 static int sooner(int a_ms, int b_ms)
 {
     if (a_ms < 0 || b_ms < 0)
@@ -386,8 +387,8 @@ static int timeout_ms(const struct session *session)
     return library_ms;
 }
 
-/* Of a forwarded connection also where nothing is read just now: that it was reset. -1: nothing of
- * standard input. */
+/* The descriptor of standard input to poll; -1: none. A forwarded connection is polled even while
+ * nothing is read, to notice a reset. */
 static int input_to_watch(const struct session *session)
 {
     const struct input *input = &session->input;
@@ -418,8 +419,8 @@ static void wait_ready(struct session *session, struct afar_error *err)
         {.fd = output[0].blocked ? output[0].fd : -1, .events = POLLOUT},
         {.fd = output[1].blocked ? output[1].fd : -1, .events = POLLOUT},
     };
-    /* Where written lines have made room, there is nothing to wait for: the output that was refused
-     * is here already. */
+    /* If lines that were written have made room, do not wait: the refused output is here
+     * already. */
     bool room = session->lines_refused && !json_queue_full(&session->lines);
     if (poll(watched, WATCHED, room ? 0 : timeout_ms(session)) < 0) {
         if (errno != EINTR)
@@ -435,7 +436,7 @@ static void wait_ready(struct session *session, struct afar_error *err)
     }
 }
 
-/* Unless the connection is there: that was not lost, or is the first. */
+/* Connects again, unless there is a connection: it was not lost, or is the first. */
 static bool connect_again(struct session *session)
 {
     if (session->remote->client != NULL)
@@ -446,7 +447,7 @@ static bool connect_again(struct session *session)
     return connected;
 }
 
-/* False: it has been said why. */
+/* Sends the request. False: the reason was reported. */
 static bool start(struct session *session)
 {
     const struct afar_callbacks callbacks =
@@ -473,7 +474,7 @@ static bool start(struct session *session)
     return false;
 }
 
-/* Lines that standard output did not take before the end. */
+/* Writes the lines that standard output did not take before the end. */
 static void finish_lines(struct session *session)
 {
     while (session->json && session->lines.start < session->lines.end &&
@@ -523,7 +524,7 @@ static int run(struct session *session)
             continue;
         if (session->status < 0) {
             console_tick(&session->console, session->client, session_now_ms());
-            afar_keep_session(session->client); /* while the command begins: it costs no time */
+            afar_keep_session(session->client); /* while the command begins, this costs no time */
             wait_ready(session, &err);
         }
     }

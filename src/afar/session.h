@@ -3,7 +3,7 @@
  *
  * Owns:    nothing after session_run.
  * Threads: one; and while a raw terminal's connection is lost, one that watches keys and signals.
- * Blocks:  until the command has ended and its output is written, or the session is given up.
+ * Blocks:  until the command has ended and its output is written, or the run is given up.
  * Limits:  with --json, JSON_WAITING_BYTES of lines that standard output does not take yet. */
 #ifndef AFAR_SESSION_H
 #define AFAR_SESSION_H

@@ -1,5 +1,5 @@
-/* A command's session while its connection is lost: what is said of that, attempts to come back, and
- * the last word where nobody will. */
+/* A run whose connection is lost: messages, attempts to reconnect, and a last message to a
+ * server that would wait for us. */
 #include "afar/session_internal.h"
 
 #include <errno.h>
@@ -13,8 +13,8 @@
 #include "afar/report.h"
 
 enum {
-    AWAY_SAY_MS = 2000, /* a shorter loss is not mentioned on the command's own screen */
-    GOODBYE_MS = 1000   /* a connection that is there has so long to say that it has heard us */
+    AWAY_SAY_MS = 2000, /* report only longer losses on the command's own screen */
+    GOODBYE_MS = 1000   /* how long to wait for the answer if the connection is there */
 };
 
 /* ---- a lost connection ----------------------------------------------------------------------- */
@@ -41,8 +41,8 @@ void session_check_away(struct session *session)
         say_presence(session, true);
 }
 
-/* One line when it is lost and one when it is back, for a person; on the command's own screen only
- * where it lasts. */
+/* Reports a lost connection, and that it is back; on the command's own screen only if the loss
+ * lasts. */
 void session_note_presence(struct session *session)
 {
     const bool away = afar_why_away(session->client)[0] != '\0';
@@ -59,13 +59,13 @@ void session_note_presence(struct session *session)
     }
     const bool shown = session->away_said;
     say_presence(session, away);
-    if (!away) /* what was told meanwhile has not arrived */
+    if (!away) /* a size sent meanwhile was lost */
         console_resized(&session->console);
     if (!away && shown)
         console_redraw(&session->console);
 }
 
-/* Whoever has interrupted it does not want to wait. */
+/* The user has interrupted the command, and does not want to wait. */
 void session_check_interrupted_away(struct session *session)
 {
     if (!session->told_away || session->give_up_ms == 0 || session->status >= 0 ||
@@ -80,11 +80,11 @@ void session_check_interrupted_away(struct session *session)
 
 /* ---- attempts to come back --------------------------------------------------------------------- */
 
-/* What goes on here while an attempt waits for the network, which may be lost without a word. */
+/* What a helper thread watches while an attempt to reconnect waits for the network. */
 struct attention {
     struct session *session;
-    int stop_fd; /* can be read: the attempt is to end */
-    int over_fd; /* … it has ended */
+    int stop_fd; /* set to end the attempt */
+    int over_fd; /* set when the attempt has ended */
     enum escape_action action;
 };
 
@@ -92,10 +92,10 @@ static void set(int event_fd)
 {
     const uint64_t one = 1;
     ssize_t written = write(event_fd, &one, sizeof one);
-    (void)written; /* eight bytes, into one that was 0 */
+    (void)written; /* cannot fail: the counter was 0 */
 }
 
-/* Keys are kept for the command. True: they ask for something. */
+/* Keeps keys for the command. True: an escape command, or a failure, ends the attempt. */
 static bool take_keys(struct attention *attention)
 {
     struct session *session = attention->session;
@@ -106,8 +106,8 @@ static bool take_keys(struct attention *attention)
     return session->input.failure != 0 || attention->action != ESCAPE_NOTHING;
 }
 
-/* A thread, while the session's own is in afar_resume and touches nothing but the client: this one
- * has all else. */
+/* The helper thread. Meanwhile the main thread is in afar_resume and uses only the client;
+ * this one uses all else. */
 static void *attend(void *argument)
 {
     struct attention *attention = argument;
@@ -131,7 +131,8 @@ static void *attend(void *argument)
     }
 }
 
-/* Within `timeout_ms`. False: not, and it is of no use to try again. */
+/* Tries once to resume, within `timeout_ms`. False: no credentials, so it is useless to try
+ * again. */
 static bool try_once(struct session *session, int64_t timeout_ms, int stop_fd)
 {
     struct remote *remote = session->remote;
@@ -145,7 +146,7 @@ static bool try_once(struct session *session, int64_t timeout_ms, int stop_fd)
     return true;
 }
 
-/* The same, but a person's keys are heeded meanwhile. */
+/* The same, but keys and signals are handled meanwhile. */
 static bool try_attended(struct session *session, int64_t timeout_ms)
 {
     struct attention attention = {.session = session, .stop_fd = -1, .over_fd = -1};
@@ -156,7 +157,7 @@ static bool try_attended(struct session *session, int64_t timeout_ms)
         attention.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         attention.over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     }
-    /* Where there can be none, keys wait until it is over, and signals end it. */
+    /* Without a thread, keys wait until the attempt is over; signals end it. */
     if (attention.stop_fd >= 0 && attention.over_fd >= 0 &&
         pthread_create(&thread, NULL, attend, &attention) == 0) {
         tried = try_once(session, timeout_ms, attention.stop_fd);
@@ -173,7 +174,7 @@ static bool try_attended(struct session *session, int64_t timeout_ms)
     return tried;
 }
 
-/* No attempt lasts longer than somebody waits for what comes of it. */
+/* How long an attempt may take: no longer than its result is waited for. */
 static int64_t attempt_ms(const struct session *session)
 {
     const int64_t now_ms = session_now_ms();
@@ -188,7 +189,6 @@ static int64_t attempt_ms(const struct session *session)
     return most_ms;
 }
 
-/* True: it was tried, and there is news for session_process(). */
 bool session_come_back(struct session *session)
 {
     if (session->status >= 0 || !afar_away(session->client) || afar_timeout(session->client) != 0)
@@ -200,15 +200,16 @@ bool session_come_back(struct session *session)
 
 /* ---- a last word ----------------------------------------------------------------------------- */
 
-/* It was asked to end, or told that nobody comes back, and has had its time; or needs not be told. */
+/* True if the server needs no last message: it has got one, or had its time, or does not wait for
+ * us. */
 static bool is_told(const struct session *session)
 {
     return session->in_vain || session->hanging_up || session->taken_back != 0 ||
            session_is_kept(session) || session->command->resume_ms == 0;
 }
 
-/* A connection that seems to be there may be lost already: only an answer says that it was heard. A
- * signal that ends programs ends this, too: whoever sends a second one does not want to wait. */
+/* Waits for an answer, because only that proves that the server has heard it: a connection that
+ * seems to be there may be lost. A signal that ends programs ends the wait. */
 void session_farewell(struct session *session)
 {
     struct afar_client *client = session->remote->client;

@@ -1,5 +1,4 @@
-/* How a command's session ends before the command does: signals, and a person at the terminal who
- * leaves. */
+/* How a run ends before its command: by signals, or by escape commands. */
 #include "afar/session_internal.h"
 
 #include <poll.h>
@@ -12,13 +11,13 @@
 #include "afar/report.h"
 
 enum {
-    INTERRUPTS_MAX = 3, /* INT or TERM that often: the user wants to leave */
-    /* So long a server has to answer: that it has taken a request back, which must be over within a
-     * second; and any sign of life after a signal. */
+    INTERRUPTS_MAX = 3, /* after so many INT or TERM, leave */
+    /* How long the server has to confirm that the request is withdrawn, which must end within a
+     * second; and to show a sign of life after a signal. */
     TAKE_BACK_MS = 800,
     PROBE_MS = 5000,
-    HANG_UP_MS = 500, /* that it ends the command, of which nobody waits for the end */
-    PAUSE_MS = 200    /* to tell it that we stop */
+    HANG_UP_MS = 500, /* how long it has to confirm the end after hanging up */
+    PAUSE_MS = 200    /* how long sending `pause` may take */
 };
 
 void session_leave(struct session *session)
@@ -42,7 +41,7 @@ bool session_is_kept(const struct session *session)
     return command->keep || command->key != NULL || command->job != NULL;
 }
 
-/* The terminal is theirs again at once, and the server has a moment to hear of it. */
+/* Gives the terminal back immediately, and the server a moment to hear that we leave. */
 static void go(struct session *session, int status, const char *how, struct afar_error *err)
 {
     char host[256];
@@ -60,10 +59,10 @@ static void go(struct session *session, int status, const char *how, struct afar
     session->hanging_up = true;
     session->hung_up = status;
     session->hang_up_ms = session_now_ms() + HANG_UP_MS;
-    (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
+    (void)afar_detach(session->client, err); /* afar_process reports a failure */
 }
 
-/* For good; what is kept runs on. */
+/* Leaves for good; a kept job runs on. */
 static void session_hang_up(struct session *session, struct afar_error *err)
 {
     go(session, session->failed, "hung up", err);
@@ -77,7 +76,7 @@ static void session_detach(struct session *session, struct afar_error *err)
         tty_say(&session->console.tty, "[it is not kept, and would end; ~. hangs up]");
 }
 
-/* For a while. */
+/* Stops this program until it is continued, and tells the server before. */
 static void session_suspend(struct session *session, struct afar_error *err)
 {
     int64_t until_ms = session_now_ms() + PAUSE_MS;
@@ -115,7 +114,7 @@ bool session_is_end(int number)
     return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
 }
 
-/* A command that has not begun shall not begin: a signal for it would be delivered when it has. */
+/* Withdraws a command that has not begun. (A signal would be delivered only after it had begun.) */
 static void take_back(struct session *session, int number, struct afar_error *err)
 {
     if (session->taken_back != 0) {
@@ -128,10 +127,11 @@ static void take_back(struct session *session, int number, struct afar_error *er
     session->taken_back = number;
     session->give_up_ms =
         session_now_ms() + (session->told_away ? SESSION_DELIVER_MS : TAKE_BACK_MS);
-    (void)afar_detach(session->client, err); /* its failure is the connection's: afar_process */
+    (void)afar_detach(session->client, err); /* afar_process reports a failure */
 }
 
-/* The server does not answer. A connection that ends takes a request back, too, once it notices. */
+/* Ends if the server does not confirm in time. The connection's end withdraws the request too, once
+ * the server notices it. */
 void session_check_taken_back(struct session *session)
 {
     if (session->hanging_up && session->status < 0 && session_now_ms() >= session->hang_up_ms)
@@ -145,8 +145,8 @@ void session_check_taken_back(struct session *session)
     session_leave(session);
 }
 
-/* Nobody waits any longer for what a signal has done to the command; its connection's end will end
- * it. */
+/* The signal was passed on, and its time is over: ends this program. The end of the connection ends
+ * the command. */
 void session_check_leaving(struct session *session)
 {
     if (session->leaving == 0 || session->status >= 0 || session_now_ms() < session->give_up_ms)
@@ -157,7 +157,7 @@ void session_check_leaving(struct session *session)
     session_leave(session);
 }
 
-/* The job is another's, and was waited for long enough. */
+/* `afar wait` has waited for long enough; the job runs on. */
 void session_check_wait(struct session *session)
 {
     if (session->wait_until_ms == 0 || session->status >= 0 ||
@@ -197,7 +197,7 @@ static void pass_on(struct session *session, int number, struct afar_error *err)
         (void)afar_probe(session->client, PROBE_MS, err);
 }
 
-/* The job is another's, and runs on. */
+/* Leaves the job, which runs on. */
 static void leave_job(struct session *session, int number)
 {
     if (!session_is_end(number))

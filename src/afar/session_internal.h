@@ -62,14 +62,14 @@ struct session {
 
 /* session.c */
 
-/* Sends and receives, and sets the status if the session is over. */
+/* Sends and receives, and sets the status if the run is over. */
 void session_process(struct session *session, struct afar_error *err);
 
 /* session_ends.c */
 
 int64_t session_now_ms(void);
 
-/* Ends the session without waiting for an answer; the connection will be closed. */
+/* Ends the run without waiting for an answer; the connection will be closed. */
 void session_leave(struct session *session);
 
 /* True if the job does not end with the connection. */
@@ -83,7 +83,7 @@ bool session_is_end(int number);
 
 void session_take_signals(struct session *session, struct afar_error *err);
 
-/* Each ends the session if its time has come: hang_up_ms, give_up_ms, wait_until_ms. */
+/* Each ends the run if its time has come: hang_up_ms, give_up_ms, wait_until_ms. */
 void session_check_taken_back(struct session *session);
 void session_check_leaving(struct session *session);
 void session_check_wait(struct session *session);
@@ -100,7 +100,7 @@ void session_note_presence(struct session *session);
 /* Reports the lost connection if away_say_ms has come. */
 void session_check_away(struct session *session);
 
-/* Ends the session if it was interrupted while away and give_up_ms has come. */
+/* Ends the run if it was interrupted while away and give_up_ms has come. */
 void session_check_interrupted_away(struct session *session);
 
 /* Tries to reconnect if that is due. True: it was tried; call session_process. */

@@ -11,7 +11,7 @@
 #include "afar/session.h"
 #include "afar/tty.h"
 
-enum { KEPT_RECONNECT_MS = 60000 }; /* the server may restart under it */
+enum { KEPT_RECONNECT_MS = 60000 }; /* the server may restart meanwhile */
 
 static const char help[] =
     "usage: afar shell [options] HOST\n"
@@ -37,7 +37,7 @@ static const char help[] =
     "  afar shell build-7\n"
     "  afar shell --once work build-7\n";
 
-/* Where the person is now, dim, as it is not the shell that says it. */
+/* Shows where the user is now; dim, because it does not come from the shell. */
 static void greet(const char *host, const struct options *options,
                   const struct afar_command *command)
 {
@@ -55,7 +55,8 @@ static void greet(const char *host, const struct options *options,
                   options->escape == '~' ? "; ~? after Enter for help" : "");
 }
 
-/* The shell of this name has been left for good: the next one may have it. */
+/* Forgets an ended shell of this name, so that a new one can have it. False: the reason was
+ * reported. */
 static bool forget_ended(struct remote *remote, const char *name)
 {
     char job[JOB_NAME_BYTES];

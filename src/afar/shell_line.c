@@ -13,7 +13,7 @@ struct printed {
     int failure; /* errno, 0: none */
 };
 
-/* The reply must be read whole, so a wait here is no deadlock: the server has collected it. */
+/* Waiting here is no deadlock: the server has collected the complete reply before it sends it. */
 static void on_output(void *user, const void *data, size_t size)
 {
     struct printed *printed = user;
@@ -29,7 +29,7 @@ static void on_output(void *user, const void *data, size_t size)
     }
 }
 
-/* The tutorial's own server says 'xxxxxx'. */
+/* The tutorial's own server sends 'xxxxxx' instead of an MD5. */
 static bool is_md5(const char *text)
 {
     size_t length = 0;

@@ -7,7 +7,7 @@
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 static const int of_terminals[] = {SIGWINCH, SIGTSTP, SIGCONT};
 
-/* Those that are not ignored. */
+/* Adds the signals that are not ignored. */
 static void add(struct signals *signals, const int *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

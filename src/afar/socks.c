@@ -7,10 +7,10 @@
 enum {
     VERSION_4 = 4,
     VERSION_5 = 5,
-    CONNECT = 1, /* the one command */
+    CONNECT = 1, /* the only command that is accepted */
     NO_AUTHENTICATION = 0,
     NO_METHOD = 0xff,
-    /* Replies of RFC 1928 §6. */
+    /* Replies: RFC 1928 §6. */
     REPLY_OK = 0,
     REPLY_FAILED = 1,
     REPLY_UNREACHABLE = 4,
@@ -18,7 +18,7 @@ enum {
     REPLY_TIMED_OUT = 6,
     REPLY_NO_COMMAND = 7,
     REPLY_NO_ADDRESS = 8,
-    /* And of version 4. */
+    /* Replies of version 4. */
     REPLY_4_OK = 90,
     REPLY_4_FAILED = 91
 };
@@ -27,7 +27,7 @@ enum address_type { ADDRESS_IPV4 = 1, ADDRESS_NAME = 3, ADDRESS_IPV6 = 4 };
 
 static void reply_5(struct socks *socks, uint8_t code)
 {
-    /* The address that it was made from is not told: 0.0.0.0:0. */
+    /* The server's local address is not sent: 0.0.0.0:0. */
     const uint8_t reply[] = {VERSION_5, code, 0, ADDRESS_IPV4, 0, 0, 0, 0, 0, 0};
     memcpy(socks->reply, reply, sizeof reply);
     socks->reply_size = sizeof reply;
@@ -103,7 +103,7 @@ static enum socks_next take_5(struct socks *socks, const uint8_t *data, size_t s
     return set_target(socks, text, strlen(text), port);
 }
 
-/* 04 COMMAND PORT ADDRESS USER 00; an address 0.0.0.X, X > 0, has NAME 00 behind that (4a). */
+/* 04 COMMAND PORT ADDRESS USER 00; after an address 0.0.0.X, X > 0, follows NAME 00 (4a). */
 static enum socks_next take_4(struct socks *socks, const uint8_t *data, size_t size, size_t *used)
 {
     char text[INET_ADDRSTRLEN];
@@ -138,7 +138,7 @@ enum socks_next socks_take(struct socks *socks, const uint8_t *data, size_t size
         socks->version = data[0];
     if (socks->version == VERSION_4)
         return take_4(socks, data, size, used);
-    if (socks->version != VERSION_5) /* who speaks HTTP or TLS gets no bytes of another language */
+    if (socks->version != VERSION_5) /* to HTTP or TLS no reply makes sense */
         return SOCKS_REFUSE;
     return socks->greeted ? take_5(socks, data, size, used) : greet(socks, data, size, used);
 }

@@ -24,7 +24,7 @@ static void put_time(struct stamp *stamp)
     stamp->end += size;
 }
 
-/* As much as there is room for. */
+/* Fills `bytes` with output and times, as much as fits. */
 static void assemble(struct stamp *stamp, const char *data, size_t size)
 {
     stamp->start = stamp->end = stamp->covers = 0;

@@ -38,7 +38,7 @@ void suggest(struct suggestion *best, const char *written, const char *candidate
     if (size >= SUGGEST_MAX_BYTES || strlen(candidate) >= SUGGEST_MAX_BYTES)
         return;
     size_t wrong = count_wrong(written, candidate);
-    /* More than that, or half of a short word, is another word. */
+    /* Skip a word with more wrong letters than that, or with more than half of them wrong. */
     if (wrong > WRONG_MAX || 2 * wrong > size || (best->word != NULL && wrong >= best->wrong))
         return;
     *best = (struct suggestion){.word = candidate, .wrong = (unsigned)wrong};

@@ -18,7 +18,7 @@ bool trust_open(struct trust *trust, const char *file, const char *url)
 {
     *trust = (struct trust){0};
     if (!known_hosts_name(url, trust->name))
-        trust->name[0] = '\0'; /* then connecting fails before anybody asks */
+        trust->name[0] = '\0'; /* then connecting fails before a key is checked */
     if (file == NULL)
         return true;
     trust->file = strdup(file);
@@ -51,7 +51,7 @@ void trust_close(struct trust *trust)
 bool trust_check(void *user, const char *server_name, const char *pin)
 {
     struct trust *trust = user;
-    (void)server_name; /* the port belongs to it: trust->name */
+    (void)server_name; /* compare trust->name, which includes the port */
     trust->asked = true;
     (void)snprintf(trust->pin, sizeof trust->pin, "%s", pin);
     trust->answer = KNOWN_HOSTS_NEVER;
@@ -64,7 +64,7 @@ bool trust_check(void *user, const char *server_name, const char *pin)
 
 /* ---- a person -------------------------------------------------------------------------------- */
 
-/* As ssh(1): what comes by a pipe is not an answer, so the terminal itself is asked. -1: none. */
+/* Opens the terminal: an answer must not come from a pipe, as in ssh(1). -1: none. */
 static int open_terminal(void)
 {
     if (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0)
@@ -72,7 +72,7 @@ static int open_terminal(void)
     return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 }
 
-/* The first bytes of a line; the rest of it is read and left. */
+/* Reads a line, and keeps its first bytes. */
 static void read_line(int fd, char line[ANSWER_BYTES])
 {
     size_t used = 0;
@@ -82,7 +82,7 @@ static void read_line(int fd, char line[ANSWER_BYTES])
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            used = 0; /* half an answer is none */
+            used = 0; /* an incomplete answer is no answer */
         if (got <= 0 || byte == '\n')
             break;
         if (used < ANSWER_BYTES - 1)

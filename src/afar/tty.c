@@ -20,7 +20,7 @@ bool tty_is_there(void)
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
-/* The value of "NAME=value". */
+/* The value, if the entry is "NAME=value" of this name; else NULL. */
 static const char *value_of(const char *entry, const char *name)
 {
     size_t length = strlen(name);
@@ -37,7 +37,7 @@ static bool is_locale(const char *entry)
     return pty_is_locale_name(name) && pty_is_value(equals + 1);
 }
 
-/* What could not be asked for is left out: nobody has asked for it. */
+/* Leaves out values that a request cannot have: the user has not asked for them. */
 void tty_describe(struct tty_wish *wish, char *const *environment)
 {
     size_t count = 0;
@@ -94,14 +94,14 @@ bool tty_make_raw(struct tty *tty)
     cfmakeraw(&wanted);
     wanted.c_cflag = (wanted.c_cflag & ~(tcflag_t)CSIZE) | CS8;
     tty->ours = wanted;
-    /* Before the mode changes: there is no moment in which nobody would put it back. */
+    /* Before the mode changes, so that it is always restored. */
     if (!guard_start(&tty->guard, STDIN_FILENO, tty->shows ? STDOUT_FILENO : -1, &tty->before,
                      &tty->ours))
         return false;
     guard_note(&tty->guard, tty->modes.set);
     if (!guard_set_mode(STDIN_FILENO, &wanted) || tcgetattr(STDIN_FILENO, &tty->ours) != 0) {
         int failed = errno;
-        (void)guard_set_mode(STDIN_FILENO, &tty->before); /* it may be raw, or a part of it */
+        (void)guard_set_mode(STDIN_FILENO, &tty->before); /* it may be raw in part */
         guard_dismiss(&tty->guard);
         errno = failed;
         return false;
@@ -110,7 +110,7 @@ bool tty_make_raw(struct tty *tty)
     return true;
 }
 
-/* Standard output may be one that does not wait, and need not be one that is read. */
+/* Standard output may be non-blocking, and may have no reader: gives up after a while. */
 static void write_within(const char *text, size_t size)
 {
     size_t done = 0;
@@ -153,8 +153,8 @@ bool tty_resume(struct tty *tty, bool *changed)
     if (tty->raw && tcgetattr(STDIN_FILENO, &now) == 0 && guard_same_modes(&now, &tty->ours))
         return true;
     *changed = true;
-    /* It was stopped by somebody else, and a shell has had its own mode meanwhile: what was before
-     * us is still what is to be put back. */
+    /* Another program has stopped us, and a shell has changed the mode meanwhile. `before` still
+     * holds the mode to restore. */
     if (tty->raw)
         return guard_set_mode(STDIN_FILENO, &tty->ours);
     if (!tty_make_raw(tty))
@@ -203,8 +203,8 @@ bool tty_is_alternate(const struct tty *tty)
     return term_modes_alternate(tty->modes.set);
 }
 
-/* The cursor, its attributes and its origin are saved and come back. A column stays free: in the
- * last one some terminals would go to the next row. */
+/* Saves and restores the cursor, its attributes and its origin. The last column stays free, because
+ * some terminals would wrap there. */
 void tty_put_last_row(const struct tty *tty, const char *text)
 {
     char line[LINE_BYTES];
@@ -240,5 +240,5 @@ void tty_say(const struct tty *tty, const char *format, ...)
     int size = tty->raw ? snprintf(whole, sizeof whole, "\r\x1b[K%s\r\n", line)
                         : snprintf(whole, sizeof whole, "%s\n", line);
     ssize_t written = write(STDERR_FILENO, whole, (size_t)size);
-    (void)written; /* nobody hears it */
+    (void)written; /* a failure cannot be reported */
 }
