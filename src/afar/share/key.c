@@ -10,7 +10,7 @@
 
 #include "afar/known_hosts.h"
 
-/* FNV-1a, twice from different beginnings: files only need names, the text is compared. */
+/* FNV-1a, used twice from different beginnings. It only names files; the text is compared. */
 static uint64_t hash(const char *text, size_t size, uint64_t sum)
 {
     for (size_t i = 0; i < size; i++)
@@ -48,7 +48,7 @@ static bool add_file(FILE *out, const char *what, const char *path)
     return added;
 }
 
-/* What OpenSSL takes from the environment: its configuration, and where the system's CAs are. */
+/* What OpenSSL reads from the environment: its configuration, and where the system's CAs are. */
 static bool add_environment(FILE *out)
 {
     static const char *const names[] = {"OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR"};
@@ -61,7 +61,7 @@ static bool add_environment(FILE *out)
 static void add_known(void *user, const char *pin)
 {
     FILE *out = user;
-    (void)fprintf(out, "known sha256:%s\n", pin); /* a failure stays: ferror() */
+    (void)fprintf(out, "known sha256:%s\n", pin); /* ferror() reports a failure later */
 }
 
 static bool add_credentials(FILE *out, const struct remote *remote)
@@ -76,7 +76,8 @@ static bool add_credentials(FILE *out, const struct remote *remote)
             known_hosts_each(paths->known_hosts, remote->trust.name, add_known, out));
 }
 
-/* A Unix socket is near enough, and the tutorial's protocols have no requests that end. */
+/* Only TLS and TCP: a Unix socket is fast enough, and the tutorial's protocols have no requests
+ * that end. */
 static bool may_share(const char *url)
 {
     if (strchr(url, '?') != NULL || strchr(url, '\n') != NULL)

@@ -1,5 +1,5 @@
-/* What a shared connection is good for: the server and all that was shown and demanded when it was
- * opened. Two clients share only where all of that is the same, as text.
+/* The key of a share: identifies the server, and the credentials and demands with which a
+ * connection was opened. Two clients share only if their keys are equal, as text.
  *
  * Owns:    the text (share_key_close).
  * Threads: any.
@@ -18,11 +18,12 @@ enum { SHARE_NAME_BYTES = 33 };
 struct share_key {
     char *text; /* lines; the first is the URL */
     size_t size;
-    char name[SHARE_NAME_BYTES]; /* of the text, for the names of files; others may have it too */
+    char name[SHARE_NAME_BYTES]; /* a hash of the text, for file names; not unique */
 };
 
-/* The key of a remote that is open. Files count as they are now: one that was replaced is another.
- * False: nothing is to be shared with that URL, or memory is out; nothing was said. */
+/* Makes the key of a remote that is open. It includes the files' inodes, sizes and times, so a file
+ * that was replaced gives another key. False: this URL cannot be shared, or out of memory. Reports
+ * only a file of known servers that cannot be trusted. */
 bool share_key_make(struct share_key *key, const struct remote *remote);
 /* False: out of memory. */
 bool share_key_copy(struct share_key *key, const struct share_key *other);
@@ -30,7 +31,8 @@ void share_key_close(struct share_key *key);
 
 bool share_key_equal(const struct share_key *one, const struct share_key *other);
 
-/* A name of a file as it is from everywhere; the caller's. NULL: out of memory. */
+/* The file's absolute name, which the caller frees. NULL: out of memory, or no working
+ * directory. */
 char *share_absolute(const char *path);
 
 #endif

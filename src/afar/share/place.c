@@ -23,7 +23,7 @@ static bool is_ours(const char *path)
            (found.st_mode & (S_IRWXG | S_IRWXO)) == 0;
 }
 
-/* Makes it, where `make`. */
+/* `make`: makes it, if it is missing. */
 static bool use_folder(const char *path, bool make)
 {
     if (make && mkdir(path, S_IRWXU) != 0 && errno != EEXIST)
@@ -45,7 +45,7 @@ static bool find_folder(char path[SHARE_PATH_BYTES], bool make)
     return use_folder(path, make);
 }
 
-/* FOLDER/NAME. */
+/* Makes FOLDER/NAME, with room for an extension. */
 static bool find_path(char path[SHARE_PATH_BYTES], const char *name, bool make)
 {
     char folder[SHARE_PATH_BYTES];
@@ -79,7 +79,7 @@ static int dial(const char *path, pid_t *pid)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    /* Where its queue is full it does not block, and there is none. */
+    /* connect(2) does not wait; if the socket's queue is full, there is no share for us. */
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
         share_peer(fd, pid) == geteuid())
         return fd;
@@ -152,7 +152,8 @@ void share_place_each(void (*show)(void *user, const char *url, pid_t pid), void
 
 /* ---- held ------------------------------------------------------------------------------------ */
 
-/* -1: another holds it. One whose name was removed meanwhile is nobody's: it is tried again. */
+/* Takes the lock. -1: another process holds it. If the locked file's name was removed meanwhile,
+ * tries again. */
 static int lock(const char *path)
 {
     char whole[SHARE_PATH_BYTES];
@@ -209,7 +210,7 @@ bool share_place_open(struct share_place *place, const struct share_key *key)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     add_end(address.sun_path, place->path, ".sock");
-    (void)unlink(address.sun_path); /* of one that was killed: we hold the lock */
+    (void)unlink(address.sun_path); /* left by a share that was killed: we hold the lock */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mode_t before = umask(S_IRWXG | S_IRWXO);
     bool opened = fd >= 0 && write_key(place->path, key) &&

@@ -12,13 +12,13 @@
 #include "afar/remote.h"
 
 enum {
-    /* A network may forget a connection that is silent for longer, without a word (some within
-     * minutes). */
+    /* A connection that was silent for longer is checked: a network may drop it without notice
+     * (some within minutes). */
     TRUSTED_MS = 60000,
-    ASK_MS = 600 /* a client that waits for the answer waits for little longer */
+    ASK_MS = 600 /* a client that waits for this waits for little longer */
 };
 
-/* A connection to be opened, or, where it has one, to be asked; and what came of it. */
+/* A connection to open, or to check; and the result. */
 struct job {
     struct pool_connection connection;
     bool opens;
@@ -30,9 +30,9 @@ struct pool_thread {
     struct share_key key;
     int wake_fd;
     pthread_mutex_t lock;
-    pthread_cond_t some; /* something is to be done */
-    bool stop;           /* as all that follows, guarded by the lock */
-    int users;           /* of this: the pool and the thread; the last one frees it */
+    pthread_cond_t some; /* there is a job, or `stop` is set */
+    bool stop;           /* this and all that follows is guarded by the lock */
+    int users;           /* the pool and the thread; the last one frees this */
     struct job todo[POOL_JOBS_MAX];
     size_t todo_count;
     struct job done[POOL_JOBS_MAX];
@@ -41,7 +41,7 @@ struct pool_thread {
 
 /* ---- the thread ------------------------------------------------------------------------------ */
 
-/* As at every connection files are read anew; what they are now must be what the share is for. */
+/* Opens a connection, with files read anew; the key must still be the share's. */
 static bool dial(const struct pool_thread *thread, struct remote *remote, struct job *job)
 {
     struct share_key key = {0};
@@ -55,7 +55,7 @@ static bool dial(const struct pool_thread *thread, struct remote *remote, struct
     }
     share_key_close(&key);
     enum afar_status status = remote_dial(remote, &err);
-    /* With TLS 1.3 only an answer says that the server accepts us, too. */
+    /* With TLS 1.3 only an answer shows that the server has accepted our certificate. */
     if (status == AFAR_OK)
         status = afar_ping(remote->client, remote->connect_timeout_ms, &pong, &err);
     job->refused = status == AFAR_ETRUST || status == AFAR_EINVAL || status == AFAR_EPEER ||
@@ -105,7 +105,7 @@ static void free_thread(struct pool_thread *thread)
     free(thread);
 }
 
-/* Of the pool and the thread, one does not need it any more. */
+/* The pool or the thread no longer needs this. */
 static void leave(struct pool_thread *thread)
 {
     (void)pthread_mutex_lock(&thread->lock);
@@ -144,10 +144,10 @@ static void *work(void *user)
         else
             ask_one(&job);
         (void)pthread_mutex_lock(&thread->lock);
-        thread->done[thread->done_count++] = job; /* as many as were asked for, at most */
+        thread->done[thread->done_count++] = job; /* has room: add_job limits the jobs */
         (void)pthread_mutex_unlock(&thread->lock);
         if (write(thread->wake_fd, &one, sizeof one) != (ssize_t)sizeof one)
-            break; /* cannot be: its counter is far from full */
+            break; /* cannot happen: the counter is far from full */
     }
     leave(thread);
     return NULL;
@@ -181,7 +181,7 @@ bool pool_open(struct pool *pool, const struct options *options, const struct sh
     thread->options = *options;
     thread->users = 2;
     thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    (void)pthread_mutex_init(&thread->lock, NULL); /* the default kinds cannot fail */
+    (void)pthread_mutex_init(&thread->lock, NULL); /* with default attributes these cannot fail */
     (void)pthread_cond_init(&thread->some, NULL);
     if (thread->wake_fd < 0 || !share_key_copy(&thread->key, key) ||
         pthread_create(&id, NULL, work, thread) != 0) {
@@ -215,7 +215,7 @@ bool pool_is_empty(const struct pool *pool)
     return pool->count + pool->opening + pool->verifying == 0;
 }
 
-/* Takes it out of those that wait. */
+/* Removes one of the idle connections, and returns it. */
 static struct pool_connection remove_idle(struct pool *pool, size_t at)
 {
     const struct pool_connection connection = pool->idle[at];
@@ -224,7 +224,7 @@ static struct pool_connection remove_idle(struct pool *pool, size_t at)
     return connection;
 }
 
-/* It is silent, as it should be. */
+/* True if nothing has come, not even the end. */
 static bool is_silent(struct afar_client *client)
 {
     char byte = 0;

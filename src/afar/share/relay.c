@@ -9,10 +9,10 @@
 #include <afar/relay.h>
 
 enum {
-    PIECE_BYTES = 256 * 1024, /* at once; the server's frames are no larger while they are full */
-    TURNS = 4,                /* of one relay, before the others have theirs */
+    PIECE_BYTES = 256 * 1024, /* per read; the server's full frames are no larger */
+    TURNS = 4,                /* per relay, before others get theirs */
     PONG_BYTES = 1024,
-    FAREWELL_MS = 5000 /* for what is still to be sent when one of the two has ended */
+    FAREWELL_MS = 5000 /* how long to send the rest after one side has ended */
 };
 
 void relay_open(struct relay *relay, int fd, int64_t now_ms)
@@ -46,7 +46,7 @@ bool relay_watch(const struct relay *relay, struct pollfd watched[2])
     if (relay->down.passed > 0)
         watched[0].events |= POLLOUT;
     if (watched[0].events == 0 && relay->client_ended)
-        watched[0].fd = -1; /* its end has been seen: poll(2) would report it for ever */
+        watched[0].fd = -1; /* its end was seen, and poll(2) would report it for ever */
     if (relay->server == NULL || relay->server_ended)
         return false;
     short events = afar_relay_events(relay->server, has_room(&relay->down) && !relay->client_ended,
@@ -63,7 +63,7 @@ static void end(bool *ended, struct relay *relay, int64_t now_ms)
     *ended = true;
 }
 
-/* True: something has come. */
+/* Reads from the client. True: something has come. */
 static bool take_from_client(struct relay *relay, int64_t now_ms)
 {
     uint8_t *room = NULL;
@@ -127,13 +127,13 @@ static void give_to_client(struct relay *relay, int64_t now_ms)
         if (some < 0 && errno == EAGAIN)
             return;
         if (some < 0) {
-            /* It has gone; what it has said last, as that it does not come back, is still here. */
+            /* The client is gone; its last words, such as `detach`, can still be read. */
             while (take_from_client(relay, now_ms))
                 pass(&relay->up, &relay->track, track_from_client);
             end(&relay->client_ended, relay, now_ms);
             buffer_clear(&relay->down.held);
             relay->down.passed = 0;
-            relay->track.odd = true; /* what came of a frame is lost */
+            relay->track.odd = true; /* part of a frame is lost */
             return;
         }
         sent(&relay->down, (size_t)some);
@@ -144,13 +144,13 @@ static void give_to_server(struct relay *relay, int64_t now_ms)
 {
     while (relay->up.passed > 0 && relay->server != NULL && !relay->server_ended) {
         size_t taken = 0;
-        relay->sent = true; /* whatever comes of it */
+        relay->sent = true; /* even if sending fails */
         enum afar_status status = afar_relay_send(relay->server, buffer_head(&relay->up.held),
                                                   relay->up.passed, &taken, NULL);
         if (status == AFAR_EAGAIN)
             return;
         if (status != AFAR_OK) {
-            /* Its last words may still be there to be read. */
+            /* The server's last words may still be readable. */
             while (take_from_server(relay, now_ms))
                 pass(&relay->down, &relay->track, track_from_server);
             end(&relay->server_ended, relay, now_ms);
@@ -160,7 +160,7 @@ static void give_to_server(struct relay *relay, int64_t now_ms)
     }
 }
 
-/* When one of the two has ended, what it has said before goes to the other. */
+/* After one side has ended: what it sent before still goes to the other. */
 static void check_end(struct relay *relay, int64_t now_ms)
 {
     if (relay->server_ended && !relay->sent && relay->asked && !relay->client_ended) {
@@ -178,10 +178,10 @@ void relay_turn(struct relay *relay, int64_t now_ms)
 {
     bool more = true;
     for (int turn = 0; more && turn < TURNS && !relay->over; turn++) {
-        /* First whether the server is still there: then nothing is given to it. */
+        /* Read from the server first: if it is gone, nothing must be given to it. */
         more = take_from_server(relay, now_ms);
         more = take_from_client(relay, now_ms) || more;
-        /* The first frame may be for us: relay_first. */
+        /* The first frame may be for us: see relay_first. */
         if (relay->asked)
             pass(&relay->up, &relay->track, track_from_client);
         give_to_server(relay, now_ms);
@@ -206,7 +206,7 @@ bool relay_first(struct relay *relay, bool *is_ping, uint64_t *id)
     enum afar_status status =
         decoder_next(&decoder, buffer_head(&relay->up.held), size, &message, &payload, &used, &err);
     decoder_close(&decoder);
-    if (status == AFAR_EAGAIN) /* a request of many words is none of ours, whole or not */
+    if (status == AFAR_EAGAIN) /* a header longer than that of a ping is not for us */
         return used > FRAME_PREFIX_BYTES && size > FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES;
     if (status != AFAR_OK)
         return true;
@@ -229,7 +229,7 @@ static bool is_plain(const char *text, const char *more)
     return true;
 }
 
-/* What is put in for the client; it has been counted as seen. */
+/* Puts a frame of our own for the client. It was not followed by the track. */
 static bool put(struct relay *relay, const struct buffer *frame)
 {
     struct relay_way *down = &relay->down;

@@ -1,9 +1,9 @@
-/* One client of a share, and the connection that it was handed: bytes between the two.
+/* Passes bytes between one client of a share and the connection that it was given.
  *
  * Owns:    the client's socket, and the connection until relay_close or relay_give_back.
  * Threads: one.
  * Blocks:  never.
- * Limits:  RELAY_HELD_BYTES each way; a header of FRAME_HEADER_MAX_BYTES fits. */
+ * Limits:  RELAY_HELD_BYTES in each direction; a header of FRAME_HEADER_MAX_BYTES fits. */
 #ifndef AFAR_SHARE_RELAY_H
 #define AFAR_SHARE_RELAY_H
 
@@ -18,7 +18,7 @@
 
 enum { RELAY_HELD_BYTES = 512 * 1024 };
 
-/* One way: what waits, and how much of that may be sent. */
+/* One direction: what waits, and how many bytes of that may be sent. */
 struct relay_way {
     struct buffer held;
     size_t passed;
@@ -26,40 +26,40 @@ struct relay_way {
 
 struct relay {
     int fd;                     /* the client's */
-    struct afar_client *server; /* NULL: it has none yet */
+    struct afar_client *server; /* NULL: none yet */
     struct relay_way up;        /* to the server */
     struct relay_way down;      /* to the client */
     struct track track;
-    bool asked;        /* the client's first frame has been looked at */
-    bool sent;         /* a byte of the client's has been given to the server */
-    bool client_ended; /* nothing comes from it any more */
+    bool asked;        /* the client's first frame was looked at */
+    bool sent;         /* bytes of the client were given to the server */
+    bool client_ended; /* nothing more comes from it */
     bool server_ended;
     bool over;
-    int64_t since_ms; /* when it came, or when one of the two ended */
+    int64_t since_ms; /* when the client came, or when one side ended */
 };
 
-/* `fd` is *moved*. */
+/* Takes `fd` over. */
 void relay_open(struct relay *relay, int fd, int64_t now_ms);
 void relay_close(struct relay *relay);
 
-/* What to poll: [0] the client, [1] the server. True: do not wait. */
+/* What to poll: [0] the client, [1] the server. True: do not wait, there is work. */
 bool relay_watch(const struct relay *relay, struct pollfd watched[2]);
 
-/* All that can be done without waiting. */
+/* Does what can be done without waiting, within limits. */
 void relay_turn(struct relay *relay, int64_t now_ms);
 
-/* The first frame, where it has come whole: true. *is_ping: it is a ping, which was taken off, and
- * has this id. */
+/* True if the client's first frame can be judged. *is_ping: it is a ping with this id, and was
+ * removed. */
 bool relay_first(struct relay *relay, bool *is_ping, uint64_t *id);
 
-/* Adds a frame for the client. False: out of memory. */
+/* Puts a pong for the client. False: out of memory. */
 bool relay_say_pong(struct relay *relay, uint64_t id, const char *version, const char *features);
 
-/* Says that nothing of its request was given to the server, and ends. */
+/* Tells the client (`closing`) that nothing of its request was given to the server, and ends. */
 void relay_turn_away(struct relay *relay);
 
-/* Where it is over, and has left a connection that another client may have: that, *moved*. NULL: it
- * has not. */
+/* If the relay is over, and its connection can serve another client: returns that, which the caller
+ * closes. NULL: it cannot. */
 struct afar_client *relay_give_back(struct relay *relay);
 
 #endif

@@ -16,20 +16,20 @@
 #include "base/clock.h"
 
 enum {
-    WARM = 2,               /* at first, and where there was none for a client */
-    FIRST_FRAME_MS = 5000,  /* a client that says nothing */
-    WAITING_MS = 800,       /* for a connection that is being asked */
-    CHECK_MS = 10000,       /* how often the key is compared with the files */
-    ACCEPTS_MAX = 16,       /* at once */
-    ACCEPT_PAUSE_MS = 1000, /* without a descriptor for the client that waits */
-    FIRST_IDLE = 3,         /* in the list of what is polled: behind these … */
+    WARM = 2,               /* how many to open at first, and when there was none for a client */
+    FIRST_FRAME_MS = 5000,  /* limit for a client's first frame */
+    WAITING_MS = 800,       /* limit for waiting while a connection is checked */
+    CHECK_MS = 10000,       /* how often to compare the key with the files */
+    ACCEPTS_MAX = 16,       /* per turn */
+    ACCEPT_PAUSE_MS = 1000, /* after an accept that failed for want of a descriptor */
+    FIRST_IDLE = 3,         /* index in the poll list, after these … */
     FIRST_RELAY = FIRST_IDLE + POOL_IDLE_MAX
 };
 
 struct seat {
     struct relay relay;
-    char version[POOL_VERSION_BYTES]; /* of the server */
-    bool waits;                       /* it has pinged, and waits for a connection */
+    char version[POOL_VERSION_BYTES]; /* the server's */
+    bool waits;                       /* it waits for a connection */
     uint64_t ping;
 };
 
@@ -41,8 +41,8 @@ struct share {
     int signal_fd;
     struct seat *seat[SERVE_CLIENTS_MAX];
     size_t seats;
-    bool leaving; /* no more clients; ends with the last one */
-    bool ending;  /* at once */
+    bool leaving; /* no new clients; ends with the last one */
+    bool ending;  /* end now */
     int64_t idle_since_ms;
     int64_t checked_ms;
     int64_t accept_at_ms; /* not before; 0: at any time */
@@ -58,7 +58,8 @@ static bool make_key(struct share_key *key, const struct options *options)
     return made;
 }
 
-/* A certificate was renewed or removed, a server forgotten: what is open is not for the next one. */
+/* If the key has changed (a certificate was renewed or removed, a server forgotten), takes no new
+ * clients. */
 static void check_key(struct share *share, int64_t now_ms)
 {
     struct share_key now = {0};
@@ -96,7 +97,7 @@ static void accept_clients(struct share *share, int64_t now_ms)
     check_key(share, now_ms);
 }
 
-/* Where a connection is there, or will be soon. */
+/* Gives the client a connection, or turns it away; does nothing yet while one is being checked. */
 static void seat_client(struct share *share, struct seat *seat, int64_t now_ms)
 {
     struct pool_connection connection;
@@ -146,7 +147,7 @@ static void turn(struct share *share, struct seat *seat, int64_t now_ms)
     }
 }
 
-/* Its connection is another's, where that may be. */
+/* Removes a client. Its connection goes back to the pool if it can serve another client. */
 static void remove_client(struct share *share, size_t at, int64_t now_ms)
 {
     struct seat *seat = share->seat[at];
@@ -161,7 +162,7 @@ static void remove_client(struct share *share, size_t at, int64_t now_ms)
     share->idle_since_ms = now_ms;
 }
 
-/* Those that have a connection first: what they give back is for the others. */
+/* First the clients with a connection: what they give back is for the others. */
 static void turn_all(struct share *share, int64_t now_ms)
 {
     for (int with = 1; with >= 0; with--) {
@@ -186,7 +187,7 @@ static void take_signals(struct share *share)
     }
 }
 
-/* When there is something to do although nothing happens. */
+/* When the next timeout is due. */
 static int64_t next_ms(const struct share *share)
 {
     int64_t at_ms = share->checked_ms + CHECK_MS;
@@ -221,7 +222,7 @@ static void wait_for_news(struct share *share)
         at_once = relay_watch(&share->seat[i]->relay, watched + FIRST_RELAY + 2 * i) || at_once;
     int timeout_ms = at_once ? 0 : clock_poll_timeout(next_ms(share));
     if (poll(watched, FIRST_RELAY + 2 * share->seats, timeout_ms) < 0)
-        return; /* EINTR, or ENOMEM: once more */
+        return; /* EINTR or ENOMEM: try again */
     int64_t now_ms = clock_now_ms();
     pool_check(&share->pool, watched + FIRST_IDLE);
     if (watched[1].revents != 0)
@@ -232,7 +233,7 @@ static void wait_for_news(struct share *share)
         accept_clients(share, now_ms);
 }
 
-/* It is found as soon as it has something to give. */
+/* Opens the socket as soon as there is a connection; decides whether to end. */
 static void settle(struct share *share, int64_t now_ms)
 {
     if (now_ms - share->checked_ms >= CHECK_MS)

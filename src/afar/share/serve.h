@@ -1,10 +1,10 @@
-/* The share itself: one process for one key, which hands a connection to each client that comes.
+/* The share itself: one process for one key, which gives a connection to each client that comes.
  *
- * Owns:    all of it, while it runs.
+ * Owns:    everything, while it runs.
  * Threads: one, and the pool's.
- * Blocks:  until it has been idle for as long as `options` say, is ended by TERM or, once its
- *          clients have gone, by USR1, or the key is no longer what it was.
- * Limits:  SERVE_CLIENTS_MAX; others are closed at once, and connect by themselves. */
+ * Blocks:  until it was idle for as long as `options` say; or TERM comes; or, once its clients are
+ *          gone, after USR1, or if the key has changed.
+ * Limits:  SERVE_CLIENTS_MAX; further clients are closed, and dial the server themselves. */
 #ifndef AFAR_SHARE_SERVE_H
 #define AFAR_SHARE_SERVE_H
 

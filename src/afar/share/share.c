@@ -71,7 +71,7 @@ static int stop_one(const struct options *options)
     return status;
 }
 
-/* The first connection is ours: it finds out what is wrong, and whom to trust. */
+/* We make the first connection, to find out what is wrong and whom to trust. */
 static int begin(const struct options *options)
 {
     struct remote remote;

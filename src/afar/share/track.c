@@ -1,6 +1,6 @@
 #include "afar/share/track.h"
 
-/* Ids below are of a client that counts up from 1, as the next one may, too. */
+/* A client whose ids are below counts up from 1; the next client may do so too. */
 #define CHANCE_ID (UINT64_C(1) << 32)
 
 static bool wants_none(void *user, const struct message *message)
@@ -46,7 +46,7 @@ static void see_client(struct track *track, const struct message *message)
     case MESSAGE_ACK:
     case MESSAGE_PONG:
         return;
-    default: /* of a later version, or none of a client's: who knows what it asks for */
+    default: /* of a later version, or not a client's: unknown effect */
         track->odd = true;
     }
 }
@@ -96,7 +96,7 @@ static size_t follow(struct track *track, struct decoder *decoder,
             decoder_next(decoder, data + done, size - done, &message, &payload, &used, &err);
         if (status == AFAR_EAGAIN)
             break;
-        if (status != AFAR_OK) { /* for the other side to refuse */
+        if (status != AFAR_OK) { /* the other side will refuse it */
             track->odd = true;
             return size;
         }

@@ -14,7 +14,7 @@
 
 enum { WORDS_MAX = 24, TIME_BYTES = 32, PIN_TEXT_BYTES = AFAR_PIN_BYTES + 8 };
 
-/* The program itself, also where it was replaced meanwhile. */
+/* This program, even if its file was replaced meanwhile. */
 static const char program[] = "/proc/self/exe";
 
 bool share_connect(struct remote *remote)
@@ -66,7 +66,7 @@ static bool add_file(struct words *words, int which, const char *option, const c
     return words->made[which] != NULL;
 }
 
-/* As options.c reads it. */
+/* A duration as options.c reads it. */
 static const char *time_text(char text[TIME_BYTES], int64_t ms)
 {
     const int64_t most = 999999999;
@@ -92,7 +92,7 @@ static bool make_words(struct words *words, const struct remote *remote)
     bool made = add_file(words, 0, "--ca", paths->ca) &&
                 add_file(words, 1, "--cert", paths->cert) &&
                 add_file(words, 2, "--key", paths->key);
-    /* Not by a name of the file of hosts: what that says has been taken in. */
+    /* The URL, not a name from the file of hosts: the entry was applied already. */
     const char *scheme = strstr(remote->url, "://") == NULL ? "tls://" : "";
     if (asprintf(&words->made[3], "%s%s", scheme, remote->url) < 0)
         words->made[3] = NULL;
@@ -101,7 +101,7 @@ static bool make_words(struct words *words, const struct remote *remote)
     return made && words->made[3] != NULL;
 }
 
-/* In a child of the child: nobody's, without a terminal, and with nothing that was open. */
+/* In the grandchild: no parent, no terminal, no open descriptors. */
 static void become(const struct words *words)
 {
     sigset_t none;
