@@ -17,8 +17,8 @@
 #include "afar/session.h"
 #include "afar/tty.h"
 
-/* After a signal that ends programs, the command has so long to end by it: then its connection is
- * closed, and the server ends it. */
+/* PATIENCE_MS: how long the command has to end by a signal that ends programs; then its connection
+ * is closed, and the server ends it. */
 enum { PATIENCE_MS = 2000, HOLD_MS = 10000, HOLD_ANSWER_MS = 30000 };
 
 /* ---- environment --------------------------------------------------------------------------------
@@ -57,8 +57,8 @@ static bool choose_environment(struct ssh_run *run)
 /* ---- the end ------------------------------------------------------------------------------------
  */
 
-/* 255 is for what failed here or on the way. What the server has ended is no such failure: tools
- * would try it again. */
+/* 255 is for failures here or of the connection. What the server has ended gets another status:
+ * after 255, tools would try again. */
 static int exit_status(void *user, const struct afar_receipt *receipt)
 {
     const struct ssh_run *run = user;
@@ -91,8 +91,8 @@ static int exit_status(void *user, const struct afar_receipt *receipt)
 /* ---- in the background --------------------------------------------------------------------------
  */
 
-/* -f: the command runs, so the one who waits may go on. Signals and the connection are the child's
- * from now on. */
+/* -f: the command runs, so the parent exits and its caller can go on. The child has the connection
+ * and the signals from now on. */
 static void go_on_behind(void *user)
 {
     const struct ssh_run *run = user;
@@ -118,8 +118,8 @@ static void go_on_behind(void *user)
 /* ---- what is asked for --------------------------------------------------------------------------
  */
 
-/* -N: nothing runs, and the connection is held. Signals end this as they end any program; -O exit ends
- * what is a master. */
+/* -N: runs nothing, and holds the connection. Signals end this program as usual; -O exit ends a
+ * master. */
 static int hold(struct ssh_run *run)
 {
     struct pollfd share = {.fd = ssh_share_watch(run), .events = POLLIN};
@@ -144,7 +144,7 @@ static int hold(struct ssh_run *run)
     return SSH_STATUS_FAILED;
 }
 
-/* The command, by a shell in the home directory; or files, of which the server knows by itself. */
+/* Makes the request: the command, run by the user's shell in the home directory; or a subsystem. */
 static struct afar_command make_command(const struct ssh_run *run)
 {
     const struct ssh_options *options = &run->options;
@@ -164,8 +164,8 @@ static struct afar_command make_command(const struct ssh_run *run)
                           .shell_of_user = run->line != NULL);
 }
 
-/* Where there is no terminal to be had it runs without one, as with ssh: tools ask for one with
- * every command that do not need it. */
+/* Without a terminal to give, the command runs without one, as with ssh: some tools ask for one for
+ * every command, and do not need it. */
 static int run_command(struct ssh_run *run)
 {
     const struct session_options how = {.failed_status = SSH_STATUS_FAILED,

@@ -20,7 +20,7 @@ static bool is_read(const struct ssh_keyword *keyword)
     return false;
 }
 
-/* "web* !web3": some pattern is for the host, and none that is denied. */
+/* "web* !web3": true if a pattern matches the host, and none with '!' does. */
 static bool is_for(char *patterns, const char *host)
 {
     bool match = false;
@@ -56,7 +56,7 @@ bool ssh_config_apply(struct ssh_options *options, char *text, const char *path,
             continue;
         }
         if (size == 5 && strncasecmp(line, "Match", size) == 0) {
-            for_host = false; /* its conditions are OpenSSH's own */
+            for_host = false; /* conditions of Match are not supported */
             continue;
         }
         const struct ssh_keyword *keyword = ssh_keyword_find(line, size);

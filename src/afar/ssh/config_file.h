@@ -1,7 +1,8 @@
-/* The file of -F: of OpenSSH's ssh_config(5) those keywords that say where to connect and with what
- * environment. Without -F none is read: the ports and proxies in ~/.ssh/config are sshd's.
+/* Reads the file of -F: those keywords of OpenSSH's ssh_config(5) that say where to connect and
+ * with what environment. Without -F no file is read: the ports and proxies in ~/.ssh/config are
+ * meant for sshd.
  *
- * Owns nothing afterwards.
+ * Owns:    nothing afterwards.
  * Threads: one.
  * Blocks:  as long as the file does.
  * Limits:  SSH_CONFIG_BYTES. */
@@ -12,11 +13,12 @@
 
 enum { SSH_CONFIG_BYTES = 1 << 20 };
 
-/* Sets what holds for `host` and was not set before. False: `message` says what is wrong. */
+/* Sets the values that the file has for `host` and that were not set before. False: `message` says
+ * what is wrong. */
 bool ssh_config_read(struct ssh_options *options, const char *path, const char *host,
                      char message[SSH_MESSAGE_BYTES]);
 
-/* The same of its text, which is changed. */
+/* The same for the file's text, which is modified; `path` is for messages. */
 bool ssh_config_apply(struct ssh_options *options, char *text, const char *path, const char *host,
                       char message[SSH_MESSAGE_BYTES]);
 

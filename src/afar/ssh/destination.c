@@ -15,7 +15,7 @@ static bool begins(const char *text, const char *prefix)
     return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* The host, and of a URL the port too. */
+/* Takes the host, and with `has_port` also the port. */
 static bool take_host(struct ssh_destination *destination, struct ssh_options *options,
                       const char *text, size_t size, bool has_port, char message[SSH_MESSAGE_BYTES])
 {

@@ -1,6 +1,8 @@
-/* Where `afar ssh` is to connect: what stands in the place of ssh's destination, and Afar's own URL.
+/* Parses the destination of `afar ssh`: ssh's forms, and Afar's own URLs.
  *
- * Owns nothing; any thread; never blocks.
+ * Owns:    nothing.
+ * Threads: any.
+ * Blocks:  never.
  * Limits:  a host of SSH_HOST_BYTES. */
 #ifndef AFAR_SSH_DESTINATION_H
 #define AFAR_SSH_DESTINATION_H
@@ -10,19 +12,21 @@
 enum { SSH_HOST_BYTES = 512, SSH_URL_BYTES = 600 };
 
 struct ssh_destination {
-    char host[SSH_HOST_BYTES]; /* a name, or an address without brackets; or a URL of Afar's */
+    char host[SSH_HOST_BYTES]; /* a name, an address without brackets, or Afar's URL */
     bool is_url;               /* tls://, tcp:// or unix:// */
 };
 
-/* Reads "host", "user@host" or "ssh://[user@]host[:port][/]"; the last "@" divides. User and port go
- * to the options, unless they are known. False: `message` says what is wrong. */
+/* Parses options->destination: "host", "user@host", "ssh://[user@]host[:port][/]" or an Afar URL;
+ * the last "@" separates. User and port are set in the options, unless set before. False: `message`
+ * says what is wrong. */
 bool ssh_destination_parse(struct ssh_destination *destination, struct ssh_options *options,
                            char message[SSH_MESSAGE_BYTES]);
 
-/* tls://HOST:PORT, with brackets where they are needed. `port` NULL: none is written. */
+/* Makes tls://HOST:PORT, with brackets if needed. `port` NULL: without a port. False: too long. */
 bool ssh_destination_url(char url[SSH_URL_BYTES], const char *host, const char *port);
 
-/* The URL with another port; `port` NULL, or a URL that has none: as it is. */
+/* Copies the URL with another port; unchanged if `port` is NULL or it is a Unix socket's. False:
+ * too long. */
 bool ssh_destination_replace(char out[SSH_URL_BYTES], const char *url, const char *port);
 
 #endif

@@ -1,4 +1,4 @@
-/* -W, -L and -D: what is forwarded while the connection lasts. */
+/* -W, -L and -D: forwarding while the connection lasts. */
 #include "afar/ssh/run.h"
 
 #include <stdlib.h>
@@ -62,7 +62,7 @@ bool ssh_forwards_open(struct ssh_run *run)
     return forwards_start(&run->forwards, &run->remote);
 }
 
-/* As ssh(1), which then says nothing of a command. */
+/* Runs no command, as in ssh(1). */
 int ssh_stdio_forward(struct ssh_run *run)
 {
     struct channel channel = {.connected = NULL};

@@ -9,7 +9,7 @@
 
 enum { HEAD_BYTES = 65536 };
 
-/* Whether the file has the text near its beginning. */
+/* True if the beginning of the file has `wanted`, and not `unwanted` (may be NULL). */
 static bool has_text(const char *path, const char *wanted, const char *unwanted)
 {
     FILE *file = fopen(path, "re");
@@ -26,8 +26,8 @@ static bool has_text(const char *path, const char *wanted, const char *unwanted)
     return found;
 }
 
-/* PATH-cert.pem, PATH.crt, or for x-key.pem, x.key and key.pem the names that go with these. The
- * caller's; NULL: there is none. */
+/* Finds the certificate of a key: in PATH itself, PATH-cert.pem or PATH.crt; for x-key.pem, x.key
+ * and key.pem also under the names that go with these. The caller frees it. NULL: none. */
 static char *certificate_beside(const char *path)
 {
     static const struct {

@@ -42,8 +42,8 @@ static const struct ssh_keyword keywords[] = {
     {"StdinNull", SSH_KIND_YES_NO, SSH_STDIN_NULL},
     {"Tunnel", SSH_KIND_TEXT, SSH_TUNNEL},
     {"User", SSH_KIND_TEXT, SSH_USER},
-    /* In every tool's defaults and recipes. Those about host keys must not weaken how the server is
-     * verified, so they do nothing. */
+    /* Common in tools' defaults and in recipes. Those about host keys do nothing, because they must
+     * not weaken how the server is verified. */
     IGNORED("AddKeysToAgent"),
     IGNORED("CanonicalDomains"),
     IGNORED("CanonicalizeHostname"),

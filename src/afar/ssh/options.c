@@ -24,7 +24,7 @@ static const char usage[] = "usage: afar ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind
 
 /* What a letter does. */
 enum action {
-    DO_KEYWORD, /* the keyword's value is `text`, or the option's own where that is NULL */
+    DO_KEYWORD, /* set the keyword to `text`, or to the option's value if that is NULL */
     DO_IGNORE,
     DO_TTY,
     DO_NO_TTY,
@@ -223,7 +223,7 @@ static bool is_word(const char *text, size_t size, const char *const *words)
     return false;
 }
 
-/* What a value of this kind cannot be. */
+/* Checks that a value fits the keyword's kind. False: see `message`. */
 static bool check_value(const struct ssh_keyword *keyword, const char *text, size_t size,
                         const char *where, char message[SSH_MESSAGE_BYTES])
 {
@@ -231,7 +231,6 @@ static bool check_value(const struct ssh_keyword *keyword, const char *text, siz
     static const char *const none[] = {"none", NULL};
     bool good = true;
     if (keyword->kind == SSH_KIND_YES_NO)
-        /* X11 and the like know more words, all of which mean that it is not just "no". */
         good = is_word(text, size, yes_no);
     else if (keyword->kind == SSH_KIND_NUMBER)
         good = is_number(text, size) || is_word(text, size, none);
@@ -245,9 +244,9 @@ static bool check_value(const struct ssh_keyword *keyword, const char *text, siz
            fail(message, "%s: '%.*s' is not a value of %s", where, (int)size, text, keyword->name);
 }
 
-/* Takes the next word of the text into `word`, without its quotes: as in ssh_config(5) "…" and '…'
- * may stand anywhere in it, and a backslash before a quote, a backslash or a blank. Returns where the
- * word ends. */
+/* Copies the next word into `word`, without quotes: as in ssh_config(5), "…" and '…' may be
+ * anywhere in it, and a backslash may precede a quote, a backslash or a blank. Returns the word's
+ * end. */
 static const char *next_word(const char *text, const char *end, char *word, size_t *size)
 {
     char quote = '\0';
@@ -267,7 +266,7 @@ static const char *next_word(const char *text, const char *end, char *word, size
     return text;
 }
 
-/* A variable of this name is there. */
+/* True if the list already has a variable of the word's name. */
 static bool names_variable(const struct ssh_words *words, const char *word, size_t size)
 {
     const char *equals = memchr(word, '=', size);
@@ -279,7 +278,7 @@ static bool names_variable(const struct ssh_words *words, const char *word, size
     return false;
 }
 
-/* Each word of the text. */
+/* Adds each word of the text. `first_counts`: skips a variable that the list has already. */
 static bool add_words(struct ssh_words *words, const char *text, size_t size, bool first_counts)
 {
     const char *end = text + size;
@@ -342,8 +341,8 @@ bool ssh_options_set(struct ssh_options *options, const char *line, const char *
     size_t size = strlen(text);
     while (size > 0 && (is_blank(text[size - 1]) || text[size - 1] == '\r'))
         size--;
-    /* ansible runs `ssh -o ControlPersist` and looks for two other messages of OpenSSH's, which
-     * must not stand here. */
+    /* Ansible runs `ssh -o ControlPersist` and searches its output for two other messages of
+     * OpenSSH. They must not appear here. */
     if (size == 0) {
         char name[64];
         (void)snprintf(name, sizeof name, "%.*s", (int)key_size, key);
@@ -385,8 +384,8 @@ static bool set_keyword(struct ssh_options *options, const struct letter *letter
            take(options, keyword, text, strlen(text), message);
 }
 
-/* Of -t and -T the last counts. -t asks for a terminal where there is one here, and a second one in
- * any case. */
+/* The last of -t and -T counts. -t asks for a terminal if there is one here, a second -t in any
+ * case. */
 static bool set_tty(struct ssh_options *options, bool wanted, char message[SSH_MESSAGE_BYTES])
 {
     char *before = options->value[SSH_REQUEST_TTY];
@@ -431,8 +430,8 @@ static bool apply(struct ssh_options *options, const struct letter *letter, cons
     return true;
 }
 
-/* The letters of one word, such as -Txaqp22. *at is the word; it is moved on where the value is the
- * next one. */
+/* Parses the letters of one word, such as -Txaqp22. *at is the word; moves on to the next word if
+ * that is the value. */
 static bool parse_letters(struct ssh_options *options, char ***at, char message[SSH_MESSAGE_BYTES])
 {
     for (const char *text = **at + 1; *text != '\0'; text++) {
@@ -452,7 +451,7 @@ static bool parse_letters(struct ssh_options *options, char ***at, char message[
     return true;
 }
 
-/* Options up to the next other word, at which *at is left. *ended: "--" was there. */
+/* Parses options up to the next other word, where *at is left. *ended: "--" was there. */
 static bool parse_some(struct ssh_options *options, char ***at, bool *ended,
                        char message[SSH_MESSAGE_BYTES])
 {
@@ -468,7 +467,7 @@ static bool parse_some(struct ssh_options *options, char ***at, bool *ended,
     return true;
 }
 
-/* These do something else than to connect. */
+/* True if nothing is connected to. */
 static bool needs_no_destination(const struct ssh_options *options)
 {
     return options->show_version || options->query != NULL;

@@ -1,8 +1,8 @@
-/* The command line of `afar ssh`, which is ssh(1)'s: letters, -o keywords, the destination, and the
- * words of the command.
+/* Parses the command line of `afar ssh`, which is ssh(1)'s: letters, -o keywords, the destination,
+ * and the command's words.
  *
- * Letters are written as the keyword that they stand for, and of each keyword the first value
- * counts, wherever it stands: `-p 22 -o Port=1` is port 22.
+ * Letters are treated as the keywords that they stand for. The first value of a keyword counts,
+ * wherever it is: `-p 22 -o Port=1` is port 22.
  *
  * Owns:    the values and lists (ssh_options_close); words and file names point into argv.
  * Threads: one.
@@ -17,7 +17,7 @@
 
 enum { SSH_STATUS_FAILED = 255 };
 
-/* Keywords of one value. */
+/* Keywords with one value. */
 enum ssh_value {
     SSH_ADDRESS_FAMILY,
     SSH_BATCH_MODE,
@@ -50,15 +50,15 @@ enum ssh_value {
     SSH_VALUES
 };
 
-/* Keywords that may be given often. */
+/* Keywords that may be given more than once. */
 enum ssh_list {
     SSH_DYNAMIC_FORWARD,
     SSH_LOCAL_FORWARD,
     SSH_REMOTE_FORWARD,
     SSH_SEND_ENV,
     SSH_SET_ENV,
-    SSH_IGNORED, /* what was accepted and does nothing, to be said with -v */
-    SSH_UNKNOWN, /* likewise, because nobody here knows it */
+    SSH_IGNORED, /* accepted, but does nothing; shown with -v */
+    SSH_UNKNOWN, /* the same, for unknown keywords */
     SSH_LISTS
 };
 
@@ -70,8 +70,8 @@ struct ssh_words {
 struct ssh_options {
     char *value[SSH_VALUES]; /* NULL: not given */
     struct ssh_words list[SSH_LISTS];
-    char *destination; /* owned; NULL: none was given */
-    char **words;      /* of the command; NULL-terminated */
+    char *destination; /* owned; NULL: not given */
+    char **words;      /* the command's; NULL-terminated */
     const char *config_file;
     const char *log_file;
     const char *query;         /* -Q */
@@ -85,30 +85,31 @@ struct ssh_options {
     bool subsystem;    /* -s */
 };
 
-/* What a failure says is in `message`, which may have lines of its own. */
+/* For `message`, which explains a failure and may have several lines. */
 enum { SSH_MESSAGE_BYTES = 1024 };
 
-/* A time as ssh_config(5) writes it: 90, 10m, 1h30m. False: it is none. */
+/* Parses a time as in ssh_config(5): 90, 10m, 1h30m. False: it is not one. */
 bool ssh_time_parse(const char *text, int64_t *ms);
 
-/* Reads argv[1], … False: `message` says what is wrong. ssh_options_close in any case. */
+/* Parses argv[1] and following. False: `message` says what is wrong. ssh_options_close in any
+ * case. */
 bool ssh_options_parse(struct ssh_options *options, int argc, char **argv,
                        char message[SSH_MESSAGE_BYTES]);
 void ssh_options_close(struct ssh_options *options);
 
-/* One line of -o or of a file, "Key=Value" or "Key Value". `where` is for messages: "command-line
- * line 0". */
+/* Applies one line of -o or of a file, "Key=Value" or "Key Value". `where` is for messages:
+ * "command-line line 0". False: `message` says what is wrong. */
 bool ssh_options_set(struct ssh_options *options, const char *line, const char *where,
                      char message[SSH_MESSAGE_BYTES]);
 
-/* Sets a value unless there is one. False: out of memory, as `message` says. */
+/* Sets a value, unless it is set. False: out of memory; see `message`. */
 bool ssh_options_assume(struct ssh_options *options, enum ssh_value which, const char *text,
                         size_t size, char message[SSH_MESSAGE_BYTES]);
 
-/* Whether a keyword of yes or no is yes. */
+/* True if the keyword's value is yes or true. */
 bool ssh_options_is_yes(const struct ssh_options *options, enum ssh_value which);
 
-/* Copies a word to the end of the list. False: out of memory. */
+/* Appends a copy of the word. False: out of memory. */
 bool ssh_words_add(struct ssh_words *words, const char *text, size_t size);
 void ssh_words_close(struct ssh_words *words);
 

@@ -41,7 +41,7 @@ bool proxy_expand(const struct proxy *proxy, char line[PROXY_LINE_BYTES])
     return true;
 }
 
-/* In the child. */
+/* In the child: runs the line by the user's shell. */
 static void run_it(const char *line, int fd)
 {
     const char *shell = getenv("SHELL");

@@ -1,9 +1,4 @@
-/* ProxyCommand: a program whose standard input and output lead to the server.
- *
- * Owns:    the process, from proxy_open to proxy_close.
- * Threads: one.
- * Blocks:  never.
- * Limits:  a line of PROXY_LINE_BYTES. */
+/* ProxyCommand: a program whose standard input and output lead to the server. */
 #ifndef AFAR_SSH_PROXY_H
 #define AFAR_SSH_PROXY_H
 
@@ -13,22 +8,23 @@
 enum { PROXY_LINE_BYTES = 4096 };
 
 struct proxy {
-    const char *command; /* kept, as are the next four */
+    const char *command; /* borrowed, like the next four */
     const char *host;    /* %h */
     const char *port;    /* %p */
     const char *user;    /* %r */
-    const char *name;    /* %n: the host as it was given */
+    const char *name;    /* %n: the host as the user wrote it */
     pid_t pid;           /* 0: none runs */
 };
 
-/* Replaces %h, %p, %r, %n and %%. False: too long, or another letter. */
+/* Makes the shell line: replaces %h, %p, %r, %n and %%. False: too long, or another letter after
+ * '%'. */
 bool proxy_expand(const struct proxy *proxy, char line[PROXY_LINE_BYTES]);
 
-/* For struct remote_route: starts the program by a shell, and returns our end of its streams; -1:
- * it has been said why not. One that ran before is ended. `user` is the struct proxy. */
+/* For struct remote_route's `open`: starts the program by a shell, and returns our end of its
+ * streams; -1: the reason was reported. Ends an earlier program. `user` is the struct proxy. */
 int proxy_open(void *user);
 
-/* Hangs up, if one runs. */
+/* Sends the program a HUP, if one runs. */
 void proxy_close(struct proxy *proxy);
 
 #endif

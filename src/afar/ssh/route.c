@@ -6,7 +6,6 @@
 
 #include "afar/report.h"
 
-/* Host and port of the URL, for %h and %p. */
 void ssh_split_url(struct ssh_run *run)
 {
     const char *scheme = strstr(run->url, "://");

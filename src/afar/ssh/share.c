@@ -1,6 +1,6 @@
-/* ControlMaster and its kin, as a share of Afar's (../share): with ControlPersist it is begun and
- * outlives this program, with a ControlPath one that runs is used. Which one belongs to a server and
- * credentials and not to the path. */
+/* ControlMaster, ControlPersist and ControlPath, by a share of Afar's (../share). With
+ * ControlPersist a share is started that outlives this program; with ControlPath an existing share
+ * is used. A share belongs to a server and credentials, not to a path. */
 #include "afar/ssh/run.h"
 
 #include <signal.h>
@@ -15,7 +15,7 @@
 #include "afar/report.h"
 #include "afar/share/use.h"
 
-/* A share that belongs to -N -M, and how long that one waits for it. */
+/* The idle time of a share that -N -M keeps alive, and how long to wait until it has started. */
 enum { MASTER_IDLE_MS = 30000, BEGINS_MS = 3000 };
 
 static bool is_none(const char *value)
@@ -60,7 +60,7 @@ bool ssh_share(struct ssh_run *run)
     if (!is_no(options->value[SSH_CONTROL_MASTER])) {
         run->is_master = options->no_command && path != NULL;
         if (ms == 0 && run->is_master)
-            ms = MASTER_IDLE_MS; /* this program sees to it that it is never idle */
+            ms = MASTER_IDLE_MS; /* this program keeps it from becoming idle */
         if (ms > 0)
             remote->share_ms = ms;
     }
@@ -119,7 +119,7 @@ int ssh_share_control(struct ssh_run *run)
     }
     if (path == NULL || is_none(path))
         report_plain("No ControlPath specified for \"-O\" command");
-    else /* ansible takes these words for "nothing to reset" */
+    else /* Ansible reads this as "nothing to reset" */
         report_plain("Control socket connect(%s): No such file or directory", path);
     return SSH_STATUS_FAILED;
 }

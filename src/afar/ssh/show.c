@@ -13,7 +13,7 @@
 #include "afar/report.h"
 #include "afar/ssh/keywords.h"
 
-/* Programs look for OpenSSH in it, and for what its version can do. */
+/* Programs search this for "OpenSSH", and for a version that has what they need. */
 int ssh_show_version(void)
 {
     report_plain("OpenSSH_9.2p1 Afar_%s, OpenSSL 3", afar_version());
@@ -25,7 +25,7 @@ static int flush(void)
     return fflush(stdout) == 0 ? 0 : SSH_STATUS_FAILED;
 }
 
-/* None of these lists has anything to do with TLS. */
+/* The other lists are about SSH's algorithms, and do not apply to TLS: they are empty. */
 int ssh_show_query(const char *query)
 {
     if (strcmp(query, "protocol-version") == 0)

@@ -58,7 +58,7 @@ static int failed(const char *message)
 /* ---- where our own words go ---------------------------------------------------------------------
  */
 
-/* From now on standard error is a file for our messages; the command's goes where it went. */
+/* Makes standard error a file for our messages; the command's output still goes where it went. */
 static bool divert(struct ssh_run *run, const char *path)
 {
     int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -99,7 +99,7 @@ static void tell_ignored(const struct ssh_run *run)
         ssh_debug(run, "%s: not known here, ignored", unknown->at[i]);
 }
 
-/* ---- what cannot be had -------------------------------------------------------------------------
+/* ---- what is refused ----------------------------------------------------------------------------
  */
 
 static bool is_none(const char *value)
@@ -107,8 +107,8 @@ static bool is_none(const char *value)
     return value == NULL || strcasecmp(value, "none") == 0;
 }
 
-/* What it is about, or NULL: a server opens no ports for its clients. Who asks for a tunnel counts on
- * it: to go on without would be worse than an early word. */
+/* The letter of an unsupported option; NULL: none. The server opens no ports for clients, and there
+ * are no tunnels. Users rely on these, so refuse them early instead of going on without. */
 static const char *unsupported(const struct ssh_options *options)
 {
     const char *tunnel = options->value[SSH_TUNNEL];
@@ -152,7 +152,8 @@ static const char *port_of(const struct ssh_options *options)
     return assumed != NULL && assumed[0] != '\0' ? assumed : NULL;
 }
 
-/* With a HostName the port is still the one that the file of hosts says. */
+/* The port to use with a HostName: the option's, else that of the entry in the file of hosts, else
+ * the default. */
 static const char *port_for(struct ssh_run *run)
 {
     const char *endpoint = run->entry.value[HOST_ENDPOINT].text;
@@ -163,7 +164,7 @@ static const char *port_for(struct ssh_run *run)
     return run->proxy_port;
 }
 
-/* A HostName may have %h, the host as it was given, in it. */
+/* Replaces %h in a HostName by the host as the user wrote it. */
 static void expand_host(char out[SSH_HOST_BYTES], const char *text, const char *host)
 {
     size_t used = 0;
@@ -214,7 +215,7 @@ static int64_t number_of(const struct ssh_options *options, enum ssh_value which
 
 static int64_t time_of(const struct ssh_options *options, enum ssh_value which)
 {
-    int64_t ms = 0; /* also of "none" */
+    int64_t ms = 0; /* also for "none" */
     return options->value[which] != NULL && ssh_time_parse(options->value[which], &ms) ? ms : 0;
 }
 
@@ -224,7 +225,7 @@ static void set_times(struct ssh_run *run)
     int64_t count = number_of(options, SSH_SERVER_ALIVE_COUNT_MAX, ALIVE_COUNT);
     int64_t alive_ms = time_of(options, SSH_SERVER_ALIVE_INTERVAL);
     if (count > 0 && alive_ms > SILENCE_MAX_MS / count)
-        alive_ms = 0; /* never */
+        alive_ms = 0; /* too long: the default */
     alive_ms *= count;
     run->connect.connect_timeout_ms = options->value[SSH_CONNECT_TIMEOUT] == NULL
                                           ? CONNECT_TIMEOUT_MS
@@ -236,7 +237,7 @@ static bool connect_to(struct ssh_run *run)
 {
     int64_t attempts = number_of(&run->options, SSH_CONNECTION_ATTEMPTS, 1);
     const struct timespec second = {.tv_sec = 1};
-    run->connect.host = run->url; /* by a URL: the entry has been looked for */
+    run->connect.host = run->url; /* a URL: the host's entry was applied already */
     ssh_debug(run, "Afar %s", afar_version());
     ssh_debug(run, "Connecting to %s.", run->url);
     if (!remote_open(&run->remote, &run->connect, NULL) || !ssh_share(run) || !ssh_route(run))
@@ -254,7 +255,7 @@ static bool connect_to(struct ssh_run *run)
 /* ---- all of it ----------------------------------------------------------------------------------
  */
 
-/* The words with one blank between them, as they are: no quoting is added or removed. */
+/* Joins the words with single blanks, without adding or removing quotes. */
 static bool make_line(struct ssh_run *run)
 {
     const char *remote = run->options.value[SSH_REMOTE_COMMAND];
@@ -274,7 +275,7 @@ static void take_session_type(struct ssh_options *options)
     options->subsystem = options->subsystem || (type != NULL && strcasecmp(type, "subsystem") == 0);
 }
 
-/* What the file of hosts says of it. */
+/* Applies the host's entry in the file of hosts. */
 static bool take_entry(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
 {
     const char *user = NULL;
@@ -293,8 +294,8 @@ static bool take_entry(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
     return user == NULL || ssh_options_assume(&run->options, SSH_USER, user, strlen(user), message);
 }
 
-/* Jump hosts are told of the same key; what the host's own entry says is about that alone. A lost
- * connection ends the command, as under ssh(1), unless that entry says otherwise. */
+/* Jump hosts get the same key; the host's own entry applies only to the host. A lost connection
+ * ends the command, as with ssh(1), unless that entry says otherwise. */
 static void take_for_jumps(struct ssh_run *run)
 {
     if (run->connect.reconnect_ms < 0)
@@ -363,7 +364,7 @@ int ssh_main(int argc, char **argv)
         return SSH_STATUS_FAILED;
     }
     forwards_init(&run->forwards);
-    run->connect.reconnect_ms = -1; /* these two: what the file of hosts says */
+    run->connect.reconnect_ms = -1; /* this and the next: not set, so the file of hosts decides */
     run->connect.share_ms = -1;
     int status = go(run, argc, argv);
     forwards_close(&run->forwards);

@@ -17,8 +17,8 @@ bool ssh_terminal_escape(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
     return false;
 }
 
-/* As ssh: one is wanted for a login shell, and for a command where it was asked for (-t); both only
- * where there is one here, unless it was asked for twice (-tt). */
+/* As ssh(1): a login shell gets a terminal, and so does a command with -t; both only if there is
+ * one here, or with -tt. */
 bool ssh_terminal_wanted(const struct ssh_run *run)
 {
     const struct ssh_options *options = &run->options;
