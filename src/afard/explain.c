@@ -134,7 +134,7 @@ static bool say_files(FILE *out, const struct policy_decision *decision,
         (void)fprintf(out, "denied: rule '%s' (%s:%u) lists no directory that this is in\n",
                       rule->name, rule->file, rule->line);
     else if (!may)
-        (void)fprintf(out, "denied: rule '%s' (%s:%u) lets it only be read\n", rule->name,
+        (void)fprintf(out, "denied: rule '%s' (%s:%u) allows only reading it\n", rule->name,
                       rule->file, rule->line);
     else if (rule == NULL || rule->name == NULL)
         (void)fprintf(out, "allowed: there are no rules\n");

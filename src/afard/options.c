@@ -140,10 +140,10 @@ static enum afar_status check_words(struct options *options, int argc, char **ar
     if (question->files != NULL &&
         (optind + 1 != argc || question->shell || !rule_path_is_plain(argv[optind])))
         return afar_fail(err, AFAR_EINVAL,
-                         "--files: one absolute path without //, . and .. was expected behind it");
+                         "--files: expected one absolute path without //, . and .. after it");
     if (question->forward && (optind + 1 != argc || question->shell || question->files != NULL ||
                               forward_target_parse(&target, argv[optind], NULL) != AFAR_OK))
-        return afar_fail(err, AFAR_EINVAL, "--forward: one HOST:PORT was expected behind it");
+        return afar_fail(err, AFAR_EINVAL, "--forward: expected one HOST:PORT after it");
     if (options->verify_audit == NULL && options->expect != NULL)
         return afar_fail(err, AFAR_EINVAL, "--expect belongs to --verify-audit");
     if (question->identity != NULL && optind >= argc)

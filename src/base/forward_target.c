@@ -91,8 +91,8 @@ enum afar_status forward_target_parse(struct forward_target *target, const char 
     const bool is_ipv6_host = strchr(target->host, ':') != NULL;
     if (status == AFAR_OK && bracket != is_ipv6_host)
         return afar_fail(err, AFAR_EINVAL,
-                         "'%.*s': brackets are for IPv6 addresses, and these have them",
-                         SHOWN_BYTES, text);
+                         "'%.*s': write an IPv6 address, and only that, in brackets", SHOWN_BYTES,
+                         text);
     return status;
 }
 

@@ -324,7 +324,7 @@ void item_got(struct item *item, const uint8_t *data, size_t size, bool eof,
         return;
     }
     if (!sound) {
-        fail_text(item, "EBADMSG", "what arrived is not what is there: its SHA-256 is another");
+        fail_text(item, "EBADMSG", "the data was damaged on the way: its SHA-256 differs");
         return;
     }
     item->moved = size;

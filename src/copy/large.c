@@ -6,7 +6,7 @@
 
 #include "copy/internal.h"
 
-static const char other_hash[] = "what arrived is not what is there: its SHA-256 is another";
+static const char other_hash[] = "the data was damaged on the way: its SHA-256 differs";
 static const char has_changed[] = "changed while it was copied";
 
 enum { PREFIX_STEP_BYTES = 8 << 20 };

@@ -324,7 +324,7 @@ static void take_step_hash(const struct requests_call *call, struct requests_ans
     item->failed = true;
     (void)copy_error(&item->err, hash == NULL ? err.reason : "EBADMSG",
                      hash == NULL ? err.message
-                                  : "what arrived is not what was sent: its SHA-256 is another");
+                                  : "the data was damaged on the way: its SHA-256 differs");
 }
 
 static void take_step_last(const struct requests_call *call, struct requests_answer *answer)

@@ -196,7 +196,7 @@ static int write_in_place(struct request *request, struct put *put, const struct
     return failed;
 }
 
-static const char other_hash[] = "what arrived is not what was sent: its SHA-256 is another";
+static const char other_hash[] = "the data was damaged on the way: its SHA-256 differs";
 
 void op_put(struct request *request)
 {

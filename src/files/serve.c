@@ -146,7 +146,7 @@ static bool take_packet(struct files *files, const uint8_t *body, size_t size)
     }
     request.id = sftp_read_u32(&request.in);
     if (request.in.failed || !files->greeted) {
-        (void)fputs("sftp: the client sent a packet that is none\n", stderr);
+        (void)fputs("sftp: the client sent an invalid packet\n", stderr);
         return false;
     }
     run_operation(&request, type);

@@ -357,7 +357,7 @@ void job_end_finished(struct job *job)
      * like success. */
     if (status != AFAR_OK) {
         log_write(job->host->log, LOG_LEVEL_ERROR, "%s: job %s: %s", job->label, job->launch.id,
-                  status == AFAR_EAGAIN ? "not to be reaped" : err.message);
+                  status == AFAR_EAGAIN ? "its process could not be reaped" : err.message);
         (void)close(job->process.pidfd);
     }
     if (job->unwatched) {
@@ -378,9 +378,10 @@ void job_end_finished(struct job *job)
             receipt.killed_by = AFAR_KILLED_BY_RECORD;
     }
     if (job->stop_failed)
-        (void)snprintf(receipt.message, sizeof receipt.message,
-                       "it was to be ended (%s), but the server may not signal its processes",
-                       message_outcome_name(job->stop_outcome));
+        (void)snprintf(
+            receipt.message, sizeof receipt.message,
+            "it should have been ended (%s), but the server may not signal its processes",
+            message_outcome_name(job->stop_outcome));
     job_left_describe(job, &receipt);
     if (job->streams.output_lost)
         utf8_copy(receipt.message, sizeof receipt.message, "its output could not be read");

@@ -292,7 +292,7 @@ enum afar_status jobdir_lock(int fd, int *lock_fd, struct afar_error *err)
         return AFAR_OK;
     int failed = errno;
     close_one(lock_fd);
-    return failed == EWOULDBLOCK ? afar_fail(err, AFAR_EAGAIN, "its keeper lives")
+    return failed == EWOULDBLOCK ? afar_fail(err, AFAR_EAGAIN, "its keeper is running")
                                  : afar_fail_errno(err, failed, "cannot lock a job's folder");
 }
 
@@ -374,6 +374,6 @@ enum afar_status jobdir_connect(int fd, int *socket_fd, struct afar_error *err)
     int failed = errno;
     close_one(socket_fd);
     if (failed == ECONNREFUSED || failed == ENOENT)
-        return afar_fail(err, AFAR_ECLOSED, "nobody listens in the job's folder");
+        return afar_fail(err, AFAR_ECLOSED, "no keeper is listening in the job's folder");
     return afar_fail_errno(err, failed, "cannot connect to a job's keeper");
 }

@@ -178,7 +178,7 @@ enum afar_status order_take(struct order_taken **taken, int fd, struct afar_erro
     struct stat info = {0};
     *taken = NULL;
     if (fstat(fd, &info) != 0 || (size_t)info.st_size < sizeof(struct head))
-        return afar_fail(err, AFAR_EPEER, "nobody has said what to keep");
+        return afar_fail(err, AFAR_EPEER, "a keeper got no order");
     size_t size = (size_t)info.st_size - sizeof(struct head);
     struct order_taken *made = calloc(1, sizeof *made + size + 1);
     if (made == NULL)

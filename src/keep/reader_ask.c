@@ -102,7 +102,7 @@ static void watch(struct reader *reader, const struct message *message)
                                    .window_max = attach.window_max,
                                    .id = message->id};
     if (attach.output && count_output(keeper) >= KEEPER_READERS_MAX) {
-        reader_refuse(reader, message->id, "busy", "as many read this job as can");
+        reader_refuse(reader, message->id, "busy", "too many clients read this job");
         return;
     }
     if (run_host_open(&reader->own, &setup, 0, NULL) != AFAR_OK) {
@@ -153,7 +153,7 @@ static void attach(struct reader *reader, const struct message *message)
     if (verdict != RUN_HOST_ATTACHED) {
         const char *code = run_host_code(verdict);
         reader_refuse(reader, message->id, code != NULL ? code : "internal",
-                      verdict == RUN_HOST_GONE ? "those frames are not held any more"
+                      verdict == RUN_HOST_GONE ? "that part of the output is no longer stored"
                                                : "another client has the command");
         return;
     }

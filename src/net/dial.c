@@ -325,7 +325,8 @@ enum afar_status dial_unless(const struct endpoint *endpoint, int64_t deadline_m
 {
     *fd = -1;
     if (endpoint->inherited)
-        return afar_fail(err, AFAR_EINVAL, "a socket that was handed over is for listening only");
+        return afar_fail(err, AFAR_EINVAL,
+                         "an inherited (+fd) socket can only be used for listening");
     if (endpoint->scheme != ENDPOINT_UNIX)
         return dial_inet(endpoint, deadline_ms, stop_fd, fd, err);
     int failure = try_unix(endpoint, deadline_ms, fd);

@@ -113,7 +113,7 @@ static enum afar_status set_ipv6_only(struct endpoint *endpoint, const char *val
         return afar_fail(err, AFAR_EINVAL, "ipv6only is yes or no");
     if (endpoint->scheme == ENDPOINT_UNIX || endpoint->inherited ||
         (endpoint->host[0] != '\0' && !endpoint_is_any6(endpoint)))
-        return afar_fail(err, AFAR_EINVAL, "ipv6only is for every address, the host [::]");
+        return afar_fail(err, AFAR_EINVAL, "ipv6only needs the host [::] or none");
     endpoint->ipv6_only = yes;
     return AFAR_OK;
 }
@@ -225,7 +225,7 @@ static enum afar_status parse_inherited(struct endpoint *endpoint, const char *t
     size_t name_size = colon == NULL ? size : (size_t)(colon - text);
     if (name_size == 0)
         return afar_fail(err, AFAR_EINVAL,
-                         "no name: expected %s+fd://NAME, as LISTEN_FDNAMES has it",
+                         "no name: expected %s+fd://NAME, a name in LISTEN_FDNAMES",
                          scheme_names[endpoint->scheme]);
     if (name_size >= sizeof endpoint->host)
         return afar_fail(err, AFAR_EINVAL, "a socket's name has at most %zu bytes, not %zu",

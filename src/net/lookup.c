@@ -129,7 +129,7 @@ static enum afar_status look_up_in_time(const struct endpoint *endpoint, int64_t
         (void)atomic_fetch_sub(&lookups, 1);
         if (lookup != NULL)
             lookup_free(lookup);
-        return afar_fail_errno(err, failure, "cannot resolve '%s': no thread for it",
+        return afar_fail_errno(err, failure, "cannot resolve '%s': cannot start a thread",
                                endpoint->host);
     }
     bool done = wait_until_done(lookup, deadline_ms, stop_fd, &stopped);

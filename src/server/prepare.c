@@ -283,10 +283,10 @@ static const char *explain_wait(const struct prepared *prepared, const enum afar
     if (stopped == NULL)
         counters_count(&shared->counters, displaced ? COUNTER_MAX_QUEUED : COUNTER_START_WITHIN);
     if (displaced)
-        return "other clients need its place in the queue (max_queued)";
+        return "another client was given its place in the queue (max_queued)";
     if (stopped == NULL)
         return "the command could not be started in time (start_within_ms)";
-    return *stopped == AFAR_OUTCOME_DISCONNECTED ? "its client has withdrawn it or has gone"
+    return *stopped == AFAR_OUTCOME_DISCONNECTED ? "the client withdrew the request or disconnected"
                                                  : "the server is shutting down";
 }
 

@@ -244,8 +244,9 @@ struct remains *remains_sweep(struct log *log, struct kept *kept, const struct c
         return NULL;
     }
     if (!wait_for(remains))
-        log_write(log, LOG_LEVEL_WARN,
-                  "looking for what a killed server has left takes long: it goes on");
+        log_write(
+            log, LOG_LEVEL_WARN,
+            "still looking for what a killed server left behind; continuing in the background");
     return remains;
 }
 

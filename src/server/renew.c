@@ -34,7 +34,7 @@ static void note_failure(struct server *server, const struct afar_error *err)
         return;
     server->renew_trouble = *err;
     log_write(server->shared.log, LOG_LEVEL_ERROR,
-              "certificates: they were replaced, the old ones stay: %s; will be tried again",
+              "the new certificates cannot be used, keeping the old ones: %s; will retry",
               err->message);
 }
 

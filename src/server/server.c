@@ -294,11 +294,10 @@ static void open_cgroups(struct server *server, const struct config *config)
     if (cgroups_open(&cgroups, &err) == AFAR_OK)
         atomic_store(&shared->cgroups, cgroups);
     else
-        log_write(
-            shared->log, LOG_LEVEL_INFO,
-            "commands have no cgroup of their own, and are ended by what /proc tells of them: "
-            "%s",
-            err.message);
+        log_write(shared->log, LOG_LEVEL_INFO,
+                  "no cgroups: processes of commands are found through /proc instead: "
+                  "%s",
+                  err.message);
 }
 
 void server_open_cgroups(struct server *server, const struct config *config)
@@ -502,7 +501,7 @@ bool server_free(struct server *server)
     long long stuck = atomic_load(&server->shared.figures.stuck);
     if (stuck > 0)
         log_write(server->shared.log, LOG_LEVEL_WARN,
-                  "%lld commands were given up, and go on: they cannot be ended", stuck);
+                  "%lld commands could not be killed and still run", stuck);
     if (stuck > 0 || looks || atomic_load(&server->shared.figures.hung_looks) > 0)
         return false;
     summary_free(server->shared.summary);

@@ -68,7 +68,7 @@ static enum afar_status check_number(struct reader *reader)
             return bad(reader, "a bad number");
     }
     if (reader->at - first > JSON_NUMBER_MAX_BYTES)
-        return bad(reader, "too long a number");
+        return bad(reader, "a number that is too long");
     return AFAR_OK;
 }
 

@@ -152,7 +152,7 @@ static enum afar_status get_reading(struct message_attach *attach, const cJSON *
     if (status == AFAR_OK)
         status = json_get_bool(object, "times", &attach->times, err);
     if (status == AFAR_OK && attach->watch && attach->resume)
-        status = afar_fail(err, AFAR_EPEER, "\"watch\" takes nothing over, and resumes nothing");
+        status = afar_fail(err, AFAR_EPEER, "\"watch\" and \"resume\" exclude each other");
     if (status == AFAR_OK && !attach->watch &&
         !(attach->output && attach->follow && !attach->times))
         status =
@@ -197,7 +197,7 @@ enum afar_status message_decode_attach(struct message *message, const struct cJS
     if (status == AFAR_OK)
         status = json_get_integer(object, "tail", false, &attach->tail, err);
     if (status == AFAR_OK && attach->watch && attach->has_pty)
-        status = afar_fail(err, AFAR_EPEER, "\"watch\" has no terminal of its own: \"pty\"");
+        status = afar_fail(err, AFAR_EPEER, "\"watch\" and \"pty\" exclude each other");
     return status;
 }
 

@@ -177,8 +177,7 @@ static void a_server_that_cannot_have_any(void **state)
         (void)snprintf(url, sizeof url, "%s", strstr(server.stdout_data, "tcp://"));
         url[strcspn(url, "\n")] = '\0';
         program_expect(&server, 2,
-                       "commands have no cgroup of their own, and are ended by what /proc "
-                       "tells of them: ");
+                       "no cgroups: processes of commands are found through /proc instead: ");
         assert_int_equal(program_run(&program,
                                      WORDS("afar", "run", "-n", "-s", "--json", url,
                                            "setsid sleep 1000 >/dev/null 2>&1 & exit 5"),

@@ -230,7 +230,7 @@ static void half_open_handshakes(void **state)
     program_close(&client);
     expect_closed(held[1]);
     expect_count("max_unauthenticated=2");
-    afard_expect_log(&server, "others need its place");
+    afard_expect_log(&server, "to make room for another connection");
     program_finish(&inside, "still\n", 6);
     assert_string_equal(inside.stdout_data, "in\nstill\n");
     program_close(&inside);

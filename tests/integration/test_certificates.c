@@ -213,8 +213,9 @@ static void a_renewal_keeps_what_is_good(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         size_t before = server.program.stderr_size;
         put_certificate(bad[i]);
-        (void)program_expect_after(&server.program, 2, before,
-                                   "certificates: they were replaced, the old ones stay: the ");
+        (void)program_expect_after(
+            &server.program, 2, before,
+            "the new certificates cannot be used, keeping the old ones: the ");
         assert_int_equal(ping(NULL, 0), 0);
     }
     put_certificate(&good);
@@ -240,14 +241,14 @@ static void a_renewal_is_tried_again(void **state)
     set_descriptors(3); /* none is left for a file */
     put_certificate(&good);
     afard_expect_log(&server,
-                     "certificates: they were replaced, the old ones stay: cannot read the "
+                     "the new certificates cannot be used, keeping the old ones: cannot read the "
                      "certificate file");
-    afard_expect_log(&server, "Too many open files; will be tried again");
+    afard_expect_log(&server, "Too many open files; will retry");
     (void)poll(NULL, 0, 1500); /* at least once in vain; and that is said once */
     set_descriptors(0);
     afard_expect_log(&server, "certificates: they were replaced, and have been read anew");
-    const char *first = strstr(server.program.stderr_data, "the old ones stay");
-    assert_null(strstr(first + 1, "the old ones stay"));
+    const char *first = strstr(server.program.stderr_data, "keeping the old ones");
+    assert_null(strstr(first + 1, "keeping the old ones"));
     assert_int_equal(ping(NULL, 0), 0);
     assert_int_equal(afard_stop(&server), 0);
 }

@@ -311,7 +311,7 @@ static void test_roots(void **state)
         const char *said;
     } asked[] = {{"write", in, 0, "allowed by rule 'x'"},
                  {"read", ro, 0, "within"},
-                 {"write", ro, 3, "lets it only be read"},
+                 {"write", ro, 3, "allows only reading it"},
                  {"read", "/etc/passwd", 3, "lists no directory that this is in"},
                  {"append", in, 2, "read or write was expected"},
                  {"read", "etc", 2, "one absolute path"}};

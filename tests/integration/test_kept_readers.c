@@ -196,7 +196,7 @@ static void too_many(void **state)
         program_start(&reader[i], WORDS("afar", "logs", "-f", keeping.url, job), NULL);
     for (int i = 0; i < READERS; i++)
         program_expect(&reader[i], 1, "here\n");
-    expect(WORDS("logs", keeping.url, job), 125, "", "as many read this job as can");
+    expect(WORDS("logs", keeping.url, job), 125, "", "too many clients read this job");
     /* Who only waits for the end does not read. */
     expect(WORDS("wait", "--timeout", "100ms", keeping.url, job), 124, "", "runs on");
     for (int i = 0; i < READERS; i++) {

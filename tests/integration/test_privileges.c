@@ -341,8 +341,9 @@ static void test_what_cannot_be_ended(void **state)
     program_finish(&client, NULL, 0);
     assert_int_equal(program_exit_status(&client), 7);
     assert_non_null(strstr(client.stdout_data, "\"outcome\":\"exited\""));
-    assert_non_null(strstr(client.stdout_data, "it was to be ended (timed_out), but the server may "
-                                               "not signal its processes"));
+    assert_non_null(strstr(client.stdout_data,
+                           "it should have been ended (timed_out), but the server may "
+                           "not signal its processes"));
     program_close(&client);
     /* Nor does the server wait for it when it ends. */
     program_start(&client, WORDS("afar", "run", "--json", url, "--", copy, "--root"), NULL);
@@ -352,7 +353,7 @@ static void test_what_cannot_be_ended(void **state)
     assert_int_equal(kill(server.pid, SIGTERM), 0); /* at once */
     program_finish(&server, NULL, 0);
     assert_int_equal(program_exit_status(&server), 0);
-    assert_non_null(strstr(server.stderr_data, "1 commands were given up, and go on"));
+    assert_non_null(strstr(server.stderr_data, "1 commands could not be killed and still run"));
     program_close(&server);
     program_finish(&client, NULL, 0);
     assert_int_equal(program_exit_status(&client), 125);

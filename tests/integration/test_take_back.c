@@ -102,7 +102,7 @@ static void what_waits_is_never_begun(void **state)
     expect(second, "\"exit\"");
     (void)close(second);
     assert_false(is_noted("\"event\":\"start\"", "taken back"));
-    assert_true(is_noted("taken back", "its client has withdrawn it or has gone"));
+    assert_true(is_noted("taken back", "the client withdrew the request or disconnected"));
 }
 
 /* So it was noted before, too, that the server was shutting down. */
@@ -116,10 +116,10 @@ static void a_client_that_goes_is_noted_as_such(void **state)
     expect(second, "\"queued\"");
     (void)close(second); /* the place stays taken until that is noted */
     const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    while (!is_noted("went away", "its client has withdrawn it or has gone") &&
+    while (!is_noted("went away", "the client withdrew the request or disconnected") &&
            clock_now_ms() < deadline_ms)
         (void)usleep(20000);
-    assert_true(is_noted("went away", "its client has withdrawn it or has gone"));
+    assert_true(is_noted("went away", "the client withdrew the request or disconnected"));
     assert_false(is_noted("\"event\":\"start\"", "went away"));
     (void)close(first);
 }

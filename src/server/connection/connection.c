@@ -346,14 +346,14 @@ void connection_make_room(struct connection *connection)
     if (!connection->moved_in)
         return; /* moved_in does it when its mail comes */
     if (connection->state != CONNECTION_OPEN) {
-        connection_not_let_in(
-            connection, SUMMARY_REFUSED, "connection_refused",
-            "closed before it was authenticated: others need its place (max_unauthenticated)");
+        connection_not_let_in(connection, SUMMARY_REFUSED, "connection_refused",
+                              "closed before it was authenticated, to make room for another "
+                              "connection (max_unauthenticated)");
         connection_end(connection); /* without a message, which would need waiting */
         return;
     }
     connection_say(connection, SUMMARY_CLOSED, LOG_LEVEL_INFO,
-                   "closed while idle: others need its place (max_connections)");
+                   "closed while idle, to make room for another connection (max_connections)");
     connection_drain(connection);
     connection_hurry(connection);
 }

@@ -71,9 +71,9 @@ static const char *words_of(enum run_host_verdict verdict)
     case RUN_HOST_SUPERSEDED:
         return "another client has the command";
     case RUN_HOST_STALE:
-        return "a newer attach of this client has come before";
+        return "a newer attach of this client came first";
     case RUN_HOST_GONE:
-        return "those frames are not held any more";
+        return "that part of the output is no longer stored";
     case RUN_HOST_WATCH:
     case RUN_HOST_ATTACHED:
         break;
@@ -206,7 +206,8 @@ void native_attach_kept(struct native *native, uint64_t id, const char *job, con
     if (connection_begin_request(native->connection))
         begin_kept(native, id, job, key, attach);
     else
-        refuse(native, id, REFUSAL_BUSY, "the server needs this connection's place");
+        refuse(native, id, REFUSAL_BUSY,
+               "the server is full and closes this connection; connect again");
 }
 
 /* ---- finding it ------------------------------------------------------------------------------ */
@@ -226,7 +227,8 @@ static void find(struct native *native, const struct attach *attach)
     void *object = NULL;
     char job[MESSAGE_JOB_ID_BYTES];
     if (!connection_begin_request(connection)) {
-        refuse(native, attach->id, REFUSAL_BUSY, "the server needs this connection's place");
+        refuse(native, attach->id, REFUSAL_BUSY,
+               "the server is full and closes this connection; connect again");
         return;
     }
     const char *owner = attach->anybodys ? NULL : connection->owner;

@@ -124,7 +124,8 @@ static void start(struct native *native, struct message *message,
         return;
     if (!connection_begin_request(connection)) {
         kept_drop(connection->worker->shared->kept, kept);
-        native_refuse(native, message, REFUSAL_BUSY, "the server needs this connection's place");
+        native_refuse(native, message, REFUSAL_BUSY,
+                      "the server is full and closes this connection; connect again");
         return;
     }
     struct exec_request *request = message_take_exec(message);

@@ -260,7 +260,7 @@ void relay_forward(struct relay *relay, const uint8_t *frame, size_t size)
     relay->forwarded = true;
     if (buffer_append(&relay->out, frame, size, NULL) != AFAR_OK) {
         connection_fail(relay->native->connection, LOG_LEVEL_WARN,
-                        "its client sends more than its job's keeper takes");
+                        "the client sends more than the job's keeper reads");
         return;
     }
     send_out(relay);

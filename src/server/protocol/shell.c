@@ -222,7 +222,7 @@ static void run(struct shell *shell)
     char label[512];
     connection->asked = true;
     if (!connection_begin_request(connection)) {
-        give_up(shell, "refused: the server needs this connection's place");
+        give_up(shell, "refused: the server is full and closes this connection; connect again");
         return;
     }
     struct policy_client client;

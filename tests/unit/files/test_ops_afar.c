@@ -239,7 +239,7 @@ static void test_put(void **state)
 
     /* What arrived is not what was sent: the old file stays. */
     assert_int_equal(put("f", 0, &none, abc, "abd"), SFTP_STATUS_FAILURE);
-    assert_string_equal(peer.text, "what arrived is not what was sent: its SHA-256 is another");
+    assert_string_equal(peer.text, "the data was damaged on the way: its SHA-256 differs");
     assert_string_equal(sftp_peer_get(&peer, "f"), "abc");
     assert_int_equal(put("f", NEW_ONLY, &none, NULL, "new"), SFTP_STATUS_FAILURE);
     assert_string_equal(peer.text, "File exists");
@@ -348,7 +348,7 @@ static void test_partial(void **state)
     struct sftp_text hash = sftp_read_bytes(&peer.body, 32);
     assert_memory_equal(hash.bytes, abc, 32);
     assert_int_equal(commit(handle, 0, 5, abcde), SFTP_STATUS_FAILURE);
-    assert_string_equal(peer.text, "what arrived is not what was sent: its SHA-256 is another");
+    assert_string_equal(peer.text, "the data was damaged on the way: its SHA-256 differs");
     assert_string_equal(sftp_peer_get(&peer, "f"), "old");
     assert_int_equal(write_at(handle, 4, "e and a tail"), 0);
     assert_int_equal(commit(handle, NEW_ONLY, 5, abcde), SFTP_STATUS_FAILURE);

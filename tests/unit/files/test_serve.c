@@ -60,9 +60,9 @@ static void test_broken_packets(void **state)
                                     0, 0, 0, 2, SFTP_TYPE_CLOSE, 0};
     static const uint8_t cut[] = {0, 0, 0, 5, SFTP_TYPE_INIT, 0, 0};
     expect_end(old, sizeof old, "sftp: the client speaks a version below 3\n");
-    expect_end(first, sizeof first, "sftp: the client sent a packet that is none\n");
+    expect_end(first, sizeof first, "sftp: the client sent an invalid packet\n");
     expect_end(zero, sizeof zero, "sftp: a packet of 0 bytes, 1 to 262144 are allowed\n");
-    expect_end(no_id, sizeof no_id, "sftp: the client sent a packet that is none\n");
+    expect_end(no_id, sizeof no_id, "sftp: the client sent an invalid packet\n");
     expect_end(cut, sizeof cut, "sftp: the client ended inside a packet\n");
     expect_end("SSH-2.0-OpenSSH", 15,
                "sftp: a packet of 1397966893 bytes, 1 to 262144 are allowed\n");
