@@ -152,9 +152,10 @@ void folder_begin(struct folder *parent, const char *name, const char *target_na
     /* From here to a server, its contents are sent right after the request to make it, without
      * waiting. From a server to another one they wait for the answer: there may be a link of that
      * name. */
+    bool waits = waits_for_target(folder);
     folder->users++;
     folder->target->make(folder, target_name);
-    if (waits_for_target(folder))
+    if (waits) /* the folder may be gone already: making it can fail at once */
         return;
     if (folder->failed)
         folder_release(folder);

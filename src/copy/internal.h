@@ -111,7 +111,8 @@ struct item {
     struct afar_error err;
     int source_fd; /* here; -1: not open */
     int target_fd;
-    bool source_open; /* on a server */
+    bool target_is_new; /* here, in place: the file did not exist */
+    bool source_open;   /* on a server */
     bool target_open;
     uint8_t source_handle[SFTP_HANDLE_BYTES];
     uint8_t target_handle[SFTP_HANDLE_BYTES];

@@ -201,14 +201,14 @@ static int open_partial(const struct item *item, const char *name, bool resumed)
     return -1;
 }
 
-static int open_in_place(const struct item *item, bool *fresh)
+static int open_in_place(struct item *item)
 {
     int flags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     if (item->folder->is_tree)
         flags |= O_NOFOLLOW;
-    *fresh = is_new(item);
+    item->target_is_new = is_new(item);
     int fd = openat(item->folder->target_fd, item->target_name,
-                    flags | O_CREAT | (*fresh ? O_EXCL : O_TRUNC), 0600);
+                    flags | O_CREAT | (item->target_is_new ? O_EXCL : O_TRUNC), 0600);
     struct stat info;
     if (fd >= 0 && (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))) {
         (void)close(fd);
@@ -232,7 +232,7 @@ static mode_t mode_for(const struct item *item, bool fresh)
 static int finish_file(struct item *item, int fd)
 {
     const struct copy *copy = item->copy;
-    bool fresh = is_new(item);
+    bool fresh = copy->options.in_place ? item->target_is_new : is_new(item);
     int failed = set_attributes(copy, fd, &item->info, mode_for(item, fresh));
     if (failed == 0 && item->partial != NULL)
         failed = give_name(item, item->partial, fresh);
@@ -256,9 +256,8 @@ static const char *name_partial(struct item *item, bool resumed)
 /* -1: see errno. */
 static int open_target(struct item *item, bool resumed)
 {
-    bool fresh = false;
     if (item->copy->options.in_place)
-        return open_in_place(item, &fresh);
+        return open_in_place(item);
     const char *name = name_partial(item, resumed);
     if (name == NULL)
         return -1;

@@ -55,10 +55,11 @@ static void stream_begin(struct item *item)
     item_begun(item, 0, NULL);
 }
 
+/* Called for a second try only. What was written cannot be taken back. */
 static void stream_empty(struct item *item)
 {
     struct afar_error err;
-    bool again = item->moved > 0;
+    bool again = item->begun_bytes > 1; /* see step_opening */
     item_written(item, again ? copy_error(&err, "EBUSY", "changed while it was copied") : NULL);
 }
 

@@ -299,6 +299,24 @@ static void test_in_place(void **state)
         &c, 0, NULL,
         "$A cp --in-place --fsync $U:$D/l t && $A cp --in-place $U:$D/s m && cmp l t2 && "
         "cmp s m2");
+    /* A new file has the source's mode, as without --in-place. */
+    copying_expect(&c, 0, NULL,
+                   "chmod 754 s l; $A cp --in-place $U:$D/s n1 && $A cp --in-place $U:$D/l n2 && "
+                   "$A cp --in-place s $U:$D/n3 && $A cp --in-place l $U:$D/n4 && "
+                   "test $(stat -c %%a n1 n2 n3 n4 | tr -d '\\n') = 754754754754");
+    copying_close(&c);
+}
+
+/* What went to standard output cannot be taken back, so there is no second try. */
+static void test_grows_under_a_stream(void **state)
+{
+    (void)state;
+    struct copying c;
+    copying_open(&c, NULL);
+    copying_expect(&c, 1, "changed while it was copied",
+                   "head -c 3M /dev/zero > g; ($A cp --limit 1M $U:$D/g - > o; echo $? > s) & "
+                   "while [ ! -s o ]; do sleep 0.05; done; echo more >> g; wait; exit $(cat s)");
+    copying_expect(&c, 0, NULL, "test $(stat -c %%s o) -le $(stat -c %%s g)");
     copying_close(&c);
 }
 
@@ -418,15 +436,25 @@ static void test_two_servers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),     cmocka_unit_test(test_tls),
-        cmocka_unit_test(test_holes),     cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_setuid),    cmocka_unit_test(test_names),
-        cmocka_unit_test(test_where),     cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_streams),   cmocka_unit_test(test_update),
-        cmocka_unit_test(test_in_place),  cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_too_large), cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_many),      cmocka_unit_test(test_two_servers),
-        cmocka_unit_test(test_owner),     cmocka_unit_test(test_homes),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_holes),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_setuid),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_where),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_update),
+        cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_grows_under_a_stream),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_two_servers),
+        cmocka_unit_test(test_owner),
+        cmocka_unit_test(test_homes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
