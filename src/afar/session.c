@@ -240,34 +240,12 @@ static bool may_start_again(const struct session *session, enum afar_status stat
            status == AFAR_ECLOSED && strcmp(err->reason, "not_sent") == 0;
 }
 
-/* True if the server is too old for subsystems: it misses the command. */
-static bool is_unknown_subsystem(const struct session *session, const struct afar_error *err)
-{
-    return session->command->subsystem != NULL &&
-           (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
-}
-
-static bool is_unknown_forward(const struct session *session, const struct afar_error *err)
-{
-    return session->command->forward != NULL &&
-           (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
-}
-
-/* True if the server is too old for terminals or login shells. */
-static bool is_unknown_terminal(const struct session *session, const struct afar_error *err)
-{
-    const struct afar_command *command = session->command;
-    if (command->pty == NULL && !command->with_pty && !command->login)
-        return false;
-    return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
-}
-
 /* True if the caller can ask again without a terminal. */
 static bool has_no_terminal(struct session *session, const struct afar_error *err)
 {
     const struct session_options *options = session->options;
     if (options->no_terminal == NULL || session->command->pty == NULL || *options->no_terminal ||
-        !(is_unknown_terminal(session, err) || strcmp(err->reason, "denied") == 0))
+        !(session_is_unknown_terminal(session, err) || strcmp(err->reason, "denied") == 0))
         return false;
     *options->no_terminal = true;
     session->status = session->failed;
@@ -336,20 +314,7 @@ void session_process(struct session *session, struct afar_error *err)
         }
         if (status == AFAR_EREFUSED && has_no_terminal(session, err))
             return;
-        if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
-            report("%s offers no files (its afard is older)", session->remote->host);
-        else if (status == AFAR_EREFUSED && is_unknown_forward(session, err))
-            report("%s forwards no connections (its afard is older)", session->remote->host);
-        else if (status == AFAR_EREFUSED && is_unknown_terminal(session, err))
-            report("%s offers no %s (its afard is older)", session->remote->host,
-                   session->command->login ? "login shell" : "terminal");
-        else if (status == AFAR_EREFUSED && session->console.on &&
-                 strcmp(err->reason, "superseded") == 0)
-            tty_say(&session->console.tty, "[taken over by another afar attach]");
-        else if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0)
-            report("interrupted by %s: %s", sigabbrev_np(session->taken_back), err->message);
-        else
-            report("%s", err->message);
+        session_tell_failure(session, status, err);
         session->status = session->failed;
     } else if (receipt != NULL) {
         take_receipt(session, receipt);

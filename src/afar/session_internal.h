@@ -1,5 +1,5 @@
-/* Shared by session.c (the loop, the streams), session_ends.c (signals, escape commands) and
- * session_away.c (a lost connection) only. */
+/* Shared by session.c (the loop, the streams), session_ends.c (signals, escape commands),
+ * session_away.c (a lost connection) and session_tell.c (failures) only. */
 #ifndef AFAR_SESSION_INTERNAL_H
 #define AFAR_SESSION_INTERNAL_H
 
@@ -64,6 +64,15 @@ struct session {
 
 /* Sends and receives, and sets the status if the run is over. */
 void session_process(struct session *session, struct afar_error *err);
+
+/* session_tell.c */
+
+/* Reports why the library's last call failed. */
+void session_tell_failure(struct session *session, enum afar_status status,
+                          const struct afar_error *err);
+
+/* True if the server is too old for terminals or login shells. */
+bool session_is_unknown_terminal(const struct session *session, const struct afar_error *err);
 
 /* session_ends.c */
 

@@ -1,0 +1,47 @@
+/* Why a run failed, in words. */
+#include "afar/session_internal.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "afar/report.h"
+
+/* True if the server is too old for subsystems: it misses the command. */
+static bool is_unknown_subsystem(const struct session *session, const struct afar_error *err)
+{
+    return session->command->subsystem != NULL &&
+           (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
+}
+
+static bool is_unknown_forward(const struct session *session, const struct afar_error *err)
+{
+    return session->command->forward != NULL &&
+           (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
+}
+
+bool session_is_unknown_terminal(const struct session *session, const struct afar_error *err)
+{
+    const struct afar_command *command = session->command;
+    if (command->pty == NULL && !command->with_pty && !command->login)
+        return false;
+    return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
+}
+
+void session_tell_failure(struct session *session, enum afar_status status,
+                          const struct afar_error *err)
+{
+    if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
+        report("%s offers no files (its afard is older)", session->remote->host);
+    else if (status == AFAR_EREFUSED && is_unknown_forward(session, err))
+        report("%s forwards no connections (its afard is older)", session->remote->host);
+    else if (status == AFAR_EREFUSED && session_is_unknown_terminal(session, err))
+        report("%s offers no %s (its afard is older)", session->remote->host,
+               session->command->login ? "login shell" : "terminal");
+    else if (status == AFAR_EREFUSED && session->console.on &&
+             strcmp(err->reason, "superseded") == 0)
+        tty_say(&session->console.tty, "[taken over by another afar attach]");
+    else if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0)
+        report("interrupted by %s: %s", sigabbrev_np(session->taken_back), err->message);
+    else
+        report("%s", err->message);
+}
