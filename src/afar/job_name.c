@@ -1,5 +1,6 @@
 #include "afar/job_name.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ struct search {
 static void look(void *user, const struct afar_job *job)
 {
     struct search *search = user;
-    bool matches = search->by_name ? strcmp(job->key, search->text) == 0
+    bool matches = search->by_name ? job->key[0] != '\0' && strcmp(job->key, search->text) == 0
                                    : strncmp(job->job, search->text, strlen(search->text)) == 0;
     if (!matches || (search->ended && strcmp(job->state, "ended") != 0))
         return;
@@ -31,59 +32,89 @@ static void look(void *user, const struct afar_job *job)
     search->count++;
 }
 
-static void say_many(const struct search *search, const char *text)
+static void fail(struct afar_error *err, const char *reason, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void fail(struct afar_error *err, const char *reason, const char *format, ...)
+{
+    va_list arguments;
+    *err = (struct afar_error){.code = AFAR_EREFUSED};
+    (void)snprintf(err->reason, sizeof err->reason, "%s", reason);
+    va_start(arguments, format);
+    (void)vsnprintf(err->message, sizeof err->message, format, arguments);
+    va_end(arguments);
+}
+
+static void fail_several(const struct search *search, const char *text, struct afar_error *err)
 {
     char list[MATCHES_SHOWN * (JOB_NAME_BYTES + 2)] = "";
     char *at = list;
     for (size_t i = 0; i < search->count && i < MATCHES_SHOWN; i++)
         at += snprintf(at, sizeof list - (size_t)(at - list), "%s%s", i > 0 ? ", " : "",
                        search->found[i]);
-    report("'%s' may be several jobs: %s%s", text, list,
-           search->count > MATCHES_SHOWN ? ", …" : "");
+    fail(err, "bad_request", "'%s' may be several jobs: %s%s", text, list,
+         search->count > MATCHES_SHOWN ? ", …" : "");
 }
 
-static bool ask(struct remote *remote, struct search *search)
+static bool ask(struct remote *remote, struct search *search, struct afar_error *err)
 {
-    struct afar_error err = {0};
-    if (afar_jobs(remote->client, true, look, search, remote->connect_timeout_ms, &err) == AFAR_OK)
-        return true;
-    report("%s", err.message);
-    return false;
+    return afar_jobs(remote->client, true, look, search, remote->connect_timeout_ms, err) ==
+           AFAR_OK;
+}
+
+/* True if a job can have this name: --once refuses others. */
+static bool is_sound(const char *name)
+{
+    for (const char *at = name; *at != '\0'; at++) {
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            return false;
+    }
+    return name[0] != '\0';
 }
 
 bool job_name_find_ended(struct remote *remote, const char *name, char job[JOB_NAME_BYTES])
 {
     struct search search = {.text = name, .by_name = true, .ended = true};
+    struct afar_error err = {0};
     job[0] = '\0';
-    if (!ask(remote, &search))
+    if (!ask(remote, &search, &err)) {
+        report("%s", err.message);
         return false;
+    }
     if (search.count > 0)
         (void)snprintf(job, JOB_NAME_BYTES, "%s", search.found[0]);
     return true;
 }
 
-bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BYTES], bool *pty)
+bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BYTES], bool *pty,
+                   struct afar_error *err)
 {
     struct search search = {.text = text};
     if (strncmp(text, once, sizeof once - 1) == 0) {
         search.by_name = true;
         search.text = text + sizeof once - 1;
+        if (!is_sound(search.text)) {
+            fail(err, "bad_request", "'%s': a name follows once:, without control characters",
+                 text);
+            return false;
+        }
     } else if (strlen(text) == JOB_NAME_BYTES - 1 && pty == NULL) {
         (void)snprintf(job, JOB_NAME_BYTES, "%s", text);
         return true;
     } else if (strlen(text) < PREFIX_MIN) {
-        report("'%s' is no job: give its id, %d letters of it or more, or once:NAME", text,
-               PREFIX_MIN);
+        fail(err, "bad_request",
+             "'%s' is not a job: give its id, %d letters of it or more, or once:NAME", text,
+             PREFIX_MIN);
         return false;
     }
-    if (!ask(remote, &search))
+    if (!ask(remote, &search, err))
         return false;
     if (pty != NULL)
         *pty = search.pty;
     if (search.count == 0)
-        report("%s has no job '%s'", remote->host, text);
+        fail(err, "not_found", "%s has no job '%s'", remote->host, text);
     else if (search.count > 1)
-        say_many(&search, text);
+        fail_several(&search, text, err);
     else
         (void)snprintf(job, JOB_NAME_BYTES, "%s", search.found[0]);
     return search.count == 1;

@@ -14,8 +14,10 @@
 enum { JOB_NAME_BYTES = 33 };
 
 /* `pty` not NULL: *pty says if the job is on a terminal; NULL: a complete id is taken as it is,
- * without asking the server. False: the reason was reported. */
-bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BYTES], bool *pty);
+ * without asking the server. False: see err, whose reason is "not_found" or "bad_request" if the server was not
+ * at fault. */
+bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BYTES], bool *pty,
+                   struct afar_error *err);
 
 /* Finds the kept job that was started under this name and has ended; "": none. False: the reason
  * was reported. */

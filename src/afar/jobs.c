@@ -1,5 +1,7 @@
 /* The subcommands for kept jobs: ps, logs, attach, wait, kill, rm. */
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -66,7 +68,7 @@ static const char kill_help[] = "usage: afar kill [-s SIGNAL] [--json] HOST JOB\
                                 "\n"
                                 "Signals a job.\n"
                                 "\n"
-                                "  -s, --signal NAME     which (TERM)\n"
+                                "  -s, --signal SIGNAL   a name or a number (TERM)\n"
                                 "      --json            write what was done as a JSON object\n";
 
 static const char rm_help[] = "usage: afar rm [-f] [--json] HOST JOB\n"
@@ -84,6 +86,41 @@ struct task {
     bool wants_pty; /* ask whether the job is on a terminal … */
     bool pty;       /* … and if it is */
 };
+
+static void print_text(const char *name, const char *text)
+{
+    (void)printf(",\"%s\":\"", name);
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\')
+            (void)printf("\\%c", *at);
+        else if (*at < 0x20)
+            (void)printf("\\u%04x", *at);
+        else
+            (void)putchar(*at);
+    }
+    (void)putchar('"');
+}
+
+static void print_error(const struct afar_error *err)
+{
+    (void)printf("{\"type\":\"error\"");
+    if (err->reason[0] != '\0')
+        print_text("code", err->reason);
+    print_text("message", err->message);
+    (void)printf("}\n");
+}
+
+/* Finds the job that is meant. False: the reason was reported. */
+static bool find_job(struct task *task, const char *word)
+{
+    struct afar_error err = {0};
+    if (job_name_find(&task->remote, word, task->job, task->wants_pty ? &task->pty : NULL, &err))
+        return true;
+    if (task->options.json)
+        print_error(&err);
+    report("%s", err.message);
+    return false;
+}
 
 static bool begin(struct task *task, const char *help, unsigned accepted, bool has_job, int argc,
                   char **argv, int *status)
@@ -109,9 +146,7 @@ static bool begin(struct task *task, const char *help, unsigned accepted, bool h
     }
     bool opened = remote_open(&task->remote, &task->options, NULL);
     task->remote.request_follows = true;
-    return opened && remote_connect(&task->remote) &&
-           (!has_job ||
-            job_name_find(&task->remote, word, task->job, task->wants_pty ? &task->pty : NULL));
+    return opened && remote_connect(&task->remote) && (!has_job || find_job(task, word));
 }
 
 static int end(struct task *task, int status)
@@ -181,20 +216,6 @@ static void print_job(void *user, const struct afar_job *job)
     *header = false;
     (void)printf("%-12.*s  %-11s  %5s  %5s  %12s  %s\n", SHORT_ID, job->job, job->state, age, out,
                  status, command);
-}
-
-static void print_text(const char *name, const char *text)
-{
-    (void)printf(",\"%s\":\"", name);
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\\')
-            (void)printf("\\%c", *at);
-        else if (*at < 0x20)
-            (void)printf("\\u%04x", *at);
-        else
-            (void)putchar(*at);
-    }
-    (void)putchar('"');
 }
 
 static void print_json(void *user, const struct afar_job *job)
@@ -302,12 +323,8 @@ int wait_main(int argc, char **argv)
 /* Reports that the server has refused a request about a job. */
 static void say_refused(const struct task *task, const struct afar_error *err)
 {
-    if (task->options.json) {
-        (void)printf("{\"type\":\"error\"");
-        print_text("code", err->reason);
-        print_text("message", err->message);
-        (void)printf("}\n");
-    }
+    if (task->options.json)
+        print_error(err);
     if (strcmp(err->reason, "not_found") == 0)
         report("%s has no job '%s' that this can be done with; 'afar ps -a' lists all",
                task->remote.host, task->options.words[0]);
@@ -338,6 +355,19 @@ static int say_done(const struct task *task, const char *verb, const char *signa
 
 /* ---- kill, rm -------------------------------------------------------------------------------- */
 
+/* A name as the server knows it, of "KILL", "SIGKILL" or "9": kill(1). */
+static const char *signal_of(const char *text)
+{
+    char *end = NULL;
+    const unsigned long number = strtoul(text, &end, 10);
+    const char *name = NULL;
+    if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && number < NSIG)
+        name = sigabbrev_np((int)number);
+    if (name != NULL)
+        return name;
+    return strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
+}
+
 int kill_main(int argc, char **argv)
 {
     struct task task = {.wants_pty = false};
@@ -345,9 +375,7 @@ int kill_main(int argc, char **argv)
     struct afar_error err = {0};
     if (!begin(&task, kill_help, OPTIONS_SIGNAL | OPTIONS_JSON, true, argc, argv, &status))
         return end(&task, status);
-    const char *name = task.options.signal != NULL ? task.options.signal : "TERM";
-    if (strncmp(name, "SIG", 3) == 0)
-        name += 3;
+    const char *name = signal_of(task.options.signal != NULL ? task.options.signal : "TERM");
     if (afar_kill(task.remote.client, task.job, name, task.options.connect_timeout_ms, &err) !=
         AFAR_OK)
         say_refused(&task, &err);

@@ -18,7 +18,11 @@ enum { WATCHED = 5 };
 static void fail(struct session *session, const char *what, int sys_errno)
 {
     console_leave(&session->console, true);
-    if (session->options->channel == NULL) /* its other end may vanish at any time */
+    if (session->options->channel != NULL)
+        ; /* its other end may vanish at any time */
+    else if (session_is_kept(session))
+        report("%s: %s", what, strerror(sys_errno));
+    else
         report("%s: %s; the command is ended", what, strerror(sys_errno));
     session->status = session->failed;
     session->lost = true;
@@ -104,8 +108,13 @@ static void on_started(void *user, const char *job)
     if (!session->options->print_job || session->printed)
         return;
     session->printed = true;
-    if (printf("%s\n", job) < 0 || fflush(stdout) != 0)
-        report("cannot write to standard output");
+    if (session->json) /* the id is in the lines */
+        return;
+    if (printf("%s\n", job) < 0 || fflush(stdout) != 0) {
+        report("cannot write to standard output: %s; job %s runs on", strerror(errno), job);
+        session->status = session->failed;
+        session->lost = true;
+    }
 }
 
 static void on_screen(void *user, const char *modes, uint64_t replay)
@@ -128,12 +137,14 @@ static void on_cut(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes)
 }
 
 static const char exit_frame[] = "{\"type\":\"exit\",";
+static const char error_frame[] = "{\"type\":\"error\",";
 
 static void on_frame(void *user, const char *json)
 {
     struct session *session = user;
-    /* A client that waits only for the end wants only the receipt. */
-    if (!session->command->no_output || strncmp(json, exit_frame, sizeof exit_frame - 1) == 0)
+    /* A client that waits only for the end wants only the receipt, or why there is none. */
+    if (!session->command->no_output || strncmp(json, exit_frame, sizeof exit_frame - 1) == 0 ||
+        strncmp(json, error_frame, sizeof error_frame - 1) == 0)
         json_queue_add(&session->lines, json);
 }
 
@@ -214,6 +225,20 @@ static void check_channel(struct session *session)
     output_open(&session->output[0], STDOUT_FILENO, session->output[0].name);
 }
 
+/* The reader of our standard output (i = 0) or standard error is gone. A command that runs for this
+ * client alone hears of it; the output of a kept job has other readers, so only we stop: one who
+ * reads along leaves, one who has started the job still waits for its end. */
+static void lose_reader(struct session *session, int i, struct afar_error *err)
+{
+    if (session->command->job != NULL && i == 0) {
+        session_leave_job(session, SIGPIPE);
+    } else if (!session_is_kept(session)) {
+        (void)afar_close_output(session->client, i + 1, err);
+        if (session->json)
+            (void)afar_close_output(session->client, 2, err);
+    }
+}
+
 /* Acts if the reader of an output is gone, or writing failed. */
 static void check_outputs(struct session *session, struct afar_error *err)
 {
@@ -224,9 +249,7 @@ static void check_outputs(struct session *session, struct afar_error *err)
         if (!output->closed || session->told_closed[i])
             continue;
         session->told_closed[i] = true;
-        (void)afar_close_output(session->client, i + 1, err);
-        if (session->json)
-            (void)afar_close_output(session->client, 2, err);
+        lose_reader(session, i, err);
     }
 }
 
@@ -448,7 +471,7 @@ static void finish_lines(struct session *session)
                                     {.fd = session->output[0].fd, .events = POLLOUT}};
         if (poll(waiting, 2, -1) < 0 && errno != EINTR)
             return;
-        if (waiting[0].revents != 0 && signals_next(&session->signals) != 0) {
+        if (waiting[0].revents != 0 && session_is_end(signals_next(&session->signals))) {
             session->status = session->failed;
             return;
         }

@@ -71,9 +71,13 @@ void session_check_interrupted_away(struct session *session)
     if (!session->told_away || session->give_up_ms == 0 || session->status >= 0 ||
         session_now_ms() < session->give_up_ms)
         return;
-    report("%s: interrupted, and the connection is not back; the command may run for up to %lld s "
-           "more",
-           session->remote->host, (long long)(session->command->resume_ms + 999) / 1000);
+    if (session_is_kept(session))
+        report("%s: interrupted, and the connection is not back; job %s is kept and may run on",
+               session->remote->host, session->job);
+    else
+        report("%s: interrupted, and the connection is not back; the command may run for up to "
+               "%lld s more",
+               session->remote->host, (long long)(session->command->resume_ms + 999) / 1000);
     session->in_vain = true;
     session_leave(session);
 }

@@ -183,9 +183,13 @@ static void pass_on(struct session *session, int number, struct afar_error *err)
     session->interrupts += interrupt ? 1 : 0;
     if (session->interrupts >= INTERRUPTS_MAX) {
         console_leave(&session->console, true);
-        report("%s: gave up after %d interrupts; the connection is closed, whether the command "
-               "has ended is unknown",
-               session->remote->host, INTERRUPTS_MAX);
+        if (session_is_kept(session))
+            report("%s: gave up after %d interrupts; job %s runs on, unless they have ended it",
+                   session->remote->host, INTERRUPTS_MAX, session->job);
+        else
+            report("%s: gave up after %d interrupts; the connection is closed, whether the "
+                   "command has ended is unknown",
+                   session->remote->host, INTERRUPTS_MAX);
         session_leave(session);
         return;
     }
@@ -197,15 +201,18 @@ static void pass_on(struct session *session, int number, struct afar_error *err)
         (void)afar_probe(session->client, PROBE_MS, err);
 }
 
-/* Leaves the job, which runs on. */
-static void leave_job(struct session *session, int number)
+void session_leave_job(struct session *session, int number)
 {
-    if (!session_is_end(number))
-        return;
     if (!session->command->watch)
         report("left job %s, which runs on", session->command->job);
     session->status = 128 + number;
     session->lost = true;
+}
+
+static void leave_at(struct session *session, int number)
+{
+    if (session_is_end(number))
+        session_leave_job(session, number);
 }
 
 void session_take_signals(struct session *session, struct afar_error *err)
@@ -221,7 +228,7 @@ void session_take_signals(struct session *session, struct afar_error *err)
         else if (number == SIGTSTP)
             session_suspend(session, err);
         else if (session->options->stays)
-            leave_job(session, number);
+            leave_at(session, number);
         else if (!session->started && session_is_end(number))
             take_back(session, number, err);
         else if (number == SIGHUP && session->console.on)

@@ -84,6 +84,9 @@ void session_leave(struct session *session);
 /* True if the job does not end with the connection. */
 bool session_is_kept(const struct session *session);
 
+/* Leaves the job that was attached to, which runs on, as this signal would. */
+void session_leave_job(struct session *session, int number);
+
 /* Carries out an escape command. */
 void session_act(struct session *session, enum escape_action action, struct afar_error *err);
 

@@ -40,6 +40,12 @@ void session_tell_failure(struct session *session, enum afar_status status,
     else if (status == AFAR_EREFUSED && session->console.on &&
              strcmp(err->reason, "superseded") == 0)
         tty_say(&session->console.tty, "[taken over by another afar attach]");
+    else if (status == AFAR_EREFUSED && session->command->key != NULL &&
+             strcmp(err->reason, "conflict") == 0)
+        report("%s: --once %s was used for another command (conflict): its words, environment, "
+               "directory and "
+               "user count, and whether it reads input or has a terminal",
+               session->remote->host, session->command->key);
     else if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0)
         report("interrupted by %s: %s", sigabbrev_np(session->taken_back), err->message);
     else

@@ -14,6 +14,16 @@ enum { SCREEN_BACK_BYTES = 65536 };
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
+/* Control characters are shown as something else in lists of jobs, by which names are found. */
+static bool is_key(const char *key)
+{
+    for (const char *at = key; *at != '\0'; at++) {
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            return false;
+    }
+    return key[0] != '\0' && strlen(key) < MESSAGE_KEY_BYTES;
+}
+
 /* Checks the fields about attaching to a job, and the command's name. */
 static enum afar_status check_kept(const struct afar_command *command, struct afar_error *err)
 {
@@ -25,9 +35,9 @@ static enum afar_status check_kept(const struct afar_command *command, struct af
         command->first > MESSAGE_INTEGER_MAX)
         return afar_fail(err, AFAR_EINVAL, "output from %llu, %lld ms",
                          (unsigned long long)command->first, (long long)command->since_ms);
-    if (command->key != NULL &&
-        (command->key[0] == '\0' || strlen(command->key) >= MESSAGE_KEY_BYTES))
-        return afar_fail(err, AFAR_EINVAL, "a name has 1 to %d bytes", MESSAGE_KEY_BYTES - 1);
+    if (command->key != NULL && !is_key(command->key))
+        return afar_fail(err, AFAR_EINVAL, "a name has 1 to %d bytes, and no control characters",
+                         MESSAGE_KEY_BYTES - 1);
     return AFAR_OK;
 }
 
