@@ -314,10 +314,11 @@ static enum afar_status make_argv(struct policy_decision *decision,
     return put_argv(decision, request->argv, err);
 }
 
-static enum afar_status choose_files(struct policy_decision *decision, struct afar_error *err)
+static enum afar_status choose_files(struct policy_decision *decision,
+                                     const struct policy_request *request, struct afar_error *err)
 {
-    decision->home = rule_files_home(decision->rule);
-    return rule_files_roots(decision->rule, &decision->roots, err);
+    decision->home = rule_files_home(decision->rule, request->self);
+    return rule_files_roots(decision->rule, request->self, &decision->roots, err);
 }
 
 /* Where it begins. */
@@ -329,7 +330,7 @@ static void choose_directory(struct policy_decision *decision, const struct poli
                        : rule != NULL                       ? rule->user.home
                                                             : NULL;
     if (request->is_files) /* as sftp and scp have it; a command begins where the server is */
-        home = rule_files_home(rule);
+        home = rule_files_home(rule, request->self);
     decision->cwd = request->cwd;
     if (request->cwd != NULL)
         return;
@@ -479,7 +480,7 @@ static enum afar_status decide_without(struct policy_decision *decision,
     if (request->forward != NULL)
         return decide_loopback(decision, request->forward);
     choose_directory(decision, request);
-    decision->home = rule_files_home(decision->rule);
+    decision->home = rule_files_home(decision->rule, request->self);
     return request->is_files ? AFAR_OK : make_argv(decision, request, err);
 }
 
@@ -505,7 +506,8 @@ static enum afar_status choose(struct policy_decision *decision,
         decision->cwd = "/"; /* so as to hold no other file system */
         return AFAR_OK;
     }
-    status = request->is_files ? choose_files(decision, err) : make_argv(decision, request, err);
+    status = request->is_files ? choose_files(decision, request, err)
+                               : make_argv(decision, request, err);
     if (status == AFAR_OK)
         choose_directory(decision, request);
     return status;

@@ -69,11 +69,14 @@ enum afar_status rule_files_set(struct rule *rule, const char *value, struct afa
     return status;
 }
 
-const char *rule_files_home(const struct rule *rule)
+const char *rule_files_home(const struct rule *rule, const struct user *self)
 {
     if (rule != NULL && rule->user.name != NULL)
         return rule->user.home;
-    const char *home = getenv("HOME");
+    /* As commands have it: the database first. */
+    const char *home = self != NULL ? self->home : NULL;
+    if (home == NULL)
+        home = getenv("HOME");
     return home != NULL && rule_path_is_plain(home) ? home : NULL;
 }
 
@@ -90,10 +93,10 @@ static char *in_home(const char *home, const char *path)
     return whole;
 }
 
-enum afar_status rule_files_roots(const struct rule *rule, struct words *roots,
-                                  struct afar_error *err)
+enum afar_status rule_files_roots(const struct rule *rule, const struct user *self,
+                                  struct words *roots, struct afar_error *err)
 {
-    const char *home = rule_files_home(rule);
+    const char *home = rule_files_home(rule, self);
     enum afar_status status = AFAR_OK;
     for (size_t i = 0; rule != NULL && i < rule->roots.count && status == AFAR_OK; i++) {
         const char *root = rule->roots.at[i];
@@ -157,7 +160,7 @@ enum afar_status rule_files_check(const struct rule *rule, struct afar_error *er
                          "itself, and what is run instead or around would not hold for them; make "
                          "a rule of its own for files",
                          rule->force.count > 0 ? "force" : "wrapper");
-    enum afar_status status = rule_files_roots(rule, &roots, err);
+    enum afar_status status = rule_files_roots(rule, NULL, &roots, err);
     if (status == AFAR_OK)
         status = check_nested(&roots, err);
     words_close(&roots);

@@ -99,7 +99,7 @@ static void test_roots(void **state)
     assert_int_equal(setenv("HOME", "/home/me", 1), 0);
     assert_int_equal(rule_set(rule, "files", "read /srv ~/in", NULL), AFAR_OK);
     assert_int_equal(rule_set(rule, "files", "write /srv/up ~", NULL), AFAR_OK);
-    assert_int_equal(rule_files_roots(rule, &roots, NULL), AFAR_OK);
+    assert_int_equal(rule_files_roots(rule, NULL, &roots, NULL), AFAR_OK);
     assert_int_equal(roots.count, 4);
     assert_string_equal(roots.at[0], "r/srv");
     assert_string_equal(roots.at[1], "r/home/me/in");
@@ -113,14 +113,25 @@ static void test_roots(void **state)
     words_close(&roots);
 
     assert_int_equal(setenv("HOME", "/", 1), 0);
-    assert_int_equal(rule_files_roots(rule, &roots, NULL), AFAR_OK);
+    assert_int_equal(rule_files_roots(rule, NULL, &roots, NULL), AFAR_OK);
     assert_string_equal(roots.at[1], "r/in");
     assert_string_equal(roots.at[3], "w/");
     words_close(&roots);
 
+    /* As for commands, the database of users comes first. */
+    char own[] = "/home/own";
+    const struct user self = {.home = own};
+    const struct user homeless = {.home = NULL};
+    assert_string_equal(rule_files_home(NULL, &self), own);
+    assert_string_equal(rule_files_home(rule, &self), own);
+    assert_string_equal(rule_files_home(NULL, &homeless), "/");
+    assert_int_equal(rule_files_roots(rule, &self, &roots, NULL), AFAR_OK);
+    assert_string_equal(roots.at[3], "w/home/own");
+    words_close(&roots);
+
     assert_int_equal(unsetenv("HOME"), 0);
     struct afar_error err;
-    assert_int_equal(rule_files_roots(rule, &roots, &err), AFAR_EINVAL);
+    assert_int_equal(rule_files_roots(rule, NULL, &roots, &err), AFAR_EINVAL);
     assert_string_equal(err.message, "files: ~/in: it is not known where the user's home is");
     words_close(&roots);
     rule_free(rule);
