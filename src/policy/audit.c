@@ -22,10 +22,10 @@ struct audit {
     uint64_t seq; /* of the next line */
     char prev[AUDIT_HASH_BYTES];
     uint64_t appended; /* lines, since the start */
-    uint64_t synced;   /* so many of them are on the disk */
-    uint64_t failed;   /* so many of them may not be, as the disk has said … */
-    int failed_errno;  /* … so */
-    bool syncing;      /* some thread is at it */
+    uint64_t synced;   /* the first so many lines are on the disk */
+    uint64_t failed;   /* the value of `appended` when fdatasync(2) last failed … */
+    int failed_errno;  /* … and why it did */
+    bool syncing;      /* a thread is in fdatasync(2) */
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -51,7 +51,8 @@ static enum afar_status fail_tail(const char *path, const char *why, struct afar
                      path, why);
 }
 
-/* The last line of a file, without its newline; `data` holds the end of the file. NULL: torn. */
+/* The last line of a file, without its newline; `data` is the end of the file. NULL: the last line
+ * has no newline. */
 static const char *last_line(const char *data, size_t size, size_t *length)
 {
     if (size == 0 || data[size - 1] != '\n')
@@ -63,7 +64,7 @@ static const char *last_line(const char *data, size_t size, size_t *length)
     return begin;
 }
 
-/* Finds where the chain of a file has got to. *empty: it has none yet. */
+/* Reads the number and the hash of a file's last line. *empty: the file is empty. */
 static enum afar_status read_tail(int fd, const char *path, uint64_t *seq,
                                   char hash[AUDIT_HASH_BYTES], bool *empty, struct afar_error *err)
 {
@@ -138,7 +139,7 @@ void audit_close(struct audit *audit)
     if (audit == NULL)
         return;
     if (audit->fd >= 0 && audit->sync)
-        (void)fdatasync(audit->fd); /* the lazy ones */
+        (void)fdatasync(audit->fd); /* for lazy lines */
     if (audit->fd >= 0)
         (void)close(audit->fd);
     (void)pthread_cond_destroy(&audit->synced_more);
@@ -149,8 +150,8 @@ void audit_close(struct audit *audit)
 
 /* ---- writing; with the lock held ------------------------------------------------------------- */
 
-/* Takes back what there is of a line that could not be written whole. Where not even that can be
- * done, its end makes it a line by itself. */
+/* Removes a line that could be written only in part. If even that fails, ends it with a newline, so
+ * that the next line begins a new one. */
 static void undo(const struct audit *audit, off_t size)
 {
     if (size < 0 || ftruncate(audit->fd, size) != 0) {
@@ -181,8 +182,8 @@ static enum afar_status append(const struct audit *audit, const uint8_t *data, s
     return AFAR_OK;
 }
 
-/* Waits until the line of that number is on the disk, or goes and sees to it: whoever comes while
- * one thread waits for the disk is served, with all others, by the next. */
+/* Returns when line `number` is on the disk. One thread at a time calls fdatasync(2), for all lines
+ * that are in the file by then; the others wait. */
 static enum afar_status sync_to(struct audit *audit, uint64_t number, struct afar_error *err)
 {
     while (audit->synced < number && audit->failed < number) {

@@ -1,17 +1,17 @@
-/* The audit log: a line of JSON for each thing that a client asked for, and for each that it was
- * refused. afard(8) describes the lines.
+/* The audit log: one line of JSON for each action of a client and for each refusal. afard(8)
+ * describes the lines.
  *
  * With a chain, each line begins with {"seq":N,"prev":"H", where H is the hash of the line before
- * (64 zeros: there is none), and ends with ,"hash":"H"}, the SHA-256 of all that stands before that
- * field. Anyone who can write to the file can make a new chain: a copy of the last hash elsewhere
- * is what tells.
+ * (64 zeros in the first line), and ends with ,"hash":"H"}, the SHA-256 of everything before that
+ * field. Anyone who can write to the file can make a new chain: to notice that, keep a copy of the
+ * last hash elsewhere.
  *
  * Owns:    the file.
  * Threads: any.
- * Blocks:  audit_write, on the disk: not for an event loop. Threads that write at once share the
- *          waiting.
- * Limits:  AUDIT_LINE_BYTES a line; of each field no more than is said below. What is cut is marked
- *          as cut, and the hash of the whole stands beside it. */
+ * Blocks:  all functions but audit_render and audit_lost, on the disk; audit_lost on the lock: not
+ *          for an event loop. Threads that write at the same time share one fdatasync(2).
+ * Limits:  AUDIT_LINE_BYTES per line; for each field see the numbers below. A field that was cut is
+ *          marked as cut and followed by the hash of the whole. */
 #ifndef POLICY_AUDIT_H
 #define POLICY_AUDIT_H
 
@@ -32,7 +32,7 @@ enum {
     AUDIT_ENV_BYTES = 8192,
     AUDIT_CWD_BYTES = 4096,
     AUDIT_NAMES_BYTES = 4096,
-    AUDIT_NAMES_MAX = 256, /* a client with more is turned away: net/peer.h */
+    AUDIT_NAMES_MAX = 256, /* clients with more are rejected: net/peer.h */
     AUDIT_TEXT_BYTES = 1024,
     AUDIT_PIDS_MAX = 1024
 };
@@ -42,83 +42,87 @@ struct audit;
 struct audit_options {
     const char *path; /* or "syslog" */
     bool chain;
-    bool sync; /* a line is on the disk when audit_write returns */
+    bool sync; /* audit_write returns only when the line is on the disk; ignored for syslog */
 };
 
-/* What a line says; whatever is NULL, 0 or false is left out. All borrowed. */
+/* The fields of a line; those that are NULL, 0 or false are left out. All borrowed. */
 struct audit_record {
     const char *
         event; /* "start", "end", "left", "denied", "refused", "kill", "away", "attach", "takeover", "watch", "forget",
                         * "handshake_failed", "connection_refused", "file" */
     unsigned long long connection;
     const char *job;
-    const char *identity; /* one of its names */
+    const char *identity; /* one of the client's names */
     const char *owner;
-    char *const *names; /* all of them, as net/peer.h has them; the pin is a field of its own */
+    char *const *names; /* all of them, as in net/peer.h; the pin gets a field of its own */
     const char *address;
     const char *rule;
     const char *decision; /* "allowed", "denied" */
     const char *reason;
     char *const *argv;
-    const char *subsystem; /* in place of argv */
-    const char *forward;   /* likewise: "host:port" */
+    const char *subsystem; /* instead of argv */
+    const char *forward;   /* instead of argv: "host:port" */
     char *const *env;      /* "NAME=value": only the names are written */
     const char *cwd;
     const struct screen_size *pty; /* the command's terminal */
-    const char *recording;         /* the file of what that shows; where it is complete … */
-    uint64_t record_bytes;         /* … its size … */
-    const char *record_sha256;     /* … and this; NULL: it is not */
-    const char *record_error;      /* why not all is in it that was shown; NULL: all is */
+    const char *recording;         /* the file that its output is recorded in */
+    uint64_t record_bytes;         /* the recording's size, once it is complete */
+    const char *record_sha256;     /* its hash; NULL: it is not complete */
+    const char *record_error;      /* why the recording lacks something; NULL: it lacks nothing */
     const char *user;
-    bool lazy; /* need not be on the disk when audit_write returns, though the options say so */
+    bool lazy; /* do not wait for the disk, even with audit_options.sync */
     pid_t pid;
-    const pid_t *pids; /* of what a command has left: AUDIT_PIDS_MAX of them at most … */
-    size_t pid_count;  /* … of so many */
-    uint64_t more;     /* such lines, which stand for themselves no more, … */
-    uint64_t more_s;   /* … within so many seconds */
+    const pid_t *pids; /* processes that a command left running; AUDIT_PIDS_MAX are written */
+    size_t pid_count;
+    uint64_t more;                      /* the line stands for so many similar events … */
+    uint64_t more_s;                    /* … within so many seconds */
     const struct file_note *file;       /* what was done to a file */
     const struct afar_receipt *receipt; /* outcome, bytes, resource use and times */
 };
 
-/* Opens a file (made with mode 0600) or the way to syslog, and goes on with the chain that the file
- * has. AFAR_EINVAL: not a regular file; its last line is incomplete or belongs to no chain.
- * AFAR_ESYSTEM, AFAR_ENOMEM. */
+/* Opens a file (created with mode 0600) or syslog, and continues the chain of the file. *audit is
+ * freed by audit_close; NULL on failure. AFAR_EINVAL: not a regular file; with a chain, also: its
+ * last line is incomplete or belongs to no chain. AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status audit_open(struct audit **audit, const struct audit_options *options,
                             struct afar_error *err);
+
+/* Waits for lazy lines to reach the disk, and frees. NULL is fine. */
 void audit_close(struct audit *audit);
 
-/* Writes a line. On failure there is none, not even in part, and the chain is whole; but where the
- * disk took it and did not keep it, it may be there. AFAR_ESYSTEM, AFAR_ENOMEM. */
+/* Writes a line. On failure nothing is written, not even a part, and the chain is intact; except if
+ * fdatasync(2) fails: then the line is in the file, but perhaps not on the disk. AFAR_ESYSTEM,
+ * AFAR_ENOMEM, AFAR_ELIMIT: the line would be too long. */
 enum afar_status audit_write(struct audit *audit, const struct audit_record *record,
                              struct afar_error *err);
 
-/* The fields of a record, added to `body`, for audit_write_body later: a copy of all that the line
- * will say. AFAR_ENOMEM, AFAR_ELIMIT. */
+/* Appends the fields of a record to `body`, to be written later with audit_write_body. The record
+ * and all that it points to are copied. AFAR_ENOMEM, AFAR_ELIMIT. */
 enum afar_status audit_render(struct buffer *body, const struct audit_record *record,
                               struct afar_error *err);
 
-/* As audit_write; `lazy` is the record's. */
+/* Writes a line with the fields of `body`, as audit_write does; `lazy` as in the record. */
 enum afar_status audit_write_body(struct audit *audit, const struct buffer *body, bool lazy,
                                   struct afar_error *err);
 
-/* A line could not be written and will not be: the next one says how many. */
+/* Counts a line that could not be written; the next line that can says how many there were. */
 void audit_lost(struct audit *audit);
 
-/* Opens the file of that name anew: it may have been moved away. The old one stays where that
- * fails. As audit_open. */
+/* Opens the file again by its name, as it may have been moved away; the chain goes on in the new
+ * file. On failure the old file stays in use. Errors as audit_open; AFAR_EINVAL also if the new
+ * file's chain is not this server's. */
 enum afar_status audit_reopen(struct audit *audit, struct afar_error *err);
 
 /* ---- for src/policy/ ------------------------------------------------------------------------- */
 
 enum { AUDIT_HASH_BYTES = 65 };
 
-/* Appends the line of a rendered record without its newline, and, with `prev`, in a chain; `hash`
- * is then the line's. AFAR_ENOMEM, AFAR_ELIMIT. */
+/* Appends the line of a rendered record to `out`, without a newline. With `prev` (the hash of the
+ * line before) as part of a chain; then `hash` is set to the line's. AFAR_ENOMEM, AFAR_ELIMIT. */
 enum afar_status audit_put_line(struct buffer *out, const struct buffer *body, uint64_t lost,
                                 uint64_t seq, const char *prev, char hash[AUDIT_HASH_BYTES],
                                 struct afar_error *err);
 
-/* Takes a line of a chain apart. False: it is none, or its hash is not its own. */
+/* Parses a line of a chain, without its newline. False: it is not one, or its hash is wrong. */
 bool audit_check_line(const char *line, size_t size, uint64_t *seq, char prev[AUDIT_HASH_BYTES],
                       char hash[AUDIT_HASH_BYTES]);
 

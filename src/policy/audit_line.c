@@ -1,4 +1,4 @@
-/* What a line of the audit log says. */
+/* The fields of a line of the audit log. */
 #include "policy/audit.h"
 
 #include <inttypes.h>
@@ -24,14 +24,14 @@ static void put_time(struct audit_text *out)
     audit_text_put(out, text);
 }
 
-/* ---- what it says ---------------------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static void add_text(struct audit_text *text, const char *key, const char *value)
 {
     audit_text_add(text, key, value, AUDIT_TEXT_BYTES);
 }
 
-/* All names but the pin, which is a field of its own. */
+/* All names except the pin, which gets a field of its own. */
 static void add_names(struct audit_text *text, char *const *names)
 {
     static const char pin[] = "pin:";
@@ -164,7 +164,7 @@ enum afar_status audit_render(struct buffer *body, const struct audit_record *re
     return text.status;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- whole lines ----------------------------------------------------------------------------- */
 
 static enum afar_status hash_bytes(const void *data, size_t size, char hash[AUDIT_HASH_BYTES],
                                    struct afar_error *err)
@@ -203,7 +203,7 @@ enum afar_status audit_put_line(struct buffer *out, const struct buffer *body, u
     return text.status;
 }
 
-/* Copies 64 hex digits. */
+/* Copies 64 characters. False: they are not all lower-case hex digits. */
 static bool take_hash(const char *text, char hash[AUDIT_HASH_BYTES])
 {
     memcpy(hash, text, AUDIT_HASH_BYTES - 1);

@@ -29,7 +29,7 @@ static void put_key(struct audit_text *text, const char *key, const char *suffix
     audit_text_put(text, field);
 }
 
-/* What is not UTF-8 as \ufffd. */
+/* Bytes that are not UTF-8 become \ufffd. */
 static void put_string(struct audit_text *text, const char *value, size_t size)
 {
     const uint8_t *bytes = (const uint8_t *)value;
@@ -55,7 +55,7 @@ static void put_hex(struct audit_text *text, const char *value, size_t size)
     audit_text_put(text, "\"");
 }
 
-/* How much of `size` bytes there is room for, without a part of a character. */
+/* How many of `size` bytes to write so that they are at most `most` and no character is split. */
 static size_t cut(const char *value, size_t size, size_t most, bool is_text)
 {
     if (size <= most)
@@ -77,7 +77,7 @@ static void add_hash(struct audit_text *text, const char *key, struct digest *di
     put_string(text, hex, text->status == AFAR_OK ? strlen(hex) : 0);
 }
 
-/* NULL: out of memory, and text->status says so. */
+/* NULL: it failed now or before, and text->status says why. */
 static struct digest *new_digest(struct audit_text *text)
 {
     struct digest *digest = NULL;

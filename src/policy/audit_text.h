@@ -1,5 +1,5 @@
-/* The fields of a line of the audit log, as JSON. What is too long is cut between two characters,
- * and then two fields follow that say so: KEY_cut, which is true, and KEY_sha256, of the whole.
+/* The fields of a line of the audit log, as JSON. A value that is too long is cut between two
+ * characters, and two fields follow it: KEY_cut, which is true, and KEY_sha256, of the whole value.
  *
  * Owns:    nothing; the buffer is the caller's.
  * Threads: one.
@@ -15,29 +15,32 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-/* Once something has failed, nothing more is added. */
+/* Where fields are written to. After the first failure, which `status` and *err have (AFAR_ENOMEM,
+ * AFAR_ELIMIT), the functions below do nothing. */
 struct audit_text {
     struct buffer *out;
     enum afar_status status;
     struct afar_error *err;
 };
 
-/* As it is. */
+/* Appends `json` unchanged. */
 void audit_text_put(struct audit_text *text, const char *json);
 
-/* ,"KEY":"VALUE"; of at most `most` bytes. Nothing in it can end the string or the line, or be
- * obeyed by a terminal; a byte that is not UTF-8 is \ufffd. NULL: nothing. */
+/* Appends ,"KEY":"VALUE" with at most `most` bytes of the value. Quotes and control characters are
+ * escaped, so the value cannot end the string or the line or send a sequence to a terminal; bytes
+ * that are not UTF-8 become \ufffd. A value of NULL adds nothing. */
 void audit_text_add(struct audit_text *text, const char *key, const char *value, size_t most);
 
-/* The same, but what is not UTF-8 is in hex, as KEY_hex. */
+/* The same, but a value that is not UTF-8 is written in hex, with the key KEY_hex. */
 void audit_text_add_exactly(struct audit_text *text, const char *key, const char *value,
                             size_t most);
 
 void audit_text_add_number(struct audit_text *text, const char *key, uint64_t number);
 
-/* ,"KEY":["WORD",…]; of at most `most` bytes, each word counted with its NUL. Of each word what is
- * before `end` ('\0': all of it). Where one is not UTF-8, all of them are in hex, as KEY_hex. The
- * hash is of the words as they would be written, each with a NUL behind it. NULL: nothing. */
+/* Appends ,"KEY":["WORD",…] with at most `most` bytes, counting a NUL per word. Each word is
+ * written up to its first `end` ('\0': all of it). If one is not UTF-8, all are written in hex,
+ * with the key KEY_hex. The hash is over the words up to `end`, each followed by a NUL. NULL adds
+ * nothing. */
 void audit_text_add_words(struct audit_text *text, const char *key, char *const *words, char end,
                           size_t most);
 

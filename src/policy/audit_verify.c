@@ -18,15 +18,16 @@ static enum afar_status fail_line(const char *path, uint64_t line, const char *w
 
 /* ---- recordings ------------------------------------------------------------------------------ */
 
-/* Where the value of this field begins; NULL: there is none. (Within a string a quote would stand
- * behind a backslash.) */
+/* Where the value of the field begins that `name` is the beginning of (,"KEY":); NULL: there is no
+ * such field. A string cannot contain `name`, as quotes in strings are escaped. */
 static const char *field(const char *line, size_t size, const char *name)
 {
     const char *found = memmem(line, size, name, strlen(name));
     return found != NULL ? found + strlen(name) : NULL;
 }
 
-/* A string that ends before `end`, as JSON has it: only what a path can need. */
+/* Copies a JSON string, whose closing quote must be before `end`. Of the escapes only \", \\ and \/
+ * are known: paths and hashes need no others. */
 static bool take_string(const char *at, const char *end, char *out, size_t room)
 {
     size_t used = 0;
@@ -63,7 +64,7 @@ static enum afar_status hash_file(const char *recording, uint64_t *bytes,
     return status;
 }
 
-/* What a line names is there, as long as it says, and as it was. */
+/* Whether the recording that a line names has the size and the hash that the line says. */
 static enum afar_status check_recording(struct audit_verdict *verdict, const char *path,
                                         const char *line, size_t size, struct afar_error *err)
 {
@@ -93,7 +94,8 @@ static enum afar_status check_recording(struct audit_verdict *verdict, const cha
 }
 
 /* ---- lines ----------------------------------------------------------------------------------- */
-/* As every line of a chain has it. */
+
+/* Each line of a chain has this field. */
 static const char hash_field[] = "\"hash\":";
 
 /* `line` without its newline. */

@@ -1,9 +1,10 @@
-/* afard --verify-audit: whether an audit log's chain is whole.
+/* afard --verify-audit: whether an audit log's chain is intact.
  *
  * Owns:    nothing.
  * Threads: any.
- * Blocks:  on the file.
- * Limits:  one line in memory. That lines were cut off at the end, only `expected` tells. */
+ * Blocks:  on the log and on the recordings that it names.
+ * Limits:  one line in memory; paths of recordings of 511 bytes. Lines missing at the end can be
+ *          noticed only with `expected`. */
 #ifndef POLICY_AUDIT_VERIFY_H
 #define POLICY_AUDIT_VERIFY_H
 
@@ -11,16 +12,16 @@
 
 struct audit_verdict {
     uint64_t lines;
-    uint64_t first_seq;                /* above 0: the log before it is another file … */
+    uint64_t first_seq;                /* above 0: the log continues another file … */
     char first_prev[AUDIT_HASH_BYTES]; /* … whose last hash is this */
     uint64_t last_seq;
     char last_hash[AUDIT_HASH_BYTES];
-    uint64_t recordings; /* that are named, and were looked at */
+    uint64_t recordings; /* recordings that the log names and that were checked */
 };
 
-/* `expected`: what the last hash must be, or NULL. AFAR_OK: whole, and so are the recordings that it
- * names. AFAR_EPEER: not; the message
- * names the line and says what is wrong. AFAR_ESYSTEM, AFAR_ENOMEM. */
+/* `expected`: what the last hash must be, or NULL. AFAR_OK: the chain and the recordings that it
+ * names are intact. AFAR_EPEER: they are not; the message names the line and says what is wrong.
+ * AFAR_ESYSTEM: the log or a recording cannot be read. AFAR_ENOMEM. */
 enum afar_status audit_verify(const char *path, const char *expected, struct audit_verdict *verdict,
                               struct afar_error *err);
 

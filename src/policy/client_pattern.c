@@ -40,7 +40,7 @@ static enum afar_status parse_pin(struct client_pattern *pattern, const char *te
     return keep(pattern, text, err);
 }
 
-/* "uid:www-data" becomes "uid:33" now, once. */
+/* "uid:www-data" becomes "uid:33". */
 static enum afar_status parse_number(struct client_pattern *pattern, const char *text,
                                      struct afar_error *err)
 {
@@ -103,9 +103,8 @@ static bool same(char a, char b, bool fold)
     return a == b || (fold && tolower((unsigned char)a) == tolower((unsigned char)b));
 }
 
-/* Whether `pattern` stands for the whole of `name`. reached[i]: what has been read of the pattern
- * can stand for the first i bytes of the name; so no pattern takes more than its length times the
- * name's. */
+/* Whether `pattern` matches all of `name`. reached[i]: the part of the pattern that was read so far
+ * matches the first i bytes of the name. Takes at most the product of both lengths. */
 static bool glob(const struct client_pattern *pattern, const char *name, bool *reached)
 {
     size_t size = strlen(name);

@@ -11,7 +11,7 @@
 
 enum { SHOWN_BYTES = 120 }; /* of a value that is quoted in a message */
 
-/* The member of *config that the key stands for. Its type follows from the key's kind. */
+/* The member of *config that the key sets. Its type depends on the key's kind. */
 static void *member(struct config *config, const struct config_key *key)
 {
     return (char *)config + key->offset;
@@ -141,7 +141,7 @@ static enum afar_status set_flag(bool *flag, const char *value, struct afar_erro
     return AFAR_OK;
 }
 
-/* `words`: "full or brief". */
+/* `words`: the choices, as "full or brief". */
 static enum afar_status set_choice(unsigned *choice, const char *words, const char *value,
                                    struct afar_error *err)
 {
@@ -211,13 +211,13 @@ enum afar_status config_set(struct config *config, const char *key, const char *
     return status;
 }
 
-/* TCP and TLS are the same to bind(2). */
+/* Whether the second bind(2) would fail. TCP and TLS make no difference to it. */
 static bool same_place(const struct endpoint *a, const struct endpoint *b)
 {
     if ((a->scheme == ENDPOINT_UNIX) != (b->scheme == ENDPOINT_UNIX) ||
         (a->scheme == ENDPOINT_UDP) != (b->scheme == ENDPOINT_UDP))
         return false;
-    if (a->inherited || b->inherited) /* a name by its scheme, too; case matters in it */
+    if (a->inherited || b->inherited) /* `host` is a name of a socket unit: case matters */
         return a->inherited && b->inherited && a->port == b->port && strcmp(a->host, b->host) == 0;
     if (a->scheme == ENDPOINT_UNIX)
         return strcmp(a->path, b->path) == 0;
@@ -244,7 +244,7 @@ static enum afar_status check_tls(const struct config *config, const char *url,
     return afar_fail(err, AFAR_EINVAL, "%s needs %s, %s", url, missing, what);
 }
 
-/* Gives `user` to the rules that name none, and to what runs without rules. */
+/* Gives `user` to the rules that name none, and to commands that run without rules. */
 static enum afar_status apply_user(struct config *config, struct afar_error *err)
 {
     struct user user;
@@ -257,7 +257,7 @@ static enum afar_status apply_user(struct config *config, struct afar_error *err
         if (config->rules == NULL)
             status = afar_fail(err, AFAR_ENOMEM, "out of memory for a user");
     }
-    /* That is whom they run as anyway. */
+    /* If `user` is the server's own, which is not root, commands run as that user anyway. */
     if (status == AFAR_OK && !(own != 0 && user.uid == own))
         status = rules_set_user(config->rules, &user, err);
     if (status != AFAR_OK)

@@ -1,16 +1,16 @@
-/* config_load: the INI file, by inih.
+/* config_load: parses the INI file with inih.
  *
- * inih says neither to the handler which line it is at nor to anyone that it dropped something, so
- * its lines come from a reader of our own, which counts them and sees them first:
- *   - inih takes an indented line for more of the value before; nobody indents a file to say that,
- *     so the blanks at a line's beginning do not reach it.
- *   - It cuts a line that is longer than its buffer in two, ends one at a NUL byte, ignores what
- *     follows a section's ']', and does not say that a section without keys was there. All of
- *     these are errors here.
- *   - A '#' begins a comment only at the beginning of a line, and is else taken into the value:
- * here one after a blank does, too, as a ';' does, unless it stands in "…". What stays as inih has
- * it: a ';' after a blank begins a comment (unix:///x;y is kept whole), and
- * ':' does for '='. afard.conf(5) says so. */
+ * inih does not tell the handler the line number, and silently drops some input. So it reads its
+ * lines through a reader of our own, which counts and checks them first:
+ *   - inih takes an indented line as a continuation of the value before. That is rarely meant, so
+ *     the reader removes blanks at the beginning of lines.
+ *   - inih splits lines longer than its buffer, ends a line at a NUL byte and ignores text after a
+ *     section's ']'; the reader reports these as errors. inih does not report sections without
+ *     keys; the reader does.
+ *   - For inih, '#' begins a comment only at the beginning of a line. The reader also removes a
+ *     comment after a blank and '#', except in "…".
+ * Unchanged from inih: a ';' after a blank begins a comment (unix:///x;y is kept whole), and ':'
+ * can be written for '='. afard.conf(5) documents all this. */
 #include "policy/config.h"
 
 #include <ctype.h>
@@ -39,23 +39,23 @@ struct file {
     const char *path;
     FILE *stream;
     struct config *config;
-    unsigned line;                      /* the one that inih was given last */
+    unsigned line;                      /* the last one that inih was given */
     unsigned first_at[CONFIG_KEYS_MAX]; /* line that set the key of that index; 0: none yet */
     bool rules_only;                    /* named by `include` */
     bool has_rules;
     bool in_rule;            /* the section is an [allow …], else [server] */
-    enum afar_status status; /* once it is not AFAR_OK no further line is given */
+    enum afar_status status; /* if it is not AFAR_OK, inih gets no more lines */
     struct afar_error *err;
 };
 
-/* Puts file and line before the message that is there. */
+/* Puts file and line in front of the message, and stops. */
 static void place_error(struct file *file, enum afar_status status)
 {
     file->status = status;
     (void)afar_prefix(file->err, "%.*s:%u", PATH_SHOWN_BYTES, file->path, file->line);
 }
 
-/* What follows "allow" in a section's name, or NULL: it is another section. */
+/* What follows "allow" in a section's name; NULL: it is another section. */
 static const char *rule_name(const char *name)
 {
     size_t size = sizeof allow - 1;
@@ -110,8 +110,8 @@ static enum afar_status begin_section(struct file *file, const char *line)
                      (int)size, line + 1);
 }
 
-/* Takes one more byte of a line into `line`, of which *used are there. Blanks at the beginning are
- * dropped, and so is a byte order mark. */
+/* Appends one byte to `line`, which has *used bytes. Drops blanks at the beginning of a line, and a
+ * byte order mark at the beginning of the file. */
 static void take_byte(struct file *file, int c, char *line, size_t size, size_t *used)
 {
     static const char mark[] = "\xEF\xBB\xBF";
@@ -127,7 +127,7 @@ static void take_byte(struct file *file, int c, char *line, size_t size, size_t 
         *used = 0;
 }
 
-/* Reads one line, of a comment nothing. False: the end of the file, or an error. */
+/* Reads one line; of a comment, only its first character. False: end of file, or an error. */
 static bool read_line(struct file *file, char *line, size_t size)
 {
     size_t used = 0;
@@ -149,7 +149,7 @@ static bool read_line(struct file *file, char *line, size_t size)
     return file->status == AFAR_OK && (any || c == '\n');
 }
 
-/* Ends the line before a comment that begins with a '#' after a blank. */
+/* Removes a comment that begins with a '#' after a blank. */
 static void cut_comment(char *line)
 {
     bool quoted = false;
@@ -184,7 +184,8 @@ static char *next_line(char *line, int size, void *user)
     return file->status == AFAR_OK ? line : NULL;
 }
 
-/* Only what adds may be given again: of two values for one key one would be ignored. */
+/* Rejects a key that was given before in this file, as one of the two values would be ignored; but
+ * not `listen` and lists, which add. The first `listen` removes those of config_load_defaults. */
 static enum afar_status check_first(struct file *file, const char *name)
 {
     size_t count = 0;
@@ -209,7 +210,7 @@ static enum afar_status fail_syntax(struct file *file)
     return afar_fail(file->err, AFAR_EINVAL, "expected KEY = VALUE");
 }
 
-/* What include names is beside this file, wherever the server was started. */
+/* A relative name is relative to this file's folder, not to the server's working directory. */
 static enum afar_status set_include(struct file *file, const char *name, const char *value)
 {
     const char *slash = strrchr(file->path, '/');
@@ -235,7 +236,7 @@ static enum afar_status set_key(struct file *file, const char *name, const char 
     return status;
 }
 
-/* inih's ini_handler. The section has been checked where it begins. */
+/* inih's ini_handler. begin_section has checked the section already. */
 static int set_pair(void *user, const char *section, const char *name, const char *value)
 {
     struct file *file = user;
@@ -244,7 +245,7 @@ static int set_pair(void *user, const char *section, const char *name, const cha
         return 0;
     enum afar_status status = AFAR_OK;
     if (value == NULL || name[0] == '\0' || strpbrk(name, " \t") != NULL)
-        status = fail_syntax(file); /* "listen tcp://host" is a key "listen tcp" to inih */
+        status = fail_syntax(file); /* for inih, "listen tcp://host" has the key "listen tcp" */
     if (status == AFAR_OK && file->in_rule) {
         status = rules_set(file->config->rules, name, value, file->err);
     } else if (status == AFAR_OK) {
@@ -279,8 +280,8 @@ static enum afar_status load(struct config *config, const char *path, bool rules
     if (status != AFAR_OK)
         return status;
     int failed = ini_parse_stream(next_line, &file, set_pair, &file);
-    /* The first line that inih or the handler did not like. Where it comes before the error that
-     * is known, or there is none, it was inih: a line that is neither empty, a comment, a section
+    /* `failed` is the first line that inih or the handler rejected. If no error is known yet, or
+     * only one in a later line, inih rejected it: the line is neither empty, a comment, a section
      * nor a pair. */
     if (failed < 0 && file.status == AFAR_OK) {
         file.status = afar_fail(err, AFAR_ENOMEM, "%.*s: out of memory", PATH_SHOWN_BYTES, path);

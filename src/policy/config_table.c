@@ -11,13 +11,13 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
-/* Whatever takes milliseconds: poll(2) counts them in an int. About 24 days. */
+/* The maximum of all durations in ms, about 24 days: poll(2) takes an int. */
 #define DURATION_MAX UINT64_C(2147483647)
 
 enum {
-    NAME_MAX_BYTES = 32, /* the longest name that is compared; no key comes near it */
-    DISTANCE_MAX = 2,    /* this many wrong letters still resemble a key */
-    PREFIX_MIN = 3       /* letters that must agree for a beginning to resemble a key */
+    NAME_MAX_BYTES = 32, /* names must be shorter to be compared; all keys are */
+    DISTANCE_MAX = 2,    /* a name with so many wrong letters still resembles a key */
+    PREFIX_MIN = 3       /* a common prefix of so many letters resembles a key */
 };
 
 #define AT(member) offsetof(struct config, member)
@@ -195,8 +195,8 @@ static unsigned smaller(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* Levenshtein's: how many letters must be added, removed or replaced. Both shorter than
- * NAME_MAX_BYTES. */
+/* The Levenshtein distance: how many letters must be added, removed or replaced. Both are shorter
+ * than NAME_MAX_BYTES. */
 static unsigned distance(const char *a, const char *b)
 {
     unsigned row[NAME_MAX_BYTES];
@@ -215,7 +215,7 @@ static unsigned distance(const char *a, const char *b)
     return row[columns];
 }
 
-/* How far the name is from the key; above DISTANCE_MAX: does not resemble it. */
+/* How different the name is from the key; above DISTANCE_MAX: does not resemble it. */
 static unsigned difference(const char *name, const char *key)
 {
     size_t length = strlen(name);
@@ -247,7 +247,7 @@ void config_key_unknown(const char *name, char *text, size_t size)
     const struct config_key *found[CONFIG_SUGGESTIONS_MAX] = {NULL};
     unsigned count = 0;
 
-    /* The nearest ones only: "worker" is a misspelling of nothing that is farther away. */
+    /* Only the most similar ones. */
     for (unsigned wrong = 0; wrong <= DISTANCE_MAX && count == 0; wrong++) {
         for (size_t i = 0; i < KEYS && count < CONFIG_SUGGESTIONS_MAX; i++) {
             if (difference(name, keys[i].name) == wrong)

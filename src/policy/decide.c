@@ -14,21 +14,21 @@
 
 enum { SHOWN_BYTES = 100 };
 
-/* What is found out about a request while rules are tried. */
+/* What is known about a request while rules are tried. */
 struct trial {
     const struct policy_client *client;
     const struct policy_request *request;
-    char *const *argv; /* what rules' commands are compared with; NULL: a line for a shell alone */
-    bool known;        /* the program has been looked for, in … */
-    const char *root;  /* … this root; borrowed from a rule */
+    char *const *argv; /* compared with the rules' commands; NULL: only a shell could run it */
+    bool known;        /* `found` is the result of a search … */
+    const char *root;  /* … in this root; borrowed from a rule */
     char *found;       /* owned; where the bare name is in the server's PATH; NULL: nowhere */
 
-    /* How far the request came, for the reason of a refusal. */
-    bool for_client;       /* some rule is for this client … */
+    /* How far the request got, for the reason of a refusal. */
+    bool for_client;       /* a rule is for this client … */
     bool for_user;         /* … and for the user that was asked for … */
-    bool for_forward;      /* … and may forward, but not there */
+    bool for_forward;      /* … and allows forwarding, but not to there */
     bool for_program;      /* … and for the program, but not with these arguments */
-    const char *resembles; /* a path that a rule names, with the same last name; borrowed */
+    const char *resembles; /* a program of a rule with the same last name; borrowed */
 };
 
 /* ---- matching -------------------------------------------------------------------------------- */
@@ -53,9 +53,9 @@ static const char *last_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-/* Whether the template's program could be the one that was asked for: by exactly its path, or by
- * its bare name, which find_program then looks up. Never by another path: what a client spells must
- * not choose code, and looking at it could hang. */
+/* Whether the template's program could be the one that was asked for: by its exact path, or by its
+ * bare name, which find_program then looks up. Other paths are never resolved: the client must not
+ * choose the file by another spelling, and looking at the path could hang. */
 static bool names_program(struct trial *trial, const struct template *template)
 {
     const char *asked = trial->argv[0];
@@ -68,7 +68,7 @@ static bool names_program(struct trial *trial, const struct template *template)
     return false;
 }
 
-/* Where the server's PATH has the bare name that was asked for. AFAR_OK also where it has none. */
+/* Looks up the bare name that was asked for in the server's PATH. AFAR_OK also if there is none. */
 static enum afar_status find_program(struct trial *trial, const struct rule *rule,
                                      struct afar_error *err)
 {
@@ -83,7 +83,7 @@ static enum afar_status find_program(struct trial *trial, const struct rule *rul
     return status == AFAR_EINVAL ? AFAR_OK : status;
 }
 
-/* names_program has said that it could be. */
+/* Whether `wanted` is the program that was asked for; names_program was true. */
 static enum afar_status match_program(struct trial *trial, const struct rule *rule,
                                       const char *wanted, bool *match, struct afar_error *err)
 {
@@ -99,7 +99,7 @@ static enum afar_status match_program(struct trial *trial, const struct rule *ru
     return status;
 }
 
-/* *program: the path that the template names; NULL: it names none. */
+/* *program: the program of the template that matches; NULL: it is for any program. */
 static enum afar_status match_command(struct trial *trial, const struct rule *rule, bool *match,
                                       const char **program, struct afar_error *err)
 {
@@ -139,7 +139,7 @@ static bool match_user(const struct rule *rule, const struct policy_request *req
     return user == NULL || (rule->user.name != NULL && strcmp(rule->user.name, user) == 0);
 }
 
-/* ---- what a rule that matches still refuses -------------------------------------------------- */
+/* ---- what a matching rule can still refuse --------------------------------------------------- */
 
 static void deny(struct policy_decision *decision, const char *why, const char *what)
 {
@@ -158,9 +158,9 @@ static bool may_set(const struct rule *rule, const char *entry)
     return false;
 }
 
-/* Behind a wrapper comes what it runs, and a client that may run any program chooses that word:
- * bwrap would take "--bind" for its own, and env "LD_PRELOAD=…". A program that a template names
- * is an absolute path by then, and so is the shell. */
+/* Whether the wrapper could take the first word of the command as its own argument: bwrap would
+ * take "--bind", and env "LD_PRELOAD=…". The client can choose this word if the rule allows any
+ * program; otherwise the word is an absolute path, as it is for the shell. */
 static bool is_for_wrapper(const struct policy_decision *decision,
                            const struct policy_request *request)
 {
@@ -172,7 +172,7 @@ static bool is_for_wrapper(const struct policy_decision *decision,
     return word[0] == '-' || strchr(word, '=') != NULL;
 }
 
-/* The server does it by itself: nothing is executed. */
+/* Whether the server serves the request itself instead of running a command. */
 static bool is_service(const struct policy_request *request)
 {
     return request->is_files || request->forward != NULL;
@@ -185,7 +185,7 @@ static void check_details(struct policy_decision *decision, const struct policy_
         deny(decision, "have", "a terminal");
         return;
     }
-    /* What is recorded is what a terminal shows: without one it would go unrecorded. */
+    /* Only terminals are recorded: without one, the command would run unrecorded. */
     if (!request->pty && (rule->pty == RULE_PTY_MUST || (rule->record != NULL && !rule->pty_set))) {
         (void)snprintf(decision->reason, sizeof decision->reason,
                        "rule '%s' (%.100s:%u) wants a terminal: afar run -t", rule->name,
@@ -210,7 +210,7 @@ static void check_details(struct policy_decision *decision, const struct policy_
         deny(decision, "choose the directory", request->cwd);
 }
 
-/* ---- what is run ----------------------------------------------------------------------------- */
+/* ---- what to run ----------------------------------------------------------------------------- */
 
 static size_t count(char *const *words)
 {
@@ -230,7 +230,7 @@ static enum afar_status keep_original(struct policy_decision *decision,
 {
     char *line = NULL;
     const char *text = request->is_shell ? request->argv[2] : NULL;
-    if (request->login) /* as sshd(8): there was no command */
+    if (request->login) /* there was no command; sshd(8) sets no variable either */
         return AFAR_OK;
     if (text == NULL) {
         enum afar_status status = words_quote(request->argv, &line, err);
@@ -246,8 +246,9 @@ static enum afar_status keep_original(struct policy_decision *decision,
     return fail_memory(err);
 }
 
-/* Wrapper, then what is run in it. Where a rule names the program, its words begin with the rule's
- * path: a program may take the place of its libraries from argv[0], as Python does. */
+/* argv: the words of the wrapper, then those of the command. If a rule names the program, the first
+ * word of the command is the rule's path, not the client's: some programs, such as Python, find
+ * their libraries by argv[0]. */
 static enum afar_status put_argv(struct policy_decision *decision, char *const *inner,
                                  struct afar_error *err)
 {
@@ -275,8 +276,8 @@ static const char *shell_of(const struct policy_decision *decision)
     return has_one ? user->shell : "/bin/sh";
 }
 
-/* By its name with a "-" before it, as login(1) does; behind a wrapper, which cannot give another
- * name to what it runs, by the option that shells have for it. */
+/* A login shell has a "-" before its name in argv[0], as login(1) does it. A wrapper cannot set
+ * argv[0]; with one, the shell's option -l is used. */
 static enum afar_status make_login(struct policy_decision *decision, struct afar_error *err)
 {
     static char option[] = "-l";
@@ -294,7 +295,7 @@ static enum afar_status make_login(struct policy_decision *decision, struct afar
     return put_argv(decision, alone, err);
 }
 
-/* What is run: the forced command, or what was asked for. */
+/* Sets what to run: the forced command, or what was asked for. */
 static enum afar_status make_argv(struct policy_decision *decision,
                                   const struct policy_request *request, struct afar_error *err)
 {
@@ -321,7 +322,7 @@ static enum afar_status choose_files(struct policy_decision *decision,
     return rule_files_roots(decision->rule, request->self, &decision->roots, err);
 }
 
-/* Where it begins. */
+/* Sets the working directory. */
 static void choose_directory(struct policy_decision *decision, const struct policy_request *request)
 {
     const struct rule *rule = decision->rule;
@@ -329,7 +330,7 @@ static void choose_directory(struct policy_decision *decision, const struct poli
     const char *home = wants_home && decision->user != NULL ? decision->user->home
                        : rule != NULL                       ? rule->user.home
                                                             : NULL;
-    if (request->is_files) /* as sftp and scp have it; a command begins where the server is */
+    if (request->is_files) /* as sftp and scp; commands begin in the server's directory instead */
         home = rule_files_home(rule, request->self);
     decision->cwd = request->cwd;
     if (request->cwd != NULL)
@@ -345,14 +346,14 @@ static void choose_directory(struct policy_decision *decision, const struct poli
     decision->cwd_is_home = decision->cwd != NULL && decision->cwd == home;
 }
 
-/* Its own home and shell, or the server's. */
+/* The rule's user, or the server's. */
 static const struct user *user_of(const struct rule *rule, const struct policy_request *request)
 {
     return rule != NULL && rule->user.name != NULL ? &rule->user : request->self;
 }
 
-/* Where there are no rules, nobody is to run silently as somebody else than he has asked for. By
- * name or number alone: a look-up in a directory service could hang. */
+/* Whether `asked` is the name or number of `user`: without rules, a command must not silently run
+ * as a user other than the one asked for. Looks nothing up: a directory service could hang. */
 static bool is_user(const struct user *user, const char *asked)
 {
     char number[32];
@@ -410,7 +411,7 @@ static enum afar_status try_rule(struct trial *trial, const struct rule *rule,
     return AFAR_OK;
 }
 
-/* The first thing that no rule for the client has. */
+/* Sets the reason of a refusal: the first part of the request that no rule allows. */
 static void say_none(const struct trial *trial, struct policy_decision *decision)
 {
     const struct policy_request *request = trial->request;
@@ -448,7 +449,7 @@ static void say_none(const struct trial *trial, struct policy_decision *decision
         (void)snprintf(end, size, "%s'%.*s'", line, SHOWN_BYTES, trial->argv[0]);
 }
 
-/* Where there are no rules, the server leads nowhere but to itself. */
+/* Without rules, connections are forwarded only to loopback addresses. */
 static enum afar_status decide_loopback(struct policy_decision *decision, const char *forward)
 {
     struct forward_target target;
@@ -484,7 +485,7 @@ static enum afar_status decide_without(struct policy_decision *decision,
     return request->is_files ? AFAR_OK : make_argv(decision, request, err);
 }
 
-/* The words of a shell line that needs no shell. */
+/* Sets trial->argv; splits a shell line that needs no shell into `words`. */
 static enum afar_status split_line(struct trial *trial, struct words *words, struct afar_error *err)
 {
     bool simple = false;
@@ -497,13 +498,13 @@ static enum afar_status split_line(struct trial *trial, struct words *words, str
     return status;
 }
 
-/* What is done, and where. */
+/* Sets what an allowed request runs, and where. */
 static enum afar_status choose(struct policy_decision *decision,
                                const struct policy_request *request, struct afar_error *err)
 {
     enum afar_status status = AFAR_OK;
     if (request->forward != NULL) {
-        decision->cwd = "/"; /* so as to hold no other file system */
+        decision->cwd = "/"; /* so that no other file system is kept busy */
         return AFAR_OK;
     }
     status = request->is_files ? choose_files(decision, request, err)
@@ -530,7 +531,7 @@ enum afar_status policy_decide(struct rules *rules, const struct policy_client *
     if (status == AFAR_OK && !match)
         say_none(&trial, decision);
     if (match && (decision->rule->shell || decision->rule->force.count > 0))
-        words_close(&decision->split); /* it is a line for a shell, or not run at all */
+        words_close(&decision->split); /* a shell runs the line, or it is not run at all */
     if (status == AFAR_OK && match)
         check_details(decision, request);
     if (status == AFAR_OK && decision->allowed && decision->rule->force.count > 0)

@@ -1,12 +1,13 @@
-/* Who may do what: the first rule that is for the client and for what it asks decides; where there
- * is none, the answer is no. Without any rule at all, every client that was let in may do
- * everything.
+/* Decides whether a client may do what it asks for: the first rule that matches the client and the
+ * request applies; if none matches, the request is denied. If there are no rules at all, every
+ * client that may connect may do everything, except forwarding beyond loopback and running as
+ * another user.
  *
- * Owns:    a decision owns what it says it owns, and a reference to the rules.
+ * Owns:    a decision owns the members marked so, and a reference to the rules.
  * Threads: any; the rules are only read.
- * Blocks:  policy_decide, on the file system, where it looks for a bare name in the server's PATH
- *          (resolve.h): not for an event loop. It touches no path that the client has chosen: such
- *          a path may hang. policy_may never.
+ * Blocks:  policy_decide, on the file system, when it looks up a bare name in the server's PATH
+ *          (resolve.h): not for an event loop. It never touches a path that the client has chosen,
+ *          as that could hang. The others never block.
  * Limits:  none of its own. */
 #ifndef POLICY_DECIDE_H
 #define POLICY_DECIDE_H
@@ -17,67 +18,69 @@
 
 enum { POLICY_REASON_BYTES = 384 };
 
-/* Who asks. All borrowed. */
+/* The client. All borrowed. */
 struct policy_client {
-    char *const *names;  /* NULL-terminated: client_pattern.h says of what form */
+    char *const *names;  /* NULL-terminated; for their form see client_pattern.h */
     const char *address; /* as address_format writes it */
 };
 
-/* For what. All borrowed. */
+/* What the client asks for. All borrowed. */
 struct policy_request {
     char *const *argv;   /* NULL-terminated, never NULL: {"/bin/sh", "-c", LINE} for a shell line */
-    bool is_shell;       /* … which it is only where this says so */
-    bool is_files;       /* no command, but the subsystem sftp; then argv is not looked at */
-    const char *forward; /* no command, but a connection to "host:port"; likewise; NULL: not */
-    bool login;          /* the user's login shell; argv is what the audit log calls it */
+    bool is_shell;       /* argv is a shell line */
+    bool is_files;       /* the subsystem sftp instead of a command; argv does not matter */
+    const char *forward; /* a connection to "host:port" instead of a command, likewise; or NULL */
+    bool login;          /* the user's login shell; argv is only for the audit log */
     bool home;           /* begins in the user's home */
     bool shell_of_user;  /* a shell line is for the user's shell, not for /bin/sh */
     char *const *env;    /* "NAME=value", NULL-terminated; NULL: none */
     const char *cwd;     /* NULL: not asked for */
     const char *user;    /* NULL: not asked for */
     const char *path;    /* the server's PATH */
-    const struct user *self; /* whom the server runs as; NULL: not known */
+    const struct user *self; /* the user that the server runs as; NULL: not known */
     bool pty;                /* on a terminal */
 };
 
 struct policy_decision {
     bool allowed;
     struct rules *rules;              /* a reference; NULL: there are none */
-    const struct rule *rule;          /* of these; NULL: none matched, or there are none. Without a
-                                         name: rules_otherwise */
-    char reason[POLICY_REASON_BYTES]; /* why not; for the operator, not for the client */
+    const struct rule *rule;          /* the rule that matched; NULL: none. Without rules:
+                                         rules_otherwise, which has no name */
+    char reason[POLICY_REASON_BYTES]; /* why it was denied; with deny_reason = brief only logged */
 
-    /* What is to be run; NULL: as asked. The words are the rules' and the request's. */
-    const char *program;     /* the path to execute, whatever argv[0] says; borrowed */
-    char **argv;             /* the array is owned, its words are borrowed */
+    /* What to run; NULL: what was asked for. */
+    const char *program;     /* the path to execute, whatever argv[0] is; borrowed */
+    char **argv;             /* the array is owned; its words are the rule's or the request's */
     char *original;          /* owned; "AFAR_ORIGINAL_COMMAND=…", with a forced command */
-    struct words split;      /* owned; a shell line that is run without a shell; none: it is not */
+    struct words split;      /* owned; the words of a shell line that is run without a shell */
     char *login_name;        /* owned; argv[0] of a login shell */
-    const struct user *user; /* as whom it runs; NULL: not known. Borrowed */
+    const struct user *user; /* the user to run as; NULL: not known. Borrowed */
 
-    /* Where it begins; NULL: where the server is. Borrowed. */
+    /* The working directory; NULL: the server's. Borrowed. */
     const char *cwd;
-    bool cwd_is_home; /* nobody asked for it by name: where it cannot be entered, "/" will do */
+    bool cwd_is_home; /* it was not asked for by name: if it cannot be entered, use "/" */
 
-    /* Of files. */
-    struct words roots; /* owned; as rule_files_roots gives them */
+    /* For files. */
+    struct words roots; /* owned; made by rule_files_roots */
     const char *home;   /* NULL: not known; borrowed */
 };
 
-/* `rules` may be NULL. AFAR_OK: decided, either way. AFAR_ENOMEM. policy_decision_close in any
- * case; the decision must not outlive the request. */
+/* `rules` may be NULL. AFAR_OK: it is decided; see decision->allowed. AFAR_ENOMEM; AFAR_EINVAL: a
+ * root for files is in the home, which is not known. Call policy_decision_close in any case; the
+ * decision must not outlive the request. */
 enum afar_status policy_decide(struct rules *rules, const struct policy_client *client,
                                const struct policy_request *request,
                                struct policy_decision *decision, struct afar_error *err);
 void policy_decision_close(struct policy_decision *decision);
 
-/* Whether the rule that allowed it lets the client set this "NAME=value". */
+/* Whether the rule of the decision lets the client set this "NAME=value". True without a rule. */
 bool policy_may_set(const struct policy_decision *decision, const char *entry);
 
-/* Whether some rule for this client allows one of these verbs (enum policy_verb) at all. */
+/* Whether a rule for this client allows at least one of these verbs (enum policy_verb), or there
+ * are no rules. */
 bool policy_may(const struct rules *rules, const struct policy_client *client, unsigned verbs);
 
-/* Whether one of these may be for the jobs of other clients too. */
+/* The same for jobs of other clients (jobs = all). */
 bool policy_may_others(const struct rules *rules, const struct policy_client *client,
                        unsigned verbs);
 

@@ -7,9 +7,9 @@ enum { SHOWN_BYTES = 60, PREFIX_MIN_BYTES = 3 /* "LC_*" */ };
 
 static const char reserved[] = "AFAR";
 
-/* By these a program is told where to find code, or which program to start, by the dynamic linker
- * (ld.so(8)), shells, interpreters and common tools. A "*" at the end stands for any rest. sudo's
- * and OpenSSH's defaults keep back much the same. */
+/* Variables by which the dynamic linker (ld.so(8)), shells, interpreters and common tools can be
+ * told where to find code or which program to start. A "*" at the end matches any rest. The
+ * defaults of sudo and OpenSSH reject similar ones. */
 static const char *const dangerous[] = {
     "LD_*",         "PATH",         "IFS",
     "ENV",          "BASH_*",       "BASHOPTS",
@@ -55,7 +55,7 @@ static const char *const dangerous[] = {
     "CCACHE_*",     "GNUPGHOME",    "INPUTRC",
 };
 
-/* Whether the name of "NAME=value" or "NAME" is as the pattern says. */
+/* Whether the pattern matches the name in "NAME=value" or "NAME". */
 static bool match(const char *pattern, const char *entry)
 {
     size_t size = strlen(pattern);
@@ -71,7 +71,7 @@ bool env_is_dangerous(const char *entry)
         if (match(dangerous[i], entry))
             return true;
     }
-    /* bash takes functions from such names: "BASH_FUNC_ls%%". */
+    /* bash imports functions from such names: "BASH_FUNC_ls%%". */
     return entry[strcspn(entry, "=%()")] != '=' && entry[strcspn(entry, "=%()")] != '\0';
 }
 

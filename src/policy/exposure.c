@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-/* Bits of a mode, for one of owner, group and others. */
+/* Mode bits of one of owner, group and others. */
 enum { READ = 4, WRITE = 2, SEARCH = 1 };
 
 static bool has_group(const struct exposure_who *who, gid_t gid)
@@ -31,7 +31,7 @@ static bool may(const struct exposure_who *who, const struct stat *info, unsigne
     return ((unsigned)info->st_mode >> shift & bits) == bits;
 }
 
-/* The owner can change the mode first. */
+/* Like `may`, but true for the owner, who can change the mode. */
 static bool may_or_owns(const struct exposure_who *who, const struct stat *info, unsigned bits)
 {
     return may(who, info, bits) || info->st_uid == who->uid;
@@ -48,8 +48,8 @@ static bool can_make_in(const struct exposure_who *who, const char *folder, cons
     return may_or_owns(who, info, WRITE | SEARCH) && !is_read_only(folder);
 }
 
-/* Whether `who`, who can make something in the folder, can take what is called `next` out of it, or
- * put something in its place. */
+/* Whether `who`, who can create files in the folder `info`, can also remove or replace its entry
+ * `next` (NULL: there is no such entry). */
 static bool can_replace(const struct exposure_who *who, const struct stat *info,
                         const struct stat *next)
 {
@@ -57,15 +57,15 @@ static bool can_replace(const struct exposure_who *who, const struct stat *info,
     return !sticky || info->st_uid == who->uid || next == NULL || next->st_uid == who->uid;
 }
 
-/* What `who` can do on the way to something. */
+/* What `who` can do in the folders on the way to a path. */
 struct way {
     bool closed;  /* some folder cannot be searched */
     bool changes; /* some folder's entry on the way can be replaced */
 };
 
-/* Goes from the root to the file or folder `path`, which has no links on the way; what is there is
- * cut there and put together again. *stop is the length of the path to the first folder on the way
- * in which something can be made; left as it is where there is none. */
+/* Examines each folder from the root to `path`, which has no links on the way. `path` is modified
+ * and restored. *stop is set to the length of the path to the first folder in which `who` can
+ * create files; unchanged if there is none. */
 static struct way walk(char *path, const struct exposure_who *who, size_t *stop)
 {
     struct way way = {.closed = false};
@@ -107,7 +107,7 @@ static enum afar_status fail_memory(struct afar_error *err)
     return afar_fail(err, AFAR_ENOMEM, "out of memory for the names of files");
 }
 
-/* Adds a text unless it is there. */
+/* Adds a text, unless `words` has it already. */
 static enum afar_status add_once(struct words *words, const char *text, struct afar_error *err)
 {
     for (size_t i = 0; i < words->count; i++) {
@@ -140,7 +140,8 @@ static enum afar_status add_folder_of(struct words *words, const char *path, str
     return status;
 }
 
-/* Where the name itself is, with the links in the way to it resolved, but not the last. */
+/* `path` with the links in its folder resolved, but not the last name. False: the folder does not
+ * exist, or the path is too long. */
 static bool place_of(const char *path, char place[PATH_MAX])
 {
     char folder[PATH_MAX];
@@ -164,7 +165,7 @@ static bool place_of(const char *path, char place[PATH_MAX])
 struct own_file {
     const char *what;
     const char *path; /* NULL: none */
-    bool is_secret;   /* reading it is harm, too */
+    bool is_secret;   /* it must not be read either */
 };
 
 static enum afar_status look_at(struct exposure *exposure, const struct own_file *file,
@@ -204,7 +205,7 @@ enum afar_status exposure_find(struct exposure *exposure, const struct config *c
                                const struct exposure_who *who, struct afar_error *err)
 {
     const bool has_log = config->audit_log != NULL && strcmp(config->audit_log, "syslog") != 0;
-    char *secret = NULL; /* stands for all of the folder */
+    char *secret = NULL; /* represents the whole folder */
     if (config->state_directory != NULL &&
         asprintf(&secret, "%s/secret", config->state_directory) < 0)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a path");

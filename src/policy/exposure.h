@@ -1,11 +1,10 @@
-/* Which of the server's own files its commands could read or change, by what permissions say: the
- * private key, the audit log, the configuration, and whom to trust.
+/* Which of the server's own files a user could read or change, according to permissions: the state
+ * directory, the private key, the audit log, the certificates and CRL, the configuration.
  *
  * Owns:    a struct exposure owns its words.
  * Threads: any.
  * Blocks:  on the file system.
- * Limits:  PATH_MAX. Access control lists, and what a security module forbids, are not looked at.
- */
+ * Limits:  PATH_MAX. Ignores access control lists and security modules. */
 #ifndef POLICY_EXPOSURE_H
 #define POLICY_EXPOSURE_H
 
@@ -15,7 +14,7 @@
 
 #include "policy/config.h"
 
-/* Whom a command runs as. `groups` is borrowed. */
+/* The user and groups that a command runs as. `groups` is borrowed. */
 struct exposure_who {
     uid_t uid;
     gid_t gid;
@@ -24,18 +23,18 @@ struct exposure_who {
 };
 
 struct exposure {
-    struct words reads;   /* "tls_key /etc/afar/key.pem" */
-    struct words changes; /* likewise: the file, what a link on the way leads to, or a folder */
-    struct words folders; /* where these lie, without links */
+    struct words reads;   /* secret files that can be read: "tls_key /etc/afar/key.pem" */
+    struct words changes; /* likewise: files that can be changed, or replaced through a folder */
+    struct words folders; /* the folders of both, without links */
 };
 
-/* For root, that is all of them. AFAR_ENOMEM. exposure_close in any case. */
+/* Fills *exposure; for root, with all files. AFAR_ENOMEM. Call exposure_close in any case. */
 enum afar_status exposure_find(struct exposure *exposure, const struct config *config,
                                const struct exposure_who *who, struct afar_error *err);
 void exposure_close(struct exposure *exposure);
 
-/* Cuts `folder` (absolute, without links) to the uppermost folder on the way to it in which `who`
- * can make something; leaves it as it is where there is none. */
+/* Shortens `folder` (absolute, without links) to the uppermost folder on the way to it in which
+ * `who` can create files; leaves it unchanged if there is none. */
 void exposure_climb(char *folder, const struct exposure_who *who);
 
 #endif

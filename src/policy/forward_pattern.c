@@ -37,7 +37,7 @@ static bool parse_ports(struct forward_pattern *pattern, const char *text)
            pattern->first_port <= pattern->last_port;
 }
 
-/* The host, without brackets, and what stands behind its colon. */
+/* Copies the host without brackets, and returns what follows its colon; NULL: bad syntax. */
 static const char *split(const char *text, char host[HOST_BYTES])
 {
     const bool bracket = text[0] == '[';
@@ -48,7 +48,7 @@ static const char *split(const char *text, char host[HOST_BYTES])
         return NULL;
     memcpy(host, from, (size_t)(end - from));
     host[end - from] = '\0';
-    /* As in a target: an IPv6 address without brackets could end in what looks like a port. */
+    /* As in a target: an IPv6 address needs brackets, as its end could look like a port. */
     return bracket == (strchr(host, ':') != NULL) ? colon + 1 : NULL;
 }
 

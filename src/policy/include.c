@@ -11,7 +11,8 @@
 
 enum { SHOWN_BYTES = 200 };
 
-/* A user who can add a file there can add a rule. *missing: it is not there. */
+/* Checks the folder of `path`: a user who can add a file there can add a rule. *missing: the folder
+ * does not exist; then AFAR_ESYSTEM. */
 static enum afar_status check_folder(const char *path, bool *missing, struct afar_error *err)
 {
     const char *slash = strrchr(path, '/');
@@ -44,7 +45,7 @@ static enum afar_status read_files(struct config *config, const glob_t *found,
     return status;
 }
 
-/* A pattern in the last name only: then its folder is one that must be there. */
+/* Whether only the last name has wildcards: then the folder is known and must exist. */
 static bool has_plain_folder(const char *pattern)
 {
     const char *slash = strrchr(pattern, '/');
@@ -52,7 +53,7 @@ static bool has_plain_folder(const char *pattern)
     return slash == NULL || wild == NULL || wild > slash;
 }
 
-/* *wanted: there is something that rules were expected of. */
+/* *wanted: set to true unless the pattern was skipped. */
 static enum afar_status read_pattern(struct config *config, const char *pattern, bool preset,
                                      bool *wanted, struct afar_error *err)
 {

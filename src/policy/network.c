@@ -61,7 +61,7 @@ bool network_has(const struct network *network, const char *address)
     uint8_t bytes[16];
     bool is_ipv4 = false;
     const char *begin = address[0] == '[' ? address + 1 : address;
-    /* Without the port, and without a link-local address's interface. */
+    /* Without the port and the interface of a link-local address. */
     size_t size = address[0] == '[' ? strcspn(begin, "]%") : strcspn(begin, ":");
     if (size >= sizeof text)
         return false;

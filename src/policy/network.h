@@ -1,4 +1,4 @@
-/* "10.0.0.0/8": networks, and whether an address is in one.
+/* Networks such as 10.0.0.0/8, and whether an address is in one.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -17,12 +17,12 @@ struct network {
     unsigned bits;     /* 0 to 128 */
 };
 
-/* "ADDRESS" or "ADDRESS/BITS". AFAR_EINVAL; also where bits are set behind the prefix, which
- * somebody would read as a smaller network. */
+/* Parses "ADDRESS" or "ADDRESS/BITS". AFAR_EINVAL: neither, or bits are set behind the prefix: it
+ * could be meant as a smaller network. */
 enum afar_status network_parse(struct network *network, const char *text, struct afar_error *err);
 
-/* `address` as address_format (net/address.h) writes it: "127.0.0.1:7420", "[fe80::1%eth0]:7420".
- * False for anything else, such as "unix". */
+/* Whether an address is in the network. `address` is written as by address_format (net/address.h):
+ * "127.0.0.1:7420", "[fe80::1%eth0]:7420". False for anything else, such as "unix". */
 bool network_has(const struct network *network, const char *address);
 
 #endif

@@ -11,7 +11,8 @@
 
 enum { SHOWN_BYTES = 80, NAMES_BYTES = 160 };
 
-/* Whether the process has it now. Where the kernel does not tell, the command will. */
+/* Whether the process has the capability now. True if that cannot be found out: then starting the
+ * command fails if it is missing. */
 static bool has(unsigned capability)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
@@ -21,7 +22,7 @@ static bool has(unsigned capability)
     return (sets[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
 }
 
-/* Whether a program that root executes has it: our helper is one. */
+/* Whether a program that root executes, as our helper, has the capability. */
 static bool passes_on(unsigned capability)
 {
     return has(capability) && prctl(PR_CAPBSET_READ, (unsigned long)capability, 0, 0, 0) != 0;
@@ -29,7 +30,7 @@ static bool passes_on(unsigned capability)
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 
-/* Whether some limit is above what this process may set. */
+/* Whether the rule has a limit above the hard limit of this process. */
 static bool raises_limits(const struct rule *rule)
 {
     const struct {
@@ -47,7 +48,7 @@ static bool raises_limits(const struct rule *rule)
     return false;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 static enum afar_status check_user(const struct rule *rule, struct afar_error *err)
 {
@@ -73,7 +74,7 @@ enum afar_status privileges_check(const struct rule *rule, struct afar_error *er
 {
     const bool user = rule->user.name != NULL;
     const bool other = user && rule->user.uid != geteuid();
-    /* What the helper does before the command, and what the server does to end it. */
+    /* Needed by the helper to start the command, or by the server to end it. */
     const struct {
         const char *name;
         bool wanted;

@@ -1,5 +1,6 @@
-/* What this process may do for the rules: a server that is root may still lack capabilities, as in
- * a container, and then it cannot become another user, or not end what it has started as one.
+/* Whether this process has the privileges that a rule needs. A server that is root may still lack
+ * capabilities, as in a container, and then it cannot become another user, or cannot kill the
+ * processes that it has started as another user.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -10,8 +11,8 @@
 
 #include "policy/rule.h"
 
-/* AFAR_EINVAL: the rule wants something that this process cannot do. The message names each
- * capability that is missing. */
+/* AFAR_EINVAL: the rule needs something that this process cannot do. If the process is root, the
+ * message names the missing capabilities. */
 enum afar_status privileges_check(const struct rule *rule, struct afar_error *err);
 
 #endif

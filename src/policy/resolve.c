@@ -17,8 +17,8 @@ enum { SHOWN_BYTES = 100, LINK_BYTES = 64 };
 
 /* ---- directories ----------------------------------------------------------------------------- */
 
-/* Opens `path`, to look at it, as a process with that root would (openat2(2), RESOLVE_IN_ROOT). -1:
- * errno. */
+/* Opens `path` (O_PATH) as a process with that root would resolve it (openat2(2), RESOLVE_IN_ROOT).
+ * -1: errno. */
 static int open_in_root(const char *root, const char *path, int flags)
 {
     const struct open_how how = {.flags = (unsigned long long)(O_PATH | O_CLOEXEC | flags),
@@ -33,7 +33,7 @@ static int open_in_root(const char *root, const char *path, int flags)
     return fd;
 }
 
-/* Where an open directory is: the kernel's own name for it. */
+/* The kernel's name of an open directory. */
 static bool name_of(int fd, char name[PATH_MAX])
 {
     char link[LINK_BYTES];
@@ -45,7 +45,7 @@ static bool name_of(int fd, char name[PATH_MAX])
     return true;
 }
 
-/* Takes the root's own path off. */
+/* Removes the path of the root from `name`. */
 static bool strip_root(char name[PATH_MAX], const char *root)
 {
     char real[PATH_MAX];
@@ -76,7 +76,7 @@ static bool real_directory(const char *directory, const char *root, char real[PA
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* "/usr/bin/../bin/git" → "/usr/bin/git". NULL: the directory is not there, or out of memory. */
+/* "/usr/bin/../bin/git" → "/usr/bin/git". */
 char *resolve_path(const char *path, const char *root)
 {
     char directory[PATH_MAX];
@@ -84,7 +84,7 @@ char *resolve_path(const char *path, const char *root)
     const char *name = strrchr(path, '/');
     if (name == NULL || (size_t)(name - path) >= sizeof directory - 1)
         return NULL;
-    size_t size = (size_t)(name - path) + 1; /* with the slash: "/" is one too */
+    size_t size = (size_t)(name - path) + 1; /* with the slash, as the directory can be "/" */
     memcpy(directory, path, size);
     directory[size] = '\0';
     name++;
@@ -102,8 +102,8 @@ static bool is_executable(const struct stat *info)
     return S_ISREG(info->st_mode) && (info->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0;
 }
 
-/* Whether execve would take it for a program, as far as can be told without being the user that
- * runs it. Within another root, where a link leads is known only there. */
+/* Whether execve would accept it, as far as this can be known without being the user that runs it.
+ * In another root, a link counts as a program: its target is not looked at. */
 static bool is_program(const char *path, const char *root)
 {
     char whole[PATH_MAX];
@@ -117,7 +117,7 @@ static bool is_program(const char *path, const char *root)
     return is_executable(&status);
 }
 
-/* *path stays NULL where there is none. */
+/* Looks for the program in one directory. *path: NULL if it is not there. */
 static enum afar_status try_one(const char *directory, size_t size, const char *name,
                                 const char *root, char **path, struct afar_error *err)
 {
@@ -133,7 +133,8 @@ static enum afar_status try_one(const char *directory, size_t size, const char *
     return AFAR_OK;
 }
 
-/* Only absolute directories: what an empty or a relative one means, the client could choose. */
+/* Only absolute directories: empty and relative ones depend on the working directory, which the
+ * client can choose. */
 enum afar_status resolve_name(const char *name, const char *path, const char *root, char **found,
                               struct afar_error *err)
 {

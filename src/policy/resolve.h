@@ -1,6 +1,6 @@
-/* Which file a name means, as a path that cannot be spelled in two ways: absolute, its directory
- * without symbolic links, "." and "..". The last name stays as it is, also where it is a link: of
- * /bin/ls and /bin/sh that both lead to /bin/busybox, a rule means one.
+/* Turns a name into a canonical path: absolute, and without symbolic links, "." and ".." in its
+ * directory. The last name is not resolved if it is a link: /bin/ls and /bin/sh may both be links
+ * to /bin/busybox, and a rule for one is not for the other.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -11,18 +11,21 @@
 
 #include "base/error.h"
 
-/* A name without a slash, in `path`: a list of directories. `root`: where "/" is (chroot); NULL:
- * here. *found is the caller's (free). AFAR_EINVAL: there is no such program. AFAR_ENOMEM. */
+/* Searches `path`, a list of directories as in PATH, for the program `name`, which must have no
+ * slash. Skips directories that are not absolute. `root`: the root directory to look in, as by
+ * chroot(2); NULL: this process's. The caller frees *found. AFAR_EINVAL: there is no such program.
+ * AFAR_ENOMEM. */
 enum afar_status resolve_name(const char *name, const char *path, const char *root, char **found,
                               struct afar_error *err);
 
-/* The same for a path that need not be a program, as a rule names it. NULL: its directory is not
- * there, or out of memory. */
+/* The canonical form of a path; the file itself need not exist. The caller frees the result. NULL:
+ * its directory does not exist, it ends in "/", "." or "..", or out of memory. */
 char *resolve_path(const char *path, const char *root);
 
 enum resolve_kind { RESOLVE_DIRECTORY, RESOLVE_PROGRAM };
 
-/* Whether there is such a thing, seen from `root` (NULL: here). AFAR_ESYSTEM: no, and why not. */
+/* Whether `path` is a directory or an executable file in `root` (NULL: this process's root).
+ * AFAR_ESYSTEM: it is not; the message says why. */
 enum afar_status resolve_look(const char *path, const char *root, enum resolve_kind kind,
                               struct afar_error *err);
 

@@ -9,7 +9,7 @@
 
 enum { TEXT_BYTES = 1024, SHOWN_BYTES = 200 };
 
-/* A rule, and where what is found goes. Once something has failed, nothing more is added. */
+/* The rule that is reviewed, and where its warnings go. After a failure no more are added. */
 struct review {
     const struct rule *rule;
     struct words *warnings;
@@ -34,7 +34,7 @@ static void warn(struct review *review, const char *format, ...)
     review->status = words_add(review->warnings, text, strlen(text), review->err);
 }
 
-/* ---- whom it runs as ------------------------------------------------------------------------- */
+/* ---- users ----------------------------------------------------------------------------------- */
 
 static bool is_for_root_alone(const struct rule *rule)
 {
@@ -57,9 +57,10 @@ static void review_user(struct review *review)
              runs ? "run programs" : "read and write files");
 }
 
-/* ---- what is not there ----------------------------------------------------------------------- */
+/* ---- missing files --------------------------------------------------------------------------- */
 
-/* "command: '/usr/bin/gti': No such file or directory; CONSEQUENCE". False: it is not there. */
+/* False: the path does not exist, and a warning was added: "command: '/usr/bin/gti': No such file
+ * or directory; CONSEQUENCE". */
 static bool review_path(struct review *review, const char *key, const char *path, const char *root,
                         enum resolve_kind kind, const char *consequence)
 {

@@ -16,7 +16,7 @@ enum { SHOWN_BYTES = 80, NICE_MIN = -20, NICE_MAX = 19, UMASK_MAX = 0777 };
 
 #define COUNT_MAX UINT64_C(1048576)
 #define CPU_MAX_S UINT64_C(2147483647)
-/* As of spool_bytes in config_table.c. */
+/* The range of spool_bytes in config_table.c. */
 #define SPOOL_MIN_BYTES (UINT64_C(1) << 20)
 #define SPOOL_MAX_BYTES (UINT64_C(1) << 40)
 
@@ -63,7 +63,7 @@ static enum afar_status set_from(struct rule *rule, const char *value, struct af
     return status;
 }
 
-/* A program is named by where it is, in one spelling, so that what is compared is plain. */
+/* A program must be a plain absolute path, so that it can be compared as text. */
 static enum afar_status check_program(const char *path, const char *otherwise,
                                       struct afar_error *err)
 {
@@ -123,7 +123,7 @@ static enum afar_status set_wrapper(struct rule *rule, const char *value, struct
                : status;
 }
 
-/* Calls `take` for each of the words between commas and blanks. */
+/* Calls `take` for each word; commas and blanks separate them. */
 static enum afar_status each_word(struct rule *rule, const char *value,
                                   enum afar_status (*take)(struct rule *, const char *,
                                                            struct afar_error *),
@@ -332,7 +332,7 @@ static enum afar_status parse_seconds(const char *text, uint64_t *value, struct 
     return status;
 }
 
-/* 0: not at all. */
+/* A duration, or 0. */
 static enum afar_status parse_pause(const char *text, uint64_t *value, struct afar_error *err)
 {
     static const char *const none[] = {"0", "0ms", "0s", "0m", "0h", "0d"};
@@ -343,7 +343,7 @@ static enum afar_status parse_pause(const char *text, uint64_t *value, struct af
     return duration_parse(text, value, err);
 }
 
-/* To the kernel's cgroups 0 would be no limit at all. */
+/* A size, but not 0. */
 static enum afar_status parse_memory(const char *text, uint64_t *value, struct afar_error *err)
 {
     enum afar_status status = size_parse(text, value, err);
@@ -365,7 +365,7 @@ static enum afar_status parse_spool(const char *text, uint64_t *value, struct af
 
 #define AT(member) offsetof(struct rule, member)
 
-/* Either `set`, or a number at the offset that `parse` reads. */
+/* Each key has either `set`, or `parse` and the offset of a struct rule_number. */
 static const struct rule_key {
     const char *name;
     enum afar_status (*set)(struct rule *rule, const char *value, struct afar_error *err);
@@ -460,7 +460,7 @@ enum afar_status rule_set(struct rule *rule, const char *key, const char *value,
     return fail_unknown(key, err);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- whole rules ----------------------------------------------------------------------------- */
 
 struct rule *rule_new(const char *name, unsigned line)
 {
@@ -513,8 +513,8 @@ bool rule_wants_cgroup(const struct rule *rule)
     return rule->memory_bytes.set || rule->cpu_millis.set || rule->pids.set;
 }
 
-/* There are too many variables by which some program can be told what to run for a list of them to
- * be complete, and every program brings new ones. */
+/* A list of the variables that can make programs run other code cannot be complete; so wide
+ * patterns need env_dangerous = yes. */
 static enum afar_status check_env(const struct rule *rule, struct afar_error *err)
 {
     for (size_t i = 0; i < rule->env.count && !rule->env_dangerous; i++) {

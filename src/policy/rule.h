@@ -1,8 +1,9 @@
-/* One [allow NAME] section of afard.conf(5): for whom it is, what it allows, and how that runs.
+/* One [allow NAME] section of afard.conf(5): which clients it is for, what it allows, and how their
+ * commands run.
  *
- * Owns:    all that it points to.
+ * Owns:    everything that it points to, except `file`.
  * Threads: read-only once rule_check has accepted it; then any.
- * Blocks:  rule_set, where it looks up users.
+ * Blocks:  rule_set, when it looks up users; rule_check, on the file system, for `record`.
  * Limits:  RULE_LIST_MAX entries of each list. */
 #ifndef POLICY_RULE_H
 #define POLICY_RULE_H
@@ -18,7 +19,7 @@
 #include "policy/users.h"
 #include "policy/words.h"
 
-enum { RULE_LIST_MAX = 1024, RULE_RECORD_MAX_BYTES = 64 << 20 /* where record_max is not given */ };
+enum { RULE_LIST_MAX = 1024, RULE_RECORD_MAX_BYTES = 64 << 20 /* the default of record_max */ };
 
 /* What a rule may allow; bits. */
 enum policy_verb {
@@ -32,18 +33,18 @@ enum policy_verb {
     POLICY_FORWARD = 1 << 7
 };
 
-/* A number that may be left out. */
+/* An optional number. */
 struct rule_number {
     bool set;
     uint64_t value;
 };
 
-/* The client may choose; it may have none; it must have one. */
+/* Terminals: the client may choose; it may have none; it must have one. */
 enum rule_pty { RULE_PTY_YES, RULE_PTY_NO, RULE_PTY_MUST };
 
 struct rule {
     char *name;
-    const char *file; /* where it begins; kept, of its struct rules */
+    const char *file; /* where it begins; borrowed from its struct rules */
     unsigned line;
 
     struct client_pattern *clients;
@@ -52,12 +53,12 @@ struct rule {
     size_t network_count;
     unsigned may; /* enum policy_verb */
     bool may_set;
-    bool others; /* jobs = all: attach, kill and list go for those of all clients */
+    bool others; /* jobs = all: attach, kill and list apply to the jobs of all clients */
     bool jobs_set;
 
     struct template *commands;
     size_t command_count;
-    bool shell; /* a line for /bin/sh, whatever is in it */
+    bool shell; /* any shell line is allowed */
     bool shell_set;
     enum rule_pty pty; /* whether its commands run on a terminal */
     bool pty_set;
@@ -65,11 +66,11 @@ struct rule {
     bool confine_set;
     struct words force; /* run instead of what was asked for */
     struct words wrapper;
-    struct words env;   /* names that the client may set; the last letter may be "*" */
-    bool env_dangerous; /* … and nearly all of them may be meant */
+    struct words env;   /* variables that the client may set; env_pattern.h */
+    bool env_dangerous; /* … among them patterns that env_pattern_is_wide rejects */
     bool env_dangerous_set;
 
-    struct words roots; /* of files: see rule_files.h; none: all that the user may */
+    struct words roots; /* for files: see rule_files.h; none: all files that the user may access */
 
     struct forward_pattern *forwards; /* where connections may be forwarded to */
     size_t forward_count;
@@ -80,9 +81,9 @@ struct rule {
     char *cwd;    /* NULL: the user's home or the server's own */
     char *chroot; /* NULL: none */
 
-    char *record; /* the folder of what their terminals show; NULL: that is not recorded */
+    char *record; /* the folder for recordings of terminals; NULL: they are not recorded */
     struct rule_number record_max; /* bytes of one recording */
-    bool record_go_on;             /* also where that cannot be written */
+    bool record_go_on;             /* the command goes on if the recording cannot be written */
     bool record_full_set;
 
     struct rule_number umask;
@@ -104,24 +105,26 @@ struct rule {
     int nice;
 };
 
-/* NULL: out of memory. */
+/* A rule without `file`. NULL: out of memory. */
 struct rule *rule_new(const char *name, unsigned line);
 void rule_free(struct rule *rule);
 
-/* Sets one key. client, from, command, env, force,
- * wrapper, files, forward and may add; of the others the first
- * stays and a second is AFAR_EINVAL. AFAR_EINVAL says what was expected; AFAR_ENOMEM. */
+/* Sets one key. client, from, command, env, force, wrapper, files, forward and may can be given
+ * more than once, and add; any other key only once. AFAR_EINVAL: an unknown key or a bad value; the
+ * message says what was expected. AFAR_ESYSTEM: a user or group cannot be looked up. AFAR_ELIMIT:
+ * the user is in too many groups. AFAR_ENOMEM. */
 enum afar_status rule_set(struct rule *rule, const char *key, const char *value,
                           struct afar_error *err);
 
-/* What only the whole can show: for nobody, allowing nothing, a user that this server cannot
- * become. AFAR_EINVAL says what to add. */
+/* Checks what depends on several keys: it matches no client, it allows nothing, this server cannot
+ * become its user. AFAR_EINVAL says what to add; AFAR_ESYSTEM: the folder of `record` cannot be
+ * opened; AFAR_ENOMEM. */
 enum afar_status rule_check(const struct rule *rule, struct afar_error *err);
 
-/* Whether commands of the rule get another user, group or root directory than the server's. */
+/* Whether the rule names a user, group or root directory. */
 bool rule_switches(const struct rule *rule);
 
-/* Whether it wants a cgroup. */
+/* Whether its commands need a cgroup: it limits memory, cpu or pids. */
 bool rule_wants_cgroup(const struct rule *rule);
 
 #endif

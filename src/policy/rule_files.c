@@ -80,7 +80,7 @@ const char *rule_files_home(const struct rule *rule, const struct user *self)
     return home != NULL && rule_path_is_plain(home) ? home : NULL;
 }
 
-/* "~/x" as the path that it stands for; owned by the caller. */
+/* Expands "~" or "~/x". The caller frees the result. NULL: out of memory. */
 static char *in_home(const char *home, const char *path)
 {
     size_t size = strcmp(home, "/") == 0 && path[1] != '\0' ? 0 : strlen(home);
@@ -127,8 +127,8 @@ const char *rule_files_find(const struct words *roots, const char *path)
     return found;
 }
 
-/* A path that is only to be read does not stay so below one that may be written: who may rename the
- * directories on the way, or make a link to it, reaches it by another path. */
+/* Rejects a read path in a write path: the client could rename a directory on the way to it, or
+ * make a link to it, and so write to it by another path. */
 static enum afar_status check_nested(const struct words *roots, struct afar_error *err)
 {
     for (size_t i = 0; i < roots->count; i++) {

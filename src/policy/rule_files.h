@@ -1,9 +1,9 @@
-/* What a rule says of files: under which directories they may be read and written.
+/* `files =` of a rule: under which directories files may be read and written.
  *
  * Owns:    nothing.
- * Threads: rules are only read once they have been checked.
+ * Threads: rules are read-only once they have been checked; then any.
  * Blocks:  never.
- * Limits:  RULE_ROOTS_MAX lines' worth of paths in a rule. */
+ * Limits:  RULE_ROOTS_MAX paths in a rule. */
 #ifndef POLICY_RULE_FILES_H
 #define POLICY_RULE_FILES_H
 
@@ -11,25 +11,30 @@
 
 enum { RULE_ROOTS_MAX = 64 };
 
-/* files = read PATH… or write PATH…; adds. AFAR_EINVAL, AFAR_ENOMEM. */
+/* Adds the paths of a line: files = read PATH… or write PATH…. AFAR_EINVAL: bad syntax or too many
+ * paths. AFAR_ENOMEM. */
 enum afar_status rule_files_set(struct rule *rule, const char *value, struct afar_error *err);
 
-/* What only the whole rule can show. AFAR_EINVAL. */
+/* Checks `files` and files_max against the rest of the rule. AFAR_EINVAL: files are not allowed,
+ * are allowed together with force or wrapper, a read path is in a write path, or "~" is used
+ * without a home. AFAR_ENOMEM. */
 enum afar_status rule_files_check(const struct rule *rule, struct afar_error *err);
 
-/* Whether the path is absolute, without "//", "." and ".." and a slash at its end. */
+/* Whether the path is absolute, without "//", "." and "..", and without a slash at its end. */
 bool rule_path_is_plain(const char *path);
 
-/* The home that "~" stands for: that of the rule's user; without one that of `self`, the server's own
- * user (NULL: not known), as for commands; else HOME. NULL: there is none. Borrowed. */
+/* The directory that "~" stands for: the home of the rule's user; if it names none, that of `self`,
+ * the server's own user, as for commands; if that has none or `self` is NULL, $HOME. NULL: not
+ * known. Borrowed. `rule` may be NULL. */
 const char *rule_files_home(const struct rule *rule, const struct user *self);
 
-/* The roots, "r" or "w" before each path, with "~" as the home; none: all that the user may.
- * AFAR_EINVAL: there is no home. AFAR_ENOMEM. `rule` may be NULL. */
+/* Adds the rule's roots to `roots`: each "r" or "w", followed by the path with "~" expanded. None:
+ * all files that the user may access. AFAR_EINVAL: the home is not known. AFAR_ENOMEM. The caller
+ * closes `roots` in any case. `rule` may be NULL. */
 enum afar_status rule_files_roots(const struct rule *rule, const struct user *self,
                                   struct words *roots, struct afar_error *err);
 
-/* The root that decides about an absolute path: the longest that it is in. NULL: none. */
+/* The root that applies to an absolute path: the longest that contains it. NULL: none. Borrowed. */
 const char *rule_files_find(const struct words *roots, const char *path);
 
 #endif

@@ -37,7 +37,8 @@ enum afar_status rule_record_set_full(struct rule *rule, const char *value, stru
     return AFAR_OK;
 }
 
-/* Commands must not write there; where they run as the server itself, nothing keeps them from it. */
+/* The rule's commands must not be able to write there. If they run as the server's own user, this
+ * cannot be prevented here. */
 static enum afar_status check_folder(const struct rule *rule, struct afar_error *err)
 {
     struct stat info;

@@ -1,4 +1,4 @@
-/* What a rule says of recordings of its terminals. For rule.c.
+/* `record =` and `record_full =` of a rule: recording its terminals. For rule.c.
  *
  * Owns:    nothing.
  * Threads: one.
@@ -9,11 +9,13 @@
 
 #include "policy/rule.h"
 
-/* The keys record and record_full. AFAR_EINVAL, AFAR_ENOMEM. */
+/* Set the keys record and record_full. AFAR_EINVAL: a bad value, or the key is set already.
+ * AFAR_ENOMEM. */
 enum afar_status rule_record_set(struct rule *rule, const char *value, struct afar_error *err);
 enum afar_status rule_record_set_full(struct rule *rule, const char *value, struct afar_error *err);
 
-/* What only the whole can show, and the folder. AFAR_EINVAL, AFAR_ESYSTEM. */
+/* Checks them against the rest of the rule, and that no other user, nor the rule's user, can write
+ * to the folder. AFAR_EINVAL; AFAR_ESYSTEM: the folder cannot be opened. */
 enum afar_status rule_record_check(const struct rule *rule, struct afar_error *err);
 
 #endif

@@ -6,10 +6,10 @@
 
 struct rules {
     atomic_uint references;
-    struct words files; /* the last one is where rules are added from */
+    struct words files; /* the last one is the file of the rules that are added */
     struct rule **at;
     size_t count;
-    struct rule *otherwise; /* NULL: no user was given */
+    struct rule *otherwise; /* see rules_otherwise; NULL until rules_set_user */
 };
 
 struct rules *rules_new(const char *file)
@@ -109,7 +109,7 @@ enum afar_status rules_set(struct rules *rules, const char *key, const char *val
     return rule_set(rules->at[rules->count - 1], key, value, err);
 }
 
-/* What the server itself would do for everybody. Without a name. */
+/* Makes a rule without a name that allows every client what it may do without rules. */
 static enum afar_status make_otherwise(struct rules *rules, struct afar_error *err)
 {
     struct rule *rule = rule_new("", 0);
@@ -118,7 +118,7 @@ static enum afar_status make_otherwise(struct rules *rules, struct afar_error *e
     free(rule->name);
     rule->name = NULL;
     rule->file = rules->files.at[0];
-    rule->may |= POLICY_FILES | POLICY_KEEP | POLICY_LEAVE; /* as where nothing is said at all */
+    rule->may |= POLICY_FILES | POLICY_KEEP | POLICY_LEAVE; /* as without rules */
     rules->otherwise = rule;
     enum afar_status status = rule_set(rule, "client", "any", err);
     return status == AFAR_OK ? rule_set(rule, "shell", "yes", err) : status;

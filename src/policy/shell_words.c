@@ -4,16 +4,16 @@
 #include <string.h>
 
 struct splitter {
-    const char *at; /* of the line */
-    char *word;     /* room for all of it */
-    size_t size;    /* of the present word … */
-    bool in_word;   /* … which there is, even where it is empty */
-    bool simple;    /* so far */
+    const char *at; /* position in the line */
+    char *word;     /* the current word; as large as the line */
+    size_t size;    /* of the current word … */
+    bool in_word;   /* … which may be empty ('') */
+    bool simple;    /* the line, so far */
 };
 
 static bool is_special(char byte)
 {
-    /* A backslash and quotes are dealt with before this is asked. */
+    /* take_byte handles backslashes and quotes first. */
     return strchr("$`;&|<>()*?[~#\n", byte) != NULL;
 }
 
@@ -23,7 +23,7 @@ static void add(struct splitter *splitter, char byte)
     splitter->in_word = true;
 }
 
-/* At the byte behind the first quote. */
+/* Reads '…', from the byte behind the first quote. */
 static void take_single(struct splitter *splitter)
 {
     splitter->in_word = true;
@@ -34,7 +34,8 @@ static void take_single(struct splitter *splitter)
     splitter->simple = splitter->simple && *splitter->at == '\'';
 }
 
-/* In "…" a backslash is one unless it stands before one of these (POSIX, 2.2.3). */
+/* Reads "…", from the byte behind the first quote. In it, a backslash is literal unless it stands
+ * before one of $ ` " \ and newline (POSIX, 2.2.3). */
 static void take_double(struct splitter *splitter)
 {
     splitter->in_word = true;
@@ -71,8 +72,8 @@ static void take_byte(struct splitter *splitter)
         splitter->at++;
 }
 
-/* "NAME=value" before a command is a variable for it. (Quoted it would be a program of that name,
- * which nobody means.) */
+/* Whether the first word is "NAME=value", which sets a variable for the command. A quoted word of
+ * this form, which would name a program, is treated the same: it is not meant in practice. */
 static bool is_assignment(const struct words *words)
 {
     return words->count > 0 && strchr(words->at[0], '=') != NULL;

@@ -1,6 +1,9 @@
-/* Shell lines that mean the same without a shell: words, and quotes around them.
+/* Shell lines that can be run without a shell, as they contain only words and quotes.
  *
- * Owns nothing; any thread; never blocks. */
+ * Owns:    nothing.
+ * Threads: any.
+ * Blocks:  never.
+ * Limits:  memory. Reserved words and builtins of the shell are not recognized. */
 #ifndef POLICY_SHELL_WORDS_H
 #define POLICY_SHELL_WORDS_H
 
@@ -8,10 +11,10 @@
 
 #include "policy/words.h"
 
-/* Splits a line into the words that sh(1) would run, if it is made of words, '…', "…" and
- * backslashes alone: no variable, substitution, operator, pattern, tilde, comment, assignment or
- * newline. *simple false: it is not, and there are no words. AFAR_ENOMEM. The words are the
- * caller's (words_close). */
+/* Splits a line into words as sh(1) would, if it has only words, '…', "…" and backslashes: no
+ * variable, substitution, operator, pattern, tilde, comment, assignment or newline. *simple:
+ * whether that is so; if not, there are no words. The caller frees the words with words_close.
+ * AFAR_ENOMEM. */
 enum afar_status shell_words_split(const char *line, struct words *words, bool *simple,
                                    struct afar_error *err);
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_BYTES = 60, WORD_BYTES = 1024 }; /* a line of the configuration is shorter */
+enum { SHOWN_BYTES = 60, WORD_BYTES = 1024 }; /* lines of the configuration are shorter */
 
-/* One word, as it stands in the text. */
+/* One word of the text, without its quotes. */
 struct token {
     char word[WORD_BYTES];
     size_t size;
@@ -14,8 +14,8 @@ struct token {
 
 static const char blanks[] = " \t";
 
-/* Reads what is between quotes; `at` is behind the first. Returns what follows the last, or NULL:
- * there is none, or an escape that does not exist. */
+/* Reads text up to the closing quote; `at` is behind the opening one. Returns what follows; NULL:
+ * no closing quote, or an unknown escape. */
 static const char *read_quoted(struct token *token, const char *at)
 {
     token->quoted = true;
@@ -29,7 +29,7 @@ static const char *read_quoted(struct token *token, const char *at)
     return *at == '"' ? at + 1 : NULL;
 }
 
-/* Reads one word from *at, behind the blanks. AFAR_EAGAIN: there is none. */
+/* Skips blanks and reads one word from *at. AFAR_EAGAIN: there is none. */
 static enum afar_status next_token(struct token *token, const char **at, struct afar_error *err)
 {
     const char *text = *at + strspn(*at, blanks);

@@ -13,7 +13,7 @@
 
 enum { SHOWN_BYTES = 200 };
 
-/* `others`: the bits of a mode that let others change it. */
+/* `others`: the mode bits that must not be set. */
 static enum afar_status check(int fd, const char *path, mode_t others, struct afar_error *err)
 {
     struct stat info;
@@ -56,7 +56,7 @@ static enum afar_status check_folder(const char *folder, struct afar_error *err)
     return status;
 }
 
-/* All of them, up to "/" or to where a relative name begins. */
+/* Checks all folders above `path`, up to "/" or, for a relative path, the working directory. */
 static enum afar_status check_above(const char *path, struct afar_error *err)
 {
     char folder[PATH_MAX];
@@ -73,7 +73,7 @@ static enum afar_status check_above(const char *path, struct afar_error *err)
     return status == AFAR_OK ? check_folder(slash == NULL ? "." : "/", err) : status;
 }
 
-/* On the way that was named, and on that to which its links lead. */
+/* Checks the folders above the path as it was given, and above the path without links. */
 static enum afar_status check_folders(const char *path, struct afar_error *err)
 {
     char real[PATH_MAX];
@@ -95,7 +95,7 @@ enum afar_status trusted_check_file(int fd, const char *path, struct afar_error 
     if (geteuid() != 0)
         return (info.st_mode & S_IWOTH) == 0 ? AFAR_OK : trusted_check(fd, path, err);
     enum afar_status status = trusted_check(fd, path, err);
-    /* One without a name (nlink 0) is in no folder. */
+    /* A deleted file (nlink 0) is in no folder. */
     return status == AFAR_OK && info.st_nlink > 0 ? check_folders(path, err) : status;
 }
 

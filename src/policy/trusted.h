@@ -1,29 +1,30 @@
-/* Whether a file or folder that decides what others may do can be changed by others: the
- * configuration, files of rules, the clients' CA. Anyone who can change one of them can run
+/* Whether other users can change a file or folder that decides what clients may do: the
+ * configuration, files of rules, the clients' CA. A user who can change one of them can run
  * commands.
  *
  * Owns:    nothing.
  * Threads: any.
  * Blocks:  on the file system.
- * Limits:  permissions only; access control lists are not looked at. PATH_MAX. */
+ * Limits:  PATH_MAX. Permissions only; access control lists are ignored. */
 #ifndef POLICY_TRUSTED_H
 #define POLICY_TRUSTED_H
 
 #include "base/error.h"
 
-/* AFAR_EINVAL: the open file `fd` belongs to another user than root and the server's own, or its
- * group or others may write to it. What is mounted read-only is taken as it is: a volume of
- * Kubernetes has mode 0777. AFAR_ESYSTEM. */
+/* AFAR_EINVAL: the open file `fd` belongs neither to root nor to the server's user, or its group or
+ * others may write to it. Files on a read-only mount are always accepted: a volume of Kubernetes
+ * has mode 0777. AFAR_ESYSTEM: it cannot be examined. `path` is for the message. */
 enum afar_status trusted_check(int fd, const char *path, struct afar_error *err);
 
-/* The open file `fd`, which was found by `path`, as far as this server must care. For root: the
- * same of the file and of all folders above it, also of those that links lead through, where the
- * sticky bit will do. For another user: not everybody may write to it; it often belongs to somebody
- * else, from whose folder it was mounted into a container. What is not a regular file (a pipe, a
- * terminal) is trusted. */
+/* Checks the open file `fd`, which was opened as `path`. If the server is root: as trusted_check,
+ * and the same for all folders above `path` and above its real path without links; folders that
+ * others can write to are accepted if they have the sticky bit. If it is not root: fails as
+ * trusted_check does, but only if every user may write to the file; it often belongs to another
+ * user, whose folder was mounted into a container. Anything but a regular file (a pipe, a terminal)
+ * is accepted. AFAR_EINVAL, AFAR_ESYSTEM. */
 enum afar_status trusted_check_file(int fd, const char *path, struct afar_error *err);
 
-/* The same by its path alone. One that cannot be opened is for its reader to complain about. */
+/* The same by path only. AFAR_OK if it cannot be opened: its reader will report that. */
 enum afar_status trusted_check_path(const char *path, struct afar_error *err);
 
 #endif

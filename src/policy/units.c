@@ -14,7 +14,7 @@ struct unit {
     uint64_t factor;
 };
 
-/* The digits at the beginning. Returns what follows them; NULL: none, or more than `max`. */
+/* Parses the digits at the beginning. Returns what follows; NULL: no digits, or above `max`. */
 static const char *take_digits(const char *text, uint64_t max, uint64_t *value)
 {
     const char *at = text;
@@ -28,7 +28,7 @@ static const char *take_digits(const char *text, uint64_t max, uint64_t *value)
     return at == text ? NULL : at;
 }
 
-/* False: not of this form, or beyond `max`. */
+/* Parses a number and a unit. False: bad syntax, or the result is above `max`. */
 static bool parse(const char *text, const struct unit *units, size_t count, uint64_t max,
                   uint64_t *result)
 {

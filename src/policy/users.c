@@ -11,7 +11,7 @@
 
 enum { SHOWN_BYTES = 60, ENTRY_BYTES = 4096, ENTRY_MAX_BYTES = 1 << 20, GROUPS_MAX = 65536 };
 
-/* (uid_t)-1 means "leave it as it is" to setresuid(2). */
+/* (uid_t)-1 means "do not change" to setresuid(2). */
 #define ID_MAX UINT64_C(4294967294)
 
 /* ---- entries --------------------------------------------------------------------------------- */
@@ -23,7 +23,8 @@ struct entry {
     char *space; /* owned */
 };
 
-/* One look-up with so much space. *found false: there is no such entry. Returns an errno. */
+/* Looks an entry up, with `size` bytes of entry->space. *found: whether there is such an entry.
+ * Returns 0 or an errno. */
 typedef int look_up(struct entry *entry, const char *name, size_t size, bool *found);
 
 static int look_up_user(struct entry *entry, const char *name, size_t size, bool *found)
@@ -37,7 +38,7 @@ static int look_up_user(struct entry *entry, const char *name, size_t size, bool
 static int look_up_group(struct entry *entry, const char *name, size_t size, bool *found)
 {
     struct group *result = NULL;
-    /* clang's analyser takes the space for lost here: it is its caller's. */
+    /* clang's analyser reports a leak of the space here; the caller frees it. */
     // NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
     int failed = getgrnam_r(name, &entry->group, entry->space, size, &result);
     *found = result != NULL;
@@ -54,7 +55,8 @@ static int look_up_number(struct entry *entry, const char *name, size_t size, bo
     return failed;
 }
 
-/* With as much space as it takes. entry->space is the caller's, also where this fails. */
+/* Looks an entry up, with as much space as it needs. The caller frees entry->space, also on
+ * failure. */
 static enum afar_status find(struct entry *entry, look_up *look, const char *what, const char *name,
                              bool *found, struct afar_error *err)
 {
@@ -69,7 +71,7 @@ static enum afar_status find(struct entry *entry, look_up *look, const char *wha
             failed = look(entry, name, size, found);
         while (failed == EINTR);
     }
-    /* Some ways of looking up say so by an errno (getpwnam_r(3), NOTES). */
+    /* These errors also mean "not found" (getpwnam_r(3), NOTES). */
     if (failed == ENOENT || failed == ESRCH || failed == EBADF || failed == EPERM)
         failed = 0;
     if (failed != 0)
@@ -94,7 +96,7 @@ static enum afar_status take_groups(struct user *user, const char *name, struct 
 {
     int count = 0;
     (void)getgrouplist(name, user->gid, NULL, &count);
-    /* Somebody may add one between the two calls. */
+    /* A group may be added between the two calls. */
     for (int room = count + 1; room <= GROUPS_MAX; room = count + 1) {
         gid_t *longer = realloc(user->groups, (size_t)room * sizeof *longer);
         if (longer == NULL)

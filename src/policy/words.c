@@ -28,7 +28,7 @@ enum afar_status words_add(struct words *words, const char *text, size_t size,
     return AFAR_OK;
 }
 
-/* What no shell takes for anything but itself. */
+/* Whether no shell gives any character of the word a special meaning. */
 static bool is_plain(const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -36,7 +36,7 @@ static bool is_plain(const char *word)
     return word[0] != '\0' && word[strspn(word, plain)] == '\0';
 }
 
-/* Writes the word to `out` where that is not NULL. Returns its length. */
+/* Writes the word, quoted if necessary, to `out` unless that is NULL. Returns its length. */
 static size_t quote(const char *word, char *out)
 {
     static const char apostrophe[] = "'\\''";

@@ -12,18 +12,19 @@
 #include "base/error.h"
 
 struct words {
-    char **at; /* NULL-terminated; NULL where there is none */
+    char **at; /* NULL-terminated; NULL if the list is empty */
     size_t count;
 };
 
+/* Frees all words; the list is empty then and can be used again. */
 void words_close(struct words *words);
 
 /* Adds a copy of the first `size` bytes of `text`. AFAR_ENOMEM: nothing was added. */
 enum afar_status words_add(struct words *words, const char *text, size_t size,
                            struct afar_error *err);
 
-/* One word for a shell that reads "a 'b c' d" again as these words. *text is the caller's (free).
- * AFAR_ENOMEM. */
+/* Joins the words to a line that a shell splits into the same words: "a 'b c' d". The caller frees
+ * *text. AFAR_ENOMEM. */
 enum afar_status words_quote(char *const *words, char **text, struct afar_error *err);
 
 #endif
