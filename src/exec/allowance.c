@@ -46,8 +46,8 @@ static bool has_word(const char *list, size_t size, const char *word)
     return false;
 }
 
-/* The path of its cgroup, from the text of /proc/self/cgroup: "0::/a/b" in v2, "4:cpu,cpuacct:/a/b"
- * in v1. `controller` NULL: v2. False: there is none. */
+/* Finds the path of this process's cgroup in the text of /proc/self/cgroup: "0::/a/b" in v2,
+ * "4:cpu,cpuacct:/a/b" in v1. `controller` NULL: v2. False: there is none. */
 static bool find_path(const char *text, const char *controller, char *path, size_t size)
 {
     for (const char *line = text; *line != '\0';) {
@@ -71,11 +71,12 @@ static bool find_path(const char *text, const char *controller, char *path, size
     return false;
 }
 
-/* A limit out of one cgroup's folder; UINT64_MAX: none. */
+/* Reads a limit in a cgroup's folder; UINT64_MAX: no limit. */
 typedef uint64_t read_limit(const char *folder);
 
-/* The least of the cgroup at `path` and of those it lies in. In a container the path may be that of the
- * machine, which is not there; then the mount's root is its own. */
+/* The minimum of the limits of the cgroup at `path` and all above it, up to the mount's root. In a
+ * container, `path` may be the host's and not exist here; then the mount's root is this process's
+ * cgroup. Cuts `path`. */
 static uint64_t least_limit(const char *root, const char *mount, char *path, read_limit *read)
 {
     char folder[PATH_MAX];
@@ -93,7 +94,7 @@ static uint64_t least_limit(const char *root, const char *mount, char *path, rea
     return least;
 }
 
-/* The least of both versions: on some machines each has some controllers. */
+/* The minimum of v1 and v2: on some machines both are in use, with different controllers. */
 static uint64_t least_of_both(const char *root, const char *controller, read_limit *read)
 {
     char text[FILE_BYTES];
@@ -114,7 +115,7 @@ static uint64_t least_of_both(const char *root, const char *controller, read_lim
     return least;
 }
 
-/* The number in a file of the folder; UINT64_MAX: there is none ("max", "-1"). */
+/* The number in a file of the folder; UINT64_MAX: no file or no number ("max", "-1"). */
 static uint64_t number_in(const char *folder, const char *name)
 {
     char file[PATH_MAX + 32];
@@ -143,7 +144,7 @@ uint64_t allowance_memory_bytes(const char *root)
     return machine < limit ? machine : limit;
 }
 
-/* Processors, rounded up, of a quota of time in each period. */
+/* A quota of time per period as a number of processors, rounded up. */
 static uint64_t per_period(uint64_t quota, uint64_t period)
 {
     return quota == UINT64_MAX || period == UINT64_MAX || period == 0
@@ -166,7 +167,8 @@ static uint64_t processor_limit(const char *folder)
                       number_in(folder, "cpu.cfs_period_us"));
 }
 
-/* On machines with more than a cpu_set_t has, all of them. */
+/* The processors that this process may run on. If there are more than fit into a cpu_set_t, all of
+ * the machine. */
 static unsigned affinity(void)
 {
     cpu_set_t set;

@@ -1,10 +1,10 @@
-/* What this process may use of the machine: memory and processors, as its cgroups (v2 or v1) and its
- * affinity say. In a container that is less than the machine has.
+/* How much memory and how many processors this process may use, by its cgroups (v2 or v1) and its
+ * affinity. In a container that can be less than the machine has.
  *
  * Owns:    nothing.
  * Threads: any.
  * Blocks:  reads files of /proc and /sys.
- * Limits:  ALLOWANCE_DEPTH_MAX cgroups, one in another. */
+ * Limits:  ALLOWANCE_DEPTH_MAX levels of cgroups. */
 #ifndef EXEC_ALLOWANCE_H
 #define EXEC_ALLOWANCE_H
 
@@ -12,13 +12,14 @@
 
 enum { ALLOWANCE_DEPTH_MAX = 32 };
 
-/* `root` is put before the paths that are read: "", but in tests. What cannot be read limits nothing. */
+/* `root` is a prefix of the paths that are read: "", except in tests. A limit that cannot be read
+ * counts as no limit. */
 
-/* The least of the machine's memory and the limits of all cgroups that this process is in. */
+/* The minimum of the machine's memory and the limits of all cgroups that this process is in. */
 uint64_t allowance_memory_bytes(const char *root);
 
-/* At least 1: the processors that it may run on, and of their time what the cgroups leave it, rounded
- * up. */
+/* The minimum of the processors that this process may run on and of its cgroups' quotas of
+ * processor time, rounded up; at least 1. */
 unsigned allowance_processors(const char *root);
 
 #endif

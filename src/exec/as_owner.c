@@ -32,7 +32,7 @@ void as_owner_leave(const struct as_owner *owner)
     int failed = errno;
     (void)setfsuid(geteuid());
     (void)setfsgid(getegid());
-    /* Both have made it what /proc/sys/fs/suid_dumpable says. */
+    /* Both calls have set the flag to the value of /proc/sys/fs/suid_dumpable. */
     (void)prctl(PR_SET_DUMPABLE, owner->dumpable == 1 ? 1UL : 0UL, 0UL, 0UL, 0UL);
     errno = failed;
 }

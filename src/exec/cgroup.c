@@ -19,19 +19,19 @@ enum {
     LINE_BYTES = 4096,
     CPU_PERIOD_US = 100000,
     MARK_BYTES = 72,
-    DEPTH_MAX = 8, /* of cgroups that a command has made in its own */
+    DEPTH_MAX = 8, /* levels of cgroups that a command may have made in its own */
     KILLED_MS = 500
 };
 
-/* Where the server itself goes; a unit may have put it there already. */
+/* The cgroup of the server itself; a unit (DelegateSubgroup=) may have put it there already. */
 #define OWN_NAME "afard"
 
 struct cgroups {
-    char *path; /* the server's own cgroup, as a directory */
-    int fd;     /* of the same */
+    char *path; /* directory of the server's own cgroup */
+    int fd;     /* the same, open (O_PATH) */
     char mark[MARK_BYTES];
     bool stays;                   /* see cgroups_may_stay */
-    char controllers[TEXT_BYTES]; /* those that commands can have, with a blank around each */
+    char controllers[TEXT_BYTES]; /* available to commands; a blank before and after each */
 };
 
 static const char advice[] = "; run afard under systemd with Delegate=yes, or in a container whose "
@@ -52,7 +52,7 @@ static int write_text(int directory, const char *name, const char *text)
     return failed;
 }
 
-/* Its first line, with a blank before and after. */
+/* Reads the first line of a file, with a blank before and after. "" if it cannot be opened. */
 static void read_line(int directory, const char *name, char *text, size_t size)
 {
     text[0] = '\0';
@@ -69,7 +69,7 @@ static void read_line(int directory, const char *name, char *text, size_t size)
 
 /* ---- where we are ---------------------------------------------------------------------------- */
 
-/* Calls `take` for each line of a file of /proc; true once one has. */
+/* Calls `take` for each line of a file until it returns true. False: it never did. */
 static bool find_line(const char *path, bool (*take)(const char *line, char found[PATH_MAX]),
                       char found[PATH_MAX])
 {
@@ -131,7 +131,7 @@ enum afar_status cgroups_prepare(struct cgroups *cgroups, struct afar_error *err
     return AFAR_OK;
 }
 
-/* Makes one as a trial. */
+/* Makes, kills and removes a cgroup, to find out whether this works. */
 static enum afar_status try(const struct cgroups *cgroups, struct afar_error *err)
 {
     char name[32];
@@ -272,8 +272,7 @@ static enum afar_status set_limits(int fd, const struct cgroup_limits *limits,
     char text[64];
     (void)snprintf(text, sizeof text, "%" PRIu64, limits->memory_bytes);
     enum afar_status status = set_limit(fd, "memory.max", text, limits->memory_bytes, err);
-    /* Otherwise the limit would be one of memory and as much swap as there is. A kernel without
-     * swap lacks the file. */
+    /* memory.max does not limit swap. A kernel without swap lacks this file. */
     if (limits->memory_bytes > 0)
         (void)write_text(fd, "memory.swap.max", "0");
     if (status == AFAR_OK) {
@@ -324,7 +323,7 @@ bool cgroup_kill(const struct cgroups *cgroups, const char *name)
     return write_text(cgroups->fd, file, "1") == 0;
 }
 
-/* -1: it is not there. */
+/* Opens a file of a command's cgroup for reading. -1: errno. */
 static int open_of(const struct cgroups *cgroups, const char *name, const char *file)
 {
     char directory[CGROUP_NAME_BYTES];
@@ -344,7 +343,7 @@ void cgroup_list(const struct cgroups *cgroups, const char *name, struct proc_nu
     (void)close(fd);
 }
 
-/* The number behind `key` at the beginning of a line. */
+/* Reads the number that follows `key` at the beginning of a line. Unchanged if there is none. */
 static void read_event(const struct cgroups *cgroups, const char *name, const char *file,
                        const char *key, uint64_t *count)
 {
@@ -377,7 +376,7 @@ bool cgroup_remove_empty(const struct cgroups *cgroups, const char *name)
     return unlinkat(cgroups->fd, directory, AT_REMOVEDIR) == 0 || errno == ENOENT;
 }
 
-/* Of a cgroup those that are in it, and then itself. */
+/* Removes a cgroup, after all cgroups in it. */
 static bool remove_at(int at, const char *name, int depth)
 {
     if (unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
@@ -407,11 +406,11 @@ bool cgroup_remove(const struct cgroups *cgroups, const char *name)
     return remove_at(cgroups->fd, directory, 0);
 }
 
-/* ---- a dead server's ------------------------------------------------------------------------- */
+/* ---- abandoned cgroups ----------------------------------------------------------------------- */
 
 enum fate { LOOKED_AFTER, UNMARKED, ABANDONED };
 
-/* ".123" at *at; goes on behind it. */
+/* Parses ".123" at *at, and moves *at behind it. */
 static bool take_number(const char **at, unsigned long long *number)
 {
     char *end = NULL;
@@ -422,7 +421,7 @@ static bool take_number(const char **at, unsigned long long *number)
     return true;
 }
 
-/* By "job-ID.NAMESPACE.PID.START". */
+/* `directory` is named "job-ID.NAMESPACE.PID.START". */
 static enum fate judge(const char *directory)
 {
     struct stat space;
@@ -438,7 +437,7 @@ static enum fate judge(const char *directory)
     return known && proc_is_gone((pid_t)pid, start) ? ABANDONED : LOOKED_AFTER;
 }
 
-/* Returns whether there was anybody. */
+/* Removes an abandoned cgroup. Returns whether there were processes to kill. */
 static bool sweep_one(const struct cgroups *cgroups, const char *name)
 {
     int64_t until_ms = clock_deadline_ms(KILLED_MS);

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #ifdef __SANITIZE_THREAD__
-/* TSan's wrapper of clone tells the child's thread state that it has forked, and with CLONE_VM that
- * is our own: it would not see our locks any more. This is glibc's other name for the same
+/* In the child, TSan's wrapper of clone marks the thread state as forked; with CLONE_VM that is our
+ * thread's state, and TSan would no longer see our locks. __clone is glibc's other name of the same
  * function. */
 int __clone(int (*)(void *), void *, int, void *, ...);
 #define clone __clone

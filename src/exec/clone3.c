@@ -8,8 +8,8 @@
 
 #if defined __x86_64__ || defined __aarch64__
 
-/* The child comes out of the system call on its own stack, on which there is nothing to return to:
- * it calls `run` from where it is. A negative number is the errno. */
+/* The child returns from the system call with an empty stack and must not return from this
+ * function: it calls `run`. Returns the child's pid, or a negative errno. */
 __attribute__((noinline)) static long call(const struct clone_args *args,
                                            int (*run)(void *argument), void *argument)
 {

@@ -1,4 +1,4 @@
-/* What a command is confined to, besides what all are: limits, a user, a root directory.
+/* The restrictions of one command: limits, a user, a root directory.
  *
  * Owns:    nothing; all is borrowed.
  * Threads: plain values.
@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What setrlimit(2) limits, as far as rules can say it. */
+/* The limits of setrlimit(2) that rules can set. */
 enum confine_limit {
     CONFINE_NOFILE,
     CONFINE_CORE,
@@ -31,28 +31,28 @@ struct confine_value {
 
 struct confinement {
     struct confine_value limits[CONFINE_LIMITS];
-    bool reset_oom; /* the server is protected from the want of memory: see inheritance.h */
+    bool reset_oom; /* undo the server's OOM protection: see inheritance.h */
     bool set_umask;
     bool set_nice;
     bool set_group;
-    bool set_user; /* with no_new_privs, and unless it is root without any capability */
+    bool set_user; /* also sets no_new_privs, and drops all capabilities if user is not root */
     mode_t umask;
     int nice;
     gid_t group;
     uid_t user;
-    const gid_t *groups; /* supplementary ones; set with a group or user */
+    const gid_t *groups; /* supplementary groups; used with set_group or set_user */
     size_t group_count;
     const char *root;     /* NULL: the server's */
-    int cgroup_fd;        /* of the cgroup that the command is to be in; -1: the server's */
-    bool cgroup_optional; /* … as it also is where it cannot be moved there */
-    int fence_fd;         /* of fence_take; not with another user, group or root. 0: none */
+    int cgroup_fd;        /* of the cgroup for the command; -1: the server's */
+    bool cgroup_optional; /* if it cannot be moved there, it runs in the server's */
+    int fence_fd;         /* from fence_take; not with another user, group or root. 0: none */
 };
 
-/* The kernel's RLIMIT_… */
+/* The RLIMIT_… of a limit. */
 int confine_resource(enum confine_limit limit);
 
-/* Whether a process of our own must come between: one that drops privileges must not share the
- * server's memory. */
+/* Whether the command must be started by the helper (helper.h): a process that drops privileges
+ * must not share the server's memory. `confine` may be NULL. */
 static inline bool confine_needs_helper(const struct confinement *confine)
 {
     return confine != NULL && (confine->set_group || confine->set_user || confine->root != NULL);

@@ -4,11 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A list of entries that is being made. */
 struct entry {
     const char *text;
     size_t name_length;
-    size_t place; /* the later of two with one name counts */
+    size_t place; /* of entries with the same name, the one with the highest place is used */
 };
 
 struct entries {
@@ -79,8 +78,8 @@ static int compare(const void *a, const void *b)
     return order;
 }
 
-/* Of those with one name the last. In one block, so that many entries cost no more calls of malloc
- * than few; and sorted, so that a client that sends thousands does not cost their square. NULL: out
+/* Makes the result; of entries with the same name, it gets the last one. All is in one block, to
+ * call malloc only once. Sorts, so that thousands of entries do not take quadratic time. NULL: out
  * of memory. */
 static char **pack(struct entries *entries)
 {

@@ -17,10 +17,10 @@ enum { FIRST_ROOM = 64 };
 
 enum kinship {
     OURS,
-    /* Not known, and no longer to be known: it is dying, and its environment is gone. Its children
-     * may be there still. */
+    /* Cannot be known any more: it exits, and its environment is gone. It may still have
+     * children. */
     DYING,
-    /* Not known yet: in an execve the new environment comes later than the old one goes. */
+    /* Not known yet: it is in an execve, and has no environment for a moment. */
     STARTING,
     STRANGER
 };
@@ -30,7 +30,7 @@ struct relative {
     enum kinship kinship;
     unsigned long long start;
     bool stopped;
-    bool gone; /* as was seen last */
+    bool gone; /* when last checked */
     bool counted;
     bool denied;
     bool condemned;
@@ -40,12 +40,12 @@ struct family {
     struct relative *members;
     size_t count;
     size_t room;
-    unsigned *index; /* 2 * room places: 1 + where the member of that pid is; 0: none */
-    size_t at;       /* of family_walk, family_find_holders or family_signal: the next member */
-    size_t found;    /* that are ours, in this round */
-    bool spares;     /* only the condemned are meant */
+    unsigned *index; /* hash table of 2 * room places: 1 + a member's position; 0: free */
+    size_t at;       /* the next member for the function that works in parts */
+    size_t found;    /* new members (OURS) in this round */
+    bool spares;     /* see family_spare */
     struct afar_processes counted;
-    struct candidate *candidates; /* that are still to be looked at, from next_candidate on */
+    struct candidate *candidates; /* proposed; still to be examined from next_candidate on */
     size_t candidate_count;
     size_t candidate_room;
     size_t next_candidate;
@@ -53,7 +53,7 @@ struct family {
 
 struct candidate {
     pid_t pid;
-    pid_t parent; /* which it must have; 0: any */
+    pid_t parent; /* the parent that it must have; 0: any */
     enum family_claim claim;
 };
 
@@ -74,7 +74,7 @@ void family_free(struct family *family)
     free(family);
 }
 
-/* Where the pid is, or where it would be. Half of the places are free. */
+/* The place of a pid in the index, or the place where to put it. Half of the places are free. */
 static unsigned *place_of(const struct family *family, pid_t pid)
 {
     size_t places = 2 * family->room;
@@ -109,7 +109,7 @@ static bool grow(struct family *family)
     return true;
 }
 
-/* Makes room where those that have ended had theirs. Only between two walks, which count places. */
+/* Removes members that have ended. Only between two walks, as it changes positions. */
 static void forget_gone(struct family *family)
 {
     size_t kept = 0;
@@ -126,7 +126,7 @@ static struct relative *find(struct family *family, pid_t pid, unsigned long lon
     unsigned at = family->room == 0 ? 0 : *place_of(family, pid);
     struct relative *member = at == 0 ? NULL : &family->members[at - 1];
     if (member != NULL && member->start != start) {
-        /* The pid has another owner now: the one that had it has ended. */
+        /* Another process has this pid now: the member has ended. */
         *member = (struct relative){.pid = pid, .start = start, .kinship = STRANGER};
     }
     return member;
@@ -142,8 +142,8 @@ static void count_in(struct afar_processes *processes, pid_t pid, const char *na
     processes->count++;
 }
 
-/* Once ours, for ever ours. A stranger is only kept where something else was thought of it before:
- * there may be many. */
+/* Stores what a process is. OURS is never changed again. A stranger is not added, as there may be
+ * many; but an entry of another kind can become one. */
 static void put(struct family *family, pid_t pid, const struct proc_stat *stat,
                 enum kinship kinship)
 {
@@ -181,7 +181,7 @@ size_t family_found(const struct family *family)
 static enum kinship judge(pid_t pid, struct proc_stat *stat, const struct family_mark *mark)
 {
     char rest[2];
-    /* (0 is the session of all whose leader is in another pid namespace.) */
+    /* Session 0: its leader is in another pid namespace. */
     if (mark->session > 0 && stat->session == mark->session)
         return OURS;
     switch (proc_find_mark(pid, stat, mark->variable, rest, sizeof rest)) {
@@ -203,7 +203,7 @@ static void propose(struct family *family, const struct candidate *candidate)
         size_t room = family->candidate_room == 0 ? FIRST_ROOM : 2 * family->candidate_room;
         struct candidate *grown = realloc(family->candidates, room * sizeof *grown);
         if (grown == NULL)
-            return; /* the next look finds it */
+            return; /* the next round finds it */
         family->candidates = grown;
         family->candidate_room = room;
     }
@@ -245,7 +245,7 @@ static bool look_at_candidates(struct family *family, const struct family_mark *
     while (family->next_candidate < family->candidate_count) {
         const struct candidate *candidate = &family->candidates[family->next_candidate++];
         struct proc_stat stat;
-        /* It may have ended meanwhile, and a stranger have got its pid. */
+        /* It may have ended meanwhile, and another process may have its pid. */
         if (proc_read_stat(candidate->pid, &stat) && !stat.dead &&
             (candidate->parent == 0 || candidate->parent == stat.parent))
             put(family, candidate->pid, &stat,
@@ -257,8 +257,8 @@ static bool look_at_candidates(struct family *family, const struct family_mark *
     return true;
 }
 
-/* The pidfd names the process that has the pid now; the time of birth tells whether that is the
- * one that was found. */
+/* The pidfd refers to the process that has the pid now; its start time tells whether that is the
+ * member. */
 static void signal_one(struct relative *member, int number)
 {
     struct proc_stat stat;
@@ -276,7 +276,7 @@ static void signal_one(struct relative *member, int number)
     (void)close(pidfd);
 }
 
-/* The pid of one that has ended may be a stranger's. */
+/* Whether the member still has its pid. */
 static bool is_there(const struct relative *member)
 {
     struct proc_stat stat;

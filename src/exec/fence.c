@@ -17,7 +17,7 @@
 
 #include "base/path.h"
 
-/* The kernel's <linux/landlock.h>, which is younger than some systems that this is built on. */
+/* From <linux/landlock.h>, which some systems that we build on do not have. */
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
 #define SYS_landlock_add_rule 445
@@ -35,12 +35,12 @@ struct path_beneath_attr {
     int32_t parent_fd;
 } __attribute__((packed));
 
-/* Executing (bit 0) and listing (bit 3) are left out: they would have to be allowed for a folder on
- * the way, and so for all beneath it. */
+/* Executing (bit 0) and listing (bit 3) are not handled: they would have to be allowed for folders
+ * on the way, and that would allow them for everything below, too. */
 #define WRITE_FILE (UINT64_C(1) << 1)
 #define READ_FILE (UINT64_C(1) << 2)
 #define REMOVE_AND_MAKE (UINT64_C(0x1FF) << 4) /* REMOVE_DIR (4) to MAKE_SYM (12) */
-#define REFER (UINT64_C(1) << 13)              /* is denied unless it is allowed */
+#define REFER (UINT64_C(1) << 13)              /* Landlock denies it unless it is allowed */
 #define TRUNCATE (UINT64_C(1) << 14)
 #define OF_FILES (READ_FILE | WRITE_FILE | TRUNCATE)
 #define OF_FOLDERS (OF_FILES | REMOVE_AND_MAKE | REFER)
@@ -53,11 +53,11 @@ struct step {
 
 struct fence {
     atomic_uint references;
-    char **folders;       /* owned, NULL-terminated, as the next */
-    char **readable;      /* closed but for reading */
+    char **folders;       /* owned, NULL-terminated */
+    char **readable;      /* likewise; can be read, but not changed */
     pthread_mutex_t lock; /* guards all of the following */
     int fd;
-    bool again; /* it may have changed in the same tick that it was listed in */
+    bool again; /* make a new list next time: a change may have gone unnoticed */
     unsigned rules;
     size_t step_count;
     struct step steps[FENCE_FOLDERS_MAX];
@@ -69,7 +69,7 @@ int fence_abi(void)
     return abi > 0 ? (int)abi : 0;
 }
 
-/* Sanitizers keep state per thread, which the child shares with one of the server's. */
+/* Sanitizers keep state per thread, and the child shares that of a thread of the server. */
 __attribute__((no_sanitize("address", "undefined", "thread"))) long fence_enter(int fd)
 {
     if (syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0)
@@ -77,7 +77,7 @@ __attribute__((no_sanitize("address", "undefined", "thread"))) long fence_enter(
     return syscall(SYS_landlock_restrict_self, fd, 0U);
 }
 
-/* ---- which folders lie on the way ------------------------------------------------------------ */
+/* ---- the folders on the way ------------------------------------------------------------------ */
 
 static bool is_within_one(const char *path, char *const *folders)
 {
@@ -139,9 +139,10 @@ static enum afar_status find_steps(struct fence *fence, char *const *folders,
     return status;
 }
 
-/* ---- what lies beside them ------------------------------------------------------------------- */
+/* ---- the entries beside them ----------------------------------------------------------------- */
 
-/* Allows so much of it and of all beneath it. `name` may be gone meanwhile. */
+/* Allows `access` to a file or folder and everything below it. AFAR_OK also if it does not exist
+ * any more. */
 static enum afar_status allow(int ruleset, int folder, const char *name, uint64_t access,
                               struct afar_error *err)
 {
@@ -158,11 +159,11 @@ static enum afar_status allow(int ruleset, int folder, const char *name, uint64_
     const struct path_beneath_attr rule = {
         .allowed_access = S_ISDIR(info.st_mode) ? access : access & OF_FILES, .parent_fd = fd};
     long result = 0;
-    if (!S_ISLNK(info.st_mode)) /* where it leads is looked at there */
+    if (!S_ISLNK(info.st_mode)) /* a link's target has a rule of its own, or is denied */
         result = syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0U);
     int failed = errno;
     (void)close(fd);
-    if (result != 0 && failed != EBADFD) /* the kernel's own, which nobody opens by name */
+    if (result != 0 && failed != EBADFD) /* EBADFD: a kernel-internal file system; no rule needed */
         return afar_fail_errno(err, failed, "cannot allow '%.100s'", name);
     return AFAR_OK;
 }
@@ -194,7 +195,8 @@ static enum afar_status allow_beside(struct fence *fence, int ruleset, const str
     }
 }
 
-/* What is changed within a tick of the file system's clock after it was listed shows no change. */
+/* Whether the folder was changed so recently that another change may get the same ctime, as the
+ * file system's clock is coarse. */
 static bool is_recent(const struct stat *info)
 {
     struct timespec now;
@@ -239,7 +241,7 @@ static enum afar_status build_locked(struct fence *fence, struct afar_error *err
     }
     if (fence->fd >= 0)
         (void)close(fence->fd);
-    fence->fd = ruleset; /* the kernel has made it close-on-exec */
+    fence->fd = ruleset; /* landlock_create_ruleset(2) makes it close-on-exec */
     return AFAR_OK;
 }
 
@@ -343,7 +345,7 @@ enum afar_status fence_take(struct fence *fence, int *fd, struct afar_error *err
     (void)pthread_mutex_lock(&fence->lock);
     if (is_stale_locked(fence))
         status = build_locked(fence, err);
-    /* Our own copy: another thread may make a new list while the child is still on its way. */
+    /* A copy, as another thread may replace the list before the child has used it. */
     if (status == AFAR_OK) {
         *fd = fcntl(fence->fd, F_DUPFD_CLOEXEC, 3);
         if (*fd < 0)

@@ -24,7 +24,7 @@ static const char whom[] = "the helper";
 
 enum { LOWEST_FD = 10, CAPABILITIES_MAX = 64 };
 
-/* What it says by its status: ABOUT just before the command's execve, or where it has failed. */
+/* The reports: ABOUT just before the command's execve; otherwise the stage that failed. */
 enum stage {
     STAGE_ABOUT,
     STAGE_HELPER,
@@ -46,10 +46,10 @@ struct report {
     struct interpreter_head head;
 };
 
-/* The order as it lies in the file: this, the groups, then strings, each with its NUL. Both sides
- * are the same program. */
+/* The order in the file: this, the groups, then strings, each with its NUL. No format conversion is
+ * needed, as both sides are the same program. */
 struct order {
-    struct confinement confine; /* its pointers mean nothing here */
+    struct confinement confine; /* its pointers are not valid in the helper */
     size_t candidates;
     size_t argc;
     size_t envc;
@@ -64,7 +64,7 @@ struct order {
     bool all_notes;
 };
 
-/* ---- giving it ------------------------------------------------------------------------------- */
+/* ---- in the server --------------------------------------------------------------------------- */
 
 static enum afar_status put_all(int fd, const struct helper_order *order, struct afar_error *err)
 {
@@ -120,7 +120,7 @@ static enum afar_status put_order(const struct helper_order *order, int *fd, str
     return put_all(*fd, order, err);
 }
 
-/* A pipe whose `its` is out of the way of what the helper expects. */
+/* Makes a pipe; *its is above the descriptors that the helper expects. */
 static enum afar_status open_pipe(int *ours, int *its, struct afar_error *err)
 {
     int ends[2];
@@ -169,13 +169,13 @@ bool helper_way_wait(struct helper_way *way, const char **stage, int *failed,
 {
     struct report report;
     bool about = false;
-    /* The helper's end must be the only thing that keeps it open. */
+    /* Only the helper may have this end open, so that its death ends the pipe. */
     (void)close(way->its);
     way->its = -1;
     *stage = stage_names[STAGE_HELPER];
     *failed = ECANCELED;
     for (;;) {
-        /* A pipe takes and gives so few bytes in one piece (pipe(7)). */
+        /* A report has at most PIPE_BUF bytes, so it is written and read in one piece (pipe(7)). */
         ssize_t size = read(way->ours, &report, sizeof report);
         if (size < 0 && errno == EINTR)
             continue;
@@ -193,9 +193,9 @@ bool helper_way_wait(struct helper_way *way, const char **stage, int *failed,
     }
 }
 
-/* ---- the program ----------------------------------------------------------------------------- */
+/* ---- in the helper --------------------------------------------------------------------------- */
 
-/* `paths`: those of a program that could not be executed. NULL: it is about something else. */
+/* Reports. `paths`: the paths of a program that could not be executed; otherwise NULL. */
 static void say(enum stage stage, int failed, char *const *paths)
 {
     struct report report = {.stage = (int)stage, .failed = failed};
@@ -233,7 +233,7 @@ static char *read_order(size_t *size)
     return data;
 }
 
-/* NULL: out of memory, or they are not there. */
+/* Takes `count` strings. NULL: out of memory, or there are fewer. */
 static char **take_words(char **at, const char *end, size_t count)
 {
     char **words = calloc(count + 1, sizeof *words);
@@ -289,7 +289,7 @@ static bool parse(struct work *work, char *data, size_t size)
            (work->forward != NULL) == work->order.forwards && at == end;
 }
 
-/* While it may still do all of it. */
+/* Must be called while the process still has its privileges. */
 static bool set_limits(const struct confinement *confine)
 {
     for (int i = 0; i < CONFINE_LIMITS; i++) {
@@ -316,7 +316,8 @@ static bool drop_capabilities(void)
     return memcmp(none, left, sizeof none) == 0;
 }
 
-/* None that a later execve could give back. EINVAL: the kernel knows no more of them. */
+/* So that no later execve can give a capability back. EINVAL: the kernel has no capability with
+ * this number. */
 static bool drop_bounding_set(void)
 {
     for (unsigned long i = 0; i < CAPABILITIES_MAX; i++) {
@@ -326,7 +327,7 @@ static bool drop_bounding_set(void)
     return true;
 }
 
-/* What could not be taken back is verified: a call that says it has worked is not enough. */
+/* Verifies that the switch of user has worked, instead of trusting the calls' results. */
 static bool is_user(const struct work *work)
 {
     const struct confinement *confine = &work->order.confine;
@@ -357,12 +358,12 @@ static bool switch_user(const struct work *work)
         return false;
     if (drops && (!drop_capabilities() || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0))
         return false;
-    errno = EPERM; /* of a verification that fails */
+    errno = EPERM; /* for a failing is_user */
     return is_user(work) &&
            (!confine->set_user || prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) == 0);
 }
 
-/* As execvp(3) searches; see spawn.c. */
+/* Tries the candidates as execvp(3) does; see spawn.c. Returns an errno. */
 static int run(const struct work *work)
 {
     int denied = 0;
@@ -376,17 +377,18 @@ static int run(const struct work *work)
     return denied != 0 ? denied : errno;
 }
 
-/* The fence around what is served: without it nothing is. */
+/* The file server needs openat2(2) to stay within its roots; without it, it does not start. */
 static bool has_openat2(void)
 {
     const struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH};
     long fd = syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof how);
     if (fd >= 0)
         (void)close((int)fd);
-    return fd >= 0 || (errno != ENOSYS && errno != EPERM); /* EPERM: a sandbox's word for it */
+    return fd >= 0 || (errno != ENOSYS && errno != EPERM); /* EPERM: from a sandbox */
 }
 
-/* It never executes anything, and nobody looks into it: whoever could would be past its roots. */
+/* The service must not execute anything, and must not be traced: a tracer could get around its
+ * roots. */
 static void begin_service(const struct work *work, struct helper_service *service)
 {
     if (work->roots[0] != NULL && !has_openat2())
@@ -394,12 +396,12 @@ static void begin_service(const struct work *work, struct helper_service *servic
     if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0 ||
         prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) != 0)
         give_up(STAGE_FILES, errno);
-    /* Not before the execve of this program, which may lie behind it. */
+    /* Only now: before, the fence could have prevented the execve of this program. */
     if (work->order.confine.fence_fd > 0 &&
         (fence_enter(HELPER_FENCE_FD) < 0 || close(HELPER_FENCE_FD) != 0))
         give_up(STAGE_FENCE, errno);
     (void)prctl(PR_SET_NAME, work->order.forwards ? "afard-forward" : "afard-files");
-    environ = work->env; /* the time zone */
+    environ = work->env; /* for the time zone */
     *service = (struct helper_service){.roots = work->roots,
                                        .home = work->home,
                                        .note_fd = HELPER_NOTE_FD,
@@ -411,13 +413,13 @@ static void begin_service(const struct work *work, struct helper_service *servic
     (void)close(HELPER_STATUS_FD);
 }
 
-/* It goes on in this program, instead of executing another. */
+/* Whether the helper stays in this program instead of executing another. */
 static bool stays(const struct order *order)
 {
     return order->serves_files || order->forwards;
 }
 
-/* All but what this order came with. */
+/* Closes all descriptors that are not needed for this order. */
 static void close_others(const struct order *order)
 {
     if (!order->serves_files)
@@ -438,7 +440,7 @@ void helper_main(struct helper_service *service)
     struct work work = {.cwd = NULL};
     size_t size = 0;
     if (fcntl(HELPER_STATUS_FD, F_SETFD, FD_CLOEXEC) != 0)
-        _exit(127); /* nobody has started us who knows how */
+        _exit(127); /* not started by a server */
     char *data = read_order(&size);
     if (data == NULL || !parse(&work, data, size))
         give_up(STAGE_HELPER, data == NULL ? errno : EPROTO);
@@ -448,14 +450,14 @@ void helper_main(struct helper_service *service)
         give_up(STAGE_LIMITS, errno);
     if (work.root != NULL && (chroot(work.root) != 0 || chdir("/") != 0))
         give_up(STAGE_CHROOT, errno);
-    /* While root's quota of keys counts: the user's may be used up. */
+    /* Before the switch of user, so that root's quota of keys counts: the user's may be used up. */
     if (work.order.confine.set_user && !inheritance_leave())
         give_up(STAGE_USER, errno);
     if (!switch_user(&work))
         give_up(STAGE_USER, errno);
-    /* The server asked for this before (spawn.c); a change of user takes it back. */
+    /* Set before (spawn.c), but a change of user resets it. */
     (void)prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
-    if (!has_reader(HELPER_STATUS_FD)) /* it has died before that */
+    if (!has_reader(HELPER_STATUS_FD)) /* the server died before it was set */
         give_up(STAGE_USER, ECANCELED);
     if (work.cwd != NULL && chdir(work.cwd) != 0 && (!work.order.cwd_optional || chdir("/") != 0))
         give_up(STAGE_CHDIR, errno);

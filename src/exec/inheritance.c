@@ -8,8 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* As in spawn.c: sanitizers keep state per thread, and here two processes may share one thread's.
- */
+/* As in spawn.c: sanitizers keep state per thread, and two processes may share a thread's here. */
 #define IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
 
 enum { ADJUSTMENT_BYTES = 8 }; /* "-1000\n" */
@@ -36,15 +35,15 @@ IN_CHILD void inheritance_reset_oom(void)
     (void)syscall(SYS_close, fd);
 }
 
-/* Without keys in the kernel there is nothing to leave. Where a filter forbids keyctl(2), as
- * containers do, it forbids that to the command too, so that no key can be used. */
+/* ENOSYS: a kernel without keys. EPERM: a seccomp filter, as in containers, forbids keyctl(2); then
+ * it forbids it to the command too, which cannot use any key. */
 static bool leave_keyring(void)
 {
     return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0 || errno == ENOSYS ||
            errno == EPERM;
 }
 
-/* What the kernel itself clears for a set-user-ID program (PER_CLEAR_ON_SETID). */
+/* Clears the flags that the kernel clears for set-user-ID programs (PER_CLEAR_ON_SETID). */
 static bool leave_personality(void)
 {
     const unsigned long weak =

@@ -1,5 +1,5 @@
-/* What a process inherits from its parent beyond what spawn.c and helper.c set, as far as a command
- * must not have it from the server. afard(8) lists all of it, and what stays.
+/* Resets attributes of a process that commands must not inherit from the server, beyond those that
+ * spawn.c and helper.c set. afard(8) lists all of them, and those that are inherited.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -10,15 +10,17 @@
 
 #include <stdbool.h>
 
-/* Whether this process is protected from the kernel's search for memory (oom_score_adj below 0). A
- * command is not to be: it would be spared, and others would die for it. */
+/* Whether this process is protected from the kernel's OOM killer (oom_score_adj below 0). Commands
+ * must not be: the kernel would kill other processes instead. */
 bool inheritance_oom_protected(void);
 
-/* Ends that, where it can be ended. System calls only: for a child in the server's memory. */
+/* Ends this protection; ignores failure. Only makes system calls: for a child in the server's
+ * memory. */
 void inheritance_reset_oom(void);
 
-/* For a command of another user: a session keyring of its own (the server's may hold root's keys),
- * and no personality(2) by which attacks on a program become easier. False: errno. */
+/* For a command of another user: gives this process a new session keyring (the server's may hold
+ * root's keys), and removes flags of personality(2) that make attacks on a program easier. False:
+ * errno. */
 bool inheritance_leave(void);
 
 #endif

@@ -7,13 +7,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* As in spawn.c: sanitizers keep state per thread, and here two processes may share one thread's.
- */
+/* As in spawn.c: sanitizers keep state per thread, and two processes may share a thread's here. */
 #define IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
 
 /* ---- in the child ---------------------------------------------------------------------------- */
 
-/* Only a plain file: to open a device might do something. */
+/* Only a regular file: opening a device can have side effects. */
 IN_CHILD static bool is_program(const char *path)
 {
     struct statx info;
@@ -37,7 +36,7 @@ IN_CHILD void interpreter_look(char *const *paths, struct interpreter_head *head
     (void)syscall(SYS_close, fd);
 }
 
-/* ---- what it means --------------------------------------------------------------------------- */
+/* ---- in the server --------------------------------------------------------------------------- */
 
 static bool begins(const struct interpreter_head *head, const char *magic)
 {

@@ -16,44 +16,46 @@
 enum {
     BUCKETS = 256,
     VALUE_BYTES = 64,
-    /* More than these, and walking to the end of the kernel's list takes longer than an event loop
-     * should wait: 0.1 ms. */
+    /* With more orphans, the kernel needs more than 0.1 ms to find the end of the list: too long
+     * for an event loop. */
     LOOP_MAX = 4096,
-    /* The list of a few can be read anew there too; one read has 1 KiB of it. */
+    /* So few orphans can be read from the beginning in an event loop, too; a read gets 1 KiB. */
     FEW = 128,
     FEW_READS = 2,
-    /* An orphan that cannot be known yet (it is in an execve, or dying) is looked at again after
-     * 1, 2, 4, … ms; a caller waits for PATIENCE_MS of that and then treats it as a
-     * stranger; after LOOKS_MAX looks (a second) it is one for all. */
+    /* An orphan that cannot be recognized yet (it is in an execve, or exits) is examined again
+     * after 1, 2, 4, … ms. A search waits for it up to PATIENCE_MS and then goes on without it;
+     * after LOOKS_MAX examinations (a second) it counts as a stranger. */
     LOOKS_MAX = 10,
     PATIENCE_MS = 50,
-    /* So many of those that cannot be known yet may be dying, and have children of anybody. */
+    /* A search proposes at most so many orphans that cannot be recognized yet: they may be exiting,
+     * and have children of any job. */
     UNKNOWN_MAX = 256,
-    /* So often a search looks whether there are new ones by the time that it has seen all. */
+    /* A search reads the list again at most so often, after it has examined all orphans. */
     REREADS_MAX = 16,
-    /* Should somebody else reap one of the main thread's children, we are wrong for so long. */
+    /* The list is read from the beginning after this time, in case another part of the program has
+     * reaped a child of the main thread. */
     ANEW_MS = 1000
 };
 
 enum kind {
     NEW,
-    UNKNOWN,  /* for now */
+    UNKNOWN,  /* cannot be recognized yet */
     STRANGER, /* it has no such variable, or is gone */
-    MARKED    /* it has one */
+    MARKED    /* it has the variable */
 };
 
 struct orphan {
     struct list by_pid;
-    struct list by_session;   /* where it has been looked at */
-    struct list by_value;     /* where it is marked */
-    struct list waiting;      /* in `fresh`, `waiting` or `looked_at` below */
-    uint64_t number;          /* they are numbered as they come */
-    uint64_t value;           /* hash of the variable's value: who finds it looks again */
+    struct list by_session; /* once it has been examined */
+    struct list by_value;   /* if it is MARKED */
+    struct list waiting;    /* in `fresh`, `waiting` or `looked_at` below */
+    uint64_t number;        /* counts orphans in the order in which they come */
+    uint64_t value;         /* hash of the variable's value; the family compares the value itself */
     unsigned long long start; /* 0: not known */
-    int64_t known_ms;         /* since when */
-    int64_t look_at_ms;       /* where it is waiting */
+    int64_t known_ms;         /* when it was first listed */
+    int64_t look_at_ms;       /* when to examine it again, if it is in `waiting` */
     unsigned looks;
-    unsigned generation; /* of the last reading of the list in which it was */
+    unsigned generation; /* of the last reading of the list that had it */
     pid_t pid;
     pid_t session;
     enum kind kind;
@@ -63,15 +65,15 @@ struct orphans {
     const char *prefix;
     pthread_mutex_t lock; /* guards all that follows */
     int fd;               /* the list of the main thread's children; -1: none */
-    bool stale;           /* somebody was reaped: where we are in it is not what it was */
+    bool stale;           /* a child was reaped: the position in the list is not valid any more */
     struct proc_numbers numbers;
     unsigned generation;
     int64_t anew_at_ms;
     size_t count;
-    uint64_t last;         /* number */
-    struct list fresh;     /* of which nothing is known; in the order of their numbers */
-    struct list waiting;   /* NEW and UNKNOWN, and their birth is known */
-    struct list looked_at; /* a thread is at each of them; all three by the same link */
+    uint64_t last;         /* the highest number so far */
+    struct list fresh;     /* not examined yet; in the order of their numbers */
+    struct list waiting;   /* NEW and UNKNOWN, and their start time is known */
+    struct list looked_at; /* being examined by a thread; all three lists use the same link */
     struct list by_pid[BUCKETS];
     struct list by_session[BUCKETS];
     struct list by_value[BUCKETS];
@@ -113,7 +115,7 @@ struct orphans *orphans_new(const char *prefix)
     return orphans;
 }
 
-/* These are for who holds the lock. */
+/* From here to orphans_free: call with the lock held. */
 
 static struct list *bucket(struct list buckets[BUCKETS], uint64_t key)
 {
@@ -141,7 +143,7 @@ static struct orphan *find(struct orphans *orphans, pid_t pid)
     return NULL;
 }
 
-/* False: out of memory. */
+/* Adds an orphan unless it is known. False: out of memory. */
 static bool know(struct orphans *orphans, pid_t pid)
 {
     struct orphan *orphan = find(orphans, pid);
@@ -163,7 +165,7 @@ static bool know(struct orphans *orphans, pid_t pid)
     return true;
 }
 
-/* Those that were not in the list when it was read last. */
+/* Forgets the orphans that were not in the list when it was last read from the beginning. */
 static void forget_unlisted(struct orphans *orphans)
 {
     for (size_t i = 0; i < BUCKETS; i++) {
@@ -192,9 +194,9 @@ void orphans_free(struct orphans *orphans)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-/* Each of these with the lock held. */
+/* Call these with the lock held, except orphans_reap. */
 
-/* Reads once. False: that was the end, or it failed (and is stale). */
+/* Reads once. False: end of the list, or it failed (and is stale). */
 static bool read_piece(struct orphans *orphans)
 {
     struct proc_numbers *numbers = &orphans->numbers;
@@ -211,8 +213,8 @@ static bool is_due_anew(const struct orphans *orphans)
     return orphans->stale || (orphans->count > 0 && orphans->anew_at_ms <= clock_now_ms());
 }
 
-/* From the beginning: those that are not in it any more are forgotten. With at most so many reads;
- * stale, where that was not all. */
+/* Reads the list from the beginning, with at most `reads` reads, and forgets orphans that are not
+ * in it any more. If there was more, it stays stale. */
 static void read_anew(struct orphans *orphans, size_t reads)
 {
     orphans->stale = lseek(orphans->fd, 0, SEEK_SET) != 0;
@@ -248,7 +250,7 @@ bool orphans_reap(struct orphans *orphans, int64_t until_us)
     return more;
 }
 
-/* ---- looking at one -------------------------------------------------------------------------- */
+/* ---- examining one --------------------------------------------------------------------------- */
 
 /* FNV-1a. */
 static uint64_t hash(const char *value)
@@ -259,7 +261,7 @@ static uint64_t hash(const char *value)
     return hash;
 }
 
-/* Whether the search is about it, whosever it may be. */
+/* Whether the orphan is old and new enough for the search, whatever job it may belong to. */
 static bool is_meant(const struct orphans_search *search, const struct orphan *orphan)
 {
     return orphan->number <= search->last && orphan->start >= search->since;
@@ -280,7 +282,7 @@ static enum kind judge(pid_t pid, const char *prefix, struct proc_stat *stat, ch
     return STRANGER;
 }
 
-/* Called with the lock held. The next one that the search must look at now; NULL: none. */
+/* Called with the lock held. The next orphan that the search must examine now; NULL: none. */
 static struct orphan *next_to_look_at(struct orphans *orphans, const struct orphans_search *search)
 {
     if (!list_empty(&orphans->fresh)) {
@@ -297,7 +299,7 @@ static struct orphan *next_to_look_at(struct orphans *orphans, const struct orph
     return NULL;
 }
 
-/* Called with the lock held. `kind` NEW: only its birth is known. */
+/* Called with the lock held. Stores the result. `kind` NEW: only stat is known. */
 static void note(struct orphans *orphans, struct orphan *orphan, enum kind kind,
                  const struct proc_stat *stat, const char *value)
 {
@@ -319,8 +321,8 @@ static void note(struct orphans *orphans, struct orphan *orphan, enum kind kind,
     list_append(bucket(orphans->by_value, orphan->value), &orphan->by_value);
 }
 
-/* Looks at the next one; at one that is too old to be meant no more than that takes. The lock is
- * not held meanwhile: it may be reaped, and forgotten. False: there is none. */
+/* Examines the next orphan; of one that is too old for the search, only the start time. The lock is
+ * not held meanwhile, so the orphan may be reaped and forgotten. False: there is none. */
 static bool look_at_one(struct orphans *orphans, const struct orphans_search *search)
 {
     struct proc_stat stat = {0};
@@ -348,7 +350,7 @@ static bool look_at_one(struct orphans *orphans, const struct orphans_search *se
     return true;
 }
 
-/* ---- whose ----------------------------------------------------------------------------------- */
+/* ---- orphans of a job ------------------------------------------------------------------------ */
 
 static const char *value_of(const struct orphans *orphans, const struct family_mark *mark)
 {
@@ -411,8 +413,9 @@ static void begin(struct orphans *orphans, struct orphans_search *search)
     (void)pthread_mutex_unlock(&orphans->lock);
 }
 
-/* One that was listed may have died before it was looked at: what it leaves has come to us before
- * anybody can see that it is dead, behind all that were listed. */
+/* Whether new orphans have come since the search began. A listed orphan may have died before it was
+ * examined; its children were adopted before its death was visible, and are at the end of the
+ * list. */
 static bool has_come(struct orphans *orphans, struct orphans_search *search)
 {
     uint64_t last = search->last;
@@ -432,7 +435,7 @@ static bool propose(struct family *family, const struct orphans_search *search,
     return meant;
 }
 
-/* Whether one of these may be meant, cannot be known yet, and is worth waiting for. */
+/* Whether one of these may be meant, is not recognized yet, and is worth waiting for. */
 static bool must_wait(const struct list *head, const struct orphans_search *search)
 {
     int64_t now_ms = clock_now_ms();

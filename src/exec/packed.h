@@ -1,4 +1,4 @@
-/* Bytes and texts, one after another in a file, for another process of the same program: orders.
+/* Orders for another process of the same program: bytes and strings, one after another in a file.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -11,18 +11,19 @@
 
 #include "base/error.h"
 
-/* Writes all of it. AFAR_ESYSTEM: "cannot tell `whom` what to do". */
+/* Writes all of the data. AFAR_ESYSTEM: "cannot tell `whom` what to do". */
 enum afar_status packed_put(int fd, const void *data, size_t size, const char *whom,
                             struct afar_error *err);
 
-/* Each word with its NUL; `words` ends in NULL. Errors as packed_put's. */
+/* Writes each word with its NUL; `words` is NULL-terminated. Errors as packed_put. */
 enum afar_status packed_put_words(int fd, char *const *words, const char *whom,
                                   struct afar_error *err);
 
+/* How many words there are before the NULL. */
 size_t packed_count(char *const *words);
 
-/* The next text from *at on, which lies before `end` with its NUL, and *at behind it. NULL: there
- * is none. */
+/* Returns the string at *at and moves *at behind its NUL, which must be before `end`. NULL: there
+ * is no whole string. */
 char *packed_take(char **at, const char *end);
 
 #endif

@@ -48,7 +48,7 @@ bool proc_is_ours(void)
     return strcmp(text, expected) == 0;
 }
 
-/* Numbers of fields as in proc(5). */
+/* Numbers of the fields of /proc/PID/stat, as in proc(5). */
 enum {
     FIELD_STATE = 3,
     FIELD_PARENT = 4,
@@ -60,7 +60,7 @@ enum {
     FIELDS = 52
 };
 
-/* The fields begin after the name in parentheses, which may itself hold anything. */
+/* The fields begin after the last ')': the name in parentheses may have any characters. */
 static bool parse_stat(char *line, struct proc_stat *stat)
 {
     char *fields[FIELDS] = {NULL};
@@ -76,7 +76,7 @@ static bool parse_stat(char *line, struct proc_stat *stat)
         return false;
     char state = fields[FIELD_STATE][0];
     unsigned long flags = strtoul(fields[FIELD_FLAGS], NULL, 10);
-    /* Of a process whose first thread has ended the others may go on. */
+    /* If only the first thread has ended, the state is 'Z' too, but other threads run. */
     stat->dead = (state == 'Z' || state == 'X') && strtol(fields[FIELD_THREADS], NULL, 10) <= 1;
     stat->exiting = !stat->dead && (flags & EXITING_FLAG) != 0;
     stat->bare = !stat->dead && !stat->exiting && strcmp(fields[FIELD_ENV_END], "0") == 0;
@@ -106,7 +106,7 @@ bool proc_read_stat(pid_t pid, struct proc_stat *stat)
 bool proc_is_gone(pid_t pid, unsigned long long start)
 {
     struct proc_stat stat;
-    /* Where /proc hides others' processes, only a signal tells that there is one. */
+    /* /proc may hide processes of other users (hidepid); kill(2) still finds them. */
     if (!proc_read_stat(pid, &stat))
         return kill(pid, 0) != 0 && errno == ESRCH;
     return stat.start != start || stat.dead;
@@ -143,7 +143,7 @@ static bool add_piece(struct proc_numbers *numbers, const char *piece, size_t si
     return true;
 }
 
-/* Each command's end asks this: no stdio, which would ask the kernel twice more. */
+/* Called at each command's end; so without stdio, which needs two more system calls. */
 ssize_t proc_read_piece(int fd, struct proc_numbers *numbers)
 {
     char piece[LINE_BYTES];
@@ -166,13 +166,13 @@ void proc_add_children(pid_t pid, pid_t thread, struct proc_numbers *pids)
     (void)close(fd);
 }
 
-/* Looks for one entry in NUL-terminated entries that come in pieces. */
+/* A search for one entry in a list of NUL-terminated entries, which is read in pieces. */
 struct search {
     const char *prefix;
     size_t length;
-    size_t matched; /* bytes of the current entry so far; SIZE_MAX: it is another one */
+    size_t matched; /* bytes of the prefix that the current entry has; SIZE_MAX: does not match */
     bool found;
-    char *value; /* where the rest of the entry goes */
+    char *value; /* where the rest of the entry is copied to */
     size_t room;
     size_t used;
 };
@@ -208,7 +208,7 @@ static enum proc_answer search_file(int fd, struct search *search)
     return total == 0 && got == 0 ? PROC_EMPTY : PROC_NO;
 }
 
-/* Of another user's it may be readable to that user only. */
+/* The environment of another user's process may be readable for that user only. */
 static int open_environment(pid_t pid, pid_t thread)
 {
     char path[PATH_BYTES];
@@ -233,7 +233,7 @@ enum proc_answer proc_get_variable(pid_t pid, pid_t thread, const char *prefix, 
     return answer;
 }
 
-/* By another thread than the first, which has ended. */
+/* Reads the variable by another thread than the first, which has ended. */
 static enum proc_answer ask_others(pid_t pid, const char *prefix, char *value, size_t size)
 {
     char path[PATH_BYTES];
@@ -257,7 +257,7 @@ static enum proc_answer ask_others(pid_t pid, const char *prefix, char *value, s
 enum proc_mark proc_find_mark(pid_t pid, struct proc_stat *stat, const char *prefix, char *value,
                               size_t size)
 {
-    /* Twice: without an environment it may have been in an execve that is now done. */
+    /* Twice: if it had no environment, it may have been in an execve that is done now. */
     for (int look = 0; look < 2; look++) {
         enum proc_answer answer = stat->exiting ? ask_others(pid, prefix, value, size)
                                                 : proc_get_variable(pid, pid, prefix, value, size);
@@ -268,21 +268,21 @@ enum proc_mark proc_find_mark(pid_t pid, struct proc_stat *stat, const char *pre
             return PROC_UNMARKED;
         if (stat->exiting && was_exiting)
             return PROC_DYING;
-        /* What runs with more rights than ours is bare to us for ever. */
+        /* A process with more privileges than ours always looks bare to us. */
         if (!stat->exiting && (answer == PROC_DENIED || stat->bare))
             return answer == PROC_DENIED ? PROC_UNMARKED : PROC_STARTING;
     }
     return stat->exiting ? PROC_DYING : PROC_UNMARKED;
 }
 
-/* What is looked for among the descriptors of a process. */
+/* What to find among the descriptors of a process. */
 struct wanted {
     const ino_t *pipes;
     size_t count;
     const char *terminal; /* /dev/pts/N; NULL: none */
 };
 
-/* "pipe:[12345]" (proc_pid_fd(5)), or a terminal by its name. */
+/* Whether descriptor `name` is "pipe:[12345]" (proc_pid_fd(5)), or the terminal. */
 static bool is_wanted(pid_t pid, const char *name, const struct wanted *wanted)
 {
     char path[PATH_BYTES];
@@ -300,7 +300,7 @@ static bool is_wanted(pid_t pid, const char *name, const struct wanted *wanted)
     return wanted->terminal != NULL && strcmp(text, wanted->terminal) == 0;
 }
 
-/* *denied: we may not look. */
+/* *denied: we may not read the folder of descriptors. */
 static bool has_wanted(pid_t pid, const struct wanted *wanted, bool *denied)
 {
     char path[PATH_BYTES];

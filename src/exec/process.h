@@ -3,7 +3,7 @@
  * Owns:    a struct process owns the pidfd; process_reap closes it.
  * Threads: one owner.
  * Blocks:  never.
- * Limits:  none. (What descends from it is sweep.h's.) */
+ * Limits:  none. For its descendants see sweep.h. */
 #ifndef EXEC_PROCESS_H
 #define EXEC_PROCESS_H
 
@@ -28,17 +28,17 @@ struct process_end {
     uint64_t max_rss_bytes;
 };
 
-/* Signals the command's process group. The leader must not have been reaped: its pid keeps
- * strangers from being hit. False where the group is empty or may not be signalled. */
+/* Signals the command's process group. The leader must not have been reaped, as otherwise another
+ * group could have its number. False: the group is empty or may not be signalled. */
 bool process_signal_group(pid_t leader, int number);
 
-/* Whether process_reap would take its end now, or fail. */
+/* True if process_reap would not return AFAR_EAGAIN now. */
 bool process_has_ended(const struct process *process);
 
-/* Of one that has ended and is not reaped: whether it has exited, so that no signal has killed it. */
+/* Whether the process has ended by exiting, not by a signal, and has not been reaped. */
 bool process_has_exited(const struct process *process);
 
-/* Takes the command's end, for good: its pid may be reused after this. AFAR_EAGAIN: it still runs.
+/* Reaps the process, after which its pid may be reused. AFAR_EAGAIN: it still runs.
  * AFAR_ESYSTEM. */
 enum afar_status process_reap(struct process *process, struct process_end *end,
                               struct afar_error *err);

@@ -9,12 +9,12 @@
 
 enum { DEFAULT_ROWS = 24, DEFAULT_COLS = 80, ERASE_KEY = 127 };
 
-/* O_NOCTTY in all that follows: the server leads a session, and a terminal that it opens without
- * that would become its own, with Ctrl-C and hang-up. */
+/* All calls use O_NOCTTY: if the server leads a session, a terminal that it opens without this
+ * would become its controlling terminal, and could send it SIGINT and SIGHUP. */
 static int open_master(void)
 {
     int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    /* Where /dev is a folder that somebody has filled by hand. */
+    /* In a hand-made /dev, only this one may exist. */
     if (fd < 0 && errno == ENOENT)
         fd = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     return fd;
@@ -32,8 +32,8 @@ static enum afar_status explain(int sys_errno, struct afar_error *err)
     return afar_fail_errno(err, sys_errno, "no terminal");
 }
 
-/* The slave is asked for by the master, not by a path: so it works where /dev/pts is another one,
- * or none (Linux 4.13). */
+/* Opens the slave through the master, not by its path: this works even if /dev/pts is another
+ * devpts or missing (Linux 4.13). */
 static int open_slave(int master_fd, char name[PTY_NAME_BYTES])
 {
     int unlocked = 0;
@@ -82,7 +82,7 @@ enum afar_status pty_open(struct pty *pty, const struct pty_wish *wish, struct a
     if (pty->slave_fd < 0 || pty_resize(pty->master_fd, &wish->size) != 0 ||
         set_modes(pty->slave_fd, wish) != 0)
         status = explain(errno, err);
-    /* The group and the mode stay as devpts gives them: "gid=5,mode=620" is for it to say. */
+    /* Group and mode stay as devpts sets them (its mount options gid=5,mode=620). */
     else if (wish->owned && fchown(pty->slave_fd, wish->owner, (gid_t)-1) != 0)
         status = afar_fail_errno(err, errno, "cannot give a terminal to its user");
     if (status == AFAR_OK)

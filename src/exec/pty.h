@@ -22,10 +22,10 @@ struct pty_size {
 
 struct pty_wish {
     struct pty_size size;
-    bool utf8;   /* a key that erases takes a whole character, and not a byte */
-    bool owned;  /* the slave belongs to … */
-    uid_t owner; /* … this user, and not to the server's */
-    char *tell;  /* PTY_NAME_BYTES of room for its name, in the environment; NULL: none */
+    bool utf8;   /* the erase key deletes a character, not a byte */
+    bool owned;  /* give the slave to … */
+    uid_t owner; /* … this user instead of the server's */
+    char *tell;  /* where to write its name to, PTY_NAME_BYTES; NULL: nowhere */
 };
 
 enum { PTY_NAME_BYTES = 32 };
@@ -36,17 +36,17 @@ struct pty {
     char name[PTY_NAME_BYTES]; /* /dev/pts/N */
 };
 
-/* Opens one. Neither end becomes the server's controlling terminal. On failure nothing is open.
- * AFAR_ESYSTEM: ENOENT where no devpts is mounted, ENOSPC where all terminals are in use (both are
- * said in words); EPERM or EINVAL where it cannot be given to its owner. */
+/* Opens a terminal; does not use wish->tell. Neither end becomes the server's controlling terminal.
+ * On failure nothing is open. AFAR_ESYSTEM: ENOENT if no devpts is mounted, ENOSPC if all terminals
+ * are in use (the message explains both), EPERM or EINVAL if it cannot be given to its owner. */
 enum afar_status pty_open(struct pty *pty, const struct pty_wish *wish, struct afar_error *err);
 
-/* Sets the size of a terminal by its master. The kernel tells the foreground group (SIGWINCH) where
- * it has changed. -1: errno. */
+/* Sets the size of a terminal through its master. If it changes, the kernel sends SIGWINCH to the
+ * foreground group. -1: errno. */
 int pty_resize(int master_fd, const struct pty_size *size);
 
-/* Sends a signal to the foreground group: SIGINT, SIGQUIT or SIGTSTP, which the kernel allows
- * without any pid being named. -1: errno (EINVAL: another one). */
+/* Sends SIGINT, SIGQUIT or SIGTSTP to the foreground group, without knowing its number. -1: errno
+ * (EINVAL: another signal). */
 int pty_signal(int master_fd, int number);
 
 #endif

@@ -11,7 +11,7 @@ struct seats {
     int null_fd;
     int first[SEATS]; /* -1: there is no such seat */
     bool taken[SEATS];
-    bool copies[SEATS][SEAT_DESCRIPTORS]; /* theirs who has taken it: what is not /dev/null */
+    bool copies[SEATS][SEAT_DESCRIPTORS]; /* places that are not /dev/null; the taker's */
     pthread_mutex_t lock;                 /* guards taken */
 };
 
@@ -21,8 +21,8 @@ static void close_seat(int first)
         (void)close(first + i);
 }
 
-/* The lowest three in a row. Those below, where the process was started with some open, stay free.
- */
+/* Opens the lowest three consecutive free descriptors. Gaps below that are too small stay free.
+ * Returns the first; -1: none. */
 static int open_seat(int null_fd)
 {
     int from = STDERR_FILENO + 1;
@@ -75,7 +75,7 @@ void seats_close(struct seats *seats)
     free(seats);
 }
 
-/* The lowest, as it has the least below it. -1: none. */
+/* Takes the lowest free seat, as with it the child copies least. -1: none. */
 static int choose(struct seats *seats)
 {
     int chosen = -1;
@@ -90,7 +90,7 @@ static int choose(struct seats *seats)
     return chosen;
 }
 
-/* Onto a descriptor that is open, which dup3 closes silently. */
+/* Makes `place`, which is open, a copy of `fd`; dup3 closes the old one. */
 static bool put(int fd, int place)
 {
     int result = 0;
@@ -102,7 +102,7 @@ static bool put(int fd, int place)
 
 static void leave(struct seats *seats, int seat)
 {
-    /* A pipe's end that stayed here would keep a reader waiting for ever. */
+    /* If the end of a pipe stayed open here, its reader would never see the end of file. */
     for (int i = 0; i < SEAT_DESCRIPTORS; i++) {
         if (seats->copies[seat][i])
             (void)put(seats->null_fd, seats->first[seat] + i);

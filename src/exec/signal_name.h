@@ -4,11 +4,11 @@
 
 #include <stddef.h>
 
-/* "INT" gives SIGINT, "40" the signal of that number, which has no name; 0 for one that this system
- * does not know. */
+/* SIGINT for "INT"; 40 for "40", but only if that signal has no name. 0: not known on this
+ * system. */
 int signal_by_name(const char *name);
 
-/* "INT" for SIGINT, "34" for a real-time signal. `size` of 16 suffices. */
+/* "INT" for SIGINT, "34" for a real-time signal. A `size` of 16 is enough. */
 void signal_name(int number, char *name, size_t size);
 
 #endif

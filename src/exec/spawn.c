@@ -24,7 +24,8 @@
 #include "exec/interpreter.h"
 #include "exec/stdio.h"
 
-/* Everything the child needs, made before it exists: it shares our memory and must not allocate. */
+/* Everything that the child needs, made before it starts: it shares our memory and must not
+ * allocate. */
 struct child {
     struct spawn_control *control;
     pid_t parent;
@@ -34,10 +35,10 @@ struct child {
     bool cwd_optional;
     bool on_terminal;
     const struct confinement *confine;
-    struct clone_order order;    /* by which it comes, and how it gets into its cgroup */
+    struct clone_order order;    /* how it is made and gets into its cgroup */
     const struct rlimit *limits; /* CONFINE_LIMITS of them */
     const int *resources;        /* likewise */
-    int order_fd;                /* for the helper, as are the next three; -1: none */
+    int order_fd;                /* this and the next four are for the helper; -1: none */
     int status_fd;
     int note_fd;
     const char *own_path; /* of this program, as it was started */
@@ -45,25 +46,24 @@ struct child {
     char **candidates;        /* paths to try, NULL-terminated */
     uint64_t default_signals; /* as in the request */
     int stdio[3];
-    int seat; /* the first of stdio, in a table that is still the server's; -1: it has a copy */
-    /* What the child says back. `volatile`: written by another process in this memory. */
-    const char *volatile stage; /* where it is */
+    int seat; /* = stdio[0] if the child shares the server's table; -1: it has a copy */
+    /* Results of the child. `volatile`: written by another process in this memory. */
+    const char *volatile stage; /* what it is doing */
     volatile int failed_errno;
     volatile bool failed;
     volatile bool cgroup_refused;
     struct interpreter_head head; /* of the program that could not be executed */
 };
 
-/* The child could not unshare its descriptor table (a sandbox may forbid it); nothing has changed.
- */
+/* At this stage the child unshares its descriptor table. If that fails (a sandbox may forbid it),
+ * the server's descriptors are unchanged, and the spawn can be tried again without a seat. */
 static const char stage_table[] = "descriptors";
 
 static const char stage_cgroup[] = "cgroup";
 static const char stage_fence[] = "fence";
 static const char stage_terminal[] = "terminal";
 
-/* The child's stack; its deepest use is a few hundred bytes in child_main, and signals are blocked.
- */
+/* The child's stack. child_main needs a few hundred bytes, and signals are blocked. */
 enum { CHILD_STACK_BYTES = 16384 };
 
 /* The kernel's struct sigaction, which is not libc's. */
@@ -78,11 +78,11 @@ _Static_assert(sizeof(struct rlimit) == 2 * sizeof(uint64_t), "the kernel's stru
 
 enum { KERNEL_SIGSET_BYTES = 8, KERNEL_SIGNALS = 64 };
 
-/* Sanitizers keep state per thread, and here two processes share one thread's. */
+/* Sanitizers keep state per thread, and two processes share a thread's state here. */
 #define IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
 
-/* Raw system calls only from here to the end of child_main: libc's wrappers may take locks, touch
- * thread state or (setuid and its like) signal other threads, all of it in the server's memory. */
+/* From here to the end of child_main only raw system calls: libc's wrappers may take locks, change
+ * thread state or (setuid and its like) signal other threads, all in the server's memory. */
 IN_CHILD static int fail_child(struct child *child)
 {
     child->failed_errno = errno;
@@ -91,7 +91,8 @@ IN_CHILD static int fail_child(struct child *child)
     return 127;
 }
 
-/* Ignored signals would stay ignored across execve; handlers would not, but must not run here. */
+/* Ignored signals would stay ignored across execve. Handlers would be reset by it, but must not run
+ * in this child. */
 IN_CHILD static void reset_signals(const struct child *child)
 {
     const struct kernel_sigaction action = {.handler = SIG_DFL};
@@ -101,8 +102,8 @@ IN_CHILD static void reset_signals(const struct child *child)
     }
 }
 
-/* From here on our table of descriptors is our own, and no longer than to the end of our seat.
- * Until then closing or replacing a descriptor would be the server's loss. */
+/* Gives the child a descriptor table of its own, which ends with its seat. Before this, closing or
+ * replacing a descriptor would do so in the server. */
 IN_CHILD static long leave_table(const struct child *child)
 {
     if (child->seat < 0 || syscall(SYS_close_range, (unsigned)child->seat + SEAT_DESCRIPTORS, ~0U,
@@ -130,7 +131,8 @@ IN_CHILD static long set_limits(struct child *child)
     return 0;
 }
 
-/* The rest is done in memory of its own, and the environment is the command's alone. */
+/* Executes the helper, which does the rest in memory of its own. Its environment is empty: the
+ * command's is in its order. */
 IN_CHILD static int become_helper(struct child *child)
 {
     static const char path[] = "/proc/self/exe";
@@ -165,16 +167,16 @@ IN_CHILD static long enter_cgroup(struct child *child)
 IN_CHILD static int child_main(void *argument)
 {
     struct child *child = argument;
-    /* Either spawn_cancel sees that we have begun, or we see that it came before. */
+    /* Either spawn_cancel sees that we have begun, or we see that it was called before. */
     atomic_store(&child->control->begun, true);
     if (atomic_load(&child->control->cancelled)) {
         errno = ECANCELED;
         return fail_child(child);
     }
-    /* It ends with the server, however that ends. (The signal is sent when the thread that we come
-     * from ends; companions end after their jobs.) */
+    /* The kernel kills the child when the server ends. (In fact when the thread ends that made the
+     * child; companions end after their jobs.) */
     (void)syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0UL, 0UL, 0UL);
-    if (syscall(SYS_getppid) != child->parent) { /* which was before that */
+    if (syscall(SYS_getppid) != child->parent) { /* the server ended before that */
         errno = ECANCELED;
         return fail_child(child);
     }
@@ -184,7 +186,7 @@ IN_CHILD static int child_main(void *argument)
         return fail_child(child);
     if (enter_cgroup(child) < 0)
         return fail_child(child);
-    /* While its descriptor is still there. */
+    /* Before leave_table closes its descriptor. */
     child->stage = stage_fence;
     if (child->confine != NULL && child->confine->fence_fd > 0 && child->helper_fence_fd < 0 &&
         fence_enter(child->confine->fence_fd) < 0)
@@ -197,15 +199,14 @@ IN_CHILD static int child_main(void *argument)
         if (syscall(SYS_dup3, child->stdio[fd], fd, 0) < 0)
             return fail_child(child);
     }
-    /* A session without a terminal takes it, which is what this has been since setsid. It stays
-     * so through the helper. */
+    /* Makes it the controlling terminal of the new session, also if the helper comes next. */
     child->stage = stage_terminal;
     if (child->on_terminal && syscall(SYS_ioctl, 0, TIOCSCTTY, 0) < 0)
         return fail_child(child);
     if (child->order_fd >= 0)
         return become_helper(child);
-    /* All of ours are close-on-exec; this also takes those that some library opened without it. An
-     * old kernel (before 5.9) lacks the call. */
+    /* All descriptors of the server are close-on-exec; this also closes those that a library opened
+     * without the flag. Fails before Linux 5.9. */
     (void)syscall(SYS_close_range, 3U, ~0U, 0U);
     if (set_limits(child) < 0)
         return fail_child(child);
@@ -218,8 +219,8 @@ IN_CHILD static int child_main(void *argument)
     const unsigned long none = 0;
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, KERNEL_SIGSET_BYTES);
 
-    /* As execvp(3) searches: a file that may not be executed does not end the search, but is what
-     * is reported when nothing better is found. */
+    /* As execvp(3): a file that may not be executed (EACCES) does not end the search, but this
+     * error is reported if nothing else is found. */
     int denied = 0;
     for (char **path = child->candidates; *path != NULL; path++) {
         (void)syscall(SYS_execve, *path, child->argv, child->env);
@@ -254,7 +255,7 @@ static void free_candidates(char **candidates)
     free(candidates);
 }
 
-/* The paths at which argv[0] may be. NULL: out of memory. */
+/* The paths at which the program `name` may be; `path` is PATH. NULL: out of memory. */
 static char **find_candidates(const char *name, const char *path)
 {
     bool search = strchr(name, '/') == NULL && name[0] != '\0';
@@ -282,10 +283,12 @@ static char **find_candidates(const char *name, const char *path)
     return candidates;
 }
 
-/* With every signal blocked: one that came in the child before its reset would run our handler. */
+/* Makes the child, with all signals blocked: a signal before its reset_signals would run the
+ * server's handler in it. */
 static pid_t start_it(struct child *child, int *pidfd, int *clone_errno)
 {
-    /* It lies in this frame, which lives until the child has let go of the memory: CLONE_VFORK. */
+    /* It can be in this frame: CLONE_VFORK waits until the child does not use the memory any
+     * more. */
     _Alignas(16) char stack[CHILD_STACK_BYTES];
     const int cgroup_fd = child->confine != NULL ? child->confine->cgroup_fd : -1;
     child->order = (struct clone_order){.run = child_main,
@@ -338,8 +341,8 @@ void spawn_cancel(struct spawn_control *control)
     (void)pthread_mutex_unlock(&control->lock);
 }
 
-/* The child has gone on to execve or its end. Takes its pidfd out of spawn_cancel's reach; tells
- * whether that came first, and with it the KILL. */
+/* Called when the child is in its execve or has ended. Takes its pidfd, which spawn_cancel cannot
+ * use any more. Returns whether spawn_cancel was called before and has killed the child. */
 static bool take_pidfd(struct spawn_control *control, int *pidfd)
 {
     (void)pthread_mutex_lock(&control->lock);
@@ -350,9 +353,9 @@ static bool take_pidfd(struct spawn_control *control, int *pidfd)
     return cancelled;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- the spawn ------------------------------------------------------------------------------- */
 
-/* What was to hold it could not be had. */
+/* The message for a restriction that could not be applied. */
 static enum afar_status explain_bounds(const struct spawn_request *request, const char *stage,
                                        int failed, struct afar_error *err)
 {
@@ -368,7 +371,7 @@ static enum afar_status explain_bounds(const struct spawn_request *request, cons
                            request->argv[0], stage);
 }
 
-/* What failed, and the path that it was about. */
+/* The message for a stage that failed, with its path. */
 static enum afar_status explain(const struct spawn_request *request, const char *stage, int failed,
                                 const struct interpreter_head *head, struct afar_error *err)
 {
@@ -412,7 +415,7 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
     bool cancelled = take_pidfd(control, &pidfd);
     if (pid < 0)
         return afar_fail_errno(err, clone_errno, "cannot start a process");
-    /* Killed in its execve or just after: nobody can tell, so it counts as a command that ran. */
+    /* If it was killed in its execve or just after, it counts as a command that ran. */
     if (failed || (cancelled && strcmp(stage, "exec") != 0)) {
         reap(pidfd);
         result->stage = stage;
@@ -425,7 +428,7 @@ static enum afar_status start_child(const struct spawn_request *request, struct 
     return AFAR_OK;
 }
 
-/* Where the child finds its ends of the pipes: at a seat, or (-1) where they are. */
+/* Tells the child where its standard streams are: at a seat, or (-1) in *stdio. */
 static enum afar_status sit(struct child *child, int seat, struct stdio *stdio,
                             struct afar_error *err)
 {
@@ -454,7 +457,7 @@ uint64_t spawn_default_signals(void)
     return bits;
 }
 
-/* As the kernel wants them: the child must not call anything to find out. */
+/* Converts the limits for prlimit(2), so that the child need not call confine_resource. */
 static void copy_limits(const struct confinement *confine, struct rlimit limits[CONFINE_LIMITS],
                         int resources[CONFINE_LIMITS])
 {
@@ -548,14 +551,14 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
         if (status != AFAR_OK)
             goto out;
     }
-    /* The helper's descriptors lie above a seat. */
+    /* Not with the helper: its descriptors lie above the seat and would be closed. */
     status = sit(&child, by_helper ? -1 : seats_take(request->seats, stdio.child), &stdio, err);
     if (status != AFAR_OK)
         goto out;
     status = start_child(request, &child, child.control, by_helper ? &helper : NULL, result, err);
     if (status != AFAR_OK && child.stage == stage_table) {
         seats_leave(request->seats, child.seat);
-        /* It begins with a copy of the table, however large. */
+        /* Try again with a copy of the whole table. */
         status = sit(&child, -1, &stdio, err);
         if (status == AFAR_OK)
             status = start_child(request, &child, child.control, NULL, result, err);

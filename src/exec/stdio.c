@@ -26,14 +26,14 @@ static enum afar_status open_one(struct stdio *stdio, int fd, struct afar_error 
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return afar_fail_errno(err, errno, "cannot make a pipe");
-    /* The child reads fd 0 and writes 1 and 2. O_NONBLOCK belongs to one end only: the child's end
-     * must block, as programs expect. */
+    /* The child reads fd 0 and writes 1 and 2. Only our end is non-blocking: programs expect that
+     * theirs blocks. */
     stdio->child[fd] = fd == 0 ? ends[0] : ends[1];
     stdio->ours[fd] = fd == 0 ? ends[1] : ends[0];
     if (fcntl(stdio->ours[fd], F_SETFL, O_NONBLOCK) < 0)
         return afar_fail_errno(err, errno, "cannot make a pipe non-blocking");
-    /* The server keeps 0, 1 and 2 open from the start; a pipe there would be overwritten in the
-     * child. */
+    /* The server always has 0, 1 and 2 open. Otherwise a pipe could have one of these numbers, and
+     * the child would overwrite it. */
     assert(ends[0] > 2 && ends[1] > 2);
     return AFAR_OK;
 }

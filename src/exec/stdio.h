@@ -1,6 +1,6 @@
 /* The standard streams of a child: the ends that it gets, and ours.
  *
- * Owns:    all of its descriptors, close-on-exec, until they are taken out (as -1) or stdio_close.
+ * Owns:    its descriptors, which are close-on-exec; a caller that takes one out sets it to -1.
  * Threads: any.
  * Blocks:  never.
  * Limits:  none. */
@@ -13,15 +13,16 @@
 #include "exec/pty.h"
 
 struct stdio {
-    int child[3]; /* the first -1: /dev/null, which is at every seat */
+    int child[3]; /* the first is -1 for /dev/null, which a seat already has */
     int ours[3];  /* non-blocking; -1: there is none */
 };
 
-/* Three pipes, or two without `stdin_pipe`. AFAR_ESYSTEM; then too there is something to close. */
+/* Makes three pipes, or two without `stdin_pipe`. AFAR_ESYSTEM. Call stdio_close in any case. */
 enum afar_status stdio_open_pipes(struct stdio *stdio, bool stdin_pipe, struct afar_error *err);
 
-/* A terminal: ours are two descriptors of one master, the child's three of its slave. As
- * pty_open; then too there is something to close. */
+/* Opens a terminal: ours are two descriptors of its master (0 and 1), the child's are three of its
+ * slave. Writes its name to `name` and wish->tell. Errors as pty_open. Call stdio_close in any
+ * case. */
 enum afar_status stdio_open_terminal(struct stdio *stdio, const struct pty_wish *wish,
                                      char name[PTY_NAME_BYTES], struct afar_error *err);
 

@@ -8,21 +8,21 @@
 #include "exec/process.h"
 
 enum {
-    ROUNDS_MAX = 8, /* for one that forks faster than it can be found */
-    /* 1, 2, 4, … 64, 64, … ms between the looks whether any is left: a killed process is gone after
-     * the first or second; one in a disk wait is not waited for beyond a second. */
+    ROUNDS_MAX = 8, /* in case processes fork faster than they can be found */
+    /* 1, 2, 4, … 64, 64, … ms between the looks whether any are left: a killed process is usually
+     * gone after the first or second; for one in a disk wait, the sweep gives up after a second. */
     WAIT_DOUBLINGS = 6,
     WAIT_MAX_MS = 1 << WAIT_DOUBLINGS,
     STALLED_MAX = 20,
     SPARED_LOOKS_MAX = 6,
     UNKNOWN_WAIT_MS = 1,
-    /* 1, 2, 4, 8 ms: many programs close their output first, whose end we have seen, and then end.
-     * Not for crowds. */
+    /* Waits of 1, 2, 4, 8 ms for processes to end: many programs close their output, whose end we
+     * have seen, just before they exit. Not if there are more than GRACE_CROWD. */
     GRACES = 4,
     GRACE_CROWD = 64
 };
 
-/* One look: in this order; ROOTS to WALK again while somebody is found. */
+/* The phases of one look, in this order; ROOTS to WALK are repeated while processes are found. */
 enum phase { BEGIN, ROOTS, ORPHANS, WALK, GRACE, HOLDERS, COUNT, SIGNAL, LEFT };
 
 static bool is_kill(const struct sweep *sweep)
@@ -46,7 +46,8 @@ void sweep_close(struct sweep *sweep)
 
 void sweep_begin(struct sweep *sweep, const struct sweep_order *order)
 {
-    /* What was found while the leader lived is not what it has left behind. */
+    /* The result must list only processes that the leader has left behind, so forget those that
+     * were found while it lived. */
     if (!sweep->order.leader_ended) {
         family_free(sweep->family);
         sweep->family = NULL;
@@ -71,7 +72,7 @@ void sweep_cancel(struct sweep *sweep)
     (void)pthread_mutex_unlock(&sweep->lock);
 }
 
-/* The name of the group is the leader's as long as that has not been reaped. */
+/* The group is the leader's only as long as the leader has not been reaped: see sweep_cancel. */
 static void signal_group(struct sweep *sweep, int number)
 {
     (void)pthread_mutex_lock(&sweep->lock);
@@ -93,7 +94,7 @@ static void begin_look(struct sweep *sweep)
     sweep->state.found = 0;
     sweep->state.signal = 0;
     sweep->state.search.since = proc_read_stat(sweep->order.leader, &stat) ? stat.start : 0;
-    /* Without a family the group gets its signal, and the rest falls to who asks again. */
+    /* Without a family, only the process group is signalled. */
     sweep->state.phase = sweep->family == NULL ? SIGNAL : ROOTS;
 }
 
@@ -138,8 +139,9 @@ static bool has_grace(const struct sweep *sweep)
            sweep->state.found <= GRACE_CROWD;
 }
 
-/* Before a KILL they are stopped until no new ones are found: they might fork while we look. What
- * the kernel kills as a whole need not be; what has got out of that is there at the second look. */
+/* Before SIGKILL, processes are stopped until no new ones are found, as they might fork meanwhile.
+ * Not at the first look if there is a cgroup, which the kernel kills in one step; processes that
+ * have left it are found at the second look. */
 static bool walk(struct sweep *sweep, int64_t until_us)
 {
     bool at_once = sweep->order.cgroup != NULL && sweep->state.looks == 0;
@@ -194,9 +196,9 @@ static bool count_living(struct sweep *sweep, int64_t until_us)
     return true;
 }
 
-/* All were found before any is signalled: the children of a dead parent are handed to another and
- * no longer recognised. The group comes first, so that a shell does not go on to its next command
- * because the one before was ended. */
+/* Signals only after all were found: when a parent dies, its children get another parent and may
+ * not be recognized any more. The process group is first, so that a shell does not go on to its
+ * next command because the current one was killed. */
 static bool signal_all(struct sweep *sweep, int64_t until_us)
 {
     const struct sweep_order *order = &sweep->order;
@@ -217,7 +219,7 @@ static bool signal_all(struct sweep *sweep, int64_t until_us)
     return true;
 }
 
-/* Where memory is short there is no list, which says that nobody knows who stays. */
+/* Without memory there is no list, which means that the spared processes are not known. */
 static enum sweep_progress end_look(struct sweep *sweep)
 {
     struct sweep_result *result = &sweep->result;
@@ -226,7 +228,8 @@ static enum sweep_progress end_look(struct sweep *sweep)
     return SWEEP_DONE;
 }
 
-/* A process that no other search finds is still in the job's cgroup. */
+/* Removes the cgroup. If that fails, it still has processes, perhaps some that are not found in
+ * another way. */
 static void leave_cgroup(struct sweep *sweep)
 {
     const struct sweep_order *order = &sweep->order;
@@ -236,7 +239,8 @@ static void leave_cgroup(struct sweep *sweep)
     sweep->result.cgroup_left = !cgroup_remove(order->cgroups, order->cgroup);
 }
 
-/* Who was found may have started others since; what stays may do so for ever. */
+/* Whether no further look is needed. Processes that were found may have started others since;
+ * spared ones can do so forever, so their number of looks is limited. */
 static bool is_settled(const struct sweep *sweep)
 {
     if (sweep->order.spares)

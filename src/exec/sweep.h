@@ -1,17 +1,17 @@
-/* All processes of a job: found and signalled, or swept, which is to kill them until none is left.
+/* Finds all processes of a job and signals them, or sweeps them: kills until none is left.
  *
- * What is found: the descendants of the job's leader, as long as that lives; the orphans that carry
- * the job's mark, and their descendants; and what is in the job's cgroup, where it has one. In a
- * cgroup the kernel kills all at once.
+ * It finds: the descendants of the job's leader, while that lives; the orphans that have the job's
+ * mark, and their descendants; and the processes in the job's cgroup, if it has one. The processes
+ * of a cgroup are killed by the kernel in one step.
  *
- * A sweep is done in parts, since there may be many thousands: sweep_begin, then sweep_step until
- * it says SWEEP_DONE.
+ * There may be many thousands, so it works in parts: call sweep_begin, then sweep_step until it
+ * returns SWEEP_DONE.
  *
- * Owns:    a list of what it has found.
+ * Owns:    a list of the processes that it has found.
  * Threads: one at a time; sweep_cancel from any.
- * Blocks:  as proc.h says: not for an event loop.
- * Limits:  a part ends when its time is over; the whole, when nothing gets less any more for about
- *          a second, or after SWEEP_MAX_MS. */
+ * Blocks:  as proc.h: not for an event loop.
+ * Limits:  a part ends when its time is over. A sweep gives up when the number of processes has not
+ *          become smaller for about a second, or after SWEEP_MAX_MS. */
 #ifndef EXEC_SWEEP_H
 #define EXEC_SWEEP_H
 
@@ -30,27 +30,27 @@ struct sweep_order {
     struct orphans *orphans;
     const struct cgroups *cgroups;
     const char *cgroup;         /* its name; NULL: none */
-    int signals[SWEEP_SIGNALS]; /* one after the other to all of them; 0: none */
-    /* Only those who hold what is looked for below, and whom sweep_condemn has named, are signalled.
-     * With until_none the others are looked for as well, and listed in the result. */
+    int signals[SWEEP_SIGNALS]; /* sent to all processes, one after the other; 0: none */
+    /* Signal only the holders of the pipes or terminal below, and those given to sweep_condemn.
+     * With until_none, the others are listed in the result. */
     bool spares;
-    /* With SIGKILL: a sweep. Who is about to end by itself gets a few milliseconds for that, and
-     * does not count as found. The cgroup is removed. */
+    /* With SIGKILL: a sweep. Processes that are about to end get a few milliseconds to do so, and
+     * do not count as found. The cgroup is removed. */
     bool until_none;
-    ino_t pipes[SWEEP_PIPES]; /* whose holders are to be named */
+    ino_t pipes[SWEEP_PIPES]; /* find the processes that hold one of these open */
     size_t pipe_count;
-    char terminal[PTY_NAME_BYTES + 16]; /* likewise, instead, as /proc/PID/fd has it; "": none */
+    char terminal[PTY_NAME_BYTES + 16]; /* instead of pipes, as in /proc/PID/fd; "": none */
 };
 
 struct sweep_result {
-    size_t left;   /* that have been killed, but do not end */
+    size_t left;   /* processes that have been signalled, but do not end */
     size_t denied; /* of these: we may not signal them */
     bool cgroup_left;
     struct cgroup_events events; /* of the cgroup, before it was removed */
-    struct afar_processes found; /* by this sweep and, where the leader had ended, those before */
+    struct afar_processes found; /* by this sweep and by earlier ones since the leader's end */
     struct afar_processes holders;
-    /* With spares and until_none: those that stay, the oldest first; NULL: nobody can tell. Until
-     * the next sweep; who takes them away, and frees them, leaves NULL. */
+    /* With spares and until_none: the processes that stay, the oldest first; NULL: not known. Owned
+     * until the next sweep; a caller that takes the list sets it to NULL, and frees it. */
     struct family_member *spared;
     size_t spared_count;
 };
@@ -58,19 +58,19 @@ struct sweep_result {
 struct sweep {
     pthread_mutex_t lock;
     bool cancelled;        /* guarded by lock */
-    struct family *family; /* NULL: none yet, or /proc cannot be relied upon */
+    struct family *family; /* NULL: none yet, or /proc is not usable */
     struct sweep_order order;
     struct sweep_result result;
     struct sweep_state {
         int phase;
         unsigned rounds;
-        unsigned looks;   /* how often it was looked whether any is left … */
-        unsigned stalled; /* … and so many times there were no fewer */
-        size_t before;    /* how many there were */
-        size_t found;     /* in this look */
+        unsigned looks;   /* looks whether any are left, so far … */
+        unsigned stalled; /* … of which the last so many found no fewer */
+        size_t before;    /* how many were left at the last look */
+        size_t found;     /* new in this look */
         size_t signal;    /* index in order.signals */
         bool group_signalled;
-        unsigned graces; /* how often it was waited for those that end by themselves */
+        unsigned graces; /* waits for processes that are about to end */
         int64_t give_up_ms;
         struct orphans_search search;
     } state;
@@ -79,10 +79,10 @@ struct sweep {
 void sweep_init(struct sweep *sweep);
 void sweep_close(struct sweep *sweep);
 
-/* May be begun again once it is done. */
+/* Begins; may be called again once sweep_step has returned SWEEP_DONE. */
 void sweep_begin(struct sweep *sweep, const struct sweep_order *order);
 
-/* Between two sweeps: the next one that spares does not spare this one. */
+/* Call it between two sweeps: the next one with `spares` does not spare this process. */
 void sweep_condemn(struct sweep *sweep, const struct family_member *member);
 
 enum sweep_progress {
@@ -92,8 +92,8 @@ enum sweep_progress {
 };
 enum sweep_progress sweep_step(struct sweep *sweep, int64_t until_us, int64_t *wait_ms);
 
-/* From any thread, where a part hangs: from now on the leader may be reaped, and no group of its
- * name is signalled any more. */
+/* From any thread, if a part hangs: after this call the leader may be reaped, as its process group
+ * is not signalled any more. */
 void sweep_cancel(struct sweep *sweep);
 
 #endif
