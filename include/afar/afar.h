@@ -203,7 +203,10 @@ struct afar_command {
     int64_t timeout_ms;      /* 0: none; then TERM, a grace period, KILL */
     int64_t start_within_ms; /* if no slot is free: how long to wait for one. 0: not at all */
     bool with_stdin;  /* afar_write_stdin will follow; otherwise the command reads /dev/null */
-    bool with_digest; /* SHA-256 of both streams, compared with what arrived */
+    /* SHA-256 of both streams, compared with what arrived. They are not compared if output is
+     * missing (on_cut), or if the receipt has none (stdout_sha256 is ""): `key` or `job` led to a
+     * command that was begun without. */
+    bool with_digest;
     bool with_pty;    /* on a terminal as of AFAR_PTY_INIT(), or as `pty` says */
     /* Instead of argv and shell: a service of the server. "sftp": standard input and output are
      * those of an SFTP server. Needs with_stdin. A server that does not know this refuses with
@@ -269,7 +272,8 @@ struct afar_callbacks {
      * payload as "data" if it is UTF-8, otherwise as "data_base64". */
     void (*on_frame)(void *user, const char *json);
     void *user;
-    /* At this point, this many bytes of each stream are missing: they are no longer kept. */
+    /* At this point, this many bytes of each stream are missing: they are no longer kept. Called
+     * when all output from before it is taken, and before any output from after it. */
     void (*on_cut)(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes);
     /* For a kept command with a terminal: this terminal has not seen its earlier output. The next
      * `replay` bytes of stdout were shown before. After them (if they end inside an escape

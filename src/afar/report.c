@@ -268,3 +268,16 @@ void report_receipt(const char *host, const struct afar_command *command,
         break;
     }
 }
+
+void report_unverified(const char *host, const struct afar_command *command,
+                       const struct afar_receipt *receipt, bool cut)
+{
+    if (!command->with_digest || receipt->outcome == AFAR_OUTCOME_SERVER_LOST)
+        return;
+    if (cut)
+        report("%s: the output cannot be verified (--digest): some of it is missing", host);
+    else if (receipt->stdout_sha256[0] == '\0')
+        report("%s: the output cannot be verified (--digest): the command was begun without "
+               "--digest",
+               host);
+}

@@ -20,4 +20,9 @@ void report_plain(const char *format, ...) __attribute__((format(printf, 1, 2)))
 void report_receipt(const char *host, const struct afar_command *command,
                     const struct afar_receipt *receipt);
 
+/* With --digest: says why the output cannot be compared with the receipt's sums, if it cannot.
+ * `cut`: some of it is missing. */
+void report_unverified(const char *host, const struct afar_command *command,
+                       const struct afar_receipt *receipt, bool cut);
+
 #endif

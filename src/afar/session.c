@@ -286,6 +286,7 @@ static int tell_end(const struct session *session, const struct afar_receipt *re
 static void take_receipt(struct session *session, const struct afar_receipt *receipt)
 {
     console_leave(&session->console, receipt->outcome != AFAR_OUTCOME_EXITED);
+    report_unverified(session->remote->host, session->command, receipt, session->cut);
     if (session->options->logs)
         session->status = session->cut ? STATUS_CUT : 0;
     else

@@ -292,7 +292,9 @@ static enum afar_status verify_digests(struct delivery *delivery,
 {
     const char *const said[2] = {receipt->stdout_sha256, receipt->stderr_sha256};
     for (int s = 0; s < 2; s++) {
-        if (delivery->digests[s] == NULL || delivery->cut)
+        if (delivery->digests[s] == NULL || delivery->cut || delivery->closed[s])
+            continue;
+        if (delivery->begun_before && said[s][0] == '\0')
             continue;
         char hex[DIGEST_HEX_BYTES];
         enum afar_status status = digest_finish(delivery->digests[s], hex, err);

@@ -42,6 +42,7 @@ struct delivery {
     uint64_t received[2]; /* bytes of output received or skipped */
     bool closed[2];       /* we asked the server to close it: output may be missing */
     bool cut;             /* output was skipped, so the digests cannot match */
+    bool begun_before;    /* by an earlier request, perhaps without digests */
     uint64_t next_seq;    /* of the next frame */
     uint64_t acked;       /* every frame below this was acknowledged */
     uint64_t progress;    /* grows whenever a callback takes something */
@@ -94,8 +95,10 @@ enum afar_status delivery_show(struct delivery *delivery, const struct frame_vie
 /* This stream is closed: delivery_verify no longer compares its byte count. */
 void delivery_close_stream(struct delivery *delivery, enum stream stream);
 
-/* Compares the receipt with what has come: the byte counts, and the digests if asked for.
- * AFAR_EPEER: they differ. Not if the server has lost the command (AFAR_OUTCOME_SERVER_LOST). */
+/* Compares the receipt with what has come: the byte counts, and the digests if asked for. Digests are
+ * not compared if output was cut, for a closed stream, or if the receipt has none and an earlier
+ * request began the command. AFAR_EPEER: they differ. Not if the server has lost the command
+ * (AFAR_OUTCOME_SERVER_LOST). */
 enum afar_status delivery_verify(struct delivery *delivery, const struct afar_receipt *receipt,
                                  struct afar_error *err);
 

@@ -207,6 +207,41 @@ static void test_begins_afresh(void **state)
     delivery_close(&delivery);
 }
 
+/* An empty stream's sums. */
+#define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+static void test_sums_are_missed_only_where_they_were_asked_for(void **state)
+{
+    (void)state;
+    struct delivery delivery = {0};
+    struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_EXITED};
+    assert_int_equal(delivery_begin(&delivery, NULL, true, &err), AFAR_OK);
+    assert_int_equal(delivery_verify(&delivery, &receipt, &err), AFAR_EPEER);
+    assert_int_equal(delivery_begin(&delivery, NULL, true, &err), AFAR_OK);
+    delivery.begun_before = true;
+    assert_int_equal(delivery_verify(&delivery, &receipt, &err), AFAR_OK);
+    /* Where they are there, they must be right. */
+    (void)strcpy(receipt.stdout_sha256, EMPTY);
+    (void)strcpy(receipt.stderr_sha256, "e3b0");
+    assert_int_equal(delivery_verify(&delivery, &receipt, &err), AFAR_EPEER);
+    delivery_close(&delivery);
+}
+
+/* Nobody reads it any more: not all of it has come, nor what the sums are of. */
+static void test_sums_of_a_closed_stream_say_nothing(void **state)
+{
+    (void)state;
+    struct delivery delivery = {0};
+    struct afar_receipt receipt = {.outcome = AFAR_OUTCOME_EXITED,
+                                   .stdout_sha256 = "1",
+                                   .stderr_sha256 = EMPTY,
+                                   .stdout_bytes = 7};
+    assert_int_equal(delivery_begin(&delivery, NULL, true, &err), AFAR_OK);
+    delivery_close_stream(&delivery, STREAM_STDOUT);
+    assert_int_equal(delivery_verify(&delivery, &receipt, &err), AFAR_OK);
+    delivery_close(&delivery);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +255,8 @@ int main(void)
         cmocka_unit_test(test_acknowledgements),
         cmocka_unit_test(test_a_callback_that_takes_too_much),
         cmocka_unit_test(test_begins_afresh),
+        cmocka_unit_test(test_sums_are_missed_only_where_they_were_asked_for),
+        cmocka_unit_test(test_sums_of_a_closed_stream_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
