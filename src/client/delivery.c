@@ -7,7 +7,7 @@
 #include "client/json_line.h"
 #include "wire/window.h"
 
-/* A frame that the callback has not taken completely. */
+/* A frame that the callback has not taken completely, or a cut with such a frame before it. */
 struct kept_frame {
     struct kept_frame *next;
     uint64_t seq;
@@ -16,28 +16,35 @@ struct kept_frame {
     size_t size;
     size_t taken; /* bytes of the payload */
     uint64_t time_us;
-    bool offered;    /* to the callback, at least once */
-    uint8_t bytes[]; /* header, payload */
+    uint64_t lost[2]; /* a cut: bytes of each stream, … */
+    uint64_t beyond;  /* … and the frame after it */
+    bool offered;     /* to the callback, at least once */
+    uint8_t bytes[];  /* header, payload */
 };
+
+/* The queues: those of the streams by their numbers, and that of cuts. */
+enum { CUTS = 2, QUEUES };
 
 /* PROTOCOL.md §8: acknowledge at the latest after a quarter of the window. */
 enum { URGENT_PART = 4 };
 
-static void drop_first(struct delivery *delivery, enum stream stream)
+static void drop_first(struct delivery *delivery, int queue)
 {
-    struct kept_frame *frame = delivery->first[stream];
-    delivery->first[stream] = frame->next;
+    struct kept_frame *frame = delivery->first[queue];
+    delivery->first[queue] = frame->next;
     if (frame->next == NULL)
-        delivery->last[stream] = NULL;
+        delivery->last[queue] = NULL;
     delivery->kept_bytes -= frame->wire_bytes;
     free(frame);
 }
 
 void delivery_close(struct delivery *delivery)
 {
+    for (int queue = 0; queue < QUEUES; queue++) {
+        while (delivery->first[queue] != NULL)
+            drop_first(delivery, queue);
+    }
     for (int s = STREAM_STDOUT; s <= STREAM_STDERR; s++) {
-        while (delivery->first[s] != NULL)
-            drop_first(delivery, (enum stream)s);
         digest_free(delivery->digests[s]);
         delivery->digests[s] = NULL;
     }
@@ -76,22 +83,6 @@ void delivery_start_at(struct delivery *delivery, uint64_t seq, const uint64_t b
     delivery->cut = seq > 0;
 }
 
-enum afar_status delivery_cut(struct delivery *delivery, uint64_t seq, uint64_t next,
-                              const uint64_t lost[2], struct afar_error *err)
-{
-    const struct afar_callbacks *callbacks = &delivery->callbacks;
-    enum afar_status status = delivery_count(delivery, seq, err);
-    if (status != AFAR_OK)
-        return status;
-    delivery->next_seq = next;
-    for (int s = 0; s < 2; s++)
-        delivery->received[s] += lost[s];
-    delivery->cut = true;
-    if (callbacks->on_cut != NULL)
-        callbacks->on_cut(callbacks->user, lost[STREAM_STDOUT], lost[STREAM_STDERR]);
-    return AFAR_OK;
-}
-
 /* Calls the callback once. *taken: how many of `size` (at least 1) bytes it took. */
 static enum afar_status offer(struct delivery *delivery, enum stream stream, const uint8_t *data,
                               size_t size, size_t *taken, struct afar_error *err)
@@ -124,8 +115,8 @@ static enum afar_status finish_frame(struct delivery *delivery, const struct fra
     return delivery_show(delivery, frame, err);
 }
 
-static enum afar_status keep(struct delivery *delivery, enum stream stream,
-                             const struct frame_view *frame, size_t taken, struct afar_error *err)
+static enum afar_status keep(struct delivery *delivery, int queue, const struct frame_view *frame,
+                             struct kept_frame **added, struct afar_error *err)
 {
     const size_t most =
         delivery->window > delivery->window_max ? delivery->window : delivery->window_max;
@@ -134,39 +125,89 @@ static enum afar_status keep(struct delivery *delivery, enum stream stream,
     struct kept_frame *kept = malloc(sizeof *kept + frame->header_size + frame->size);
     if (kept == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for output");
-    *kept = (struct kept_frame){.seq = delivery->next_seq - 1,
-                                .wire_bytes = frame->wire_bytes,
+    *kept = (struct kept_frame){.wire_bytes = frame->wire_bytes,
                                 .header_size = frame->header_size,
                                 .size = frame->size,
-                                .taken = taken,
-                                .time_us = frame->time_us,
-                                .offered = delivery->first[stream] == NULL};
+                                .time_us = frame->time_us};
     memcpy(kept->bytes, frame->header, frame->header_size);
-    memcpy(kept->bytes + frame->header_size, frame->payload, frame->size);
-    if (delivery->last[stream] != NULL)
-        delivery->last[stream]->next = kept;
+    if (frame->size > 0)
+        memcpy(kept->bytes + frame->header_size, frame->payload, frame->size);
+    if (delivery->last[queue] != NULL)
+        delivery->last[queue]->next = kept;
     else
-        delivery->first[stream] = kept;
-    delivery->last[stream] = kept;
+        delivery->first[queue] = kept;
+    delivery->last[queue] = kept;
     delivery->kept_bytes += kept->wire_bytes;
+    *added = kept;
     return AFAR_OK;
 }
 
 enum afar_status delivery_add(struct delivery *delivery, enum stream stream,
                               const struct frame_view *frame, struct afar_error *err)
 {
+    const bool next = delivery->first[stream] == NULL && delivery->first[CUTS] == NULL;
+    struct kept_frame *kept = NULL;
     size_t taken = 0;
     enum afar_status status = AFAR_OK;
     delivery->received[stream] += frame->size;
-    if (delivery->first[stream] == NULL && frame->size > 0) {
+    if (next && frame->size > 0) {
         tell_time(delivery, stream, frame->time_us);
         status = offer(delivery, stream, frame->payload, frame->size, &taken, err);
     }
     if (status != AFAR_OK)
         return status;
-    if (taken == frame->size && delivery->first[stream] == NULL)
+    if (next && taken == frame->size)
         return finish_frame(delivery, frame, err);
-    return keep(delivery, stream, frame, taken, err);
+    status = keep(delivery, stream, frame, &kept, err);
+    if (status != AFAR_OK)
+        return status;
+    kept->seq = delivery->next_seq - 1;
+    kept->taken = taken;
+    kept->offered = next;
+    return AFAR_OK;
+}
+
+/* All before it is taken. */
+static void tell_cut(struct delivery *delivery, const uint64_t lost[2])
+{
+    const struct afar_callbacks *callbacks = &delivery->callbacks;
+    if (callbacks->on_cut != NULL)
+        callbacks->on_cut(callbacks->user, lost[STREAM_STDOUT], lost[STREAM_STDERR]);
+    delivery->progress++;
+}
+
+enum afar_status delivery_cut(struct delivery *delivery, uint64_t seq, uint64_t next,
+                              const uint64_t lost[2], const struct frame_view *frame,
+                              struct afar_error *err)
+{
+    struct kept_frame *kept = NULL;
+    enum afar_status status = delivery_count(delivery, seq, err);
+    if (status != AFAR_OK)
+        return status;
+    delivery->next_seq = next;
+    for (int s = 0; s < 2; s++)
+        delivery->received[s] += lost[s];
+    delivery->cut = true;
+    if (delivery_done(delivery)) {
+        tell_cut(delivery, lost);
+        return finish_frame(delivery, frame, err);
+    }
+    status = keep(delivery, CUTS, frame, &kept, err);
+    if (status != AFAR_OK)
+        return status;
+    kept->seq = seq;
+    kept->beyond = next;
+    memcpy(kept->lost, lost, sizeof kept->lost);
+    return AFAR_OK;
+}
+
+static struct frame_view view_of(const struct kept_frame *kept)
+{
+    return (struct frame_view){.header = kept->bytes,
+                               .header_size = kept->header_size,
+                               .payload = kept->bytes + kept->header_size,
+                               .size = kept->size,
+                               .wire_bytes = kept->wire_bytes};
 }
 
 /* Offers the rest of the stream's first frame. *blocked: some of it is still left. */
@@ -189,37 +230,67 @@ static enum afar_status retry_first(struct delivery *delivery, enum stream strea
     *blocked = kept->taken < kept->size;
     if (*blocked)
         return AFAR_OK;
-    const struct frame_view frame = {.header = kept->bytes,
-                                     .header_size = kept->header_size,
-                                     .payload = payload,
-                                     .size = kept->size,
-                                     .wire_bytes = kept->wire_bytes};
+    const struct frame_view frame = view_of(kept);
     status = finish_frame(delivery, &frame, err);
     drop_first(delivery, stream);
     return status;
 }
 
-/* The stream with the oldest first frame, among those that are not blocked; -1: none. */
-static int oldest(const struct delivery *delivery, const bool blocked[2])
+static bool is_joined(const struct kept_frame *cut)
+{
+    return cut->next != NULL && cut->next->seq == cut->beyond;
+}
+
+/* Those that became one gap while they waited are told as one. */
+static enum afar_status tell_first_cuts(struct delivery *delivery, struct afar_error *err)
+{
+    enum afar_status status = AFAR_OK;
+    uint64_t lost[2] = {0};
+    bool more = true;
+    for (const struct kept_frame *cut = delivery->first[CUTS]; more; cut = cut->next) {
+        lost[STREAM_STDOUT] += cut->lost[STREAM_STDOUT];
+        lost[STREAM_STDERR] += cut->lost[STREAM_STDERR];
+        more = is_joined(cut);
+    }
+    tell_cut(delivery, lost);
+    for (more = true; more && status == AFAR_OK;) {
+        const struct kept_frame *cut = delivery->first[CUTS];
+        const struct frame_view frame = view_of(cut);
+        more = is_joined(cut);
+        status = finish_frame(delivery, &frame, err);
+        drop_first(delivery, CUTS);
+    }
+    return status;
+}
+
+/* The queue whose first frame is the oldest, of those that are not blocked; -1: none, or a cut that
+ * has to wait for one that is. */
+static int oldest(const struct delivery *delivery, const bool blocked[QUEUES])
 {
     int found = -1;
-    for (int s = 0; s < 2; s++) {
-        if (blocked[s] || delivery->first[s] == NULL)
+    for (int queue = 0; queue < QUEUES; queue++) {
+        if (blocked[queue] || delivery->first[queue] == NULL)
             continue;
-        if (found < 0 || delivery->first[s]->seq < delivery->first[found]->seq)
-            found = s;
+        if (found < 0 || delivery->first[queue]->seq < delivery->first[found]->seq)
+            found = queue;
+    }
+    for (int queue = 0; queue < QUEUES && found == CUTS; queue++) {
+        if (blocked[queue] && delivery->first[queue]->seq < delivery->first[CUTS]->seq)
+            return -1;
     }
     return found;
 }
 
 enum afar_status delivery_retry(struct delivery *delivery, struct afar_error *err)
 {
-    bool blocked[2] = {false, false};
+    bool blocked[QUEUES] = {false};
     for (;;) {
-        int stream = oldest(delivery, blocked);
-        if (stream < 0)
+        int queue = oldest(delivery, blocked);
+        if (queue < 0)
             return AFAR_OK;
-        enum afar_status status = retry_first(delivery, (enum stream)stream, &blocked[stream], err);
+        enum afar_status status =
+            queue == CUTS ? tell_first_cuts(delivery, err)
+                          : retry_first(delivery, (enum stream)queue, &blocked[queue], err);
         if (status != AFAR_OK)
             return status;
     }
@@ -227,15 +298,19 @@ enum afar_status delivery_retry(struct delivery *delivery, struct afar_error *er
 
 bool delivery_done(const struct delivery *delivery)
 {
-    return delivery->first[STREAM_STDOUT] == NULL && delivery->first[STREAM_STDERR] == NULL;
+    for (int queue = 0; queue < QUEUES; queue++) {
+        if (delivery->first[queue] != NULL)
+            return false;
+    }
+    return true;
 }
 
 uint64_t delivery_next(const struct delivery *delivery)
 {
     uint64_t next = delivery->next_seq;
-    for (int s = 0; s < 2; s++) {
-        if (delivery->first[s] != NULL && delivery->first[s]->seq < next)
-            next = delivery->first[s]->seq;
+    for (int queue = 0; queue < QUEUES; queue++) {
+        if (delivery->first[queue] != NULL && delivery->first[queue]->seq < next)
+            next = delivery->first[queue]->seq;
     }
     return next;
 }

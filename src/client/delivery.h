@@ -1,5 +1,6 @@
 /* Passes a command's output from frames to the callbacks: in order within each stream, and kept
- * while a callback does not take it. Says which frames may be acknowledged.
+ * while a callback does not take it. A cut has its place among the frames of both streams. Says
+ * which frames may be acknowledged.
  *
  * Owns:    the output that it keeps, and the digests.
  * Threads: one owner; no lock.
@@ -32,9 +33,9 @@ struct kept_frame;
 
 struct delivery {
     struct afar_callbacks callbacks;
-    struct digest *digests[2]; /* of what the callbacks took; NULL: not asked for */
-    struct kept_frame *first[2];
-    struct kept_frame *last[2];
+    struct digest *digests[2];   /* of what the callbacks took; NULL: not asked for */
+    struct kept_frame *first[3]; /* of each stream, and of cuts */
+    struct kept_frame *last[3];
     size_t kept_bytes;    /* on the wire */
     size_t window;        /* the server's; 0 until the command has started */
     size_t window_max;    /* it may grow to this without notice; 0: it does not grow */
@@ -63,10 +64,12 @@ enum afar_status delivery_count(struct delivery *delivery, uint64_t seq, struct 
 /* After attaching: output begins with frame `seq`, after `bytes` of each stream. */
 void delivery_start_at(struct delivery *delivery, uint64_t seq, const uint64_t bytes[2]);
 
-/* Frames seq to next - 1 are no longer kept by the server; they had `lost` bytes of each stream.
- * AFAR_EPEER as above. */
+/* Frames seq to next - 1 are no longer kept by the server, as `frame` says; they had `lost` bytes of
+ * each stream. The callbacks hear of it when they have taken all that was before. Errors as of
+ * delivery_count and delivery_add. */
 enum afar_status delivery_cut(struct delivery *delivery, uint64_t seq, uint64_t next,
-                              const uint64_t lost[2], struct afar_error *err);
+                              const uint64_t lost[2], const struct frame_view *frame,
+                              struct afar_error *err);
 
 /* Offers the last counted frame's payload to the callback, and keeps what it does not take.
  * AFAR_EPEER: more than the window allows. AFAR_EINVAL: the callback took more than it was given.

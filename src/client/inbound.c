@@ -277,11 +277,9 @@ static enum afar_status on_event(struct afar_client *client, enum run_guest_even
         return on_refused(client, message, frame, err);
     case RUN_GUEST_LEFT:
         return on_detached(client, frame, err);
-    case RUN_GUEST_LACK: {
-        enum afar_status status = delivery_cut(&command->delivery, message->seq, message->cut.next,
-                                               message->cut.lost, err);
-        return status == AFAR_OK ? delivery_show(&command->delivery, frame, err) : status;
-    }
+    case RUN_GUEST_LACK:
+        return delivery_cut(&command->delivery, message->seq, message->cut.next, message->cut.lost,
+                            frame, err);
     case RUN_GUEST_DROP:
         return afar_fail(err, AFAR_ECLOSED, "the server has no place for the command's return (%s)",
                          message->word);

@@ -289,16 +289,56 @@ out:
     return status;
 }
 
+/* The last entry, if it is a cut that is not known to anybody: one that was sent cannot change any
+ * more, and of one that is being sent the beginning is out. NULL: it is not. */
+static struct entry *open_cut(const struct output_log *log)
+{
+    struct entry *last = log->last;
+    if (last == NULL || last->kind != KIND_CUT || last->seq < log->ever_sent)
+        return NULL;
+    return log->unsent == last && log->head_made ? NULL : last;
+}
+
+/* Makes the cut `entry` stand for so many bytes more, up to frame next - 1. False: there is no room,
+ * or the numbers would become too large for a message. */
+static bool extend_cut(struct output_log *log, struct entry *entry, uint64_t next,
+                       const uint64_t lost[2])
+{
+    char rest[MESSAGE_CUT_REST_BYTES];
+    uint64_t all[2];
+    memcpy(all, entry->bytes + entry->end, sizeof all);
+    for (int s = 0; s < 2; s++) {
+        if (lost[s] > MESSAGE_INTEGER_MAX - all[s])
+            return false;
+        all[s] += lost[s];
+    }
+    const size_t rest_bytes = message_write_cut_rest(rest, entry->seq, next, all);
+    const size_t counted = MESSAGE_OUTPUT_HEAD_BYTES + rest_bytes;
+    if (log->held_bytes - entry->counted + counted > log->capacity_bytes)
+        return false;
+    memcpy(entry->bytes + MESSAGE_OUTPUT_HEAD_BYTES, rest, rest_bytes);
+    entry->end = MESSAGE_OUTPUT_HEAD_BYTES + rest_bytes;
+    memcpy(entry->bytes + entry->end, all, sizeof all);
+    log->held_bytes += counted - entry->counted;
+    entry->counted = (uint32_t)counted;
+    log->next_seq = next;
+    return true;
+}
+
 enum afar_status output_log_add_cut(struct output_log *log, uint64_t next, const uint64_t lost[2],
                                     struct afar_error *err)
 {
     assert(log->reserved == NULL && !log->has_receipt && next > log->next_seq);
+    struct entry *before = open_cut(log);
+    if (before != NULL && extend_cut(log, before, next, lost))
+        return AFAR_OK;
     char rest[MESSAGE_CUT_REST_BYTES];
     size_t rest_bytes = message_write_cut_rest(rest, log->next_seq, next, lost);
     size_t counted = MESSAGE_OUTPUT_HEAD_BYTES + rest_bytes;
     if (log->held_bytes + counted > log->capacity_bytes)
         return AFAR_EAGAIN;
-    struct entry *entry = new_header(KIND_CUT, rest, rest_bytes, 2 * sizeof lost[0]);
+    struct entry *entry =
+        new_header(KIND_CUT, rest, rest_bytes, sizeof rest - rest_bytes + 2 * sizeof lost[0]);
     if (entry == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a cut");
     memcpy(entry->bytes + entry->end, lost, 2 * sizeof lost[0]);

@@ -69,8 +69,8 @@ enum afar_status output_log_finish(struct output_log *log, const struct afar_rec
                                    bool digest, struct afar_error *err);
 
 /* Adds a `cut` message in place of frames that the owner no longer has: those from the next
- * sequence number to next - 1, with lost[] bytes of stdout and stderr. For logs filled from a
- * spool. AFAR_EAGAIN: full. AFAR_ENOMEM. */
+ * sequence number to next - 1, with lost[] bytes of stdout and stderr. Extends a `cut` right before
+ * it of which nothing was sent yet. For logs filled from a spool. AFAR_EAGAIN: full. AFAR_ENOMEM. */
 enum afar_status output_log_add_cut(struct output_log *log, uint64_t next, const uint64_t lost[2],
                                     struct afar_error *err);
 

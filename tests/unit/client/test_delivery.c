@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "client/delivery.h"
@@ -107,6 +108,91 @@ static void test_kept_frames_keep_their_order(void **state)
     assert_int_equal(delivery_retry(&delivery, &err), AFAR_OK);
     assert_string_equal(reader.frames, "{\"h\":1,\"data\":\"1\"}\n{\"h\":1,\"data\":\"2\"}\n"
                                        "{\"h\":1}\n{\"h\":1,\"data\":\"4\"}\n");
+    delivery_close(&delivery);
+}
+
+/* What on_cut has heard, and how much had been taken then. */
+struct cut_reader {
+    struct slow_reader reader; /* first: the other callbacks' */
+    char cuts[256];
+};
+
+static void note_cut(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes)
+{
+    struct cut_reader *heard = user;
+    const size_t used = strlen(heard->cuts);
+    (void)snprintf(heard->cuts + used, sizeof heard->cuts - used, "%zu %zu: %u %u\n",
+                   heard->reader.bytes[0], heard->reader.bytes[1], (unsigned)stdout_bytes,
+                   (unsigned)stderr_bytes);
+}
+
+static void cut(struct delivery *delivery, uint64_t frames, uint64_t out, uint64_t error)
+{
+    const struct frame_view frame = {
+        .header = (const uint8_t *)"{\"c\":1}", .header_size = 7, .wire_bytes = WIRE_BYTES};
+    const uint64_t seq = delivery->next_seq;
+    assert_int_equal(
+        delivery_cut(delivery, seq, seq + frames, (uint64_t[2]){out, error}, &frame, &err),
+        AFAR_OK);
+}
+
+static void begin_with_cuts(struct delivery *delivery, struct cut_reader *heard)
+{
+    begin(delivery, &heard->reader, 1000);
+    delivery->callbacks.on_cut = note_cut;
+    heard->cuts[0] = '\0';
+}
+
+static void test_a_cut_has_its_place(void **state)
+{
+    (void)state;
+    struct delivery delivery;
+    struct cut_reader heard;
+    struct slow_reader *const reader = &heard.reader;
+    begin_with_cuts(&delivery, &heard);
+    cut(&delivery, 3, 50, 0);
+    assert_string_equal(heard.cuts, "0 0: 50 0\n");
+    reader->limit[0] = 1;
+    assert_int_equal(add(&delivery, STREAM_STDOUT, "abc"), AFAR_OK);
+    assert_int_equal(add(&delivery, STREAM_STDERR, "d"), AFAR_OK);
+    cut(&delivery, 5, 10, 20);
+    cut(&delivery, 2, 1, 2); /* these two became one while they waited */
+    assert_int_equal(add(&delivery, STREAM_STDERR, "e"), AFAR_OK);
+    cut(&delivery, 1, 7, 0);
+    assert_string_equal(heard.cuts, "0 0: 50 0\n");
+    assert_string_equal(reader->text[1], "d");
+    assert_int_equal(delivery_retry(&delivery, &err), AFAR_OK);
+    assert_string_equal(heard.cuts, "0 0: 50 0\n");
+    assert_int_equal(delivery_next(&delivery), 3);
+    reader->limit[0] = 9;
+    reader->limit[1] = 0;
+    assert_int_equal(delivery_retry(&delivery, &err), AFAR_OK);
+    assert_string_equal(heard.cuts, "0 0: 50 0\n3 1: 11 22\n");
+    assert_int_equal(delivery_next(&delivery), 12);
+    assert_false(delivery_done(&delivery));
+    reader->limit[1] = 9;
+    assert_int_equal(delivery_retry(&delivery, &err), AFAR_OK);
+    assert_string_equal(heard.cuts, "0 0: 50 0\n3 1: 11 22\n3 2: 7 0\n");
+    assert_int_equal(delivery_next(&delivery), 14);
+    assert_true(delivery_done(&delivery));
+    assert_int_equal(delivery.kept_bytes, 0);
+    assert_string_equal(reader->frames,
+                        "{\"c\":1}\n{\"h\":1,\"data\":\"d\"}\n{\"h\":1,\"data\":\"abc\"}\n"
+                        "{\"c\":1}\n{\"c\":1}\n{\"h\":1,\"data\":\"e\"}\n{\"c\":1}\n");
+    delivery_close(&delivery);
+}
+
+static void test_a_cut_is_left(void **state)
+{
+    (void)state;
+    struct delivery delivery;
+    struct cut_reader heard;
+    begin_with_cuts(&delivery, &heard);
+    heard.reader.limit[1] = 0;
+    assert_int_equal(add(&delivery, STREAM_STDERR, "d"), AFAR_OK);
+    cut(&delivery, 5, 10, 20);
+    assert_int_equal(delivery_begin(&delivery, NULL, false, &err), AFAR_OK);
+    assert_true(delivery_done(&delivery));
     delivery_close(&delivery);
 }
 
@@ -249,6 +335,8 @@ int main(void)
         cmocka_unit_test(test_taken_in_pieces),
         cmocka_unit_test(test_one_stream_is_stuck),
         cmocka_unit_test(test_kept_frames_keep_their_order),
+        cmocka_unit_test(test_a_cut_has_its_place),
+        cmocka_unit_test(test_a_cut_is_left),
         cmocka_unit_test(test_more_than_the_window),
         cmocka_unit_test(test_a_window_that_grows),
         cmocka_unit_test(test_acknowledges_half_a_mebibyte),

@@ -188,6 +188,54 @@ static void test_frames_that_are_gone(void **state)
     output_log_free(log);
 }
 
+static void expect_cut(struct buffer *wire, uint64_t seq, uint64_t next, uint64_t lost)
+{
+    char text[8];
+    const struct message message = frames_receive(wire, text, sizeof text);
+    assert_true(message.type == MESSAGE_CUT && message.seq == seq && message.cut.next == next);
+    assert_true(message.cut.lost[0] == lost && message.cut.lost[1] == 0);
+}
+
+/* Gaps side by side are one, until something of it was sent. */
+static void test_gaps_side_by_side(void **state)
+{
+    (void)state;
+    struct output_log *log = output_log_new(1, OUTPUT_LOG_CAPACITY_MIN);
+    const uint64_t lost[2] = {9, 0};
+    struct buffer wire;
+    uint64_t bytes[2];
+    buffer_init(&wire, 10000);
+    assert_int_equal(frames_add(log, STREAM_STDOUT, "a", 1), AFAR_OK);
+    for (uint64_t next = 2; next <= 99; next++)
+        assert_int_equal(output_log_add_cut(log, next, lost, NULL), AFAR_OK);
+    output_log_bytes_before(log, 99, bytes);
+    assert_true(bytes[0] == 1 + 98 * 9 && bytes[1] == 0);
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    assert_true(output_log_peek(log, &data, &size));
+    assert_int_equal(buffer_append(&wire, data, size, NULL), AFAR_OK);
+    output_log_sent(log, size);
+    assert_int_equal(output_log_add_cut(log, 100, lost, NULL), AFAR_OK);
+    assert_true(output_log_peek(log, &data, &size)); /* now its length is fixed */
+    assert_int_equal(output_log_add_cut(log, 101, lost, NULL), AFAR_OK);
+    frames_send_all(log, &wire, 7);
+    assert_int_equal(output_log_add_cut(log, 102, lost, NULL), AFAR_OK);
+    assert_int_equal(output_log_rewind(log, 1, 1, NULL), AFAR_OK);
+    assert_int_equal(output_log_add_cut(log, 103, lost, NULL), AFAR_OK);
+    char text[8];
+    assert_true(frames_receive(&wire, text, sizeof text).seq == 0);
+    expect_cut(&wire, 1, 100, 99 * 9);
+    expect_cut(&wire, 100, 101, 9);
+    frames_send_all(log, &wire, 7);
+    expect_cut(&wire, 1, 100, 99 * 9);
+    expect_cut(&wire, 100, 101, 9);
+    expect_cut(&wire, 101, 103, 18);
+    assert_int_equal(output_log_ack(log, 103, NULL), AFAR_OK);
+    assert_int_equal(output_log_held(log), 0);
+    buffer_close(&wire);
+    output_log_free(log);
+}
+
 /* As much as it lets go. */
 static void send_all(struct output_log *log)
 {
@@ -244,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_sent_again_on_another_connection),
         cmocka_unit_test(test_acknowledged_while_sent_again),
         cmocka_unit_test(test_frames_that_are_gone),
+        cmocka_unit_test(test_gaps_side_by_side),
         cmocka_unit_test(test_another_capacity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
