@@ -234,6 +234,8 @@ static void kill_now(struct acceptor *acceptor)
     timer_arm(loop_timers(acceptor->loop), &acceptor->drain_timer, DEADLINE_NEVER);
     for (unsigned i = 0; i < acceptor->worker_count; i++)
         worker_post_kill(acceptor->workers[i]);
+    if (acceptor->hooks.killing != NULL)
+        acceptor->hooks.killing(acceptor->hooks.user);
 }
 
 /* drain_ms have passed: ends the jobs. When this fires again, after their grace period and the time

@@ -25,6 +25,7 @@ struct acceptor_hooks {
     void (*hang_up)(void *user);  /* SIGHUP, while the server is not going down */
     void (*settled)(void *user);  /* all workers use the settings of acceptor_settle */
     void (*draining)(void *user); /* the first SIGTERM or SIGINT has come */
+    void (*killing)(void *user);  /* the workers are told to kill the jobs */
     void *user;
 };
 

@@ -51,6 +51,10 @@ size_t kept_count(struct kept *kept, size_t *ended, uint64_t *bytes);
  * calls the earliest time counts. Does not wait for them: ask kept_count. NULL is fine. */
 void kept_stop(struct kept *kept, int64_t at_ms);
 
+/* True if the end of this server is the end of its kept jobs: by keep_on_stop, or because this
+ * process is PID 1, with which all other processes end. */
+bool kept_end_with_server(const struct config *config);
+
 /* Whether the job is in the table and has not ended. */
 bool kept_is_live(struct kept *kept, const char *job);
 

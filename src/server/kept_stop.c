@@ -7,10 +7,14 @@
 
 enum { PAUSE_MS = 20 };
 
-/* Also if this process is PID 1: when it ends, all other processes do. */
+bool kept_end_with_server(const struct config *config)
+{
+    return config->keep_on_stop == KEEP_ON_STOP_END || getpid() == 1;
+}
+
 static bool ends_kept(const struct server *server)
 {
-    return server->shared.settings.config->keep_on_stop == KEEP_ON_STOP_END || getpid() == 1;
+    return kept_end_with_server(server->shared.settings.config);
 }
 
 void server_stop_kept(struct server *server)
@@ -33,11 +37,10 @@ static void fired(struct timer *timer)
     (void)timer; /* only ends the turn of the loop */
 }
 
-/* After a second signal the kept jobs are ended now. */
-static void hurry(struct server *server)
+void server_hurry_kept(struct server *server)
 {
     const int64_t now_ms = clock_now_ms();
-    if (!acceptor_is_killing(server->acceptor) || server->kept_end_ms <= now_ms)
+    if (!ends_kept(server) || server->kept_end_ms <= now_ms)
         return;
     server->kept_end_ms = now_ms;
     kept_stop(server->shared.kept, now_ms);
@@ -58,7 +61,6 @@ enum afar_status server_wait_for_kept(struct server *server, struct afar_error *
         return status;
     while (status == AFAR_OK && live(server) > 0 &&
            clock_now_ms() < server->kept_end_ms + rest_ms) {
-        hurry(server);
         timer_arm(loop_timers(loop), &timer, clock_now_ms() + PAUSE_MS);
         status = loop_turn(loop, err);
     }

@@ -400,6 +400,11 @@ static void begin_drain(void *user)
     service_draining(&server->service);
 }
 
+static void begin_kill(void *user)
+{
+    server_hurry_kept(user);
+}
+
 static enum afar_status open_kept(struct server_shared *shared, const struct config *config,
                                   struct afar_error *err)
 {
@@ -420,8 +425,11 @@ enum afar_status server_new(struct server **server, const struct config *config,
     struct server *made = calloc(1, sizeof *made);
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for the server");
-    const struct acceptor_hooks hooks = {
-        .hang_up = server_reload, .settled = server_settled, .draining = begin_drain, .user = made};
+    const struct acceptor_hooks hooks = {.hang_up = server_reload,
+                                         .settled = server_settled,
+                                         .draining = begin_drain,
+                                         .killing = begin_kill,
+                                         .user = made};
     struct server_settings *settings = &made->shared.settings;
     const char *files[FILE_WATCH_MAX];
     settings->config = config;

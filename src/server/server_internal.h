@@ -69,6 +69,9 @@ struct server {
 /* The server begins to stop: sets when kept jobs are ended, if they are to end with it. */
 void server_stop_kept(struct server *server);
 
+/* After a second signal: the kept jobs that end with the server are ended now. */
+void server_hurry_kept(struct server *server);
+
 /* Once all else has ended: waits for the kept jobs that end with the server, for a limited time.
  * AFAR_ESYSTEM, AFAR_ENOMEM. */
 enum afar_status server_wait_for_kept(struct server *server, struct afar_error *err);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +128,16 @@ static void ended_at_a_stop(void **state)
     expect(WORDS("wait", "--json", url, deaf), 125, "\"killed_by\":\"shutdown\"", "");
 }
 
+/* Waits until the server takes no connections any more. */
+static void await_drain(void)
+{
+    const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    char door[128];
+    (void)snprintf(door, sizeof door, "%s/door", keeping.folder);
+    while (access(door, F_OK) == 0 && clock_now_ms() < deadline_ms)
+        (void)usleep(1000);
+}
+
 /* A second signal: it does not wait for drain_ms. */
 static void ended_at_once(void **state)
 {
@@ -137,15 +148,75 @@ static void ended_at_once(void **state)
     const pid_t server = keeping.server.program.pid;
     assert_int_equal(kill(server, SIGTERM), 0);
     /* The first must have been taken before the second comes. */
-    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    char door[128];
-    (void)snprintf(door, sizeof door, "%s/door", keeping.folder);
-    while (access(door, F_OK) == 0 && clock_now_ms() < deadline_ms)
-        (void)usleep(1000);
+    await_drain();
     assert_int_equal(keeping_stop(&keeping), 0);
     keeping_start(&keeping);
     expect(WORDS("wait", "--json", keeping.url, job), 125, "\"killed_by\":\"shutdown\"", "");
     (void)keeper;
+}
+
+static void expect_end(struct program *client, int status, const char *output)
+{
+    program_finish(client, NULL, 0);
+    if (program_exit_status(client) != status || strcmp(client->stdout_data, output) != 0)
+        fail_msg("%d: %s%s", program_exit_status(client), client->stdout_data, client->stderr_data);
+    program_close(client);
+}
+
+/* Who is there when they end with their server hears of it, as of other commands: within drain_ms
+ * they may end by themselves, and after it they are ended. */
+static void clients_hear_of_a_stop(void **state)
+{
+    struct program client;
+    struct program follower;
+    struct program waiter;
+    struct program ended;
+    char line[256];
+    char go[128];
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "keep_on_stop=end", "--set", "drain_ms=2000"));
+    (void)snprintf(go, sizeof go, "%s/go", keeping.folder);
+    (void)snprintf(line, sizeof line,
+                   "echo ready; while ! [ -e %s ]; do sleep 0.02; done; echo done; exit 3", go);
+    program_start(&client, WORDS("afar", "run", "--once", "x", "-n", "-s", keeping.url, line),
+                  NULL);
+    program_expect(&client, 1, "ready");
+    program_start(&follower, WORDS("afar", "logs", "-f", keeping.url, "once:x"), NULL);
+    program_expect(&follower, 1, "ready");
+    program_start(&waiter, WORDS("afar", "wait", keeping.url, "once:x"), NULL);
+    program_start(&ended,
+                  WORDS("afar", "run", "--keep", "-n", "-s", keeping.url,
+                        "trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.02; done"),
+                  NULL);
+    program_expect(&ended, 1, "ready");
+    (void)usleep(300000); /* (nothing is to be seen of one that waits) */
+    assert_int_equal(kill(keeping.server.program.pid, SIGTERM), 0);
+    await_drain();
+    assert_int_equal(close(open(go, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    expect_end(&client, 3, "ready\ndone\n");
+    expect_end(&follower, 0, "ready\ndone\n");
+    expect_end(&waiter, 3, "");
+    expect_end(&ended, 125, "ready\nbye\n");
+    assert_int_equal(keeping_stop(&keeping), 0);
+    keeping_start(&keeping);
+}
+
+/* The second signal's end, too. */
+static void clients_hear_of_a_second_signal(void **state)
+{
+    struct program client;
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "keep_on_stop=end", "--set", "drain_ms=2000000000"));
+    program_start(&client,
+                  WORDS("afar", "run", "--keep", "-n", "-s", keeping.url,
+                        "trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.02; done"),
+                  NULL);
+    program_expect(&client, 1, "ready");
+    assert_int_equal(kill(keeping.server.program.pid, SIGTERM), 0);
+    await_drain();
+    assert_int_equal(keeping_stop(&keeping), 0);
+    expect_end(&client, 125, "ready\nbye\n");
+    keeping_start(&keeping);
 }
 
 static void too_much_output(void **state)
@@ -331,6 +402,8 @@ int main(void)
         cmocka_unit_test_teardown(killed_keepers_are_noticed, tear_down),
         cmocka_unit_test_teardown(ended_at_a_stop, tear_down),
         cmocka_unit_test_teardown(ended_at_once, tear_down),
+        cmocka_unit_test_teardown(clients_hear_of_a_stop, tear_down),
+        cmocka_unit_test_teardown(clients_hear_of_a_second_signal, tear_down),
         cmocka_unit_test_teardown(no_log_no_attach, tear_down),
         cmocka_unit_test_teardown(too_much_output, tear_down),
         cmocka_unit_test(preset_folder),

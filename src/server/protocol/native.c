@@ -467,12 +467,20 @@ static bool native_busy(struct connection *connection)
            (native->relay != NULL && !relay_is_over(native->relay));
 }
 
+/* A kept command that ends with the server has its receipt now or never. */
+static bool is_last_chance(const struct native *native)
+{
+    const struct worker *worker = native->connection->worker;
+    return worker->draining && native->relay != NULL && !relay_is_over(native->relay) &&
+           kept_end_with_server(worker->config);
+}
+
 static void native_drain(struct connection *connection)
 {
     struct native *native = session_of(connection);
-    if (native->run != NULL)
+    if (native->run != NULL || is_last_chance(native))
         return;
-    /* A kept command goes on, and its client comes back to the next server. */
+    /* A kept command that goes on is left: its client comes back to the next server. */
     native_check_queued(
         native, message_put_closing(&connection->out,
                                     connection->worker->draining ? "draining" : "idle", NULL));

@@ -102,6 +102,7 @@ void native_follow_kept(struct native *native, struct run *run)
     char job[MESSAGE_JOB_ID_BYTES];
     const uint64_t id = run->host.id;
     const bool leaves = run->detaching;
+    struct connection *connection = native->connection;
     memcpy(attach.holder, run->host.holder, sizeof attach.holder);
     memcpy(job, run->kept_job, sizeof job);
     native_end_request(native);
@@ -109,4 +110,6 @@ void native_follow_kept(struct native *native, struct run *run)
         native_check_queued(native, message_put_detached(&native->connection->out, id, NULL));
     else
         native_attach_kept(native, id, job, "", &attach);
+    if (connection->worker->draining) /* it began meanwhile, and has passed over this */
+        connection_drain(connection);
 }
