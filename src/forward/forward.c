@@ -206,7 +206,9 @@ static void wait_ready(struct relay *relay)
     (void)poll(waiting, sizeof waiting / sizeof waiting[0], -1);
     if ((waiting[3].revents & POLLERR) != 0)
         end_sink(relay, down);
-    if ((waiting[1].revents & (POLLERR | POLLHUP)) != 0 && down->from < 0)
+    /* While there is room to read, the read tells how it was lost. Otherwise that has to wait, and
+     * poll(2) would return at once until then. */
+    if ((waiting[1].revents & (POLLERR | POLLHUP)) != 0 && (down->from < 0 || down->end > 0))
         end_sink(relay, up);
 }
 

@@ -16,9 +16,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "forward/forward.h"
+
+enum { REST_MS = 500, REST_CPU_MS = 100 };
 
 enum { PATIENCE_MS = 20000, FLOOD_BYTES = 3000000, PIECE_BYTES = 65536 };
 
@@ -191,6 +194,11 @@ static void test_half_closed_by_the_target(void **state)
     close_target(&line);
 }
 
+static void set_nonblocking(int fd)
+{
+    assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK), 0);
+}
+
 static void reset(int fd)
 {
     const struct linger now = {.l_onoff = 1};
@@ -210,6 +218,51 @@ static void test_reset(void **state)
     assert_int_equal(end_of(&line, told, sizeof told), FORWARD_BROKEN);
     assert_non_null(strstr(told, "the connection was lost: Connection reset by peer\n"));
     assert_null(strstr(told, FORWARD_EOF));
+}
+
+static int64_t cpu_ms(pid_t pid)
+{
+    clockid_t clock = 0;
+    struct timespec used = {0};
+    assert_int_equal(clock_getcpuclockid(pid, &clock), 0);
+    assert_int_equal(clock_gettime(clock, &used), 0);
+    return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
+/* It needs hardly any processor time: it waits for something. */
+static void expect_process_rests(pid_t pid)
+{
+    const int64_t before_ms = cpu_ms(pid);
+    (void)poll(NULL, 0, REST_MS);
+    const int64_t used_ms = cpu_ms(pid) - before_ms;
+    if (used_ms > REST_CPU_MS)
+        fail_msg("%d ms of processor time in %d ms", (int)used_ms, REST_MS);
+}
+
+/* Its reader takes nothing meanwhile, and hears of it after what had come before. */
+static void test_reset_while_nobody_reads(void **state)
+{
+    static char piece[PIECE_BYTES];
+    struct line line;
+    char told[1024];
+    size_t got = 0;
+    (void)state;
+    open_line(&line, AF_INET);
+    set_nonblocking(line.target);
+    struct pollfd room = {.fd = line.target, .events = POLLOUT};
+    while (poll(&room, 1, REST_MS) > 0)
+        assert_true(write(line.target, piece, sizeof piece) > 0);
+    reset(line.target);
+    close_target(&line);
+    expect_process_rests(line.pid);
+    for (ssize_t size = 1; size > 0; got += (size_t)size) {
+        wait_readable(line.out);
+        size = read(line.out, piece, sizeof piece);
+        assert_true(size >= 0);
+    }
+    assert_true(got >= FORWARD_BUFFER_BYTES);
+    assert_int_equal(end_of(&line, told, sizeof told), FORWARD_BROKEN);
+    assert_non_null(strstr(told, "the connection was lost: Connection reset by peer\n"));
 }
 
 /* It has ended its own way, and then is gone: what we send cannot be taken any more. */
@@ -241,11 +294,6 @@ static void test_client_stops_reading(void **state)
     line.in = -1;
     assert_int_equal(end_of(&line, told, sizeof told), FORWARD_ENDED);
     close_target(&line);
-}
-
-static void set_nonblocking(int fd)
-{
-    assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK), 0);
 }
 
 /* Both sides send all they have at once; each byte arrives. */
@@ -320,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_both_ways),
         cmocka_unit_test(test_half_closed_by_the_target),
         cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_reset_while_nobody_reads),
         cmocka_unit_test(test_gone_after_its_end),
         cmocka_unit_test(test_client_stops_reading),
         cmocka_unit_test(test_floods),
