@@ -233,6 +233,21 @@ static void clients_that_vanish_in_the_middle(void **state)
     afard_expect_calm(&server);
 }
 
+/* As much as is allowed is not more. */
+static void all_the_output_that_is_allowed(void **state)
+{
+    (void)state;
+    static const char command[] = "head -c 20000000 /dev/zero";
+    enum { REPLY_BYTES = 4 + 20000000 };
+    char *reply = malloc(REPLY_BYTES);
+    assert_non_null(reply);
+    int fd = raw_connect(afard_port(&server, SIZED));
+    raw_send(fd, command, sizeof command - 1);
+    assert_true(raw_read(fd, reply, REPLY_BYTES));
+    free(reply);
+    (void)close(fd);
+}
+
 static void too_much_output_gets_no_header(void **state)
 {
     (void)state;
@@ -270,6 +285,7 @@ int main(void)
         cmocka_unit_test(run_on_its_servers),
         cmocka_unit_test(run_on_our_own),
         cmocka_unit_test(clients_that_vanish_in_the_middle),
+        cmocka_unit_test(all_the_output_that_is_allowed),
         cmocka_unit_test(too_much_output_gets_no_header),
         cmocka_unit_test(a_command_in_pieces_is_one_command),
     };

@@ -221,7 +221,7 @@ enum afar_status collector_reserve(struct collector *collector, enum stream stre
 {
     const struct config *config = collector->worker->config;
     struct collected *collected = &collector->streams[stream];
-    if (collector->total >= config->collect_max_bytes)
+    if (collector->total > config->collect_max_bytes)
         return afar_fail(err, AFAR_ELIMIT, "more than %llu bytes of output (collect_max_bytes)",
                          (unsigned long long)config->collect_max_bytes);
     if (collector->work == WORK_SPILL && collector->subject == stream)

@@ -34,8 +34,8 @@ struct collector *collector_new(struct worker *worker, const struct collector_op
 /* No op is called any more. Frees it now, or when the companion is done with it. NULL is fine. */
 void collector_free(struct collector *collector);
 
-/* As output_log_reserve. AFAR_EAGAIN: full until ops->room. AFAR_ELIMIT: collect_max_bytes are
- * reached. AFAR_ENOMEM. */
+/* As output_log_reserve. AFAR_EAGAIN: full until ops->room. AFAR_ELIMIT: more than
+ * collect_max_bytes have come. AFAR_ENOMEM. */
 enum afar_status collector_reserve(struct collector *collector, enum stream stream, uint8_t **room,
                                    size_t *size, struct afar_error *err);
 void collector_commit(struct collector *collector, enum stream stream, size_t size);
