@@ -202,12 +202,12 @@ struct afar_command {
     const char *cwd;         /* NULL: the server's */
     int64_t timeout_ms;      /* 0: none; then TERM, a grace period, KILL */
     int64_t start_within_ms; /* if no slot is free: how long to wait for one. 0: not at all */
-    bool with_stdin;  /* afar_write_stdin will follow; otherwise the command reads /dev/null */
+    bool with_stdin; /* afar_write_stdin will follow; otherwise the command reads /dev/null */
     /* SHA-256 of both streams, compared with what arrived. They are not compared if output is
      * missing (on_cut), or if the receipt has none (stdout_sha256 is ""): `key` or `job` led to a
      * command that was begun without. */
     bool with_digest;
-    bool with_pty;    /* on a terminal as of AFAR_PTY_INIT(), or as `pty` says */
+    bool with_pty; /* on a terminal as of AFAR_PTY_INIT(), or as `pty` says */
     /* Instead of argv and shell: a service of the server. "sftp": standard input and output are
      * those of an SFTP server. Needs with_stdin. A server that does not know this refuses with
      * "unsupported", or an older one with "bad_request". */
@@ -288,7 +288,7 @@ struct afar_callbacks {
 #define AFAR_CALLBACKS_INIT(...) AFAR_INIT(afar_callbacks, __VA_ARGS__)
 
 /* Sends the request. AFAR_EINVAL: not exactly one of argv, shell, login, subsystem and forward, an
- * empty argv, a malformed environment, or a command is still running. AFAR_ELIMIT: argv and
+ * empty argv, a malformed environment, `watch` without `job`, or a command is still running. AFAR_ELIMIT: argv and
  * environment exceed 1 MiB. AFAR_ENOMEM. After any other error the connection cannot be used, and
  * the request was not sent: err->reason is "not_sent". The same holds for AFAR_ECLOSED, when the
  * server is gone or shuts down. After an error there is neither a command to wait for nor a

@@ -31,6 +31,8 @@ static enum afar_status check_kept(const struct afar_command *command, struct af
                              command->subsystem != NULL || command->forward != NULL;
     if (command->job != NULL && has_command)
         return afar_fail(err, AFAR_EINVAL, "a job to attach to has its command already");
+    if (command->watch && command->job == NULL)
+        return afar_fail(err, AFAR_EINVAL, "to watch needs a job");
     if (command->since_ms < -1 || command->since_ms > (int64_t)MESSAGE_INTEGER_MAX ||
         command->first > MESSAGE_INTEGER_MAX)
         return afar_fail(err, AFAR_EINVAL, "output from %llu, %lld ms",

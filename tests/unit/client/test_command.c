@@ -85,6 +85,8 @@ static void test_bad_commands_are_not_sent(void **state)
         AFAR_COMMAND_INIT(.argv = argv, .env = no_equals),
         AFAR_COMMAND_INIT(.argv = argv, .env = no_name),
         AFAR_COMMAND_INIT(.argv = argv, .timeout_ms = -1),
+        AFAR_COMMAND_INIT(.argv = argv, .watch = true),
+        AFAR_COMMAND_INIT(.argv = argv, .key = "k", .watch = true),
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(start(it, &bad[i]), AFAR_EINVAL);
