@@ -205,6 +205,26 @@ static void idle_ones_make_room(void **state)
     afard_expect_calm(&server);
 }
 
+/* Who was turned away holds its place until it has gone or the time for that is over. If somebody
+ * needs the place before, why it was turned away is not told anew. */
+static void turned_away_and_in_the_way(void **state)
+{
+    (void)state;
+    const char *args[] = {"--listen", "tls://127.0.0.1:0", "--set", "max_unauthenticated=1", NULL};
+    struct program client;
+    afard_start_tls(&server, args);
+    const char *argv[] = {"afar", "run", server.url[0], "--", "true", NULL};
+    int held = raw_connect(afard_port(&server, 0));
+    raw_send(held, "this is no TLS at all\n", 22);
+    expect_count("handshakes_failed=1");
+    assert_int_equal(program_run(&client, argv, NULL, 0), 0);
+    program_close(&client);
+    expect_count("max_unauthenticated=1");
+    assert_null(strstr(server.program.stderr_data, "others need its place"));
+    (void)close(held);
+    afard_expect_calm(&server);
+}
+
 /* Who has not shown who it is makes room for others; who has is served all the while. */
 static void half_open_handshakes(void **state)
 {
@@ -505,6 +525,7 @@ int main(void)
         cmocka_unit_test_teardown(connections_by_address, tear_down),
         cmocka_unit_test_teardown(idle_ones_make_room, tear_down),
         cmocka_unit_test_teardown(half_open_handshakes, tear_down),
+        cmocka_unit_test_teardown(turned_away_and_in_the_way, tear_down),
         cmocka_unit_test_teardown(out_of_descriptors, tear_down),
         cmocka_unit_test_teardown(a_log_that_nobody_reads, tear_down),
         cmocka_unit_test_teardown(every_place_taken, tear_down),

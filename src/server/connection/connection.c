@@ -74,7 +74,7 @@ void connection_fail(struct connection *connection, enum log_level level, const 
         return;
     if (connection->identity != NULL) /* it was open */
         connection_say(connection, SUMMARY_CLOSED, level, why);
-    else
+    else if (connection->state != CONNECTION_CLOSING) /* then that has been said */
         connection_not_let_in(connection, SUMMARY_HANDSHAKE_FAILED, "handshake_failed", why);
     connection_end(connection);
 }
@@ -345,7 +345,12 @@ void connection_make_room(struct connection *connection)
     connection->make_room = true;
     if (!connection->moved_in)
         return; /* moved_in does it when its mail comes */
-    if (connection->state != CONNECTION_OPEN) {
+    /* It goes anyway, and the reason was logged. */
+    if (connection->state > CONNECTION_OPEN) {
+        connection_end(connection);
+        return;
+    }
+    if (connection->state == CONNECTION_HANDSHAKE) {
         connection_not_let_in(connection, SUMMARY_REFUSED, "connection_refused",
                               "closed before it was authenticated, to make room for another "
                               "connection (max_unauthenticated)");
