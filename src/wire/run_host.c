@@ -211,7 +211,7 @@ void run_host_tell(struct run_host *host, struct message_attached *attached)
         .end = host->spooled > end ? host->spooled : end,
         .stdin_received = host->stdin_received,
         .stdin_taken = host->stdin_taken,
-        .stdin_eof = host->stdin_eof,
+        .stdin_eof = host->stdin_eof || !host->stdin_stream,
         .window_max = host->windows.grow ? host->windows.out.most_bytes : 0};
     output_log_bytes_before(host->log, attached->first, attached->first_bytes);
     run_host_stdin_acked(host, host->stdin_taken);
@@ -290,6 +290,9 @@ enum afar_status run_host_stdin(struct run_host *host, const void *session, uint
     *input = (struct run_host_input){0};
     /* Input that arrives after the command's end has crossed its receipt, and is not counted. */
     if (session != host->session || host->ended)
+        return AFAR_OK;
+    /* A client that attaches cannot know how the command was begun, and older ones are not told. */
+    if (!host->stdin_stream && size == 0 && eof)
         return AFAR_OK;
     if (!host->stdin_stream)
         return afar_fail(err, AFAR_EPEER, "stdin for a command without \"stdin\":\"stream\"");

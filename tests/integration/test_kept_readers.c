@@ -150,6 +150,21 @@ static void attach_from_now(void **state)
     program_close(&now);
 }
 
+/* Whoever attaches cannot know whether the command reads input. */
+static void attach_to_one_without_input(void **state)
+{
+    struct program there;
+    (void)state;
+    for (size_t size = 0; size <= 2; size += 2) {
+        keeping_detach(&keeping, "sleep 0.5; echo hi; exit 4", job);
+        assert_int_equal(
+            program_run(&there, WORDS("afar", "attach", keeping.url, job), "a\n", size), 4);
+        assert_string_equal(there.stdout_data, "hi\n");
+        assert_string_equal(there.stderr_data, "");
+        program_close(&there);
+    }
+}
+
 static void attach_for_its_signals(void **state)
 {
     struct program there;
@@ -284,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(timestamps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(since_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(attach_from_now, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(attach_to_one_without_input, set_up, tear_down),
         cmocka_unit_test_setup_teardown(attach_for_its_signals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(beside_its_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many, set_up, tear_down),

@@ -384,6 +384,9 @@ static void test_input(void **state)
     setup.stdin_stream = false;
     assert_int_equal(run_host_open(&host, &setup, 0, NULL), AFAR_OK);
     refuse_input(0, 1, "without");
+    expect_input(0, 0, true, 0, 0, false);
+    run_host_tell(&host, &attached);
+    assert_true(attached.stdin_eof);
     run_host_close(&host);
 }
 
