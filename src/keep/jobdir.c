@@ -268,6 +268,7 @@ enum afar_status jobdir_read_request(int fd, struct jobdir_request *request, str
 {
     char text[JOBDIR_FILE_BYTES];
     size_t size = 0;
+    *request = (struct jobdir_request){0};
     enum afar_status status = get_file(fd, "request", text, sizeof text, &size, err);
     if (status == AFAR_EAGAIN)
         return afar_fail(err, AFAR_EPEER, "a job's folder has no request");

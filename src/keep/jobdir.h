@@ -46,6 +46,7 @@ struct jobdir_request {
     char identity[IDENTITY_NAME_BYTES];
     char holder[MESSAGE_HOLDER_BYTES]; /* of the exec request */
     char key[MESSAGE_KEY_BYTES];       /* "": none */
+    bool knows_key; /* when read: owner and key are what the file says, also on failure */
     char asked[DIGEST_HEX_BYTES]; /* the request's hash, keyed so that guessing cannot reverse it */
     char command[MESSAGE_COMMAND_BYTES];
     char boot[JOBDIR_BOOT_BYTES]; /* the machine's boot id */
@@ -104,7 +105,8 @@ enum afar_status jobdir_remove(int jobs_fd, const char *name, struct afar_error 
 uint64_t jobdir_output_bytes(int fd);
 void jobdir_remove_output(int fd);
 
-/* AFAR_EREFUSED: written by a later version. AFAR_EPEER: missing or damaged. AFAR_ESYSTEM. */
+/* AFAR_EREFUSED: written by a later version. AFAR_EPEER: missing or damaged. AFAR_ESYSTEM. On
+ * failure *request has what could be read, so that its key stays taken; the rest is empty. */
 enum afar_status jobdir_read_request(int fd, struct jobdir_request *request,
                                      struct afar_error *err);
 enum afar_status jobdir_read_token(int fd, char token[JOBDIR_TOKEN_BYTES], struct afar_error *err);

@@ -123,7 +123,10 @@ static bool take_text(struct jobdir_request *request, const char *name, const ch
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (strcmp(texts[i].name, name) != 0)
             continue;
-        return (size_t)snprintf(texts[i].to, texts[i].room, "%s", value) < texts[i].room;
+        if ((size_t)snprintf(texts[i].to, texts[i].room, "%s", value) < texts[i].room)
+            return true;
+        texts[i].to[0] = '\0'; /* a part of it may be another's */
+        return false;
     }
     return true;
 }
@@ -154,6 +157,15 @@ static bool take_number(struct jobdir_request *request, const char *name, const 
     return sound;
 }
 
+static bool take_key(struct jobdir_request *request, const char *value)
+{
+    request->knows_key = from_hex(request->key, sizeof request->key, value);
+    if (!request->knows_key)
+        request->key[0] = '\0';
+    return request->knows_key;
+}
+
+/* Whatever it is that cannot be understood, whose job it is and its key are looked for. */
 enum afar_status jobdir_parse_request(char *text, struct jobdir_request *request,
                                       struct afar_error *err)
 {
@@ -161,21 +173,22 @@ enum afar_status jobdir_parse_request(char *text, struct jobdir_request *request
     char *value = NULL;
     uint64_t version = 0;
     bool whole = false;
+    bool sound = true;
     *request = (struct jobdir_request){.when_full = WHEN_FULL_CUT};
     if (!next_line(&text, &name, &value) || strcmp(name, "afar-kept") != 0 ||
         number_parse(value, 1, UINT32_MAX, &version, NULL) != AFAR_OK)
         return damaged("request", err);
-    if (version > JOBDIR_VERSION)
-        return afar_fail(err, AFAR_EREFUSED, "a kept job is of a later version of afard");
     while (!whole && next_line(&text, &name, &value)) {
         whole = strcmp(name, "end") == 0;
-        bool sound = strcmp(name, "key") == 0
-                         ? from_hex(request->key, sizeof request->key, value)
-                         : take_text(request, name, value) && take_number(request, name, value);
-        if (!sound)
-            return damaged("request", err);
+        const bool taken = strcmp(name, "key") == 0 ? take_key(request, value)
+                                                    : take_text(request, name, value) &&
+                                                          take_number(request, name, value);
+        sound = sound && taken;
     }
-    return whole && request->job[0] != '\0' ? AFAR_OK : damaged("request", err);
+    request->knows_key = request->knows_key && request->owner[0] != '\0';
+    if (version > JOBDIR_VERSION)
+        return afar_fail(err, AFAR_EREFUSED, "a kept job is of a later version of afard");
+    return sound && whole && request->job[0] != '\0' ? AFAR_OK : damaged("request", err);
 }
 
 /* ---- receipt --------------------------------------------------------------------------------- */

@@ -1,6 +1,5 @@
 #include "server/kept_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -78,64 +77,6 @@ static enum afar_status load_secret(struct kept *kept, struct afar_error *err)
     return status;
 }
 
-/* Enters the job of one folder, which a previous server has started. */
-static void pick_up(struct kept *kept, const char *name)
-{
-    struct afar_error err = {0};
-    struct jobdir_end end;
-    int fd = -1;
-    struct kept_entry *entry = calloc(1, sizeof *entry);
-    if (entry == NULL)
-        return;
-    enum afar_status status = jobdir_open(kept->jobs_fd, name, &fd, &err);
-    if (status == AFAR_OK)
-        status = jobdir_read_request(fd, &entry->request, &err);
-    if (status == AFAR_OK && strcmp(entry->request.job, name) != 0)
-        status = afar_fail(&err, AFAR_EPEER, "the folder '%s' is not that job's", name);
-    enum kept_fate fate = KEPT_UNREADABLE;
-    if (status == AFAR_OK)
-        fate = kept_settle(kept, name, fd, &entry->request, &end);
-    else
-        log_write(kept->log, LOG_LEVEL_WARN, "kept job '%.40s' is left alone: %s", name,
-                  err.message);
-    if (fate == KEPT_HAS_ENDED)
-        kept_audit_end(kept, fd, &entry->request, &end);
-    if (fd >= 0)
-        (void)close(fd);
-    if (fate == KEPT_NEVER_RAN || fate == KEPT_UNREADABLE) {
-        free(entry);
-        return;
-    }
-    entry->state = KEPT_LIVE;
-    const char *rule = entry->request.rule[0] != '\0' ? entry->request.rule : NULL;
-    if (fate == KEPT_HAS_ENDED)
-        kept_note_end(kept, entry, &end);
-    else if (!registry_hold(kept->registry, &entry->hold, entry->request.owner, rule))
-        log_write(kept->log, LOG_LEVEL_WARN, "kept job %s has no place: out of memory", name);
-    list_append(&kept->entries, &entry->link);
-}
-
-static enum afar_status pick_up_all(struct kept *kept, struct afar_error *err)
-{
-    int fd = openat(kept->jobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-    if (folder == NULL) {
-        int failed = errno;
-        if (fd >= 0)
-            (void)close(fd);
-        return afar_fail_errno(err, failed, "cannot list the kept jobs");
-    }
-    const struct dirent *entry;
-    while ((entry = readdir(folder)) != NULL) {
-        if (strncmp(entry->d_name, ".new-", 5) == 0) /* never begun, or half removed */
-            (void)jobdir_remove(kept->jobs_fd, entry->d_name, NULL);
-        else if (entry->d_name[0] != '.')
-            pick_up(kept, entry->d_name);
-    }
-    (void)closedir(folder);
-    return AFAR_OK;
-}
-
 void kept_set_limits(struct kept *kept, const struct config *config)
 {
     if (kept == NULL)
@@ -176,7 +117,7 @@ enum afar_status kept_open(struct kept **kept, const struct config *config,
     if (status == AFAR_OK)
         status = make_folder(made->state_fd, "jobs", &made->jobs_fd, err);
     if (status == AFAR_OK)
-        status = pick_up_all(made, err);
+        status = kept_pick_up(made, err);
     if (status == AFAR_OK)
         status = kept_watch_start(made, err);
     if (status != AFAR_OK) {
@@ -240,6 +181,18 @@ static struct kept_entry *find_key_locked(struct kept *kept, const char *owner, 
     return NULL;
 }
 
+/* A job whose key could not be read: it may be any. NULL: there is none. */
+static const struct kept_entry *find_doubt_locked(struct kept *kept, const char *key)
+{
+    for (struct list *link = kept->entries.next; link != &kept->entries && key[0] != '\0';
+         link = link->next) {
+        const struct kept_entry *entry = entry_at(link);
+        if (entry->unreadable && !entry->request.knows_key)
+            return entry;
+    }
+    return NULL;
+}
+
 void kept_entry_free(struct kept *kept, struct kept_entry *entry)
 {
     if (entry == NULL)
@@ -258,7 +211,10 @@ size_t kept_count(struct kept *kept, size_t *ended, uint64_t *bytes)
         return 0;
     (void)pthread_mutex_lock(&kept->lock);
     for (struct list *link = kept->entries.next; link != &kept->entries; link = link->next) {
-        bool live = entry_at(link)->state != KEPT_ENDED;
+        const struct kept_entry *entry = entry_at(link);
+        if (entry->unreadable)
+            continue; /* nothing waits for its end */
+        bool live = entry->state != KEPT_ENDED;
         count += live ? 1 : 0;
         *ended += live ? 0 : 1;
     }
@@ -334,7 +290,8 @@ static const char *full_locked(const struct kept *kept, const char *owner)
 }
 
 enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *request,
-                           struct kept_entry **entry, const char **limit)
+                           struct kept_entry **entry, const char **limit,
+                           char doubt[MESSAGE_JOB_ID_BYTES])
 {
     enum kept_claim claim = KEPT_FULL;
     uint64_t live_bytes = 0;
@@ -347,8 +304,14 @@ enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *reque
     made->state = KEPT_STARTING;
     (void)pthread_mutex_lock(&kept->lock);
     const struct kept_entry *known = find_key_locked(kept, request->owner, request->key);
+    const struct kept_entry *unknown = find_doubt_locked(kept, request->key);
     if (known != NULL) {
-        claim = strcmp(known->request.asked, request->asked) == 0 ? KEPT_KNOWN : KEPT_OTHER;
+        const bool same = strcmp(known->request.asked, request->asked) == 0;
+        claim = same || known->unreadable ? KEPT_KNOWN : KEPT_OTHER;
+    } else if (unknown != NULL) {
+        claim = KEPT_DOUBT;
+        memcpy(doubt, unknown->request.job, MESSAGE_JOB_ID_BYTES);
+        atomic_store(&kept->looks_again, true);
     } else {
         (void)kept_output_locked(kept, &live_bytes);
         *limit = live_bytes >= kept->keep_bytes ? "keep_bytes" : full_locked(kept, request->owner);
@@ -363,7 +326,7 @@ enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *reque
         made = NULL;
     }
     (void)pthread_mutex_unlock(&kept->lock);
-    if (atomic_load(&kept->makes_room))
+    if (atomic_load(&kept->makes_room) || claim == KEPT_DOUBT)
         kept_watch_wake(kept);
     free(made);
     return claim;
@@ -398,7 +361,7 @@ bool kept_find(struct kept *kept, const char *owner, const char *id, const char 
             (owner != NULL && strcmp(entry->request.owner, owner) != 0))
             continue;
         found = id[0] != '\0' ? strcmp(entry->request.job, id) == 0
-                              : strcmp(entry->request.holder, holder) == 0;
+                              : holder[0] != '\0' && strcmp(entry->request.holder, holder) == 0;
         if (found)
             memcpy(job, entry->request.job, MESSAGE_JOB_ID_BYTES);
     }
@@ -477,7 +440,9 @@ static void fill_job(const struct kept_entry *entry, const char *owner, uint64_t
     if (owner == NULL)
         memcpy(job->owner, request->owner, sizeof request->owner);
     job->age_ms = now_us > request->created_us ? (now_us - request->created_us) / 1000 : 0;
-    if (entry->state != KEPT_ENDED)
+    if (entry->unreadable)
+        job->state = MESSAGE_JOB_UNREADABLE;
+    if (entry->unreadable || entry->state != KEPT_ENDED)
         return;
     job->state = MESSAGE_JOB_ENDED;
     job->has_outcome = true;
@@ -521,20 +486,20 @@ static bool list_next(struct kept *kept, const char *owner, bool all,
     for (;;) {
         (void)pthread_mutex_lock(&kept->lock);
         struct kept_entry *entry = next_locked(kept, owner, job);
-        bool live = entry != NULL && entry->state == KEPT_LIVE;
+        bool live = entry != NULL && (entry->state == KEPT_LIVE || entry->unreadable);
         if (entry != NULL)
             memcpy(job, entry->request.job, MESSAGE_JOB_ID_BYTES);
         (void)pthread_mutex_unlock(&kept->lock);
         if (entry == NULL)
             return false;
-        if (live && kept_look(kept, job) == KEPT_NEVER_RAN)
-            continue;
+        if (live)
+            (void)kept_look(kept, job);
         (void)pthread_mutex_lock(&kept->lock);
         entry = kept_entry_locked(kept, job);
         if (entry != NULL)
             fill_job(entry, owner, jobdir_now_us(), found);
         (void)pthread_mutex_unlock(&kept->lock);
-        if (entry != NULL && (all || found->state != MESSAGE_JOB_ENDED))
+        if (entry != NULL && (all || found->state == MESSAGE_JOB_RUNNING))
             return true;
     }
 }

@@ -43,8 +43,8 @@ void kept_free(struct kept *kept);
 void kept_set_limits(struct kept *kept, const struct config *config);
 
 /* Returns the number of jobs whose keeper has not ended, as far as is known; *ended: that of the
- * others; *bytes: their output on the disk when it was last measured. All are 0 if `kept` is NULL.
- */
+ * others, without those that cannot be read; *bytes: their output on the disk when it was last
+ * measured. All are 0 if `kept` is NULL. */
 size_t kept_count(struct kept *kept, size_t *ended, uint64_t *bytes);
 
 /* The server stops. From `at_ms` (CLOCK_MONOTONIC) on, the running jobs are told to end; of several
@@ -69,11 +69,14 @@ enum kept_claim {
     KEPT_FRESH, /* *entry is the caller's: kept_begin or kept_drop must follow */
     KEPT_KNOWN, /* this owner has the same command under that name already */
     KEPT_OTHER, /* this owner has another command under that name */
+    KEPT_DOUBT, /* the name of a job that cannot be read may be this one: *doubt is that job. (Once
+                   its folder is gone, a later claim succeeds.) */
     KEPT_FULL   /* no place, and this owner has no ended job without a name that could give up
                    its own; or out of memory. *limit is the setting's name */
 };
 enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *request,
-                           struct kept_entry **entry, const char **limit);
+                           struct kept_entry **entry, const char **limit,
+                           char doubt[MESSAGE_JOB_ID_BYTES]);
 
 /* Releases a claim whose command was not begun. NULL is fine. */
 void kept_drop(struct kept *kept, struct kept_entry *entry);
@@ -101,7 +104,7 @@ enum afar_status kept_wait(struct kept *kept, const char *owner, const char *key
 
 /* Connects to the job's keeper, or to a new one that reads its folder, and authenticates with the
  * folder's token. The caller closes *fd. AFAR_EINVAL: no such job (any more). AFAR_EAGAIN: the
- * keeper does not answer now. AFAR_ESYSTEM, AFAR_ENOMEM. */
+ * keeper does not answer now. AFAR_ESYSTEM: also, its folder cannot be read. AFAR_ENOMEM. */
 enum afar_status kept_connect(struct kept *kept, const char *job, int *fd, struct afar_error *err);
 
 /* Sends the signal `name` to the job. AFAR_EINVAL: no such job runs. AFAR_EAGAIN: its keeper does
@@ -109,8 +112,9 @@ enum afar_status kept_connect(struct kept *kept, const char *job, int *fd, struc
 enum afar_status kept_kill(struct kept *kept, const char *job, const char *name,
                            struct afar_error *err);
 
-/* Removes an ended job and its folder. AFAR_EAGAIN: it runs. AFAR_ESYSTEM: its folder cannot be
- * removed, or does not exist any more. */
+/* Removes an ended job, or one that cannot be read, and its folder. AFAR_EAGAIN: it runs.
+ * AFAR_EINVAL: no such job (any more). AFAR_ESYSTEM: its folder cannot be removed, or whether it
+ * runs cannot be found out. */
 enum afar_status kept_forget(struct kept *kept, const char *job, struct afar_error *err);
 
 /* Fills in up to `room` jobs of `owner` (NULL: of all) whose id is greater than `after`, in the

@@ -169,9 +169,12 @@ void kept_evict(struct kept *kept)
     const uint64_t now_us = jobdir_now_us();
     enum what what = NOTHING;
     while ((what = find_old(kept, now_us, job)) != NOTHING) {
-        if (what == OUTPUT)
+        if (what == OUTPUT) {
             remove_output(kept, job);
-        else if (kept_forget(kept, job, NULL) != AFAR_OK)
+            continue;
+        }
+        const enum afar_status status = kept_forget(kept, job, NULL);
+        if (status != AFAR_OK && status != AFAR_EINVAL)
             return;
     }
 }

@@ -18,9 +18,11 @@ struct kept_entry {
     struct registry_hold hold; /* LIVE: its place in the registry */
     bool watched;              /* LIVE: kept_watch.c watches its keeper */
     bool told;                 /* LIVE: it was told to end, as the server stops */
-    unsigned round;            /* the round in which it was last measured */
-    bool measured;             /* LIVE, ENDED: output_bytes is known */
-    uint64_t output_bytes;     /* its output on the disk */
+    bool unreadable; /* LIVE, ENDED: at the last look its folder could not be read. It has no place
+                        then if it never could, and its request may be incomplete */
+    unsigned round;  /* the round in which it was last measured */
+    bool measured;   /* LIVE, ENDED: output_bytes is known */
+    uint64_t output_bytes; /* its output on the disk */
     /* ENDED */
     enum afar_outcome outcome;
     int code;
@@ -46,6 +48,7 @@ struct kept {
     struct registry *registry;
     struct kept_watch *watch; /* NULL: not yet */
     atomic_bool makes_room;   /* there are condemned entries */
+    atomic_bool looks_again;  /* somebody waits for what is unreadable: look at it now */
     int state_fd;             /* the folder; then its lock file and its jobs */
     int lock_fd;
     int jobs_fd;
@@ -77,6 +80,7 @@ enum kept_fate {
     KEPT_IS_LIVE,   /* its keeper runs */
     KEPT_HAS_ENDED, /* *end says how; it was written now if the keeper was killed */
     KEPT_NEVER_RAN, /* its command was never started; the folder is removed */
+    KEPT_IS_GONE,   /* its folder does not exist any more */
     KEPT_UNREADABLE /* its folder cannot be read and is left alone */
 };
 enum kept_fate kept_settle(struct kept *kept, const char *job, int folder_fd,
@@ -85,6 +89,13 @@ enum kept_fate kept_settle(struct kept *kept, const char *job, int folder_fd,
 /* Writes the job's end to the audit log unless it has been written. */
 void kept_audit_end(struct kept *kept, int folder_fd, const struct jobdir_request *request,
                     const struct jobdir_end *end);
+
+/* Before the server listens: enters the jobs of all folders, also those that cannot be read: their
+ * names stay taken. AFAR_ESYSTEM, AFAR_ENOMEM. */
+enum afar_status kept_pick_up(struct kept *kept, struct afar_error *err);
+
+/* Whether the job's folder is certain not to exist (any more). */
+bool kept_is_gone(const struct kept *kept, const char *job);
 
 /* kept_look: kept_settle and kept_audit_end for a job, and enters the result in the table.
  * kept_note_end: enters an end; with the lock held. */

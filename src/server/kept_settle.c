@@ -1,10 +1,12 @@
 /* Finds out whether and how a kept job has ended. */
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <signal.h>
@@ -84,6 +86,11 @@ static void make_end(const char *boot, int folder_fd, const struct jobdir_reques
                           : "its keeper was killed: how it ended is unknown");
 }
 
+bool kept_is_gone(const struct kept *kept, const char *job)
+{
+    return faccessat(kept->jobs_fd, job, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
+}
+
 enum kept_fate kept_settle(struct kept *kept, const char *job, int folder_fd,
                            const struct jobdir_request *request, struct jobdir_end *end)
 {
@@ -100,6 +107,11 @@ enum kept_fate kept_settle(struct kept *kept, const char *job, int folder_fd,
     if (status == AFAR_OK) /* it may have ended between the two looks */
         status = jobdir_read_end(folder_fd, end, &err);
     enum kept_fate fate = status == AFAR_OK ? KEPT_HAS_ENDED : KEPT_UNREADABLE;
+    /* A folder is hidden before anything in it is removed, so this one may be half empty. */
+    if (status != AFAR_OK && kept_is_gone(kept, job)) {
+        fate = KEPT_IS_GONE;
+        status = AFAR_OK;
+    }
     if (status == AFAR_EAGAIN) {
         jobdir_boot(boot);
         if (!jobdir_has_begun(folder_fd) && strcmp(boot, request->boot) == 0) {
@@ -172,28 +184,126 @@ void kept_audit_end(struct kept *kept, int folder_fd, const struct jobdir_reques
     (void)pthread_mutex_unlock(&kept->audit_lock);
 }
 
+/* With the lock held. Returns the entry if it is not one any more, to be freed. */
+static struct kept_entry *enter_locked(struct kept *kept, struct kept_entry *entry,
+                                       enum kept_fate fate, const struct jobdir_request *request,
+                                       const struct jobdir_end *end)
+{
+    const bool readable = fate == KEPT_IS_LIVE || fate == KEPT_HAS_ENDED;
+    if (fate == KEPT_NEVER_RAN || fate == KEPT_IS_GONE) {
+        list_remove(&entry->link);
+        return entry;
+    }
+    if (entry->unreadable && readable)
+        entry->request = *request;
+    entry->unreadable = !readable;
+    const char *rule = entry->request.rule[0] != '\0' ? entry->request.rule : NULL;
+    if (fate == KEPT_HAS_ENDED)
+        kept_note_end(kept, entry, end);
+    else if (fate == KEPT_IS_LIVE && entry->state == KEPT_LIVE && entry->hold.identity == NULL &&
+             !registry_hold(kept->registry, &entry->hold, entry->request.owner, rule))
+        log_write(kept->log, LOG_LEVEL_WARN, "kept job %s has no place: out of memory",
+                  entry->request.job);
+    return NULL;
+}
+
+/* Reads a job's folder, and writes its end to the audit log. */
+static enum kept_fate read_job(struct kept *kept, const char *job, struct jobdir_request *request,
+                               struct jobdir_end *end, struct afar_error *err)
+{
+    enum kept_fate fate = KEPT_UNREADABLE;
+    int fd = -1;
+    *request = (struct jobdir_request){0};
+    enum afar_status status = jobdir_open(kept->jobs_fd, job, &fd, err);
+    if (status == AFAR_OK)
+        status = jobdir_read_request(fd, request, err);
+    if (status == AFAR_OK && strcmp(request->job, job) != 0)
+        status = afar_fail(err, AFAR_EPEER, "the folder is not that job's");
+    if (status == AFAR_OK)
+        fate = kept_settle(kept, job, fd, request, end);
+    else if (kept_is_gone(kept, job))
+        fate = KEPT_IS_GONE;
+    if (fate == KEPT_HAS_ENDED)
+        kept_audit_end(kept, fd, request, end);
+    if (fd >= 0)
+        (void)close(fd);
+    return fate;
+}
+
 enum kept_fate kept_look(struct kept *kept, const char *job)
 {
     struct jobdir_request request;
     struct jobdir_end end;
-    int fd = -1;
-    if (jobdir_open(kept->jobs_fd, job, &fd, NULL) != AFAR_OK)
-        return KEPT_UNREADABLE;
-    enum kept_fate fate = KEPT_UNREADABLE;
-    if (jobdir_read_request(fd, &request, NULL) == AFAR_OK)
-        fate = kept_settle(kept, job, fd, &request, &end);
-    if (fate == KEPT_HAS_ENDED)
-        kept_audit_end(kept, fd, &request, &end);
-    (void)close(fd);
+    const enum kept_fate fate = read_job(kept, job, &request, &end, NULL);
     (void)pthread_mutex_lock(&kept->lock);
     struct kept_entry *entry = kept_entry_locked(kept, job);
-    if (entry != NULL && fate == KEPT_HAS_ENDED)
-        kept_note_end(kept, entry, &end);
-    if (entry != NULL && fate == KEPT_NEVER_RAN)
-        list_remove(&entry->link);
-    else
-        entry = NULL;
+    if (entry != NULL)
+        entry = enter_locked(kept, entry, fate, &request, &end);
     (void)pthread_mutex_unlock(&kept->lock);
     kept_entry_free(kept, entry);
     return fate;
+}
+
+/* ---- at the start ---------------------------------------------------------------------------- */
+
+/* Anything else in the folder is none of ours. */
+static bool is_job(const struct kept *kept, const char *name)
+{
+    struct stat info;
+    const size_t length = strlen(name);
+    return length < MESSAGE_JOB_ID_BYTES && strspn(name, "0123456789abcdef") == length &&
+           fstatat(kept->jobs_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode) &&
+           info.st_uid == geteuid();
+}
+
+/* Enters the job of one folder, which a previous server has started. */
+static enum afar_status pick_up(struct kept *kept, const char *name, struct afar_error *err)
+{
+    struct afar_error why = {.message = "its end cannot be read"};
+    struct jobdir_end end;
+    if (!is_job(kept, name)) {
+        log_write(kept->log, LOG_LEVEL_WARN,
+                  "'%.40s' is left alone: it is not the folder of a kept job", name);
+        return AFAR_OK;
+    }
+    struct kept_entry *entry = calloc(1, sizeof *entry);
+    if (entry == NULL)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a kept job");
+    const enum kept_fate fate = read_job(kept, name, &entry->request, &end, &why);
+    if (fate == KEPT_UNREADABLE) {
+        (void)snprintf(entry->request.job, sizeof entry->request.job, "%s", name);
+        log_write(kept->log, LOG_LEVEL_WARN, "kept job '%s' is left alone: %s%s", name, why.message,
+                  entry->request.knows_key
+                      ? ""
+                      : "; its key is not known, so nothing is begun by a key while it is there");
+    }
+    entry->state = KEPT_LIVE;
+    (void)pthread_mutex_lock(&kept->lock);
+    list_append(&kept->entries, &entry->link);
+    entry = enter_locked(kept, entry, fate, &entry->request, &end);
+    (void)pthread_mutex_unlock(&kept->lock);
+    kept_entry_free(kept, entry);
+    return AFAR_OK;
+}
+
+enum afar_status kept_pick_up(struct kept *kept, struct afar_error *err)
+{
+    int fd = openat(kept->jobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (folder == NULL) {
+        int failed = errno;
+        if (fd >= 0)
+            (void)close(fd);
+        return afar_fail_errno(err, failed, "cannot list the kept jobs");
+    }
+    enum afar_status status = AFAR_OK;
+    const struct dirent *entry;
+    while (status == AFAR_OK && (entry = readdir(folder)) != NULL) {
+        if (strncmp(entry->d_name, ".new-", 5) == 0) /* never begun, or half removed */
+            (void)jobdir_remove(kept->jobs_fd, entry->d_name, NULL);
+        else if (entry->d_name[0] != '.')
+            status = pick_up(kept, entry->d_name, err);
+    }
+    (void)closedir(folder);
+    return status;
 }

@@ -30,16 +30,31 @@ static enum afar_status knock(int folder_fd, int *fd, struct afar_error *err)
     return status;
 }
 
+static enum afar_status unreadable(const char *job, struct afar_error *err)
+{
+    return afar_fail(err, AFAR_ESYSTEM,
+                     "the folder of job %s cannot be read: what became of it is unknown", job);
+}
+
+static bool was_unreadable(struct kept *kept, const char *job)
+{
+    (void)pthread_mutex_lock(&kept->lock);
+    const struct kept_entry *entry = kept_entry_locked(kept, job);
+    const bool was = entry != NULL && entry->unreadable;
+    (void)pthread_mutex_unlock(&kept->lock);
+    return was;
+}
+
 /* No keeper listens. AFAR_OK: try again, as one was started to read the folder, or is just starting
  * or ending. */
 static enum afar_status open_door(struct kept *kept, const char *job, int folder_fd,
                                   struct afar_error *err)
 {
     enum kept_fate fate = kept_look(kept, job);
-    if (fate == KEPT_NEVER_RAN)
+    if (fate == KEPT_NEVER_RAN || fate == KEPT_IS_GONE)
         return afar_fail(err, AFAR_EINVAL, "no such job");
     if (fate == KEPT_UNREADABLE)
-        return afar_fail(err, AFAR_ESYSTEM, "the job's folder cannot be read");
+        return unreadable(job, err);
     if (fate == KEPT_HAS_ENDED)
         return keep_read(folder_fd, err);
     (void)usleep(PAUSE_US); /* its keeper is just starting or ending */
@@ -50,8 +65,12 @@ enum afar_status kept_connect(struct kept *kept, const char *job, int *fd, struc
 {
     int folder_fd = -1;
     *fd = -1;
+    /* A later version's keeper may live, but it is not known how to speak to it. */
+    if (was_unreadable(kept, job) && kept_look(kept, job) == KEPT_UNREADABLE)
+        return unreadable(job, err);
     if (jobdir_open(kept->jobs_fd, job, &folder_fd, err) != AFAR_OK)
-        return afar_fail(err, AFAR_EINVAL, "no such job");
+        return kept_is_gone(kept, job) ? afar_fail(err, AFAR_EINVAL, "no such job")
+                                       : unreadable(job, err);
     enum afar_status status = knock(folder_fd, fd, err);
     for (int i = 0; i < TRIES && status == AFAR_ECLOSED; i++) {
         status = open_door(kept, job, folder_fd, err);
@@ -209,13 +228,31 @@ enum afar_status kept_kill(struct kept *kept, const char *job, const char *name,
                            struct afar_error *err)
 {
     struct buffer out;
-    if (kept_look(kept, job) != KEPT_IS_LIVE)
+    const enum kept_fate fate = kept_look(kept, job);
+    if (fate == KEPT_UNREADABLE)
+        return unreadable(job, err);
+    if (fate != KEPT_IS_LIVE)
         return afar_fail(err, AFAR_EINVAL, "no such job runs");
     buffer_init(&out, ANSWER_BYTES);
     enum afar_status status = message_put_kill(&out, 1, job, name, err);
     if (status == AFAR_OK)
         status = tell(kept, job, &out, err);
     buffer_close(&out);
+    return status;
+}
+
+/* A job whose folder cannot be read may run: then its keeper has locked it. */
+static enum afar_status check_dead(struct kept *kept, const char *job, struct afar_error *err)
+{
+    int folder_fd = -1;
+    int lock_fd = -1;
+    enum afar_status status = jobdir_open(kept->jobs_fd, job, &folder_fd, err);
+    if (status == AFAR_OK)
+        status = jobdir_lock(folder_fd, &lock_fd, err);
+    if (lock_fd >= 0)
+        (void)close(lock_fd);
+    if (folder_fd >= 0)
+        (void)close(folder_fd);
     return status;
 }
 
@@ -226,7 +263,13 @@ enum afar_status kept_forget(struct kept *kept, const char *job, struct afar_err
         return afar_fail(err, AFAR_EAGAIN, "the job runs");
     if (fate == KEPT_NEVER_RAN)
         return AFAR_OK;
-    enum afar_status status = jobdir_remove(kept->jobs_fd, job, err);
+    if (fate == KEPT_IS_GONE)
+        return afar_fail(err, AFAR_EINVAL, "no such job");
+    enum afar_status status = fate == KEPT_UNREADABLE ? check_dead(kept, job, err) : AFAR_OK;
+    if (status == AFAR_OK)
+        status = jobdir_remove(kept->jobs_fd, job, err);
+    if (status != AFAR_OK && kept_is_gone(kept, job))
+        return afar_fail(err, AFAR_EINVAL, "no such job"); /* another client was faster */
     if (status != AFAR_OK)
         return status;
     (void)pthread_mutex_lock(&kept->lock);

@@ -73,26 +73,33 @@ static void try_open(struct kept_watch *all, struct watch *watch)
         close_watch(all, watch);
 }
 
-/* Looks at the job's folder. False: the job is over. */
-static bool look(struct kept_watch *all, struct watch *watch)
+static bool is_known(struct kept *kept, const char *job)
+{
+    (void)pthread_mutex_lock(&kept->lock);
+    const bool known = kept_entry_locked(kept, job) != NULL;
+    (void)pthread_mutex_unlock(&kept->lock);
+    return known;
+}
+
+/* Looks at the job's folder. If the job is over, frees the watch. */
+static void look(struct kept_watch *all, struct watch *watch)
 {
     switch (kept_look(all->kept, watch->job)) {
     case KEPT_IS_LIVE:
-        return true;
+        return;
     case KEPT_UNREADABLE:
         watch->retry_at_ms = clock_deadline_ms(RETRY_UNREADABLE_MS);
-        (void)pthread_mutex_lock(&all->kept->lock);
-        bool known = kept_entry_locked(all->kept, watch->job) != NULL;
-        (void)pthread_mutex_unlock(&all->kept->lock);
-        return known;
+        if (is_known(all->kept, watch->job))
+            return;
+        break;
     case KEPT_HAS_ENDED:
     case KEPT_NEVER_RAN:
+    case KEPT_IS_GONE:
         break;
     }
     kept_measure(all->kept, watch->job);
     free_watch(all, watch);
     kept_evict(all->kept);
-    return false;
 }
 
 /* A keeper has sent something or closed the connection: its content does not matter. */
@@ -105,7 +112,7 @@ static void heard(struct kept_watch *all, struct watch *watch, void *scratch)
         close_watch(all, watch);
         watch->retry_at_ms = clock_deadline_ms(RETRY_MS);
     }
-    (void)look(all, watch);
+    look(all, watch);
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
@@ -138,13 +145,14 @@ static bool adopt(struct kept_watch *all)
     list_append(&all->watches, &watch->link);
     try_open(all, watch);
     if (watch->fd < 0)
-        (void)look(all, watch);
+        look(all, watch);
     return true;
 }
 
 static void retry(struct kept_watch *all)
 {
-    const int64_t now_ms = clock_now_ms();
+    const int64_t now_ms =
+        atomic_exchange(&all->kept->looks_again, false) ? INT64_MAX : clock_now_ms();
     struct list *link = all->watches.next;
     while (link != &all->watches) {
         struct watch *watch = list_object(link, struct watch, link);
@@ -153,7 +161,7 @@ static void retry(struct kept_watch *all)
             continue;
         try_open(all, watch);
         if (watch->fd < 0)
-            (void)look(all, watch);
+            look(all, watch);
     }
 }
 
@@ -169,7 +177,7 @@ static bool tell_one(struct kept_watch *all)
          clock_now_ms() >= kept->stop_at_ms && link != &kept->entries && found == NULL;
          link = link->next) {
         struct kept_entry *entry = list_object(link, struct kept_entry, link);
-        if (entry->state == KEPT_LIVE && !entry->told)
+        if (entry->state == KEPT_LIVE && !entry->told && !entry->unreadable)
             found = entry;
     }
     if (found != NULL) {

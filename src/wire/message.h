@@ -85,7 +85,8 @@ enum message_job_state {
     MESSAGE_JOB_STARTING,
     MESSAGE_JOB_RUNNING,
     MESSAGE_JOB_ENDED,
-    MESSAGE_JOB_UNREACHABLE /* its keeper does not answer; the job may be running */
+    MESSAGE_JOB_UNREACHABLE, /* its keeper does not answer; the job may be running */
+    MESSAGE_JOB_UNREADABLE   /* its folder cannot be read; the job may be running */
 };
 
 /* Each list is one block of memory together with its strings: argv and env are freed by a single

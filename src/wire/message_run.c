@@ -11,7 +11,7 @@
 static const char *const state_names[] = {
     [MESSAGE_JOB_QUEUED] = "queued",           [MESSAGE_JOB_STARTING] = "starting",
     [MESSAGE_JOB_RUNNING] = "running",         [MESSAGE_JOB_ENDED] = "ended",
-    [MESSAGE_JOB_UNREACHABLE] = "unreachable",
+    [MESSAGE_JOB_UNREACHABLE] = "unreachable", [MESSAGE_JOB_UNREADABLE] = "unreadable",
 };
 
 const char *message_job_state_name(enum message_job_state state)

@@ -53,6 +53,7 @@ bool native_claim_kept(struct native *native, const struct message *message,
     struct jobdir_request kept;
     struct afar_error err;
     const char *limit = NULL;
+    char doubt[MESSAGE_JOB_ID_BYTES] = "";
     char text[MESSAGE_TEXT_BYTES];
     if (!policy_may(connection->worker->config->rules, client, POLICY_KEEP)) {
         counters_count(&shared->counters, COUNTER_DENIED);
@@ -65,13 +66,21 @@ bool native_claim_kept(struct native *native, const struct message *message,
         native_refuse(native, message, REFUSAL_INTERNAL, err.message);
         return false;
     }
-    switch (kept_claim(shared->kept, &kept, entry, &limit)) {
+    switch (kept_claim(shared->kept, &kept, entry, &limit, doubt)) {
     case KEPT_FRESH:
         return true;
     case KEPT_OTHER:
         native_refuse(native, message, REFUSAL_CONFLICT,
                       "its key was used for another command: the words, environment, directory and "
                       "user count, and whether it reads input or has a terminal");
+        return false;
+    case KEPT_DOUBT:
+        (void)snprintf(
+            text, sizeof text,
+            "nothing is begun by a key now: that of job %s cannot be read and may be the "
+            "same; its folder, jobs/%s in the state_directory, must be mended or removed",
+            doubt, doubt);
+        native_refuse(native, message, REFUSAL_INTERNAL, text);
         return false;
     case KEPT_FULL:
         (void)snprintf(

@@ -60,11 +60,57 @@ static void too_little_room(void **state)
     }
 }
 
+/* Whatever becomes of a request: if it is known which key it had, it is that. */
+static void a_request_in_part(void **state)
+{
+    static const struct {
+        const char *from;
+        const char *to;
+        enum afar_status status;
+        bool knows_key;
+    } table[] = {{"", "", AFAR_OK, true},
+                 {"afar-kept 1\n", "afar-kept 9\n", AFAR_EREFUSED, true},
+                 {"afar-kept 1\n", "afar-kept 9\nnew\npty maybe\n", AFAR_EREFUSED, true},
+                 {"afar-kept 1\n", "afar-kept x\n", AFAR_EPEER, false},
+                 {"created_us 7\n", "created_us x\n", AFAR_EPEER, true},
+                 {"end \n", "", AFAR_EPEER, true},
+                 {"key 6b", "key 6", AFAR_EPEER, false},
+                 {"key 6b\n", "", AFAR_OK, false},
+                 {"owner me\n", "", AFAR_OK, false},
+                 {"key 6b\n", "key 6b", AFAR_EPEER, false}};
+    const struct jobdir_request whole = {.job = "ab",
+                                         .owner = "me",
+                                         .key = "k",
+                                         .asked = "cd",
+                                         .created_us = 7,
+                                         .when_full = WHEN_FULL_CUT};
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char text[JOBDIR_FILE_BYTES];
+        char changed[JOBDIR_FILE_BYTES];
+        struct jobdir_request got;
+        assert_int_equal(jobdir_text_request(text, sizeof text, &whole, NULL), AFAR_OK);
+        const char *at = strstr(text, table[i].from);
+        assert_non_null(at);
+        (void)snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - text), text, table[i].to,
+                       at + strlen(table[i].from));
+        assert_int_equal(jobdir_parse_request(changed, &got, NULL), table[i].status);
+        assert_int_equal(got.knows_key, table[i].knows_key);
+        if (!table[i].knows_key)
+            continue;
+        assert_string_equal(got.key, "k");
+        assert_string_equal(got.owner, "me");
+        assert_string_equal(got.asked, "cd");
+        assert_string_equal(got.job, "ab");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_longest_receipt),
         cmocka_unit_test(too_little_room),
+        cmocka_unit_test(a_request_in_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,7 +208,7 @@ static void test_attached(void **state)
     assert_bad(others, ",\"state\":\"running\",\"first\":3,\"end\":2", "\"first\" is beyond");
     assert_bad("{\"type\":\"attached\",\"id\":1,\"window\":8%s}",
                ",\"state\":\"ended\",\"first\":2,\"end\":2", "job");
-    for (int s = 0; s <= MESSAGE_JOB_UNREACHABLE; s++) {
+    for (int s = 0; s <= MESSAGE_JOB_UNREADABLE; s++) {
         char fields[128];
         (void)snprintf(fields, sizeof fields, ",\"state\":\"%s\",\"first\":2,\"end\":2",
                        message_job_state_name((enum message_job_state)s));
