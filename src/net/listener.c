@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -11,7 +12,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "net/socket.h"
+
+/* A server holds the lock for three system calls. */
+enum { LOCK_MS = 1000, LOCK_PAUSE_MS = 5 };
 
 struct listener {
     int fd;
@@ -77,8 +82,10 @@ static bool is_served(const struct sockaddr_un *address)
     return !refused;
 }
 
-/* Binds, and replaces a file that a dead server left behind. */
-static enum afar_status bind_unix(int fd, const struct sockaddr_un *address, struct afar_error *err)
+/* Binds, and replaces a file that a dead server left behind, unless it is `locked` by somebody else:
+ * it may be that of a server that is just starting, and does not listen yet. */
+static enum afar_status bind_unix(int fd, const struct sockaddr_un *address, bool locked,
+                                  struct afar_error *err)
 {
     struct stat file;
 
@@ -90,6 +97,10 @@ static enum afar_status bind_unix(int fd, const struct sockaddr_un *address, str
         return afar_fail_errno(err, EEXIST, "there is a file that is not a socket");
     if (is_served(address))
         return afar_fail_errno(err, EADDRINUSE, "another server listens there");
+    if (locked)
+        return afar_fail_errno(err, EADDRINUSE,
+                               "another process has locked the folder, so the socket that a dead "
+                               "server left there is not removed");
     if (unlink(address->sun_path) != 0 && errno != ENOENT)
         return afar_fail_errno(err, errno, "cannot remove the socket that a dead server left");
     if (bind(fd, (const struct sockaddr *)address, sizeof *address) != 0)
@@ -98,15 +109,24 @@ static enum afar_status bind_unix(int fd, const struct sockaddr_un *address, str
 }
 
 /* Locks the folder, so that of two servers that start together neither takes the other's new socket
- * for a stale one. Best effort, because not every file system has locks: does not wait for a lock
- * that is held, and returns the folder (-1: not opened) even if it is not locked. */
-static int lock_folder_of(const char *path)
+ * for a stale one. Returns the folder (-1: not opened). *by_another: it is locked for longer than a
+ * server needs. Not locked either is what cannot be: not every file system has locks. */
+static int lock_folder_of(const char *path, bool *by_another)
 {
     char copy[ENDPOINT_PATH_BYTES];
     memcpy(copy, path, sizeof copy);
+    *by_another = false;
     int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0)
-        (void)flock(fd, LOCK_EX | LOCK_NB);
+    if (fd < 0)
+        return fd;
+    const int64_t deadline_ms = clock_deadline_ms(LOCK_MS);
+    int locked = flock(fd, LOCK_EX | LOCK_NB);
+    while (locked != 0 && (errno == EWOULDBLOCK || errno == EINTR) &&
+           clock_now_ms() < deadline_ms) {
+        (void)poll(NULL, 0, LOCK_PAUSE_MS);
+        locked = flock(fd, LOCK_EX | LOCK_NB);
+    }
+    *by_another = locked != 0 && errno == EWOULDBLOCK;
     return fd;
 }
 
@@ -115,6 +135,7 @@ static enum afar_status open_unix(struct listener *listener, int backlog, struct
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat file;
     int lock_fd = -1;
+    bool locked = false;
     enum afar_status status = AFAR_OK;
 
     memcpy(address.sun_path, listener->endpoint.path, sizeof address.sun_path);
@@ -126,8 +147,8 @@ static enum afar_status open_unix(struct listener *listener, int backlog, struct
     if (fchmod(listener->fd, 0600) != 0)
         return afar_fail_errno(err, errno, "cannot set the socket's mode");
 
-    lock_fd = lock_folder_of(address.sun_path);
-    status = bind_unix(listener->fd, &address, err);
+    lock_fd = lock_folder_of(address.sun_path, &locked);
+    status = bind_unix(listener->fd, &address, locked, err);
     if (status != AFAR_OK)
         goto out;
     if (lstat(address.sun_path, &file) != 0) {

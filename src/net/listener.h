@@ -3,7 +3,8 @@
  * Owns:    the descriptor and, for unix, the socket's file, which listener_free removes; but not
  *          the file of an adopted socket.
  * Threads: one owner.
- * Blocks:  listener_open, while a host name is resolved; the rest never.
+ * Blocks:  listener_open, while a host name is resolved, or, for at most a second, while another
+ *          process holds a lock on a unix socket's folder; the rest never.
  * Limits:  `backlog`. */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -20,8 +21,8 @@ struct listener;
  * TIME_WAIT does not prevent a restart.
  *
  * A unix socket's file has mode 0600 before anyone can connect. An existing socket file is replaced
- * if nothing listens there, and otherwise gives "address already in use"; a file that is not a
- * socket is never removed.
+ * if nothing listens there and no other process has locked its folder (flock(2)), as servers do that
+ * start; otherwise it gives "address already in use". A file that is not a socket is never removed.
  *
  * After an error err names the URL. AFAR_ESYSTEM (port in use, no permission, …), AFAR_ENOMEM. */
 enum afar_status listener_open(struct listener **listener, const struct endpoint *endpoint,
