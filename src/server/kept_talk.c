@@ -169,8 +169,10 @@ void kept_ask_all(struct kept *kept, struct message_job *jobs, size_t count)
         count = 0;
     for (size_t i = 0; i < count; i++) {
         fds[i] = -1;
-        if (jobs[i].state == MESSAGE_JOB_RUNNING)
-            (void)ask(kept, jobs[i].job, &out, &fds[i], NULL);
+        /* (One that is connected but does not take the question does not answer it either.) */
+        if (jobs[i].state == MESSAGE_JOB_RUNNING &&
+            ask(kept, jobs[i].job, &out, &fds[i], NULL) != AFAR_OK && fds[i] < 0)
+            jobs[i].state = MESSAGE_JOB_UNREACHABLE;
     }
     const int64_t deadline_ms = clock_deadline_ms(LIST_MS);
     for (size_t i = 0; i < count; i++) {

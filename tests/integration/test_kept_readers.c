@@ -220,6 +220,23 @@ static void too_many(void **state)
     expect(WORDS("rm", "-f", keeping.url, job), 0, "", "");
 }
 
+/* A keeper whose door is gone is there, but nobody can ask it. */
+static void a_keeper_without_a_door(void **state)
+{
+    char door[160];
+    (void)state;
+    keeping_detach(&keeping, "echo $PPID; exec sleep 1000", job);
+    pid_t keeper = keeping_number(&keeping, job);
+    (void)snprintf(door, sizeof door, "%s/state/jobs/%s/sock", keeping.folder, job);
+    assert_int_equal(unlink(door), 0);
+    struct program client;
+    assert_int_equal(keeping_afar(&client, WORDS("ps", "--json", keeping.url)), 0);
+    if (strstr(client.stdout_data, "\"state\":\"unreachable\"") == NULL)
+        fail_msg("%s", client.stdout_data);
+    program_close(&client);
+    assert_int_equal(kill(keeper, SIGKILL), 0);
+}
+
 static void the_list(void **state)
 {
     struct program client;
@@ -304,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(beside_its_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_list, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_keeper_without_a_door, set_up, tear_down),
         cmocka_unit_test_setup_teardown(done_as_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unknown, set_up, tear_down),
     };
