@@ -89,16 +89,9 @@ struct task {
 
 static void print_text(const char *name, const char *text)
 {
-    (void)printf(",\"%s\":\"", name);
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\\')
-            (void)printf("\\%c", *at);
-        else if (*at < 0x20)
-            (void)printf("\\u%04x", *at);
-        else
-            (void)putchar(*at);
-    }
-    (void)putchar('"');
+    char shown[6 * AFAR_ERROR_MESSAGE_BYTES];
+    afar_escape(shown, sizeof shown, text, AFAR_ESCAPE_STRING);
+    (void)printf(",\"%s\":\"%s\"", name, shown);
 }
 
 static void print_error(const struct afar_error *err)
@@ -194,7 +187,7 @@ static void format_status(const struct afar_job *job, char *text, size_t size)
     else if (job->outcome == AFAR_OUTCOME_EXITED)
         (void)snprintf(text, size, "%d", job->code);
     else if (job->signal[0] != '\0')
-        (void)snprintf(text, size, "%s", job->signal);
+        afar_escape(text, size, job->signal, AFAR_ESCAPE_TERMINAL);
     else
         (void)snprintf(text, size, "%s", afar_outcome_name(job->outcome));
 }
@@ -221,8 +214,10 @@ static void print_job(void *user, const struct afar_job *job)
 static void print_json(void *user, const struct afar_job *job)
 {
     (void)user;
-    (void)printf("{\"job\":\"%s\",\"state\":\"%s\",\"age_ms\":%llu,\"kept\":%s", job->job,
-                 job->state, (unsigned long long)job->age_ms, job->kept ? "true" : "false");
+    char id[6 * sizeof job->job];
+    afar_escape(id, sizeof id, job->job, AFAR_ESCAPE_STRING);
+    (void)printf("{\"job\":\"%s\",\"state\":\"%s\",\"age_ms\":%llu,\"kept\":%s", id, job->state,
+                 (unsigned long long)job->age_ms, job->kept ? "true" : "false");
     if (job->key[0] != '\0')
         print_text("key", job->key);
     if (job->owner[0] != '\0')

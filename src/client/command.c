@@ -179,6 +179,7 @@ static enum afar_status open_guest(struct run_guest *guest, const struct afar_co
                                     .has_since = wanted->since_ms != 0,
                                     .since_ms =
                                         wanted->since_ms > 0 ? (uint64_t)wanted->since_ms : 0,
+                                    .keep = wanted->keep || wanted->key != NULL,
                                     .stdin_again = wanted->key != NULL && !on_pty(wanted),
                                     .stdin_behind = wanted->key != NULL && on_pty(wanted),
                                     .screen = on_pty(wanted) ? &pty.size : NULL,

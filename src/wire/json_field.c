@@ -59,6 +59,20 @@ enum afar_status json_get_string(const struct cJSON *object, const char *key, bo
     return AFAR_OK;
 }
 
+enum afar_status json_get_job(const struct cJSON *object, const char *key, bool required,
+                              char *value, size_t size, struct afar_error *err)
+{
+    enum afar_status status = json_get_string(object, key, required, value, size, err);
+    for (const char *at = value; status == AFAR_OK && *at != '\0'; at++) {
+        if (!((*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'z') ||
+              (*at >= 'A' && *at <= 'Z')))
+            status = afar_fail(err, AFAR_EPEER, "\"%s\" must be letters and digits", key);
+    }
+    if (status != AFAR_OK)
+        value[0] = '\0';
+    return status;
+}
+
 enum afar_status json_get_line(const struct cJSON *object, const char *key, char *value,
                                size_t size, struct afar_error *err)
 {

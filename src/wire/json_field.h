@@ -31,6 +31,11 @@ enum afar_status json_get_string(const struct cJSON *object, const char *key, bo
 enum afar_status json_get_line(const struct cJSON *object, const char *key, char *value,
                                size_t size, struct afar_error *err);
 
+/* The id of a job: letters and digits only, so that it can be shown and put into other text. Errors
+ * as json_get_string. */
+enum afar_status json_get_job(const struct cJSON *object, const char *key, bool required,
+                              char *value, size_t size, struct afar_error *err);
+
 /* Text of any length. The caller frees *value; it is NULL if the field is absent. AFAR_ENOMEM. */
 enum afar_status json_get_text(const struct cJSON *object, const char *key, char **value,
                                struct afar_error *err);

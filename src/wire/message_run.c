@@ -84,7 +84,7 @@ enum afar_status message_decode_started(struct message *message, const struct cJ
                                         struct afar_error *err)
 {
     enum afar_status status =
-        json_get_string(object, "job", true, message->job, sizeof message->job, err);
+        json_get_job(object, "job", true, message->job, sizeof message->job, err);
     if (status == AFAR_OK)
         status = json_get_integer(object, "window", true, &message->window, err);
     if (status == AFAR_OK)
@@ -289,7 +289,7 @@ static enum afar_status decode_job(struct message_job *job, const cJSON *object,
     if (!cJSON_IsObject(object))
         return afar_fail(err, AFAR_EPEER, "an entry of \"jobs\" must be an object");
     *job = (struct message_job){0};
-    enum afar_status status = json_get_string(object, "job", true, job->job, sizeof job->job, err);
+    enum afar_status status = json_get_job(object, "job", true, job->job, sizeof job->job, err);
     if (status == AFAR_OK)
         status = get_state(object, &job->state, err);
     if (status == AFAR_OK)

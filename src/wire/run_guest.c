@@ -13,6 +13,7 @@ enum afar_status run_guest_open(struct run_guest *guest, const struct run_guest_
 {
     *guest = (struct run_guest){.asked_resume_ms = setup->resume_ms,
                                 .window_max = setup->window_max,
+                                .keep = setup->keep,
                                 .takes_over = setup->job != NULL,
                                 .watch = setup->watch,
                                 .no_output = setup->no_output,

@@ -64,6 +64,8 @@ struct run_guest_setup {
     uint64_t first;     /* with a job: from this frame on; 0: … */
     bool has_since;     /* … from a time on … */
     uint64_t since_ms; /* … output that is at most this old; without has_since: all that is kept */
+    bool
+        keep; /* the exec asks for a kept job, which an earlier one may have begun if it has a name */
     bool stdin_stream;
     /* The run may have received input from an earlier process, and this process provides the same
      * input again: skip what the server has. Otherwise this process's input follows it. */
@@ -108,6 +110,7 @@ struct run_guest {
     bool times;
     bool has_since;
     bool has_screen;
+    bool keep;
     bool takes_over; /* the guest started with an attach */
     bool connected;  /* there is a connection */
     bool heard;      /* a frame for this request has arrived, on any connection */

@@ -113,6 +113,16 @@ static void end_stdin(struct run_guest *guest)
     guest->stdin_over = guest->eof_put = true;
 }
 
+/* An exec is answered by `attached` only if its job is kept, and with a position only if it has a
+ * name: else output would be missing. */
+static bool may_answer_exec(const struct run_guest *guest, const struct message_attached *attached)
+{
+    const bool named = guest->stdin_again || guest->stdin_behind;
+    const bool whole =
+        attached->first == 0 && attached->first_bytes[0] == 0 && attached->first_bytes[1] == 0;
+    return guest->keep && (named || whole);
+}
+
 static enum afar_status on_attached(struct run_guest *guest, const struct message *message,
                                     struct buffer *out, enum run_guest_event *event,
                                     struct afar_error *err)
@@ -123,6 +133,8 @@ static enum afar_status on_attached(struct run_guest *guest, const struct messag
     const bool asked = guest->state == RUN_GUEST_ATTACH && (guest->confirmed || !guest->takes_over);
     if (guest->state == RUN_GUEST_RUN)
         return afar_fail(err, AFAR_EPEER, "the server attached one client twice");
+    if (guest->state == RUN_GUEST_ASKED && !may_answer_exec(guest, attached))
+        return afar_fail(err, AFAR_EPEER, "the server attached this client to another command");
     if (guest->job[0] != '\0' && strcmp(guest->job, message->job) != 0)
         return afar_fail(err, AFAR_EPEER, "the server attached another job");
     take_facts(guest, message);
@@ -172,6 +184,8 @@ static enum afar_status on_output(struct run_guest *guest, const struct message 
 static enum afar_status on_cut(struct run_guest *guest, const struct message *message,
                                enum run_guest_event *event, struct afar_error *err)
 {
+    if (!guest->keep && !guest->takes_over)
+        return afar_fail(err, AFAR_EPEER, "the server lost output of a command that is not kept");
     enum afar_status status = count_frame(guest, message, message->cut.next, err);
     for (int s = 0; s < 2 && status == AFAR_OK; s++) {
         guest->bytes[s] += message->cut.lost[s];

@@ -82,7 +82,7 @@ static void test_escapes_of_output_in_json(void **state)
     static const char *const json[] = {"--json", NULL};
     (void)state;
     impostor_run(&server, json);
-    impostor_say(&server, "{\"type\":\"started\",\"id\":1,\"job\":\"" EVIL "\",\"window\":65536}");
+    impostor_say(&server, STARTED);
     impostor_say_with(&server, "{\"type\":\"stdout\",\"id\":1,\"seq\":0,\"size\":4}",
                       "a\xC2\x9B\x7F");
     impostor_say(&server, "{\"type\":\"exit\",\"id\":1,\"seq\":1,\"outcome\":\"exited\",\"code\":3,"
@@ -91,6 +91,44 @@ static void test_escapes_of_output_in_json(void **state)
     expect_harmless(server.program.stdout_data, server.program.stdout_size);
     assert_non_null(strstr(server.program.stdout_data, "\"data\":\"a\\u009b\\u007f\""));
     impostor_forget(&server);
+}
+
+/* An id is printed as it is, and other programs go on with it. */
+static void test_escapes_of_job_ids(void **state)
+{
+    static const char *const ways[][2] = {{"-d", NULL}, {"--json", NULL}, {"-n", NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        impostor_run(&server, ways[i]);
+        impostor_say(&server,
+                     "{\"type\":\"started\",\"id\":1,\"job\":\"" EVIL "\",\"window\":65536}");
+        assert_int_equal(impostor_finish(&server), 125);
+        assert_non_null(strstr(server.program.stderr_data, "must be letters and digits"));
+        expect_harmless(server.program.stderr_data, server.program.stderr_size);
+        expect_harmless(server.program.stdout_data != NULL ? server.program.stdout_data : "",
+                        server.program.stdout_size);
+        impostor_forget(&server);
+    }
+}
+
+static void test_escapes_in_lists(void **state)
+{
+    const char *ps[][4] = {{"afar", "ps", server.url, NULL}, {"afar", "ps", "--json", server.url}};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const char *argv[] = {ps[i][0], ps[i][1], ps[i][2], ps[i][3], NULL};
+        impostor_start(&server, argv);
+        impostor_expect(&server, "\"type\":\"jobs\"");
+        impostor_say(&server,
+                     "{\"type\":\"jobs\",\"id\":1,\"jobs\":[{\"job\":\"j1\",\"state\":\"ended\","
+                     "\"age_ms\":1,\"kept\":true,\"key\":\"" EVIL "\",\"owner\":\"" EVIL
+                     "\",\"command\":\"" EVIL "\",\"outcome\":\"signaled\",\"signal\":\"" EVIL
+                     "\"}]}");
+        assert_int_equal(impostor_finish(&server), 0);
+        assert_true(server.program.stdout_size > 0);
+        expect_harmless(server.program.stdout_data, server.program.stdout_size);
+        impostor_forget(&server);
+    }
 }
 
 /* Also what we are told to connect to, and what a health page says. */
@@ -200,6 +238,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_escapes_of_output_in_json),
+        cmocka_unit_test(test_escapes_of_job_ids),
+        cmocka_unit_test(test_escapes_in_lists),
         cmocka_unit_test(test_escapes_elsewhere),
         cmocka_unit_test(test_receipts),
         cmocka_unit_test(test_a_request_that_crosses_closing),

@@ -141,6 +141,7 @@ static void open_guest(struct client *client)
         .resume_ms = sim.resume_ms,
         .job = client->takes_over != NULL ? client->takes_over->job : NULL,
         .stdin_stream = true,
+        .keep = client->keep,
         .stdin_again = client->key != 0,
         .stdin_credit = sim.credit,
         .window_max = client->old ? 0 : MESSAGE_WINDOW_MIN_BYTES};

@@ -56,7 +56,7 @@ struct fact *fact_new(const char *holder, unsigned key, bool kept)
     fact->key = key;
     fact->kept = kept;
     fact->salt = (unsigned)(sim.seed * 13 + sim.facts * 5) & 0xffff;
-    (void)snprintf(fact->job, sizeof fact->job, "job%llx.%u",
+    (void)snprintf(fact->job, sizeof fact->job, "job%llxn%u",
                    (unsigned long long)(sim.seed & 0xffffff), fact->number);
     (void)snprintf(fact->holder, sizeof fact->holder, "%s", holder);
     return fact;

@@ -102,9 +102,15 @@ static void test_counts(void **state)
     talk_hear("{\"type\":\"exit\",\"id\":1,\"seq\":1,\"outcome\":\"server_lost\"}", RUN_GUEST_EXIT);
     talk_close();
 
+    /* Only of what is kept some may be missing. */
+    static const char cut[] =
+        "{\"type\":\"cut\",\"id\":1,\"seq\":0,\"next\":50,\"stdout\":100,\"stderr\":7}";
     talk_start_resumable();
-    talk_hear("{\"type\":\"cut\",\"id\":1,\"seq\":0,\"next\":50,\"stdout\":100,\"stderr\":7}",
-              RUN_GUEST_LACK);
+    talk_hear_bad(cut, "a command that is not kept");
+    talk_close();
+    talk_open((struct run_guest_setup){.resume_ms = 60000, .stdin_stream = true, .keep = true});
+    talk_start();
+    talk_hear(cut, RUN_GUEST_LACK);
     assert_true(talk.guest.cut_bytes[0] == 100 && talk.guest.cut_bytes[1] == 7);
     talk_hear_bad("{\"type\":\"cut\",\"id\":1,\"seq\":49,\"next\":51}", "output is lost");
     talk_output(1, 50, 1);
@@ -272,12 +278,48 @@ static void test_taking_over(void **state)
     talk_close();
 }
 
+/* Output that lies before the first frame would be missing. */
+static void test_attached_for_an_exec(void **state)
+{
+    static const char whole[] = "{\"type\":\"attached\",\"id\":1,\"job\":\"" JOB
+                                "\",\"window\":1000,\"resume_ms\":60000,\"kept\":true,"
+                                "\"state\":\"%s\",\"first\":%d,\"end\":9,"
+                                "\"first_bytes\":{\"stdout\":%d}}";
+    static const struct {
+        bool keep;
+        bool named;
+        const char *job_state;
+        int first;
+        int bytes;
+        bool fits;
+    } cases[] = {
+        {false, false, "running", 0, 0, false}, {false, false, "ended", 3, 100, false},
+        {true, false, "running", 0, 0, true},   {true, false, "running", 3, 0, false},
+        {true, false, "ended", 0, 100, false},  {true, true, "ended", 3, 100, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[512];
+        (void)snprintf(json, sizeof json, whole, cases[i].job_state, cases[i].first,
+                       cases[i].bytes);
+        talk_open((struct run_guest_setup){
+            .resume_ms = 60000, .keep = cases[i].keep, .stdin_again = cases[i].named});
+        run_guest_begin(&talk.guest, 1);
+        run_guest_sent(&talk.guest);
+        if (cases[i].fits)
+            talk_hear(json, RUN_GUEST_ATTACHED);
+        else
+            talk_hear_bad(json, "another command");
+        talk_close();
+    }
+}
+
 /* A name under which a command is known already: `attached` answers the exec. */
 static void test_known_name(void **state)
 {
     (void)state;
-    talk_open(
-        (struct run_guest_setup){.resume_ms = 60000, .stdin_stream = true, .stdin_again = true});
+    talk_open((struct run_guest_setup){
+        .resume_ms = 60000, .stdin_stream = true, .keep = true, .stdin_again = true});
     run_guest_begin(&talk.guest, 5);
     assert_int_equal(talk_give("01234"), 5);
     run_guest_sent(&talk.guest);
@@ -291,8 +333,8 @@ static void test_known_name(void **state)
     talk_expect_stdin(5, 8, "89", false);
     /* Where it has less than was sent, it has that too by now. */
     talk_close();
-    talk_open(
-        (struct run_guest_setup){.resume_ms = 60000, .stdin_stream = true, .stdin_again = true});
+    talk_open((struct run_guest_setup){
+        .resume_ms = 60000, .stdin_stream = true, .keep = true, .stdin_again = true});
     run_guest_begin(&talk.guest, 5);
     assert_int_equal(talk_give("01234"), 5);
     run_guest_sent(&talk.guest);
@@ -304,7 +346,7 @@ static void test_known_name(void **state)
     talk_close();
 
     /* Also without a ring: what was put is on its way. */
-    talk_open((struct run_guest_setup){.stdin_stream = true, .stdin_again = true});
+    talk_open((struct run_guest_setup){.stdin_stream = true, .keep = true, .stdin_again = true});
     run_guest_begin(&talk.guest, 5);
     assert_int_equal(talk_give("01234"), 5);
     run_guest_sent(&talk.guest);
@@ -322,7 +364,7 @@ static void test_known_name(void **state)
     assert_int_equal(buffer_size(&talk.out), 0);
     assert_int_equal(talk_lose(0), RUN_GUEST_RETRY);
     talk_close();
-    talk_open((struct run_guest_setup){0});
+    talk_open((struct run_guest_setup){.keep = true});
     run_guest_begin(&talk.guest, 5);
     run_guest_sent(&talk.guest);
     talk_attached(5,
@@ -450,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_answers_to_an_attach),
         cmocka_unit_test(test_lost_before_the_answer),
         cmocka_unit_test(test_taking_over),
+        cmocka_unit_test(test_attached_for_an_exec),
         cmocka_unit_test(test_known_name),
         cmocka_unit_test(test_anything_may_come),
         cmocka_unit_test(test_credit_grows_and_shrinks),
