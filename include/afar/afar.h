@@ -488,7 +488,7 @@ AFAR_API enum afar_status afar_kill(struct afar_client *client, const char *job,
 struct afar_job {
     AFAR_SIZED(afar_job);
     char job[33];
-    char state[16];        /* "starting", "running", "ended", "unreachable" */
+    char state[16];        /* "starting", "running", "ended", "unreachable", "unreadable" */
     char key[129];         /* "": none */
     char owner[512];       /* "": this client */
     char command[256];     /* for people */
