@@ -74,7 +74,7 @@ struct jobdir_end {
     uint64_t seq;      /* the receipt's: one more than the last frame of output */
     uint64_t ended_us; /* wall clock */
     bool digest;
-    char holder[MESSAGE_HOLDER_BYTES]; /* the last one */
+    char holder[MESSAGE_HOLDER_BYTES]; /* the last one; "": not known */
     uint64_t next_attempt;
     struct jobdir_recording recording;
 };

@@ -77,7 +77,7 @@ static void make_end(const char *boot, int folder_fd, const struct jobdir_reques
                                          .code = -1,
                                          .stdout_bytes = bytes[0],
                                          .stderr_bytes = bytes[1]};
-    memcpy(end->holder, request->holder, sizeof end->holder);
+    /* Who had it last is not known, so end->holder is empty: whoever comes back first has it. */
     const bool booted = strcmp(boot, request->boot) != 0;
     (void)snprintf(end->receipt.message, sizeof end->receipt.message, "%s",
                    booted ? (jobdir_has_begun(folder_fd)

@@ -171,10 +171,11 @@ enum run_host_verdict run_host_attach(struct run_host *host, const void *session
                                       struct run_host_displaced *displaced)
 {
     const bool same = strcmp(attach->holder, host->holder) == 0;
+    const bool nobodys = host->kept && host->holder[0] == '\0';
     *displaced = (struct run_host_displaced){0};
     if (attach->watch)
         return RUN_HOST_WATCH;
-    if (!same && attach->resume)
+    if (!same && attach->resume && !nobodys)
         return RUN_HOST_SUPERSEDED;
     if (same && attach->attempt < host->next_attempt)
         return RUN_HOST_STALE;

@@ -49,7 +49,7 @@ struct run_spool {
 };
 
 struct run_host_setup {
-    const char *holder; /* NULL or "": no client can come back */
+    const char *holder; /* NULL or "": no client can come back, except to a kept job: the first */
     uint64_t resume_ms; /* granted; 0: a disconnect ends the run; ignored for a kept run */
     const struct run_spool *spool; /* must outlive the host; NULL: not a kept run */
     bool stdin_stream;

@@ -162,6 +162,33 @@ static void killed_keeper_is_server_lost(void **state)
     program_close(&client);
 }
 
+/* Whoever has it at that time hears of it: whoever began it, and whoever has taken it over. */
+static void its_client_hears_of_a_killed_keeper(void **state)
+{
+    struct program begun;
+    char job[JOB_BYTES];
+    (void)state;
+    program_start(&begun,
+                  WORDS("afar", "run", "--keep", "-n", "-s", keeping.url,
+                        "echo $AFAR_JOB; echo $PPID; exec sleep 1000"),
+                  NULL);
+    program_expect_after(&begun, 1, 33, "\n");
+    for (int i = 0; i < 2; i++) {
+        const pid_t keeper = atoi(begun.stdout_data + 33);
+        assert_int_equal(kill(keeper, SIGKILL), 0);
+        program_finish(&begun, NULL, 0);
+        assert_int_equal(program_exit_status(&begun), 125);
+        assert_non_null(strstr(begun.stderr_data, "its keeper was killed"));
+        assert_null(strstr(begun.stderr_data, "taken"));
+        program_close(&begun);
+        if (i == 1)
+            return;
+        detach("echo $AFAR_JOB; echo $PPID; exec sleep 1000", job);
+        program_start(&begun, WORDS("afar", "attach", "-a", "-n", keeping.url, job), NULL);
+        program_expect_after(&begun, 1, 33, "\n");
+    }
+}
+
 /* -d under a name gives the id of what was, but what nobody knows the end of is no success. */
 static void detached_once_is_lost(void **state)
 {
@@ -474,6 +501,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(outlives_its_server, set_up, tear_down),
         cmocka_unit_test_setup_teardown(outlives_a_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed_keeper_is_server_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(its_client_hears_of_a_killed_keeper, set_up, tear_down),
         cmocka_unit_test_setup_teardown(detached_once_is_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_kills, set_up, tear_down),
         cmocka_unit_test_setup_teardown(once, set_up, tear_down),
