@@ -70,7 +70,9 @@ struct audit_record {
     const char *record_sha256;     /* its hash; NULL: it is not complete */
     const char *record_error;      /* why the recording lacks something; NULL: it lacks nothing */
     const char *user;
-    bool lazy; /* do not wait for the disk, even with audit_options.sync */
+    bool kept;              /* the command has a keeper */
+    const char *key_sha256; /* the hash of its key */
+    bool lazy;              /* do not wait for the disk, even with audit_options.sync */
     pid_t pid;
     const pid_t *pids; /* processes that a command left running; AUDIT_PIDS_MAX are written */
     size_t pid_count;

@@ -142,6 +142,9 @@ enum afar_status audit_render(struct buffer *body, const struct audit_record *re
         audit_text_add_number(&text, "pty_rows", record->pty->rows);
         audit_text_add_number(&text, "pty_cols", record->pty->cols);
     }
+    if (record->kept)
+        audit_text_put(&text, ",\"kept\":true");
+    add_text(&text, "key_sha256", record->key_sha256);
     audit_text_add_exactly(&text, "record", record->recording, AUDIT_CWD_BYTES);
     if (record->record_sha256 != NULL) {
         audit_text_add_number(&text, "record_bytes", record->record_bytes);

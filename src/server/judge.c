@@ -105,6 +105,25 @@ void judge_record_request(struct audit_record *record, const struct exec_request
     record->env = request->env;
 }
 
+/* The key itself may say more than the log should. */
+static enum afar_status note_kept(const struct terms *terms, struct audit_record *record,
+                                  char hash[DIGEST_HEX_BYTES], struct afar_error *err)
+{
+    struct digest *digest = NULL;
+    record->kept = terms->kept != NULL;
+    if (terms->kept == NULL || kept_request(terms->kept)->key[0] == '\0')
+        return AFAR_OK;
+    const char *key = kept_request(terms->kept)->key;
+    enum afar_status status = digest_new(&digest, "sha256", err);
+    if (status == AFAR_OK)
+        status = digest_update(digest, key, strlen(key), err);
+    if (status == AFAR_OK)
+        status = digest_finish(digest, hash, err);
+    digest_free(digest);
+    record->key_sha256 = hash;
+    return status;
+}
+
 /* The start line is on the disk before anything is started. */
 static enum afar_status note_start(struct terms *terms, struct job_launch *launch,
                                    struct afar_error *err)
@@ -123,7 +142,10 @@ static enum afar_status note_start(struct terms *terms, struct job_launch *launc
     record.pty = launch->request->pty != NULL ? &launch->request->pty->size : NULL;
     record.recording = launch->recording != NULL ? launch->recording->path : NULL;
     launch->spawned.stage = "audit";
-    enum afar_status status = audit_write(shared->audit, &record, err);
+    char hash[DIGEST_HEX_BYTES];
+    enum afar_status status = note_kept(terms, &record, hash, err);
+    if (status == AFAR_OK)
+        status = audit_write(shared->audit, &record, err);
     launch->audited = status == AFAR_OK || !terms->audit_required;
     if (status == AFAR_OK)
         return status;

@@ -302,6 +302,7 @@ enum kept_claim kept_claim(struct kept *kept, const struct jobdir_request *reque
         return claim;
     made->request = *request;
     made->state = KEPT_STARTING;
+    memcpy(made->driver, request->holder, sizeof made->driver);
     (void)pthread_mutex_lock(&kept->lock);
     const struct kept_entry *known = find_key_locked(kept, request->owner, request->key);
     const struct kept_entry *unknown = find_doubt_locked(kept, request->key);
@@ -367,6 +368,34 @@ bool kept_find(struct kept *kept, const char *owner, const char *id, const char 
     }
     (void)pthread_mutex_unlock(&kept->lock);
     return found;
+}
+
+bool kept_take(struct kept *kept, const char *owner, const char *job, const char *key,
+               const struct message_attach *attach)
+{
+    bool takes_over = false;
+    (void)pthread_mutex_lock(&kept->lock);
+    struct kept_entry *entry =
+        job[0] != '\0' ? kept_entry_locked(kept, job) : find_key_locked(kept, owner, key);
+    if (entry != NULL && !attach->watch) {
+        const bool free = entry->driver[0] == '\0';
+        const bool same = strcmp(entry->driver, attach->holder) == 0;
+        const bool others = strcmp(entry->request.owner, owner) != 0;
+        takes_over = !attach->resume && !same && (!free || others);
+        if (!attach->resume || free) /* else it is refused if it is not the same */
+            memcpy(entry->driver, attach->holder, sizeof entry->driver);
+    }
+    (void)pthread_mutex_unlock(&kept->lock);
+    return takes_over;
+}
+
+void kept_leave(struct kept *kept, const char *job, const char *holder)
+{
+    (void)pthread_mutex_lock(&kept->lock);
+    struct kept_entry *entry = kept_entry_locked(kept, job);
+    if (entry != NULL && strcmp(entry->driver, holder) == 0)
+        entry->driver[0] = '\0';
+    (void)pthread_mutex_unlock(&kept->lock);
 }
 
 /* ---- in a companion -------------------------------------------------------------------------- */

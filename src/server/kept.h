@@ -89,6 +89,16 @@ const struct jobdir_request *kept_request(const struct kept_entry *entry);
 bool kept_find(struct kept *kept, const char *owner, const char *id, const char *holder,
                char job[MESSAGE_JOB_ID_BYTES]);
 
+/* A client of `owner` is about to attach, to `job` or, if that is "", to its own job of that key.
+ * True: it takes the command over, from another that has it or from another owner. (That is for the
+ * audit log, whose line is written before the keeper is asked: the keeper may still refuse. After a
+ * restart, whoever comes back first is known, and nobody before.) */
+bool kept_take(struct kept *kept, const char *owner, const char *job, const char *key,
+               const struct message_attach *attach);
+
+/* The client has left the command running: nobody has it. */
+void kept_leave(struct kept *kept, const char *job, const char *holder);
+
 /* in a companion: all of these block */
 
 /* Starts the command's keeper, which takes over `place`. On failure the claim is released as by

@@ -15,9 +15,10 @@ struct kept_entry {
     struct list link; /* guarded by kept->lock, like the rest except a STARTING one's request */
     enum kept_state state;
     struct jobdir_request request;
-    struct registry_hold hold; /* LIVE: its place in the registry */
-    bool watched;              /* LIVE: kept_watch.c watches its keeper */
-    bool told;                 /* LIVE: it was told to end, as the server stops */
+    char driver[MESSAGE_HOLDER_BYTES]; /* who drives it, as far as is known; "": nobody */
+    struct registry_hold hold;         /* LIVE: its place in the registry */
+    bool watched;                      /* LIVE: kept_watch.c watches its keeper */
+    bool told;                         /* LIVE: it was told to end, as the server stops */
     bool unreadable; /* LIVE, ENDED: at the last look its folder could not be read. It has no place
                         then if it never could, and its request may be incomplete */
     unsigned round;  /* the round in which it was last measured */

@@ -294,6 +294,57 @@ static void no_log_no_attach(void **state)
     assert_int_equal(unlink(strchr(log_key, '/')), 0);
 }
 
+static size_t count_lines(const char *path, const char *pattern)
+{
+    struct program shell;
+    (void)program_run(&shell, WORDS("grep", "-c", pattern, path), NULL, 0);
+    const size_t count = strtoul(shell.stdout_data, NULL, 10);
+    program_close(&shell);
+    return count;
+}
+
+/* What is kept, under which name, and who took it from whom. */
+static void who_has_it_is_audited(void **state)
+{
+    struct program first;
+    struct program second;
+    char log_key[128];
+    char *const url = keeping.url;
+    (void)state;
+    (void)snprintf(log_key, sizeof log_key, "audit_log=/tmp/afar-test-kept-audit-%d", getpid());
+    const char *const options[] = {"--set", log_key, NULL};
+    const char *const path = strchr(log_key, '/');
+    keeping_open(&keeping, options);
+    program_start(
+        &first,
+        WORDS("afar", "run", "--once", "abc", "-n", "-s", url, "echo here; exec sleep 1000"), NULL);
+    program_expect(&first, 1, "here\n");
+    /* sha256 of "abc" */
+    assert_int_equal(count_lines(path, "\"start\".*\"kept\":true,\"key_sha256\":\"ba7816bf8f01"),
+                     1);
+    assert_int_equal(count_lines(path, "\"event\":\"takeover\""), 0);
+    assert_int_equal(count_lines(path, "\"event\":\"attach\""), 1);
+    program_start(&second, WORDS("afar", "attach", "-a", "-n", url, "once:abc"), NULL);
+    program_expect(&second, 1, "here\n");
+    program_finish(&first, NULL, 0);
+    assert_int_equal(program_exit_status(&first), 125);
+    program_close(&first);
+    assert_int_equal(count_lines(path, "\"event\":\"takeover\""), 1);
+    assert_int_equal(count_lines(path, "\"event\":\"attach\""), 1);
+    assert_int_equal(kill(second.pid, SIGINT), 0); /* it leaves */
+    program_finish(&second, NULL, 0);
+    program_close(&second);
+    expect(WORDS("logs", url, "once:abc"), 0, "here", "");
+    expect(WORDS("rm", "-f", url, "once:abc"), 0, "", "");
+    /* What nobody has is not taken from anybody. */
+    keeping_detach(&keeping, "sleep 0.3; exit 3", job);
+    expect(WORDS("attach", "-n", url, job), 3, "", "");
+    assert_int_equal(count_lines(path, "\"start\".*\"kept\":true"), 2);
+    assert_int_equal(count_lines(path, "\"start\".*\"key_sha256\""), 1);
+    assert_int_equal(count_lines(path, "\"event\":\"takeover\""), 1);
+    assert_int_equal(unlink(path), 0);
+}
+
 static size_t count_jobs(void)
 {
     struct program client;
@@ -405,6 +456,7 @@ int main(void)
         cmocka_unit_test_teardown(clients_hear_of_a_stop, tear_down),
         cmocka_unit_test_teardown(clients_hear_of_a_second_signal, tear_down),
         cmocka_unit_test_teardown(no_log_no_attach, tear_down),
+        cmocka_unit_test_teardown(who_has_it_is_audited, tear_down),
         cmocka_unit_test_teardown(too_much_output, tear_down),
         cmocka_unit_test(preset_folder),
         cmocka_unit_test_teardown(much_is_said_at_once, tear_down),

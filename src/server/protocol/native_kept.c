@@ -116,6 +116,8 @@ void native_follow_kept(struct native *native, struct run *run)
     memcpy(job, run->kept_job, sizeof job);
     native_end_request(native);
     if (leaves)
+        kept_leave(native->connection->worker->shared->kept, job, attach.holder);
+    if (leaves)
         native_check_queued(native, message_put_detached(&native->connection->out, id, NULL));
     else
         native_attach_kept(native, id, job, "", &attach);

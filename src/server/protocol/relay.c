@@ -31,6 +31,7 @@ struct relay {
     struct message_attach attach;
     struct buffer line; /* of the audit log, written before anything is sent; then empty */
     bool line_required;
+    const char *event; /* of that line */
     unsigned tries;
     bool forwarded; /* a frame of the client besides the attach */
     bool heard;     /* bytes have come from the keeper */
@@ -133,6 +134,8 @@ static void find_frame(struct relay *relay)
         relay->frame_bytes = used;
         relay->on_terminal =
             relay->on_terminal || (message.type == MESSAGE_ATTACHED && message.attached.has_pty);
+        if (message.type == MESSAGE_DETACHED)
+            kept_leave(relay->worker->shared->kept, relay->job, relay->attach.holder);
         relay->last = message.has_id && message.id == relay->id && ends_request(&message);
         relay->attached = relay->attached || message.type == MESSAGE_ATTACHED;
         /* Only if it was attached: not if its attach came too late. */
@@ -291,7 +294,7 @@ static enum afar_status write_line(struct relay *relay)
     bool written = audit_write_body(shared->audit, &relay->line, false, &why) == AFAR_OK;
     buffer_clear(&relay->line);
     if (!written)
-        audit_note_lost(shared, relay->attach.watch ? "watch" : "attach", why.message);
+        audit_note_lost(shared, relay->event, why.message);
     return written || !relay->line_required
                ? AFAR_OK
                : afar_fail(&relay->error, AFAR_ESYSTEM, "the server cannot write its audit log");
@@ -338,7 +341,12 @@ static void connected(struct mail *mail)
 static enum afar_status make_line(struct relay *relay, struct afar_error *err)
 {
     const struct connection *connection = relay->native->connection;
-    const struct audit_record record = {.event = relay->attach.watch ? "watch" : "attach",
+    const bool takes_over = kept_take(connection->worker->shared->kept, relay->owner, relay->job,
+                                      relay->key, &relay->attach);
+    relay->event = takes_over ? "takeover" : "attach";
+    if (relay->attach.watch)
+        relay->event = "watch";
+    const struct audit_record record = {.event = relay->event,
                                         .connection = connection->number,
                                         .job = relay->job[0] != '\0' ? relay->job : NULL,
                                         .identity = connection->identity,
