@@ -515,7 +515,8 @@ static bool list_next(struct kept *kept, const char *owner, bool all,
     for (;;) {
         (void)pthread_mutex_lock(&kept->lock);
         struct kept_entry *entry = next_locked(kept, owner, job);
-        bool live = entry != NULL && (entry->state == KEPT_LIVE || entry->unreadable);
+        bool live =
+            entry != NULL && (entry->state == KEPT_LIVE || entry->by_word || entry->unreadable);
         if (entry != NULL)
             memcpy(job, entry->request.job, MESSAGE_JOB_ID_BYTES);
         (void)pthread_mutex_unlock(&kept->lock);

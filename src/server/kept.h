@@ -96,6 +96,9 @@ bool kept_find(struct kept *kept, const char *owner, const char *id, const char 
 bool kept_take(struct kept *kept, const char *owner, const char *job, const char *key,
                const struct message_attach *attach);
 
+/* The job's keeper has sent this receipt: its place is free when the client has it. */
+void kept_hear_end(struct kept *kept, const char *job, const struct afar_receipt *receipt);
+
 /* The client has left the command running: nobody has it. */
 void kept_leave(struct kept *kept, const char *job, const char *holder);
 

@@ -25,6 +25,7 @@ struct kept_entry {
     bool measured;   /* LIVE, ENDED: output_bytes is known */
     uint64_t output_bytes; /* its output on the disk */
     /* ENDED */
+    bool by_word; /* only its keeper has said so: nobody has looked at its folder since */
     enum afar_outcome outcome;
     int code;
     char signal[AFAR_SIGNAL_NAME_BYTES];

@@ -137,6 +137,7 @@ void kept_note_end(struct kept *kept, struct kept_entry *entry, const struct job
 {
     entry->measured = entry->measured && entry->state == KEPT_ENDED;
     entry->state = KEPT_ENDED;
+    entry->by_word = false;
     registry_release(kept->registry, &entry->hold);
     entry->outcome = end->receipt.outcome;
     entry->code = end->receipt.code;
@@ -144,6 +145,18 @@ void kept_note_end(struct kept *kept, struct kept_entry *entry, const struct job
     entry->bytes[0] = end->receipt.stdout_bytes;
     entry->bytes[1] = end->receipt.stderr_bytes;
     entry->ended_us = end->ended_us;
+}
+
+void kept_hear_end(struct kept *kept, const char *job, const struct afar_receipt *receipt)
+{
+    const struct jobdir_end end = {.receipt = *receipt, .ended_us = jobdir_now_us()};
+    (void)pthread_mutex_lock(&kept->lock);
+    struct kept_entry *entry = kept_entry_locked(kept, job);
+    if (entry != NULL && entry->state == KEPT_LIVE) {
+        kept_note_end(kept, entry, &end);
+        entry->by_word = true; /* the audit log still needs it: the watch looks */
+    }
+    (void)pthread_mutex_unlock(&kept->lock);
 }
 
 /* The mark is made after the line: a crash between them writes the line twice, not never. */

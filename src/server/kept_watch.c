@@ -129,7 +129,7 @@ static bool adopt(struct kept_watch *all)
     for (struct list *link = kept->entries.next; link != &kept->entries && found == NULL;
          link = link->next) {
         struct kept_entry *entry = list_object(link, struct kept_entry, link);
-        if (entry->state == KEPT_LIVE && !entry->watched)
+        if ((entry->state == KEPT_LIVE || entry->by_word) && !entry->watched)
             found = entry;
     }
     if (found != NULL) {

@@ -23,6 +23,8 @@
 #define WORDS KEEPING_WORDS
 
 static struct keeping keeping;
+enum { END_TURNS = 15 };
+
 static char job[KEEPING_JOB_BYTES];
 
 static int tear_down(void **state)
@@ -70,6 +72,37 @@ static void takes_a_place(void **state)
     /* One that waits in the queue hears of it. */
     keeping_detach(&keeping, "sleep 0.3", job);
     expect(WORDS("run", "--start-within", "60s", "-n", url, "echo", "in"), 0, "in", "");
+}
+
+static size_t count_lines(const char *path, const char *pattern)
+{
+    struct program shell;
+    (void)program_run(&shell, WORDS("grep", "-c", pattern, path), NULL, 0);
+    const size_t count = strtoul(shell.stdout_data, NULL, 10);
+    program_close(&shell);
+    return count;
+}
+
+/* Whoever has the receipt can begin the next. */
+static void its_place_is_free_at_its_end(void **state)
+{
+    char *const url = keeping.url;
+    char log_key[128];
+    (void)state;
+    (void)snprintf(log_key, sizeof log_key, "audit_log=/tmp/afar-test-kept-audit-%d", getpid());
+    keeping_open(&keeping, WORDS("--set", "max_jobs=1", "--set", "keep_max=1", "--set", log_key));
+    for (int i = 0; i < END_TURNS; i++) {
+        expect(WORDS("run", "--keep", "-n", url, "echo", "a"), 0, "a", "");
+        expect(WORDS("run", "-n", url, "echo", "b"), 0, "b", "");
+    }
+    /* And each end is in the log. */
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    const char *const path = strchr(log_key, '/');
+    while (count_lines(path, "\"event\":\"end\"") != (size_t)2 * END_TURNS &&
+           clock_now_ms() < deadline_ms)
+        (void)usleep(20000);
+    assert_int_equal(count_lines(path, "\"event\":\"end\""), 2 * END_TURNS);
+    assert_int_equal(unlink(path), 0);
 }
 
 static void killed_keepers_are_noticed(void **state)
@@ -294,15 +327,6 @@ static void no_log_no_attach(void **state)
     assert_int_equal(unlink(strchr(log_key, '/')), 0);
 }
 
-static size_t count_lines(const char *path, const char *pattern)
-{
-    struct program shell;
-    (void)program_run(&shell, WORDS("grep", "-c", pattern, path), NULL, 0);
-    const size_t count = strtoul(shell.stdout_data, NULL, 10);
-    program_close(&shell);
-    return count;
-}
-
 /* What is kept, under which name, and who took it from whom. */
 static void who_has_it_is_audited(void **state)
 {
@@ -450,6 +474,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(takes_a_place, tear_down),
+        cmocka_unit_test_teardown(its_place_is_free_at_its_end, tear_down),
         cmocka_unit_test_teardown(killed_keepers_are_noticed, tear_down),
         cmocka_unit_test_teardown(ended_at_a_stop, tear_down),
         cmocka_unit_test_teardown(ended_at_once, tear_down),

@@ -134,6 +134,8 @@ static void find_frame(struct relay *relay)
         relay->frame_bytes = used;
         relay->on_terminal =
             relay->on_terminal || (message.type == MESSAGE_ATTACHED && message.attached.has_pty);
+        if (message.type == MESSAGE_EXIT)
+            kept_hear_end(relay->worker->shared->kept, relay->job, &message.receipt);
         if (message.type == MESSAGE_DETACHED)
             kept_leave(relay->worker->shared->kept, relay->job, relay->attach.holder);
         relay->last = message.has_id && message.id == relay->id && ends_request(&message);
