@@ -70,13 +70,23 @@ static struct message_attach find_since(const struct keeper *keeper,
     if (!attach.has_since)
         return attach;
     const uint64_t now_us = jobdir_now_us();
+    const uint64_t since_us = attach.since_ms < now_us / 1000 ? now_us - attach.since_ms * 1000 : 0;
+    const bool later = attach.since_ms == 0 || (keeper->ended && keeper->end.ended_us < since_us);
     attach.has_next = true;
-    attach.next = attach.since_ms == 0 ? spool_end(keeper->spool)
-                  : attach.since_ms < now_us / 1000
-                      ? spool_since(keeper->spool, now_us - attach.since_ms * 1000)
-                      : 0;
+    attach.next = later ? spool_end(keeper->spool) : spool_since(keeper->spool, since_us);
     attach.ack = attach.next;
     return attach;
+}
+
+/* If the frame that it begins with is within a gap: it is told of the whole gap instead. */
+static void find_gap(const struct keeper *keeper, struct message_attach *attach)
+{
+    uint64_t bytes[2];
+    if (!attach->has_next || attach->has_next_bytes || attach->next > spool_end(keeper->spool) ||
+        spool_bytes_before(keeper->spool, attach->next, bytes))
+        return;
+    attach->has_next_bytes = true;
+    memcpy(attach->next_bytes, bytes, sizeof attach->next_bytes);
 }
 
 /* The readers that get output: each of them reads the disk. */
@@ -115,6 +125,7 @@ static void watch(struct reader *reader, const struct message *message)
         attach.next = attach.ack = spool_end(keeper->spool);
     }
     attach.watch = false;
+    find_gap(keeper, &attach);
     enum run_host_verdict verdict =
         run_host_attach(&reader->own, reader, message->id, &attach, &displaced);
     if (verdict != RUN_HOST_ATTACHED) {

@@ -71,10 +71,12 @@ enum afar_status spool_sync(struct spool *spool, struct afar_error *err);
 uint64_t spool_end(const struct spool *spool);
 void spool_bytes(const struct spool *spool, uint64_t bytes[2]);
 
-/* The first frame that was written at or after this time of the wall clock. */
+/* The first frame that was written at or after this time of the wall clock, or may have been: when
+ * missing frames were written is known only from those around them. */
 uint64_t spool_since(struct spool *spool, uint64_t wall_us);
 
-/* The bytes of each stream before frame `seq`. False: it is within a gap, or beyond the end. */
+/* The bytes of each stream before frame `seq`. False: it is beyond the end; or within a gap, and
+ * the bytes are those before that. */
 bool spool_bytes_before(struct spool *spool, uint64_t seq, uint64_t bytes[2]);
 
 /* The errno of the last failed write, 0 if the last write succeeded. *lost_bytes: the total that

@@ -253,10 +253,11 @@ enum spool_got spool_next(struct spool *spool, struct spool_cursor *cursor, void
 bool spool_bytes_before(struct spool *spool, uint64_t seq, uint64_t bytes[2])
 {
     struct spool_cursor at = {.fd = -1};
-    if (seq > spool->end || !find(spool, seq, &at))
+    if (seq > spool->end)
         return false;
+    const bool known = find(spool, seq, &at);
     memcpy(bytes, at.bytes, sizeof at.bytes);
-    return true;
+    return known;
 }
 
 /* ---- by time --------------------------------------------------------------------------------- */
@@ -306,6 +307,5 @@ uint64_t spool_since(struct spool *spool, uint64_t wall_us)
     /* The last file that was begun before that time contains the first such record. */
     while (i > 0 && begun_at(spool, &spool->files[i - 1], &begun_us) && begun_us >= wall_us)
         i--;
-    return i > 0 ? since_in(spool, &spool->files[i - 1], wall_us)
-                 : (spool->count > 0 ? spool->files[0].first : spool->end);
+    return i > 0 ? since_in(spool, &spool->files[i - 1], wall_us) : 0;
 }

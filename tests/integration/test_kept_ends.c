@@ -252,6 +252,32 @@ static void clients_hear_of_a_second_signal(void **state)
     keeping_start(&keeping);
 }
 
+/* The middle of much output is not kept. */
+static void from_within_a_gap(void **state)
+{
+    char *const url = keeping.url;
+    char seq[16];
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "spool_bytes=1048576"));
+    keeping_detach(&keeping, "yes | head -c 6000000; sleep 0.2; echo end >&2; exit 4", job);
+    assert_int_equal(keeping_afar(NULL, WORDS("wait", url, job)), 4);
+    unsigned cut = 0;
+    for (unsigned i = 0; i < 100; i += 3) {
+        struct program client;
+        (void)snprintf(seq, sizeof seq, "%u", i);
+        const int got = keeping_afar(&client, WORDS("logs", "--since", seq, url, job));
+        if (got == 125) {
+            assert_non_null(strstr(client.stderr_data, "not held")); /* beyond the end */
+        } else {
+            assert_non_null(strstr(client.stderr_data, "end\n"));
+            assert_true((got == 3) == (strstr(client.stderr_data, "bytes") != NULL));
+            cut += got == 3;
+        }
+        program_close(&client);
+    }
+    assert_true(cut > 10);
+}
+
 static void too_much_output(void **state)
 {
     char later[2][KEEPING_JOB_BYTES];
@@ -267,7 +293,12 @@ static void too_much_output(void **state)
     }
     await(WORDS("logs", url, job), 3);
     expect(WORDS("logs", url, job), 3, "", "1000000 bytes");
+    /* What may have been written then, and what is from there on, is told too. */
+    expect(WORDS("logs", "--since", "1h", url, job), 3, "", "1000000 bytes");
+    expect(WORDS("logs", "--since", "5", url, job), 3, "", "1000000 bytes");
     expect(WORDS("wait", url, job), 4, "", "");
+    (void)usleep(20000);
+    expect(WORDS("logs", "--since", "1ms", url, job), 0, "", "");
     for (int i = 0; i < 2; i++)
         assert_int_equal(keeping_afar(NULL, WORDS("logs", url, later[i])), 0);
     /* What runs is not touched; nothing more is let in until there is room. */
@@ -483,6 +514,7 @@ int main(void)
         cmocka_unit_test_teardown(no_log_no_attach, tear_down),
         cmocka_unit_test_teardown(who_has_it_is_audited, tear_down),
         cmocka_unit_test_teardown(too_much_output, tear_down),
+        cmocka_unit_test_teardown(from_within_a_gap, tear_down),
         cmocka_unit_test(preset_folder),
         cmocka_unit_test_teardown(much_is_said_at_once, tear_down),
         cmocka_unit_test_teardown(the_oldest_makes_room, tear_down),
