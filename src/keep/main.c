@@ -242,6 +242,7 @@ int keeper_main(int argc, char **argv)
     if (child != 0)
         _exit(child > 0 ? EXIT_SUCCESS : EXIT_FAILURE);
     (void)setsid();
+    (void)prctl(PR_SET_NAME, "afard-keep"); /* not "exe", as it was executed */
     set_signals();
     close_on_exec();
     (void)prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);

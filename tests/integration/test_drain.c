@@ -100,6 +100,28 @@ static void a_second_signal_kills(void **state)
     program_close(&client);
 }
 
+/* Nobody can come back to a server that stops, so nobody is waited for; and that is what it says. */
+static void whoever_is_away_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct afard server;
+    struct program client;
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "drain_ms=1000000", NULL};
+    afard_start(&server, args);
+    const char *argv[] = {"afar", "run", "--reconnect",           "60s", server.url[0], "--",
+                          "sh",   "-c",  "echo ready; sleep 977", NULL};
+    program_start(&client, argv, NULL);
+    program_expect(&client, 1, "ready");
+    assert_int_equal(kill(client.pid, SIGKILL), 0);
+    afard_expect_log(&server, "ms for its client");
+    assert_int_equal(kill(server.program.pid, SIGTERM), 0);
+    afard_expect_log(&server, "the server stops, so its client cannot come back");
+    assert_null(strstr(server.program.stderr_data, "in time (resume_ms)"));
+    program_finish(&client, NULL, 0);
+    program_close(&client);
+    assert_int_equal(afard_stop(&server), 0);
+}
+
 /* A client that takes nothing cannot keep the server from ending: it does when last_words_ms are
  * over, so that a container's grace period can be kept. */
 static int64_t end_without_a_reader(void)
@@ -245,6 +267,7 @@ int main(void)
         cmocka_unit_test(a_running_job_may_finish),
         cmocka_unit_test(after_drain_ms_jobs_are_ended),
         cmocka_unit_test(a_second_signal_kills),
+        cmocka_unit_test(whoever_is_away_is_not_waited_for),
         cmocka_unit_test(a_client_that_does_not_read),
         cmocka_unit_test(restart_on_the_same_port),
         cmocka_unit_test(a_repl_outlives_a_restart),

@@ -140,6 +140,19 @@ static void outlives_a_stop(void **state)
     program_close(&follower);
 }
 
+/* As `ps` shows it. */
+static void expect_name(pid_t pid, const char *name)
+{
+    char path[64];
+    char text[32] = "";
+    (void)snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof text, file));
+    assert_int_equal(fclose(file), 0);
+    assert_string_equal(text, name);
+}
+
 static void killed_keeper_is_server_lost(void **state)
 {
     struct program client;
@@ -150,6 +163,7 @@ static void killed_keeper_is_server_lost(void **state)
     pid_t keeper = keeping_number(&keeping, job);
     (void)snprintf(mark, sizeof mark, "AFAR_JOB=%s", job);
     assert_true(processes_with(mark) > 0);
+    expect_name(keeper, "afard-keep\n");
     assert_int_equal(kill(keeper, SIGKILL), 0);
     expect_process_gone(keeper);
     int status = afar(&client, WORDS("wait", "--json", keeping.url, job));

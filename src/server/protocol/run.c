@@ -201,13 +201,17 @@ static const struct job_owner_ops owner_ops = {
 
 /* ---- its life -------------------------------------------------------------------------------- */
 
-/* The client has not come back in time. If there is no room for its output, the command could not
+/* The client has not come back in time, or the server does not wait for it any more. If there is no room for its output, the command could not
  * even end: then the run is freed. */
 static void expire(struct run *run)
 {
     const struct output_log *log = run->host.log;
-    counters_count(&run->worker->shared->counters, COUNTER_RESUME_MS);
-    say(run, "its client has not come back in time (resume_ms); it is ended");
+    if (run->worker->draining) {
+        say(run, "the server stops, so its client cannot come back; it is ended");
+    } else {
+        counters_count(&run->worker->shared->counters, COUNTER_RESUME_MS);
+        say(run, "its client has not come back in time (resume_ms); it is ended");
+    }
     bool full = output_log_held(log) + MESSAGE_OUTPUT_HEAD_BYTES >= output_log_capacity(log);
     if (run->job == NULL || full)
         run_free(run);
