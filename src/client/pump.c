@@ -149,11 +149,11 @@ static enum afar_status explain_stray(const struct afar_client *client, struct a
  * ended. An end without a message proves nothing. */
 static bool is_not_begun(const struct afar_client *client)
 {
-    static const char *const codes[] = {"busy", "draining", "denied"};
+    static const char *const codes[] = {"busy", "draining", "denied", "limit"};
     const struct command *command = &client->command;
     if (!command->running || command->answered)
         return false;
-    /* These come before any request is read; other errors are about a request. */
+    /* The first three come before any request is read, the last if ours was too large to be read. */
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (client->complaint.code != AFAR_OK && strcmp(client->complaint.reason, codes[i]) == 0)
             return true;

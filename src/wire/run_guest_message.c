@@ -336,7 +336,10 @@ static void on_error(struct run_guest *guest, const struct message *message, int
 static void on_connection(struct run_guest *guest, const struct message *message)
 {
     const bool error = message->type == MESSAGE_ERROR && !message->has_id;
-    if (error && is_code(message, "denied"))
+    /* Our exec, which is all that we have sent, was too large to be read. */
+    const bool unread =
+        error && guest->state == RUN_GUEST_ASKED && !guest->heard && is_code(message, "limit");
+    if (unread || (error && is_code(message, "denied")))
         guest->door = RUN_GUEST_DENIED;
     else if (message->type == MESSAGE_CLOSING ||
              (error && (is_code(message, "busy") || is_code(message, "draining"))))

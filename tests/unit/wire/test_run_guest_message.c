@@ -278,6 +278,29 @@ static void test_taking_over(void **state)
     talk_close();
 }
 
+/* An exec that the server could not read was not begun. */
+static void test_exec_unread(void **state)
+{
+    static const char *const codes[] = {"limit", "bad_request", "internal"};
+    (void)state;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        for (int heard = 0; heard < 2; heard++) {
+            char json[128];
+            (void)snprintf(json, sizeof json,
+                           "{\"type\":\"error\",\"code\":\"%s\",\"message\":\"m\"}", codes[i]);
+            talk_open((struct run_guest_setup){.resume_ms = 60000});
+            run_guest_begin(&talk.guest, 1);
+            run_guest_sent(&talk.guest);
+            if (heard != 0)
+                talk_hear("{\"type\":\"queued\",\"id\":1,\"position\":1}", RUN_GUEST_NOTHING);
+            talk_hear(json, RUN_GUEST_NOTHING);
+            assert_int_equal(talk_lose(2000),
+                             i == 0 && heard == 0 ? RUN_GUEST_NOT_SENT : RUN_GUEST_RETRY);
+            talk_close();
+        }
+    }
+}
+
 /* Output that lies before the first frame would be missing. */
 static void test_attached_for_an_exec(void **state)
 {
@@ -492,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_answers_to_an_attach),
         cmocka_unit_test(test_lost_before_the_answer),
         cmocka_unit_test(test_taking_over),
+        cmocka_unit_test(test_exec_unread),
         cmocka_unit_test(test_attached_for_an_exec),
         cmocka_unit_test(test_known_name),
         cmocka_unit_test(test_anything_may_come),
