@@ -238,6 +238,15 @@ static void test_shows(void **state)
            "user me\nhostname h\nport 22\nbatchmode yes\naddressfamily inet\n"
            "sendenv GIT_PROTOCOL\n",
            "");
+    /* The first that is given counts, and the destination gives some too. */
+    EXPECT(url, WORDS("-G", "b@h", "-l", "a"), NULL, 0,
+           "user b\nhostname h\nport 7420\nbatchmode yes\n", "");
+    EXPECT(url, WORDS("-G", "-l", "b", "ssh://h:2", "-p", "3", "-l", "c"), NULL, 0,
+           "user b\nhostname h\nport 2\nbatchmode yes\n", "");
+    EXPECT(url, WORDS("-G", "-p", "77", "b@tls://h"), NULL, 0,
+           "user b\nhostname h\nport 77\nbatchmode yes\n", "");
+    EXPECT(url, WORDS("-G", "b@tls://h:2", "-p", "77"), NULL, 0,
+           "user b\nhostname h\nport 2\nbatchmode yes\n", "");
     EXPECT(url, WORDS("-o", "ControlPath=\"/a b\"", "-O", "check", "h"), NULL, 255, "",
            "Control socket connect(/a b): No such file or directory\n");
     EXPECT(url, WORDS("-O", "exit", "h"), NULL, 255, "", "No ControlPath");

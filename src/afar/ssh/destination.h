@@ -13,12 +13,12 @@ enum { SSH_HOST_BYTES = 512, SSH_URL_BYTES = 600 };
 
 struct ssh_destination {
     char host[SSH_HOST_BYTES]; /* a name, an address without brackets, or Afar's URL */
-    bool is_url;               /* tls://, tcp:// or unix:// */
+    bool is_url;               /* tls://, tcp://, unix:// or udp:// */
 };
 
-/* Parses options->destination: "host", "user@host", "ssh://[user@]host[:port][/]" or an Afar URL;
- * the last "@" separates. User and port are set in the options, unless set before. False: `message`
- * says what is wrong. */
+/* Parses options->destination: "host", "user@host", "ssh://[user@]host[:port][/]" or "[user@]URL"
+ * with a URL of Afar's; the last "@" separates, but for what is in such a URL. User and port are set
+ * in the options, unless set before. False: `message` says what is wrong. */
 bool ssh_destination_parse(struct ssh_destination *destination, struct ssh_options *options,
                            char message[SSH_MESSAGE_BYTES]);
 

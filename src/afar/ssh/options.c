@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "afar/ssh/destination.h"
 #include "afar/ssh/keywords.h"
 
 static const char usage[] = "usage: afar ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] "
@@ -473,10 +474,11 @@ static bool needs_no_destination(const struct ssh_options *options)
     return options->show_version || options->query != NULL;
 }
 
-bool ssh_options_parse(struct ssh_options *options, int argc, char **argv,
-                       char message[SSH_MESSAGE_BYTES])
+bool ssh_options_parse(struct ssh_options *options, struct ssh_destination *destination, int argc,
+                       char **argv, char message[SSH_MESSAGE_BYTES])
 {
     *options = (struct ssh_options){0};
+    *destination = (struct ssh_destination){0};
     message[0] = '\0';
     char **at = argv + (argc > 0 ? 1 : 0);
     bool ended = false;
@@ -488,6 +490,9 @@ bool ssh_options_parse(struct ssh_options *options, int argc, char **argv,
     options->destination = strdup(*at++);
     if (options->destination == NULL)
         return out_of_memory(message);
+    /* Before the options behind it: its user and port are the first. */
+    if (!needs_no_destination(options) && !ssh_destination_parse(destination, options, message))
+        return false;
     if (!ended && !parse_some(options, &at, &ended, message))
         return false;
     options->words = at;

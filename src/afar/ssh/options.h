@@ -2,7 +2,7 @@
  * and the command's words.
  *
  * Letters are treated as the keywords that they stand for. The first value of a keyword counts,
- * wherever it is: `-p 22 -o Port=1` is port 22.
+ * wherever it is: `-p 22 -o Port=1` is port 22, and `a@host -l b` is user a.
  *
  * Owns:    the values and lists (ssh_options_close); words and file names point into argv.
  * Threads: one.
@@ -91,10 +91,12 @@ enum { SSH_MESSAGE_BYTES = 1024 };
 /* Parses a time as in ssh_config(5): 90, 10m, 1h30m. False: it is not one. */
 bool ssh_time_parse(const char *text, int64_t *ms);
 
-/* Parses argv[1] and following. False: `message` says what is wrong. ssh_options_close in any
- * case. */
-bool ssh_options_parse(struct ssh_options *options, int argc, char **argv,
-                       char message[SSH_MESSAGE_BYTES]);
+struct ssh_destination; /* destination.h */
+
+/* Parses argv[1] and following, and the destination among them. False: `message` says what is
+ * wrong. ssh_options_close in any case. */
+bool ssh_options_parse(struct ssh_options *options, struct ssh_destination *destination, int argc,
+                       char **argv, char message[SSH_MESSAGE_BYTES]);
 void ssh_options_close(struct ssh_options *options);
 
 /* Applies one line of -o or of a file, "Key=Value" or "Key Value". `where` is for messages:

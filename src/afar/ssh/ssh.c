@@ -191,8 +191,11 @@ static bool make_url(struct ssh_run *run, char message[SSH_MESSAGE_BYTES])
         host = expanded;
     }
     if (host == NULL && run->destination.is_url) {
-        (void)snprintf(run->url, sizeof run->url, "%s", run->destination.host);
-        return true;
+        if (ssh_destination_replace(run->url, run->destination.host, port_of(options)))
+            return true;
+        (void)snprintf(message, SSH_MESSAGE_BYTES, "too long a URL: '%.200s'",
+                       run->destination.host);
+        return false;
     }
     if (host == NULL && run->entry.value[HOST_ENDPOINT].text != NULL)
         return ssh_destination_replace(run->url, run->entry.value[HOST_ENDPOINT].text,
@@ -314,14 +317,12 @@ static int go(struct ssh_run *run, int argc, char **argv)
 {
     struct ssh_options *options = &run->options;
     char message[SSH_MESSAGE_BYTES];
-    if (!ssh_options_parse(options, argc, argv, message))
+    if (!ssh_options_parse(options, &run->destination, argc, argv, message))
         return failed(message);
     if (options->show_version)
         return ssh_show_version();
     if (options->query != NULL)
         return ssh_show_query(options->query);
-    if (!ssh_destination_parse(&run->destination, options, message))
-        return failed(message);
     if (!open_log(run))
         return SSH_STATUS_FAILED;
     if (options->config_file != NULL &&

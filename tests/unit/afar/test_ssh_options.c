@@ -20,6 +20,7 @@ enum { WORDS_MAX = 32, LINE_BYTES = 2048 };
 
 struct parsed {
     struct ssh_options options;
+    struct ssh_destination destination;
     char text[LINE_BYTES];
     char *argv[WORDS_MAX];
     int argc;
@@ -36,7 +37,8 @@ static void parse(struct parsed *parsed, const char *line)
     for (char *word = strtok_r(parsed->text, "|", &rest); word != NULL;
          word = strtok_r(NULL, "|", &rest))
         parsed->argv[parsed->argc++] = word;
-    parsed->good = ssh_options_parse(&parsed->options, parsed->argc, parsed->argv, parsed->message);
+    parsed->good = ssh_options_parse(&parsed->options, &parsed->destination, parsed->argc,
+                                     parsed->argv, parsed->message);
 }
 
 static void expect(bool is_so, const char *line, const char *what)
@@ -121,6 +123,8 @@ static const struct {
     {"-p|22|-o|Port=1|h", SSH_PORT, "22"},
     {"-o|Port=1|-p|22|h", SSH_PORT, "1"},
     {"-l|a|b@h", SSH_USER, "a"},
+    {"b@h|-l|a", SSH_USER, "b"},
+    {"b@h|-oUser=a", SSH_USER, "b"},
     {"-o|User=a|-l|b|h", SSH_USER, "a"},
     {"h|-p|22|-p|23", SSH_PORT, "22"},
     {"h", SSH_PORT, NULL},
@@ -353,10 +357,22 @@ static const struct {
     {"u@[::1]", "::1", "u", NULL},
     {"::1", "::1", NULL, NULL},
     {"127.0.0.1", "127.0.0.1", NULL, NULL},
-    {"tcp://127.0.0.1:7", "tcp://127.0.0.1:7", NULL, NULL},
+    {"tcp://127.0.0.1:7", "tcp://127.0.0.1:7", NULL, "7"},
     {"unix:///s", "unix:///s", NULL, NULL},
     {"tls://h", "tls://h", NULL, NULL},
+    {"udp://h:7", "udp://h:7", NULL, "7"},
+    {"u@tls://h", "tls://h", "u", NULL},
+    {"u@x@tcp://[::1]:7/", "tcp://[::1]:7/", "u@x", "7"},
+    {"u@unix:///run/a@tls://b", "unix:///run/a@tls://b", "u", NULL},
+    {"unix:///run/a@b:1", "unix:///run/a@b:1", NULL, NULL},
+    {"tls://[::1]", "tls://[::1]", NULL, NULL},
     {"-p|23|ssh://h:22", "h", NULL, "23"},
+    {"ssh://u@h:22|-p|23|-l|v", "h", "u", "22"},
+    {"-p|23|tls://h:22", "tls://h:22", NULL, "23"},
+    {"u@tls://h:22|-p|23|-l|v", "tls://h:22", "u", "22"},
+    {"tls://h|-p|23|-l|v", "tls://h", "v", "23"},
+    {"@tls://h", NULL, NULL, NULL},
+    {"tls://h:x", NULL, NULL, NULL},
     {"@h", NULL, NULL, NULL},
     {"u@", NULL, NULL, NULL},
     {"[::1", NULL, NULL, NULL},
@@ -376,14 +392,12 @@ static void test_destinations(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof destinations / sizeof destinations[0]; i++) {
         struct parsed parsed;
-        struct ssh_destination destination;
         const char *line = destinations[i].line;
         parse(&parsed, line);
-        assert_true(parsed.good);
-        bool good = ssh_destination_parse(&destination, &parsed.options, parsed.message);
+        bool good = parsed.good;
         expect(good == (destinations[i].host != NULL), line, "judged as it should be");
         if (good) {
-            expect(is_same(destination.host, destinations[i].host), line, "its host");
+            expect(is_same(parsed.destination.host, destinations[i].host), line, "its host");
             expect(is_same(parsed.options.value[SSH_USER], destinations[i].user), line, "its user");
             expect(is_same(parsed.options.value[SSH_PORT], destinations[i].port), line, "its port");
         } else {
