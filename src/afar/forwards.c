@@ -313,7 +313,8 @@ static void be_server(struct forwards *forwards, struct remote *remote, int cont
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
         (void)signal(ignored[i], SIG_IGN);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+        (forwards->is_silent && dup2(null, STDERR_FILENO) < 0))
         _exit(EXIT_FAILURE);
     remote_forget_connection(remote);
     forwards_serve(forwards, remote, control);

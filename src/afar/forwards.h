@@ -34,6 +34,7 @@ struct forwards {
     size_t count;
     bool everywhere; /* without BIND: listen at every address, not only the loopback's */
     const char *user;
+    bool is_silent; /* the serving process reports nothing, and does not hold standard error */
     struct forward_listener listeners[FORWARD_LISTENERS_MAX];
     size_t listener_count;
     int control; /* ends the serving process; -1: there is none */

@@ -14,10 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "support/afard.h"
 #include "support/ruled.h"
 
-enum { TEXT_BYTES = 4096 };
+/* HOLD_ENDS_MS is less than the time between two pings of -N. */
+enum { TEXT_BYTES = 4096, HOLD_ENDS_MS = 5000 };
 
 static struct afard server;
 
@@ -436,6 +438,36 @@ static void test_background(void **state)
            "cannot connect");
 }
 
+/* -N, with -f and without it: who waits for the end of our streams has it, and a server that goes is
+ * noticed at once. */
+static void test_holds_until_the_server_ends(void **state)
+{
+    static const int signals[] = {SIGKILL, SIGTERM};
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", NULL};
+    (void)state;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        struct afard own;
+        struct program program;
+        char forward[128];
+        afard_start(&own, args);
+        (void)snprintf(forward, sizeof forward, "%s/forward:localhost:1", own.folder);
+        const char *behind[] = {"afar", "ssh", "-f", "-N", "-L", forward, own.url[0], NULL};
+        assert_int_equal(program_run(&program, behind, NULL, 0), 0);
+        assert_string_equal(program.stderr_data, "");
+        program_close(&program);
+        const char *here[] = {"afar", "ssh", "-v", "-N", own.url[0], NULL};
+        program_start(&program, here, NULL);
+        program_expect(&program, 2, "Connection established");
+        int64_t begun_ms = clock_now_ms();
+        assert_int_equal(kill(own.program.pid, signals[i]), 0);
+        program_finish(&program, NULL, 0);
+        assert_int_equal(program_exit_status(&program), 255);
+        assert_true(clock_now_ms() - begun_ms < HOLD_ENDS_MS);
+        program_close(&program);
+        (void)afard_stop(&own);
+    }
+}
+
 /* pdsh starts its ssh with SIGCHLD blocked, and pdsh, docker and others take ssh from PATH. */
 static void test_by_name(void **state)
 {
@@ -570,7 +602,8 @@ int main(void)
         cmocka_unit_test(test_environment),    cmocka_unit_test(test_shows),
         cmocka_unit_test(test_named),          cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_signals),        cmocka_unit_test(test_holds),
-        cmocka_unit_test(test_background),     cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_background),
+        cmocka_unit_test(test_holds_until_the_server_ends),     cmocka_unit_test(test_by_name),
         cmocka_unit_test(test_hosts),          cmocka_unit_test(test_sftp),
         cmocka_unit_test(test_proxy_command),  cmocka_unit_test(test_families),
         cmocka_unit_test(test_rules),          cmocka_unit_test(test_rules_with_shells),

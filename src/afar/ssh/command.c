@@ -19,7 +19,7 @@
 
 /* PATIENCE_MS: how long the command has to end by a signal that ends programs; then its connection
  * is closed, and the server ends it. */
-enum { PATIENCE_MS = 2000, HOLD_MS = 10000, HOLD_ANSWER_MS = 30000 };
+enum { PATIENCE_MS = 2000, HOLD_MS = 10000, HOLD_ANSWER_MS = 30000, SHARE_ENDS_MS = 500 };
 
 /* ---- environment --------------------------------------------------------------------------------
  */
@@ -91,14 +91,40 @@ static int exit_status(void *user, const struct afar_receipt *receipt)
 /* ---- in the background --------------------------------------------------------------------------
  */
 
+static bool in_background(const struct ssh_run *run)
+{
+    return ssh_options_is_yes(&run->options, SSH_FORK_AFTER_AUTHENTICATION);
+}
+
+static void make_null(int first, int last)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = first; null >= 0 && fd <= last; fd++)
+        (void)dup2(null, fd);
+    if (null >= 0)
+        (void)close(null);
+}
+
+/* In the background, with no command that writes: lets go of the caller's standard output and
+ * error, because the caller may wait for their end. As ssh(1), keeps what we write there with -v,
+ * and the file of -E. */
+static void let_go_of_streams(struct ssh_run *run)
+{
+    make_null(STDOUT_FILENO,
+              run->verbose || run->options.log_file != NULL ? STDOUT_FILENO : STDERR_FILENO);
+    if (run->stderr_fd > 0)
+        (void)close(run->stderr_fd);
+    run->stderr_fd = 0;
+}
+
 /* -f: the command runs, so the parent exits and its caller can go on. The child has the connection
  * and the signals from now on. */
 static void go_on_behind(void *user)
 {
-    const struct ssh_run *run = user;
+    struct ssh_run *run = user;
     if (run->no_terminal)
         report_plain("PTY allocation request failed on channel 0");
-    if (!ssh_options_is_yes(&run->options, SSH_FORK_AFTER_AUTHENTICATION))
+    if (!in_background(run))
         return;
     pid_t child = fork();
     if (child > 0)
@@ -108,11 +134,9 @@ static void go_on_behind(void *user)
         return;
     }
     (void)setsid();
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null >= 0) {
-        (void)dup2(null, STDIN_FILENO);
-        (void)close(null);
-    }
+    make_null(STDIN_FILENO, STDIN_FILENO);
+    if (run->options.no_command)
+        let_go_of_streams(run);
 }
 
 /* ---- what is asked for --------------------------------------------------------------------------
@@ -122,25 +146,29 @@ static void go_on_behind(void *user)
  * master. */
 static int hold(struct ssh_run *run)
 {
-    struct pollfd share = {.fd = ssh_share_watch(run), .events = POLLIN};
+    struct pollfd watched[] = {{.fd = ssh_share_watch(run), .events = POLLIN}, {.events = POLLIN}};
+    struct pollfd *share = &watched[0];
     go_on_behind(run);
     for (;;) {
         struct afar_pong pong = AFAR_PONG_INIT();
         struct afar_error err = {0};
-        if (share.fd >= 0)
+        if (share->fd >= 0)
             ssh_share_use(run);
         if (afar_ping(run->remote.client, HOLD_ANSWER_MS, &pong, &err) != AFAR_OK) {
-            if (share.fd < 0 || poll(&share, 1, 0) <= 0)
+            /* A share that ends closes the connection first. */
+            if (share->fd < 0 || poll(share, 1, SHARE_ENDS_MS) <= 0)
                 report("%s", err.message);
             break;
         }
-        if (poll(&share, 1, HOLD_MS) > 0) {
+        /* The next ping reads what the server has sent, and finds the end of the connection. */
+        watched[1].fd = afar_fd(run->remote.client);
+        if (poll(watched, 2, HOLD_MS) > 0 && share->revents != 0) {
             ssh_debug(run, "The share has ended.");
             break;
         }
     }
-    if (share.fd >= 0)
-        (void)close(share.fd);
+    if (share->fd >= 0)
+        (void)close(share->fd);
     return SSH_STATUS_FAILED;
 }
 
@@ -148,7 +176,6 @@ static int hold(struct ssh_run *run)
 static struct afar_command make_command(const struct ssh_run *run)
 {
     const struct ssh_options *options = &run->options;
-    const bool in_background = ssh_options_is_yes(options, SSH_FORK_AFTER_AUTHENTICATION);
     if (options->subsystem)
         return (struct afar_command)AFAR_COMMAND_INIT(.with_stdin = true, .subsystem = run->line,
                                                       .user = options->value[SSH_USER],
@@ -157,7 +184,7 @@ static struct afar_command make_command(const struct ssh_run *run)
         AFAR_COMMAND_INIT(.shell = run->line,
                           .env = (const char *const *)options->list[SSH_SET_ENV].at,
                           .with_stdin =
-                              !in_background && !ssh_options_is_yes(options, SSH_STDIN_NULL),
+                              !in_background(run) && !ssh_options_is_yes(options, SSH_STDIN_NULL),
                           .resume_ms = run->remote.reconnect_ms, .user = options->value[SSH_USER],
                           .env_if_allowed = (const char *const *)run->send_env.at, .home = true,
                           .login = run->line == NULL, .leave = true,
@@ -202,6 +229,8 @@ int ssh_command(struct ssh_run *run)
         run->command.pty = &wish.pty;
     }
     int status = run_command(run);
+    if (in_background(run))
+        let_go_of_streams(run); /* forwarded connections may last longer */
     if (run->command.pty != NULL && tty_is_there() && status != SSH_STATUS_FAILED)
         report_plain("Connection to %s closed.", run->destination.host);
     return status;

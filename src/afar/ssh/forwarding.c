@@ -59,6 +59,10 @@ bool ssh_forwards_open(struct ssh_run *run)
             return false;
         }
     }
+    /* In the background the caller's standard error is not ours; see let_go_of_streams. */
+    run->forwards.is_silent =
+        ssh_options_is_yes(&run->options, SSH_FORK_AFTER_AUTHENTICATION) && !run->verbose &&
+        run->options.log_file == NULL;
     return forwards_start(&run->forwards, &run->remote);
 }
 
