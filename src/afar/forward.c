@@ -108,19 +108,17 @@ static int serve(struct remote *remote, const struct options *options)
 static int carry(struct remote *remote, const struct options *options)
 {
     struct channel channel = {.connected = NULL};
-    struct forward_target target;
     struct afar_error err;
-    char text[FORWARD_TEXT_BYTES];
+    char target[FORWARD_TEXT_BYTES];
     if (options->words[1] == NULL || options->words[2] != NULL) {
         report("forward: behind - one TARGET:PORT was expected; try 'afar forward --help'");
         return STATUS_FAILED;
     }
-    if (forward_target_parse(&target, options->words[1], &err) != AFAR_OK) {
+    if (forward_spec_stdio(target, options->words[1], &err) != AFAR_OK) {
         report("forward: %s; try 'afar forward --help'", err.message);
         return STATUS_FAILED;
     }
-    forward_target_format(&target, text);
-    return channel_run(remote, text, remote->entry.value[HOST_USER].text, &channel);
+    return channel_run(remote, target, remote->entry.value[HOST_USER].text, &channel);
 }
 
 int forward_main(int argc, char **argv)

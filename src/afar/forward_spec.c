@@ -127,3 +127,17 @@ enum afar_status forward_spec_dynamic(struct forward_spec *spec, const char *tex
         return bad(text, "[BIND:]PORT", err);
     return AFAR_OK;
 }
+
+enum afar_status forward_spec_stdio(char target[FORWARD_TEXT_BYTES], const char *text,
+                                    struct afar_error *err)
+{
+    struct forward_target parsed;
+    const char *close = text[0] == '[' ? strchr(text, ']') : NULL;
+    enum afar_status status =
+        close != NULL && close[1] == ':'
+            ? forward_target_make(&parsed, text + 1, (size_t)(close - text - 1), close + 2, err)
+            : forward_target_parse(&parsed, text, err);
+    if (status == AFAR_OK)
+        forward_target_format(&parsed, target);
+    return status;
+}

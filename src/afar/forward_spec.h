@@ -1,6 +1,6 @@
 /* Parses what is to be forwarded, as ssh(1) writes it: -L [BIND:]PORT:HOST:PORT, -L PATH:HOST:PORT
  * and -D [BIND:]PORT; for `afar forward` also PORT:PORT and PORT alone, for which HOST is
- * localhost.
+ * localhost. Also the HOST:PORT of -W.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -30,5 +30,10 @@ enum afar_status forward_spec_local(struct forward_spec *spec, const char *text,
                                     struct afar_error *err);
 enum afar_status forward_spec_dynamic(struct forward_spec *spec, const char *text,
                                       struct afar_error *err);
+
+/* HOST:PORT, as a server takes it. Brackets may be around any HOST, because ssh(1) writes
+ * -W [%h]:%p. */
+enum afar_status forward_spec_stdio(char target[FORWARD_TEXT_BYTES], const char *text,
+                                    struct afar_error *err);
 
 #endif

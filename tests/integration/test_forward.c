@@ -65,6 +65,8 @@ static void test_stdio(void **state)
     program_expect_run(WORDS("afar", "ssh", "-W", at("127.0.0.1", echo.port), url), "hello", 0,
                        "hello", "");
     program_expect_run(WORDS("afar", "ssh", "-W", at("localhost", echo.port), url), "", 0, "", "");
+    program_expect_run(WORDS("afar", "ssh", "-W", at("[localhost]", echo.port), url), "hello", 0,
+                       "hello", "");
     program_expect_run(WORDS("afar", "forward", url, "-", at("localhost", echo.port)), "hello", 0,
                        "hello", "");
     if (echo_server_start(&six, ECHO_PLAIN, true)) {

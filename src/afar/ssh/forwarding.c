@@ -60,9 +60,8 @@ bool ssh_forwards_open(struct ssh_run *run)
         }
     }
     /* In the background the caller's standard error is not ours; see let_go_of_streams. */
-    run->forwards.is_silent =
-        ssh_options_is_yes(&run->options, SSH_FORK_AFTER_AUTHENTICATION) && !run->verbose &&
-        run->options.log_file == NULL;
+    run->forwards.is_silent = ssh_options_is_yes(&run->options, SSH_FORK_AFTER_AUTHENTICATION) &&
+                              !run->verbose && run->options.log_file == NULL;
     return forwards_start(&run->forwards, &run->remote);
 }
 
@@ -70,15 +69,13 @@ bool ssh_forwards_open(struct ssh_run *run)
 int ssh_stdio_forward(struct ssh_run *run)
 {
     struct channel channel = {.connected = NULL};
-    struct forward_target target;
     struct afar_error err;
-    char text[FORWARD_TEXT_BYTES];
-    if (forward_target_parse(&target, run->options.stdio_forward, &err) != AFAR_OK) {
+    char target[FORWARD_TEXT_BYTES];
+    if (forward_spec_stdio(target, run->options.stdio_forward, &err) != AFAR_OK) {
         report("-W: %s", err.message);
         return SSH_STATUS_FAILED;
     }
-    forward_target_format(&target, text);
-    int status = channel_run(&run->remote, text, run->options.value[SSH_USER], &channel);
+    int status = channel_run(&run->remote, target, run->options.value[SSH_USER], &channel);
     if (status != 0 && !channel.is_connected)
         report_plain("stdio forwarding failed");
     return status;

@@ -97,6 +97,26 @@ static void test_dynamic(void **state)
     }
 }
 
+/* ssh(1) puts any host in brackets for its -J. */
+static void test_stdio(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *target; /* NULL: it is refused */
+    } table[] = {
+        {"web:80", "web:80"},     {"[Web]:80", "web:80"}, {"[127.0.0.1]:80", "127.0.0.1:80"},
+        {"[::1]:80", "[::1]:80"}, {"::1:80", NULL},       {"[]:80", NULL},
+        {"[web:80", NULL},        {"[web]80", NULL},      {"[web]", NULL},
+        {"[[web]]:80", NULL},     {"[web]:0", NULL},      {"web", NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char target[FORWARD_TEXT_BYTES] = "";
+        bool good = forward_spec_stdio(target, table[i].text, NULL) == AFAR_OK;
+        if (good != (table[i].target != NULL) || (good && strcmp(target, table[i].target) != 0))
+            fail_msg("%s: '%s'", table[i].text, target);
+    }
+}
+
 /* Where a jump host is to lead to. */
 static void test_jump_target(void **state)
 {
@@ -127,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_local),
         cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_stdio),
         cmocka_unit_test(test_jump_target),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
