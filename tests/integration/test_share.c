@@ -248,6 +248,10 @@ static void ssh_persists_and_is_asked(void **state)
     double before = sharing_accepted(&sharing.server) + 3;
     int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     ssh(begin, 0, "");
+    ssh(check, 0, "Master running"); /* at once */
+    const char *unshared[] = {"afar", "ssh", "-S", "none", "-O", "check", sharing.server.url[0],
+                              NULL};
+    program_expect_run(unshared, "", 255, "", "No ControlPath specified");
     pid_t pid = sharing_expect_one();
     while (sharing_accepted(&sharing.server) != before ||
            afard_metric(&sharing.server, "afard_connections") != 2)
@@ -267,14 +271,15 @@ static void ssh_persists_and_is_asked(void **state)
 }
 
 /* ssh -M -fN …; ssh -O exit …: it is there when the first has returned, and the process in the background
- * ends with it, which closes the output. */
+ * ends with it, which closes standard error: with -v it keeps that. */
 static void ssh_ends_its_master(void **state)
 {
     (void)state;
-    const char *begin[] = {"-M", "-fN", sharing.server.url[0], NULL};
+    const char *begin[] = {"-v", "-M", "-fN", sharing.server.url[0], NULL};
     const char *check[] = {"-O", "check", sharing.server.url[0], NULL};
     struct program program;
-    const char *argv[] = {"afar", "ssh", "-S", "/tmp/none", begin[0], begin[1], begin[2], NULL};
+    const char *argv[] = {"afar",   "ssh",    "-S",     "/tmp/none", begin[0],
+                          begin[1], begin[2], begin[3], NULL};
     siginfo_t info = {0};
     program_start(&program, argv, NULL);
     assert_int_equal(waitid(P_PID, (id_t)program.pid, &info, WEXITED | WNOWAIT), 0);

@@ -253,6 +253,7 @@ static void test_shows(void **state)
            "Control socket connect(/a b): No such file or directory\n");
     EXPECT(url, WORDS("-O", "exit", "h"), NULL, 255, "", "No ControlPath");
     EXPECT(url, WORDS("-O", "forward", "h"), NULL, 255, "", "-O forward: forwarding is not");
+    EXPECT(url, WORDS("-O", "no", "h"), NULL, 255, "", "Invalid multiplex command.");
 }
 
 /* A name of the file of hosts: what it says is what is shown, and its port stands for another HostName
@@ -595,18 +596,29 @@ static void test_rules_with_shells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_statuses),       cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_closed_streams), cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_log_file),       cmocka_unit_test(test_home),
-        cmocka_unit_test(test_login),          cmocka_unit_test(test_users),
-        cmocka_unit_test(test_environment),    cmocka_unit_test(test_shows),
-        cmocka_unit_test(test_named),          cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_signals),        cmocka_unit_test(test_holds),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_closed_streams),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_log_file),
+        cmocka_unit_test(test_home),
+        cmocka_unit_test(test_login),
+        cmocka_unit_test(test_users),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_shows),
+        cmocka_unit_test(test_named),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_holds),
         cmocka_unit_test(test_background),
-        cmocka_unit_test(test_holds_until_the_server_ends),     cmocka_unit_test(test_by_name),
-        cmocka_unit_test(test_hosts),          cmocka_unit_test(test_sftp),
-        cmocka_unit_test(test_proxy_command),  cmocka_unit_test(test_families),
-        cmocka_unit_test(test_rules),          cmocka_unit_test(test_rules_with_shells),
+        cmocka_unit_test(test_holds_until_the_server_ends),
+        cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_sftp),
+        cmocka_unit_test(test_proxy_command),
+        cmocka_unit_test(test_families),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_rules_with_shells),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -175,6 +175,12 @@ static int lock(const char *path)
     return -1;
 }
 
+bool share_place_is_usable(const struct share_key *key)
+{
+    char path[SHARE_PATH_BYTES];
+    return find_path(path, key->name, true);
+}
+
 bool share_place_taken(const struct share_key *key)
 {
     char path[SHARE_PATH_BYTES];

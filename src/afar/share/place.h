@@ -22,6 +22,9 @@ enum { SHARE_PATH_BYTES = 108, SHARES_MAX = 256 };
  * process; -1: no such share. `pid` may be NULL. */
 int share_place_dial(const struct share_key *key, pid_t *pid);
 
+/* True if there is a folder for the share of this key; makes it, if it is missing. */
+bool share_place_is_usable(const struct share_key *key);
+
 /* True if a process is or is becoming the share of this key, or if there can be none. */
 bool share_place_taken(const struct share_key *key);
 

@@ -145,6 +145,16 @@ void share_begin(const struct remote *remote)
     share_key_close(&key);
 }
 
+bool share_is_possible(const struct remote *remote)
+{
+    struct share_key key;
+    if (!share_key_make(&key, remote))
+        return false;
+    bool possible = share_place_is_usable(&key);
+    share_key_close(&key);
+    return possible;
+}
+
 pid_t share_find(const struct remote *remote)
 {
     struct share_key key;

@@ -15,8 +15,9 @@
 #include "afar/report.h"
 #include "afar/share/use.h"
 
-/* The idle time of a share that -N -M keeps alive, and how long to wait until it has started. */
-enum { MASTER_IDLE_MS = 30000, BEGINS_MS = 3000 };
+/* MASTER_IDLE_MS: the idle time of a share that -N -M keeps alive. The others: how long to wait
+ * until a share has started, for -N and after a command. */
+enum { MASTER_IDLE_MS = 30000, BEGINS_MS = 3000, SETTLES_MS = 1000, LOOK_MS = 10 };
 
 static bool is_none(const char *value)
 {
@@ -68,21 +69,36 @@ bool ssh_share(struct ssh_run *run)
     return true;
 }
 
-int ssh_share_watch(const struct ssh_run *run)
+/* Waits until the share that this program has started, or uses, can be found. Returns its process;
+ * 0: there is none. */
+static pid_t wait_for_share(const struct ssh_run *run, int limit_ms)
 {
-    const struct timespec pause = {.tv_nsec = 10000000};
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
     const struct remote_route *route = &run->route;
-    if (!run->is_master || route->open != NULL || route->family != 0 ||
-        route->local_address != NULL)
-        return -1;
-    for (int i = 0; i < BEGINS_MS / 10; i++) {
+    if (route->open != NULL || route->family != 0 || route->local_address != NULL ||
+        !share_is_possible(&run->remote))
+        return 0;
+    for (int ms = 0; ms < limit_ms; ms += LOOK_MS) {
         pid_t pid = share_find(&run->remote);
         if (pid > 0)
-            return (int)syscall(SYS_pidfd_open, pid, 0U);
+            return pid;
         (void)nanosleep(&pause, NULL);
     }
     ssh_debug(run, "No share has begun.");
-    return -1;
+    return 0;
+}
+
+int ssh_share_watch(const struct ssh_run *run)
+{
+    pid_t pid = run->is_master ? wait_for_share(run, BEGINS_MS) : 0;
+    return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0U) : -1;
+}
+
+void ssh_share_settle(const struct ssh_run *run)
+{
+    if (!run->is_master && run->remote.share_ms > 0 &&
+        !is_no(run->options.value[SSH_CONTROL_MASTER]))
+        (void)wait_for_share(run, SETTLES_MS);
 }
 
 void ssh_share_use(const struct ssh_run *run)
@@ -94,22 +110,31 @@ int ssh_share_control(struct ssh_run *run)
 {
     static const struct {
         const char *command;
-        int signal; /* 0: none */
+        int signal; /* 0: none; -1: refused */
         const char *words;
     } known[] = {{"check", 0, NULL},
                  {"exit", SIGTERM, "Exit request sent."},
-                 {"stop", SIGUSR1, "Stop listening request sent."}};
+                 {"stop", SIGUSR1, "Stop listening request sent."},
+                 {"forward", -1, NULL}, /* of ssh(1), and not supported */
+                 {"cancel", -1, NULL},
+                 {"proxy", -1, NULL}};
     const char *asked = run->options.control;
     const char *path = run->options.value[SSH_CONTROL_PATH];
     size_t which = 0;
     while (which < sizeof known / sizeof known[0] && strcmp(asked, known[which].command) != 0)
         which++;
     if (which == sizeof known / sizeof known[0]) {
+        report_plain("Invalid multiplex command.");
+        return SSH_STATUS_FAILED;
+    }
+    if (known[which].signal < 0) {
         report("-O %s: forwarding is not supported", asked);
         return SSH_STATUS_FAILED;
     }
     run->connect.host = run->url;
-    pid_t pid = remote_open(&run->remote, &run->connect, NULL) ? share_find(&run->remote) : 0;
+    pid_t pid = 0;
+    if (!is_none(path) && remote_open(&run->remote, &run->connect, NULL))
+        pid = share_find(&run->remote);
     if (pid > 0 && (known[which].signal == 0 || kill(pid, known[which].signal) == 0)) {
         if (known[which].words != NULL)
             report_plain("%s", known[which].words);

@@ -350,6 +350,7 @@ static int go(struct ssh_run *run, int argc, char **argv)
     if (options->stdio_forward != NULL)
         return ssh_stdio_forward(run);
     int status = ssh_forwards_open(run) ? ssh_command(run) : SSH_STATUS_FAILED;
+    ssh_share_settle(run);
     if (status != SSH_STATUS_FAILED)
         forwards_end(&run->forwards);
     return status;
