@@ -25,7 +25,7 @@ static const struct ssh_keyword keywords[] = {
     {"ForwardX11", SSH_KIND_YES_NO, SSH_FORWARD_X11},
     {"GatewayPorts", SSH_KIND_YES_NO, SSH_GATEWAY_PORTS},
     {"HostName", SSH_KIND_TEXT, SSH_HOST_NAME},
-    {"IdentityFile", SSH_KIND_TEXT, SSH_IDENTITY_FILE},
+    {"IdentityFile", SSH_KIND_LINE, SSH_IDENTITY_FILE},
     {"LocalForward", SSH_KIND_LINE, SSH_LOCAL_FORWARD},
     {"LogLevel", SSH_KIND_TEXT, SSH_LOG_LEVEL},
     {"Port", SSH_KIND_PORT, SSH_PORT},

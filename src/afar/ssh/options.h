@@ -34,7 +34,6 @@ enum ssh_value {
     SSH_FORWARD_X11,
     SSH_GATEWAY_PORTS,
     SSH_HOST_NAME,
-    SSH_IDENTITY_FILE,
     SSH_LOG_LEVEL,
     SSH_PORT,
     SSH_PROXY_COMMAND,
@@ -53,6 +52,7 @@ enum ssh_value {
 /* Keywords that may be given more than once. */
 enum ssh_list {
     SSH_DYNAMIC_FORWARD,
+    SSH_IDENTITY_FILE,
     SSH_LOCAL_FORWARD,
     SSH_REMOTE_FORWARD,
     SSH_SEND_ENV,

@@ -38,7 +38,8 @@ struct ssh_run {
     bool no_terminal;            /* a terminal was asked for, but the server allows none */
     char *line;                  /* owned; the command's words, joined; NULL: none */
     struct ssh_words send_env;   /* owned */
-    char *cert_file;             /* owned; the certificate beside the file of -i */
+    char *key_file;              /* owned; the file of -i that is used; NULL: none */
+    char *cert_file;             /* owned; the certificate beside it */
     struct afar_command command; /* points into the other members */
 };
 
@@ -53,9 +54,13 @@ void ssh_say(const char *message);
  * status. */
 int ssh_command(struct ssh_run *run);
 
-/* identity.c: if -i names a key that TLS can use and its certificate is beside it, sets both in
- * run->connect; else ignores -i. */
+/* identity.c: sets the key and certificate in run->connect: of the first file of -i that is a key
+ * which TLS can use, with its certificate beside it. Ignores the others. */
 void ssh_identity(struct ssh_run *run);
+
+/* Replaces "~" before "/", and %d (both: the home folder), %u (the local user) and %%. The caller
+ * frees it; NULL: out of memory. */
+char *ssh_identity_path(const char *text);
 
 /* route.c: sets how the server is reached: address family, local address, ProxyCommand, ProxyJump.
  * False: the reason was reported. */

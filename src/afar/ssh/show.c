@@ -64,6 +64,8 @@ int ssh_show_config(struct ssh_run *run)
         if (options->value[i] != NULL && !is_shown)
             print_value(ssh_keyword_name((enum ssh_value)i), options->value[i]);
     }
+    for (size_t i = 0; i < options->list[SSH_IDENTITY_FILE].count; i++)
+        print_value("identityfile", options->list[SSH_IDENTITY_FILE].at[i]);
     for (size_t i = 0; i < options->list[SSH_SEND_ENV].count; i++)
         print_value("sendenv", options->list[SSH_SEND_ENV].at[i]);
     for (size_t i = 0; i < options->list[SSH_SET_ENV].count; i++)

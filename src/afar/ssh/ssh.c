@@ -376,6 +376,7 @@ int ssh_main(int argc, char **argv)
     ssh_options_close(&run->options);
     host_close(&run->entry);
     ssh_words_close(&run->send_env);
+    free(run->key_file);
     free(run->cert_file);
     free(run->line);
     free(run);

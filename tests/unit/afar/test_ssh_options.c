@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "afar/share/use.h"
 #include "afar/ssh/run.h"
@@ -61,7 +62,6 @@ static const struct {
     {"-g|h", SSH_GATEWAY_PORTS, "yes"},
     {"-o|ExitOnForwardFailure=yes|h", SSH_EXIT_ON_FORWARD_FAILURE, "yes"},
     {"-oGatewayPorts no|h", SSH_GATEWAY_PORTS, "no"},
-    {"-i|key|h", SSH_IDENTITY_FILE, "key"},
     {"-J|jump|h", SSH_PROXY_JUMP, "jump"},
     {"-l|u|h", SSH_USER, "u"},
     {"-n|h", SSH_STDIN_NULL, "yes"},
@@ -94,7 +94,6 @@ static const struct {
     {"-o|ForkAfterAuthentication=no|h", SSH_FORK_AFTER_AUTHENTICATION, "no"},
     {"-o|ForwardX11=no|h", SSH_FORWARD_X11, "no"},
     {"-o|HostName=other|h", SSH_HOST_NAME, "other"},
-    {"-o|IdentityFile=key|h", SSH_IDENTITY_FILE, "key"},
     {"-o|LogLevel ERROR|h", SSH_LOG_LEVEL, "ERROR"},
     {"-o|Port=1|h", SSH_PORT, "1"},
     {"-o|ProxyCommand=nc %h %p|h", SSH_PROXY_COMMAND, "nc %h %p"},
@@ -153,7 +152,8 @@ static void test_lists(void **state)
     struct parsed parsed;
     (void)state;
     parse(&parsed, "-o|SendEnv=A B*|-o|SendEnv C|-o|SetEnv=\"X=a b\" Y=c|-L|1:h:2|-R|3:h:4|-D|5|"
-                   "-o|LocalForward=6 h:7|-o|dynamicforward 8|-o|RemoteForward 9 h:1|h");
+                   "-o|LocalForward=6 h:7|-o|dynamicforward 8|-o|RemoteForward 9 h:1|-i|a b|"
+                   "-oIdentityFile=\"c d\"|h");
     assert_true(parsed.good);
     const struct ssh_words *list = parsed.options.list;
     assert_int_equal(list[SSH_SEND_ENV].count, 3);
@@ -174,6 +174,9 @@ static void test_lists(void **state)
     assert_string_equal(list[SSH_LOCAL_FORWARD].at[1], "6 h:7");
     assert_int_equal(list[SSH_REMOTE_FORWARD].count, 2);
     assert_int_equal(list[SSH_DYNAMIC_FORWARD].count, 2);
+    assert_int_equal(list[SSH_IDENTITY_FILE].count, 2);
+    assert_string_equal(list[SSH_IDENTITY_FILE].at[0], "a b");
+    assert_string_equal(list[SSH_IDENTITY_FILE].at[1], "c d");
     ssh_options_close(&parsed.options);
 }
 
@@ -478,6 +481,57 @@ static void test_config_file(void **state)
     ssh_options_close(&parsed.options);
 }
 
+static void test_identity_path(void **state)
+{
+    static const char *const table[][2] = {{"~/key", "/home/ann/key"},
+                                           {"%d/key", "/home/ann/key"},
+                                           {"~", "/home/ann"},
+                                           {"a~/key", "a~/key"},
+                                           {"~ann/key", "~ann/key"},
+                                           {"/100%%", "/100%"},
+                                           {"%x%", "%x%"},
+                                           {"/%d%d", "//home/ann/home/ann"},
+                                           {"", ""}};
+    (void)state;
+    assert_int_equal(setenv("HOME", "/home/ann", 1), 0);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char *path = ssh_identity_path(table[i][0]);
+        assert_string_equal(path, table[i][1]);
+        free(path);
+    }
+}
+
+/* The first file that can be used is, not the first one. */
+static void test_identity_files(void **state)
+{
+    static const char pem[] = "-----BEGIN PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----\n";
+    char folder[] = "/tmp/afar-ssh-keys-XXXXXX";
+    char path[64];
+    struct parsed parsed;
+    struct ssh_run *run = calloc(1, sizeof *run);
+    (void)state;
+    assert_non_null(run);
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/good.pem", folder);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(pem, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(setenv("HOME", folder, 1), 0);
+    parse(&parsed, "-i|/nonexistent|-i|none|-i|~/good.pem|-i|/dev/null|h");
+    assert_true(parsed.good);
+    run->options = parsed.options;
+    ssh_identity(run);
+    assert_string_equal(run->connect.key_file, path);
+    assert_string_equal(run->connect.cert_file, path);
+    free(run->key_file);
+    free(run->cert_file);
+    ssh_options_close(&run->options);
+    free(run);
+    (void)unlink(path);
+    (void)rmdir(folder);
+}
+
 static void test_control_persist(void **state)
 {
     (void)state;
@@ -507,11 +561,12 @@ static void test_control_persist(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),       cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_flags),        cmocka_unit_test(test_ignored),
-        cmocka_unit_test(test_commands),     cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_destinations), cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_config_file),  cmocka_unit_test(test_control_persist),
+        cmocka_unit_test(test_values),        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_flags),         cmocka_unit_test(test_ignored),
+        cmocka_unit_test(test_commands),      cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_destinations),  cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_identity_path), cmocka_unit_test(test_identity_files),
+        cmocka_unit_test(test_config_file),   cmocka_unit_test(test_control_persist),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
