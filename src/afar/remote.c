@@ -253,7 +253,8 @@ bool remote_connect(struct remote *remote)
         }
         switch (trust_settle(&remote->trust)) {
         case TRUST_SAY_WHY:
-            if (!(remote->route != NULL && remote->route->has_said != NULL &&
+            if (!remote->tries_again &&
+                !(remote->route != NULL && remote->route->has_said != NULL &&
                   remote->route->has_said(remote->route->user)))
                 report("%s", err.message);
             return false;

@@ -46,6 +46,7 @@ struct remote {
     struct jump jump;                 /* if the entry has `via`: the jump host … */
     struct remote_route via;          /* … and the route through it */
     bool request_follows;             /* set before connecting: see struct afar_route */
+    bool tries_again;                 /* does not report that the server was not reached */
     bool secure;                      /* it is TLS, and needs credentials */
     struct credential_paths paths;
     struct trust trust; /* asked if neither a CA nor a pin decides */

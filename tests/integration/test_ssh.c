@@ -91,10 +91,25 @@ static void test_statuses(void **state)
     EXPECT(url, WORDS("tcp://127.0.0.1:1", "true"), NULL, 255, "", "cannot connect");
     EXPECT(url, WORDS("-q", "tcp://127.0.0.1:1", "true"), NULL, 255, "", "");
     EXPECT(url, WORDS("-o", "LogLevel=QUIET", "tcp://127.0.0.1:1", "true"), NULL, 255, "", "");
+    EXPECT(url, WORDS("-o", "RequestTTY=bogus", "@", "true"), NULL, 255, "", "unsupported option");
     EXPECT(url, WORDS("-Z", "@"), NULL, 255, "", "unknown option -- Z\nusage: ");
     EXPECT(url, WORDS("-o", "ControlPersist"), NULL, 255, "",
            "command-line line 0: no argument after keyword \"controlpersist\"");
     EXPECT(url, WORDS("-n"), NULL, 255, "", "usage: ");
+}
+
+/* Two attempts, and one report. */
+static void test_attempts(void **state)
+{
+    struct program program;
+    (void)state;
+    assert_int_equal(
+        ssh_at(&program, "tcp://127.0.0.1:1", WORDS("-o", "ConnectionAttempts=2", "@", "true"), ""),
+        255);
+    const char *said = strstr(program.stderr_data, "cannot connect");
+    assert_non_null(said);
+    assert_null(strstr(said + 1, "cannot connect"));
+    program_close(&program);
 }
 
 static void test_streams(void **state)
@@ -245,6 +260,8 @@ static void test_shows(void **state)
            "user b\nhostname h\nport 7420\nbatchmode yes\n", "");
     EXPECT(url, WORDS("-G", "-l", "b", "ssh://h:2", "-p", "3", "-l", "c"), NULL, 0,
            "user b\nhostname h\nport 2\nbatchmode yes\n", "");
+    EXPECT(url, WORDS("-G", "b@HosT"), NULL, 0, "user b\nhostname host\nport 7420\nbatchmode yes\n",
+           "");
     EXPECT(url, WORDS("-G", "-p", "77", "b@tls://h"), NULL, 0,
            "user b\nhostname h\nport 77\nbatchmode yes\n", "");
     EXPECT(url, WORDS("-G", "b@tls://h:2", "-p", "77"), NULL, 0,
@@ -597,6 +614,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_attempts),
         cmocka_unit_test(test_streams),
         cmocka_unit_test(test_closed_streams),
         cmocka_unit_test(test_lines),

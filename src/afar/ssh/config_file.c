@@ -37,6 +37,23 @@ static bool is_for(char *patterns, const char *host)
     return match;
 }
 
+/* Ends the line before a comment: '#' at the beginning of a word that is not in quotes. */
+static void cut_comment(char *line)
+{
+    char quote = '\0';
+    for (char *at = line; *at != '\0'; at++) {
+        const bool begins = at == line || strchr(" \t", at[-1]) != NULL;
+        if (*at == '#' && quote == '\0' && begins) {
+            *at = '\0';
+            return;
+        }
+        if (*at == quote)
+            quote = '\0';
+        else if (quote == '\0' && (*at == '"' || *at == '\''))
+            quote = *at;
+    }
+}
+
 bool ssh_config_apply(struct ssh_options *options, char *text, const char *path, const char *host,
                       char message[SSH_MESSAGE_BYTES])
 {
@@ -47,8 +64,9 @@ bool ssh_config_apply(struct ssh_options *options, char *text, const char *path,
         char where[300];
         number++;
         line += strspn(line, " \t\r");
+        cut_comment(line);
         size_t size = strcspn(line, " \t=\r");
-        if (size == 0 || line[0] == '#')
+        if (size == 0)
             continue;
         if (size == 4 && strncasecmp(line, "Host", size) == 0) {
             line[strcspn(line, "\r")] = '\0';

@@ -224,6 +224,29 @@ static bool is_word(const char *text, size_t size, const char *const *words)
     return false;
 }
 
+/* For check_value: the value of a letter, whose messages name no line. */
+static const char by_letter[] = "command-line";
+
+/* True if the keyword takes any value, or this one. */
+static bool is_choice(const struct ssh_keyword *keyword, const char *text, size_t size)
+{
+    static const struct {
+        enum ssh_value which;
+        const char *values[11];
+    } choices[] = {
+        {SSH_CONTROL_MASTER, {"yes", "true", "no", "false", "auto", "ask", "autoask"}},
+        {SSH_LOG_LEVEL,
+         {"quiet", "fatal", "error", "info", "verbose", "debug", "debug1", "debug2", "debug3"}},
+        {SSH_REQUEST_TTY, {"yes", "true", "no", "false", "auto", "force"}},
+        {SSH_SESSION_TYPE, {"none", "subsystem", "default"}},
+    };
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        if (choices[i].which == keyword->which)
+            return is_word(text, size, choices[i].values);
+    }
+    return true;
+}
+
 /* Checks that a value fits the keyword's kind. False: see `message`. */
 static bool check_value(const struct ssh_keyword *keyword, const char *text, size_t size,
                         const char *where, char message[SSH_MESSAGE_BYTES])
@@ -231,6 +254,8 @@ static bool check_value(const struct ssh_keyword *keyword, const char *text, siz
     static const char *const yes_no[] = {"yes", "no", "true", "false", NULL};
     static const char *const none[] = {"none", NULL};
     bool good = true;
+    if (keyword->kind == SSH_KIND_TEXT && !is_choice(keyword, text, size))
+        return fail(message, "%s: unsupported option \"%.*s\".", where, (int)size, text);
     if (keyword->kind == SSH_KIND_YES_NO)
         good = is_word(text, size, yes_no);
     else if (keyword->kind == SSH_KIND_NUMBER)
@@ -240,7 +265,8 @@ static bool check_value(const struct ssh_keyword *keyword, const char *text, siz
     else if (keyword->kind == SSH_KIND_PORT &&
              !(is_number(text, size) && strtol(text, NULL, 10) > 0 &&
                strtol(text, NULL, 10) <= 65535))
-        return fail(message, "Bad port '%.*s'", (int)size, text);
+        return fail(message, "%s%sBad port '%.*s'", where == by_letter ? "" : where,
+                    where == by_letter ? "" : ": ", (int)size, text);
     return good ||
            fail(message, "%s: '%.*s' is not a value of %s", where, (int)size, text, keyword->name);
 }
@@ -381,7 +407,7 @@ static bool set_keyword(struct ssh_options *options, const struct letter *letter
     const char *text = letter->text != NULL ? letter->text : value;
     if (keyword == NULL)
         return fail(message, "-%c: '%s' is not known", letter->letter, letter->keyword);
-    return check_value(keyword, text, strlen(text), "command-line", message) &&
+    return check_value(keyword, text, strlen(text), by_letter, message) &&
            take(options, keyword, text, strlen(text), message);
 }
 

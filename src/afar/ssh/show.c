@@ -55,6 +55,8 @@ int ssh_show_config(struct ssh_run *run)
     const char *user = options->value[SSH_USER];
     const bool is_local = strncasecmp(run->url, "unix", 4) == 0;
     ssh_split_url(run);
+    for (char *at = run->proxy_host; *at != '\0'; at++)
+        *at = (char)tolower((unsigned char)*at);
     print_value("user", user != NULL ? user : ssh_own_name());
     print_value("hostname", is_local ? run->destination.host : run->proxy_host);
     print_value("port", is_local ? "7420" : run->proxy_port);

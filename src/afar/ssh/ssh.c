@@ -246,9 +246,13 @@ static bool connect_to(struct ssh_run *run)
     if (!remote_open(&run->remote, &run->connect, NULL) || !ssh_share(run) || !ssh_route(run))
         return false;
     run->remote.request_follows = !run->options.no_command;
-    for (; !remote_connect(&run->remote); attempts--) {
+    for (;; attempts--) {
+        run->remote.tries_again = attempts > 1; /* the last attempt says what is wrong */
+        if (remote_connect(&run->remote))
+            break;
         if (attempts <= 1)
             return false;
+        ssh_debug(run, "Cannot connect to %s; trying again.", run->url);
         (void)nanosleep(&second, NULL);
     }
     ssh_debug(run, "Connection established.");

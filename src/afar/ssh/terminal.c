@@ -27,7 +27,7 @@ bool ssh_terminal_wanted(const struct ssh_run *run)
                          !ssh_options_is_yes(options, SSH_FORK_AFTER_AUTHENTICATION);
     if (asked == NULL || strcasecmp(asked, "auto") == 0)
         return run->line == NULL && has_one;
-    if (strcasecmp(asked, "no") == 0)
+    if (strcasecmp(asked, "no") == 0 || strcasecmp(asked, "false") == 0)
         return false;
     if (has_one || strcasecmp(asked, "force") == 0)
         return true;

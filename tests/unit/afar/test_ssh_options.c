@@ -318,7 +318,11 @@ static const struct {
     {"-p|0|h", "Bad port '0'"},
     {"-p|65536|h", "Bad port '65536'"},
     {"-p|x|h", "Bad port 'x'"},
-    {"-o|Port=-1|h", "Bad port '-1'"},
+    {"-o|Port=-1|h", "command-line line 0: Bad port '-1'"},
+    {"-o|RequestTTY=bogus|h", "command-line line 0: unsupported option \"bogus\"."},
+    {"-o|ControlMaster=bogus|h", "command-line line 0: unsupported option \"bogus\"."},
+    {"-o|LogLevel=debug4|h", "command-line line 0: unsupported option \"debug4\"."},
+    {"-o|SessionType=shell|h", "command-line line 0: unsupported option \"shell\"."},
     {"-o|ConnectTimeout=1x|h", "command-line line 0: '1x' is not a value of ConnectTimeout"},
     {"-o|ConnectTimeout=soon|h", "command-line line 0: 'soon' is not a value of ConnectTimeout"},
     {"-o|StdinNull=maybe|h", "command-line line 0: 'maybe' is not a value of StdinNull"},
@@ -440,8 +444,8 @@ static void test_urls(void **state)
 static void test_config_file(void **state)
 {
     static const char file[] = "# comment\n"
-                               "Port 1000\n"
-                               "Host web* !web3\n"
+                               "Port 1000 # comment\n"
+                               "Host web* !web3 #db\n"
                                "  HostName %h.example\n"
                                "\tUser = ann\r\n"
                                "  SendEnv LANG LC_*\n"
@@ -449,7 +453,7 @@ static void test_config_file(void **state)
                                "Match all\n"
                                "  User nobody\n"
                                "Host db\n"
-                               "  User dba\n"
+                               "  User \"dba #1\" # 3\n"
                                "  ConnectTimeout 5\n"
                                "Host *\n"
                                "  User other\n";
@@ -457,7 +461,7 @@ static void test_config_file(void **state)
         const char *host;
         const char *user;
         const char *timeout;
-    } cases[] = {{"web1", "ann", NULL}, {"web3", "other", NULL}, {"db", "dba", "5"}};
+    } cases[] = {{"web1", "ann", NULL}, {"web3", "other", NULL}, {"db", "dba #1", "5"}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct parsed parsed;
@@ -475,7 +479,7 @@ static void test_config_file(void **state)
     char bad[] = "Host *\nPort x\n";
     parse(&parsed, "h");
     assert_false(ssh_config_apply(&parsed.options, bad, "file", "h", parsed.message));
-    assert_string_equal(parsed.message, "Bad port 'x'");
+    assert_string_equal(parsed.message, "file line 2: Bad port 'x'");
     assert_false(ssh_config_read(&parsed.options, "/nonexistent", "h", parsed.message));
     assert_true(ssh_config_read(&parsed.options, "none", "h", parsed.message));
     ssh_options_close(&parsed.options);
