@@ -126,8 +126,11 @@ static void watch(struct reader *reader, const struct message *message)
     }
     attach.watch = false;
     find_gap(keeper, &attach);
+    /* Behind the receipt nothing comes any more: such a reader would wait for ever. */
+    const bool behind = keeper->ended && attach.has_next && attach.next > spool_end(keeper->spool);
     enum run_host_verdict verdict =
-        run_host_attach(&reader->own, reader, message->id, &attach, &displaced);
+        behind ? RUN_HOST_GONE
+               : run_host_attach(&reader->own, reader, message->id, &attach, &displaced);
     if (verdict != RUN_HOST_ATTACHED) {
         run_host_close(&reader->own);
         reader_refuse(reader, message->id, run_host_code(verdict), "those frames are not held");

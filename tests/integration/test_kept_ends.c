@@ -262,20 +262,22 @@ static void from_within_a_gap(void **state)
     keeping_detach(&keeping, "yes | head -c 6000000; sleep 0.2; echo end >&2; exit 4", job);
     assert_int_equal(keeping_afar(NULL, WORDS("wait", url, job)), 4);
     unsigned cut = 0;
-    for (unsigned i = 0; i < 100; i += 3) {
+    for (unsigned i = 0; i < 100; i++) {
         struct program client;
         (void)snprintf(seq, sizeof seq, "%u", i);
         const int got = keeping_afar(&client, WORDS("logs", "--since", seq, url, job));
         if (got == 125) {
             assert_non_null(strstr(client.stderr_data, "not held")); /* beyond the end */
         } else {
-            assert_non_null(strstr(client.stderr_data, "end\n"));
+            /* But for the receipt alone, which has nothing to show. */
+            if (got != 0 || client.stderr_size + client.stdout_size > 0)
+                assert_non_null(strstr(client.stderr_data, "end\n"));
             assert_true((got == 3) == (strstr(client.stderr_data, "bytes") != NULL));
             cut += got == 3;
         }
         program_close(&client);
     }
-    assert_true(cut > 10);
+    assert_true(cut > 30);
 }
 
 static void too_much_output(void **state)
