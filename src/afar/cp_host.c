@@ -81,10 +81,12 @@ bool cp_host_open(struct cp_host *host, const struct options *options, const cha
         report("cp: files cannot be had with the protocols sized and headed");
         return false;
     }
-    host->command = (struct afar_command)AFAR_COMMAND_INIT(.subsystem = "sftp",
-                                                           .timeout_ms = options->timeout_ms,
-                                                           .resume_ms = host->remote.reconnect_ms,
-                                                           .with_stdin = true);
+    host->command =
+        (struct afar_command)AFAR_COMMAND_INIT(.subsystem = "sftp",
+                                               .user = host->remote.entry.value[HOST_USER].text,
+                                               .timeout_ms = options->timeout_ms,
+                                               .resume_ms = host->remote.reconnect_ms,
+                                               .with_stdin = true);
     if (afar_start(host->remote.client, &host->command, &callbacks, &err) == AFAR_OK)
         return true;
     report("%s", err.message);

@@ -33,12 +33,13 @@ static int serve(const struct options *options)
 {
     struct remote remote = {0};
     const struct session_options how = {.json = false};
-    const struct afar_command command =
+    struct afar_command command =
         AFAR_COMMAND_INIT(.subsystem = "sftp", .cwd = options->cwd,
                           .timeout_ms = options->timeout_ms, .with_stdin = true);
     int status = STATUS_FAILED;
     bool opened = remote_open(&remote, options, NULL);
     remote.request_follows = true;
+    command.user = remote.entry.value[HOST_USER].text;
     if (opened && remote_connect(&remote)) {
         if (remote_is_shell(&remote))
             report("sftp: files cannot be had with the protocols sized and headed");

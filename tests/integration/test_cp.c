@@ -211,6 +211,22 @@ static void test_homes(void **state)
     assert_int_equal(folder_remove(home), 0);
 }
 
+/* The entry's user holds for files as it does for commands: else they would be somebody else's. */
+static void test_user_of_entry(void **state)
+{
+    (void)state;
+    struct copying c;
+    copying_open(&c, NULL);
+    copying_expect(&c, 0, NULL,
+                   "echo a > a; umask 077; "
+                   "printf '[h]\\nendpoint = %%s\\nuser = nosuchuser\\n' $U > hosts");
+    copying_expect(&c, 125, "nosuchuser", "AFAR_HOSTS=$D/hosts $A run h true");
+    copying_expect(&c, 125, "nosuchuser", "AFAR_HOSTS=$D/hosts $A cp a h:$D/b");
+    copying_expect(&c, 125, "nosuchuser", "AFAR_HOSTS=$D/hosts $A sftp h < /dev/null");
+    copying_expect(&c, 1, NULL, "test -e b");
+    copying_close(&c);
+}
+
 /* ---- what is said ---------------------------------------------------------------------------- */
 
 static void test_statuses(void **state)
@@ -455,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_two_servers),
         cmocka_unit_test(test_owner),
         cmocka_unit_test(test_homes),
+        cmocka_unit_test(test_user_of_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
