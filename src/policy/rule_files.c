@@ -73,10 +73,9 @@ const char *rule_files_home(const struct rule *rule, const struct user *self)
 {
     if (rule != NULL && rule->user.name != NULL)
         return rule->user.home;
-    /* As commands have it: the database first. */
-    const char *home = self != NULL ? self->home : NULL;
-    if (home == NULL)
-        home = getenv("HOME");
+    const char *home = getenv("HOME");
+    if ((home == NULL || !rule_path_is_plain(home)) && self != NULL)
+        home = self->home;
     return home != NULL && rule_path_is_plain(home) ? home : NULL;
 }
 

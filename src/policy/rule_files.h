@@ -23,9 +23,9 @@ enum afar_status rule_files_check(const struct rule *rule, struct afar_error *er
 /* Whether the path is absolute, without "//", "." and "..", and without a slash at its end. */
 bool rule_path_is_plain(const char *path);
 
-/* The directory that "~" stands for: the home of the rule's user; if it names none, that of `self`,
- * the server's own user, as for commands; if that has none or `self` is NULL, $HOME. NULL: not
- * known. Borrowed. `rule` may be NULL. */
+/* The directory that "~" stands for: the home of the rule's user; if it names none, $HOME; without
+ * that the home of `self`, the server's own user (NULL: not known). NULL: there is none. Borrowed.
+ * `rule` may be NULL. */
 const char *rule_files_home(const struct rule *rule, const struct user *self);
 
 /* Adds the rule's roots to `roots`: each "r" or "w", followed by the path with "~" expanded. None:

@@ -118,18 +118,19 @@ static void test_roots(void **state)
     assert_string_equal(roots.at[3], "w/");
     words_close(&roots);
 
-    /* As for commands, the database of users comes first. */
+    /* Without HOME that of the database of users. */
     char own[] = "/home/own";
     const struct user self = {.home = own};
     const struct user homeless = {.home = NULL};
+    assert_string_equal(rule_files_home(NULL, &self), "/");
+    assert_int_equal(unsetenv("HOME"), 0);
     assert_string_equal(rule_files_home(NULL, &self), own);
     assert_string_equal(rule_files_home(rule, &self), own);
-    assert_string_equal(rule_files_home(NULL, &homeless), "/");
+    assert_null(rule_files_home(NULL, &homeless));
     assert_int_equal(rule_files_roots(rule, &self, &roots, NULL), AFAR_OK);
     assert_string_equal(roots.at[3], "w/home/own");
     words_close(&roots);
 
-    assert_int_equal(unsetenv("HOME"), 0);
     struct afar_error err;
     assert_int_equal(rule_files_roots(rule, NULL, &roots, &err), AFAR_EINVAL);
     assert_string_equal(err.message, "files: ~/in: it is not known where the user's home is");
