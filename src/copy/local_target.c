@@ -297,9 +297,37 @@ static void end_file(struct item *item, int failed)
     item_committed(item, failed == 0 ? NULL : copy_errno(&err, failed));
 }
 
+/* Why no file may take the target's name, in words: what has it is neither a file nor a link, and
+ * would be lost. NULL: one may. */
+static const char *taken_by(const struct item *item)
+{
+    struct stat info;
+    const int flags =
+        item->copy->options.in_place && !item->folder->is_tree ? 0 : AT_SYMLINK_NOFOLLOW;
+    if (fstatat(item->folder->target_fd, item->target_name, &info, flags) != 0)
+        return NULL;
+    switch (info.st_mode & S_IFMT) {
+    case S_IFIFO:
+        return "is a fifo";
+    case S_IFSOCK:
+        return "is a socket";
+    case S_IFCHR:
+    case S_IFBLK:
+        return "is a device";
+    default:
+        return NULL;
+    }
+}
+
 static void local_put(struct item *item, const uint8_t *data, size_t size)
 {
     struct afar_error err;
+    const char *taken = taken_by(item);
+    if (taken != NULL) {
+        item->emptied = false;
+        item_committed(item, copy_error(&err, "EINVAL", taken));
+        return;
+    }
     item->target_fd = open_target(item, false);
     if (item->target_fd < 0) {
         item_committed(item, copy_errno(&err, errno));
@@ -313,6 +341,11 @@ static void local_begin(struct item *item)
     struct stat info;
     struct afar_error err;
     bool resumed = item->info.size > COPY_RESUMED_BYTES && !item->copy->options.no_resume;
+    const char *kind = taken_by(item);
+    if (kind != NULL) {
+        item_begun(item, 0, copy_error(&err, "EINVAL", kind));
+        return;
+    }
     item->target_fd = open_target(item, resumed);
     if (item->target_fd < 0 || fstat(item->target_fd, &info) != 0) {
         bool taken = errno == EWOULDBLOCK;

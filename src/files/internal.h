@@ -223,6 +223,10 @@ ssize_t read_all(int fd, uint8_t *data, size_t size, uint64_t offset);
 int write_all(const struct handle *handle, const uint8_t *data, size_t size, uint64_t offset,
               size_t *written);
 
+/* The type of a file that is not regular, in words; else NULL. Opening a FIFO would hang, opening a
+ * device may act. */
+const char *strange_kind(mode_t mode);
+
 /* Opens a regular file. -1: the request has been answered; see errno. */
 int open_file(struct request *request, const char *path, int flags, mode_t mode);
 

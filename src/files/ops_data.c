@@ -27,9 +27,7 @@ static bool open_flags(uint32_t asked, int *flags)
     return true;
 }
 
-/* The type of a file that is not regular, else NULL: opening a FIFO would hang, opening a device
- * may act. */
-static const char *strange_kind(mode_t mode)
+const char *strange_kind(mode_t mode)
 {
     switch (mode & S_IFMT) {
     case S_IFREG:

@@ -115,6 +115,16 @@ static void choose_mode(struct put *put)
     put->attrs.flags |= SFTP_ATTR_MODE;
 }
 
+/* Why no file may take this name, in words: what has it is neither a file nor a link, and would be
+ * lost, such as a device. NULL: one may. */
+static const char *taken_by(const struct place *place)
+{
+    struct stat info;
+    if (fstatat(place->dir, place->name, &info, AT_SYMLINK_NOFOLLOW) != 0 || S_ISLNK(info.st_mode))
+        return NULL;
+    return strange_kind(info.st_mode);
+}
+
 /* Applies the attributes, and renames the file. Returns 0 or an errno. */
 static int finish(const struct files *files, int fd, const char *partial, struct put *put)
 {
@@ -221,8 +231,11 @@ void op_put(struct request *request)
             reply_status(request, SFTP_STATUS_FAILURE, other_hash);
         return;
     }
+    const char *taken = NULL;
     if (!follow_links(request->files, path, &put.place))
         failed = errno;
+    else if ((taken = taken_by(&put.place)) != NULL)
+        failed = EINVAL;
     else if ((put.flags & PUT_IN_PLACE) != 0)
         failed = write_in_place(request, &put, &data, &answered);
     else
@@ -234,7 +247,9 @@ void op_put(struct request *request)
     if (note.has_hash)
         memcpy(note.hash, put.hash.bytes, sizeof note.hash);
     note_file(request->files, &note);
-    if (!answered)
+    if (taken != NULL)
+        reply_status(request, SFTP_STATUS_FAILURE, taken);
+    else if (!answered)
         reply_errno(request, failed);
 }
 
@@ -302,10 +317,10 @@ static void answer_partial(struct request *request, struct handle *handle)
     reply_end(&writer, request);
 }
 
-/* Opens the partial file in the directory of `path`. -1: see errno; the caller closes
+/* Opens the partial file in the directory of `path`. -1: see *taken, or else errno; the caller closes
  * partial->dir. */
 static int begin_partial(struct files *files, char path[SFTP_PATH_MAX_BYTES],
-                         const uint8_t tag[TAG_BYTES], struct partial *partial)
+                         const uint8_t tag[TAG_BYTES], struct partial *partial, const char **taken)
 {
     struct place place = {.dir = -1};
     partial->dir = -1;
@@ -315,6 +330,11 @@ static int begin_partial(struct files *files, char path[SFTP_PATH_MAX_BYTES],
     size_t size = strlen(place.name);
     if (size >= sizeof partial->target) {
         errno = ENAMETOOLONG;
+        return -1;
+    }
+    *taken = taken_by(&place);
+    if (*taken != NULL) {
+        errno = EINVAL;
         return -1;
     }
     memcpy(partial->target, place.name, size + 1);
@@ -334,7 +354,8 @@ void op_partial(struct request *request)
         return;
     }
     struct partial *partial = calloc(1, sizeof *partial);
-    int fd = partial == NULL ? -1 : begin_partial(request->files, path, tag.bytes, partial);
+    const char *taken = NULL;
+    int fd = partial == NULL ? -1 : begin_partial(request->files, path, tag.bytes, partial, &taken);
     if (fd >= 0)
         handle = handle_new(request->files, path, fd, NULL);
     if (handle == NULL) {
@@ -342,8 +363,9 @@ void op_partial(struct request *request)
         if (partial != NULL && partial->dir >= 0)
             (void)close(partial->dir);
         free(partial);
-        if (failed == EWOULDBLOCK)
-            reply_status(request, SFTP_STATUS_FAILURE, "another copy is under way");
+        if (taken != NULL || failed == EWOULDBLOCK)
+            reply_status(request, SFTP_STATUS_FAILURE,
+                         taken != NULL ? taken : "another copy is under way");
         else
             reply_errno(request, failed);
         return;

@@ -323,6 +323,27 @@ static void test_in_place(void **state)
     copying_close(&c);
 }
 
+/* What is neither a file nor a link is not replaced by one. */
+static void test_devices_stay(void **state)
+{
+    (void)state;
+    struct copying c;
+    copying_open(&c, NULL);
+    copying_expect(&c, 0, NULL, "echo s > s; head -c 3M /dev/zero > l; mkfifo f; ln -s f to-f");
+    for (int i = 0; i < 4; i++)
+        copying_expect(&c, 1, "is a fifo", "$A cp %s%s%s %sf", i % 2 == 0 ? "$U:$D/" : "",
+                       i < 2 ? "s" : "l", "", i % 2 == 0 ? "" : "$U:$D/");
+    copying_expect(&c, 1, "is a fifo", "$A cp --in-place $U:$D/s f");
+    assert_null(strstr(c.program.stderr_data, "damaged"));
+    copying_expect(&c, 1, "is a fifo", "$A cp --in-place s $U:$D/f");
+    copying_expect(&c, 0, NULL, "test -p f && test $(ls -A | wc -l) = 4");
+    if (geteuid() == 0)
+        copying_expect(&c, 0, NULL,
+                       "mknod n c 1 3 || exit 0; ! $A cp s $U:$D/n && ! $A cp l $U:$D/n && "
+                       "! $A cp $U:$D/s n && ! $A cp $U:$D/l n && test -c n");
+    copying_close(&c);
+}
+
 /* What went to standard output cannot be taken back, so there is no second try. */
 static void test_grows_under_a_stream(void **state)
 {
@@ -452,25 +473,16 @@ static void test_two_servers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_tls),
-        cmocka_unit_test(test_holes),
-        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_setuid),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_where),
-        cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_update),
-        cmocka_unit_test(test_in_place),
-        cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_grows_under_a_stream),
-        cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_two_servers),
-        cmocka_unit_test(test_owner),
-        cmocka_unit_test(test_homes),
+        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_holes),         cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_setuid),        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_where),         cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_streams),       cmocka_unit_test(test_update),
+        cmocka_unit_test(test_in_place),      cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_devices_stay),  cmocka_unit_test(test_grows_under_a_stream),
+        cmocka_unit_test(test_too_large),     cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_many),          cmocka_unit_test(test_two_servers),
+        cmocka_unit_test(test_owner),         cmocka_unit_test(test_homes),
         cmocka_unit_test(test_user_of_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
