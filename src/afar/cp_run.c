@@ -224,9 +224,15 @@ static bool check_end(struct cp_run *run, int *status)
 
 static void say_interrupted(const struct cp_run *run)
 {
-    report("interrupted by %s; files that were not whole have not replaced anything; the same "
-           "command goes on where large ones ended",
-           sigabbrev_np(run->signal));
+    const char *name = sigabbrev_np(run->signal);
+    if (run->options->in_place || run->to_output) /* what is damaged is told file by file */
+        report("interrupted by %s", name);
+    else if (run->options->no_resume)
+        report("interrupted by %s; files that were not whole have not replaced anything", name);
+    else
+        report("interrupted by %s; files that were not whole have not replaced anything; the same "
+               "command goes on where large ones ended",
+               name);
 }
 
 static int finish(struct cp_run *run, int status)

@@ -76,14 +76,20 @@ static void put_json(const struct copy_result *result, const char *source, const
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
+/* A lost connection or a signal is reported once, elsewhere; what it has damaged is not. */
+static bool is_told(const struct cp_tell *tell, const struct afar_error *err)
+{
+    const bool once =
+        tell->silent || strcmp(err->reason, "ECONNRESET") == 0 || strcmp(err->reason, "EINTR") == 0;
+    return once && strstr(err->message, "is damaged") == NULL;
+}
+
 static void put_line(const struct cp_tell *tell, const struct copy_result *result,
                      const char *source, const char *target)
 {
     switch (result->outcome) {
     case COPY_FAILED:
-        /* A lost connection or a signal is reported once, elsewhere. */
-        if (!tell->silent && strcmp(result->err->reason, "ECONNRESET") != 0 &&
-            strcmp(result->err->reason, "EINTR") != 0)
+        if (!is_told(tell, result->err))
             report("%s: %s", source, result->err->message);
         break;
     case COPY_SKIPPED:

@@ -32,8 +32,9 @@ static int close_parts(const struct files *files, struct handle *handle)
     if (handle->fd >= 0 && close(handle->fd) != 0)
         failed = errno;
     failed = failed == EINTR ? 0 : failed; /* Linux has closed it nevertheless: close(2) */
+    /* A partial file that was not committed has changed nothing under the target's name. */
     if (is_file)
-        note_end(files, handle, failed);
+        note_end(files, handle, failed == 0 && handle->partial != NULL ? ECANCELED : failed);
     digest_free(handle->digest);
     if (handle->partial != NULL && handle->partial->dir >= 0)
         (void)close(handle->partial->dir);

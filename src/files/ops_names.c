@@ -104,13 +104,16 @@ static void with_two(struct request *request, enum file_op op,
 {
     struct place from;
     struct place to;
-    if (!read_place(request, op, &from))
+    if (!path_read(request, from.path) || !path_read(request, to.path))
         return;
-    if (read_place(request, op, &to)) {
-        answer(request, op, from.path, to.path, act(&from, &to));
+    const bool from_found = path_place(request->files, from.path, &from);
+    const bool to_found = from_found && path_place(request->files, to.path, &to);
+    /* Also what was refused is noted with both paths. */
+    answer(request, op, from.path, to.path, to_found ? act(&from, &to) : errno);
+    if (to_found)
         place_close(&to);
-    }
-    place_close(&from);
+    if (from_found)
+        place_close(&from);
 }
 
 /* draft §6.5: it is an error if the new name exists. */

@@ -102,7 +102,7 @@ static void two_at_once(struct copying *c, const char *from, const char *to)
     copying_expect(c, 0, NULL,
                    "$A cp --limit 3M %s %s & p=$!; "
                    "until test $(cat t/.a.afar-* 2> /dev/null | wc -c) -gt 1000000; do sleep 0.02; "
-                   "done; $A cp %s %s 2> said; s=$?; cat said >&2; "
+                   "done; kill -STOP $p; $A cp %s %s 2> said; s=$?; kill -CONT $p; cat said >&2; "
                    "wait $p && test $s = 1 && grep -q 'another copy is under way' said",
                    from, to, from, to);
     copying_expect(c, 0, NULL, "cmp a t/a && test $(ls -A t | wc -l) = 1");
