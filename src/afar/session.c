@@ -111,7 +111,7 @@ static void on_started(void *user, const char *job)
     if (session->json) /* the id is in the lines */
         return;
     if (printf("%s\n", job) < 0 || fflush(stdout) != 0) {
-        report("cannot write to standard output: %s; job %s runs on", strerror(errno), job);
+        report("cannot write to standard output: %s; job %s is kept", strerror(errno), job);
         session->status = session->failed;
         session->lost = true;
     }
@@ -225,12 +225,20 @@ static void check_channel(struct session *session)
     output_open(&session->output[0], STDOUT_FILENO, session->output[0].name);
 }
 
+/* False for a standard error that was closed on purpose (2>&-). */
+static bool has_lost_reader(const struct output *output)
+{
+    struct pollfd state = {.fd = output->fd};
+    return poll(&state, 1, 0) > 0 && (state.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 /* The reader of our standard output (i = 0) or standard error is gone. A command that runs for this
  * client alone hears of it; the output of a kept job has other readers, so only we stop: one who
  * reads along leaves, one who has started the job still waits for its end. */
 static void lose_reader(struct session *session, int i, struct afar_error *err)
 {
-    if (session->command->job != NULL && i == 0) {
+    const bool leaves = i == 0 || has_lost_reader(&session->output[i]);
+    if (session->command->job != NULL && leaves) {
         session_leave_job(session, SIGPIPE);
     } else if (!session_is_kept(session)) {
         (void)afar_close_output(session->client, i + 1, err);

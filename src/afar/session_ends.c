@@ -203,7 +203,10 @@ static void pass_on(struct session *session, int number, struct afar_error *err)
 
 void session_leave_job(struct session *session, int number)
 {
-    if (!session->command->watch)
+    /* While its output is still behind, it may have ended. */
+    if (!session->command->watch && number == SIGPIPE)
+        report("nobody reads the output any more; left job %s", session->command->job);
+    else if (!session->command->watch)
         report("left job %s, which runs on", session->command->job);
     session->status = 128 + number;
     session->lost = true;

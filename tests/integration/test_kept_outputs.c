@@ -61,6 +61,31 @@ static void one_who_reads_along_leaves(void **state)
     expect_line("$A kill -s 9 $U $J", 0, "", ""); /* it was still there */
 }
 
+static void whose_standard_error_is_read_leaves(void **state)
+{
+    (void)state;
+    keeping_detach(&keeping, "while :; do echo l >&2; sleep 0.05; done", job);
+    expect_line("{ { timeout 10 $A logs -f $U $J; echo rc=$? >&3; } 2>&1 | head -n 1; } 3>&2", 0,
+                "l\n", "rc=141");
+    expect_line("{ { timeout 10 $A attach -n $U $J; echo rc=$? >&3; } 2>&1 | head -n 1; } 3>&2", 0,
+                "l\n", "rc=141");
+    expect_line("{ { timeout 10 $A logs -f $U $J; echo rc=$? >&3; } 2>&1 >/dev/null | "
+                "head -n 1; } 3>&2",
+                0, "l\n", "rc=141");
+    expect_line("timeout 1 $A logs -f $U $J 2>&-", 124, "", ""); /* closed on purpose */
+    expect_line("$A kill -s 9 $U $J", 0, "", "");
+}
+
+static void nothing_is_said_to_run_on_that_has_ended(void **state)
+{
+    (void)state;
+    keeping_detach(&keeping, "seq 300000", job); /* more than a pipe holds */
+    expect_line("$A wait $U $J", 0, "", "");
+    expect_line("{ { $A attach -a -n $U $J 2>&3; echo rc=$? >&4; } | head -n 1 >&4; } 3>&1 4>&2 | "
+                "grep -c 'runs on'",
+                1, "0\n", "rc=141");
+}
+
 static void one_who_started_it_waits(void **state)
 {
     (void)state;
@@ -73,7 +98,7 @@ static void one_who_started_it_waits(void **state)
 static void a_full_disk(void **state)
 {
     (void)state;
-    expect_line("$A run -d $U -- sleep 1000 >/dev/full", 125, "", "runs on");
+    expect_line("$A run -d $U -- sleep 1000 >/dev/full", 125, "", "is kept");
     keeping_detach(&keeping, "echo l; sleep 1000", job);
     expect_line("$A logs $U $J >/dev/full; test $? = 125 && ! $A logs $U $J 2>&1 >/dev/full | "
                 "grep ended",
@@ -128,6 +153,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_who_reads_along_leaves),
+        cmocka_unit_test(whose_standard_error_is_read_leaves),
+        cmocka_unit_test(nothing_is_said_to_run_on_that_has_ended),
         cmocka_unit_test(one_who_started_it_waits),
         cmocka_unit_test(a_full_disk),
         cmocka_unit_test(lines_of_json),
