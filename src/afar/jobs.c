@@ -94,12 +94,31 @@ static void print_text(const char *name, const char *text)
     (void)printf(",\"%s\":\"%s\"", name, shown);
 }
 
+/* Takes away what the library puts around the server's own words: "HOST refused: … (reason)". */
+static void keep_words(char *message, const char *reason)
+{
+    static const char mark[] = " refused: ";
+    char *words = message + strcspn(message, " "); /* other messages continue with another word */
+    char end[AFAR_ERROR_REASON_BYTES + 4];
+    if (strncmp(words, mark, sizeof mark - 1) != 0)
+        return;
+    words += sizeof mark - 1;
+    memmove(message, words, strlen(words) + 1);
+    (void)snprintf(end, sizeof end, " (%s)", reason);
+    char *at = strstr(message, end);
+    if (at != NULL) /* what follows it is how soon to try again */
+        *at = '\0';
+}
+
 static void print_error(const struct afar_error *err)
 {
+    char message[sizeof err->message];
+    (void)snprintf(message, sizeof message, "%s", err->message);
+    keep_words(message, err->reason);
     (void)printf("{\"type\":\"error\"");
     if (err->reason[0] != '\0')
         print_text("code", err->reason);
-    print_text("message", err->message);
+    print_text("message", message);
     (void)printf("}\n");
 }
 

@@ -118,6 +118,12 @@ static void lines_of_json(void **state)
                 "$A $verb --json $U 0000 2>/dev/null | grep '^{\"type\":\"error\",' | "
                 "grep -c '\"code\":\"not_found\"'; done",
                 0, "1\n1\n1\n1\n1\n", "");
+    expect_line("for verb in kill rm; do $A $verb --json $U 00000000000000000000000000000000 "
+                "2>/dev/null; done | sed 's/ is running\"/\"/'",
+                0,
+                "{\"type\":\"error\",\"code\":\"not_found\",\"message\":\"no such job\"}\n"
+                "{\"type\":\"error\",\"code\":\"not_found\",\"message\":\"no such job\"}\n",
+                "");
 }
 
 static void names(void **state)
