@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "afar/report.h"
+#include "base/utf8.h"
 
 enum { PREFIX_MIN = 4, MATCHES_SHOWN = 8 };
 
@@ -62,12 +63,16 @@ static bool ask(struct remote *remote, struct search *search, struct afar_error 
            AFAR_OK;
 }
 
-/* True if a job can have this name: --once refuses others. */
-static bool is_sound(const char *name)
+bool job_name_is_sound(const char *name)
 {
-    for (const char *at = name; *at != '\0'; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+    const uint8_t *at = (const uint8_t *)name;
+    size_t left = strlen(name);
+    while (left > 0) {
+        const size_t length = utf8_sequence(at, left);
+        if (length == 0 || utf8_control(at, length))
             return false;
+        at += length;
+        left -= length;
     }
     return name[0] != '\0';
 }
@@ -93,9 +98,9 @@ bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BY
     if (strncmp(text, once, sizeof once - 1) == 0) {
         search.by_name = true;
         search.text = text + sizeof once - 1;
-        if (!is_sound(search.text)) {
-            fail(err, "bad_request", "'%s': a name follows once:, without control characters",
-                 text);
+        if (!job_name_is_sound(search.text)) {
+            fail(err, "bad_request",
+                 "'%s': a name follows once:, in UTF-8 and without control characters", text);
             return false;
         }
     } else if (strlen(text) == JOB_NAME_BYTES - 1 && pty == NULL) {

@@ -13,9 +13,13 @@
 
 enum { JOB_NAME_BYTES = 33 };
 
+/* True if a job can have this name: not empty, UTF-8, no control characters. Lists of jobs, by
+ * which a name is found, show others as something else. */
+bool job_name_is_sound(const char *name);
+
 /* `pty` not NULL: *pty says if the job is on a terminal; NULL: a complete id is taken as it is,
- * without asking the server. False: see err, whose reason is "not_found" or "bad_request" if the server was not
- * at fault. */
+ * without asking the server. False: see err, whose reason is "not_found" or "bad_request" if the
+ * server was not at fault. */
 bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BYTES], bool *pty,
                    struct afar_error *err);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "afar/job_name.h"
 #include "afar/options.h"
 #include "afar/remote.h"
 #include "afar/report.h"
@@ -147,6 +148,10 @@ int run_main(int argc, char **argv)
         goto out;
     if (options.words[0] == NULL) {
         report("run: no command is given; it follows HOST; try 'afar run --help'");
+        goto out;
+    }
+    if (options.once != NULL && !job_name_is_sound(options.once)) {
+        report("run: --once: a name is not empty, is UTF-8, and has no control characters");
         goto out;
     }
     bool opened = remote_open(&remote, &options, NULL);

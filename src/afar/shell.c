@@ -109,6 +109,10 @@ int shell_main(int argc, char **argv)
         report("shell: for a command: afar run -t HOST -- COMMAND");
         goto out;
     }
+    if (options.once != NULL && !job_name_is_sound(options.once)) {
+        report("shell: --once: a name is not empty, is UTF-8, and has no control characters");
+        goto out;
+    }
     if (!remote_open(&remote, &options, NULL))
         goto out;
     if (remote_is_shell(&remote))

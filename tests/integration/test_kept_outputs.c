@@ -133,6 +133,12 @@ static void names(void **state)
     expect_line("$A rm -f $U once:", 125, "", "a name follows once:");
     expect_line("$A kill $U once:", 125, "", "a name follows once:");
     expect_line("$A run --once \"$(printf 'a\\nb')\" $U -- true", 125, "", "no control characters");
+    /* U+0085 is a control character, too; and a wrong name needs no server to be refused. */
+    expect_line("$A run --once \"$(printf 'a\\302\\205b')\" $U -- true", 125, "",
+                "no control characters");
+    expect_line("$A run --once '' unix:///nobody -- true", 125, "", "run: --once: a name is not");
+    expect_line("$A shell --once '' unix:///nobody", 125, "", "shell: --once: a name is not");
+    expect_line("$A logs $U \"once:$(printf 'a\\377')\"", 125, "", "without control characters");
     expect_line("$A run --once c $U -- true; $A run --once c $U -- false", 125, "",
                 "--once c was used for another command (conflict)");
     expect_line("$A kill -s KILL $U $J", 0, "", ""); /* it was not taken for one without a name */
