@@ -20,9 +20,10 @@ static const char *read_quoted(struct token *token, const char *at)
 {
     token->quoted = true;
     for (; *at != '"' && token->size < WORD_BYTES; at++) {
-        if (*at == '\\')
+        const bool escaped = *at == '\\';
+        if (escaped)
             at++;
-        if (*at == '\0' || (at[-1] == '\\' && *at != '"' && *at != '\\'))
+        if (*at == '\0' || (escaped && *at != '"' && *at != '\\'))
             return NULL;
         token->word[token->size++] = *at;
     }

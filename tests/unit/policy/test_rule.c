@@ -296,12 +296,23 @@ static void test_the_whole(void **state)
     rule_free(rule);
 }
 
+static void test_escapes(void **state)
+{
+    (void)state;
+    struct rule *rule = rule_new("x", 1);
+    set(rule, "force", "/bin/x \"a\\\\b\\\"c\" \"\\\\\" \"\\\\\\\\n\"");
+    assert_int_equal(rule->force.count, 4);
+    assert_string_equal(rule->force.at[1], "a\\b\"c");
+    assert_string_equal(rule->force.at[2], "\\");
+    assert_string_equal(rule->force.at[3], "\\\\n");
+    rule_free(rule);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_given_twice),
+        cmocka_unit_test(test_messages),  cmocka_unit_test(test_values),
+        cmocka_unit_test(test_escapes),   cmocka_unit_test(test_given_twice),
         cmocka_unit_test(test_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
