@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,13 @@ struct plan {
     bool has_stream;                  /* "-" is in use */
     bool has_name;
     char name[SFTP_PATH_MAX_BYTES]; /* its name there; without has_name: the source's */
+    void *names;                    /* tsearch(3): owned names that files get in the folder */
 };
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
 
 static int out_of_memory(void)
 {
@@ -232,6 +239,45 @@ static bool is_same_file(const struct plan *plan, const struct cp_name *source, 
            stat(path, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
+/* True if the source is a directory that the target is in: there would be no end. */
+static bool is_around_target(const struct plan *plan, const struct cp_name *source)
+{
+    const size_t size = strlen(source->path);
+    return source->host != NULL && plan->target.host != NULL &&
+           strcmp(source->host, plan->target.host) == 0 && plan->run->options->recursive &&
+           strncmp(plan->target.path, source->path, size) == 0 && plan->target.path[size] == '/';
+}
+
+/* True if an earlier source gets this name, which would be lost. Directories are put together. */
+static bool is_taken(struct plan *plan, const char *name)
+{
+    if (plan->has_name || plan->target.is_stream || plan->run->options->recursive)
+        return false;
+    char *own = strdup(name);
+    char *const *found = own != NULL ? tsearch(own, &plan->names, compare_names) : NULL;
+    const bool taken = found != NULL && *found != own;
+    if (found == NULL || taken)
+        free(own);
+    return taken;
+}
+
+/* Tells of a source that cannot be copied; the others are. */
+static int leave_out(struct plan *plan, const struct cp_name *source, const char *name,
+                     const char *why)
+{
+    struct cp_run *run = plan->run;
+    char target[2 * SFTP_PATH_MAX_BYTES];
+    struct afar_error err = {.code = AFAR_EINVAL, .reason = "EINVAL"};
+    (void)snprintf(err.message, sizeof err.message, "%s", why);
+    (void)snprintf(target, sizeof target, "%s/%s", plan->folder, name);
+    const struct copy_result result = {
+        .outcome = COPY_FAILED, .source = source->path, .target = target, .err = &err};
+    run->copy.counts.known++;
+    run->copy.counts.outcomes[COPY_FAILED]++;
+    cp_tell_result(&run->tell, &result, source->host, plan->target.host);
+    return 0;
+}
+
 static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name *source)
 {
     struct afar_error err;
@@ -263,8 +309,11 @@ static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name
                plan->target.path);
         status = 1;
     } else if (!plan->target.is_stream && !contents && is_same_file(plan, source, name)) {
-        report("%s and the target are the same file", source->path);
-        status = 1;
+        status = leave_out(plan, source, name, "source and target are the same file");
+    } else if (is_around_target(plan, source)) {
+        status = leave_out(plan, source, name, "cannot copy a directory into itself");
+    } else if (!contents && is_taken(plan, name)) {
+        status = leave_out(plan, source, name, "will not overwrite a file that was just copied");
     } else if (copy_add(&run->copy, &route, &err) != AFAR_OK) {
         report("%s", err.message);
         status = err.code == AFAR_ENOMEM ? STATUS_FAILED : 1;
@@ -324,6 +373,10 @@ static int plan_all(struct plan *plan, char *const *words, size_t sources)
         status = expand(run, run->target, &plan->target);
     }
     run->to_output = plan->target.is_stream;
+    if (run->to_output && run->options->json) {
+        report("cp: --json writes to standard output, where '-' puts the file");
+        return STATUS_FAILED;
+    }
     if (status == 0 && !plan->target.is_stream)
         status = place_target(plan);
     for (size_t i = 0; i < sources && status == 0; i++) {
@@ -342,6 +395,7 @@ int cp_plan(struct cp_run *run, char *const *words)
         count++;
     int status = cp_name_parse(&plan.target, words[count - 1]) ? plan_all(&plan, words, count - 1)
                                                                : out_of_memory();
+    tdestroy(plan.names, free);
     cp_name_close(&plan.target);
     return status;
 }

@@ -330,6 +330,28 @@ static void test_in_place(void **state)
     copying_close(&c);
 }
 
+/* A source that cannot be copied is told, and the others are copied. */
+static void test_sources_left_out(void **state)
+{
+    (void)state;
+    struct copying c;
+    copying_open(&c, NULL);
+    copying_expect(&c, 0, NULL,
+                   "mkdir a b t g; echo 1 > a/f; echo 2 > b/f; echo x > x; echo y > g/y");
+    copying_expect(&c, 1, "same file", "$A cp $U:$D/x $U:$D/a/f $U:$D/g/y $U:$D/a/");
+    copying_expect(&c, 0, NULL, "cmp x a/x && cmp g/y a/y && test $(cat a/f) = 1");
+    copying_expect(&c, 1, NULL, "$A cp --json $U:$D/x $U:$D/a/f $U:$D/a/");
+    assert_non_null(strstr(c.program.stdout_data, "\"files\":2,\"copied\":1,"));
+    assert_non_null(strstr(c.program.stdout_data, "same file"));
+    copying_expect(&c, 1, "just copied", "$A cp a/f b/f x $U:$D/t/");
+    copying_expect(&c, 1, "just copied", "$A cp $U:$D/a/f $U:$D/b/f $U:$D/x t/");
+    copying_expect(&c, 0, NULL, "test $(cat t/f) = 1 && cmp x t/x");
+    copying_expect(&c, 1, "into itself", "$A cp -r $U:$D/g $U:$D/g/in");
+    copying_expect(&c, 0, NULL, "test $(ls -A g) = y");
+    copying_expect(&c, 125, "--json writes", "$A cp --json $U:$D/x -");
+    copying_close(&c);
+}
+
 /* What is neither a file nor a link is not replaced by one. */
 static void test_devices_stay(void **state)
 {
@@ -480,16 +502,27 @@ static void test_two_servers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_tls),
-        cmocka_unit_test(test_holes),         cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_setuid),        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_where),         cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_streams),       cmocka_unit_test(test_update),
-        cmocka_unit_test(test_in_place),      cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_devices_stay),  cmocka_unit_test(test_grows_under_a_stream),
-        cmocka_unit_test(test_too_large),     cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_many),          cmocka_unit_test(test_two_servers),
-        cmocka_unit_test(test_owner),         cmocka_unit_test(test_homes),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_holes),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_setuid),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_where),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_update),
+        cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_devices_stay),
+        cmocka_unit_test(test_sources_left_out),
+        cmocka_unit_test(test_grows_under_a_stream),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_two_servers),
+        cmocka_unit_test(test_owner),
+        cmocka_unit_test(test_homes),
         cmocka_unit_test(test_user_of_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
