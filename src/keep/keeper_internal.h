@@ -43,16 +43,18 @@ struct keeper {
     struct job_decider decider;
     struct job *job; /* NULL: the job has ended */
     bool started;
-    bool killed; /* by a `kill` request */
-    bool ended;  /* `end` is filled in */
-    bool stored; /* `end` is on the disk */
+    bool killed;        /* by a `kill` request */
+    bool ended;         /* `end` is filled in */
+    bool stored;        /* `end` is on the disk */
+    bool resting;       /* does not accept until the timer fires: descriptors or memory ran out */
+    bool part_is_point; /* a reader can begin after the frame of `part` */
+    bool done;
     struct jobdir_end end;
     uint8_t room[SPOOL_RECORD_BYTES];  /* output of the job */
     enum stream waiting_stream;        /* the stream of the output in `room` */
     size_t waiting;                    /* bytes in `room` that the spool has not taken yet */
     size_t waiting_from;               /* where they begin */
     size_t part;                       /* size of the next frame; 0: not known yet */
-    bool part_is_point;                /* a reader can begin after that frame */
     struct screen screen;              /* if the job is on a terminal */
     struct jobdir_recording recording; /* path "": there is none, or it is not finished */
 
@@ -62,11 +64,9 @@ struct keeper {
     struct loop_source listener;
     struct list readers;
     size_t reader_count;
-    bool resting; /* does not accept until the timer fires: descriptors or memory ran out */
     struct loop_deferred pump; /* sends new output to all readers */
     struct timer timer;        /* runs while a write is to be retried, or the keeper is to end */
     int64_t leave_at_ms;       /* DEADLINE_NEVER: not yet */
-    bool done;
 };
 
 /* kept_job.c */

@@ -13,25 +13,25 @@ enum kept_state { KEPT_STARTING, KEPT_LIVE, KEPT_ENDED };
 
 struct kept_entry {
     struct list link; /* guarded by kept->lock, like the rest except a STARTING one's request */
-    enum kept_state state;
     struct jobdir_request request;
-    char driver[MESSAGE_HOLDER_BYTES]; /* who drives it, as far as is known; "": nobody */
-    struct registry_hold hold;         /* LIVE: its place in the registry */
-    bool watched;                      /* LIVE: kept_watch.c watches its keeper */
-    bool told;                         /* LIVE: it was told to end, as the server stops */
-    bool unreadable; /* LIVE, ENDED: at the last look its folder could not be read. It has no place
-                        then if it never could, and its request may be incomplete */
+    struct registry_hold hold; /* LIVE: its place in the registry */
+    uint64_t output_bytes;     /* its output on the disk */
+    enum kept_state state;
     unsigned round;  /* the round in which it was last measured */
     bool measured;   /* LIVE, ENDED: output_bytes is known */
-    uint64_t output_bytes; /* its output on the disk */
+    bool watched;    /* LIVE: kept_watch.c watches its keeper */
+    bool told;       /* LIVE: it was told to end, as the server stops */
+    bool unreadable; /* LIVE, ENDED: at the last look its folder could not be read. It has no place
+                        then if it never could, and its request may be incomplete */
+    bool condemned;  /* ENDED: its place was given away: it is removed soon */
+    bool by_word;    /* ENDED: only its keeper has said so: nobody has looked at its folder since */
+    char driver[MESSAGE_HOLDER_BYTES]; /* who drives it, as far as is known; "": nobody */
     /* ENDED */
-    bool by_word; /* only its keeper has said so: nobody has looked at its folder since */
+    char signal[AFAR_SIGNAL_NAME_BYTES];
     enum afar_outcome outcome;
     int code;
-    char signal[AFAR_SIGNAL_NAME_BYTES];
     uint64_t bytes[2];
     uint64_t ended_us;
-    bool condemned; /* its place was given away: it is removed soon */
 };
 
 struct kept {
