@@ -447,6 +447,11 @@ static void say_none(const struct trial *trial, struct policy_decision *decision
                        trial->argv[0], SHOWN_BYTES, trial->resembles);
     else
         (void)snprintf(end, size, "%s'%.*s'", line, SHOWN_BYTES, trial->argv[0]);
+    /* A rule with that user may be about something else: then it is the user that is wrong. */
+    used = (int)strlen(end);
+    if (request->user != NULL && trial->for_user && !request->is_files)
+        (void)snprintf(end + used, size - (size_t)used, " as user '%.*s'", SHOWN_BYTES,
+                       request->user);
 }
 
 /* Without rules, connections are forwarded only to loopback addresses. */

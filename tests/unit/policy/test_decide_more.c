@@ -175,6 +175,26 @@ static void test_reasons(void **state)
     config_close(&config);
 }
 
+/* There is a rule for the command, and one for the user: what is wrong is the two together. */
+static void test_reason_names_the_user(void **state)
+{
+    char text[DECIDER_TEXT_BYTES];
+    char answer[64];
+    char reason[POLICY_REASON_BYTES];
+    struct config config;
+    struct afar_error err;
+    (void)state;
+    decider_expand(text, sizeof text,
+                   "[allow a]\nclient = any\nuser = nobody\ncommand = @/bin/git log\n"
+                   "[allow b]\nclient = any\nuser = root\ncommand = @/bin/cat\n");
+    assert_int_equal(decider_load(&config, text, &err), AFAR_OK);
+    const struct asked asked = {ANN, NULL, "cat", NULL, NULL, "nobody"};
+    (void)decider_decide(config.rules, &asked, answer, reason, sizeof reason);
+    assert_string_equal(answer, "-");
+    assert_non_null(strstr(reason, ") run 'cat' as user 'nobody'"));
+    config_close(&config);
+}
+
 /* Where it begins, which is decided once: for the audit log, for --explain and for the child. */
 static void test_directories(void **state)
 {
@@ -334,9 +354,10 @@ static void test_adding_a_rule(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_run), cmocka_unit_test(test_words_for_the_wrapper),
-        cmocka_unit_test(test_reasons),     cmocka_unit_test(test_directories),
-        cmocka_unit_test(test_may),         cmocka_unit_test(test_adding_a_rule),
+        cmocka_unit_test(test_what_is_run),   cmocka_unit_test(test_words_for_the_wrapper),
+        cmocka_unit_test(test_reasons),       cmocka_unit_test(test_reason_names_the_user),
+        cmocka_unit_test(test_directories),   cmocka_unit_test(test_may),
+        cmocka_unit_test(test_adding_a_rule),
     };
     return cmocka_run_group_tests(tests, decider_make_tree, decider_remove_tree);
 }
