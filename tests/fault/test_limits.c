@@ -220,7 +220,7 @@ static void turned_away_and_in_the_way(void **state)
     assert_int_equal(program_run(&client, argv, NULL, 0), 0);
     program_close(&client);
     expect_count("max_unauthenticated=1");
-    assert_null(strstr(server.program.stderr_data, "others need its place"));
+    assert_null(strstr(server.program.stderr_data, "to make room for another connection"));
     (void)close(held);
     afard_expect_calm(&server);
 }

@@ -20,7 +20,10 @@ static char job[KEEPING_JOB_BYTES];
 static int set_up(void **state)
 {
     (void)state;
-    keeping_open(&keeping, NULL);
+    /* What is left of the jobs ends with the server. */
+    static const char *const options[] = {"--set", "keep_on_stop=end", "--set", "kill_grace_ms=300",
+                                          NULL};
+    keeping_open(&keeping, options);
     return 0;
 }
 

@@ -127,7 +127,7 @@ static void a_secret_is_replaced(void **state)
     program_close(&old);
 
     swap("half"); /* another certificate than the key's */
-    afard_expect_log(&server, "certificates: they were replaced, the old ones stay: ");
+    afard_expect_log(&server, "the new certificates cannot be used, keeping the old ones: ");
     assert_int_equal(run("two", "exit 5"), 5);
     swap("one");
     size_t before = server.program.stderr_size;
@@ -143,7 +143,7 @@ static void a_secret_is_absent(void **state)
     swap("one");
     start("tls_watch_ms=20");
     swap("nowhere");
-    afard_expect_log(&server, "certificates: they were replaced, the old ones stay: ");
+    afard_expect_log(&server, "the new certificates cannot be used, keeping the old ones: ");
     assert_int_equal(run("one", "exit 3"), 3);
     swap("two");
     afard_expect_log(&server, "have been read anew");
