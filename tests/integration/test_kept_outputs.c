@@ -21,8 +21,8 @@ static int set_up(void **state)
 {
     (void)state;
     /* What is left of the jobs ends with the server. */
-    static const char *const options[] = {"--set", "keep_on_stop=end", "--set", "kill_grace_ms=300",
-                                          NULL};
+    static const char *const options[] = {"--set", "keep_on_stop=end",  "--set", "drain_ms=100",
+                                          "--set", "kill_grace_ms=300", NULL};
     keeping_open(&keeping, options);
     return 0;
 }
