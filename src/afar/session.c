@@ -18,12 +18,9 @@ enum { WATCHED = 5 };
 static void fail(struct session *session, const char *what, int sys_errno)
 {
     console_leave(&session->console, true);
-    if (session->options->channel != NULL)
-        ; /* its other end may vanish at any time */
-    else if (session_is_kept(session))
-        report("%s: %s", what, strerror(sys_errno));
-    else
-        report("%s: %s; the command is ended", what, strerror(sys_errno));
+    if (session->options->channel == NULL) /* its other end may vanish at any time */
+        report("%s: %s%s", what, strerror(sys_errno),
+               session_is_kept(session) ? "" : "; the command is ended");
     session->status = session->failed;
     session->lost = true;
 }

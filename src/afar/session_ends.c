@@ -212,12 +212,6 @@ void session_leave_job(struct session *session, int number)
     session->lost = true;
 }
 
-static void leave_at(struct session *session, int number)
-{
-    if (session_is_end(number))
-        session_leave_job(session, number);
-}
-
 void session_take_signals(struct session *session, struct afar_error *err)
 {
     while (session->status < 0) {
@@ -230,8 +224,10 @@ void session_take_signals(struct session *session, struct afar_error *err)
             console_continued(&session->console);
         else if (number == SIGTSTP)
             session_suspend(session, err);
+        else if (session->options->stays && session_is_end(number))
+            session_leave_job(session, number);
         else if (session->options->stays)
-            leave_at(session, number);
+            continue; /* other signals are not for the job either */
         else if (!session->started && session_is_end(number))
             take_back(session, number, err);
         else if (number == SIGHUP && session->console.on)

@@ -6,17 +6,21 @@
 
 #include "afar/report.h"
 
+/* The codes of a server that does not know a field of the request. */
+static bool misses(const struct afar_error *err)
+{
+    return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
+}
+
 /* True if the server is too old for subsystems: it misses the command. */
 static bool is_unknown_subsystem(const struct session *session, const struct afar_error *err)
 {
-    return session->command->subsystem != NULL &&
-           (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
+    return session->command->subsystem != NULL && misses(err);
 }
 
 static bool is_unknown_forward(const struct session *session, const struct afar_error *err)
 {
-    return session->command->forward != NULL &&
-           (strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0);
+    return session->command->forward != NULL && misses(err);
 }
 
 bool session_is_unknown_terminal(const struct session *session, const struct afar_error *err)
@@ -24,29 +28,28 @@ bool session_is_unknown_terminal(const struct session *session, const struct afa
     const struct afar_command *command = session->command;
     if (command->pty == NULL && !command->with_pty && !command->login)
         return false;
-    return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
+    return misses(err);
 }
 
 void session_tell_failure(struct session *session, enum afar_status status,
                           const struct afar_error *err)
 {
-    if (status == AFAR_EREFUSED && is_unknown_subsystem(session, err))
+    if (status != AFAR_EREFUSED)
+        report("%s", err->message);
+    else if (is_unknown_subsystem(session, err))
         report("%s offers no files (its afard is older)", session->remote->host);
-    else if (status == AFAR_EREFUSED && is_unknown_forward(session, err))
+    else if (is_unknown_forward(session, err))
         report("%s forwards no connections (its afard is older)", session->remote->host);
-    else if (status == AFAR_EREFUSED && session_is_unknown_terminal(session, err))
+    else if (session_is_unknown_terminal(session, err))
         report("%s offers no %s (its afard is older)", session->remote->host,
                session->command->login ? "login shell" : "terminal");
-    else if (status == AFAR_EREFUSED && session->console.on &&
-             strcmp(err->reason, "superseded") == 0)
+    else if (session->console.on && strcmp(err->reason, "superseded") == 0)
         tty_say(&session->console.tty, "[taken over by another afar attach]");
-    else if (status == AFAR_EREFUSED && session->command->key != NULL &&
-             strcmp(err->reason, "conflict") == 0)
+    else if (session->command->key != NULL && strcmp(err->reason, "conflict") == 0)
         report("%s: --once %s was used for another command (conflict): its words, environment, "
-               "directory and "
-               "user count, and whether it reads input or has a terminal",
+               "directory and user count, and whether it reads input or has a terminal",
                session->remote->host, session->command->key);
-    else if (status == AFAR_EREFUSED && strcmp(err->reason, "detached") == 0)
+    else if (strcmp(err->reason, "detached") == 0)
         report("interrupted by %s: %s", sigabbrev_np(session->taken_back), err->message);
     else
         report("%s", err->message);
