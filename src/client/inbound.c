@@ -51,12 +51,6 @@ static void tell_screen(const struct command *command, const struct message_atta
         callbacks->on_screen(callbacks->user, attached->modes, attached->replay);
 }
 
-/* True if the command may be the work of an earlier request: that of an `exec` with a name. */
-static bool has_name(const struct run_guest *guest)
-{
-    return guest->stdin_again || guest->stdin_behind;
-}
-
 /* We are attached. The command's `started` may have been lost on the way. */
 static enum afar_status on_attached(struct afar_client *client, const struct message *message,
                                     const struct frame_view *frame, struct afar_error *err)
@@ -68,7 +62,8 @@ static enum afar_status on_attached(struct afar_client *client, const struct mes
         delivery_start_at(&command->delivery, message->attached.first,
                           message->attached.first_bytes);
     if (first && !command->started)
-        command->delivery.begun_before = command->guest.takes_over || has_name(&command->guest);
+        command->delivery.begun_before =
+            command->guest.takes_over || run_guest_is_named(&command->guest);
     command->attached = true;
     client->complaint.code = client->lost.code = AFAR_OK;
     if (message->attached.state == MESSAGE_JOB_RUNNING) {
@@ -152,7 +147,7 @@ static enum afar_status check_outcome(const struct command *command,
                          command->started ? "had started" : "had not started");
     /* Others may have sent some of it. */
     if (receipt->stdin_bytes > command->guest.stdin_sent && !command->guest.takes_over &&
-        !command->guest.stdin_again && !command->guest.stdin_behind)
+        !run_guest_is_named(&command->guest))
         return afar_fail(err, AFAR_EPEER,
                          "the receipt counts %" PRIu64 " bytes of stdin, but %" PRIu64 " were sent",
                          receipt->stdin_bytes, command->guest.stdin_sent);

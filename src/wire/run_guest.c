@@ -46,6 +46,11 @@ enum afar_status run_guest_open(struct run_guest *guest, const struct run_guest_
     return AFAR_OK;
 }
 
+bool run_guest_is_named(const struct run_guest *guest)
+{
+    return guest->stdin_again || guest->stdin_behind;
+}
+
 void run_guest_close(struct run_guest *guest)
 {
     buffer_close(&guest->ring);

@@ -148,6 +148,9 @@ struct run_guest {
 enum afar_status run_guest_open(struct run_guest *guest, const struct run_guest_setup *setup,
                                 struct afar_error *err);
 
+/* True if its command may be the work of an earlier request: that of an exec with a name. */
+bool run_guest_is_named(const struct run_guest *guest);
+
 /* Valid for a zeroed guest, too. */
 void run_guest_close(struct run_guest *guest);
 

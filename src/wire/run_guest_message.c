@@ -78,7 +78,7 @@ static enum afar_status take_stdin(struct run_guest *guest, const struct message
 {
     uint64_t received = attached->stdin_received;
     uint64_t oldest = guest->stdin_sent - buffer_size(&guest->ring);
-    bool ahead = fresh && (guest->stdin_again || guest->stdin_behind || guest->takes_over);
+    bool ahead = fresh && (run_guest_is_named(guest) || guest->takes_over);
     if ((asked && received < oldest) || (received > guest->stdin_sent && !ahead))
         return afar_fail(err, AFAR_EPEER,
                          "the server has %" PRIu64 " bytes of stdin; %" PRIu64
@@ -117,10 +117,9 @@ static void end_stdin(struct run_guest *guest)
  * name: else output would be missing. */
 static bool may_answer_exec(const struct run_guest *guest, const struct message_attached *attached)
 {
-    const bool named = guest->stdin_again || guest->stdin_behind;
     const bool whole =
         attached->first == 0 && attached->first_bytes[0] == 0 && attached->first_bytes[1] == 0;
-    return guest->keep && (named || whole);
+    return guest->keep && (run_guest_is_named(guest) || whole);
 }
 
 static enum afar_status on_attached(struct run_guest *guest, const struct message *message,
