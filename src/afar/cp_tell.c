@@ -77,11 +77,12 @@ static void put_json(const struct copy_result *result, const char *source, const
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 /* A lost connection or a signal is reported once, elsewhere; what it has damaged is not. */
-static bool is_told(const struct cp_tell *tell, const struct afar_error *err)
+static bool is_told(const struct cp_tell *tell, const struct copy_result *result)
 {
+    const struct afar_error *err = result->err;
     const bool once =
         tell->silent || strcmp(err->reason, "ECONNRESET") == 0 || strcmp(err->reason, "EINTR") == 0;
-    return once && strstr(err->message, "is damaged") == NULL;
+    return once && !result->is_damaged;
 }
 
 static void put_line(const struct cp_tell *tell, const struct copy_result *result,
@@ -89,7 +90,7 @@ static void put_line(const struct cp_tell *tell, const struct copy_result *resul
 {
     switch (result->outcome) {
     case COPY_FAILED:
-        if (!is_told(tell, result->err))
+        if (!is_told(tell, result))
             report("%s: %s", source, result->err->message);
         break;
     case COPY_SKIPPED:

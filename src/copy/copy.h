@@ -55,7 +55,8 @@ struct copy_result {
     const char *target;
     const struct requests *from; /* NULL: here */
     const struct requests *to;
-    bool is_folder; /* only set for a failure */
+    bool is_folder;  /* only set for a failure */
+    bool is_damaged; /* in place: what the target held is lost */
     uint64_t size;
     uint64_t resumed_from;
     uint32_t mode;

@@ -48,6 +48,11 @@ static void count(struct item *item)
     item->counted = true;
 }
 
+static bool is_damaged(const struct item *item, enum copy_outcome outcome)
+{
+    return outcome == COPY_FAILED && item->copy->options.in_place && item->emptied;
+}
+
 static void tell(struct item *item, enum copy_outcome outcome)
 {
     char source[SFTP_PATH_MAX_BYTES];
@@ -61,6 +66,7 @@ static void tell(struct item *item, enum copy_outcome outcome)
         .target = target,
         .from = item->folder->from,
         .to = item->folder->to,
+        .is_damaged = is_damaged(item, outcome),
         .size = outcome == COPY_COPIED && S_ISREG(item->info.mode) ? item->moved : item->info.size,
         .resumed_from = item->resumed,
         .mode = item->info.mode & 0777,
@@ -87,7 +93,7 @@ static bool is_kept_out(const struct item *item)
 
 void item_end(struct item *item, enum copy_outcome outcome)
 {
-    if (outcome == COPY_FAILED && item->copy->options.in_place && item->emptied)
+    if (is_damaged(item, outcome))
         add_words(item, "; what was there is damaged");
     if (outcome == COPY_FAILED && is_kept_out(item))
         add_words(item, "; --in-place needs no right to write the directory");
