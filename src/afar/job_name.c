@@ -1,10 +1,10 @@
 #include "afar/job_name.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "afar/report.h"
+#include "base/error.h"
 #include "base/utf8.h"
 
 enum { PREFIX_MIN = 4, MATCHES_SHOWN = 8 };
@@ -33,17 +33,9 @@ static void look(void *user, const struct afar_job *job)
     search->count++;
 }
 
-static void fail(struct afar_error *err, const char *reason, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void fail(struct afar_error *err, const char *reason, const char *format, ...)
+static void set_reason(struct afar_error *err, const char *reason)
 {
-    va_list arguments;
-    *err = (struct afar_error){.code = AFAR_EREFUSED};
     (void)snprintf(err->reason, sizeof err->reason, "%s", reason);
-    va_start(arguments, format);
-    (void)vsnprintf(err->message, sizeof err->message, format, arguments);
-    va_end(arguments);
 }
 
 static void fail_several(const struct search *search, const char *text, struct afar_error *err)
@@ -53,8 +45,9 @@ static void fail_several(const struct search *search, const char *text, struct a
     for (size_t i = 0; i < search->count && i < MATCHES_SHOWN; i++)
         at += snprintf(at, sizeof list - (size_t)(at - list), "%s%s", i > 0 ? ", " : "",
                        search->found[i]);
-    fail(err, "bad_request", "'%s' may be several jobs: %s%s", text, list,
-         search->count > MATCHES_SHOWN ? ", …" : "");
+    (void)afar_fail(err, AFAR_EREFUSED, "'%s' may be several jobs: %s%s", text, list,
+                    search->count > MATCHES_SHOWN ? ", …" : "");
+    set_reason(err, "bad_request");
 }
 
 static bool ask(struct remote *remote, struct search *search, struct afar_error *err)
@@ -65,16 +58,7 @@ static bool ask(struct remote *remote, struct search *search, struct afar_error 
 
 bool job_name_is_sound(const char *name)
 {
-    const uint8_t *at = (const uint8_t *)name;
-    size_t left = strlen(name);
-    while (left > 0) {
-        const size_t length = utf8_sequence(at, left);
-        if (length == 0 || utf8_control(at, length))
-            return false;
-        at += length;
-        left -= length;
-    }
-    return name[0] != '\0';
+    return name[0] != '\0' && utf8_plain(name);
 }
 
 bool job_name_find_ended(struct remote *remote, const char *name, char job[JOB_NAME_BYTES])
@@ -99,28 +83,33 @@ bool job_name_find(struct remote *remote, const char *text, char job[JOB_NAME_BY
         search.by_name = true;
         search.text = text + sizeof once - 1;
         if (!job_name_is_sound(search.text)) {
-            fail(err, "bad_request",
-                 "'%s': a name follows once:, in UTF-8 and without control characters", text);
+            (void)afar_fail(err, AFAR_EREFUSED,
+                            "'%s': a name follows once:, in UTF-8 and without control characters",
+                            text);
+            set_reason(err, "bad_request");
             return false;
         }
     } else if (strlen(text) == JOB_NAME_BYTES - 1 && pty == NULL) {
         (void)snprintf(job, JOB_NAME_BYTES, "%s", text);
         return true;
     } else if (strlen(text) < PREFIX_MIN) {
-        fail(err, "bad_request",
-             "'%s' is not a job: give its id, %d letters of it or more, or once:NAME", text,
-             PREFIX_MIN);
+        (void)afar_fail(err, AFAR_EREFUSED,
+                        "'%s' is not a job: give its id, %d letters of it or more, or once:NAME",
+                        text, PREFIX_MIN);
+        set_reason(err, "bad_request");
         return false;
     }
     if (!ask(remote, &search, err))
         return false;
     if (pty != NULL)
         *pty = search.pty;
-    if (search.count == 0)
-        fail(err, "not_found", "%s has no job '%s'", remote->host, text);
-    else if (search.count > 1)
+    if (search.count == 0) {
+        (void)afar_fail(err, AFAR_EREFUSED, "%s has no job '%s'", remote->host, text);
+        set_reason(err, "not_found");
+    } else if (search.count > 1) {
         fail_several(&search, text, err);
-    else
+    } else {
         (void)snprintf(job, JOB_NAME_BYTES, "%s", search.found[0]);
+    }
     return search.count == 1;
 }

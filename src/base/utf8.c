@@ -47,6 +47,20 @@ bool utf8_control(const uint8_t *data, size_t length)
     return length == 2 && data[0] == 0xC2 && data[1] <= 0x9F;
 }
 
+bool utf8_plain(const char *text)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    size_t left = strlen(text);
+    while (left > 0) {
+        const size_t length = utf8_sequence(at, left);
+        if (length == 0 || utf8_control(at, length))
+            return false;
+        at += length;
+        left -= length;
+    }
+    return true;
+}
+
 bool utf8_valid(const void *data, size_t size)
 {
     const uint8_t *bytes = data;

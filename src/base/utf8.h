@@ -17,6 +17,9 @@ bool utf8_control(const uint8_t *data, size_t length);
 
 bool utf8_valid(const void *data, size_t size);
 
+/* True if the text is valid UTF-8 without control characters. */
+bool utf8_plain(const char *text);
+
 /* Copies `text` as valid UTF-8 without control characters: each of these, and each invalid byte,
  * becomes '?'. Cut between two characters if necessary. `out` has `size` bytes (at least 1) and
  * always gets a NUL. */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/utf8.h"
 #include "client/client.h"
 #include "client/sized.h"
 
@@ -17,11 +18,7 @@ enum { SCREEN_BACK_BYTES = 65536 };
 /* Control characters are shown as something else in lists of jobs, by which names are found. */
 static bool is_key(const char *key)
 {
-    for (const char *at = key; *at != '\0'; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            return false;
-    }
-    return key[0] != '\0' && strlen(key) < MESSAGE_KEY_BYTES;
+    return key[0] != '\0' && strlen(key) < MESSAGE_KEY_BYTES && utf8_plain(key);
 }
 
 /* Checks the fields about attaching to a job, and the command's name. */
@@ -38,7 +35,8 @@ static enum afar_status check_kept(const struct afar_command *command, struct af
         return afar_fail(err, AFAR_EINVAL, "output from %llu, %lld ms",
                          (unsigned long long)command->first, (long long)command->since_ms);
     if (command->key != NULL && !is_key(command->key))
-        return afar_fail(err, AFAR_EINVAL, "a name has 1 to %d bytes, and no control characters",
+        return afar_fail(err, AFAR_EINVAL,
+                         "a name has 1 to %d bytes of UTF-8, and no control characters",
                          MESSAGE_KEY_BYTES - 1);
     return AFAR_OK;
 }

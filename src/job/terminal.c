@@ -42,9 +42,9 @@ static void apply_size(struct job *job)
         .rows = size->rows, .cols = size->cols, .xpixel = size->xpixel, .ypixel = size->ypixel};
     if (size->rows > 0 && size->cols > 0)
         job_record_size(job, size);
+    /* The kernel sends WINCH to the foreground if it changes. */
     if (master(job) >= 0)
-        (void)pty_resize(master(job),
-                         &set); /* the kernel sends WINCH to the foreground if it changes */
+        (void)pty_resize(master(job), &set);
 }
 
 void job_resize(struct job *job, const struct screen_size *size)

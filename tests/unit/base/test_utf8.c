@@ -108,14 +108,23 @@ static void test_copy_cuts_between_characters(void **state)
     }
 }
 
+static void test_plain(void **state)
+{
+    static const char *const plain[] = {"", "a b", "\303\244", "\342\202\254 \360\237\230\200"};
+    static const char *const others[] = {"\n", "a\033", "\177", "\302\233", "a\303", "\377"};
+    (void)state;
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+        assert_true(utf8_plain(plain[i]));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(utf8_plain(others[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_short_sequences),
-        cmocka_unit_test(test_valid),
-        cmocka_unit_test(test_control),
-        cmocka_unit_test(test_copy_cleans),
-        cmocka_unit_test(test_copy_cuts_between_characters),
+        cmocka_unit_test(test_plain),       cmocka_unit_test(test_all_short_sequences),
+        cmocka_unit_test(test_valid),       cmocka_unit_test(test_control),
+        cmocka_unit_test(test_copy_cleans), cmocka_unit_test(test_copy_cuts_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
