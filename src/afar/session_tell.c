@@ -34,9 +34,11 @@ bool session_is_unknown_terminal(const struct session *session, const struct afa
 void session_tell_failure(struct session *session, enum afar_status status,
                           const struct afar_error *err)
 {
-    if (status != AFAR_EREFUSED)
+    if (status != AFAR_EREFUSED) {
         report("%s", err->message);
-    else if (is_unknown_subsystem(session, err))
+        return;
+    }
+    if (is_unknown_subsystem(session, err))
         report("%s offers no files (its afard is older)", session->remote->host);
     else if (is_unknown_forward(session, err))
         report("%s forwards no connections (its afard is older)", session->remote->host);
