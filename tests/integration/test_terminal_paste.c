@@ -263,7 +263,7 @@ static unsigned read_lines(unsigned last, unsigned more, int64_t idle_ms)
             if (piece[i] != '\n')
                 continue;
             line[used] = '\0';
-            (void)snprintf(expected, sizeof expected, "%6u\ty\r\n", ++last);
+            (void)snprintf(expected, sizeof expected, "%6u\ty\n", ++last);
             assert_string_equal(line, expected);
             used = 0;
         }
@@ -271,12 +271,14 @@ static unsigned read_lines(unsigned last, unsigned more, int64_t idle_ms)
     return last;
 }
 
-/* Ctrl-S and Ctrl-Q are the terminal's: it holds what writes, and no byte is lost. */
+/* Ctrl-S and Ctrl-Q are the terminal's: it holds what writes, and no byte is lost. With opost Linux
+ * itself loses some: it does not look at what writing a '\n' or a tab returned (seen on 6.18, with
+ * a pty and nothing of ours; n_tty.c, do_output_char). */
 static void held_and_let_go(void **state)
 {
     (void)state;
-    sit_down("stty ixon -echo; echo rea\"\"dy; read x; yes | cat -n");
-    terminal_await(&person, "ready\r\n");
+    sit_down("stty ixon -echo -opost; echo rea\"\"dy; read x; yes | cat -n");
+    terminal_await(&person, "ready\n");
     assert_int_equal(person.size, person.seen);
     terminal_type(&person, "\r");
     unsigned last = 0;
