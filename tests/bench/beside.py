@@ -8,6 +8,7 @@ import time
 import rows as tables
 import stage as stages
 
+PACE_MS = 10  # of the commands beside which streams are measured: as many, however fast each of them is
 
 class Streams:
     """Four that run until the end of `with`, each a client process of its own."""
@@ -28,7 +29,6 @@ class Streams:
         except BaseException:
             self.__exit__()
             raise
-        self.begun, self.before = time.monotonic(), self.moved()
         return self
 
     def moved_by(self, process):
@@ -38,9 +38,11 @@ class Streams:
     def moved(self):
         return sum(self.moved_by(process) for process in self.processes)
 
-    def rate(self):
-        """MiB/s of all four, since they were at full speed."""
-        return (self.moved() - self.before) / (time.monotonic() - self.begun) / (1 << 20)
+    def rate_during(self, act):
+        """MiB/s of all four."""
+        begun, before = time.monotonic(), self.moved()
+        act()
+        return (self.moved() - before) / (time.monotonic() - begun) / (1 << 20)
 
     def wait_for(self, process, size):
         """Until it is at full speed: until it has moved so many bytes."""
@@ -82,7 +84,8 @@ def beside_one(stage, peers, rows, into):
                 alone = stage.turns(rounds, table)
                 with Streams(*stream, into=into) as streams_at_work:
                     busy = stage.turns(rounds, table)
-                    rates.setdefault(f"streams, {name}", []).append(streams_at_work.rate())
+                    rates.setdefault(f"streams, {name}", []).append(streams_at_work.rate_during(
+                        lambda only={name: contestant}: stage.turns(stage.count(100, 20), only, PACE_MS)))
                 for each in table:
                     found.setdefault(f"{each}, alone", []).extend(alone[each])
                     found.setdefault(f"{each}, beside", []).extend(busy[each])

@@ -10,12 +10,13 @@
 #include <string.h>
 
 static const char usage[] =
-    "clock turns ROUNDS FILE\n"
+    "clock turns ROUNDS FILE [PACE_MS]\n"
     "    each line of FILE is a contestant, its words separated by tabs:\n"
     "        NAME spawn\n"
     "        NAME connection|terminal|started|kept URL\n"
     "        NAME program [empty=FOLDER] [as=NAME] [VARIABLE=VALUE...] PROGRAM WORDS...\n"
-    "    all are run once in each round, in an order that changes\n"
+    "    all are run once in each round, in an order that changes; PACE_MS: a round begins only\n"
+    "    that long after the one before began\n"
     "clock rate SECONDS COUNT WORDS...\n"
     "    one contestant, COUNT at once: how many have ended in a second\n"
     "clock hold URL COUNT [[--keep] [--resume] COMMAND...]\n"
@@ -59,7 +60,7 @@ static bool run(int argc, char **argv)
     if (argc < 4)
         return false;
     if (strcmp(what, "turns") == 0)
-        clock_turns(number(argv[2]), argv[3]);
+        clock_turns(number(argv[2]), argv[3], argc > 4 ? number(argv[4]) : 0);
     else if (strcmp(what, "far") == 0)
         clock_far(number(argv[2]), number(argv[3]));
     else if (strcmp(what, "rate") == 0 && argc >= 5)

@@ -78,7 +78,8 @@ void clock_begin(struct afar_client *client, const struct afar_command *command,
 
 /* ---- the commands, each in a file of its name ------------------------------------------------ */
 
-void clock_turns(int rounds, const char *path);
+/* `pace_ms`: from the beginning of one round to that of the next; 0: at once. */
+void clock_turns(int rounds, const char *path, int pace_ms);
 void clock_rate(int seconds, int count, char **words);
 void clock_hold(const char *url, int count, char **words);
 void clock_start(int rounds, char **words);

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
 
 enum { LINE_BYTES = 4096 };
 
@@ -46,7 +49,16 @@ static void shuffle(int *order, int count, uint32_t *state)
     }
 }
 
-void clock_turns(int rounds, const char *path)
+static void wait_until(int64_t at_us)
+{
+    int64_t left_us = at_us - clock_now_us();
+    while (left_us > 0) {
+        (void)usleep((useconds_t)left_us);
+        left_us = at_us - clock_now_us();
+    }
+}
+
+void clock_turns(int rounds, const char *path, int pace_ms)
 {
     static struct entry entries[CLOCK_CONTESTANTS_MAX];
     int order[CLOCK_CONTESTANTS_MAX];
@@ -59,7 +71,9 @@ void clock_turns(int rounds, const char *path)
         (void)clock_contestant_run(&entries[i].contestant); /* caches, and sessions to resume */
     }
     (void)getrusage(RUSAGE_SELF, &before);
+    const int64_t begun_us = clock_now_us();
     for (int round = 0; round < rounds; round++) {
+        wait_until(begun_us + (int64_t)round * pace_ms * 1000);
         shuffle(order, count, &state);
         for (int i = 0; i < count; i++) {
             const struct clock_contestant *contestant = &entries[order[i]].contestant;

@@ -32,12 +32,12 @@ class State:
 
 
 def keepers(server):
-    """Of a server, and of what it has left before: they are begun as /proc/self/exe, and are called so."""
+    """Of a server, and of what it has left before: by the name that they give themselves."""
     found = []
     for pid in stages.descendants(server.pid):
         try:
             with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                if file.read() == "exe\n":
+                if file.read() == "afard-keep\n":
                     found.append(pid)
         except OSError:
             continue

@@ -131,14 +131,15 @@ class Stage:
 
     # ---- the clock ----
 
-    def turns(self, rounds, table, **environment):
+    def turns(self, rounds, table, pace_ms=0, **environment):
         """Contestants, as words by name (see clock.c), in turns: lists of microseconds by name."""
         path = f"{self.folder}/turns"
         with open(path, "w", encoding="utf-8") as file:
             for name, words in table.items():
                 file.write("\t".join([name, *words]) + "\n")
         found = {name: [] for name in table}
-        for line in run(self.clock, "turns", str(rounds), path, env={**os.environ, **environment}).splitlines():
+        for line in run(self.clock, "turns", str(rounds), path, *([str(pace_ms)] if pace_ms else []),
+                        env={**os.environ, **environment}).splitlines():
             name, taken = line.rsplit(" ", 1)
             found.setdefault(name, []).append(float(taken))
         self.switches = found.pop("(switches)")[0]  # of the clock itself, the client
