@@ -66,6 +66,9 @@ ARCHIVES  := $(foreach l,$(LAYERS),$(call lib,$(l)))
 
 AFAR   := $(B)/bin/afar
 AFARD  := $(B)/bin/afard
+# Helper and keeper without OpenSSL, whose loading is most of their start; afard finds it by this name
+# (exec/own_program.c). Not where OpenSSL is inside afard: there it would make no difference.
+CHILD  := $(if $(LINK)$(OPENSSL),,$(B)/libexec/afar/afard-child-$(VERSION))
 STATIC := $(B)/lib/libafar.a
 SHARED := $(B)/lib/libafar.so.$(VERSION)
 PC     := $(B)/lib/libafar.pc
@@ -76,7 +79,7 @@ say  = $(if $(V),,@echo '  $(1)	$(patsubst $(B)/%,%,$@)')
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: $(AFAR) $(AFARD) $(STATIC) $(SHARED) $(PC)
+all: $(AFAR) $(AFARD) $(CHILD) $(STATIC) $(SHARED) $(PC)
 
 # Without one, `make deps` is the first thing to do (which demo and test do by themselves).
 COMPILER := $(if $(MACHINE),,no-compiler)
@@ -133,11 +136,20 @@ $(AFAR): $(AFAR_OBJ) $(STATIC) $(AFAR_LIBS)
 # Nobody calls these: they act before main, so an archive would leave them out.
 ALONE      := $(if $(LINK),$(B)/obj/base/names.o $(B)/obj/tls/static.o)
 AFARD_LIBS := $(foreach l,$(filter-out client copy,$(LAYERS)),$(call lib,$(l)))
-$(AFARD): $(AFARD_OBJ) $(AFARD_LIBS)
+FACES      := $(B)/obj/child/faces.o
+$(AFARD): $(AFARD_OBJ) $(FACES) $(AFARD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(AFARD_OBJ) $(ALONE) -Wl,--start-group $(AFARD_LIBS) -Wl,--end-group \
+	$(Q)$(CC) $(AFARD_OBJ) $(FACES) $(ALONE) -Wl,--start-group $(AFARD_LIBS) -Wl,--end-group \
 	    $(PROGRAM_LDFLAGS) $(LIBS_SERVER) -o $@
+
+# Its own libcrypto.o comes first, so that none is taken from base.
+CHILD_OBJ  := $(call layer_obj,child)
+CHILD_LIBS := $(foreach l,base net wire files forward exec policy stats loop job keep,$(call lib,$(l)))
+$(B)/libexec/afar/afard-child-$(VERSION): $(CHILD_OBJ) $(CHILD_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CHILD_OBJ) -Wl,--start-group $(CHILD_LIBS) -Wl,--end-group $(BUILD_LDFLAGS) -lcjson -o $@
 
 # ---- programs of one file each, without any shared library: `make static` ------------------------------
 
@@ -519,6 +531,8 @@ install: all install-units
 	install -m 755 $(AFAR) $(DESTDIR)$(PREFIX)/bin/afar
 	ln -sf afar $(DESTDIR)$(PREFIX)/bin/afar-ssh
 	install -m 755 $(AFARD) $(DESTDIR)$(PREFIX)/sbin/afard
+	rm -f $(DESTDIR)$(PREFIX)/libexec/afar/afard-child-*
+	$(if $(CHILD),install -D -m 755 $(CHILD) $(DESTDIR)$(PREFIX)/libexec/afar/$(notdir $(CHILD)))
 	install -m 644 $(STATIC) $(DESTDIR)$(PREFIX)/lib/libafar.a
 	install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf $(notdir $(SHARED)) $(DESTDIR)$(PREFIX)/lib/libafar.so.$(SOVERSION)
@@ -551,6 +565,7 @@ install-units:
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/afar $(DESTDIR)$(PREFIX)/bin/afar-ssh $(DESTDIR)$(PREFIX)/bin/make-certs $(DESTDIR)$(PREFIX)/sbin/afard \
+	    $(DESTDIR)$(PREFIX)/libexec/afar/afard-child-* \
 	    $(DESTDIR)$(PREFIX)/lib/libafar.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libafar.pc \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/afar.1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/afar-ssh.1 $(DESTDIR)$(PREFIX)/share/man/man5/afard.conf.5 \

@@ -10,11 +10,8 @@
 #include "afard/options.h"
 #include "afard/variables.h"
 #include "base/escape.h"
-#include "exec/helper.h"
+#include "child/faces.h"
 #include "exec/orphans.h"
-#include "files/files.h"
-#include "forward/forward.h"
-#include "keep/keeper.h"
 #include "policy/audit_verify.h"
 #include "server/server.h"
 
@@ -201,36 +198,9 @@ static enum afar_status act(const struct options *options, struct command_line *
     return status;
 }
 
-/* This process was started as the helper, and has dropped its privileges: it becomes a file server
- * or a single forwarded connection. */
-static int go_on_as_helper(void)
-{
-    struct helper_service service;
-    struct files_root roots[FILES_ROOTS_MAX];
-    helper_main(&service);
-    if (service.forward != NULL)
-        return forward_serve(service.forward, STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO);
-    struct files_options options = {.home = service.home,
-                                    .roots = roots,
-                                    .own_root = service.own_root,
-                                    .note_fd = service.note_fd,
-                                    .note_changes = service.notes,
-                                    .note_all = service.all_notes};
-    for (char **root = service.roots; *root != NULL; root++) {
-        if (options.root_count == FILES_ROOTS_MAX) /* the rules allow no more */
-            return EXIT_FAILURE;
-        roots[options.root_count++] =
-            (struct files_root){.path = *root + 1, .writable = **root == 'w'};
-    }
-    return files_serve(STDIN_FILENO, STDOUT_FILENO, &options);
-}
-
 int main(int argc, char **argv)
 {
-    if (argc > 0 && strcmp(argv[0], HELPER_NAME) == 0)
-        _exit(go_on_as_helper()); /* what the order points to need not be freed */
-    if (argc > 0 && strcmp(argv[0], KEEPER_NAME) == 0)
-        return keeper_main(argc, argv);
+    faces_take(argc, argv);
     struct options options = {.config_file = NULL};
     struct command_line line = {.argc = argc, .argv = argv};
     struct afar_error err = {.code = AFAR_OK};

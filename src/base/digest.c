@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include <openssl/evp.h>
+#include "base/libcrypto.h"
 
 struct digest {
+    const struct libcrypto *library;
     EVP_MD_CTX *context;
     const EVP_MD *algorithm;
 };
@@ -24,17 +25,22 @@ static void to_hex(const unsigned char *bytes, size_t size, char *hex)
 
 enum afar_status digest_new(struct digest **digest, const char *algorithm, struct afar_error *err)
 {
+    const struct libcrypto *library = NULL;
     *digest = NULL;
+    enum afar_status status = libcrypto_get(&library, err);
+    if (status != AFAR_OK)
+        return status;
     struct digest *made = calloc(1, sizeof *made);
     if (made == NULL)
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a digest");
-    made->algorithm = EVP_get_digestbyname(algorithm);
-    made->context = EVP_MD_CTX_new();
+    made->library = library;
+    made->algorithm = library->get_digestbyname(algorithm);
+    made->context = library->ctx_new();
     if (made->context == NULL) {
         digest_free(made);
         return afar_fail(err, AFAR_ENOMEM, "out of memory for a digest");
     }
-    if (made->algorithm == NULL || EVP_DigestInit_ex(made->context, made->algorithm, NULL) != 1) {
+    if (made->algorithm == NULL || library->init(made->context, made->algorithm, NULL) != 1) {
         digest_free(made);
         return afar_fail(err, AFAR_EINVAL, "OpenSSL does not offer the digest %s", algorithm);
     }
@@ -42,18 +48,25 @@ enum afar_status digest_new(struct digest **digest, const char *algorithm, struc
     return AFAR_OK;
 }
 
+void digest_prepare(void)
+{
+    struct digest *first = NULL;
+    (void)digest_new(&first, "sha256", NULL);
+    digest_free(first);
+}
+
 void digest_free(struct digest *digest)
 {
     if (digest == NULL)
         return;
-    EVP_MD_CTX_free(digest->context);
+    digest->library->ctx_free(digest->context);
     free(digest);
 }
 
 enum afar_status digest_update(struct digest *digest, const void *data, size_t size,
                                struct afar_error *err)
 {
-    if (EVP_DigestUpdate(digest->context, data, size) != 1)
+    if (digest->library->update(digest->context, data, size) != 1)
         return afar_fail(err, AFAR_ESYSTEM, "OpenSSL could not hash %zu bytes", size);
     return AFAR_OK;
 }
@@ -63,8 +76,8 @@ enum afar_status digest_finish_bytes(struct digest *digest, uint8_t hash[DIGEST_
 {
     _Static_assert(DIGEST_MAX_BYTES == EVP_MAX_MD_SIZE, "OpenSSL's longest hash");
     unsigned made = 0;
-    if (EVP_DigestFinal_ex(digest->context, hash, &made) != 1 ||
-        EVP_DigestInit_ex(digest->context, digest->algorithm, NULL) != 1)
+    if (digest->library->finish(digest->context, hash, &made) != 1 ||
+        digest->library->init(digest->context, digest->algorithm, NULL) != 1)
         return afar_fail(err, AFAR_ESYSTEM, "OpenSSL could not finish a digest");
     *size = made;
     return AFAR_OK;
@@ -74,10 +87,11 @@ enum afar_status digest_peek_bytes(const struct digest *digest, uint8_t hash[DIG
                                    size_t *size, struct afar_error *err)
 {
     unsigned made = 0;
-    EVP_MD_CTX *copy = EVP_MD_CTX_new();
-    bool ok = copy != NULL && EVP_MD_CTX_copy_ex(copy, digest->context) == 1 &&
-              EVP_DigestFinal_ex(copy, hash, &made) == 1;
-    EVP_MD_CTX_free(copy);
+    const struct libcrypto *library = digest->library;
+    EVP_MD_CTX *copy = library->ctx_new();
+    bool ok = copy != NULL && library->ctx_copy(copy, digest->context) == 1 &&
+              library->finish(copy, hash, &made) == 1;
+    library->ctx_free(copy);
     if (!ok)
         return afar_fail(err, AFAR_ENOMEM, "OpenSSL could not copy a digest");
     *size = made;

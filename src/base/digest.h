@@ -2,7 +2,8 @@
  *
  * Owns:    a struct digest owns its OpenSSL context.
  * Threads: one owner each; random_hex from any thread.
- * Blocks:  never, except random_hex early in the boot of the machine (getrandom(2)).
+ * Blocks:  never, except random_hex early in the boot of the machine (getrandom(2)), and the first
+ *          digest where libcrypto is loaded with it.
  * Limits:  none. */
 #ifndef BASE_DIGEST_H
 #define BASE_DIGEST_H
@@ -19,9 +20,14 @@ enum {
 
 struct digest;
 
+/* Makes OpenSSL ready: reads its files and, where libcrypto is loaded later, loads it. Call it
+ * before a change of the root directory, whose files of that name must not be trusted. If it fails,
+ * so does digest_new. */
+void digest_prepare(void);
+
 /* Creates a digest; free it with digest_free. `algorithm`: "sha256", "sha512", or "md5" (for the
  * tutorial's §11 header; no security depends on it). AFAR_EINVAL: OpenSSL does not offer it (MD5 in
- * FIPS mode). AFAR_ENOMEM. */
+ * FIPS mode). AFAR_ESYSTEM: libcrypto cannot be loaded. AFAR_ENOMEM. */
 enum afar_status digest_new(struct digest **digest, const char *algorithm, struct afar_error *err);
 void digest_free(struct digest *digest);
 

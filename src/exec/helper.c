@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "exec/fence.h"
 #include "exec/inheritance.h"
 #include "exec/packed.h"
@@ -47,7 +48,7 @@ struct report {
 };
 
 /* The order in the file: this, the groups, then strings, each with its NUL. No format conversion is
- * needed, as both sides are the same program. */
+ * needed, as both sides are of one build. */
 struct order {
     struct confinement confine; /* its pointers are not valid in the helper */
     size_t candidates;
@@ -448,6 +449,8 @@ void helper_main(struct helper_service *service)
     close_others(&work.order);
     if (!set_limits(&work.order.confine))
         give_up(STAGE_LIMITS, errno);
+    if (work.root != NULL && work.order.serves_files)
+        digest_prepare();
     if (work.root != NULL && (chroot(work.root) != 0 || chdir("/") != 0))
         give_up(STAGE_CHROOT, errno);
     /* Before the switch of user, so that root's quota of keys counts: the user's may be used up. */

@@ -1,13 +1,14 @@
 /* The helper: the process that starts a command as another user or in another root directory.
  *
- *     companion ── vfork, execve /proc/self/exe as "afard-exec" ──▶ helper ── execve ──▶ command
- *                  with the server's privileges, in its memory      in memory of its own: chroot,
- *                                                                   groups, gid, uid, capabilities
+ *     companion ── vfork, execve as "afard-exec" ──▶ helper ── execve ──▶ command
+ *                  with the server's privileges,      in memory of its own: chroot,
+ *                  in its memory                      groups, gid, uid, capabilities
  *
- * It is the server's own program under another name, so nothing more needs to be installed. It
- * reads its order from descriptor 3, drops its privileges, verifies that they are gone, and reports
- * on descriptor 4 how far it got. End of file without a report means that it died; after the report
- * that the execve is next, that this has succeeded.
+ * It is the server's own program under another name, so nothing more needs to be installed; if it
+ * is installed, a smaller program of the same build (own_program.h). It reads its order from
+ * descriptor 3, drops its privileges, verifies that they are gone, and reports on descriptor 4 how
+ * far it got. End of file without a report means that it died; after the report that the execve is
+ * next, that this has succeeded.
  *
  * To serve files, it does not execute another program but becomes the file server, so that none of
  * the target's files are needed; it reports operations on descriptor 5. To forward a connection, it

@@ -41,6 +41,7 @@ struct child {
     int order_fd;                /* this and the next four are for the helper; -1: none */
     int status_fd;
     int note_fd;
+    int program_fd;       /* the helper's program; 0: this one */
     const char *own_path; /* of this program, as it was started */
     int helper_fence_fd;
     char **candidates;        /* paths to try, NULL-terminated */
@@ -147,6 +148,8 @@ IN_CHILD static int become_helper(struct child *child)
          syscall(SYS_dup3, child->helper_fence_fd, HELPER_FENCE_FD, 0) < 0))
         return fail_child(child);
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, KERNEL_SIGSET_BYTES);
+    if (child->program_fd > 0)
+        (void)syscall(SYS_execveat, child->program_fd, "", argv, env, AT_EMPTY_PATH);
     (void)syscall(SYS_execve, path, argv, env);
     if (errno == ENOENT && child->own_path != NULL) /* a root without /proc */
         (void)syscall(SYS_execve, child->own_path, argv, env);
@@ -524,6 +527,7 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
                           .helper_fence_fd = -1,
                           .note_fd = -1,
                           .default_signals = request->default_signals,
+                          .program_fd = request->program_fd,
                           .seat = -1,
                           .stage = "session"};
     struct spawn_control nobody;

@@ -33,6 +33,7 @@ struct spawn_request {
     const struct confinement *confine; /* NULL: as the server */
     struct seats *seats;               /* faster if many descriptors are open; NULL: none */
     uint64_t default_signals;          /* of spawn_default_signals; 0: not known */
+    int program_fd;                    /* the helper's program (own_program.h); 0: this one */
     const struct helper_files *files;  /* serve files instead; argv is for messages; or NULL */
     const char *forward;               /* connect to "host:port" instead, likewise; or NULL */
 };

@@ -170,7 +170,8 @@ static enum afar_status start(struct job_launch *launch, struct afar_error *err)
         .forward = launch->request->forward,
         .confine = &confinement,
         .seats = launch->base->seats,
-        .default_signals = launch->base->default_signals};
+        .default_signals = launch->base->default_signals,
+        .program_fd = launch->base->program_fd};
     status = spawn_process(&request, &launch->control, &launch->spawned, err);
     if (status == AFAR_ESYSTEM && decision->login_name != NULL && err->sys_errno == ENOENT &&
         strcmp(launch->spawned.stage, "exec") == 0) {

@@ -50,6 +50,7 @@ struct job_limits {
 struct job_base {
     struct seats *seats;       /* for spawning; may be NULL */
     uint64_t default_signals;  /* for spawning: signals that commands need not reset */
+    int program_fd;            /* for spawning: the helper's program; 0: this one */
     bool oom_protected;        /* commands must not be */
     struct rlimit descriptors; /* limit of open files */
     struct rlimit core;

@@ -22,7 +22,8 @@ enum {
     KEEPER_LISTENER_FD = 6,
     KEEPER_FOLDER_FD = 7,
     KEEPER_FENCE_FD = 8,
-    KEEPER_FDS = 6
+    KEEPER_PROGRAM_FD = 9, /* what it was executed from; it closes this */
+    KEEPER_FDS = 7
 };
 
 struct keeper {

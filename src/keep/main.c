@@ -238,6 +238,7 @@ int keeper_main(int argc, char **argv)
         _exit(127); /* not started by keep_start or keep_read */
     /* Before another file can get this number. */
     keeper.fence_fd = fcntl(KEEPER_FENCE_FD, F_GETFD) >= 0 ? KEEPER_FENCE_FD : 0;
+    (void)close(KEEPER_PROGRAM_FD);
     pid_t child = fork(); /* the parent exits, so that init adopts this process */
     if (child != 0)
         _exit(child > 0 ? EXIT_SUCCESS : EXIT_FAILURE);

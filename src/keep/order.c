@@ -57,6 +57,7 @@ enum afar_status order_put(const struct keep_order *order, int *fd, struct afar_
     memset(&head, 0, sizeof head);
     head.order = *order;
     head.order.base.default_signals = 0; /* they differ in the keeper */
+    head.order.base.program_fd = 0;      /* whose own program it is */
     head.has_rule = rule != NULL;
     if (rule != NULL)
         head.rule = *rule;

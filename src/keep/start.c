@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,7 +68,7 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return failed != 0 ? failed : posix_spawnattr_setsigmask(attributes, &none);
 }
 
-static int spawn(const struct gift *gift, char *const *argv, pid_t *pid)
+static int spawn(const struct gift *gift, const char *path, char *const *argv, pid_t *pid)
 {
     static char *const nothing[] = {NULL};
     posix_spawn_file_actions_t actions;
@@ -81,11 +82,21 @@ static int spawn(const struct gift *gift, char *const *argv, pid_t *pid)
         if (failed == 0)
             failed = set_actions(&actions, gift);
         if (failed == 0)
-            failed = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, argv, nothing);
+            failed = posix_spawn(pid, path, &actions, &attributes, argv, nothing);
         (void)posix_spawnattr_destroy(&attributes);
     }
     (void)posix_spawn_file_actions_destroy(&actions);
     return failed;
+}
+
+/* The program that was given, or this one if there is none or it cannot be executed. */
+static int spawn_one(const struct gift *gift, char *const *argv, pid_t *pid)
+{
+    char given[32];
+    (void)snprintf(given, sizeof given, "/proc/self/fd/%d", KEEPER_PROGRAM_FD);
+    if (gift->fd[KEEPER_PROGRAM_FD - KEEPER_FIRST_FD] >= 0 && spawn(gift, given, argv, pid) == 0)
+        return 0;
+    return spawn(gift, "/proc/self/exe", argv, pid);
 }
 
 /* Waits for the keeper's report. If there is none for a long time, assume that it runs: its lock
@@ -110,7 +121,7 @@ static enum afar_status start(struct gift *gift, char *const *argv, struct afar_
     gift->fd[KEEPER_STATUS_FD - KEEPER_FIRST_FD] = ends[1];
     enum afar_status status = lift(gift, err);
     if (status == AFAR_OK) {
-        int failed = spawn(gift, argv, &pid);
+        int failed = spawn_one(gift, argv, &pid);
         if (failed != 0)
             status = afar_fail_errno(err, failed, "cannot start a keeper");
     }
@@ -139,7 +150,8 @@ static int *gift_at(struct gift *gift, int fd)
 }
 
 enum afar_status keep_start(int jobs_fd, struct jobdir_request *request,
-                            const struct keep_order *order, int fence_fd, struct afar_error *err)
+                            const struct keep_order *order, int fence_fd, int program_fd,
+                            struct afar_error *err)
 {
     static char name[] = KEEPER_NAME;
     char *argv[] = {name, request->job, NULL};
@@ -157,6 +169,7 @@ enum afar_status keep_start(int jobs_fd, struct jobdir_request *request,
         *gift_at(&gift, KEEPER_LISTENER_FD) = made.listener_fd;
         *gift_at(&gift, KEEPER_FOLDER_FD) = made.folder_fd;
         *gift_at(&gift, KEEPER_FENCE_FD) = fence_fd > 0 ? fence_fd : -1;
+        *gift_at(&gift, KEEPER_PROGRAM_FD) = program_fd > 0 ? program_fd : -1;
         status = start(&gift, argv, err);
         (void)close(order_fd);
     }
@@ -166,7 +179,7 @@ enum afar_status keep_start(int jobs_fd, struct jobdir_request *request,
     return status;
 }
 
-enum afar_status keep_read(int folder_fd, struct afar_error *err)
+enum afar_status keep_read(int folder_fd, int program_fd, struct afar_error *err)
 {
     static char name[] = KEEPER_NAME;
     static char option[] = KEEPER_READ;
@@ -174,5 +187,6 @@ enum afar_status keep_read(int folder_fd, struct afar_error *err)
     struct gift gift;
     no_gift(&gift);
     *gift_at(&gift, KEEPER_FOLDER_FD) = folder_fd;
+    *gift_at(&gift, KEEPER_PROGRAM_FD) = program_fd > 0 ? program_fd : -1;
     return start(&gift, argv, err);
 }

@@ -105,6 +105,7 @@ enum afar_status kept_open(struct kept **kept, const struct config *config,
     made->log = setup->log;
     made->audit = setup->audit;
     made->registry = setup->registry;
+    made->program_fd = setup->program_fd;
     list_init(&made->entries);
     (void)pthread_mutex_init(&made->lock, NULL);
     (void)pthread_mutex_init(&made->audit_lock, NULL);
@@ -419,7 +420,7 @@ enum afar_status kept_begin(struct kept *kept, struct kept_entry *entry,
     kept_evict(kept);
     enum afar_status status = check_disk(kept, request->spool_bytes, err);
     if (status == AFAR_OK)
-        status = keep_start(kept->jobs_fd, request, order, fence_fd, err);
+        status = keep_start(kept->jobs_fd, request, order, fence_fd, kept->program_fd, err);
     if (status != AFAR_OK) {
         kept_drop(kept, entry);
         return status;

@@ -30,6 +30,7 @@ struct kept_setup {
     struct log *log;
     struct audit *audit; /* NULL: none */
     struct registry *registry;
+    int program_fd; /* the keepers' program (exec/own_program.h); 0: this one */
 };
 
 /* Blocks. Opens the state folder and enters every job in it; those that run take their places in

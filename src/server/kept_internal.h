@@ -48,6 +48,7 @@ struct kept {
     struct log *log;
     struct audit *audit; /* NULL: none */
     struct registry *registry;
+    int program_fd;           /* as in struct kept_setup */
     struct kept_watch *watch; /* NULL: not yet */
     atomic_bool makes_room;   /* there are condemned entries */
     atomic_bool looks_again;  /* somebody waits for what is unreadable: look at it now */

@@ -56,7 +56,7 @@ static enum afar_status open_door(struct kept *kept, const char *job, int folder
     if (fate == KEPT_UNREADABLE)
         return unreadable(job, err);
     if (fate == KEPT_HAS_ENDED)
-        return keep_read(folder_fd, err);
+        return keep_read(folder_fd, kept->program_fd, err);
     (void)usleep(PAUSE_US); /* its keeper is just starting or ending */
     return AFAR_OK;
 }

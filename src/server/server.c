@@ -17,6 +17,7 @@
 #include "base/utf8.h"
 #include "exec/allowance.h"
 #include "exec/inheritance.h"
+#include "exec/own_program.h"
 #include "exec/spawn.h"
 #include "policy/review.h"
 #include "policy/trusted.h"
@@ -335,6 +336,7 @@ static enum afar_status make_shared(struct server *server, const struct config *
     struct server_shared *shared = &server->shared;
     shared->base.seats = seats_open(); /* first, so that they get low descriptors */
     shared->base.default_signals = spawn_default_signals();
+    shared->base.program_fd = own_program_open();
     shared->base.oom_protected = inheritance_oom_protected();
     shared->environment = environ;
     shared->memory_bytes = allowance_memory_bytes("");
@@ -408,8 +410,10 @@ static void begin_kill(void *user)
 static enum afar_status open_kept(struct server_shared *shared, const struct config *config,
                                   struct afar_error *err)
 {
-    const struct kept_setup setup = {
-        .log = shared->log, .audit = shared->audit, .registry = shared->registry};
+    const struct kept_setup setup = {.log = shared->log,
+                                     .audit = shared->audit,
+                                     .registry = shared->registry,
+                                     .program_fd = shared->base.program_fd};
     enum afar_status status = kept_open(&shared->kept, config, &setup, err);
     if (status == AFAR_OK || !config->state_preset)
         return status;
@@ -518,6 +522,8 @@ bool server_free(struct server *server)
     inherited_free(server->inherited);
     user_close(&server->shared.self);
     seats_close(server->shared.base.seats);
+    if (server->shared.base.program_fd > 0)
+        (void)close(server->shared.base.program_fd);
     kept_free(server->shared.kept);
     left_free(server->shared.left);
     registry_free(server->shared.registry);
