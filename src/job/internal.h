@@ -156,6 +156,7 @@ struct job {
     bool stop_failed;  /* none could be delivered, and it ended without one */
     enum afar_outcome stop_outcome;
     int early_signal;              /* arrived while SPAWNING; 0: none */
+    bool killed;                   /* by its client, with KILL */
     bool lingered;                 /* linger is over: the holders of its output are being killed */
     bool held_open;                /* they were killed: read what is there, then close */
     struct afar_processes held_by; /* valid if lingered */
@@ -297,6 +298,9 @@ void job_files_retry(struct job *job);
 void job_files_close(struct job *job);
 
 /* job.c */
+
+/* When the processes that hold its output open are ended if they stay silent; DEADLINE_NEVER. */
+int64_t job_linger_at_ms(const struct job *job);
 
 /* The holders of its output have been killed. */
 void job_end_linger(struct job *job, const struct afar_processes *holders);

@@ -191,6 +191,12 @@ static void judge_end(struct job *job)
     job->stopping = job->stopping && !job->stop_failed;
 }
 
+/* Those who kill it want an end of all of it, and wait for that. */
+int64_t job_linger_at_ms(const struct job *job)
+{
+    return job->killed ? clock_now_ms() : clock_deadline_ms((int64_t)job->host->limits.linger_ms);
+}
+
 static void command_ended(struct job *job)
 {
     const struct job_limits *limits = &job->host->limits;
@@ -199,7 +205,7 @@ static void command_ended(struct job *job)
     job->exited_us = clock_now_us();
     job->deadlines.timeout_at_ms = job->deadlines.kill_at_ms = job->deadlines.poll_at_ms =
         DEADLINE_NEVER;
-    job->deadlines.linger_at_ms = clock_deadline_ms((int64_t)limits->linger_ms);
+    job->deadlines.linger_at_ms = job_linger_at_ms(job);
     job->deadlines.linger_max_at_ms = clock_deadline_ms((int64_t)limits->linger_max_ms);
     job_streams_read(job);
 }
@@ -357,7 +363,7 @@ static int64_t earliest(const struct job *job)
     if (job->terminal.end_at_ms < deadline_ms)
         deadline_ms = job->terminal.end_at_ms;
     /* Linger time counts only while the output is being read. */
-    if (job->state == JOB_DRAINING && !job->lingered && !job_streams_paused(job)) {
+    if (job->state == JOB_DRAINING && !job->lingered && (job->killed || !job_streams_paused(job))) {
         if (job->deadlines.linger_at_ms < deadline_ms)
             deadline_ms = job->deadlines.linger_at_ms;
         if (job->deadlines.linger_max_at_ms < deadline_ms)
@@ -387,7 +393,7 @@ void job_advance(struct job *job)
 static void kill_holders(struct job *job)
 {
     job_streams_read(job);
-    if (job_streams_ended(job) || job_streams_paused(job))
+    if (job_streams_ended(job) || (job_streams_paused(job) && !job->killed))
         return;
     job->lingered = true;
     job->deadlines.linger_at_ms = job->deadlines.linger_max_at_ms = DEADLINE_NEVER;
@@ -536,6 +542,11 @@ void job_abandon(struct job *job)
 void job_signal(struct job *job, int number)
 {
     char space[24];
+    job->killed = job->killed || number == SIGKILL;
+    if (job->state == JOB_DRAINING && job->killed) {
+        job->deadlines.linger_at_ms = 0;
+        job_set_timer(job);
+    }
     if (job->state == JOB_QUEUED || job->state == JOB_SPAWNING)
         job->early_signal = number;
     else if (!job_terminal_signal(job, number) && !process_signal_group(job->process.pid, number))

@@ -173,8 +173,7 @@ static bool read_once(struct job_pipe *pipe)
         }
         /* While another process holds the pipe, the linger time restarts with each read. */
         if (pipe->job->deadlines.linger_at_ms != DEADLINE_NEVER)
-            pipe->job->deadlines.linger_at_ms =
-                clock_deadline_ms((int64_t)pipe->job->host->limits.linger_ms);
+            pipe->job->deadlines.linger_at_ms = job_linger_at_ms(pipe->job);
         /* A short read has emptied the pipe: wait for the next event. But if the command has ended,
          * its last bytes must be read now. */
         return (size_t)got == size || pipe->job->state >= JOB_DRAINING;
@@ -244,7 +243,7 @@ void job_resume_output(struct job *job)
     }
     /* Time in which we did not read does not count as linger time. */
     if (resumed && job->deadlines.linger_at_ms != DEADLINE_NEVER)
-        job->deadlines.linger_at_ms = clock_deadline_ms((int64_t)job->host->limits.linger_ms);
+        job->deadlines.linger_at_ms = job_linger_at_ms(job);
 }
 
 void job_close_output(struct job *job, enum stream stream)

@@ -275,7 +275,7 @@ static enum afar_status start(int jobs_fd, struct jobdir_request *request, struc
                                .stdin_credit = MESSAGE_STDIN_CREDIT_BYTES};
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &order.base.descriptors), 0);
     assert_int_equal(getrlimit(RLIMIT_CORE, &order.base.core), 0);
-    return keep_start(jobs_fd, request, &order, 0, err);
+    return keep_start(jobs_fd, request, &order, 0, 0, err);
 }
 
 /* The next server on the same folder; NULL: it does not start. */

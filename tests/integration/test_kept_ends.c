@@ -74,6 +74,25 @@ static void takes_a_place(void **state)
     expect(WORDS("run", "--start-within", "60s", "-n", url, "echo", "in"), 0, "in", "");
 }
 
+/* What it has begun holds its output open, silent or not, and may for ten minutes: but not if the
+ * client has killed it. */
+static void killed_with_what_it_began(void **state)
+{
+    static const char *const lines[] = {"setsid sleep 1000 & exec sleep 1000",
+                                        "setsid yes & exec sleep 1000"};
+    char *const url = keeping.url;
+    (void)state;
+    keeping_open(&keeping, WORDS("--set", "linger_ms=600000", "--set", "linger_max_ms=600000",
+                                 "--set", "spool_bytes=1048576"));
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        keeping_detach(&keeping, lines[i], job);
+        expect(WORDS("kill", "-s", "KILL", url, job), 0, "", "");
+        expect(WORDS("wait", url, job), 125, "", "killed by another request");
+        keeping_detach(&keeping, lines[i], job);
+        expect(WORDS("rm", "-f", url, job), 0, "", "");
+    }
+}
+
 static size_t count_lines(const char *path, const char *pattern)
 {
     struct program shell;
@@ -507,6 +526,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(takes_a_place, tear_down),
+        cmocka_unit_test_teardown(killed_with_what_it_began, tear_down),
         cmocka_unit_test_teardown(its_place_is_free_at_its_end, tear_down),
         cmocka_unit_test_teardown(killed_keepers_are_noticed, tear_down),
         cmocka_unit_test_teardown(ended_at_a_stop, tear_down),

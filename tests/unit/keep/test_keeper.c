@@ -77,7 +77,7 @@ static int start(struct jobdir_request *request, const char *line, enum when_ful
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &order.base.descriptors), 0);
     assert_int_equal(getrlimit(RLIMIT_CORE, &order.base.core), 0);
     struct afar_error err = {0};
-    if (keep_start(jobs_fd, request, &order, 0, &err) != AFAR_OK)
+    if (keep_start(jobs_fd, request, &order, 0, 0, &err) != AFAR_OK)
         fail_msg("%s", err.message);
     assert_int_equal(jobdir_open(jobs_fd, request->job, &fd, NULL), AFAR_OK);
     return fd;
@@ -110,7 +110,7 @@ static void client_open(struct client *client, int folder_fd)
     buffer_init(&client->in, 4 << 20);
     decoder_init(&client->decoder);
     if (jobdir_connect(folder_fd, &client->fd, NULL) != AFAR_OK) {
-        assert_int_equal(keep_read(folder_fd, NULL), AFAR_OK);
+        assert_int_equal(keep_read(folder_fd, 0, NULL), AFAR_OK);
         assert_int_equal(jobdir_connect(folder_fd, &client->fd, NULL), AFAR_OK);
     }
     assert_int_equal(jobdir_read_token(folder_fd, token, NULL), AFAR_OK);
