@@ -9,7 +9,7 @@ import peers as others
 import stage as stages
 
 SSH, AFAR, SHARED = "ssh, ControlPersist", "afar ssh", "afar ssh, share"
-TASKS, HOSTS = 8, 5
+TASKS, HOSTS = 5, 5
 
 
 class Side:
@@ -138,7 +138,7 @@ def engine(program, cases):
                 times = {side.name: [] for side in found}
                 for side in found:
                     case(side)  # the first opens the master connection, or keeps a session
-                for _ in stage.rounds(10, 2, 5):
+                for _ in stage.rounds(8, 2, 5):
                     for side in found:
                         times[side.name].append(case(side))
                 rows.times(group, times)

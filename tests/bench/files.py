@@ -28,7 +28,7 @@ class Play:
     def __init__(self, stage, peers, delay=None):
         self.top = f"{stage.folder}/files"
         self.far = delay is not None
-        self.size = (stage.count(128, 16) if self.far else stage.count(512, 64)) << 20
+        self.size = (stage.count(64, 16) if self.far else stage.count(512, 64)) << 20
         self.large = f"large-{self.size >> 20}"
         self.count = stage.count(5_000, 500)
         self.stage = stage
@@ -98,7 +98,7 @@ def one_large(play, url, rows):
     for up in (True, False):
         group = f"files: one of {play.size >> 20:,} MiB {'up' if up else 'down'}{where}"
         found = {}
-        for _ in play.stage.rounds(8, 2, 3):
+        for _ in range(1) if play.far else play.stage.rounds(8, 2, 3):
             found.setdefault("afar cp, verified", []).append(play.cp(url, play.large, up))
             if not play.far:
                 found.setdefault("afar cp --no-verify", []).append(play.cp(url, play.large, up, "--no-verify"))
@@ -115,7 +115,7 @@ def many_small(play, url, rows):
     for up in (True, False):
         group = f"files: {play.count:,} of 2 KiB {'up' if up else 'down'}{where}"
         found = {}
-        for _ in range(1) if play.far else play.stage.rounds(12, 2, 3):
+        for _ in range(1) if play.far else play.stage.rounds(6, 2, 3):
             found.setdefault("afar cp -r", []).append(play.cp(url, "tree", up, "-r"))
             if not play.ssh:
                 continue

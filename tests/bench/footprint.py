@@ -1,4 +1,5 @@
 """Measures of size: memory, start, growth."""
+import glob
 import os
 import statistics
 import subprocess
@@ -73,6 +74,18 @@ def sshd_kib(peers, count):
 
 # ---- start ----
 
+def child_start(stage, rows):
+    """What helpers and keepers are: from its execve to its end, told that it is neither."""
+    group = "the program of helpers and keepers: one process that does nothing"
+    child = glob.glob(f"{stage.bin}/../libexec/afar/afard-child-*")
+    if not child:
+        return
+    rows.times(group, stage.turns(stage.count(200, 40), {
+        "true": ["program", "/bin/true"], "afard-child": ["program", "as=nobody", child[0]],
+        "afard --version": ["program", f"{stage.bin}/afard", "--version"]}))
+    rows.goal_to(group, "afard-child", "1.5 ms", 1.5, 1)
+
+
 def start(stage, peers, rows):
     group = "server: from its start to its first answer; sizes"
     port = str(others.free_port())
@@ -88,6 +101,7 @@ def start(stage, peers, rows):
     rows.times(group, found)
     for name in ("afard", "afard static"):
         rows.goal_to(group, name, "20 ms", 20, 1)
+    child_start(stage, rows)
     for label, path in (("afar", f"{stage.bin}/afar"), ("afard", f"{stage.bin}/afard"),
                         ("afar static", f"{stage.static}/afar"), ("afard static", f"{stage.static}/afard"),
                         ("ssh", others.find("ssh")), ("sshd", others.find("sshd")),
@@ -138,7 +152,7 @@ class Pair:
         for scheme in ("tls", "tcp"):
             for into in (False, True):
                 name = f"stream {'in' if into else 'out'}, {'TLS' if scheme == 'tls' else 'plain'}"
-                yield name, self.each(count(5, 2), lambda server, scheme=scheme, into=into: self.stream(
+                yield name, self.each(count(4, 2), lambda server, scheme=scheme, into=into: self.stream(
                     getattr(server, scheme), into))
 
 
