@@ -1,9 +1,51 @@
 #include "keep/crc.h"
 
+#include <string.h>
+
 #define POLYNOMIAL UINT32_C(0x82f63b78) /* Castagnoli's, bits reversed */
+
+/* SSE 4.2 has this polynomial (Intel's manual, volume 2, CRC32), and is ten times as fast. */
+#ifdef __x86_64__
+
+static bool processor_has_it(void)
+{
+    return __builtin_cpu_supports("sse4.2") != 0;
+}
+
+__attribute__((target("sse4.2"))) static uint32_t add_by_processor(uint32_t value,
+                                                                   const uint8_t *at, size_t size)
+{
+    uint64_t wide = value;
+    uint64_t word = 0;
+    for (; size >= sizeof word; size -= sizeof word, at += sizeof word) {
+        memcpy(&word, at, sizeof word);
+        wide = __builtin_ia32_crc32di(wide, word);
+    }
+    value = (uint32_t)wide;
+    for (; size > 0; size--, at++)
+        value = __builtin_ia32_crc32qi(value, *at);
+    return value;
+}
+
+#else
+
+static bool processor_has_it(void)
+{
+    return false;
+}
+
+static uint32_t add_by_processor(uint32_t value, const uint8_t *at, size_t size)
+{
+    (void)at;
+    (void)size;
+    return value;
+}
+
+#endif
 
 void crc_init(struct crc *crc)
 {
+    crc->by_processor = processor_has_it();
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint32_t value = byte;
         for (int bit = 0; bit < 8; bit++)
@@ -38,6 +80,8 @@ uint32_t crc_add(const struct crc *crc, uint32_t value, const void *data, size_t
 {
     const uint8_t *at = data;
     value = ~value;
+    if (crc->by_processor)
+        return ~add_by_processor(value, at, size);
     for (; size >= CRC_SLICES; size -= CRC_SLICES, at += CRC_SLICES)
         value = add_eight(crc, value, at);
     for (; size > 0; size--, at++)

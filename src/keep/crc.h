@@ -7,12 +7,14 @@
 #ifndef KEEP_CRC_H
 #define KEEP_CRC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { CRC_SLICES = 8 };
 
 struct crc {
+    bool by_processor; /* which has an instruction for it */
     uint32_t table[CRC_SLICES][256];
 };
 
