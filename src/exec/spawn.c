@@ -488,6 +488,7 @@ static enum afar_status open_way(const struct spawn_request *request, struct chi
     child->order_fd = helper->order;
     child->status_fd = helper->its;
     child->note_fd = helper->note_its;
+    child->program_fd = request->program_fd;
     child->own_path = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr)
     child->helper_fence_fd = helper->fence;
     return status;
@@ -527,7 +528,6 @@ enum afar_status spawn_process(const struct spawn_request *request, struct spawn
                           .helper_fence_fd = -1,
                           .note_fd = -1,
                           .default_signals = request->default_signals,
-                          .program_fd = request->program_fd,
                           .seat = -1,
                           .stage = "session"};
     struct spawn_control nobody;
