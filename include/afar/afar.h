@@ -127,7 +127,8 @@ AFAR_API void afar_context_free(struct afar_context *context);
 struct afar_client;
 
 /* Resolves the host's name, connects and, for TLS, does the handshake and verifies the server's
- * name; end with afar_close. `timeout_ms` is for all of that; 0: none. (With a time-out the name is
+ * name; end with afar_close. `timeout_ms` is for all of that, and for the server's first answer to a
+ * command that is started; 0: none. (With a time-out the name is
  * resolved by a thread of the library, which may go on for a while after the time-out: do not
  * unload the library then.) Without credentials (`context` NULL, or without any) TLS trusts the
  * system's CAs and presents no certificate. AFAR_EINVAL (URL), AFAR_ESYSTEM, AFAR_ETIMEDOUT,
@@ -153,6 +154,9 @@ struct afar_route {
      * it. Until then, or until afar_process, the server counts the connection as one in its
      * handshake. */
     bool request_follows;
+    /* sized, headed, upper: how long a reply may take to begin, if the call has no timeout_ms. For
+     * the first, what connecting took is subtracted. 0: no limit. */
+    int64_t reply_timeout_ms;
 };
 #define AFAR_ROUTE_INIT(...) AFAR_INIT(afar_route, __VA_ARGS__)
 
@@ -537,7 +541,7 @@ afar_shell_run(struct afar_client *client, const char *line,
                int64_t timeout_ms, struct afar_shell_reply *reply, struct afar_error *err);
 
 /* Sends `size` bytes (1 to 65,507) and reads the same number back; udp: one datagram each way, sent
- * again every 500 ms until `timeout_ms` (0: 5 s). `out` must hold `size` bytes. */
+ * again every 500 ms until `timeout_ms` (0: the route's limit, 5 s at most). `out` must hold `size` bytes. */
 AFAR_API enum afar_status afar_upper(struct afar_client *client, const void *data, size_t size,
                                      void *out, int64_t timeout_ms, struct afar_error *err);
 

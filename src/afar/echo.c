@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "afar/options.h"
 #include "afar/remote.h"
@@ -15,7 +16,10 @@ static const char help[] =
     "URL is tcp://, tls://, unix:// or udp://.\n"
     "\n"
     "      --timeout TIME    give up after this time (5s for udp, none otherwise)\n"
-    "      --ca, --cert, --key FILE, --pin PIN, --connect-timeout TIME\n"
+    "      --connect-timeout TIME\n"
+    "                        give up connecting, or waiting for a first answer, after this time "
+    "(10s)\n"
+    "      --ca, --cert, --key FILE, --pin PIN\n"
     "                        as for 'afar run'\n"
     "\n"
     "Exit status: 0: answered; 124: not in time; 125: afar failed.\n"
@@ -36,7 +40,9 @@ static int echo(const struct remote *remote, const struct options *options, cons
     enum afar_status result =
         afar_upper(remote->client, text, size, reply, options->timeout_ms, &err);
     reply[size] = '\n';
-    if (result == AFAR_ETIMEDOUT)
+    /* Without --timeout the limit was that for the first answer. */
+    const bool udp = strncasecmp(remote->url, "udp:", 4) == 0;
+    if (result == AFAR_ETIMEDOUT && (options->timeout_ms > 0 || udp))
         status = STATUS_TIMED_OUT;
     if (result != AFAR_OK)
         report("%s", err.message);

@@ -396,6 +396,7 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return true;
     switch (option) {
     case OPTION_CONNECT_TIMEOUT:
+        options->connect_timeout_said = true;
         return parse_duration(subcommand, "connect-timeout", value, &options->connect_timeout_ms);
     case OPTION_START_WITHIN:
         return parse_duration(subcommand, "start-within", value, &options->start_within_ms);

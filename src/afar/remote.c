@@ -120,6 +120,15 @@ static bool take_via(struct remote *remote, const struct options *options, const
     return jump_init(&remote->jump, &remote->asked, via, remote->url);
 }
 
+/* The default is for servers that answer at once. Those of sized and headed answer only when the
+ * command has ended. */
+static int64_t reply_timeout_ms(const struct remote *remote, const struct options *options)
+{
+    if (remote_is_shell(remote) && !options->connect_timeout_said)
+        return 0;
+    return options->connect_timeout_ms;
+}
+
 bool remote_open(struct remote *remote, const struct options *options, const char *assumed)
 {
     struct options own = *options; /* its lists are borrowed */
@@ -139,6 +148,7 @@ bool remote_open(struct remote *remote, const struct options *options, const cha
         return false;
     }
     remote->reconnect_ms = reconnect_ms(remote->url, &own);
+    remote->reply_timeout_ms = reply_timeout_ms(remote, options);
     const char *via = remote->entry.value[HOST_VIA].text;
     if (via != NULL && strcasecmp(via, "none") != 0 && !take_via(remote, options, via))
         return false;
@@ -242,7 +252,8 @@ bool remote_connect(struct remote *remote)
         afar_begin_program();
     for (;;) {
         struct afar_route by = AFAR_ROUTE_INIT(.timeout_ms = remote->connect_timeout_ms,
-                                               .request_follows = remote->request_follows);
+                                               .request_follows = remote->request_follows,
+                                               .reply_timeout_ms = remote->reply_timeout_ms);
         if (!take_route(&by, remote->route))
             return false;
         if (dial(remote, &by, &err) == AFAR_OK) {

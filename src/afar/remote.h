@@ -36,6 +36,7 @@ struct remote {
     struct host entry; /* from the file of hosts, if the user wrote a name */
     char *url;         /* with the wanted protocol */
     int64_t connect_timeout_ms;
+    int64_t reply_timeout_ms;         /* for the tutorial's protocols; 0: none */
     int64_t silence_ms;               /* -1: the library's */
     int64_t reconnect_ms;             /* how long to retry a lost connection; 0: not at all */
     const struct remote_route *route; /* NULL: the URL is dialled */

@@ -48,10 +48,15 @@ int shell_line_run(struct remote *remote, const char *line, int64_t timeout_ms)
     enum afar_status status =
         afar_shell_run(remote->client, line, on_output, &printed, timeout_ms, &reply, &err);
     if (status != AFAR_OK) {
+        /* Without --timeout the limit was that for the first answer. */
+        const bool late = status == AFAR_ETIMEDOUT;
+        const bool mute = late && timeout_ms == 0;
         report("%s%s", err.message,
-               status == AFAR_ETIMEDOUT ? "; the command may still be running" : "");
+               mute   ? " The command may still be running; if it needs longer, set --timeout"
+               : late ? "; the command may still be running"
+                      : "");
         remote_disconnect(remote);
-        return status == AFAR_ETIMEDOUT ? STATUS_TIMED_OUT : STATUS_FAILED;
+        return late && !mute ? STATUS_TIMED_OUT : STATUS_FAILED;
     }
     if (is_md5(reply.md5) && !reply.md5_verified)
         report("%s: warning: the output's MD5 is not %s, which the server says: it may be damaged",

@@ -9,7 +9,8 @@
 
 #include "afar/remote.h"
 
-/* Writes the output to standard output. `timeout_ms` 0: no limit. Returns the exit status: 0 once
+/* Writes the output to standard output. `timeout_ms` 0: no limit but that of the connection for
+ * the first answer. Returns the exit status: 0 once
  * the reply is complete, because the protocol has no other. Errors were reported. */
 int shell_line_run(struct remote *remote, const char *line, int64_t timeout_ms);
 

@@ -35,6 +35,7 @@ enum afar_status afar_client_new_on_transport(struct afar_client **client,
     }
     made->transport = transport;
     made->protocol = PROTOCOL_AFAR;
+    made->meet_by_ms = DEADLINE_NEVER;
     (void)snprintf(made->name, sizeof made->name, "%s", name);
     buffer_init(&made->in, CLIENT_IN_MAX_BYTES);
     buffer_init(&made->out, CLIENT_OUT_MAX_BYTES);
@@ -69,6 +70,20 @@ static void linger(struct afar_client *client, int64_t within_ms)
             (void)poll(&waiting, 1, clock_poll_timeout(deadline_ms));
         status = transport_discard(client->transport, scratch, sizeof scratch);
     }
+}
+
+int64_t client_left_ms(struct afar_client *client, int64_t limit_ms)
+{
+    const int64_t left_ms = limit_ms - client->spent_ms;
+    client->spent_ms = 0;
+    return left_ms > 0 ? left_ms : 1;
+}
+
+const char *client_doubt(const struct afar_client *client)
+{
+    if (client->scheme == ENDPOINT_TCP)
+        return "is it an Afar server? Does it need tls:// or another protocol?";
+    return "is it an Afar server?";
 }
 
 bool client_is_waited_for(const struct afar_client *client)
@@ -140,6 +155,8 @@ static enum afar_status shake_hands(struct transport *transport, int64_t deadlin
         if (status != AFAR_EAGAIN)
             return status;
         status = wait_for(transport, stop_fd, deadline_ms, err);
+        if (status == AFAR_ETIMEDOUT)
+            return afar_fail(err, status, "no answer in time; is it a server that speaks TLS?");
         if (status != AFAR_OK)
             return status;
     }
@@ -210,6 +227,7 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
                                    struct afar_error *err)
 {
     struct transport *transport = NULL;
+    const int64_t began_ms = clock_now_ms();
     enum afar_status status =
         route->ready ? transport_plain_new(&transport, route->stream, err)
                      : client_open_transport(&transport, context, endpoint, route->stream,
@@ -226,6 +244,8 @@ static enum afar_status connect_to(struct afar_client **client, const struct afa
     made->scheme = endpoint->scheme;
     made->protocol = endpoint->protocol;
     made->patience_ms = route->timeout_ms;
+    made->reply_ms = route->reply_timeout_ms;
+    made->spent_ms = clock_now_ms() - began_ms;
     made->by_another = route->ready;
     made->fresh = route->request_follows && endpoint->scheme == ENDPOINT_TLS && !route->ready;
     made->endpoint = malloc(sizeof *made->endpoint);

@@ -143,6 +143,9 @@ struct afar_client {
     struct control control;
     struct heartbeat heartbeat;
     int64_t patience_ms; /* limit for the server's first answer, as for connecting; 0: none */
+    int64_t reply_ms;    /* limit for the begin of a reply (duplex.c); 0: none */
+    int64_t spent_ms;    /* what connecting has used of the first of these limits */
+    int64_t meet_by_ms;  /* if not `met` by then, do not come back; DEADLINE_NEVER: no limit */
 };
 
 /* Makes a client of the native protocol over a transport whose handshake is done. Takes the
@@ -174,6 +177,13 @@ static inline enum afar_status client_tell(enum afar_status status, const struct
  * returns its code. */
 enum afar_status client_break(struct afar_client *client, const struct afar_error *why,
                               struct afar_error *err);
+
+/* What is left of a limit for the server's first answer after connecting; later the whole limit.
+ * More than 0. */
+int64_t client_left_ms(struct afar_client *client, int64_t limit_ms);
+
+/* What to ask of a server that has not answered. */
+const char *client_doubt(const struct afar_client *client);
 
 /* True if the server waits for us to come back when the connection ends. */
 bool client_is_waited_for(const struct afar_client *client);
@@ -291,9 +301,9 @@ enum afar_status client_take_pty(struct pty_request *request, const struct afar_
 /* ---- duplex.c -------------------------------------------------------------------------------- */
 
 /* Sends `size` bytes while receiving. `take` gets each piece that comes, and returns AFAR_EAGAIN
- * for more, AFAR_OK when the reply is complete, or an error. Any failure makes the connection
- * unusable. AFAR_EPEER (also: something came before it was asked for), AFAR_ECLOSED,
- * AFAR_ETIMEDOUT, AFAR_ESYSTEM, and what `take` returns. */
+ * for more, AFAR_OK when the reply is complete, or an error. Without a deadline, client->reply_ms is
+ * the limit for the first piece. Any failure makes the connection unusable. AFAR_EPEER (also:
+ * something came before it was asked for), AFAR_ECLOSED, AFAR_ETIMEDOUT, AFAR_ESYSTEM, and what `take` returns. */
 enum afar_status duplex_exchange(struct afar_client *client, const void *data, size_t size,
                                  enum afar_status (*take)(void *user, const uint8_t *data,
                                                           size_t size, struct afar_error *err),

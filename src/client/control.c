@@ -27,6 +27,8 @@ static enum afar_status await_answer(struct afar_client *client, enum message_ty
         if (status != AFAR_OK || control->answered)
             break;
         status = client_wait_ready(client, afar_events(client), deadline_ms, err);
+        if (status == AFAR_ETIMEDOUT && !client->met)
+            (void)afar_fail(err, status, "no answer in time; %s", client_doubt(client));
         if (status != AFAR_OK)
             (void)afar_prefix(err, "%s", client->name);
     }

@@ -31,10 +31,26 @@ static void send_some(struct afar_client *client, const uint8_t **at, size_t *le
     }
 }
 
-static enum afar_status run(struct afar_client *client, const uint8_t *at, size_t left,
-                            enum afar_status (*take)(void *, const uint8_t *, size_t,
-                                                     struct afar_error *),
-                            void *user, int64_t deadline_ms, struct afar_error *err)
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* Waits until something can be received, or sent if something is `left`. */
+static enum afar_status wait_for(const struct afar_client *client, size_t left, int64_t deadline_ms,
+                                 struct afar_error *err)
+{
+    short events = transport_recv_events(client->transport);
+    if (left > 0)
+        events = (short)(events | transport_send_events(client->transport));
+    return client_wait_ready(client, events, deadline_ms, err);
+}
+
+/* `first_by_ms`: when the first piece must be there. AFAR_EAGAIN: it was not. */
+static enum afar_status
+run(struct afar_client *client, const uint8_t *at, size_t left,
+    enum afar_status (*take)(void *, const uint8_t *, size_t, struct afar_error *), void *user,
+    int64_t first_by_ms, int64_t deadline_ms, struct afar_error *err)
 {
     for (;;) {
         uint8_t piece[PIECE_BYTES];
@@ -43,6 +59,7 @@ static enum afar_status run(struct afar_client *client, const uint8_t *at, size_
         enum afar_status status =
             transport_recv(client->transport, piece, sizeof piece, &received, err);
         if (status == AFAR_OK) {
+            first_by_ms = DEADLINE_NEVER;
             status = take(user, piece, received, err);
             if (status != AFAR_EAGAIN)
                 return status;
@@ -54,12 +71,10 @@ static enum afar_status run(struct afar_client *client, const uint8_t *at, size_
             *err = client->send_error;
             return err->code;
         }
-        if (status == AFAR_EAGAIN) {
-            short events = transport_recv_events(client->transport);
-            if (left > 0)
-                events = (short)(events | transport_send_events(client->transport));
-            status = client_wait_ready(client, events, deadline_ms, err);
-        }
+        if (status == AFAR_EAGAIN)
+            status = wait_for(client, left, earlier(first_by_ms, deadline_ms), err);
+        if (status == AFAR_ETIMEDOUT && clock_now_ms() >= first_by_ms)
+            return AFAR_EAGAIN;
         if (status != AFAR_OK)
             return status;
     }
@@ -71,12 +86,19 @@ enum afar_status duplex_exchange(struct afar_client *client, const void *data, s
                                  void *user, int64_t deadline_ms, struct afar_error *err)
 {
     struct afar_error why = {0};
+    int64_t first_by_ms = DEADLINE_NEVER;
+    if (deadline_ms == DEADLINE_NEVER && client->reply_ms > 0)
+        first_by_ms = clock_deadline_ms(client_left_ms(client, client->reply_ms));
     enum afar_status status = check_quiet(client, &why);
     if (status == AFAR_OK)
-        status = run(client, data, size, take, user, deadline_ms, &why);
+        status = run(client, data, size, take, user, first_by_ms, deadline_ms, &why);
     if (status == AFAR_OK)
         return AFAR_OK;
-    if (status == AFAR_ECLOSED)
+    if (status == AFAR_EAGAIN)
+        (void)afar_fail(&why, AFAR_ETIMEDOUT, "%s has not answered in time; does it speak %s%s?",
+                        client->name, endpoint_protocol_name(client->protocol),
+                        client->scheme == ENDPOINT_TCP ? ", and without tls://" : "");
+    else if (status == AFAR_ECLOSED)
         (void)afar_fail(&why, AFAR_ECLOSED,
                         "%s closed the connection before its reply was complete", client->name);
     else

@@ -83,16 +83,16 @@ int64_t heartbeat_deadline_ms(const struct afar_client *client)
 static enum afar_status give_up(const struct afar_client *client, int64_t now_ms,
                                 struct afar_error *err)
 {
-    long long silent_s = (long long)(now_ms - client->heartbeat.heard_ms + 500) / 1000;
+    const long long silent_ms = (long long)(now_ms - client->heartbeat.heard_ms);
+    const long long silent_s = (silent_ms + 500) / 1000;
     if (resume_is_possible(client) && client->met)
         return afar_fail(err, AFAR_ECLOSED, "%s has given no sign of life for %lld s", client->name,
                          silent_s);
     if (!client->heard)
-        return afar_fail(
-            err, AFAR_ECLOSED,
-            "%s has not answered for %lld s; is it an Afar server? Whether the command "
-            "ran is unknown",
-            client->name, silent_s);
+        return afar_fail(err, AFAR_ECLOSED,
+                         "%s has not answered for %lld %s; %s Whether the command ran is unknown",
+                         client->name, silent_s > 0 ? silent_s : silent_ms,
+                         silent_s > 0 ? "s" : "ms", client_doubt(client));
     return afar_fail(err, AFAR_ECLOSED,
                      "%s has given no sign of life for %lld s; whether the command finished is "
                      "unknown",

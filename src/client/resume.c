@@ -10,7 +10,8 @@
 #include "client/client.h"
 #include "client/sized.h"
 
-/* How long to retry a server that has never sent a frame: it may not be an Afar server. */
+/* How long to retry a server that has never sent a frame: it may not be an Afar server. No longer
+ * than its first answer may take. */
 enum { STRANGER_MS = 3000 };
 
 /* Random, to spread retries. Without randomness every client waits equally long. */
@@ -69,6 +70,31 @@ bool resume_is_possible(const struct afar_client *client)
            guest->asked_resume_ms > 0 && (!guest->confirmed || guest->resume_ms > 0);
 }
 
+/* What is left for the first answer of a server that has never sent a frame. */
+static int64_t stranger_left_ms(const struct afar_client *client)
+{
+    if (client->meet_by_ms == DEADLINE_NEVER)
+        return STRANGER_MS;
+    const int64_t left_ms = client->meet_by_ms - clock_now_ms();
+    return left_ms < STRANGER_MS ? left_ms : STRANGER_MS;
+}
+
+/* A server that has never answered is not waited for beyond the time for its first answer. */
+static enum run_guest_after lose(struct afar_client *client, enum run_guest_loss loss,
+                                 struct afar_error *err)
+{
+    struct run_guest *guest = &client->command.guest;
+    enum run_guest_after after =
+        run_guest_lost(guest, loss, clock_awake_or_not_ms(), any_number(), err);
+    if (after != RUN_GUEST_RETRY || client->met)
+        return after;
+    const int64_t left_ms = stranger_left_ms(client);
+    if (left_ms <= 0)
+        return RUN_GUEST_OVER;
+    run_guest_hurry(guest, clock_awake_or_not_ms(), left_ms);
+    return RUN_GUEST_RETRY;
+}
+
 bool resume_may_follow(struct afar_client *client, struct afar_error *why)
 {
     struct command *command = &client->command;
@@ -80,13 +106,11 @@ bool resume_may_follow(struct afar_client *client, struct afar_error *why)
         return false;
     const enum run_guest_loss loss =
         why->code == AFAR_ETRUST ? RUN_GUEST_TURNED_AWAY : RUN_GUEST_CUT;
-    switch (run_guest_lost(guest, loss, clock_awake_or_not_ms(), any_number(), &end)) {
+    switch (lose(client, loss, &end)) {
     case RUN_GUEST_RETRY:
         drop_connection(client);
         if (!was_away)
             show_away(client);
-        if (!client->met)
-            run_guest_hurry(guest, clock_awake_or_not_ms(), STRANGER_MS);
         if (!was_away || client->met)
             client->lost = *why;
         client->lost.code = AFAR_ECLOSED;
@@ -162,6 +186,17 @@ static enum afar_status fail_attempt(struct afar_client *client, struct afar_err
     return client_break(client, why, NULL);
 }
 
+/* How long an attempt, or the wait for its answer, may take; 0: no limit. */
+static int64_t attempt_ms(const struct afar_client *client, int64_t wanted_ms)
+{
+    if (client->met || client->meet_by_ms == DEADLINE_NEVER)
+        return wanted_ms;
+    int64_t left_ms = client->meet_by_ms - clock_now_ms();
+    if (left_ms <= 0)
+        left_ms = 1;
+    return wanted_ms > 0 && wanted_ms < left_ms ? wanted_ms : left_ms;
+}
+
 /* Checks that the client is away, can connect, and that the next attempt is due. AFAR_EAGAIN: not
  * yet. */
 static enum afar_status may_resume(struct afar_client *client,
@@ -197,13 +232,13 @@ static enum afar_status resume(struct afar_client *client, const struct afar_res
         return fail_attempt(client, err);
     }
     status = client_open_transport(&transport, context, client->endpoint, (int)wanted.stream, true,
-                                   clock_deadline_ms(wanted.timeout_ms),
+                                   clock_deadline_ms(attempt_ms(client, wanted.timeout_ms)),
                                    wanted.stop_fd > 0 ? wanted.stop_fd : -1, err);
     if (status != AFAR_OK)
         return fail_attempt(client, err);
     if (client->endpoint->scheme == ENDPOINT_TLS)
         client->keeper = session_keeper_new(&context->sessions, context->tls, client->endpoint);
-    status = resume_on_transport(client, transport, wanted.timeout_ms, err);
+    status = resume_on_transport(client, transport, attempt_ms(client, wanted.timeout_ms), err);
     return status == AFAR_OK ? AFAR_OK : fail_attempt(client, err);
 }
 

@@ -106,7 +106,8 @@ static enum afar_status explain_silence(const struct afar_client *client,
             err->sys_errno = ECONNREFUSED;
         return AFAR_ESYSTEM;
     }
-    return afar_fail(err, AFAR_ETIMEDOUT, "%s did not answer in time", client->name);
+    return afar_fail(err, AFAR_ETIMEDOUT, "%s did not answer in time; is afard running there?",
+                     client->name);
 }
 
 static enum afar_status exchange_datagrams(struct afar_client *client, const void *data,
@@ -114,7 +115,10 @@ static enum afar_status exchange_datagrams(struct afar_client *client, const voi
                                            struct afar_error *err)
 {
     struct afar_error why = {0};
-    int64_t deadline_ms = clock_deadline_ms(timeout_ms > 0 ? timeout_ms : UDP_TIMEOUT_MS);
+    int64_t limit_ms = timeout_ms > 0 ? timeout_ms : UDP_TIMEOUT_MS;
+    if (timeout_ms == 0 && client->reply_ms > 0 && client->reply_ms < limit_ms)
+        limit_ms = client_left_ms(client, client->reply_ms);
+    int64_t deadline_ms = clock_deadline_ms(limit_ms);
     enum afar_status status = AFAR_ETIMEDOUT;
     while (status == AFAR_ETIMEDOUT) {
         int64_t now_ms = clock_now_ms();
