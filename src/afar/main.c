@@ -12,7 +12,7 @@
 #include "afar/commands.h"
 #include "afar/options.h"
 #include "afar/report.h"
-#include "afar/suggest.h"
+#include "base/suggest.h"
 
 static const char help[] =
     "usage: afar SUBCOMMAND [options] HOST ...\n"

@@ -9,7 +9,7 @@
 #include "afar/escape.h"
 #include "afar/pin_text.h"
 #include "afar/report.h"
-#include "afar/suggest.h"
+#include "base/suggest.h"
 
 enum {
     OPTION_CA = 256, /* options without a letter */

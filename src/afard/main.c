@@ -33,11 +33,15 @@ static enum afar_status open_standard_descriptors(struct afar_error *err)
     return AFAR_OK;
 }
 
-/* Prints one line, whatever bytes a file name or a value in the message contains. */
-static void print_error(const struct afar_error *err, const char *hint)
+/* Prints one line, whatever bytes a file name or a value in the message contains. `usage`: the
+ * command line was wrong. */
+static void print_error(const struct afar_error *err, bool usage)
 {
     char line[2 * sizeof err->message];
     escape_text(line, sizeof line, err->message, ESCAPE_TERMINAL);
+    const size_t size = strlen(line);
+    const bool asks = size > 0 && line[size - 1] == '?';
+    const char *hint = !usage ? "" : asks ? " Try 'afard --help'" : "; try 'afard --help'";
     (void)fprintf(stderr, "afard: %s%s\n", line, hint);
 }
 
@@ -221,7 +225,7 @@ int main(int argc, char **argv)
     if (status == AFAR_EREFUSED && options.question.identity != NULL) /* the reason was printed */
         return EXIT_DENIED;
     if (status != AFAR_OK)
-        print_error(&err, usage ? "; try 'afard --help'" : "");
+        print_error(&err, usage);
     if (usage)
         return EXIT_USAGE;
     return status == AFAR_OK ? EXIT_SUCCESS : EXIT_FAILURE;

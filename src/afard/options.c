@@ -2,10 +2,13 @@
 
 #include <getopt.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "policy/rule_files.h"
 #include "base/forward_target.h"
+#include "base/suggest.h"
+#include "policy/config_table.h"
+#include "policy/rule_files.h"
 
 enum {
     OPTION_FILE = 'c',
@@ -67,16 +70,21 @@ static int next_option(int argc, char **argv, int *which)
     return getopt_long(argc, argv, "+:c:h", long_options, which);
 }
 
+/* Copies the `size` bytes of the name of a key, with '_' for '-'. */
+static void spell_key(char key[KEY_BYTES], const char *name, size_t size)
+{
+    size_t i = 0;
+    for (; i < size && i < KEY_BYTES - 1; i++)
+        key[i] = (char)(name[i] == '-' ? '_' : name[i]);
+    key[i] = '\0';
+}
+
 /* Sets the key that is spelled by the first `size` bytes of `name`, with '-' or '_'. */
 static enum afar_status apply_key(struct config *config, const char *name, size_t size,
                                   const char *value, struct afar_error *err)
 {
-    char key[KEY_BYTES] = "";
-    for (size_t i = 0; i < size && i < sizeof key - 1; i++) {
-        key[i] = name[i];
-        if (key[i] == '-')
-            key[i] = '_';
-    }
+    char key[KEY_BYTES];
+    spell_key(key, name, size);
     return config_set(config, key, value, err);
 }
 
@@ -111,6 +119,34 @@ enum afar_status options_apply(struct config *config, int argc, char **argv, str
     return status;
 }
 
+/* A long option that does not exist, or whose abbreviation has several meanings. */
+static enum afar_status fail_long_option(const char *name, struct afar_error *err)
+{
+    const size_t size = strcspn(name, "=");
+    const char *begun[2] = {NULL, NULL};
+    struct suggestion meant = {0};
+    char written[KEY_BYTES];
+    char key[KEY_BYTES];
+    (void)snprintf(written, sizeof written, "%.*s", (int)size, name);
+    spell_key(key, name, size);
+    for (const struct option *at = long_options; at->name != NULL; at++) {
+        if (strncmp(at->name, name, size) == 0)
+            begun[begun[0] != NULL ? 1 : 0] = at->name;
+        suggest(&meant, written, at->name);
+    }
+    if (begun[1] != NULL)
+        return afar_fail(err, AFAR_EINVAL,
+                         "the option '--%s' is ambiguous: is '--%s' or '--%s' meant?", written,
+                         begun[0], begun[1]);
+    if (config_key_find(key) != NULL)
+        return afar_fail(err, AFAR_EINVAL, "unknown option '--%s'; '%s' is set by --set %s=VALUE",
+                         written, key, key);
+    if (meant.word != NULL)
+        return afar_fail(err, AFAR_EINVAL, "unknown option '--%s'; did you mean '--%s'?", written,
+                         meant.word);
+    return afar_fail(err, AFAR_EINVAL, "unknown option '--%s'", written);
+}
+
 /* Reports the option that getopt_long rejected. */
 static enum afar_status fail_option(const char *word, int letter, struct afar_error *err)
 {
@@ -118,7 +154,7 @@ static enum afar_status fail_option(const char *word, int letter, struct afar_er
         return afar_fail(err, AFAR_EINVAL, "unknown option '-%c'", letter);
     if (letter != 0)
         return afar_fail(err, AFAR_EINVAL, "'%.100s': the option takes no argument", word);
-    return afar_fail(err, AFAR_EINVAL, "unknown or ambiguous option '%.100s'", word);
+    return fail_long_option(word + 2, err);
 }
 
 /* Checks the combination of options. The remaining words are the command for --explain. */

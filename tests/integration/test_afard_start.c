@@ -221,8 +221,18 @@ static void test_usage_errors(void **state)
         const char *words[5];
         const char *message;
     } cases[] = {
-        {{"--bogus"}, "unknown or ambiguous option '--bogus'"},
-        {{"--tls", "x"}, "unknown or ambiguous option '--tls'"},
+        {{"--bogus"}, "unknown option '--bogus'"},
+        {{"--bogus=x"}, "unknown option '--bogus'"},
+        {{"--wrkers", "3"}, "unknown option '--wrkers'; did you mean '--workers'?"},
+        {{"--listn=x"}, "unknown option '--listn'; did you mean '--listen'?"},
+        {{"--max-connections", "3"},
+         "unknown option '--max-connections'; 'max_connections' is set by --set "
+         "max_connections=VALUE"},
+        {{"--tls", "x"},
+         "the option '--tls' is ambiguous: is '--tls-cert' or '--tls-client-ca' meant?"},
+        {{"--set", "wrkers=3"},
+         "unknown key 'wrkers': did you mean 'workers' (threads; 0: twice the processors, at least "
+         "4)?"},
         {{"-x"}, "unknown option '-x'"},
         {{"--check=yes"}, "'--check=yes': the option takes no argument"},
         {{"--listen"}, "'--listen' needs an argument"},
@@ -247,8 +257,10 @@ static void test_usage_errors(void **state)
     };
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char expected[TEXT_BYTES];
-        (void)snprintf(expected, sizeof expected, "afard: %s; try 'afard --help'\n",
-                       cases[i].message);
+        const size_t size = strlen(cases[i].message);
+        const bool asks = cases[i].message[size - 1] == '?';
+        (void)snprintf(expected, sizeof expected, "afard: %s%s 'afard --help'\n", cases[i].message,
+                       asks ? " Try" : "; try");
         assert_run(cases[i].words, EXIT_USAGE, "", expected);
     }
 }

@@ -4,8 +4,8 @@
  * Threads: one.
  * Blocks:  never.
  * Limits:  SUGGEST_MAX_BYTES: longer words are not compared. */
-#ifndef AFAR_SUGGEST_H
-#define AFAR_SUGGEST_H
+#ifndef BASE_SUGGEST_H
+#define BASE_SUGGEST_H
 
 #include <stddef.h>
 

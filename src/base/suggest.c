@@ -1,4 +1,4 @@
-#include "afar/suggest.h"
+#include "base/suggest.h"
 
 #include <string.h>
 
