@@ -280,6 +280,8 @@ static enum afar_status get_outcome(struct message_job *job, const cJSON *object
         job->code = (int)code;
     if (status == AFAR_OK)
         status = json_get_string(object, "signal", false, job->signal, sizeof job->signal, err);
+    if (status == AFAR_OK && job->code >= 0 && job->signal[0] != '\0')
+        status = afar_fail(err, AFAR_EPEER, "\"code\" and \"signal\" exclude each other");
     return status;
 }
 

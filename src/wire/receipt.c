@@ -112,6 +112,8 @@ static enum afar_status decode_ending(struct afar_receipt *receipt, const cJSON 
     if (status == AFAR_OK && receipt->outcome == AFAR_OUTCOME_SIGNALED &&
         receipt->signal[0] == '\0')
         status = afar_fail(err, AFAR_EPEER, "\"signal\" is empty");
+    if (status == AFAR_OK && receipt->code >= 0 && receipt->signal[0] != '\0')
+        status = afar_fail(err, AFAR_EPEER, "\"code\" and \"signal\" exclude each other");
     if (status == AFAR_OK)
         status = json_get_bool(object, "core_dumped", &receipt->core_dumped, err);
     if (status == AFAR_OK)

@@ -174,6 +174,13 @@ static void test_receipts(void **state)
          "\"seq\":1,\"outcome\":\"exited\",\"code\":0,\"bytes\":{\"stdout\":6,\"stderr\":1}", 125,
          "counts 1 bytes of stderr"},
         {NULL, "\"seq\":0,\"outcome\":\"exited\",\"code\":0", 125, "had not started"},
+        {STARTED,
+         "\"seq\":1,\"outcome\":\"exited\",\"code\":0,\"signal\":\"KILL\",\"bytes\":{\"stdout\":6}",
+         125, "\"code\" and \"signal\" exclude each other"},
+        {STARTED,
+         "\"seq\":1,\"outcome\":\"signaled\",\"code\":0,\"signal\":\"KILL\",\"bytes\":{\"stdout\":"
+         "6}",
+         125, "\"code\" and \"signal\" exclude each other"},
     };
     static const char *const json[] = {"--json", NULL};
     (void)state;

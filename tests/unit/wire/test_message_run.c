@@ -296,6 +296,7 @@ static void test_jobs_entries(void **state)
         "{\"type\":\"jobs\",\"id\":1,\"jobs\":[{\"job\":\"a\",\"state\":\"running\"%s}]}";
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         assert_values_bad(entry, fields[i].key, fields[i].wrong);
+    assert_bad(entry, ",\"code\":0,\"signal\":\"KILL\"", "exclude each other");
     assert_bad("{\"type\":\"jobs\",\"id\":1,\"jobs\":[{%s}]}", "\"job\":\"a\"", "state");
     assert_bad("{\"type\":\"jobs\",\"id\":1,\"jobs\":[{%s}]}", "\"state\":\"running\"", "job");
 

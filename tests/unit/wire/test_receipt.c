@@ -114,6 +114,7 @@ static void test_every_field(void **state)
 {
     (void)state;
     struct afar_receipt receipt = full();
+    receipt.code = -1; /* excluded by the signal */
     struct afar_receipt got = round_trip(&receipt, true);
     assert_receipts_equal(&got, &receipt);
     got = round_trip(&receipt, false);
@@ -249,6 +250,9 @@ static void test_what_it_needs(void **state)
     assert_string_equal(err.message, "the field \"code\" is missing");
     assert_int_equal(decode("{\"outcome\":\"signaled\"}", &receipt), AFAR_EPEER);
     assert_string_equal(err.message, "the field \"signal\" is missing");
+    static const char both[] = "{\"outcome\":\"timed_out\",\"code\":0,\"signal\":\"TERM\"}";
+    assert_int_equal(decode(both, &receipt), AFAR_EPEER);
+    assert_string_equal(err.message, "\"code\" and \"signal\" exclude each other");
     assert_int_equal(decode("{\"code\":0}", &receipt), AFAR_EPEER);
     assert_int_equal(decode("{\"outcome\":\"timed_out\"}", &receipt), AFAR_OK);
     assert_int_equal(receipt.code, -1);
