@@ -147,8 +147,14 @@ bool host_find(struct host *host, const char *name)
         report("cannot read '%s': %s", host->file, strerror(errno));
         return false;
     }
+    errno = 0;
     int bad_line = ini_parse_stream(next_line, &reading, take, &reading);
-    if (bad_line > 0 && !reading.failed) {
+    if (ferror(reading.stream) != 0 && !reading.failed) { /* also: it is a directory */
+        report("cannot read '%s': %s", host->file, strerror(errno));
+        reading.failed = true;
+    } else if (bad_line < 0 && !reading.failed) {
+        reading.failed = !out_of_memory();
+    } else if (bad_line > 0 && !reading.failed) {
         reading.line = (unsigned)bad_line;
         complain(&reading, "neither [HOST] nor KEY = VALUE, for the host", name);
     }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "afar/hosts.h"
@@ -162,6 +163,32 @@ static void test_bad(void **state)
     host_close(&host);
 }
 
+static void test_unreadable(void **state)
+{
+    struct host host;
+    struct stderr_capture capture;
+    (void)state;
+    (void)unlink(path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    stderr_capture_begin(&capture);
+    bool found = host_find(&host, "a");
+    const char *told = stderr_capture_end(&capture);
+    assert_false(found);
+    assert_non_null(strstr(told, path));
+    assert_non_null(strstr(told, "Is a directory"));
+    host_close(&host);
+    assert_int_equal(rmdir(path), 0);
+    /* Its first page is not mapped, so that reading fails with EIO. */
+    assert_int_equal(setenv("AFAR_HOSTS", "/proc/self/mem", 1), 0);
+    stderr_capture_begin(&capture);
+    found = host_find(&host, "a");
+    told = stderr_capture_end(&capture);
+    assert_false(found);
+    assert_non_null(strstr(told, "/proc/self/mem"));
+    host_close(&host);
+    assert_int_equal(setenv("AFAR_HOSTS", path, 1), 0);
+}
+
 static void test_none(void **state)
 {
     struct host host;
@@ -179,10 +206,8 @@ static void test_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_fits),
-        cmocka_unit_test(test_apply),
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_first_fits), cmocka_unit_test(test_apply), cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_unreadable), cmocka_unit_test(test_none),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
