@@ -1,5 +1,6 @@
 /* Warns before certificates and revocation lists expire: in the log days before, once a day, and in
- * the metrics all the time (server/watch/metrics.c). */
+ * the metrics all the time (server/watch/metrics.c). And of a certificate that is for no host: when
+ * it is loaded. */
 #include "server/server_internal.h"
 
 #include <stdio.h>
@@ -61,6 +62,11 @@ static bool describe(const struct ending *ending, const struct config *config, i
     return true;
 }
 
+static const char nameless[] =
+    "the server's certificate (tls_cert) is for no host name and no address: clients that know the "
+    "server by its key (--pin) accept it, others do not; renew it with subject alternative names "
+    "(DNS:, IP:) for what clients connect to";
+
 static void tell_all(struct server *server)
 {
     const struct server_settings *settings = &server->shared.settings;
@@ -90,6 +96,8 @@ enum afar_status server_warn_of_ends(const struct tls_context *tls, const struct
         if (describe(&endings[i], config, (int64_t)time(NULL), line))
             status = words_add(warnings, line, strlen(line), err);
     }
+    if (status == AFAR_OK && !tls_context_names_host(tls))
+        status = words_add(warnings, nameless, sizeof nameless - 1, err);
     return status;
 }
 
@@ -116,6 +124,8 @@ void server_note_ends(struct server *server)
     atomic_store(&figures->expiry_warning_s,
                  (long long)settings->config->tls_expiry_warning * DAY_S);
     tell_all(server);
+    if (settings->tls != NULL && !tls_context_names_host(settings->tls))
+        log_write(server->shared.log, LOG_LEVEL_WARN, "%s", nameless);
 }
 
 enum afar_status server_watch_ends(struct server *server, struct afar_error *err)

@@ -249,6 +249,9 @@ int64_t tls_chain_expiry(const STACK_OF(X509) * chain);
 /* "localhost, 127.0.0.1, ::1" (cut with "…"), or "no name at all". */
 void tls_names_text(X509 *certificate, char *text, size_t size);
 
+/* Whether there is a name or an address for which a client could accept it. */
+bool tls_names_host(const X509 *certificate);
+
 /* Why it is not for that name or address although it looks as if it were; NULL: it does not. */
 const char *tls_names_reason(X509 *certificate, const char *wanted);
 

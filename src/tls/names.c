@@ -14,6 +14,13 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
 }
 
+/* As in a zone file. No client takes it for the name without the dot. */
+static bool ends_in_dot(const char *name)
+{
+    const size_t size = strlen(name);
+    return size > 1 && name[size - 1] == '.';
+}
+
 /* False: it is none, or not fit to be shown. */
 static bool dns_text(const GENERAL_NAME *name, char *text, size_t size)
 {
@@ -70,6 +77,21 @@ void tls_names_text(X509 *certificate, char *text, size_t size)
     GENERAL_NAMES_free(names);
 }
 
+bool tls_names_host(const X509 *certificate)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    bool found = false;
+    for (int i = 0; !found && i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        char text[IDENTITY_NAME_BYTES];
+        found = name->type == GEN_DNS
+                    ? dns_text(name, text, sizeof text) && !ends_in_dot(text) && !is_address(text)
+                    : host_text(name, text, sizeof text);
+    }
+    GENERAL_NAMES_free(names);
+    return found;
+}
+
 /* Why a name with a star, which ends as the wanted one does, is not for that. */
 static const char *star_reason(const char *wanted, size_t label_size, const char *rest)
 {
@@ -90,6 +112,8 @@ static const char *name_reason(const char *name, const char *wanted)
         return strcasecmp(name, wanted) == 0
                    ? "it has that as a DNS name, and an address (IP:) is needed"
                    : NULL;
+    if (ends_in_dot(name) && strncasecmp(name, wanted, size) == 0 && name[size] == '.')
+        return "a name in a certificate must not end in a dot";
     if (strncmp(name, "*.", 2) == 0 && size > rest_size &&
         strcasecmp(wanted + size - rest_size, name + 1) == 0)
         return star_reason(wanted, size - rest_size, name + 1);

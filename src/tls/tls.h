@@ -86,9 +86,14 @@ struct tls_ends {
 void tls_context_ends(const struct tls_context *context, struct tls_ends *ends);
 
 /* Whether clients can accept a server's own certificate now. AFAR_EAGAIN: not yet, it is not valid
- * before some time. AFAR_EINVAL: it has expired, or is not made for servers. (A client that knows
- * the server by its key alone would, but no other.) */
+ * before some time. AFAR_EINVAL: it has expired, is not made for servers, or has a critical
+ * extension that is not known. The same for the certificate of its CA, if it is sent too. (A client
+ * that knows the server by its key alone would accept it, but no other.) */
 enum afar_status tls_context_check_own(const struct tls_context *context, struct afar_error *err);
+
+/* False: a server's own certificate is for no host at all. Only clients that know the server by its
+ * key accept it. */
+bool tls_context_names_host(const struct tls_context *context);
 
 /* One more reference; each wants its tls_context_free. */
 void tls_context_keep(struct tls_context *context);

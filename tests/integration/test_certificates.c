@@ -34,22 +34,30 @@ static const char *file(const char *name)
     return path;
 }
 
-/* Writes cert.pem and key.pem anew, each by one rename. */
-static void put_certificate(const struct custom_cert_order *order)
+/* Writes cert.pem and key.pem anew, each by one rename. `between`: issued by that, which is sent
+ * too; NULL: by the CA. `host` NULL: for none. */
+static void put_any(const struct custom_cert_order *order, const struct custom_cert *between,
+                    const char *host)
 {
     struct custom_cert made;
     struct custom_cert_order complete = *order;
     GENERAL_NAMES *names = NULL;
-    custom_cert_add_name(&names, GEN_DNS, "localhost", 9);
-    complete.issuer = &ca;
+    if (host != NULL)
+        custom_cert_add_name(&names, GEN_DNS, host, strlen(host));
+    complete.issuer = between != NULL ? between : &ca;
     complete.names = names;
     complete.common_names[0] = "build-7";
     custom_cert_make(&made, &complete);
-    custom_cert_write(&made, NULL, file("next.pem"), file("next-key.pem"));
+    custom_cert_write(&made, between, file("next.pem"), file("next-key.pem"));
     assert_int_equal(rename(file("next-key.pem"), file("key.pem")), 0);
     assert_int_equal(rename(file("next.pem"), file("cert.pem")), 0);
     custom_cert_close(&made);
     GENERAL_NAMES_free(names);
+}
+
+static void put_certificate(const struct custom_cert_order *order)
+{
+    put_any(order, NULL, "localhost");
 }
 
 static const struct custom_cert_order good = {.is_server = true, .valid_s = 400L * DAY_S};
@@ -58,6 +66,7 @@ static const struct custom_cert_order expired = {
 static const struct custom_cert_order future = {
     .is_server = true, .begins_s = DAY_S, .valid_s = 2L * DAY_S};
 static const struct custom_cert_order for_clients = {.is_server = false};
+static const struct custom_cert_order strange = {.is_server = true, .strange = true};
 static const struct custom_cert_order odd_curve = {.is_server = true, .curve = "secp256k1"};
 
 static int set_up(void **state)
@@ -151,6 +160,7 @@ static void check_and_start(void **state)
         {&expired, "the server's certificate (CN=build-7) expired on 20", false},
         {&for_clients, "the server's certificate (CN=build-7) is not made for servers", false},
         {&odd_curve, "is on the curve secp256k1, which TLS 1.3 cannot use", false},
+        {&strange, "(CN=build-7) has a critical extension that is not known", false},
         {&future, "the server's certificate (CN=build-7) is not valid before 20", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -184,7 +194,7 @@ static void a_reload_keeps_what_is_good(void **state)
 {
     (void)state;
     static const struct custom_cert_order *const bad[] = {&expired, &future, &for_clients,
-                                                          &odd_curve};
+                                                          &odd_curve, &strange};
     put_certificate(&good);
     start("tls_watch_ms=0", NULL);
     assert_int_equal(ping(NULL, 0), 0);
@@ -207,7 +217,7 @@ static void a_renewal_keeps_what_is_good(void **state)
 {
     (void)state;
     static const struct custom_cert_order *const bad[] = {&expired, &future, &for_clients,
-                                                          &odd_curve};
+                                                          &odd_curve, &strange};
     put_certificate(&good);
     start("tls_watch_ms=20", NULL);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -221,6 +231,59 @@ static void a_renewal_keeps_what_is_good(void **state)
     put_certificate(&good);
     afard_expect_log(&server, "have been read anew");
     assert_int_equal(ping(NULL, 0), 0);
+    assert_int_equal(afard_stop(&server), 0);
+}
+
+/* As the server's own: neither at the start, nor later. */
+static void an_expired_ca_between(void **state)
+{
+    (void)state;
+    struct custom_cert between;
+    custom_cert_make(&between, &(struct custom_cert_order){.issuer = &ca,
+                                                           .common_names = {"between"},
+                                                           .is_ca = true,
+                                                           .begins_s = -2L * DAY_S,
+                                                           .valid_s = -DAY_S});
+    put_any(&good, &between, "localhost");
+    expect_afard("--check", 1, "the server's certificate: its CA (CN=between) expired on 20");
+    expect_afard(NULL, 1, "the server's certificate: its CA (CN=between) expired on 20");
+    put_certificate(&good);
+    start("tls_watch_ms=0", NULL);
+    put_any(&good, &between, "localhost");
+    assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+    afard_expect_log(&server, "SIGHUP: not reloaded, nothing changed: the server's certificate: "
+                              "its CA (CN=between) expired on 20");
+    assert_int_equal(ping(NULL, 0), 0);
+    assert_int_equal(afard_stop(&server), 0);
+    custom_cert_close(&between);
+}
+
+static void one_for_no_host(void **state)
+{
+    (void)state;
+    static const char line[] = "the server's certificate (tls_cert) is for no host name";
+    struct program program;
+    put_any(&good, NULL, NULL);
+    const char *argv[] = {
+        "afard",      "--listen",       "tls://127.0.0.1:0", "--tls-client-ca", file("ca.pem"),
+        "--tls-cert", file("cert.pem"), "--tls-key",         file("key.pem"),   "--check",
+        NULL};
+    assert_int_equal(program_run(&program, argv, NULL, 0), 0);
+    assert_non_null(strstr(program.stderr_data, line));
+    program_close(&program);
+    start("tls_watch_ms=0", NULL);
+    afard_expect_log(&server, line);
+    put_certificate(&good);
+    assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+    afard_expect_log(&server, "SIGHUP: reloaded");
+    const size_t before = server.program.stderr_size;
+    put_any(&good, NULL, "localhost.");
+    assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+    (void)program_expect_after(&server.program, 2, before, line);
+    char said[4096];
+    assert_int_not_equal(ping(said, sizeof said), 0);
+    assert_non_null(strstr(said, "it is for localhost.: a name in a certificate must not end in a "
+                                 "dot"));
     assert_int_equal(afard_stop(&server), 0);
 }
 
@@ -316,6 +379,8 @@ int main(void)
         cmocka_unit_test(check_and_start),
         cmocka_unit_test(a_reload_keeps_what_is_good),
         cmocka_unit_test(a_renewal_keeps_what_is_good),
+        cmocka_unit_test(an_expired_ca_between),
+        cmocka_unit_test(one_for_no_host),
         cmocka_unit_test(a_renewal_is_tried_again),
         cmocka_unit_test(an_end_is_announced),
         cmocka_unit_test(the_end_of_a_list_is_announced),

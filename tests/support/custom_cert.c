@@ -47,6 +47,16 @@ static void add_extensions(X509 *certificate, X509 *issuer, const struct custom_
         add_extension(certificate, issuer, NID_netscape_comment, comment);
         free(comment);
     }
+    if (order->strange) {
+        ASN1_OBJECT *object = OBJ_txt2obj("1.2.3.4.5", 1);
+        ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+        assert_int_equal(ASN1_OCTET_STRING_set(value, (const unsigned char *)"\x05", 1), 1);
+        X509_EXTENSION *extension = X509_EXTENSION_create_by_OBJ(NULL, object, 1, value);
+        assert_int_equal(X509_add_ext(certificate, extension, -1), 1);
+        X509_EXTENSION_free(extension);
+        ASN1_OCTET_STRING_free(value);
+        ASN1_OBJECT_free(object);
+    }
     if (order->names != NULL)
         assert_int_equal(X509_add1_ext_i2d(certificate, NID_subject_alt_name, order->names, 0, 0),
                          1);

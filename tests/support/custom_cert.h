@@ -35,6 +35,7 @@ struct custom_cert_order {
     unsigned rsa_bits;    /* 0: an elliptic curve key */
     const char *curve;    /* its curve; NULL: P-256 */
     size_t comment_bytes; /* makes the certificate larger */
+    bool strange;         /* with a critical extension that nobody knows */
 };
 
 void custom_cert_make(struct custom_cert *made, const struct custom_cert_order *order);

@@ -41,6 +41,9 @@ static const struct example examples[] = {
     {"build.*.com", "build.example.com", "whole first part"},
     {"127.0.0.1", "127.0.0.1", "as a DNS name, and an address (IP:) is needed"},
     {"::1", "::1", "as a DNS name"},
+    {"localhost.", "localhost", "must not end in a dot"},
+    {"LOCALhost.", "localhost", "must not end in a dot"},
+    {"localhost.", "local", NULL},
     {NULL, "host.example.com", "a common name (CN) does not count"},
     {"*.example.com", "example.com", NULL},
     {"*.example.com", "other.example.org", NULL},
@@ -95,6 +98,22 @@ static void test_what_it_is_for(void **state)
     tls_names_text(made.certificate, text, sizeof text);
     assert_string_equal(text, "no host name or address at all");
     custom_cert_close(&made);
+}
+
+static void test_whether_it_is_for_any(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *dns;
+        bool is_for_one;
+    } cases[] = {{NULL, false},         {"a.example", true},  {"*.example.com", true},
+                 {"localhost.", false}, {"127.0.0.1", false}, {"::1", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct custom_cert made;
+        make(&made, cases[i].dns, NULL);
+        assert_int_equal(tls_names_host(made.certificate), cases[i].is_for_one);
+        custom_cert_close(&made);
+    }
 }
 
 /* Both sides say it in their own lines; the server where it has been told the name. */
@@ -178,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_what_it_is_for),
+        cmocka_unit_test(test_whether_it_is_for_any),
         cmocka_unit_test(test_both_sides_say_why),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -77,6 +77,72 @@ static void test_what_clients_would_say(void **state)
     }
 }
 
+static enum afar_status check(const struct custom_cert *leaf, const struct custom_cert *also,
+                              struct afar_error *err)
+{
+    struct tls_context *context = NULL;
+    custom_cert_write(leaf, also, file("cert.pem"), file("key.pem"));
+    const struct tls_server_options options = {.cert_file = file("cert.pem"),
+                                               .key_file = file("key.pem"),
+                                               .client_ca_file = certs.cert[TEST_CA]};
+    assert_int_equal(tls_context_server_new(&context, &options, err), AFAR_OK);
+    enum afar_status status = tls_context_check_own(context, err);
+    assert_false(tls_context_names_host(context)); /* none of these has a name */
+    tls_context_free(context);
+    return status;
+}
+
+static void test_its_extensions(void **state)
+{
+    (void)state;
+    struct custom_cert leaf;
+    struct afar_error err;
+    custom_cert_make(&leaf, &(struct custom_cert_order){.issuer = &issuer,
+                                                        .common_names = {"leaf"},
+                                                        .is_server = true,
+                                                        .strange = true});
+    assert_int_equal(check(&leaf, NULL, &err), AFAR_EINVAL);
+    tls_pair_assert_line(&err, "has a critical extension that is not known");
+    custom_cert_close(&leaf);
+}
+
+/* Only of a CA that clients cannot do without. */
+static void test_its_ca(void **state)
+{
+    (void)state;
+    static const struct {
+        long begins_s;
+        long valid_s;
+        bool is_root;
+        enum afar_status status;
+        const char *line;
+    } cases[] = {
+        {-2L * DAY_S, DAY_S, false, AFAR_OK, NULL},
+        {-2L * DAY_S, -DAY_S, false, AFAR_EINVAL, "its CA (CN=between) expired on 20"},
+        {DAY_S, 2L * DAY_S, false, AFAR_EAGAIN, "its CA (CN=between) is not valid before 20"},
+        {-2L * DAY_S, -DAY_S, true, AFAR_OK, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct custom_cert between;
+        struct custom_cert leaf;
+        struct afar_error err;
+        custom_cert_make(&between,
+                         &(struct custom_cert_order){.issuer = cases[i].is_root ? NULL : &issuer,
+                                                     .common_names = {"between"},
+                                                     .is_ca = true,
+                                                     .begins_s = cases[i].begins_s,
+                                                     .valid_s = cases[i].valid_s});
+        custom_cert_make(&leaf, &(struct custom_cert_order){.issuer = &between,
+                                                            .common_names = {"leaf"},
+                                                            .is_server = true});
+        assert_int_equal(check(&leaf, &between, &err), cases[i].status);
+        if (cases[i].line != NULL)
+            tls_pair_assert_line(&err, cases[i].line);
+        custom_cert_close(&leaf);
+        custom_cert_close(&between);
+    }
+}
+
 static void test_by_time(void **state)
 {
     (void)state;
@@ -143,6 +209,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_clients_would_say),
+        cmocka_unit_test(test_its_extensions),
+        cmocka_unit_test(test_its_ca),
         cmocka_unit_test(test_by_time),
         cmocka_unit_test(test_what_ends_when),
     };
