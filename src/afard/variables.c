@@ -31,6 +31,9 @@ void variables_trim(char **environment)
         size_t size = value != NULL ? strlen(value) : 0;
         while (size > 1 && strchr(blanks, value[size - 1]) != NULL)
             value[--size] = '\0';
+        const size_t before = size > 1 ? strspn(value + 1, blanks) : 0;
+        if (before > 0)
+            memmove(value + 1, value + 1 + before, size - before);
     }
 }
 

@@ -11,8 +11,8 @@
 
 #include "policy/config.h"
 
-/* Removes blanks and line ends from the ends of the values, in place: a file of variables with CRLF
- * leaves a CR there. */
+/* Removes blanks and line ends at both ends of the values, in place, as in the configuration file;
+ * a file of variables with CRLF leaves a CR there. */
 void variables_trim(char **environment);
 
 /* Sets keys from "NAME=value" variables, after the file and before the command line; listeners in a

@@ -242,7 +242,9 @@ static enum afar_status parse_inherited(struct endpoint *endpoint, const char *t
                                         "the number of a socket", &endpoint->port, err);
 }
 
-/* Parses "host", "host:port", "[v6]", "[v6]:port" or ":port", all of the `size` bytes. */
+/* Parses "host", "host:port", "[v6]", "[v6]:port", ":port", "*" or "*:port", all of the `size`
+ * bytes. The star is no host, as in other servers: the resolver of some systems takes it for
+ * this machine, that of others for an unknown name. */
 static enum afar_status parse_authority(struct endpoint *endpoint, const char *text, size_t size,
                                         struct afar_error *err)
 {
@@ -273,6 +275,8 @@ static enum afar_status parse_authority(struct endpoint *endpoint, const char *t
                 ENDPOINT_DEFAULT_PORT, size > SHOWN_BYTES ? SHOWN_BYTES : (int)size, host);
     }
 
+    if (!bracketed && host_end - host == 1 && *host == '*')
+        host++;
     status = copy_host(endpoint, host, (size_t)(host_end - host), err);
     if (status == AFAR_OK && bracketed)
         status = check_address6(endpoint->host, err);

@@ -61,6 +61,11 @@ static void test_environment(void **state)
     assert_with(WORDS("AFARD_LISTEN=tcp://127.0.0.1:0 unix:///tmp/none\r", "AFARD_WORKERS=3 \r",
                       "AFARD_CONFIG=/dev/null\r", "AFARD_MAX_JOBS=\r"),
                 WORDS("--check"), 0, "configuration ok");
+    assert_with(WORDS("AFARD_LISTEN= tcp://127.0.0.1:0", "AFARD_WORKERS= 2 ",
+                      "AFARD_CONFIG=\t/dev/null", "AFARD_MAX_JOBS= \t "),
+                WORDS("--check"), 0, "configuration ok");
+    assert_with(WORDS("AFARD_LISTEN=tcp://127.0.0.1:0", "AFARD_WORKERS= 2 3"), WORDS("--check"), 1,
+                "workers: '2 3' is not a whole number");
     assert_with(WORDS("AFARD_LISTEN=tcp://127.0.0.1:0\r\ntcp://127.0.0.1:x\r"), WORDS("--check"), 1,
                 "'x' is not a port");
     assert_with(WORDS("AFARD_CONFIG=/nonexistent"),
