@@ -439,8 +439,8 @@ AFAR_API const char *afar_outcome_name(enum afar_outcome outcome);
 /* ---- Text for people ------------------------------------------------------------------------- */
 
 enum afar_escape {
-    AFAR_ESCAPE_TERMINAL, /* control characters and direction marks as \u001b, bytes that are not
-                             UTF-8 as \xff */
+    AFAR_ESCAPE_TERMINAL, /* control characters and others that cannot be seen as \u001b (above
+                             U+FFFF: \U000e0001), bytes that are not UTF-8 as \xff */
     AFAR_ESCAPE_STRING    /* valid in a JSON string, and harmless on a terminal */
 };
 

@@ -6,23 +6,49 @@
 
 #include "base/utf8.h"
 
-/* The code point of a sequence of up to three bytes: callers test only for code points below
- * U+FFFF. */
 static unsigned code_point(const uint8_t *data, size_t length)
 {
-    if (length == 2)
-        return (data[0] & 0x1FU) << 6 | (data[1] & 0x3FU);
-    if (length == 3)
-        return (data[0] & 0x0FU) << 12 | (data[1] & 0x3FU) << 6 | (data[2] & 0x3FU);
-    return data[0];
+    unsigned point = length == 1   ? data[0]
+                     : length == 2 ? data[0] & 0x1FU
+                     : length == 3 ? data[0] & 0x0FU
+                                   : data[0] & 0x07U;
+    for (size_t i = 1; i < length; i++)
+        point = point << 6 | (data[i] & 0x3FU);
+    return point;
 }
 
-/* Unicode's direction marks, embeddings, overrides and isolates (UAX #9), and the two line
- * separators that are not control characters. */
-static bool is_direction(unsigned point)
+/* Characters that cannot be seen, or that change how others are shown, and are not control
+ * characters: two names that differ only in them look the same. Among them are the direction marks
+ * of UAX #9, the two separators of lines, joiners, fillers, and tags. (Variation selectors are not
+ * among them: emoji have them, and a terminal shows what they select.) */
+static bool is_invisible(unsigned point)
 {
-    return point == 0x061C || point == 0x200E || point == 0x200F ||
-           (point >= 0x2028 && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
+    static const struct {
+        unsigned first;
+        unsigned last;
+    } ranges[] = {
+        {0x00AD, 0x00AD}, {0x034F, 0x034F},   {0x061C, 0x061C},   {0x115F, 0x1160},
+        {0x17B4, 0x17B5}, {0x180E, 0x180E},   {0x200B, 0x200F},   {0x2028, 0x202E},
+        {0x2060, 0x206F}, {0x3164, 0x3164},   {0xFEFF, 0xFEFF},   {0xFFA0, 0xFFA0},
+        {0xFFF9, 0xFFFB}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        if (point >= ranges[i].first && point <= ranges[i].last)
+            return true;
+    }
+    return false;
+}
+
+/* JSON has only escapes of 16 bits: a pair of surrogates stands for a higher code point. */
+static size_t put_point(char out[ESCAPE_BYTES], unsigned point, enum escape how)
+{
+    if (point <= 0xFFFF)
+        return (size_t)snprintf(out, ESCAPE_BYTES, "\\u%04x", point & 0xFFFF);
+    if (how == ESCAPE_TERMINAL)
+        return (size_t)snprintf(out, ESCAPE_BYTES, "\\U%08x", point);
+    return (size_t)snprintf(out, ESCAPE_BYTES, "\\u%04x\\u%04x",
+                            0xD800 + ((point - 0x10000) >> 10 & 0x3FF),
+                            0xDC00 + ((point - 0x10000) & 0x3FF));
 }
 
 /* The letter of JSON's short escape for the byte; 0 if it has none. */
@@ -64,8 +90,8 @@ size_t escape_one(const uint8_t *data, size_t size, enum escape how, char out[ES
         out[1] = letter_of(data[0], how);
         return 2;
     }
-    if (utf8_control(data, length) || (length < 4 && is_direction(point)))
-        return (size_t)snprintf(out, ESCAPE_BYTES, "\\u%04x", point & 0xFFFF);
+    if (utf8_control(data, length) || is_invisible(point))
+        return put_point(out, point, how);
     return copy(out, data, length);
 }
 

@@ -1,5 +1,5 @@
 /* Makes text from others safe for a terminal or a line of JSON: escapes the characters that could
- * control a terminal or make text look different from what it is.
+ * control a terminal, cannot be seen, or make text look different from what it is.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -12,13 +12,13 @@
 #include <stdint.h>
 
 enum escape {
-    ESCAPE_TERMINAL, /* as \u001b, \n, \t; bytes that are not UTF-8 as \xff */
+    ESCAPE_TERMINAL, /* as \u001b, \n, \t, \U000e0001; bytes that are not UTF-8 as \xff */
     ESCAPE_STRING,   /* for use in a JSON string: also \" and \\; bytes that are not UTF-8 as
                         \ufffd */
     ESCAPE_JSON      /* for text that is valid JSON: escapes only inside its strings */
 };
 
-enum { ESCAPE_BYTES = 8 };
+enum { ESCAPE_BYTES = 16 };
 
 /* Escapes the first character of `size` (at least 1) bytes: writes it to `out` and returns the
  * length written. *taken: the length of the character in `data`. */

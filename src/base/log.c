@@ -94,7 +94,7 @@ static size_t escape(const char *text, bool json, char *out, size_t size)
             piece[1] = (char)bytes[0];
             length = 2;
         } else if (taken > 1) { /* some change how the text around them looks */
-            length = escape_one(bytes, left, ESCAPE_STRING, piece, &taken);
+            length = escape_one(bytes, left, json ? ESCAPE_STRING : ESCAPE_TERMINAL, piece, &taken);
         } else {
             piece[0] = (char)bytes[0];
         }

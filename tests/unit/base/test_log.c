@@ -80,6 +80,10 @@ static void test_text_line(void **state)
     log_write(log, LOG_LEVEL_DEBUG, "(cn:\u202ebob\u2066)\u2028");
     line = written(fixture);
     assert_string_equal(line + end, "debug (cn:\\u202ebob\\u2066)\\u2028\n");
+    /* Nor can these be seen. */
+    log_write(log, LOG_LEVEL_DEBUG, "(cn:b\u200bo\ufeffb\U000E0041)");
+    line = written(fixture);
+    assert_string_equal(line + end, "debug (cn:b\\u200bo\\ufeffb\\U000e0041)\n");
     log_free(log);
 }
 
@@ -105,7 +109,7 @@ static void test_json_line(void **state)
 static void test_long_lines_are_cut_whole(void **state)
 {
     struct fixture *fixture = *state;
-    const char *const units[] = {"a", "\u4f60", "\xFF", "\"", "\n"};
+    const char *const units[] = {"a", "\u4f60", "\xFF", "\"", "\n", "\U000E0041"};
     for (size_t u = 0; u < sizeof units / sizeof units[0]; u++) {
         for (size_t size = 900; size < 1100; size++) {
             char text[8192] = "";
