@@ -2,7 +2,10 @@
  * listener. */
 #include "server/server_internal.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { WHAT_BYTES = 384, WHO_BYTES = 384 };
 
@@ -68,6 +71,46 @@ void server_describe_one(const struct server *server, const struct listening *li
         log_write(log, LOG_LEVEL_WARN,
                   "%s: EVERYONE WHO CAN REACH THIS PORT %s, unencrypted and without a certificate",
                   url, what);
+}
+
+/* The listener that says most about who can run commands; NULL: nobody can. */
+static const struct endpoint *widest(const struct config *config)
+{
+    const struct endpoint *found = NULL;
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        const struct endpoint *endpoint = &config->listen[i];
+        if (endpoint->protocol != PROTOCOL_UPPER &&
+            (found == NULL || (endpoint->scheme == ENDPOINT_TLS && found->scheme != ENDPOINT_TLS)))
+            found = endpoint;
+    }
+    return found;
+}
+
+enum afar_status server_warn_of_root(const struct config *config, struct words *warnings,
+                                     struct afar_error *err)
+{
+    const struct rule *otherwise = rules_otherwise(config->rules);
+    const uid_t uid = otherwise != NULL ? otherwise->user.uid : geteuid();
+    const struct endpoint *endpoint = widest(config);
+    char url[ENDPOINT_URL_BYTES];
+    char what[WHAT_BYTES];
+    char who[WHO_BYTES] = "everyone who can connect";
+    char *text = NULL;
+    if (rules_count(config->rules) > 0 || uid != 0 || endpoint == NULL)
+        return AFAR_OK;
+    endpoint_format(endpoint, url, sizeof url);
+    describe_what(config, "root", what);
+    if (endpoint->scheme == ENDPOINT_TLS)
+        describe_who(config, who);
+    const int size = asprintf(&text,
+                              "%s: %s %s: rules ([allow NAME] in afard.conf(5)) say who may run "
+                              "what, and user = NAME as whom",
+                              url, who, what);
+    if (size < 0)
+        return afar_fail(err, AFAR_ENOMEM, "out of memory for a warning");
+    enum afar_status status = words_add(warnings, text, (size_t)size, err);
+    free(text);
+    return status;
 }
 
 static void describe_http(const struct server *server)

@@ -203,6 +203,8 @@ enum afar_status server_check(const struct config *config, struct words *warning
     separation.warnings = (struct words){0};
     separation_close(&separation);
     if (status == AFAR_OK)
+        status = server_warn_of_root(config, warnings, err);
+    if (status == AFAR_OK)
         status = review_rules(config->rules, warnings, err);
     if (status == AFAR_OK && tls != NULL)
         status = server_warn_of_ends(tls, config, warnings, err);

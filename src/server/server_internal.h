@@ -108,6 +108,11 @@ void server_describe_separation(const struct server *server);
 /* Logs who can now run what at that listener. */
 void server_describe_one(const struct server *server, const struct listening *listening);
 
+/* For --check, which opens no listener: adds the line of one of them, if there are no rules and
+ * commands run as root. AFAR_ENOMEM. */
+enum afar_status server_warn_of_root(const struct config *config, struct words *warnings,
+                                     struct afar_error *err);
+
 /* The files that the TLS context is made from. */
 void server_tls_files(const struct config *config, const char *paths[FILE_WATCH_MAX]);
 

@@ -279,9 +279,18 @@ static void test_nothing_to_listen_at(void **state)
 static void test_check(void **state)
 {
     (void)state;
-    assert_run(WORDS("--check", "--listen", "tcp://127.0.0.1"), 0, "configuration ok\n", "");
-    /* Nothing is resolved and nothing is bound. */
-    assert_run(WORDS("--check", "--listen", "tcp://no.such.host.invalid"), 0, "configuration ok\n",
+    static const char as_root[] =
+        "afard: warning: tcp://127.0.0.1:7420: everyone who can connect can run any command as "
+        "user root: rules ([allow NAME] in afard.conf(5)) say who may run what, and user = NAME as "
+        "whom\n";
+    const bool is_root = geteuid() == 0;
+    assert_run(WORDS("--check", "--listen", "tcp://127.0.0.1"), 0, "configuration ok\n",
+               is_root ? as_root : "");
+    if (is_root)
+        assert_run(WORDS("--check", "--listen", "tcp://127.0.0.1", "--set", "user=nobody"), 0,
+                   "configuration ok\n", "");
+    /* Where nobody can run anything. Nothing is resolved and nothing is bound. */
+    assert_run(WORDS("--check", "--listen", "udp://no.such.host.invalid"), 0, "configuration ok\n",
                "");
     const struct test_certs *certs = &place.certs;
     char text[TEXT_BYTES];
@@ -297,6 +306,8 @@ static void test_check(void **state)
                    (unsigned)geteuid());
     read_text(running.err_fd, text, sizeof text, false);
     assert_memory_equal(text, warning, strlen(warning));
+    if (is_root)
+        assert_non_null(strstr(text, "everyone with a client certificate from "));
     assert_int_equal(await_end(&running), 0);
 }
 
@@ -468,7 +479,7 @@ static void test_output_cannot_be_written(void **state)
     char text[TEXT_BYTES];
     static const char *const words[][6] = {
         {"--listen", "tcp://127.0.0.1:0", "--print-endpoints", "--log-level", "error"},
-        {"--listen", "tcp://127.0.0.1:0", "--check"},
+        {"--listen", "udp://127.0.0.1:0", "--check"},
         {"--help"},
         {"--version"},
     };
