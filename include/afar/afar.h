@@ -25,7 +25,9 @@
  *          both ends are fast, the server may let both grow (to 16 MiB by default, 64 MiB at most).
  *
  * Every function that can fail returns enum afar_status. On failure it fills in *err (`err` may be
- * NULL), otherwise it leaves *err alone.
+ * NULL), otherwise it leaves *err alone. A client that is NULL, as afar_connect leaves it when it
+ * fails, is AFAR_EINVAL; functions that cannot fail then do nothing, and return false, NULL, "", 0,
+ * or -1 from afar_fd and afar_timeout.
  *
  * ABI: a program works with the library that it was linked with and with every later one of the
  * same soname (libafar.so.1), without being recompiled. For that

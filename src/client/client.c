@@ -343,12 +343,13 @@ enum afar_status afar_connect(struct afar_client **client, struct afar_context *
 
 void afar_keep_session(struct afar_client *client)
 {
-    session_keeper_save(client->keeper);
+    if (client != NULL)
+        session_keeper_save(client->keeper);
 }
 
 bool afar_resumed(const struct afar_client *client)
 {
-    return client->transport != NULL && transport_resumed(client->transport);
+    return client != NULL && client->transport != NULL && transport_resumed(client->transport);
 }
 
 /* ---- states ---------------------------------------------------------------------------------- */
@@ -369,6 +370,8 @@ enum afar_status client_break(struct afar_client *client, const struct afar_erro
 enum afar_status client_check(const struct afar_client *client, enum endpoint_protocol protocol,
                               struct afar_error *err)
 {
+    if (client == NULL)
+        return afar_fail(err, AFAR_EINVAL, "there is no client: it is NULL");
     if (client->protocol != protocol)
         return afar_fail(err, AFAR_EINVAL, "%s is for the protocol %s, this needs %s", client->name,
                          endpoint_protocol_name(client->protocol),
@@ -380,15 +383,20 @@ enum afar_status client_check(const struct afar_client *client, enum endpoint_pr
     return client->failure.code;
 }
 
+static bool is_connected(const struct afar_client *client)
+{
+    return client != NULL && !client->broken && client->transport != NULL;
+}
+
 int afar_fd(const struct afar_client *client)
 {
     /* poll(2) ignores -1. A closed connection's descriptor would report its end for ever. */
-    return client->broken || client->transport == NULL ? -1 : transport_fd(client->transport);
+    return is_connected(client) ? transport_fd(client->transport) : -1;
 }
 
 short afar_events(const struct afar_client *client)
 {
-    if (client->broken || client->transport == NULL)
+    if (!is_connected(client))
         return 0;
     short events = transport_recv_events(client->transport);
     if (buffer_size(&client->out) > 0 && !client->send_failed)

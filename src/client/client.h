@@ -188,8 +188,8 @@ const char *client_doubt(const struct afar_client *client);
 /* True if the server waits for us to come back when the connection ends. */
 bool client_is_waited_for(const struct afar_client *client);
 
-/* AFAR_OK; AFAR_EINVAL if the connection speaks another protocol; or the error that made it
- * unusable. */
+/* AFAR_OK; AFAR_EINVAL if there is no client, or the connection speaks another protocol; or the
+ * error that made it unusable. */
 enum afar_status client_check(const struct afar_client *client, enum endpoint_protocol protocol,
                               struct afar_error *err);
 

@@ -197,9 +197,11 @@ static enum afar_status open_guest(struct run_guest *guest, const struct afar_co
 static enum afar_status start(struct afar_client *client, const struct afar_command *command,
                               const struct afar_callbacks *callbacks, struct afar_error *err)
 {
-    struct command *current = &client->command;
     struct afar_command wanted;
     struct afar_callbacks called = AFAR_CALLBACKS_INIT();
+    if (client == NULL)
+        return client_check(client, PROTOCOL_AFAR, err);
+    struct command *current = &client->command;
     if (current->running)
         return afar_fail(err, AFAR_EINVAL, "a command is still running on this connection");
     /* The last command's: from now on neither must be reported. */
@@ -256,7 +258,7 @@ enum afar_status afar_start(struct afar_client *client, const struct afar_comman
 
 const struct afar_receipt *afar_receipt(const struct afar_client *client)
 {
-    return client->command.has_receipt ? &client->command.receipt : NULL;
+    return client != NULL && client->command.has_receipt ? &client->command.receipt : NULL;
 }
 
 /* ---- while it runs --------------------------------------------------------------------------- */
@@ -272,6 +274,8 @@ enum afar_status client_check_running(const struct afar_client *client, struct a
 static enum afar_status write_stdin(struct afar_client *client, const void *data, size_t size,
                                     size_t *taken, struct afar_error *err)
 {
+    if (client == NULL)
+        return client_check(client, PROTOCOL_AFAR, err);
     struct command *command = &client->command;
     if (!command->ended && command->guest.stdin_stream) {
         enum afar_status status = client_check(client, PROTOCOL_AFAR, err);
@@ -300,11 +304,13 @@ enum afar_status afar_write_stdin(struct afar_client *client, const void *data, 
 
 enum afar_status afar_close_stdin(struct afar_client *client, struct afar_error *err)
 {
+    struct afar_error why = {0};
+    if (client == NULL)
+        return client_check(client, PROTOCOL_AFAR, err);
     struct command *command = &client->command;
     struct run_guest *guest = &command->guest;
     if (!command->running || command->ended || !guest->stdin_stream || guest->stdin_ended)
         return AFAR_OK;
-    struct afar_error why = {0};
     enum afar_status status = client_check(client, PROTOCOL_AFAR, &why);
     if (status == AFAR_OK)
         run_guest_close_stdin(guest, &client->out);
@@ -315,11 +321,13 @@ enum afar_status afar_close_output(struct afar_client *client, int fd, struct af
 {
     if (fd != 1 && fd != 2)
         return afar_fail(err, AFAR_EINVAL, "stream %d: 1 or 2 is meant", fd);
-    struct command *command = &client->command;
     struct afar_error why = {0};
     enum afar_status status = client_check_running(client, &why);
-    if (status != AFAR_OK || command->ended)
+    if (status != AFAR_OK)
         return client_tell(status, &why, err);
+    struct command *command = &client->command;
+    if (command->ended)
+        return AFAR_OK;
     enum stream stream = fd == 1 ? STREAM_STDOUT : STREAM_STDERR;
     run_guest_close_output(&command->guest, &client->out, stream);
     delivery_close_stream(&command->delivery, stream);
@@ -343,12 +351,13 @@ enum afar_status afar_signal(struct afar_client *client, const char *name, struc
 
 enum afar_status afar_detach(struct afar_client *client, struct afar_error *err)
 {
-    struct command *command = &client->command;
     struct afar_error why = {0};
     enum afar_status status = client_check_running(client, &why);
-    if (status == AFAR_OK && !command->ended && !command->detaching)
+    if (status != AFAR_OK)
+        return client_tell(status, &why, err);
+    struct command *command = &client->command;
+    if (!command->ended && !command->detaching)
         run_guest_detach(&command->guest, &client->out);
-    if (status == AFAR_OK)
-        command->detaching = true;
-    return client_tell(status, &why, err);
+    command->detaching = true;
+    return AFAR_OK;
 }

@@ -77,13 +77,13 @@ enum afar_status afar_ping(struct afar_client *client, int64_t timeout_ms, struc
 
 const char *afar_features(const struct afar_client *client)
 {
-    return client->features;
+    return client != NULL ? client->features : "";
 }
 
 bool afar_offers(const struct afar_client *client, const char *feature)
 {
     const size_t length = strlen(feature);
-    for (const char *at = client->features; at[0] != '\0'; at += strspn(at, " ")) {
+    for (const char *at = afar_features(client); at[0] != '\0'; at += strspn(at, " ")) {
         const size_t word = strcspn(at, " ");
         if (word == length && memcmp(at, feature, length) == 0)
             return true;
@@ -161,6 +161,8 @@ enum afar_status afar_jobs(struct afar_client *client, bool all,
                            int64_t timeout_ms, struct afar_error *err)
 {
     struct afar_error why = {0};
+    if (client == NULL)
+        return client_check(client, PROTOCOL_AFAR, err);
     client->control.on_job = on_job;
     client->control.user = user;
     enum afar_status status = list_jobs(client, all, clock_deadline_ms(timeout_ms), &why);

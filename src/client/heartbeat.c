@@ -115,6 +115,8 @@ enum afar_status heartbeat_beat(struct afar_client *client, struct afar_error *e
 
 void afar_set_heartbeat(struct afar_client *client, int64_t beat_ms, int64_t silence_ms)
 {
+    if (client == NULL)
+        return;
     client->heartbeat.chosen = true;
     client->heartbeat.beat_ms = beat_ms;
     client->heartbeat.silence_ms = silence_ms;

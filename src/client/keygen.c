@@ -37,6 +37,8 @@ enum afar_status afar_keygen(struct afar_identity *identity,
 
 void afar_identity_close(struct afar_identity *identity)
 {
+    if (identity == NULL)
+        return;
     struct tls_identity made = {.cert_pem = identity->cert_pem, .key_pem = identity->key_pem};
     tls_identity_close(&made);
     (void)sized_clear(identity, "afar_identity", NULL);

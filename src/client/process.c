@@ -62,6 +62,8 @@ static int64_t deadline_ms_of(const struct afar_client *client)
 
 int afar_timeout(const struct afar_client *client)
 {
+    if (client == NULL)
+        return -1;
     if (afar_away(client))
         return resume_timeout(client);
     /* The last turn may have stopped before everything was read. */
@@ -94,9 +96,11 @@ static enum afar_status exchange(struct afar_client *client, struct afar_error *
 
 enum afar_status afar_process(struct afar_client *client, struct afar_error *err)
 {
-    struct command *command = &client->command;
     struct afar_error why = {0};
     enum afar_status status = AFAR_OK;
+    if (client == NULL)
+        return client_check(client, PROTOCOL_AFAR, err);
+    struct command *command = &client->command;
     /* If the command ended before the connection did, its output and receipt are still handed
      * out. */
     if (!client->broken || !command->running || !command->ended)
@@ -141,9 +145,11 @@ static enum afar_status wait_for_more(const struct afar_client *client, int64_t 
 
 enum afar_status afar_wait(struct afar_client *client, int64_t timeout_ms, struct afar_error *err)
 {
-    struct command *command = &client->command;
     struct afar_error why = {0};
     int64_t deadline_ms = clock_deadline_ms(timeout_ms);
+    if (client == NULL)
+        return client_check(client, PROTOCOL_AFAR, err);
+    struct command *command = &client->command;
     if (!command->running && !command->has_receipt && !client->broken)
         return afar_fail(err, AFAR_EINVAL, "no command is running");
     enum afar_status status = afar_close_stdin(client, &why);

@@ -7,6 +7,8 @@
 
 static enum afar_status check(const struct afar_client *client, struct afar_error *err)
 {
+    if (client == NULL)
+        return client_check(client, PROTOCOL_AFAR, err);
     if (client->broken || client->transport == NULL)
         return afar_fail(err, AFAR_ECLOSED, "%s: the connection has ended", client->name);
     return AFAR_OK;
@@ -27,24 +29,25 @@ enum afar_status afar_relay_receive(struct afar_client *client, void *data, size
                                     size_t *received, struct afar_error *err)
 {
     struct afar_error why = {0};
-    size_t held = buffer_size(&client->in);
-    *received = held < size ? held : size;
+    *received = 0;
     enum afar_status status = check(client, &why);
-    if (status == AFAR_OK && held > 0) {
+    if (status != AFAR_OK)
+        return client_tell(status, &why, err);
+    size_t held = buffer_size(&client->in);
+    if (held > 0) {
+        *received = held < size ? held : size;
         memcpy(data, buffer_head(&client->in), *received);
         buffer_consume(&client->in, *received);
         return AFAR_OK;
     }
-    *received = 0;
-    if (status == AFAR_OK)
-        status = transport_fill(client->transport, data, size, received, &why);
+    status = transport_fill(client->transport, data, size, received, &why);
     return *received > 0 ? AFAR_OK : client_tell(status, &why, err);
 }
 
 short afar_relay_events(const struct afar_client *client, bool receive, bool send)
 {
     short events = 0;
-    if (client->broken || client->transport == NULL)
+    if (client == NULL || client->broken || client->transport == NULL)
         return 0;
     if (receive && (buffer_size(&client->in) > 0 || transport_pending(client->transport)))
         return -1;

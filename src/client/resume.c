@@ -132,12 +132,12 @@ bool resume_may_follow(struct afar_client *client, struct afar_error *why)
 
 bool afar_away(const struct afar_client *client)
 {
-    return !client->broken && client->transport == NULL;
+    return client != NULL && !client->broken && client->transport == NULL;
 }
 
 const char *afar_why_away(const struct afar_client *client)
 {
-    return client->lost.code != AFAR_OK ? client->lost.message : "";
+    return client != NULL && client->lost.code != AFAR_OK ? client->lost.message : "";
 }
 
 int resume_timeout(const struct afar_client *client)
@@ -203,6 +203,8 @@ static enum afar_status may_resume(struct afar_client *client,
                                    const struct afar_resume_options *wanted, struct afar_error *err)
 {
     const struct afar_context *context = wanted->context;
+    if (client == NULL)
+        return client_check(client, PROTOCOL_AFAR, err);
     if (!afar_away(client))
         return afar_fail(err, AFAR_EINVAL, "the connection is there");
     if (client->endpoint->scheme == ENDPOINT_TLS && (context == NULL || context->tls == NULL))

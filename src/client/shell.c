@@ -57,7 +57,7 @@ static enum afar_status run_line(struct afar_client *client, const char *line,
                                  struct afar_error *err)
 {
     struct afar_shell_reply got = AFAR_SHELL_REPLY_INIT();
-    bool headed = client->protocol == PROTOCOL_HEADED;
+    bool headed = client != NULL && client->protocol == PROTOCOL_HEADED;
     enum afar_status status = sized_clear(reply, "afar_shell_reply", err);
     if (status == AFAR_OK)
         status = client_check(client, headed ? PROTOCOL_HEADED : PROTOCOL_SIZED, err);

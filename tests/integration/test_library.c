@@ -14,6 +14,7 @@
 
 #include <afar/afar.h>
 #include <afar/keygen.h>
+#include <afar/relay.h>
 
 #include "support/afard.h"
 
@@ -415,6 +416,72 @@ static void a_kill_leaves_the_error_alone(void **state)
     afar_close(client);
 }
 
+static void ignore_job(void *user, const struct afar_job *job)
+{
+    (void)user;
+    (void)job;
+}
+
+#define REFUSES(call)                                      \
+    do {                                                   \
+        err = (struct afar_error){.code = AFAR_OK};        \
+        assert_int_equal(call, AFAR_EINVAL);               \
+        assert_int_equal(err.code, AFAR_EINVAL);           \
+        assert_non_null(strstr(err.message, "no client")); \
+    } while (0)
+
+/* As after an afar_connect whose failure was overlooked. */
+static void no_client(void **state)
+{
+    (void)state;
+    struct afar_client *const none = NULL;
+    struct afar_error err;
+    const char *argv[] = {"true", NULL};
+    const struct afar_command command = AFAR_COMMAND_INIT(.argv = argv);
+    const struct afar_pty pty = AFAR_PTY_INIT(.rows = 24, .cols = 80);
+    const struct afar_resume_options how = AFAR_RESUME_OPTIONS_INIT();
+    struct afar_pong pong = AFAR_PONG_INIT();
+    struct afar_shell_reply reply = AFAR_SHELL_REPLY_INIT();
+    size_t done = 1;
+    char out[4];
+    REFUSES(afar_start(none, &command, NULL, &err));
+    REFUSES(afar_write_stdin(none, "x", 1, &done, &err));
+    assert_int_equal(done, 0);
+    REFUSES(afar_close_stdin(none, &err));
+    REFUSES(afar_close_output(none, 1, &err));
+    REFUSES(afar_signal(none, "TERM", &err));
+    REFUSES(afar_resize(none, &pty, &err));
+    REFUSES(afar_pause(none, &err));
+    REFUSES(afar_detach(none, &err));
+    REFUSES(afar_resume(none, &how, &err));
+    REFUSES(afar_probe(none, 1, &err));
+    REFUSES(afar_process(none, &err));
+    REFUSES(afar_wait(none, 1, &err));
+    REFUSES(afar_ping(none, 1, &pong, &err));
+    REFUSES(afar_kill(none, "job", "TERM", 1, &err));
+    REFUSES(afar_jobs(none, true, ignore_job, NULL, 1, &err));
+    REFUSES(afar_forget(none, "job", 1, &err));
+    REFUSES(afar_shell_run(none, "ls", drop, NULL, 1, &reply, &err));
+    REFUSES(afar_upper(none, "abc", 3, out, 1, &err));
+    REFUSES(afar_relay_send(none, "x", 1, &done, &err));
+    REFUSES(afar_relay_receive(none, out, 1, &done, &err));
+    assert_int_equal(afar_process(none, NULL), AFAR_EINVAL);
+    assert_int_equal(afar_fd(none), -1);
+    assert_int_equal(afar_events(none), 0);
+    assert_int_equal(afar_timeout(none), -1);
+    assert_int_equal(afar_relay_events(none, true, true), 0);
+    assert_false(afar_resumed(none) || afar_away(none) || afar_offers(none, "resume"));
+    assert_string_equal(afar_why_away(none), "");
+    assert_string_equal(afar_features(none), "");
+    assert_null(afar_receipt(none));
+    assert_int_equal(afar_exit_status(NULL), 125);
+    afar_keep_session(none);
+    afar_set_heartbeat(none, 1, 1);
+    afar_close(none);
+    afar_context_free(NULL);
+    afar_identity_close(NULL);
+}
+
 /* TLS without credentials: the system's CAs decide, and no certificate is shown. */
 static void tls_without_a_context(void **state)
 {
@@ -473,6 +540,7 @@ int main(void)
         cmocka_unit_test(signals_that_there_are_none),
         cmocka_unit_test(errors_are_written_by_failures_only),
         cmocka_unit_test(a_kill_leaves_the_error_alone),
+        cmocka_unit_test(no_client),
         cmocka_unit_test(tls_without_a_context),
         cmocka_unit_test(the_shared_library_exports_its_interface),
     };
