@@ -182,6 +182,17 @@ static enum afar_status append(const struct audit *audit, const uint8_t *data, s
     return AFAR_OK;
 }
 
+/* fdatasync(2) for the first `target` lines has ended. */
+static void note_sync(struct audit *audit, uint64_t target, int failed)
+{
+    if (failed == 0)
+        audit->synced = target;
+    else
+        audit->failed = target;
+    audit->failed_errno = failed != 0 ? failed : audit->failed_errno;
+    (void)pthread_cond_broadcast(&audit->synced_more);
+}
+
 /* Returns when line `number` is on the disk. One thread at a time calls fdatasync(2), for all lines
  * that are in the file by then; the others wait. */
 static enum afar_status sync_to(struct audit *audit, uint64_t number, struct afar_error *err)
@@ -198,12 +209,7 @@ static enum afar_status sync_to(struct audit *audit, uint64_t number, struct afa
         int failed = fdatasync(fd) == 0 ? 0 : errno;
         (void)pthread_mutex_lock(&audit->lock);
         audit->syncing = false;
-        if (failed == 0)
-            audit->synced = target;
-        else
-            audit->failed = target;
-        audit->failed_errno = failed != 0 ? failed : audit->failed_errno;
-        (void)pthread_cond_broadcast(&audit->synced_more);
+        note_sync(audit, target, failed);
     }
     if (audit->synced >= number && audit->failed < number)
         return AFAR_OK;
@@ -288,8 +294,10 @@ enum afar_status audit_reopen(struct audit *audit, struct afar_error *err)
         status = read_tail(fd, audit->path, &seq, hash, &empty, err);
     if (status == AFAR_OK && !empty && strcmp(hash, audit->prev) != 0)
         status = fail_tail(audit->path, "its chain is not this server's", err);
+    /* With the lock held: a line that was added to the old file now would be looked for in the new
+     * one when it is brought to the disk. */
     if (status == AFAR_OK && audit->sync && audit->synced < audit->appended)
-        (void)sync_to(audit, audit->appended, NULL);
+        note_sync(audit, audit->appended, fdatasync(audit->fd) == 0 ? 0 : errno);
     if (status == AFAR_OK) {
         int old = audit->fd;
         audit->fd = fd;

@@ -48,11 +48,20 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
     return __real_write(fd, data, part);
 }
 
+static atomic_bool writes_meanwhile; /* another thread adds a line during the next fdatasync(2) */
+static pthread_t meanwhile;
+static void *add_late(void *audit);
+static struct audit *added_to;
+
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 int __wrap_fdatasync(int fd)
 {
     int failed = atomic_load(&sync_errno);
+    if (atomic_exchange(&writes_meanwhile, false)) {
+        assert_int_equal(pthread_create(&meanwhile, NULL, add_late, added_to), 0);
+        (void)usleep(100000); /* it has the time for that */
+    }
     (void)atomic_fetch_add(&syncs, 1);
     if (failed == 0)
         return __real_fdatasync(fd);
@@ -440,6 +449,36 @@ static void a_lazy_line_does_not_wait(void **state)
     assert_verified(3);
 }
 
+static void *add_late(void *audit)
+{
+    write_event(audit, "late");
+    return NULL;
+}
+
+/* Nothing is added to the old file while its last lines are brought to the disk: it would be brought
+ * there in vain, as its writer would sync the new file. */
+static void nothing_comes_between_two_files(void **state)
+{
+    const struct audit_record record = {.event = "end", .lazy = true};
+    (void)state;
+    size_t size = 0;
+    struct audit *audit = open_log(true, true);
+    assert_int_equal(audit_write(audit, &record, NULL), AFAR_OK);
+    assert_int_equal(rename(path, other), 0);
+    added_to = audit;
+    atomic_store(&writes_meanwhile, true);
+    assert_int_equal(audit_reopen(audit, NULL), AFAR_OK);
+    assert_false(atomic_load(&writes_meanwhile));
+    assert_int_equal(pthread_join(meanwhile, NULL), 0);
+    audit_close(audit);
+    char *first = slurp(other, &size);
+    char *second = slurp(path, &size);
+    assert_null(strstr(first, "late"));
+    assert_non_null(strstr(second, "late"));
+    free(first);
+    free(second);
+}
+
 /* ---- syslog ---------------------------------------------------------------------------------- */
 
 static void one_message_for_each_line(void **state)
@@ -470,6 +509,7 @@ int main(void)
         TEST(bytes_that_are_no_text),
         TEST(a_long_command_is_cut),
         TEST(a_lazy_line_does_not_wait),
+        TEST(nothing_comes_between_two_files),
         TEST(one_message_for_each_line),
         TEST(many_threads_write),
         TEST(a_full_disk_leaves_no_half_line),
