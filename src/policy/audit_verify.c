@@ -2,13 +2,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/digest.h"
 
-enum { SHOWN_BYTES = 200, PATH_BYTES = 512, READ_BYTES = 65536 };
+enum { SHOWN_BYTES = 200, PATH_BYTES = PATH_MAX, READ_BYTES = 65536 };
 
 static enum afar_status fail_line(const char *path, uint64_t line, const char *what,
                                   struct afar_error *err)
@@ -26,18 +27,101 @@ static const char *field(const char *line, size_t size, const char *name)
     return found != NULL ? found + strlen(name) : NULL;
 }
 
-/* Copies a JSON string, whose closing quote must be before `end`. Of the escapes only \", \\ and \/
- * are known: paths and hashes need no others. */
+/* Four hex digits before `end`; -1: there are none. */
+static long take_unit(const char *at, const char *end)
+{
+    char digits[5] = "";
+    if (end - at < 4)
+        return -1;
+    memcpy(digits, at, 4);
+    return strspn(digits, "0123456789abcdefABCDEF") == 4 ? strtol(digits, NULL, 16) : -1;
+}
+
+/* The code point of "uXXXX", or of "uXXXX\\uXXXX" for a pair of surrogates; moves *at to its last
+ * digit. -1: neither. */
+static long take_point(const char **at, const char *end)
+{
+    long point = take_unit(*at + 1, end);
+    *at += 4;
+    if (point < 0xD800 || point > 0xDFFF)
+        return point;
+    if (point > 0xDBFF || end - *at < 7 || (*at)[1] != '\\' || (*at)[2] != 'u')
+        return -1;
+    const long low = take_unit(*at + 3, end);
+    *at += 6;
+    return low < 0xDC00 || low > 0xDFFF ? -1 : 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
+}
+
+/* Returns how many bytes of UTF-8 the code point has. */
+static size_t put_point(char out[4], unsigned long point)
+{
+    if (point < 0x80) {
+        out[0] = (char)point;
+        return 1;
+    }
+    const size_t size = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    static const unsigned heads[] = {0, 0, 0xC0, 0xE0, 0xF0};
+    for (size_t i = size - 1; i > 0; i--, point >>= 6)
+        out[i] = (char)(0x80 | (point & 0x3F));
+    out[0] = (char)(heads[size] | point);
+    return size;
+}
+
+/* Copies a JSON string, whose closing quote must be before `end`. */
 static bool take_string(const char *at, const char *end, char *out, size_t room)
 {
+    static const char escapes[] = "\"\"\\\\//b\bf\fn\nr\rt\t"; /* the letter, what it means */
     size_t used = 0;
     for (; at < end && *at != '"' && used + 1 < room; at++) {
-        if (*at == '\\' && (++at == end || (*at != '"' && *at != '\\' && *at != '/')))
+        if (*at != '\\') {
+            out[used++] = *at;
+            continue;
+        }
+        if (++at == end)
             return false;
-        out[used++] = *at;
+        if (*at == 'u') {
+            const long point = take_point(&at, end);
+            char piece[4];
+            const size_t size = point > 0 ? put_point(piece, (unsigned long)point) : 0;
+            if (size == 0 || used + size >= room) /* paths have no NUL */
+                return false;
+            memcpy(out + used, piece, size);
+            used += size;
+            continue;
+        }
+        const char *known = escapes;
+        while (*known != '\0' && *known != *at)
+            known += 2;
+        if (*known == '\0')
+            return false;
+        out[used++] = known[1];
     }
     out[used] = '\0';
     return at < end && *at == '"';
+}
+
+/* The same for bytes in hex: a path that is not UTF-8. */
+static bool take_hex(const char *at, const char *end, char *out, size_t room)
+{
+    size_t used = 0;
+    for (; end - at > 2 && *at != '"' && used + 1 < room; at += 2) {
+        const char digits[3] = {at[0], at[1], '\0'};
+        if (strspn(digits, "0123456789abcdef") != 2)
+            return false;
+        out[used++] = (char)strtol(digits, NULL, 16);
+    }
+    out[used] = '\0';
+    return used > 0 && at < end && *at == '"' && strlen(out) == used;
+}
+
+/* The path of the recording that the line names. */
+static bool take_recording(const char *line, size_t size, char *out, size_t room)
+{
+    const char *name = field(line, size, ",\"record\":\"");
+    const char *hex = field(line, size, ",\"record_hex\":\"");
+    if (name != NULL)
+        return take_string(name, line + size, out, room);
+    return hex != NULL && take_hex(hex, line + size, out, room);
 }
 
 static enum afar_status hash_file(const char *recording, uint64_t *bytes,
@@ -72,14 +156,13 @@ static enum afar_status check_recording(struct audit_verdict *verdict, const cha
     char recording[PATH_BYTES];
     char wanted[DIGEST_HEX_BYTES];
     char hash[DIGEST_HEX_BYTES];
-    char what[PATH_BYTES + 64];
+    char what[SHOWN_BYTES + 64];
     uint64_t bytes = 0;
-    const char *name = field(line, size, ",\"record\":\"");
     const char *length = field(line, size, ",\"record_bytes\":");
     const char *sum = field(line, size, ",\"record_sha256\":\"");
     if (sum == NULL)
         return AFAR_OK;
-    if (name == NULL || length == NULL || !take_string(name, end, recording, sizeof recording) ||
+    if (length == NULL || !take_recording(line, size, recording, sizeof recording) ||
         !take_string(sum, end, wanted, sizeof wanted))
         return fail_line(path, verdict->lines + 1, "its recording cannot be told", err);
     enum afar_status status = hash_file(recording, &bytes, hash, err);
@@ -88,8 +171,8 @@ static enum afar_status check_recording(struct audit_verdict *verdict, const cha
     verdict->recordings++;
     if (bytes == strtoull(length, NULL, 10) && strcmp(hash, wanted) == 0)
         return AFAR_OK;
-    (void)snprintf(what, sizeof what, "changed: the recording %s is not as it was written",
-                   recording);
+    (void)snprintf(what, sizeof what, "changed: the recording %.*s is not as it was written",
+                   SHOWN_BYTES, recording);
     return fail_line(path, verdict->lines + 1, what, err);
 }
 

@@ -281,6 +281,57 @@ static void moved_and_missing_lines_are_found(void **state)
     free(data);
 }
 
+/* ---- recordings ------------------------------------------------------------------------------ */
+
+/* Whatever bytes the recording's path has. */
+static void recordings_are_found(void **state)
+{
+    static char deep[700];
+    static const char *const names[] = {"plain",
+                                        "a \"b\" \\ c",
+                                        "tab\tline\nbell\a\x7f",
+                                        "\u200bsecret",
+                                        "\U000E0041tag",
+                                        "\xff\xfe not UTF-8",
+                                        "\u4f60",
+                                        deep};
+    static const char hash[] = "3d96a458120e68868ccca6bad66be3fc8df4627a6b7372d69b98d3ba7688774d";
+    (void)state;
+    /* As many folders as that takes: deep/deep/… */
+    for (size_t i = 0; i < sizeof deep - 1; i++)
+        deep[i] = i % 70 == 69 ? '/' : 'd';
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char recording[1024];
+        struct audit_verdict verdict;
+        struct afar_error err;
+        (void)snprintf(recording, sizeof recording, "%s/%s", folder, names[i]);
+        for (char *at = strchr(recording + strlen(folder) + 1, '/'); at != NULL;
+             at = strchr(at + 1, '/')) {
+            *at = '\0';
+            assert_int_equal(mkdir(recording, 0700), 0);
+            *at = '/';
+        }
+        spill(recording, "recorded", 8);
+        const struct audit_record record = {
+            .event = "end", .recording = recording, .record_bytes = 8, .record_sha256 = hash};
+        struct audit *audit = open_log(true, false);
+        assert_int_equal(audit_write(audit, &record, &err), AFAR_OK);
+        audit_close(audit);
+        if (verify(path, &verdict, &err) != AFAR_OK)
+            fail_msg("%s: %s", names[i], err.message);
+        assert_int_equal(verdict.recordings, 1);
+        spill(recording, "recordeD", 8);
+        assert_int_equal(verify(path, &verdict, &err), AFAR_EPEER);
+        assert_non_null(strstr(err.message, "is not as it was written"));
+        assert_int_equal(unlink(recording) | unlink(path), 0);
+        for (char *at = strrchr(recording, '/'); at > recording + strlen(folder);
+             at = strrchr(recording, '/')) {
+            *at = '\0';
+            assert_int_equal(rmdir(recording), 0);
+        }
+    }
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -293,6 +344,7 @@ int main(void)
         TEST(not_a_chain),
         TEST(every_changed_byte_is_found),
         TEST(moved_and_missing_lines_are_found),
+        TEST(recordings_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
