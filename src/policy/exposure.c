@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "policy/links.h"
+
 /* Mode bits of one of owner, group and others. */
 enum { READ = 4, WRITE = 2, SEARCH = 1 };
 
@@ -140,62 +142,83 @@ static enum afar_status add_folder_of(struct words *words, const char *path, str
     return status;
 }
 
-/* `path` with the links in its folder resolved, but not the last name. False: the folder does not
- * exist, or the path is too long. */
-static bool place_of(const char *path, char place[PATH_MAX])
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    const char *name = slash == NULL ? path : slash + 1;
-    size_t size = slash == NULL ? 1 : (size_t)(name - path);
-    if (size >= sizeof folder || strlen(name) >= PATH_MAX)
-        return false;
-    memcpy(folder, slash == NULL ? "." : path, size);
-    folder[size] = '\0';
-    if (realpath(folder, place) == NULL)
-        return false;
-    size_t used = strcmp(place, "/") == 0 ? 0 : strlen(place);
-    if (used + 1 + strlen(name) >= PATH_MAX)
-        return false;
-    place[used] = '/';
-    memcpy(place + used + 1, name, strlen(name) + 1);
-    return true;
-}
-
 struct own_file {
     const char *what;
     const char *path; /* NULL: none */
     bool is_secret;   /* it must not be read either */
 };
 
-static enum afar_status look_at(struct exposure *exposure, const struct own_file *file,
-                                const struct exposure_who *who, struct afar_error *err)
+/* A look at one file. */
+struct look {
+    const struct exposure_who *who;
+    struct words folders; /* of the file, of its name if that is a link, and those that let `who`
+                             replace another link */
+    char last[PATH_MAX];  /* the file's place, or where it would be; "": its folder is not there */
+    bool named;           /* its name was met */
+    bool there;
+    bool changes; /* a name on the way can be replaced */
+};
+
+/* Each link has a place that decides what the path means, and so has the file. (What folders have
+ * is found on the way to these.) */
+static enum afar_status look_at_step(void *user, const struct links_name *name,
+                                     struct afar_error *err)
 {
-    char place[PATH_MAX];
-    char real[PATH_MAX];
-    struct stat info;
-    if (file->path == NULL || !place_of(file->path, place))
+    struct look *look = user;
+    char path[PATH_MAX];
+    const bool is_link = name->info != NULL && S_ISLNK(name->info->st_mode);
+    const bool is_end = name->is_last && !is_link;
+    if (!is_link && !is_end)
         return AFAR_OK;
+    (void)snprintf(path, sizeof path, "%s", name->place);
     size_t stop = 0;
-    struct way way = walk(place, who, &stop);
-    bool reads = false;
-    bool changes = way.changes && !way.closed;
-    bool there = realpath(place, real) != NULL && stat(real, &info) == 0;
-    if (there) {
-        way = walk(real, who, &stop);
-        reads = file->is_secret && !way.closed && may_or_owns(who, &info, READ);
-        changes = changes || (!way.closed && way.changes) ||
-                  (!way.closed && may_or_owns(who, &info, WRITE) && !is_read_only(real));
+    struct way way = walk(path, look->who, &stop);
+    look->changes = look->changes || way.changes;
+    if (is_end) {
+        look->there = name->info != NULL;
+        (void)snprintf(look->last, sizeof look->last, "%s", name->place);
     }
+    const bool is_own = is_end || (name->is_last && !look->named);
+    look->named = look->named || name->is_last;
+    return is_own || way.changes ? add_folder_of(&look->folders, name->place, err) : AFAR_OK;
+}
+
+static enum afar_status judge(struct exposure *exposure, const struct own_file *file,
+                              struct look *look, struct afar_error *err)
+{
+    struct stat info;
+    size_t stop = 0;
+    bool reads = false;
+    bool changes = look->changes;
     enum afar_status status = AFAR_OK;
+    if (look->there && stat(look->last, &info) == 0) {
+        struct way way = walk(look->last, look->who, &stop);
+        reads = file->is_secret && !way.closed && may_or_owns(look->who, &info, READ);
+        changes = changes || (!way.closed && may_or_owns(look->who, &info, WRITE) &&
+                              !is_read_only(look->last));
+    }
     if (reads)
         status = add_file(&exposure->reads, file->what, file->path, err);
     if (status == AFAR_OK && changes)
         status = add_file(&exposure->changes, file->what, file->path, err);
-    if (status == AFAR_OK && (reads || changes))
-        status = add_folder_of(&exposure->folders, place, err);
-    if (status == AFAR_OK && (reads || changes) && there)
-        status = add_folder_of(&exposure->folders, real, err);
+    for (size_t i = 0; i < look->folders.count && status == AFAR_OK && (reads || changes); i++)
+        status = add_once(&exposure->folders, look->folders.at[i], err);
+    return status;
+}
+
+static enum afar_status look_at(struct exposure *exposure, const struct own_file *file,
+                                const struct exposure_who *who, struct afar_error *err)
+{
+    struct look look = {.who = who};
+    if (file->path == NULL)
+        return AFAR_OK;
+    enum afar_status status = links_follow(file->path, look_at_step, &look, err);
+    /* A path that leads nowhere is reported by who opens it. */
+    if (status == AFAR_OK && look.last[0] != '\0')
+        status = judge(exposure, file, &look, err);
+    else if (status != AFAR_ENOMEM)
+        status = AFAR_OK;
+    words_close(&look.folders);
     return status;
 }
 

@@ -11,6 +11,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "policy/links.h"
+
 enum { SHOWN_BYTES = 200 };
 
 /* `others`: the mode bits that must not be set. */
@@ -43,6 +45,12 @@ enum afar_status trusted_check(int fd, const char *path, struct afar_error *err)
 
 /* ---- the folders above a file ---------------------------------------------------------------- */
 
+static bool is_sticky(const char *folder)
+{
+    struct stat info;
+    return stat(folder, &info) != 0 || (info.st_mode & S_ISVTX) != 0;
+}
+
 /* In a folder with the sticky bit, such as /tmp, each user can replace only their own files. */
 static enum afar_status check_folder(const char *folder, struct afar_error *err)
 {
@@ -73,16 +81,28 @@ static enum afar_status check_above(const char *path, struct afar_error *err)
     return status == AFAR_OK ? check_folder(slash == NULL ? "." : "/", err) : status;
 }
 
-/* Checks the folders above the path as it was given, and above the path without links. */
+/* One name on the way to a file, which may be a link in a folder that the path does not show. */
+static enum afar_status check_step(void *user, const struct links_name *name,
+                                   struct afar_error *err)
+{
+    const struct stat *info = name->info;
+    (void)user;
+    enum afar_status status = check_folder(name->folder, err);
+    /* What a link leads to, its owner decides where only owners can replace what is theirs. */
+    if (status == AFAR_OK && info != NULL && S_ISLNK(info->st_mode) && info->st_uid != 0 &&
+        info->st_uid != geteuid() && is_sticky(name->folder))
+        return afar_fail(err, AFAR_EINVAL,
+                         "%.*s: the link belongs to uid %u, who could change what clients may do: "
+                         "make it anew as root",
+                         SHOWN_BYTES, name->place, (unsigned)info->st_uid);
+    return status;
+}
+
+/* Checks the folders above the path as it was given, and all that are on the way to the file. */
 static enum afar_status check_folders(const char *path, struct afar_error *err)
 {
-    char real[PATH_MAX];
     enum afar_status status = check_above(path, err);
-    if (status != AFAR_OK)
-        return status;
-    if (realpath(path, real) == NULL)
-        return afar_fail_errno(err, errno, "%.*s: cannot be examined", SHOWN_BYTES, path);
-    return strcmp(real, path) == 0 ? AFAR_OK : check_above(real, err);
+    return status == AFAR_OK ? links_follow(path, check_step, NULL, err) : status;
 }
 
 enum afar_status trusted_check_file(int fd, const char *path, struct afar_error *err)

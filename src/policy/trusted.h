@@ -17,8 +17,9 @@
 enum afar_status trusted_check(int fd, const char *path, struct afar_error *err);
 
 /* Checks the open file `fd`, which was opened as `path`. If the server is root: as trusted_check,
- * and the same for all folders above `path` and above its real path without links; folders that
- * others can write to are accepted if they have the sticky bit. If it is not root: fails as
+ * and the same for all folders above `path`, and for those of each link that leads to the file;
+ * folders that others can write to are accepted if they have the sticky bit, and a link in one of
+ * them is root's or the server's. If it is not root: fails as
  * trusted_check does, but only if every user may write to the file; it often belongs to another
  * user, whose folder was mounted into a container. Anything but a regular file (a pipe, a terminal)
  * is accepted. AFAR_EINVAL, AFAR_ESYSTEM. */

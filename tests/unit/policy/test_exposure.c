@@ -159,6 +159,49 @@ static void test_links(void **state)
     assert_can(place, &somebody, 0, 1);
 }
 
+/* The file is safe, and so is the link to it, but not the link between them. */
+static void test_a_link_between(void **state)
+{
+    struct place *place = *state;
+    char real[PATH_MAX];
+    char between[PATH_MAX];
+    char folder[PATH_MAX];
+    struct exposure exposure;
+    (void)snprintf(real, sizeof real, "%s/real", place->folder);
+    (void)snprintf(folder, sizeof folder, "%s/middle", place->folder);
+    (void)snprintf(between, sizeof between, "%s/middle/link", place->folder);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    touch(real, 0600);
+    assert_int_equal(unlink(place->key), 0);
+    assert_int_equal(symlink(between, place->key), 0);
+    assert_int_equal(symlink(real, between), 0);
+    assert_can(place, &somebody, 0, 0);
+    assert_int_equal(chmod(folder, 0757), 0);
+    assert_int_equal(exposure_find(&exposure, &place->config, &somebody, NULL), AFAR_OK);
+    assert_int_equal(exposure.changes.count, 1);
+    assert_int_equal(exposure.folders.count, 3); /* the name's, the link's, the file's */
+    assert_string_equal(exposure.folders.at[1], folder);
+    exposure_close(&exposure);
+    /* A folder that only passes on is not closed to commands: it may be /etc. */
+    assert_int_equal(chmod(folder, 0755) | chmod(real, 0604), 0);
+    assert_int_equal(exposure_find(&exposure, &place->config, &somebody, NULL), AFAR_OK);
+    assert_int_equal(exposure.reads.count, 1);
+    assert_int_equal(exposure.folders.count, 2);
+    exposure_close(&exposure);
+    /* In a circle there is no file. */
+    assert_int_equal(unlink(between) | symlink(place->key, between), 0);
+    assert_can(place, &somebody, 0, 0);
+}
+
+/* What nobody gets into can still be renamed, with another in its place. */
+static void test_a_closed_folder_is_replaced(void **state)
+{
+    const struct place *place = *state;
+    set_folder_mode(place, "/tls", 0700);
+    set_folder_mode(place, "", 0757);
+    assert_can(place, &somebody, 0, 1);
+}
+
 static void test_which_files(void **state)
 {
     struct place *place = *state;
@@ -212,8 +255,10 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_modes), TEST(test_folders),     TEST(test_owner_and_root),
-        TEST(test_links), TEST(test_which_files), TEST(test_climb),
+        TEST(test_modes),          TEST(test_folders),
+        TEST(test_owner_and_root), TEST(test_links),
+        TEST(test_which_files),    TEST(test_climb),
+        TEST(test_a_link_between), TEST(test_a_closed_folder_is_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

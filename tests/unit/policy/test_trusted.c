@@ -147,6 +147,52 @@ static void test_a_folder_is_anothers(void **state)
     assert_int_equal(chmod(".", 0755) | chdir("/"), 0);
 }
 
+static void link_to(const char *target, const char *path)
+{
+    (void)unlink(path);
+    assert_int_equal(symlink(target, path), 0);
+}
+
+/* A link that leads to another link: whoever can replace that one decides, too, although its folder
+ * is neither in the path nor in the real path. */
+static void test_a_link_in_between_is_anothers(void **state)
+{
+    char shared[80];
+    char between[96];
+    char first[80];
+    char through[96];
+    (void)state;
+    if (!is_root())
+        skip();
+    (void)snprintf(shared, sizeof shared, "%s/shared", folder);
+    (void)snprintf(between, sizeof between, "%s/between", shared);
+    (void)snprintf(first, sizeof first, "%s/first", folder);
+    assert_int_equal(mkdir(shared, 0755), 0);
+    link_to(file, between);
+    link_to(between, first);
+    assert_trusted(first);
+    assert_int_equal(chmod(shared, 0777), 0);
+    assert_refused(first, "/shared: others can write to it");
+    assert_int_equal(chmod(shared, 0755) | chown(shared, STRANGER, 0), 0);
+    assert_refused(first, "/shared: it belongs to uid 4242");
+    /* Where each can replace only their own: it matters whose link it is. */
+    assert_int_equal(chown(shared, 0, 0) | chmod(shared, 01777), 0);
+    assert_trusted(first);
+    assert_int_equal(lchown(between, STRANGER, 0), 0);
+    assert_refused(first, "/between: the link belongs to uid 4242");
+    assert_refused(between, "/between: the link belongs to uid 4242");
+    /* The same where a folder is the link: relative, and with "..". */
+    assert_int_equal(chmod(shared, 0755) | lchown(between, 0, 0), 0);
+    link_to("..", between);
+    link_to("shared/../shared/between", first);
+    (void)snprintf(through, sizeof through, "%s/conf", first);
+    assert_trusted(through);
+    assert_int_equal(chmod(shared, 0777), 0);
+    assert_refused(through, "/shared: others can write to it");
+    assert_int_equal(chmod(shared, 0755), 0);
+    assert_int_equal(unlink(first) | unlink(between) | rmdir(shared), 0);
+}
+
 static void test_what_is_no_file(void **state)
 {
     struct afar_error err;
@@ -163,8 +209,11 @@ static void test_what_is_no_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everybody_can_write), cmocka_unit_test(test_the_group_can_write),
-        cmocka_unit_test(test_it_is_anothers),      cmocka_unit_test(test_a_folder_is_anothers),
+        cmocka_unit_test(test_everybody_can_write),
+        cmocka_unit_test(test_the_group_can_write),
+        cmocka_unit_test(test_it_is_anothers),
+        cmocka_unit_test(test_a_folder_is_anothers),
+        cmocka_unit_test(test_a_link_in_between_is_anothers),
         cmocka_unit_test(test_what_is_no_file),
     };
     return cmocka_run_group_tests(tests, make, remove_all);
