@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
@@ -10,7 +11,14 @@
 
 enum { PATH_BYTES = 32 };
 
-bool as_owner_enter(pid_t pid, struct as_owner *owner)
+/* The process's own flag, which is lost while any thread is another user. */
+static struct {
+    pthread_mutex_t lock;
+    unsigned threads; /* that are another user now */
+    int dumpable;     /* before the first of them was */
+} others = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+bool as_owner_enter(pid_t pid)
 {
     char process[PATH_BYTES];
     struct stat info;
@@ -21,28 +29,33 @@ bool as_owner_enter(pid_t pid, struct as_owner *owner)
         errno = EACCES;
         return false;
     }
-    owner->dumpable = prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
+    (void)pthread_mutex_lock(&others.lock);
+    if (others.threads++ == 0)
+        others.dumpable = prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
     (void)setfsgid(info.st_gid);
     (void)setfsuid(info.st_uid);
+    (void)pthread_mutex_unlock(&others.lock);
     return true;
 }
 
-void as_owner_leave(const struct as_owner *owner)
+void as_owner_leave(void)
 {
     int failed = errno;
+    (void)pthread_mutex_lock(&others.lock);
     (void)setfsuid(geteuid());
     (void)setfsgid(getegid());
-    /* Both calls have set the flag to the value of /proc/sys/fs/suid_dumpable. */
-    (void)prctl(PR_SET_DUMPABLE, owner->dumpable == 1 ? 1UL : 0UL, 0UL, 0UL, 0UL);
+    /* All these calls have set the flag to the value of /proc/sys/fs/suid_dumpable. */
+    if (--others.threads == 0)
+        (void)prctl(PR_SET_DUMPABLE, others.dumpable == 1 ? 1UL : 0UL, 0UL, 0UL, 0UL);
+    (void)pthread_mutex_unlock(&others.lock);
     errno = failed;
 }
 
 int as_owner_open(pid_t pid, const char *path)
 {
-    struct as_owner owner;
-    if (!as_owner_enter(pid, &owner))
+    if (!as_owner_enter(pid))
         return -1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    as_owner_leave(&owner);
+    as_owner_leave();
     return fd;
 }

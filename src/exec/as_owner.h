@@ -3,8 +3,8 @@
  *
  * Owns:    nothing.
  * Threads: any; setfsuid(2) affects only the calling thread, but the dumpable flag, which it
- *          resets, is the process's.
- * Blocks:  never.
+ *          resets, is the process's: the last of several threads that leave restores it.
+ * Blocks:  never (a lock is held for a few system calls that do not wait).
  * Limits:  needs CAP_SETUID and CAP_SETGID; processes that are not dumpable cannot be read. */
 #ifndef EXEC_AS_OWNER_H
 #define EXEC_AS_OWNER_H
@@ -16,17 +16,12 @@
  * descriptor for the caller to close; -1: errno, EACCES also if its user is this process's user. */
 int as_owner_open(pid_t pid, const char *path);
 
-/* What as_owner_leave restores. */
-struct as_owner {
-    int dumpable;
-};
-
 /* From here to as_owner_leave, this thread opens files as the user and group of process `pid`.
  * False: that process is gone (ENOENT) or has the same user (EACCES); then nothing has changed, and
  * as_owner_leave must not be called. */
-bool as_owner_enter(pid_t pid, struct as_owner *owner);
+bool as_owner_enter(pid_t pid);
 
 /* Does not change errno. */
-void as_owner_leave(const struct as_owner *owner);
+void as_owner_leave(void);
 
 #endif

@@ -321,13 +321,12 @@ static bool has_wanted(pid_t pid, const struct wanted *wanted, bool *denied)
 
 static bool look_for(pid_t pid, const struct wanted *wanted)
 {
-    struct as_owner owner;
     bool denied = false;
     bool found = has_wanted(pid, wanted, &denied);
-    if (!denied || !as_owner_enter(pid, &owner))
+    if (!denied || !as_owner_enter(pid))
         return found;
     found = has_wanted(pid, wanted, &denied);
-    as_owner_leave(&owner);
+    as_owner_leave();
     return found;
 }
 

@@ -119,6 +119,24 @@ static void test_without(void **state)
     assert_look(0, PROC_DENIED);
 }
 
+/* Two threads at once, as far as the flag is concerned: the second begins when it is lost. */
+static void test_the_flag_outlives_two_at_once(void **state)
+{
+    (void)state;
+    need_root();
+    pid_t theirs = start_theirs();
+    for (unsigned long flag = 0; flag <= 1; flag++) {
+        assert_int_equal(prctl(PR_SET_DUMPABLE, flag, 0UL, 0UL, 0UL), 0);
+        assert_true(as_owner_enter(theirs));
+        assert_true(as_owner_enter(theirs));
+        as_owner_leave();
+        as_owner_leave();
+        assert_int_equal(prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL), flag);
+    }
+    assert_int_equal(kill(-theirs, SIGKILL), 0);
+    assert_int_equal(waitpid(theirs, NULL, 0), theirs);
+}
+
 static void test_nobody_there(void **state)
 {
     (void)state;
@@ -131,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_with_few_capabilities),
         cmocka_unit_test(test_without),
+        cmocka_unit_test(test_the_flag_outlives_two_at_once),
         cmocka_unit_test(test_nobody_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
