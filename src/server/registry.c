@@ -335,10 +335,9 @@ bool registry_pass(struct registry *registry, struct registry_entry *entry,
                    struct registry_hold *hold)
 {
     (void)pthread_mutex_lock(&registry->lock);
-    const struct tally_entry *identity = entry->identity;
     assert(!entry->queued && !list_empty(&entry->link));
-    hold->identity =
-        tally_hold(&registry->identities, (const char *)identity->name, identity->size);
+    const struct tally_entry *own = entry->identity;
+    hold->identity = tally_hold(&registry->identities, own->name, own->size);
     bool passed = hold->identity != NULL;
     if (passed) {
         list_remove(&entry->link); /* so that registry_remove does not count it down */
@@ -353,13 +352,14 @@ bool registry_hold(struct registry *registry, struct registry_hold *hold, const 
                    const char *rule)
 {
     (void)pthread_mutex_lock(&registry->lock);
-    hold->identity = tally_hold(&registry->identities, owner, strlen(owner));
+    hold->rule = rule != NULL ? tally_hold(&registry->rules, rule, strlen(rule)) : NULL;
+    bool counted = rule == NULL || hold->rule != NULL;
+    hold->identity = counted ? tally_hold(&registry->identities, owner, strlen(owner)) : NULL;
     bool held = hold->identity != NULL;
-    if (held) {
-        hold->rule = rule != NULL ? tally_hold(&registry->rules, rule, strlen(rule)) : NULL;
+    tally_drop(held ? NULL : hold->rule);
+    if (held)
         hold->identity->places++;
-        registry->count++;
-    }
+    registry->count += held ? 1 : 0;
     (void)pthread_mutex_unlock(&registry->lock);
     return held;
 }

@@ -528,6 +528,13 @@ static void test_places_that_are_kept(void **state)
     assert_true(registry_pass(registry, &entry, &passed));
     registry_remove(registry, &entry);
     assert_int_equal(registry_count(registry), 1);
+    /* If the rule's place cannot be counted, there is none. */
+    char longest[TALLY_NAME_BYTES + 2];
+    memset(longest, 'r', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    assert_false(registry_hold(registry, &found, "a", longest));
+    assert_null(found.identity);
+    assert_int_equal(registry_count(registry), 1);
     assert_true(registry_hold(registry, &found, "a", "q"));
     assert_int_equal(registry_count(registry), 2);
     assert_int_equal(claim(&fixture, &next, "b", false).status, AFAR_ELIMIT);
