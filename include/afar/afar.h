@@ -529,7 +529,7 @@ AFAR_API enum afar_status afar_forget(struct afar_client *client, const char *jo
 struct afar_shell_reply {
     AFAR_SIZED(afar_shell_reply);
     uint64_t output_bytes; /* standard output followed by standard error */
-    char md5[33];          /* headed: as in the server's header; "" if it is not an MD5 */
+    char md5[33];          /* headed: as in the server's header; "": none, or OpenSSL has no MD5 */
     bool md5_verified;     /* headed: `md5` is the MD5 of what arrived */
 };
 #define AFAR_SHELL_REPLY_INIT(...) AFAR_INIT(afar_shell_reply, __VA_ARGS__)

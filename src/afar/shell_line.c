@@ -58,11 +58,12 @@ int shell_line_run(struct remote *remote, const char *line, int64_t timeout_ms)
         remote_disconnect(remote);
         return late && !mute ? STATUS_TIMED_OUT : STATUS_FAILED;
     }
-    if (is_md5(reply.md5) && !reply.md5_verified)
-        report("%s: warning: the output's MD5 is not %s, which the server says: it may be damaged",
-               remote->host, reply.md5);
+    const bool damaged = is_md5(reply.md5) && !reply.md5_verified;
+    if (damaged)
+        report("%s: the output is damaged: its MD5 is not %s, which the server says", remote->host,
+               reply.md5);
     if (printed.failure == 0)
-        return 0;
+        return damaged ? STATUS_FAILED : 0;
     if (printed.failure != EPIPE)
         report("cannot write to standard output: %s", strerror(printed.failure));
     return STATUS_FAILED;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -205,6 +206,37 @@ static void test_receipts(void **state)
     }
 }
 
+/* Runs a line by the protocol headed, whose reply "hello" has this sum. */
+static void expect_headed(const char *md5, int status, const char *words)
+{
+    const char *argv[] = {"afar", "run", "--protocol", "headed", server.url, "true", NULL};
+    char reply[256];
+    impostor_start(&server, argv);
+    assert_int_equal(read(server.fd, reply, 4), 4); /* "true" */
+    const int size = snprintf(reply + 4, sizeof reply - 4,
+                              "{\"filename\": \"a.txt\", \"total_size\": 5, \"md5\": \"%s\"}", md5);
+    const uint32_t header = htole32((uint32_t)size);
+    memcpy(reply, &header, sizeof header);
+    memcpy(reply + 4 + size, "hello", 5);
+    assert_int_equal(write(server.fd, reply, (size_t)size + 9), size + 9);
+    program_finish(&server.program, NULL, 0);
+    assert_string_equal(server.program.stdout_data, "hello");
+    assert_int_equal(program_exit_status(&server.program), status);
+    if (strstr(server.program.stderr_data, words) == NULL)
+        fail_msg("%s", server.program.stderr_data);
+    impostor_forget(&server);
+}
+
+/* The tutorial's own server has none. */
+static void test_the_sum_of_headed(void **state)
+{
+    (void)state;
+    expect_headed("5d41402abc4b2a76b9719d911017c592", 0, "");
+    expect_headed("xxxxxx", 0, "");
+    expect_headed("5d41402abc4b2a76b9719d911017c593", 125,
+                  "the output is damaged: its MD5 is not 5d41402abc4b2a76b9719d911017c593");
+}
+
 /* ---- ends that cross the request ------------------------------------------------------------- */
 
 /* The server has said that it closes when the request arrives: it was not read, so that it may be
@@ -249,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_escapes_in_lists),
         cmocka_unit_test(test_escapes_elsewhere),
         cmocka_unit_test(test_receipts),
+        cmocka_unit_test(test_the_sum_of_headed),
         cmocka_unit_test(test_a_request_that_crosses_closing),
         cmocka_unit_test(test_a_request_that_meets_the_end),
     };
