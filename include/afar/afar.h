@@ -129,10 +129,9 @@ AFAR_API void afar_context_free(struct afar_context *context);
 struct afar_client;
 
 /* Resolves the host's name, connects and, for TLS, does the handshake and verifies the server's
- * name; end with afar_close. `timeout_ms` is for all of that, and for the server's first answer to a
- * command that is started; 0: none. (With a time-out the name is
- * resolved by a thread of the library, which may go on for a while after the time-out: do not
- * unload the library then.) Without credentials (`context` NULL, or without any) TLS trusts the
+ * name; end with afar_close. `timeout_ms` is for all of that, and for the server's first answer to
+ * a command that is started; 0: none. (With a time-out the name is resolved by a thread of the
+ * library, which may go on for a while after the time-out: do not unload the library then.) Without credentials (`context` NULL, or without any) TLS trusts the
  * system's CAs and presents no certificate. AFAR_EINVAL (URL), AFAR_ESYSTEM, AFAR_ETIMEDOUT,
  * AFAR_ELIMIT, AFAR_ETRUST, AFAR_EPEER, AFAR_ECLOSED, AFAR_ENOMEM; the message says what happened,
  * to which host, and what to do. */
@@ -543,7 +542,8 @@ afar_shell_run(struct afar_client *client, const char *line,
                int64_t timeout_ms, struct afar_shell_reply *reply, struct afar_error *err);
 
 /* Sends `size` bytes (1 to 65,507) and reads the same number back; udp: one datagram each way, sent
- * again every 500 ms until `timeout_ms` (0: the route's limit, 5 s at most). `out` must hold `size` bytes. */
+ * again every 500 ms until `timeout_ms` (0: the route's limit, 5 s at most). `out` must hold `size`
+ * bytes. */
 AFAR_API enum afar_status afar_upper(struct afar_client *client, const void *data, size_t size,
                                      void *out, int64_t timeout_ms, struct afar_error *err);
 

@@ -301,9 +301,10 @@ enum afar_status client_take_pty(struct pty_request *request, const struct afar_
 /* ---- duplex.c -------------------------------------------------------------------------------- */
 
 /* Sends `size` bytes while receiving. `take` gets each piece that comes, and returns AFAR_EAGAIN
- * for more, AFAR_OK when the reply is complete, or an error. Without a deadline, client->reply_ms is
- * the limit for the first piece. Any failure makes the connection unusable. AFAR_EPEER (also:
- * something came before it was asked for), AFAR_ECLOSED, AFAR_ETIMEDOUT, AFAR_ESYSTEM, and what `take` returns. */
+ * for more, AFAR_OK when the reply is complete, or an error. Without a deadline, client->reply_ms
+ * is the limit for the first piece. Any failure makes the connection unusable. AFAR_EPEER (also:
+ * something came before it was asked for), AFAR_ECLOSED, AFAR_ETIMEDOUT, AFAR_ESYSTEM, and what
+ * `take` returns. */
 enum afar_status duplex_exchange(struct afar_client *client, const void *data, size_t size,
                                  enum afar_status (*take)(void *user, const uint8_t *data,
                                                           size_t size, struct afar_error *err),
