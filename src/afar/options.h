@@ -54,12 +54,12 @@ struct options {
     const char *cert_file;
     const char *key_file;
     int64_t connect_timeout_ms;
-    bool connect_timeout_said; /* on the command line */
-    int64_t silence_ms;        /* -1: the library's */
-    int64_t reconnect_ms;      /* -1: the URL's default */
-    int64_t share_ms;          /* keep idle connections this long; 0: none; -1: not set */
-    int64_t timeout_ms;        /* 0: none */
+    int64_t silence_ms;   /* -1: the library's */
+    int64_t reconnect_ms; /* -1: the URL's default */
+    int64_t share_ms;     /* keep idle connections this long; 0: none; -1: not set */
+    int64_t timeout_ms;   /* 0: none */
     int64_t start_within_ms;
+    bool connect_timeout_said; /* on the command line */
     bool timestamps;
     uint64_t first;   /* --since as a frame; 0: not set … */
     int64_t since_ms; /* … or as a time ago; 0: not set */
