@@ -8,6 +8,10 @@
 #include "afar/report.h"
 #include "base/clock.h"
 
+/* --timeout ends a copy here, which then has time to close its files. The server's own end is for the
+ * case that we cannot. */
+enum { TIMEOUT_MORE_MS = 10000 };
+
 static void end(struct cp_host *host, int status)
 {
     if (host->ended)
@@ -55,10 +59,16 @@ static size_t on_stderr(void *user, const void *data, size_t size)
     return size;
 }
 
+void cp_host_give_up(struct cp_host *host, int status)
+{
+    end(host, status);
+}
+
 bool cp_host_open(struct cp_host *host, const struct options *options, const char *name)
 {
     const struct afar_callbacks callbacks =
         AFAR_CALLBACKS_INIT(.on_stdout = on_stdout, .on_stderr = on_stderr, .user = host);
+    const int64_t timeout_ms = options->timeout_ms > 0 ? options->timeout_ms + TIMEOUT_MORE_MS : 0;
     struct afar_error err = {0};
     host->opened = true;
     host->name = strdup(name);
@@ -84,7 +94,7 @@ bool cp_host_open(struct cp_host *host, const struct options *options, const cha
     host->command =
         (struct afar_command)AFAR_COMMAND_INIT(.subsystem = "sftp",
                                                .user = host->remote.entry.value[HOST_USER].text,
-                                               .timeout_ms = options->timeout_ms,
+                                               .timeout_ms = timeout_ms,
                                                .resume_ms = host->remote.reconnect_ms,
                                                .with_stdin = true);
     if (afar_start(host->remote.client, &host->command, &callbacks, &err) == AFAR_OK)

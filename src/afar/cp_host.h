@@ -34,6 +34,9 @@ struct cp_host {
 bool cp_host_open(struct cp_host *host, const struct options *options, const char *name);
 void cp_host_close(struct cp_host *host);
 
+/* Nothing more is sent or taken; `status` is the host's exit status. */
+void cp_host_give_up(struct cp_host *host, int status);
+
 /* Moves bytes in both directions, as far as possible without waiting. Reconnects if that is due. */
 void cp_host_move(struct cp_host *host);
 

@@ -69,6 +69,7 @@ bool cp_run_open(struct cp_run *run, const struct options *options)
     struct rlimit limit;
     run->options = options;
     run->began_ms = clock_now_ms();
+    run->deadline_ms = clock_deadline_ms(options->timeout_ms);
     copy_init(&run->copy, &how);
     run->copy.on_result = on_result;
     run->copy.on_output = on_output;
@@ -134,6 +135,31 @@ static void take_signal(struct cp_run *run)
     run->signal = number;
 }
 
+/* The end by --timeout is ours and not the server's: so partial files are left, or removed, as after
+ * a signal. */
+static void check_deadline(struct cp_run *run)
+{
+    if (run->timed_out || run->signal != 0 || clock_now_ms() < run->deadline_ms)
+        return;
+    run->timed_out = true;
+    run->give_up_ms = clock_now_ms() + STOP_MS;
+}
+
+static void say_timed_out(const struct cp_run *run, const char *more)
+{
+    const long long ms = (long long)run->options->timeout_ms;
+    report("cp: timed out after %lld %s%s", ms % 1000 == 0 ? ms / 1000 : ms,
+           ms % 1000 == 0 ? "s" : "ms", more);
+}
+
+/* Nothing was copied yet, so that the servers have nothing to end. */
+static void give_up_hosts(struct cp_run *run)
+{
+    say_timed_out(run, "");
+    for (size_t i = 0; i < run->host_count; i++)
+        cp_host_give_up(&run->hosts[i], STATUS_TIMED_OUT);
+}
+
 static void read_input(struct cp_run *run)
 {
     static char data[INPUT_BYTES];
@@ -162,8 +188,10 @@ static void wait_ready(struct cp_run *run, bool at_once)
         timeout_ms = least(timeout_ms, afar_timeout(host->remote.client));
         at_once = at_once || cp_host_has_more(host);
     }
-    if (run->signal != 0)
+    if (run->signal != 0 || run->timed_out)
         timeout_ms = least(timeout_ms, clock_poll_timeout(run->give_up_ms));
+    else
+        timeout_ms = least(timeout_ms, clock_poll_timeout(run->deadline_ms));
     if (poll(watched, count, at_once ? 0 : timeout_ms) <= 0)
         return;
     if (watched[0].revents != 0)
@@ -184,6 +212,11 @@ bool cp_run_wait(struct cp_run *run, const struct query *query)
         }
         if (query->done)
             return true;
+        check_deadline(run);
+        if (run->timed_out) {
+            give_up_hosts(run);
+            return false;
+        }
         wait_ready(run, false);
     }
 }
@@ -219,29 +252,36 @@ static bool check_end(struct cp_run *run, int *status)
         *status = 128 + run->signal;
         run->tell.silent = true;
     }
+    check_deadline(run);
+    if (run->timed_out && *status == 0) {
+        *status = STATUS_TIMED_OUT;
+        run->tell.silent = true;
+    }
     return *status != 0;
 }
 
-static void say_interrupted(const struct cp_run *run)
+static void say_stopped(const struct cp_run *run)
 {
-    const char *name = sigabbrev_np(run->signal);
+    const char *more = "; files that were not whole have not replaced anything; the same command "
+                       "goes on where large ones ended";
     if (run->options->in_place || run->to_output) /* what is damaged is told file by file */
-        report("interrupted by %s", name);
+        more = "";
     else if (run->options->no_resume)
-        report("interrupted by %s; files that were not whole have not replaced anything", name);
+        more = "; files that were not whole have not replaced anything";
+    if (run->signal != 0)
+        report("interrupted by %s%s", sigabbrev_np(run->signal), more);
     else
-        report("interrupted by %s; files that were not whole have not replaced anything; the same "
-               "command goes on where large ones ended",
-               name);
+        say_timed_out(run, more);
 }
 
 static int finish(struct cp_run *run, int status)
 {
     progress_erase(&run->progress);
-    if (run->signal != 0)
-        say_interrupted(run);
+    const bool stopped = run->signal != 0 || run->timed_out;
+    if (stopped)
+        say_stopped(run);
     for (size_t i = 0; i < run->host_count && !run->over; i++) {
-        int ended = cp_host_end(&run->hosts[i], run->signal != 0 ? STOP_MS : END_MS);
+        int ended = cp_host_end(&run->hosts[i], stopped ? STOP_MS : END_MS);
         status = status == 0 ? ended : status;
     }
     if (status == 0 && run->copy.counts.outcomes[COPY_FAILED] > 0)
@@ -275,7 +315,7 @@ int cp_run_copy(struct cp_run *run)
             break;
         progress_show(&run->progress, &run->copy);
         wait_ready(run, more);
-        if (run->signal != 0 && clock_now_ms() >= run->give_up_ms)
+        if ((run->signal != 0 || run->timed_out) && clock_now_ms() >= run->give_up_ms)
             run->over = true;
     }
     return finish(run, status);

@@ -31,7 +31,9 @@ struct cp_run {
     bool has_signals;
     int signal; /* the last signal that ends programs; 0: none */
     int64_t give_up_ms;
-    bool over; /* a second signal came, or the time after the first has passed */
+    int64_t deadline_ms; /* --timeout */
+    bool timed_out;
+    bool over; /* a second signal came, or the time after the first, or the deadline, has passed */
     int64_t began_ms;
 };
 

@@ -148,6 +148,43 @@ static void test_interrupted(void **state)
     both_ways(interrupt);
 }
 
+/* --timeout leaves what an interrupt leaves: large files can be gone on with, others are removed. */
+static void time_out(struct copying *c, const char *from, const char *to)
+{
+    copying_expect(c, 124, "timed out after 1 s; files that were not whole",
+                   "$A cp --limit 3M --timeout 1s %s %s", from, to);
+    copying_expect(c, 0, NULL, "test $(cat t/a) = old && $A cp --json %s %s && cmp a t/a", from,
+                   to);
+    assert_in_range(resumed_from(c), MIB, 8L * MIB);
+    copying_expect(c, 0, NULL, "test $(ls -A t | wc -l) = 1; echo old > t/a");
+    copying_expect(c, 124, "timed out after 1 s", "$A cp --limit 3M --timeout 1s --no-resume %s %s",
+                   from, to);
+    copying_expect(c, 0, NULL, "test $(cat t/a) = old && test $(ls -A t | wc -l) = 1");
+    copying_expect(c, 124, "what was there is damaged",
+                   "$A cp --limit 3M --timeout 1s --in-place %s %s", from, to);
+    copying_expect(c, 0, NULL, "test $(ls -A t | wc -l) = 1");
+}
+
+static void test_timed_out(void **state)
+{
+    (void)state;
+    struct copying c;
+    both_ways(time_out);
+    copying_open(&c, NULL);
+    copying_expect(&c, 0, NULL,
+                   "mkdir s t; for i in 1 2 3 4 5; do head -c 500K /dev/zero > s/$i; done");
+    copying_expect(&c, 124, "timed out", "$A cp -r --limit 1M --timeout 1s s $U:$D/t/");
+    copying_expect(&c, 124, "timed out", "sleep 3 | $A cp --timeout 500ms - $U:$D/t/x");
+    copying_expect(&c, 0, NULL, "test -z \"$(find t -name '.*')\" && test -d t/s");
+    /* Before the copy begins, and with a server that does not answer. */
+    copying_expect(&c, 124, "timed out after 1 ms", "$A cp --timeout 1ms s/1 $U:$D/t/1");
+    assert_int_equal(kill(c.afard.program.pid, SIGSTOP), 0);
+    int status = copying_run(&c, "$A cp --timeout 500ms s/1 $U:$D/t/1");
+    assert_int_equal(kill(c.afard.program.pid, SIGCONT), 0);
+    assert_int_equal(status, 124);
+    copying_close(&c);
+}
+
 /* Written to while it is read: read once more, and then given up. */
 static void change(struct copying *c, const char *from, const char *to)
 {
@@ -256,10 +293,11 @@ static void test_progress(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_killed),      cmocka_unit_test(test_two_at_once),
-        cmocka_unit_test(test_interrupted), cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_server_gone), cmocka_unit_test(test_connection_lost),
-        cmocka_unit_test(test_crowd),       cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_killed),          cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_interrupted),     cmocka_unit_test(test_timed_out),
+        cmocka_unit_test(test_changed),         cmocka_unit_test(test_server_gone),
+        cmocka_unit_test(test_connection_lost), cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
