@@ -1,10 +1,10 @@
 /* Expands '*', '?' and '[...]' in each component of a source's path on a server. If a file of
- * exactly that name exists, it is meant.
+ * exactly that name exists, it is meant. What stands behind a pattern must exist, as in a shell.
  *
  * Owns:    the paths (cp_glob_close).
  * Threads: one.
  * Blocks:  until the server has answered.
- * Limits:  CP_GLOB_MAX paths. */
+ * Limits:  CP_GLOB_MAX paths; QUERY_LISTED_MAX names looked at for them. */
 #ifndef AFAR_CP_GLOB_H
 #define AFAR_CP_GLOB_H
 
@@ -15,6 +15,7 @@ enum { CP_GLOB_MAX = 65536 };
 struct cp_glob {
     char **paths;
     size_t count;
+    size_t listed; /* names looked at */
 };
 
 /* `glob` is zeroed. True with count 0: use the path itself; it has no pattern, is a file's name, or

@@ -152,12 +152,12 @@ static void say_timed_out(const struct cp_run *run, const char *more)
            ms % 1000 == 0 ? "s" : "ms", more);
 }
 
-/* Nothing was copied yet, so that the servers have nothing to end. */
-static void give_up_hosts(struct cp_run *run)
+/* Nothing was copied yet, so that the servers have nothing to end; but queries that nobody waits for
+ * any more must not be answered later. */
+static void give_up_hosts(struct cp_run *run, int status)
 {
-    say_timed_out(run, "");
     for (size_t i = 0; i < run->host_count; i++)
-        cp_host_give_up(&run->hosts[i], STATUS_TIMED_OUT);
+        cp_host_give_up(&run->hosts[i], status);
 }
 
 static void read_input(struct cp_run *run)
@@ -207,14 +207,17 @@ bool cp_run_wait(struct cp_run *run, const struct query *query)
     for (;;) {
         move_hosts(run);
         for (size_t i = 0; i < run->host_count; i++) {
-            if (run->hosts[i].ended)
+            if (run->hosts[i].ended) {
+                give_up_hosts(run, run->hosts[i].status);
                 return false;
+            }
         }
         if (query->done)
             return true;
         check_deadline(run);
         if (run->timed_out) {
-            give_up_hosts(run);
+            say_timed_out(run, "");
+            give_up_hosts(run, STATUS_TIMED_OUT);
             return false;
         }
         wait_ready(run, false);

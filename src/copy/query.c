@@ -139,7 +139,8 @@ static void take_list(const struct requests_call *call, struct requests_answer *
         if (strcmp(name, query->after) <= 0)
             break;
         memcpy(query->after, name, sizeof query->after);
-        if (!add_name(query, name)) {
+        query->listed++;
+        if (query->listed > QUERY_LISTED_MAX || !add_name(query, name)) {
             query->done = query->failed = true;
             (void)copy_error(&query->err, "E2BIG", "too many names match");
             return;

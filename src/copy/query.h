@@ -3,13 +3,14 @@
  * Owns:    the names of a list (query_close).
  * Threads: one owner.
  * Blocks:  never: `done` is set when the answer is there.
- * Limits:  QUERY_NAMES_MAX matching names. */
+ * Limits:  QUERY_NAMES_MAX matching names, of QUERY_LISTED_MAX in the directory. */
 #ifndef COPY_QUERY_H
 #define COPY_QUERY_H
 
 #include "copy/copy.h"
 
-enum { QUERY_NAMES_MAX = 65536 };
+/* A server could go on with a list for ever; directories of millions of files exist. */
+enum { QUERY_NAMES_MAX = 65536, QUERY_LISTED_MAX = 1 << 23 };
 
 struct query {
     bool done;
@@ -23,6 +24,7 @@ struct query {
     char pattern[256];
     char **names;
     size_t count;
+    size_t listed; /* names in the directory so far */
 };
 
 /* Asks for attributes: `info`. `follow`: those of a link's target. */

@@ -152,6 +152,32 @@ static void test_names(void **state)
 }
 
 /* As cp -r has it. */
+/* What stands behind a pattern: only what exists, as in a shell. */
+static void test_patterns(void **state)
+{
+    (void)state;
+    /* The pattern, and how many it matches: each is told, for want of -r or of room. */
+    static const struct {
+        const char *pattern;
+        unsigned matches;
+    } cases[] = {{"*/f", 3},          {"a?/b[12]/c", 2}, {"*/b*/d", 1},   {"*/b1", 2},
+                 {"a1/../*/b2/d", 1}, {"a*/../x", 3},    {".*/f", 1},     {"*/", 4},
+                 {"*/b?/", 3},        {"a*//f", 2},      {"[!a]/b1/c", 1}};
+    struct copying c;
+    copying_open(&c, NULL);
+    copying_expect(&c, 0, NULL,
+                   "mkdir -p s/a1/b1 s/a2/b2 s/a3 s/.h && touch s/x s/a1/f s/a2/f s/.h/f "
+                   "s/a1/b1/c s/a2/b2/c s/a2/b2/d && ln -s a1 s/l");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        copying_expect(&c, 0, NULL,
+                       "rm -rf t; mkdir t; $A cp --json \"$U:$D/s/%s\" t > said; "
+                       "! grep ENOENT said && test $(grep -c '\"file\"' said) = %u",
+                       cases[i].pattern, cases[i].matches);
+    }
+    copying_expect(&c, 1, "s/*/g: No such file", "$A cp \"$U:$D/s/*/g\" t");
+    copying_close(&c);
+}
+
 static void test_where(void **state)
 {
     (void)state;
@@ -508,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_setuid),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_where),
         cmocka_unit_test(test_statuses),
         cmocka_unit_test(test_streams),
