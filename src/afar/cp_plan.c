@@ -34,6 +34,13 @@ static int out_of_memory(void)
     return STATUS_FAILED;
 }
 
+/* True if the name is a directory's, as it ends in a slash. */
+static bool ends_in_slash(const char *path)
+{
+    size_t size = strlen(path);
+    return size > 1 && path[size - 1] == '/';
+}
+
 /* Removes slashes at the end, except of "/" itself. */
 static void trim(char *path)
 {
@@ -300,7 +307,8 @@ static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name
                                .target_name = name,
                                .target_stream = plan->target.is_stream,
                                /* With a name, "DIR/." is copied to a new directory of that name. */
-                               .contents = contents && !plan->has_name};
+                               .contents = contents && !plan->has_name,
+                               .folder = ends_in_slash(source->path)};
     if (again) {
         report("cp: '-' can be only one source, and the target of only one");
         status = STATUS_FAILED;

@@ -54,7 +54,7 @@ void copy_tell_wrong(struct folder *folder, const char *name, enum copy_outcome 
         .is_folder = name[0] == '\0',
         .err = copy_error(&err, reason, why),
     };
-    folder->copy->counts.known += name[0] != '\0' ? 1 : 0;
+    folder->copy->counts.known++;
     copy_tell(folder->copy, &result);
 }
 

@@ -116,6 +116,7 @@ struct copy_route {
     const char *target_name;
     bool target_stream;
     bool contents; /* copy only what is in the directory (DIR/.) */
+    bool folder;   /* it must be a directory, perhaps by a link (DIR/) */
 };
 enum afar_status copy_add(struct copy *copy, const struct copy_route *route,
                           struct afar_error *err);

@@ -14,6 +14,7 @@ struct copy_start {
     char *name;
     char *target_name;
     bool contents;
+    bool must_folder;
 };
 
 struct folder *folder_new(struct copy *copy, struct folder *parent)
@@ -122,9 +123,12 @@ static bool set_paths(struct folder *folder, const char *name, const char *targe
     return folder->source_path != NULL && folder->target_path != NULL;
 }
 
-static bool waits_for_target(const struct folder *folder)
+/* From here to a server, the contents of a directory that cannot be there yet are sent right after
+ * the request to make it. Others wait for the answer: there may be a link of that name, and they
+ * would be written through it. */
+static bool must_wait_for_target(const struct folder *folder)
 {
-    return folder->from != NULL && folder->to != NULL;
+    return folder->to != NULL && (folder->from != NULL || !folder->parent->fresh);
 }
 
 void folder_begin(struct folder *parent, const char *name, const char *target_name,
@@ -149,10 +153,9 @@ void folder_begin(struct folder *parent, const char *name, const char *target_na
         folder_release(folder);
         return;
     }
-    /* From here to a server, its contents are sent right after the request to make it, without
-     * waiting. From a server to another one they wait for the answer: there may be a link of that
-     * name. */
-    bool waits = waits_for_target(folder);
+    bool waits = must_wait_for_target(folder);
+    folder->waits = waits;
+    folder->fresh = !waits;
     folder->users++;
     folder->target->make(folder, target_name);
     if (waits) /* the folder may be gone already: making it can fail at once */
@@ -164,13 +167,14 @@ void folder_begin(struct folder *parent, const char *name, const char *target_na
 }
 
 /* Two users are released here or later: this answer, and the walk, which has begun unless
- * waits_for_target. */
+ * it waits. */
 void folder_made(struct folder *folder, bool made, const struct afar_error *err)
 {
     folder->made = made;
+    folder->fresh = folder->fresh || made;
     if (err != NULL)
         tell_failed(folder, err);
-    if (waits_for_target(folder)) {
+    if (folder->waits) {
         if (err == NULL && !folder->copy->stopped)
             walk(folder);
         else
@@ -221,7 +225,8 @@ static bool begin_start(struct copy *copy)
         copy_tell_wrong(start->folder, start->name, COPY_FAILED, "ENOMEM", "out of memory");
     } else {
         item->contents = start->contents;
-        item_find(item, !copy->options.recursive || start->contents ||
+        item->must_folder = start->must_folder;
+        item_find(item, !copy->options.recursive || start->contents || start->must_folder ||
                             copy->options.links == COPY_LINKS_FOLLOW);
     }
     folder_release(start->folder);
@@ -321,6 +326,7 @@ static struct copy_start *new_start(struct copy *copy, const struct copy_route *
     start->name = strdup(route->source);
     start->target_name = strdup(route->target_name);
     start->contents = route->contents;
+    start->must_folder = route->folder;
     folder->source_path = strdup("");
     folder->target_path = strdup(route->target);
     if (start->name == NULL || start->target_name == NULL || folder->source_path == NULL ||

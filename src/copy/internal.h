@@ -62,6 +62,8 @@ struct folder {
     unsigned users; /* the walk, items, folders and answers that need it */
     struct info info;
     bool made;    /* the target directory was made by this copy */
+    bool fresh;   /* it was, or will be: so nothing of another copy is in it */
+    bool waits;   /* its contents wait until the target directory is there */
     bool is_tree; /* inside a tree that is copied, not named by the command line */
     bool failed;  /* already reported */
     bool finishing;
@@ -103,7 +105,8 @@ struct item {
     bool large;
     bool followed; /* links were followed to find its type */
     bool counted;
-    bool contents; /* DIR/. */
+    bool contents;    /* DIR/. */
+    bool must_folder; /* DIR/ */
     bool failed;
     bool changed;
     bool emptied; /* the target's old contents may be gone (in place) */

@@ -1,4 +1,5 @@
 /* Files and links: their type, their outcome; and small files, which are copied in one step. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,11 @@ void item_begin(struct item *item)
     }
     if (S_ISDIR(item->info.mode)) {
         begin_folder(item);
+        return;
+    }
+    if (item->must_folder) {
+        struct afar_error err;
+        fail_now(item, copy_errno(&err, ENOTDIR));
         return;
     }
     if (S_ISLNK(item->info.mode)) {
