@@ -9,7 +9,8 @@ enum {
     SHORT_BYTES = 256,
     FLAG_FSYNC = 2, /* src/wire/SFTP.md */
     FLAG_IN_PLACE = 4,
-    FLAG_KEEP_MODE = 8
+    FLAG_KEEP_MODE = 8,
+    FLAG_UMASK = 16
 };
 
 static bool is_ok(const struct requests_answer *answer)
@@ -26,10 +27,13 @@ static bool item_path(const struct item *item, char path[SFTP_PATH_MAX_BYTES],
     return false;
 }
 
-static uint32_t flags_of(const struct copy *copy)
+static uint32_t flags_of(const struct item *item)
 {
-    return FLAG_KEEP_MODE | (copy->options.fsync ? FLAG_FSYNC : 0) |
-           (copy->options.in_place ? FLAG_IN_PLACE : 0);
+    const struct copy_options *options = &item->copy->options;
+    /* Standard input has no mode to keep: both umasks decide, ours and that of the server's rule. */
+    return FLAG_KEEP_MODE | (options->fsync ? FLAG_FSYNC : 0) |
+           (options->in_place ? FLAG_IN_PLACE : 0) |
+           (item->folder->source == &stream_source ? FLAG_UMASK : 0);
 }
 
 /* Sends a request whose only field is a path. */
@@ -185,7 +189,7 @@ static void remote_put(struct item *item, const uint8_t *data, size_t size)
     requests_begin(item->folder->to, &writer, SFTP_TYPE_EXTENDED, PATH_ROOM_BYTES + size);
     sftp_put_word(&writer, "put@afar");
     sftp_put_word(&writer, path);
-    sftp_put_u32(&writer, flags_of(item->copy));
+    sftp_put_u32(&writer, flags_of(item));
     sftp_put_attrs(&writer, &attrs);
     put_hash(&writer, item);
     sftp_put_text(&writer, data, size);
@@ -380,7 +384,7 @@ static void remote_commit(struct item *item)
     requests_begin(item->folder->to, &writer, SFTP_TYPE_EXTENDED, SHORT_BYTES);
     sftp_put_word(&writer, "commit@afar");
     put_handle(&writer, item);
-    sftp_put_u32(&writer, flags_of(item->copy));
+    sftp_put_u32(&writer, flags_of(item));
     sftp_put_u64(&writer, item->moved);
     sftp_put_attrs(&writer, &attrs);
     put_hash(&writer, item);

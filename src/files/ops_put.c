@@ -16,6 +16,7 @@ enum {
     PUT_FSYNC = 2,
     PUT_IN_PLACE = 4,
     PUT_KEEP_MODE = 8, /* a file that is replaced keeps its mode */
+    PUT_UMASK = 16,    /* the mode is what the client would make; the umask here holds too */
     PUT_DATA_BYTES = 65536,
     TAG_BYTES = 8,
     NAME_KEPT_BYTES = 255 - 1 - 6 - 2 * TAG_BYTES, /* of the name in a partial name */
@@ -101,14 +102,14 @@ static void choose_mode(struct put *put)
 {
     struct stat info;
     bool asked = (put->attrs.flags & SFTP_ATTR_MODE) != 0;
-    put->attrs.mode &= 0777;
-    if (asked && (put->flags & PUT_KEEP_MODE) == 0)
-        return;
-    if (!asked) {
+    put->attrs.mode = asked ? put->attrs.mode & 0777 : 0666;
+    if (!asked || (put->flags & PUT_UMASK) != 0) {
         mode_t mask = umask(0);
         (void)umask(mask);
-        put->attrs.mode = 0666 & ~mask;
+        put->attrs.mode &= ~mask;
     }
+    if (asked && (put->flags & PUT_KEEP_MODE) == 0)
+        return;
     if (fstatat(put->place.dir, put->place.name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISREG(info.st_mode))
         put->attrs.mode = info.st_mode & 0777;

@@ -458,6 +458,24 @@ static void test_rules(void **state)
     ruled_close(&ruled);
 }
 
+/* Standard input has no mode: a new file's is what both umasks leave. */
+static void test_umask_of_the_rule(void **state)
+{
+    (void)state;
+    struct ruled rules;
+    struct copying c;
+    ruled_make_file(&rules, "[allow x]\nclient = any\nmay = files\numask = 027\n");
+    copying_open(&c, WORDS("-c", rules.file));
+    copying_expect(&c, 0, NULL,
+                   "umask 022; echo a | $A cp - $U:$D/a && echo b | $A cp --in-place - $U:$D/b && "
+                   "umask 077 && echo c | $A cp - $U:$D/c; umask 0; echo d | $A cp - $U:$D/d; "
+                   "echo e > e; chmod 604 e; echo f | $A cp - $U:$D/e; echo g > g; "
+                   "$A cp g $U:$D/h; $A cp $U:$D/g $U:$D/i; stat -c %%a a b c d e h i | xargs");
+    expect_output(&c, "640 640 600 640 604 666 666\n");
+    copying_close(&c);
+    assert_int_equal(unlink(rules.file), 0);
+}
+
 static void test_many(void **state)
 {
     (void)state;
@@ -546,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_grows_under_a_stream),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_umask_of_the_rule),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_two_servers),
         cmocka_unit_test(test_owner),
