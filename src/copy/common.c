@@ -11,6 +11,13 @@ const struct afar_error *copy_error(struct afar_error *err, const char *reason, 
     return err;
 }
 
+const struct afar_error *copy_taken(struct afar_error *err, const char *kind)
+{
+    char text[128];
+    (void)snprintf(text, sizeof text, "the target %s; nothing was written", kind);
+    return copy_error(err, "EINVAL", text);
+}
+
 const struct afar_error *copy_errno(struct afar_error *err, int number)
 {
     const char *name = strerrorname_np(number);

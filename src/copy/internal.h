@@ -187,6 +187,8 @@ void copy_pay(struct copy *copy, uint64_t bytes); /* for --limit */
  * return err. */
 const struct afar_error *copy_errno(struct afar_error *err, int number);
 const struct afar_error *copy_error(struct afar_error *err, const char *reason, const char *text);
+/* The target is no file: `kind` is such as "is a device". Returns err. */
+const struct afar_error *copy_taken(struct afar_error *err, const char *kind);
 
 /* Makes "folder/name". False: too long. */
 bool copy_join(char out[SFTP_PATH_MAX_BYTES], const char *folder, const char *name);

@@ -325,11 +325,12 @@ static void local_put(struct item *item, const uint8_t *data, size_t size)
     const char *taken = taken_by(item);
     if (taken != NULL) {
         item->emptied = false;
-        item_committed(item, copy_error(&err, "EINVAL", taken));
+        item_committed(item, copy_taken(&err, taken));
         return;
     }
     item->target_fd = open_target(item, false);
     if (item->target_fd < 0) {
+        item->emptied = !item->copy->options.in_place;
         item_committed(item, copy_errno(&err, errno));
         return;
     }
@@ -343,7 +344,7 @@ static void local_begin(struct item *item)
     bool resumed = item->info.size > COPY_RESUMED_BYTES && !item->copy->options.no_resume;
     const char *kind = taken_by(item);
     if (kind != NULL) {
-        item_begun(item, 0, copy_error(&err, "EINVAL", kind));
+        item_begun(item, 0, copy_taken(&err, kind));
         return;
     }
     item->target_fd = open_target(item, resumed);

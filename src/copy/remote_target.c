@@ -1,5 +1,6 @@
 /* A target on a server. Small files and directories are sent without waiting for answers: the
  * server carries requests out in order. */
+#include <stdio.h>
 #include <string.h>
 
 #include "copy/internal.h"
@@ -16,6 +17,30 @@ enum {
 static bool is_ok(const struct requests_answer *answer)
 {
     return answer->type == SFTP_TYPE_STATUS && answer->status == SFTP_STATUS_OK;
+}
+
+/* Explains why a file could not be written. */
+static void explain(const struct requests_answer *answer, struct afar_error *err)
+{
+    char kind[64];
+    requests_explain(answer, err);
+    if (strncmp(err->message, "is a ", 5) != 0 || strlen(err->message) >= sizeof kind)
+        return;
+    (void)snprintf(kind, sizeof kind, "%s", err->message);
+    (void)copy_taken(err, kind);
+}
+
+/* True if the server can only have failed before it wrote. It would say no more than the errno. */
+static bool wrote_nothing(const struct afar_error *err)
+{
+    static const char *const reasons[] = {"EACCES",  "EEXIST", "EINVAL", "EISDIR",
+                                          "ELOOP",   "EMFILE", "ENOENT", "ENXIO",
+                                          "ENOTDIR", "EROFS",  "ETXTBSY"};
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        if (strcmp(err->reason, reasons[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 static bool item_path(const struct item *item, char path[SFTP_PATH_MAX_BYTES],
@@ -158,10 +183,14 @@ static void take_committed(const struct requests_call *call, struct requests_ans
 {
     struct item *item = call->user;
     struct afar_error err;
-    if (!is_ok(answer))
-        requests_explain(answer, &err);
-    else
+    if (!is_ok(answer)) {
+        explain(answer, &err);
+        /* put@afar opens and writes the file in one request. */
+        if (item->copy->options.in_place && wrote_nothing(&err))
+            item->emptied = false;
+    } else {
         item->target_open = false;
+    }
     item_committed(item, is_ok(answer) ? NULL : &err);
 }
 
@@ -208,7 +237,7 @@ static void take_begun(const struct requests_call *call, struct requests_answer 
     struct item *item = call->user;
     struct afar_error err;
     if (answer->type != call->expected) {
-        requests_explain(answer, &err);
+        explain(answer, &err);
         item_begun(item, 0, &err);
         return;
     }

@@ -53,8 +53,11 @@ int open_file(struct request *request, const char *path, int flags, mode_t mode)
     int failed = 0;
     if (fd < 0 || fstat(fd, &info) != 0) {
         failed = errno;
-        if (failed == ENXIO) /* a socket, or a FIFO without a reader */
-            reply_status(request, SFTP_STATUS_FAILURE, "is a socket or a fifo");
+        const char *kind = NULL;
+        if (failed == ENXIO && path_stat(request->files, path, true, &info) == 0)
+            kind = strange_kind(info.st_mode); /* a socket, or a FIFO without a reader */
+        if (kind != NULL)
+            reply_status(request, SFTP_STATUS_FAILURE, kind);
         else
             reply_errno(request, failed);
     } else if (strange_kind(info.st_mode) != NULL) {

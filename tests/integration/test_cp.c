@@ -388,9 +388,19 @@ static void test_devices_stay(void **state)
     for (int i = 0; i < 4; i++)
         copying_expect(&c, 1, "is a fifo", "$A cp %s%s%s %sf", i % 2 == 0 ? "$U:$D/" : "",
                        i < 2 ? "s" : "l", "", i % 2 == 0 ? "" : "$U:$D/");
-    copying_expect(&c, 1, "is a fifo", "$A cp --in-place $U:$D/s f");
-    assert_null(strstr(c.program.stderr_data, "damaged"));
-    copying_expect(&c, 1, "is a fifo", "$A cp --in-place s $U:$D/f");
+    for (int i = 0; i < 4; i++) {
+        const char *to = i % 2 == 0 ? "" : "$U:$D/";
+        const char *from = i % 2 == 0 ? "$U:$D/" : "";
+        copying_expect(&c, 1, "the target is a fifo; nothing was written",
+                       "$A cp --in-place %s%s %sf", from, i < 2 ? "s" : "l", to);
+        assert_null(strstr(c.program.stderr_data, "damaged"));
+        /* Nor is what could not be opened: a program that runs. */
+        copying_expect(&c, 1, "Text file busy",
+                       "mkdir b; cp $(command -v sleep) b/b; b/b 9 & sleep 0.1; "
+                       "$A cp --in-place %s%s %sb/b; s=$?; kill $!; rm -r b; exit $s",
+                       from, i < 2 ? "s" : "l", to);
+        assert_null(strstr(c.program.stderr_data, "damaged"));
+    }
     copying_expect(&c, 0, NULL, "test -p f && test $(ls -A | wc -l) = 4");
     if (geteuid() == 0)
         copying_expect(&c, 0, NULL,
