@@ -47,14 +47,6 @@ const char *copy_name_wrong(const void *name, size_t size)
     return NULL;
 }
 
-void copy_partial_name(const char *name, const uint8_t tag[COPY_TAG_BYTES], char out[256])
-{
-    enum { KEPT_BYTES = 255 - 1 - 6 - 2 * COPY_TAG_BYTES };
-    int used = snprintf(out, 256, ".%.*s.afar-", KEPT_BYTES, name);
-    for (size_t i = 0; i < COPY_TAG_BYTES; i++)
-        used += snprintf(out + used, 256 - (size_t)used, "%02x", tag[i]);
-}
-
 void info_of_stat(struct info *info, const struct stat *from)
 {
     *info = (struct info){

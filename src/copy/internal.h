@@ -12,13 +12,14 @@
 
 #include "base/digest.h"
 #include "base/list.h"
+#include "base/partial.h"
 #include "copy/copy.h"
 
 enum {
-    COPY_SMALL_BYTES = 65536,     /* up to this, a file is copied in one request */
-    COPY_PIECE_BYTES = 131072,    /* one read of a larger file */
-    COPY_LARGE_MAX = 32,          /* larger files under way at the same time */
-    COPY_RESUMED_BYTES = 1 << 20, /* only files larger than this can be resumed */
+    COPY_SMALL_BYTES = 65536,  /* up to this, a file is copied in one request */
+    COPY_PIECE_BYTES = 131072, /* one read of a larger file */
+    COPY_LARGE_MAX = 32,       /* larger files under way at the same time */
+    COPY_RESUMED_BYTES = PARTIAL_RESUMED_BYTES,
     COPY_DEPTH_MAX = 128,
     COPY_FOLDERS_MAX = 512,        /* open folders, unless nothing else is left to do */
     COPY_LISTS_MAX = 32,           /* lists asked for at the same time */
@@ -27,7 +28,7 @@ enum {
     COPY_UNSIZED_BYTES = 64 << 20, /* limit for files whose size is 0, as in /proc */
     COPY_RANGES_MAX = 1024,
     COPY_NAME_MAX = 255,
-    COPY_TAG_BYTES = 8,
+    COPY_TAG_BYTES = PARTIAL_TAG_BYTES,
     COPY_HASH_BYTES = 32
 };
 
@@ -194,7 +195,6 @@ const struct afar_error *copy_taken(struct afar_error *err, const char *kind);
 bool copy_join(char out[SFTP_PATH_MAX_BYTES], const char *folder, const char *name);
 /* Why it must not be used as a name in a directory; NULL: it may. */
 const char *copy_name_wrong(const void *name, size_t size);
-void copy_partial_name(const char *name, const uint8_t tag[COPY_TAG_BYTES], char out[256]);
 
 void info_of_stat(struct info *info, const struct stat *from);
 void info_of_attrs(struct info *info, const struct sftp_attrs *from);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "copy/internal.h"
@@ -247,7 +248,7 @@ static const char *name_partial(struct item *item, bool resumed)
     char name[256];
     if (!resumed && getrandom(item->tag, sizeof item->tag, 0) != (ssize_t)sizeof item->tag)
         return NULL;
-    copy_partial_name(item->target_name, item->tag, name);
+    partial_name(item->target_name, item->tag, name);
     free(item->partial);
     item->partial = strdup(name);
     return item->partial;
@@ -291,6 +292,9 @@ static void end_file(struct item *item, int failed)
         failed = errno;
     item->target_fd = -1;
     if (failed == 0) {
+        /* Copies of earlier versions may have left partial files, which would else stay for ever. */
+        if (item->partial != NULL && item->moved > COPY_RESUMED_BYTES)
+            partial_sweep(item->folder->target_fd, item->target_name, time(NULL), NULL, NULL);
         free(item->partial);
         item->partial = NULL;
     }

@@ -430,7 +430,7 @@ static void remote_drop(struct item *item, bool keep)
         return;
     item->target_open = false;
     ask_step(item, SFTP_TYPE_CLOSE, NULL, remote_ignore);
-    copy_partial_name(item->target_name, item->tag, name);
+    partial_name(item->target_name, item->tag, name);
     if (!keep && !item->copy->options.in_place && copy_join(path, item->folder->target_path, name))
         ask_path(to, SFTP_TYPE_REMOVE, path, &call);
 }

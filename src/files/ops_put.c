@@ -7,8 +7,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/partial.h"
 #include "files/internal.h"
 
 enum {
@@ -18,8 +20,7 @@ enum {
     PUT_KEEP_MODE = 8, /* a file that is replaced keeps its mode */
     PUT_UMASK = 16,    /* the mode is what the client would make; the umask here holds too */
     PUT_DATA_BYTES = 65536,
-    TAG_BYTES = 8,
-    NAME_KEPT_BYTES = 255 - 1 - 6 - 2 * TAG_BYTES, /* of the name in a partial name */
+    TAG_BYTES = PARTIAL_TAG_BYTES,
     LINKS_MAX = 8,
     LOCK_TRIES_MAX = 8,
     LOCK_POLL_MS = 10 /* a killed process releases its lock within a few of these */
@@ -31,14 +32,6 @@ struct put {
     struct sftp_attrs attrs;
     struct sftp_text hash; /* 32 bytes, or empty */
 };
-
-/* ".NAME.afar-0123456789abcdef" */
-static void partial_name(const char *name, const uint8_t tag[TAG_BYTES], char out[256])
-{
-    int used = snprintf(out, 256, ".%.*s.afar-", NAME_KEPT_BYTES, name);
-    for (size_t i = 0; i < TAG_BYTES; i++)
-        used += snprintf(out + used, 256 - (size_t)used, "%02x", tag[i]);
-}
 
 /* Without a fence `name` is a whole path: opens its directory. False: see errno. */
 static bool enter_directory(struct place *place)
@@ -398,6 +391,32 @@ static int commit(const struct files *files, struct handle *handle, uint64_t siz
     return finish(files, handle->fd, partial->name, put);
 }
 
+struct sweep {
+    const struct files *files;
+    const char *path; /* of the file */
+};
+
+static void note_swept(void *user, const char *partial)
+{
+    const struct sweep *sweep = user;
+    char path[SFTP_PATH_MAX_BYTES + PARTIAL_NAME_BYTES];
+    const char *slash = strrchr(sweep->path, '/');
+    const size_t size = slash == NULL ? 0 : (size_t)(slash - sweep->path) + 1;
+    (void)snprintf(path, sizeof path, "%.*s%s", (int)size, sweep->path, partial);
+    if (strlen(path) < SFTP_PATH_MAX_BYTES)
+        note_op(sweep->files, FILE_OP_REMOVE, path, NULL, 0);
+}
+
+/* The file is whole: removes what copies of earlier versions of it have left, which would else stay
+ * for ever. */
+static void sweep(const struct files *files, const struct handle *handle, uint64_t size)
+{
+    struct sweep about = {.files = files, .path = handle->path};
+    if (size > PARTIAL_RESUMED_BYTES)
+        partial_sweep(handle->partial->dir, handle->partial->target, time(NULL), note_swept,
+                      &about);
+}
+
 void op_commit(struct request *request)
 {
     struct put put = {.place = {.dir = -1}};
@@ -423,6 +442,7 @@ void op_commit(struct request *request)
         return;
     }
     if (note.failed == 0) { /* the write was noted already */
+        sweep(request->files, handle, size);
         handle->changes = handle->readable = false;
         note.failed = handle_close(request->files, handle);
     }

@@ -185,6 +185,29 @@ static void test_timed_out(void **state)
     copying_close(&c);
 }
 
+/* Partial files of earlier versions go when the file is whole, if nobody would go on with them. */
+static void sweep(struct copying *c, const char *from, const char *to)
+{
+    static const char tag[] = "0123456789abcdef";
+    copying_expect(
+        c, 0, NULL,
+        "cd t; for i in .a.afar-0%s .a.afar-%s .a.afar-1%.15s .ab.afar-%s .a.afar-%.15sX "
+        "a.afar-%s; do echo old > $i; touch -d '25 hours ago' $i; done; "
+        "touch .a.afar-1%.15s; ls -A | sort > ../left",
+        tag, tag, tag, tag, tag, tag, tag);
+    copying_expect(c, 0, NULL, "$A cp %s %s && cmp a t/a", from, to);
+    copying_expect(c, 0, NULL,
+                   "ls -A t | sort > now; diff left now > gone; grep '^[<>]' gone > lines; "
+                   "cat lines; test \"$(cat lines)\" = '< .a.afar-%s'",
+                   tag);
+}
+
+static void test_swept(void **state)
+{
+    (void)state;
+    both_ways(sweep);
+}
+
 /* Written to while it is read: read once more, and then given up. */
 static void change(struct copying *c, const char *from, const char *to)
 {
@@ -293,11 +316,11 @@ static void test_progress(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_killed),          cmocka_unit_test(test_two_at_once),
-        cmocka_unit_test(test_interrupted),     cmocka_unit_test(test_timed_out),
-        cmocka_unit_test(test_changed),         cmocka_unit_test(test_server_gone),
-        cmocka_unit_test(test_connection_lost), cmocka_unit_test(test_crowd),
-        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_killed),      cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_interrupted), cmocka_unit_test(test_timed_out),
+        cmocka_unit_test(test_swept),       cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_server_gone), cmocka_unit_test(test_connection_lost),
+        cmocka_unit_test(test_crowd),       cmocka_unit_test(test_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
