@@ -54,11 +54,50 @@ static const char *split_user(char host[HOST_BYTES], char *word)
         user = at;
         at = last + 1;
     }
-    /* In ssh(1) an IPv6 address without a port has no brackets. */
+    /* In ssh(1) an IPv6 address without a port has no brackets, and a name may have some. */
     const bool bare =
         at[0] != '[' && strchr(at, ':') != strrchr(at, ':') && strstr(at, "://") == NULL;
-    (void)snprintf(host, HOST_BYTES, bare ? "[%s]" : "%s", at);
+    const char *close = at[0] == '[' ? strchr(at, ']') : NULL;
+    const bool is_name = close != NULL && (close[1] == '\0' || close[1] == ':') &&
+                         memchr(at, ':', (size_t)(close - at)) == NULL;
+    if (is_name)
+        (void)snprintf(host, HOST_BYTES, "%.*s%s", (int)(close - at - 1), at + 1, close + 1);
+    else
+        (void)snprintf(host, HOST_BYTES, bare ? "[%s]" : "%s", at);
     return user;
+}
+
+/* What split_user makes of it is HOST, HOST:PORT or a URL. */
+static bool is_host(const char *host)
+{
+    const char *rest = host + strcspn(host, ":");
+    if (strstr(host, "://") != NULL)
+        return true;
+    if (host[0] == '[')
+        rest = strchr(host, ']') != NULL ? strchr(host, ']') + 1 : "?";
+    const char *digits = rest + (rest[0] == ':' ? 1 : 0);
+    const size_t size = strspn(digits, "0123456789");
+    return host[0] != '\0' && host[0] != ':' && host[0] != '-' && strchr(host, ' ') == NULL &&
+           (rest[0] == '\0' || (rest[0] == ':' && size > 0 && digits[size] == '\0'));
+}
+
+/* Checks each host's form, before the first one is connected to. False: reported. */
+static bool check_hosts(const char *server, const char *list)
+{
+    char words[JUMP_LIST_BYTES];
+    char host[HOST_BYTES];
+    char *next = words;
+    (void)snprintf(words, sizeof words, "%s", list);
+    while (next != NULL) {
+        char *word = strsep(&next, ",");
+        const char *user = split_user(host, word);
+        if (is_host(host) && (user == NULL || user[0] != '\0'))
+            continue;
+        report("%s: '%s' is not a list of jump hosts, each [USER@]HOST[:PORT], with commas between",
+               server, list);
+        return false;
+    }
+    return true;
 }
 
 /* Counts the jump hosts, following the file of hosts, in which a jump host can name others and so
@@ -98,7 +137,7 @@ bool jump_init(struct jump *jump, const struct options *options, const char *lis
         report("%s: too long a list of jump hosts", options->host);
         return false;
     }
-    if (!check_length(options->host, list))
+    if (!check_hosts(options->host, list) || !check_length(options->host, list))
         return false;
     if (jump_target(url, jump->target))
         return true;

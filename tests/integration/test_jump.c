@@ -68,6 +68,14 @@ static void test_ssh(void **state)
     (void)state;
     program_expect_run(WORDS("afar", "ssh", "-J", jump.url[0], url, "cat; exit 7"), "in\n", 7,
                        "in\n", "");
+    /* In brackets there may be a name too, as in ssh(1). */
+    program_expect_run(WORDS("afar", "ssh", "-J", "[jump]", url, "echo x"), "", 0, "x\n", "");
+    program_expect_run(WORDS("afar", "ssh", "-J", "ssh://[jump]/,jump", url, "echo x"), "", 0,
+                       "x\n", "");
+    program_expect_run(WORDS("afar", "ssh", "-J", "[::1]:1", url, "true"), "", 255, "",
+                       "tls://[::1]:1");
+    program_expect_run(WORDS("afar", "ssh", "-J", "root@[127.0.0.1]:1", url, "true"), "", 255, "",
+                       "tls://127.0.0.1:1");
     program_expect_run(WORDS("afar", "ssh", "-o", "ProxyJump=jump", url, "echo x"), "", 0, "x\n",
                        "");
     (void)snprintf(list, sizeof list, "%s,%s", second.url[0], jump.url[0]);
@@ -124,6 +132,12 @@ static void test_failures(void **state)
                        "jump: cannot connect to 127.0.0.1:1: Connection refused");
     program_expect_run(WORDS("afar", "run", "a", "true"), "", 125, "",
                        "a: more than 8 jump hosts: does one of them lead to another, and back?");
+    static const char *const bad[] = {"",    ",",    "jump,,jump", "jump,", "root@", "@jump",
+                                      "[]",  "[]:1", "[jump",      "[a]x",  "jump:", "jump:x",
+                                      "-ox", "[::1", "[a]:",       "a b"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        program_expect_run(WORDS("afar", "ssh", "-J", bad[i], "tls://127.0.0.1:1", "true"), "", 255,
+                           "", "is not a list of jump hosts");
     program_expect_run(WORDS("afar", "ssh", "-J", "jump", "unix:///x", "true"), "", 255, "",
                        "unix:///x: a jump host cannot lead there");
     program_expect_run(WORDS("afar", "run", "slow", "true"), "", 125, "",
