@@ -70,42 +70,93 @@ static const char *home_folder(void)
     return entry != NULL ? entry->pw_dir : "/";
 }
 
-/* What the two characters at `text` stand for; NULL: for themselves. */
-static const char *meaning(const char *text)
+/* What the two characters at `text` stand for, as in ssh_config(5); NULL: for themselves. `room` is
+ * for those that are made. */
+static const char *meaning(const struct ssh_run *run, const char *text, char room[256])
 {
+    const char *user = run->options.value[SSH_USER];
     if (text[0] != '%')
         return NULL;
     switch (text[1]) {
-    case 'd':
-        return home_folder();
-    case 'u':
-        return ssh_own_name();
     case '%':
         return "%";
+    case 'd':
+        return home_folder();
+    case 'h':
+        return run->proxy_host;
+    case 'i':
+        (void)snprintf(room, 256, "%u", (unsigned)getuid());
+        return room;
+    case 'k':
+    case 'n':
+        return run->destination.host;
+    case 'L':
+    case 'l':
+        if (gethostname(room, 255) != 0)
+            return NULL;
+        room[text[1] == 'L' ? strcspn(room, ".") : 255] = '\0';
+        return room;
+    case 'p':
+        return run->proxy_port;
+    case 'r':
+        return user != NULL ? user : ssh_own_name();
+    case 'u':
+        return ssh_own_name();
     default:
         return NULL;
     }
 }
 
-char *ssh_identity_path(const char *text)
+/* Writes the home of "~" or "~user". Returns the rest of the path; all of it if there is none. */
+static const char *put_home(FILE *out, const char *text)
+{
+    char name[256];
+    const size_t size = strcspn(text, "/");
+    if (text[0] != '~' || size > sizeof name)
+        return text;
+    (void)snprintf(name, sizeof name, "%.*s", (int)size - 1, text + 1);
+    const struct passwd *entry =
+        name[0] != '\0' ? getpwnam(name) : NULL; // NOLINT(concurrency-mt-unsafe)
+    if (name[0] != '\0' && entry == NULL)
+        return text;
+    (void)fputs(entry != NULL ? entry->pw_dir : home_folder(), out);
+    return text + size;
+}
+
+/* Writes the value of "${NAME}", or nothing if it is not set. Returns the rest; NULL: it is none. */
+static const char *put_variable(FILE *out, const char *text)
+{
+    char name[256];
+    const size_t size = strcspn(text, "}");
+    if (text[0] != '$' || text[1] != '{' || text[size] != '}' || size - 2 >= sizeof name)
+        return NULL;
+    (void)snprintf(name, sizeof name, "%.*s", (int)size - 2, text + 2);
+    const char *value = getenv(name);
+    (void)fputs(value != NULL ? value : "", out);
+    return text + size + 1;
+}
+
+char *ssh_identity_path(const struct ssh_run *run, const char *text)
 {
     char *path = NULL;
+    char room[256];
     size_t size = 0;
     FILE *out = open_memstream(&path, &size);
     if (out == NULL)
         return NULL;
-    if (text[0] == '~' && (text[1] == '/' || text[1] == '\0')) {
-        (void)fputs(home_folder(), out);
-        text++;
-    }
-    for (; *text != '\0'; text++) {
-        const char *instead = meaning(text);
-        if (instead == NULL) {
+    text = put_home(out, text);
+    while (*text != '\0') {
+        const char *instead = meaning(run, text, room);
+        const char *rest = put_variable(out, text);
+        if (rest != NULL) {
+            text = rest;
+        } else if (instead != NULL) {
+            (void)fputs(instead, out);
+            text += 2;
+        } else {
             (void)fputc(*text, out);
-            continue;
+            text++;
         }
-        (void)fputs(instead, out);
-        text++;
     }
     if (fclose(out) == 0)
         return path;
@@ -135,8 +186,11 @@ static bool use(struct ssh_run *run, const char *path)
 void ssh_identity(struct ssh_run *run)
 {
     const struct ssh_words *files = &run->options.list[SSH_IDENTITY_FILE];
+    if (files->count > 0)
+        ssh_split_url(run);
     for (size_t i = 0; i < files->count; i++) {
-        char *path = strcmp(files->at[i], "none") == 0 ? NULL : ssh_identity_path(files->at[i]);
+        char *path =
+            strcmp(files->at[i], "none") == 0 ? NULL : ssh_identity_path(run, files->at[i]);
         if (path != NULL && use(run, path)) {
             run->key_file = path;
             run->connect.key_file = path;

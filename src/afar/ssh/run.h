@@ -58,9 +58,9 @@ int ssh_command(struct ssh_run *run);
  * which TLS can use, with its certificate beside it. Ignores the others. */
 void ssh_identity(struct ssh_run *run);
 
-/* Replaces "~" before "/", and %d (both: the home folder), %u (the local user) and %%. The caller
- * frees it; NULL: out of memory. */
-char *ssh_identity_path(const char *text);
+/* Replaces "~" and "~user" at the beginning, ${NAME}, and the %-letters of ssh_config(5) but %C and
+ * %j; needs ssh_split_url. The caller frees it; NULL: out of memory. */
+char *ssh_identity_path(const struct ssh_run *run, const char *text);
 
 /* route.c: sets how the server is reached: address family, local address, ProxyCommand, ProxyJump.
  * False: the reason was reported. */

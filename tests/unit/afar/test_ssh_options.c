@@ -491,18 +491,32 @@ static void test_identity_path(void **state)
                                            {"%d/key", "/home/ann/key"},
                                            {"~", "/home/ann"},
                                            {"a~/key", "a~/key"},
-                                           {"~ann/key", "~ann/key"},
+                                           {"~no-such-user/key", "~no-such-user/key"},
+                                           {"~root/key", "/root/key"},
+                                           {"~root", "/root"},
+                                           {"a/~root", "a/~root"},
+                                           {"%h-%n-%p-%r-%k", "h.example-h-7421-ann-h"},
+                                           {"${SSH_TEST}/${SSH_NONE}${", "value/${"},
+                                           {"$SSH_TEST", "$SSH_TEST"},
                                            {"/100%%", "/100%"},
                                            {"%x%", "%x%"},
                                            {"/%d%d", "//home/ann/home/ann"},
                                            {"", ""}};
+    struct ssh_run *run = calloc(1, sizeof *run);
     (void)state;
+    assert_non_null(run);
+    (void)strcpy(run->url, "tls://h.example:7421");
+    (void)strcpy(run->destination.host, "h");
+    run->options.value[SSH_USER] = (char[]){"ann"};
+    ssh_split_url(run);
     assert_int_equal(setenv("HOME", "/home/ann", 1), 0);
+    assert_int_equal(setenv("SSH_TEST", "value", 1), 0);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        char *path = ssh_identity_path(table[i][0]);
+        char *path = ssh_identity_path(run, table[i][0]);
         assert_string_equal(path, table[i][1]);
         free(path);
     }
+    free(run);
 }
 
 /* The first file that can be used is, not the first one. */
