@@ -292,6 +292,48 @@ static void ssh_ends_its_master(void **state)
     ssh(check, 255, "No such file or directory");
 }
 
+/* A share that is still connecting is ended too, and is not there when it has connected. */
+static void one_that_is_beginning_is_ended(void **state)
+{
+    (void)state;
+    const char *url = sharing.server.url[0];
+    const char *end[] = {"-O", "exit", url, NULL};
+    const char *check[] = {"-O", "check", url, NULL};
+    const char *serve[] = {"afar", "share", "--serve", "--share", "1h", url, NULL};
+    const char *const stop[][5] = {{"afar", "share", "--stop", url, NULL},
+                                   {"afar", "share", "--stop", NULL}};
+    for (int i = 0; i < 3; i++) {
+        struct program program;
+        assert_int_equal(kill(sharing.server.program.pid, SIGSTOP), 0);
+        program_start(&program, serve, NULL);
+        (void)poll(NULL, 0, 300);
+        if (i == 0)
+            ssh(end, 0, "Exit request sent.");
+        else
+            program_expect_run(stop[i - 1], "", 0, "", "");
+        program_finish(&program, "", 0);
+        program_close(&program);
+        assert_int_equal(kill(sharing.server.program.pid, SIGCONT), 0);
+        ssh(check, 255, "No such file or directory");
+    }
+    /* Who asks for one that is beginning gets it. */
+    struct program program;
+    assert_int_equal(kill(sharing.server.program.pid, SIGSTOP), 0);
+    program_start(&program, serve, NULL);
+    (void)poll(NULL, 0, 300);
+    struct program asks;
+    const char *asking[] = {"afar", "ssh", "-S", "x", "-O", "check", url, NULL};
+    program_start(&asks, asking, NULL);
+    (void)poll(NULL, 0, 300);
+    assert_int_equal(kill(sharing.server.program.pid, SIGCONT), 0);
+    program_finish(&asks, NULL, 0);
+    assert_int_equal(program_exit_status(&asks), 0);
+    program_close(&asks);
+    ssh(end, 0, "Exit request sent.");
+    program_finish(&program, "", 0);
+    program_close(&program);
+}
+
 /* As for `afar run`, without a word of ControlPersist. */
 static void ssh_begins_one_by_the_file_of_hosts(void **state)
 {
@@ -344,6 +386,7 @@ int main(void)
         TEST(a_client_that_is_killed_ends_its_command),
         TEST(ssh_persists_and_is_asked),
         TEST(ssh_ends_its_master),
+        TEST(one_that_is_beginning_is_ended),
         TEST(ssh_begins_one_by_the_file_of_hosts),
         TEST(it_is_begun_and_stopped_by_hand),
     };

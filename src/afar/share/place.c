@@ -119,37 +119,6 @@ int share_place_dial(const struct share_key *key, pid_t *pid)
     return -1;
 }
 
-void share_place_each(void (*show)(void *user, const char *url, pid_t pid), void *user)
-{
-    char folder[SHARE_PATH_BYTES];
-    char path[SHARE_PATH_BYTES];
-    char text[KEY_MAX_BYTES];
-    unsigned count = 0;
-    struct dirent *entry = NULL;
-    DIR *dir = find_folder(folder, false) ? opendir(folder) : NULL;
-    while (dir != NULL && (entry = readdir(dir)) != NULL && count < SHARES_MAX) {
-        pid_t pid = 0;
-        const char *end = strrchr(entry->d_name, '.');
-        if (end == NULL || strcmp(end, ".sock") != 0 || end - entry->d_name >= SHARE_NAME_BYTES)
-            continue;
-        if (snprintf(path, sizeof path, "%s/%.*s", folder, (int)(end - entry->d_name),
-                     entry->d_name) >= (int)sizeof path)
-            continue;
-        int fd = dial(path, &pid);
-        size_t size = fd < 0 ? 0 : read_key(path, text);
-        if (fd >= 0)
-            (void)close(fd);
-        char *line_end = memchr(text, '\n', size);
-        if (line_end == NULL)
-            continue;
-        *line_end = '\0';
-        show(user, text, pid);
-        count++;
-    }
-    if (dir != NULL)
-        (void)closedir(dir);
-}
-
 /* ---- held ------------------------------------------------------------------------------------ */
 
 /* Takes the lock. -1: another process holds it. If the locked file's name was removed meanwhile,
@@ -192,12 +161,38 @@ bool share_place_taken(const struct share_key *key)
     return fd < 0;
 }
 
+/* By fcntl(2) too: others can ask it who holds the lock, without taking it. */
+static bool tell_who(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_SETLK, &whole) == 0;
+}
+
 bool share_place_take(struct share_place *place, const struct share_key *key)
 {
     *place = (struct share_place){.lock_fd = -1, .listen_fd = -1};
     if (find_path(place->path, key->name, true))
         place->lock_fd = lock(place->path);
-    return place->lock_fd >= 0;
+    return place->lock_fd >= 0 && tell_who(place->lock_fd);
+}
+
+static pid_t who_holds(const char *path)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char file[SHARE_PATH_BYTES];
+    add_end(file, path, ".lock");
+    int fd = open(file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return 0;
+    bool held = fcntl(fd, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+    (void)close(fd);
+    return held && whole.l_pid > 0 ? whole.l_pid : 0;
+}
+
+pid_t share_place_holder(const struct share_key *key)
+{
+    char path[SHARE_PATH_BYTES];
+    return find_path(path, key->name, false) ? who_holds(path) : 0;
 }
 
 static bool write_key(const char *path, const struct share_key *key)
@@ -210,6 +205,46 @@ static bool write_key(const char *path, const struct share_key *key)
         return false;
     bool written = write(fd, key->text, key->size) == (ssize_t)key->size;
     return close(fd) == 0 && written;
+}
+
+/* Splits FOLDER/NAME.EXTENSION, and makes the path without the extension. */
+static bool is_entry(char path[SHARE_PATH_BYTES], const char *folder, const char *entry,
+                     const char *extension)
+{
+    const char *end = strrchr(entry, '.');
+    return end != NULL && strcmp(end, extension) == 0 && end - entry < SHARE_NAME_BYTES &&
+           snprintf(path, SHARE_PATH_BYTES, "%s/%.*s", folder, (int)(end - entry), entry) <
+               SHARE_PATH_BYTES - (int)sizeof ".sock";
+}
+
+void share_place_each(void (*show)(void *user, const char *url, pid_t pid), void *user)
+{
+    char folder[SHARE_PATH_BYTES];
+    char path[SHARE_PATH_BYTES];
+    char text[KEY_MAX_BYTES];
+    unsigned count = 0;
+    struct dirent *entry = NULL;
+    DIR *dir = find_folder(folder, false) ? opendir(folder) : NULL;
+    while (dir != NULL && (entry = readdir(dir)) != NULL && count < SHARES_MAX) {
+        pid_t pid = 0;
+        if (!is_entry(path, folder, entry->d_name, ".lock"))
+            continue;
+        int fd = dial(path, &pid);
+        size_t size = fd < 0 ? 0 : read_key(path, text);
+        if (fd >= 0)
+            (void)close(fd);
+        char *line_end = memchr(text, '\n', size);
+        if (line_end != NULL)
+            *line_end = '\0';
+        else
+            pid = who_holds(path);
+        if (pid == 0)
+            continue;
+        show(user, line_end != NULL ? text : NULL, pid);
+        count++;
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
 }
 
 bool share_place_open(struct share_place *place, const struct share_key *key)

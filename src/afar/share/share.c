@@ -38,6 +38,8 @@ static void show(void *user, const char *url, pid_t pid)
 {
     char shown[2048];
     bool *failed = user;
+    if (url == NULL) /* it has no connection yet */
+        return;
     afar_escape(shown, sizeof shown, url, AFAR_ESCAPE_TERMINAL);
     *failed = printf("%s pid %d\n", shown, (int)pid) < 0 || *failed;
 }
@@ -61,7 +63,7 @@ static int stop_one(const struct options *options)
     struct remote remote;
     int status = STATUS_FAILED;
     if (remote_open(&remote, options, NULL)) {
-        pid_t pid = share_find(&remote);
+        pid_t pid = share_find_any(&remote);
         if (pid > 0 && kill(pid, SIGTERM) == 0)
             status = 0;
         else

@@ -167,3 +167,14 @@ pid_t share_find(const struct remote *remote)
     share_key_close(&key);
     return fd >= 0 ? pid : 0;
 }
+
+pid_t share_find_any(const struct remote *remote)
+{
+    struct share_key key;
+    pid_t pid = share_find(remote);
+    if (pid > 0 || !share_key_make(&key, remote))
+        return pid;
+    pid = share_place_holder(&key);
+    share_key_close(&key);
+    return pid;
+}

@@ -35,4 +35,7 @@ bool share_is_possible(const struct remote *remote);
 /* The process of the share that this remote would use; 0: none. That share counts as used. */
 pid_t share_find(const struct remote *remote);
 
+/* The same, or the process that is becoming this share and cannot be used yet. */
+pid_t share_find_any(const struct remote *remote);
+
 #endif

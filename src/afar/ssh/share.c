@@ -106,6 +106,19 @@ void ssh_share_use(const struct ssh_run *run)
     (void)share_find(&run->remote);
 }
 
+/* The share; if one is just beginning, waits until it can be used. 0: none. */
+static pid_t find_soon(const struct ssh_run *run)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    pid_t pid = share_find(&run->remote);
+    for (int ms = 0; pid == 0 && ms < BEGINS_MS && share_find_any(&run->remote) > 0;
+         ms += LOOK_MS) {
+        (void)nanosleep(&pause, NULL);
+        pid = share_find(&run->remote);
+    }
+    return pid;
+}
+
 int ssh_share_control(struct ssh_run *run)
 {
     static const struct {
@@ -134,7 +147,7 @@ int ssh_share_control(struct ssh_run *run)
     run->connect.host = run->url;
     pid_t pid = 0;
     if (!is_none(path) && remote_open(&run->remote, &run->connect, NULL))
-        pid = share_find(&run->remote);
+        pid = known[which].signal != 0 ? share_find_any(&run->remote) : find_soon(run);
     if (pid > 0 && (known[which].signal == 0 || kill(pid, known[which].signal) == 0)) {
         if (known[which].words != NULL)
             report_plain("%s", known[which].words);
