@@ -20,15 +20,15 @@ struct pty_size {
     unsigned short ypixel;
 };
 
+enum { PTY_NAME_BYTES = 32, PTY_TELLS_MAX = 2 };
+
 struct pty_wish {
     struct pty_size size;
-    bool utf8;   /* the erase key deletes a character, not a byte */
-    bool owned;  /* give the slave to … */
-    uid_t owner; /* … this user instead of the server's */
-    char *tell;  /* where to write its name to, PTY_NAME_BYTES; NULL: nowhere */
+    bool utf8;                 /* the erase key deletes a character, not a byte */
+    bool owned;                /* give the slave to … */
+    uid_t owner;               /* … this user instead of the server's */
+    char *tell[PTY_TELLS_MAX]; /* where to write its name to, PTY_NAME_BYTES each; NULL: nowhere */
 };
-
-enum { PTY_NAME_BYTES = 32 };
 
 struct pty {
     int master_fd;             /* non-blocking */

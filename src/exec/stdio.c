@@ -57,8 +57,10 @@ enum afar_status stdio_open_terminal(struct stdio *stdio, const struct pty_wish 
         return status;
     assert(pty.master_fd > 2 && pty.slave_fd > 2); /* as in open_one */
     memcpy(name, pty.name, sizeof pty.name);
-    if (wish->tell != NULL)
-        memcpy(wish->tell, pty.name, sizeof pty.name);
+    for (size_t i = 0; i < PTY_TELLS_MAX; i++) {
+        if (wish->tell[i] != NULL)
+            memcpy(wish->tell[i], pty.name, sizeof pty.name);
+    }
     stdio->ours[1] = pty.master_fd;
     stdio->child[0] = pty.slave_fd;
     stdio->ours[0] = fcntl(pty.master_fd, F_DUPFD_CLOEXEC, 0);

@@ -115,11 +115,12 @@ static enum afar_status take_fence(struct job_launch *launch, int *fd, struct af
     return status;
 }
 
-static char *tty_room(char **environment)
+/* NULL: the environment has no such room. */
+static char *tty_room(char **environment, const char *room)
 {
     for (char **at = environment; at != NULL && *at != NULL; at++) {
-        if (strcmp(*at, JOB_TTY_ROOM) == 0)
-            return *at + sizeof JOB_TTY - 1;
+        if (strcmp(*at, room) == 0)
+            return strchr(*at, '=') + 1;
     }
     return NULL;
 }
@@ -127,17 +128,18 @@ static char *tty_room(char **environment)
 static struct pty_wish wish(const struct pty_request *pty, const struct confinement *confine,
                             char **environment)
 {
-    static_assert(sizeof JOB_TTY_ROOM - sizeof JOB_TTY == PTY_NAME_BYTES - 1, "its room");
+    static_assert(sizeof JOB_TTY_NAME_ROOM == PTY_NAME_BYTES, "its room");
     if (pty == NULL)
         return (struct pty_wish){.utf8 = false};
-    return (struct pty_wish){.size = {.rows = pty->size.rows,
-                                      .cols = pty->size.cols,
-                                      .xpixel = pty->size.xpixel,
-                                      .ypixel = pty->size.ypixel},
-                             .utf8 = pty->utf8,
-                             .owned = confine->set_user,
-                             .owner = confine->user,
-                             .tell = tty_room(environment)};
+    return (struct pty_wish){
+        .size = {.rows = pty->size.rows,
+                 .cols = pty->size.cols,
+                 .xpixel = pty->size.xpixel,
+                 .ypixel = pty->size.ypixel},
+        .utf8 = pty->utf8,
+        .owned = confine->set_user,
+        .owner = confine->user,
+        .tell = {tty_room(environment, JOB_TTY_ROOM), tty_room(environment, JOB_SSH_TTY_ROOM)}};
 }
 
 static enum afar_status start(struct job_launch *launch, struct afar_error *err)

@@ -24,9 +24,10 @@
 struct job_launch;
 
 /* In the environment of a command on a terminal that it can open by name: room for the name, which
- * is known only when the terminal has been created. */
-#define JOB_TTY "AFAR_TTY="
-#define JOB_TTY_ROOM JOB_TTY "-------------------------------"
+ * is known only when the terminal has been created. The second one is as sshd(8) sets it. */
+#define JOB_TTY_NAME_ROOM "-------------------------------"
+#define JOB_TTY_ROOM "AFAR_TTY=" JOB_TTY_NAME_ROOM
+#define JOB_SSH_TTY_ROOM "SSH_TTY=" JOB_TTY_NAME_ROOM
 
 /* Decides what is run, and how. Runs in the companion, before anything else. */
 struct job_decider {

@@ -97,8 +97,10 @@ static enum afar_status add_own(struct words *words, const struct terms *terms,
 {
     enum afar_status status = AFAR_OK;
     char *const *ours = terms->shared->environment;
-    for (; *ours != NULL && status == AFAR_OK; ours++)
-        status = words_add(words, *ours, strlen(*ours), err);
+    for (; *ours != NULL && status == AFAR_OK; ours++) {
+        if (strncmp(*ours, "SSH_TTY=", 8) != 0) /* of whom has started the server */
+            status = words_add(words, *ours, strlen(*ours), err);
+    }
     return status == AFAR_OK ? add_user(words, user, err) : status;
 }
 
@@ -163,13 +165,19 @@ static const char *known_locale(const char *value, bool look)
     return NULL;
 }
 
+/* False: the command has another root, and so another /dev, if any. */
+static bool can_open_terminal(const struct job_launch *launch)
+{
+    const struct rule *rule = launch->decision.rule;
+    return rule == NULL || rule->chroot == NULL;
+}
+
 /* Adds the terminal's variables, and then those of the request. */
 static enum afar_status add_pty(struct words *words, const struct job_launch *launch,
                                 char *const *extra, struct afar_error *err)
 {
     const struct pty_request *pty = launch->request->pty;
-    const struct rule *rule = launch->decision.rule;
-    const bool look = rule == NULL || rule->chroot == NULL;
+    const bool look = can_open_terminal(launch);
     const struct variable variables[] = {{"TERM", pty->term},
                                          {"COLORTERM", pty->color[0] != '\0' ? pty->color : NULL}};
     enum afar_status status =
@@ -198,7 +206,8 @@ enum afar_status judge_make_environment(const struct terms *terms, struct job_la
     char *const *base = terms->shared->environment;
     char connection[CONNECTION_BYTES];
     char client[CONNECTION_BYTES];
-    char *last[] = {launch->variable, NULL, NULL, NULL, NULL, NULL};
+    char tty[] = JOB_SSH_TTY_ROOM;
+    char *last[] = {launch->variable, NULL, NULL, NULL, NULL, NULL, NULL};
     size_t used = 1;
     struct words made = {0};
     struct words with_pty = {0};
@@ -212,6 +221,8 @@ enum afar_status judge_make_environment(const struct terms *terms, struct job_la
         format_connection(&terms->asker, connection, client);
         last[used++] = connection;
         last[used++] = client;
+        if (request->pty != NULL && can_open_terminal(launch))
+            last[used++] = tty;
     }
     if (rule != NULL && rule->user.name != NULL)
         status = add_fresh(&made, terms, &rule->user, err);

@@ -78,6 +78,12 @@ static void without_a_terminal_here(void **state)
     /* Twice: in any case. */
     expect(url, WORDS("-tt", "@", "test -t 0 && test -t 1 && echo yes"), 0, "yes\r\n", "");
     expect(url, WORDS("-o", "RequestTTY=force", "@", "test -t 0 && echo yes"), 0, "yes\r\n", "");
+    /* As sshd(8) says where it is, whatever the client asks for. */
+    expect(url,
+           WORDS("-tt", "-o", "SetEnv=SSH_TTY=x", "@",
+                 "test $SSH_TTY = $(tty) && test $SSH_TTY = $AFAR_TTY && echo same"),
+           0, "same\r\n", "");
+    expect(url, WORDS("@", "echo ${SSH_TTY-none}"), 0, "none\n", "");
     expect(url, WORDS("-t", "@", "test -t 0 || echo no"), 0, "no\n",
            "Pseudo-terminal will not be allocated because stdin is not a terminal.\n");
     expect(url, WORDS("-q", "-t", "@", "test -t 0 || echo no"), 0, "no\n", "");
