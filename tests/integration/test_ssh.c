@@ -348,6 +348,17 @@ static void test_proxy_command(void **state)
            WORDS("-o", "ProxyCommand=echo %h %p %r %n %% >&2; exit 1", "-l", "u", "tls://[::1]:17",
                  "true"),
            NULL, 255, "", "::1 17 u tls://[::1]:17 %");
+    /* No host and no user is code for the shell, or an option for the command. */
+    static const char *const hosts[] = {"h;id>&2", "h|id", "`id`", "$(id)", "h&id", "--", "-oX"};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        EXPECT(server.url[0], WORDS("-o", "ProxyCommand=echo ran %h >&2", "--", hosts[i], "true"),
+               NULL, 255, "", "characters that a shell would obey");
+        EXPECT(server.url[0],
+               WORDS("-o", "ProxyCommand=echo ran %r >&2", "-l", hosts[i], "h", "true"), NULL, 255,
+               "", "characters that a shell would obey");
+    }
+    EXPECT(server.url[0], WORDS("-o", "ProxyCommand=echo ran %n >&2", "$(id)@h;id", "true"), NULL,
+           255, "", "ProxyCommand: 'h;id' has characters");
     EXPECT(server.url[0], WORDS("-o", "ProxyCommand=x %y", "h", "true"), NULL, 255, "",
            "a % that is not");
 }

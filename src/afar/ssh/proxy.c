@@ -28,14 +28,35 @@ static const char *value_of(const struct proxy *proxy, char letter)
     }
 }
 
+/* True if a shell takes it as a plain word, and a program does not take it for an option. A name may
+ * come from others, as in a URL that git is to clone. */
+static bool is_plain(const char *value)
+{
+    for (const char *at = value; *at != '\0'; at++) {
+        if (strchr("'`\"$\\;&<>|(){}", *at) != NULL || (unsigned char)*at <= ' ' || *at == 127)
+            return false;
+    }
+    return value[0] != '-';
+}
+
 bool proxy_expand(const struct proxy *proxy, char line[PROXY_LINE_BYTES])
 {
     size_t used = (size_t)snprintf(line, PROXY_LINE_BYTES, "exec ");
     for (const char *at = proxy->command; *at != '\0'; at++) {
         char plain[2] = {*at, '\0'};
-        const char *value = *at == '%' ? value_of(proxy, *++at) : plain;
-        if (value == NULL || used + strlen(value) >= PROXY_LINE_BYTES)
+        const bool is_letter = *at == '%';
+        const char *value = is_letter ? value_of(proxy, *++at) : plain;
+        if (value == NULL || used + strlen(value) >= PROXY_LINE_BYTES) {
+            (void)snprintf(line, PROXY_LINE_BYTES,
+                           "'%.200s': too long, or a %% that is not %%h, %%p, %%r, %%n or %%%%",
+                           proxy->command);
             return false;
+        }
+        if (is_letter && !is_plain(value)) {
+            (void)snprintf(line, PROXY_LINE_BYTES,
+                           "'%.200s' has characters that a shell would obey", value);
+            return false;
+        }
         used += (size_t)snprintf(line + used, PROXY_LINE_BYTES - used, "%s", value);
     }
     return true;
@@ -62,8 +83,7 @@ int proxy_open(void *user)
     int ends[2] = {-1, -1};
     proxy_close(proxy);
     if (!proxy_expand(proxy, line)) {
-        report("ProxyCommand '%.200s': too long, or a %% that is not %%h, %%p, %%r, %%n or %%%%",
-               proxy->command);
+        report("ProxyCommand: %s", line);
         return -1;
     }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
