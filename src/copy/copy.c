@@ -9,12 +9,18 @@
 enum {
     TURN_STEPS = 256, /* then the caller can do other work */
     OUTPUT_BYTES = 1 << 20,
-    BUDGET_MS = 100 /* --limit: the largest burst, as a time */
+    BUDGET_MS = 100,  /* --limit: the largest burst, as a time */
+    REFILL_MS = 10000 /* what was not used before is lost */
 };
+
+/* Bytes a second, 1 TiB: faster than any, and far from overflow in milliseconds. */
+#define LIMIT_MAX (UINT64_C(1) << 40)
 
 void copy_init(struct copy *copy, const struct copy_options *options)
 {
     *copy = (struct copy){.options = *options};
+    if (copy->options.limit > LIMIT_MAX)
+        copy->options.limit = LIMIT_MAX;
     list_init(&copy->items);
     list_init(&copy->walking);
     list_init(&copy->unlisted);
@@ -62,16 +68,22 @@ void copy_tell_wrong(struct folder *folder, const char *name, enum copy_outcome 
 
 static void refill(struct copy *copy)
 {
-    int64_t now_ms = clock_now_ms();
-    int64_t most = (int64_t)(copy->options.limit * BUDGET_MS / 1000);
+    const int64_t limit = (int64_t)copy->options.limit;
+    const int64_t now_ms = clock_now_ms();
+    const int64_t most = limit * BUDGET_MS / 1000;
     int64_t passed_ms = now_ms - copy->budget_ms;
-    if (copy->options.limit == 0 || passed_ms <= 0)
+    if (limit == 0 || passed_ms <= 0)
         return;
-    passed_ms = passed_ms < 10000 ? passed_ms : 10000;
-    copy->budget_ms = now_ms;
-    copy->budget += (int64_t)copy->options.limit * passed_ms / 1000;
+    if (passed_ms > REFILL_MS) {
+        passed_ms = REFILL_MS;
+        copy->budget_ms = now_ms - REFILL_MS;
+    }
+    const int64_t more = limit * passed_ms / 1000;
+    /* Only the time that was paid for: at a low rate a millisecond is less than a byte. */
+    copy->budget_ms += (more * 1000 + limit - 1) / limit;
+    copy->budget += more;
     if (copy->budget > most)
-        copy->budget = most;
+        copy->budget = most > 0 ? most : 1;
 }
 
 void copy_pay(struct copy *copy, uint64_t bytes)
@@ -84,7 +96,7 @@ int copy_timeout_ms(const struct copy *copy)
 {
     if (copy->options.limit == 0 || copy->budget > 0)
         return -1;
-    int64_t ms = -copy->budget * 1000 / (int64_t)copy->options.limit + 1;
+    int64_t ms = (1 - copy->budget) * 1000 / (int64_t)copy->options.limit + 1;
     return ms < 1000 ? (int)ms : 1000;
 }
 

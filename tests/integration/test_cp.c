@@ -436,6 +436,9 @@ static void test_limit(void **state)
     ms = strstr(c.program.stdout_data, "\"ms\":");
     assert_non_null(ms);
     assert_in_range(strtol(ms + 5, NULL, 10), 1000, 100000);
+    /* So low that a tenth of a second is no byte; and so high that it is more than numbers hold. */
+    copying_expect(&c, 0, NULL, "echo > s; $A cp --limit 1 s $U:$D/t && $A cp --limit 9 $U:$D/s u");
+    copying_expect(&c, 0, NULL, "cmp s t && cmp s u && $A cp --limit 999999999G s $U:$D/t");
     copying_close(&c);
 }
 
