@@ -210,8 +210,8 @@ static enum afar_status put_answer(struct buffer *out, struct afar_error *err)
          .ended_ms = 1,
          .bytes = {2, 3},
          .has_outcome = true,
-         .outcome = AFAR_OUTCOME_EXITED,
-         .code = 7,
+         .outcome = AFAR_OUTCOME_SIGNALED,
+         .code = -1,
          .signal = "INT"},
     };
     size_t put = 0;
@@ -232,7 +232,7 @@ static void check_answer(const struct message *message)
     assert_string_equal(job->command, "c?\"");
     assert_true(job->kept && job->age_ms == ID && job->ended_ms == 1);
     assert_true(job->bytes[0] == 2 && job->bytes[1] == 3);
-    assert_true(job->has_outcome && job->outcome == AFAR_OUTCOME_EXITED && job->code == 7);
+    assert_true(job->has_outcome && job->outcome == AFAR_OUTCOME_SIGNALED && job->code == -1);
     assert_string_equal(job->signal, "INT");
 }
 
