@@ -58,6 +58,8 @@ void info_of_stat(struct info *info, const struct stat *from)
         .mtime = (uint32_t)from->st_mtim.tv_sec,
         .atime_ns = (uint32_t)from->st_atim.tv_nsec,
         .mtime_ns = (uint32_t)from->st_mtim.tv_nsec,
+        .device = from->st_dev,
+        .inode = from->st_ino,
         .changed = (uint64_t)from->st_ctim.tv_sec * 1000000000 + (uint64_t)from->st_ctim.tv_nsec,
     };
 }
@@ -71,7 +73,9 @@ void info_of_attrs(struct info *info, const struct sftp_attrs *from)
                           .atime = from->atime,
                           .mtime = from->mtime,
                           .atime_ns = from->has_ns ? from->atime_ns : 0,
-                          .mtime_ns = from->has_ns ? from->mtime_ns : 0};
+                          .mtime_ns = from->has_ns ? from->mtime_ns : 0,
+                          .device = from->device,
+                          .inode = from->has_id ? from->inode : 0};
 }
 
 void info_to_attrs(const struct copy *copy, const struct info *info, struct sftp_attrs *attrs)

@@ -45,6 +45,8 @@ struct info {
     uint32_t atime_ns;
     uint32_t mtime_ns;
     uint64_t changed; /* ctime in nanoseconds; 0: on a server */
+    uint64_t device;  /* this and the next say which directory it is; inode 0: not known */
+    uint64_t inode;
 };
 
 enum copy_outcome { COPY_COPIED, COPY_UNCHANGED, COPY_SKIPPED, COPY_FAILED };

@@ -131,6 +131,19 @@ static bool must_wait_for_target(const struct folder *folder)
     return folder->to != NULL && (folder->from != NULL || !folder->parent->fresh);
 }
 
+/* True if the directory is one of its own parents, by a followed link: there would be no end. */
+static bool is_loop(const struct folder *folder)
+{
+    const struct info *info = &folder->info;
+    if (folder->copy->options.links != COPY_LINKS_FOLLOW || info->inode == 0)
+        return false;
+    for (const struct folder *at = folder->parent; at != NULL; at = at->parent) {
+        if (at->info.inode == info->inode && at->info.device == info->device)
+            return true;
+    }
+    return false;
+}
+
 void folder_begin(struct folder *parent, const char *name, const char *target_name,
                   const struct info *info)
 {
@@ -146,6 +159,8 @@ void folder_begin(struct folder *parent, const char *name, const char *target_na
         folder->failed = true;
     } else if (folder->depth > COPY_DEPTH_MAX) {
         tell_failed(folder, copy_error(&err, "ELOOP", "deeper than 128 directories"));
+    } else if (is_loop(folder)) {
+        tell_failed(folder, copy_errno(&err, ELOOP));
     } else if (!folder->source->enter(folder, name, &err)) {
         tell_failed(folder, &err);
     }

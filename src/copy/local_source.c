@@ -51,21 +51,6 @@ static void local_list(struct folder *folder)
     folder_listed(folder, NULL);
 }
 
-/* True if the directory is one of its own parents, by a followed link. */
-static bool is_loop(const struct folder *folder)
-{
-    struct stat mine;
-    struct stat above;
-    if (!follows(folder) || fstat(folder->source_fd, &mine) != 0)
-        return false;
-    for (const struct folder *at = folder->parent; at != NULL && at->source_fd >= 0;
-         at = at->parent)
-        if (fstat(at->source_fd, &above) == 0 && above.st_dev == mine.st_dev &&
-            above.st_ino == mine.st_ino)
-            return true;
-    return false;
-}
-
 static bool local_enter(struct folder *folder, const char *name, struct afar_error *err)
 {
     const struct folder *parent = folder->parent;
@@ -77,10 +62,6 @@ static bool local_enter(struct folder *folder, const char *name, struct afar_err
         folder->reading = fdopendir(folder->source_fd);
     if (folder->reading == NULL) {
         (void)copy_errno(err, errno);
-        return false;
-    }
-    if (is_loop(folder)) {
-        (void)copy_errno(err, ELOOP);
         return false;
     }
     return true;

@@ -78,6 +78,9 @@ void attrs_of(const struct files *files, const struct stat *info, struct sftp_at
         .has_ns = files->extended,
         .atime_ns = (uint32_t)info->st_atim.tv_nsec,
         .mtime_ns = (uint32_t)info->st_mtim.tv_nsec,
+        .has_id = files->extended && S_ISDIR(info->st_mode) && info->st_ino != 0,
+        .device = info->st_dev,
+        .inode = info->st_ino,
     };
 }
 

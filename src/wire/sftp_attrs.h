@@ -13,7 +13,7 @@ enum {
     SFTP_ATTR_OWNER = 0x02,
     SFTP_ATTR_MODE = 0x04,
     SFTP_ATTR_TIMES = 0x08,
-    SFTP_ATTRS_MAX_BYTES = 64, /* as sftp_put_attrs writes them */
+    SFTP_ATTRS_MAX_BYTES = 96, /* as sftp_put_attrs writes them */
     SFTP_ATTR_PAIRS_MAX = 16   /* extended pairs accepted; more are an error */
 };
 
@@ -28,6 +28,9 @@ struct sftp_attrs {
     bool has_ns; /* both nanosecond fields are set: our own extension "ns" */
     uint32_t atime_ns;
     uint32_t mtime_ns;
+    bool has_id; /* both of these are set: our own extension "id" */
+    uint64_t device;
+    uint64_t inode;
 };
 
 /* Skips unknown extended pairs. Sets the reader's `failed` if the attributes are malformed. */

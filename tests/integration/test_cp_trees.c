@@ -63,6 +63,27 @@ static void test_link_in_the_way(void **state)
     copying_close(&c);
 }
 
+/* Links that lead back, and are followed: told once for each way there, and not copied for ever. */
+static void test_links_in_a_circle(void **state)
+{
+    (void)state;
+    static const char *const ways[][2] = {
+        {"s", "$U:$D/t/"}, {"$U:$D/s", "t/"}, {"$U:$D/s", "$U:$D/t/"}};
+    struct copying c;
+    copying_open(&c, NULL);
+    copying_expect(&c, 0, NULL,
+                   "mkdir -p s/x/y; echo f > s/x/f; ln -s . s/here; ln -s here s/again; "
+                   "ln -s ../.. s/x/y/up; ln -s x s/other");
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        copying_expect(&c, 1, "4 of 6 files were not copied",
+                       "rm -rf t; mkdir t; timeout 20 $A cp -r --links follow %s %s", ways[i][0],
+                       ways[i][1]);
+        copying_expect(&c, 0, NULL,
+                       "cmp s/x/f t/s/x/f && cmp s/x/f t/s/other/f && test $(find t | wc -l) = 8");
+    }
+    copying_close(&c);
+}
+
 /* What is there already does not keep a tree from being put into it. */
 static void test_again(void **state)
 {
@@ -82,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slash_behind_a_link),
         cmocka_unit_test(test_link_in_the_way),
+        cmocka_unit_test(test_links_in_a_circle),
         cmocka_unit_test(test_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,8 +26,9 @@ static void test_there_and_back(void **state)
 {
     (void)state;
     buffer_init(&out, 4096);
-    for (uint32_t flags = 0; flags < 32; flags++) {
-        struct sftp_attrs attrs = {.flags = flags & 15, .has_ns = (flags & 16) != 0};
+    for (uint32_t flags = 0; flags < 64; flags++) {
+        struct sftp_attrs attrs = {
+            .flags = flags & 15, .has_ns = (flags & 16) != 0, .has_id = (flags & 32) != 0};
         struct sftp_attrs read;
         struct sftp_reader reader;
         if ((flags & SFTP_ATTR_SIZE) != 0)
@@ -40,10 +41,14 @@ static void test_there_and_back(void **state)
             attrs.atime = 5, attrs.mtime = 6;
         if (attrs.has_ns)
             attrs.atime_ns = 7, attrs.mtime_ns = 999999999;
+        if (attrs.has_id)
+            attrs.device = UINT64_MAX, attrs.inode = 8;
         write_attrs(&attrs, &reader);
         sftp_read_attrs(&reader, &read);
         assert_false(reader.failed);
         assert_int_equal(sftp_reader_left(&reader), 0);
+        assert_true(read.has_id == attrs.has_id && read.device == attrs.device);
+        assert_true(read.inode == attrs.inode);
         assert_int_equal(read.flags, attrs.flags);
         assert_true(read.size == attrs.size && read.uid == attrs.uid && read.gid == attrs.gid);
         assert_true(read.mode == attrs.mode && read.atime == attrs.atime);
