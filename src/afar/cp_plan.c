@@ -255,10 +255,11 @@ static bool is_around_target(const struct plan *plan, const struct cp_name *sour
            strncmp(plan->target.path, source->path, size) == 0 && plan->target.path[size] == '/';
 }
 
-/* True if an earlier source gets this name, which would be lost. Directories are put together. */
+/* True if an earlier source gets this name, which would be lost. Only of directories are the contents
+ * put together; whether this is one is not known yet. */
 static bool is_taken(struct plan *plan, const char *name)
 {
-    if (plan->has_name || plan->target.is_stream || plan->run->options->recursive)
+    if (plan->has_name || plan->target.is_stream)
         return false;
     char *own = strdup(name);
     char *const *found = own != NULL ? tsearch(own, &plan->names, compare_names) : NULL;
@@ -320,11 +321,12 @@ static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name
         status = leave_out(plan, source, name, "source and target are the same file");
     } else if (is_around_target(plan, source)) {
         status = leave_out(plan, source, name, "cannot copy a directory into itself");
-    } else if (!contents && is_taken(plan, name)) {
-        status = leave_out(plan, source, name, "will not overwrite a file that was just copied");
-    } else if (copy_add(&run->copy, &route, &err) != AFAR_OK) {
-        report("%s", err.message);
-        status = err.code == AFAR_ENOMEM ? STATUS_FAILED : 1;
+    } else {
+        route.taken = !contents && is_taken(plan, name);
+        if (copy_add(&run->copy, &route, &err) != AFAR_OK) {
+            report("%s", err.message);
+            status = err.code == AFAR_ENOMEM ? STATUS_FAILED : 1;
+        }
     }
     free(path);
     return status;

@@ -290,8 +290,11 @@ static int finish(struct cp_run *run, int status)
     if (status == 0 && run->copy.counts.outcomes[COPY_FAILED] > 0)
         status = 1;
     cp_tell_total(&run->tell, &run->copy.counts, clock_now_ms() - run->began_ms, status);
-    if (run->options->json && fflush(stdout) != 0 && status == 0)
-        status = STATUS_FAILED;
+    /* The total was flushed; an error may also be of an earlier line. */
+    if (run->options->json && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
+        report("cannot write to standard output: what was copied is not told completely");
+        status = status == 0 ? STATUS_FAILED : status;
+    }
     return status;
 }
 

@@ -119,6 +119,7 @@ struct copy_route {
     bool target_stream;
     bool contents; /* copy only what is in the directory (DIR/.) */
     bool folder;   /* it must be a directory, perhaps by a link (DIR/) */
+    bool taken;    /* an earlier route has this name: only a directory may be put there too */
 };
 enum afar_status copy_add(struct copy *copy, const struct copy_route *route,
                           struct afar_error *err);

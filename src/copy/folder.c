@@ -15,6 +15,7 @@ struct copy_start {
     char *target_name;
     bool contents;
     bool must_folder;
+    bool taken;
 };
 
 struct folder *folder_new(struct copy *copy, struct folder *parent)
@@ -241,6 +242,7 @@ static bool begin_start(struct copy *copy)
     } else {
         item->contents = start->contents;
         item->must_folder = start->must_folder;
+        item->taken = start->taken;
         item_find(item, !copy->options.recursive || start->contents || start->must_folder ||
                             copy->options.links == COPY_LINKS_FOLLOW);
     }
@@ -342,6 +344,7 @@ static struct copy_start *new_start(struct copy *copy, const struct copy_route *
     start->target_name = strdup(route->target_name);
     start->contents = route->contents;
     start->must_folder = route->folder;
+    start->taken = route->taken;
     folder->source_path = strdup("");
     folder->target_path = strdup(route->target);
     if (start->name == NULL || start->target_name == NULL || folder->source_path == NULL ||

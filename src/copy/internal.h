@@ -108,6 +108,7 @@ struct item {
     bool counted;
     bool contents;    /* DIR/. */
     bool must_folder; /* DIR/ */
+    bool taken;       /* by an earlier source */
     bool failed;
     bool changed;
     bool emptied; /* the target's old contents may be gone (in place) */

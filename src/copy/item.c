@@ -266,6 +266,10 @@ void item_begin(struct item *item)
         begin_folder(item);
         return;
     }
+    if (item->taken) {
+        fail_text(item, "EEXIST", "will not overwrite a file that was just copied");
+        return;
+    }
     if (item->must_folder) {
         struct afar_error err;
         fail_now(item, copy_errno(&err, ENOTDIR));

@@ -372,6 +372,10 @@ static void test_sources_left_out(void **state)
     copying_expect(&c, 1, "just copied", "$A cp a/f b/f x $U:$D/t/");
     copying_expect(&c, 1, "just copied", "$A cp $U:$D/a/f $U:$D/b/f $U:$D/x t/");
     copying_expect(&c, 0, NULL, "test $(cat t/f) = 1 && cmp x t/x");
+    copying_expect(&c, 1, "just copied", "rm t/*; $A cp -r a/f b/f $U:$D/t/");
+    copying_expect(&c, 1, "just copied", "test $(cat t/f) = 1 && $A cp -r $U:$D/b/f $U:$D/a/f t/");
+    copying_expect(&c, 0, NULL, "test $(cat t/f) = 2 && $A cp -r a a/. b $U:$D/t && cmp a/f t/a/f");
+    copying_expect(&c, 125, "not told completely", "$A cp --json a/f $U:$D/t/ > /dev/full");
     copying_expect(&c, 1, "into itself", "$A cp -r $U:$D/g $U:$D/g/in");
     copying_expect(&c, 0, NULL, "test $(ls -A g) = y");
     copying_expect(&c, 125, "--json writes", "$A cp --json $U:$D/x -");
