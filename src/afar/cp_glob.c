@@ -141,8 +141,8 @@ static bool extend(struct cp_glob *glob, struct cp_run *run, struct cp_host *hos
     return good;
 }
 
-/* Nothing has shown yet if what comes behind the last pattern exists; with a slash at the end it must
- * be a directory. */
+/* Nothing has shown yet if what comes behind the last pattern exists; with a slash at the end it
+ * must be a directory. */
 static bool leave_existing(struct cp_glob *glob, struct cp_run *run, struct cp_host *host,
                            const char *path)
 {

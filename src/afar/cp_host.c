@@ -8,8 +8,8 @@
 #include "afar/report.h"
 #include "base/clock.h"
 
-/* --timeout ends a copy here, which then has time to close its files. The server's own end is for the
- * case that we cannot. */
+/* --timeout ends a copy here, which then has time to close its files. The server's own end is for
+ * the case that we cannot. */
 enum { TIMEOUT_MORE_MS = 10000 };
 
 static void end(struct cp_host *host, int status)

@@ -255,8 +255,8 @@ static bool is_around_target(const struct plan *plan, const struct cp_name *sour
            strncmp(plan->target.path, source->path, size) == 0 && plan->target.path[size] == '/';
 }
 
-/* True if an earlier source gets this name, which would be lost. Only of directories are the contents
- * put together; whether this is one is not known yet. */
+/* True if an earlier source gets this name, which would be lost. Only of directories are the
+ * contents put together; whether this is one is not known yet. */
 static bool is_taken(struct plan *plan, const char *name)
 {
     if (plan->has_name || plan->target.is_stream)

@@ -135,8 +135,8 @@ static void take_signal(struct cp_run *run)
     run->signal = number;
 }
 
-/* The end by --timeout is ours and not the server's: so partial files are left, or removed, as after
- * a signal. */
+/* The end by --timeout is ours and not the server's: so partial files are left, or removed, as
+ * after a signal. */
 static void check_deadline(struct cp_run *run)
 {
     if (run->timed_out || run->signal != 0 || clock_now_ms() < run->deadline_ms)
@@ -152,8 +152,8 @@ static void say_timed_out(const struct cp_run *run, const char *more)
            ms % 1000 == 0 ? "s" : "ms", more);
 }
 
-/* Nothing was copied yet, so that the servers have nothing to end; but queries that nobody waits for
- * any more must not be answered later. */
+/* Nothing was copied yet, so that the servers have nothing to end; but queries that nobody waits
+ * for any more must not be answered later. */
 static void give_up_hosts(struct cp_run *run, int status)
 {
     for (size_t i = 0; i < run->host_count; i++)

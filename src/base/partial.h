@@ -27,8 +27,8 @@ void partial_name(const char *name, const uint8_t tag[PARTIAL_TAG_BYTES],
                   char out[PARTIAL_NAME_BYTES]);
 
 /* Removes partial files of `name` in the directory that other copies have left: they are ours (by
- * effective user), not locked, and were last written more than PARTIAL_OLD_SECONDS before `now`. Calls
- * on_removed, if there is one, for each. Failures only leave a file where it is. */
+ * effective user), not locked, and were last written more than PARTIAL_OLD_SECONDS before `now`.
+ * Calls on_removed, if there is one, for each. Failures only leave a file where it is. */
 void partial_sweep(int dir, const char *name, time_t now,
                    void (*on_removed)(void *user, const char *partial), void *user);
 

@@ -292,7 +292,7 @@ static void end_file(struct item *item, int failed)
         failed = errno;
     item->target_fd = -1;
     if (failed == 0) {
-        /* Copies of earlier versions may have left partial files, which would else stay for ever. */
+        /* Copies of earlier versions may have left partial files, which would else stay. */
         if (item->partial != NULL && item->moved > COPY_RESUMED_BYTES)
             partial_sweep(item->folder->target_fd, item->target_name, time(NULL), NULL, NULL);
         free(item->partial);

@@ -55,7 +55,7 @@ static bool item_path(const struct item *item, char path[SFTP_PATH_MAX_BYTES],
 static uint32_t flags_of(const struct item *item)
 {
     const struct copy_options *options = &item->copy->options;
-    /* Standard input has no mode to keep: both umasks decide, ours and that of the server's rule. */
+    /* Standard input has no mode to keep: our umask and that of the server's rule decide. */
     return FLAG_KEEP_MODE | (options->fsync ? FLAG_FSYNC : 0) |
            (options->in_place ? FLAG_IN_PLACE : 0) |
            (item->folder->source == &stream_source ? FLAG_UMASK : 0);

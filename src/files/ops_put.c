@@ -311,8 +311,8 @@ static void answer_partial(struct request *request, struct handle *handle)
     reply_end(&writer, request);
 }
 
-/* Opens the partial file in the directory of `path`. -1: see *taken, or else errno; the caller closes
- * partial->dir. */
+/* Opens the partial file in the directory of `path`. -1: see *taken, or else errno; the caller
+ * closes partial->dir. */
 static int begin_partial(struct files *files, char path[SFTP_PATH_MAX_BYTES],
                          const uint8_t tag[TAG_BYTES], struct partial *partial, const char **taken)
 {

@@ -148,7 +148,7 @@ static void test_interrupted(void **state)
     both_ways(interrupt);
 }
 
-/* --timeout leaves what an interrupt leaves: large files can be gone on with, others are removed. */
+/* --timeout leaves what an interrupt leaves: only large files, which can be gone on with. */
 static void time_out(struct copying *c, const char *from, const char *to)
 {
     copying_expect(c, 124, "timed out after 1 s; files that were not whole",

@@ -270,8 +270,8 @@ static void ssh_persists_and_is_asked(void **state)
     ssh(check, 255, "No such file or directory");
 }
 
-/* ssh -M -fN …; ssh -O exit …: it is there when the first has returned, and the process in the background
- * ends with it, which closes standard error: with -v it keeps that. */
+/* ssh -M -fN …; ssh -O exit …: it is there when the first has returned, and the process in the
+ * background ends with it, which closes standard error: with -v it keeps that. */
 static void ssh_ends_its_master(void **state)
 {
     (void)state;

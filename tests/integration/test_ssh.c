@@ -270,8 +270,8 @@ static void test_shows(void **state)
     EXPECT(url, WORDS("-O", "no", "h"), NULL, 255, "", "Invalid multiplex command.");
 }
 
-/* A name of the file of hosts: what it says is what is shown, and its port stands for another HostName
- * too. */
+/* A name of the file of hosts: what it says is what is shown, and its port stands for another
+ * HostName too. */
 static void test_named(void **state)
 {
     char path[] = "/tmp/afar-test-hosts-XXXXXX";

@@ -48,8 +48,8 @@ void share_place_leave(struct share_place *place);
 /* The process that is or is becoming the share of this key; 0: none. */
 pid_t share_place_holder(const struct share_key *key);
 
-/* Calls `show` for each share that answers, with its URL, the first line of its key; and for each that
- * is only beginning, with NULL. */
+/* Calls `show` for each share that answers, with its URL, the first line of its key; and for each
+ * that is only beginning, with NULL. */
 void share_place_each(void (*show)(void *user, const char *url, pid_t pid), void *user);
 
 /* The user and process (`pid` may be NULL) at the other end of the socket. (uid_t)-1: not known. */

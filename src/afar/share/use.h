@@ -28,8 +28,8 @@ bool share_connect(struct remote *remote);
  * remote->share_ms. It is not our child, and inherits no descriptor. Reports nothing. */
 void share_begin(const struct remote *remote);
 
-/* True if a share can begin for this remote: there is a folder for it, and the server's protocol can
- * be shared. */
+/* True if a share can begin for this remote: there is a folder for it, and the server's protocol
+ * can be shared. */
 bool share_is_possible(const struct remote *remote);
 
 /* The process of the share that this remote would use; 0: none. That share counts as used. */

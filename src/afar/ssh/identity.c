@@ -123,7 +123,7 @@ static const char *put_home(FILE *out, const char *text)
     return text + size;
 }
 
-/* Writes the value of "${NAME}", or nothing if it is not set. Returns the rest; NULL: it is none. */
+/* Writes the value of "${NAME}", if it is set. Returns the rest; NULL: there is no variable. */
 static const char *put_variable(FILE *out, const char *text)
 {
     char name[256];

@@ -28,8 +28,8 @@ static const char *value_of(const struct proxy *proxy, char letter)
     }
 }
 
-/* True if a shell takes it as a plain word, and a program does not take it for an option. A name may
- * come from others, as in a URL that git is to clone. */
+/* True if a shell takes it as a plain word, and a program does not take it for an option. A name
+ * may come from others, as in a URL that git is to clone. */
 static bool is_plain(const char *value)
 {
     for (const char *at = value; *at != '\0'; at++) {

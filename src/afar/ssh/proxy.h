@@ -16,8 +16,8 @@ struct proxy {
     pid_t pid;           /* 0: none runs */
 };
 
-/* Makes the shell line: replaces %h, %p, %r, %n and %%. False: too long, another letter after '%', or
- * a host or user that a shell would not take as a word; then `line` is the message. */
+/* Makes the shell line: replaces %h, %p, %r, %n and %%. False: too long, another letter after '%',
+ * or a host or user that a shell would not take as a word; then `line` is the message. */
 bool proxy_expand(const struct proxy *proxy, char line[PROXY_LINE_BYTES]);
 
 /* For struct remote_route's `open`: starts the program by a shell, and returns our end of its

@@ -78,8 +78,8 @@ bool ssh_share(struct ssh_run *run);
  * share. */
 int ssh_share_watch(const struct ssh_run *run);
 
-/* After a command with ControlMaster and ControlPersist: waits shortly until its share can be found,
- * so that the next call finds it, as that of ssh(1) does. */
+/* After a command with ControlMaster and ControlPersist: waits shortly until its share can be
+ * found, so that the next call finds it, as that of ssh(1) does. */
 void ssh_share_settle(const struct ssh_run *run);
 
 /* Keeps the share from becoming idle. */
