@@ -232,18 +232,36 @@ static int place_target(struct plan *plan)
 
 /* ---- the sources ----------------------------------------------------------------------------- */
 
-/* True if source and target are one file: it would be replaced while it is read. */
+/* True if two paths on the target's host lead to one file or directory. An older server does not
+ * tell. */
+static bool is_one_there(struct cp_run *run, const char *path, const char *other)
+{
+    struct query queries[2];
+    query_stat(&queries[0], &run->target->requests, path, true);
+    query_stat(&queries[1], &run->target->requests, other, true);
+    /* Both are waited for: they are on our stack. */
+    bool answered = cp_run_wait(run, &queries[0]);
+    answered = cp_run_wait(run, &queries[1]) && answered;
+    if (!answered || queries[0].failed || queries[1].failed)
+        return false;
+    const struct info *one = &queries[0].info;
+    const struct info *two = &queries[1].info;
+    return one->inode != 0 && one->inode == two->inode && one->device == two->device;
+}
+
+/* True if source and target are one file or directory. Copied as usual, a file would only replace
+ * itself; in place it would be emptied first, by whatever path it is reached. */
 static bool is_same_file(const struct plan *plan, const struct cp_name *source, const char *target)
 {
-    struct stat one;
-    struct stat other;
     char path[2 * SFTP_PATH_MAX_BYTES];
-    (void)snprintf(path, sizeof path, "%s/%s", plan->folder, target);
-    if (source->host != NULL && plan->target.host != NULL)
-        return strcmp(source->host, plan->target.host) == 0 &&
-               (strcmp(source->path, path) == 0 || strcmp(source->path, plan->target.path) == 0);
-    return source->host == NULL && plan->target.host == NULL && stat(source->path, &one) == 0 &&
-           stat(path, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+    (void)snprintf(path, sizeof path, "%s%s%s", plan->folder, target[0] != '\0' ? "/" : "", target);
+    if (source->host == NULL || plan->target.host == NULL ||
+        strcmp(source->host, plan->target.host) != 0)
+        return false;
+    if (strcmp(source->path, path) == 0 || strcmp(source->path, plan->target.path) == 0)
+        return true;
+    return plan->run->options->in_place && strlen(path) < SFTP_PATH_MAX_BYTES &&
+           is_one_there(plan->run, source->path, path);
 }
 
 /* True if the source is a directory that the target is in: there would be no end. */
@@ -317,7 +335,7 @@ static int add_one(struct plan *plan, struct cp_host *host, const struct cp_name
         report("cp: standard input needs a file's name as target, and '%s' is a directory",
                plan->target.path);
         status = 1;
-    } else if (!plan->target.is_stream && !contents && is_same_file(plan, source, name)) {
+    } else if (!plan->target.is_stream && is_same_file(plan, source, contents ? "" : name)) {
         status = leave_out(plan, source, name, "source and target are the same file");
     } else if (is_around_target(plan, source)) {
         status = leave_out(plan, source, name, "cannot copy a directory into itself");

@@ -89,6 +89,7 @@ void reply_attrs(const struct request *request, const struct stat *info)
     struct sftp_writer writer;
     struct sftp_attrs attrs;
     attrs_of(request->files, info, &attrs);
+    attrs.has_id = request->files->extended && info->st_ino != 0;
     reply_begin(&writer, request, SFTP_TYPE_ATTRS, FILES_STATUS_BYTES);
     sftp_put_attrs(&writer, &attrs);
     reply_end(&writer, request);

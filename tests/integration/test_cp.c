@@ -348,6 +348,14 @@ static void test_in_place(void **state)
         assert_non_null(strstr(c.program.stderr_data, "is damaged"));
         assert_null(strstr(c.program.stderr_data, "not replaced"));
     }
+    /* One file by two paths would be emptied before it is read. */
+    copying_expect(&c, 0, NULL, "mkdir d; cp l d/f; ln d/f d/hard; ln -s f d/soft; ln -s d e");
+    for (int i = 0; i < 4; i++) {
+        static const char *const paths[] = {"d/../d/f", "d/hard", "d/soft", "e/f"};
+        copying_expect(&c, 1, "same file", "$A cp --in-place $U:$D/%s $U:$D/d/f", paths[i]);
+    }
+    copying_expect(&c, 1, "same file", "$A cp -r --in-place $U:$D/d/. $U:$D/e/");
+    copying_expect(&c, 0, NULL, "cmp l d/f && $A cp --in-place $U:$D/s $U:$D/d/f && cmp s d/hard");
     /* A new file has the source's mode, as without --in-place. */
     copying_expect(&c, 0, NULL,
                    "chmod 754 s l; $A cp --in-place $U:$D/s n1 && $A cp --in-place $U:$D/l n2 && "
