@@ -292,6 +292,15 @@ static void ssh_ends_its_master(void **state)
     ssh(check, 255, "No such file or directory");
 }
 
+/* Waits until a share has taken its place; it cannot be used yet. */
+static void expect_a_beginning(void)
+{
+    int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    while (sharing_files(&sharing, NULL, ".lock") == 0)
+        assert_false(sharing_is_late(deadline_ms));
+    (void)poll(NULL, 0, 100);
+}
+
 /* A share that is still connecting is ended too, and is not there when it has connected. */
 static void one_that_is_beginning_is_ended(void **state)
 {
@@ -306,7 +315,7 @@ static void one_that_is_beginning_is_ended(void **state)
         struct program program;
         assert_int_equal(kill(sharing.server.program.pid, SIGSTOP), 0);
         program_start(&program, serve, NULL);
-        (void)poll(NULL, 0, 300);
+        expect_a_beginning();
         if (i == 0)
             ssh(end, 0, "Exit request sent.");
         else
@@ -320,7 +329,7 @@ static void one_that_is_beginning_is_ended(void **state)
     struct program program;
     assert_int_equal(kill(sharing.server.program.pid, SIGSTOP), 0);
     program_start(&program, serve, NULL);
-    (void)poll(NULL, 0, 300);
+    expect_a_beginning();
     struct program asks;
     const char *asking[] = {"afar", "ssh", "-S", "x", "-O", "check", url, NULL};
     program_start(&asks, asking, NULL);
