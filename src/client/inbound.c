@@ -362,6 +362,7 @@ enum afar_status inbound_message(struct afar_client *client, const struct messag
     case MESSAGE_ATTACH:
     case MESSAGE_KILL:
     case MESSAGE_FORGET:
+    case MESSAGE_ROOM:
     case MESSAGE_UNKNOWN:
         return AFAR_OK; /* of a later version, or not for a client */
     }

@@ -1,4 +1,4 @@
-/* Shared by start.c, main.c, kept_job.c, reader.c and reader_ask.c only. */
+/* Shared by start.c, main.c, kept_job.c, reader.c, reader_ask.c and reader_room.c only. */
 #ifndef KEEP_KEEPER_INTERNAL_H
 #define KEEP_KEEPER_INTERNAL_H
 
@@ -11,7 +11,12 @@
 
 #define KEEPER_READ "--read"
 
-enum { KEEPER_AGAIN_MS = 1000 }; /* pause before a failed write is retried */
+enum {
+    KEEPER_AGAIN_MS = 1000, /* pause before a failed write is retried */
+    /* The server's window_max_bytes is at most this; it passes the smaller of that and the client's
+     * window_max on in `attach`. */
+    KEEPER_WINDOW_MOST_BYTES = 64 << 20
+};
 
 /* The descriptors that a keeper is started with. */
 enum {

@@ -107,7 +107,8 @@ static enum afar_status open_run(struct keeper *keeper, const struct keep_order 
         .stdin_stream = order != NULL && order->stdin_stream,
         .stdin_credit = order != NULL ? order->stdin_credit : MESSAGE_STDIN_CREDIT_BYTES,
         .window_bytes = keeper->request.window_bytes,
-        .window_max = order != NULL ? order->window_max : 0};
+        .window_max = order != NULL ? order->window_max : 0,
+        .window_most = KEEPER_WINDOW_MOST_BYTES};
     enum afar_status status = run_host_open(&keeper->run, &setup, clock_now_ms(), err);
     if (keeper->ended) {
         keeper->run.next_attempt = keeper->end.next_attempt;

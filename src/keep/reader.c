@@ -74,18 +74,21 @@ static void follow_log(const struct run_host *host, struct spool_cursor *cursor)
     output_log_bytes_before(host->log, end, cursor->bytes);
 }
 
-/* Copies one frame or gap from the spool into the log. False: no room, or nothing more. */
-static bool fill_one(struct reader *reader, struct run_host *host, struct spool_cursor *cursor)
+/* Copies one frame or gap from the spool into the log. False: *full, or nothing more. */
+static bool fill_one(struct reader *reader, struct run_host *host, struct spool_cursor *cursor,
+                     bool *full)
 {
     struct keeper *keeper = reader->keeper;
     struct spool_record record;
     uint8_t *room = NULL;
     size_t size = 0;
-    if (output_log_reserve(host->log, &room, &size, NULL) != AFAR_OK)
+    *full = output_log_reserve(host->log, &room, &size, NULL) == AFAR_EAGAIN;
+    if (room == NULL)
         return false;
     enum spool_got got = spool_next(keeper->spool, cursor, room, size, &record);
     output_log_commit_at(host->log, record.stream, got == SPOOL_FRAME ? record.size : 0,
                          reader->times ? record.wall_us : 0);
+    *full = got == SPOOL_ROOM;
     if (got == SPOOL_GAP)
         return output_log_add_cut(host->log, record.next, record.lost, NULL) == AFAR_OK;
     return got == SPOOL_FRAME;
@@ -107,6 +110,8 @@ static void fill(struct reader *reader, struct run_host *host, struct spool_curs
     struct keeper *keeper = reader->keeper;
     enum run_host_after after = RUN_HOST_GOES_ON;
     bool more = true;
+    bool full = false;
+    run_host_spool_waits(host, false);
     if (host->ended)
         return;
     while (more) {
@@ -115,8 +120,9 @@ static void fill(struct reader *reader, struct run_host *host, struct spool_curs
             break;
         if (!reader->output && !keeper->ended)
             return;
-        more = reader->output ? fill_one(reader, host, cursor) : skip(keeper, host, cursor);
+        more = reader->output ? fill_one(reader, host, cursor, &full) : skip(keeper, host, cursor);
     }
+    run_host_spool_waits(host, full);
     if (keeper->ended && output_log_end(host->log) == keeper->end.seq)
         (void)run_host_ended(host, &keeper->end.receipt, keeper->end.digest, &after, NULL);
 }
@@ -170,7 +176,9 @@ static bool send_all(struct reader *reader)
         } else if (host != NULL && !reader->leaving && run_host_peek(host, reader, &data, &size)) {
             if (!send_some(reader, data, size, &sent))
                 return false;
+            room_clock(reader);
             run_host_sent(host, reader, sent);
+            room_ask(reader);
         } else {
             break;
         }
@@ -190,10 +198,14 @@ static void put_stdin_ack(struct reader *reader)
     int64_t by_ms = INT64_MAX;
     if (!reader->drives || keeper->job == NULL || !run->stdin_stream)
         return;
+    room_clock(reader);
     run_host_stdin_taken(run, job_stdin_taken(keeper->job));
+    room_settle(reader);
     if (run_host_stdin_ack_due(run, clock_now_ms(), &taken, &by_ms)) {
-        if (message_put_stdin_ack(&reader->out, run->id, taken, 0, NULL) == AFAR_OK)
+        if (message_put_stdin_ack(&reader->out, run->id, taken, run_host_told_credit(run), NULL) ==
+            AFAR_OK)
             run_host_stdin_acked(run, taken);
+        room_ask(reader);
     } else if (by_ms < keeper->timer.deadline_ms) {
         timer_arm(loop_timers(keeper->host.loop), &keeper->timer, by_ms);
     }

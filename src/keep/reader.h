@@ -1,8 +1,20 @@
-/* Shared by reader.c (connections, bytes, output) and reader_ask.c (requests) only. */
+/* Shared by reader.c (connections, bytes, output), reader_ask.c (requests) and reader_room.c (sizes of
+ * windows) only. */
 #ifndef KEEP_READER_H
 #define KEEP_READER_H
 
 #include "keep/keeper_internal.h"
+
+/* What its windows have grown by. The memory is counted by the server (server/window_pool.h): the
+ * keeper asks it for each growth, and says when it holds less. A server that knows nothing of this
+ * does not answer the keeper's ping, without which nothing grows. */
+struct reader_room {
+    bool asking;          /* a growth, and the server has not answered yet */
+    size_t window_wanted; /* sizes to grow to; 0: none */
+    size_t credit_wanted;
+    size_t window_counted; /* by the server, as far as is known here: beyond the initial sizes */
+    size_t credit_counted;
+};
 
 struct reader {
     struct list link;
@@ -24,6 +36,7 @@ struct reader {
     uint64_t id;
     struct run_host own;
     struct spool_cursor cursor; /* of own */
+    struct reader_room room;
 };
 
 /* Closes the connection once what is in `out` has been sent. */
@@ -42,5 +55,20 @@ bool reader_inside(struct reader *reader);
 
 /* Handles a request. In reader_ask.c. */
 void reader_take(struct reader *reader, const struct message *message, const uint8_t *payload);
+
+/* reader_room.c */
+
+/* Its attach has been answered. */
+void room_begin(struct reader *reader);
+
+/* Call room_clock before its run_host is told that something was sent or received, room_ask after
+ * something was sent, and room_settle after something was received. */
+void room_clock(struct reader *reader);
+void room_ask(struct reader *reader);
+void room_settle(struct reader *reader);
+
+/* The answer to the ping; and how much the server allows. */
+void room_answered(struct reader *reader, const struct message *message);
+void room_take(struct reader *reader, const struct message *message);
 
 #endif

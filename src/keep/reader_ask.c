@@ -110,6 +110,7 @@ static void watch(struct reader *reader, const struct message *message)
                                    .spool = &keeper->run_spool,
                                    .window_bytes = keeper->request.window_bytes,
                                    .window_max = attach.window_max,
+                                   .window_most = KEEPER_WINDOW_MOST_BYTES,
                                    .id = message->id};
     if (attach.output && count_output(keeper) >= KEEPER_READERS_MAX) {
         reader_refuse(reader, message->id, "busy", "too many clients read this job");
@@ -119,6 +120,7 @@ static void watch(struct reader *reader, const struct message *message)
         reader_refuse(reader, message->id, "internal", "out of memory for a reader");
         return;
     }
+    run_host_clock(&reader->own, clock_now_us());
     run_host_spooled(&reader->own, spool_end(keeper->spool) + (keeper->ended ? 1 : 0));
     if (!attach.output && !attach.has_next) {
         attach.has_next = true;
@@ -142,6 +144,7 @@ static void watch(struct reader *reader, const struct message *message)
     reader->times = attach.times;
     reader->until = spool_end(keeper->spool);
     tell_attached(reader, &reader->own, false);
+    room_begin(reader);
 }
 
 static void attach(struct reader *reader, const struct message *message)
@@ -161,6 +164,7 @@ static void attach(struct reader *reader, const struct message *message)
     const bool is_new = kept_job_on_terminal(keeper) && wanted.has_pty && !message->attach.has_next;
     if (is_new)
         kept_job_find_screen(keeper, &wanted);
+    run_host_clock(&keeper->run, clock_now_us());
     const bool torn = keeper->run.session != NULL && output_log_inside_frame(keeper->run.log);
     enum run_host_verdict verdict =
         run_host_attach(&keeper->run, reader, message->id, &wanted, &displaced);
@@ -179,6 +183,7 @@ static void attach(struct reader *reader, const struct message *message)
     if (keeper->job != NULL && wanted.has_pty && wanted.screen.rows > 0 && wanted.screen.cols > 0)
         job_resize(keeper->job, &wanted.screen);
     tell_attached(reader, &keeper->run, is_new);
+    room_begin(reader);
 }
 
 static void take_stdin(struct reader *reader, const struct message *message, const uint8_t *payload)
@@ -188,6 +193,7 @@ static void take_stdin(struct reader *reader, const struct message *message, con
     struct afar_error err;
     if (!reader->drives || keeper->job == NULL)
         return;
+    room_clock(reader);
     if (run_host_stdin(&keeper->run, reader, message->offset, message->size, message->eof, &input,
                        &err) != AFAR_OK) {
         reader_refuse(reader, reader->id, "bad_request", err.message);
@@ -208,12 +214,15 @@ static void take_ack(struct reader *reader, const struct message *message)
     bool resume = false;
     if (host == NULL || !message->has_next)
         return;
+    room_clock(reader);
     if (run_host_ack(host, reader, message->next, &resume, &err) != AFAR_OK) {
         reader_refuse(reader, reader->id, "bad_request", err.message);
         reader_leave(reader);
-    } else if (reader->drives) {
-        kept_job_resume(reader->keeper);
+        return;
     }
+    room_settle(reader);
+    if (reader->drives)
+        kept_job_resume(reader->keeper);
 }
 
 static void take_signal(struct reader *reader, const struct message *message)
@@ -286,12 +295,16 @@ void reader_take(struct reader *reader, const struct message *message, const uin
         reader_check(reader, message_put_pong(&reader->out, message->id, AFAR_VERSION, 0, NULL));
     else if (message->type == MESSAGE_BAD || message->type == MESSAGE_UNKNOWN)
         reader_refuse(reader, message->id, "bad_request", "a keeper does not know this request");
+    else if (message->type == MESSAGE_PONG)
+        room_answered(reader, message);
     else if (!mine)
         return;
     else if (message->type == MESSAGE_STDIN)
         take_stdin(reader, message, payload);
     else if (message->type == MESSAGE_ACK)
         take_ack(reader, message);
+    else if (message->type == MESSAGE_ROOM)
+        room_take(reader, message);
     else if (message->type == MESSAGE_SIGNAL)
         take_signal(reader, message);
     else if (message->type == MESSAGE_DETACH)

@@ -25,7 +25,7 @@ static const struct {
     {"stdout", MESSAGE_STDOUT},     {"stderr", MESSAGE_STDERR},   {"exit", MESSAGE_EXIT},
     {"error", MESSAGE_ERROR},       {"closing", MESSAGE_CLOSING}, {"done", MESSAGE_DONE},
     {"attached", MESSAGE_ATTACHED}, {"cut", MESSAGE_CUT},         {"forget", MESSAGE_FORGET},
-    {"detached", MESSAGE_DETACHED},
+    {"detached", MESSAGE_DETACHED}, {"room", MESSAGE_ROOM},
 };
 
 static enum message_type type_of(const char *name)
@@ -74,6 +74,15 @@ static enum afar_status decode_ack(struct message *message, const cJSON *object,
         status = json_get_integer(object, "stdin", false, &message->stdin_acked, err);
     if (status == AFAR_OK && message->has_stdin_acked)
         status = json_get_integer(object, "credit", false, &message->credit, err);
+    return status;
+}
+
+static enum afar_status decode_room(struct message *message, const cJSON *object,
+                                    struct afar_error *err)
+{
+    enum afar_status status = json_get_integer(object, "window", true, &message->window, err);
+    if (status == AFAR_OK)
+        status = json_get_integer(object, "credit", true, &message->credit, err);
     return status;
 }
 
@@ -152,6 +161,8 @@ static enum afar_status decode_fields(struct message *message, const cJSON *obje
         return decode_kill(message, object, err);
     case MESSAGE_ACK:
         return decode_ack(message, object, err);
+    case MESSAGE_ROOM:
+        return decode_room(message, object, err);
     case MESSAGE_STARTED:
         return message_decode_started(message, object, err);
     case MESSAGE_ATTACH:

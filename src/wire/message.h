@@ -73,6 +73,7 @@ enum message_type {
     MESSAGE_ATTACHED,
     MESSAGE_CUT,
     MESSAGE_DETACHED,
+    MESSAGE_ROOM,   /* between a server and a keeper only */
     MESSAGE_UNKNOWN /* type of a later version; clients ignore it, servers answer bad_request */
 };
 
@@ -215,8 +216,8 @@ struct message {
     bool has_stdin_acked; /* ack: stdin is acknowledged, cumulatively */
     uint64_t stdin_acked;
     uint64_t position;                 /* queued */
-    uint64_t window;                   /* started, attached */
-    uint64_t credit;                   /* started, attached, ack; 0: not said */
+    uint64_t window;                   /* started, attached, room */
+    uint64_t credit;                   /* started, attached, ack, room; 0: not said */
     uint64_t resume_ms;                /* started, attached; 0: not granted */
     bool kept;                         /* started, attached */
     bool all;                          /* jobs: also list jobs that have ended */
@@ -292,6 +293,9 @@ enum afar_status message_put_ack(struct buffer *out, uint64_t id, uint64_t next,
 /* `credit` 0: not said. */
 enum afar_status message_put_stdin_ack(struct buffer *out, uint64_t id, uint64_t stdin_acked,
                                        uint64_t credit, struct afar_error *err);
+/* What the windows of a kept job's client have, or may have, beyond their initial sizes. */
+enum afar_status message_put_room(struct buffer *out, uint64_t id, uint64_t window, uint64_t credit,
+                                  struct afar_error *err);
 enum afar_status message_put_ping(struct buffer *out, uint64_t id, struct afar_error *err);
 /* `features`: a set of enum feature; 0: not sent, as by a client. */
 enum afar_status message_put_pong(struct buffer *out, uint64_t id, const char *version,

@@ -124,6 +124,15 @@ enum afar_status message_put_pong(struct buffer *out, uint64_t id, const char *v
     return put_object(out, object, ok, NULL, 0, err);
 }
 
+enum afar_status message_put_room(struct buffer *out, uint64_t id, uint64_t window, uint64_t credit,
+                                  struct afar_error *err)
+{
+    return put_plain(out, NULL, 0, err,
+                     "{\"type\":\"room\",\"id\":%" PRIu64 ",\"window\":%" PRIu64
+                     ",\"credit\":%" PRIu64 "}",
+                     id, window, credit);
+}
+
 enum afar_status message_put_queued(struct buffer *out, uint64_t id, uint64_t position,
                                     struct afar_error *err)
 {

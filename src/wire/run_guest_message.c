@@ -394,6 +394,7 @@ static enum afar_status on_message(struct run_guest *guest, const struct message
     case MESSAGE_QUEUED:
     case MESSAGE_CLOSING:
     case MESSAGE_DONE:
+    case MESSAGE_ROOM:
     case MESSAGE_UNKNOWN:
     case MESSAGE_BAD:
         break;

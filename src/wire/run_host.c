@@ -31,9 +31,33 @@ static int64_t later(int64_t now_ms, uint64_t ms)
     return ms < (uint64_t)(NEVER - now_ms) ? now_ms + (int64_t)ms : NEVER;
 }
 
+/* A kept run: each client begins with the initial sizes, as the memory for more belongs to its
+ * connection. Input that it has sent under a larger credit it may send again. */
+static void let_windows_go(struct run_host *host)
+{
+    run_host_set_window(host, 0);
+    run_host_set_credit(host, 0);
+    host->windows.in_end = host->stdin_received; /* it sends nothing before `attached` has come */
+}
+
+/* The same while nobody is attached; what the log holds beyond them is in the spool. */
+static void shed(struct run_host *host)
+{
+    const uint64_t first = output_log_first(host->log);
+    uint64_t bytes[2];
+    let_windows_go(host);
+    if (output_log_held(host->log) <= host->windows.out.least_bytes ||
+        !host->spool->bytes_before(host->spool, first, bytes))
+        return;
+    host->ended = false; /* until the log is filled up to the receipt again */
+    output_log_restart(host->log, host->id, first, first, bytes);
+}
+
 /* No session is attached any more. */
 static void go_away(struct run_host *host, int64_t now_ms)
 {
+    if (host->kept && host->session != NULL)
+        shed(host);
     host->session = NULL;
     host->stdin_ack_by_ms = NEVER;
     host->away_until_ms = host->kept ? NEVER : later(now_ms, host->resume_ms);
@@ -134,6 +158,15 @@ static bool find_in_spool(struct run_host *host, uint64_t id, const struct messa
     return true;
 }
 
+/* A kept run whose windows had grown: the log holds more than the next client may be sent at first.
+ * The spool has it, too. */
+static bool is_swollen(const struct run_host *host, uint64_t next)
+{
+    uint64_t bytes[2];
+    return host->kept && output_log_held(host->log) > host->windows.out.least_bytes &&
+           host->spool->bytes_before(host->spool, next, bytes);
+}
+
 /* Sets the log's cursor to the frame that the client wants. False: that frame is not available. */
 static bool find_frame(struct run_host *host, uint64_t id, const struct message_attach *attach)
 {
@@ -141,8 +174,11 @@ static bool find_frame(struct run_host *host, uint64_t id, const struct message_
     uint64_t acked = 0;
     uint64_t bytes[2];
     find_start(host, attach, &next, &acked);
-    if (!output_log_has(host->log, next))
-        return find_in_spool(host, id, attach, next, acked);
+    const bool held = output_log_has(host->log, next);
+    if ((!held || is_swollen(host, next)) && find_in_spool(host, id, attach, next, acked))
+        return true;
+    if (!held)
+        return false;
     output_log_bytes_before(host->log, next, bytes);
     if (acked > next || !same_bytes(attach, bytes))
         return false;
@@ -150,13 +186,15 @@ static bool find_frame(struct run_host *host, uint64_t id, const struct message_
            output_log_ack(host->log, acked, NULL) == AFAR_OK;
 }
 
-/* Fits the windows to the client that is attached now. For a client without growing windows they
+/* Fits the windows to the client that is attached now. Those of a kept run begin anew. For a client without growing windows they
  * are final and stay; for others they shrink to what the client is ready to hold, but not below the
  * initial sizes. */
 static void fit_windows(struct run_host *host)
 {
     struct windows *windows = &host->windows;
     const size_t most = most_bytes(host);
+    if (host->kept)
+        let_windows_go(host);
     windows_begin(windows, most > 0);
     windows->out.most_bytes = most;
     windows->in.most_bytes = most_credit(host);
@@ -193,7 +231,7 @@ enum run_host_verdict run_host_attach(struct run_host *host, const void *session
     host->id = id;
     host->away_until_ms = NEVER;
     host->expired = false;
-    if (attach->window_max < host->window_max)
+    if (host->kept || attach->window_max < host->window_max)
         host->window_max = attach->window_max;
     fit_windows(host);
     return RUN_HOST_ATTACHED;
@@ -202,6 +240,11 @@ enum run_host_verdict run_host_attach(struct run_host *host, const void *session
 void run_host_spooled(struct run_host *host, uint64_t end)
 {
     host->spooled = end;
+}
+
+void run_host_spool_waits(struct run_host *host, bool waits)
+{
+    host->spool_waits = waits;
 }
 
 void run_host_tell(struct run_host *host, struct message_attached *attached)
@@ -231,6 +274,8 @@ enum run_host_after run_host_detach(struct run_host *host, const void *session)
     if (session == NULL || session != host->session)
         return RUN_HOST_GOES_ON;
     host->session = NULL;
+    if (host->kept)
+        shed(host);
     return host->kept ? RUN_HOST_FREE : RUN_HOST_RELEASE;
 }
 
@@ -372,8 +417,9 @@ void run_host_sent(struct run_host *host, const void *session, size_t size)
     if (!host->windows.grow || output_log_inside_frame(host->log))
         return;
     const size_t on_way = output_log_on_way(host->log);
+    const bool full = host->kept ? host->spool_waits : output_log_is_full(host->log);
     windows_sent(&host->windows, output_log_released(host->log), on_way,
-                 on_way == output_log_held(host->log) && output_log_is_full(host->log));
+                 on_way == output_log_held(host->log) && full);
 }
 
 enum afar_status run_host_ack(struct run_host *host, const void *session, uint64_t next,

@@ -17,7 +17,7 @@
  * spool, and the log is the window through which the holder reads them. The owner fills the log,
  * from output_log_end(host->log) on, whenever it has room and after each attach, which may have
  * emptied it and set it to another frame. Call run_host_ended when the log has been filled up to
- * the receipt.
+ * the receipt. Its windows are at their initial sizes while nobody is attached.
  *
  * Owns:    the log.
  * Threads: one owner; no lock. No pointer to a thread or a loop.
@@ -67,7 +67,8 @@ struct run_host {
     const void *session; /* the attached one; NULL: away */
     uint64_t id;         /* of the request on its connection */
     uint64_t resume_ms;
-    uint64_t window_max; /* the least of all clients attached so far; 0: not said */
+    uint64_t window_max; /* the least of all clients attached so far; kept: of the last; 0: not
+                            said */
     size_t window_most;
     struct windows windows;
     bool kept;
@@ -79,6 +80,7 @@ struct run_host {
     bool expired;          /* no client came in time, and the owner was told to end the job */
     uint64_t spooled;      /* kept: one beyond the newest frame in the spool */
     const struct run_spool *spool;
+    bool spool_waits; /* kept: the spool has a frame for which the log has no room */
 
     bool stdin_stream;
     bool stdin_eof; /* the end has been received */
@@ -254,5 +256,8 @@ size_t run_host_credit_in_use(const struct run_host *host);
 
 /* The spool has every frame below `end`, which may include the receipt. */
 void run_host_spooled(struct run_host *host, uint64_t end);
+
+/* The log was filled as far as possible. `waits`: the next frame had no room. */
+void run_host_spool_waits(struct run_host *host, bool waits);
 
 #endif

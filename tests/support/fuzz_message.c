@@ -111,6 +111,8 @@ static enum afar_status put_again(struct buffer *out, const struct message *mess
         return message_put_resize(out, message->id, &message->screen, NULL);
     case MESSAGE_PAUSE:
         return message_put_pause(out, message->id, NULL);
+    case MESSAGE_ROOM:
+        return message_put_room(out, message->id, message->window, message->credit, NULL);
     case MESSAGE_QUEUED:
         return message_put_queued(out, message->id, message->position, NULL);
     case MESSAGE_STARTED:

@@ -207,8 +207,12 @@ static void handle(struct native *native, struct message *message, const uint8_t
                                                      AFAR_VERSION, native_features(native), NULL));
         break;
     case MESSAGE_PONG:
-        if (native->run != NULL && message->has_id && message->id == native->window_ping)
+        if (!message->has_id || message->id != native->window_ping)
+            break;
+        if (native->run != NULL)
             run_window_answered(native->run);
+        else if (native->relay != NULL)
+            relay_answered(native->relay);
         break;
     case MESSAGE_ATTACH:
         native_attach(native, message);
@@ -236,6 +240,7 @@ static void handle(struct native *native, struct message *message, const uint8_t
                                                              : REFUSAL_BAD_REQUEST,
                       message->problem.message);
         break;
+    case MESSAGE_ROOM: /* for a keeper only */
     case MESSAGE_UNKNOWN:
         native_refuse(native, message, REFUSAL_BAD_REQUEST, "an unknown message type");
         break;
@@ -456,6 +461,8 @@ static void native_heartbeat(struct connection *connection)
     struct native *native = session_of(connection);
     if (native->run != NULL)
         run_window_rest(native->run);
+    if (native->relay != NULL)
+        relay_rest(native->relay);
     native->heartbeats++;
     native_check_queued(native, message_put_ping(&connection->out, native->heartbeats, NULL));
 }

@@ -129,6 +129,12 @@ void native_end_relay(struct native *native);
 void native_refuse_attach(struct native *native, uint64_t id, enum afar_status status,
                           const struct afar_error *why);
 
+/* run_window.c */
+
+/* Sends the client a ping behind all that was sent; its pong goes to run_window_answered or
+ * relay_answered. */
+void native_time_way(struct native *native);
+
 /* native_move.c */
 
 extern const struct protocol_moves native_moves;

@@ -11,6 +11,7 @@
 #include "server/audit_note.h"
 #include "server/kept.h"
 #include "server/protocol/native_internal.h"
+#include "server/protocol/relay_room.h"
 
 enum {
     RELAY_FRAME_BYTES = FRAME_PREFIX_BYTES + FRAME_HEADER_MAX_BYTES + FRAME_PAYLOAD_MAX_BYTES,
@@ -44,8 +45,13 @@ struct relay {
     struct loop_source source;
     struct buffer in;  /* from the keeper; begins with a frame */
     struct buffer out; /* to the keeper */
+    size_t out_bytes;  /* its limit while the credit has not grown */
     struct decoder decoder;
-    size_t frame_bytes; /* size of the first frame in `in`; 0: it is not complete */
+    struct relay_room room;
+    struct relay_room told; /* what the keeper was told last that it may have */
+    bool pinged;            /* the keeper has sent a ping, … */
+    uint64_t ping;          /* … this one, and the client has not answered it */
+    size_t frame_bytes;     /* size of the first frame in `in`; 0: it is not complete */
     size_t frame_sent;
     bool attached;    /* the keeper has sent `attached` */
     bool on_terminal; /* its job is on a terminal */
@@ -70,6 +76,7 @@ static void close_all(struct relay *relay)
 static void destroy(struct relay *relay)
 {
     close_all(relay);
+    relay_room_end(&relay->room, relay->worker);
     if (relay->reached_fd >= 0)
         (void)close(relay->reached_fd);
     buffer_close(&relay->in);
@@ -83,6 +90,7 @@ void relay_free(struct relay *relay)
 {
     if (relay == NULL)
         return;
+    relay_room_end(&relay->room, relay->worker);
     relay->native = NULL;
     if (!relay->connecting)
         destroy(relay);
@@ -111,42 +119,23 @@ static void fail(struct relay *relay, const char *why)
         connection_fail(relay->native->connection, LOG_LEVEL_INFO, why);
 }
 
-/* ---- from the keeper ------------------------------------------------------------------------- */
+/* ---- to the keeper --------------------------------------------------------------------------- */
 
-static bool ends_request(const struct message *message)
+static void send_out(struct relay *relay)
 {
-    return message->type == MESSAGE_EXIT || message->type == MESSAGE_ERROR ||
-           message->type == MESSAGE_DETACHED;
-}
-
-/* Finds the end of the first frame. */
-static void find_frame(struct relay *relay)
-{
-    struct message message;
-    const uint8_t *payload = NULL;
-    size_t used = 0;
-    if (relay->frame_bytes > 0 || buffer_size(&relay->in) == 0)
-        return;
-    enum afar_status status =
-        decoder_next(&relay->decoder, buffer_head(&relay->in), buffer_size(&relay->in), &message,
-                     &payload, &used, NULL);
-    if (status == AFAR_OK) {
-        relay->frame_bytes = used;
-        relay->on_terminal =
-            relay->on_terminal || (message.type == MESSAGE_ATTACHED && message.attached.has_pty);
-        if (message.type == MESSAGE_EXIT)
-            kept_hear_end(relay->worker->shared->kept, relay->job, &message.receipt);
-        if (message.type == MESSAGE_DETACHED)
-            kept_leave(relay->worker->shared->kept, relay->job, relay->attach.holder);
-        relay->last = message.has_id && message.id == relay->id && ends_request(&message);
-        relay->attached = relay->attached || message.type == MESSAGE_ATTACHED;
-        /* Only if it was attached: not if its attach came too late. */
-        if (relay->attached && message.type == MESSAGE_ERROR &&
-            strcmp(message.word, "superseded") == 0)
-            counters_count(&relay->worker->shared->counters, COUNTER_SUPERSEDED);
-        message_close(&message);
-    } else if (status != AFAR_EAGAIN) {
-        fail(relay, "a job's keeper does not speak the protocol");
+    while (relay->fd >= 0 && !relay->blocked && buffer_size(&relay->out) > 0) {
+        ssize_t sent = send(relay->fd, buffer_head(&relay->out), buffer_size(&relay->out),
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN) {
+            relay->blocked = true;
+        } else if (sent <= 0) {
+            buffer_clear(&relay->out); /* receive() sees the end */
+            return;
+        } else {
+            buffer_consume(&relay->out, (size_t)sent);
+        }
     }
 }
 
@@ -161,6 +150,99 @@ static void set_events(struct relay *relay)
         events |= (uint32_t)EPOLLOUT;
     if (loop_set_events(loop_of(relay), &relay->source, events, NULL) != AFAR_OK)
         fail(relay, "the server cannot watch a job's keeper");
+}
+
+/* The keeper may let the windows grow by this, or must shrink them to this. */
+static void tell_room(struct relay *relay, const struct relay_room *room)
+{
+    relay->told = *room;
+    if (message_put_room(&relay->out, relay->id, room->window, room->credit, NULL) != AFAR_OK)
+        fail(relay, "the server cannot answer a job's keeper");
+    send_out(relay);
+    set_events(relay);
+}
+
+/* ---- from the keeper ------------------------------------------------------------------------- */
+
+static bool ends_request(const struct message *message)
+{
+    return message->type == MESSAGE_EXIT || message->type == MESSAGE_ERROR ||
+           message->type == MESSAGE_DETACHED;
+}
+
+/* The first frame for the client has come as a whole. */
+static void note_frame(struct relay *relay, const struct message *message)
+{
+    relay->on_terminal =
+        relay->on_terminal || (message->type == MESSAGE_ATTACHED && message->attached.has_pty);
+    if (message->type == MESSAGE_EXIT)
+        kept_hear_end(relay->worker->shared->kept, relay->job, &message->receipt);
+    if (message->type == MESSAGE_DETACHED)
+        kept_leave(relay->worker->shared->kept, relay->job, relay->attach.holder);
+    relay->last = message->has_id && message->id == relay->id && ends_request(message);
+    relay->attached = relay->attached || message->type == MESSAGE_ATTACHED;
+    /* Only if it was attached: not if its attach came too late. */
+    if (relay->attached && message->type == MESSAGE_ERROR &&
+        strcmp(message->word, "superseded") == 0)
+        counters_count(&relay->worker->shared->counters, COUNTER_SUPERSEDED);
+}
+
+/* Handles a frame that is for this server, and not for the client. False: it is not such. */
+static bool take_own(struct relay *relay, const struct message *message)
+{
+    if (message->type != MESSAGE_PING && message->type != MESSAGE_ROOM)
+        return false;
+    if (relay->over)
+        return true;
+    if (message->type == MESSAGE_PING) {
+        relay->ping = message->id;
+        relay->pinged = true;
+        native_time_way(relay->native);
+        return true;
+    }
+    /* Also what the client was allowed on an earlier connection. */
+    const uint64_t most = relay->worker->config->window_max_bytes;
+    const size_t credit = (size_t)(message->credit < most ? message->credit : most);
+    if (relay->out.limit_bytes < relay->out_bytes + credit)
+        relay->out.limit_bytes = relay->out_bytes + credit;
+    if (relay_room_take(&relay->room, relay->worker, message->window, message->credit))
+        tell_room(relay, &relay->room);
+    return true;
+}
+
+/* True: there was a frame for this server; look again. */
+static bool take_frame(struct relay *relay)
+{
+    struct message message;
+    const uint8_t *payload = NULL;
+    size_t used = 0;
+    if (relay->frame_bytes > 0 || buffer_size(&relay->in) == 0)
+        return false;
+    enum afar_status status =
+        decoder_next(&relay->decoder, buffer_head(&relay->in), buffer_size(&relay->in), &message,
+                     &payload, &used, NULL);
+    if (status == AFAR_EAGAIN)
+        return false;
+    if (status != AFAR_OK) {
+        fail(relay, "a job's keeper does not speak the protocol");
+        return false;
+    }
+    const bool own = take_own(relay, &message);
+    if (own) {
+        buffer_consume(&relay->in, used);
+    } else {
+        relay->frame_bytes = used;
+        note_frame(relay, &message);
+    }
+    message_close(&message);
+    return own;
+}
+
+/* Finds the end of the first frame for the client. */
+static void find_frame(struct relay *relay)
+{
+    while (take_frame(relay))
+        ;
 }
 
 static void post(struct relay *relay)
@@ -228,7 +310,9 @@ void relay_sent(struct relay *relay, size_t size)
     buffer_consume(&relay->in, relay->frame_bytes);
     relay->frame_bytes = relay->frame_sent = 0;
     relay->over = relay->over || relay->last;
-    if (!relay->over)
+    if (relay->over)
+        relay_room_end(&relay->room, relay->worker);
+    else
         find_frame(relay);
     if (relay->fd < 0 && relay->frame_bytes == 0)
         fail(relay, "the job's keeper has closed the connection");
@@ -240,26 +324,6 @@ bool relay_inside(const struct relay *relay)
     return relay->frame_sent > 0;
 }
 
-/* ---- to the keeper --------------------------------------------------------------------------- */
-
-static void send_out(struct relay *relay)
-{
-    while (relay->fd >= 0 && !relay->blocked && buffer_size(&relay->out) > 0) {
-        ssize_t sent = send(relay->fd, buffer_head(&relay->out), buffer_size(&relay->out),
-                            MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0 && errno == EAGAIN) {
-            relay->blocked = true;
-        } else if (sent <= 0) {
-            buffer_clear(&relay->out); /* receive() sees the end */
-            return;
-        } else {
-            buffer_consume(&relay->out, (size_t)sent);
-        }
-    }
-}
-
 void relay_forward(struct relay *relay, const uint8_t *frame, size_t size)
 {
     relay->forwarded = true;
@@ -268,8 +332,30 @@ void relay_forward(struct relay *relay, const uint8_t *frame, size_t size)
                         "the client sends more than the job's keeper reads");
         return;
     }
+    struct relay_room fair;
+    if (relay_room_is_unfair(&relay->room, relay->worker, &fair) &&
+        (fair.window < relay->told.window || fair.credit < relay->told.credit))
+        tell_room(relay, &fair);
     send_out(relay);
     set_events(relay);
+}
+
+void relay_answered(struct relay *relay)
+{
+    if (!relay->pinged || relay->over)
+        return;
+    relay->pinged = false;
+    if (message_put_pong(&relay->out, relay->ping, AFAR_VERSION, 0, NULL) != AFAR_OK)
+        return; /* then nothing grows */
+    send_out(relay);
+    set_events(relay);
+}
+
+void relay_rest(struct relay *relay)
+{
+    static const struct relay_room nothing;
+    if (!relay->over && relay->told.window + relay->told.credit > 0)
+        tell_room(relay, &nothing);
 }
 
 static void ready(struct loop_source *source, uint32_t events)
@@ -379,12 +465,14 @@ enum afar_status relay_open(struct relay **relay, struct native *native, uint64_
     (void)snprintf(made->key, sizeof made->key, "%s", key);
     (void)snprintf(made->owner, sizeof made->owner, "%s", connection->owner);
     buffer_init(&made->in, RELAY_IN_BYTES);
-    buffer_init(&made->out, (size_t)connection->worker->config->stdin_bytes + OUT_SPARE_BYTES +
-                                RELAY_FRAME_BYTES);
+    made->out_bytes =
+        (size_t)connection->worker->config->stdin_bytes + OUT_SPARE_BYTES + RELAY_FRAME_BYTES;
+    buffer_init(&made->out, made->out_bytes);
     decoder_init(&made->decoder);
     loop_source_init(&made->source);
     made->attach = *attach;
-    enum afar_status status = message_put_attach(&made->out, id, NULL, attach, err);
+    made->attach.window_max = relay_room_most(made->worker, attach->window_max);
+    enum afar_status status = message_put_attach(&made->out, id, NULL, &made->attach, err);
     if (status == AFAR_OK)
         status = make_line(made, err);
     if (status != AFAR_OK) {

@@ -1,5 +1,7 @@
 /* A conversation whose command is kept: its frames pass unchanged to the command's keeper and back.
- * Frames that do not belong to that request (ping, kill, jobs) are answered here.
+ * Frames that do not belong to that request (ping, kill, jobs) are answered here. The keeper's `ping`
+ * is sent to the client under a number of this server, and what it says about the client's windows
+ * (`room`) is handled here: see relay_room.h.
  *
  *     relay_open ─ a companion connects ─▶ open ─ exit, error, detached sent ─▶ over ─▶ relay_free
  *                     └─ it cannot: error       └─ the keeper ends: the connection ends, and its
@@ -34,6 +36,12 @@ bool relay_on_terminal(const struct relay *relay);
 
 /* Sends a whole frame of the client to the keeper. */
 void relay_forward(struct relay *relay, const uint8_t *frame, size_t size);
+
+/* The client has answered what native_time_way has asked it. */
+void relay_answered(struct relay *relay);
+
+/* The client has been silent for long: its windows shrink as far as they are empty. */
+void relay_rest(struct relay *relay);
 
 /* As in protocol_ops, for frames from the keeper. */
 bool relay_peek(struct relay *relay, const uint8_t **data, size_t *size);

@@ -103,15 +103,18 @@ void run_window_started(struct run *run)
     run_window_ask(run);
 }
 
-void run_window_ask(struct run *run)
+void native_time_way(struct native *native)
 {
-    struct native *native = run->native;
-    if (native == NULL || !run_host_ask(&run->host))
-        return;
     native->heartbeats++;
     native->window_ping = native->heartbeats;
     native_check_queued(native,
                         message_put_ping(&native->connection->out, native->heartbeats, NULL));
+}
+
+void run_window_ask(struct run *run)
+{
+    if (run->native != NULL && run_host_ask(&run->host))
+        native_time_way(run->native);
 }
 
 void run_window_answered(struct run *run)

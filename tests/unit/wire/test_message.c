@@ -55,6 +55,8 @@ static void test_every_type(void **state)
     assert_type("{\"type\":\"pause\",\"id\":1}", MESSAGE_PAUSE);
     assert_type("{\"type\":\"detach\",\"id\":1}", MESSAGE_DETACH);
     assert_type("{\"type\":\"detached\",\"id\":1}", MESSAGE_DETACHED);
+    assert_type("{\"type\":\"room\",\"id\":1,\"window\":5,\"credit\":0}", MESSAGE_ROOM);
+    assert_true(decoded.window == 5 && decoded.credit == 0);
     assert_type("{\"type\":\"forget\",\"id\":1,\"job\":\"ab\"}", MESSAGE_FORGET);
     assert_string_equal(decoded.job, "ab");
     assert_type("{\"type\":\"kill\",\"id\":1,\"job\":\"0123456789abcdef0123456789abcdef\",\"name\":"
@@ -124,10 +126,10 @@ static void test_ids(void **state)
         assert_false(decoded.has_id);
         assert_int_equal(decoded.size, 3);
     }
-    const char *const need[] = {"exec",    "stdin",  "close",   "signal", "resize", "detach",
-                                "attach",  "kill",   "jobs",    "ping",   "pong",   "ack",
-                                "started", "stdout", "stderr",  "exit",   "done",   "attached",
-                                "cut",     "forget", "detached"};
+    const char *const need[] = {"exec",    "stdin",  "close",    "signal", "resize", "detach",
+                                "attach",  "kill",   "jobs",     "ping",   "pong",   "ack",
+                                "started", "stdout", "stderr",   "exit",   "done",   "attached",
+                                "cut",     "forget", "detached", "room"};
     for (size_t i = 0; i < sizeof need / sizeof need[0]; i++) {
         char json[128];
         (void)snprintf(json, sizeof json, "{\"type\":\"%s\"}", need[i]);
@@ -166,6 +168,8 @@ static void test_every_field_wrong(void **state)
         {"ack", "", "next", "-1 1.5 \"0\" null true 9007199254740992", true},
         {"ack", "", "stdin", "-1 1.5 \"0\" null true 9007199254740992", true},
         {"ack", "\"next\":1,", "stdin", "-1 null", false},
+        {"room", "\"credit\":1,", "window", "-1 null \"1\" 1.5", true},
+        {"room", "\"window\":1,", "credit", "-1 null \"1\" 1.5", true},
         {"started", "\"window\":1,", "job", "1 null \"012345678901234567890123456789012\"", true},
         {"started", "\"job\":\"x\",", "window", "-1 null \"1\" 1.5", true},
         {"started", "\"job\":\"x\",\"window\":1,", "credit", "-1 null \"1\" 1.5", false},

@@ -222,6 +222,17 @@ static void check_pause(const struct message *message, const uint8_t *payload)
     assert_int_equal(message->type, MESSAGE_PAUSE);
 }
 
+static enum afar_status put_room(struct buffer *out, struct afar_error *err)
+{
+    return message_put_room(out, ID, MESSAGE_INTEGER_MAX, 7, err);
+}
+static void check_room(const struct message *message, const uint8_t *payload)
+{
+    (void)payload;
+    assert_int_equal(message->type, MESSAGE_ROOM);
+    assert_true(message->window == MESSAGE_INTEGER_MAX && message->credit == 7);
+}
+
 static enum afar_status put_error(struct buffer *out, struct afar_error *err)
 {
     return message_put_error(out, true, ID, "busy", "no\nroom \"here\" \xFF", 1000000000000000,
@@ -296,6 +307,7 @@ static const struct put_case cases[] = {
     {put_exec_payload, check_exec_payload},
     {put_resize, check_resize},
     {put_pause, check_pause},
+    {put_room, check_room},
 };
 
 enum { CASES = sizeof cases / sizeof cases[0] };
