@@ -12,8 +12,11 @@ struct reader_room {
     bool asking;          /* a growth, and the server has not answered yet */
     size_t window_wanted; /* sizes to grow to; 0: none */
     size_t credit_wanted;
-    size_t window_counted; /* by the server, as far as is known here: beyond the initial sizes */
-    size_t credit_counted;
+    /* Beyond the initial sizes: what the server was told last, and what it allows. */
+    size_t window_told;
+    size_t credit_told;
+    size_t window_allowed;
+    size_t credit_allowed;
 };
 
 struct reader {

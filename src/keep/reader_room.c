@@ -37,11 +37,11 @@ static size_t smaller(size_t a, size_t b)
 static void put(struct reader *reader, size_t window, size_t credit)
 {
     struct reader_room *room = &reader->room;
-    if (window == room->window_counted && credit == room->credit_counted)
-        return;
-    room->asking = window > room->window_counted || credit > room->credit_counted;
-    room->window_counted = window;
-    room->credit_counted = credit;
+    room->asking = window > room->window_allowed || credit > room->credit_allowed;
+    room->window_told = window;
+    room->credit_told = credit;
+    room->window_allowed = smaller(room->window_allowed, window);
+    room->credit_allowed = smaller(room->credit_allowed, credit);
     reader_check(reader, message_put_room(&reader->out, reader->id, window, credit, NULL));
 }
 
@@ -55,19 +55,17 @@ static size_t credit_beyond(const struct run_host *host)
     return beyond(run_host_credit_in_use(host), host->windows.in.least_bytes);
 }
 
-/* Tells the server what is wanted, and what it counts that is not in use any more. What it has
- * refused to count is not asked for again. */
+/* Tells the server what is wanted, or that less is in use than it knows of. */
 static void tell(struct reader *reader, const struct run_host *host)
 {
     const struct reader_room *room = &reader->room;
-    const struct windows *windows = &host->windows;
-    if (room->asking)
-        return;
-    put(reader,
-        larger(beyond(room->window_wanted, windows->out.least_bytes),
-               smaller(window_beyond(host), room->window_counted)),
-        larger(beyond(room->credit_wanted, windows->in.least_bytes),
-               smaller(credit_beyond(host), room->credit_counted)));
+    const size_t window = larger(beyond(room->window_wanted, host->windows.out.least_bytes),
+                                 smaller(window_beyond(host), room->window_told));
+    const size_t credit = larger(beyond(room->credit_wanted, host->windows.in.least_bytes),
+                                 smaller(credit_beyond(host), room->credit_told));
+    const bool less = window < room->window_told || credit < room->credit_told;
+    if (!room->asking && (less || room->window_wanted > 0 || room->credit_wanted > 0))
+        put(reader, window, credit);
 }
 
 void room_begin(struct reader *reader)
@@ -80,7 +78,8 @@ void room_begin(struct reader *reader)
     run_host_started(host, true);
     room_ask(reader);
     /* What an earlier client has left behind. */
-    put(reader, window_beyond(host), credit_beyond(host));
+    if (window_beyond(host) + credit_beyond(host) > 0)
+        put(reader, window_beyond(host), credit_beyond(host));
 }
 
 static void set_credit(struct reader *reader, struct run_host *host, size_t bytes)
@@ -90,10 +89,10 @@ static void set_credit(struct reader *reader, struct run_host *host, size_t byte
     run_host_set_credit(host, bytes);
 }
 
-/* It is to grow beyond what the server counts. */
-static bool must_ask(const struct reader_room *room, size_t size, size_t now, size_t counted)
+/* It is to grow beyond what the server allows. */
+static bool must_ask(size_t size, size_t now, size_t allowed)
 {
-    return size > now && (room->asking || size > counted);
+    return size > now && size > allowed;
 }
 
 void room_settle(struct reader *reader)
@@ -104,13 +103,13 @@ void room_settle(struct reader *reader)
         return;
     const size_t window = run_host_wants_window(host);
     const size_t credit = run_host_wants_credit(host);
-    if (must_ask(room, window, output_log_capacity(host->log),
-                 host->windows.out.least_bytes + room->window_counted))
+    if (must_ask(window, output_log_capacity(host->log),
+                 host->windows.out.least_bytes + room->window_allowed))
         room->window_wanted = window;
     else if (window != output_log_capacity(host->log))
         run_host_set_window(host, window);
-    if (must_ask(room, credit, (size_t)host->stdin_credit,
-                 host->windows.in.least_bytes + room->credit_counted))
+    if (must_ask(credit, (size_t)host->stdin_credit,
+                 host->windows.in.least_bytes + room->credit_allowed))
         room->credit_wanted = credit;
     else if (credit != host->stdin_credit)
         set_credit(reader, host, credit);
@@ -133,26 +132,22 @@ static size_t next_size(size_t now, size_t wanted, size_t allowed)
     return smaller(larger(now, wanted), allowed);
 }
 
+/* An answer; or, without a question, other commands want room. */
 void room_take(struct reader *reader, const struct message *message)
 {
     struct reader_room *room = &reader->room;
     struct run_host *host = reader_host(reader);
     if (host == NULL || !run_host_wants_clock(host))
         return;
-    const size_t now = output_log_capacity(host->log);
-    const size_t window = next_size(now, room->window_wanted,
-                                    host->windows.out.least_bytes + (size_t)message->window);
+    room->window_allowed = (size_t)message->window;
+    room->credit_allowed = (size_t)message->credit;
+    const size_t window = next_size(output_log_capacity(host->log), room->window_wanted,
+                                    host->windows.out.least_bytes + room->window_allowed);
     const size_t credit = next_size((size_t)host->stdin_credit, room->credit_wanted,
-                                    host->windows.in.least_bytes + (size_t)message->credit);
-    /* An answer says what the server counts. Otherwise other commands want room: it counts less when
-     * it is told that less is in use. (If the two cross, the answer that comes second is more.) */
-    if (room->asking || room->window_counted < message->window)
-        room->window_counted = (size_t)message->window;
-    if (room->asking || room->credit_counted < message->credit)
-        room->credit_counted = (size_t)message->credit;
+                                    host->windows.in.least_bytes + room->credit_allowed);
     room->asking = false;
     room->window_wanted = room->credit_wanted = 0;
-    if (window != now)
+    if (window != output_log_capacity(host->log))
         run_host_set_window(host, window);
     if (credit != host->stdin_credit)
         set_credit(reader, host, credit);

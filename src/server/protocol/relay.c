@@ -153,10 +153,10 @@ static void set_events(struct relay *relay)
 }
 
 /* The keeper may let the windows grow by this, or must shrink them to this. */
-static void tell_room(struct relay *relay, const struct relay_room *room)
+static void tell_room(struct relay *relay, struct relay_room room)
 {
-    relay->told = *room;
-    if (message_put_room(&relay->out, relay->id, room->window, room->credit, NULL) != AFAR_OK)
+    relay->told = room;
+    if (message_put_room(&relay->out, relay->id, room.window, room.credit, NULL) != AFAR_OK)
         fail(relay, "the server cannot answer a job's keeper");
     send_out(relay);
     set_events(relay);
@@ -187,6 +187,25 @@ static void note_frame(struct relay *relay, const struct message *message)
         counters_count(&relay->worker->shared->counters, COUNTER_SUPERSEDED);
 }
 
+/* The keeper wants more for the client's windows, or says that they have less. */
+static void take_room(struct relay *relay, const struct message *message)
+{
+    struct relay_room *told = &relay->told;
+    const uint64_t most = relay->worker->config->window_max_bytes;
+    const size_t credit = (size_t)(message->credit < most ? message->credit : most);
+    const bool asks = message->window > told->window || message->credit > told->credit;
+    /* Also what the client was allowed on an earlier connection. */
+    if (relay->out.limit_bytes < relay->out_bytes + credit)
+        relay->out.limit_bytes = relay->out_bytes + credit;
+    relay_room_take(&relay->room, relay->worker, message->window, message->credit);
+    if (message->window < told->window)
+        told->window = (size_t)message->window;
+    if (message->credit < told->credit)
+        told->credit = (size_t)message->credit;
+    if (asks)
+        tell_room(relay, relay_room_fair(&relay->room, relay->worker));
+}
+
 /* Handles a frame that is for this server, and not for the client. False: it is not such. */
 static bool take_own(struct relay *relay, const struct message *message)
 {
@@ -194,19 +213,13 @@ static bool take_own(struct relay *relay, const struct message *message)
         return false;
     if (relay->over)
         return true;
-    if (message->type == MESSAGE_PING) {
-        relay->ping = message->id;
-        relay->pinged = true;
-        native_time_way(relay->native);
+    if (message->type == MESSAGE_ROOM) {
+        take_room(relay, message);
         return true;
     }
-    /* Also what the client was allowed on an earlier connection. */
-    const uint64_t most = relay->worker->config->window_max_bytes;
-    const size_t credit = (size_t)(message->credit < most ? message->credit : most);
-    if (relay->out.limit_bytes < relay->out_bytes + credit)
-        relay->out.limit_bytes = relay->out_bytes + credit;
-    if (relay_room_take(&relay->room, relay->worker, message->window, message->credit))
-        tell_room(relay, &relay->room);
+    relay->ping = message->id;
+    relay->pinged = true;
+    native_time_way(relay->native);
     return true;
 }
 
@@ -332,10 +345,9 @@ void relay_forward(struct relay *relay, const uint8_t *frame, size_t size)
                         "the client sends more than the job's keeper reads");
         return;
     }
-    struct relay_room fair;
-    if (relay_room_is_unfair(&relay->room, relay->worker, &fair) &&
-        (fair.window < relay->told.window || fair.credit < relay->told.credit))
-        tell_room(relay, &fair);
+    const struct relay_room fair = relay_room_fair(&relay->room, relay->worker);
+    if (fair.window < relay->told.window || fair.credit < relay->told.credit)
+        tell_room(relay, fair);
     send_out(relay);
     set_events(relay);
 }
@@ -353,9 +365,8 @@ void relay_answered(struct relay *relay)
 
 void relay_rest(struct relay *relay)
 {
-    static const struct relay_room nothing;
     if (!relay->over && relay->told.window + relay->told.credit > 0)
-        tell_room(relay, &nothing);
+        tell_room(relay, (struct relay_room){0});
 }
 
 static void ready(struct loop_source *source, uint32_t events)

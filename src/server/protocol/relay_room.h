@@ -24,13 +24,13 @@ struct relay_room {
 /* How far the windows of such a client may grow, if it has said `window_max`; 0: not at all. */
 uint64_t relay_room_most(const struct worker *worker, uint64_t window_max);
 
-/* The keeper says what it has or wants. True: it wants more, so it must be told what there is. */
-bool relay_room_take(struct relay_room *room, struct worker *worker, uint64_t window,
+/* The keeper says what it has or wants: counts that, as far as there is room. */
+void relay_room_take(struct relay_room *room, struct worker *worker, uint64_t window,
                      uint64_t credit);
 
-/* True: other commands want some of it, so the keeper must be told to shrink to *fair. */
-bool relay_room_is_unfair(const struct relay_room *room, const struct worker *worker,
-                          struct relay_room *fair);
+/* What it may have; less than what is counted if other commands want some of it: then the keeper
+ * shrinks, and says when it has. */
+struct relay_room relay_room_fair(const struct relay_room *room, const struct worker *worker);
 
 /* The client has gone: gives everything back. */
 void relay_room_end(struct relay_room *room, struct worker *worker);
