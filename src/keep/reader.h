@@ -1,5 +1,5 @@
-/* Shared by reader.c (connections, bytes, output), reader_ask.c (requests) and reader_room.c (sizes of
- * windows) only. */
+/* Shared by reader.c (connections, bytes, output), reader_ask.c (requests) and reader_room.c (sizes
+ * of windows) only. */
 #ifndef KEEP_READER_H
 #define KEEP_READER_H
 

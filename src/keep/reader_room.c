@@ -72,9 +72,9 @@ void room_begin(struct reader *reader)
 {
     struct run_host *host = reader_host(reader);
     reader->room = (struct reader_room){0};
-    /* The keeper does not know how far away its client is. */
     if (host == NULL)
         return;
+    /* The keeper does not know how far away its client is. */
     run_host_started(host, true);
     room_ask(reader);
     /* What an earlier client has left behind. */
@@ -139,8 +139,11 @@ void room_take(struct reader *reader, const struct message *message)
     struct run_host *host = reader_host(reader);
     if (host == NULL || !run_host_wants_clock(host))
         return;
-    room->window_allowed = (size_t)message->window;
-    room->credit_allowed = (size_t)message->credit;
+    /* It may have crossed what was told: the server counts no more than that. */
+    const size_t window_most = room->asking ? room->window_told : room->window_allowed;
+    const size_t credit_most = room->asking ? room->credit_told : room->credit_allowed;
+    room->window_allowed = smaller((size_t)message->window, window_most);
+    room->credit_allowed = smaller((size_t)message->credit, credit_most);
     const size_t window = next_size(output_log_capacity(host->log), room->window_wanted,
                                     host->windows.out.least_bytes + room->window_allowed);
     const size_t credit = next_size((size_t)host->stdin_credit, room->credit_wanted,

@@ -2,6 +2,9 @@
  * stdin_bytes of input for each. Each run is entitled to an equal share of window_total_bytes, and
  * may have more while no other run wants it: when another one does, those with more shrink.
  *
+ * Each client of a kept command is such a run. When it goes, its share goes with it, though the
+ * keeper still has the input that its command has not read: that counts again for the next one.
+ *
  * Owns:    nothing.
  * Threads: any; a share belongs to its run. Off the data path, except one load for each
  *          acknowledgement.

@@ -186,9 +186,9 @@ static bool find_frame(struct run_host *host, uint64_t id, const struct message_
            output_log_ack(host->log, acked, NULL) == AFAR_OK;
 }
 
-/* Fits the windows to the client that is attached now. Those of a kept run begin anew. For a client without growing windows they
- * are final and stay; for others they shrink to what the client is ready to hold, but not below the
- * initial sizes. */
+/* Fits the windows to the client that is attached now. Those of a kept run begin anew. For a client
+ * without growing windows they are final and stay; for others they shrink to what the client is
+ * ready to hold, but not below the initial sizes. */
 static void fit_windows(struct run_host *host)
 {
     struct windows *windows = &host->windows;

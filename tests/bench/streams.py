@@ -5,6 +5,7 @@ import subprocess
 import time
 
 import files
+import kept
 import stage as stages
 
 CIPHERS = ("aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com")  # the fastest with AES-NI; the default
@@ -57,6 +58,7 @@ STREAMS = {direction: functools.partial(streams, direction=direction) for direct
 
 ROUND_TRIP_MS = 100
 FAR_BARE = "bare TCP through the same relay"
+FAR_OURS = ("afar TLS", "afar plain", "afar TLS, kept")
 
 
 class Far:
@@ -85,10 +87,11 @@ def far_lines(stage, server, peers, size, ways):
     make, drop = f"head -c {size} /dev/zero", "sh -c 'cat >/dev/null'"
     bare = f"{make} | {stage.clock} relay {ROUND_TRIP_MS} >/dev/null"
     table = {FAR_BARE: (bare, bare)}
-    for name, url in (("afar TLS", server.tls), ("afar plain", server.tcp)):
+    for name, url in zip(FAR_OURS, (server.tls, server.tcp, server.tls)):
         before, port = url.rsplit(":", 1)
         url = f"{before}:{through(port)}"
-        table[name] = (f"{afar} -n {url} -- {make} >/dev/null", f"{make} | {afar} {url} -- {drop}")
+        ours = f"{afar} --keep" if name.endswith("kept") else afar
+        table[name] = (f"{ours} -n {url} -- {make} >/dev/null", f"{make} | {ours} {url} -- {drop}")
     if peers.ssh_words:
         ssh = " ".join(peers.ssh_through(through(peers.ssh_port), CIPHERS[0]))
         table["ssh"] = (f"{ssh} {make} </dev/null >/dev/null", f"{make} | {ssh} 'cat >/dev/null'")
@@ -101,7 +104,8 @@ def far(stage, peers, rows, direction):
     group = f"far {direction}, {size >> 20} MiB, {ROUND_TRIP_MS} ms there and back"
     ways, found = [], {}
     try:
-        with stage.serve() as server:
+        with kept.State(stage) as state, stage.serve(
+                arguments=(*state.arguments, "--set", f"spool_bytes={2 * size}")) as server:
             table = far_lines(stage, server, peers, size, ways)
             for _ in range(stage.count(3, 2)):
                 for name, lines in table.items():
@@ -112,7 +116,7 @@ def far(stage, peers, rows, direction):
         for way in ways:
             way.__exit__()
     rows.medians(group, found, "trips")
-    for name in ("afar TLS", "afar plain"):
+    for name in FAR_OURS:
         rows.goal_to(group, name, "ten round trips", 10, 1)
         rows.goal_of(group, name, "ssh", 0.25)
         rows.goal_of(group, name, FAR_BARE, None)

@@ -184,6 +184,15 @@ static void fixed_windows_wait_much(void **state)
     assert_true(times_grown() == 0);
 }
 
+static void fixed_credit_waits_much(void **state)
+{
+    (void)state;
+    run_line("test $(head -c 67108864 /dev/zero | $AFAR run --keep $URL -- wc -c) = 67108864");
+    print_message("%u round trips\n", far_trips(far));
+    assert_true(far_trips(far) >= MANY);
+    assert_true(times_grown() == 0);
+}
+
 /* ---- coming back ----------------------------------------------------------------------------------- */
 
 static bool has_ended(const struct program *program)
@@ -402,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_attach_waits_little, set_up, tear_down),
         cmocka_unit_test_setup_teardown(logs_wait_little, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fixed_windows_wait_much, set_up_fixed, tear_down),
+        cmocka_unit_test_setup_teardown(fixed_credit_waits_much, set_up_fixed, tear_down),
         cmocka_unit_test_setup_teardown(shrinks_for_a_newcomer, set_up_little, tear_down),
     };
     const char *sanitizers = getenv("SAN");

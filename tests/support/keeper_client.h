@@ -1,5 +1,5 @@
-/* A keeper without a server, and clients of it, for tests. The test program must be a keeper if it is
- * called KEEPER_NAME. A failure fails the test.
+/* A keeper without a server, and clients of it, for tests. The test program must be a keeper if it
+ * is called KEEPER_NAME. A failure fails the test.
  *
  * Owns:    what its functions have opened, until their counterparts.
  * Threads: one.

@@ -1,7 +1,7 @@
 /* A conversation whose command is kept: its frames pass unchanged to the command's keeper and back.
- * Frames that do not belong to that request (ping, kill, jobs) are answered here. The keeper's `ping`
- * is sent to the client under a number of this server, and what it says about the client's windows
- * (`room`) is handled here: see relay_room.h.
+ * Frames that do not belong to that request (ping, kill, jobs) are answered here. The keeper's
+ * `ping` is sent to the client under a number of this server, and what it says about the client's
+ * windows (`room`) is handled here: see relay_room.h.
  *
  *     relay_open ─ a companion connects ─▶ open ─ exit, error, detached sent ─▶ over ─▶ relay_free
  *                     └─ it cannot: error       └─ the keeper ends: the connection ends, and its

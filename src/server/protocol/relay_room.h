@@ -1,6 +1,6 @@
-/* What the windows of a kept command's client have grown by. Its keeper, a process of its own, sizes
- * them and asks for each growth (`room`); the server counts them, as it counts those of its own
- * commands.
+/* What the windows of a kept command's client have grown by. Its keeper, a process of its own,
+ * sizes them and asks for each growth (`room`); the server counts them, as it counts those of its
+ * own commands.
  *
  * Owns:    a share of the pool (server/window_pool.h) for each window.
  * Threads: its worker's.

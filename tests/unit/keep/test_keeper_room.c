@@ -1,5 +1,5 @@
-/* The windows of a keeper's clients: they grow if the way is long, and as far as the server allows. The
- * test is that server. */
+/* The windows of a keeper's clients: they grow if the way is long, and as far as the server allows.
+ * The test is that server. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
