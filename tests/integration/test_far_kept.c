@@ -283,6 +283,26 @@ static void shrinks_for_a_newcomer(void **state)
     expect_none_grown();
 }
 
+/* After the stream its client is attached still, and says nothing: at the next sign of life that it is asked
+ * for, everything goes back. */
+static void an_idle_client_holds_nothing(void **state)
+{
+    struct program program;
+    (void)state;
+    begin_line(&program, "$AFAR run --keep $URL -- sh -c "
+                         "'head -c 33554432 /dev/zero; read x; echo $x' | tail -c 4");
+    const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
+    while (grown_bytes() == 0) {
+        assert_true(clock_now_ms() < deadline_ms);
+        (void)usleep(5000);
+    }
+    expect_none_grown();
+    assert_false(has_ended(&program));
+    program_finish(&program, "end\n", 4);
+    assert_string_equal(program.stdout_data, "end\n");
+    program_close(&program);
+}
+
 /* ---- by raw frames --------------------------------------------------------------------------------- */
 
 static unsigned long long number_in(const char *header, const char *key)
@@ -400,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(resumes_with_grown_windows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_together_are_bounded, set_up_little, tear_down),
+        cmocka_unit_test_setup_teardown(an_idle_client_holds_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_clients_see_what_they_know, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_its_own_pong_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slow_and_far_readers_stay_small, set_up, tear_down),

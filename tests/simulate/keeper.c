@@ -66,7 +66,8 @@ struct keeper *keeper_new(struct folder *folder, bool reader)
                                          .resume_ms = sim.resume_ms,
                                          .stdin_stream = true,
                                          .stdin_credit = sim.more_credit,
-                                         .window_bytes = sim.window_bytes};
+                                         .window_bytes = sim.window_bytes,
+                                         .window_most = sim.window_most};
     folder->spool.bytes_before = spool_bytes_before;
     if (run_host_open(&run->host, &setup, sim.now_ms, NULL) != AFAR_OK)
         problem("out of memory");
