@@ -274,6 +274,8 @@ static void shrinks_for_a_newcomer(void **state)
         assert_true(grown_bytes() <= 8 * MIB);
         (void)usleep(5000);
     }
+    (void)usleep(300000);
+    assert_false(has_ended(&first)); /* so it has shrunk, and not gone */
     program_finish(&second, NULL, 0);
     program_finish(&first, NULL, 0);
     assert_string_equal(first.stdout_data, "400000000\n");
