@@ -31,9 +31,9 @@ struct relay {
     char key[MESSAGE_KEY_BYTES];
     struct message_attach attach;
     struct buffer line; /* of the audit log, written before anything is sent; then empty */
-    bool line_required;
-    const char *event; /* of that line */
+    const char *event;  /* of that line */
     unsigned tries;
+    bool line_required;
     bool forwarded; /* a frame of the client besides the attach */
     bool heard;     /* bytes have come from the keeper */
     char owner[IDENTITY_OWNER_BYTES];
@@ -49,10 +49,10 @@ struct relay {
     struct decoder decoder;
     struct relay_room room;
     struct relay_room told; /* what the keeper was told last that it may have */
-    bool pinged;            /* the keeper has sent a ping, … */
-    uint64_t ping;          /* … this one, and the client has not answered it */
+    uint64_t ping;          /* the keeper's; valid if `pinged` */
     size_t frame_bytes;     /* size of the first frame in `in`; 0: it is not complete */
     size_t frame_sent;
+    bool pinged;      /* the keeper has sent a ping, and the client has not answered it */
     bool attached;    /* the keeper has sent `attached` */
     bool on_terminal; /* its job is on a terminal */
     bool last;        /* the request ends with the first frame in `in` */
