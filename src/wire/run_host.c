@@ -204,6 +204,25 @@ static void fit_windows(struct run_host *host)
         run_host_set_credit(host, most);
 }
 
+/* It was on its way for so long that others have taken the run over since it was sent. */
+static bool comes_late(const struct run_host *host, const struct message_attach *attach)
+{
+    for (size_t i = 0; i < RUN_HOST_PASTS; i++) {
+        const struct run_host_past *past = &host->past[i];
+        if (strcmp(attach->holder, past->holder) == 0 && attach->attempt < past->next_attempt)
+            return true;
+    }
+    return false;
+}
+
+static void note_past(struct run_host *host)
+{
+    struct run_host_past *past = &host->past[host->past_at];
+    memcpy(past->holder, host->holder, sizeof past->holder);
+    past->next_attempt = host->next_attempt;
+    host->past_at = (host->past_at + 1) % RUN_HOST_PASTS;
+}
+
 enum run_host_verdict run_host_attach(struct run_host *host, const void *session, uint64_t id,
                                       const struct message_attach *attach,
                                       struct run_host_displaced *displaced)
@@ -217,6 +236,8 @@ enum run_host_verdict run_host_attach(struct run_host *host, const void *session
         return RUN_HOST_SUPERSEDED;
     if (same && attach->attempt < host->next_attempt)
         return RUN_HOST_STALE;
+    if (!same && comes_late(host, attach))
+        return RUN_HOST_STALE;
     if (!find_frame(host, id, attach))
         return RUN_HOST_GONE;
 
@@ -224,8 +245,10 @@ enum run_host_verdict run_host_attach(struct run_host *host, const void *session
         displaced->session = host->session;
         displaced->code = run_host_code(same ? RUN_HOST_STALE : RUN_HOST_SUPERSEDED);
     }
-    if (!same)
+    if (!same) {
+        note_past(host);
         (void)snprintf(host->holder, sizeof host->holder, "%s", attach->holder);
+    }
     host->next_attempt = attach->attempt + 1;
     host->session = session;
     host->id = id;

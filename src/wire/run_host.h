@@ -62,6 +62,14 @@ struct run_host_setup {
 };
 
 /* The owner may read the members, but only these functions write them. */
+enum { RUN_HOST_PASTS = 4 };
+
+/* A holder that another client has displaced. */
+struct run_host_past {
+    char holder[MESSAGE_HOLDER_BYTES]; /* "": none */
+    uint64_t next_attempt;
+};
+
 struct run_host {
     struct output_log *log;
     const void *session; /* the attached one; NULL: away */
@@ -75,10 +83,12 @@ struct run_host {
     bool ended; /* the receipt is in the log */
 
     char holder[MESSAGE_HOLDER_BYTES];
-    uint64_t next_attempt; /* the lowest attempt that is not stale */
-    int64_t away_until_ms; /* INT64_MAX: attached, kept, or already expired */
-    bool expired;          /* no client came in time, and the owner was told to end the job */
-    uint64_t spooled;      /* kept: one beyond the newest frame in the spool */
+    uint64_t next_attempt;                     /* the lowest attempt that is not stale */
+    struct run_host_past past[RUN_HOST_PASTS]; /* the last that were displaced */
+    unsigned past_at;                          /* the next to be replaced */
+    int64_t away_until_ms;                     /* INT64_MAX: attached, kept, or already expired */
+    bool expired;     /* no client came in time, and the owner was told to end the job */
+    uint64_t spooled; /* kept: one beyond the newest frame in the spool */
     const struct run_spool *spool;
     bool spool_waits; /* kept: the spool has a frame for which the log has no room */
 

@@ -12,6 +12,7 @@
 #include "wire/run_host.h"
 
 #define ALICE "alice-0123456789"
+#define CAROL "carol-holds-this-run"
 #define BOB "bob-0123456789ab"
 #define NEVER INT64_MAX
 
@@ -265,6 +266,15 @@ static void test_fences(void **state)
     assert_string_equal(host.holder, BOB);
     assert_int_equal(attach(s1, resume_from(9, 0, 0, 0)), RUN_HOST_SUPERSEDED);
     assert_int_equal(attach(s1, attach_of(BOB, 1, false)), RUN_HOST_STALE);
+
+    /* What the first has sent before that arrives late, and changes nothing, also if there was a
+     * third; what it sends now takes the run over. */
+    assert_int_equal(attach(s1, attach_of(ALICE, 1, false)), RUN_HOST_STALE);
+    assert_int_equal(attach(s1, attach_of(CAROL, 1, false)), RUN_HOST_ATTACHED);
+    assert_int_equal(attach(s2, attach_of(ALICE, 1, false)), RUN_HOST_STALE);
+    assert_int_equal(attach(s2, attach_of(BOB, 1, false)), RUN_HOST_STALE);
+    assert_true(host.session == s1);
+    assert_int_equal(attach(s2, attach_of(ALICE, 9, false)), RUN_HOST_ATTACHED);
 
     /* Whoever only watches is nobody's business here. */
     struct message_attach watch = attach_of(ALICE, 1, false);
