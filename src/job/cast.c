@@ -128,6 +128,26 @@ static size_t complete(struct cast *cast, const uint8_t *data, size_t size)
     return used;
 }
 
+size_t cast_fit(const void *data, size_t size, uint64_t room)
+{
+    /* The longest line around it, and as many bytes as may be held, each of which may be U+FFFD. */
+    enum { AROUND = EVENT_BYTES + 8 + 4 * 3 };
+    const uint8_t *bytes = data;
+    uint64_t used = AROUND;
+    size_t at = 0;
+    if (room >= AROUND + (uint64_t)size * GROWS) /* as nearly always */
+        return size;
+    while (at < size) {
+        uint8_t escaped[GROWS];
+        const size_t length = utf8_sequence(bytes + at, size - at);
+        used += escape(escaped, bytes + at, length);
+        if (used > room)
+            break;
+        at += length > 0 ? length : 1;
+    }
+    return at == size ? size : at - unfinished(bytes, at);
+}
+
 enum afar_status cast_put_output(struct cast *cast, struct buffer *out, int64_t us,
                                  const void *data, size_t size)
 {

@@ -42,6 +42,10 @@ enum afar_status cast_put_header(struct buffer *out, const struct cast_header *h
 enum afar_status cast_put_output(struct cast *cast, struct buffer *out, int64_t us,
                                  const void *data, size_t size);
 
+/* How many of these bytes cast_put_output can append in `room` bytes for certain: all, or up to the
+ * end of a UTF-8 sequence. */
+size_t cast_fit(const void *data, size_t size, uint64_t room);
+
 /* Appends an event with code 'r' (a new size, "80x24") or 'm' (a mark). Bytes that were held are
  * written before it. */
 enum afar_status cast_put_event(struct cast *cast, struct buffer *out, int64_t us, char code,

@@ -91,13 +91,15 @@ struct job_record {
     struct buffer front; /* lines being collected */
     struct buffer back;  /* lines being written */
     uint64_t max_bytes;
-    bool goes_on; /* if recording fails, the command continues */
+    uint64_t bytes; /* in the file, if all lines are written that were collected */
+    bool goes_on;   /* if recording fails, the command continues */
     int64_t start_us;
     int failed; /* an errno */
     bool open;
     bool busy;
-    bool lost;         /* a line could not be made; `front` takes no more lines */
-    bool gap;          /* the lost lines come directly after those in `back` */
+    int lost;          /* an errno: why `front` takes no more lines; 0: it does */
+    int gap;           /* the same: the lost lines come directly after those in `back` */
+    bool cut;          /* output was dropped because it could not be recorded */
     bool over;         /* writing has failed: nothing more is written */
     bool ending;       /* no more lines will come */
     bool last;         /* no lines will follow those in `back` */
@@ -222,7 +224,13 @@ void job_record_open(struct job *job);
 
 /* True: do not read the terminal before job_resume_output is called. */
 bool job_record_is_full(const struct job *job);
-void job_record_output(struct job *job, const void *data, size_t size);
+
+/* Records output, and returns how much of it may be shown: less than all where the command ends
+ * because the recording is full; from then on 0. */
+size_t job_record_output(struct job *job, const void *data, size_t size);
+
+/* True: that has happened, or writing has failed. What the command still writes is dropped. */
+bool job_record_is_cut(const struct job *job);
 void job_record_size(struct job *job, const struct screen_size *size);
 
 /* No more output will come. True: the recording is on the disk, or was given up. False: job_advance

@@ -10,7 +10,8 @@
 
 /* Limit of waiting lines; the last read adds at most six times its size. */
 enum { WAITING_BYTES = 262144, LINES_BYTES = WAITING_BYTES + 8 * JOB_SCRATCH_BYTES };
-enum { MARK_BYTES = 512 }; /* the line that says why recording stops */
+/* The line that says why recording stops, or that the terminal has; always has room. */
+enum { MARK_BYTES = 512 };
 
 static struct recording *recording_of(const struct job *job)
 {
@@ -21,6 +22,12 @@ static bool is_on(const struct job *job)
 {
     const struct job_record *record = &job->record;
     return recording_of(job) != NULL && record->open && !record->over && !record->lost;
+}
+
+bool job_record_is_cut(const struct job *job)
+{
+    const struct job_record *record = &job->record;
+    return recording_of(job) != NULL && !record->goes_on && (record->over || record->lost != 0);
 }
 
 static int64_t since_us(const struct job_record *record)
@@ -37,27 +44,33 @@ static const char *reason(int failed, char *text, size_t size)
 
 /* ---- in the companion ------------------------------------------------------------------------ */
 
+/* Puts the mark that says why nothing is recorded from here. */
+static void put_end_mark(const struct job_record *record, struct cast *cast, struct buffer *lines,
+                         int failed)
+{
+    const size_t before = buffer_size(lines);
+    char why[128];
+    char text[MARK_BYTES / 2];
+    (void)snprintf(text, sizeof text, "not recorded from here: %s",
+                   reason(failed, why, sizeof why));
+    if (cast_put_event(cast, lines, since_us(record), 'm', text) != AFAR_OK)
+        buffer_take_back(lines, buffer_size(lines) - before);
+}
+
 static int write_lines(const struct job_record *record, const struct buffer *lines)
 {
     const size_t size = buffer_size(lines);
-    if (size == 0)
-        return 0;
-    return record->file->bytes + size > record->max_bytes
-               ? EFBIG
-               : recording_write(record->file, buffer_head(lines), size);
+    return size == 0 ? 0 : recording_write(record->file, buffer_head(lines), size);
 }
 
-/* The command continues without being recorded: says so in the recording, if there is room. */
+/* Writing has failed: says so in the recording, if there is room. */
 static void mark_end(const struct job_record *record)
 {
     struct buffer line;
     struct cast cast = {.held_size = 0};
-    char why[128];
-    char text[MARK_BYTES / 2];
-    (void)snprintf(text, sizeof text, "not recorded from here: %s",
-                   reason(record->failed, why, sizeof why));
     buffer_init(&line, MARK_BYTES);
-    if (cast_put_event(&cast, &line, since_us(record), 'm', text) == AFAR_OK)
+    put_end_mark(record, &cast, &line, record->failed);
+    if (record->file->bytes + buffer_size(&line) <= record->max_bytes)
         (void)write_lines(record, &line);
     buffer_close(&line);
 }
@@ -69,9 +82,9 @@ static void work(struct task *task)
     const bool failed_before = record->failed != 0;
     if (!failed_before)
         record->failed = write_lines(record, &record->back);
-    if (record->failed == 0 && record->gap)
-        record->failed = ENOMEM;
-    if (record->failed != 0 && !failed_before && record->goes_on)
+    if (record->failed == 0)
+        record->failed = record->gap;
+    if (record->failed != 0 && record->failed != EFBIG && !failed_before) /* EFBIG: the loop has */
         mark_end(record);
     if (record->last) {
         int failed = recording_finish(recording);
@@ -111,6 +124,10 @@ static void tell_failure(struct job *job)
         return;
     (void)snprintf(record->message, sizeof record->message, "its recording cannot be written: %s",
                    why);
+    if (record->cut && job->state >= JOB_DRAINING && !job->stopping) { /* it has exited meanwhile */
+        job->stopping = true;
+        job->stop_outcome = AFAR_OUTCOME_KILLED;
+    }
     job_stop(job, AFAR_OUTCOME_KILLED);
 }
 
@@ -128,15 +145,34 @@ static void written(struct mail *mail)
     job_advance(job);
 }
 
-/* Keeps `front` free of partial lines: `before` is its size without the new line. */
+/* Nothing more is recorded; `front` has all that comes before. */
+static void lose(struct job *job, int why)
+{
+    struct job_record *record = &job->record;
+    record->lost = why;
+    if (why == EFBIG && record->bytes + MARK_BYTES <= record->max_bytes)
+        put_end_mark(record, &record->cast, &record->front, why);
+}
+
+/* Keeps `front` free of partial lines: `before` is its size without the new lines. */
 static void check(struct job *job, size_t before, enum afar_status status)
 {
     struct job_record *record = &job->record;
-    if (status != AFAR_OK) {
-        buffer_take_back(&record->front, buffer_size(&record->front) - before);
-        record->lost = true;
+    const size_t added = buffer_size(&record->front) - before;
+    if (status == AFAR_OK) {
+        record->bytes += added;
+    } else {
+        buffer_take_back(&record->front, added);
+        lose(job, ENOMEM);
     }
     post(job);
+}
+
+/* How many more bytes the rule allows, without those of the last line. */
+static uint64_t room_left(const struct job_record *record)
+{
+    const uint64_t used = record->bytes + MARK_BYTES;
+    return used < record->max_bytes ? record->max_bytes - used : 0;
 }
 
 void job_record_open(struct job *job)
@@ -149,6 +185,7 @@ void job_record_open(struct job *job)
     record->max_bytes =
         rule != NULL && rule->record_max.set ? rule->record_max.value : RULE_RECORD_MAX_BYTES;
     record->goes_on = rule != NULL && rule->record_go_on;
+    record->bytes = record->file->bytes;
     record->start_us = clock_now_us();
     record->task.work = work;
     record->task.done.deliver = written;
@@ -162,34 +199,55 @@ bool job_record_is_full(const struct job *job)
     return is_on(job) && buffer_size(&job->record.front) >= WAITING_BYTES;
 }
 
-void job_record_output(struct job *job, const void *data, size_t size)
+static void put_output(struct job *job, const void *data, size_t size)
 {
     struct job_record *record = &job->record;
     const size_t before = buffer_size(&record->front);
-    if (is_on(job) && size > 0)
-        check(job, before,
-              cast_put_output(&record->cast, &record->front, since_us(record), data, size));
+    check(job, before,
+          cast_put_output(&record->cast, &record->front, since_us(record), data, size));
 }
 
-static void put_event(struct job *job, char code, const char *text)
+size_t job_record_output(struct job *job, const void *data, size_t size)
+{
+    struct job_record *record = &job->record;
+    if (!is_on(job) || size == 0)
+        return job_record_is_cut(job) ? 0 : size;
+    const size_t fits = cast_fit(data, size, room_left(record));
+    put_output(job, data, fits);
+    if (fits < size && record->lost == 0) {
+        lose(job, EFBIG);
+        post(job);
+    }
+    const size_t shown = !job_record_is_cut(job) ? size : record->lost == EFBIG ? fits : 0;
+    record->cut = record->cut || shown < size;
+    return shown;
+}
+
+/* `last`: nothing follows it, so that it may use the room of the last line. */
+static void put_event(struct job *job, char code, const char *text, bool last)
 {
     struct job_record *record = &job->record;
     const size_t before = buffer_size(&record->front);
-    if (is_on(job))
-        check(job, before,
-              cast_put_event(&record->cast, &record->front, since_us(record), code, text));
+    if (!is_on(job))
+        return;
+    if (!last && room_left(record) < MARK_BYTES) { /* more than any of them has */
+        lose(job, EFBIG);
+        post(job);
+        return;
+    }
+    check(job, before, cast_put_event(&record->cast, &record->front, since_us(record), code, text));
 }
 
 void job_record_size(struct job *job, const struct screen_size *size)
 {
     char text[16];
     (void)snprintf(text, sizeof text, "%ux%u", size->cols, size->rows);
-    put_event(job, 'r', text);
+    put_event(job, 'r', text, false);
 }
 
 void job_record_mark(struct job *job, const char *what)
 {
-    put_event(job, 'm', what);
+    put_event(job, 'm', what, false);
 }
 
 bool job_record_ended(struct job *job)
@@ -198,7 +256,7 @@ bool job_record_ended(struct job *job)
     if (recording_of(job) == NULL || !record->open || record->done)
         return true;
     if (!record->ending)
-        put_event(job, 'm', "end");
+        put_event(job, 'm', "end", true);
     record->ending = true;
     post(job);
     return false;

@@ -125,9 +125,14 @@ struct recording *recording_reopen(const char *path, struct afar_error *err)
     return NULL;
 }
 
-/* Removes a partly written line. */
-static int take_back(struct recording *recording, int failed)
+/* Of `size` bytes that were written, keeps the whole lines, and removes the rest. */
+static int take_back(struct recording *recording, const uint8_t *data, size_t size, int failed)
 {
+    const uint8_t *last = memrchr(data, '\n', size);
+    const size_t kept = last != NULL ? (size_t)(last + 1 - data) : 0;
+    if (kept > 0 && digest_update(recording->digest, data, kept, NULL) != AFAR_OK)
+        recording->torn = true; /* the state of the hash is undefined */
+    recording->bytes += kept;
     if (ftruncate(recording->fd, (off_t)recording->bytes) != 0)
         recording->torn = true;
     return failed;
@@ -143,13 +148,13 @@ int recording_write(struct recording *recording, const void *data, size_t size)
             continue;
         if (written <= 0) {
             const int failed = written < 0 ? errno : ENOSPC;
-            return done > 0 ? take_back(recording, failed) : failed;
+            return done > 0 ? take_back(recording, data, done, failed) : failed;
         }
         done += (size_t)written;
     }
     if (digest_update(recording->digest, data, size, NULL) != AFAR_OK) {
         recording->torn = true; /* the state of the hash is undefined */
-        return take_back(recording, ENOMEM);
+        return take_back(recording, data, 0, ENOMEM);
     }
     recording->bytes += size;
     return 0;

@@ -21,7 +21,7 @@ struct recording {
     int fd;
     struct digest *digest;
     uint64_t bytes;
-    bool torn; /* the file holds more than `bytes`, and could not be truncated */
+    bool torn; /* the hash is not that of the file: it could not be truncated, or not be hashed */
     char path[RECORDING_PATH_BYTES];
     char sha256[DIGEST_HEX_BYTES]; /* "": not finished, or not known */
     char why[RECORDING_WHY_BYTES]; /* why a part of the output is missing; "": none is */
@@ -34,7 +34,7 @@ struct recording *recording_make(const char *folder, const struct cast_header *h
 /* Opens an existing recording to append to it. NULL: err says why. */
 struct recording *recording_reopen(const char *path, struct afar_error *err);
 
-/* Appends lines: all of them or none. Returns 0 or an errno. */
+/* Appends lines. Returns 0; or an errno, and then only the first of them are there, whole. */
 int recording_write(struct recording *recording, const void *data, size_t size);
 
 /* Finishes the file and syncs it to the disk. sha256 is set if it matches the file. Returns 0 or an

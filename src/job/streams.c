@@ -51,7 +51,7 @@ static uint64_t output_left(const struct job *job)
 /* Output that has no reader is read and thrown away. */
 static bool is_dropped(const struct job *job)
 {
-    return job->owner == NULL || job->streams.output_over;
+    return job->owner == NULL || job->streams.output_over || job_record_is_cut(job);
 }
 
 static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *size)
@@ -75,10 +75,10 @@ static enum afar_status reserve(struct job_pipe *pipe, uint8_t **room, size_t *s
 static void commit(struct job_pipe *pipe, const uint8_t *room, size_t size)
 {
     struct job *job = pipe->job;
-    if (job->streams.output_over)
+    if (job->streams.output_over || job_record_is_cut(job))
         return;
+    size = job_record_output(job, room, size);
     job->streams.output_bytes[pipe->stream] += size;
-    job_record_output(job, room, size);
     if (size > 0 && job->streams.digest[pipe->stream] != NULL)
         (void)digest_update(job->streams.digest[pipe->stream], room, size, NULL);
     if (job->owner != NULL)

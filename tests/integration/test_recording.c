@@ -172,6 +172,31 @@ static void it_wants_a_terminal(void **state)
     ruled_close(&ruled);
 }
 
+/* A burst that is longer than the recording may be: of it, too, nothing is shown that is not
+ * recorded, however the command ends. */
+static void no_burst_goes_unrecorded(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"seq 300000; sleep 100", "exec seq 12000"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        char path[512];
+        struct program program;
+        start("record_max = 64K\n");
+        const int status = ruled_run(&ruled, &program, WORDS("-t"), WORDS("sh", "-c", ends[i]));
+        if (status != 125 || strstr(program.stderr_data, "its recording cannot be written") == NULL)
+            fail_msg("%d: %s", status, program.stderr_data);
+        ruled_close(&ruled);
+        read_cast(path);
+        assert_in_range(strlen(text), 60000, 65536);
+        assert_non_null(strstr(text, "\"m\", \"not recorded from here: it is as long as its rule"));
+        assert_true(program.stdout_size > 20000);
+        check_format(path, program.stdout_data);
+        program_close(&program);
+        verify(0, "1 recordings", "");
+        forget(path);
+    }
+}
+
 static void its_limit(void **state)
 {
     (void)state;
@@ -313,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_what_was_shown),
         cmocka_unit_test(it_wants_a_terminal),
+        cmocka_unit_test(no_burst_goes_unrecorded),
         cmocka_unit_test(its_limit),
         cmocka_unit_test(no_room),
         cmocka_unit_test(nothing_without_its_line),

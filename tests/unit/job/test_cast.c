@@ -74,6 +74,28 @@ static void events(void **state)
     buffer_close(&out);
 }
 
+/* What cast_fit allows has room, is cut between characters, and is not much less than could be. */
+static void fitting(void **state)
+{
+    (void)state;
+    static const char text[] = "a\r\n\xe2\x82\xac\x1b\xff\xf0\x9f\x98\x80\"b\xc3\xa9\xe2\x82";
+    const size_t size = sizeof text - 1;
+    size_t before = 0;
+    for (uint64_t room = 0; room < 300; room++) {
+        struct cast cast = {.held = {0xf0, 0x9f, 0x98}, .held_size = 3};
+        struct buffer out;
+        const size_t fits = cast_fit(text, size, room);
+        buffer_init(&out, ROOM);
+        assert_true(fits >= before && fits <= size);
+        assert_true(fits == size || fits == 0 || ((uint8_t)text[fits] & 0xc0) != 0x80);
+        assert_int_equal(cast_put_output(&cast, &out, INT64_MAX, text, fits), AFAR_OK);
+        assert_true(fits == 0 || buffer_size(&out) <= room);
+        assert_true(room < 2 * 64 + size * 6 || fits == size);
+        before = fits;
+        buffer_close(&out);
+    }
+}
+
 static void headers(void **state)
 {
     (void)state;
@@ -111,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output),
         cmocka_unit_test(events),
+        cmocka_unit_test(fitting),
         cmocka_unit_test(headers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,7 @@ struct session {
     enum fate fate;
     unsigned number;
     size_t put; /* bytes of output */
+    size_t shown;
     size_t most;
     unsigned paused; /* times that it was full */
     bool waits;      /* for job_resume_output */
@@ -207,7 +208,7 @@ static void put_output(struct host *host, struct session *session)
     size = size < left ? size : left;
     for (size_t i = 0; i < size; i++)
         data[i] = byte_at(session, session->put + i);
-    job_record_output(&session->job, data, size);
+    session->shown += job_record_output(&session->job, data, size);
     session->put += size;
     const size_t waiting = buffer_size(&session->job.record.front);
     session->most = waiting > session->most ? waiting : session->most;
@@ -337,8 +338,13 @@ static void check_session(const struct session *session)
         assert_true(there < session->put);
     if (session->fate == ENDS_WHEN_FULL)
         assert_true(session->paused == 1 && session->put < OUTPUT_BYTES);
-    if (session->fate == TOO_LONG)
-        assert_true(size <= 100000);
+    if (session->fate == TOO_LONG) {
+        assert_int_equal(there, session->shown); /* nothing is shown that is not recorded */
+        assert_true(size <= 100000 && size > 98000);
+        assert_non_null(strstr(text, "\"m\", \"not recorded from here: it is as long as its rule"));
+    } else if (!session->stopped) {
+        assert_int_equal(session->shown, session->put);
+    }
 }
 
 static void many_threads(void **state)
