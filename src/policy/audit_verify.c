@@ -1,11 +1,14 @@
 #include "policy/audit_verify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/digest.h"
 
@@ -124,15 +127,37 @@ static bool take_recording(const char *line, size_t size, char *out, size_t room
     return hex != NULL && take_hex(hex, line + size, out, room);
 }
 
+/* Only a regular file is a recording: a FIFO in its place would be waited for, and a link would lead
+ * to a file that others can change. Returns NULL after an error. */
+static FILE *open_recording(const char *recording, struct afar_error *err)
+{
+    struct stat info = {0};
+    FILE *file = NULL;
+    const int fd = open(recording, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 && errno == ELOOP)
+        (void)afar_fail(err, AFAR_EPEER, "the recording %.*s is a symbolic link", SHOWN_BYTES,
+                        recording);
+    else if (fd < 0 || fstat(fd, &info) != 0)
+        (void)afar_fail_errno(err, errno, "the recording %.*s", SHOWN_BYTES, recording);
+    else if (!S_ISREG(info.st_mode))
+        (void)afar_fail(err, AFAR_EPEER, "the recording %.*s is not a regular file", SHOWN_BYTES,
+                        recording);
+    else if ((file = fdopen(fd, "r")) == NULL)
+        (void)afar_fail_errno(err, errno, "the recording %.*s", SHOWN_BYTES, recording);
+    if (file == NULL && fd >= 0)
+        (void)close(fd);
+    return file;
+}
+
 static enum afar_status hash_file(const char *recording, uint64_t *bytes,
                                   char hash[DIGEST_HEX_BYTES], struct afar_error *err)
 {
     char data[READ_BYTES];
     struct digest *digest = NULL;
     size_t got = 0;
-    FILE *file = fopen(recording, "re");
+    FILE *file = open_recording(recording, err);
     if (file == NULL)
-        return afar_fail_errno(err, errno, "the recording %.*s", SHOWN_BYTES, recording);
+        return AFAR_EPEER;
     enum afar_status status = digest_new(&digest, "sha256", err);
     *bytes = 0;
     while (status == AFAR_OK && (got = fread(data, 1, sizeof data, file)) > 0) {

@@ -156,6 +156,12 @@ static void it_is_what_was_shown(void **state)
     (void)close(fd);
     assert_int_equal(rename(path, "/tmp/afar-test-cast-gone"), 0);
     verify(1, "", "the recording /tmp/");
+    /* What is in its place is not waited for, and not followed. */
+    assert_int_equal(mkfifo(path, 0600), 0);
+    verify(1, "", "is not a regular file");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/tmp/afar-test-cast-gone", path), 0);
+    verify(1, "", "is a symbolic link");
     assert_int_equal(rename("/tmp/afar-test-cast-gone", path), 0);
     forget(path);
 }
