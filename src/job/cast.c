@@ -92,6 +92,18 @@ static void put_field(struct text *text, const char *before, const char *name, c
     put_text(text, "\"");
 }
 
+static void put_command(struct text *text, const char *command)
+{
+    char shown[CAST_COMMAND_BYTES + sizeof "..."];
+    if (command != NULL && strlen(command) > CAST_COMMAND_BYTES) {
+        const size_t kept =
+            CAST_COMMAND_BYTES - unfinished((const uint8_t *)command, CAST_COMMAND_BYTES);
+        (void)snprintf(shown, sizeof shown, "%.*s...", (int)kept, command);
+        command = shown;
+    }
+    put_field(text, ", \"", "command", command);
+}
+
 enum afar_status cast_put_header(struct buffer *out, const struct cast_header *header,
                                  struct afar_error *err)
 {
@@ -99,10 +111,11 @@ enum afar_status cast_put_header(struct buffer *out, const struct cast_header *h
     const bool sized = header->rows > 0 && header->cols > 0;
     char head[256];
     (void)snprintf(head, sizeof head,
-                   "{\"version\": 2, \"width\": %d, \"height\": %d, \"timestamp\": %" PRId64
-                   ", \"env\": {\"TERM\": \"",
+                   "{\"version\": 2, \"width\": %d, \"height\": %d, \"timestamp\": %" PRId64,
                    sized ? header->cols : 80, sized ? header->rows : 24, header->time_s);
     put_text(&text, head);
+    put_command(&text, header->command);
+    put_text(&text, ", \"env\": {\"TERM\": \"");
     put_string(&text, (const uint8_t *)header->term, strlen(header->term));
     put_text(&text, "\"");
     put_field(&text, ", \"", "SHELL", header->shell);

@@ -14,12 +14,18 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
+/* The audit log has all of the command; the recording should have room for the output. */
+enum { CAST_COMMAND_BYTES = 1024 };
+
 struct cast_header {
     uint16_t rows; /* if rows or cols is 0: 24 x 80 */
     uint16_t cols;
     int64_t time_s; /* start of the recording */
     const char *term;
-    const char *shell; /* NULL: unknown; so are the following */
+    const char
+        *command; /* words as for a shell; only CAST_COMMAND_BYTES are written. NULL: unknown;
+                          * so are shell, identity and the following */
+    const char *shell;
     const char *job;
     const char *identity;
     const char *address;

@@ -3,11 +3,13 @@
 #include "server/prepare_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "exec/environment.h"
+#include "policy/words.h"
 #include "server/audit_note.h"
 #include "server/kept.h"
 #include "server/separation.h"
@@ -178,6 +180,14 @@ static enum afar_status choose_leave(struct terms *terms, struct job_launch *lau
                      rule->name != NULL ? rule->name : "");
 }
 
+/* What runs, as a shell would be given it; the caller frees it. */
+static enum afar_status quote_command(const struct job_launch *launch, char **line,
+                                      struct afar_error *err)
+{
+    const struct policy_decision *decision = &launch->decision;
+    return words_quote(decision->argv != NULL ? decision->argv : launch->request->argv, line, err);
+}
+
 static enum afar_status make_recording(struct terms *terms, struct job_launch *launch,
                                        struct afar_error *err)
 {
@@ -185,14 +195,17 @@ static enum afar_status make_recording(struct terms *terms, struct job_launch *l
     const struct rule *rule = decision->rule;
     const struct pty_request *pty = launch->request->pty;
     struct timespec now = {0};
+    char *command = NULL;
     if (rule == NULL || rule->record == NULL || pty == NULL)
         return AFAR_OK;
     (void)clock_gettime(CLOCK_REALTIME, &now);
+    enum afar_status status = quote_command(launch, &command, err);
     const bool switches = rule->user.name != NULL;
     const struct cast_header header = {.rows = pty->size.rows,
                                        .cols = pty->size.cols,
                                        .time_s = now.tv_sec,
                                        .term = pty->term,
+                                       .command = command,
                                        .shell = environment_get(launch->environment, "SHELL"),
                                        .job = launch->id,
                                        .identity = terms->asker.identity,
@@ -200,7 +213,9 @@ static enum afar_status make_recording(struct terms *terms, struct job_launch *l
                                        .rule = rule->name,
                                        .user = switches ? rule->user.name : terms->shared->user};
     launch->spawned.stage = "record";
-    launch->recording = recording_make(rule->record, &header, err);
+    if (status == AFAR_OK)
+        launch->recording = recording_make(rule->record, &header, err);
+    free(command);
     if (launch->recording != NULL)
         return AFAR_OK;
     counters_count(&terms->shared->counters, COUNTER_RECORD_ERRORS);

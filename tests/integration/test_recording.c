@@ -139,6 +139,7 @@ static void it_is_what_was_shown(void **state)
     read_cast(path);
     assert_non_null(strstr(text, "\"afar\": {\"job\": \""));
     assert_non_null(strstr(text, "\"rule\": \"all\""));
+    assert_non_null(strstr(text, ", \"command\": \"bash -c 'stty size; printf "));
     assert_non_null(strstr(text, "\"r\", \"99x31\"]\n"));
     assert_non_null(strstr(text, "\"m\", \"end\"]\n"));
     assert_null(strstr(text, "secret"));

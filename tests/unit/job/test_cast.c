@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "job/cast.h"
@@ -110,6 +111,7 @@ static void headers(void **state)
                                      .cols = 1,
                                      .time_s = 1764200000,
                                      .term = "xterm",
+                                     .command = "sh -c 'a\n'",
                                      .shell = "/bin/sh",
                                      .job = "j",
                                      .identity = "cn:\"x\xff",
@@ -119,9 +121,23 @@ static void headers(void **state)
     assert_int_equal(cast_put_header(&out, &most, NULL), AFAR_OK);
     assert_text(&out,
                 "{\"version\": 2, \"width\": 1, \"height\": 65535, \"timestamp\": 1764200000, "
-                "\"env\": {\"TERM\": \"xterm\", \"SHELL\": \"/bin/sh\"}, \"afar\": {\"job\": "
+                "\"command\": \"sh -c 'a\\u000a'\", \"env\": {\"TERM\": \"xterm\", \"SHELL\": "
+                "\"/bin/sh\"}, \"afar\": {\"job\": "
                 "\"j\", \"identity\": \"cn:\\u0022x\xef\xbf\xbd\", \"address\": \"::1\", "
                 "\"rule\": \"all\", \"user\": \"u\"}}\n");
+    /* Of a long one its beginning, and no part of a character. */
+    char command[CAST_COMMAND_BYTES + 3] = "";
+    char wanted[CAST_COMMAND_BYTES + 32];
+    memset(command, 'x', CAST_COMMAND_BYTES - 1);
+    memcpy(command + CAST_COMMAND_BYTES - 1, "\xc3\xa9", 3);
+    const struct cast_header is_long = {.term = "dumb", .job = "j", .command = command};
+    buffer_init(&out, ROOM);
+    assert_int_equal(cast_put_header(&out, &is_long, NULL), AFAR_OK);
+    assert_int_equal(buffer_append(&out, "", 1, NULL), AFAR_OK);
+    (void)snprintf(wanted, sizeof wanted, "\"command\": \"%.*s...\", \"env\"",
+                   CAST_COMMAND_BYTES - 1, command);
+    assert_non_null(strstr((const char *)buffer_head(&out), wanted));
+    buffer_close(&out);
     struct afar_error err;
     buffer_init(&out, 10);
     assert_int_equal(cast_put_header(&out, &most, &err), AFAR_ELIMIT);
