@@ -73,7 +73,7 @@ struct job_streams {
 /* See terminal.c. Unused if the job is not on a terminal. */
 struct job_terminal {
     struct screen_size size; /* the last size from job_resize */
-    bool resized;            /* job_resize was called */
+    bool resized;            /* job_resize was called, later than job_terminal_begins */
     bool in_line;            /* the last byte of input was not a newline */
     bool input_over;
     bool counted;       /* included in the figures */
@@ -197,6 +197,9 @@ bool job_streams_ended(const struct job *job);
 bool job_streams_paused(const struct job *job);
 
 /* terminal.c */
+
+/* The command is about to begin, with the last size that was asked for. */
+void job_terminal_begins(struct job *job);
 
 /* The terminal's descriptors are open. Does nothing if the job is not on a terminal. */
 void job_terminal_opened(struct job *job);

@@ -23,6 +23,12 @@ static void set_deadline(struct job *job, int64_t deadline_ms)
     timer_arm(loop_timers(job->host->loop), &job->deadlines.timer, deadline_ms);
 }
 
+static void post(struct job *job)
+{
+    job_terminal_begins(job);
+    companion_post(job->host->companion, &job->launch.task);
+}
+
 void job_spawn_begin(struct job *job)
 {
     struct job_host *host = job->host;
@@ -31,7 +37,7 @@ void job_spawn_begin(struct job *job)
     set_deadline(job, clock_deadline_ms(job->spawning.timeout_ms));
     job->spawning.waits = !job->place->ops->may_spawn(job->place);
     if (!job->spawning.waits)
-        companion_post(host->companion, &job->launch.task);
+        post(job);
 }
 
 /* Its companion has never begun. */
@@ -52,7 +58,7 @@ void job_spawn_turn(struct job *job)
     if (job->spawning.cancelled)
         end_unbegun(job);
     else
-        companion_post(job->host->companion, &job->launch.task);
+        post(job);
 }
 
 /* False: the start is in progress, or its turn has just come. */

@@ -57,6 +57,13 @@ void job_resize(struct job *job, const struct screen_size *size)
         apply_size(job);
 }
 
+void job_terminal_begins(struct job *job)
+{
+    if (job->terminal.resized)
+        job->launch.request->pty->size = job->terminal.size;
+    job->terminal.resized = false;
+}
+
 const struct screen_size *job_screen(const struct job *job)
 {
     return job->terminal.resized ? &job->terminal.size : &job->launch.request->pty->size;

@@ -24,6 +24,7 @@
 
 enum {
     RUNS = 200,
+    QUEUED_RUNS = 10,
     AT_ONCE = 8,
     SPINNERS = 4,
     /* So many sizes in a second, of which one each 50 ms is told, and the first at once. */
@@ -99,6 +100,49 @@ static void as_ours(void **state)
     assert_string_equal(people[0].text, "24 80\r\n");
 }
 
+/* Reads frames to the one that has this text in its header, or in its payload. */
+static void read_to(int fd, const char *text)
+{
+    for (bool there = false; !there;) {
+        char *payload = NULL;
+        char *header = raw_read_header(fd, &payload);
+        assert_non_null(header);
+        there = strstr(header, text) != NULL || strstr(payload, text) != NULL;
+        if (strstr(header, "\"type\":\"exit\"") != NULL && !there)
+            fail_msg("no '%s': %s", text, header);
+        free(header);
+        free(payload);
+    }
+}
+
+/* A window that changes while its command waits for another: it begins with the last size. */
+static void as_it_is_now(void **state)
+{
+    (void)state;
+    struct afard narrow;
+    const char *args[] = {"--listen", "tcp://127.0.0.1:0", "--set", "max_jobs=1",
+                          "--set",    "kill_grace_ms=300", NULL};
+    afard_start(&narrow, args);
+    for (int run = 0; run < QUEUED_RUNS; run++) {
+        int first = raw_connect(afard_port(&narrow, 0));
+        int second = raw_connect(afard_port(&narrow, 0));
+        raw_send_frame(first, "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"cat\"],"
+                              "\"stdin\":\"stream\"}");
+        read_to(first, "\"type\":\"started\"");
+        raw_send_frame(second, "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"stty\",\"size\"],"
+                               "\"pty\":{\"rows\":20,\"cols\":40},\"start_within_ms\":60000}");
+        raw_send_frame(second, "{\"type\":\"resize\",\"id\":1,\"rows\":33,\"cols\":77}");
+        raw_send_frame(second, "{\"type\":\"resize\",\"id\":1,\"rows\":33,\"cols\":70000}");
+        read_to(second, "\"code\":\"bad_request\""); /* the one before has been read, too */
+        raw_send_frame(first, "{\"type\":\"stdin\",\"id\":1,\"offset\":0,\"size\":0,\"eof\":true}");
+        read_to(second, "33 77\r\n");
+        (void)close(first);
+        (void)close(second);
+        afard_expect_calm(&narrow);
+    }
+    assert_int_equal(afard_stop(&narrow), 0);
+}
+
 /* ---- the sizes after it ---------------------------------------------------------------------- */
 
 /* Rows of a frame "resize"; 0: it is another. */
@@ -169,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(as_ours, begin_load, end_load),
+        cmocka_unit_test(as_it_is_now),
         cmocka_unit_test(a_hundred_in_a_second),
     };
     int failed = 0;
