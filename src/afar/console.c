@@ -253,19 +253,19 @@ int console_timeout(const struct console *console, int64_t now_ms)
 
 /* ---- stops ----------------------------------------------------------------------------------- */
 
-void console_stop(void)
+void console_stop(int number)
 {
-    sigset_t tstp;
+    sigset_t stop;
     sigset_t before;
     struct sigaction action;
     const struct sigaction plain = {.sa_handler = SIG_DFL};
-    (void)sigemptyset(&tstp);
-    (void)sigaddset(&tstp, SIGTSTP);
-    (void)sigaction(SIGTSTP, &plain, &action);
-    (void)sigprocmask(SIG_UNBLOCK, &tstp, &before);
-    (void)kill(0, SIGTSTP); /* returns when we are continued */
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, number);
+    (void)sigaction(number, &plain, &action);
+    (void)sigprocmask(SIG_UNBLOCK, &stop, &before);
+    (void)kill(0, number); /* returns when we are continued */
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    (void)sigaction(SIGTSTP, &action, NULL);
+    (void)sigaction(number, &action, NULL);
 }
 
 void console_continued(struct console *console)

@@ -90,9 +90,9 @@ void console_redraw(struct console *console);
 /* Our terminal's size has changed. */
 void console_resized(struct console *console);
 
-/* Stops this program and the other processes of its process group, until continued. Call
- * console_leave first, and tell the server. */
-void console_stop(void);
+/* Stops this program and the other processes of its process group by TSTP or TTOU, until continued.
+ * Call console_leave first, and tell the server. */
+void console_stop(int number);
 
 /* Call after a stop, in the foreground or not. */
 void console_continued(struct console *console);

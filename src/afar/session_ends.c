@@ -76,8 +76,9 @@ static void session_detach(struct session *session, struct afar_error *err)
         tty_say(&session->console.tty, "[it is not kept, and would end; ~. hangs up]");
 }
 
-/* Stops this program until it is continued, and tells the server before. */
-static void session_suspend(struct session *session, struct afar_error *err)
+/* Stops this program until it is continued, and tells the server before. TSTP: by the user. TTOU:
+ * again, as the terminal is another's. */
+static void session_suspend(struct session *session, int number, struct afar_error *err)
 {
     int64_t until_ms = session_now_ms() + PAUSE_MS;
     if (session->console.own && session->started)
@@ -91,9 +92,22 @@ static void session_suspend(struct session *session, struct afar_error *err)
     }
     if (session->status >= 0 || session->again)
         return;
-    console_leave(&session->console, true);
-    console_stop();
+    if (number == SIGTSTP)
+        console_leave(&session->console, true);
+    console_stop(number);
     if (session->started)
+        console_continued(&session->console);
+}
+
+/* A shell sends CONT for `bg`, too, and none for a `fg` of what runs already: then the terminal
+ * would stay the shell's. So this stops again, as the kernel would stop what sets its mode. */
+static void session_continued(struct session *session, struct afar_error *err)
+{
+    if (!session->started) /* console_begin follows */
+        return;
+    if (session->console.own && tty_in_background())
+        session_suspend(session, SIGTTOU, err);
+    else
         console_continued(&session->console);
 }
 
@@ -104,7 +118,7 @@ void session_act(struct session *session, enum escape_action action, struct afar
     else if (action == ESCAPE_DETACH)
         session_detach(session, err);
     else if (action == ESCAPE_SUSPEND)
-        session_suspend(session, err);
+        session_suspend(session, SIGTSTP, err);
 }
 
 /* ---- signals --------------------------------------------------------------------------------- */
@@ -221,9 +235,9 @@ void session_take_signals(struct session *session, struct afar_error *err)
         if (number == SIGWINCH)
             console_resized(&session->console);
         else if (number == SIGCONT)
-            console_continued(&session->console);
+            session_continued(session, err);
         else if (number == SIGTSTP)
-            session_suspend(session, err);
+            session_suspend(session, SIGTSTP, err);
         else if (session->options->stays && session_is_end(number))
             session_leave_job(session, number);
         else if (session->options->stays)

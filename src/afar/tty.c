@@ -145,6 +145,12 @@ bool tty_in_foreground(void)
     return tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
+bool tty_in_background(void)
+{
+    const pid_t group = tcgetpgrp(STDIN_FILENO);
+    return group > 0 && group != getpgrp();
+}
+
 bool tty_resume(struct tty *tty, bool *changed)
 {
     char text[TERM_MODES_TEXT_BYTES];

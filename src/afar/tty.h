@@ -55,6 +55,9 @@ bool tty_resume(struct tty *tty, bool *changed);
 /* True if this program is in the terminal's foreground. */
 bool tty_in_foreground(void);
 
+/* True if another program is there. Neither is true of a terminal that does not control us. */
+bool tty_in_background(void);
+
 /* Call before this, or a part of it, is written to standard output: if we are killed during the
  * write, the guard undoes its modes too. */
 void tty_foresee(struct tty *tty, const void *data, size_t size);

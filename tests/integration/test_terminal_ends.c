@@ -193,6 +193,37 @@ static void stopped_from_outside(void **state)
     get_up();
 }
 
+/* In the background there is nothing for it to do: it stops again, and `fg` finds it. */
+static void in_the_background(void **state)
+{
+    (void)state;
+    static const int numbers[] = {SIGTSTP, SIGSTOP};
+    person_sit_down(&person, server.url[way]);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        person_start(&person, "run -t $url -- sh -c 'stty -echo; echo rea\"\"dy; "
+                              "while read x; do echo got $x; done; exit 9'");
+        terminal_await(&person, "ready\r\n");
+        assert_int_equal(kill(person_child(&person), numbers[i]), 0);
+        terminal_await(&person, "Stopped");
+        terminal_await(&person, "@@ ");
+        for (int times = 0; times < 2; times++) {
+            terminal_type(&person,
+                          "bg; until jobs -s | grep '' >/dev/null; do :; done; echo bac\"\"k\r");
+            terminal_await(&person, "back\r\n");
+            terminal_await(&person, "@@ ");
+            person_expect_in_order(&person);
+        }
+        terminal_type(&person, "fg; echo r\"\"c=$?.\r");
+        terminal_await(&person, "$afar run");
+        terminal_type(&person, "again\r");
+        terminal_await(&person, "got again\r\n");
+        terminal_type(&person, "\x04");
+        person_expect_status(&person, 9);
+        person_expect_in_order(&person);
+    }
+    get_up();
+}
+
 /* Where nothing was set nothing is written; nor after a command that ended by itself. */
 static void nothing_needless_is_written(void **state)
 {
@@ -233,6 +264,7 @@ int main(void)
         cmocka_unit_test(what_is_denied),
         cmocka_unit_test(signals_from_outside),
         cmocka_unit_test(stopped_from_outside),
+        cmocka_unit_test(in_the_background),
         cmocka_unit_test(nothing_needless_is_written),
         cmocka_unit_test(the_window_closes),
     };
