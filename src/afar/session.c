@@ -124,13 +124,16 @@ static void on_screen(void *user, const char *modes, uint64_t replay)
 static void on_cut(void *user, uint64_t stdout_bytes, uint64_t stderr_bytes)
 {
     struct session *session = user;
+    char text[128];
     console_replayed(&session->console, stdout_bytes);
     if (session->command->no_output || session->options->print_job)
         return;
     session->cut = true;
+    (void)snprintf(text, sizeof text,
+                   "here %llu bytes of stdout and %llu of stderr are not kept any more",
+                   (unsigned long long)stdout_bytes, (unsigned long long)stderr_bytes);
     if (!session->json)
-        report("here %llu bytes of stdout and %llu of stderr are not kept any more",
-               (unsigned long long)stdout_bytes, (unsigned long long)stderr_bytes);
+        console_tell(&session->console, text);
 }
 
 static const char exit_frame[] = "{\"type\":\"exit\",";

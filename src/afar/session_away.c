@@ -71,6 +71,7 @@ void session_check_interrupted_away(struct session *session)
     if (!session->told_away || session->give_up_ms == 0 || session->status >= 0 ||
         session_now_ms() < session->give_up_ms)
         return;
+    console_leave(&session->console, true);
     if (session_is_kept(session))
         report("%s: interrupted, and the connection is not back; job %s is kept and may run on",
                session->remote->host, session->job);

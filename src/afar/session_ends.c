@@ -132,6 +132,7 @@ bool session_is_end(int number)
 static void take_back(struct session *session, int number, struct afar_error *err)
 {
     if (session->taken_back != 0) {
+        console_leave(&session->console, true);
         report("%s: interrupted twice before the command had begun; the connection is closed, "
                "whether the command begins is unknown",
                session->remote->host);
@@ -153,6 +154,7 @@ void session_check_taken_back(struct session *session)
     if (session->taken_back == 0 || session->told_away || session->status >= 0 ||
         session_now_ms() < session->give_up_ms)
         return;
+    console_leave(&session->console, true);
     report("%s: interrupted by %s before the command had begun, and the server does not answer; "
            "whether the command begins is unknown",
            session->remote->host, sigabbrev_np(session->taken_back));
@@ -165,6 +167,7 @@ void session_check_leaving(struct session *session)
 {
     if (session->leaving == 0 || session->status >= 0 || session_now_ms() < session->give_up_ms)
         return;
+    console_leave(&session->console, true);
     if (session->options->channel == NULL)
         report("%s: ended by %s; the connection is closed, and the server ends the command",
                session->remote->host, sigabbrev_np(session->leaving));
@@ -177,6 +180,7 @@ void session_check_wait(struct session *session)
     if (session->wait_until_ms == 0 || session->status >= 0 ||
         session_now_ms() < session->wait_until_ms)
         return;
+    console_leave(&session->console, true);
     report("job %s has not ended in this time, and runs on", session->command->job);
     session->status = STATUS_TIMED_OUT;
     session->lost = true;
@@ -217,6 +221,7 @@ static void pass_on(struct session *session, int number, struct afar_error *err)
 
 void session_leave_job(struct session *session, int number)
 {
+    console_leave(&session->console, true);
     /* While its output is still behind, it may have ended. */
     if (!session->command->watch && number == SIGPIPE)
         report("nobody reads the output any more; left job %s", session->command->job);

@@ -160,6 +160,23 @@ static void its_log_leaves_a_terminal_in_order(void **state)
     QUIET(0, "rm", "@", "once:modes");
 }
 
+/* Who is made to leave reads why on a screen that is in order again. */
+static void who_must_leave_is_told(void **state)
+{
+    (void)state;
+    QUIET(0, "run", "-d", "-t", "--once", "alternate", "@", "--", "bash", "-c",
+          "printf '\\033[?1049hthere'; " ECHO_AWAKE);
+    AFAR(&one, ROWS, COLS, "attach", "@", "once:alternate");
+    terminal_await(&one, "\x1b[?1049h");
+    assert_int_equal(kill(one.pid, SIGTERM), 0);
+    terminal_await(&one, "\x1b[?1049l");
+    terminal_await(&one, "afar: left job ");
+    expect_end(&one, 143, ", which runs on\r\n");
+    QUIET(0, "kill", "--signal", "KILL", "@", "once:alternate");
+    QUIET(125, "wait", "@", "once:alternate");
+    QUIET(0, "rm", "@", "once:alternate");
+}
+
 /* `-d`: at once, and its keys come later. */
 static void it_begins_without_anybody(void **state)
 {
@@ -455,6 +472,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_left_and_found),
         cmocka_unit_test(its_log_leaves_a_terminal_in_order),
+        cmocka_unit_test(who_must_leave_is_told),
         cmocka_unit_test(it_begins_without_anybody),
         cmocka_unit_test(it_is_taken_over),
         cmocka_unit_test(readers_have_no_size),

@@ -219,6 +219,26 @@ static void no_connection(void **state)
     trying(0, MANY, cutter_deafen);
 }
 
+/* Somebody ends it meanwhile: what it says comes on a screen that is in order again. */
+static void ended_from_outside(void **state)
+{
+    (void)state;
+    sit_down(0);
+    person_start(&person, "run -t --silence 300ms $url -- sh -c "
+                          "'printf \"\\033[?1049hrea\"\"dy\"; sleep 1000'");
+    terminal_await(&person, "ready");
+    cutter_swallow(cutter);
+    cutter_silence(cutter);
+    terminal_await(&person, "trying to come back");
+    assert_int_equal(kill(person_child(&person), SIGTERM), 0);
+    terminal_await(&person, "\x1b[?1049l");
+    terminal_await(&person, "interrupted, and the connection is not back");
+    terminal_await(&person, "s more\r\n");
+    person_expect_status(&person, 125);
+    person_expect_in_order(&person);
+    stand_up();
+}
+
 /* ---- ~^Z ------------------------------------------------------------------------------------- */
 
 /* More than all that is on its way can hold: the server waits with the rest. */
@@ -295,6 +315,7 @@ int main(void)
         cmocka_unit_test(no_word_over_tcp),
         cmocka_unit_test(no_word_over_tls),
         cmocka_unit_test(no_connection),
+        cmocka_unit_test(ended_from_outside),
         cmocka_unit_test(stopped_for_long),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
