@@ -6,29 +6,37 @@
 
 #include "afar/report.h"
 
-/* The codes of a server that does not know a field of the request. */
-static bool misses(const struct afar_error *err)
+enum { ASK_MS = 5000 }; /* as long as a lost connection is probed for */
+
+/* True if the server does not know a field of the request, as it does not offer this. It may offer
+ * that, and refuse another field: what it offers it tells when a command starts, or if asked. */
+static bool misses(const struct session *session, const struct afar_error *err, const char *feature)
 {
-    return strcmp(err->reason, "bad_request") == 0 || strcmp(err->reason, "unsupported") == 0;
+    struct afar_pong pong = AFAR_PONG_INIT();
+    if (strcmp(err->reason, "bad_request") != 0 && strcmp(err->reason, "unsupported") != 0)
+        return false;
+    if (afar_features(session->client)[0] == '\0')
+        (void)afar_ping(session->client, ASK_MS, &pong, NULL);
+    return !afar_offers(session->client, feature);
 }
 
 /* True if the server is too old for subsystems: it misses the command. */
 static bool is_unknown_subsystem(const struct session *session, const struct afar_error *err)
 {
-    return session->command->subsystem != NULL && misses(err);
+    return session->command->subsystem != NULL && misses(session, err, "subsystem");
 }
 
 static bool is_unknown_forward(const struct session *session, const struct afar_error *err)
 {
-    return session->command->forward != NULL && misses(err);
+    return session->command->forward != NULL && misses(session, err, "forward");
 }
 
 bool session_is_unknown_terminal(const struct session *session, const struct afar_error *err)
 {
     const struct afar_command *command = session->command;
-    if (command->pty == NULL && !command->with_pty && !command->login)
-        return false;
-    return misses(err);
+    const bool on_terminal = command->pty != NULL || command->with_pty;
+    return (on_terminal && misses(session, err, "pty")) ||
+           (command->login && misses(session, err, "home")); /* which offers `login`, too */
 }
 
 void session_tell_failure(struct session *session, enum afar_status status,

@@ -272,6 +272,29 @@ static void test_a_request_that_meets_the_end(void **state)
     impostor_forget(&server);
 }
 
+/* ---- what is missing at an older one ----------------------------------------------------------- */
+
+static void it_is_older(void **state)
+{
+    (void)state;
+    struct impostor older;
+    impostor_open(&older);
+    static const char *const pongs[] = {
+        "{\"type\":\"pong\",\"version\":\"0.0.1\"}",
+        "{\"type\":\"pong\",\"version\":\"0.0.1\",\"features\":[\"keep\"]}"};
+    for (size_t i = 0; i < sizeof pongs / sizeof pongs[0]; i++) {
+        impostor_run(&older, (const char *const[]){"-t", NULL});
+        impostor_say(&older, "{\"type\":\"error\",\"id\":1,\"code\":\"bad_request\",\"message\":"
+                             "\"pty is unknown\"}");
+        impostor_expect(&older, "\"type\":\"ping\"");
+        impostor_say(&older, pongs[i]);
+        program_expect(&older.program, 2, "offers no terminal (its afard is older)\n");
+        assert_int_equal(impostor_finish(&older), 125);
+        impostor_forget(&older);
+    }
+    impostor_close(&older);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_the_sum_of_headed),
         cmocka_unit_test(test_a_request_that_crosses_closing),
         cmocka_unit_test(test_a_request_that_meets_the_end),
+        cmocka_unit_test(it_is_older),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -134,6 +134,24 @@ static void what_is_denied(void **state)
     ruled_close(&ruled);
 }
 
+/* Another thing that the server does not offer is named, and not the terminal. */
+static void what_is_not_offered(void **state)
+{
+    (void)state;
+    static const char *const lines[][2] = {{"run -t --keep $url -- true", "does not offer keep"},
+                                           {"run -t --once x $url -- true", "does not offer key"},
+                                           {"run -d -t $url -- true", "does not offer keep"},
+                                           {"shell --keep $url", "does not offer keep"}};
+    person_sit_down(&person, server.url[way]);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        person_start(&person, lines[i][0]);
+        terminal_await(&person, lines[i][1]);
+        person_expect_status(&person, 125);
+        person_expect_in_order(&person);
+    }
+    get_up();
+}
+
 /* However afar dies, or what it runs, with or without a chance to do something about it. */
 static void signals_from_outside(void **state)
 {
@@ -262,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_server_that_does_not_answer),
         cmocka_unit_test(a_server_that_dies),
         cmocka_unit_test(what_is_denied),
+        cmocka_unit_test(what_is_not_offered),
         cmocka_unit_test(signals_from_outside),
         cmocka_unit_test(stopped_from_outside),
         cmocka_unit_test(in_the_background),
