@@ -48,13 +48,15 @@ void console_begin(struct console *console)
         return;
     report("cannot make the terminal raw, lines are sent as they are entered: %s", strerror(errno));
     console->own = false;
+    console->follows = true;
 }
 
 void console_leave(struct console *console, bool undo)
 {
     tty_restore(&console->tty, undo);
-    if (console->follows)
+    if (console->follows && undo)
         tty_undo(&console->tty);
+    console->follows = console->follows && undo;
 }
 
 /* ---- another terminal's screen --------------------------------------------------------------- */

@@ -43,14 +43,14 @@ struct console {
 void console_init(struct console *console, const char *host, const struct afar_command *command,
                   bool with_input, int escape_character);
 
-/* For output without keys (logs): on a terminal, the modes that it sets are undone at the end. */
+/* For output without keys: on a terminal, the modes that it sets are undone at the end. */
 void console_follow_only(struct console *console);
 
 /* The command runs: makes the terminal raw. */
 void console_begin(struct console *console);
 
-/* Restores the terminal's mode; with `undo` also the modes that the command has set. May be
- * repeated. */
+/* Restores the terminal's mode; with `undo` also the modes that the command has set; else those
+ * stay, and are followed no further. May be repeated. */
 void console_leave(struct console *console, bool undo);
 
 /* True if keys should be read now. */

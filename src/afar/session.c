@@ -293,7 +293,8 @@ static int tell_end(const struct session *session, const struct afar_receipt *re
 
 static void take_receipt(struct session *session, const struct afar_receipt *receipt)
 {
-    console_leave(&session->console, receipt->outcome != AFAR_OUTCOME_EXITED);
+    console_leave(&session->console,
+                  session->options->logs || receipt->outcome != AFAR_OUTCOME_EXITED);
     report_unverified(session->remote->host, session->command, receipt, session->cut);
     if (session->options->logs)
         session->status = session->cut ? STATUS_CUT : 0;
@@ -555,7 +556,8 @@ int session_run(struct remote *remote, const struct afar_command *command,
         free(session);
         return status;
     }
-    if (options->logs && !options->json)
+    if ((options->logs || (session->console.on && !session->console.own && !options->print_job)) &&
+        !options->json)
         console_follow_only(&session->console);
     if (!signals_open(&session->signals, session->console.on)) {
         report("signalfd: %s", strerror(errno));

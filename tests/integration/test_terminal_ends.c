@@ -242,6 +242,30 @@ static void in_the_background(void **state)
     get_up();
 }
 
+/* Where the keys are not ours the screen is. */
+static void without_its_keys(void **state)
+{
+    (void)state;
+#define SET_AND_SLEEP \
+    "$url -- sh -c 'printf \"\\033[?1049h\\033[?1006;1003h\\033[?25lrea\"\"dy\"; exec sleep 1000'"
+    static const char *const lines[] = {"run -t " SET_AND_SLEEP " </dev/null",
+                                        "run -t -n " SET_AND_SLEEP};
+    person_sit_down(&person, server.url[way]);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        person_start(&person, lines[i]);
+        terminal_await(&person, "ready");
+        assert_int_equal(kill(person_child(&person), SIGTERM), 0);
+        terminal_await(&person, "\x1b[?1006l\x1b[?1003l\x1b[?25h\x1b[?1049l");
+        person_expect_status(&person, 143);
+        person_expect_in_order(&person);
+    }
+    const size_t from = person.size;
+    person_start(&person, "run -t -n $url -- printf '\033[?1004h'");
+    person_expect_status(&person, 0);
+    get_up();
+    assert_null(strstr(person.text + from, "\x1b[?1004l"));
+}
+
 /* Where nothing was set nothing is written; nor after a command that ended by itself. */
 static void nothing_needless_is_written(void **state)
 {
@@ -284,6 +308,7 @@ int main(void)
         cmocka_unit_test(signals_from_outside),
         cmocka_unit_test(stopped_from_outside),
         cmocka_unit_test(in_the_background),
+        cmocka_unit_test(without_its_keys),
         cmocka_unit_test(nothing_needless_is_written),
         cmocka_unit_test(the_window_closes),
     };
