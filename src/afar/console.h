@@ -26,6 +26,7 @@ struct console {
     bool own;     /* we have one too, and its keys go to the command */
     bool follows; /* not own, but undo the modes that shown output has set */
     bool drops;   /* while away: drop keys that have no room, but still look for escape commands */
+    int link_fd;  /* the connection's socket, for its state; borrowed; -1: none */
     struct tty tty;
     struct escape escape;
     bool size_changed;                 /* the server must be told … */

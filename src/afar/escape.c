@@ -1,5 +1,6 @@
 #include "afar/escape.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { CONTROL_Z = 0x1a, CONTROL_BITS = 0x1f };
@@ -20,6 +21,18 @@ bool escape_parse(const char *text, int *character)
     else
         return false;
     return true;
+}
+
+void escape_name(int character, char out[ESCAPE_NAME_BYTES])
+{
+    if (character == ESCAPE_NONE)
+        (void)snprintf(out, ESCAPE_NAME_BYTES, "none");
+    else if (character < ' ' || character == 0x7f)
+        (void)snprintf(out, ESCAPE_NAME_BYTES, "^%c", character ^ 0x40);
+    else if (character < 0x7f)
+        (void)snprintf(out, ESCAPE_NAME_BYTES, "%c", character);
+    else
+        (void)snprintf(out, ESCAPE_NAME_BYTES, "\\%o", (unsigned)(character & 0xff));
 }
 
 void escape_init(struct escape *escape, int character)

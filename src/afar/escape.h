@@ -37,6 +37,10 @@ struct escape {
 /* Parses "~", "^]" (a control key), any one character, or "none". False: anything else. */
 bool escape_parse(const char *text, int *character);
 
+/* Writes it as escape_parse takes it: "~", "^]". */
+enum { ESCAPE_NAME_BYTES = 8 };
+void escape_name(int character, char out[ESCAPE_NAME_BYTES]);
+
 void escape_init(struct escape *escape, int character);
 
 /* Takes keys up to the first escape command: *action, or ESCAPE_NOTHING at the end of `keys`.

@@ -164,6 +164,7 @@ static void give_keys(struct session *session, struct afar_error *err)
     struct console *console = &session->console;
     enum escape_action action = ESCAPE_NOTHING;
     console_tick(console, session->client, session_now_ms()); /* a new size goes first */
+    console->link_fd = afar_fd(session->client);
     do {
         action = console_take(console, &session->input);
         if (console->start < console->end) {

@@ -70,10 +70,12 @@ static void session_hang_up(struct session *session, struct afar_error *err)
 
 static void session_detach(struct session *session, struct afar_error *err)
 {
+    char name[ESCAPE_NAME_BYTES];
+    escape_name(session->options->escape, name);
     if (session_is_kept(session))
         go(session, 0, "detached", err);
     else
-        tty_say(&session->console.tty, "[it is not kept, and would end; ~. hangs up]");
+        tty_say(&session->console.tty, "[it is not kept, and would end; %s. hangs up]", name);
 }
 
 /* Stops this program until it is continued, and tells the server before. TSTP: by the user. TTOU:

@@ -112,9 +112,12 @@ static void escapes(void **state)
     terminal_type(&person, "~x\r");
     terminal_await(&person, "~x\r\n");
     terminal_type(&person, "~?");
-    terminal_await(&person, "hang up");
+    terminal_await(&person, "  ~.   hang up");
+    terminal_await(&person, "  ~^Z  suspend afar");
+    terminal_await(&person, "  ~~   a '~']\r\n");
     terminal_type(&person, "~s");
-    terminal_await(&person, "connected");
+    terminal_await(&person, "connected; round trip ");
+    terminal_await(&person, " ms; 0 bytes wait to be sent]");
     terminal_type(&person, "\x04");
     person_expect_status(&person, 0);
     person_start(&person, "run -t --escape none $url -- sh -c 'stty -echo; echo rea\"\"dy; cat'");
@@ -125,6 +128,12 @@ static void escapes(void **state)
     person_expect_status(&person, 0);
     person_start(&person, "run -t --escape ^] $url -- " PERSON_READY_THEN_SLEEP);
     terminal_await(&person, "ready\r\n");
+    terminal_type(&person, "\x1d?");
+    terminal_await(&person, "  ^].   hang up");
+    terminal_await(&person, "  ^]^]  a '^]']\r\n");
+    terminal_type(&person, "\x1d"
+                           "d");
+    terminal_await(&person, "^]. hangs up]");
     terminal_type(&person, "\x1d.");
     person_expect_status(&person, 125);
     get_up();

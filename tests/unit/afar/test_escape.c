@@ -132,12 +132,28 @@ static void characters(void **state)
     }
 }
 
+static void names(void **state)
+{
+    (void)state;
+    static const struct {
+        int character;
+        const char *name;
+    } wanted[] = {{'~', "~"},   {0x1d, "^]"},          {0, "^@"},
+                  {0x7f, "^?"}, {ESCAPE_NONE, "none"}, {0xe9, "\\351"}};
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        char name[ESCAPE_NAME_BYTES];
+        escape_name(wanted[i].character, name);
+        assert_string_equal(name, wanted[i].name);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables),
         cmocka_unit_test(a_paste_that_never_ends),
         cmocka_unit_test(characters),
+        cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
