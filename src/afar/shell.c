@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "afar/escape.h"
 #include "afar/job_name.h"
 #include "afar/options.h"
 #include "afar/remote.h"
@@ -37,22 +38,38 @@ static const char help[] =
     "  afar shell build-7\n"
     "  afar shell --once work build-7\n";
 
-/* Shows where the user is now; dim, because it does not come from the shell. */
-static void greet(const char *host, const struct options *options,
-                  const struct afar_command *command)
+struct greeting {
+    const char *host;
+    const struct options *options;
+    const struct afar_command *command;
+};
+
+/* Shows where the user is now, once the shell is there; dim, because it does not come from the
+ * shell. How long the server waits is only asked for: it may grant less. */
+static void greet(void *user)
 {
+    const struct greeting *greeting = user;
+    const struct afar_command *command = greeting->command;
+    const int escape = greeting->options->escape;
     char shown[256];
-    char fate[64] = "it ends with the connection";
-    if (command->keep)
-        (void)snprintf(fate, sizeof fate, "kept; ~d leaves it");
-    else if (command->resume_ms > 0)
-        (void)snprintf(fate, sizeof fate, "waits for a lost connection up to %lld s",
-                       (long long)(command->resume_ms + 999) / 1000);
-    if (options->quiet || isatty(STDERR_FILENO) != 1)
+    char name[ESCAPE_NAME_BYTES];
+    char fate[96] = "it ends with the connection";
+    char help_key[48] = "";
+    if (command->pty == NULL || greeting->options->quiet || isatty(STDERR_FILENO) != 1)
         return;
-    afar_escape(shown, sizeof shown, host, AFAR_ESCAPE_TERMINAL);
-    (void)fprintf(stderr, "\x1b[2m[%s; %s%s]\x1b[0m\n", shown, fate,
-                  options->escape == '~' ? "; ~? after Enter for help" : "");
+    escape_name(escape, name);
+    if (command->keep && escape == ESCAPE_NONE)
+        (void)snprintf(fate, sizeof fate, "kept");
+    else if (command->keep)
+        (void)snprintf(fate, sizeof fate, "kept; %sd leaves it", name);
+    else if (command->resume_ms > 0)
+        (void)snprintf(fate, sizeof fate,
+                       "waits for a lost connection up to %lld s, if the server allows",
+                       (long long)(command->resume_ms + 999) / 1000);
+    if (escape != ESCAPE_NONE && tty_is_there())
+        (void)snprintf(help_key, sizeof help_key, "; %s? after Enter for help", name);
+    afar_escape(shown, sizeof shown, greeting->host, AFAR_ESCAPE_TERMINAL);
+    (void)fprintf(stderr, "\x1b[2m[%s; %s%s]\x1b[0m\n", shown, fate, help_key);
 }
 
 /* Forgets an ended shell of this name, so that a new one can have it. False: the reason was
@@ -73,7 +90,6 @@ static bool forget_ended(struct remote *remote, const char *name)
 
 static int open_shell(struct remote *remote, const struct options *options)
 {
-    const struct session_options how = {.escape = options->escape};
     struct tty_wish wish = {0};
     const bool on_terminal = options->tty || tty_is_there();
     struct afar_command command =
@@ -89,8 +105,10 @@ static int open_shell(struct remote *remote, const struct options *options)
     if (on_terminal) {
         tty_describe(&wish, environ);
         command.pty = &wish.pty;
-        greet(remote->host, options, &command);
     }
+    struct greeting greeting = {remote->host, options, &command};
+    const struct session_options how = {
+        .escape = options->escape, .started = greet, .user = &greeting};
     return session_run(remote, &command, &how);
 }
 

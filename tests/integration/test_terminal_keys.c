@@ -265,6 +265,20 @@ static void a_login_shell(void **state)
     terminal_await(&person, "it ends with the connection");
     terminal_type(&person, "exit 5\r");
     person_expect_status(&person, 5);
+    /* Of what has not begun nothing is said but why; and no key is named that is none. */
+    const size_t from = person.size;
+    person_start(&person, "shell --keep $url");
+    terminal_await(&person, "does not offer keep");
+    person_expect_status(&person, 125);
+    assert_null(strstr(person.text + from, "kept;"));
+    person_start(&person, "shell --escape ^] -e PS1=there: $url");
+    terminal_await(&person, "; ^]? after Enter for help]");
+    terminal_type(&person, "exit 6\r");
+    person_expect_status(&person, 6);
+    person_start(&person, "shell --escape none -e PS1=there: $url");
+    terminal_await(&person, "if the server allows]");
+    terminal_type(&person, "exit 7\r");
+    person_expect_status(&person, 7);
     person_start(&person, "shell -q $url </dev/null");
     person_expect_status(&person, 0);
     get_up();
