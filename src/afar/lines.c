@@ -3,9 +3,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <histedit.h>
@@ -100,6 +102,9 @@ static bool editor_begin(struct line_editor *editor)
     (void)editor->set(editor->edit, EL_PROMPT, prompt);
     (void)editor->set(editor->edit, EL_SIGNAL, 1);
     (void)editor->source(editor->edit, NULL);
+    /* In both key maps of vi's bindings, too; see read_edited. */
+    (void)editor->set(editor->edit, EL_BIND, "^C", "ed-start-over", NULL);
+    (void)editor->set(editor->edit, EL_BIND, "-a", "^C", "ed-start-over", NULL);
     return true;
 }
 
@@ -151,11 +156,25 @@ static const char *read_plain(struct lines *lines, size_t *size)
     return length < 0 ? NULL : lines->line;
 }
 
+static void set_interrupt_key(bool known, struct termios *mode, cc_t key)
+{
+    if (!known)
+        return;
+    mode->c_cc[VINTR] = key;
+    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, mode);
+}
+
 static const char *read_edited(struct line_editor *editor, size_t *size)
 {
     HistEvent event;
     int length = 0;
+    struct termios mode;
+    /* While a line is edited, Ctrl-C is a key of the editor, which takes over what is set here. */
+    const bool known = tcgetattr(STDIN_FILENO, &mode) == 0;
+    const cc_t key = known ? mode.c_cc[VINTR] : 0;
+    set_interrupt_key(known, &mode, _POSIX_VDISABLE);
     const char *line = editor->gets(editor->edit, &length);
+    set_interrupt_key(known, &mode, key);
     if (line == NULL || length <= 0)
         return NULL;
     if (strspn(line, " \t\n") < strlen(line))
@@ -164,8 +183,22 @@ static const char *read_edited(struct line_editor *editor, size_t *size)
     return line;
 }
 
+static void pass(int number)
+{
+    (void)number;
+}
+
+/* As in a shell, Ctrl-C at the prompt ends the line, which the terminal drops, not this program. */
 const char *lines_next(struct lines *lines, size_t *size)
 {
+    const struct sigaction go_on = {.sa_handler = pass, .sa_flags = SA_RESTART};
+    struct sigaction before;
     lines->number++;
-    return lines->editor != NULL ? read_edited(lines->editor, size) : read_plain(lines, size);
+    if (!lines->interactive)
+        return read_plain(lines, size);
+    (void)sigaction(SIGINT, &go_on, &before);
+    const char *line =
+        lines->editor != NULL ? read_edited(lines->editor, size) : read_plain(lines, size);
+    (void)sigaction(SIGINT, &before, NULL);
+    return line;
 }

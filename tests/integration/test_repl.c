@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "support/afard.h"
 #include "support/terminal.h"
 
@@ -28,6 +30,29 @@ static void test_history(void **state)
     assert_int_equal(terminal_finish(&terminal), 3);
 }
 
+/* Ctrl-C ends the line that is typed; and a command that runs, but not what runs it. */
+static void test_interrupts(void **state)
+{
+    struct afard *server = *state;
+    struct terminal terminal;
+    const char *const repl[] = {"afar", "repl", server->url[0], NULL};
+    terminal_start(&terminal, repl);
+    terminal_await(&terminal, ">>>: ");
+    terminal_type(&terminal, "\003");
+    terminal_type(&terminal, "echo no\003");
+    terminal_type(&terminal, "echo $((6*7))\r");
+    terminal_await(&terminal, "\r\n42\r\n");
+    terminal_await(&terminal, ">>>: ");
+    assert_null(strstr(terminal.text, "no42"));
+    terminal_type(&terminal, "echo $((6*8)); sleep 1000\r");
+    terminal_await(&terminal, "\r\n48\r\n");
+    terminal_type(&terminal, "\003");
+    terminal_await(&terminal, "[130]");
+    terminal_await(&terminal, ">>>: ");
+    terminal_type(&terminal, "exit 3\r");
+    assert_int_equal(terminal_finish(&terminal), 3);
+}
+
 static int set_up(void **state)
 {
     static struct afard server;
@@ -46,6 +71,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_history),
+        cmocka_unit_test(test_interrupts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
