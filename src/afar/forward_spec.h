@@ -10,6 +10,7 @@
 #define AFAR_FORWARD_SPEC_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "base/forward_target.h"
@@ -21,7 +22,10 @@ struct forward_spec {
     char bind[FORWARD_HOST_BYTES]; /* without brackets; "" or "*": every address */
     uint16_t port;                 /* 0: the kernel chooses */
     char path[FORWARD_PATH_BYTES]; /* a Unix socket, instead of these; "": none */
-    bool dynamic;                  /* each client names its target (SOCKS); else: */
+    bool made;                     /* by us, at `path` (set by forwards_listen): this file */
+    dev_t device;
+    ino_t inode;
+    bool dynamic; /* each client names its target (SOCKS); else: */
     char target[FORWARD_TEXT_BYTES];
 };
 

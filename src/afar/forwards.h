@@ -4,13 +4,15 @@
  *
  *     client ──▶ listener ─ forwards_serve ─ fork ─▶ channel ── TLS ──▶ afard ──▶ target
  *
- * Owns:    the listeners, and the process that serves them (forwards_close).
+ * Owns:    the listeners, the names of the Unix sockets among them, and the process that serves
+ *          them (forwards_close). Signals that end programs wait while there are such names.
  * Threads: one.
  * Blocks:  forwards_serve, until it is told to end; forwards_end, until the connections have ended.
  * Limits:  FORWARDS_MAX, and FORWARD_CHANNELS_MAX connections at a time. */
 #ifndef AFAR_FORWARDS_H
 #define AFAR_FORWARDS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -39,6 +41,9 @@ struct forwards {
     size_t listener_count;
     int control; /* ends the serving process; -1: there is none */
     pid_t pid;
+    bool holds_signals; /* `ends` are blocked, until our Unix sockets are removed */
+    sigset_t ends;
+    sigset_t before; /* the signal mask before that */
 };
 
 void forwards_init(struct forwards *forwards);
@@ -56,12 +61,13 @@ bool forwards_listen(struct forwards *forwards, bool tell);
 bool forwards_start(struct forwards *forwards, struct remote *remote);
 
 /* forwards_end accepts no more and waits until the connections have ended. forwards_close frees
- * everything; without forwards_end first, it also ends the connections. */
+ * everything, and removes the Unix sockets that forwards_listen has made; without forwards_end
+ * first, it also ends the connections. */
 void forwards_end(struct forwards *forwards);
 void forwards_close(struct forwards *forwards);
 
 /* Serves in this process. A byte on `control` ends it as forwards_end does, its end of file ends it
- * immediately; -1: only signals end it. */
+ * immediately; -1: only signals end it. Such a signal has its usual effect in forwards_close. */
 void forwards_serve(struct forwards *forwards, struct remote *remote, int control);
 
 #endif

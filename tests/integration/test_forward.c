@@ -251,26 +251,121 @@ static void test_with_command(void **state)
     afard_expect_calm(&server);
 }
 
-static void test_unix_socket(void **state)
+/* ---- Unix sockets ---------------------------------------------------------------------------- */
+
+struct place {
+    char folder[32];
+    char path[64];
+    char spec[128]; /* from the path to the echo server */
+};
+
+static void place_open(struct place *place)
 {
-    char folder[] = "/tmp/afar-forward-XXXXXX";
-    char spec[256];
-    struct program program;
+    (void)snprintf(place->folder, sizeof place->folder, "/tmp/afar-forward-XXXXXX");
+    assert_non_null(mkdtemp(place->folder));
+    (void)snprintf(place->path, sizeof place->path, "%s/s", place->folder);
+    (void)snprintf(place->spec, sizeof place->spec, "%s:127.0.0.1:%u", place->path, echo.port);
+}
+
+/* Nothing was left. */
+static void place_close(struct place *place)
+{
+    assert_int_equal(rmdir(place->folder), 0);
+}
+
+static void expect_echo_at(const char *path)
+{
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    (void)state;
-    assert_non_null(mkdtemp(folder));
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/s", folder);
-    (void)snprintf(spec, sizeof spec, "%s:127.0.0.1:%u", address.sun_path, echo.port);
-    program_start(&program, WORDS("afar", "forward", server.url[0], spec), NULL);
-    program_expect(&program, 2, " -> ");
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     expect_echo(fd, "by a path");
     (void)close(fd);
-    stop(&program);
-    (void)unlink(address.sun_path);
-    assert_int_equal(rmdir(folder), 0);
 }
+
+/* The socket goes with the program, by whatever signal that ends; and it ends as by that signal. */
+static void test_unix_socket(void **state)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    struct place place;
+    struct program program;
+    (void)state;
+    place_open(&place);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        program_start(&program, WORDS("afar", "forward", server.url[0], place.spec), NULL);
+        program_expect(&program, 2, " -> ");
+        if (i == 0)
+            expect_echo_at(place.path);
+        assert_int_equal(kill(program.pid, numbers[i]), 0);
+        program_finish(&program, NULL, 0);
+        assert_int_equal(program_exit_status(&program), 128 + numbers[i]);
+        program_close(&program);
+        assert_int_equal(access(place.path, F_OK), -1);
+    }
+    place_close(&place);
+}
+
+/* With ssh another process has the socket, and removes it also where the first one is killed. */
+static void test_unix_socket_beside_command(void **state)
+{
+    static const int numbers[] = {SIGTERM, SIGKILL};
+    struct place place;
+    struct program program;
+    (void)state;
+    place_open(&place);
+    program_expect_run(WORDS("afar", "ssh", "-L", place.spec, server.url[0], "echo x"), "", 0,
+                       "x\n", "");
+    assert_int_equal(access(place.path, F_OK), -1);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        program_start(&program, WORDS("afar", "ssh", "-v", "-N", "-L", place.spec, server.url[0]),
+                      NULL);
+        program_expect(&program, 2, " -> ");
+        expect_echo_at(place.path);
+        assert_int_equal(kill(program.pid, numbers[i]), 0);
+        program_finish(&program, NULL, 0); /* the other process has standard error until its end */
+        assert_int_equal(program_exit_status(&program), 128 + numbers[i]);
+        program_close(&program);
+        assert_int_equal(access(place.path, F_OK), -1);
+    }
+    place_close(&place);
+    afard_expect_calm(&server);
+}
+
+/* Nobody's file is removed but its own. */
+static void test_unix_socket_in_use(void **state)
+{
+    const char *url = server.url[0];
+    struct place place;
+    struct program program;
+    (void)state;
+    place_open(&place);
+    int fd = open(place.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    program_expect_run(WORDS("afar", "forward", url, place.spec), "", 125, "",
+                       "Address already in use; a file that is not a socket is there");
+    program_expect_run(WORDS("afar", "forward", "tcp://127.0.0.1:1", place.spec), "", 125, "",
+                       "Connection refused");
+    program_expect_run(WORDS("afar", "ssh", "-L", place.spec, url, "echo x"), "", 0, "x\n",
+                       "Address already in use");
+    assert_int_equal(unlink(place.path), 0);
+
+    program_start(&program, WORDS("afar", "forward", url, place.spec), NULL);
+    program_expect(&program, 2, " -> ");
+    program_expect_run(WORDS("afar", "forward", url, place.spec), "", 125, "",
+                       "in use; if nobody listens there any more, remove it");
+    expect_echo_at(place.path);
+    /* In the place of its own there is another's. */
+    assert_int_equal(unlink(place.path), 0);
+    fd = open(place.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    stop(&program);
+    assert_int_equal(unlink(place.path), 0);
+    place_close(&place);
+}
+
+/* ---- failures -------------------------------------------------------------------------------- */
 
 static void test_ports_in_use(void **state)
 {
@@ -485,6 +580,8 @@ int main(void)
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_with_command),
         cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_unix_socket_beside_command),
+        cmocka_unit_test(test_unix_socket_in_use),
         cmocka_unit_test(test_ports_in_use),
         cmocka_unit_test(test_socks),
         cmocka_unit_test(test_deaf_target),
