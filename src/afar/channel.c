@@ -99,7 +99,6 @@ static int tell_end(void *user, const struct afar_receipt *receipt)
     channel->end = FORWARD_FAILED;
     if (receipt->outcome != AFAR_OUTCOME_EXITED) {
         report_receipt(ending->remote->host, ending->command, receipt);
-        reset_stdin();
         return STATUS_CHANNEL_FAILED;
     }
     if (receipt->code >= 0 && receipt->code < FORWARD_FAILED)
@@ -108,8 +107,6 @@ static int tell_end(void *user, const struct afar_receipt *receipt)
         return 0;
     report("%s: %s", ending->remote->host,
            channel->said[0] != '\0' ? channel->said : ending->command->forward);
-    if (channel->is_connected)
-        reset_stdin();
     return STATUS_CHANNEL_FAILED;
 }
 
@@ -128,8 +125,13 @@ int channel_run(struct remote *remote, const char *target, const char *user,
     channel->end = FORWARD_FAILED; /* until a receipt says more */
     if (!remote_connect(remote))
         return STATUS_CHANNEL_FAILED;
-    if (!remote_is_shell(remote))
-        return session_run(remote, &command, &how);
-    report("%s: with the protocols sized and headed nothing can be forwarded", remote->host);
-    return STATUS_CHANNEL_FAILED;
+    if (remote_is_shell(remote)) {
+        report("%s: with the protocols sized and headed nothing can be forwarded", remote->host);
+        return STATUS_CHANNEL_FAILED;
+    }
+    int status = session_run(remote, &command, &how);
+    /* Also without a receipt: the server was lost, or a signal ends us. */
+    if (channel->is_connected && channel->end != FORWARD_ENDED)
+        reset_stdin();
+    return status;
 }

@@ -20,12 +20,12 @@
 
 #include "base/clock.h"
 #include "support/afard.h"
-#include "support/cutter.h"
 #include "support/echo_server.h"
+#include "support/forwarded.h"
 #include "support/raw.h"
 #include "support/ruled.h"
 
-enum { TEXT_BYTES = 4096, BULK_BYTES = 300000 };
+enum { TEXT_BYTES = 4096 };
 
 static struct afard server;
 static struct echo_server echo;
@@ -128,51 +128,21 @@ static void test_stdio_half_closed(void **state)
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 
-/* The number behind the `n`th "HOST:PORT -> " of what it says. */
-static uint16_t port_of(struct program *program, unsigned n)
-{
-    const char *line = NULL;
-    size_t offset = 0;
-    for (unsigned i = 0; i <= n; i++) {
-        line = program_expect_after(program, 2, offset, " -> ");
-        offset = (size_t)(line - program->stderr_data) + 4;
-    }
-    while (line > program->stderr_data && line[-1] != ':')
-        line--;
-    return (uint16_t)strtoul(line, NULL, 10);
-}
-
-static void expect_echo(int fd, const char *text)
-{
-    char data[64];
-    raw_send(fd, text, strlen(text));
-    assert_true(raw_read(fd, data, strlen(text)));
-    assert_memory_equal(data, text, strlen(text));
-}
-
-static void stop(struct program *program)
-{
-    assert_int_equal(kill(program->pid, SIGTERM), 0);
-    program_finish(program, NULL, 0);
-    assert_int_equal(program_exit_status(program), 128 + SIGTERM);
-    program_close(program);
-}
-
 /* Several at once; one that is reset, and one that never was, are no matter to the others. */
 static void use_port(uint16_t port, uint16_t bad_port)
 {
     char byte;
     int one = raw_connect(port);
     int two = raw_connect(port);
-    expect_echo(one, "one");
-    expect_echo(two, "two");
+    forwarded_echo(one, "one");
+    forwarded_echo(two, "two");
     raw_reset(one);
-    expect_echo(two, "more");
+    forwarded_echo(two, "more");
     int bad = raw_connect(bad_port);
     assert_false(raw_read(bad, &byte, 1));
     (void)close(bad);
     int three = raw_connect(port);
-    expect_echo(three, "three");
+    forwarded_echo(three, "three");
     /* Half closed: what was sent comes back, and then the end. */
     raw_send(three, "last", 4);
     (void)shutdown(three, SHUT_WR);
@@ -181,7 +151,7 @@ static void use_port(uint16_t port, uint16_t bad_port)
     assert_int_equal(size, 4);
     free(rest);
     (void)close(three);
-    expect_echo(two, "still");
+    forwarded_echo(two, "still");
     (void)close(two);
 }
 
@@ -194,17 +164,17 @@ static void test_local(void **state)
     program_start(&program,
                   WORDS("afar", "ssh", "-N", "-L", spec, "-L", "0:localhost:1", server.url[0]),
                   NULL);
-    uint16_t port = port_of(&program, 0);
-    use_port(port, port_of(&program, 1));
+    uint16_t port = forwarded_port(&program, 0);
+    use_port(port, forwarded_port(&program, 1));
     program_expect(&program, 2, "cannot connect to localhost:1: Connection refused");
-    stop(&program);
+    forwarded_stop(&program);
     afard_expect_calm(&server);
 
     (void)snprintf(spec, sizeof spec, "0:%u", echo.port);
     program_start(&program, WORDS("afar", "forward", server.url[0], spec, "0:1"), NULL);
-    port = port_of(&program, 0);
-    use_port(port, port_of(&program, 1));
-    stop(&program);
+    port = forwarded_port(&program, 0);
+    use_port(port, forwarded_port(&program, 1));
+    forwarded_stop(&program);
     afard_expect_calm(&server);
 }
 
@@ -217,8 +187,8 @@ static void test_killed(void **state)
     (void)state;
     (void)snprintf(spec, sizeof spec, "0:127.0.0.1:%u", echo.port);
     program_start(&program, WORDS("afar", "ssh", "-N", "-L", spec, server.url[0]), NULL);
-    int fd = raw_connect(port_of(&program, 0));
-    expect_echo(fd, "x");
+    int fd = raw_connect(forwarded_port(&program, 0));
+    forwarded_echo(fd, "x");
     assert_int_equal(kill(program.pid, SIGKILL), 0);
     assert_false(raw_read(fd, &byte, 1));
     (void)close(fd);
@@ -236,14 +206,14 @@ static void test_with_command(void **state)
     (void)snprintf(spec, sizeof spec, "0:127.0.0.1:%u", echo.port);
     program_start(&program,
                   WORDS("afar", "ssh", "-L", spec, server.url[0], "read x; echo $x; exit 7"), NULL);
-    int fd = raw_connect(port_of(&program, 0));
-    expect_echo(fd, "x");
+    int fd = raw_connect(forwarded_port(&program, 0));
+    forwarded_echo(fd, "x");
     raw_send(fd, "y", 1);
     assert_int_equal(write(program.in, "done\n", 5), 5);
     program_expect(&program, 1, "done\n");
     char byte;
     assert_true(raw_read(fd, &byte, 1));
-    expect_echo(fd, "after the command");
+    forwarded_echo(fd, "after the command");
     (void)close(fd);
     program_finish(&program, NULL, 0);
     assert_int_equal(program_exit_status(&program), 7);
@@ -279,7 +249,7 @@ static void expect_echo_at(const char *path)
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    expect_echo(fd, "by a path");
+    forwarded_echo(fd, "by a path");
     (void)close(fd);
 }
 
@@ -360,7 +330,7 @@ static void test_unix_socket_in_use(void **state)
     fd = open(place.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     (void)close(fd);
-    stop(&program);
+    forwarded_stop(&program);
     assert_int_equal(unlink(place.path), 0);
     place_close(&place);
 }
@@ -412,21 +382,21 @@ static void test_socks(void **state)
     struct program program;
     (void)state;
     program_start(&program, WORDS("afar", "ssh", "-N", "-D", "0", server.url[0]), NULL);
-    uint16_t port = port_of(&program, 0);
+    uint16_t port = forwarded_port(&program, 0);
     five[11] = name[17] = four[2] = high;
     five[12] = name[18] = four[3] = low;
 
     int fd = socks_to(port, five, sizeof five, reply, 12);
     assert_memory_equal(reply, "\5\0\5\0\0\1\0\0\0\0\0\0", 12);
-    expect_echo(fd, "five");
+    forwarded_echo(fd, "five");
     (void)close(fd);
     fd = socks_to(port, name, sizeof name, reply, 12);
     assert_int_equal(reply[3], 0);
-    expect_echo(fd, "by name");
+    forwarded_echo(fd, "by name");
     (void)close(fd);
     fd = socks_to(port, four, sizeof four, reply, 8);
     assert_int_equal(reply[1], 90);
-    expect_echo(fd, "four");
+    forwarded_echo(fd, "four");
     (void)close(fd);
 
     five[11] = 0;
@@ -439,21 +409,11 @@ static void test_socks(void **state)
     raw_send(fd, "GET / HTTP/1.0\r\n\r\n", 18);
     assert_false(raw_read(fd, reply, 1));
     (void)close(fd);
-    stop(&program);
+    forwarded_stop(&program);
     afard_expect_calm(&server);
 }
 
 /* ---- hostile ends ---------------------------------------------------------------------------- */
-
-static struct program start_port(const char *url, const struct echo_server *target, uint16_t *port)
-{
-    char spec[128];
-    struct program program;
-    (void)snprintf(spec, sizeof spec, "0:127.0.0.1:%u", target->port);
-    program_start(&program, WORDS("afar", "forward", url, spec), NULL);
-    *port = port_of(&program, 0);
-    return program;
-}
 
 /* Writes until nobody takes any more. */
 static size_t push(int fd)
@@ -477,12 +437,12 @@ static void test_deaf_target(void **state)
     uint16_t port = 0;
     (void)state;
     assert_true(echo_server_start(&deaf, ECHO_DEAF, false));
-    struct program program = start_port(server.url[0], &deaf, &port);
+    struct program program = forwarded_start(server.url[0], "60s", &deaf, &port);
     int fd = raw_connect(port);
     assert_true(push(fd) > 0);
     raw_reset(fd);
     afard_expect_calm(&server);
-    stop(&program);
+    forwarded_stop(&program);
     echo_server_stop(&deaf);
 }
 
@@ -496,7 +456,7 @@ static void test_flooding_target(void **state)
     char data[1000];
     (void)state;
     assert_true(echo_server_start(&flood, ECHO_FLOOD, false));
-    struct program program = start_port(server.url[0], &flood, &port);
+    struct program program = forwarded_start(server.url[0], "60s", &flood, &port);
     int fd = raw_connect(port);
     int other = raw_connect(port);
     assert_true(raw_read(fd, data, sizeof data));
@@ -514,7 +474,7 @@ static void test_flooding_target(void **state)
     const int64_t began_ms = clock_now_ms();
     afard_expect_calm(&server);
     assert_in_range(clock_now_ms() - began_ms, 0, 20000);
-    stop(&program);
+    forwarded_stop(&program);
     echo_server_stop(&flood);
 }
 
@@ -526,46 +486,15 @@ static void test_resetting_target(void **state)
     char byte;
     (void)state;
     assert_true(echo_server_start(&resets, ECHO_RESET, false));
-    struct program program = start_port(server.url[0], &resets, &port);
+    struct program program = forwarded_start(server.url[0], "60s", &resets, &port);
     int fd = raw_connect(port);
     raw_send(fd, "x", 1);
     ssize_t got = recv(fd, &byte, 1, 0);
     assert_true(got < 0 && errno == ECONNRESET);
     (void)close(fd);
     program_expect(&program, 2, "the connection was lost: Connection reset by peer");
-    stop(&program);
+    forwarded_stop(&program);
     echo_server_stop(&resets);
-    afard_expect_calm(&server);
-}
-
-/* ---- a network that is lost ------------------------------------------------------------------ */
-
-static void test_resumed(void **state)
-{
-    static char sent[BULK_BYTES];
-    static char got[BULK_BYTES];
-    const struct cutter_plan plan = {.cuts = 0};
-    struct cutter *cutter = cutter_start(afard_port(&server, 0), &plan);
-    struct cutter_result result;
-    uint16_t port = 0;
-    char url[64];
-    (void)state;
-    (void)snprintf(url, sizeof url, "tcp://127.0.0.1:%u", cutter_port(cutter));
-    struct program program = start_port(url, &echo, &port);
-    int fd = raw_connect(port);
-    expect_echo(fd, "before");
-    for (int round = 0; round < 3; round++) {
-        for (size_t i = 0; i < sizeof sent; i++)
-            sent[i] = (char)(i * 7 + (size_t)round);
-        cutter_cut(cutter);
-        raw_send(fd, sent, sizeof sent);
-        assert_true(raw_read(fd, got, sizeof got));
-        assert_memory_equal(got, sent, sizeof got);
-    }
-    (void)close(fd);
-    stop(&program);
-    cutter_stop(cutter, &result);
-    assert_true(result.connections > 3);
     afard_expect_calm(&server);
 }
 
@@ -587,7 +516,6 @@ int main(void)
         cmocka_unit_test(test_deaf_target),
         cmocka_unit_test(test_flooding_target),
         cmocka_unit_test(test_resetting_target),
-        cmocka_unit_test(test_resumed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
