@@ -1,6 +1,8 @@
 #include "afar/jump.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +17,11 @@
 #include "afar/options.h"
 #include "afar/remote.h"
 #include "afar/report.h"
+#include "base/clock.h"
 
-enum { HOST_BYTES = 600, SAID_TRIES = 100 };
+/* GRACE_MS: what the process has beyond the time to connect, so that it says itself what is
+ * wrong. READY_FD: its descriptor to say that the server is connected. */
+enum { HOST_BYTES = 600, SAID_TRIES = 100, GRACE_MS = 500, READY_FD = STDERR_FILENO + 1 };
 
 static const char default_port[] = ":7420";
 
@@ -139,10 +144,21 @@ bool jump_init(struct jump *jump, const struct options *options, const char *lis
     }
     if (!check_hosts(options->host, list) || !check_length(options->host, list))
         return false;
+    /* TLS finds out by itself, and need not wait for an answer before it begins. */
+    jump->waits = strncasecmp(url, "tcp://", 6) == 0;
     if (jump_target(url, jump->target))
         return true;
     report("%s: a jump host cannot lead there", url);
     return false;
+}
+
+/* The server is connected. */
+static void say_ready(void *user)
+{
+    ssize_t written = write(READY_FD, "r", 1);
+    (void)user;
+    (void)written; /* our parent may have given up */
+    (void)close(READY_FD);
 }
 
 /* In the child: carries the connection between standard input and output, which lead to our parent,
@@ -152,7 +168,7 @@ static int carry(const struct jump *jump)
     struct options options = *jump->options;
     struct remote remote;
     struct remote_route route = {.family = jump->family, .local_address = jump->local_address};
-    struct channel channel = {.connected = NULL};
+    struct channel channel = {.connected = jump->waits ? say_ready : NULL};
     struct jump before;
     char list[JUMP_LIST_BYTES];
     char host[HOST_BYTES];
@@ -185,7 +201,7 @@ static int carry(const struct jump *jump)
 /* In the child. The terminal's signals are for the process that uses the connection. That process
  * may go on in a child of its own (-f), so its death does not end this one; the end of the stream
  * does. */
-static void be_child(const struct jump *jump, int fd)
+static void be_child(const struct jump *jump, int fd, int ready)
 {
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGQUIT, SIG_IGN);
@@ -194,23 +210,42 @@ static void be_child(const struct jump *jump, int fd)
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0 ||
-        close_range(STDERR_FILENO + 1, ~0U, 0) != 0)
+        (ready >= 0 && ready != READY_FD && dup3(ready, READY_FD, O_CLOEXEC) < 0) ||
+        close_range(ready >= 0 ? READY_FD + 1 : READY_FD, ~0U, 0) != 0)
         _exit(EXIT_FAILURE);
     _exit(carry(jump));
 }
 
-int jump_open(void *user)
+/* Waits until the server is connected. The stream alone would not tell: it takes a request before
+ * that, and its end could be the server's. False: reported, by the child or here. */
+static bool wait_ready(struct jump *jump, int ready)
 {
-    struct jump *jump = user;
+    const int64_t most_ms = jump->options->connect_timeout_ms;
+    const int64_t deadline_ms = clock_deadline_ms(most_ms > 0 ? most_ms + GRACE_MS : 0);
+    struct pollfd waiting = {.fd = ready, .events = POLLIN};
+    char byte = 0;
+    int polled = 0;
+    do {
+        polled = poll(&waiting, 1, clock_poll_timeout(deadline_ms));
+    } while (polled < 0 && errno == EINTR);
+    if (polled > 0 && read(ready, &byte, 1) == 1)
+        return true;
+    if (polled == 0)
+        report("%s: cannot connect to %s: no answer in time", jump->list, jump->target);
+    return false;
+}
+
+/* Starts the process. `ready`: the pipe on which it says that the server is connected, or -1. */
+static int start(struct jump *jump, const int ready[2])
+{
     int ends[2] = {-1, -1};
-    jump_close(jump);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         report("%s: %s", jump->list, strerror(errno));
         return -1;
     }
     pid_t child = fork();
     if (child == 0)
-        be_child(jump, ends[1]);
+        be_child(jump, ends[1], ready[1]);
     int failed = errno;
     (void)close(ends[1]);
     if (child > 0) {
@@ -220,6 +255,31 @@ int jump_open(void *user)
     report("%s: %s", jump->list, strerror(failed));
     (void)close(ends[0]);
     return -1;
+}
+
+int jump_open(void *user)
+{
+    struct jump *jump = user;
+    int ready[2] = {-1, -1};
+    jump_close(jump);
+    if (jump->waits && pipe2(ready, O_CLOEXEC) != 0) {
+        report("%s: %s", jump->list, strerror(errno));
+        return -1;
+    }
+    int stream = start(jump, ready);
+    if (!jump->waits)
+        return stream;
+    (void)close(ready[1]);
+    if (stream >= 0 && !wait_ready(jump, ready[0])) {
+        (void)close(stream);
+        jump_close(jump);
+        stream = -1;
+    }
+    (void)close(ready[0]);
+    /* Only the first time: later, when a lost connection is to be had again, signals and keys must
+     * not wait. */
+    jump->waits = jump->waits && stream < 0;
+    return stream;
 }
 
 bool jump_has_said(void *user)

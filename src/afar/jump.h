@@ -6,7 +6,8 @@
  *
  * Owns:    the process that carries the connection, from jump_open to jump_close.
  * Threads: one.
- * Blocks:  jump_has_said, for half a second at most; the rest never.
+ * Blocks:  jump_has_said, for half a second at most; the first jump_open for a server without TLS,
+ *          for the time to connect; the rest never.
  * Limits:  JUMPS_MAX hosts in a row, both from the list and from the file of hosts. */
 #ifndef AFAR_JUMP_H
 #define AFAR_JUMP_H
@@ -26,6 +27,7 @@ struct jump {
     char target[FORWARD_TEXT_BYTES]; /* the server */
     int family;                      /* as struct remote_route's, for the first host */
     const char *local_address;       /* as there; borrowed */
+    bool waits;                      /* jump_open waits until the server is connected */
     pid_t pid;                       /* 0: none runs */
 };
 

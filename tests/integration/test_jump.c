@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "support/afard.h"
 #include "support/echo_server.h"
 #include "support/ruled.h"
@@ -41,9 +42,12 @@ static int set_up(void **state)
                         "[farther]\nendpoint = %s\nvia = second\nreconnect = 0\n"
                         "[direct]\nendpoint = %s\nvia = none\n"
                         "[a]\nendpoint = %s\nvia = b\n[b]\nendpoint = %s\nvia = a\n"
-                        "[slow]\nendpoint = %s\nreconnect = soon\n",
+                        "[slow]\nendpoint = %s\nreconnect = soon\n"
+                        "[none]\nendpoint = tcp://127.0.0.1:1\nvia = jump\n"
+                        "[nowhere]\nendpoint = tcp://127.0.0.1:1\nvia = second\n"
+                        "[plain]\nendpoint = %s\nvia = jump,second\n",
                         jump.url[0], second.url[0], server.url[0], server.url[0], server.url[0],
-                        jump.url[0], jump.url[0], jump.url[0]);
+                        jump.url[0], jump.url[0], jump.url[0], second.url[0]);
     assert_true(fd >= 0 && write(fd, text, (size_t)size) == size);
     (void)close(fd);
     return setenv("AFAR_HOSTS", hosts, 1);
@@ -110,6 +114,49 @@ static void test_every_subcommand(void **state)
     assert_int_equal(program_run(&program, WORDS("afar", "ping", "far"), NULL, 0), 0);
     program_close(&program);
     (void)unlink(copy);
+}
+
+static void expect_one_line(const char *const *argv, int status, const char *line)
+{
+    struct program program;
+    assert_int_equal(program_run(&program, argv, NULL, 0), status);
+    assert_string_equal(program.stderr_data, line);
+    program_close(&program);
+}
+
+/* A server without TLS, where nothing but the jump host tells whether it was reached. */
+static void test_plain(void **state)
+{
+    static const char refused[] = "afar: jump: cannot connect to 127.0.0.1:1: Connection refused\n";
+    const char *url = "tcp://127.0.0.1:1";
+    (void)state;
+    program_expect_run(WORDS("afar", "run", "plain", "cat"), "in", 0, "in", "");
+    program_expect_run(WORDS("afar", "ssh", "-J", "jump,jump", "plain", "echo x"), "", 0, "x\n",
+                       "");
+    expect_one_line(WORDS("afar", "run", "none", "true"), 125, refused);
+    expect_one_line(WORDS("afar", "run", "--reconnect", "0", "none", "true"), 125, refused);
+    expect_one_line(WORDS("afar", "ping", "none"), 125, refused);
+    expect_one_line(WORDS("afar", "forward", "none", "0:1"), 125, refused);
+    expect_one_line(WORDS("afar", "ssh", "-J", "jump", url, "true"), 255, refused);
+    expect_one_line(WORDS("afar", "run", "nowhere", "true"), 125,
+                    "afar: second: cannot connect to 127.0.0.1:1: Connection refused\n");
+    afard_expect_calm(&jump);
+    afard_expect_calm(&second);
+}
+
+/* A jump host that is there, but does not answer. */
+static void test_silent(void **state)
+{
+    struct echo_server deaf;
+    char url[64];
+    const int64_t began_ms = clock_now_ms();
+    (void)state;
+    assert_true(echo_server_start(&deaf, ECHO_DEAF, false));
+    (void)snprintf(url, sizeof url, "tcp://127.0.0.1:%u", deaf.port);
+    program_expect_run(WORDS("afar", "ssh", "-o", "ConnectTimeout=1", "-J", url, "none", "true"),
+                       "", 255, "", "has not answered for 1 s");
+    assert_true(clock_now_ms() - began_ms < test_deadline_ms() / 2);
+    echo_server_stop(&deaf);
 }
 
 /* Nothing of it stays. */
@@ -223,7 +270,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ssh),      cmocka_unit_test(test_every_subcommand),
         cmocka_unit_test(test_failures), cmocka_unit_test(test_background),
-        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_rules),    cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_silent),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
