@@ -19,7 +19,8 @@ static const char help[] =
     "socket in the place of [BIND:]PORT. PORT 0: any, which is said.\n"
     "\n"
     "  -D, --socks [BIND:]PORT\n"
-    "                        lead there what asks by SOCKS (4, 4a, 5), wherever it wants to\n"
+    "                        lead there what asks by SOCKS (4, 4a, 5), wherever it wants to;\n"
+    "                        may be given again\n"
     "  -g, --gateway         listen at every address, where no BIND is given (only this machine's\n"
     "                        own programs can connect)\n"
     "      --reconnect TIME  go on with a connection after a loss that is mended within this time\n"
@@ -60,8 +61,10 @@ static bool take_words(struct forwards *forwards, const struct options *options)
 {
     forwards_init(forwards);
     forwards->everywhere = options->everywhere;
-    if (options->socks != NULL && !add(forwards, options->socks, true))
-        return false;
+    for (size_t i = 0; i < options->socks_count; i++) {
+        if (!add(forwards, options->socks[i], true))
+            return false;
+    }
     for (char **word = options->words; *word != NULL; word++) {
         if (!add(forwards, *word, false))
             return false;

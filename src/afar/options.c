@@ -335,15 +335,10 @@ static bool take_text(struct options *options, int option, const char *value)
     const struct {
         int option;
         const char **text;
-    } texts[] = {{OPTION_CA, &options->ca_file},
-                 {OPTION_CERT, &options->cert_file},
-                 {OPTION_KEY, &options->key_file},
-                 {OPTION_OUT, &options->out},
-                 {OPTION_PROTOCOL, &options->protocol},
-                 {OPTION_NAME, &options->name},
-                 {OPTION_ONCE, &options->once},
-                 {'w', &options->cwd},
-                 {'D', &options->socks}};
+    } texts[] = {{OPTION_CA, &options->ca_file},        {OPTION_CERT, &options->cert_file},
+                 {OPTION_KEY, &options->key_file},      {OPTION_OUT, &options->out},
+                 {OPTION_PROTOCOL, &options->protocol}, {OPTION_NAME, &options->name},
+                 {OPTION_ONCE, &options->once},         {'w', &options->cwd}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (option != texts[i].option)
             continue;
@@ -406,6 +401,8 @@ static bool take(const char *subcommand, struct options *options, int option, co
         return parse_duration(subcommand, "reconnect", value, &options->reconnect_ms);
     case 'e':
         return add_env(subcommand, options, value);
+    case 'D':
+        return append(&options->socks, &options->socks_count, strdup(value));
     case OPTION_TIMEOUT:
         return parse_duration(subcommand, "timeout", value, &options->timeout_ms);
     case 's':
@@ -575,8 +572,9 @@ void options_close(struct options *options)
 {
     free_list(options->env, options->env_count);
     free_list(options->hosts, options->host_count);
-    options->env = options->hosts = NULL;
-    options->env_count = options->host_count = 0;
+    free_list(options->socks, options->socks_count);
+    options->env = options->hosts = options->socks = NULL;
+    options->env_count = options->host_count = options->socks_count = 0;
 }
 
 char *options_join(char *const *words)
@@ -589,12 +587,8 @@ char *options_join(char *const *words)
         report("out of memory");
         return NULL;
     }
-    char *at = line;
-    *at = '\0';
-    for (size_t i = 0; words[i] != NULL; i++) {
-        if (i > 0)
-            *at++ = ' ';
-        at = stpcpy(at, words[i]);
-    }
+    char *at = stpcpy(line, "");
+    for (size_t i = 0; words[i] != NULL; i++)
+        at = stpcpy(stpcpy(at, i > 0 ? " " : ""), words[i]);
     return line;
 }

@@ -108,7 +108,8 @@ struct options {
     bool serve;
     /* forward */
     bool everywhere;
-    const char *socks; /* -D; NULL: not set */
+    const char **socks; /* -D; owned, NULL-terminated; NULL: none */
+    size_t socks_count;
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_BAD };

@@ -413,6 +413,27 @@ static void test_socks(void **state)
     afard_expect_calm(&server);
 }
 
+/* Each of several is served. */
+static void test_socks_twice(void **state)
+{
+    char four[] = "\4\1\0\0\177\0\0\1user"; /* and a NUL */
+    struct program program;
+    char reply[16];
+    (void)state;
+    four[2] = (char)(echo.port >> 8);
+    four[3] = (char)echo.port;
+    program_start(&program, WORDS("afar", "forward", "-D", "0", server.url[0], "--socks", "0"),
+                  NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        int fd = socks_to(forwarded_port(&program, i), four, sizeof four, reply, 8);
+        assert_int_equal(reply[1], 90);
+        forwarded_echo(fd, "x");
+        (void)close(fd);
+    }
+    forwarded_stop(&program);
+    afard_expect_calm(&server);
+}
+
 /* ---- hostile ends ---------------------------------------------------------------------------- */
 
 /* Writes until nobody takes any more. */
@@ -513,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_unix_socket_in_use),
         cmocka_unit_test(test_ports_in_use),
         cmocka_unit_test(test_socks),
+        cmocka_unit_test(test_socks_twice),
         cmocka_unit_test(test_deaf_target),
         cmocka_unit_test(test_flooding_target),
         cmocka_unit_test(test_resetting_target),
