@@ -110,6 +110,7 @@ struct heartbeat {
     int64_t beaten_ms;  /* the same, or when the last ping was sent */
     /* If nothing comes until then, the server is given up as well. DEADLINE_NEVER: not set. */
     int64_t answer_by_ms;
+    bool by_message;   /* only a whole message is an answer, as this server is not known yet */
     bool paused;       /* silence does not count until we send something */
     int64_t ask_at_ms; /* when to ping for answer_by_ms; DEADLINE_NEVER: already done */
 };
@@ -256,12 +257,17 @@ void heartbeat_init(struct heartbeat *heartbeat);
  * the times. */
 void heartbeat_be_quick(struct heartbeat *heartbeat);
 
-/* Call when something has come from the server, or a command begins. */
+/* Call when a message has come from the server, or a command begins; and when bytes have come,
+ * which may be a part of a message. */
 void heartbeat_heard(struct heartbeat *heartbeat);
+void heartbeat_received(struct heartbeat *heartbeat);
 
 /* Gives the server up unless something comes within `within_ms`. Pings it after half of that
  * time. */
 void heartbeat_want_answer(struct heartbeat *heartbeat, int64_t within_ms);
+
+/* The same, but nothing less than a message counts: for the first one of a connection. */
+void heartbeat_want_message(struct heartbeat *heartbeat, int64_t within_ms);
 
 /* Call when something is sent: ends what afar_pause began. */
 void client_unpause(struct afar_client *client);

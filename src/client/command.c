@@ -242,7 +242,7 @@ static enum afar_status start(struct afar_client *client, const struct afar_comm
     heartbeat_heard(&client->heartbeat);
     if ((!client->heard || client->by_another) && client->patience_ms > 0) {
         const int64_t within_ms = client_left_ms(client, client->patience_ms);
-        heartbeat_want_answer(&client->heartbeat, within_ms);
+        heartbeat_want_message(&client->heartbeat, within_ms);
         client->meet_by_ms = clock_deadline_ms(within_ms);
     }
     pump_send(client);

@@ -27,8 +27,15 @@ void heartbeat_be_quick(struct heartbeat *heartbeat)
 
 void heartbeat_heard(struct heartbeat *heartbeat)
 {
+    heartbeat->by_message = false;
+    heartbeat_received(heartbeat);
+}
+
+void heartbeat_received(struct heartbeat *heartbeat)
+{
     heartbeat->heard_ms = heartbeat->beaten_ms = clock_now_ms();
-    heartbeat->answer_by_ms = heartbeat->ask_at_ms = DEADLINE_NEVER;
+    if (!heartbeat->by_message)
+        heartbeat->answer_by_ms = heartbeat->ask_at_ms = DEADLINE_NEVER;
 }
 
 void client_unpause(struct afar_client *client)
@@ -43,6 +50,12 @@ void heartbeat_want_answer(struct heartbeat *heartbeat, int64_t within_ms)
 {
     heartbeat->answer_by_ms = clock_deadline_ms(within_ms);
     heartbeat->ask_at_ms = clock_deadline_ms(within_ms / 2);
+}
+
+void heartbeat_want_message(struct heartbeat *heartbeat, int64_t within_ms)
+{
+    heartbeat_want_answer(heartbeat, within_ms);
+    heartbeat->by_message = true;
 }
 
 static bool is_waiting(const struct afar_client *client)

@@ -109,6 +109,8 @@ static enum afar_status take_frames(struct afar_client *client, struct afar_erro
             return status;
         buffer_consume(&client->in, used);
         client->heard = client->met = true;
+        if (client->heartbeat.by_message)
+            heartbeat_heard(&client->heartbeat);
     }
 }
 
@@ -126,7 +128,7 @@ static enum afar_status receive_once(struct afar_client *client, size_t asked, s
     client->received_bytes += *received;
     buffer_pace(&client->in, asked, *received);
     if (*received > 0)
-        heartbeat_heard(&client->heartbeat);
+        heartbeat_received(&client->heartbeat);
     return status;
 }
 

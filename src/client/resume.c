@@ -169,7 +169,7 @@ enum afar_status resume_on_transport(struct afar_client *client, struct transpor
         return status;
     heartbeat_heard(&client->heartbeat);
     if (patience_ms > 0)
-        heartbeat_want_answer(&client->heartbeat, patience_ms);
+        heartbeat_want_message(&client->heartbeat, patience_ms);
     pump_send(client);
     return AFAR_OK;
 }

@@ -1,4 +1,4 @@
-/* A TCP port that accepts and never answers: --connect-timeout bounds every verb. */
+/* A TCP port that accepts and never answers, or by half: --connect-timeout bounds every verb. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "support/impostor.h"
+#include "support/raw.h"
 
 enum { LIMIT_MS = 300 };
 
@@ -66,6 +67,29 @@ static void every_verb_ends_in_time(void **state)
     }
 }
 
+/* Half a message is no answer: the limit holds until there is a whole one. */
+static void half_an_answer_is_none(void **state)
+{
+    static const char half[] = "\x20\0\0\0{\"type\":\"po";
+    static const char *const verbs[][2] = {{"run", "true"}, {"ping", NULL}, {"ps", NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        struct impostor mute;
+        impostor_open(&mute);
+        const char *argv[] = {"afar",      verbs[i][0], "--connect-timeout", "300ms", mute.url,
+                              verbs[i][1], NULL};
+        const int64_t began_ms = clock_now_ms();
+        impostor_start(&mute, argv);
+        raw_send(mute.fd, half, sizeof half - 1);
+        program_finish(&mute.program, NULL, 0);
+        assert_in_range(clock_now_ms() - began_ms, LIMIT_MS - 50, most_ms());
+        assert_int_equal(program_exit_status(&mute.program), 125);
+        assert_non_null(strstr(mute.program.stderr_data, mute.url));
+        impostor_forget(&mute);
+        impostor_close(&mute);
+    }
+}
+
 /* sized and headed answer when the command has ended: only a limit that was asked for counts, and
  * --timeout replaces it. */
 static void a_long_command_has_its_own_limit(void **state)
@@ -85,6 +109,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_verb_ends_in_time),
+        cmocka_unit_test(half_an_answer_is_none),
         cmocka_unit_test(a_long_command_has_its_own_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
