@@ -12,7 +12,10 @@
  * Owns:    a client owns its connection. Strings that are passed in are copied if they are needed
  *          after the call. A context may be freed before its clients.
  *
- * Threads: a client belongs to one thread at a time; a context may be shared.
+ * Threads: a client belongs to one thread at a time; a context may be shared. After fork(2) only
+ *          one of the two processes may go on with a client. In the other call nothing with it, and
+ *          not afar_close either: that ends the connection, and so the command, for both. (Its
+ *          descriptor, afar_fd, may be closed there.)
  *
  * Blocks:  afar_connect, afar_connect_by, afar_resume, afar_wait, afar_ping, afar_kill, afar_jobs,
  *          afar_forget, afar_health, afar_shell_run and afar_upper, until done or their time-out;
@@ -25,9 +28,9 @@
  *          both ends are fast, the server may let both grow (to 16 MiB by default, 64 MiB at most).
  *
  * Every function that can fail returns enum afar_status. On failure it fills in *err (`err` may be
- * NULL), otherwise it leaves *err alone. A client that is NULL, as afar_connect leaves it when it
- * fails, is AFAR_EINVAL; functions that cannot fail then do nothing, and return false, NULL, "", 0,
- * or -1 from afar_fd and afar_timeout.
+ * NULL), otherwise it leaves *err alone. AFAR_EINVAL: a client that is NULL, as afar_connect leaves
+ * it when it fails, or a string that is NULL where nothing else is said. Functions that cannot fail
+ * do nothing then, and return false, NULL, "", 0, or -1 from afar_fd and afar_timeout.
  *
  * ABI: a program works with the library that it was linked with and with every later one of the
  * same soname (libafar.so.1), without being recompiled. For that
@@ -323,7 +326,7 @@ AFAR_API enum afar_status afar_signal(struct afar_client *client, const char *na
 
 /* Changes the terminal's size to `rows`, `cols` and the pixels of `pty`; its other members are
  * ignored. May be called as soon as the command was started; after its end it does nothing.
- * AFAR_EINVAL: no command runs on a terminal. */
+ * AFAR_EINVAL: there was no command, or it has no terminal. */
 AFAR_API enum afar_status afar_resize(struct afar_client *client, const struct afar_pty *pty,
                                       struct afar_error *err);
 

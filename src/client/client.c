@@ -200,6 +200,8 @@ enum afar_status client_open_transport(struct transport **transport,
 static enum afar_status parse_url(struct endpoint *endpoint, const char *url,
                                   struct afar_error *err)
 {
+    if (url == NULL)
+        return afar_fail(err, AFAR_EINVAL, "there is no URL: it is NULL");
     enum afar_status status = endpoint_parse(endpoint, url, err);
     if (status != AFAR_OK)
         return status;
@@ -314,7 +316,7 @@ enum afar_status afar_connect_by(struct afar_client **client, struct afar_contex
                                  struct afar_error *err)
 {
     struct afar_error why = {0};
-    struct endpoint endpoint;
+    struct endpoint endpoint = {.port = 0};
     struct afar_route own = AFAR_ROUTE_INIT();
     *client = NULL;
     enum afar_status status = parse_url(&endpoint, url, &why);

@@ -340,8 +340,9 @@ enum afar_status afar_signal(struct afar_client *client, const char *name, struc
     enum afar_status status = client_check_running(client, &why);
     /* The server would answer with an error that belongs to no request, so the caller would not
      * hear it. */
-    if (status == AFAR_OK && client_signal_number(name) == 0)
-        status = afar_fail(&why, AFAR_EINVAL, "'%.40s' is not a signal's name, such as TERM", name);
+    if (status == AFAR_OK && (name == NULL || client_signal_number(name) == 0))
+        status = afar_fail(&why, AFAR_EINVAL, "'%.40s' is not a signal's name, such as TERM",
+                           name != NULL ? name : "NULL");
     if (status == AFAR_OK)
         client_unpause(client);
     if (status == AFAR_OK && !client->command.ended)

@@ -82,7 +82,7 @@ const char *afar_features(const struct afar_client *client)
 
 bool afar_offers(const struct afar_client *client, const char *feature)
 {
-    const size_t length = strlen(feature);
+    const size_t length = feature != NULL ? strlen(feature) : 0;
     for (const char *at = afar_features(client); at[0] != '\0'; at += strspn(at, " ")) {
         const size_t word = strcspn(at, " ");
         if (word == length && memcmp(at, feature, length) == 0)
@@ -97,6 +97,9 @@ enum afar_status afar_kill(struct afar_client *client, const char *job, const ch
 {
     struct afar_error why = {0};
     enum afar_status status = check_idle(client, &why);
+    if (status == AFAR_OK && (job == NULL || name == NULL))
+        status = afar_fail(&why, AFAR_EINVAL, "there is no %s: it is NULL",
+                           job == NULL ? "job" : "signal's name");
     if (status != AFAR_OK)
         return client_tell(status, &why, err);
     client->last_id++;
@@ -175,6 +178,8 @@ enum afar_status afar_forget(struct afar_client *client, const char *job, int64_
 {
     struct afar_error why = {0};
     enum afar_status status = check_idle(client, &why);
+    if (status == AFAR_OK && job == NULL)
+        status = afar_fail(&why, AFAR_EINVAL, "there is no job: it is NULL");
     if (status != AFAR_OK)
         return client_tell(status, &why, err);
     client->last_id++;

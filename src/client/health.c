@@ -25,6 +25,8 @@ static enum afar_status parse(const char *url, struct endpoint *endpoint, char p
                               struct afar_error *err)
 {
     char tcp[ENDPOINT_URL_BYTES];
+    if (url == NULL)
+        return afar_fail(err, AFAR_EINVAL, "there is no URL: it is NULL");
     const char *host = url + strlen(scheme);
     if (strncmp(url, scheme, strlen(scheme)) != 0 || strpbrk(url, " \r\n\t") != NULL)
         return afar_fail(err, AFAR_EINVAL, "'%s' is not http://HOST[:PORT][/PATH]", url);

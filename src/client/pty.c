@@ -52,12 +52,14 @@ enum afar_status client_take_pty(struct pty_request *request, const struct afar_
     return status;
 }
 
-/* Checks that a command runs on a terminal. */
-static enum afar_status check(const struct afar_client *client, struct afar_error *err)
+/* Checks that a command runs on a terminal, or did: the caller may not know yet that it has ended.
+ * *runs: there is something to do. */
+static enum afar_status check(const struct afar_client *client, bool *runs, struct afar_error *err)
 {
     enum afar_status status = client_check(client, PROTOCOL_AFAR, err);
-    if (status == AFAR_OK && (!client->command.running || !client->command.on_pty))
+    if (status == AFAR_OK && !client->command.on_pty)
         status = afar_fail(err, AFAR_EINVAL, "no command runs on a terminal");
+    *runs = status == AFAR_OK && client->command.running && !client->command.ended;
     return status;
 }
 
@@ -66,12 +68,13 @@ enum afar_status afar_resize(struct afar_client *client, const struct afar_pty *
 {
     struct afar_error why = {0};
     struct pty_request request;
+    bool runs = false;
     enum afar_status status = client_take_pty(&request, pty, &why);
     if (status == AFAR_OK)
-        status = check(client, &why);
-    if (status == AFAR_OK && !client->command.ended && client->transport != NULL)
+        status = check(client, &runs, &why);
+    if (runs && client->transport != NULL)
         status = message_put_resize(&client->out, client->command.guest.id, &request.size, &why);
-    if (status == AFAR_OK)
+    if (runs && status == AFAR_OK)
         client_unpause(client);
     return client_tell(status, &why, err);
 }
@@ -79,10 +82,11 @@ enum afar_status afar_resize(struct afar_client *client, const struct afar_pty *
 enum afar_status afar_pause(struct afar_client *client, struct afar_error *err)
 {
     struct afar_error why = {0};
-    enum afar_status status = check(client, &why);
-    if (status == AFAR_OK && !client->command.ended && client->transport != NULL)
+    bool runs = false;
+    enum afar_status status = check(client, &runs, &why);
+    if (runs && client->transport != NULL)
         status = message_put_pause(&client->out, client->command.guest.id, &why);
-    if (status == AFAR_OK)
+    if (runs && status == AFAR_OK)
         client->heartbeat.paused = true;
     return client_tell(status, &why, err);
 }

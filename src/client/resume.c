@@ -203,7 +203,7 @@ static enum afar_status may_resume(struct afar_client *client,
                                    const struct afar_resume_options *wanted, struct afar_error *err)
 {
     const struct afar_context *context = wanted->context;
-    if (client == NULL)
+    if (client == NULL || client->broken)
         return client_check(client, PROTOCOL_AFAR, err);
     if (!afar_away(client))
         return afar_fail(err, AFAR_EINVAL, "the connection is there");

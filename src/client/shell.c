@@ -63,7 +63,7 @@ static enum afar_status run_line(struct afar_client *client, const char *line,
         status = client_check(client, headed ? PROTOCOL_HEADED : PROTOCOL_SIZED, err);
     if (status != AFAR_OK)
         return status;
-    if (line[0] == '\0')
+    if (line == NULL || line[0] == '\0')
         return afar_fail(err, AFAR_EINVAL, "an empty line: these protocols cannot send nothing");
 
     struct shell_exchange exchange = {.on_output = on_output, .user = user};

@@ -31,6 +31,7 @@ static void test_urls_that_cannot_be_connected_to(void **state)
         {"tcp://127.0.0.1:0", AFAR_EINVAL, "where"},
         {"tcp://:1", AFAR_EINVAL, "where"},
         {"", AFAR_EINVAL, ""},
+        {NULL, AFAR_EINVAL, "NULL"},
         {"unix:///nonexistent/socket", AFAR_ESYSTEM, "/nonexistent/socket"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -40,6 +41,8 @@ static void test_urls_that_cannot_be_connected_to(void **state)
         assert_null(client);
         assert_non_null(strstr(err.message, bad[i].words));
     }
+    struct afar_health health = AFAR_HEALTH_INIT();
+    assert_int_equal(afar_health(NULL, 1000, &health, NULL), AFAR_EINVAL);
     afar_close(NULL);
 }
 

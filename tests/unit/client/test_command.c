@@ -253,6 +253,7 @@ static void test_signal_and_close(void **state)
     struct message message;
     assert_int_equal(afar_signal(it->client, "INT", &it->err), AFAR_EINVAL);
     scripted_client_run(it, false, 1000);
+    assert_int_equal(afar_signal(it->client, NULL, &it->err), AFAR_EINVAL);
     assert_int_equal(afar_close_output(it->client, 0, &it->err), AFAR_EINVAL);
     assert_int_equal(afar_close_output(it->client, 2, &it->err), AFAR_OK);
     assert_int_equal(afar_signal(it->client, "TERM", &it->err), AFAR_OK);

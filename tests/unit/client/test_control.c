@@ -97,6 +97,10 @@ static void test_kill(void **state)
     script_frame(&it->script, "{\"type\":\"pong\",\"id\":3}");
     assert_int_equal(afar_kill(it->client, "abc", "TERM", 1000, &it->err), AFAR_EPEER);
     assert_int_equal(afar_kill(it->client, "\xff", "TERM", 1000, &it->err), AFAR_EINVAL);
+    assert_int_equal(afar_kill(it->client, NULL, "TERM", 1000, &it->err), AFAR_EINVAL);
+    assert_int_equal(afar_kill(it->client, "abc", NULL, 1000, &it->err), AFAR_EINVAL);
+    assert_int_equal(afar_forget(it->client, NULL, 1000, &it->err), AFAR_EINVAL);
+    assert_false(afar_offers(it->client, NULL));
     /* The receive comes before the send, so all three have been sent only by the next turn. */
     assert_int_equal(scripted_client_process(it), AFAR_OK);
     for (unsigned id = 1; id <= 3; id++) {

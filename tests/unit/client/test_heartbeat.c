@@ -54,6 +54,11 @@ static void a_silent_server_is_given_up(void **state)
     assert_non_null(strstr(it->err.message, "no sign of life"));
     assert_null(afar_receipt(it->client));
     assert_int_equal(afar_fd(it->client), -1);
+    /* What afar_resume says is the same. */
+    const struct afar_resume_options how = AFAR_RESUME_OPTIONS_INIT();
+    it->err.message[0] = '\0';
+    assert_int_equal(afar_resume(it->client, &how, &it->err), AFAR_ECLOSED);
+    assert_non_null(strstr(it->err.message, "no sign of life"));
 }
 
 /* A client that was stopped for long reads first what has come meanwhile. */

@@ -88,6 +88,24 @@ static void sizes_and_pauses(void **state)
     assert_int_equal(message.type, MESSAGE_PAUSE);
 }
 
+/* As the caller may hear of the end only later. */
+static void after_the_end_nothing_is_done(void **state)
+{
+    struct scripted_client *it = *state;
+    const struct afar_pty pty = AFAR_PTY_INIT(.rows = 1, .cols = 2);
+    assert_int_equal(start(it, &pty), AFAR_OK);
+    script_frame(&it->script, "{\"type\":\"started\",\"id\":1,\"job\":\"00\",\"window\":1000}");
+    script_exit(&it->script, 1, 0, 0);
+    assert_int_equal(scripted_client_process(it), AFAR_OK);
+    assert_non_null(afar_receipt(it->client));
+    size_t sent = buffer_size(&it->script.from_client);
+    assert_int_equal(afar_resize(it->client, &pty, &it->err), AFAR_OK);
+    assert_int_equal(afar_pause(it->client, &it->err), AFAR_OK);
+    assert_int_equal(afar_process(it->client, &it->err), AFAR_OK);
+    assert_int_equal(buffer_size(&it->script.from_client), sent);
+    assert_false(it->client->heartbeat.paused);
+}
+
 /* Silence counts again only when we have sent something. */
 static void a_pause_lasts(void **state)
 {
@@ -125,6 +143,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_wrong_is_not_sent, scripted_client_setup,
                                         scripted_client_teardown),
         cmocka_unit_test_setup_teardown(sizes_and_pauses, scripted_client_setup,
+                                        scripted_client_teardown),
+        cmocka_unit_test_setup_teardown(after_the_end_nothing_is_done, scripted_client_setup,
                                         scripted_client_teardown),
         cmocka_unit_test_setup_teardown(a_pause_lasts, scripted_client_setup,
                                         scripted_client_teardown),

@@ -137,6 +137,7 @@ static void test_what_cannot_be_asked(void **state)
     struct afar_error err;
     struct afar_client *client = connect_pair(PROTOCOL_SIZED, "", 0, 1, "");
     assert_int_equal(afar_shell_run(client, "", NULL, NULL, 0, &reply, &err), AFAR_EINVAL);
+    assert_int_equal(afar_shell_run(client, NULL, NULL, NULL, 0, &reply, &err), AFAR_EINVAL);
     client->protocol = PROTOCOL_AFAR;
     assert_int_equal(afar_shell_run(client, "ls", NULL, NULL, 0, &reply, &err), AFAR_EINVAL);
     client->protocol = PROTOCOL_SIZED;
