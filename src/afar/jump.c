@@ -198,14 +198,15 @@ static int carry(const struct jump *jump)
     return status;
 }
 
-/* In the child. The terminal's signals are for the process that uses the connection. That process
- * may go on in a child of its own (-f), so its death does not end this one; the end of the stream
- * does. */
+/* In the child. The terminal's signals are for the process that uses the connection; also HUP, which
+ * that process may have to pass on over this connection. That process may go on in a child of its
+ * own (-f), so its death does not end this one; the end of the stream does. */
 static void be_child(const struct jump *jump, int fd, int ready)
 {
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGQUIT, SIG_IGN);
     (void)signal(SIGTSTP, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);

@@ -302,8 +302,7 @@ static enum afar_status take_route(struct endpoint *endpoint, struct afar_route 
     return AFAR_OK;
 }
 
-/* Makes the given stream non-blocking. On failure the caller closes it. */
-static enum afar_status prepare_stream(int stream, struct afar_error *err)
+enum afar_status client_prepare_stream(int stream, struct afar_error *err)
 {
     int flags = fcntl(stream, F_GETFL);
     if (flags < 0 || fcntl(stream, F_SETFL, flags | O_NONBLOCK) != 0)
@@ -325,7 +324,7 @@ enum afar_status afar_connect_by(struct afar_client **client, struct afar_contex
     else if (sized_take(&own, sizeof own, route, "afar_route", NULL) != AFAR_OK)
         own.stream = 0;
     if (status == AFAR_OK && own.stream > 0)
-        status = prepare_stream(own.stream, &why);
+        status = client_prepare_stream(own.stream, &why);
     bool lacks =
         endpoint.scheme == ENDPOINT_TLS && !own.ready && (context == NULL || context->tls == NULL);
     if (status == AFAR_OK)

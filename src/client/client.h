@@ -200,8 +200,11 @@ enum afar_status client_check(const struct afar_client *client, enum endpoint_pr
 enum afar_status client_wait_ready(const struct afar_client *client, short events,
                                    int64_t deadline_ms, struct afar_error *err);
 
-/* Connects and shakes hands. `stream`: a socket that is connected already, which is closed in any
- * case; 0: dial the endpoint. `request_follows`: see struct afar_route. `stop_fd`: stops connecting
+/* Makes a stream that the program has given non-blocking. On failure the caller closes it. */
+enum afar_status client_prepare_stream(int stream, struct afar_error *err);
+
+/* Connects and shakes hands. `stream`: a socket that is connected already and prepared, which is
+ * closed in any case; 0: dial the endpoint. `request_follows`: see struct afar_route. `stop_fd`: stops connecting
  * when it can be read; -1: none. The caller frees *transport, which is NULL on failure. Errors: as
  * afar_connect; and AFAR_EAGAIN: stopped by stop_fd. */
 enum afar_status client_open_transport(struct transport **transport,

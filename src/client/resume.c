@@ -233,6 +233,10 @@ static enum afar_status resume(struct afar_client *client, const struct afar_res
         (void)afar_fail(err, AFAR_ECLOSED, "%s: no stream leads there", client->name);
         return fail_attempt(client, err);
     }
+    if (wanted.stream > 0 && client_prepare_stream((int)wanted.stream, err) != AFAR_OK) {
+        (void)close((int)wanted.stream);
+        return fail_attempt(client, err);
+    }
     status = client_open_transport(&transport, context, client->endpoint, (int)wanted.stream, true,
                                    clock_deadline_ms(attempt_ms(client, wanted.timeout_ms)),
                                    wanted.stop_fd > 0 ? wanted.stop_fd : -1, err);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "support/afard.h"
+#include "support/cutter.h"
 #include "support/echo_server.h"
 #include "support/ruled.h"
 
@@ -214,6 +215,84 @@ static void test_background(void **state)
     afard_expect_calm(&jump);
 }
 
+/* ---- ends ------------------------------------------------------------------------------------ */
+
+/* In a session of its own, whose processes are its group. */
+static void start_session(struct program *program, const char *host, const char *line)
+{
+    char path[PROGRAM_TEXT_BYTES];
+    const char *argv[] = {"setsid", program_path("afar", path), "run", host, "sh", "-c", line,
+                          NULL};
+    program_start(program, argv, NULL);
+    program_expect(program, 1, "ready\n");
+}
+
+/* As where its terminal goes: it passes the signal on, over jump hosts that have it too. */
+static void test_hang_up(void **state)
+{
+    struct program program;
+    (void)state;
+    start_session(&program, "farther", "echo ready; exec sleep 60");
+    assert_int_equal(kill(-program.pid, SIGHUP), 0);
+    program_finish(&program, NULL, 0);
+    assert_int_equal(program_exit_status(&program), 128 + SIGHUP);
+    program_close(&program);
+    afard_expect_calm(&server);
+}
+
+/* Whoever leads to a server for it ends with it; and the end of a terminal's session is no reason to
+ * have lost connections again. */
+static void test_killed(void **state)
+{
+    struct program program;
+    (void)state;
+    start_session(&program, "farther", "echo ready; exec sleep 60");
+    const int64_t began_ms = clock_now_ms();
+    assert_int_equal(kill(program.pid, SIGKILL), 0);
+    (void)kill(-program.pid, SIGHUP);
+    program_finish(&program, NULL, 0); /* they have standard error too */
+    assert_true(clock_now_ms() - began_ms < test_deadline_ms() / 20);
+    program_close(&program);
+    afard_expect_calm(&server);
+}
+
+/* A way that is had again, and leads to nobody, does not hold back a signal. */
+static void test_silent_return(void **state)
+{
+    const struct cutter_plan plan = {.cuts = 0};
+    struct cutter *cutter = cutter_start(afard_port(&server, 0), &plan);
+    struct cutter_result result;
+    struct program program;
+    char text[256];
+    (void)state;
+    int size = snprintf(text, sizeof text,
+                        "[cut]\nendpoint = tls://127.0.0.1:%u\nvia = jump\nreconnect = 7s\n",
+                        cutter_port(cutter));
+    int fd = open(hosts, O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_true(fd >= 0 && write(fd, text, (size_t)size) == size);
+    (void)close(fd);
+    start_session(&program, "cut", "echo ready; exec sleep 60");
+    unsigned before = cutter_count(cutter);
+    cutter_refuse(cutter, 1);
+    cutter_cut(cutter);
+    while (cutter_count(cutter) == before) /* the loss was noticed */
+        (void)usleep(1000);
+    cutter_swallow(cutter);
+    before = cutter_count(cutter);
+    cutter_refuse(cutter, 0);
+    while (cutter_count(cutter) == before)
+        (void)usleep(1000);
+    const int64_t began_ms = clock_now_ms();
+    assert_int_equal(kill(program.pid, SIGTERM), 0);
+    program_finish(&program, NULL, 0);
+    assert_true(clock_now_ms() - began_ms < test_deadline_ms() / 3);
+    assert_int_equal(program_exit_status(&program), 125);
+    assert_non_null(strstr(program.stderr_data, "interrupted, and the connection is not back"));
+    program_close(&program);
+    cutter_stop(cutter, &result);
+    afard_expect_calm(&server);
+}
+
 /* ---- rules ----------------------------------------------------------------------------------- */
 
 static void test_rules(void **state)
@@ -271,7 +350,8 @@ int main(void)
         cmocka_unit_test(test_ssh),      cmocka_unit_test(test_every_subcommand),
         cmocka_unit_test(test_failures), cmocka_unit_test(test_background),
         cmocka_unit_test(test_rules),    cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_silent),
+        cmocka_unit_test(test_silent),   cmocka_unit_test(test_hang_up),
+        cmocka_unit_test(test_killed),   cmocka_unit_test(test_silent_return),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
