@@ -406,6 +406,10 @@ AFAR_API enum afar_status afar_resume(struct afar_client *client,
                                       const struct afar_resume_options *how,
                                       struct afar_error *err);
 
+/* How long the server waits for a lost connection of this command, in milliseconds: what it has
+ * granted of resume_ms. 0: not at all, or the command has not started. */
+AFAR_API int64_t afar_resume_granted(const struct afar_client *client);
+
 /* Asks the server for a sign of life: if nothing arrives within `within_ms`, afar_process returns
  * AFAR_ECLOSED. AFAR_EINVAL: no command runs. */
 AFAR_API enum afar_status afar_probe(struct afar_client *client, int64_t within_ms,

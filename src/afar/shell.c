@@ -39,17 +39,18 @@ static const char help[] =
     "  afar shell --once work build-7\n";
 
 struct greeting {
-    const char *host;
+    const struct remote *remote;
     const struct options *options;
     const struct afar_command *command;
 };
 
 /* Shows where the user is now, once the shell is there; dim, because it does not come from the
- * shell. How long the server waits is only asked for: it may grant less. */
+ * shell. */
 static void greet(void *user)
 {
     const struct greeting *greeting = user;
     const struct afar_command *command = greeting->command;
+    const int64_t waits_ms = afar_resume_granted(greeting->remote->client);
     const int escape = greeting->options->escape;
     char shown[256];
     char name[ESCAPE_NAME_BYTES];
@@ -62,13 +63,12 @@ static void greet(void *user)
         (void)snprintf(fate, sizeof fate, "kept");
     else if (command->keep)
         (void)snprintf(fate, sizeof fate, "kept; %sd leaves it", name);
-    else if (command->resume_ms > 0)
-        (void)snprintf(fate, sizeof fate,
-                       "waits for a lost connection up to %lld s, if the server allows",
-                       (long long)(command->resume_ms + 999) / 1000);
+    else if (waits_ms > 0)
+        (void)snprintf(fate, sizeof fate, "waits for a lost connection up to %lld s",
+                       (long long)(waits_ms + 999) / 1000);
     if (escape != ESCAPE_NONE && tty_is_there())
         (void)snprintf(help_key, sizeof help_key, "; %s? after Enter for help", name);
-    afar_escape(shown, sizeof shown, greeting->host, AFAR_ESCAPE_TERMINAL);
+    afar_escape(shown, sizeof shown, greeting->remote->host, AFAR_ESCAPE_TERMINAL);
     (void)fprintf(stderr, "\x1b[2m[%s; %s%s]\x1b[0m\n", shown, fate, help_key);
 }
 
@@ -106,7 +106,7 @@ static int open_shell(struct remote *remote, const struct options *options)
         tty_describe(&wish, environ);
         command.pty = &wish.pty;
     }
-    struct greeting greeting = {remote->host, options, &command};
+    struct greeting greeting = {remote, options, &command};
     const struct session_options how = {
         .escape = options->escape, .started = greet, .user = &greeting};
     return session_run(remote, &command, &how);

@@ -248,6 +248,13 @@ static enum afar_status resume(struct afar_client *client, const struct afar_res
     return status == AFAR_OK ? AFAR_OK : fail_attempt(client, err);
 }
 
+int64_t afar_resume_granted(const struct afar_client *client)
+{
+    if (client == NULL || !client->command.guest.confirmed)
+        return 0;
+    return (int64_t)client->command.guest.resume_ms;
+}
+
 enum afar_status afar_resume(struct afar_client *client, const struct afar_resume_options *how,
                              struct afar_error *err)
 {

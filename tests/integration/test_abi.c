@@ -277,6 +277,7 @@ enum afar_status afar_connect_by(struct afar_client **, struct afar_context *, c
 void afar_close(struct afar_client *);
 void afar_keep_session(struct afar_client *);
 bool afar_resumed(const struct afar_client *);
+int64_t afar_resume_granted(const struct afar_client *);
 enum afar_status afar_start(struct afar_client *, const struct afar_command *,
                             const struct afar_callbacks *, struct afar_error *);
 enum afar_status afar_write_stdin(struct afar_client *, const void *, size_t, size_t *,
@@ -365,6 +366,7 @@ static const char symbols[] = "afar_away\n"
                               "afar_relay_send\n"
                               "afar_resize\n"
                               "afar_resume\n"
+                              "afar_resume_granted\n"
                               "afar_resumed\n"
                               "afar_set_heartbeat\n"
                               "afar_shell_run\n"
