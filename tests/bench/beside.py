@@ -64,11 +64,11 @@ def beside_rivals(stage, server, plain, peers, into):
     workers: what they cost those that carry much."""
     stream = ["sh", "-c", "cat >/dev/null"] if into else ["head", "-c", "1000000000000", "/dev/zero"]
     found = {name: (["connection", url], [f"{stage.bin}/afar", "run", *(() if into else ("-n",)), url, "--", *stream],
-                    stage.count(250, 60))
+                    stage.count(200, 60))
              for name, url in (("afar TLS", server.tls), ("afar TLS, no bulk workers", plain.tls))}
     if "ssh mux" in peers.programs:
         words = ["cat >/dev/null"] if into else stream
-        found["ssh mux"] = (["program", *peers.programs["ssh mux"]], [*peers.ssh_words, *words], stage.count(50, 10))
+        found["ssh mux"] = (["program", *peers.programs["ssh mux"]], [*peers.ssh_words, *words], stage.count(30, 10))
     return found
 
 

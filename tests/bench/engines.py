@@ -9,7 +9,7 @@ import peers as others
 import stage as stages
 
 SSH, AFAR, SHARED = "ssh, ControlPersist", "afar ssh", "afar ssh, share"
-TASKS, HOSTS = 5, 5
+TASKS, HOSTS = 4, 4
 
 
 class Side:

@@ -145,14 +145,14 @@ class Pair:
 
     def all(self):
         count = self.stage.count
-        yield "cold", self.turns(count(40, 10), lambda server: speed.afar_contestants(
+        yield "cold", self.turns(count(25, 10), lambda server: speed.afar_contestants(
             self.stage, server)["afar, resumed"])
-        yield "warm", self.turns(count(600, 100), lambda server: ["connection", server.tls])
+        yield "warm", self.turns(count(400, 100), lambda server: ["connection", server.tls])
         yield "rate", self.each(count(3, 2), lambda server: 1 / self.stage.rate(1, 64, "connection", server.tls))
         for scheme in ("tls", "tcp"):
             for into in (False, True):
                 name = f"stream {'in' if into else 'out'}, {'TLS' if scheme == 'tls' else 'plain'}"
-                yield name, self.each(count(4, 2), lambda server, scheme=scheme, into=into: self.stream(
+                yield name, self.each(count(3, 2), lambda server, scheme=scheme, into=into: self.stream(
                     getattr(server, scheme), into))
 
 

@@ -36,7 +36,7 @@ def cold(stage, peers, rows):
     with stage.serve() as server:
         table = limit_contestants(stage, server) | afar_contestants(stage, server)
         table |= {name: ["program", *words] for name, words in peers.programs.items()}
-        rows.times(group, stage.turns(stage.count(100, 20), table))
+        rows.times(group, stage.turns(stage.count(60, 20), table))
     peer = min((name for name in peers.programs if name.endswith(", cold")), default="",
                key=lambda name: rows.value(group, name))
     exec_ms, *tls_ms = (rows.value(group, name) for name in LIMITS)

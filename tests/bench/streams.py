@@ -37,7 +37,7 @@ def streams(stage, peers, rows, direction):
     with stage.serve() as server:
         table = stream_lines(stage, server, peers, size)
         found = {name: [] for name in table}
-        for _ in stage.rounds(20, 3, 9):
+        for _ in stage.rounds(14, 3, 9):
             for name, lines in table.items():
                 begun = time.monotonic()
                 stages.run("bash", "-c", f"set -o pipefail; {lines[DIRECTIONS.index(direction)]}")
