@@ -78,8 +78,8 @@ IN_SCOPE(int, recording_finish, (struct recording * recording), (recording))
 VOID_IN_SCOPE(recording_free, (struct recording * recording), (recording))
 VOID_IN_SCOPE(recording_discard, (struct recording * recording), (recording))
 VOID_IN_SCOPE(job_record_open, (struct job * job), (job))
-VOID_IN_SCOPE(job_record_output, (struct job * job, const void *data, size_t size),
-              (job, data, size))
+IN_SCOPE(size_t, job_record_output, (struct job * job, const void *data, size_t size),
+         (job, data, size))
 VOID_IN_SCOPE(job_record_size, (struct job * job, const struct screen_size *size), (job, size))
 VOID_IN_SCOPE(job_record_mark, (struct job * job, const char *what), (job, what))
 IN_SCOPE(bool, job_record_ended, (struct job * job), (job))
