@@ -82,7 +82,9 @@ const char *afar_features(const struct afar_client *client)
 
 bool afar_offers(const struct afar_client *client, const char *feature)
 {
-    const size_t length = feature != NULL ? strlen(feature) : 0;
+    if (feature == NULL)
+        return false;
+    const size_t length = strlen(feature);
     for (const char *at = afar_features(client); at[0] != '\0'; at += strspn(at, " ")) {
         const size_t word = strcspn(at, " ");
         if (word == length && memcmp(at, feature, length) == 0)

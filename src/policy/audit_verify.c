@@ -134,19 +134,22 @@ static FILE *open_recording(const char *recording, struct afar_error *err)
     struct stat info = {0};
     FILE *file = NULL;
     const int fd = open(recording, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    const bool known = fd >= 0 && fstat(fd, &info) == 0;
+    if (known && S_ISREG(info.st_mode))
+        file = fdopen(fd, "r");
+    if (file != NULL)
+        return file;
     if (fd < 0 && errno == ELOOP)
         (void)afar_fail(err, AFAR_EPEER, "the recording %.*s is a symbolic link", SHOWN_BYTES,
                         recording);
-    else if (fd < 0 || fstat(fd, &info) != 0)
-        (void)afar_fail_errno(err, errno, "the recording %.*s", SHOWN_BYTES, recording);
-    else if (!S_ISREG(info.st_mode))
+    else if (known && !S_ISREG(info.st_mode))
         (void)afar_fail(err, AFAR_EPEER, "the recording %.*s is not a regular file", SHOWN_BYTES,
                         recording);
-    else if ((file = fdopen(fd, "r")) == NULL)
+    else
         (void)afar_fail_errno(err, errno, "the recording %.*s", SHOWN_BYTES, recording);
-    if (file == NULL && fd >= 0)
+    if (fd >= 0)
         (void)close(fd);
-    return file;
+    return NULL;
 }
 
 static enum afar_status hash_file(const char *recording, uint64_t *bytes,
