@@ -402,6 +402,8 @@ static void test_a_turn_ends_although_more_is_pending(void **state)
     }
     assert_true(turns >= total / 200);
     assert_int_equal(it->reader.bytes[0], 400);
+    if (afar_timeout(it->client) == 0) /* so slow a machine that the acknowledgement is due */
+        assert_int_equal(scripted_client_process(it), AFAR_OK);
     assert_int_not_equal(afar_timeout(it->client), 0);
     assert_int_equal(afar_events(it->client), POLLIN);
 }
