@@ -13,6 +13,7 @@
 #include <histedit.h>
 
 #include "afar/report.h"
+#include "base/loaded.h"
 
 static const char prompt_text[] = ">>>: "; /* almost the tutorial's */
 
@@ -46,24 +47,18 @@ static bool load(struct line_editor *editor)
 #else
 static const char library[] = "libedit.so.2";
 
-/* POSIX lets a pointer from dlsym be a function's; C11 cannot express that, hence memcpy. */
-static bool find(const struct line_editor *editor, const char *name, void *call)
-{
-    void *found = dlsym(editor->library, name);
-    memcpy(call, &found, sizeof found);
-    return found != NULL;
-}
-
 static bool load(struct line_editor *editor)
 {
     /* NODELETE: memory that the library keeps would otherwise be reported as a leak. */
     editor->library = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    return editor->library != NULL && find(editor, "el_init", &editor->init) &&
-           find(editor, "el_end", &editor->end) && find(editor, "el_set", &editor->set) &&
-           find(editor, "el_source", &editor->source) && find(editor, "el_gets", &editor->gets) &&
-           find(editor, "history_init", &editor->history_init) &&
-           find(editor, "history_end", &editor->history_end) &&
-           find(editor, "history", &editor->history_do);
+    void *from = editor->library;
+    return from != NULL && loaded_find(from, "el_init", &editor->init) &&
+           loaded_find(from, "el_end", &editor->end) && loaded_find(from, "el_set", &editor->set) &&
+           loaded_find(from, "el_source", &editor->source) &&
+           loaded_find(from, "el_gets", &editor->gets) &&
+           loaded_find(from, "history_init", &editor->history_init) &&
+           loaded_find(from, "history_end", &editor->history_end) &&
+           loaded_find(from, "history", &editor->history_do);
 }
 #endif
 

@@ -1,10 +1,10 @@
 /* In place of base/libcrypto.c: loads the library with the first digest. */
 #include "base/libcrypto.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <string.h>
+
+#include "base/loaded.h"
 
 #define TEXT_OF(number) #number
 #define SONAME_OF(version) "libcrypto.so." TEXT_OF(version)
@@ -17,26 +17,18 @@ static struct {
     struct libcrypto library;
 } found = {.once = PTHREAD_ONCE_INIT};
 
-/* `function` points to a function pointer: ISO C cannot convert a `void *` to one. */
-static bool find(void *handle, const char *name, void *function)
-{
-    void *address = dlsym(handle, name);
-    memcpy(function, &address, sizeof address);
-    return address != NULL;
-}
-
 static void load(void)
 {
     struct libcrypto *library = &found.library;
     void *handle = dlopen(SONAME, RTLD_NOW | RTLD_LOCAL);
     found.loaded = handle != NULL &&
-                   find(handle, "EVP_get_digestbyname", &library->get_digestbyname) &&
-                   find(handle, "EVP_MD_CTX_new", &library->ctx_new) &&
-                   find(handle, "EVP_MD_CTX_free", &library->ctx_free) &&
-                   find(handle, "EVP_MD_CTX_copy_ex", &library->ctx_copy) &&
-                   find(handle, "EVP_DigestInit_ex", &library->init) &&
-                   find(handle, "EVP_DigestUpdate", &library->update) &&
-                   find(handle, "EVP_DigestFinal_ex", &library->finish);
+                   loaded_find(handle, "EVP_get_digestbyname", &library->get_digestbyname) &&
+                   loaded_find(handle, "EVP_MD_CTX_new", &library->ctx_new) &&
+                   loaded_find(handle, "EVP_MD_CTX_free", &library->ctx_free) &&
+                   loaded_find(handle, "EVP_MD_CTX_copy_ex", &library->ctx_copy) &&
+                   loaded_find(handle, "EVP_DigestInit_ex", &library->init) &&
+                   loaded_find(handle, "EVP_DigestUpdate", &library->update) &&
+                   loaded_find(handle, "EVP_DigestFinal_ex", &library->finish);
 }
 
 enum afar_status libcrypto_get(const struct libcrypto **library, struct afar_error *err)

@@ -18,23 +18,13 @@ enum afar_status microhttpd_load(struct microhttpd *library, struct afar_error *
 
 #else
 
-#include <dlfcn.h>
-#include <stdbool.h>
-#include <string.h>
+#include "base/loaded.h"
 
 /* The interface of microhttpd.h; since libmicrohttpd 0.9.38. */
 #define SONAME "libmicrohttpd.so.12"
 #define ADVICE                                                                                 \
     "install it (on Debian and Ubuntu: libmicrohttpd12 or libmicrohttpd12t64), or do without " \
     "--http"
-
-/* `function` points to a function pointer: ISO C cannot convert a `void *` to one. */
-static bool find(void *handle, const char *name, void *function)
-{
-    void *address = dlsym(handle, name);
-    memcpy(function, &address, sizeof address);
-    return address != NULL;
-}
 
 enum afar_status microhttpd_load(struct microhttpd *library, struct afar_error *err)
 {
@@ -54,7 +44,7 @@ enum afar_status microhttpd_load(struct microhttpd *library, struct afar_error *
                   {"MHD_queue_response", &library->queue_response},
                   {"MHD_destroy_response", &library->destroy_response}};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        if (!find(handle, wanted[i].name, wanted[i].function)) {
+        if (!loaded_find(handle, wanted[i].name, wanted[i].function)) {
             (void)dlclose(handle);
             return afar_fail(err, AFAR_ESYSTEM, "%s has no %s; " ADVICE, SONAME, wanted[i].name);
         }
