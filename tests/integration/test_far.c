@@ -11,17 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "support/afard.h"
-#include "support/far.h"
+#include "support/distant.h"
 #include "support/raw.h"
 
 enum {
     MIB = 1 << 20,
-    ONE_WAY_US = 50000,
     BYTES = 64 * MIB,
     /* Fixed windows would need 32 of them for output, and 64 for input. A machine that is slow adds
      * some, since the relay counts what could have been waited for. */
@@ -29,22 +26,12 @@ enum {
     MANY = 30
 };
 
-static struct afard server;
-static struct far *far;
-static char url[64];
+static struct distant distant;
 
 static void start(const char *max, const char *total)
 {
-    const char *args[] = {"--listen", "tls://127.0.0.1:0",
-                          "--listen", "tcp://127.0.0.1:0",
-                          "--http",   "tcp://127.0.0.1:0",
-                          "--set",    max,
-                          "--set",    total,
-                          NULL};
-    afard_start_tls(&server, args);
-    far = far_start(afard_port(&server, 0), ONE_WAY_US);
-    assert_non_null(far);
-    (void)snprintf(url, sizeof url, "tls://127.0.0.1:%u", far_port(far));
+    static const char *const nothing[] = {NULL};
+    distant_start(&distant, max, total, nothing);
 }
 
 static int set_up(void **state)
@@ -71,49 +58,7 @@ static int set_up_little(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    far_stop(far);
-    return afard_stop(&server);
-}
-
-/* A line of shell in which $AFAR is the client. */
-static void begin_line(struct program *program, const char *line)
-{
-    char path[PROGRAM_TEXT_BYTES];
-    char text[8192];
-    (void)snprintf(text, sizeof text, "set -e; AFAR='%s'; URL=%s; cd %s; %s",
-                   program_path("afar", path), url, server.folder, line);
-    const char *words[] = {"sh", "-c", text, NULL};
-    program_start(program, words, NULL);
-}
-
-static void run_line(const char *line)
-{
-    struct program program;
-    begin_line(&program, line);
-    program_finish(&program, NULL, 0);
-    print_message("%s%s", program.stdout_data, program.stderr_data);
-    assert_int_equal(program_exit_status(&program), 0);
-    program_close(&program);
-}
-
-static double grown_bytes(void)
-{
-    return afard_metric(&server, "afard_windows_grown_bytes");
-}
-
-static double times_grown(void)
-{
-    return afard_metric(&server, "afard_windows_grown_total");
-}
-
-/* All have been given back. */
-static void expect_none_grown(void)
-{
-    const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    while (grown_bytes() > 0) {
-        assert_true(clock_now_ms() < deadline_ms);
-        (void)usleep(10000);
-    }
+    return distant_stop(&distant);
 }
 
 /* ---- few round trips ------------------------------------------------------------------------------- */
@@ -121,66 +66,44 @@ static void expect_none_grown(void)
 static void output_waits_little(void **state)
 {
     (void)state;
-    run_line("test $($AFAR run -n --digest $URL -- head -c 67108864 /dev/zero | wc -c) = 67108864");
-    print_message("%u round trips\n", far_trips(far));
-    assert_true(far_trips(far) <= FEW);
-    assert_true(times_grown() >= 2);
-    expect_none_grown();
+    distant_run(
+        &distant,
+        "test $($AFAR run -n --digest $URL -- head -c 67108864 /dev/zero | wc -c) = 67108864");
+    print_message("%u round trips\n", far_trips(distant.far));
+    assert_true(far_trips(distant.far) <= FEW);
+    assert_true(distant_times_grown(&distant) >= 2);
+    distant_expect_none_grown(&distant);
 }
 
 static void input_waits_little(void **state)
 {
     (void)state;
-    run_line("test $(head -c 67108864 /dev/zero | $AFAR run $URL -- wc -c) = 67108864");
-    print_message("%u round trips\n", far_trips(far));
-    assert_true(far_trips(far) <= FEW);
-    assert_true(times_grown() >= 2);
-    expect_none_grown();
+    distant_run(&distant,
+                "test $(head -c 67108864 /dev/zero | $AFAR run $URL -- wc -c) = 67108864");
+    print_message("%u round trips\n", far_trips(distant.far));
+    assert_true(far_trips(distant.far) <= FEW);
+    assert_true(distant_times_grown(&distant) >= 2);
+    distant_expect_none_grown(&distant);
 }
 
 /* The same where the operator wants no growth: what the numbers above are to be compared with. */
 static void fixed_windows_wait_much(void **state)
 {
     (void)state;
-    run_line("$AFAR run -n $URL -- head -c 67108864 /dev/zero >/dev/null");
-    print_message("%u round trips\n", far_trips(far));
-    assert_true(far_trips(far) >= MANY);
-    assert_true(times_grown() == 0);
+    distant_run(&distant, "$AFAR run -n $URL -- head -c 67108864 /dev/zero >/dev/null");
+    print_message("%u round trips\n", far_trips(distant.far));
+    assert_true(far_trips(distant.far) >= MANY);
+    assert_true(distant_times_grown(&distant) == 0);
 }
 
 /* ---- coming back ----------------------------------------------------------------------------------- */
-
-static bool has_ended(const struct program *program)
-{
-    siginfo_t info = {.si_pid = 0};
-    return waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
-           info.si_pid != 0;
-}
 
 /* Cut again and again while windows are large, both ways at once. */
 static void resumes_with_grown_windows(void **state)
 {
     (void)state;
-    struct program program;
-    begin_line(&program, "head -c 67108864 /dev/urandom >in; "
-                         "$AFAR run --digest $URL -- cat <in | cmp - in; echo same");
-    unsigned cuts = 0;
-    const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    for (double last = 0; cuts < 3 && !has_ended(&program) && clock_now_ms() < deadline_ms;
-         (void)usleep(5000)) {
-        const double now = times_grown();
-        if (now < last + 2)
-            continue;
-        far_cut(far);
-        cuts++;
-        last = now;
-    }
-    program_finish(&program, NULL, 0);
-    print_message("%u cuts; %s", cuts, program.stderr_data);
-    assert_string_equal(program.stdout_data, "same\n");
-    assert_true(cuts >= 1); /* more where the machine is quick enough for windows to grow again */
-    program_close(&program);
-    expect_none_grown();
+    distant_cut_often(&distant, "head -c 67108864 /dev/urandom >in; "
+                                "$AFAR run --digest $URL -- cat <in | cmp - in; echo same");
 }
 
 /* ---- together -------------------------------------------------------------------------------------- */
@@ -192,11 +115,12 @@ static void all_together_are_bounded(void **state)
     struct program program;
     const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     double most = 0;
-    begin_line(&program, "for i in 1 2 3 4; do "
-                         "$AFAR run -n $URL -- head -c 50000000 /dev/zero | wc -c >got.$i & done; "
-                         "wait; cat got.*");
-    while (most == 0 || grown_bytes() > 0) {
-        const double now = grown_bytes();
+    distant_begin(&distant, &program,
+                  "for i in 1 2 3 4; do "
+                  "$AFAR run -n $URL -- head -c 50000000 /dev/zero | wc -c >got.$i & done; "
+                  "wait; cat got.*");
+    while (most == 0 || distant_grown_bytes(&distant) > 0) {
+        const double now = distant_grown_bytes(&distant);
         most = now > most ? now : most;
         assert_true(clock_now_ms() < deadline_ms);
         (void)usleep(5000);
@@ -206,8 +130,8 @@ static void all_together_are_bounded(void **state)
     program_close(&program);
     print_message("%.0f bytes at most\n", most);
     assert_true(most <= 8 * MIB);
-    assert_true(afard_metric(&server, "afard_limit_reached_total{limit=\"window_total_bytes\"}") >
-                0);
+    assert_true(afard_metric(&distant.server,
+                             "afard_limit_reached_total{limit=\"window_total_bytes\"}") > 0);
 }
 
 /* One has all of it; then another comes, and the first has to give it half. */
@@ -217,16 +141,16 @@ static void shrinks_for_a_newcomer(void **state)
     struct program first;
     struct program second;
     const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    begin_line(&first, "$AFAR run -n $URL -- head -c 400000000 /dev/zero | wc -c");
-    while (grown_bytes() < 8 * MIB) {
+    distant_begin(&distant, &first, "$AFAR run -n $URL -- head -c 400000000 /dev/zero | wc -c");
+    while (distant_grown_bytes(&distant) < 8 * MIB) {
         assert_true(clock_now_ms() < deadline_ms);
         (void)usleep(5000);
     }
-    const double before = times_grown();
-    begin_line(&second, "$AFAR run -n $URL -- head -c 100000000 /dev/zero | wc -c");
-    while (times_grown() == before) { /* the second's: the first has all */
+    const double before = distant_times_grown(&distant);
+    distant_begin(&distant, &second, "$AFAR run -n $URL -- head -c 100000000 /dev/zero | wc -c");
+    while (distant_times_grown(&distant) == before) { /* the second's: the first has all */
         assert_true(clock_now_ms() < deadline_ms);
-        assert_true(grown_bytes() <= 8 * MIB);
+        assert_true(distant_grown_bytes(&distant) <= 8 * MIB);
         (void)usleep(5000);
     }
     program_finish(&second, NULL, 0);
@@ -235,7 +159,7 @@ static void shrinks_for_a_newcomer(void **state)
     assert_string_equal(second.stdout_data, "100000000\n");
     program_close(&first);
     program_close(&second);
-    expect_none_grown();
+    distant_expect_none_grown(&distant);
 }
 
 /* ---- by raw frames --------------------------------------------------------------------------------- */
@@ -297,7 +221,7 @@ static void old_clients_see_what_they_know(void **state)
     (void)state;
     unsigned pings = 0;
     unsigned long long next = 0;
-    struct far *way = far_start(afard_port(&server, 1), ONE_WAY_US);
+    struct far *way = far_start(afard_port(&distant.server, 1), DISTANT_ONE_WAY_US);
     assert_non_null(way);
     int fd = raw_connect(far_port(way));
     raw_send_frame(fd, "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"cat\",\"/dev/zero\"]}");
@@ -307,7 +231,7 @@ static void old_clients_see_what_they_know(void **state)
         ack(fd, next);
     }
     assert_int_equal(pings, 0);
-    assert_true(times_grown() == 0);
+    assert_true(distant_times_grown(&distant) == 0);
     (void)close(fd);
     far_stop(way);
 }
@@ -319,7 +243,7 @@ static void slow_readers_stay_small(void **state)
     (void)state;
     unsigned pings = 0;
     unsigned long long next = 0;
-    int fd = raw_connect(afard_port(&server, 1));
+    int fd = raw_connect(afard_port(&distant.server, 1));
     raw_send_frame(fd, "{\"type\":\"exec\",\"v\":1,\"id\":1,\"argv\":[\"cat\",\"/dev/zero\"],"
                        "\"window_max\":67108864}");
     for (int i = 0; i < 5; i++) {
@@ -328,7 +252,7 @@ static void slow_readers_stay_small(void **state)
         ack(fd, next);
     }
     assert_int_equal(pings, 1);
-    assert_true(times_grown() == 0);
+    assert_true(distant_times_grown(&distant) == 0);
     (void)close(fd);
 }
 
@@ -336,11 +260,11 @@ static void slow_readers_stay_small(void **state)
 static void slow_and_far_readers_stay_small(void **state)
 {
     (void)state;
-    run_line("$AFAR run -n $URL -- head -c 6291456 /dev/zero | python3 -c '\n"
-             "import sys, time\n"
-             "while sys.stdin.buffer.read(65536):\n"
-             "    time.sleep(0.02)'");
-    assert_true(times_grown() == 0);
+    distant_run(&distant, "$AFAR run -n $URL -- head -c 6291456 /dev/zero | python3 -c '\n"
+                          "import sys, time\n"
+                          "while sys.stdin.buffer.read(65536):\n"
+                          "    time.sleep(0.02)'");
+    assert_true(distant_times_grown(&distant) == 0);
 }
 
 int main(void)

@@ -11,26 +11,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "support/afard.h"
-#include "support/far.h"
+#include "support/distant.h"
 #include "support/folder.h"
 #include "support/raw.h"
 
 enum {
     MIB = 1 << 20,
-    ONE_WAY_US = 50000,
     /* Fixed windows need 32 round trips for 64 MiB of output, and 64 for as much input. */
     FEW = 20,
     MANY = 30
 };
 
-static struct afard server;
-static struct far *far;
-static char url[64];
+static struct distant distant;
 static char folder[64];
 
 static void start(const char *max, const char *total)
@@ -39,19 +34,8 @@ static void start(const char *max, const char *total)
     (void)snprintf(folder, sizeof folder, "/tmp/afar-test-far-XXXXXX");
     assert_non_null(mkdtemp(folder));
     (void)snprintf(state_key, sizeof state_key, "state_directory=%s/state", folder);
-    const char *args[] = {"--listen", "tls://127.0.0.1:0",
-                          "--listen", "tcp://127.0.0.1:0",
-                          "--http",   "tcp://127.0.0.1:0",
-                          "--set",    max,
-                          "--set",    total,
-                          "--set",    state_key,
-                          "--set",    "spool_bytes=536870912",
-                          "--set",    "heartbeat_ms=1000",
-                          NULL};
-    afard_start_tls(&server, args);
-    far = far_start(afard_port(&server, 0), ONE_WAY_US);
-    assert_non_null(far);
-    (void)snprintf(url, sizeof url, "tls://127.0.0.1:%u", far_port(far));
+    const char *const more[] = {state_key, "spool_bytes=536870912", "heartbeat_ms=1000", NULL};
+    distant_start(&distant, max, total, more);
 }
 
 static int set_up(void **state)
@@ -78,8 +62,7 @@ static int set_up_little(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    far_stop(far);
-    int failed = afard_stop(&server);
+    int failed = distant_stop(&distant);
     /* Keepers may still be writing receipts there. */
     const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     while (folder_remove(folder) != 0 && clock_now_ms() < deadline_ms)
@@ -87,58 +70,12 @@ static int tear_down(void **state)
     return failed;
 }
 
-/* A line of shell in which $AFAR is the client, $URL the way over the relay, and $NEAR the one beside
- * it. */
-static void begin_line(struct program *program, const char *line)
-{
-    char path[PROGRAM_TEXT_BYTES];
-    char text[8192];
-    (void)snprintf(text, sizeof text, "set -e; AFAR='%s'; URL=%s; NEAR=%s; cd %s; %s",
-                   program_path("afar", path), url, server.url[1], server.folder, line);
-    const char *words[] = {"sh", "-c", text, NULL};
-    program_start(program, words, NULL);
-}
-
-static void end_line(struct program *program)
-{
-    program_finish(program, NULL, 0);
-    print_message("%s%s", program->stdout_data, program->stderr_data);
-    assert_int_equal(program_exit_status(program), 0);
-    program_close(program);
-}
-
-static void run_line(const char *line)
-{
-    struct program program;
-    begin_line(&program, line);
-    end_line(&program);
-}
-
-static double grown_bytes(void)
-{
-    return afard_metric(&server, "afard_windows_grown_bytes");
-}
-
-static double times_grown(void)
-{
-    return afard_metric(&server, "afard_windows_grown_total");
-}
-
-static void expect_none_grown(void)
-{
-    const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    while (grown_bytes() > 0) {
-        assert_true(clock_now_ms() < deadline_ms);
-        (void)usleep(10000);
-    }
-}
-
 static void expect_few_trips(void)
 {
-    print_message("%u round trips\n", far_trips(far));
-    assert_true(far_trips(far) <= FEW);
-    assert_true(times_grown() >= 2);
-    expect_none_grown();
+    print_message("%u round trips\n", far_trips(distant.far));
+    assert_true(far_trips(distant.far) <= FEW);
+    assert_true(distant_times_grown(&distant) >= 2);
+    distant_expect_none_grown(&distant);
 }
 
 /* ---- few round trips ------------------------------------------------------------------------------- */
@@ -146,14 +83,17 @@ static void expect_few_trips(void)
 static void output_waits_little(void **state)
 {
     (void)state;
-    run_line("test $($AFAR run --keep -n $URL -- head -c 67108864 /dev/zero | wc -c) = 67108864");
+    distant_run(
+        &distant,
+        "test $($AFAR run --keep -n $URL -- head -c 67108864 /dev/zero | wc -c) = 67108864");
     expect_few_trips();
 }
 
 static void input_waits_little(void **state)
 {
     (void)state;
-    run_line("test $(head -c 67108864 /dev/zero | $AFAR run --keep $URL -- wc -c) = 67108864");
+    distant_run(&distant,
+                "test $(head -c 67108864 /dev/zero | $AFAR run --keep $URL -- wc -c) = 67108864");
     expect_few_trips();
 }
 
@@ -163,14 +103,14 @@ static void input_waits_little(void **state)
 static void an_attach_waits_little(void **state)
 {
     (void)state;
-    run_line(KEPT_64_MIB "test $($AFAR attach -a -n $URL $job | wc -c) = 67108864");
+    distant_run(&distant, KEPT_64_MIB "test $($AFAR attach -a -n $URL $job | wc -c) = 67108864");
     expect_few_trips();
 }
 
 static void logs_wait_little(void **state)
 {
     (void)state;
-    run_line(KEPT_64_MIB "test $($AFAR logs $URL $job | wc -c) = 67108864");
+    distant_run(&distant, KEPT_64_MIB "test $($AFAR logs $URL $job | wc -c) = 67108864");
     expect_few_trips();
 }
 
@@ -178,54 +118,30 @@ static void logs_wait_little(void **state)
 static void fixed_windows_wait_much(void **state)
 {
     (void)state;
-    run_line(KEPT_64_MIB "test $($AFAR logs $URL $job | wc -c) = 67108864");
-    print_message("%u round trips\n", far_trips(far));
-    assert_true(far_trips(far) >= MANY);
-    assert_true(times_grown() == 0);
+    distant_run(&distant, KEPT_64_MIB "test $($AFAR logs $URL $job | wc -c) = 67108864");
+    print_message("%u round trips\n", far_trips(distant.far));
+    assert_true(far_trips(distant.far) >= MANY);
+    assert_true(distant_times_grown(&distant) == 0);
 }
 
 static void fixed_credit_waits_much(void **state)
 {
     (void)state;
-    run_line("test $(head -c 67108864 /dev/zero | $AFAR run --keep $URL -- wc -c) = 67108864");
-    print_message("%u round trips\n", far_trips(far));
-    assert_true(far_trips(far) >= MANY);
-    assert_true(times_grown() == 0);
+    distant_run(&distant,
+                "test $(head -c 67108864 /dev/zero | $AFAR run --keep $URL -- wc -c) = 67108864");
+    print_message("%u round trips\n", far_trips(distant.far));
+    assert_true(far_trips(distant.far) >= MANY);
+    assert_true(distant_times_grown(&distant) == 0);
 }
 
 /* ---- coming back ----------------------------------------------------------------------------------- */
-
-static bool has_ended(const struct program *program)
-{
-    siginfo_t info = {.si_pid = 0};
-    return waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
-           info.si_pid != 0;
-}
 
 /* Cut again and again while windows are large, both ways at once. */
 static void resumes_with_grown_windows(void **state)
 {
     (void)state;
-    struct program program;
-    begin_line(&program, "head -c 67108864 /dev/urandom >in; "
-                         "$AFAR run --keep --digest $URL -- cat <in | cmp - in; echo same");
-    unsigned cuts = 0;
-    const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    for (double last = 0; cuts < 3 && !has_ended(&program) && clock_now_ms() < deadline_ms;
-         (void)usleep(5000)) {
-        const double now = times_grown();
-        if (now < last + 2)
-            continue;
-        far_cut(far);
-        cuts++;
-        last = now;
-    }
-    program_finish(&program, NULL, 0);
-    print_message("%u cuts; %s", cuts, program.stderr_data);
-    assert_string_equal(program.stdout_data, "same\n");
-    assert_true(cuts >= 1);
-    program_close(&program);
-    expect_none_grown();
+    distant_cut_often(&distant, "head -c 67108864 /dev/urandom >in; "
+                                "$AFAR run --keep --digest $URL -- cat <in | cmp - in; echo same");
 }
 
 /* ---- together -------------------------------------------------------------------------------------- */
@@ -237,11 +153,12 @@ static void all_together_are_bounded(void **state)
     struct program program;
     const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
     double most = 0;
-    begin_line(&program, KEPT_64_MIB "for i in 1 2 3 4; do "
-                                     "$AFAR logs $URL $job | wc -c >got.$i & done; "
-                                     "wait; cat got.*");
-    while (most == 0 || grown_bytes() > 0) {
-        const double now = grown_bytes();
+    distant_begin(&distant, &program,
+                  KEPT_64_MIB "for i in 1 2 3 4; do "
+                              "$AFAR logs $URL $job | wc -c >got.$i & done; "
+                              "wait; cat got.*");
+    while (most == 0 || distant_grown_bytes(&distant) > 0) {
+        const double now = distant_grown_bytes(&distant);
         most = now > most ? now : most;
         assert_true(clock_now_ms() < deadline_ms);
         (void)usleep(5000);
@@ -251,8 +168,8 @@ static void all_together_are_bounded(void **state)
     program_close(&program);
     print_message("%.0f bytes at most\n", most);
     assert_true(most <= 8 * MIB);
-    assert_true(afard_metric(&server, "afard_limit_reached_total{limit=\"window_total_bytes\"}") >
-                0);
+    assert_true(afard_metric(&distant.server,
+                             "afard_limit_reached_total{limit=\"window_total_bytes\"}") > 0);
 }
 
 /* One has all of it; then another comes, which is not kept, and the first has to give it half. */
@@ -262,27 +179,28 @@ static void shrinks_for_a_newcomer(void **state)
     struct program first;
     struct program second;
     const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    begin_line(&first, "$AFAR run --keep -n $URL -- head -c 400000000 /dev/zero | wc -c");
-    while (grown_bytes() < 8 * MIB) {
+    distant_begin(&distant, &first,
+                  "$AFAR run --keep -n $URL -- head -c 400000000 /dev/zero | wc -c");
+    while (distant_grown_bytes(&distant) < 8 * MIB) {
         assert_true(clock_now_ms() < deadline_ms);
         (void)usleep(5000);
     }
-    const double before = times_grown();
-    begin_line(&second, "$AFAR run -n $URL -- head -c 100000000 /dev/zero | wc -c");
-    while (times_grown() == before) { /* the second's: the first has all */
+    const double before = distant_times_grown(&distant);
+    distant_begin(&distant, &second, "$AFAR run -n $URL -- head -c 100000000 /dev/zero | wc -c");
+    while (distant_times_grown(&distant) == before) { /* the second's: the first has all */
         assert_true(clock_now_ms() < deadline_ms);
-        assert_true(grown_bytes() <= 8 * MIB);
+        assert_true(distant_grown_bytes(&distant) <= 8 * MIB);
         (void)usleep(5000);
     }
     (void)usleep(300000);
-    assert_false(has_ended(&first)); /* so it has shrunk, and not gone */
+    assert_false(distant_has_ended(&first)); /* so it has shrunk, and not gone */
     program_finish(&second, NULL, 0);
     program_finish(&first, NULL, 0);
     assert_string_equal(first.stdout_data, "400000000\n");
     assert_string_equal(second.stdout_data, "100000000\n");
     program_close(&first);
     program_close(&second);
-    expect_none_grown();
+    distant_expect_none_grown(&distant);
 }
 
 /* After the stream its client is attached still, and says nothing: at the next sign of life that it is asked
@@ -291,15 +209,16 @@ static void an_idle_client_holds_nothing(void **state)
 {
     struct program program;
     (void)state;
-    begin_line(&program, "$AFAR run --keep $URL -- sh -c "
-                         "'head -c 33554432 /dev/zero; read x; echo $x' | tail -c 4");
+    distant_begin(&distant, &program,
+                  "$AFAR run --keep $URL -- sh -c "
+                  "'head -c 33554432 /dev/zero; read x; echo $x' | tail -c 4");
     const int64_t deadline_ms = clock_deadline_ms(test_deadline_ms());
-    while (grown_bytes() == 0) {
+    while (distant_grown_bytes(&distant) == 0) {
         assert_true(clock_now_ms() < deadline_ms);
         (void)usleep(5000);
     }
-    expect_none_grown();
-    assert_false(has_ended(&program));
+    distant_expect_none_grown(&distant);
+    assert_false(distant_has_ended(&program));
     program_finish(&program, "end\n", 4);
     assert_string_equal(program.stdout_data, "end\n");
     program_close(&program);
@@ -362,7 +281,7 @@ static void ack(int fd, unsigned long long next)
 /* The largest that comes before an ack, within some. */
 static size_t most_at_once(const char *window_max, unsigned silent, struct taken *taken)
 {
-    struct far *way = far_start(afard_port(&server, 1), ONE_WAY_US);
+    struct far *way = far_start(afard_port(&distant.server, 1), DISTANT_ONE_WAY_US);
     char exec[256];
     size_t most = 0;
     assert_non_null(way);
@@ -391,7 +310,7 @@ static void old_clients_see_what_they_know(void **state)
     const size_t most = most_at_once("", 0, &taken);
     assert_true(most > MIB && most <= 2 * MIB);
     assert_int_equal(taken.others, 0);
-    assert_true(times_grown() == 0);
+    assert_true(distant_times_grown(&distant) == 0);
 }
 
 /* The ping that times the way is the first; the others are signs of life, whose answers say nothing. */
@@ -403,18 +322,18 @@ static void only_its_own_pong_counts(void **state)
     assert_true(most > MIB && most <= 2 * MIB);
     assert_true(taken.pings > 1);
     assert_int_equal(taken.others, 0);
-    assert_true(times_grown() == 0);
+    assert_true(distant_times_grown(&distant) == 0);
 }
 
 /* 3 MiB a second, far away: less than a window in each round trip. */
 static void slow_and_far_readers_stay_small(void **state)
 {
     (void)state;
-    run_line("$AFAR run --keep -n $URL -- head -c 6291456 /dev/zero | python3 -c '\n"
-             "import sys, time\n"
-             "while sys.stdin.buffer.read(65536):\n"
-             "    time.sleep(0.02)'");
-    assert_true(times_grown() == 0);
+    distant_run(&distant, "$AFAR run --keep -n $URL -- head -c 6291456 /dev/zero | python3 -c '\n"
+                          "import sys, time\n"
+                          "while sys.stdin.buffer.read(65536):\n"
+                          "    time.sleep(0.02)'");
+    assert_true(distant_times_grown(&distant) == 0);
 }
 
 int main(void)
