@@ -261,7 +261,7 @@ static void no_more_than_may_be(void **state)
     program_close(&program);
     /* Who has ended makes room. */
     end_left();
-    run(&ruled, WORDS("--leave", "--json"), "setsid sleep 1000" QUIET " &", 0);
+    run(&ruled, WORDS("--leave", "--json"), "setsid sleep 1000" QUIET " & " SLEEPS ":", 0);
     has_not("limit");
     expect_left(1);
     end_left();
